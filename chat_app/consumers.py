@@ -27,7 +27,7 @@ from chat_app.socket.subscriptions import Subscriptions
 from chat_app.wire import client_messages as client
 from chat_app.wire.parsing import Refusal, check_query, parse, refusal_of
 from chat_app.wire.replies import (
-    acknowledged,
+    acknowledgement,
     claimed_content,
     not_accepted,
     pong,
@@ -69,9 +69,9 @@ class ChatConsumer(AsyncConsumer):
 
     async def websocket_connect(self, message: Message) -> None:
         """Accept the socket, or reject it, which its client gets as HTTP 403."""
-        encrypted = identity.encrypted_enough(self.scope)
+        encrypted = identity.is_encrypted_enough(self.scope)
         if encrypted and not identity.origin_allowed(self.scope):
-            audit.refused_origin(request_of(self.scope))  # it may not use this site's cookies
+            audit.log_refused_origin(request_of(self.scope))  # it may not use this site's cookies
         elif encrypted:
             await self.send({"type": "websocket.accept"})
             return
@@ -219,7 +219,7 @@ class ChatConsumer(AsyncConsumer):
                 self._subscriptions.awaited.add(name)
             raise
         outcome = "duplicate" if submitted.duplicate else "accepted"
-        ack = acknowledged(message, outcome, submitted_content(submitted))
+        ack = acknowledgement(message, outcome, submitted_content(submitted))
         await self._connection.send(ack)
 
     async def _submit_plain(
@@ -267,7 +267,7 @@ class ChatConsumer(AsyncConsumer):
                 answer=incoming,
             )
         if self._query.extended:
-            ack = acknowledged(message, settled.outcome, settled_content(settled))
+            ack = acknowledgement(message, settled.outcome, settled_content(settled))
             await self._connection.send(ack)
         elif settled.outcome not in TAKEN:
             raise not_accepted(message, settled)
@@ -282,10 +282,10 @@ class ChatConsumer(AsyncConsumer):
                 via=self._via,
             )
         except NotFound:
-            await self._connection.send(acknowledged(message, Outcome.NOT_FOUND))
+            await self._connection.send(acknowledgement(message, Outcome.NOT_FOUND))
             return
         content = claimed_content(message.interaction_id, claimed)
-        await self._connection.send(acknowledged(message, claimed.outcome, content))
+        await self._connection.send(acknowledgement(message, claimed.outcome, content))
 
     @property
     def _via(self) -> str:
@@ -306,9 +306,9 @@ class ChatConsumer(AsyncConsumer):
                 run=message.run_id,
             )
         except NotFound:
-            await self._connection.send(acknowledged(message, "not_found"))
+            await self._connection.send(acknowledgement(message, "not_found"))
             return
-        ack = acknowledged(message, "accepted", {"runs": [str(run) for run in runs]})
+        ack = acknowledgement(message, "accepted", {"runs": [str(run) for run in runs]})
         await feed.send_when_ended(runs, ack)
 
     async def _talk(self) -> None:

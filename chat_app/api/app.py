@@ -9,7 +9,7 @@ from ninja import NinjaAPI, Swagger
 
 from chat_app.api import executions, generation_jobs, inbox, run_views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
-from chat_app.api.large_results import spooled
+from chat_app.api.large_results import spool_response
 from chat_app.api.problems import HANDLERS
 from chat_app.settings import ChatSettings
 
@@ -39,7 +39,7 @@ api = NinjaAPI(
 for error, handler in HANDLERS.items():
     api.add_exception_handler(error, handler)
 api.add_decorator(never_cache, mode="view")
-api.add_decorator(spooled, mode="view")
+api.add_decorator(spool_response, mode="view")
 api.add_router("", run_views.router)
 api.add_router("", generation_jobs.router)
 api.add_router("", executions.router)

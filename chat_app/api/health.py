@@ -36,7 +36,7 @@ async def health(request: HttpRequest) -> JsonResponse:
         return _unavailable("The database does not respond.")
     except DatabaseError:
         return _unavailable("The database cannot be read: it may be damaged. See manage.py doctor.")
-    if not reports.storing():
+    if not reports.stores_writes():
         return _unavailable(
             "The database takes no writes: its disk may be full, or something may have locked it."
         )

@@ -15,7 +15,7 @@ from chat_app.feed.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_
 from chat_app.feed.run_transcript import in_words, read_shared
 from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
-from sessions_app.interactions.votes import counting
+from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
@@ -99,10 +99,10 @@ def _read(reader: UserId, interaction: UUID) -> JsonObject:
     if prompt_and_right is None:
         raise NotFound(NONE)
     [listed] = _prompt_objects([prompt_and_right[0]], reader, may_answer=prompt_and_right[1])
-    return {**listed, "shared": list(_shared(prompt_and_right[0]))}
+    return {**listed, "shared": list(_shared_messages(prompt_and_right[0]))}
 
 
-def _shared(prompt: Interaction) -> Iterator[dict[str, str]]:
+def _shared_messages(prompt: Interaction) -> Iterator[dict[str, str]]:
     for run in read_shared(prompt):
         yield {"role": "user", "text": run["message"]}
         yield {"role": "assistant", "text": "\n\n".join(map(in_words, run["said"]))}
@@ -111,7 +111,7 @@ def _shared(prompt: Interaction) -> Iterator[dict[str, str]]:
 def _prompt_objects(
     prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool
 ) -> list[JsonObject]:
-    voted = counting(prompts)
+    voted = counting_votes(prompts)
     return [
         {
             "interaction_id": one.pk,

@@ -7,13 +7,13 @@ from functools import partial, wraps
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from sessions_app.storage.connections import sent
+from sessions_app.storage.connections import yield_response
 from sessions_app.storage.spool import PIECE, pieces, spool
 
 View = Callable[..., Awaitable[HttpResponseBase]]
 
 
-def spooled(view: View) -> View:
+def spool_response(view: View) -> View:
     """Decorate a view: what is large of its responses is sent from a file, piece by piece."""
 
     @wraps(view)
@@ -23,7 +23,7 @@ def spooled(view: View) -> View:
             return response
         file = await asyncio.to_thread(partial(spool, iter([response.content])))
         return StreamingHttpResponse(
-            sent(pieces(file)),
+            yield_response(pieces(file)),
             status=response.status_code,
             headers={**response.headers, "Content-Length": str(len(response.content))},
         )

@@ -31,14 +31,14 @@ RUNS = (
 )
 
 
-def _documented(media_type: str, schema: type[BaseModel]) -> JsonObject:
+def _response_schema(media_type: str, schema: type[BaseModel]) -> JsonObject:
     content = {media_type: {"schema": schema.model_json_schema()}}
     return {"default": {"description": "What went wrong", "content": content}}
 
 
 # Of each operation in the OpenAPI document.
-DOCUMENTED = _documented(MEDIA_TYPE, Problem)
-DOCUMENTED_RUN = _documented("application/json", PeerError)
+DOCUMENTED = _response_schema(MEDIA_TYPE, Problem)
+DOCUMENTED_RUN = _response_schema("application/json", PeerError)
 
 
 class Failure(Exception):
@@ -89,7 +89,7 @@ def response(request: HttpRequest, failure: Failure) -> HttpResponse:
 def _runtime(request: HttpRequest, error: SessionsError) -> HttpResponse:
     refusal = refusal_of(error)
     if refusal is None or is_fault(error):
-        return _unexpected(request, error)
+        return _answer_unexpected(request, error)
     status = STATUS[type(error)]
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooMany) else None
     failure = Failure(status, refusal.code, str(refusal), headers=headers, **refusal.details)
@@ -119,13 +119,13 @@ def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
         detail = str(error)
     else:
         guest = guest_token(request.COOKIES, request.GET.dict())
-        audit.missing_identity(request, guest=guest is not None)
+        audit.log_missing_identity(request, guest=guest is not None)
         detail = "Sign in, or send a token."
     headers = {"WWW-Authenticate": "Bearer"}
     return response(request, Failure(401, "user_auth_error", detail, headers=headers))
 
 
-def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+def _answer_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Answer 503 to a fault of the database, which is worth another try, and 500 to any other."""
     if is_fault(error) and (refusal := refusal_of(error)):
         log.warning("api.database_gone", path=request.path, error=str(error))
@@ -153,7 +153,7 @@ def unknown(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
 
 # What answers each error of the interface by a problem.
 HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
-    Exception: _unexpected,
+    Exception: _answer_unexpected,
     Failure: response,
     SessionsError: _runtime,
     ValidationError: _invalid,

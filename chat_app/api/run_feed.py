@@ -15,7 +15,7 @@ from chat_app.feed.sweeper import INTERVAL, hear_news, look, recheck, sweeper
 from chat_app.identity import Identity, revocation
 from chat_app.rates import Place
 from sessions_app.models import Event, Run
-from sessions_app.notify.groups import LayerMessage, group_name, joined
+from sessions_app.notify.groups import LayerMessage, group_name, join_groups
 from sessions_app.notify.news import NEWS
 from sessions_app.storage import reads
 from sessions_app.storage.connections import give_back_thread
@@ -55,7 +55,7 @@ async def follow(
     groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
     sweeper.add(reader)  # it makes up for what the layer loses, or cannot do
     try:
-        async with joined(*groups) as reader.receive:
+        async with join_groups(*groups) as reader.receive:
             await feed.acknowledge(after)  # so that it waits for its reader
             await feed.start(FeedStart(after, after, [], lost=False))
             await look(reader)

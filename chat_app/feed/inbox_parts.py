@@ -69,7 +69,7 @@ def read_inbox(user: UserId, wanted: InboxQuery) -> InboxPage:
     ids = _first(user, wanted.part, LISTED + 1 if wanted.query else start + PAGE + 1)
     is_cut = len(ids) > LISTED
     if wanted.query:
-        matching = _matching(Interaction.objects.filter(pk__in=ids[:LISTED]), wanted.query)
+        matching = _match_query(Interaction.objects.filter(pk__in=ids[:LISTED]), wanted.query)
         matching_ids = set(matching.values_list("pk", flat=True))
         ids = [one for one in ids if one in matching_ids]
     shown = ids[start : start + PAGE]
@@ -92,28 +92,28 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
 def _first(user: UserId, part: Part, count: int) -> list[UUID]:
     match part:
         case Part.ANSWERED:
-            return inbox_query.answered(user, count)
+            return inbox_query.answered_prompts(user, count)
         case Part.OTHERS:
             ways = inbox_query.of_others(user)
         case Part.CLAIMED:
-            ways = inbox_query.claimed(user)
+            ways = inbox_query.claimed_prompts(user)
         case Part.GROUPS:
-            ways = inbox_query.waiting(user, "group", "permission")
+            ways = inbox_query.waiting_prompts(user, "group", "permission")
         case Part.MINE:
             ways = [
-                *inbox_query.waiting(user, "own", "user"),
-                *inbox_query.claimed(user, assignee=user),
+                *inbox_query.waiting_prompts(user, "own", "user"),
+                *inbox_query.claimed_prompts(user, assignee=user),
             ]
         case _:
-            ways = inbox_query.waiting(user)
+            ways = inbox_query.waiting_prompts(user)
     return inbox_query.first(ways, count)
 
 
-def _matching(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:
+def _match_query(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:
     if not is_storable(query):
         return rows.none()
     named = Q(prompt__text__icontains=query) | Q(prompt__details__icontains=query)
-    for offered in registry.offered():
+    for offered in registry.offered_workflows():
         name, title = offered.workflow.name, offered.workflow.title
         if query == name or query.casefold() in title.casefold():
             named |= Q(run__workflow=name)

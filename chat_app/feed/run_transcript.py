@@ -6,7 +6,7 @@ from uuid import UUID
 from sessions_app.conversations.run_parts import read_parts
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Feedback, Interaction, Run
-from sessions_app.storage.attachments import shown
+from sessions_app.storage.attachments import shown_file
 from sessions_app.storage.event_log import read_records
 from sessions_app.workflows.history import ended_runs
 
@@ -55,7 +55,7 @@ def read_run(run_id: UUID) -> TranscriptPart:
         "follows": str(run.follows_id) if run.follows_id else None,
         "message_id": run.message_id,
         "message": run.text,
-        "files": [shown(file) for file in run.metadata.get("files", ())],
+        "files": [shown_file(file) for file in run.metadata.get("files", ())],
         "status": run.status,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,

@@ -167,15 +167,15 @@ async def _sweep(followers: list[Follower]) -> None:
     for feed in feeds:
         feed.heard_up_to = max(feed.heard_up_to, heads.get(feed.conversation, 0))
         feed.deleted = feed.conversation not in heads
-    awaited = set().union(*map(_awaited, followers))
-    existing = await reads.read(_existing, awaited) if awaited else set()
+    awaited = set().union(*map(_awaited_names, followers))
+    existing = await reads.read(_existing_conversations, awaited) if awaited else set()
     for follower in followers:
         changed = any(feed.behind or feed.deleted for feed in follower.feeds.values())
-        if changed or _awaited(follower) & existing:
+        if changed or _awaited_names(follower) & existing:
             follower.wake()
 
 
-def _awaited(follower: Follower) -> set[tuple[UserId, str]]:
+def _awaited_names(follower: Follower) -> set[tuple[UserId, str]]:
     owner = follower.identity
     return {(owner.person.id, name) for name in follower.awaited} if owner else set()
 
@@ -189,7 +189,7 @@ def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
     return heads
 
 
-def _existing(awaited: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
+def _existing_conversations(awaited: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
     pairs = list(awaited)
     existing: set[tuple[UserId, str]] = set()
     for start in range(0, len(pairs), IDS):

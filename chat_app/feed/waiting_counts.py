@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from chat_app.identity import Identity
-from sessions_app.interactions.pending_counts import WaitingPrompts, waiting_for
+from sessions_app.interactions.pending_counts import WaitingPrompts, count_waiting
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen
 from sessions_app.notify.news import PROMPTS
@@ -92,7 +92,7 @@ class WaitingCounts:
 def _count(people: list[UserId]) -> dict[UserId, WaitingPrompts]:
     counts: dict[UserId, WaitingPrompts] = {}
     for start in range(0, len(people), IDS):
-        counts |= waiting_for(people[start : start + IDS])
+        counts |= count_waiting(people[start : start + IDS])
     return counts
 
 

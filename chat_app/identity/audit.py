@@ -20,40 +20,40 @@ LONGEST = 150  # of what somebody typed
 
 
 def connect() -> None:
-    user_logged_in.connect(_signed_in, dispatch_uid="audit.signed_in")
-    user_logged_out.connect(_signed_out, dispatch_uid="audit.signed_out")
+    user_logged_in.connect(_log_django_sign_in, dispatch_uid="audit.signed_in")
+    user_logged_out.connect(_log_django_sign_out, dispatch_uid="audit.signed_out")
 
 
-def signed_in(request: HttpRequest, username: str, method: str) -> None:
+def log_sign_in(request: HttpRequest, username: str, method: str) -> None:
     """Log that somebody signed in; `method` says how."""
     log.info("sign_in", user=username, method=method, **_where(request))
 
 
-def failed(request: HttpRequest | None, username: str | None, reason: str) -> None:
+def log_failed_sign_in(request: HttpRequest | None, username: str | None, reason: str) -> None:
     """Log that a user name and a password, or a sign-in link, were refused."""
-    log.warning("sign_in.failed", user=_shown(username or ""), reason=reason, **_where(request))
+    log.warning("sign_in.failed", user=_shorten(username or ""), reason=reason, **_where(request))
 
 
-def refused_credentials(request: HttpRequest | None, method: str, reason: str) -> None:
+def log_refused_credentials(request: HttpRequest | None, method: str, reason: str) -> None:
     """Log that a token, a key or a guest's secret was refused."""
     log.warning("credentials.refused", method=method, reason=reason, **_where(request))
 
 
-def refused_origin(request: HttpRequest) -> None:
+def log_refused_origin(request: HttpRequest) -> None:
     """Log that a page of another site tried to use the browser's credentials; `setting` would let
     it.
     """
     origin = request.headers.get("Origin", "")
     setting = _setting_of_origin(origin, request)
-    log.warning("origin.refused", origin=_shown(origin), setting=setting, **_where(request))
+    log.warning("origin.refused", origin=_shorten(origin), setting=setting, **_where(request))
 
 
-def missing_identity(request: HttpRequest, *, guest: bool) -> None:
+def log_missing_identity(request: HttpRequest, *, guest: bool) -> None:
     """Log that nothing identifies the client, or only a guest's token; `setting` would let it
     in.
     """
     if guest and ChatSettings.load().GUESTS:  # so it was the origin
-        refused_origin(request)
+        log_refused_origin(request)
         return
     setting = "GUESTS" if guest else "none: it must sign in, or send a token or a key"
     log.warning("identity.missing", setting=setting, **_where(request))
@@ -69,16 +69,16 @@ def _setting_of_origin(origin: str, request: HttpRequest) -> str:
     return "ALLOWED_ORIGINS"
 
 
-def _signed_in(request: HttpRequest, user: AbstractBaseUser, **_: object) -> None:
-    signed_in(request, user.get_username(), getattr(user, "backend", ""))
+def _log_django_sign_in(request: HttpRequest, user: AbstractBaseUser, **_: object) -> None:
+    log_sign_in(request, user.get_username(), getattr(user, "backend", ""))
 
 
-def _signed_out(request: HttpRequest, user: AbstractBaseUser | None, **_: object) -> None:
+def _log_django_sign_out(request: HttpRequest, user: AbstractBaseUser | None, **_: object) -> None:
     if user is not None:
         log.info("sign_out", user=user.get_username(), **_where(request))
 
 
-def _shown(text: str) -> str:
+def _shorten(text: str) -> str:
     """Shorten a stranger's text to one line without anything that a terminal obeys."""
     return "".join(each if each.isprintable() else "?" for each in text[:LONGEST])
 
@@ -86,4 +86,4 @@ def _shown(text: str) -> str:
 def _where(request: HttpRequest | None) -> dict[str, str]:
     if request is None:
         return {}
-    return {"address": address_of(request), "path": _shown(request.path)}
+    return {"address": address_of(request), "path": _shorten(request.path)}

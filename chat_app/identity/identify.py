@@ -58,7 +58,7 @@ async def find_identity(
         address = address_of(request) if request is not None else ""
         return Identity(Person.of(await guest_user(secret, address=address)))
     except BadCredentials as error:
-        audit.refused_credentials(request, method, str(error))
+        audit.log_refused_credentials(request, method, str(error))
         raise
 
 
@@ -98,7 +98,7 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
         request=request_of(scope),
     )
     if identity is None and settings.SESSION_COOKIE_NAME in request.cookies:
-        audit.missing_identity(request_of(scope), guest=False)
+        audit.log_missing_identity(request_of(scope), guest=False)
         raise BadCredentials("not signed in any more")
     return identity
 

@@ -94,7 +94,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
     )
 
 
-def encrypted_enough(scope: AsgiScope) -> bool:
+def is_encrypted_enough(scope: AsgiScope) -> bool:
     """Return whether a socket came over TLS, if that is wanted: a handshake cannot be
     redirected.
     """

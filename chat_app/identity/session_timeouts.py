@@ -47,7 +47,7 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         if acted and await _is_read(session):
             changed = session.modified
             if _put_off(session) and not changed:
-                session.modified = await _stored(session)
+                session.modified = await _store(session)
         return response
 
     return middleware
@@ -62,7 +62,7 @@ async def _is_read(session: SessionBase) -> bool:
     return True
 
 
-async def _stored(session: SessionBase) -> bool:
+async def _store(session: SessionBase) -> bool:
     """Store it before Django does, which would fail the request; a full disk can still be read."""
     try:
         await session.asave()

@@ -56,9 +56,9 @@ async def sign_in(login: Login, request: HttpRequest) -> Identity:
         identity = await _identity(login, request)
     except BadCredentials as error:
         if not isinstance(login, BasicLogin):  # else Django has said so
-            audit.refused_credentials(request, login.method, str(error))
+            audit.log_refused_credentials(request, login.method, str(error))
         raise
-    audit.signed_in(request, identity.person.username, login.method)
+    audit.log_sign_in(request, identity.person.username, login.method)
     return identity
 
 
@@ -135,7 +135,7 @@ def connect() -> None:
 def _failed(credentials: JsonObject, request: HttpRequest | None = None, **_: object) -> None:
     username = _name_in(credentials)
     refused = refused_sign_in(request) if request is not None else None
-    audit.failed(request, username, str(refused) if refused else "wrong")
+    audit.log_failed_sign_in(request, username, str(refused) if refused else "wrong")
     if refused is None and username is not None and "password" in credentials:
         tries, under_way = _tries(request, username), _trying.get()
         if under_way is not None and under_way.is_of(tries):

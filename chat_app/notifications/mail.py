@@ -75,7 +75,7 @@ def send(user: UserId, since: datetime) -> None:
     address = getattr(person, person.get_email_field_name(), "")
     if not address or (preference.mailed_at is not None and preference.mailed_at >= since):
         return
-    ids = inbox_query.first(inbox_query.waiting(user), SHOWN + 1)
+    ids = inbox_query.first(inbox_query.waiting_prompts(user), SHOWN + 1)
     prompts = Interaction.objects.in_bulk(ids)
     waiting = [prompts[one] for one in ids if one in prompts]
     if not waiting:

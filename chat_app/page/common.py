@@ -65,7 +65,7 @@ def or_404() -> Iterator[None]:
         raise Http404 from error
 
 
-def opened_from(query: Mapping[str, str]) -> str:
+def origin_conversation(query: Mapping[str, str]) -> str:
     """Return the conversation from whose page a form was opened; empty if it names none."""
     here = query.get("here", "")[:MAX_NAME]
     return here if is_storable(here) else ""

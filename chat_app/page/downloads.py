@@ -11,7 +11,7 @@ from chat_app.page.page_threads import make
 from chat_app.rates import take_stream
 from sessions_app.errors import TooMany
 from sessions_app.models.people import UserId
-from sessions_app.storage.connections import sent
+from sessions_app.storage.connections import yield_response
 from sessions_app.storage.spool import PIECE, pieces, spool
 
 
@@ -35,11 +35,11 @@ def download(
             headers={"Retry-After": str(error.seconds)},
         )
     # Whoever holds the response holds the place, which is given back with it, too.
-    streamed = sent(content, at_end=lambda: place.leave())
+    streamed = yield_response(content, at_end=lambda: place.leave())
     return StreamingHttpResponse(streamed, headers=dict(headers))
 
 
-async def made(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:
+async def yield_texts(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:
     """Yield texts, each made when those before it have been taken."""
     goes_on = True
     while goes_on:

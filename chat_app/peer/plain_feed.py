@@ -11,7 +11,7 @@ from chat_app.feed.feed import Feed, Send
 from chat_app.feed.limits import ClientGone
 from chat_app.feed.selectors import FeedStart, next_prompt, pending_interactions
 from chat_app.peer import plain_frames
-from chat_app.peer.plain_frames import AGAIN, PLAIN, TRACE, taken_away, with_trace
+from chat_app.peer.plain_frames import AGAIN, PLAIN, TRACE, taken_away_note, with_trace
 from chat_app.wire.frames import Frame, is_end
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.conversations.run_parts import RESTING
@@ -231,7 +231,7 @@ class PlainFeed(Feed):
         was_open, self.shown, self._open = self._open, None, None
         size = await self._offer_next(event.sequence)
         if not size and was_open:
-            note = taken_away(was_open, event.payload["to"])
+            note = taken_away_note(was_open, event.payload["to"])
             size = await self._send_all(await self._frames(note, 0, (), PLAIN))
         return size
 

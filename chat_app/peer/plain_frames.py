@@ -58,7 +58,7 @@ def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
     return [*frames[:place], trace, *frames[place:]]
 
 
-def taken_away(prompt: EventRecord, to: Iterable[str]) -> EventRecord:
+def taken_away_note(prompt: EventRecord, to: Iterable[str]) -> EventRecord:
     """Build a note in place of a prompt that is for others now."""
     text = f"The question is for {', '.join(to)} now."
     return prompt._replace(payload={**prompt.payload, "prompt": _note(text), "expires_at": None})

@@ -91,7 +91,7 @@ class RateLimits:
         Raises:
             TooMany: as `take`.
         """
-        limited = _limited(of)
+        limited = _limited_rates(of)
         with self._lock:  # whoever comes at the same time finds it counted
             for rate, key, per in limited:
                 if (wait := self._wait(rate, key, per)) > ROUNDING:
@@ -101,7 +101,7 @@ class RateLimits:
 
     def count(self, *of: tuple[Rate, object]) -> None:
         """Count one under all of these rates, whatever is left."""
-        limited = _limited(of)
+        limited = _limited_rates(of)
         self._count(limited)
         _tell(limited)
 
@@ -165,11 +165,11 @@ class Reservation:
 def _tell(limited: list[Limited]) -> None:
     if url := RuntimeSettings.load().REDIS_URL:
         for one in limited:
-            _shared(url)(*one)
+            _redis_counter(url)(*one)
 
 
 @cache
-def _shared(url: str) -> Callable[[Rate, str, PerTime], None]:
+def _redis_counter(url: str) -> Callable[[Rate, str, PerTime], None]:
     """Return the counter for all processes, in this Redis."""
     count: Callable[[Rate, str, PerTime], None] = import_string(SHARED)(
         url, rate_limits.refuse
@@ -177,7 +177,7 @@ def _shared(url: str) -> Callable[[Rate, str, PerTime], None]:
     return count
 
 
-def _limited(of: Iterable[tuple[Rate, object]]) -> list[Limited]:
+def _limited_rates(of: Iterable[tuple[Rate, object]]) -> list[Limited]:
     """Keep the rates that have a limit."""
     return [
         (rate, _key(who), per)

@@ -168,7 +168,7 @@ class Authentication:
     def _nobody(self) -> CloseSocket:
         came = RequestMetadata.of_scope(self._scope)
         guest = guest_token(came.cookies, came.query_params) is not None
-        audit.missing_identity(request_of(self._scope), guest=guest)
+        audit.log_missing_identity(request_of(self._scope), guest=guest)
         return CloseSocket(4401, "not signed in")
 
     def _fail(self) -> None:

@@ -15,7 +15,7 @@ from chat_app.peer.plain_frames import plain_error
 from chat_app.wire.client_messages import Query
 from chat_app.wire.frames import Frame, encode
 from chat_app.wire.parsing import MAX_FRAME, Refusal, is_ping
-from chat_app.wire.replies import refused
+from chat_app.wire.replies import refusal_reply
 from sessions_app.json_types import JsonObject
 
 Receive = Callable[[], Awaitable[JsonObject]]
@@ -146,10 +146,10 @@ class Connection:
         """
         refusal.conversation_id = refusal.conversation_id or self.query.conversation_id
         if self.query.extended:
-            await self.send(refused(refusal))
+            await self.send(refusal_reply(refusal))
         else:
             refusal.conversation_id = refusal.conversation_id or UNNAMED
-            await self.send(plain_error(refused(refusal)))
+            await self.send(plain_error(refusal_reply(refusal)))
 
     async def send_encoded(self, data: bytes) -> None:
         """Send a frame. This waits while the client does not read.

@@ -74,10 +74,10 @@ def parse(text: str | None) -> ClientMessage:
         return _check(frame)
     except Refusal as refusal:
         frame = frame or _begin(text or "")
-        refusal.about = _named(frame, "id")
-        refusal.parent = _named(frame, "parent_id") or refusal.about
-        refusal.conversation_id = _named(frame, "conversation_id")
-        refusal.type = _named(frame, "type")
+        refusal.about = _read_id(frame, "id")
+        refusal.parent = _read_id(frame, "parent_id") or refusal.about
+        refusal.conversation_id = _read_id(frame, "conversation_id")
+        refusal.type = _read_id(frame, "type")
         raise
 
 
@@ -217,7 +217,7 @@ def _about_type(type_: object) -> str:
     return f"There is no message type {ascii(type_)[:80]}. Known are: {known}."
 
 
-def _named(frame: JsonObject, name: str) -> str | None:
+def _read_id(frame: JsonObject, name: str) -> str | None:
     """Return an id that goes back as it came, if it is one."""
     value = frame.get(name)
     return value if isinstance(value, str) and len(value) <= MAX_NAME else None

@@ -28,7 +28,7 @@ def _process() -> str:
 _numbers = count(1)
 
 
-def acknowledged(message: ClientMessage, outcome: str, content: Frame | None = None) -> Frame:
+def acknowledgement(message: ClientMessage, outcome: str, content: Frame | None = None) -> Frame:
     """Build the acknowledgement of a client's message. `outcome` is one of protocol.md's."""
     return {**_answer_to("ack_message", message), "outcome": outcome, "content": content or {}}
 
@@ -62,7 +62,7 @@ def auth_error(message: AuthMessage, reason: str, details: Frame | None = None) 
     return {**reply, "status": "error", "user_id": None, "payload": payload}
 
 
-def refused(refusal: Refusal) -> Frame:
+def refusal_reply(refusal: Refusal) -> Frame:
     """Build the error of a message that was not carried out."""
     return {
         **_reply("error_message", refusal.conversation_id, refusal.parent),

@@ -20,7 +20,7 @@ from xmlrpc.client import Error, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped] # has no types
 
-from natproject.cluster.programs import ServiceFailed, tied
+from natproject.cluster.programs import ServiceFailed, tie_to_parent
 from natproject.cluster.servers import PostgreSQL, Redis, Service
 from natproject.serving import EVERY_ADDRESS, daphne_arguments
 from sessions_app.json_types import JsonObject
@@ -107,24 +107,24 @@ class Plan:
 
     def _program(self, name: str, command: list[str]) -> dict[str, str]:
         return {
-            "process_name": _expanded(name),
-            "command": _expanded(shlex.join(command)),
+            "process_name": _expand(name),
+            "command": _expand(shlex.join(command)),
             "directory": str(ROOT),
             "autorestart": "true",
             "startretries": "20",
             "stopwaitsecs": str(2 * DRAIN),
             "redirect_stderr": "true",
-            "stdout_logfile": _expanded(str(self.directory / f"{name}.log")),
+            "stdout_logfile": _expand(str(self.directory / f"{name}.log")),
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": "1",
         }
 
 
 def _python(*arguments: str) -> list[str]:
-    return tied([sys.executable, *arguments], signal.SIGKILL)
+    return tie_to_parent([sys.executable, *arguments], signal.SIGKILL)
 
 
-def _expanded(text: str) -> str:
+def _expand(text: str) -> str:
     return text.replace("%", "%%").replace(NUMBER, "%(process_num)d")
 
 
@@ -167,7 +167,7 @@ class Supervisor(Service):
 
     def command(self) -> list[str]:
         module = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord"]
-        return tied([*module, "-c", str(self._configuration)], self.orphan_signal)
+        return tie_to_parent([*module, "-c", str(self._configuration)], self.orphan_signal)
 
     def start_group(self, name: str) -> None:
         """Start the processes of a name, without waiting for them."""

@@ -43,7 +43,7 @@ def package_directory(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def tied(command: Sequence[str], orphan_signal: signal.Signals) -> list[str]:
+def tie_to_parent(command: Sequence[str], orphan_signal: signal.Signals) -> list[str]:
     """Return the command so that Linux sends it this signal when its parent is gone."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:  # not Linux; only a SIGKILL of the starter leaves something running

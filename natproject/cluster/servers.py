@@ -32,7 +32,7 @@ from natproject.cluster.programs import (
     not_as_root,
     postgresql_program,
     redis_program,
-    tied,
+    tie_to_parent,
 )
 
 # The longest path of a Unix socket that both Linux and macOS take, without the file's name.
@@ -183,7 +183,7 @@ class Service(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return the command that runs it in the foreground, tied to who starts it; see `tied`."""
+        """Return the command that runs it in the foreground; see `tie_to_parent`."""
 
     def _launch(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -274,7 +274,7 @@ class PostgreSQL(Service):
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = [postgresql_program("postgres"), "-D", str(self.data), *arguments]
         # Tied last: a process that changes its user is let loose by the kernel.
-        return [*not_as_root(), *tied(server, self.orphan_signal)]
+        return [*not_as_root(), *tie_to_parent(server, self.orphan_signal)]
 
 
 class Redis(Service):
@@ -311,7 +311,7 @@ class Redis(Service):
         network = ["--port", str(self.port), "--bind", "127.0.0.1"]
         nothing_kept = ["--save", "", "--appendonly", "no", "--databases", "1024"]
         server = [redis_program(), *socket, *network, *nothing_kept]
-        return tied(server, self.orphan_signal)
+        return tie_to_parent(server, self.orphan_signal)
 
 
 def _tree(pid: int) -> list[psutil.Process]:

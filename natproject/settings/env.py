@@ -172,7 +172,7 @@ def load() -> Env:
         data_dir = env.DATA_DIR.expanduser().absolute()
         if not env.DATABASE_URL:  # else nothing is kept there
             make_private(data_dir)
-        secret_key = env.SECRET_KEY or kept_secret(data_dir)
+        secret_key = env.SECRET_KEY or load_secret(data_dir)
     except ValidationError as error:
         raise SystemExit(
             "\n".join(sentence(Env, problem, SECRETS) for problem in error.errors())
@@ -190,7 +190,7 @@ def make_private(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def kept_secret(data_dir: Path) -> str:
+def load_secret(data_dir: Path) -> str:
     """Return the secret kept in `data_dir`, made at the first call.
 
     It is linked into place whole, so that of two processes that start at once both read one secret.

@@ -130,7 +130,7 @@ async def expense_approval(message: Message, context: Context) -> AsyncGenerator
         BinaryPrompt(
             text=f"Approve {claim.amount:.2f} € for {claim.purpose}?",
             options=DECISIONS,
-            details={**rows(claim), **attached(context)},
+            details={**rows(claim), **attached_names(context)},
             timeout=context.options.approval_timeout,
             default="reject",
             error="Nobody decided in time, so the claim is rejected.",
@@ -203,7 +203,7 @@ def rows(claim: Claim) -> dict[str, str]:
     }
 
 
-def attached(context: Context) -> dict[str, str]:
+def attached_names(context: Context) -> dict[str, str]:
     """Name the papers that came with the message, if there are any."""
     names = ", ".join(file.name for file in context.files)
     return {"Attached": names} if names else {}

@@ -62,7 +62,7 @@ async def report(message: Message, context: Context) -> AsyncGenerator[str, None
     context.show("What I read", f"{terms.deposit} € a month, {terms.rate} %, {terms.years} years")
 
     plan = await context.step(compute, terms, title="Compute the plan")
-    async for piece in paced(opening(terms, plan), context.options.pause):
+    async for piece in pace(opening(terms, plan), context.options.pause):
         yield piece
 
     lower = Terms(terms.deposit, max(terms.rate - 1, Decimal()), terms.years)
@@ -71,11 +71,11 @@ async def report(message: Message, context: Context) -> AsyncGenerator[str, None
         (other, await context.step(compute, other, title=f"Compare with {other.rate} %"))
         for other in (lower, higher)
     ]
-    async for piece in paced(closing(terms, plan, others), context.options.pause):
+    async for piece in pace(closing(terms, plan, others), context.options.pause):
         yield piece
 
 
-async def paced(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
+async def pace(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
     """Yield the text a few words at a time, as a model would write it."""
     for part in text:
         for piece in re.findall(r"\s+|(?:\S+\s*){1,4}", part):

@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, posted
+from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, read_posted
 
 
 class AnswerForm(forms.Form):
@@ -32,7 +32,7 @@ def answer_form(prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
     loaded = load_prompt(prompt)
     if loaded.takes_files:
         raise Invalid("This needs a file: reassign it to yourself, and answer it in your inbox.")
-    own = loaded.make(None if data is None else posted(data))
+    own = loaded.make(None if data is None else read_posted(data))
     return AnswerForm(data, prompt=loaded) if own is None else own
 
 
@@ -43,4 +43,4 @@ def answer_in(form: forms.BaseForm, data: QueryDict) -> str | list[str] | None:
         return answer
     if data.get("value") == REJECT:
         return REJECT
-    return as_text(posted(data)) if form.is_valid() else None
+    return as_text(read_posted(data)) if form.is_valid() else None

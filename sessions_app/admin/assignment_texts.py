@@ -5,10 +5,10 @@ from datetime import timedelta
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 
-from sessions_app.admin.cells import due, lasted, moment, short
+from sessions_app.admin.cells import due, moment, short, show_duration
 from sessions_app.interactions import audit_trail
 from sessions_app.interactions.outcome_texts import waits_for
-from sessions_app.interactions.votes import counting
+from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.prompts.assignment import Assignment
 
@@ -52,7 +52,7 @@ def rules(interaction: Interaction) -> str:
 
 
 def _span(seconds: float) -> str:
-    return lasted(timedelta(seconds=seconds))
+    return show_duration(timedelta(seconds=seconds))
 
 
 @admin.display(description="candidates")
@@ -75,7 +75,7 @@ def candidates(interaction: Interaction) -> str:
 def votes(interaction: Interaction) -> str:
     """List the votes with their voters, and which of them do not count now."""
     rows = interaction.votes.select_related("by").order_by("at", "pk")[:SHOWN]
-    count = {one.pk for one in counting([interaction]).get(interaction.pk, ())}
+    count = {one.pk for one in counting_votes([interaction]).get(interaction.pk, ())}
     lines = [
         (
             one.by.get_username(),
@@ -89,7 +89,7 @@ def votes(interaction: Interaction) -> str:
 
 
 @admin.display(description="audit")
-def audited(interaction: Interaction) -> str:
+def audit_table(interaction: Interaction) -> str:
     """Show the audit entries of a prompt as a table, the newest last."""
     lines = [line(entry) for entry in audit_trail.of_prompt(interaction)[-SHOWN:]]
     rows = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)

@@ -49,7 +49,7 @@ def ago(at: datetime) -> str:
     return f"{max(passed, 0):.0f} s ago" if passed < MINUTE else f"{timesince(at)} ago"
 
 
-def lasted(passed: timedelta) -> str:
+def show_duration(passed: timedelta) -> str:
     """Show a span in its one or two largest units."""
     seconds = max(passed.total_seconds(), 0)
     if seconds < 1:
@@ -69,8 +69,8 @@ def took(row: Any) -> str:
     if row.started_at is None:
         return ""
     if row.finished_at is None:
-        return f"{lasted(timezone.now() - row.started_at)} so far"
-    return lasted(row.finished_at - row.started_at)
+        return f"{show_duration(timezone.now() - row.started_at)} so far"
+    return show_duration(row.finished_at - row.started_at)
 
 
 def _time(at: datetime, text: str) -> str:

@@ -46,7 +46,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         """Return the leases, annotated with whether the worker that took each is alive."""
         rows: QuerySet[HostLease] = super().get_queryset(request)
         # "" is no worker's name: Django cannot filter by what compares with an empty list.
-        return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting()]))
+        return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
 
     def applies(self, action: str, row: Any) -> bool:
         """Return whether there is a builder to close, or a dead worker's host to take over."""

@@ -68,7 +68,7 @@ def overview() -> dict[str, object]:
     }
 
 
-def waiting() -> dict[str, object]:
+def count_waiting() -> dict[str, object]:
     """Count what waits for people, and find the prompts whose deadlines come first. `overdue` ones
     should have been answered; those `due` expire within the hour. What has no deadline comes last.
     """
@@ -88,7 +88,7 @@ def _versions() -> list[RunsOfVersion]:
     rows = list(begun.values_list("workflow", "version").annotate(Count("pk")))
     known = {
         (name, one.version): one is newest
-        for name, newest in registry.declared().items()
+        for name, newest in registry.declared_workflows().items()
         for one in newest.versions
     }
     several = {name for name, version, _ in rows if not known.get((name, version))}

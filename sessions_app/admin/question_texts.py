@@ -40,7 +40,7 @@ def details(interaction: Interaction) -> str:
 
 
 @admin.display(description="it takes")
-def wanted(interaction: Interaction) -> str:
+def possible_answers(interaction: Interaction) -> str:
     """Name the possible answers by the labels that people see."""
     prompt = load_prompt(interaction.prompt)
     kind = prompt.how_many or prompt.takes
@@ -67,7 +67,7 @@ def whole_answer(interaction: Interaction) -> str:
 
 
 @admin.display(description="answered by, via, at", ordering="answered_at")
-def settled_by(interaction: Interaction) -> str:
+def show_settlement(interaction: Interaction) -> str:
     """Show who settled the prompt, through which door, and when."""
     settled = outcome(interaction)
     if settled is None:
@@ -84,7 +84,7 @@ def expires(interaction: Interaction) -> str:
 
 
 @admin.display(description="asked", ordering="created_at")
-def asked(interaction: Interaction) -> str:
+def show_asked_at(interaction: Interaction) -> str:
     """Show when the prompt was asked."""
     return moment(interaction.created_at)
 

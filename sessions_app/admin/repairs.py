@@ -110,7 +110,7 @@ def _evict(tx: Transaction, key: str) -> bool:
 def _take_over(tx: Transaction, key: str) -> bool:
     """Take over a dead worker's host at once; workers do the same by themselves within 10 s."""
     gone = HostLease.objects.filter(pk=key, released_at=None).exclude(
-        worker__in=processes.hosting()
+        worker__in=processes.hosting_processes()
     )
     # The raised generation fences the host off, should its worker only sleep.
     if not gone.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):

@@ -116,7 +116,7 @@ class RunAdmin(ReadOnlyAdmin):
         if action == "resume":
             return row.status in (Run.Status.FAILED, Run.Status.SUSPENDED)
         if action == "send":  # a row without a key stands for a list of this status
-            return row.status not in Run.FINISHED and (not row.key or bool(awaited(row)))
+            return row.status not in Run.FINISHED and (not row.key or bool(awaited_names(row)))
         return super().applies(action, row)
 
     cancel = operation(
@@ -271,7 +271,7 @@ class SendForm(forms.Form):
         self.fields["key"].initial = uuid4().hex
         # What was sent by the first click may be waited for no longer at the second.
         sent = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
-        names = dict.fromkeys([*awaited(run), *sent.values_list("name", flat=True)])
+        names = dict.fromkeys([*awaited_names(run), *sent.values_list("name", flat=True)])
         self.fields["name"] = forms.ChoiceField(
             label="What it waits for",
             choices=[(name, name) for name in names],
@@ -285,7 +285,7 @@ class SendForm(forms.Form):
         )
 
 
-def awaited(run: Run) -> list[str]:
+def awaited_names(run: Run) -> list[str]:
     """List the names under which the run waits for something, in the order of its calls."""
     waits = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.WAIT, finished_at=None)
     return list(dict.fromkeys(waits.order_by("position").values_list("name", flat=True)))

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils.text import Truncator
 
 from sessions_app.admin import question_texts
-from sessions_app.admin.cells import lasted, moment, short, took
+from sessions_app.admin.cells import moment, short, show_duration, took
 from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, JournalEntry, Run
@@ -59,10 +59,10 @@ def _states(run: Run) -> Iterator[Moment]:
         if status == Run.Status.RUNNING:
             what = "Taken up again" if begun or "replayed" in payload else "Began"
             begun = True
-        yield Moment(event.created_at, status, what, _said_of(payload))
+        yield Moment(event.created_at, status, what, _event_text(payload))
 
 
-def _said_of(payload: JsonObject) -> str:
+def _event_text(payload: JsonObject) -> str:
     replayed, error = payload.get("replayed"), payload.get("error") or {}
     calls = "" if replayed is None else f"{replayed} calls replayed"
     parts = (calls, payload.get("reason"), error.get("message"))
@@ -87,7 +87,7 @@ def _prompts(run: Run) -> Iterator[Moment]:
             continue
         how = " ".join(filter(None, (row.status.capitalize(), settled.by and "by", settled.by)))
         what = f"{how} {settled.via}".strip()
-        waited = f"{lasted(settled.at - row.created_at)} later"
+        waited = f"{show_duration(settled.at - row.created_at)} later"
         yield Moment(settled.at, row.status, what, settled.line, waited)
 
 

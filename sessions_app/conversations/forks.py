@@ -6,7 +6,7 @@ from operator import itemgetter
 from uuid import UUID, uuid4
 
 from sessions_app.conversations.listing import lock_kept
-from sessions_app.conversations.messages import ACTIVE, SUBMITTED, find_run, interrupt, traced
+from sessions_app.conversations.messages import ACTIVE, SUBMITTED, add_trace_id, find_run, interrupt
 from sessions_app.conversations.run_parts import Part, read_parts
 from sessions_app.errors import Busy, Invalid
 from sessions_app.journal.journal import Journal
@@ -15,7 +15,7 @@ from sessions_app.models import Conversation, Event, Interaction, JournalEntry, 
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
-from sessions_app.storage.attachments import shown
+from sessions_app.storage.attachments import shown_file
 from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import pieces_of
@@ -71,7 +71,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
         "fork": {"run": str(source.id), "position": wanted.position, "by": wanted.by},
     }
     if files := source.metadata.get("files"):
-        payload["files"] = [shown(file) for file in files]
+        payload["files"] = [shown_file(file) for file in files]
     tx.append(record, Event.Type.USER_MESSAGE.value, payload)
     Conversation.objects.filter(pk=conversation.id).update(branched=True)
     _copy(tx, past, fork)
@@ -93,7 +93,7 @@ def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: HostKey) ->
         message_id=wanted.key,
         text=source.text,
         client_format=source.client_format,
-        metadata=traced(source.metadata, run),
+        metadata=add_trace_id(source.metadata, run),
         forked_from=source,
         fork_position=wanted.position,
         created_at=tx.now,
@@ -158,7 +158,7 @@ def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
     ids = {one: uuid4() for one in past.interactions}
     sequence = 0
     for type_, payload in past.events():
-        sequence = tx.append(fork, type_, _named_anew(payload, fork, ids))
+        sequence = tx.append(fork, type_, _replace_ids(payload, fork, ids))
         if type_ in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT):
             past.interactions[payload["interaction_id"]].sequence = sequence
     for id_, interaction in past.interactions.items():
@@ -171,7 +171,7 @@ def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
     JournalEntry.objects.bulk_create(entries)
 
 
-def _named_anew(payload: Payload, fork: Run, ids: dict[str, UUID]) -> Payload:
+def _replace_ids(payload: Payload, fork: Run, ids: dict[str, UUID]) -> Payload:
     if (interaction := payload.get("interaction_id")) is not None:
         return {**payload, "interaction_id": str(ids[interaction])}
     if (step := payload.get("step_id")) is not None:

@@ -202,7 +202,7 @@ def submit_in(
         interrupt(tx, run, only_asking=policy == "interrupt_asking")
     if files:
         attachments.take(tx, run.id, sent_files)
-        payload["files"] = [attachments.shown(file) for file in files]
+        payload["files"] = [attachments.shown_file(file) for file in files]
     sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
     announce(tx, key)
     return SubmittedMessage(conversation, run.id, sequence, duplicate=False)
@@ -219,7 +219,7 @@ def _open(
 ) -> tuple[UUID, str, int]:
     """Return the conversation, its workflow and last sequence; create it if there is none."""
     # Locked, as by `Transaction.lock`.
-    locking = sql.locking(CONVERSATION, "FOR UPDATE")
+    locking = sql.add_lock(CONVERSATION, "FOR UPDATE")
     known = sql.fetch(locking, (owner, conversation_id))
     if not known:
         workflow = _new(owner, message, trusted=trusted)
@@ -347,7 +347,7 @@ def insert_run(
         message_id=message.message_id,
         text=message.text,
         client_format=message.client_format,
-        metadata=storable(traced(message.metadata or {}, run.id)),
+        metadata=storable(add_trace_id(message.metadata or {}, run.id)),
         status=Run.Status.QUEUED.value,
         generation=0,
         crashes=0,
@@ -356,7 +356,7 @@ def insert_run(
     )
 
 
-def traced(metadata: JsonObject, run: UUID) -> JsonObject:
+def add_trace_id(metadata: JsonObject, run: UUID) -> JsonObject:
     """Add the id of the run's trace to its metadata, as `context.workflow_trace_id` has it."""
     parent = Trace.of_headers(metadata.get("headers") or {})
     return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}

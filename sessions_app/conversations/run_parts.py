@@ -7,7 +7,7 @@ from uuid import UUID
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Run
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back, undo
+from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back_sequences, undo
 
 TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
 # These end the stretch of a run's text before them, as does what says that the run rests.
@@ -58,7 +58,7 @@ def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
     for event in events:
         payload = event.payload
         if event.type == Event.Type.RESTART:
-            restarts.setdefault(event.run, []).append(taken_back(event.sequence, payload))
+            restarts.setdefault(event.run, []).append(taken_back_sequences(event.sequence, payload))
             continue
         key: Hashable = payload.get("step_id") or payload.get("interaction_id") or event.sequence
         if event.type in TEXTS:

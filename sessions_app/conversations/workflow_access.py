@@ -11,7 +11,7 @@ from sessions_app.workflows.registry import OfferedWorkflow
 
 def usable(user: UserId) -> list[OfferedWorkflow]:
     """Return the workflows that the user may use, the default one first. Blocks."""
-    offered = registry.offered()
+    offered = registry.offered_workflows()
     limited = [one for one in offered if one.config.limited]
     if not limited:
         return offered

@@ -34,7 +34,7 @@ class PatientConnector(PsycopgConnector):
 
     def __init__(self) -> None:
         super().__init__(
-            pool_factory=_unchecked,
+            pool_factory=_make_unchecked_pool,
             kwargs=connector_params(),
             min_size=1,
             max_size=CONNECTIONS,
@@ -69,7 +69,7 @@ class PatientConnector(PsycopgConnector):
                 await super().listen_notify(on_notification, channels)
 
 
-def _unchecked(**options: Any) -> AsyncConnectionPool:
+def _make_unchecked_pool(**options: Any) -> AsyncConnectionPool:
     """Make a pool that does not check its connections, which takes a round trip for each query.
 
     A query that finds its connection gone is tried again.

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 
 from sessions_app.hosting.lease import LeaseState
-from sessions_app.hosting.needing_host import needing_host
+from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.hosting.run_selection import RunSighting
 from sessions_app.journal.journal import is_wait, wait_id
 from sessions_app.models import HostLease, Interaction, JournalEntry, Run
@@ -36,12 +36,12 @@ def look_up(keys: Collection[str], awaited: Collection[UUID]) -> HostLookup:
     return HostLookup(
         {key: LeaseState(generation, evict is not None) for key, generation, evict in rows},
         _runs(keys),
-        _settled(keys, awaited),
+        _settled_interactions(keys, awaited),
     )
 
 
 def _runs(keys: Collection[str]) -> list[tuple[str, RunSighting]]:
-    rows = needing_host().filter(key__in=keys)
+    rows = runs_needing_host().filter(key__in=keys)
     fields = ("key", "id", "status", "stop_requested_at")
     return [
         (key, (run, status, stop is not None))
@@ -49,17 +49,17 @@ def _runs(keys: Collection[str]) -> list[tuple[str, RunSighting]]:
     ]
 
 
-def _settled(keys: Collection[str], awaited: Collection[UUID]) -> SettledOfKeys:
+def _settled_interactions(keys: Collection[str], awaited: Collection[UUID]) -> SettledOfKeys:
     settled = Interaction.objects.filter(pk__in=awaited, status__in=SETTLED)
     by = f"answered_by__{get_user_model().USERNAME_FIELD}"
     rows: Iterable[Any] = settled.values_list(
         "run__key", "run", "id", "status", "response", by, "answered_at"
     )
     settled_interactions = [(key, InteractionSettled(*news)) for key, *news in rows]
-    return settled_interactions + _ended(keys, [one for one in awaited if is_wait(one)])
+    return settled_interactions + _read_results(keys, [one for one in awaited if is_wait(one)])
 
 
-def _ended(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
+def _read_results(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
     """Read the results of the waits and children that these hosts have in memory."""
     if not waits:
         return []

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from sessions_app.errors import Fenced
 from sessions_app.hosting.lease import JobClaim
-from sessions_app.hosting.needing_host import needing_host
+from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.models import Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.settings import RuntimeSettings
@@ -178,7 +178,7 @@ def put(key: str, *, suspect: bool = False) -> None:
 
 def put_if_needed(key: str) -> None:
     """Queue the key if somebody has to host it."""
-    if needing_host().filter(key=key).exists():
+    if runs_needing_host().filter(key=key).exists():
         put(key)
 
 
@@ -206,7 +206,7 @@ def put_forgotten(tx: Transaction) -> int:
 
     There are none, unless somebody has deleted jobs, or the database was one process's before.
     """
-    forgotten = without_job(needing_host()).values_list("key", flat=True)
+    forgotten = without_job(runs_needing_host()).values_list("key", flat=True)
     keys = list(forgotten.distinct()[:AT_ONCE])
     for key in keys:
         put(key)

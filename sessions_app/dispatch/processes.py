@@ -69,7 +69,9 @@ def _code_digest() -> str:
     packages = [find_spec(name) for name in ("sessions_app", "chat_app")]
     folders = [Path(spec.origin).parent for spec in packages if spec is not None and spec.origin]
     files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    declared = {inspect.getsourcefile(one.workflow.function) for one in registry.offered()}
+    declared = {
+        inspect.getsourcefile(one.workflow.function) for one in registry.offered_workflows()
+    }
     files += sorted(Path(name) for name in declared if name is not None)
     digest = hashlib.sha256()
     for file in files:
@@ -88,7 +90,7 @@ def alive() -> list[Process]:
     return [process.row for process in processes().values() if process.alive]
 
 
-def hosting() -> list[str]:
+def hosting_processes() -> list[str]:
     """Return the names of the processes that are up and host runs."""
     return [row.name for row in alive() if row.kind != Process.Kind.WEB]
 

@@ -84,7 +84,7 @@ def unusable() -> CheckMessage | None:
         with psycopg.connect(**parameters) as direct:
             version = direct.info.server_version // 10000
     except psycopg.OperationalError as error:
-        return _failed(str(error))
+        return _connection_finding(str(error))
     needed = connection.features.minimum_database_version
     if needed and version < needed[0]:
         return Error(
@@ -94,7 +94,7 @@ def unusable() -> CheckMessage | None:
     return None
 
 
-def _failed(message: str) -> CheckMessage:
+def _connection_finding(message: str) -> CheckMessage:
     """Turn libpq's error, which holds no password, into a finding with a remedy."""
     named = connection.settings_dict
     remedy = next((do for what, do in REMEDIES.items() if re.search(what, message)), UNREACHABLE)

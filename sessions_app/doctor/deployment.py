@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from sessions_app.dispatch import jobs, processes
 from sessions_app.doctor.findings import Check, Findings, examine
-from sessions_app.hosting.needing_host import needing_host
+from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.models import HostLease, Process, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
@@ -89,10 +89,10 @@ def _of_django() -> Findings:
 
 
 def _workflows() -> Findings:
-    names = ", ".join(offered.workflow.name for offered in registry.offered())
+    names = ", ".join(offered.workflow.name for offered in registry.offered_workflows())
     file = RuntimeSettings.load().WORKFLOWS_FILE
     yield Info(f"{file.name if file else 'what is declared'} offers {names}")
-    for offered in registry.offered():
+    for offered in registry.offered_workflows():
         yield from _limits(offered)
 
 
@@ -196,7 +196,7 @@ def _queues() -> Findings:
     served = {name for row in taking for name in row.queues}
     every = any(not row.queues for row in taking)
     wanted: dict[str, list[str]] = {}
-    for offered in registry.offered():
+    for offered in registry.offered_workflows():
         wanted.setdefault(offered.config.queue, []).append(offered.workflow.name)
     for queue, workflows in wanted.items():
         if every or queue in served:
@@ -214,7 +214,7 @@ def _silent() -> Findings:
         name = process.row.name
         if process.alive:
             continue
-        if _ended(name):
+        if _has_ended(name):
             yield Warning(
                 f"{name} ended without a report",
                 "Look into its log, and check whether it was killed. It is forgotten in an hour.",
@@ -228,7 +228,7 @@ def _silent() -> Findings:
             )
 
 
-def _ended(name: str) -> bool:
+def _has_ended(name: str) -> bool:
     """Return whether a process of this machine has ended for certain; False for other machines."""
     host, _, pid = name.rpartition(":")
     if host != socket.gethostname():
@@ -288,11 +288,11 @@ def _jobs() -> Findings:
 def _forgotten() -> Findings:
     """Find runs whose turn it is, with nobody who would see it."""
     since = timezone.now() - PATIENCE
-    runs = needing_host().filter(conversation__updated_at__lt=since)
+    runs = runs_needing_host().filter(conversation__updated_at__lt=since)
     if RuntimeSettings.load().cluster:
         runs = jobs.without_job(runs)
     else:
-        held = HostLease.objects.filter(released_at=None, worker__in=processes.hosting())
+        held = HostLease.objects.filter(released_at=None, worker__in=processes.hosting_processes())
         runs = runs.exclude(key__in=held.values("key"))
     keys = sorted(set(runs.values_list("key", flat=True)[:1000]))
     if keys:
@@ -305,7 +305,7 @@ def _forgotten() -> Findings:
         yield Info("all that has work has a host, or a job that will be one")
 
 
-def _suspended() -> Findings:
+def _count_suspended() -> Findings:
     if count := Run.objects.filter(status=Run.Status.SUSPENDED).count():
         yield Warning(
             f"suspended: {count}",
@@ -334,7 +334,7 @@ CHECKS = (
     Check(134, "agreement", _agreement, needs="migrations"),
     *((Check(140, "jobs", _jobs, needs="migrations"),) if CLUSTER else ()),
     Check(141, "forgotten", _forgotten, needs="migrations"),
-    Check(142, "runs", _suspended, needs="migrations"),
+    Check(142, "runs", _count_suspended, needs="migrations"),
 )
 OF_DJANGO = Check(100, "settings", _of_django)
 

@@ -33,7 +33,7 @@ LOOK = 0.02
 
 def _dispatch() -> Findings:
     """Announce work for one workflow of each queue, and time its way to a host."""
-    queues = {offered.config.queue: offered for offered in registry.offered()}
+    queues = {offered.config.queue: offered for offered in registry.offered_workflows()}
     for queue, offered in queues.items():
         key = HostKey.of_conversation(uuid4(), offered.workflow.name)
         yield _announce(key, queue)

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
-from sessions_app.hosting.needing_host import needing_host
+from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.json_types import JsonObject
 from sessions_app.models import HostLease, Run
 from sessions_app.models.host_lease import HostKey
@@ -91,7 +91,7 @@ def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
     Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
     free: JsonObject = {"released_at": tx.now, "evict_requested_at": None, "metrics": {}}
     sql.update(HostLease, free, key=lease.key, generation=lease.generation)
-    if needing_host().filter(key=lease.key).exists():
+    if runs_needing_host().filter(key=lease.key).exists():
         announce(tx, lease.key)
 
 

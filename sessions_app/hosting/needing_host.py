@@ -45,7 +45,9 @@ HAS_TURN = """
 
 def has_turn() -> tuple[str, list[str]]:
     """Return the condition under which a host would do something about a run, and its values."""
-    parallel = [one.workflow.name for one in registry.offered() if one.policy == "parallel"]
+    parallel = [
+        one.workflow.name for one in registry.offered_workflows() if one.policy == "parallel"
+    ]
     return _condition(len(parallel)), parallel
 
 
@@ -54,7 +56,7 @@ def _condition(parallel: int) -> str:
     return HAS_TURN.format(parallel=", ".join(["%s"] * parallel) or "NULL")
 
 
-def needing_host() -> QuerySet[Run]:
+def runs_needing_host() -> QuerySet[Run]:
     """Return the runs whose turn it is."""
     condition, parallel = has_turn()
     return Run.objects.extra(where=[condition], params=parallel)  # noqa: S610 - no value in it
@@ -62,7 +64,9 @@ def needing_host() -> QuerySet[Run]:
 
 def keys_needing_host() -> tuple[list[str], list[str]]:
     """Return the keys of runs that need a host, and apart those with a suspect, by suspicion."""
-    rows = needing_host().values_list("key").annotate(crashes=Max("crashes")).order_by("crashes")
+    rows = (
+        runs_needing_host().values_list("key").annotate(crashes=Max("crashes")).order_by("crashes")
+    )
     keys = [key for key, crashes in rows if crashes < SUSPECT_CRASHES]
     suspects = [key for key, crashes in rows if crashes >= SUSPECT_CRASHES]
     return keys, suspects
@@ -70,7 +74,7 @@ def keys_needing_host() -> tuple[list[str], list[str]]:
 
 def with_suspect(keys: Collection[str]) -> set[str]:
     """Return those of the keys with a suspect among their runs that need a host."""
-    suspects = needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
+    suspects = runs_needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
     return set(suspects.values_list("key", flat=True))
 
 

@@ -214,7 +214,7 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     evict = lease.check(tx)
     condition, parallel = has_turn()
     values = (*parallel, lease.key, QUEUED_AT_ONCE)
-    unfinished = [_read(*row) for row in sql.fetch(_unfinished(condition), values)]
+    unfinished = [_read(*row) for row in sql.fetch(_unfinished_query(condition), values)]
     in_turn = [run for run in unfinished if run.has_turn]
     selection = Selection(
         seen=frozenset((run.id, run.status, run.stop) for run in in_turn),
@@ -230,7 +230,7 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
 
 
 @cache
-def _unfinished(has_turn: str) -> str:
+def _unfinished_query(has_turn: str) -> str:
     return UNFINISHED.format(has_turn=has_turn)
 
 

@@ -31,7 +31,7 @@ from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.journal.journal import line_of
 from sessions_app.journal.stop_point import StopPoint
-from sessions_app.models import Run, attached
+from sessions_app.models import Run, attached_files
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
 from sessions_app.settings import RuntimeSettings
@@ -278,7 +278,7 @@ class RunTask:
     async def _execute(self) -> None:
         await self._freshness.wait_fresh()  # a builder may be built now
         started, run = self._started, self._started.run
-        files = attached(started.metadata)
+        files = attached_files(started.metadata)
         message = Message(started.text, run.client_format, run.message_id, files)
         async with (
             self._manager.session(
@@ -375,7 +375,7 @@ class RunTask:
             log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._finish_leaving()
             return
-        detail = _located(error, str(error))
+        detail = _add_location(error, str(error))
         log.error("run.suspended", run=str(self.id), error=detail)
         await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
 
@@ -389,7 +389,9 @@ class RunTask:
             reason = "What the workflow needs could not be built. Try again later."
         elif isinstance(error, SessionsError):
             reason = str(error)
-        detail = "" if error is None else _located(error, f"{type(error).__name__}: {error}"[:1000])
+        detail = (
+            "" if error is None else _add_location(error, f"{type(error).__name__}: {error}"[:1000])
+        )
         detail += f"\n\n{''.join(traceback.format_exception(error))[-8000:]}"
         await self._end(Run.Status.FAILED, "workflow_error", reason, detail)
 
@@ -456,7 +458,7 @@ class RunTask:
         self.leave(LeaveReason.BROKEN)
 
 
-def _located(error: BaseException, message: str) -> str:
+def _add_location(error: BaseException, message: str) -> str:
     """Add to a message the author's line at which the error came up."""
     line = line_of(error)
     return f"{message}\nIt happened at {line}." if line else message

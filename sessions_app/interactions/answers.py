@@ -134,9 +134,9 @@ def _answer_together(
             continue
         taken.append((interaction, one))
         try:
-            if (refused := _refused(interaction, by, one)) is not None:
+            if (refused := _refusal_reason(interaction, by, one)) is not None:
                 return refused
-            _checked(interaction, one)
+            _check_answer(interaction, one)
         except Invalid as error:
             fields = error.details.get("errors", {"": [error.args[0]]})
             errors |= {f"{one.interaction}-{name}".rstrip("-"): fields[name] for name in fields}
@@ -176,10 +176,10 @@ def _take(
         return _too_late(interaction, by, incoming)
     if not _waits(tx, interaction):
         settlement = expiry(interaction)
-    elif refused := _refused(interaction, by, incoming, over_claims=over_claims):
+    elif refused := _refusal_reason(interaction, by, incoming, over_claims=over_claims):
         return refused
     else:
-        response = _checked(interaction, incoming)
+        response = _check_answer(interaction, incoming)
         if interaction.assignment is not None:
             votes = _vote(tx, interaction, by, incoming, response)
             if votes is None:
@@ -227,7 +227,7 @@ def answer_in_name(
     raise NotFound("There is no such interaction.")
 
 
-def _refused(
+def _refusal_reason(
     interaction: InteractionRecord,
     by: Person,
     incoming: IncomingAnswer,
@@ -249,7 +249,7 @@ def _refused(
     return None
 
 
-def _checked(interaction: InteractionRecord, incoming: IncomingAnswer) -> JsonObject:
+def _check_answer(interaction: InteractionRecord, incoming: IncomingAnswer) -> JsonObject:
     """Return the answer as it is stored; raise Invalid if the prompt does not take it."""
     files = {name: attachment.file for name, attachment in incoming.files.items()}
     return load_prompt(interaction.prompt).check_with_files(incoming.value, incoming.values, files)
@@ -268,7 +268,7 @@ def _vote(
         return [votes.vote_content(response, by.username, tx.now, incoming.via)]
     how = {"via": incoming.via, "answer_id": incoming.answer_id}
     cast = votes.cast(tx, interaction.asked, by, response, **how)
-    if votes.agreeing(cast, response) >= needed:
+    if votes.count_agreeing(cast, response) >= needed:
         return [
             votes.vote_content(one.response, one.by.get_username(), one.at, one.via) for one in cast
         ]
@@ -326,7 +326,7 @@ def _too_late(interaction: InteractionRecord, by: Person, incoming: IncomingAnsw
         try:
             # A file that comes again is another one.
             if incoming.files or (
-                _checked(interaction, incoming).items() <= (interaction.response or {}).items()
+                _check_answer(interaction, incoming).items() <= (interaction.response or {}).items()
             ):
                 outcome = Outcome.DUPLICATE
         except Invalid:

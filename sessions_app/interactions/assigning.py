@@ -139,7 +139,7 @@ def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> 
     _create(interaction, candidates, (due or expires or NEVER, *more), existing)
 
 
-def settled(interaction: UUID) -> None:
+def remove_from_inboxes(interaction: UUID) -> None:
     """Remove a settled prompt from its candidates' inboxes."""
     sql.update(Candidate, {"pending": False}, interaction_id=interaction)
 

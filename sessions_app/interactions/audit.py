@@ -65,7 +65,7 @@ def record(
     sql.insert(AuditEntry, **_row(tx, about, action, by, via, detail))
 
 
-async def shown(interactions: Collection[UUID], *, by: Person, via: str) -> None:
+async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) -> None:
     """Record that a person has these prompts open, once for each assigned one.
 
     Writes nothing where that is recorded. It checks no rights: call it for who may see them.

@@ -34,8 +34,8 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
     if interaction.assignment is not None:
         entries = AuditEntry.objects.filter(interaction=interaction.pk)
         return list(entries.order_by("at", "pk"))
-    opened = _opened(interaction)
-    return [opened] if interaction.answered_at is None else [opened, _settled(interaction)]
+    opened = _opened_entry(interaction)
+    return [opened] if interaction.answered_at is None else [opened, _settled_entry(interaction)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class EntrySelection:
         settled = self._between(plain.filter(answered_at__isnull=False), "answered_at")
         return merge(
             rows.order_by("at", "pk").iterator(AT_ONCE),
-            map(_opened, opened.order_by("created_at").iterator(AT_ONCE)),
-            map(_settled, settled.order_by("answered_at").iterator(AT_ONCE)),
+            map(_opened_entry, opened.order_by("created_at").iterator(AT_ONCE)),
+            map(_settled_entry, settled.order_by("answered_at").iterator(AT_ONCE)),
             key=lambda entry: entry.at,
         )
 
@@ -110,12 +110,14 @@ def _values(entry: AuditEntry) -> JsonObject:
     return {**values, "at": entry.at.isoformat(), **ids}
 
 
-def _opened(interaction: Interaction) -> AuditEntry:
-    return _derived(interaction, AuditEntry.Action.OPENED, interaction.created_at)
+def _opened_entry(interaction: Interaction) -> AuditEntry:
+    return _derived_entry(interaction, AuditEntry.Action.OPENED, interaction.created_at)
 
 
-def _settled(interaction: Interaction) -> AuditEntry:
-    entry = _derived(interaction, AuditEntry.Action(interaction.status), interaction.answered_at)
+def _settled_entry(interaction: Interaction) -> AuditEntry:
+    entry = _derived_entry(
+        interaction, AuditEntry.Action(interaction.status), interaction.answered_at
+    )
     by = interaction.answered_by
     if by is not None:
         entry.by, entry.by_name = str(by.pk), by.get_username()
@@ -123,7 +125,7 @@ def _settled(interaction: Interaction) -> AuditEntry:
     return entry
 
 
-def _derived(interaction: Interaction, action: AuditEntry.Action, at: Any) -> AuditEntry:
+def _derived_entry(interaction: Interaction, action: AuditEntry.Action, at: Any) -> AuditEntry:
     return AuditEntry(
         interaction=interaction.pk,
         run=interaction.run_id,

@@ -59,10 +59,10 @@ async def change(what: str, interaction: str, *, to: str = "", by: Person, via: 
         NotFound: it is none of those that this person may answer.
         Invalid: there is no such user, or they may not answer.
     """
-    return await writer.write(changing(what, interaction, to=to, by=by, via=via))
+    return await writer.write(build_change(what, interaction, to=to, by=by, via=via))
 
 
-def changing(
+def build_change(
     what: str, interaction: str, *, to: str = "", by: Person, via: str
 ) -> Work[ClaimState]:
     """Build the work behind `change`, for callers that hold a transaction."""

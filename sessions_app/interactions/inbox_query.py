@@ -25,7 +25,7 @@ DUE = Coalesce("due_at", "expires_at", NEVER)
 MOST = 2000  # rows at once
 
 
-def waiting(user: UserId, *kinds: str) -> list[First]:
+def waiting_prompts(user: UserId, *kinds: str) -> list[First]:
     """Return the ways in which prompts that this person may answer now wait for them.
 
     Prompts that others have claimed, or on which the person has voted, are left out.
@@ -41,29 +41,31 @@ def waiting(user: UserId, *kinds: str) -> list[First]:
     if kinds and "user" not in kinds:
         free.append(~Exists(Candidate.objects.filter(user=user, interaction=OuterRef("pk"))))
     return [
-        _listed(_own(user).filter(*free))
+        _list_prompts(_own(user).filter(*free))
         if kind == "own"
-        else _walked(_pending(*free, heeds_four_eyes(user)), **{kind: value}, **MORE.get(kind, {}))
+        else _walk_candidates(
+            _pending_prompts(*free, heeds_four_eyes(user)), **{kind: value}, **MORE.get(kind, {})
+        )
         for kind, value in _names_of(user)
         if not kinds or kind in kinds
     ]
 
 
-def claimed(user: UserId, **by: UserId) -> list[First]:
+def claimed_prompts(user: UserId, **by: UserId) -> list[First]:
     """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
     held, mine = Q(assignee__isnull=False, **by), Q(pk__in=[])
     names = _names_of(user)
     for kind, value in names:
         mine |= Q(**{kind: value}) if kind != "own" else Q()
     may = Exists(Candidate.objects.filter(mine, interaction=OuterRef("pk")))
-    assigned = _pending(held, may, heeds_four_eyes(user))
-    return [_listed(_own(user).filter(held)), _listed(assigned)] if names else []
+    assigned = _pending_prompts(held, may, heeds_four_eyes(user))
+    return [_list_prompts(_own(user).filter(held)), _list_prompts(assigned)] if names else []
 
 
 def of_others(user: UserId) -> list[First]:
     """Return the prompts of this person's conversations that others have to answer."""
     held = Q(assignee__isnull=False) & ~Q(assignee=user)
-    return [_walked(_pending(Q(for_owner=False) | held), owner=user)]
+    return [_walk_candidates(_pending_prompts(Q(for_owner=False) | held), owner=user)]
 
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
@@ -72,7 +74,7 @@ def first(ways: Iterable[First], count: int) -> list[UUID]:
     return list(dict.fromkeys(prompt for *_, prompt in sorted(places)))[:count]
 
 
-def answered(user: UserId, count: int) -> list[UUID]:
+def answered_prompts(user: UserId, count: int) -> list[UUID]:
     """Return the newest prompts that this person has answered or voted on.
 
     Prompts of deleted conversations are left out.
@@ -95,7 +97,7 @@ def answered(user: UserId, count: int) -> list[UUID]:
 MORE = {"permission": {"permission__gt": ""}}
 
 
-def _walked(prompts: QuerySet[Interaction], **by: object) -> First:
+def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
     """Return the prompts that have such candidates.
 
     Places are read before prompts, and not with them: a database that guesses wrongly how many
@@ -119,20 +121,20 @@ def _walked(prompts: QuerySet[Interaction], **by: object) -> First:
     return walk
 
 
-def _listed(prompts: QuerySet[Interaction]) -> First:
+def _list_prompts(prompts: QuerySet[Interaction]) -> First:
     places = prompts.order_by(DUE, "created_at", "pk").values_list(DUE, "created_at", "pk")
     return lambda count: list(places[:count])
 
 
 def _own(user: UserId) -> QuerySet[Interaction]:
     mine = {"conversation__owner": user, "conversation__waiting__gt": 0}
-    return _pending(for_owner=True, **mine)
+    return _pending_prompts(for_owner=True, **mine)
 
 
 def _names_of(user: UserId) -> set[Name]:
     return pending_names([user]).get(user, set())
 
 
-def _pending(*which: object, **also: object) -> QuerySet[Interaction]:
+def _pending_prompts(*which: object, **also: object) -> QuerySet[Interaction]:
     also |= {"status": Interaction.Status.PENDING, "conversation__deleted_at": None}
     return Interaction.objects.filter(*which, **also)

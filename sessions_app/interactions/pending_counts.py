@@ -40,7 +40,7 @@ class WaitingPrompts(NamedTuple):
         return before.ids - self.ids if before and self.prompts < CAP else frozenset()
 
 
-def waiting_for(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
+def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     """Return what waits for each person now, and nobody else has claimed; each has an entry."""
     names = pending_names(people)
     prompts = _Prompts(set().union(*names.values()))
@@ -49,7 +49,7 @@ def waiting_for(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     for one, theirs in names.items():
         ids = frozenset(prompts.answerable(one, theirs) - voted[one])
         if len(ids) < CAP and not prompts.cut.isdisjoint(theirs):
-            ids = frozenset(inbox_query.first(inbox_query.waiting(one), CAP))
+            ids = frozenset(inbox_query.first(inbox_query.waiting_prompts(one), CAP))
         shown_ids = ids if len(ids) < CAP else frozenset()
         counts[one] = WaitingPrompts(min(len(ids), CAP), hash(ids), shown_ids)
     return counts

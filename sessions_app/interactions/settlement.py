@@ -122,7 +122,7 @@ def find_interactions(
         where += " AND i.for_owner"
     if kept or owner is not None:
         where += " AND c.deleted_at IS NULL"
-    query = sql.locking(f"{_select()} {where} ORDER BY i.sequence", "FOR UPDATE OF c")
+    query = sql.add_lock(f"{_select()} {where} ORDER BY i.sequence", "FOR UPDATE OF c")
     records = [_read(row) for row in sql.fetch(query, tuple(values.values()))]
     if sql.database().WRITERS > 1 and any(one.assignment is not None for one in records):
         # Who had to wait for the lock has them as they were before it. One UPDATE decides who
@@ -197,7 +197,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "via": settlement.via,
     }
     if interaction.assignment is not None:
-        assigning.settled(interaction.id)
+        assigning.remove_from_inboxes(interaction.id)
         action, via = AuditEntry.Action(status), settlement.via
         audit.record(tx, interaction.audited, action, by=by, via=via, response=response)
     tx.append(interaction.run, update_type(interaction), payload)

@@ -18,7 +18,7 @@ def cast(
     vouched = not may_answer(by.id, asked)
     vote = {"response": response, "at": tx.now, "vouched": vouched, **how}
     Vote.objects.update_or_create(interaction_id=asked.interaction, by_id=by.id, defaults=vote)
-    return _counting(asked)
+    return _counting_votes(asked)
 
 
 def has_voted(user: UserId, interaction: UUID) -> bool:
@@ -31,13 +31,13 @@ def withdraw(user: UserId, interaction: UUID) -> None:
     Vote.objects.filter(interaction=interaction, by=user).delete()
 
 
-def counting(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
+def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     """Return the votes that count now, of those prompts that need several; once settled, all."""
     several = [one for one in prompts if (one.assignment or {}).get("votes", 1) > 1]
     voted = Vote.objects.filter(interaction__in=[one.pk for one in several])
     with_votes = set(voted.values_list("interaction", flat=True)) if several else set()
     return {
-        one.pk: _counting(PromptAudience.of(one))
+        one.pk: _counting_votes(PromptAudience.of(one))
         if one.status == one.Status.PENDING
         else _all(one.pk)
         for one in several
@@ -45,7 +45,7 @@ def counting(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     }
 
 
-def agreeing(votes: list[Vote], response: JsonObject) -> int:
+def count_agreeing(votes: list[Vote], response: JsonObject) -> int:
     """Count the votes for this answer."""
     return sum(vote.response == response for vote in votes)
 
@@ -55,7 +55,7 @@ def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonO
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 
 
-def _counting(asked: PromptAudience) -> list[Vote]:
+def _counting_votes(asked: PromptAudience) -> list[Vote]:
     """Return the votes of active people who may answer now, or were vouched for."""
     votes = _all(asked.interaction)
     may = answerers(asked, users().filter(pk__in=[vote.by_id for vote in votes]))

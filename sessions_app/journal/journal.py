@@ -32,8 +32,8 @@ MAX_SAID = 100
 class Call:
     """A call that the workflow makes at a position. Replay compares kind and name.
 
-    `arguments` are JSON, see `described`; those of an `ask` are its prompt. `place` is empty until
-    the workflow gathers coroutines of its own, see `tracks`: the position then says it.
+    `arguments` are JSON, see `describe_arguments`; those of an `ask` are its prompt. `place` is
+    empty until the workflow gathers coroutines of its own, see `tracks`: the position then says it.
     """
 
     position: int
@@ -121,7 +121,7 @@ def last_positions(run: UUID) -> dict[str, int]:
     return last
 
 
-def described(*values: object) -> str:
+def describe_arguments(*values: object) -> str:
     """Describe arguments for a record: their JSON, with the class where a value has none.
 
     Of a long one the beginning is kept, and a digest by which a difference behind it is found out.

@@ -50,7 +50,7 @@ async def report(dispatcher: Dispatcher) -> None:
         _stored_at.clear()
 
 
-def storing() -> bool:
+def stores_writes() -> bool:
     """Return whether the database stores what this process writes.
 
     With a full disk it only reads, and for a while still takes what is as small as a report.

@@ -2,7 +2,7 @@
 
 from sessions_app.models.announcement import Announcement
 from sessions_app.models.arrival import Arrival
-from sessions_app.models.attachment import AttachedFile, Attachment, attached
+from sessions_app.models.attachment import AttachedFile, Attachment, attached_files
 from sessions_app.models.audit_entry import AuditEntry
 from sessions_app.models.candidate import Candidate
 from sessions_app.models.conversation import Conversation
@@ -33,5 +33,5 @@ __all__ = [
     "Process",
     "Run",
     "Vote",
-    "attached",
+    "attached_files",
 ]

@@ -42,7 +42,7 @@ class AttachedFile:
         return content
 
 
-def attached(metadata: JsonObject) -> tuple[AttachedFile, ...]:
+def attached_files(metadata: JsonObject) -> tuple[AttachedFile, ...]:
     """Return the files of the message that began a run, as the run's metadata has them."""
     return tuple(AttachedFile(**file) for file in metadata.get("files", ()))
 

@@ -9,9 +9,9 @@ from redis.asyncio.connection import parse_url
 
 from sessions_app.json_types import JsonObject
 from sessions_app.notify.memory_layer import MemoryLayer
-from sessions_app.notify.news import packed, unpacked
+from sessions_app.notify.news import pack, unpack
 from sessions_app.notify.publisher import Publisher
-from sessions_app.notify.redis_link import RedisLink, sealed
+from sessions_app.notify.redis_link import RedisLink, seal
 
 # All calls have a time limit where they are made. A `socket_timeout` on top would have redis-py use
 # `asyncio.wait_for`, which now and then swallows a cancellation (before Python 3.12).
@@ -74,13 +74,13 @@ class ClusterLayer(MemoryLayer):
         """Send messages to the groups' members in other processes."""
         link = self._linked()
         if link is not None:
-            await link.send([(group, packed(message)) for group, message in messages])
+            await link.send([(group, pack(message)) for group, message in messages])
             return
         for group, message in messages:
-            await self._remote.group_send(group, sealed("", group, packed(message)))
+            await self._remote.group_send(group, seal("", group, pack(message)))
 
     def _hear(self, group: str, message: JsonObject) -> None:
-        self.deliver(group, unpacked(message))
+        self.deliver(group, unpack(message))
 
     async def close(self) -> None:
         """Close the link to Redis. A new channel begins another."""

@@ -10,7 +10,7 @@ from channels.layers import BaseChannelLayer
 
 from sessions_app.json_types import JsonObject
 from sessions_app.notify.memory_layer import MemoryLayer
-from sessions_app.notify.news import packed, unpacked
+from sessions_app.notify.news import pack, unpack
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ class ForeignLayer(MemoryLayer):
         Raises:
             Exception: whatever the layer does.
         """
-        await self._layer.group_send(group, packed(message))
+        await self._layer.group_send(group, pack(message))
 
     def deliver(self, group: str, message: JsonObject) -> None:
         """Deliver nothing: the layer brings it."""
@@ -161,4 +161,4 @@ class _Reader:
                 await asyncio.sleep(PAUSE)
                 await self._join_all()
             else:
-                self._put(unpacked(message))
+                self._put(unpack(message))

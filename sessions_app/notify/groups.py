@@ -71,7 +71,7 @@ async def _hint(send: Callable[[], Awaitable[None]]) -> None:
 
 
 @asynccontextmanager
-async def joined(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMessage]]]:
+async def join_groups(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMessage]]]:
     """Join groups for the length of a block. What this gives returns the next message, whenever it
     comes.
     """
@@ -91,7 +91,7 @@ async def listen(group: str, handle: Callable[[LayerMessage], None]) -> None:
 
     It runs in the event loop, so it must not block. What it raises is logged.
     """
-    async with joined(group) as receive:
+    async with join_groups(group) as receive:
         while True:
             message = await receive()
             if message == LOST:

@@ -44,7 +44,7 @@ def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
     }
 
 
-def packed(message: JsonObject) -> JsonObject:
+def pack(message: JsonObject) -> JsonObject:
     """Pack a message of any type for other processes. The events are one string: that packs
     best.
     """
@@ -59,7 +59,7 @@ def packed(message: JsonObject) -> JsonObject:
     }
 
 
-def unpacked(message: JsonObject) -> JsonObject:
+def unpack(message: JsonObject) -> JsonObject:
     """Unpack a message that another process has packed."""
     if message["type"] != NEWS:
         return message

@@ -81,7 +81,7 @@ class RedisLink:
         """Send messages, each to a group's members in other processes. Without a link they are
         dropped.
         """
-        envelopes = [(group, sealed(self._name, group, message)) for group, message in messages]
+        envelopes = [(group, seal(self._name, group, message)) for group, message in messages]
         await self._carry(lambda: self._publisher.publish(envelopes))
 
     async def _carry(self, call: Callable[[], Awaitable[None]]) -> None:
@@ -204,7 +204,7 @@ class RedisLink:
                 await asyncio.sleep(0)  # of many that are there, none fills a channel unread
 
 
-def sealed(sender: str, group: str, message: JsonObject) -> JsonObject:
+def seal(sender: str, group: str, message: JsonObject) -> JsonObject:
     """Wrap a message for its way: who hears a group once must see from whom it is, and for which
     group.
     """

@@ -31,7 +31,7 @@ from sessions_app.prompts.choices import (
     Option,
     RadioPrompt,
 )
-from sessions_app.prompts.forms.data import PREFIX, as_posted, posted
+from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
 from sessions_app.prompts.forms.prompt import REJECT, FormPrompt, FormResponse
 from sessions_app.prompts.texts import (
     NotificationPrompt,
@@ -75,6 +75,6 @@ __all__ = [
     "load_prompt",
     "on_one_card",
     "plain_text",
-    "posted",
+    "read_posted",
     "type_of",
 ]

@@ -47,7 +47,7 @@ async def check_waiting_runs() -> None:
     after, counts = UUID(int=0), {"replayed": 0, "stopped": 0}
     # By what is wrong with it, the first run that has it: one cause may stop many.
     first: dict[str, UUID] = {}
-    while runs := await reads.read(_waiting, after):
+    while runs := await reads.read(_waiting_runs, after):
         after = max(runs)
         if await reads.read(_is_newer_one_up):
             return
@@ -81,9 +81,9 @@ def _write(tx: Transaction, run: UUID, problem: str) -> None:
     Run.objects.filter(pk=run).update(replay_problem=storable(problem))
 
 
-def _waiting(after: UUID) -> dict[UUID, str]:
+def _waiting_runs(after: UUID) -> dict[UUID, str]:
     """Return some waiting runs in the order of their ids, with their stored problems."""
-    offered = [one.workflow for one in registry.offered()]
+    offered = [one.workflow for one in registry.offered_workflows()]
     plain = [one.name for one in offered if not (one.shared_builder or one.per_user_builder)]
     waiting = Run.objects.filter(status=Run.Status.WAITING, workflow__in=plain, pk__gt=after)
     return dict(waiting.order_by("pk").values_list("pk", "replay_problem")[:AT_ONCE])

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sessions_app.errors import NotReplayable, SessionsError
 from sessions_app.journal.journal import line_of
-from sessions_app.models import Run, attached
+from sessions_app.models import Run, attached_files
 from sessions_app.replay.replay_backend import ReplayBackend
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.sessions.manager import SessionManager
@@ -103,7 +103,7 @@ async def _manager(name: str) -> SessionManager | SessionsError:
 
 
 async def _execute(history: RunHistory, manager: SessionManager, backend: ReplayBackend) -> None:
-    files = attached(history.metadata)
+    files = attached_files(history.metadata)
     message = Message(history.text, history.client_format, history.message_id, files)
     async with (
         manager.session(

@@ -266,7 +266,7 @@ def claim(interaction: UUID, *, by: AbstractBaseUser) -> Work[ClaimState]:
     Raises:
         NotFound: it is none of those that this user may answer.
     """
-    return claims.changing("claim", str(interaction), by=Person.of(by), via=VIA)
+    return claims.build_change("claim", str(interaction), by=Person.of(by), via=VIA)
 
 
 aclaim = alone(claim)
@@ -275,7 +275,7 @@ aclaim = alone(claim)
 @within
 def release(interaction: UUID, *, by: AbstractBaseUser) -> Work[ClaimState]:
     """Give the user's claim up: others may answer. Raises NotFound as `claim`."""
-    return claims.changing("release", str(interaction), by=Person.of(by), via=VIA)
+    return claims.build_change("release", str(interaction), by=Person.of(by), via=VIA)
 
 
 arelease = alone(release)

@@ -148,7 +148,7 @@ class BuiltObject:
         on it.
         """
         self.end()
-        await closed([self])
+        await wait_closed([self])
 
     def _limit(self) -> None:
         if self._cutting is None:
@@ -202,6 +202,6 @@ class BuiltObject:
             self._is_building = False
 
 
-async def closed(ended: Collection[BuiltObject]) -> None:
+async def wait_closed(ended: Collection[BuiltObject]) -> None:
     """Wait for the end of builders that are to close, as long as `CLOSE_WAIT` gives them."""
     await asyncio.wait([built.task for built in ended], timeout=CLOSE_WAIT + CUT_EVERY)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sessions_app.errors import SessionsError
 from sessions_app.models.people import Person
-from sessions_app.sessions.builder import BuiltObject, PerUserBuilderInfo, closed
+from sessions_app.sessions.builder import BuiltObject, PerUserBuilderInfo, wait_closed
 from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.registry import OfferedWorkflow
 
@@ -96,7 +96,7 @@ class BuilderPool:
         for user_id in list(self._pooled):
             self._let_go(user_id).end()
         if self._closing:
-            await closed(self._closing.values())
+            await wait_closed(self._closing.values())
 
     def _begin(self, user_id: str, person: Person) -> _PooledBuilder:
         factory = self._workflow.per_user_builder

@@ -21,7 +21,7 @@ from sessions_app.storage.periodic import repeat
 from sessions_app.workflows import request_context, run_info
 from sessions_app.workflows.concurrency import Limit, limit_of
 from sessions_app.workflows.config import WorkflowConfig
-from sessions_app.workflows.context_variables import bound
+from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.registry import BuilderFactory, OfferedWorkflow, Workflow, resolve
 from sessions_app.workflows.request_context import Connection, ParentTokens, RequestContext
 from sessions_app.workflows.run_info import AuthCallback, RuntimeTypeEnum
@@ -229,7 +229,7 @@ class SessionManager:
             variables[standalone.user_input_callback] = user_input_callback
         if user_authentication_callback is not None:
             variables[run_info.user_auth_callback] = user_authentication_callback
-        with bound(variables):
+        with bind(variables):
             session = Session(self, self._workflow, self._semaphore, request.user_id)
             self._sessions.add(session)
             info: PerUserBuilderInfo | None = None

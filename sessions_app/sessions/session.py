@@ -20,7 +20,7 @@ from sessions_app.workflows import request_context
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Limit, Slot
 from sessions_app.workflows.context import current_context
-from sessions_app.workflows.context_variables import bound
+from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.request_context import workflow_parent_id, workflow_parent_name
 from sessions_app.workflows.run_info import Message, RunInfo, RuntimeTypeEnum, user_auth_callback
@@ -160,7 +160,7 @@ class Session(Generic[M]):
             runner = Runner(code, info, stands_on, self._stop)
             self._runners.add(runner)
             try:
-                with bound({current_context: runner.context, **parent}):
+                with bind({current_context: runner.context, **parent}):
                     yield runner
             finally:
                 self._runners.discard(runner)

@@ -89,7 +89,7 @@ class ScriptBackend(Backend):
         try:
             async with asyncio.timeout(timeout) as limit:
                 result = await work
-            known = registry.declared()[child.workflow]
+            known = registry.declared_workflows()[child.workflow]
             return CallResult(result if known.streams else dump_returned(known, result))
         except (UnknownWorkflow, Unrecorded):
             raise

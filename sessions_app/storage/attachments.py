@@ -72,7 +72,7 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
         owner_id=owner,
         conversation_name=conversation_id,
         name=name,
-        content_type=content_type(_ending(name)),
+        content_type=content_type(_file_extension(name)),
         size=file.size,
         path=f"{FOLDER}/{id_.hex[:2]}/{id_.hex}",
         created_at=timezone.now(),
@@ -156,7 +156,7 @@ def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
         raise Invalid(GONE)
 
 
-def shown(stored: JsonObject) -> JsonObject:
+def shown_file(stored: JsonObject) -> JsonObject:
     """Return what an event says of a file: everything but where it is."""
     return {name: value for name, value in stored.items() if name != "path"}
 
@@ -178,7 +178,7 @@ async def delete_unwanted() -> int:
 _types = MimeTypes()
 
 
-def _ending(name: str) -> str:
+def _file_extension(name: str) -> str:
     return PurePosixPath(name).suffix.lower().removeprefix(".")
 
 
@@ -194,7 +194,7 @@ def _check(name: str, size: int) -> None:
     limits = RuntimeSettings.load()
     if not limits.MAX_FILES:
         raise Invalid(_("Files are not allowed here."))
-    if _ending(name) not in limits.FILE_TYPES:
+    if _file_extension(name) not in limits.FILE_TYPES:
         raise Invalid(
             format_lazy(
                 _("{name} has a type that is not allowed. Allowed: {types}."),

@@ -49,7 +49,7 @@ async def give_back_thread() -> None:
         del SyncToAsync.context_to_thread_executor[context]  # its thread ends with it
 
 
-async def sent(
+async def yield_response(
     content: AsyncIterator[bytes], at_end: Callable[[], object] = bool
 ) -> AsyncIterator[bytes]:
     """Yield what a response has; the thread of its request does not stand idle meanwhile."""

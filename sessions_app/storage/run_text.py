@@ -56,7 +56,7 @@ def join(pieces: Iterable[Piece]) -> JsonObject:
     return {"text": "".join(texts), "lengths": [len(text) for text in texts]}
 
 
-def taken_back(sequence: int, payload: JsonObject) -> TakenBack:
+def taken_back_sequences(sequence: int, payload: JsonObject) -> TakenBack:
     """Return the sequences that a `restart` event took back."""
     return range(payload["from_sequence"], sequence)
 
@@ -72,7 +72,7 @@ def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]
     restarts: list[TakenBack] = []
     for type_, first_sequence, sequence, payload in rows:
         if type_ == Event.Type.RESTART:
-            restarts.append(taken_back(sequence, payload))
+            restarts.append(taken_back_sequences(sequence, payload))
         else:
             pieces += split(first_sequence, payload)
     return undo(pieces, restarts)
@@ -144,7 +144,8 @@ def fold(run: UUID, conversation: UUID) -> None:
     pieces = [Piece(sequence, sql.read_json(payload)["text"]) for sequence, payload, _ in rows]
     written: dict[int, datetime | None] = {row[0]: sql.read_time(row[2]) for row in rows}
     restarts = [
-        taken_back(at, sql.read_json(payload)) for at, payload in sql.fetch(RESTARTS, (run,))
+        taken_back_sequences(at, sql.read_json(payload))
+        for at, payload in sql.fetch(RESTARTS, (run,))
     ]
     kept_pieces = undo(pieces, restarts)
     removed = sorted(set(pieces) - set(kept_pieces), key=lambda piece: piece.sequence)

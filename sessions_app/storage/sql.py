@@ -50,7 +50,7 @@ def database() -> ModuleType:
     return import_module(f"sessions_app.storage.{connections[DEFAULT_DB_ALIAS].vendor}")
 
 
-def locking(query: str, how: str) -> str:
+def add_lock(query: str, how: str) -> str:
     """Add a clause that locks the rows, such as `FOR UPDATE`, where others write meanwhile."""
     return f"{query} {how}" if database().WRITERS > 1 else query
 
@@ -105,7 +105,7 @@ def read_json(value: object) -> Any:
 
 def fetch(statement: str, params: Sequence[object]) -> list[Row]:
     """Run a query on this thread's connection; all its rows."""
-    connection = _connected()
+    connection = _open_connection()
     with connection.wrap_database_errors:
         rows: list[Row] = _execute(connection.connection, statement, params).fetchall()
         return rows
@@ -113,13 +113,13 @@ def fetch(statement: str, params: Sequence[object]) -> list[Row]:
 
 def execute(statement: str, params: Sequence[object]) -> int:
     """Run a statement on this thread's connection; how many rows it changed."""
-    connection = _connected()
+    connection = _open_connection()
     with connection.wrap_database_errors:
         count: int = _execute(connection.connection, statement, params).rowcount
         return count
 
 
-def _connected() -> BaseDatabaseWrapper:
+def _open_connection() -> BaseDatabaseWrapper:
     connection = _thread.connection
     if connection is None:
         connection = _thread.connection = connections[DEFAULT_DB_ALIAS]

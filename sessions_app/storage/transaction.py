@@ -122,7 +122,7 @@ class Transaction:
         evict = self._fences.get((key, generation))
         if evict is None:
             # Shared: a new host must wait for this commit, and nobody else.
-            rows = sql.fetch(sql.locking(LEASE, "FOR SHARE"), (key,))
+            rows = sql.fetch(sql.add_lock(LEASE, "FOR SHARE"), (key,))
             current, requested_at = rows[0] if rows else (0, None)
             if current != generation:
                 raise errors.Fenced(key, generation, current)

@@ -4,8 +4,8 @@ from django import template
 
 from sessions_app.admin import assignment_texts, question_texts
 from sessions_app.admin import timeline as timelines
+from sessions_app.admin.overview import count_waiting as look_who
 from sessions_app.admin.overview import overview as look
-from sessions_app.admin.overview import waiting as look_who
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 
@@ -36,5 +36,5 @@ def timeline(run: Run) -> JsonObject:
 register.filter("question_link", question_texts.link)
 register.filter("whom", assignment_texts.whom)
 register.filter("expires", question_texts.expires)
-register.filter("asked", question_texts.asked)
+register.filter("asked", question_texts.show_asked_at)
 register.filter("consequence", question_texts.consequence)

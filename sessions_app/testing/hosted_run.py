@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from sessions_app.hosting.needing_host import needing_host
+from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.interactions import answers
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
@@ -144,7 +144,7 @@ class HostedRun:
 
         def resting() -> Run | None:
             # In this order: between the two a run may begin another, and wait for it.
-            busy = set(needing_host().values_list("id", flat=True))
+            busy = set(runs_needing_host().values_list("id", flat=True))
             if busy.intersection(self._family()):
                 return None
             return Run.objects.get(pk=self.id)

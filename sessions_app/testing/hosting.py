@@ -18,7 +18,7 @@ from sessions_app.conversations import messages
 from sessions_app.dispatch.dispatcher import Dispatcher, Duty
 from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.needing_host import needing_host
+from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle.due import settle_due
 from sessions_app.models import Interaction, Run
@@ -186,7 +186,7 @@ class Hosting:
         """Wait until no run can do anything more by itself, and none is in memory."""
         for host in self.hosts:
             host.make_room()
-        await until(lambda: not needing_host().exists(), self._patience)
+        await until(lambda: not runs_needing_host().exists(), self._patience)
         await until_true(lambda: not any(host.runs for host in self.hosts), self._patience)
 
     @property

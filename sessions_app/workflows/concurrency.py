@@ -17,7 +17,7 @@ T = TypeVar("T")
 NO_VARIABLES = contextvars.Context()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
@@ -34,7 +34,7 @@ class FairSemaphore(asyncio.Semaphore):
         # By user, in the order in which each of them had a slot, or came.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         # Called when a slot was given back.
-        self.freed: Callable[[], None] = _nothing
+        self.freed: Callable[[], None] = _do_nothing
 
     @property
     def held(self) -> Mapping[str, int]:

@@ -261,7 +261,7 @@ class Context:
             escalate=escalate,
         )
         asked = self._ask(prompt, assignment)
-        return self._execution.expect(asked, f"The question {_quoted([prompt])}")
+        return self._execution.expect(asked, f"The question {_quote([prompt])}")
 
     def ask_all(
         self, prompts: Sequence[Prompt[R]], *, to: To | None = None, together: str = ""
@@ -282,7 +282,7 @@ class Context:
             prompts = on_one_card(prompts, together, self._execution.next_place()[0])
         assignment = make_assignment(to)
         asked = self._execution.ask(prompts, assignment)
-        return self._execution.expect(asked, f"The question {_quoted(prompts)}")
+        return self._execution.expect(asked, f"The question {_quote(prompts)}")
 
     def history(self, limit: int = 20) -> Coro[list[PastMessage]]:
         """Return the last `limit` messages of the conversation before this run's, oldest first.
@@ -444,5 +444,5 @@ class UserInteractionManager:
         return await self._context.ask(content)
 
 
-def _quoted(prompts: Sequence[Prompt[R]]) -> str:
+def _quote(prompts: Sequence[Prompt[R]]) -> str:
     return ", ".join(repr(str(getattr(prompt, "text", prompt))[:50]) for prompt in prompts)

@@ -12,7 +12,7 @@ Variables: TypeAlias = dict[ContextVar[Any], Any]
 
 
 @contextmanager
-def bound(values: Variables) -> Iterator[None]:
+def bind(values: Variables) -> Iterator[None]:
     """Set the variables to the values inside of the block."""
     tokens = [(variable, variable.set(value)) for variable, value in values.items()]
     try:

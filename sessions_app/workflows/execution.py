@@ -23,7 +23,7 @@ from sessions_app.errors import (
     StepFailed,
     Unrecorded,
 )
-from sessions_app.journal.journal import ASK, Call, CallResult, Entry, described
+from sessions_app.journal.journal import ASK, Call, CallResult, Entry, describe_arguments
 from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import JournalEntry
 from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt
@@ -164,7 +164,7 @@ class Execution:
 
     def call(self, kind: Kind, name: str, *arguments: object) -> Call:
         """Make the next call of the current track."""
-        return self._next(kind.value, name, described(*arguments) if arguments else "")
+        return self._next(kind.value, name, describe_arguments(*arguments) if arguments else "")
 
     def function_call(self, kind: Kind, function: BoundFunction, name: str | None) -> Call:
         """Make the next call, of one that executes a function."""

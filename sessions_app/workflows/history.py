@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Literal
 from uuid import UUID
 
-from sessions_app.models import AttachedFile, Run, attached
+from sessions_app.models import AttachedFile, Run, attached_files
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import branches
 from sessions_app.storage.run_text import text_of
@@ -57,7 +57,9 @@ def read_messages(runs: Sequence[str], limit: int) -> list[PastMessage]:
 
 def _backwards(runs: Sequence[str]) -> Iterator[PastMessage]:
     rows = Run.objects.filter(pk__in=runs).values_list("id", "text", "metadata__files")
-    messages = {str(key): (text, attached({"files": files or ()})) for key, text, files in rows}
+    messages = {
+        str(key): (text, attached_files({"files": files or ()})) for key, text, files in rows
+    }
     for run in runs:
         if text := text_of(UUID(run)):
             yield PastMessage("assistant", text, run)

@@ -200,7 +200,7 @@ def _shared(one: Workflow) -> tuple[object, ...]:
     return one.per_user_builder, one.shared_builder, one.options
 
 
-def declared() -> dict[str, Workflow]:
+def declared_workflows() -> dict[str, Workflow]:
     """Return all workflows that the installed applications declare."""
     return dict(_declared)
 
@@ -245,7 +245,7 @@ def offer(config: RuntimeConfig) -> None:
     _default[:] = [config.default]
 
 
-def offered() -> list[OfferedWorkflow]:
+def offered_workflows() -> list[OfferedWorkflow]:
     """Return the workflows offered here, the default one first."""
     return sorted(_offered.values(), key=lambda entry: entry.workflow.name not in _default)
 

@@ -31,7 +31,7 @@ from sessions_app.errors import NotJson, Unrecorded
 from sessions_app.journal.journal import CallResult
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.context_variables import bound
+from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import step_threads
 
@@ -77,7 +77,7 @@ class RunningStep:
             Unrecorded: it made a mistake, whatever it made of the error.
         """
         try:
-            with bound({running_step: self}):
+            with bind({running_step: self}):
                 yield
         except Unrecorded as error:
             self.mistake = self.mistake or error
@@ -225,7 +225,7 @@ class ResultType:
         if storable(stored) != stored:
             problem = "it contains a NUL (U+0000) or half a surrogate pair, which cannot be stored"
             raise NotJson(f"The result of step {self._name}", problem)
-        for part, now in _changed(result, back, tuples=self._annotated):
+        for part, now in _changed_parts(result, back, tuples=self._annotated):
             problem = f"a {type(part).__name__} in it would come back as a {type(now).__name__}"
             advice = "have the function's return annotation say what it is"
             raise NotJson(f"The result of step {self._name}", f"{problem}: {advice}")
@@ -236,7 +236,9 @@ class ResultType:
         return self._adapter.validate_python(stored)
 
 
-def _changed(result: object, back: object, *, tuples: bool) -> Iterator[tuple[object, object]]:
+def _changed_parts(
+    result: object, back: object, *, tuples: bool
+) -> Iterator[tuple[object, object]]:
     """Yield each part of a result that comes back from JSON as something else, and as what.
 
     `tuples`: one may come back as a list, as by an annotation `Sequence`.
@@ -245,10 +247,10 @@ def _changed(result: object, back: object, *, tuples: bool) -> Iterator[tuple[ob
         return
     if isinstance(back, dict) and isinstance(result, Mapping) and back.keys() == result.keys():
         for name, part in back.items():
-            yield from _changed(result[name], part, tuples=tuples)
+            yield from _changed_parts(result[name], part, tuples=tuples)
     elif isinstance(back, list) and isinstance(result, Sequence if tuples else list):
         for was, part in zip(result, back, strict=True):
-            yield from _changed(was, part, tuples=tuples)
+            yield from _changed_parts(was, part, tuples=tuples)
     elif not isinstance(result, type(back)) or isinstance(back, dict):
         yield result, back
 

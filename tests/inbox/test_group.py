@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 
 from chat_app.feed.inbox_parts import LISTED, MOST, InboxQuery, Part, read_inbox
 from chat_app.page.sidebar.sidebar_entries import sidebar
-from sessions_app.interactions.pending_counts import CAP, FIRST, waiting_for
+from sessions_app.interactions.pending_counts import CAP, FIRST, count_waiting
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
 from sessions_app.models.candidate import NEVER
 from tests.inbox.many_prompts import (
@@ -78,7 +78,7 @@ def doors(boss: User, owner: User) -> dict[str, Callable[[], object]]:
         **parts,
         "page 4": partial(read_inbox, boss.pk, InboxQuery(page=4)),
         "of the owner": partial(read_inbox, owner.pk, InboxQuery(Part.OTHERS)),
-        "count": partial(waiting_for, [boss.pk, owner.pk]),
+        "count": partial(count_waiting, [boss.pk, owner.pk]),
         "sidebar": partial(sidebar, boss.pk),
     }
 
@@ -116,9 +116,9 @@ def test_it_opens_as_with_fewer(boss: User, owner: User, group: Group, more: int
 
 def test_nothing_is_counted_past_a_hundred(boss: User, group: Group) -> None:
     ask_group(boss, group, CAP - 1)
-    assert waiting_for([boss.pk])[boss.pk].prompts == CAP - 1
+    assert count_waiting([boss.pk])[boss.pk].prompts == CAP - 1
     ask_group(boss, group, 2)
-    counts = waiting_for([boss.pk])[boss.pk]
+    counts = count_waiting([boss.pk])[boss.pk]
     assert (counts.prompts, counts.ids) == (CAP, frozenset())
     assert sidebar(boss.pk).waiting == CAP
 
@@ -131,7 +131,7 @@ def test_what_one_has_voted_on_hides_nothing_that_waits_behind_it(
     Vote.objects.bulk_create(
         Vote(interaction_id=one, by=boss, response={}, at=NOW) for one in voted
     )
-    assert waiting_for([boss.pk])[boss.pk].prompts == CAP
+    assert count_waiting([boss.pk])[boss.pk].prompts == CAP
     remaining = read_all(boss)
     assert (len(remaining), set(remaining) & set(voted)) == (2 * FIRST - len(voted), set())
 

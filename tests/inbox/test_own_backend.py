@@ -18,8 +18,8 @@ from sessions_app.admin.prompt_filters import nobody_can_answer
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.answerers import PromptAudience, answerers
-from sessions_app.interactions.pending_counts import waiting_for
-from sessions_app.interactions.votes import counting
+from sessions_app.interactions.pending_counts import count_waiting
+from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
@@ -94,7 +94,7 @@ async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
     """Return which doors let the user answer, or tell them of it; the last one votes."""
     by = Person.of(user)
     shown = await asyncio.to_thread(pages, user)
-    count = await reads.read(lambda: waiting_for([user.pk])[user.pk].prompts)
+    count = await reads.read(lambda: count_waiting([user.pk])[user.pk].prompts)
 
     async def changes(work: Any) -> bool:
         try:
@@ -119,7 +119,7 @@ async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
         "vote": await voted(),
     }
     rows = Interaction.objects.select_related("conversation__owner")
-    votes = await reads.read(lambda: counting([rows.get(pk=prompt.pk)]))
+    votes = await reads.read(lambda: counting_votes([rows.get(pk=prompt.pk)]))
     return {**found, "counts": user.pk in [one.by_id for one in votes.get(prompt.pk, [])]}
 
 
@@ -171,5 +171,5 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
         await User.objects.filter(pk=chief.pk).aupdate(is_active=False)
         with pytest.raises(Invalid, match="not active"):
             await hosting.in_thread(repairs.answer, prompt.pk, person=Person.of(chief), value="yes")
-        votes = await reads.read(lambda: counting([Interaction.objects.get(pk=prompt.pk)]))
+        votes = await reads.read(lambda: counting_votes([Interaction.objects.get(pk=prompt.pk)]))
         assert [one.by_id for one in votes[prompt.pk]] == [other.pk]

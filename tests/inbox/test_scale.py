@@ -10,7 +10,7 @@ from django.db import connection
 from chat_app.feed.inbox_parts import InboxQuery, Part, find_prompt, read_inbox
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions import inbox_query, pending_counts
-from sessions_app.interactions.pending_counts import waiting_for
+from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
 from tests.inbox.many_prompts import (
     EACH,
@@ -36,7 +36,9 @@ def look(user: User) -> None:
     for one in [one.pk for one in read_inbox(user.pk, InboxQuery()).prompts]:
         assert find_prompt(user.pk, one)
     assert find_prompt(user.pk, uuid4()) is None
-    assert waiting_for([user.pk])[user.pk].prompts == len(read_inbox(user.pk, InboxQuery()).prompts)
+    assert count_waiting([user.pk])[user.pk].prompts == len(
+        read_inbox(user.pk, InboxQuery()).prompts
+    )
     assert sidebar(user.pk).waiting
 
 
@@ -74,7 +76,9 @@ def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
 def claim_and_vote(*people: User) -> None:
     """Claim one prompt of each for the first of them, have them vote on one, one for four eyes."""
     for one in people:
-        free = inbox_query.first(inbox_query.waiting(one.pk, "user", "group", "permission"), 20)
+        free = inbox_query.first(
+            inbox_query.waiting_prompts(one.pk, "user", "group", "permission"), 20
+        )
         first, second, third, *_ = (Interaction.objects.get(pk=each) for each in free)
         Interaction.objects.filter(pk=first.pk).update(assignee=people[0])
         for prompt, rule in ((second, {"votes": 2}), (third, {"four_eyes": True})):
@@ -85,12 +89,12 @@ def claim_and_vote(*people: User) -> None:
 
 def assert_counts_agree(people: list[User]) -> None:
     """Check that what is counted for many at once is what each one's inbox has."""
-    counted = waiting_for([one.pk for one in people])
+    counted = count_waiting([one.pk for one in people])
     for one in people:
-        shown = set(inbox_query.first(inbox_query.waiting(one.pk), pending_counts.CAP))
+        shown = set(inbox_query.first(inbox_query.waiting_prompts(one.pk), pending_counts.CAP))
         assert counted[one.pk].prompts == len(shown)
         assert counted[one.pk].ids == (shown if len(shown) < pending_counts.CAP else set())
-    assert waiting_for([people[1].pk])[people[1].pk] == counted[people[1].pk]
+    assert count_waiting([people[1].pk])[people[1].pk] == counted[people[1].pk]
 
 
 def settle_all() -> None:

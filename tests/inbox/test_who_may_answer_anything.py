@@ -14,7 +14,7 @@ from chat_app.feed.inbox_parts import InboxQuery, Part, read_inbox
 from chat_app.notifications import notices
 from sessions_app.admin.prompt_filters import nobody_can_answer
 from sessions_app.interactions.answerers import PromptAudience, answerers, may_answer
-from sessions_app.interactions.pending_counts import waiting_for
+from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Candidate, Interaction, Vote
 from tests.inbox.many_prompts import NOW, new_conversation, new_prompt, new_run
 from tests.support.hitl import set_hitl
@@ -175,7 +175,7 @@ def test_all_agree_who_may_answer(people: list[Somebody], questions: list[Questi
         users = make_people(people)
         prompts = [make_prompt(number, one, users) for number, one in enumerate(questions)]
         asked = list(zip(prompts, questions, strict=True))
-        counted = waiting_for([one.pk for one in users])
+        counted = count_waiting([one.pk for one in users])
         for number, (user, person) in enumerate(zip(users, people, strict=True)):
             mine = {prompt.pk for prompt, one in asked if waits(number, person, one)}
             assert listed(user, Part.ALL) == mine

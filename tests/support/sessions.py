@@ -12,7 +12,7 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Person
 from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.config import WorkflowConfig
-from sessions_app.workflows.registry import NoOptions, Workflow, declared
+from sessions_app.workflows.registry import NoOptions, Workflow, declared_workflows
 
 
 def declare(function: Callable[..., Any], **fields: Any) -> Workflow:
@@ -48,7 +48,7 @@ async def managing(
 
 async def in_script(workflow: str, text: str = "x", **callbacks: Any) -> Any:
     """Return the result of a declared workflow's run in a script, where there is no server."""
-    async with managing(declared()[workflow]) as manager:
+    async with managing(declared_workflows()[workflow]) as manager:
         return await say(manager, text, **callbacks)
 
 

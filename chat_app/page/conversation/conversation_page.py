@@ -27,7 +27,7 @@ from chat_app.page.conversation.transcript import (
     Versions,
     build,
 )
-from sessions_app.models import Conversation, Event, Interaction, Run, attached
+from sessions_app.models import Conversation, Event, Interaction, Run, attached_files
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.branches import Branches, read_all
@@ -217,7 +217,7 @@ def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
     """Return what the composer has while a run's message is edited. Blocks: call it in a thread."""
     begun = Run.objects.filter(pk=run, conversation=page.conversation, parent=None)
     for text, metadata in begun.values_list("text", "metadata"):
-        return {"draft": text, "editing": str(run), "keeps_files": bool(attached(metadata))}
+        return {"draft": text, "editing": str(run), "keeps_files": bool(attached_files(metadata))}
     return {}
 
 
@@ -233,7 +233,7 @@ def read_transcript(
         known=wanted.known,
         off=branch.off,
     )
-    feedback, statuses = _ended(part.rows)
+    feedback, statuses = _read_ended_runs(part.rows)
     interactions = _interactions(conversation.id, part.rows)
     items = build(part.rows, interactions, continued=part.continued, hold=wanted.hold)
     for item in items:
@@ -283,7 +283,7 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
     return {one.pk: one for one in matching.select_related("answered_by", "assignee")}
 
 
-def _ended(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
+def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
     """Read the feedback and the status of the runs that end here, by run."""
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
     if not ends:

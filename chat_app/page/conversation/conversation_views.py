@@ -26,11 +26,11 @@ from chat_app.page.conversation.conversation_page import (
     read_text,
 )
 from chat_app.page.conversation.file_views import is_script, refusal
-from chat_app.page.downloads import download, made
+from chat_app.page.downloads import download, yield_texts
 from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import WORDS
 from chat_app.page.sidebar import export as exporting
-from chat_app.page.sidebar.sidebar_entries import deleted, newest, sidebar
+from chat_app.page.sidebar.sidebar_entries import find_deleted, newest, sidebar
 from chat_app.rates import submit
 from chat_app.wire.parsing import STATUS
 from sessions_app.conversations import workflow_access
@@ -42,7 +42,7 @@ from sessions_app.interactions.answers import Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
-from sessions_app.prompts import as_text, posted
+from sessions_app.prompts import as_text, read_posted
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.spool import pieces, spool
@@ -111,7 +111,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
         branch=message_forms.run(request.GET, "branch"),
         after=max(0, message_forms.number(request.GET, "from") - 1),
         before=message_forms.number(request.GET, "before") or None,
-        known=message_forms.known_texts(request.GET.getlist("text")),
+        known=message_forms.read_known_texts(request.GET.getlist("text")),
         hold="hold" in request.GET,
     )
 
@@ -207,7 +207,9 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpR
         "Content-Type": f"{content_type}; charset=utf-8",
         "Content-Disposition": disposition,
     }
-    return download(request, made(write(exported), person.id), reader=person.id, headers=headers)
+    return download(
+        request, yield_texts(write(exported), person.id), reader=person.id, headers=headers
+    )
 
 
 @personal("POST")
@@ -240,9 +242,9 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = message_forms.typed(interaction, incoming[0], error)
+        typed = message_forms.typed_answer(interaction, incoming[0], error)
         if together:
-            typed = TypedAnswer(interaction, [as_text(posted(request.POST))], str(error))
+            typed = TypedAnswer(interaction, [as_text(read_posted(request.POST))], str(error))
         return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
@@ -289,10 +291,10 @@ async def _page(
             "username": person.username,
             "is_staff": is_staff,
             "choices": choices,
-            "picked": _picked(request, choices),
+            "picked": _picked_workflow(request, choices),
             "message_id": uuid4(),
             "longest_message": MAX_MESSAGE,
-            "file_types": _accepted(),
+            "file_types": _accepted_types(),
             "before": before,
             "just_deleted": _just_deleted(request, person.id),
             "words": WORDS,
@@ -306,10 +308,10 @@ async def _page(
 def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
     """Return the conversation that was deleted from this page, and can be restored."""
     name = request.GET.get("deleted", "")
-    return deleted(owner, name) if name and is_storable(name) else None
+    return find_deleted(owner, name) if name and is_storable(name) else None
 
 
-def _accepted() -> str:
+def _accepted_types() -> str:
     """Return what the browser's file chooser accepts: phones offer the camera where pictures are
     taken.
     """
@@ -318,7 +320,7 @@ def _accepted() -> str:
     return ",".join(["image/*"] * pictures + [f".{one}" for one in endings])
 
 
-def _picked(request: HttpRequest, choices: list[OfferedWorkflow]) -> str | None:
+def _picked_workflow(request: HttpRequest, choices: list[OfferedWorkflow]) -> str | None:
     name = request.GET.get("workflow")
     return name if name in {offered.workflow.name for offered in choices} else None
 

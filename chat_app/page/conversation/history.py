@@ -25,7 +25,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Event
 from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import Piece, join, stretches, taken_back
+from sessions_app.storage.run_text import Piece, join, stretches, taken_back_sequences
 
 # Each item takes one of these rows at least, so these bound what a look shows: at the newest, and
 # at what is older, which people go through faster.
@@ -93,17 +93,19 @@ def read(
         .order_by("-sequence")
         .values_list("first_sequence", Length(Cast("payload", TextField())))[: most + 1]
     )
-    fitting = _fitting([size for _, size in counted[:most]])
+    fitting = _count_fitting([size for _, size in counted[:most]])
     skipped = len(counted) > fitting
     start = counted[fitting - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
     texts = events.filter(type=Event.Type.TEXT).order_by("sequence")
     # There may be ten thousand pieces, so of each only the columns that differ are read.
     pieces = texts.values_list("run_id", "sequence", "payload")
-    rows = _folded(conversation, ((run, Piece(at, payload["text"])) for run, at, payload in pieces))
+    rows = _fold_pieces(
+        conversation, ((run, Piece(at, payload["text"])) for run, at, payload in pieces)
+    )
     rows += read_records(events.exclude(type=Event.Type.TEXT))
     aside = _aside(rows)
-    continued = {} if skipped else _continued(rows, aside, known or {})
+    continued = {} if skipped else _continued_texts(rows, aside, known or {})
     rest = _texts(conversation, _rest_of_texts(rows, before, continued))
     return History(_in_order([*rows, *aside, *rest]), start, skipped, continued)
 
@@ -116,13 +118,13 @@ def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
     return _in_order([*rows, *_aside(rows)])
 
 
-def _fitting(sizes: list[int]) -> int:
+def _count_fitting(sizes: list[int]) -> int:
     """Count the rows, the newest first, that one look shows."""
     ends = accumulate(sizes)
     return sum(end - size < SIZE for end, size in zip(ends, sizes, strict=True))
 
 
-def _folded(conversation: UUID, texts: Iterable[tuple[UUID, Piece]]) -> list[EventRecord]:
+def _fold_pieces(conversation: UUID, texts: Iterable[tuple[UUID, Piece]]) -> list[EventRecord]:
     """Fold the pieces of runs: one record for each unbroken stretch of a run."""
     pieces: dict[UUID, list[Piece]] = {}
     for run, piece in texts:
@@ -155,15 +157,15 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
             pieces.append((run, Piece(last, payload["text"])))
         else:
             rows.append(_message(conversation, run, (first, last), payload, at))
-    return [*_folded(conversation, pieces), *rows]
+    return [*_fold_pieces(conversation, pieces), *rows]
 
 
-def _continued(
+def _continued_texts(
     rows: list[EventRecord], aside: list[EventRecord], known: Mapping[UUID, KnownText]
 ) -> dict[UUID, KnownText]:
     """Return what is known of items that go on here, and was not taken back."""
     cuts = [
-        (row.run, taken_back(row.sequence, row.payload))
+        (row.run, taken_back_sequences(row.sequence, row.payload))
         for row in aside
         if row.type == Event.Type.RESTART
     ]

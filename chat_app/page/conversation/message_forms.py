@@ -20,7 +20,7 @@ from sessions_app.errors import Invalid, Refused, StorageUnavailable
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person, UserId
-from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, posted
+from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, read_posted
 from sessions_app.storage import attachments
 
 MOST = 2**53
@@ -44,7 +44,7 @@ def run(post: Mapping[str, str], name: str) -> UUID | None:
     return None
 
 
-def known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
+def read_known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
     """Read what a page has of items of text, by run; what does not read like that is ignored."""
     items = {}
     for place in (PLACE.fullmatch(text) for text in places):
@@ -91,7 +91,7 @@ def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> Incomi
     several = request.POST.getlist("value") if "several" in request.POST else None
     value = request.POST.get("value", "").replace("\r\n", "\n")
     if "form" in request.POST and not value:
-        value = as_text(posted(request.POST))
+        value = as_text(read_posted(request.POST))
     version = number(request.POST, "version")
     return IncomingAnswer(
         answer_id=request.POST.get("answer_id") or str(uuid4()),
@@ -126,7 +126,7 @@ async def with_files(incoming: IncomingAnswer, request: HttpRequest, by: Person)
 
 def together(request: HttpRequest) -> list[IncomingAnswer]:
     """Read the answers to the questions of one card, each under its own name."""
-    data = posted(request.POST)
+    data = read_posted(request.POST)
     return [
         IncomingAnswer(
             answer_id=request.POST.get("answer_id") or str(uuid4()),
@@ -154,7 +154,7 @@ def values(incoming: IncomingAnswer) -> list[str]:
     return [incoming.value] if incoming.value is not None else []
 
 
-def typed(
+def typed_answer(
     interaction: UUID, incoming: IncomingAnswer, error: Refused | StorageUnavailable
 ) -> TypedAnswer:
     """Return the refused answer, as it goes back into its card."""
@@ -172,13 +172,13 @@ def too_late(settled: AnswerResult, *incoming: IncomingAnswer) -> str:
         reason = gettext("The run ended before your answer arrived.")
     else:
         reason = gettext("%(who)s already answered this question.") % {"who": settled.by}
-    typed = ", ".join(_shown(value) for one in incoming for value in values(one))
+    typed = ", ".join(_show_value(value) for one in incoming for value in values(one))
     if not typed:
         return reason
     return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed[:2000]}
 
 
-def _shown(value: str) -> str:
+def _show_value(value: str) -> str:
     """Show a form's values; any other text as it is."""
     with suppress(ValueError):
         fields = from_json(value)

@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy
 
 from chat_app.page.cards import Card
 from chat_app.page.conversation.history import KnownText
-from chat_app.page.markdown.blocks import cut, opening
+from chat_app.page.markdown.blocks import cut, opening_text
 from chat_app.page.markdown.markdown import render
-from chat_app.page.markdown.unfinished import finished
+from chat_app.page.markdown.unfinished import finish_block
 from sessions_app.conversations.reactions import DOWN, LONGEST, UP
 from sessions_app.conversations.run_parts import RESTING, Part, read_parts
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
@@ -138,12 +138,12 @@ class TextSegment(Item):
         last = text[parts.at : most]
         if len(text) > most:  # the rest of it is not on the page
             return ShownText(above, [], len(text) - most, self._place(known, len(text), ""))
-        complete = finished(last, parts.inside) if self.held else last
+        complete = finish_block(last, parts.inside) if self.held else last
         held = self.held and (len(complete) < len(last) or complete.endswith("\n"))
         part = ""
         if complete:
             part = render(
-                opening(parts.inside, complete) + complete,
+                opening_text(parts.inside, complete) + complete,
                 parts.references,
                 is_coloured=len(text) <= self.coloured,
                 is_whole=not self.held,

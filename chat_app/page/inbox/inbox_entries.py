@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chat_app.page.cards import Card, TypedAnswer, card
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
-from sessions_app.interactions.votes import counting
+from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import UserId
 from sessions_app.prompts import load_prompt
@@ -124,7 +124,7 @@ def make_entries(
     typed: TypedAnswer | None = None,
 ) -> list[Entry]:
     """Build the entries of prompts, in their order. Blocks: call it in a thread."""
-    votes = counting(prompts)
+    votes = counting_votes(prompts)
     return [_entry(one, reader, votes.get(one.pk, []), may_answer, typed) for one in prompts]
 
 

@@ -84,7 +84,7 @@ async def show(request: HttpRequest) -> HttpResponse:
         return html, [one.pk for one in listed.prompts]
 
     html, prompts = await make(render, reader=person.id)
-    await audit.shown(prompts, by=person, via="inbox")
+    await audit.record_shown(prompts, by=person, via="inbox")
     return HttpResponse(html)
 
 
@@ -105,7 +105,7 @@ async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @gzip_page
-async def linked(request: HttpRequest, token: str) -> HttpResponse:
+async def show_linked_prompt(request: HttpRequest, token: str) -> HttpResponse:
     """Show a prompt to the guest whom a signed link names, or take the answer: see `prompt_links`.
 
     Nobody is signed in by it.
@@ -147,7 +147,7 @@ async def _prompt_page(
         return render_to_string(reader.template, context, request)
 
     html = await make(render, reader=person.id)
-    await audit.shown([interaction], by=person, via="page")
+    await audit.record_shown([interaction], by=person, via="page")
     return HttpResponse(html, status=status)
 
 
@@ -155,7 +155,7 @@ def _context(request: HttpRequest, person: Person) -> JsonObject:
     return {
         **site_context(),
         "username": person.username,
-        "waiting": pending_counts.waiting_for([person.id])[person.id].prompts,
+        "waiting": pending_counts.count_waiting([person.id])[person.id].prompts,
         "now": timezone.now(),
         "words": {**WORDS, **INBOX},
         "answer_id": uuid4(),
@@ -179,7 +179,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = message_forms.typed(interaction, incoming, error)
+        typed = message_forms.typed_answer(interaction, incoming, error)
         return await _prompt_page(request, reader, interaction, typed, STATUS[type(error)])
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
@@ -225,12 +225,12 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
         try:
             settled = await answers.answer(by=person, conversation_id=None, answer=incoming)
         except (Refused, StorageUnavailable) as error:
-            messages.warning(request, await _named(person, interaction, str(error)))
+            messages.warning(request, await _add_question(person, interaction, str(error)))
             continue
         if settled.outcome in answers.TAKEN:
             count += 1
         else:
-            messages.warning(request, await _named(person, interaction, _why_not(settled)))
+            messages.warning(request, await _add_question(person, interaction, _why_not(settled)))
     if count:
         words = ngettext("%(n)d answered.", "%(n)d answered.", count) % {"n": count}
         messages.success(request, words)
@@ -245,7 +245,7 @@ def _why_not(settled: AnswerResult) -> str:
     return message_forms.too_late(settled)
 
 
-async def _named(person: Person, interaction: UUID, why: str) -> str:
+async def _add_question(person: Person, interaction: UUID, why: str) -> str:
     """Add the question to the reason, if the person may know it."""
 
     def question() -> str:

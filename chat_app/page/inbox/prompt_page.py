@@ -81,11 +81,11 @@ def read_prompt(
     [entry] = make_entries([prompt], reader, may_answer=may, typed=typed)
     if prompt.assignment is None:
         return PromptPage(entry, [], [])
-    shared = [] if entry.is_own else list(map(_shared, read_shared(prompt)))
+    shared = [] if entry.is_own else list(map(_shared_message, read_shared(prompt)))
     return PromptPage(entry, _history(prompt), shared)
 
 
-def _shared(run: TranscriptPart) -> SharedMessage:
+def _shared_message(run: TranscriptPart) -> SharedMessage:
     return SharedMessage(
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),

@@ -44,7 +44,7 @@ class Cut(NamedTuple):
 
 def cut(text: str, inside: str = "") -> Cut:
     """Cut a text, which may begin inside of something, before its last block."""
-    head = opening(inside, text)
+    head = opening_text(inside, text)
     whole = head + text
     lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
     env: JsonObject = {"work": work.current()}
@@ -61,7 +61,7 @@ def cut(text: str, inside: str = "") -> Cut:
         for at in _cuts(whole, max(start, len(head)), end, block):
             above.append(prefix + whole[begin:at])
             inside = _inside(block)
-            prefix, begin = opening(inside, whole[at:]), at
+            prefix, begin = opening_text(inside, whole[at:]), at
     last = blocks[-1][0]
     if last > begin:
         above.append(prefix + whole[begin:last])
@@ -69,7 +69,7 @@ def cut(text: str, inside: str = "") -> Cut:
     return Cut(above, max(0, begin - len(head)), inside, env.get("references", {}))
 
 
-def opening(inside: str, text: str) -> str:
+def opening_text(inside: str, text: str) -> str:
     """Return what must stand before a text that begins inside of something."""
     if inside == TABLE:
         row = text.partition("\n")[0].strip().removeprefix("|").removesuffix("|")

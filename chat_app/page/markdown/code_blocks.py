@@ -62,7 +62,7 @@ def _in_colours(language: str, code: str) -> str | None:
     if not page.may_colour:
         return None
     try:
-        html, seconds = _painted(language, code)
+        html, seconds = _paint(language, code)
     except OSError:  # without colours it can be read as well
         return None
     page.coloured(seconds)
@@ -70,7 +70,7 @@ def _in_colours(language: str, code: str) -> str | None:
 
 
 @lru_cache(maxsize=128)
-def _painted(language: str, code: str) -> tuple[str | None, float]:
+def _paint(language: str, code: str) -> tuple[str | None, float]:
     """Return the code's HTML, or None if that takes too long, and the seconds that it took.
 
     Several tabs, and each reload, show the same code.

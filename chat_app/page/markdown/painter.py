@@ -68,7 +68,7 @@ def _in_time(language: str, code: str) -> str | None:
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     try:
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
-        html = _coloured(lexer, code)
+        html = _colour(lexer, code)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     except TooMuchWork:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
@@ -80,7 +80,7 @@ def _stop(*_: object) -> None:
     raise TooMuchWork
 
 
-def _coloured(lexer: Lexer, code: str) -> str:
+def _colour(lexer: Lexer, code: str) -> str:
     classes = groupby(_pieces(lexer, code), key=itemgetter(0))
     runs = ((each, escape("".join(text for _, text in pieces))) for each, pieces in classes)
     return "".join(f'<span class="{each}">{text}</span>' if each else text for each, text in runs)

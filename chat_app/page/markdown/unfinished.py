@@ -21,7 +21,7 @@ _PAIRS = ("**", "__", "~~")
 _FAR = 500
 
 
-def finished(text: str, inside: str = "") -> str:
+def finish_block(text: str, inside: str = "") -> str:
     """Return the last block of a text, which may begin inside of something, without its unfinished
     end.
     """

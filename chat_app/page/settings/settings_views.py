@@ -5,7 +5,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from chat_app.page.common import back_to, opened_from, site_context
+from chat_app.page.common import back_to, origin_conversation, site_context
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from chat_app.page.settings.script_texts import ATTENTION
 from chat_app.settings import ChatSettings
@@ -19,7 +19,7 @@ async def settings(request: HttpRequest) -> HttpResponse:
     """Show and save the preferences; saving leads back to the conversation it was opened from, if
     any.
     """
-    here = opened_from(request.POST if request.method == "POST" else request.GET)
+    here = origin_conversation(request.POST if request.method == "POST" else request.GET)
     if request.method == "POST":
         response = back_to(here) if here else redirect("chat:settings")
         for preference in (*PREFERENCES, *SWITCHES):
@@ -28,7 +28,7 @@ async def settings(request: HttpRequest) -> HttpResponse:
     preferences = [(each, each.chosen(request)) for each in PREFERENCES]
     user = await request.auser()
     known = [user.pk] if user.is_authenticated else []
-    counts = await reads.read(pending_counts.waiting_for, known) if known else {}
+    counts = await reads.read(pending_counts.count_waiting, known) if known else {}
     context = {
         **site_context(),
         "preferences": preferences,

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 
 from chat_app.feed.selectors import pending_interactions
 from sessions_app.interactions import answerers
-from sessions_app.interactions.pending_counts import CAP, waiting_for
+from sessions_app.interactions.pending_counts import CAP, count_waiting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
@@ -87,8 +87,8 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     """
     limit = min(max(limit, PAGE), MOST)
     mine = Conversation.objects.of(owner)
-    condition = _matching(mine, query) if query else Q()
-    asking = _asking(mine.filter(condition, waiting__gt=0), limit + 1)
+    condition = _match_query(mine, query) if query else Q()
+    asking = _asking_conversations(mine.filter(condition, waiting__gt=0), limit + 1)
     ids = list(asking)
     if len(ids) <= limit:
         rest = mine.filter(condition).exclude(pk__in=ids).order_by("-listed_at")
@@ -96,7 +96,7 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     more = limit + PAGE if len(ids) > limit and limit < MOST else 0
     entries, is_assigned = _entries(ids[:limit], asking)
     if is_assigned:
-        waiting = waiting_for([owner])[owner].prompts
+        waiting = count_waiting([owner])[owner].prompts
     elif query or len(asking) > limit:
         own = mine.filter(waiting__gt=0).values_list("waiting", flat=True)
         waiting = min(sum(own[:CAP]), CAP)
@@ -111,7 +111,7 @@ def newest(owner: UserId) -> str | None:
     return mine.values_list("conversation_id", flat=True).first()
 
 
-def deleted(owner: UserId, conversation_id: str) -> Conversation | None:
+def find_deleted(owner: UserId, conversation_id: str) -> Conversation | None:
     """Return the owner's conversation of a name, if it is deleted and can be restored."""
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     return mine.exclude(deleted_at=None).first()
@@ -122,7 +122,9 @@ def title_of(owner: UserId, conversation_id: str) -> str | None:
     return Conversation.objects.of(owner, conversation_id).values_list("title", flat=True).first()
 
 
-def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _WaitingCount]:
+def _asking_conversations(
+    conversations: QuerySet[Conversation], limit: int
+) -> dict[UUID, _WaitingCount]:
     """Return the conversations that need the person, the oldest deadline first, then those
     without.
     """
@@ -183,7 +185,7 @@ def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str
     return "", ""
 
 
-def _matching(mine: QuerySet[Conversation], query: str) -> Q:
+def _match_query(mine: QuerySet[Conversation], query: str) -> Q:
     """Build the condition that title, workflow or texts of a conversation have the query.
 
     Texts: messages, questions, and output of runs that have ended.
@@ -192,14 +194,14 @@ def _matching(mine: QuerySet[Conversation], query: str) -> Q:
         return Q(pk__in=[])
     workflows = [
         offered.workflow.name
-        for offered in registry.offered()
+        for offered in registry.offered_workflows()
         if query.casefold() in offered.workflow.title.casefold()
     ]
     named = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
-    return named if len(query) < SHORTEST else named | Q(pk__in=_containing(mine, query))
+    return named if len(query) < SHORTEST else named | Q(pk__in=_find_in_texts(mine, query))
 
 
-def _containing(mine: QuerySet[Conversation], query: str) -> list[UUID]:
+def _find_in_texts(mine: QuerySet[Conversation], query: str) -> list[UUID]:
     # As a list: a database that knows only the number of all rows may else look through them all.
     newest = list(mine.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
     sent = Run.objects.filter(conversation__in=newest, text__icontains=query)

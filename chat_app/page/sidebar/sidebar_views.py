@@ -5,7 +5,14 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from chat_app.page.common import back_to, opened_from, or_404, person_of, personal, site_context
+from chat_app.page.common import (
+    back_to,
+    or_404,
+    origin_conversation,
+    person_of,
+    personal,
+    site_context,
+)
 from chat_app.page.sidebar.sidebar_entries import title_of
 from chat_app.wire.parsing import STATUS
 from sessions_app.conversations import listing
@@ -45,7 +52,7 @@ async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
     person = await person_of(request)
     with or_404():
         await listing.delete(owner=person.id, conversation_id=conversation_id)
-    here = opened_from(request.POST)
+    here = origin_conversation(request.POST)
     if here in ("", conversation_id):
         return back_to(conversation_id)  # which says it by itself
     response = back_to(here)

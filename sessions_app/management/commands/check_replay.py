@@ -48,15 +48,15 @@ class Command(BaseCommand):
             counts["stopped"] += bool(replay.problem)
             counts["different"] += bool(replay.differences)
             if replay.problem:
-                stopped.setdefault(replay.problem, []).append(_named(replay))
+                stopped.setdefault(replay.problem, []).append(_run_name(replay))
             if differences:
                 for difference in replay.differences:
-                    self.stdout.write(f"~ {_named(replay)}: {difference}")
+                    self.stdout.write(f"~ {_run_name(replay)}: {difference}")
         for problem, named in stopped.items():  # one cause may stop many
             self.stdout.write(f"✗ {f',{NEXT}'.join(named)}: {problem}")
         return counts
 
 
-def _named(replay: Replay) -> str:
+def _run_name(replay: Replay) -> str:
     history = replay.history
     return f"{history.run} ({history.workflow} {history.version}, {history.status})"

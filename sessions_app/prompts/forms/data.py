@@ -54,7 +54,7 @@ def _say(error: ValidationError) -> str:
 _message = lazy(_say, str)
 
 
-def posted(post: "QueryDict") -> dict[str, list[str]]:
+def read_posted(post: "QueryDict") -> dict[str, list[str]]:
     """Return the data of a form that a page has sent, with line ends that are the same for all
     browsers.
     """
@@ -97,7 +97,7 @@ def as_shown(form: BaseForm) -> dict[str, list[str]]:
     return data
 
 
-def refused(form: BaseForm) -> Invalid:
+def refusal_error(form: BaseForm) -> Invalid:
     """Build the error with a form's problems, by field, or under "" for none.
 
     The texts are in the reader's language, which is known where they are shown.

@@ -57,9 +57,9 @@ class FormField(BaseModel):
     choices: list[tuple[str, str]] = []
 
 
-def described(form: type[BaseForm]) -> list[FormField]:
+def describe_fields(form: type[BaseForm]) -> list[FormField]:
     """Describe the fields of the class without making a form, which may read the database."""
-    return [_described(name, field) for name, field in _fields(form).items()]
+    return [_describe_field(name, field) for name, field in _fields(form).items()]
 
 
 def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonObject:
@@ -76,13 +76,13 @@ def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonOb
         raise ValueError(f"{form.__qualname__} has no field {min(unknown)!r}")
     own = {name: field.initial for name, field in fields.items() if not callable(field.initial)}
     return {
-        name: _cleaned(fields[name], value)
+        name: _clean_value(fields[name], value)
         for name, value in {**own, **values}.items()
         if value is not None
     }
 
 
-def _cleaned(field: Field, value: object) -> object:
+def _clean_value(field: Field, value: object) -> object:
     # The one would read the database, the other is a value as it is.
     if not isinstance(value, str) or isinstance(field, forms.ModelChoiceField | forms.JSONField):
         return value
@@ -106,7 +106,7 @@ def _fields(form: type[BaseForm]) -> dict[str, Field]:
     return fields
 
 
-def _described(name: str, field: Field) -> FormField:
+def _describe_field(name: str, field: Field) -> FormField:
     kinds = (KINDS.get(one.__name__) for one in type(field).__mro__)
     return FormField(
         name=name,

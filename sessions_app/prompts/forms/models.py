@@ -104,7 +104,7 @@ def _of_model(model: type[BaseModel]) -> type[forms.Form]:
 
 
 def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Field:
-    every = [_resolved(one, defs) for one in schema.get("anyOf", [schema])]
+    every = [_resolve_references(one, defs) for one in schema.get("anyOf", [schema])]
     kinds = [kind for kind in every if kind.get("type") != "null"]
     default = schema.get("default")
     is_optional = len(kinds) < len(every)
@@ -123,12 +123,12 @@ def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Fie
     return class_(label=label, help_text=schema.get("description", ""), initial=default, **options)
 
 
-def _resolved(schema: JsonObject, defs: JsonObject) -> JsonObject:
+def _resolve_references(schema: JsonObject, defs: JsonObject) -> JsonObject:
     """Replace the references of a schema, on its first level and that of its items."""
     if name := schema.get("$ref", "").rpartition("/")[2]:
         schema = {**defs[name], **schema}
     if "items" in schema:
-        schema = {**schema, "items": _resolved(schema["items"], defs)}
+        schema = {**schema, "items": _resolve_references(schema["items"], defs)}
     return schema
 
 

@@ -34,13 +34,13 @@ from sessions_app.prompts.forms.data import (
     as_posted,
     as_shown,
     pack,
-    refused,
+    refusal_error,
     texts,
     unpack,
 )
 from sessions_app.prompts.forms.fields import (
     FormField,
-    described,
+    describe_fields,
     initial_values,
     use_native,
     value_text,
@@ -127,7 +127,9 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             ValueError: the class is not found by its name, or has no field of an initial value.
         """
         stored = (
-            {"form": form} if isinstance(form, str) else _described(form, options.get("initial"))
+            {"form": form}
+            if isinstance(form, str)
+            else _describe_form(form, options.get("initial"))
         )
         super().__init__(**{**options, **stored})
 
@@ -289,7 +291,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         form = self.make(self.read(value if values is None else None), files)
         try:
             if not form.is_valid():
-                raise refused(form)
+                raise refusal_error(form)
         finally:
             for file in form.files.values():
                 if isinstance(file, Upload):
@@ -338,10 +340,10 @@ def find(path: str) -> AnyForm:
     return loaded
 
 
-def _described(form: AnyForm, initial: Any) -> JsonObject:
+def _describe_form(form: AnyForm, initial: Any) -> JsonObject:
     """Describe a form for storage, by its class."""
     path, class_ = path_of(form), form_class(form)
-    fields = described(class_)
+    fields = describe_fields(class_)
     if isinstance(initial, BaseModel):
         initial = initial.model_dump()
     values, types = pack(initial_values(class_, initial or {}))

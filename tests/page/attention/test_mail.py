@@ -170,13 +170,13 @@ async def test_who_wants_no_mail_by_now_gets_none_that_was_put_off() -> None:
 
 async def test_of_two_that_send_at_once_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asked_of("boss") as (_, _, [boss]):
-        both, waiting = threading.Barrier(2, timeout=20), inbox_query.waiting
+        both, waiting = threading.Barrier(2, timeout=20), inbox_query.waiting_prompts
 
         def seen_by_both(*args: Any) -> list[inbox_query.First]:
             both.wait()
             return waiting(*args)
 
-        monkeypatch.setattr(inbox_query, "waiting", seen_by_both)
+        monkeypatch.setattr(inbox_query, "waiting_prompts", seen_by_both)
         since = timezone.now()
         await asyncio.gather(*(asyncio.to_thread(send, boss.id, since) for _ in range(2)))
         assert len(sent()) == 1

@@ -11,7 +11,7 @@ from chat_app.page.conversation.history import KnownText
 from chat_app.page.conversation.transcript import ShownText, TextSegment
 from chat_app.page.markdown import blocks
 from chat_app.page.markdown.markdown import render
-from chat_app.page.markdown.unfinished import finished
+from chat_app.page.markdown.unfinished import finish_block
 from sessions_app.models import Run
 from sessions_app.storage.run_text import fold
 from tests.support.database.stored_log import StoredLog
@@ -147,7 +147,7 @@ def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
     for end in range(len(text)):
         parts = blocks.cut(text[:end])
         last = text[parts.at : end]
-        shown = "".join(map(render, parts.above)) + render(finished(last, parts.inside))
+        shown = "".join(map(render, parts.above)) + render(finish_block(last, parts.inside))
         prose = words(re.sub(r"<pre.*?</pre>", "", shown, flags=re.DOTALL))
         assert not re.search(r"[*`#|\[\]~]|\b_", prose), (text[:end], prose)
 
@@ -156,10 +156,10 @@ def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
     "text", ["2 * 3 = 6 and", "snake_case is", "an [unclosed bracket " + "x" * 600, "a | b and"]
 )
 def test_a_mark_that_is_none_is_shown(text: str) -> None:
-    assert finished(text) == text
+    assert finish_block(text) == text
 
 
 def test_marks_in_code_are_shown() -> None:
-    assert finished("```c\n# define X |") == "```c\n# define X |"
-    assert finished("```c\nx\n``") == "```c\nx\n"
-    assert finished("# define", "```c") == "# define"
+    assert finish_block("```c\n# define X |") == "```c\n# define X |"
+    assert finish_block("```c\nx\n``") == "```c\nx\n"
+    assert finish_block("# define", "```c") == "# define"

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
-from sessions_app.interactions.pending_counts import waiting_for
+from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
@@ -76,10 +76,10 @@ def actions(prompt: Interaction) -> list[tuple[str, str]]:
 
 
 def inbox_of(person: Person) -> list[Any]:
-    return inbox_query.first(inbox_query.waiting(person.id), 9)
+    return inbox_query.first(inbox_query.waiting_prompts(person.id), 9)
 
 
 def counts(*persons: Person) -> list[int]:
     """Return how many prompts wait for each, as counted together."""
-    waiting = waiting_for([person.id for person in persons])
+    waiting = count_waiting([person.id for person in persons])
     return [waiting[person.id].prompts for person in persons]

@@ -132,8 +132,8 @@ async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
         asks()
         _, plain = await hosting.prompted(conversation="c2")
         for _ in range(2):
-            await audit.shown([prompt.pk, plain.pk], by=boss, via="page")
-        await audit.shown([prompt.pk], by=other, via="inbox")
+            await audit.record_shown([prompt.pk, plain.pk], by=boss, via="page")
+        await audit.record_shown([prompt.pk], by=other, via="inbox")
         assert await reads.read(actions, prompt) == [
             *(("opened", ""), ("shown", "boss"), ("shown", "other"))
         ]

@@ -84,7 +84,7 @@ async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str, vi
         await reads.read(go)
         await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
         rows = Interaction.objects.select_related("conversation")
-        standing = await reads.read(lambda: votes.counting([rows.get(pk=prompt.pk)]))
+        standing = await reads.read(lambda: votes.counting_votes([rows.get(pk=prompt.pk)]))
         assert [one.by_id for one in standing[prompt.pk]] == [boss.id]
         await assert_outcomes(prompt, (other, "yes", Outcome.ACCEPTED))
 

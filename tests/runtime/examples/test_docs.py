@@ -59,9 +59,9 @@ def load_named(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("code", CODE, ids=lambda code: code.split('name="')[1].split('"')[0])
 def test_every_block_declares_a_workflow(code: str) -> None:
-    known = set(registry.declared())
+    known = set(registry.declared_workflows())
     load(code)
-    assert set(registry.declared()) - known
+    assert set(registry.declared_workflows()) - known
 
 
 PARTY: dict[str, Answer] = {

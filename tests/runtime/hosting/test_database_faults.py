@@ -168,8 +168,8 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
 
 async def test_a_write_that_fails_is_said_by_the_health_of_the_process() -> None:
     """A disk that is nearly full still takes what is as small as a report."""
-    assert reports.storing()
+    assert reports.stores_writes()
     async with database_away():
         with pytest.raises(StorageUnavailable):
             await writer.write(lambda tx: get_user_model().objects.create(username="ann"))
-        assert not reports.storing()
+        assert not reports.stores_writes()

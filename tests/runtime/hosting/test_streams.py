@@ -18,7 +18,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.workflows.registry import declared
+from sessions_app.workflows.registry import declared_workflows
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, asking, problem
 from tests.support.sessions import managing
@@ -271,7 +271,7 @@ async def _nobody(prompt: object) -> str:
 async def test_a_script_reads_what_a_workflow_streams(form: Body) -> None:
     body[:] = [form]
     async with (
-        managing(declared()["t_streams"]) as manager,
+        managing(declared_workflows()["t_streams"]) as manager,
         manager.run("hi", user_input_callback=_nobody) as runner,
     ):
         assert "".join([chunk async for chunk in runner.result_stream()]) == "a b  yes"

@@ -384,4 +384,4 @@ async def test_a_file_of_a_run_that_ended_is_replayed_to_its_end(tmp_path: Path)
     deploy(ends_early)
     with pytest.raises(NotReplayable, match="the workflow comes to its end before it"):
         await replay_history(file)
-    assert "t_deployed" in registry.declared()
+    assert "t_deployed" in registry.declared_workflows()

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
-from sessions_app.journal.journal import described
+from sessions_app.journal.journal import describe_arguments
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import (
@@ -266,5 +266,5 @@ def test_the_order_of_a_set_is_no_difference() -> None:
     one.add(8)
     other.add(0)
     assert list(one) != list(other)
-    assert described({"ids": [one]}) == described({"ids": [other]})
-    assert described({0, 8}) != described({0, 9})
+    assert describe_arguments({"ids": [one]}) == describe_arguments({"ids": [other]})
+    assert describe_arguments({0, 8}) != describe_arguments({0, 9})

@@ -109,8 +109,8 @@ async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client:
 def test_the_newest_is_what_people_see_in_whatever_order_they_are_declared() -> None:
     workflow(name=NAME, title="Version 2", version=2)(second)
     workflow(name=NAME, title="Version 1")(first)
-    assert registry.declared()[NAME].title == "Version 2"
-    assert [one.version for one in registry.declared()[NAME].versions] == [1, 2]
+    assert registry.declared_workflows()[NAME].title == "Version 2"
+    assert [one.version for one in registry.declared_workflows()[NAME].versions] == [1, 2]
 
 
 async def build(options: object) -> None:

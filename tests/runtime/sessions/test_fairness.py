@@ -16,7 +16,7 @@ from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message
 from sessions_app.workflows.concurrency import FairSemaphore, Slot
-from sessions_app.workflows.context_variables import bound
+from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.request_context import NOBODY, session_user
 from sessions_app.workflows.threads import MOST, StepThreads
 from tests.support.hosting import Hosting, make_user, until_true
@@ -161,7 +161,7 @@ def test_half_of_the_threads_of_steps_are_kept_for_others_who_may_come() -> None
         go.wait(60)
 
     async def call(threads: StepThreads, user: str) -> None:
-        with bound({session_user: (user, NOBODY)}):
+        with bind({session_user: (user, NOBODY)}):
             await threads.call(partial(step, user))
 
     async def scene() -> None:

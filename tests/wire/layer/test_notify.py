@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from sessions_app.notify import foreign_layer, groups, notifier
-from sessions_app.notify.groups import channel_layer, group_name, joined
+from sessions_app.notify.groups import channel_layer, group_name, join_groups
 from sessions_app.notify.memory_layer import MemoryLayer
-from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, PROMPTS, News, packed, unpacked
+from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, PROMPTS, News, pack, unpack
 from sessions_app.notify.notifier import HINT_EVERY, Notifier
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
@@ -89,7 +89,7 @@ async def test_news_has_the_last_sequence_and_the_events(layer: Layer) -> None:
     assert message["news"] == News(CONVERSATION, 2, events)
     ((group, message),) = layer.sent
     assert group == group_name(CONVERSATION)
-    assert unpacked(json.loads(json.dumps(packed(message))))["news"] == News(
+    assert unpack(json.loads(json.dumps(pack(message))))["news"] == News(
         CONVERSATION, 2, [each._replace(size=0) for each in events]
     )
 
@@ -109,7 +109,7 @@ async def test_many_or_large_events_are_left_out(layer: Layer) -> None:
     await publish([event(1, "x" * MAX_SIZE)])
     for told in (layer.heard, layer.sent):
         assert [message["news"].events for _, message in told] == [[], []]
-        assert [unpacked(packed(message)) for _, message in told] == [each for _, each in told]
+        assert [unpack(pack(message)) for _, message in told] == [each for _, each in told]
 
 
 async def test_what_gathers_for_elsewhere_is_merged(layer: Layer) -> None:
@@ -187,7 +187,7 @@ async def test_publishing_before_the_start_and_after_the_stop_is_harmless(layer:
 async def test_who_has_joined_groups_hears_these_and_no_others() -> None:
     group, other = uuid4().hex, uuid4().hex
     try:
-        async with joined(group) as receive:
+        async with join_groups(group) as receive:
             for number, to in enumerate((other, group)):
                 await groups.send_to_group(to, {"type": "x", "number": number})
             async with asyncio.timeout(10):
