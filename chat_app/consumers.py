@@ -141,7 +141,7 @@ class ChatConsumer(AsyncConsumer):
         self._metadata: JsonObject = {}
         self._address = ""
         self._receive: Receive = receive
-        self._connection = Connection(receive, send, self._query, self._received)
+        self._connection = Connection(receive, send, self._query, self._handle_frame)
         self._authentication = Authentication(self, self._connection)
         self._subscriptions = Subscriptions(self, self._connection, self._authentication)
         with suppress(StopConsumer):
@@ -216,7 +216,7 @@ class ChatConsumer(AsyncConsumer):
                 await self._subscriptions.follow(name, after=0)
         except (Error, StorageUnavailable):
             if feed is None:  # it may be there now, and all of it is new then
-                self._subscriptions.awaited.add(name)
+                self._subscriptions.awaited_names.add(name)
             raise
         outcome = "duplicate" if submitted.duplicate else "accepted"
         ack = acknowledgement(message, outcome, submitted_content(submitted))
@@ -228,7 +228,7 @@ class ChatConsumer(AsyncConsumer):
         """Store what a plain client says before it is sent anything, which it would take for the
         answer. What waits for the person is asked then, also if the message is refused.
         """
-        feed = self._subscriptions.followed(conversation_id)
+        feed = self._subscriptions.find_feed(conversation_id)
         if isinstance(feed, PlainFeed):
             await feed.submit(store)
             return
@@ -320,7 +320,7 @@ class ChatConsumer(AsyncConsumer):
             log.warning("socket.database_gone", error=str(error))
             raise CloseSocket(4503, "the database does not answer; come back") from None
         while True:
-            await self._received(await self._connection.next_frame())
+            await self._handle_frame(await self._connection.next_frame())
 
     async def _establish(self) -> None:
         """Establish the client's identity, and follow the conversation it came for."""
@@ -346,16 +346,16 @@ class ChatConsumer(AsyncConsumer):
         until = clock() + HOLD
         while not self._subscriptions.feeds and (seconds := until - clock()) > 0:
             if await self._connection.has_frame(seconds):
-                await self._received(await self._connection.next_frame())
+                await self._handle_frame(await self._connection.next_frame())
 
     async def _follow_named(self) -> None:
         """Follow the conversation that the query names."""
         if (name := self._query.conversation_id) is not None:
             feed = await self._subscriptions.follow(name, after=self._query.last_sequence)
             if feed is None:
-                self._subscriptions.awaited.add(name)
+                self._subscriptions.awaited_names.add(name)
 
-    async def _received(self, text: str | None) -> None:
+    async def _handle_frame(self, text: str | None) -> None:
         """Carry out what a frame asks for, or say why not. The socket outlives either."""
         message: client.ClientMessage | None = None
         try:

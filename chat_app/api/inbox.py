@@ -35,12 +35,12 @@ async def inbox(
     reader = request.auth.person.id
     wanted = InboxQuery(query.part, query.q.strip(), query.page)
 
-    def listed() -> JsonObject:
+    def list_prompts() -> JsonObject:
         page = read_inbox(reader, wanted)
         may = wanted.part in ANSWERABLE
         return {"prompts": _prompt_objects(page.prompts, reader, may_answer=may), "more": page.more}
 
-    return await reads.read(listed)
+    return await reads.read(list_prompts)
 
 
 @router.get(

@@ -17,7 +17,7 @@ def spool_response(view: View) -> View:
     """Decorate a view: what is large of its responses is sent from a file, piece by piece."""
 
     @wraps(view)
-    async def decorated(*args: object, **kwargs: object) -> HttpResponseBase:
+    async def spooled_view(*args: object, **kwargs: object) -> HttpResponseBase:
         response = await view(*args, **kwargs)
         if not isinstance(response, HttpResponse) or len(response.content) <= PIECE:
             return response
@@ -28,4 +28,4 @@ def spool_response(view: View) -> View:
             headers={**response.headers, "Content-Length": str(len(response.content))},
         )
 
-    return decorated
+    return spooled_view

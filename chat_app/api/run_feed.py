@@ -113,7 +113,7 @@ async def _send_nothing(data: bytes) -> None:
 class _Reader:
     """A request that reads a run, as the sweeper sees it."""
 
-    awaited: Collection[str] = ()
+    awaited_names: Collection[str] = ()
     stalled = False  # what it sends is bounded by the budget of the stream
 
     receive: Callable[[], Awaitable[LayerMessage]]

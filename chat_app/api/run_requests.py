@@ -28,7 +28,7 @@ HEARTBEAT = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class StartedRun:
     """A run that was started, now or by the same message before; its reader has all to `after`.
 
     `client_format` is that of this request: the message may have come by another path before.
@@ -70,7 +70,9 @@ class RunRequest:
     model: str | None = None
 
 
-async def begin(request: AuthenticatedRequest, headers: RunHeaders, wanted: RunRequest) -> Begun:
+async def begin(
+    request: AuthenticatedRequest, headers: RunHeaders, wanted: RunRequest
+) -> StartedRun:
     """Submit the message of a request, or find the run that the same request began before.
 
     Raises:
@@ -108,7 +110,7 @@ async def begin(request: AuthenticatedRequest, headers: RunHeaders, wanted: RunR
     end = run.conversation.last_sequence
     if after > end:
         raise Invalid(f"The log ends at {end}: there is no event {after}.", last_sequence=end)
-    return Begun(
+    return StartedRun(
         request.auth,
         run,
         wanted.client_format,
@@ -118,7 +120,7 @@ async def begin(request: AuthenticatedRequest, headers: RunHeaders, wanted: RunR
     )
 
 
-async def outcome(begun: Begun) -> tuple[int, results.Json]:
+async def outcome(begun: StartedRun) -> tuple[int, results.Json]:
     """Return status and body of a single answer: 200 with the result, or 202 where the run stops.
 
     Raises:
@@ -139,7 +141,7 @@ async def outcome(begun: Begun) -> tuple[int, results.Json]:
     raise AssertionError("following a run has no end of its own")
 
 
-def answer_streaming(begun: Begun, form: sse.Generate) -> StreamingHttpResponse:
+def answer_streaming(begun: StartedRun, form: sse.Generate) -> StreamingHttpResponse:
     """Build a response that goes on until the run's end."""
     return StreamingHttpResponse(
         _stream(begun, form),
@@ -148,7 +150,7 @@ def answer_streaming(begun: Begun, form: sse.Generate) -> StreamingHttpResponse:
     )
 
 
-async def _stream(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]:
+async def _stream(begun: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
     yield ""  # the headers go out with the first piece, even an empty one
     try:
         async with aclosing(_pieces(begun, form)) as pieces:
@@ -158,7 +160,7 @@ async def _stream(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
         yield form.error(failure.error)
 
 
-async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]:
+async def _pieces(begun: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
     quiet = 0
     async with aclosing(begun.follow()) as events:
         async for followed in events:
@@ -178,7 +180,7 @@ async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
                     _check_alive(run)
 
 
-async def _execution(begun: Begun) -> Execution:
+async def _execution(begun: StartedRun) -> Execution:
     return await reads.read(read_execution, begun.identity.person.id, begun.run.id)
 
 

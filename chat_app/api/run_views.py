@@ -9,7 +9,7 @@ from ninja import Header, Query, Router, Status
 from chat_app.api import problems, schemas, sse
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
-from chat_app.api.run_requests import Begun, RunRequest, answer_streaming, begin, outcome
+from chat_app.api.run_requests import RunRequest, StartedRun, answer_streaming, begin, outcome
 from sessions_app.conversations import workflow_access
 from sessions_app.storage import reads
 
@@ -136,7 +136,7 @@ def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format:
     return RunRequest(body.text or "", client_format, query.workflow, body.model)
 
 
-async def _single(begun: Begun, response: HttpResponse) -> Status[object]:
+async def _single(begun: StartedRun, response: HttpResponse) -> Status[object]:
     for name, value in begun.headers.items():
         response[name] = value
     try:

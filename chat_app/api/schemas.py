@@ -198,19 +198,19 @@ class Completion(BaseModel):
     usage: Usage
 
 
-class _Asked(BaseModel):
+class _PromptOverHttp(BaseModel):
     interaction_id: UUID
     response_url: str
 
 
-class AskedInteraction(_Asked):
+class AskedInteraction(_PromptOverHttp):
     """A run that waits for an answer to `prompt` at `response_url`."""
 
     status: Literal["interaction_required"] = "interaction_required"
     prompt: dict[str, JsonValue]
 
 
-class AskedOAuth(_Asked):
+class AskedOAuth(_PromptOverHttp):
     """A run that waits for a consent that is given at `auth_url`."""
 
     status: Literal["oauth_required"] = "oauth_required"

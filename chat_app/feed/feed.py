@@ -180,7 +180,7 @@ class Feed:
         """Send an event and move the cursor behind it."""
         size = await self.give(event, after=self.cursor, settled=settled)
         self.cursor = event.sequence
-        self._window.sent(event.sequence, size)
+        self._window.count_sent(event.sequence, size)
         if is_end(event):
             await self._note_end(event.run)
 

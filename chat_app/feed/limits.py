@@ -67,7 +67,7 @@ class Window:
         since = self._full_since
         return since is not None and time.monotonic() - since > WINDOW_PATIENCE
 
-    def sent(self, sequence: int, size: int) -> None:
+    def count_sent(self, sequence: int, size: int) -> None:
         """Count an event that was sent; `size` is the bytes of its frames."""
         if not self.acknowledging:
             return

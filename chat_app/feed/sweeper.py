@@ -41,7 +41,7 @@ class Follower(Protocol):
         """The feeds, by conversation."""
 
     @property
-    def awaited(self) -> Collection[str]:
+    def awaited_names(self) -> Collection[str]:
         """The names of followed conversations that do not exist yet."""
 
     @property
@@ -177,7 +177,7 @@ async def _sweep(followers: list[Follower]) -> None:
 
 def _awaited_names(follower: Follower) -> set[tuple[UserId, str]]:
     owner = follower.identity
-    return {(owner.person.id, name) for name in follower.awaited} if owner else set()
+    return {(owner.person.id, name) for name in follower.awaited_names} if owner else set()
 
 
 def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:

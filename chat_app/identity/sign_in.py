@@ -129,10 +129,12 @@ def refused_sign_in(request: HttpRequest) -> TooMany | None:
 
 def connect() -> None:
     """Connect to Django's signal of wrong passwords, whoever asks for them."""
-    user_login_failed.connect(_failed, dispatch_uid="sign_in.failed")
+    user_login_failed.connect(_count_failure, dispatch_uid="sign_in.failed")
 
 
-def _failed(credentials: JsonObject, request: HttpRequest | None = None, **_: object) -> None:
+def _count_failure(
+    credentials: JsonObject, request: HttpRequest | None = None, **_: object
+) -> None:
     username = _name_in(credentials)
     refused = refused_sign_in(request) if request is not None else None
     audit.log_failed_sign_in(request, username, str(refused) if refused else "wrong")

@@ -165,9 +165,9 @@ class PlainFeed(Feed):
         """Send what a plain client is shown of an event."""
         self._runs.follow(event)
         if event.type == Event.Type.INTERACTION:
-            return await self._asked(event, settled)
+            return await self._handle_prompt(event, settled)
         if event.type == Event.Type.INTERACTION_UPDATE:
-            return await self._settled(event)
+            return await self._handle_settlement(event)
         size = 0
         if event.type == Event.Type.ASSIGNMENT_UPDATE:
             size = await self._handed_on(event)
@@ -176,14 +176,14 @@ class PlainFeed(Feed):
         frames = await self._frames(event, after, settled, PLAIN)
         if not self._runs.may_end(event.run):
             frames = [frame for frame in frames if not plain_frames.is_end(frame)]
-        return size + await self._send_all(self._traced(event, frames))
+        return size + await self._send_all(self._add_trace(event, frames))
 
     def _foresee(self, events: Iterable[EventRecord]) -> None:
         for event in events:
             if event.type == Event.Type.USER_MESSAGE:
                 self._runs.add(event.run)
 
-    def _traced(self, event: EventRecord, frames: list[Frame]) -> list[Frame]:
+    def _add_trace(self, event: EventRecord, frames: list[Frame]) -> list[Frame]:
         """Put a run's trace behind the first frame that is shown of the run."""
         if frames and frames[0]["type"] == TRACE:
             trace = frames.pop(0)
@@ -195,7 +195,7 @@ class PlainFeed(Feed):
             self._traces.pop(event.run, None)
         return frames
 
-    async def _asked(self, event: EventRecord, settled: Collection[str]) -> int:
+    async def _handle_prompt(self, event: EventRecord, settled: Collection[str]) -> int:
         interaction = event.payload["interaction_id"]
         self._pending.add(interaction)
         if interaction in settled or self.shown not in (None, interaction):
@@ -204,7 +204,7 @@ class PlainFeed(Feed):
             return await self._offer(event)
         return await self._offer_next(event.sequence)
 
-    async def _settled(self, event: EventRecord) -> int:
+    async def _handle_settlement(self, event: EventRecord) -> int:
         self._pending.discard(event.payload["interaction_id"])
         if self.shown not in (None, event.payload["interaction_id"]):
             return 0

@@ -49,7 +49,7 @@ class Rate(StrEnum):
     API_ADDRESS = "RATE_API_ADDRESS"
 
     @property
-    def what(self) -> str:
+    def counted_things(self) -> str:
         """The things that there are too many of, in words."""
         return WHAT[self.value.split("_")[1]]
 
@@ -95,7 +95,7 @@ class RateLimits:
         with self._lock:  # whoever comes at the same time finds it counted
             for rate, key, per in limited:
                 if (wait := self._wait(rate, key, per)) > ROUNDING:
-                    raise TooMany(rate.what, math.ceil(wait))
+                    raise TooMany(rate.counted_things, math.ceil(wait))
             self._count(limited)
         return Reservation(self, limited)
 

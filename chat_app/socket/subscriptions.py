@@ -40,7 +40,7 @@ class Subscriptions:
         authentication: Authentication,
     ) -> None:
         self.feeds: dict[UUID, Feed] = {}
-        self.awaited: set[str] = set()
+        self.awaited_names: set[str] = set()
         self.waiting: WaitingPrompts | None = None
         self.all_waiting = (
             False  # whether to tell also when others wait than before, though as many
@@ -107,7 +107,7 @@ class Subscriptions:
                 await self._leave_deleted(feed)
             elif feed.behind:
                 await feed.advance()
-        for name in list(self.awaited):
+        for name in list(self.awaited_names):
             await self.follow(name)
 
     def feed_of(self, conversation_id: str | None) -> Feed:
@@ -121,7 +121,7 @@ class Subscriptions:
             raise NotFound("This socket follows no such conversation.")
         return self.feeds[conversation]
 
-    def followed(self, conversation_id: str) -> Feed | None:
+    def find_feed(self, conversation_id: str) -> Feed | None:
         """Return the feed of a conversation, touched now; None if it is not followed."""
         conversation = self._ids.get(conversation_id)
         if conversation is None:
@@ -133,10 +133,10 @@ class Subscriptions:
         """Return the feed of a conversation, opened if need be; None if there is no such
         conversation.
         """
-        if feed := self.followed(conversation_id):
+        if feed := self.find_feed(conversation_id):
             return feed
         async with self._following:
-            if feed := self.followed(conversation_id):  # by another task meanwhile
+            if feed := self.find_feed(conversation_id):  # by another task meanwhile
                 return feed
             owner = self._authentication.person.id
             conversation = await reads.read(find_conversation, owner, conversation_id)
@@ -146,10 +146,10 @@ class Subscriptions:
                 return None
             if len(self.feeds) >= MAX_FEEDS:
                 await self._make_room()
-            if conversation_id in self.awaited:  # all of it is new to the client
+            if conversation_id in self.awaited_names:  # all of it is new to the client
                 after = 0
             feed = await self._open(conversation, conversation_id, after)
-            self.awaited.discard(conversation_id)
+            self.awaited_names.discard(conversation_id)
             return feed
 
     async def _make_room(self) -> None:

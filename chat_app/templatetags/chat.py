@@ -19,4 +19,4 @@ def capped(count: int) -> str:
 def preference(context: JsonObject, name: str) -> str:
     """Return the reader's choice of a preference."""
     [choice] = [each for each in (*PREFERENCES, *SWITCHES) if each.name == name]
-    return choice.chosen(context.get("request"))
+    return choice.choice_of(context.get("request"))

@@ -112,7 +112,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
     match error:
         case Invalid():
             code = "invalid_data_content" if answer else "invalid_user_message_content"
-            return Refusal(code, str(error), **spoken(error.details))
+            return Refusal(code, str(error), **translate(error.details))
         case UnknownWorkflow():
             return Refusal("invalid_data_content", str(error), workflows=error.offered)
         case Busy():
@@ -132,13 +132,13 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
     return None
 
 
-def spoken(details: object) -> Any:
+def translate(details: object) -> Any:
     """Translate messages into the reader's language, as late as when they are said."""
     if isinstance(details, Promise):
         return str(details)
     if isinstance(details, dict):
-        return {name: spoken(one) for name, one in details.items()}
-    return [spoken(one) for one in details] if isinstance(details, list) else details
+        return {name: translate(one) for name, one in details.items()}
+    return [translate(one) for one in details] if isinstance(details, list) else details
 
 
 def _load(text: str | None) -> JsonObject:

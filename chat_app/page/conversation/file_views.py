@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from chat_app.page.common import back_to, or_404, person_of, personal
 from chat_app.page.downloads import download
-from chat_app.wire.parsing import STATUS, spoken
+from chat_app.wire.parsing import STATUS, translate
 from sessions_app.conversations import reactions as opinions
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
@@ -30,7 +30,7 @@ def is_script(request: HttpRequest) -> bool:
 
 def refusal(error: Refused | StorageUnavailable) -> JsonResponse:
     """Tell the script why something was refused, and what is wrong with which field of a form."""
-    errors = spoken(getattr(error, "details", {}).get("errors", {}))
+    errors = translate(getattr(error, "details", {}).get("errors", {}))
     return JsonResponse({"error": str(error), "errors": errors}, status=STATUS[type(error)])
 
 

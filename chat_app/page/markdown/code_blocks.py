@@ -65,7 +65,7 @@ def _in_colours(language: str, code: str) -> str | None:
         html, seconds = _paint(language, code)
     except OSError:  # without colours it can be read as well
         return None
-    page.coloured(seconds)
+    page.count_colouring(seconds)
     return html
 
 

@@ -42,7 +42,7 @@ class Work:
         """True while there is time left to colour code."""
         return self._colouring > 0
 
-    def coloured(self, seconds: float) -> None:
+    def count_colouring(self, seconds: float) -> None:
         """Count the time that colouring code took."""
         self._colouring -= seconds
 

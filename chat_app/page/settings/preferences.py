@@ -27,7 +27,7 @@ class Preference:
         """The value where nothing is chosen."""
         return next(iter(self.choices))
 
-    def chosen(self, request: HttpRequest | None) -> str:
+    def choice_of(self, request: HttpRequest | None) -> str:
         """Return the reader's choice. Pages of errors may have no request."""
         value = request.COOKIES.get(self.cookie) if request else None
         return value if value in self.choices else self.usual

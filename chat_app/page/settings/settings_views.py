@@ -25,14 +25,14 @@ async def settings(request: HttpRequest) -> HttpResponse:
         for preference in (*PREFERENCES, *SWITCHES):
             preference.keep(response, request.POST.get(preference.name))
         return response
-    preferences = [(each, each.chosen(request)) for each in PREFERENCES]
+    preferences = [(each, each.choice_of(request)) for each in PREFERENCES]
     user = await request.auser()
     known = [user.pk] if user.is_authenticated else []
     counts = await reads.read(pending_counts.count_waiting, known) if known else {}
     context = {
         **site_context(),
         "preferences": preferences,
-        "switches": [(each, each.chosen(request) == "on") for each in SWITCHES],
+        "switches": [(each, each.choice_of(request) == "on") for each in SWITCHES],
         "words": ATTENTION,
         "here": here,
         "offers_mail": bool(ChatSettings.load().MAIL) and user.is_authenticated,

@@ -78,7 +78,7 @@ def test_nobody_and_none_are_not_limited(settings: Settings, who: str) -> None:
 def test_each_has_a_setting_and_a_word() -> None:
     rates = {name for name in ChatSettings.model_fields if name.startswith("RATE_")}
     assert rates == set(Rate)
-    assert all(rate.what for rate in Rate)
+    assert all(rate.counted_things for rate in Rate)
 
 
 @pytest.mark.cluster_only("one process has nobody to tell")
