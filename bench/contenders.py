@@ -89,7 +89,7 @@ def until_workers(url: str) -> None:
             time.sleep(0.05)
 
 
-def seeded(env: dict[str, str], root: Path = ROOT) -> list[str]:
+def seed_people(env: dict[str, str], root: Path = ROOT) -> list[str]:
     """Migrate, make people; a cookie of each."""
     command = [sys.executable, "-m", "tests.support.database.migrate_and_seed"]
     names = json.dumps(PEOPLE)
@@ -108,7 +108,7 @@ def local(directory: Path, server: str = "daphne", root: Path = ROOT) -> Iterato
     port = free_port()
     env = environment(directory, PORT=str(port))
     del env["WORKFLOWS_FILE"]  # of these tests: another checkout may have other workflows
-    cookies = seeded(env, root)
+    cookies = seed_people(env, root)
     command = [sys.executable, "-m", server, *serving.SERVERS[server](HOST, port)]
     log = directory / "web.log"
     with program(command, log, env, root) as pid:
@@ -123,7 +123,7 @@ def cluster(directory: Path) -> Iterator[Contender]:
         postgresql = stack.enter_context(PostgreSQL(directory / "postgresql"))
         redis = stack.enter_context(Redis(directory / "redis"))
         env = environment(directory, DATABASE_URL=postgresql.url(), REDIS_URL=redis.url())
-        cookies = seeded(env)
+        cookies = seed_people(env)
         ports = [free_port() for _ in range(WEB)]
         webs = [["daphne", *serving.daphne_arguments(HOST, port)] for port in ports]
         commands = [["-m", *web] for web in webs] + [["manage.py", "worker"]] * WORKERS

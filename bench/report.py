@@ -42,7 +42,7 @@ class Goal:
     against: str | None
     times: float
 
-    def reached(self, results: Results, who: str, what: str = "per_s") -> list[float]:
+    def values_reached(self, results: Results, who: str, what: str = "per_s") -> list[float]:
         """Return what `who` reached in each round; nothing if it was not measured.
 
         By processor time, `cpu_ms`, it is how much less of it was spent.
@@ -117,19 +117,19 @@ def ratios(results: Results) -> Iterator[str]:
     """Yield a table by goal: what was reached."""
     yield from head("case", "against", "goal", "reached", "", "by processor time", "uvicorn")
     for goal in GOALS:
-        if reached := goal.reached(results, goal.who):
+        if reached := goal.values_reached(results, goal.who):
             yield rows(
                 f"{goal.work} {goal.people}, {LABELS[goal.who]}",
                 LABELS[goal.against] if goal.against else "a second",
                 f"≥ {goal.times:g}",
                 spread(reached),
                 "met" if statistics.median(reached) >= goal.times else "**not met**",
-                spread(goal.reached(results, goal.who, "cpu_ms")) if goal.against else "",
-                spread(goal.reached(results, "ours-uvicorn")) if goal.who == "ours" else "",
+                spread(goal.values_reached(results, goal.who, "cpu_ms")) if goal.against else "",
+                spread(goal.values_reached(results, "ours-uvicorn")) if goal.who == "ours" else "",
             )
 
 
-def beside(figures: dict[str, dict[str, float]]) -> Iterator[str]:
+def compare_forms(figures: dict[str, dict[str, float]]) -> Iterator[str]:
     """Yield a table by case and form: a figure."""
     yield from head("", *figures)
     for name in dict.fromkeys(name for form in figures.values() for name in form):
@@ -158,7 +158,7 @@ def tables(data: dict[str, Any]) -> Iterator[str]:
     yield from ratios(results)
     if data.get("beside"):
         yield "\nBeside it:\n"
-        yield from beside(data["beside"])
+        yield from compare_forms(data["beside"])
 
 
 def write(data: dict[str, Any]) -> None:

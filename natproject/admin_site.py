@@ -23,7 +23,7 @@ class Site(AdminSite):
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
-        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def checked_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if len(request.META.get("QUERY_STRING", "")) > MAX_QUERY:
                 return HttpResponse(TOO_LONG, status=414, content_type=TEXT)
             try:
@@ -34,7 +34,7 @@ class Site(AdminSite):
                 return HttpResponse(REFUSED, status=400, content_type=TEXT)
             return answer
 
-        return checked
+        return checked_view
 
 
 class Config(AdminConfig):

@@ -23,7 +23,7 @@ async def _measure(server: Server) -> Figures:
     async with socket(server, "missed") as client:
         await lengthen(client, EVENTS)
 
-    async def prompted() -> None:
+    async def wait_for_prompt() -> None:
         async with socket(server, "asked") as client:
             await client.until("system_interaction_message")
 
@@ -32,7 +32,7 @@ async def _measure(server: Server) -> Figures:
             await client.until(is_last)
 
     return {
-        "from connecting to the prompt that waits, ms": await milliseconds(TIMES, prompted),
+        "from connecting to the prompt that waits, ms": await milliseconds(TIMES, wait_for_prompt),
         f"from connecting to the last of {EVENTS:,} events, ms": await milliseconds(
             TIMES // 5, caught_up
         ),

@@ -56,14 +56,16 @@ def fill(server: Server, count: int) -> None:
     rows = of_one(server)
     owners = [user["id"] for user in users]
     for first in range(0, count, BATCH):
-        for table, copies in copied(rows, range(first, min(first + BATCH, count)), owners).items():
+        for table, copies in copy_rows(
+            rows, range(first, min(first + BATCH, count)), owners
+        ).items():
             names, marks = ", ".join(copies[0]), ", ".join("?" * len(copies[0]))
             insert = f"INSERT INTO sessions_app_{table} ({names}) VALUES ({marks})"  # noqa: S608 - ours
             server.store.execute_many(insert, (tuple(copy.values()) for copy in copies))
     server.execute("ANALYZE")
 
 
-def copied(
+def copy_rows(
     rows: dict[str, list[Row]], numbers: range, owners: list[object]
 ) -> dict[str, list[Row]]:
     """Rows of so many copies, by table."""
@@ -75,7 +77,7 @@ def copied(
         for table, its_rows in rows.items():
             changed = owned if table == "conversation" else {}
             if its_rows:
-                made[table] += [renamed(row, ids) | changed for row in its_rows]
+                made[table] += [rename_ids(row, ids) | changed for row in its_rows]
     return made
 
 
@@ -95,7 +97,7 @@ def of_one(server: Server) -> dict[str, list[Row]]:
     return rows
 
 
-def renamed(row: Row, ids: dict[str, str]) -> Row:
+def rename_ids(row: Row, ids: dict[str, str]) -> Row:
     """Return the row with the new ids, also inside of texts."""
 
     def new(value: object) -> object:

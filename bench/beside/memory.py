@@ -22,12 +22,12 @@ def measure(template: Template, directory: Path) -> Figures:
     env = {"WORKFLOWS_FILE": str(offered), "PARK_AFTER": "600", **many}
     with running(template, directory / "hosted", **env) as server:
         server.create_users(COUNT)
-        figures = asyncio.run(_hosted(server))
+        figures = asyncio.run(_measure_hosted(server))
     with running(template, directory / "parked", PARK_AFTER="0.3") as server:
-        return figures | asyncio.run(_parked(server))
+        return figures | asyncio.run(_measure_parked(server))
 
 
-async def _hosted(server: Server) -> Figures:
+async def _measure_hosted(server: Server) -> Figures:
     async with socket(server, "first") as client:
         for _ in range(20):
             await echo(client)
@@ -49,7 +49,7 @@ async def _hosted(server: Server) -> Figures:
     }
 
 
-async def _parked(server: Server) -> Figures:
+async def _measure_parked(server: Server) -> Figures:
     # What has been parked leaves room behind, which the next thousand take.
     for name in ("first", "next"):
         before = resident(server)

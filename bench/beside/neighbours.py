@@ -91,7 +91,7 @@ async def attack(server: Server, begun: Event) -> None:
 
 
 @contextmanager
-def attacked(server: Server) -> Iterator[None]:
+def under_attack(server: Server) -> Iterator[None]:
     """Ann does it meanwhile."""
     fork = multiprocessing.get_context("fork")
     begun = fork.Event()
@@ -116,7 +116,7 @@ def measure(template: Template, directory: Path) -> Figures:
         asyncio.run(prepare(server))
         asyncio.run(echoes(server))
         quiet, before = asyncio.run(echoes(server)), kibibytes(server.web.pid)
-        with attacked(server):
+        with under_attack(server):
             beside, during = asyncio.run(echoes(server)), kibibytes(server.web.pid)
     return {
         "ben's echo alone, p50 ms": statistics.median(quiet),

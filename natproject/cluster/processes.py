@@ -238,7 +238,7 @@ class Cluster:
         )
         try:
             self.supervisor.start()
-            self.postgresql.wait_ready(START_TIMEOUT, self._ended)
+            self.postgresql.wait_ready(START_TIMEOUT, self._has_ended)
             self.postgresql.create("chat")
             link, _ = preparing.communicate("go\n", START_TIMEOUT)
         finally:
@@ -269,7 +269,7 @@ class Cluster:
             self.supervisor.restart_process("web", f"web-{port}")
             self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
 
-    def _restarted(self) -> str:
+    def _restart_and_say(self) -> str:
         try:
             self.restart()
         except ServiceFailed as error:
@@ -287,7 +287,7 @@ class Cluster:
             with suppress(Unreachable):
                 if restarts.is_set():
                     restarts.clear()
-                    say(self._restarted())
+                    say(self._restart_and_say())
                 for name, pid in self.supervisor.pids().items():
                     if pids.setdefault(name, pid) != pid:
                         say(f"{name} ended, and was started again as {pid}.")
@@ -302,7 +302,7 @@ class Cluster:
         """Stop all: web processes, workers, Redis, PostgreSQL."""
         self.supervisor.stop()
 
-    def _ended(self) -> bool:
+    def _has_ended(self) -> bool:
         with suppress(Unreachable):
             return bool(self.supervisor.given_up())
         return not self.supervisor.running
@@ -310,7 +310,7 @@ class Cluster:
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while not ready():
-            if time.monotonic() > deadline or self._ended():
+            if time.monotonic() > deadline or self._has_ended():
                 log = self.plan.directory / f"{name}.log"
                 raise ServiceFailed(f"{name} did not start. See {log}.")
             time.sleep(0.05)
