@@ -184,9 +184,9 @@ def _load(section: type[S]) -> S:
         raise ImproperlyConfigured("\n".join(f"HITL: {each}" for each in problems)) from None
 
 
-def _changed(*, setting: str, **_: object) -> None:
+def _forget_settings(*, setting: str, **_: object) -> None:
     if setting == "HITL":
         _load.cache_clear()
 
 
-setting_changed.connect(_changed)
+setting_changed.connect(_forget_settings)

@@ -170,7 +170,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         if not form.is_valid():
             return self._to_whom(request, queryset, form)
 
-        def reassigned(interaction: Interaction, by: Person) -> bool:
+        def reassign_one(interaction: Interaction, by: Person) -> bool:
             try:
                 return repairs.reassign(interaction.pk, to=form.assignees, by=by)
             except Invalid as error:
@@ -179,7 +179,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
 
         operation(
             "Reassign",
-            reassigned,
+            reassign_one,
             done="reassigned",
             refused="It is settled already, or these people may not answer it.",
         )(self, request, queryset)

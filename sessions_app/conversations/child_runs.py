@@ -34,7 +34,7 @@ class NewChild:
     message: IncomingMessage
     title: str
 
-    def noted(self, until: datetime | None) -> JsonObject:
+    def journal_record(self, until: datetime | None) -> JsonObject:
         """Return the record of the child in its parent's journal, for as long as the child goes
         on.
         """
@@ -120,7 +120,7 @@ def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
 def _finish(
     tx: Transaction, parent: Run, entry: JournalEntry, result: object, error: dict[str, str] | None
 ) -> None:
-    noted: Any = entry.result  # as `NewChild.noted` has it
+    noted: Any = entry.result  # as `NewChild.journal_record` has it
     if title := noted["title"]:
         state, payload = ("failed", error["message"]) if error else ("complete", "")
         step = step_payload(parent.id, entry.position, title, state, payload)

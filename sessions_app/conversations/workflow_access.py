@@ -12,11 +12,11 @@ from sessions_app.workflows.registry import OfferedWorkflow
 def usable(user: UserId) -> list[OfferedWorkflow]:
     """Return the workflows that the user may use, the default one first. Blocks."""
     offered = registry.offered_workflows()
-    limited = [one for one in offered if one.config.limited]
+    limited = [one for one in offered if one.config.is_limited]
     if not limited:
         return offered
     person = _load(user)
-    return [one for one in offered if not one.config.limited or _belongs(person, one.config)]
+    return [one for one in offered if not one.config.is_limited or _belongs(person, one.config)]
 
 
 def find(user: UserId, name: str | None) -> OfferedWorkflow:
@@ -30,7 +30,7 @@ def find(user: UserId, name: str | None) -> OfferedWorkflow:
             return one
         raise UnknownWorkflow("(default)", [])
     offered = registry.find(name)
-    if offered is None or (offered.config.limited and not _belongs(_load(user), offered.config)):
+    if offered is None or (offered.config.is_limited and not _belongs(_load(user), offered.config)):
         raise UnknownWorkflow(name, sorted(one.workflow.name for one in usable(user)))
     return offered
 

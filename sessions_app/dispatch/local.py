@@ -93,9 +93,9 @@ class LocalDispatcher:
             return
         task = asyncio.create_task(self.hosts.serve(key, suspect=suspect), name=f"host {key}")
         self._tasks[key] = task
-        task.add_done_callback(partial(self._ended, key))
+        task.add_done_callback(partial(self._forget_host, key))
 
-    def _ended(self, key: str, task: "asyncio.Task[None]") -> None:
+    def _forget_host(self, key: str, task: "asyncio.Task[None]") -> None:
         del self._tasks[key]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("host.failed", key=key, exc_info=error)

@@ -148,14 +148,14 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         for key in hosts.keys() - set(mine.values()):
             if self.hosts.get(key) is hosts[key]:
                 hosts[key].lose()
-        awaited = set().union(*(host.awaited for host in hosts.values()))
+        awaited = set().union(*(host.awaited_interactions for host in hosts.values()))
         looked = await reads.read(look_up, list(hosts), awaited)
         for key, settled in looked.settled:
             self.hosts.wake(key, settled)
         for key, sighting in looked.runs:
-            hosts[key].noticed(sighting)
+            hosts[key].notice_run(sighting)
         for host in hosts.values():
-            host.checked(looked.leases.get(host.key))
+            host.check_lease(looked.leases.get(host.key))
         if len(self._served) >= self._duty.concurrency:
             for host in hosts.values():
                 host.make_room()

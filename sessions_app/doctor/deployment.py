@@ -285,7 +285,7 @@ def _jobs() -> Findings:
             )
 
 
-def _forgotten() -> Findings:
+def _unhosted_runs() -> Findings:
     """Find runs whose turn it is, with nobody who would see it."""
     since = timezone.now() - PATIENCE
     runs = runs_needing_host().filter(conversation__updated_at__lt=since)
@@ -333,7 +333,7 @@ CHECKS = (
     Check(133, "silent", _silent, needs="migrations"),
     Check(134, "agreement", _agreement, needs="migrations"),
     *((Check(140, "jobs", _jobs, needs="migrations"),) if CLUSTER else ()),
-    Check(141, "forgotten", _forgotten, needs="migrations"),
+    Check(141, "forgotten", _unhosted_runs, needs="migrations"),
     Check(142, "runs", _count_suspended, needs="migrations"),
 )
 OF_DJANGO = Check(100, "settings", _of_django)

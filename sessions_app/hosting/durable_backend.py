@@ -199,11 +199,11 @@ class DurableBackend(RecordedBackend):
 
     def note(self, call: Call, record: CallResult) -> None:
         """Store the result of a call without waiting for the commit."""
-        self._write(self._finished(call, record))
+        self._write(self._finish_work(call, record))
 
     async def finish(self, call: Call, record: CallResult) -> None:
         """Store the result of a call, and wait for the commit."""
-        await self._write(self._finished(call, record))
+        await self._write(self._finish_work(call, record))
         self.stored_step = True
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
@@ -243,7 +243,7 @@ class DurableBackend(RecordedBackend):
                 new.append((one, interactions[position]))
         if interactions:
             with self._under_way(*interactions):
-                prompts = _new_prompts(new, await self._assigned(new))
+                prompts = _new_prompts(new, await self._resolve_assignments(new))
                 answers = await self._wait_for_people(set(interactions.values()), prompts)
             responses |= {position: answers[one] for position, one in interactions.items()}
         for position, prompt in recorded.items():
@@ -349,7 +349,7 @@ class DurableBackend(RecordedBackend):
             partial(
                 run_writes.rest,
                 leased=self._leased,
-                waits_for=self.waiting.unanswered,
+                waits_for=self.waiting.unanswered_interactions,
                 wake_at=self.waiting.wake_at,
             )
         )
@@ -360,7 +360,7 @@ class DurableBackend(RecordedBackend):
                 lambda tx: run_writes.note_difference(tx, self._leased, entry.call, mismatch)
             )
 
-    async def _assigned(
+    async def _resolve_assignments(
         self, asked: list[tuple[OutgoingPrompt, UUID]]
     ) -> dict[UUID, ResolvedAssignment]:
         """Look up the candidates of the prompts that are for others; free if there are none."""
@@ -399,7 +399,7 @@ class DurableBackend(RecordedBackend):
             self.rest()
         return await self._slot.release_for(work)
 
-    def _finished(self, call: Call, record: CallResult) -> Work[None]:
+    def _finish_work(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()
         record = self._now(call, record)
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)

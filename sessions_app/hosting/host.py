@@ -101,7 +101,7 @@ class Host:
         """Wake the host for work: a run to take up or stop, or the answer that a run waits for."""
         if settled is not None:
             if (task := self._runs.get(settled.run)) is not None:
-                task.settled(settled)
+                task.hand_over(settled)
                 return
             self._news.append(settled)
         self._look_again()
@@ -128,11 +128,11 @@ class Host:
         return bool(idle) and all(run.awaits_place for run in idle)
 
     @property
-    def awaited(self) -> set[UUID]:
+    def awaited_interactions(self) -> set[UUID]:
         """The interactions that its runs wait for."""
-        return set().union(*(run.awaited for run in self._runs.values()))
+        return set().union(*(run.awaited_interactions for run in self._runs.values()))
 
-    def checked(self, lease: LeaseState | None) -> None:
+    def check_lease(self, lease: LeaseState | None) -> None:
         """Act on the state of its lease that a lookup found."""
         if lease is None or not self.generation:
             return
@@ -141,7 +141,7 @@ class Host:
         elif lease.evict and not self._evicting:
             self._look_again()
 
-    def noticed(self, sighting: RunSighting) -> None:
+    def notice_run(self, sighting: RunSighting) -> None:
         """Wake up for a run of its key that a lookup found, if it is news."""
         run, _, stop = sighting
         if sighting not in self._seen and (stop or run not in self._runs):
@@ -285,7 +285,7 @@ class Host:
         # Answers that came between the look and here.
         for settled in self._news:
             if (task := self._runs.get(settled.run)) is not None:
-                task.settled(settled)
+                task.hand_over(settled)
         self._news.clear()
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:

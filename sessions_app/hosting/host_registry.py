@@ -78,7 +78,7 @@ class HostRegistry:
         """
         taken = Counter(self._kept)
         for workflow, limit in self._limits.items():
-            for user, slots in limit.held.items():
+            for user, slots in limit.slots_by_user.items():
                 taken.update({workflow: slots, f"{workflow} {user}": slots})
         return [place for place, slots in taken.items() if slots >= _limit_of(place)]
 

@@ -317,7 +317,7 @@ def _start(
     if fresh or run.status == Run.Status.QUEUED:
         payload["trace_id"] = run.metadata.get("trace_id", "")
     if not fresh:
-        payload["replayed"] = journal.finished
+        payload["replayed"] = journal.finished_calls
     tx.append(run.record, Event.Type.RUN.value, payload)
     sql.update(Run, columns, id=run.id)
     leased = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)

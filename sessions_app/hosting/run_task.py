@@ -91,7 +91,7 @@ class RunTask:
         self._freshness = freshness
         self._replay_everywhere = replay_everywhere
         self._backend = DurableBackend(
-            started, self._write, freshness, self._step_ended, self._overdue, self._broken
+            started, self._write, freshness, self._step_ended, self._overdue, self._break_off
         )
         self._runner: Runner | None = None
         self._leave_reason = None if started.stop is None else LeaveReason.STOP
@@ -219,11 +219,11 @@ class RunTask:
         block = partial(run_writes.block, leased=self._started.leased, stack=stack)
         # In the host's order: it looks at its runs after this.
         written = writer.submit(block, Lane(order_of=self._lane))
-        written.add_done_callback(lambda future: self._blocked(future.exception(), stack))
+        written.add_done_callback(lambda future: self._log_blocked(future.exception(), stack))
         if self.task is not None:
             self.task.get_loop().call_soon_threadsafe(self.task.cancel)
 
-    def _blocked(self, error: BaseException | None, stack: str) -> None:
+    def _log_blocked(self, error: BaseException | None, stack: str) -> None:
         # By the writer: what is being executed may hold a lock that the log needs.
         log.error("run.blocked", run=str(self.id), at=stack.splitlines()[-2:], exc_info=error)
 
@@ -237,14 +237,14 @@ class RunTask:
         """The name of the module that defines the workflow; empty before the run has begun."""
         return "" if self._runner is None else self._runner.module
 
-    def settled(self, news: InteractionSettled) -> None:
+    def hand_over(self, news: InteractionSettled) -> None:
         """Hand the run the final status of one of its interactions."""
-        self._backend.waiting.settled(news)
+        self._backend.waiting.receive_settlement(news)
 
     @property
-    def awaited(self) -> set[UUID]:
+    def awaited_interactions(self) -> set[UUID]:
         """The interactions that it waits for."""
-        return self._backend.waiting.unanswered
+        return self._backend.waiting.unanswered_interactions
 
     @property
     def awaits_place(self) -> bool:
@@ -265,7 +265,7 @@ class RunTask:
         except (NonDeterminism, Unrecorded) as error:
             await self._suspend(error)
         except Exception as error:  # noqa: BLE001 - workflow code may raise anything
-            await self._failed(error)
+            await self._handle_error(error)
         except BaseException:
             if self._leave_reason is not LeaveReason.BLOCKED:
                 raise
@@ -306,7 +306,7 @@ class RunTask:
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
-                self._returned = ReturnValue(runner.returned())
+                self._returned = ReturnValue(runner.dump_result())
             self._backend.output.complete()
 
     async def _finish_leaving(self) -> None:
@@ -346,7 +346,7 @@ class RunTask:
         else:
             await self._report(self._limit)
 
-    async def _failed(self, error: Exception) -> None:
+    async def _handle_error(self, error: Exception) -> None:
         if is_fault(error):  # it is taken up again
             self.failure = self.failure or error
             await close_broken()
@@ -441,19 +441,19 @@ class RunTask:
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in the run's lane. A write that fails ends the execution, awaited or not."""
         future = writer.write(work, self._lane)
-        future.add_done_callback(self._written)
+        future.add_done_callback(self._check_write)
         return future
 
-    def _written(self, future: "asyncio.Future[T]") -> None:
+    def _check_write(self, future: "asyncio.Future[T]") -> None:
         if future.cancelled() or (error := future.exception()) is None:
             return
         if isinstance(error, RunEnded):  # a call that was about to begin
             return
         if isinstance(error, Fenced):
             log.warning("write.fenced", run=str(self.id))
-        self._broken(error)
+        self._break_off(error)
 
-    def _broken(self, error: BaseException) -> None:
+    def _break_off(self, error: BaseException) -> None:
         self.failure = self.failure or error
         self.leave(LeaveReason.BROKEN)
 

@@ -80,12 +80,12 @@ class LeasedRun:
             raise RunEnded
         return self.check(tx)
 
-    def progressed(self, tx: Transaction) -> None:
+    def reset_crashes(self, tx: Transaction) -> None:
         """Reset the run's crashes: it got on, so they are none of its own."""
         if self.suspect:
             tx.lock(self.run.conversation_id)
             sql.update(Run, {"crashes": 0}, id=self.run.id)
-            tx.after_commit.append(self._cleared)
+            tx.after_commit.append(self._clear_suspicion)
 
     def began(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
         """Note that a wait began. `alone`: the run does nothing else meanwhile, so it came to
@@ -94,7 +94,7 @@ class LeasedRun:
         if alone:
             self.wait(tx, wake_at)
         else:
-            self.progressed(tx)
+            self.reset_crashes(tx)
 
     def wait(self, tx: Transaction, wake_at: datetime | None = None) -> None:
         """Store that the run waits, which is progress too: several answers may each bring it
@@ -102,16 +102,16 @@ class LeasedRun:
         """
         waiting = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
         sql.update(Run, waiting, id=self.run.id)
-        tx.after_commit.append(self._cleared)
+        tx.after_commit.append(self._clear_suspicion)
 
     @property
-    def cleared(self) -> dict[str, int]:
+    def reset_columns(self) -> dict[str, int]:
         """The columns that the run's end resets: it came to an end, and an exception is no
         crash.
         """
         return {"crashes": 0} if self.suspect else {}
 
-    def _cleared(self) -> None:
+    def _clear_suspicion(self) -> None:
         self.suspect = False
 
 
@@ -172,7 +172,7 @@ def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResu
         outcome["last_position"] = record.last_position
     if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
         _begin(tx, run, call, **outcome)
-    leased.progressed(tx)
+    leased.reset_crashes(tx)
 
 
 def open_interactions(
@@ -288,7 +288,7 @@ def begin_child(
     run = leased.check_open(tx)
     leased.has_children = True
     sequence = _show(tx, run, call, child.title, "in_progress")
-    _begin(tx, run, call, sequence=sequence, result=sql.Json(child.noted(until)))
+    _begin(tx, run, call, sequence=sequence, result=sql.Json(child.journal_record(until)))
     leased.began(tx, alone=alone, wake_at=until)
     child_runs.begin(tx, run, call, child, sequence)
 
@@ -375,7 +375,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
         "error": storable({**error, "detail": detail} if error and detail else error),
         "wake_at": None,
         "finished_at": tx.now if final else None,
-        **leased.cleared,
+        **leased.reset_columns,
     }
     sql.update(Run, outcome, id=run.id)
     if not final:

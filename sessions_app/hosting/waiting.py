@@ -45,7 +45,7 @@ class RunWaits:
         return not (self._steps or self._asks or self._sleeps)
 
     @property
-    def unanswered(self) -> set[UUID]:
+    def unanswered_interactions(self) -> set[UUID]:
         """The interactions without an answer."""
         waiting = (ask.interactions for ask in self._asks if not ask.answers.done())
         return set().union(*waiting) - self._answers.keys()
@@ -64,7 +64,7 @@ class RunWaits:
         rests = (self._asks or self._sleeps) and not (self._steps or about_to)
         return self._since if rests else None
 
-    def settled(self, news: InteractionSettled) -> None:
+    def receive_settlement(self, news: InteractionSettled) -> None:
         """Note the final status of an interaction, and wake the `ask` that it completes."""
         is_default = news.status == Interaction.Status.EXPIRED
         self._answers[news.interaction] = StoredResponse(

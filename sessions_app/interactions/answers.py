@@ -241,7 +241,7 @@ def _refusal_reason(
     """
     if incoming.version is not None and incoming.version != interaction.version:
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
-    if interaction.asked.four_eyes and interaction.owner == by.id:
+    if interaction.audience.four_eyes and interaction.owner == by.id:
         raise Invalid(_("Someone else must answer this, because it was asked on your behalf."))
     if not over_claims and interaction.assignee not in (None, by.id):
         assignee = claims.claim_state(interaction).assignee
@@ -267,7 +267,7 @@ def _vote(
     if needed == 1:
         return [votes.vote_content(response, by.username, tx.now, incoming.via)]
     how = {"via": incoming.via, "answer_id": incoming.answer_id}
-    cast = votes.cast(tx, interaction.asked, by, response, **how)
+    cast = votes.cast(tx, interaction.audience, by, response, **how)
     if votes.count_agreeing(cast, response) >= needed:
         return [
             votes.vote_content(one.response, one.by.get_username(), one.at, one.via) for one in cast
@@ -275,7 +275,7 @@ def _vote(
     if interaction.assignee == by.id:  # else nobody of the others could vote
         sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
     action = AuditEntry.Action.VOTED
-    audit.record(tx, interaction.audited, action, by=by, via=incoming.via, response=response)
+    audit.record(tx, interaction.audited_prompt, action, by=by, via=incoming.via, response=response)
     claims.tell(tx, interaction, action, by, votes=len(cast), needed=needed)
     return None
 
@@ -290,7 +290,7 @@ def _find(
 
     def mine(**which: Any) -> list[InteractionRecord]:
         records = find_interactions(owner=by.id, conversation_id=conversation_id, **which)
-        return [one for one in records if may_answer(by.id, one.asked)]
+        return [one for one in records if may_answer(by.id, one.audience)]
 
     if incoming.interaction is not None:
         records = (

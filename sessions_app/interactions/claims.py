@@ -90,7 +90,7 @@ def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
     if not sql.is_uuid(interaction):
         return None
     for prompt in find_interactions(interaction=UUID(interaction), kept=True):
-        if prompt.assignment is not None and may_answer(by.id, prompt.asked):
+        if prompt.assignment is not None and may_answer(by.id, prompt.audience):
             return prompt
     return None
 
@@ -104,7 +104,7 @@ def _delegate(
         raise Invalid(format_lazy(_("There is no user “{name}”."), name=to[:100])) from error
     other = Person.of(users().get(pk=candidates.rows[0][0]))
     rules = Assignment.model_validate(prompt.assignment)
-    if not may_answer(other.id, prompt.asked):
+    if not may_answer(other.id, prompt.audience):
         if rules.four_eyes or rules.votes > 1:  # one person could be several users
             raise Invalid(format_lazy(_("{name} may not answer this."), name=other.username))
         assigning.change(prompt.id, candidates)
@@ -187,7 +187,7 @@ def _hand_on(  # noqa: PLR0913 - all that a change is
     **columns: object,
 ) -> ClaimState:
     """Hand a prompt on to these, who are among its candidates; only they where it is reassigned."""
-    for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.asked.four_eyes) or (
+    for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.audience.four_eyes) or (
         prompt.for_owner and action != Action.REASSIGNED
     )
     if for_owner != prompt.for_owner:
@@ -211,7 +211,7 @@ def _assign(  # noqa: PLR0913 - all that a change is
 ) -> ClaimState:
     changes = {"assignee_id": assignee.id if assignee else None, **(columns or {})}
     sql.update(Interaction, changes, id=prompt.id)
-    audit.record(tx, prompt.audited, action, by=by, via=via, **detail)
+    audit.record(tx, prompt.audited_prompt, action, by=by, via=via, **detail)
     name = assignee.username if assignee else None
     sequence = tell(tx, prompt, action, by, assignee=name, **detail)
     if action not in (Action.CLAIMED, Action.RELEASED):

@@ -64,13 +64,13 @@ class InteractionRecord(NamedTuple):
     is_owner_active: bool
 
     @property
-    def asked(self) -> PromptAudience:
+    def audience(self) -> PromptAudience:
         """Return what decides who may answer the prompt."""
         four_eyes = bool((self.assignment or {}).get("four_eyes"))
         return PromptAudience(self.id, self.owner, self.is_owner_active, self.for_owner, four_eyes)
 
     @property
-    def audited(self) -> AuditedPrompt:
+    def audited_prompt(self) -> AuditedPrompt:
         """Return the prompt as the audit names it."""
         return AuditedPrompt(self.id, self.run_id, self.workflow, self.prompt)
 
@@ -199,7 +199,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     if interaction.assignment is not None:
         assigning.remove_from_inboxes(interaction.id)
         action, via = AuditEntry.Action(status), settlement.via
-        audit.record(tx, interaction.audited, action, by=by, via=via, response=response)
+        audit.record(tx, interaction.audited_prompt, action, by=by, via=via, response=response)
     tx.append(interaction.run, update_type(interaction), payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
     if settlement.status != Interaction.Status.CANCELLED:

@@ -91,7 +91,7 @@ class CallResult:
     last_position: int | None = None
 
     @classmethod
-    def failed(cls, error: BaseException, title: str) -> Self:
+    def of_error(cls, error: BaseException, title: str) -> Self:
         """Make the result of a call that raised this."""
         reason = {"type": type(error).__name__, "message": str(error)[:2000]}
         return cls(error=reason, title=title, payload=reason["message"])
@@ -260,7 +260,7 @@ class Journal:
         return max(self._entries, default=0)
 
     @property
-    def finished(self) -> int:
+    def finished_calls(self) -> int:
         """The number of positions that replay takes from the record."""
         return sum(entry.finished for entry in self._entries.values())
 

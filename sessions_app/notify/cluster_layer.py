@@ -39,7 +39,7 @@ class ClusterLayer(MemoryLayer):
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Make a channel of this process; the first one opens the link to Redis."""
-        if self._linked() is None:
+        if self._usable_link() is None:
             self._link = RedisLink(self._remote, self._new_publisher(), self.groups, self._hear)
         return await super().new_channel(prefix)
 
@@ -47,7 +47,7 @@ class ClusterLayer(MemoryLayer):
         """Have the channel in the group; the first one has the link join."""
         known = group in self.groups
         await super().group_add(group, channel)
-        link = self._linked()
+        link = self._usable_link()
         if link is not None and not known:
             await link.join(group)
 
@@ -55,7 +55,7 @@ class ClusterLayer(MemoryLayer):
         """Take the channel out; the last one has the link leave."""
         known = group in self.groups
         await super().group_discard(group, channel)
-        link = self._linked()
+        link = self._usable_link()
         if link is not None and known and group not in self.groups:
             await link.leave(group)
 
@@ -66,13 +66,13 @@ class ClusterLayer(MemoryLayer):
             redis.RedisError: it went nowhere. Only where nothing in this event loop listens;
                 otherwise the link looks after Redis, and logs what becomes of it.
         """
-        if self._linked() is not None:
+        if self._usable_link() is not None:
             self.deliver(group, message)
         await self.send_elsewhere([(group, message)])
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages to the groups' members in other processes."""
-        link = self._linked()
+        link = self._usable_link()
         if link is not None:
             await link.send([(group, pack(message)) for group, message in messages])
             return
@@ -84,11 +84,11 @@ class ClusterLayer(MemoryLayer):
 
     async def close(self) -> None:
         """Close the link to Redis. A new channel begins another."""
-        link, self._link = self._linked(), None
+        link, self._link = self._usable_link(), None
         if link is not None:
             await link.close()
 
-    def _linked(self) -> RedisLink | None:
+    def _usable_link(self) -> RedisLink | None:
         """Return the link if it belongs to the running loop: others cannot use it, nor touch the
         channels.
         """

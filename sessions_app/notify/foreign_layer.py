@@ -34,7 +34,7 @@ class Health:
         """True shortly after the layer has failed."""
         return self._failing and time.monotonic() < self._next
 
-    def failed(self, error: Exception) -> None:
+    def note_failure(self, error: Exception) -> None:
         """Note that a call has failed."""
         if not self._failing:
             log.warning("notify.layer_failed", error=repr(error))
@@ -47,7 +47,7 @@ class Health:
             async with asyncio.timeout(TIMEOUT):
                 await work()
         except Exception as error:  # noqa: BLE001 - whatever the layer raises
-            self.failed(error)
+            self.note_failure(error)
         else:
             if self._failing:
                 log.warning("notify.layer_works_again")
@@ -157,7 +157,7 @@ class _Reader:
                 await self._join([])
                 message = await self._layer.receive(str(self._name))
             except Exception as error:  # noqa: BLE001 - whatever the layer raises: it is tried again
-                health.failed(error)
+                health.note_failure(error)
                 await asyncio.sleep(PAUSE)
                 await self._join_all()
             else:

@@ -35,7 +35,7 @@ class Publisher:
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
 
-    async def ended(self) -> None:
+    async def wait_until_closed(self) -> None:
         """Wait until the connection ends.
 
         Raises:

@@ -147,7 +147,7 @@ class RedisLink:
 
     async def _watch(self) -> None:
         """Listen until the link is lost."""
-        watched = {"hears": self._receive(), "sends": self._publisher.ended()}
+        watched = {"hears": self._receive(), "sends": self._publisher.wait_until_closed()}
         for name, work in watched.items():
             task = self.loop.create_task(work, name=f"redis link {name}")
             task.add_done_callback(lambda _: self._lost.set())

@@ -141,7 +141,7 @@ class _WithOptions(Prompt[R]):
 
     @field_validator("options", mode="before")
     @classmethod
-    def _ordered(cls, options: object) -> object:
+    def _check_order(cls, options: object) -> object:
         if isinstance(options, set | frozenset):
             raise ValueError("a set has another order in each process; give a list")  # noqa: TRY004
         return options
@@ -280,7 +280,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         answers = values
         if answers is None:
-            answers = [] if value is None else self._listed(as_text(value))
+            answers = [] if value is None else self._split_options(as_text(value))
         chosen = {self.find(item).text for item in answers}
         if len(chosen) < self.min_selected:
             few = _("Choose at least {least}; {n} are chosen.")
@@ -290,7 +290,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
             raise Invalid(format_lazy(many, most=self.max_selected, n=len(chosen)))
         return {"values": [option.value for option in self.choices if option.text in chosen]}
 
-    def _listed(self, text: str) -> list[str]:
+    def _split_options(self, text: str) -> list[str]:
         """Split a text into options: one, or several with commas between. Case does not matter."""
         names = {
             name.strip().casefold(): option.text

@@ -119,7 +119,7 @@ class BuiltObject:
         self.task = loop.create_task(live, name="builder", context=Context())
 
     @property
-    def failed(self) -> bool:
+    def has_failed(self) -> bool:
         """True if it could not be built, or was closed before it was."""
         return self._ready.done() and self._ready.exception() is not None
 

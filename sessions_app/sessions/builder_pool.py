@@ -50,7 +50,7 @@ class BuilderPool:
         if self._closed:
             raise SessionsError(SHUT)
         pooled = self._pooled.get(user_id)
-        if pooled is None or pooled.built.failed:
+        if pooled is None or pooled.built.has_failed:
             pooled = self._pooled[user_id] = self._begin(user_id, person)
         # Nothing awaits between finding it and this: nothing can evict it.
         pooled.info.ref_count += 1
@@ -59,7 +59,7 @@ class BuilderPool:
         except BaseException:
             self.release(pooled.info)
             given_up = not (pooled.info.ref_count or pooled.built.is_ready)
-            if (given_up or pooled.built.failed) and self._pooled.get(user_id) is pooled:
+            if (given_up or pooled.built.has_failed) and self._pooled.get(user_id) is pooled:
                 self._let_go(user_id).end()
             raise
         pooled.info.touch()

@@ -320,7 +320,7 @@ class SessionManager:
         """
         cookies = {} if pre_parsed_cookies is None else {"cookies": pre_parsed_cookies}
         context = RequestContext.of(websocket, **cookies)
-        named = context.named(user_message_id=user_message_id, conversation_id=conversation_id)
+        named = context.with_names(user_message_id=user_message_id, conversation_id=conversation_id)
         request_context.set_request(named, request_context.scope_of(websocket).get("user"))
 
     async def _shut_down(self, wait: float) -> None:

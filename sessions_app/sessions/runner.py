@@ -101,7 +101,7 @@ class Runner:
         self._inside = self._to_throw = False
         self._backend = backend
 
-    def returned(self) -> object:
+    def dump_result(self) -> object:
         """Return what the workflow has returned, as JSON values.
 
         Raises:
@@ -201,7 +201,7 @@ class Runner:
         finally:
             self.execution.close()
 
-    async def stopped(self) -> None:
+    async def stop(self) -> None:
         """End the run of a stopped session, and wait until it uses its builder no more."""
         self.execution.end()
         if self._values is not None and self._values.ag_running:
@@ -222,7 +222,7 @@ class Runner:
         return self._values
 
     @contextmanager
-    def _called(self) -> Iterator[object]:
+    def _call(self) -> Iterator[object]:
         """Call the workflow function."""
         try:
             yield self._workflow.function(
@@ -240,7 +240,7 @@ class Runner:
 
     async def _whole(self) -> AsyncGenerator[object, None]:
         """Yield the workflow's return value, unless streams have put it out already."""
-        with self._called() as called:
+        with self._call() as called:
             self._inside = True
             awaited = cast("Awaitable[object]", called)
             self._returned = await self._stop.guard(within(self._own, awaited))
@@ -251,7 +251,7 @@ class Runner:
 
     async def _chunks(self) -> AsyncGenerator[object, None]:
         """Yield the workflow's chunks, except those that streams have put out already."""
-        with self._called() as called:
+        with self._call() as called:
             generator = cast("AsyncGeneratorType[object, None]", called)
             try:
                 while True:

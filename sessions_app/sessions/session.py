@@ -188,7 +188,7 @@ class Session(Generic[M]):
         self._stop.now(reason)
         try:
             # What a workflow's clean-up raises now, nobody waits for.
-            runners = [runner.stopped() for runner in self._runners]
+            runners = [runner.stop() for runner in self._runners]
             await asyncio.gather(*runners, return_exceptions=True)
         finally:
             self.end()

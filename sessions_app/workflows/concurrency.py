@@ -37,7 +37,7 @@ class FairSemaphore(asyncio.Semaphore):
         self.freed: Callable[[], None] = _do_nothing
 
     @property
-    def held(self) -> Mapping[str, int]:
+    def slots_by_user(self) -> Mapping[str, int]:
         """The number of slots that each user holds."""
         return self._held
 

@@ -49,7 +49,7 @@ class WorkflowConfig(BaseModel):
         return self.max_concurrency_per_user or half
 
     @property
-    def limited(self) -> bool:
+    def is_limited(self) -> bool:
         """True if it is for some people only."""
         return bool(self.groups or self.permission)
 
@@ -93,9 +93,9 @@ class RuntimeConfig(BaseModel):
             entries = {**(extra or {}), **entries}
             content["workflows"] = {name: entry or {} for name, entry in entries.items()}
         config = _validate(cls, content, path=str(path), node=node)
-        return config.located(str(path), node)
+        return config.set_location(str(path), node)
 
-    def located(self, path: str, node: yaml.Node | None) -> "RuntimeConfig":
+    def set_location(self, path: str, node: yaml.Node | None) -> "RuntimeConfig":
         """Remember where the configuration was read from, for errors."""
         self._path, self._node = path, node
         return self

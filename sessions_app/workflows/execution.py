@@ -199,7 +199,7 @@ class Execution:
         self.calls.update(dict.fromkeys(tracks, 0))
         return tracks
 
-    def noted(self, kind: Kind, draw: Callable[[], object]) -> Any:
+    def note(self, kind: Kind, draw: Callable[[], object]) -> Any:
         """Return what is recorded of a call; else what `draw` gives, recorded."""
         call = self.call(kind, kind.value)
         recorded = self.backend.recall(call)
@@ -239,7 +239,7 @@ class Execution:
     async def wait_for(self, name: str, seconds: float | None) -> object:
         """Wait for an arrival, for `Context.wait_for`."""
         call = self.call(Kind.WAIT, name)
-        done = self._finished(call) or await self.backend.wait_for(call, seconds)
+        done = self._finished_entry(call) or await self.backend.wait_for(call, seconds)
         if done.error is not None:
             raise NothingCame(name)
         return done.result
@@ -247,7 +247,7 @@ class Execution:
     async def run(self, child: ChildCall, seconds: float | None) -> object:
         """Run a child workflow, for `Context.run`."""
         call = self.call(Kind.RUN, child.workflow, child.message)
-        done = self._finished(call) or await self.backend.run(call, child, seconds)
+        done = self._finished_entry(call) or await self.backend.run(call, child, seconds)
         if done.error is not None:
             raise ChildFailed.of(child.workflow, done.error)
         return load_returned(child.workflow, done.result)
@@ -286,7 +286,7 @@ class Execution:
             except Exception as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
                     raise  # it is not the step's; nothing is recorded
-                failed = CallResult.failed(error, title)
+                failed = CallResult.of_error(error, title)
                 await self.backend.finish(call, failed)
                 raise StepFailed(call.name, type(error).__name__, failed.payload) from error
             await self.backend.finish(call, outcome(stored, title))
@@ -296,7 +296,7 @@ class Execution:
         """Call the function in a transaction of the backend, unless its result is recorded."""
         self.check_may_call()  # it may be awaited in a step, though it was called outside
         returns = result_type(plain(function.func), call.name)
-        done: Entry | Attempted | None = self._finished(call)
+        done: Entry | Attempted | None = self._finished_entry(call)
         if done is None:
             async with self.backend.working(call):
                 running = RunningStep(self, call.name)
@@ -319,7 +319,7 @@ class Execution:
         self._put_out_texts.append(text)
         await self.backend.put_out(text, again=again)
 
-    def _finished(self, call: Call) -> Entry | None:
+    def _finished_entry(self, call: Call) -> Entry | None:
         """Return the recorded entry of the call, if it has come to its end."""
         recorded = self.backend.recall(call)
         return recorded if recorded is not None and recorded.finished else None

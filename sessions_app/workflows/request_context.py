@@ -145,7 +145,7 @@ class RequestContext:
             metadata=request,
         )
 
-    def named(self, **names: Any) -> Self:
+    def with_names(self, **names: Any) -> Self:
         """Return a copy with the names that are given."""
         return replace(self, **{name: one for name, one in names.items() if one is not None})
 
@@ -206,7 +206,7 @@ async def open_request(
     else:
         request = current_request.get() or RequestContext()
     who = await identify(user_id, user_manager, connection) or user_in_context()
-    return request.named(user_id=who[0], user=who[1], **names)
+    return request.with_names(user_id=who[0], user=who[1], **names)
 
 
 def request_of(user_id: AnyUserId | None) -> RequestContext:

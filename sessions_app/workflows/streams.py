@@ -177,7 +177,7 @@ class StreamedStep:
         self._end_reasoning()
         title = self._options.title or ""
         if failed is not None:
-            return replace(CallResult.failed(failed, title), result=self._stored)
+            return replace(CallResult.of_error(failed, title), result=self._stored)
         texts = [] if self._options.show else [one for one in self._stored if isinstance(one, str)]
         return CallResult(self._stored, title=title, payload="".join(texts))
 

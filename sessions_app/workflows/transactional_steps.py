@@ -40,5 +40,5 @@ def attempt(
     except BaseException as error:  # the thread that writes has to go on
         if is_fault(error):  # a deadlock, a lost connection: the whole transaction is tried again
             raise FaultInStep from error
-        return CallResult.failed(error, title)
+        return CallResult.of_error(error, title)
     return outcome(stored, title)

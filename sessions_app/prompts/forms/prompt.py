@@ -143,7 +143,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             return {"value": None, "rejected": True}
         what = "checked"
         try:
-            form = self._cleaned(value, values, files)
+            form = self._clean(value, values, files)
             what = "stored"
             cleaned, types = pack(form.cleaned_data)
         except (Invalid, DatabaseError):
@@ -165,7 +165,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             return FormResponse(nothing, before=before, after={}, changed=(), approved=False, **who)
         after = unpack(stored["value"], stored["types"])
         return FormResponse(
-            cast("T", self._typed(after)),
+            cast("T", self._typed_value(after)),
             before=before,
             after=after,
             changed=tuple(stored["changed"]),
@@ -285,9 +285,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                 fields=names,
             ) from None
 
-    def _cleaned(
-        self, value: Given | None, values: Sequence[Given] | None, files: Files
-    ) -> BaseForm:
+    def _clean(self, value: Given | None, values: Sequence[Given] | None, files: Files) -> BaseForm:
         form = self.make(self.read(value if values is None else None), files)
         try:
             if not form.is_valid():
@@ -298,7 +296,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                     file.let_go()
         return form
 
-    def _typed(self, values: JsonObject) -> Any:
+    def _typed_value(self, values: JsonObject) -> Any:
         if not self.is_model:
             return values
         try:

@@ -41,7 +41,7 @@ async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored
         lane, gate = Lane(), threading.Event()
         # The two after it gather meanwhile, and share a transaction, which is rolled back.
         first = writer.write(lambda tx: gate.wait(10), Lane(order_of=lane))
-        progress = writer.write(leased.progressed, Lane(order_of=lane))
+        progress = writer.write(leased.reset_crashes, Lane(order_of=lane))
         neighbour = writer.write(fail, Lane(order_of=lane))
         gate.set()
         assert await first
@@ -54,9 +54,9 @@ async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored
 async def test_progress_is_written_once() -> None:
     async with running("expense_approval", "Taxi 10") as (hosting, run):
         leased = await in_hand(await hosting.status(run, "waiting"), crashes=1)
-        await writer.write(leased.progressed)
+        await writer.write(leased.reset_crashes)
         await reads.read(lambda: Run.objects.update(crashes=7))
-        await writer.write(leased.progressed)
+        await writer.write(leased.reset_crashes)
         assert (await reads.read(Run.objects.get)).crashes == 7
 
 
