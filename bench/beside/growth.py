@@ -56,9 +56,8 @@ def fill(server: Server, count: int) -> None:
     rows = of_one(server)
     owners = [user["id"] for user in users]
     for first in range(0, count, BATCH):
-        for table, copies in copy_rows(
-            rows, range(first, min(first + BATCH, count)), owners
-        ).items():
+        numbers = range(first, min(first + BATCH, count))
+        for table, copies in copy_rows(rows, numbers, owners).items():
             names, marks = ", ".join(copies[0]), ", ".join("?" * len(copies[0]))
             insert = f"INSERT INTO sessions_app_{table} ({names}) VALUES ({marks})"  # noqa: S608 - ours
             server.store.execute_many(insert, (tuple(copy.values()) for copy in copies))

@@ -101,7 +101,7 @@ class Host:
         """Wake the host for work: a run to take up or stop, or the answer that a run waits for."""
         if settled is not None:
             if (task := self._runs.get(settled.run)) is not None:
-                task.hand_over(settled)
+                task.receive_settlement(settled)
                 return
             self._news.append(settled)
         self._look_again()
@@ -285,7 +285,7 @@ class Host:
         # Answers that came between the look and here.
         for settled in self._news:
             if (task := self._runs.get(settled.run)) is not None:
-                task.hand_over(settled)
+                task.receive_settlement(settled)
         self._news.clear()
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:

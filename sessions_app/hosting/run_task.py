@@ -237,7 +237,7 @@ class RunTask:
         """The name of the module that defines the workflow; empty before the run has begun."""
         return "" if self._runner is None else self._runner.module
 
-    def hand_over(self, news: InteractionSettled) -> None:
+    def receive_settlement(self, news: InteractionSettled) -> None:
         """Hand the run the final status of one of its interactions."""
         self._backend.waiting.receive_settlement(news)
 

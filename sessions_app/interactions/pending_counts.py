@@ -44,7 +44,7 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     """Return what waits for each person now, and nobody else has claimed; each has an entry."""
     names = pending_names(people)
     prompts = _Prompts(set().union(*names.values()))
-    voted = prompts.votes_of(people)
+    voted = prompts.voted_prompts(people)
     counts = dict.fromkeys(people, WaitingPrompts())
     for one, theirs in names.items():
         ids = frozenset(prompts.answerable(one, theirs) - voted[one])
@@ -86,7 +86,7 @@ class _Prompts:
         theirs = (self._open.get((name, by), set()) for name in names for by in (None, person))
         return set().union(*theirs) - self._barred.get(person, set())
 
-    def votes_of(self, people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
+    def voted_prompts(self, people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
         """Return the prompts that each person has voted on."""
         by_person: dict[UserId, set[UUID]] = defaultdict(set)
         if self._several:

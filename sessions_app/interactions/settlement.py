@@ -65,13 +65,13 @@ class InteractionRecord(NamedTuple):
 
     @property
     def audience(self) -> PromptAudience:
-        """Return what decides who may answer the prompt."""
+        """The facts that decide who may answer the prompt."""
         four_eyes = bool((self.assignment or {}).get("four_eyes"))
         return PromptAudience(self.id, self.owner, self.is_owner_active, self.for_owner, four_eyes)
 
     @property
     def audited_prompt(self) -> AuditedPrompt:
-        """Return the prompt as the audit names it."""
+        """The prompt as the audit names it."""
         return AuditedPrompt(self.id, self.run_id, self.workflow, self.prompt)
 
     @property

@@ -372,12 +372,12 @@ class Context:
 
     def now(self) -> datetime:
         """Return the time, aware; replay has the same."""
-        now = self._execution.note(Kind.NOW, lambda: timezone.now().isoformat())
+        now = self._execution.record_once(Kind.NOW, lambda: timezone.now().isoformat())
         return datetime.fromisoformat(now)
 
     def random(self) -> float:
         """Return a random number in [0, 1); replay has the same. Not for secrets."""
-        number: float = self._execution.note(Kind.RANDOM, random.random)
+        number: float = self._execution.record_once(Kind.RANDOM, random.random)
         return number
 
     def patched(self, why: str) -> bool:
@@ -418,7 +418,7 @@ class Context:
         if prompt_tokens < 0 or completion_tokens < 0:
             raise ValueError("a number of tokens is negative")
         used = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
-        self._execution.note(Kind.USAGE, lambda: used)
+        self._execution.record_once(Kind.USAGE, lambda: used)
 
     async def _ask(self, prompt: Prompt[R], assignment: Assignment | None) -> R:
         return (await self._execution.ask([prompt], assignment))[0]

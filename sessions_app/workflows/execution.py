@@ -199,8 +199,8 @@ class Execution:
         self.calls.update(dict.fromkeys(tracks, 0))
         return tracks
 
-    def note(self, kind: Kind, draw: Callable[[], object]) -> Any:
-        """Return what is recorded of a call; else what `draw` gives, recorded."""
+    def record_once(self, kind: Kind, draw: Callable[[], object]) -> Any:
+        """Return the recorded value of a call; the first time, draw it and record it."""
         call = self.call(kind, kind.value)
         recorded = self.backend.recall(call)
         if recorded is not None:
