@@ -111,7 +111,7 @@ def _resume(form: AnyForm) -> None:
 
 
 def _report(nemesis: Nemesis, collected: History, wrong: list[str]) -> None:
-    struck = ", ".join(f"{what} {count}" for what, count in sorted(nemesis.struck.items()))
+    struck = ", ".join(f"{fault} {count}" for fault, count in sorted(nemesis.struck.items()))
     cut_off = sum(len(view.close_codes) for view in collected.views)
     lines = [
         f"{nemesis.struck.total()} faults: {struck}",

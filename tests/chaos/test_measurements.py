@@ -52,7 +52,7 @@ def test_what_grows_until_it_is_warm_is_flat() -> None:
     assert growing(measured(lambda time: min(40.0, 400 * time), "server MB of memory")) == []
 
 
-@pytest.mark.parametrize("what", LEAKS)
-def test_a_planted_leak_is_found(what: str) -> None:
-    name, leak = LEAKS[what]
+@pytest.mark.parametrize("description", LEAKS)
+def test_a_planted_leak_is_found(description: str) -> None:
+    name, leak = LEAKS[description]
     assert growing(measured(leak, name)) == [name]

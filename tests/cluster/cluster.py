@@ -169,9 +169,9 @@ class Cluster:
         """Return the time as it is: the processes have the machine's clock."""
         return at
 
-    def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
+    def until(self, description: str, condition: Callable[[], object], timeout: float = 60) -> None:
         """Wait for a condition. Blocks."""
-        until(condition, timeout, otherwise=lambda: f"{what}\n{self.tails()}")
+        until(condition, timeout, otherwise=lambda: f"{description}\n{self.tails()}")
 
     def tails(self, lines: int = 25) -> str:
         """Return the end of each log."""

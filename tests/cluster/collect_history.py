@@ -81,8 +81,8 @@ def diary(form: Form) -> list[Note]:
 
 def _notes(form: Form, lines: Iterable[str]) -> Iterable[Note]:
     for line in lines:
-        what, subject, pid, at = line.split()
-        yield Note(what, subject, int(pid), form.true_time(float(at)))
+        kind, subject, pid, at = line.split()
+        yield Note(kind, subject, int(pid), form.true_time(float(at)))
 
 
 def _rows(form: Form, statement: str, among: Collection[str]) -> list[dict[str, Any]]:

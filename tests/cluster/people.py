@@ -124,15 +124,17 @@ class Person:
             if frame["type"] == "system_response_message" and frame["parent_id"] == sent.message_id
         )
 
-    async def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
-        """Wait until it sees something."""
-        await until_true(condition, timeout, every=0.02, otherwise=lambda: self.story(what))
+    async def until(
+        self, description: str, condition: Callable[[], object], timeout: float = 60
+    ) -> None:
+        """Wait until the condition holds; a failure begins with the description."""
+        await until_true(condition, timeout, every=0.02, otherwise=lambda: self.story(description))
 
-    def story(self, what: str) -> str:
-        """Return what it knows, for a failure."""
+    def story(self, description: str) -> str:
+        """Return the description and what the person has received, for a failure."""
         shown = [json.dumps(frame)[:300] for frame in self.view.frames[-12:]]
         unsettled = f"to be acknowledged: {list(self._outbox)}; asked: {list(self._asked)}"
-        return "\n".join([f"{self.conversation}: {what}; {unsettled}", *shown])
+        return "\n".join([f"{self.conversation}: {description}; {unsettled}", *shown])
 
     async def _put(self, frame: Frame) -> None:
         self._outbox[frame["id"]] = frame
@@ -149,11 +151,11 @@ class Person:
         self._asked.pop(prompt["interaction_id"], None)
         await self._put(self._answer_of("answer", prompt))
 
-    def _answer_of(self, who: str, prompt: Frame) -> Frame:
+    def _answer_of(self, id_prefix: str, prompt: Frame) -> Frame:
         interaction = prompt["interaction_id"]
         return {
             "type": "user_interaction_message",
-            "id": f"{who}-{interaction}",
+            "id": f"{id_prefix}-{interaction}",
             "interaction_id": interaction,
             **self._content(answer_to(prompt["parent_id"], prompt["content"]["text"])),
         }

@@ -83,7 +83,7 @@ class ClusterNemesis(Nemesis):
     async def _crowd(self) -> None:
         """Fill some workers while others have places: nobody else waits for the long runs."""
         self._note("crowd", "places")
-        *crowders, beside = USERS[-3:]
+        *crowders, other_user = USERS[-3:]
         name = f"crowd{self.struck['crowd']}"
         async with AsyncExitStack() as stack:
 
@@ -94,7 +94,7 @@ class ClusterNemesis(Nemesis):
             crowd = [await come(crowders[n % 2], f"{name}-{n}") for n in range(LONG_RUNS)]
             sent = [await person.say("slowstream 3600 1000") for person in crowd]
             for number in range(MESSAGES_BESIDE):
-                other = await come(beside, f"{name}-{number}")
+                other = await come(other_user, f"{name}-{number}")
                 await other.say("echo hello")
                 await other.until("the end, beside long runs", other.done, PATIENCE)
             for person, one in zip(crowd, sent, strict=True):

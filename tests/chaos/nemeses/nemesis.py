@@ -65,9 +65,9 @@ class Nemesis(ABC):
         self._orders = replace(self._orders, **changes)
         self._orders.write(self._orders_file)
 
-    def _note(self, what: str, target: str, seconds: float = 0) -> None:
-        self.struck[what] += 1
-        self.story.append(f"{time.time():.3f} {what} {target} {seconds:.1f}")
+    def _note(self, fault: str, target: str, seconds: float = 0) -> None:
+        self.struck[fault] += 1
+        self.story.append(f"{time.time():.3f} {fault} {target} {seconds:.1f}")
 
     def _start(self, target: str, suffering: Coroutine[None, None, None]) -> None:
         """Have it suffered, and nothing else with it meanwhile."""

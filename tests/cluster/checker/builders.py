@@ -42,9 +42,9 @@ def _builders(history: History) -> Iterator[_Alive]:
     open_: dict[tuple[str, int], list[float]] = defaultdict(list)
     for note in history.diary:
         place = (note.subject, note.pid)
-        if note.what == "builder.begin":
+        if note.kind == "builder.begin":
             open_[place].append(note.at)
-        elif note.what == "builder.closed" and open_[place]:
+        elif note.kind == "builder.closed" and open_[place]:
             yield _alive(history, place, open_[place].pop(0), note.at)
     for place, begun in open_.items():
         for began in begun:

@@ -71,7 +71,7 @@ def repeated_steps(history: History) -> Iterator[str]:
         elif entry.kind == "step" and entry.run not in cancelled:
             yield f"{entry.run}: a step at {entry.position} has no end"
     yield from _finished_again(history)
-    begun, ended = (_by_step(history, f"step.{what}") for what in ("begin", "end"))
+    begun, ended = (_by_step(history, f"step.{phase}") for phase in ("begin", "end"))
     for run, times in finished.items():
         for number, at in enumerate(times, 1):
             name = f"{run}:{number}"
@@ -99,10 +99,10 @@ def _cancelled(history: History) -> set[str]:
     return {run.id for run in history.runs if run.status == "cancelled"}
 
 
-def _by_step(history: History, what: str) -> dict[str, list[float]]:
+def _by_step(history: History, kind: str) -> dict[str, list[float]]:
     times: dict[str, list[float]] = defaultdict(list)
     for note in history.diary:
-        if note.what == what:
+        if note.kind == kind:
             times[note.subject].append(note.at)
     return times
 

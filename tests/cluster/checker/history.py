@@ -74,7 +74,7 @@ class Audit:
 class Note:
     """A line of the probes' diary."""
 
-    what: str
+    kind: str
     subject: str
     pid: int
     at: float

@@ -91,7 +91,7 @@ def sound_history() -> History:
             Entry(RUN, 2, "ask", {"value": "yes no"}, 10.0),
         ],
         audit=audit,
-        diary=[Note(what, subject, life.pid, at) for what, subject, life, at in notes],
+        diary=[Note(kind, subject, life.pid, at) for kind, subject, life, at in notes],
         lives=[OLD, NEW],
         sent=[Sent(C, "m", "…", "yes no")],
         views=[view()],

@@ -51,7 +51,7 @@ def cut_output(history: History) -> None:
 
 
 def never_run_step(history: History) -> None:
-    history.diary[:] = [note for note in history.diary if note.what != "step.end"]
+    history.diary[:] = [note for note in history.diary if note.kind != "step.end"]
 
 
 def fall_back(history: History) -> None:
@@ -179,7 +179,7 @@ def test_a_step_that_was_cut_off_may_run_again_once_for_each_fault() -> None:
 
 def test_a_builder_ends_with_its_process() -> None:
     history = sound_history()
-    history.diary = [note for note in history.diary if note.what != "builder.closed"]
+    history.diary = [note for note in history.diary if note.kind != "builder.closed"]
     only(history, "overlapping_builders")
     history.lives = [replace(OLD, ended=7.5), NEW]
     assert violations(history) == []

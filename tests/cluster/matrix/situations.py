@@ -103,8 +103,8 @@ BRIEF: dict[str, Situation] = {"building": building}
 STILL: dict[str, Situation] = {"answered": answered, "not taken": not_taken}
 
 
-def _noted(form: Form, what: str, subject: str) -> bool:
-    return any(note.what == what and note.subject == subject for note in diary(form))
+def _noted(form: Form, kind: str, subject: str) -> bool:
+    return any(note.kind == kind and note.subject == subject for note in diary(form))
 
 
 class Missed(Exception):
