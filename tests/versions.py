@@ -15,9 +15,9 @@ NAME = re.compile(r"[\w.-]+")
 BOUNDS = re.compile(r">=([\d.]+)(,<[\d.]+)?")
 
 
-def main(which: str) -> None:
+def main(choice: str) -> None:
     """Print the requirements, one a line."""
-    replaced = {"lowest": lowest, "newest": newest}[which]()
+    replaced = {"lowest": lowest, "newest": newest}[choice]()
     for requirement in requirements(ROOT / "requirements-dev.txt"):
         print(replaced.get(name_of(requirement), requirement))  # noqa: T201 - its output
 

@@ -21,7 +21,7 @@ REDIS = f"redis://:hush@{HOST}:6379/0"
 GOOD = {"DATABASE_URL": DATABASE, "REDIS_URL": REDIS, "SECRET_KEY": "k" * 50}
 
 
-def told(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+def exit_message(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
     """Return what the start ends with; the variables are added to good ones or replace them."""
     for name, value in (GOOD | variables).items():
         monkeypatch.setenv(name, value)
@@ -40,11 +40,11 @@ def test_good_values_make_the_cluster_form(monkeypatch: pytest.MonkeyPatch) -> N
 def test_one_url_without_the_other_is_refused(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    assert f"and {missing} is not" in told(monkeypatch, **{missing: ""})
+    assert f"and {missing} is not" in exit_message(monkeypatch, **{missing: ""})
 
 
 def test_a_cluster_needs_a_secret_that_all_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = told(monkeypatch, SECRET_KEY="")
+    message = exit_message(monkeypatch, SECRET_KEY="")
     assert message.startswith("SECRET_KEY is missing")
     assert "token_urlsafe" in message
 
@@ -65,7 +65,7 @@ def test_a_cluster_needs_a_secret_that_all_share(monkeypatch: pytest.MonkeyPatch
 def test_a_wrong_url_is_told_without_its_password(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
 ) -> None:
-    message = told(monkeypatch, **{name: value})
+    message = exit_message(monkeypatch, **{name: value})
     assert message.startswith(f"{name} cannot be used (")
     assert why in message
     assert "pass@" not in message

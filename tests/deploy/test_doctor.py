@@ -54,7 +54,7 @@ def up() -> None:
         operator_rows.process("all:1", "both")
 
 
-def found(check: str) -> list[str]:
+def run_check(check: str) -> list[str]:
     """Return what the check of this name says: `ok: …`, `warning: …`, `wrong: …`."""
     return [f"{LEVELS[one.level]}: {one.msg}" for one in examine(CHECKS) if one.obj == check]
 
@@ -145,7 +145,7 @@ def test_it_waits_until_nothing_is_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_process_with_another_secret_or_another_code_is_named() -> None:
     other = {"SECRET_KEY": "x", "workflows": "y", "code": "z"}
     operator_rows.process("other:1", "web", settings=other)
-    assert found("agreement") == [
+    assert run_check("agreement") == [
         "wrong: SECRET_KEY is another one at other:1 than here",
         "wrong: workflows is another one at other:1 than here",
         "wrong: code is another one at other:1 than here",
@@ -158,7 +158,7 @@ def test_a_process_that_fell_silent_is_wrong() -> None:
     frozen = f"{socket.gethostname()}:{os.getpid()}"
     operator_rows.process("elsewhere:1", "web", silent=60)
     operator_rows.process(frozen, "web", silent=60)
-    elsewhere, here = sorted(found("silent"))
+    elsewhere, here = sorted(run_check("silent"))
     assert elsewhere.startswith("wrong: elsewhere:1 has been silent")
     assert here.startswith(f"wrong: {frozen} has been silent")
 
@@ -169,7 +169,7 @@ def test_a_process_that_was_killed_here_is_only_told() -> None:
     ended.wait()
     name = f"{socket.gethostname()}:{ended.pid}"
     operator_rows.process(name, "web", silent=60)
-    assert found("silent") == [f"warning: {name} ended without a report"]
+    assert run_check("silent") == [f"warning: {name} ended without a report"]
 
 
 @pytest.mark.formless
@@ -187,7 +187,7 @@ def test_a_disk_with_little_room_is_told(
 
 
 def test_the_disk_of_a_database_on_this_machine_is_looked_at() -> None:
-    (line,) = found("disk")
+    (line,) = run_check("disk")
     assert "free beside a database of" in line
 
 
@@ -195,7 +195,7 @@ def test_the_disk_of_a_database_on_this_machine_is_looked_at() -> None:
 def test_a_disk_that_cannot_be_seen_is_told() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET ROLE pg_signal_backend")  # one that may not see where the data is
-        (line,) = found("disk")
+        (line,) = run_check("disk")
         cursor.execute("RESET ROLE")
     assert line.startswith("warning: the database has ")
     assert line.endswith("the free space of its disk is not visible from here")
@@ -208,7 +208,7 @@ def test_maintenance_that_failed_and_works_again_is_no_news() -> None:
     operator_rows.deferred("maintain", at=now)
     operator_rows.failed("clean", at=now - 60)
     operator_rows.deferred("clean", at=now - 60)
-    assert [line for line in found("jobs") if "failed" in line] == [
+    assert [line for line in run_check("jobs") if "failed" in line] == [
         "warning: maintenance: 1 failed"
     ]
 
@@ -224,18 +224,18 @@ def test_work_that_nobody_would_do_is_found() -> None:
     else:
         held = {"worker": "all:1", "started_at": MINUTE_AGO, "last_activity": MINUTE_AGO}
         HostLease.objects.create(key=hosted.key, workflow="probe", **held)
-    assert found("forgotten") == [f"wrong: work without a host, by key (1): {forgotten.key}"]
+    assert run_check("forgotten") == [f"wrong: work without a host, by key (1): {forgotten.key}"]
 
 
 def test_suspended_runs_are_counted() -> None:
     operator_rows.run("suspended")
-    assert found("runs") == ["warning: suspended: 1"]
+    assert run_check("runs") == ["warning: suspended: 1"]
 
 
 def test_what_is_public_must_be_safe(settings: Any) -> None:
     settings.DEBUG = True
     settings.ALLOWED_HOSTS = ["chat.example.org"]
-    lines = found("settings")
+    lines = run_check("settings")
     assert "wrong: DEBUG is on: errors show the code to everybody" in lines
     assert "warning: cookies go over plain HTTP" in lines
 
@@ -246,10 +246,10 @@ def test_a_workflow_that_nobody_may_use_is_told() -> None:
     Group.objects.create(name="managers")
     registry.offer(RuntimeConfig.model_validate(config))
     try:
-        told = found("workflows")
+        lines = run_check("workflows")
     finally:
         registry.offer_configured()
-    assert told[1:] == [
+    assert lines[1:] == [
         "wrong: calculator is for the group 'nobody': no such group",
         "wrong: calculator is for shop.buy: no such permission",
     ]
@@ -288,7 +288,7 @@ def test_a_network_disk_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @cluster_only
 def test_a_queue_without_a_worker_is_found() -> None:
     operator_rows.process("worker:1", "worker", job_worker=operator_rows.taker(), queues=["heavy"])
-    (line,) = found("queues")
+    (line,) = run_check("queues")
     assert line.startswith("wrong: no worker takes default: ")
 
 
@@ -297,8 +297,8 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
     dead = operator_rows.taker(silent=60)
     operator_rows.process("worker:1", "worker", job_worker=dead)
     operator_rows.job("conversation:x:probe", "doing", by=dead)
-    assert found("workers") == ["wrong: none is up: runs do not continue"]
-    (line,) = found("jobs")
+    assert run_check("workers") == ["wrong: none is up: runs do not continue"]
+    (line,) = run_check("jobs")
     assert line.startswith("wrong: default: 0 queued, 1 running, 1 stalled")
 
 

@@ -52,7 +52,7 @@ async def test_https_is_all_there_is(server: Server) -> None:
 
 @pytest.mark.formless
 @pytest.mark.parametrize(
-    ("given", "url"),
+    ("variables", "url"),
     [
         ({}, "http://127.0.0.1:8000"),
         ({"HOST": "::", "PORT": "9000"}, "http://[::1]:9000"),
@@ -62,8 +62,8 @@ async def test_https_is_all_there_is(server: Server) -> None:
     ],
 )
 def test_links_lead_where_people_reach_the_site(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], url: str
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
 ) -> None:
-    for name, value in given.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert env.load().public_url == url

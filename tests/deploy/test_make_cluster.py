@@ -175,7 +175,9 @@ async def restarted(made: Made) -> None:
     old = [*started(made, "worker"), *started(made, "daphne")]
     assert len(old) == 2 + WORKERS
     made.process.send_signal(signal.SIGUSR1)
-    await asyncio.to_thread(always_reached, made, said="All workers and web processes were")
+    await asyncio.to_thread(
+        always_reached, made, expected_output="All workers and web processes were"
+    )
     wait_gone(old)
     last_worker, first_web = started(made, "worker")[-1], started(made, "daphne")[0]
     assert last_worker.create_time() < first_web.create_time()
@@ -185,17 +187,17 @@ async def restarted(made: Made) -> None:
         await client.until(lambda frame: frame["content"].get("status") == "completed", PATIENCE)
 
 
-def started(made: Made, what: str) -> list[psutil.Process]:
+def started(made: Made, command: str) -> list[psutil.Process]:
     """Processes of that kind, in the order in which they were started."""
-    of_kind = [process for process in made.family() if what in process.cmdline()]
+    of_kind = [process for process in made.family() if command in process.cmdline()]
     return sorted(of_kind, key=psutil.Process.create_time)
 
 
-def always_reached(made: Made, said: str) -> None:
-    """Look all the time, until it has said so, that one of the web processes listens."""
+def always_reached(made: Made, expected_output: str) -> None:
+    """Check all the time, until the output is printed, that a web process listens."""
     first, second = made.port + 1, made.port + 2
     deadline = time.monotonic() + 2 * PATIENCE
-    while said not in made.output:
+    while expected_output not in made.output:
         assert time.monotonic() < deadline, made.output
         # The first once more: it may have come back before the second went.
         assert any(map(listens, (first, second, first))), made.output
@@ -264,9 +266,9 @@ def test_urls_of_another_cluster_are_refused(tmp_path: Path) -> None:
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     port = three_free_ports()
     with socket.create_server((HOST, port + 1)):
-        said = refused(tmp_path, PORT=str(port))
+        error_text = refused(tmp_path, PORT=str(port))
     # Another test may have come to use the one before.
-    assert any(f"Port {taken} of {HOST} cannot be used" in said for taken in (port, port + 1))
+    assert any(f"Port {taken} of {HOST} cannot be used" in error_text for taken in (port, port + 1))
 
 
 def refused(data_dir: Path, **env: str) -> str:

@@ -84,7 +84,7 @@ def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "advice"),
     [
         ("PORT", "eighty", "a number from 1 to 65535"),
         ("PORT", "70000", "a number from 1 to 65535"),
@@ -95,14 +95,14 @@ def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_what_to_write(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as stopped:
         env.load()
     message = str(stopped.value)
     assert message.startswith(f"{name}={value} cannot be used")
-    assert told in message
+    assert advice in message
 
 
 def test_a_data_dir_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,8 +179,8 @@ def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
 def test_mails_and_webhooks_have_the_address_that_is_named(tmp_path: Path, url: str) -> None:
     """Without a named address, links have the host by which people came."""
     code = "from django.conf import settings; print(settings.HITL['PUBLIC_URL'])"
-    told = manage(environment(tmp_path, PUBLIC_URL=url), "shell", "--verbosity=0", "-c", code)
-    assert told.stdout.strip() == url
+    process = manage(environment(tmp_path, PUBLIC_URL=url), "shell", "--verbosity=0", "-c", code)
+    assert process.stdout.strip() == url
 
 
 @pytest.mark.local_only("many processes share PostgreSQL")
