@@ -10,11 +10,11 @@ from tests.support.server import Response
 BODY = {"input_message": "approve 1"}
 
 
-def check_refused(answer: Response | Stream, what: str) -> None:
+def check_refused(answer: Response | Stream, noun: str) -> None:
     assert answer.status == 429
     assert 1 <= int(answer.headers["Retry-After"]) <= 3600
     if isinstance(answer, Response):
-        assert f"Too many {what}. Try again in " in answer.json()["message"]
+        assert f"Too many {noun}. Try again in " in answer.json()["message"]
 
 
 def test_streams_and_messages_have_limits(new_server: NewServer) -> None:

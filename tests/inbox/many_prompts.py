@@ -20,7 +20,7 @@ UUIDS = {"sqlite": "printf('%032x', {})", "postgresql": "lpad(to_hex({}), 32, '0
 COPY = """
     INSERT INTO {table} ({columns})
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {people})
-    SELECT {values} FROM numbers, {source} WHERE {which}
+    SELECT {values} FROM numbers, {source} WHERE {condition}
 """
 
 
@@ -126,15 +126,15 @@ def ask_for_many() -> None:
     )
 
 
-def _copy(model: type[models.Model], which: str, **changes: str) -> None:
-    """Insert the row, or rows, that many times; `it` is the interaction that one belongs to."""
+def _copy(model: type[models.Model], condition: str, **changes: str) -> None:
+    """Insert copies of the rows that meet the condition; `it` is the interaction of such a row."""
     meta = model._meta
     columns = [
         str(one.column)
         for one in meta.concrete_fields
         if one.column in changes or not isinstance(one, models.AutoField)
     ]
-    its = f", {Interaction._meta.db_table} it" if "it.id" in which else ""
+    its = f", {Interaction._meta.db_table} it" if "it.id" in condition else ""
     with connection.cursor() as cursor:
         cursor.execute(
             COPY.format(
@@ -143,7 +143,7 @@ def _copy(model: type[models.Model], which: str, **changes: str) -> None:
                 people=PEOPLE - 1,
                 values=", ".join(changes.get(one, f'one."{one}"') for one in columns),
                 source=f"{meta.db_table} one{its}",
-                which=which,
+                condition=condition,
             )
         )
 

@@ -92,7 +92,7 @@ def until(page: Page, script: str) -> None:
     polling.until(lambda: page.evaluate(script), otherwise=lambda: script)
 
 
-def told(*pages: Page) -> list[Any]:
+def notifications(*pages: Page) -> list[Any]:
     return [each for page in pages for each in page.evaluate(TOLD)]
 
 
@@ -102,10 +102,10 @@ def tones(*pages: Page) -> int:
 
 def wait_until_told(number: int, *pages: Page) -> list[Any]:
     polling.until(
-        lambda: len(told(*pages)) >= number and tones(*pages) >= NOTES * number,
-        otherwise=lambda: (told(*pages), tones(*pages)),
+        lambda: len(notifications(*pages)) >= number and tones(*pages) >= NOTES * number,
+        otherwise=lambda: (notifications(*pages), tones(*pages)),
     )
-    return told(*pages)
+    return notifications(*pages)
 
 
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
@@ -122,7 +122,7 @@ def test_without_the_switches_a_page_does_nothing_for_it(
     expect(page).to_have_title(
         "(1) Inbox" if path == "/inbox/" else "(1) Needs you – New conversation"
     )
-    assert (told(page), tones(page)) == ([], 0)
+    assert (notifications(page), tones(page)) == ([], 0)
     assert not [url for url in asked if "/attention/" in url or "/v1/" in url]
     assert len(sockets) == 1
     assert ("waiting=inbox" in sockets[0]) == (path == "/inbox/")
@@ -161,8 +161,8 @@ def test_nothing_is_told_while_a_page_is_in_view(page: Page, server: Server) -> 
     seen.evaluate(look.format("true"))
     third = ask(server, "three")
     wait_until_told(1, hidden)
-    assert [each[0] for each in told(hidden, seen)][-1] == third
-    assert len(told(hidden, seen)) == 1
+    assert [each[0] for each in notifications(hidden, seen)][-1] == third
+    assert len(notifications(hidden, seen)) == 1
 
 
 def test_what_is_settled_elsewhere_is_taken_back(page: Page, server: Server) -> None:
@@ -171,8 +171,8 @@ def test_what_is_settled_elsewhere_is_taken_back(page: Page, server: Server) -> 
     leads(tab)
     asked = ask(server)
     wait_until_told(1, tab)
-    given = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
-    assert given.status == 303
+    response = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
+    assert response.status == 303
     until(tab, CLOSED)
 
 
@@ -202,7 +202,7 @@ def test_switched_off_it_is_off_in_open_pages_too(page: Page, server: Server) ->
     page.get_by_role("button", name="Save").click()
     ask(server)
     until(tab, f"tones === {NOTES}")
-    assert told(tab) == []
+    assert notifications(tab) == []
 
 
 @pytest.mark.parametrize("more", [False, True])
@@ -222,11 +222,11 @@ def test_of_many_it_is_told_that_there_are_new_ones(page: Page, server: Server, 
     asked = ask(server)
     assert wait_until_told(1, tab) == [["several", QUESTION_TOLD, "", False]]
     answer["prompts"] = [{**listed[0], "interaction_id": "moved up"}, *listed] if more else []
-    given = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
-    assert given.status == 303
+    response = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
+    assert response.status == 303
     expect(tab).to_have_title("New conversation")
     until(tab, "localStorage['draft:ben:attention'].includes('moved up')" if more else CLOSED)
-    assert len(told(tab)) == 1
+    assert len(notifications(tab)) == 1
 
 
 def test_it_sounds_as_it_is_switched_on(open_page: OpenPage) -> None:

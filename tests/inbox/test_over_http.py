@@ -35,9 +35,9 @@ def test_it_is_listed_claimed_handed_on_and_answered(server: Server, asked: dict
     assert (mine["interaction_id"], mine["conversation_id"]) == (asked["interaction_id"], "kept")
     assert not mine["may_answer"]
     run = UUID(str(server.rows("SELECT id FROM sessions_app_run")[0]["id"]))
-    standing = Http(server).get(f"/executions/{run}").json()
-    assert standing["status"] == "running"
-    assert [one["to"] for one in standing["waits_for"]] == [["managers"]]
+    status_body = Http(server).get(f"/executions/{run}").json()
+    assert status_body["status"] == "running"
+    assert [one["to"] for one in status_body["waits_for"]] == [["managers"]]
     ben, user0, user1 = (Http(server, name) for name in ("ben", "user0", "user1"))
     claimed = ben.post(asked["claim_url"], {})
     assert (claimed.status, claimed.json()["assignee"]) == (200, "ben")
@@ -97,7 +97,7 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
 
 
 def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
-    for query, found in (
+    for query, count in (
         ("?part=groups", 1),
         ("?part=mine", 0),
         ("?part=claimed", 0),
@@ -109,7 +109,7 @@ def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
         ("?q=%25", 0),
         ("?page=2", 0),
     ):
-        assert len(inbox_of(server, "ben", query)) == found, query
+        assert len(inbox_of(server, "ben", query)) == count, query
     assert Http(server, "ben").get("/v1/inbox?part=else").status == 422
 
 
@@ -138,7 +138,7 @@ def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
         assert inbox_of(server, name, "?q=days") == []
         for part in ("all", "mine", "groups", "claimed", "others", "answered"):
             assert "3 days off" not in server.get(f"/inbox/?part={part}", name).text
-        told = []
+        response_texts = []
         for id_ in (asked["interaction_id"], NOBODY):
             prompt, page = f"/v1/prompts/{id_}", f"/p/{id_}/"
             answers = [
@@ -152,8 +152,8 @@ def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
                 http.post(f"{page}claim/", f"change=delegate&to={name}", content_type=FORM),
             ]
             assert [one.status for one in answers] == [404] * len(answers)
-            told.append([one.text.replace(str(id_), "") for one in answers])
-        assert told[0][:4] == told[1][:4]
+            response_texts.append([one.text.replace(str(id_), "") for one in answers])
+        assert response_texts[0][:4] == response_texts[1][:4]
         several = f"prompt={asked['interaction_id']}&value=yes"
         assert http.post("/inbox/answers/", several, content_type=FORM).status == 303
         assert "3 days off" not in server.get("/inbox/", name).text

@@ -84,8 +84,8 @@ async def mailed() -> set[str]:
     return {one.to[0].partition("@")[0] for one in mail.outbox}
 
 
-async def told(user: User) -> int:
-    """Return how many prompts a socket says wait."""
+async def socket_count(user: User) -> int:
+    """Return the number of waiting prompts that a socket sends."""
     async with LocalSocket(user, waiting="inbox") as socket:
         return int((await socket.until("waiting_message"))["waiting"])
 
@@ -108,7 +108,7 @@ async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
         except Invalid:
             return False
 
-    found = {
+    is_open = {
         "page": "/inbox/" in shown,
         "api": "/v1/inbox" in shown,
         "count": count == 1,
@@ -120,7 +120,7 @@ async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
     }
     rows = Interaction.objects.select_related("conversation__owner")
     votes = await reads.read(lambda: counting_votes([rows.get(pk=prompt.pk)]))
-    return {**found, "counts": user.pk in [one.by_id for one in votes.get(prompt.pk, [])]}
+    return {**is_open, "counts": user.pk in [one.by_id for one in votes.get(prompt.pk, [])]}
 
 
 def nobody() -> bool:
@@ -135,12 +135,12 @@ async def test_whom_the_backend_permits_and_who_is_active_is_found(
     use(settings, backend)
     to = permission("leave.approve")
     async with asking_people("chief", "chief2", "other", to=to) as (_, prompt, [chief, gone, _]):
-        for left, is_found in ((gone, {chief.id}), (chief, set())):
-            await User.objects.filter(pk=left.id).aupdate(is_active=False)
+        for deactivated, answerer_ids in ((gone, {chief.id}), (chief, set())):
+            await User.objects.filter(pk=deactivated.id).aupdate(is_active=False)
             rows = Interaction.objects.select_related("conversation__owner")
             asked = PromptAudience.of(await rows.aget(pk=prompt.pk))
-            assert await reads.read(answerers, asked) == is_found
-            assert await reads.read(nobody) == (not is_found)
+            assert await reads.read(answerers, asked) == answerer_ids
+            assert await reads.read(nobody) == (not answerer_ids)
 
 
 async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
@@ -156,11 +156,14 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
         gone = await reads.read(lambda: person("chief2", active=False))
         other = await reads.read(person, "other")
         _, prompt = await hosting.prompted()
-        assert (await told(chief), await told(other)) == (1, 0)
+        assert (await socket_count(chief), await socket_count(other)) == (
+            1,
+            0,
+        )
         async with LocalSocket(gone, waiting="inbox") as socket:
             assert await socket.until_closed()
-        for who, is_open in ((chief, True), (gone, False)):
-            opened = await doors(who, prompt)
+        for user, is_open in ((chief, True), (gone, False)):
+            opened = await doors(user, prompt)
             assert set(opened.values()) == {is_open}, opened
         opened = await doors(other, prompt)
         # Who has a program's word for it may vote for whoever they say, and it counts.

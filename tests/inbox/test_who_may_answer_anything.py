@@ -194,11 +194,13 @@ def test_all_agree_who_may_answer(people: list[Somebody], questions: list[Questi
                 users[number].pk for number in range(PEOPLE) if may(number, people[number], one)
             }
             assert answerers(PromptAudience.of(prompt), User.objects.all()) == everybody
-            told = {
+            mailed_ids = {
                 int(about["mail"])
                 for _, about in notices._notices(prompt, "prompt.opened", "", NOW)
             }
-            assert told == (everybody & {prompt.assignee_id} if prompt.assignee_id else everybody)
+            assert mailed_ids == (
+                everybody & {prompt.assignee_id} if prompt.assignee_id else everybody
+            )
             is_stuck = Interaction.objects.filter(nobody_can_answer(), pk=prompt.pk).exists()
             assert is_stuck == (one.assigned and not everybody)
         transaction.set_rollback(True)

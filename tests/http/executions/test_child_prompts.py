@@ -28,9 +28,9 @@ def test_the_prompt_of_a_child_is_in_the_answer_and_in_the_status(
     stop = _stop(http.generate(text, user_message_id=message))
     assert stop["prompt"]["input_type"] == "text"
     assert [one["response_url"] for one in stop["interactions"]] == [stop["response_url"]]
-    standing = http.get(stop["status_url"]).json()
-    assert standing["run_status"] == "waiting"
-    assert {name: standing[name] for name in stop} == stop
+    status_body = http.get(stop["status_url"]).json()
+    assert status_body["run_status"] == "waiting"
+    assert {name: status_body[name] for name in stop} == stop
     (child, _) = stop["response_url"].removeprefix("/executions/").split("/", 1)
     assert child != stop["execution_id"]
     assert http.get(f"/executions/{child}").json()["interactions"] == stop["interactions"]

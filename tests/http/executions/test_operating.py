@@ -81,6 +81,6 @@ def test_after_a_start_the_overview_says_which_waiting_runs_the_code_no_longer_m
     until(lambda: "1 waiting that the code no longer matches" in overview(), otherwise=overview)
     page = server.get(f"/admin/sessions_app/run/{stop['execution_id']}/change/", "admin").text
     assert "the name was &#x27;renamed&#x27;" in page
-    found = server.get("/admin/sessions_app/run/?replay_problem__isempty=0", "admin").text
-    assert stop["execution_id"] in found
+    list_page = server.get("/admin/sessions_app/run/?replay_problem__isempty=0", "admin").text
+    assert stop["execution_id"] in list_page
     assert Http(server).get(stop["status_url"]).json()["status"] == "interaction_required"

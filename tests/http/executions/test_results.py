@@ -75,16 +75,16 @@ def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(shared: Server) ->
 def test_the_status_has_the_result_in_the_form_of_its_path(shared: Server) -> None:
     http = Http(shared)
     execution = http.post("/chat", chat("echo hello")).headers["execution-id"]
-    standing = http.get(f"/executions/{execution}").json()
-    assert standing["status"] == standing["run_status"] == "completed"
-    assert standing["result"]["choices"][0]["message"]["content"] == "hello"
+    status_body = http.get(f"/executions/{execution}").json()
+    assert status_body["status"] == status_body["run_status"] == "completed"
+    assert status_body["result"]["choices"][0]["message"]["content"] == "hello"
 
 
 def test_the_status_of_a_run_at_work_is_running(shared: Server) -> None:
     http = Http(shared)
     with http.stream("/generate/stream", {"input_message": "slowstream 1000 20"}) as stream:
-        standing = http.get(f"/executions/{stream.headers['execution-id']}").json()
-        assert standing["status"] == "running"
+        status_body = http.get(f"/executions/{stream.headers['execution-id']}").json()
+        assert status_body["status"] == "running"
 
 
 def test_the_same_message_id_again_starts_nothing_new(shared: Server) -> None:
@@ -164,8 +164,8 @@ def test_a_failed_run_says_so_without_internals(shared: Server) -> None:
     run = json.loads(error["details"])["execution_id"]
     assert "invalid literal" not in answer.text
     assert answer.headers["x-should-retry"] == "false"
-    standing = Http(shared).get(f"/executions/{run}").json()
-    assert (standing["status"], standing["error"]) == ("failed", error["message"])
+    status_body = Http(shared).get(f"/executions/{run}").json()
+    assert (status_body["status"], status_body["error"]) == ("failed", error["message"])
 
 
 def test_a_result_outlives_the_server(new_server: NewServer) -> None:
@@ -250,8 +250,8 @@ def test_all_open_prompts_are_in_the_answer_and_in_the_status(shared: Server) ->
     first, second = stop["interactions"]
     assert stop["interaction_id"] == first["interaction_id"]
     assert http.answer(second, {"type": "text", "text": "2"}).status == 204
-    standing = http.get(stop["status_url"]).json()
-    assert [each["interaction_id"] for each in standing["interactions"]] == [
+    status_body = http.get(stop["status_url"]).json()
+    assert [each["interaction_id"] for each in status_body["interactions"]] == [
         first["interaction_id"]
     ]
     assert http.answer(first, {"type": "text", "text": "1"}).status == 204
@@ -264,10 +264,10 @@ def test_an_execution_can_be_stopped_by_its_owner(shared: Server) -> None:
     assert ben.delete(stop["status_url"]).status == 404
     assert ann.get(stop["status_url"]).json()["status"] == "interaction_required"
     assert [ann.delete(stop["status_url"]).status for _ in range(2)] == [202, 202]
-    standing = _until(ann, stop["status_url"], "failed")
-    assert standing["run_status"] == "cancelled"
+    status_body = _until(ann, stop["status_url"], "failed")
+    assert status_body["run_status"] == "cancelled"
     assert ann.delete(stop["status_url"]).status == 202
-    assert ann.get(stop["status_url"]).json() == standing
+    assert ann.get(stop["status_url"]).json() == status_body
 
 
 def test_an_unknown_workflow_is_an_error_that_lists_the_known(shared: Server) -> None:
@@ -294,10 +294,10 @@ def _runs(server: Server) -> int:
 
 
 def _until(http: Http, url: str, status: str) -> dict[str, Any]:
-    """Return the standing once it has this status."""
+    """Wait until the execution has this status; return the body of its status address."""
 
-    def standing() -> dict[str, Any] | None:
-        found: dict[str, Any] = http.get(url).json()
-        return found if found["status"] == status else None
+    def fetch_status() -> dict[str, Any] | None:
+        status_body: dict[str, Any] = http.get(url).json()
+        return status_body if status_body["status"] == status else None
 
-    return until(standing, otherwise=lambda: http.get(url).json())
+    return until(fetch_status, otherwise=lambda: http.get(url).json())

@@ -227,8 +227,8 @@ def _next(stream: Any, name: str | None = None) -> Event:
     """Return the next event with data, or the next of a name."""
     while (event := stream.next()) is not None:
         if event.name == name or (name is None and event.data):
-            found: Event = event
-            return found
+            next_event: Event = event
+            return next_event
     raise AssertionError("the stream has ended")
 
 
