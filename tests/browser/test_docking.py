@@ -108,12 +108,12 @@ def test_an_answer_leads_on_to_the_next_question(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
     page.evaluate(CLOSED_AS_IT_OPENS)
-    for left in (3, 2, 1):
-        expect(card(page)).to_have_count(left)
+    for card_count in (3, 2, 1):
+        expect(card(page)).to_have_count(card_count)
         card(page).first.get_by_role("radio").first.check()
         card(page).first.get_by_role("button", name="Answer").click()
-        if left > 1:
-            expect(card(page)).to_have_count(left - 1)
+        if card_count > 1:
+            expect(card(page)).to_have_count(card_count - 1)
             expect(card(page).first.locator("h2")).to_be_focused()
     state(page, "completed")
     # The second click of a double click answers nothing.

@@ -11,7 +11,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # how it looks does not depend on where its rows are
 
 
-def given(server: Server) -> list[tuple[str, str]]:
+def stored_feedback(server: Server) -> list[tuple[str, str]]:
     rows = server.rows("SELECT reaction, comment FROM sessions_app_feedback")
     return [(row["reaction"], row["comment"]) for row in rows]
 
@@ -32,7 +32,7 @@ def test_it_is_given_changed_and_taken_back_without_a_reload(page: Page, server:
     page.keyboard.press("Enter")
     expect(good).to_have_attribute("aria-pressed", "true")
     expect(good).to_be_focused()
-    assert given(server) == [("👍", "")]
+    assert stored_feedback(server) == [("👍", "")]
     bad.click()
     expect(bad).to_have_attribute("aria-pressed", "true")
     expect(good).to_have_attribute("aria-pressed", "false")
@@ -40,10 +40,10 @@ def test_it_is_given_changed_and_taken_back_without_a_reload(page: Page, server:
     page.get_by_label("Comment").fill("Too short.\nMuch.")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".feedback .said")).to_have_text("Too short. Much.")
-    assert given(server) == [("👎", "Too short. Much.")]
+    assert stored_feedback(server) == [("👎", "Too short. Much.")]
     bad.click()
     expect(bad).to_have_attribute("aria-pressed", "false")
-    assert given(server) == [("", "Too short. Much.")]
+    assert stored_feedback(server) == [("", "Too short. Much.")]
     assert page.evaluate("window.isSame")
     page.reload()
     expect(page.locator(".feedback .said")).to_have_text("Too short. Much.")
@@ -60,4 +60,4 @@ def test_what_is_refused_is_said_beside_it(page: Page, console: Console, server:
     page.get_by_label("Comment").fill("x" * 1025)
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".feedback .error")).to_contain_text("at most 1,024 are allowed")
-    assert given(server) == []
+    assert stored_feedback(server) == []

@@ -34,8 +34,8 @@ def test_only_a_plain_web_address_is_a_consent_link(url: str) -> None:
 def test_its_answers() -> None:
     prompt = OAuthPrompt(text=URL, timeout=60, default="declined")
     assert prompt.host == "login.example"
-    for said, granted in (("done", True), ("", True), (None, True), ("declined", False)):
-        stored = prompt.check(said, None)
+    for answer_value, granted in (("done", True), ("", True), (None, True), ("declined", False)):
+        stored = prompt.check(answer_value, None)
         answer = prompt.respond(stored, by="ann", at=None, is_default=False)
         assert answer.granted is granted
 

@@ -104,15 +104,15 @@ async def test_operators_find_it_by_reaction_and_words(
     await client.aforce_login(admin_user)
     listed = reverse("admin:sessions_app_feedback_changelist")
 
-    async def found(**query: str) -> bool:
+    async def is_listed(**query: str) -> bool:
         html = (await client.get(listed, query)).content.decode()
         return "far &lt;i&gt;too&lt;/i&gt; short" in html and "hello &lt;you&gt;" in html
 
-    assert await found()
-    assert await found(reaction=DOWN)
-    assert await found(q="short")
-    assert not await found(reaction=UP)
-    assert not await found(q="long")
+    assert await is_listed()
+    assert await is_listed(reaction=DOWN)
+    assert await is_listed(q="short")
+    assert not await is_listed(reaction=UP)
+    assert not await is_listed(q="long")
     of_the_run = reverse("admin:sessions_app_run_change", args=[run.pk])
     html = (await client.get(of_the_run)).content.decode()
     assert f"{DOWN} far &lt;i&gt;too&lt;/i&gt; short" in html

@@ -37,12 +37,12 @@ def test_what_others_voted_is_told_to_who_has_voted(ann: User) -> None:
         answer_id="a",
         vouched=True,
     )
-    told = {
+    answers_by_reader = {
         reader: [vote.answer for vote in entry.votes]
         for reader in (ben, eve)
         for entry in make_entries([asked], reader.pk)
     }
-    assert told == {ben: ["no"], eve: []}
+    assert answers_by_reader == {ben: ["no"], eve: []}
 
 
 def test_one_answer_is_for_questions_of_one_workflow(ann: User) -> None:

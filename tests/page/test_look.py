@@ -128,8 +128,8 @@ def test_every_word_has_a_translation(language: str) -> None:
         assert all(forms(message)), word
         assert not message.fuzzy, word
         asked = PLACE.findall(word if isinstance(word, str) else word[1])
-        for said in forms(message):
-            assert sorted(PLACE.findall(said)) == sorted(asked), (word, said)
+        for translation in forms(message):
+            assert sorted(PLACE.findall(translation)) == sorted(asked), (word, translation)
 
 
 @pytest.mark.parametrize("language", messages.languages())

@@ -48,8 +48,8 @@ async def reminds(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 
 @pytest.fixture(autouse=True)
-def told(settings: Any) -> None:
-    """Set up a site that sends mail at once, and tells its receivers."""
+def site_that_sends_mail(settings: Any) -> None:
+    """Set up a site that sends mail at once."""
     set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
     notices.connect()
 
@@ -239,10 +239,10 @@ async def test_nothing_is_written_where_the_site_offers_no_mail(settings: Any) -
 
 
 async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() -> None:
-    told: list[float] = []
+    seconds_before: list[float] = []
 
     def hear(about: dict[str, Any], **_: Any) -> None:
-        told.append(about["before"])
+        seconds_before.append(about["before"])
 
     signals.interaction_due_soon.connect(hear)
     async with asked_of("boss", workflow="t_reminded") as (_, prompt, [boss]):
@@ -264,7 +264,7 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
         await answers.answer(by=boss, conversation_id=None, answer=answer)
         await reads.read(lambda: reminders.update(due_at=timezone.now()))
         await time_passes()
-        assert (len(sent()), told) == (1, [600])
+        assert (len(sent()), seconds_before) == (1, [600])
         assert not await reads.read(PendingSignal.objects.exists)
 
 

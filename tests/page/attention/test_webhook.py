@@ -90,10 +90,10 @@ async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_r
         await time_passes()
         (refused, _), (headers, body) = receiver.got
         assert refused["webhook-id"] == headers["webhook-id"]
-        told = json.loads(body)
-        assert told["type"] == "prompt.opened"
-        assert (told["data"]["question"], told["data"]["status"]) == ("Name?", "pending")
-        assert told["data"]["url"] == f"https://chat.example.org/p/{prompt.pk}/"
+        payload = json.loads(body)
+        assert payload["type"] == "prompt.opened"
+        assert (payload["data"]["question"], payload["data"]["status"]) == ("Name?", "pending")
+        assert payload["data"]["url"] == f"https://chat.example.org/p/{prompt.pk}/"
         assert b"secret" not in body
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         signature = b64encode(hmac.digest(b"a secret", signed, sha256)).decode()

@@ -48,8 +48,8 @@ async def asked(client: AsyncClient, ann: User) -> Interaction:
 async def test_the_page_behind_says_so_and_has_the_way_back(client: AsyncClient, ann: User) -> None:
     await asyncio.to_thread(store, ann)
     await asyncio.to_thread(StoredLog, ann, "other", title="Pears")
-    beside = await text_of(client, "conversation", "other")
-    page = await press(client, beside, "Stop and delete")
+    other_page = await text_of(client, "conversation", "other")
+    page = await press(client, other_page, "Stop and delete")
     assert "<bdi>Plums</bdi> is deleted." in page
     assert "is deleted" not in await follow(client, page, "Close")
     assert "secret message" in await press(client, page, "Undo")

@@ -146,8 +146,8 @@ def test_queries_are_as_many_however_many_conversations_there_are(ann: User, que
         for number in range(more):
             ask(ann, f"{more}-{number}", "A plum?", timeout=60)
         with CaptureQueriesContext(connection) as queries:
-            found = sidebar(ann.pk, query=query)
-        assert len(found.entries) == min(30, number + 1 + (more > 1))
+            listed = sidebar(ann.pk, query=query)
+        assert len(listed.entries) == min(30, number + 1 + (more > 1))
         counts.append(len(queries))
     assert counts[1] <= counts[0] <= 6
 

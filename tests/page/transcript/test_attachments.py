@@ -152,7 +152,7 @@ def _fork(run: Any) -> Any:
 
 async def test_what_is_not_taken_is_said_and_not_kept(browser: AsyncClient, settings: Any) -> None:
     set_hitl(settings, MAX_FILE_MB=0.001)
-    for name, content, said in (
+    for name, content, expected_error in (
         ("page.html", PAGE, "page.html has a type that is not allowed. Allowed: png,"),
         ("picture.svg", PAGE, "picture.svg has a type that is not allowed."),
         ("noending", b"x", "noending has a type that is not allowed."),
@@ -162,7 +162,7 @@ async def test_what_is_not_taken_is_said_and_not_kept(browser: AsyncClient, sett
         ("a.csv", b"x" * 1100, "a.csv has 0.0 MB; at most 0.001 are allowed. Make it smaller"),
     ):
         status, answer = await upload(browser, name, content)
-        assert (status, answer["error"][: len(said)]) == (422, said)
+        assert (status, answer["error"][: len(expected_error)]) == (422, expected_error)
         assert (await send(browser, text="x", files=[named(name, content)])).status_code == 422
     assert not await Attachment.objects.aexists()
     assert not await Run.objects.aexists()

@@ -29,8 +29,8 @@ def log(ann: User) -> StoredLog:
     return StoredLog(ann, workflow="report")
 
 
-def said(log: StoredLog, text: str, **place: Run) -> Run:
-    """Return a message and its answer, which is complete."""
+def store_run(log: StoredLog, text: str, **place: Run) -> Run:
+    """Store a message with its complete answer; return its run."""
     run = log.message(text, **place)
     log.text(run, f"re {text}")
     log.end(run)
@@ -49,43 +49,43 @@ def shown(log: StoredLog, branch: Run | None = None) -> list[str]:
 
 
 def test_the_newest_branch_is_shown_unless_another_is_asked_for(log: StoredLog) -> None:
-    said(log, "a")
-    first = said(log, "b")
-    said(log, "c")
+    store_run(log, "a")
+    first = store_run(log, "b")
+    store_run(log, "c")
     assert shown(log) == ["a", "b", "c"]
-    second = said(log, "b2", replaces=first)
+    second = store_run(log, "b2", replaces=first)
     assert shown(log) == ["a", "b2 2/2"]
     assert shown(log, first) == ["a", "b 1/2", "c"]
-    said(log, "b3", replaces=second)
-    said(log, "d")
+    store_run(log, "b3", replaces=second)
+    store_run(log, "d")
     assert shown(log) == ["a", "b3 3/3", "d"]
     assert shown(log, second) == ["a", "b2 2/3"]
-    said(log, "e", follows=second)
+    store_run(log, "e", follows=second)
     assert shown(log) == ["a", "b2 2/3", "e"]
 
 
 def test_a_branch_that_begins_after_the_clock_was_set_back_is_the_newest(log: StoredLog) -> None:
-    said(log, "a")
-    first = said(log, "b")
+    store_run(log, "a")
+    first = store_run(log, "b")
     with an_hour_back():
-        said(log, "b2", replaces=first)
-        said(log, "c")
+        store_run(log, "b2", replaces=first)
+        store_run(log, "c")
     assert shown(log) == ["a", "b2 2/2", "c"]
 
 
 def test_versions_within_versions(log: StoredLog) -> None:
-    first = said(log, "a")
-    inner = said(log, "b")
-    said(log, "b2", replaces=inner)
-    said(log, "a2", replaces=first)
+    first = store_run(log, "a")
+    inner = store_run(log, "b")
+    store_run(log, "b2", replaces=inner)
+    store_run(log, "a2", replaces=first)
     assert shown(log) == ["a2 2/2"]
     assert shown(log, first) == ["a 1/2", "b2 2/2"]
     assert shown(log, inner) == ["a 1/2", "b 1/2"]
 
 
 def test_what_is_no_run_of_the_conversation_asks_for_the_newest(log: StoredLog, ann: User) -> None:
-    said(log, "a2", replaces=said(log, "a"))
-    assert shown(log, said(StoredLog(ann, "d"), "elsewhere")) == ["a2 2/2"]
+    store_run(log, "a2", replaces=store_run(log, "a"))
+    assert shown(log, store_run(StoredLog(ann, "d"), "elsewhere")) == ["a2 2/2"]
 
 
 def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) -> None:
@@ -97,12 +97,12 @@ def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) ->
 
 
 def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
-    first = said(log, "a")
+    first = store_run(log, "a")
     for number in range(20):
-        said(log, f"b{number}")
-    last = said(log, "a2", replaces=first)
+        store_run(log, f"b{number}")
+    last = store_run(log, "a2", replaces=first)
     for number in range(20):
-        said(log, f"c{number}")
+        store_run(log, f"c{number}")
     texts: list[str] = []
     before = None
     while True:
@@ -124,17 +124,17 @@ def queries(log: StoredLog) -> int:
 
 
 def test_branches_cost_one_query_however_many_there_are(log: StoredLog) -> None:
-    first = said(log, "a")
+    first = store_run(log, "a")
     without = queries(log)
     for number in range(5):
-        said(log, f"a{number}", replaces=first)
+        store_run(log, f"a{number}", replaces=first)
     assert queries(log) == without + 1
 
 
 async def test_the_switch_and_the_edit_are_links(client: AsyncClient, log: StoredLog) -> None:
-    first = await asyncio.to_thread(said, log, "a")
+    first = await asyncio.to_thread(store_run, log, "a")
     assert "of 1" not in await page(client)
-    second = await asyncio.to_thread(said, log, "a2", replaces=first)
+    second = await asyncio.to_thread(store_run, log, "a2", replaces=first)
     html = await page(client)
     assert re.search(r"2 of\s+2", html)
     assert f'href="/c/c/?branch={first.id}#r{first.id}"' in html
@@ -151,7 +151,7 @@ async def test_the_switch_and_the_edit_are_links(client: AsyncClient, log: Store
 async def test_a_message_is_edited_by_the_form_of_the_page(
     client: AsyncClient, log: StoredLog
 ) -> None:
-    first = await asyncio.to_thread(said, log, "a")
+    first = await asyncio.to_thread(store_run, log, "a")
     form = await follow(client, await page(client), "Edit")
     assert ">a</textarea>" in form
     for _ in range(2):
@@ -164,7 +164,7 @@ async def test_a_message_is_edited_by_the_form_of_the_page(
 async def test_an_answer_is_tried_again_once_for_a_button(
     client: AsyncClient, log: StoredLog
 ) -> None:
-    first = await asyncio.to_thread(said, log, "a")
+    first = await asyncio.to_thread(store_run, log, "a")
     for expected in (2, 3):
         html = await page(client)
         for _ in range(2):
@@ -179,7 +179,7 @@ async def test_an_answer_is_tried_again_once_for_a_button(
 async def test_what_is_refused_stays_in_the_composer_with_what_it_replaces(
     client: AsyncClient, log: StoredLog
 ) -> None:
-    first = await asyncio.to_thread(said, log, "a")
+    first = await asyncio.to_thread(store_run, log, "a")
     response = await client.post(SEND, {"text": "x" * 32_001, "replaces": str(first.id)})
     assert response.status_code == 422
     composer = response.content.decode().partition('id="composer"')[2]
@@ -187,9 +187,9 @@ async def test_what_is_refused_stays_in_the_composer_with_what_it_replaces(
 
 
 async def test_an_export_says_which_run_replaces_which(client: AsyncClient, log: StoredLog) -> None:
-    first = await asyncio.to_thread(said, log, "a")
-    second = await asyncio.to_thread(said, log, "a2", replaces=first)
-    await asyncio.to_thread(said, log, "b", follows=first)
+    first = await asyncio.to_thread(store_run, log, "a")
+    second = await asyncio.to_thread(store_run, log, "a2", replaces=first)
+    await asyncio.to_thread(store_run, log, "b", follows=first)
     text = await exported(client, "c", "md")
     runs = json.loads(await exported(client, "c", "json"))["runs"]
     assert [run["run"] for run in runs[:2]] == [str(first.id), str(second.id)]
@@ -204,7 +204,7 @@ async def test_nobody_replaces_or_follows_what_is_another_s(
 ) -> None:
     other = await asyncio.to_thread(User.objects.create_user, "ben")
     theirs = await asyncio.to_thread(StoredLog, other, "c", workflow="report")
-    run = await asyncio.to_thread(said, theirs, "secret")
+    run = await asyncio.to_thread(store_run, theirs, "secret")
     for field in ("replaces", "follows"):
         response = await client.post(SEND, {"text": "x", field: str(run.id)})
         assert response.status_code == 404

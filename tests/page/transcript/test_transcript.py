@@ -86,14 +86,14 @@ def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
     log.text(run, "four ", "five")
 
     def read() -> list[tuple[str, str]]:
-        found = items(log, **where)
-        return [(item.dom_id, item.text) for item in found if isinstance(item, TextSegment)]
+        shown_items = items(log, **where)
+        return [(item.dom_id, item.text) for item in shown_items if isinstance(item, TextSegment)]
 
     whole = read()
     assert whole
     assert set(whole) <= {("i3", "one two three "), ("i7", "four five")}
-    for found in with_between(read, lambda: fold(run.id, run.conversation_id)):
-        assert found == whole
+    for segments in with_between(read, lambda: fold(run.id, run.conversation_id)):
+        assert segments == whole
 
 
 def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(log: StoredLog) -> None:
@@ -101,16 +101,16 @@ def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(log: 
 
     def read() -> tuple[str, bool]:
         page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
-        said = any(isinstance(item, TextSegment) for item in page.transcript.items)
-        return page.state.name, said
+        has_text = any(isinstance(item, TextSegment) for item in page.transcript.items)
+        return page.state.name, has_text
 
     def end() -> None:
         log.text(run, "well")
         log.end(run)
 
     assert read() == ("working", False)
-    for found in with_between(read, end):
-        assert found != ("completed", False)
+    for state_and_text in with_between(read, end):
+        assert state_and_text != ("completed", False)
 
 
 def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
@@ -124,8 +124,8 @@ def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
         log.text(run, "two")
         log.end(run)
 
-    for found in with_between(lambda: texts(log), end):
-        assert found in (["one "], ["one two"])
+    for shown_texts in with_between(lambda: texts(log), end):
+        assert shown_texts in (["one "], ["one two"])
 
 
 def with_between(read: Callable[[], T], other: Callable[[], object]) -> Iterator[T]:
