@@ -23,7 +23,7 @@ class Door:
 
     path: str
     methods: tuple[str, ...]
-    who: str
+    audience: str
 
 
 def table(heading: str) -> list[list[str]]:
@@ -41,8 +41,8 @@ def named(cell: str) -> list[str]:
 def documented() -> list[Door]:
     """Return the doors of the table of addresses."""
     return [
-        Door(path, tuple(methods.split(", ")), who)
-        for paths, methods, who, _ in table("Addresses")
+        Door(path, tuple(methods.split(", ")), audience)
+        for paths, methods, audience, _ in table("Addresses")
         for path in named(paths)
     ]
 

@@ -30,7 +30,7 @@ HERS = """
     LEFT JOIN sessions_app_interaction i ON i.run_id = r.id
     WHERE u.username = 'ann' AND c.conversation_id = 'hers' ORDER BY r.created_at
 """
-SAID = """
+TEXT_ROW = """
     SELECT run_id, first_sequence FROM sessions_app_event
     WHERE type IN ('text', 'message') ORDER BY sequence
 """
@@ -49,7 +49,7 @@ class Scene:
     server: Server
     stop: Json
     file: str
-    said: Json
+    text_row: Json
     people: dict[str, dict[str, str]]
 
     @property
@@ -64,8 +64,8 @@ class Scene:
             "file": self.file,
             "app_label": "sessions_app",
             "form": "json",
-            "run": str(UUID(str(self.said["run_id"]))),
-            "first": str(self.said["first_sequence"]),
+            "run": str(UUID(str(self.text_row["run_id"]))),
+            "first": str(self.text_row["first_sequence"]),
         }
 
     def http(self, person: str) -> Http:
@@ -91,15 +91,15 @@ def set_the_scene(server: Server) -> Scene:
             server.execute(PERMIT, user, permissions)
     keys = {user: make_key(server, user) for user in ("ann", "ben", "user3")}
     signed_in = dict(zip(SIGNED_IN, USERS_OF_THEM, strict=True))
-    people = {who: _session(server, user) for who, user in signed_in.items()}
+    people = {person_name: _session(server, user) for person_name, user in signed_in.items()}
     no_session = {"cookie": f"csrftoken={CSRF}", "x-csrftoken": CSRF}
     people |= {f"key of {user}": {**no_session, "x-api-key": key} for user, key in keys.items()}
     guest = {**no_session, "cookie": f"nat-session={GUEST}; csrftoken={CSRF}"}
     people |= {"nobody": no_session, "guest": guest}
     server.execute("UPDATE auth_user SET is_active = false WHERE username = 'user3'")
     server.execute("DELETE FROM django_session WHERE session_key = ?", server.cookies["user4"])
-    said, *_ = server.rows(SAID)
-    return Scene(server, stop, file, said, people)
+    text_row, *_ = server.rows(TEXT_ROW)
+    return Scene(server, stop, file, text_row, people)
 
 
 def _upload(ann: Http) -> str:

@@ -141,7 +141,7 @@ def test_pages_and_actions_are_for_whom_the_document_says(
             if role not in MAY[needed]:
                 before = everything()
                 client.post(base, {"action": action, "_selected_action": rows[name].pk})
-                for form, given in FORMS.get(name, {}).items():
-                    client.post(f"{own}{form}/", given)
+                for form, form_data in FORMS.get(name, {}).items():
+                    client.post(f"{own}{form}/", form_data)
                 assert everything() == before, (role, action)
     assert wrong == []

@@ -39,7 +39,7 @@ BODY |= chat("echo 1") | {"position": 99}
 FORM = "text=echo+1&value=mine&version=1"
 
 
-def let_in(who: str, people: set[str]) -> set[str]:
+def let_in(audience: str, people: set[str]) -> set[str]:
     """Return the people that the words of the document let in."""
     return (
         people
@@ -60,7 +60,7 @@ def let_in(who: str, people: set[str]) -> set[str]:
             "staff who may change runs": OPERATORS,
             "staff who may view something of it": VIEWERS,
             "staff who may view what is searched": VIEWERS,
-        }[who]
+        }[audience]
     )
 
 
@@ -80,7 +80,7 @@ def knock(scene: Scene, person: str, door: Door, method: str) -> Response:
 def was_let_in(door: Door, answer: Response) -> bool:
     """Return whether the door opened, whatever was behind it."""
     to = answer.headers.get("location", "")
-    sent_to_sign_in = door.who != "everyone" and ("/sign-in/?" in to or "/login/?" in to)
+    sent_to_sign_in = door.audience != "everyone" and ("/sign-in/?" in to or "/login/?" in to)
     return answer.status not in REFUSED and not sent_to_sign_in
 
 
@@ -105,7 +105,7 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
         for method in door.methods:
             for person in strangers:
                 answer = knock(scene, person, door, method)
-                expected = person in let_in(door.who, set(scene.people))
+                expected = person in let_in(door.audience, set(scene.people))
                 if was_let_in(door, answer) != expected:
                     wrong.append((person, method, door.path, answer.status))
                 if SECRET in answer.text or scene.stop["prompt"]["text"] in answer.text:
@@ -115,8 +115,11 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     assert scene.hers() == before
 
     for door in rows:
-        if door.who in ("owner", "owner with a session", "signed in") and "GET" in door.methods:
-            for person in OWNER & let_in(door.who, set(scene.people)):
+        if (
+            door.audience in ("owner", "owner with a session", "signed in")
+            and "GET" in door.methods
+        ):
+            for person in OWNER & let_in(door.audience, set(scene.people)):
                 answer = knock(scene, person, door, "GET")
                 assert was_let_in(door, answer), door.path
     page = scene.http("owner").get(f"/c/{CONVERSATION}/")
@@ -201,9 +204,9 @@ async def test_no_message_of_a_socket_reaches_what_is_anothers(scene: Scene) -> 
                     with suppress(ConnectionClosed):  # at once, for wrong credentials
                         await client.send(frames(scene)[0])
                     assert await client.closed() in (4401, 4403), person
-                said = str(client.frames)
-                assert SECRET not in said, person
-                assert scene.stop["prompt"]["text"] not in said, person
+                received_text = str(client.frames)
+                assert SECRET not in received_text, person
+                assert scene.stop["prompt"]["text"] not in received_text, person
                 outcomes = {ack["for"]: ack["outcome"] for ack in client.of_type("ack_message")}
                 for name in ("user_interaction_message", "claim_message", "stop_message"):
                     assert outcomes.get(name, "not_found") == "not_found", person

@@ -15,15 +15,15 @@ def test_behind_https_each_cookie_is_this_hosts_alone_and_no_scripts(new_server:
     http = Http(server, None, workflow=None)
     answers = [http.get("/sign-in/", **HTTPS)]
     answers.append(http.get("/sign-in/link/?" + link.partition("?")[2], **HTTPS))
-    given: list[Morsel[str]] = []
+    cookies: list[Morsel[str]] = []
     for answer in answers:
         for header in answer.headers.get_all("set-cookie", []):
-            given += SimpleCookie(header).values()
-    assert {cookie.key for cookie in given} == {"__Host-sessionid", "__Host-csrftoken"}
-    for cookie in given:
+            cookies += SimpleCookie(header).values()
+    assert {cookie.key for cookie in cookies} == {"__Host-sessionid", "__Host-csrftoken"}
+    for cookie in cookies:
         assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
         assert (cookie["path"], cookie["domain"]) == ("/", "")
-    (session,) = [cookie.value for cookie in given if cookie.key == "__Host-sessionid"]
+    (session,) = [cookie.value for cookie in cookies if cookie.key == "__Host-sessionid"]
     # Probes come past the proxy, and follow no redirect to it.
     assert [http.get(path).status for path in ("/", "/health", "/live")] == [301, 200, 200]
     signed_in = http.get("/c/", cookie=f"__Host-sessionid={session}", **HTTPS)
