@@ -123,11 +123,11 @@ async def test_page_and_inbox_have_its_card(hosting: Hosting, client: AsyncClien
         shown = (await client.get(page)).content.decode()
         assert 'data-type="t_rating"' in shown
         assert '<button name="value" value="5">5 ★</button>' in shown
-        given = {"value": "9", "answer_id": uuid4().hex, "version": prompt.version}
-        refused = await client.post(action.format(prompt.pk), given)
+        form_data = {"value": "9", "answer_id": uuid4().hex, "version": prompt.version}
+        refused = await client.post(action.format(prompt.pk), form_data)
         assert refused.status_code == 422
         assert "Give 1 to 5 stars." in refused.content.decode()
-        taken = await client.post(action.format(prompt.pk), {**given, "value": "3"})
+        taken = await client.post(action.format(prompt.pk), {**form_data, "value": "3"})
         assert taken.status_code == 303
         assert await hosting.result(run) == "3 of 5, by ann"
         assert "★★★" in (await client.get("/c/c/")).content.decode()

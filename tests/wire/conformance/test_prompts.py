@@ -8,7 +8,7 @@ from tests.wire.conformance.conftest import CLIENT_MESSAGE, Conforming, answer
 TYPES = ["text", "notification", "binary_choice", "radio", "dropdown", "checkbox", "oauth_consent"]
 CHOICE = ("binary_choice", "radio", "dropdown", "checkbox")
 ANSWERS = {
-    **{type_: (said, "blue") for type_ in CHOICE for said in ["blue"]},
+    **{type_: (answer_value, "blue") for type_ in CHOICE for answer_value in ["blue"]},
     "text": ("Ada", "Ada"),
     "notification": ("Notification acknowledgement.", "ok"),
     "oauth_consent": ("", "done"),
@@ -48,35 +48,35 @@ async def test_a_prompt_has_the_fields_of_its_type(client: Conforming, type_: st
 async def test_a_plain_client_answers_by_thread_and_parent_or_names_nothing(
     client: Conforming, type_: str, is_named: bool
 ) -> None:
-    said, value = ANSWERS[type_]
+    answer_value, value = ANSWERS[type_]
     async with client:
         prompt = await prompt_of(client, type_)
         names = ("thread_id", "parent_id", "conversation_id") if is_named else ()
         nothing = {"thread_id": "default", "parent_id": "default"}
         await client.send(
-            answer(said, id="default", **nothing | {one: prompt[one] for one in names})
+            answer(answer_value, id="default", **nothing | {one: prompt[one] for one in names})
         )
         assert await client.result() == value
 
 
 @pytest.mark.parametrize("type_", ["radio", "checkbox"])
-@pytest.mark.parametrize("said", ["blue", "2", "Blue"])
+@pytest.mark.parametrize("answer_value", ["blue", "2", "Blue"])
 async def test_an_option_is_named_by_its_value_id_or_label(
-    client: Conforming, type_: str, said: str
+    client: Conforming, type_: str, answer_value: str
 ) -> None:
     async with client:
         prompt = await prompt_of(client, type_)
-        await client.send(answer(said, interaction_id=prompt["id"], version=1, id="a1"))
+        await client.send(answer(answer_value, interaction_id=prompt["id"], version=1, id="a1"))
         assert (await client.reply_to("a1"))["outcome"] == "accepted"
         assert await client.result() == "blue"
 
 
 async def test_an_option_that_is_no_text_is_named_by_itself_or_as_text(client: Conforming) -> None:
     async with client:
-        for said in (True, "true", 3, "3", "0.5"):
+        for answer_value in (True, "true", 3, "3", "0.5"):
             prompt = await client.asked("prompt values")
             assert [option["value"] for option in prompt["content"]["options"]] == [True, 3, 0.5]
-            await client.send(answer(said))
+            await client.send(answer(answer_value))
             await client.ended()
         assert client.text() == "truetrue330.5"
 

@@ -198,16 +198,16 @@ async def test_one_socket_too_many_is_told_when_to_come_back(
     address = {"x-forwarded-for": uuid4().hex}
     ben = await User.objects.acreate(username="ben")
 
-    async def refused(who: User) -> None:
-        async with LocalSocket(who, headers=address) as socket:
+    async def refused(visitor: User) -> None:
+        async with LocalSocket(visitor, headers=address) as socket:
             assert await socket.until_closed() == 4429
             [error] = socket.of_type("error_message")
             assert error["details"]["retry_after"] == 5
             assert error["content"]["message"] == "Too many sockets at once. Try again in 5 s."
 
     async with AsyncExitStack() as stack:
-        for who in (user, user):
-            socket = await stack.enter_async_context(LocalSocket(who, headers=address))
+        for visitor in (user, user):
+            socket = await stack.enter_async_context(LocalSocket(visitor, headers=address))
             await socket.settled()
         await refused(user)
         await (await stack.enter_async_context(LocalSocket(ben, headers=address))).settled()

@@ -121,8 +121,8 @@ def test_behind_tls_the_origin_is_https(settings: Settings) -> None:
 
 
 def test_metadata_holds_no_secret() -> None:
-    found = metadata(scope())
-    assert "secret" not in str(found)
-    assert found["headers"]["x-tenant"] == "t1"
-    assert found["query_params"] == {"conversation_id": "c"}
-    assert (found["client_host"], found["client_port"]) == ("10.0.0.1", 5)
+    metadata_fields = metadata(scope())
+    assert "secret" not in str(metadata_fields)
+    assert metadata_fields["headers"]["x-tenant"] == "t1"
+    assert metadata_fields["query_params"] == {"conversation_id": "c"}
+    assert (metadata_fields["client_host"], metadata_fields["client_port"]) == ("10.0.0.1", 5)

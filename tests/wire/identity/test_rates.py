@@ -25,38 +25,38 @@ def _three(settings: Settings) -> Iterator[None]:
 
 
 @pytest.fixture
-def who() -> str:
+def subject() -> str:
     """Somebody of whom Redis has heard nothing."""
     return uuid4().hex
 
 
-async def until_refused(who: str) -> TooMany:
+async def until_refused(subject: str) -> TooMany:
     """Wait until nothing is let through."""
     async with asyncio.timeout(10):
         while True:
             try:
-                rate_limits.reserve((RATE, who)).give_back()
+                rate_limits.reserve((RATE, subject)).give_back()
             except TooMany as error:
                 return error
             await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("amount", [1, 3, 7, 300])
-def test_so_many_at_once_and_then_one_by_one(settings: Settings, who: str, amount: int) -> None:
+def test_so_many_at_once_and_then_one_by_one(settings: Settings, subject: str, amount: int) -> None:
     set_hitl(settings, RATE_MESSAGES_USER=f"{amount}/hour")
     for _ in range(amount):
-        rate_limits.take((RATE, who))
+        rate_limits.take((RATE, subject))
     with pytest.raises(TooMany) as refused:
-        rate_limits.take((RATE, who))
+        rate_limits.take((RATE, subject))
     assert refused.value.seconds == math.ceil(3600 / amount)
     when = {1: "60 minutes", 3: "20 minutes", 7: "9 minutes", 300: "12 s"}[amount]
     assert str(refused.value) == f"Too many messages. Try again in {when}."
     rate_limits.take((RATE, uuid4().hex))
 
 
-def test_what_one_limit_refuses_no_other_counts(settings: Settings, who: str) -> None:
+def test_what_one_limit_refuses_no_other_counts(settings: Settings, subject: str) -> None:
     set_hitl(settings, RATE_MESSAGES_ADDRESS="4/hour")
-    of = (Rate.MESSAGES_ADDRESS, "10.0.0.1"), (Rate.MESSAGES_USER, who)
+    of = (Rate.MESSAGES_ADDRESS, "10.0.0.1"), (Rate.MESSAGES_USER, subject)
     for _ in range(3):
         rate_limits.take(*of)
     for _ in range(3):
@@ -66,12 +66,12 @@ def test_what_one_limit_refuses_no_other_counts(settings: Settings, who: str) ->
 
 
 @pytest.mark.formless
-def test_nobody_and_none_are_not_limited(settings: Settings, who: str) -> None:
+def test_nobody_and_none_are_not_limited(settings: Settings, subject: str) -> None:
     for _ in range(10):
         rate_limits.take((RATE, ""))
     set_hitl(settings, RATE_MESSAGES_USER="none")
     for _ in range(10):
-        rate_limits.take((RATE, who))
+        rate_limits.take((RATE, subject))
 
 
 @pytest.mark.formless
@@ -82,19 +82,19 @@ def test_each_has_a_setting_and_a_word() -> None:
 
 
 @pytest.mark.cluster_only("one process has nobody to tell")
-async def test_what_another_process_let_through_counts(who: str) -> None:
+async def test_what_another_process_let_through_counts(subject: str) -> None:
     for _ in range(3):
-        rate_limits.take((RATE, who))
+        rate_limits.take((RATE, subject))
     rate_limits.clear()  # as another process, which knows nothing of it
-    rate_limits.take((RATE, who))
-    refused = await until_refused(who)
+    rate_limits.take((RATE, subject))
+    refused = await until_refused(subject)
     assert 1 <= refused.seconds <= 3600
 
 
 @pytest.mark.formless
-async def test_without_redis_each_process_counts_alone(settings: Settings, who: str) -> None:
+async def test_without_redis_each_process_counts_alone(settings: Settings, subject: str) -> None:
     set_hitl(settings, REDIS_URL="redis://127.0.0.1:1/0")
     for _ in range(3):
-        rate_limits.take((RATE, who))
+        rate_limits.take((RATE, subject))
     with pytest.raises(TooMany):
-        rate_limits.take((RATE, who))
+        rate_limits.take((RATE, subject))

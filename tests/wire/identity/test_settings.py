@@ -26,7 +26,7 @@ def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("hitl_settings", "says"),
     [
         ({"JWT_KEY": SECRET, "JWT_ALGORITHMS": ["HS256"]}, "JWT_AUDIENCE is missing"),
         ({"JWT_JWKS_URL": URL}, "JWT_AUDIENCE is missing"),
@@ -43,9 +43,9 @@ def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[s
     ],
 )
 def test_what_is_missing_or_wrong_is_said(
-    settings: Settings, given: dict[str, Any], says: str
+    settings: Settings, hitl_settings: dict[str, Any], says: str
 ) -> None:
-    settings.HITL = given
+    settings.HITL = hitl_settings
     with pytest.raises(ImproperlyConfigured, match=says) as refused:
         ChatSettings.load()
     assert SECRET not in str(refused.value)

@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 TOKEN = "6f1c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11"
 
 
-async def who(
+async def identify(
     user: Any = None,
     cookies: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
@@ -51,18 +51,18 @@ async def who(
 
 
 async def test_nothing_said_is_nobody() -> None:
-    assert await who() is None
-    assert await who(AnonymousUser(), authorization="Basic eDp5") is None
+    assert await identify() is None
+    assert await identify(AnonymousUser(), authorization="Basic eDp5") is None
 
 
 async def test_the_session_comes_first(ann: User) -> None:
-    person = await who(ann, authorization="Bearer nonsense", x_api_key="nonsense")
+    person = await identify(ann, authorization="Bearer nonsense", x_api_key="nonsense")
     assert person == Person.of(ann)
 
 
 async def test_a_key_in_either_header(ann: User, key: str) -> None:
-    assert await who(x_api_key=key) == Person.of(ann)
-    assert await who(authorization=f"bearer {key}") == Person.of(ann)
+    assert await identify(x_api_key=key) == Person.of(ann)
+    assert await identify(authorization=f"bearer {key}") == Person.of(ann)
     row = await ApiKey.objects.aget()
     assert row.last_used_at is not None
     assert key.split("_", 2)[2] not in row.digest + row.salt
@@ -82,7 +82,7 @@ async def test_a_key_in_either_header(ann: User, key: str) -> None:
 )
 async def test_a_wrong_key_is_told_so(key: str, spoil: Any) -> None:
     with pytest.raises(BadCredentials, match="API key is not valid"):
-        await who(x_api_key=spoil(key))
+        await identify(x_api_key=spoil(key))
 
 
 async def test_a_key_ends_when_it_is_revoked_or_its_user_deactivated(ann: User, key: str) -> None:
@@ -100,9 +100,9 @@ async def test_a_key_ends_when_it_is_revoked_or_its_user_deactivated(ann: User, 
 
 
 async def test_a_token_of_the_issuer(ann: User, tokens: Settings) -> None:
-    assert await who(authorization=f"Bearer {token()}") == Person.of(ann)
+    assert await identify(authorization=f"Bearer {token()}") == Person.of(ann)
     set_hitl(tokens, JWT_USERNAME_CLAIM="name")
-    assert await who(authorization=f"Bearer {token(sub='x', name='ann')}") == Person.of(ann)
+    assert await identify(authorization=f"Bearer {token(sub='x', name='ann')}") == Person.of(ann)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_a_token_that_is_not_for_us_is_refused(
     set_hitl(tokens, JWT_ISSUER="https://issuer.example")
     claims = {"iss": "https://issuer.example", **claims}
     with pytest.raises(BadCredentials, match=says):
-        await who(authorization=f"Bearer {token(**claims)}")
+        await identify(authorization=f"Bearer {token(**claims)}")
 
 
 async def test_a_forged_token_is_refused(ann: User, tokens: Settings) -> None:
@@ -136,26 +136,28 @@ async def test_a_forged_token_is_refused(ann: User, tokens: Settings) -> None:
     stronger = jwt.encode(claims, SECRET * 2, algorithm="HS512")
     for forged in (unsigned, other, stronger, token()[:-2], "", "a.b.c", "\ud800"):
         with pytest.raises(BadCredentials, match="not valid"):
-            await who(authorization=f"Bearer {forged}")
+            await identify(authorization=f"Bearer {forged}")
 
 
 async def test_a_token_where_none_are_taken(ann: User) -> None:
     with pytest.raises(BadCredentials, match="not accepted"):
-        await who(authorization=f"Bearer {token()}")
+        await identify(authorization=f"Bearer {token()}")
 
 
 async def test_a_token_of_nobody_here_makes_a_user_only_where_it_may(tokens: Settings) -> None:
     bearer = f"Bearer {token(sub='new')}"
     with pytest.raises(NotAllowed):
-        await who(authorization=bearer)
+        await identify(authorization=bearer)
     assert not await User.objects.filter(username="new").aexists()
     set_hitl(tokens, JWT_CREATE_USERS=True)
-    first, second = await asyncio.gather(who(authorization=bearer), who(authorization=bearer))
+    first, second = await asyncio.gather(
+        identify(authorization=bearer), identify(authorization=bearer)
+    )
     assert first == second == Person.of(await User.objects.aget(username="new"))
     assert not (await User.objects.aget(username="new")).has_usable_password()
     await User.objects.aupdate(is_active=False)
     with pytest.raises(NotAllowed):
-        await who(authorization=bearer)
+        await identify(authorization=bearer)
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def _with_a_key_of_its_own(claims: dict[str, Any]) -> str:
 async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
     claims = {"sub": "ann", "aud": AUDIENCE, "exp": int(time.time()) + 60}
     good = jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "k1"})
-    assert await who(authorization=f"Bearer {good}") == Person.of(ann)
+    assert await identify(authorization=f"Bearer {good}") == Person.of(ann)
     for forged in (
         jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "k2"}),
         jwt.encode(claims, SECRET, algorithm="HS256", headers={"kid": "k1"}),
@@ -191,7 +193,7 @@ async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
         _with_a_key_of_its_own(claims),
     ):
         with pytest.raises(BadCredentials, match="not valid"):
-            await who(authorization=f"Bearer {forged}")
+            await identify(authorization=f"Bearer {forged}")
 
 
 async def test_a_key_server_that_is_away_is_said(
@@ -202,7 +204,7 @@ async def test_a_key_server_that_is_away_is_said(
 
     monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", away)
     with pytest.raises(BadCredentials) as refused:
-        await who(authorization=f"Bearer {token()}")
+        await identify(authorization=f"Bearer {token()}")
     assert "moment" in str(refused.value)
     assert "10.0.0.1" not in str(refused.value)
 
@@ -226,20 +228,20 @@ async def test_the_key_set_is_not_fetched_from_where_a_redirect_leads(settings: 
         set_hitl(settings, JWT_JWKS_URL=f"http://127.0.0.1:{server.server_port}/keys")
         set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
         with pytest.raises(BadCredentials, match="moment"):
-            await who(authorization=f"Bearer {token()}")
+            await identify(authorization=f"Bearer {token()}")
         server.shutdown()
     assert asked == ["/keys"]
 
 
 async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:
-    assert await who(query={"session": TOKEN}) is None
+    assert await identify(query={"session": TOKEN}) is None
     set_hitl(settings, GUESTS=True)
-    guest = await who(query={"session": TOKEN})
+    guest = await identify(query={"session": TOKEN})
     assert guest is not None
     assert guest.username.startswith("guest-")
     assert TOKEN not in guest.username
-    assert await who(cookies={"nat-session": TOKEN}) == guest
-    assert await who(query={"session": TOKEN + "x"}) != guest
+    assert await identify(cookies={"nat-session": TOKEN}) == guest
+    assert await identify(query={"session": TOKEN + "x"}) != guest
     assert not (await User.objects.aget(pk=guest.id)).has_usable_password()
 
 
@@ -247,7 +249,7 @@ async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:
 async def test_a_token_that_can_be_guessed_is_no_guest(settings: Settings, short: str) -> None:
     set_hitl(settings, GUESTS=True)
     with pytest.raises(BadCredentials, match="8"):
-        await who(query={"session": short})
+        await identify(query={"session": short})
 
 
 async def test_a_password_ends_with_its_change(ann: User) -> None:

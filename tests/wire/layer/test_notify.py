@@ -97,8 +97,8 @@ async def test_news_has_the_last_sequence_and_the_events(layer: Layer) -> None:
 async def test_conversations_are_told_apart(layer: Layer) -> None:
     other = uuid4()
     await publish([event(1), event(7, conversation=other)])
-    for told in (layer.heard, layer.sent):
-        assert {group: message["news"].sequence for group, message in told} == {
+    for deliveries in (layer.heard, layer.sent):
+        assert {group: message["news"].sequence for group, message in deliveries} == {
             group_name(CONVERSATION): 1,
             group_name(other): 7,
         }
@@ -107,9 +107,11 @@ async def test_conversations_are_told_apart(layer: Layer) -> None:
 async def test_many_or_large_events_are_left_out(layer: Layer) -> None:
     await publish([event(n) for n in range(1, MAX_EVENTS + 2)])
     await publish([event(1, "x" * MAX_SIZE)])
-    for told in (layer.heard, layer.sent):
-        assert [message["news"].events for _, message in told] == [[], []]
-        assert [unpack(pack(message)) for _, message in told] == [each for _, each in told]
+    for deliveries in (layer.heard, layer.sent):
+        assert [message["news"].events for _, message in deliveries] == [[], []]
+        assert [unpack(pack(message)) for _, message in deliveries] == [
+            each for _, each in deliveries
+        ]
 
 
 async def test_what_gathers_for_elsewhere_is_merged(layer: Layer) -> None:

@@ -27,10 +27,10 @@ def server(new_server: NewServer, redis: Redis) -> Server:
 @pytest.fixture
 def second(new_server: NewServer, server: Server, redis: Redis) -> Server:
     """Return another web process of the same deployment."""
-    return beside(server, new_server, REDIS_URL=redis.url(0))
+    return start_second_process(server, new_server, REDIS_URL=redis.url(0))
 
 
-def beside(server: Server, new_server: NewServer, **env: str) -> Server:
+def start_second_process(server: Server, new_server: NewServer, **env: str) -> Server:
     """Start another web process of the same deployment."""
     other = new_server(start=False, workers=0, **env)
     other.store.drop()
@@ -110,7 +110,7 @@ async def test_with_a_layer_of_channels_redis_two_processes_go_on_over_an_outage
         "REDIS_URL": redis.url(0),
     }
     server = new_server(**settings)
-    second = beside(server, new_server, **settings)
+    second = start_second_process(server, new_server, **settings)
     async with (
         WsClient(server, "c", workflow="probe") as one,
         WsClient(second, "c", workflow="probe") as other,

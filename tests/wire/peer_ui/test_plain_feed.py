@@ -19,7 +19,7 @@ from tests.wire.local_socket import LocalSocket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def said(log: LiveLog) -> None:
+async def store_message(log: LiveLog) -> None:
     """Store the message of the run."""
     payload = {"message_id": log.run.message_id, "text": "hello", "client_format": "chat_stream"}
     await log.append("user_message", payload)
@@ -59,7 +59,7 @@ async def until_prompt(socket: LocalSocket, interaction_id: str, text: str) -> F
 
 async def test_only_the_types_of_the_peer_are_sent_with_the_end_last() -> None:
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             await log.append("run", {"status": "running", "trace_id": "0" * 32})
             await log.write("a", "b")
@@ -80,7 +80,7 @@ async def test_only_the_types_of_the_peer_are_sent_with_the_end_last() -> None:
 async def test_a_run_that_cannot_go_on_says_why() -> None:
     error = {"code": "non_determinism", "message": "The code has changed."}
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             await log.append("run", {"status": "suspended", "error": error})
             await until_text(socket, "It cannot continue now. The code has changed.")
@@ -89,7 +89,7 @@ async def test_a_run_that_cannot_go_on_says_why() -> None:
 @pytest.mark.parametrize("schema_type", ["chat_stream", "chat"])
 async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
     async with LiveLog(schema_type) as log:
-        await said(log)
+        await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             await log.write("one ", "two ")
             if schema_type == "chat_stream":
@@ -104,7 +104,7 @@ async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
 
 async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others() -> None:
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         await log.write("so ", "far ")
         async with plain(log) as socket:
             await until_text(socket, "so far ")
@@ -117,7 +117,7 @@ async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others(
 
 async def test_output_before_a_host_took_the_run_up_again_comes_too() -> None:
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         await log.write("so ", "far ")
         await log.append("run", {"status": "running", "replayed": 0})
         async with plain(log) as socket:
@@ -138,7 +138,7 @@ def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
 
 async def test_of_an_older_run_nothing_comes_not_even_what_was_written_before() -> None:
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         await log.write("old ")
 
         await log.end()
@@ -151,7 +151,7 @@ async def test_of_an_older_run_nothing_comes_not_even_what_was_written_before() 
 
 async def test_an_end_and_the_next_message_in_one_read_withhold_the_end() -> None:
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         await log.write("old ")
         async with plain(log, last_sequence=0) as socket:
             await until_text(socket, "old ")
@@ -171,15 +171,15 @@ async def test_a_notification_that_could_not_be_settled_is_sent_again(
     tries = []
     answer = answers.answer
 
-    async def failing(**given: Any) -> Any:
-        tries.append(given["answer"])
+    async def failing(**arguments: Any) -> Any:
+        tries.append(arguments["answer"])
         if len(tries) == 1:
             raise StorageUnavailable
-        return await answer(**given)
+        return await answer(**arguments)
 
     monkeypatch.setattr(answers, "answer", failing)
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             first = await log.ask("Look.", input_type="notification")
             for _ in range(2):
@@ -187,12 +187,12 @@ async def test_a_notification_that_could_not_be_settled_is_sent_again(
                 assert (sent["id"], sent["content"]["text"]) == (first, "Look.")
             question = await log.ask("And?")
             assert (await socket.until("system_interaction_message"))["id"] == question
-        assert [given.interaction for given in tries] == [first, first]
+        assert [attempt.interaction for attempt in tries] == [first, first]
 
 
 async def test_a_prompt_that_was_settled_meanwhile_is_not_asked() -> None:
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         await log.settle(await log.ask())
         await log.write("on")
         async with plain(log, last_sequence=0) as socket:
@@ -202,7 +202,7 @@ async def test_a_prompt_that_was_settled_meanwhile_is_not_asked() -> None:
 
 async def test_at_the_deadline_nothing_takes_the_place_of_the_prompt() -> None:
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             for via in ("deadline", "admin"):
                 await socket.settled()
@@ -236,9 +236,9 @@ async def test_nobody_looks_for_another_prompt_where_none_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks: list[object] = []
-    monkeypatch.setattr(plain_feed, "next_prompt", lambda *given: looks.append(given))
+    monkeypatch.setattr(plain_feed, "next_prompt", lambda *arguments: looks.append(arguments))
     async with LiveLog() as log:
-        await said(log)
+        await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             for text in ("One?", "Two?"):
                 asked = await log.ask(text)

@@ -12,7 +12,7 @@ from tests.wire.peer_ui.conftest import NewTab
 
 
 @pytest.mark.parametrize(
-    ("type_", "shown_as", "said", "shown"),
+    ("type_", "shown_as", "answer_text", "shown"),
     [
         ("text", "text", "Ada", "Ada"),
         ("binary_choice", "binary_choice", "blue", "blue"),
@@ -26,12 +26,12 @@ from tests.wire.peer_ui.conftest import NewTab
     ],
 )
 async def test_each_type_can_be_answered(
-    ui: PeerUi, type_: str, shown_as: str, said: str, shown: str
+    ui: PeerUi, type_: str, shown_as: str, answer_text: str, shown: str
 ) -> None:
     async with ui:
         await ui.say(f"prompt {type_}")
         assert await ui.asked() == shown_as
-        await ui.answer(said)
+        await ui.answer(answer_text)
         assert await ui.ended() == shown
         assert ui.popups == ["https://login.example/authorize?state=s1"] * (
             type_ == "oauth_consent"

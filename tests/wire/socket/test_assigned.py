@@ -71,8 +71,8 @@ async def test_the_asker_sees_who_is_on_it_and_one_of_the_others_answers() -> No
             await each.answer("yes", interaction_id=named, id="a")
             ack = await each.until(lambda frame: frame.get("for") == "a")
             assert ack["outcome"] == outcome
-        said = await asker.until("system_response_message")
-        assert said["content"]["text"] == "yes by boss"
+        response = await asker.until("system_response_message")
+        assert response["content"]["text"] == "yes by boss"
         assert not asker.of_type("system_interaction_message")
         assert [frame["waiting"] for frame in stranger.of_type("waiting_message")] == [0]
 

@@ -46,7 +46,7 @@ class Costs(Counter[str]):
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have calls counted."""
         loop = asyncio.get_running_loop()
-        for owner, name, what in (
+        for owner, name, counter in (
             (sql, "_execute", "statements"),
             (CursorWrapper, "execute", "statements"),
             (BaseDatabaseWrapper, "_commit", "commits"),
@@ -54,15 +54,15 @@ class Costs(Counter[str]):
             (Writer, "_put", "to the writer"),
             (loop, "call_soon_threadsafe", "to the loop"),
         ):
-            counted = self._counted(getattr(owner, name), what)
+            counted = self._counted(getattr(owner, name), counter)
             monkeypatch.setattr(owner, name, counted)
 
-    def _counted(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    def _counted(self, function: Callable[..., Any], counter: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             # Threads that read wake the loop too, and may be at what was asked of them before; of
             # what is asked of them now, `reads` tells.
-            if what not in OF_WRITER or threading.current_thread().name == "writer":
-                self[what] += 1
+            if counter not in OF_WRITER or threading.current_thread().name == "writer":
+                self[counter] += 1
             return function(*args, **kwargs)
 
         return call

@@ -56,10 +56,10 @@ async def loaded() -> SessionStore:
     return store
 
 
-async def change(what: Callable[[SessionBase], Any]) -> None:
+async def change(action: Callable[[SessionBase], Any]) -> None:
     """Change the only session."""
     store = await loaded()
-    what(store)
+    action(store)
     await store.asave()
 
 

@@ -39,12 +39,14 @@ async def test_the_one_not_touched_for_longest_is_left_and_the_client_is_told(an
         await socket.send({"type": "stop_message", "conversation_id": "a"})
         await socket.until("ack_message")
         await ask_in(socket, "c")
-        left = [one for one in socket.of_type("error_message") if not one["details"]["followed"]]
-        assert [one["conversation_id"] for one in left] == ["b"]
+        unfollowed = [
+            one for one in socket.of_type("error_message") if not one["details"]["followed"]
+        ]
+        assert [one["conversation_id"] for one in unfollowed] == ["b"]
         async with LocalSocket(ann) as other:
             await other.answer("bea", conversation_id="b")
             await other.until(lambda frame: frame.get("outcome") == "accepted")
-        after = left[0]["details"]["last_sequence"]
+        after = unfollowed[0]["details"]["last_sequence"]
         async with LocalSocket(ann, conversation_id="b", last_sequence=after) as back:
             await back.until("system_response_message")
             assert back.text() == "bea"
