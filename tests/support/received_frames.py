@@ -75,6 +75,6 @@ class ReceivedFrames:
             looked[kind] = len(frames)
         return None
 
-    def _story(self, what: str) -> str:
+    def _story(self, description: str) -> str:
         got = "\n".join(json.dumps(frame)[:400] for frame in self.frames[-30:])
-        return f"{what} on {self._name}; frames so far:\n{got}"
+        return f"{description} on {self._name}; frames so far:\n{got}"

@@ -20,7 +20,7 @@ COPY = """
                 ?, md5('c' || number)::uuid::text), ?, md5('r' || number)::uuid::text),
                 ?, md5('i' || number)::uuid::text)::jsonb || {changes}
         ) made
-    WHERE one.{which}
+    WHERE one.{condition}
 """
 OWNED = """jsonb_build_object(
     'conversation_id', 'copy' || number, 'owner_id', ids[1 + mod(number, cardinality(ids))]
@@ -45,7 +45,9 @@ def copies(waiting: dict[str, UUID], count: int, *, owners: str) -> Iterator[Sta
     are LIKE `owners`, in turn.
     """
     ids = [str(waiting[name]) for name in ("conversation", "run", "interaction")]
-    for noun, changes, which in TABLES:
+    for noun, changes, condition in TABLES:
         table = f"sessions_app_{noun}"
-        statement = COPY.format(table=table, changes=changes.format(table=table), which=which)
+        statement = COPY.format(
+            table=table, changes=changes.format(table=table), condition=condition
+        )
         yield statement, (owners, count, *ids, ids[0])
