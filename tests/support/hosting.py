@@ -120,7 +120,7 @@ class Hosting(hosting.Hosting):
         await self.answer(value, prompt)
         return await self.result(run)
 
-    async def said(self, text: str = "go", **fields: Any) -> str:
+    async def reply_to(self, text: str = "go", **fields: Any) -> str:
         """Send a message; return the text of its run, once this has completed."""
         return await self.result(await self.submit(text, **fields))
 

@@ -113,8 +113,8 @@ async def test_what_nobody_can_answer_and_what_is_overdue_is_found() -> None:
             await hosting.prompts(await hosting.submit(conversation=f"c{number}"))
         await reads.read(lambda: users().filter(username="gone").update(is_active=False))
 
-        async def count(which: str) -> int:
-            return (await boss.get(f"{PROMPTS}?waits={which}")).count('class="field-whom')
+        async def count(filter_value: str) -> int:
+            return (await boss.get(f"{PROMPTS}?waits={filter_value}")).count('class="field-whom')
 
         assert [await count(one) for one in ("nobody", "overdue", "unclaimed", "claimed")] == [
             *(3, 0, 4, 0)

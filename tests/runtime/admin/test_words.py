@@ -177,7 +177,7 @@ def test_a_run_is_told_in_its_order(admin_client: Client, admin_user: User, log:
     JournalEntry.objects.create(run=run, sequence=log.last, **step, **times)
     log.append(run, "run", {"status": "failed", "error": {"message": "It was full."}})
     text = words(admin_client, f"{LISTS}run/{run.pk}/change/")
-    told = text.partition("What came of it")[2]
+    history = text.partition("What came of it")[2]
     wanted = (
         "Began",
         "Asked Book &lt;both&gt; rooms?",
@@ -187,8 +187,8 @@ def test_a_run_is_told_in_its_order(admin_client: Client, admin_user: User, log:
         "1. step book 2.0 s",
         "Failed It was full.",
     )
-    places = [told.find(one) for one in wanted]
-    assert -1 not in places, (places, told[:1500])
+    places = [history.find(one) for one in wanted]
+    assert -1 not in places, (places, history[:1500])
     assert places == sorted(places)
 
 

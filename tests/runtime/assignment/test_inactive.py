@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(
-    ("how", "who"),
+    ("how", "name"),
     [
         ({}, "ann"),
         ({"to": [user("ann"), user("boss")]}, "ann"),
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ({"to": group("managers")}, "boss"),
     ],
 )
-async def test_who_is_inactive_answers_at_no_door(how: dict[str, Any], who: str) -> None:
+async def test_who_is_inactive_answers_at_no_door(how: dict[str, Any], name: str) -> None:
     async with asking_people("boss", members="managers", **how) as (hosting, prompt, [boss]):
-        person = {"ann": hosting.person, "boss": boss}[who]
+        person = {"ann": hosting.person, "boss": boss}[name]
         await User.objects.filter(pk=person.id).aupdate(is_active=False)
         assert (await give("yes", prompt, person)).outcome == Outcome.NOT_FOUND
         mine: dict[str, Any] = {"by": person, "conversation_id": "c"}

@@ -27,9 +27,11 @@ def assignee(prompt: Interaction) -> Any:
     return Interaction.objects.get(pk=prompt.pk).assignee_id
 
 
-async def assert_outcomes(prompt: Interaction, *given: tuple[Person, str, Outcome]) -> None:
+async def assert_outcomes(
+    prompt: Interaction, *expected_outcomes: tuple[Person, str, Outcome]
+) -> None:
     """Have people answer one after another, with these outcomes."""
-    for person, value, outcome in given:
+    for person, value, outcome in expected_outcomes:
         assert (await give(value, prompt, person)).outcome == outcome, person.username
 
 
@@ -84,8 +86,8 @@ async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str, vi
         await reads.read(go)
         await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
         rows = Interaction.objects.select_related("conversation")
-        standing = await reads.read(lambda: votes.counting_votes([rows.get(pk=prompt.pk)]))
-        assert [one.by_id for one in standing[prompt.pk]] == [boss.id]
+        counted_votes = await reads.read(lambda: votes.counting_votes([rows.get(pk=prompt.pk)]))
+        assert [one.by_id for one in counted_votes[prompt.pk]] == [boss.id]
         await assert_outcomes(prompt, (other, "yes", Outcome.ACCEPTED))
 
 

@@ -83,7 +83,7 @@ def test_the_calculation_is_found_in_a_sentence(text: str, expression: str) -> N
 
 class TestConversation:
     @pytest.mark.parametrize(
-        ("text", "answers", "said"),
+        ("text", "answers", "expected_text"),
         [
             ("2 * (3 + 4)", {}, "`2 * (3 + 4)` = **14**"),
             (LONG, {"up to 16": "retry"}, f"`{LONG}` = **78**"),
@@ -91,10 +91,10 @@ class TestConversation:
         ],
     )
     async def test_it_asks_before_it_goes_beyond_its_limit(
-        self, host_workflow: NewHosting, text: str, answers: dict[str, Answer], said: str
+        self, host_workflow: NewHosting, text: str, answers: dict[str, Answer], expected_text: str
     ) -> None:
         async with host_workflow("calculator") as hosting:
-            assert said in await hosting.converse(text, answers)
+            assert expected_text in await hosting.converse(text, answers)
 
     async def test_after_the_last_retry_it_gives_up(self, host_workflow: NewHosting) -> None:
         options = {"max_operations": 1, "max_retries": 2}

@@ -73,14 +73,14 @@ class TestParallelReview:
             assert text.endswith("**Approved.**")
 
     @pytest.mark.parametrize(
-        ("answers", "said"),
+        ("answers", "expected_text"),
         [
             ({"verdict": "change", "Which changes": "shorter"}, "**To be changed:** shorter"),
             ({"Security": "reject", "verdict": "approve"}, "**Rejected.**"),  # one is enough
         ],
     )
     async def test_who_does_not_approve_is_heard(
-        self, host_workflow: NewHosting, answers: dict[str, Answer], said: str
+        self, host_workflow: NewHosting, answers: dict[str, Answer], expected_text: str
     ) -> None:
         async with host_workflow("parallel_review") as hosting:
-            assert said in await hosting.converse("The list", answers)
+            assert expected_text in await hosting.converse("The list", answers)

@@ -41,8 +41,8 @@ def test_followed_word_by_word_it_ends_with_tests_that_pass(tmp_path: Path) -> N
         for line in code.splitlines():
             if line.startswith("echo "):
                 subprocess.run(line, shell=True, cwd=clone, check=True)  # noqa: S602 - our page
-            elif line == "make run" and (said := next(says, "")):
-                (clone / "tests" / "test_stage.py").write_text(STAGE.format(says=said))
+            elif line == "make run" and (message_text := next(says, "")):
+                (clone / "tests" / "test_stage.py").write_text(STAGE.format(says=message_text))
                 run(clone, "tests/test_stage.py")
             elif line.startswith(".venv/bin/python -m pytest "):
                 assert "2 passed" in run(clone, *line.split()[3:])

@@ -137,7 +137,7 @@ async def ask_together(message: Message, context: Context) -> AsyncGenerator[str
     yield repr([one.value for one in (*answers, *more)])
 
 
-def given(prompt: Interaction, **value: Any) -> IncomingAnswer:
+def answer_to(prompt: Interaction, **value: Any) -> IncomingAnswer:
     return IncomingAnswer("a1", "test", interaction=str(prompt.pk), **value)
 
 
@@ -145,14 +145,14 @@ async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
     async with running("t_together") as (hosting, run):
         name, days = await hosting.prompts(run, 2)
         assert name.prompt["together"] == days.prompt["together"] == {"title": "Both", "first": 1}
-        both = [given(name, values=["Ada"]), given(days, value='{"days": "few"}')]
+        both = [answer_to(name, values=["Ada"]), answer_to(days, value='{"days": "few"}')]
         together: dict[str, Any] = {"by": hosting.person, "conversation_id": "c"}
         with pytest.raises(Invalid) as refused:
             await answer_together(**together, answers=both)
         assert set(refused.value.details["errors"]) == {f"{days.pk}-days"}
         await hosting.prompts(run, 2)
-        both[1] = given(days, value='{"days": 3}')
-        unknown = given(Interaction(pk=run), values=["x"])
+        both[1] = answer_to(days, value='{"days": 3}')
+        unknown = answer_to(Interaction(pk=run), values=["x"])
         missed = await answer_together(**together, answers=[*both, unknown])
         assert missed.outcome == Outcome.NOT_FOUND
         await hosting.prompts(run, 2)
@@ -161,7 +161,7 @@ async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
         [more] = await hosting.prompts(run)
         assert "together" not in more.prompt
         await hosting.restart()
-        late = [given(more, values=["x"]), given(name, values=["Eve"])]
+        late = [answer_to(more, values=["x"]), answer_to(name, values=["Eve"])]
         assert (await answer_together(**together, answers=late)).outcome == Outcome.STALE
         [more] = await hosting.prompts(run)
         assert await hosting.answered(run, "x", more) == "['Ada', Small(days=Decimal('3')), 'x']"

@@ -84,9 +84,11 @@ def test_what_is_wrong_is_said_by_field() -> None:
     assert [str(one) for one in errors["errors"]["day"]] == ["Enter a valid date."]
 
 
-@pytest.mark.parametrize("given", ["yes", "", "[1]", "approve", "reject", '{"text":', "null", 3])
-def test_what_is_no_data_of_a_form_is_told_so(given: Any) -> None:
-    assert "text" in problems(FormPrompt(Every, text="?"), given)["fields"]
+@pytest.mark.parametrize(
+    "answer_value", ["yes", "", "[1]", "approve", "reject", '{"text":', "null", 3]
+)
+def test_what_is_no_data_of_a_form_is_told_so(answer_value: Any) -> None:
+    assert "text" in problems(FormPrompt(Every, text="?"), answer_value)["fields"]
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800"])

@@ -59,7 +59,7 @@ def test_a_list_is_sent_as_one_or_as_lines(lines: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "names"),
+    ("field_values", "names"),
     [
         ({"text": "x" * 21}, {"text"}),
         ({"whole": 0, "number": ""}, {"whole", "number"}),
@@ -69,8 +69,8 @@ def test_a_list_is_sent_as_one_or_as_lines(lines: Any) -> None:
         ({"whole": 13}, {""}),
     ],
 )
-def test_the_model_says_what_is_wrong_beside_the_field(given: Any, names: set[str]) -> None:
-    assert set(problems(FormPrompt(Model, text="?"), {**LEAST, **given})["errors"]) == names
+def test_the_model_says_what_is_wrong_beside_the_field(field_values: Any, names: set[str]) -> None:
+    assert set(problems(FormPrompt(Model, text="?"), {**LEAST, **field_values})["errors"]) == names
 
 
 def test_labels_and_helps_are_those_of_the_model() -> None:

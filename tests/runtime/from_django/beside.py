@@ -57,23 +57,23 @@ def answer(run: UUID, value: str) -> str:
     return runs.answer(asked.id, value, by=by).outcome
 
 
-def do(what: str, *arguments: str) -> str:
-    """Do it; what is to be answered."""
-    if what == "start":
+def do(command: str, *arguments: str) -> str:
+    """Execute a command; return the text to answer with."""
+    if command == "start":
         return str(start(*arguments))
-    if what == "start_all":
+    if command == "start_all":
         return start_all(*map(int, arguments))
-    if what == "undone":
+    if command == "undone":
         return undone(*arguments)
-    if what == "asked":
+    if command == "asked":
         events = runs.events(UUID(arguments[0]), timeout=60)
         return next(event.type for event in events if event.type == "interaction")
-    if what == "answer":
+    if command == "answer":
         return answer(UUID(arguments[0]), *arguments[1:])
-    if what == "send":
+    if command == "send":
         run, sent_id, payload = arguments
         return runs.send(UUID(run), "n", payload, id=sent_id)
-    if what == "cancel":
+    if command == "cancel":
         return str(runs.cancel(UUID(arguments[0])))
     return " ".join(runs.result(UUID(one), timeout=60).text for one in arguments)
 

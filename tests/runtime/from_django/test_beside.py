@@ -18,7 +18,7 @@ from tests.support.server import ROOT, Server
 # hear of it long before that.
 PARK_AFTER = "100"
 
-Beside = Callable[..., str]
+RunCommand = Callable[..., str]
 
 
 class Program:
@@ -53,8 +53,8 @@ class Program:
 
 
 @contextmanager
-def program(server: Server) -> Iterator[Beside]:
-    """Yield a process beside the server that does what it is asked."""
+def program(server: Server) -> Iterator[RunCommand]:
+    """Yield a function that has a process beside the server execute a command."""
     with closing(Program(server)) as started:
 
         def do(*words: str) -> str:
@@ -70,7 +70,7 @@ def server(new_server: NewServer) -> Server:
 
 
 @pytest.fixture
-def beside(server: Server) -> Iterator[Beside]:
+def run_command(server: Server) -> Iterator[RunCommand]:
     with program(server) as do:
         yield do
 
@@ -84,49 +84,57 @@ def is_read(server: Server, count: int) -> bool:
     return len(server.rows("SELECT id FROM sessions_app_arrival WHERE position > 0")) >= count
 
 
-def test_what_is_started_answered_and_stopped_is_taken_up(server: Server, beside: Beside) -> None:
-    beside("undone", "echo what is rolled back")
-    run = beside("start", "ask")
-    assert beside("asked", run) == "interaction"
-    assert beside("answer", run, "Eve") == "accepted"
-    assert "Eve" in beside("result", run)
-    other = beside("start", "ask")
-    beside("asked", other)
-    assert beside("cancel", other) == "True"
-    beside("result", other)
+def test_what_is_started_answered_and_stopped_is_taken_up(
+    server: Server, run_command: RunCommand
+) -> None:
+    run_command("undone", "echo what is rolled back")
+    run = run_command("start", "ask")
+    assert run_command("asked", run) == "interaction"
+    assert run_command("answer", run, "Eve") == "accepted"
+    assert "Eve" in run_command("result", run)
+    other = run_command("start", "ask")
+    run_command("asked", other)
+    assert run_command("cancel", other) == "True"
+    run_command("result", other)
     assert statuses(server) == {"completed": 1, "cancelled": 1}
 
 
-def test_what_is_written_without_a_server_waits_for_one(server: Server, beside: Beside) -> None:
-    run = beside("start", "ask")
-    beside("asked", run)
+def test_what_is_written_without_a_server_waits_for_one(
+    server: Server, run_command: RunCommand
+) -> None:
+    run = run_command("start", "ask")
+    run_command("asked", run)
     server.kill()
-    beside("answer", run, "Eve")
-    other = beside("start", "echo later")
+    run_command("answer", run, "Eve")
+    other = run_command("start", "echo later")
     server.start()
-    assert "Eve" in beside("result", run)
-    assert "later" in beside("result", other)
+    assert "Eve" in run_command("result", run)
+    assert "later" in run_command("result", other)
     assert not server.rows("SELECT * FROM sessions_app_announcement")
 
 
 @pytest.mark.long
-def test_what_is_sent_is_read_once_though_readers_die(server: Server, beside: Beside) -> None:
-    run = beside("start", "waitfor 3")
+def test_what_is_sent_is_read_once_though_readers_die(
+    server: Server, run_command: RunCommand
+) -> None:
+    run = run_command("start", "waitfor 3")
     for sent_id in ("a", "b"):
-        assert beside("send", run, sent_id, sent_id) == "accepted"
+        assert run_command("send", run, sent_id, sent_id) == "accepted"
         server.kill()
-        assert beside("send", run, sent_id, sent_id) == "duplicate"
+        assert run_command("send", run, sent_id, sent_id) == "duplicate"
         server.start()
-    assert beside("send", run, "c", "c") == "accepted"
-    assert beside("result", run) == "a|b|c"
-    assert beside("send", run, "d", "d") == "stale"
+    assert run_command("send", run, "c", "c") == "accepted"
+    assert run_command("result", run) == "a|b|c"
+    assert run_command("send", run, "d", "d") == "stale"
 
 
 @pytest.mark.long
-def test_what_is_sent_while_readers_die_is_read_in_order(server: Server, beside: Beside) -> None:
+def test_what_is_sent_while_readers_die_is_read_in_order(
+    server: Server, run_command: RunCommand
+) -> None:
     numbers = [str(number) for number in range(40)]
     with closing(Program(server)) as sender:
-        run = beside("start", "waitfor 40")
+        run = run_command("start", "waitfor 40")
         for first in range(0, 40, 10):
             for number in numbers[first : first + 10]:
                 sender.ask("send", run, number, number)
@@ -137,7 +145,7 @@ def test_what_is_sent_while_readers_die_is_read_in_order(server: Server, beside:
             outcomes += [sender.answer() for _ in range(5)]
             assert outcomes == ["accepted"] * 10
             server.start()
-        assert beside("result", run) == "|".join(numbers)
+        assert run_command("result", run) == "|".join(numbers)
     taken = server.rows("SELECT position FROM sessions_app_arrival ORDER BY id")
     assert [row["position"] for row in taken] == list(range(1, 41))
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @workflow(name="t_told", title="Told")
-async def told(message: Message, context: Context) -> AsyncGenerator[str, None]:
+async def asks_for_a_name(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield "one "
     answer = await context.ask(TextPrompt(text="Name?"))
     yield "two "

@@ -46,8 +46,8 @@ async def test_a_start_is_committed_with_what_the_caller_writes() -> None:
     async with Hosting("t_greet") as hosting:
         run, taken_up = await hosting.in_thread(in_transaction)
         assert not taken_up
-        found = await hosting.in_thread(runs.result, run, timeout=30)
-    assert found == runs.RunResult(run, Run.Status.COMPLETED, "ann: hello", None)
+        run_result = await hosting.in_thread(runs.result, run, timeout=30)
+    assert run_result == runs.RunResult(run, Run.Status.COMPLETED, "ann: hello", None)
 
 
 async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:

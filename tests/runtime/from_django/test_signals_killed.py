@@ -41,15 +41,15 @@ def test_each_signal_is_sent_though_its_process_is_killed(server: Server, log: P
         until(lambda: signal in sent())
 
     kill = log.with_name(f"{log.name}.kill")
-    with program(server) as beside:
+    with program(server) as run_command:
         kill.touch()
-        run = beside("start", "ask")
+        run = run_command("start", "ask")
         is_sent_by_the_next(f"interaction_opened {run}")
         kill.touch()
-        assert beside("answer", run, "Eve") == "accepted"
+        assert run_command("answer", run, "Eve") == "accepted"
         is_sent_by_the_next(f"interaction_settled {run}")
         until(lambda: f"run_finished {run}" in sent())
         kill.touch()
-        other = beside("start", "echo other")
+        other = run_command("start", "echo other")
         is_sent_by_the_next(f"run_finished {other}")
     until(lambda: not server.rows("SELECT * FROM sessions_app_pendingsignal"))

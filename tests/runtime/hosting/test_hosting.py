@@ -197,7 +197,7 @@ async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
     async with Hosting("t_built", per_user_idle=idle) as hosting:
         await hosting.ended(await hosting.submit())
         await until_true(lambda: built == ["+ann", "-ann"])
-        assert await hosting.said() == "1"
+        assert await hosting.reply_to() == "1"
 
 
 async def test_a_builder_that_fails_says_so_without_internals() -> None:

@@ -64,7 +64,7 @@ async def test_a_stream_that_takes_too_long_fails_with_what_it_gave() -> None:
 
     tries.clear()
     async with deployed(impatient) as hosting:
-        assert await hosting.said() == "so far: TimeoutError"
+        assert await hosting.reply_to() == "so far: TimeoutError"
 
 
 async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None:
@@ -74,7 +74,7 @@ async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None
         return f"{len(failed)} {await context.step(blocks, 0)}"
 
     async with deployed(many) as hosting:
-        assert await hosting.said() == "64 there"
+        assert await hosting.reply_to() == "64 there"
 
 
 HANGS = """
@@ -113,15 +113,17 @@ async def forgets_to_sleep(context: Context) -> str:
 
 
 @pytest.mark.parametrize(
-    ("forgets", "said"),
+    ("forgets", "expected_error"),
     [
         (forgets_a_step, "Step str was never awaited"),
         (forgets_to_ask, "The question 'Really?' was never awaited"),
         (forgets_to_sleep, "The sleep of 3 s was never awaited"),
     ],
 )
-async def test_a_call_that_nobody_awaits_is_an_error_of_the_run(forgets: Body, said: str) -> None:
+async def test_a_call_that_nobody_awaits_is_an_error_of_the_run(
+    forgets: Body, expected_error: str
+) -> None:
     async with deployed(forgets) as hosting:
         run = await hosting.ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
-        assert problem(run)["message"].startswith(said)
+        assert problem(run)["message"].startswith(expected_error)

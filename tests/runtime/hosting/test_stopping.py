@@ -30,9 +30,9 @@ done: list[str] = []
 gates: list[asyncio.Event] = []
 
 
-def do(what: str) -> str:
-    done.append(what)
-    return what
+def do(name: str) -> str:
+    done.append(name)
+    return name
 
 
 @workflow(name="t_stopping", title="Cleans up")
@@ -179,10 +179,10 @@ async def test_a_stop_in_good_order_goes_on_with_clean_up_at_the_next_start() ->
     assert done == ["refund", "close"]
 
 
-async def held(what: str) -> Any:
-    done.append(what)
+async def held(name: str) -> Any:
+    done.append(name)
     await gates[0].wait()
-    return what
+    return name
 
 
 async def words() -> AsyncIterator[str]:

@@ -102,7 +102,7 @@ async def changed(context: Context) -> AsyncGenerator[str, None]:
     yield await goes_on(context)
 
 
-async def left(context: Context) -> AsyncGenerator[str, None]:
+async def left_early(context: Context) -> AsyncGenerator[str, None]:
     async for piece in context.stream(answer, "a ", "b ", "c "):
         if piece.startswith("b"):
             break
@@ -124,7 +124,7 @@ async def failing(context: Context) -> AsyncGenerator[str, None]:
     yield await goes_on(context)
 
 
-@pytest.mark.parametrize("form", [shown, yielded, changed, left, threaded, failing])
+@pytest.mark.parametrize("form", [shown, yielded, changed, left_early, threaded, failing])
 async def test_a_stream_is_shown_once_however_it_is_read_and_replayed(form: Body) -> None:
     async with asking(hosting_of(form)) as (hosting, run, _):
         assert await hosting.output(run) == "a b "
@@ -138,16 +138,16 @@ async def test_what_a_workflow_returns_is_not_shown_again_if_it_was_streamed() -
 
 
 async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_type() -> None:
-    given: list[list[Any]] = []
+    received: list[list[Any]] = []
 
     async def agent(context: Context) -> AsyncGenerator[str, None]:
-        given.append([piece async for piece in context.stream(answer_and_call, "search")])
+        received.append([piece async for piece in context.stream(answer_and_call, "search")])
         yield await goes_on(context)
 
     async with asking(hosting_of(agent)) as (hosting, run, _):
         assert await hosting.answered(run, " Done.", restart=True) == "Looking. Done."
         steps = [e.payload for e in await hosting.events() if e.type == "step"]
-    first, again = given
+    first, again = received
     assert first == again
     assert first == [Reasoning("First "), Reasoning("think."), "Looking.", ToolCall("search")]
     assert [(s["name"], s["state"], s["payload"]) for s in steps] == [
@@ -207,7 +207,7 @@ def busy_then(pieces: Callable[[], Any]) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize(
-    ("make", "said", "tried"),
+    ("make", "expected_text", "tried"),
     [
         (lambda: flaky(2, after=0), "said yes", 3),
         (lambda: flaky(3, after=0), "OSError yes", 3),
@@ -216,7 +216,7 @@ def busy_then(pieces: Callable[[], Any]) -> Callable[[], Any]:
     ],
 )
 async def test_a_stream_is_tried_again_until_its_first_piece(
-    make: Callable[[], Callable[[], AsyncIterator[str]]], said: str, tried: int
+    make: Callable[[], Callable[[], AsyncIterator[str]]], expected_text: str, tried: int
 ) -> None:
     async def talk(context: Context) -> AsyncGenerator[str, None]:
         try:
@@ -227,7 +227,7 @@ async def test_a_stream_is_tried_again_until_its_first_piece(
         yield await goes_on(context)
 
     async with asking(hosting_of(talk)) as (hosting, run, _):
-        assert await hosting.answered(run, "yes", restart=True) == said
+        assert await hosting.answered(run, "yes", restart=True) == expected_text
     assert len(calls) == tried
 
 
@@ -241,7 +241,7 @@ async def test_the_tries_of_a_stream_share_its_timeout() -> None:
             yield error.error_type
 
     async with hosting_of(impatient) as hosting:
-        assert await hosting.said() == "TimeoutError"
+        assert await hosting.reply_to() == "TimeoutError"
 
 
 async def endless() -> AsyncIterator[str]:

@@ -31,13 +31,13 @@ def until_there(server: Server, sql: str, least: int) -> None:
 @pytest.mark.long
 def test_what_transactional_steps_write_is_there_once(new_server: NewServer) -> None:
     server = new_server()
-    with program(server) as beside:
-        many = [beside("start", f"transact {STEPS} {MILLISECONDS}") for _ in range(RUNS)]
+    with program(server) as run_command:
+        many = [run_command("start", f"transact {STEPS} {MILLISECONDS}") for _ in range(RUNS)]
         for least in (10, 30, 50, 70):
             until_there(server, STEPS_DONE, least)
             server.restart()
             assert effects(server) >= least
-        assert beside("result", *many).split() == ["done"] * RUNS
+        assert run_command("result", *many).split() == ["done"] * RUNS
     assert effects(server) == count(server, STEPS_DONE) == RUNS * STEPS
 
 
@@ -45,24 +45,24 @@ def test_what_transactional_steps_write_is_there_once(new_server: NewServer) -> 
 def test_a_process_that_dies_within_one_leaves_nothing_of_it(new_server: NewServer) -> None:
     server = new_server()
     (server.data_dir / "probe.log.kill").touch()
-    with program(server) as beside:
-        run = beside("start", "transact 2")
+    with program(server) as run_command:
+        run = run_command("start", "transact 2")
         assert server.host.wait(60) == -9
         assert (effects(server), count(server, STEPS_DONE)) == (0, 0)
         server.restart()
-        assert beside("result", run) == "done"
+        assert run_command("result", run) == "done"
     assert effects(server) == count(server, STEPS_DONE) == 2
 
 
 @pytest.mark.long
 def test_a_child_is_run_once_whenever_the_processes_are_killed(new_server: NewServer) -> None:
     server = new_server()
-    with program(server) as beside:
-        run = beside("start", "child child transact 20 5")
+    with program(server) as run_command:
+        run = run_command("start", "child child transact 20 5")
         for sql, least in ((CHILDREN, 2), (STEPS_DONE, 10)):
             until_there(server, sql, least)
             server.restart()
-        assert beside("result", run) == "done"
+        assert run_command("result", run) == "done"
     assert count(server, CHILDREN) == 2
     assert count(server, STEPS_DONE) == 20
     assert effects(server) == 20
@@ -70,11 +70,11 @@ def test_a_child_is_run_once_whenever_the_processes_are_killed(new_server: NewSe
 
 def test_an_answer_to_a_child_while_nothing_runs_goes_to_both(new_server: NewServer) -> None:
     server = new_server()
-    with program(server) as beside:
-        run = beside("start", "child ask")
+    with program(server) as run_command:
+        run = run_command("start", "child ask")
         until_there(server, PENDING, 1)
         server.kill()
-        assert beside("answer", run, "Eve") == "accepted"
+        assert run_command("answer", run, "Eve") == "accepted"
         server.start()
-        assert beside("result", run) == "Eve"
+        assert run_command("result", run) == "Eve"
     assert count(server, CHILDREN) == 1

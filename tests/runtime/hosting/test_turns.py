@@ -110,5 +110,5 @@ async def test_a_child_has_its_turn_before_queued_messages(monkeypatch: pytest.M
 
 
 async def statuses(*ids: object) -> list[str]:
-    found = await reads.read(Run.objects.in_bulk, ids)
-    return [found[one].status for one in ids]
+    runs_by_id = await reads.read(Run.objects.in_bulk, ids)
+    return [runs_by_id[one].status for one in ids]

@@ -130,7 +130,7 @@ async def test_writes_of_lanes_beside_each_other_are_made_in_the_order_queued() 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
 async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: bool) -> None:
     lane, made, gate = Lane(), list[str](), threading.Event()
-    beside = Lane(order_of=lane)
+    other_lane = Lane(order_of=lane)
 
     def make(name: str) -> Work[None]:
         def work(tx: Transaction) -> None:
@@ -146,7 +146,7 @@ async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: b
     if not together:
         gate.set()
     written = []
-    for work, of in ((make("a"), lane), (broken, lane), (make("b"), lane), (make("c"), beside)):
+    for work, of in ((make("a"), lane), (broken, lane), (make("b"), lane), (make("c"), other_lane)):
         written.append(writer.write(work, of))
         if not together:
             await asyncio.wait([written[-1]])

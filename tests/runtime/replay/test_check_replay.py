@@ -192,7 +192,7 @@ async def test_of_several_processes_the_last_that_was_started_checks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected_texts"),
     [
         (
             books_first,
@@ -206,7 +206,7 @@ async def test_of_several_processes_the_last_that_was_started_checks() -> None:
     ],
 )
 async def test_what_does_not_fit_is_said_with_the_reason(
-    code: Any, said: list[str], monkeypatch: pytest.MonkeyPatch
+    code: Any, expected_texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replays, "PATIENCE", 0.2)
     async with asking(deployed(asks, park_after=0)) as (hosting, run, _):
@@ -216,7 +216,7 @@ async def test_what_does_not_fit_is_said_with_the_reason(
         exit_code, printed = await command(hosting, "check_replay")
         assert exit_code == 1
         assert f"✗ {run} (t_deployed 1, waiting): " in printed
-        assert all(words in printed for words in said)
+        assert all(words in printed for words in expected_texts)
         assert "1 runs replayed: 1 could not continue" in printed
         assert await command(hosting, "check_replay", str(run)) == (1, printed)
         assert await reads.read(everything) == before
@@ -328,8 +328,8 @@ async def replayable(hosting: Hosting) -> UUID:
 
 
 async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
-    beside = ("t_check_child",)
-    async with Hosting("t_check_all", beside=beside, second_message="parallel") as hosting:
+    other_workflows = ("t_check_child",)
+    async with Hosting("t_check_all", beside=other_workflows, second_message="parallel") as hosting:
         run = await replayable(hosting)
         child = await until(lambda: Run.objects.filter(parent=run, status="waiting").first())
         await hosting.prompts(child.id)

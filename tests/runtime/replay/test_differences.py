@@ -29,7 +29,7 @@ ROOMS = ["red", "blue"]
 
 
 async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tuple[Run, str, str]:
-    """Return the run, what it said, and what was noted."""
+    """Return the run, its text and the differences that were noted."""
     async with asking(deployed(before)) as (hosting, run, prompt):
         deploy(after)
         await hosting.restart()
@@ -111,9 +111,9 @@ async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answere
         return code
 
     async with running(deployed(both(ROOMS))) as (hosting, run):
-        where, who = await hosting.prompts(run, 2)
-        await hosting.answer("blue", where)
-        await hosting.answer("eve", who)
+        room_prompt, name_prompt = await hosting.prompts(run, 2)
+        await hosting.answer("blue", room_prompt)
+        await hosting.answer("eve", name_prompt)
         await hosting.prompts(run)
         deploy(both(["green"]))
         assert await hosting.answered(run, "yes", restart=True) == "blue eve"
@@ -150,8 +150,8 @@ async def test_a_workflow_goes_through_a_step_s_result_in_the_same_order_again()
         return {"pears": 1, "figs": 2}
 
     async def goes_through(context: Context) -> str:
-        found = await context.step(stock)
-        done = [await context.step(work, name) for name in found]
+        names = await context.step(stock)
+        done = [await context.step(work, name) for name in names]
         await context.ask(TextPrompt(text="Sure?"))
         return done[0]
 
@@ -195,10 +195,10 @@ def drawn() -> str:
 async def test_what_steps_and_shown_things_are_given_may_change(
     before: Body, after: Body, notes: list[str]
 ) -> None:
-    run, output, found = await changed_while_it_waits(before, after, "yes")
+    run, output, noted_text = await changed_while_it_waits(before, after, "yes")
     assert (run.status, output, len(executed)) == (Run.Status.COMPLETED, "yes", 1)
     for note in notes:
-        assert note in found
+        assert note in noted_text
 
 
 def join(*arguments: Any) -> str:

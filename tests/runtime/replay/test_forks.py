@@ -271,10 +271,10 @@ async def test_a_fork_is_to_the_policy_what_a_message_is() -> None:
         with pytest.raises(Busy):
             await fork(hosting, source, 2)
         hosting.offer(second_message="parallel")
-        beside = await fork(hosting, source, 2)
-        await hosting.prompts(beside)
+        parallel_fork = await fork(hosting, source, 2)
+        await hosting.prompts(parallel_fork)
         hosting.offer(second_message="interrupt")
-        instead = await fork(hosting, source, 2)
-        await hosting.prompts(instead)
-        for one in (source, beside):
+        interrupting_fork = await fork(hosting, source, 2)
+        await hosting.prompts(interrupting_fork)
+        for one in (source, parallel_fork):
             assert (await hosting.ended(one)).status == Run.Status.CANCELLED

@@ -70,7 +70,7 @@ CALLS = "(recorded there is step other, the code now calls step work)"
 
 
 @pytest.mark.parametrize(
-    ("changed", "position", "said", "where"),
+    ("changed", "position", "expected_problem", "where"),
     [
         (added, 2, f"the name was 'other' and is 'work' now {CALLS}", "recorded"),
         (removed, 2, "the kind was 'step' and is 'ask' now", "removed"),
@@ -82,7 +82,7 @@ CALLS = "(recorded there is step other, the code now calls step work)"
     ],
 )
 async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
-    changed: Body, position: int, said: str, where: str
+    changed: Body, position: int, expected_problem: str, where: str
 ) -> None:
     async with asking(deployed(recorded)) as (hosting, run, prompt):
         deploy(changed)
@@ -91,7 +91,7 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")
-        assert f"at position {position}: {said}" in problem(row)["detail"]
+        assert f"at position {position}: {expected_problem}" in problem(row)["detail"]
         assert ("It happened at line" in problem(row)["detail"]) == bool(where)
         assert problem(row)["detail"].endswith(f", in {where}." if where else " or a step.")
         assert executed == ["a", "b"]
@@ -108,14 +108,14 @@ async def ask_once(context: Context) -> str:
 async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it() -> None:
     async with asking(deployed(ask_once, park_after=0)) as (hosting, run, _):
         loop = asyncio.get_running_loop()
-        given: list[Any] = []
+        outcomes: list[Any] = []
 
         def answer_after_the_first(execute: Callable[..., Any], *query: Any) -> Any:
-            found = execute(*query)
-            if not given:
+            query_result = execute(*query)
+            if not outcomes:
                 answering = asyncio.run_coroutine_threadsafe(hosting.answer("yes"), loop)
-                given.append(answering.result(10))
-            return found
+                outcomes.append(answering.result(10))
+            return query_result
 
         def load() -> list[Entry]:
             with connection.execute_wrapper(answer_after_the_first):

@@ -109,7 +109,7 @@ async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
 
 
 async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
-    async def beside(context: Context) -> str:
+    async def asks_and_charges(context: Context) -> str:
         answer, paid = await asyncio.gather(
             context.ask(TextPrompt(text="beside?")), context.step(charge)
         )
@@ -117,7 +117,7 @@ async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
 
     broken["now"] = True
     async with Hosting("t_deployed") as hosting:
-        run = await failed_after_an_answer(hosting, beside)
+        run = await failed_after_an_answer(hosting, asks_and_charges)
         broken["now"] = False
         assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
         [anew] = await hosting.prompts(run.id)
@@ -167,14 +167,14 @@ async def test_a_step_that_failed_beside_others_is_done_again() -> None:
         assert executed == ["a", "charge", "later", "charge"]
 
 
-said: list[str] = []
+pieces: list[str] = []
 
 
 @workflow(name="t_resumed_text", title="Says what it is told, and fails")
 async def says(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield "Hello. "
     await context.step(work, "a")
-    for piece in said:
+    for piece in pieces:
         yield piece
         await asyncio.sleep(0.01)
     if broken["now"]:
@@ -187,11 +187,11 @@ async def says(message: Message, context: Context) -> AsyncGenerator[str, None]:
 )
 async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> None:
     broken["now"] = True
-    said[:] = ["one ", "two "]
+    pieces[:] = ["one ", "two "]
     async with Hosting("t_resumed_text") as hosting:
         run = await hosting.ended(await hosting.submit())
         assert await hosting.output(run.id) == "Hello. one two "
-        broken["now"], said[:] = False, then
+        broken["now"], pieces[:] = False, then
         assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
         assert await hosting.output(run.id) == f"Hello. {''.join(then)}Done."
         events = await hosting.events()
@@ -209,11 +209,11 @@ async def test_text_that_was_taken_back_stays_so_however_often_it_is_resumed() -
         return [event.payload["taken_back"] for event in folded.order_by("sequence")]
 
     broken["now"] = True
-    said[:] = ["one ", "two "]
+    pieces[:] = ["one ", "two "]
     async with Hosting("t_resumed_text") as hosting:
         run = await hosting.ended(await hosting.submit())
         for again, restarts in (["one ", "three "], 1), (["one ", "three "], 1), (["four "], 2):
-            said[:] = again
+            pieces[:] = again
             assert (await resumed(hosting, run)).status == Run.Status.FAILED
             assert await hosting.output(run.id) == f"Hello. {''.join(again)}"
             types = [event.type for event in await hosting.events()]

@@ -78,10 +78,10 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
     expired: list[UUID] = []
 
     def too_late(tx: Transaction, interaction: UUID) -> None:
-        given = IncomingAnswer("a1", "test", "yes", interaction=str(interaction))
-        found = answer_in_name(tx, interaction=interaction, by=by, incoming=given)
+        incoming = IncomingAnswer("a1", "test", "yes", interaction=str(interaction))
+        answer_result = answer_in_name(tx, interaction=interaction, by=by, incoming=incoming)
         # A worker's own round may find it due beside this one.
-        assert found.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE)
+        assert answer_result.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE)
         expire(tx, interaction)
         expired.append(interaction)
 

@@ -15,13 +15,13 @@ from tests.support.hosting import Hosting, asking, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-told: dict[str, list[str]] = {}
+histories: dict[str, list[str]] = {}
 
 
 async def answer_with_history(message: Message, context: Context) -> AsyncGenerator[str, None]:
     word, _, limit = message.text.partition(" last ")
     past = await context.history(int(limit or 20))
-    told[word] = [f"{one.role}: {one.text}" if limit else one.text for one in past]
+    histories[word] = [f"{one.role}: {one.text}" if limit else one.text for one in past]
     yield "re "
     if word.startswith("ask"):
         await context.ask(TextPrompt(text="?"))
@@ -41,7 +41,7 @@ async def with_child(message: Message, context: Context) -> str:
     return str(await context.run("t_branches", "ask child"))
 
 
-async def said(hosting: Hosting, text: str, **fields: str) -> str:
+async def complete_message(hosting: Hosting, text: str, **fields: str) -> str:
     """Send a message, wait for its end, and return its run."""
     run = await hosting.submit(text, **fields)
     assert (await hosting.ended(run)).status == Run.Status.COMPLETED
@@ -52,67 +52,67 @@ async def test_the_last_messages_come_in_order_with_what_runs_said() -> None:
     async with Hosting("t_branches") as hosting:
         for text in ("one", "fail", "three", "four last 3"):
             await hosting.ended(await hosting.submit(text))
-        await said(hosting, "elsewhere", conversation="d")
-    assert told["one"] == told["elsewhere"] == []
-    assert told["three"] == ["one", "re one", "fail", "re "]
-    assert told["four"] == ["assistant: re ", "user: three", "assistant: re three"]
+        await complete_message(hosting, "elsewhere", conversation="d")
+    assert histories["one"] == histories["elsewhere"] == []
+    assert histories["three"] == ["one", "re one", "fail", "re "]
+    assert histories["four"] == ["assistant: re ", "user: three", "assistant: re three"]
 
 
 async def test_of_a_run_that_is_not_over_nothing_is_told() -> None:
     async with Hosting("t_branches", second_message="parallel") as hosting:
-        await said(hosting, "one")
+        await complete_message(hosting, "one")
         run, prompt = await hosting.prompted("ask")
-        await said(hosting, "meanwhile")
-        assert told.pop("ask") == told["meanwhile"] == ["one", "re one"]
+        await complete_message(hosting, "meanwhile")
+        assert histories.pop("ask") == histories["meanwhile"] == ["one", "re one"]
         await hosting.answered(run, "yes", prompt, restart=True)
-    assert told["ask"] == ["one", "re one"]  # as before, whatever was said since
+    assert histories["ask"] == ["one", "re one"]  # as before, whatever was said since
 
 
 async def test_no_more_is_told_than_a_step_may_give(settings: Settings) -> None:
     set_hitl(settings, MAX_STEP_RESULT=14)
     async with Hosting("t_branches") as hosting:
         for text in ("one", "two", "three"):
-            await said(hosting, text)
-    assert told["three"] == ["two", "re two"]
+            await complete_message(hosting, text)
+    assert histories["three"] == ["two", "re two"]
 
 
 async def test_another_version_of_a_message_knows_what_was_before_it_only() -> None:
     async with Hosting("t_branches") as hosting:
-        await said(hosting, "a")
-        first = await said(hosting, "b")
-        await said(hosting, "c")
-        second = await said(hosting, "b2", replaces=first)
-        await said(hosting, "d")
-        third = await said(hosting, "b3", replaces=second)
+        await complete_message(hosting, "a")
+        first = await complete_message(hosting, "b")
+        await complete_message(hosting, "c")
+        second = await complete_message(hosting, "b2", replaces=first)
+        await complete_message(hosting, "d")
+        third = await complete_message(hosting, "b3", replaces=second)
         row = await hosting.ended(await hosting.submit("", replaces=third))
         *_, last = (one for one in await hosting.events() if one.type == Event.Type.USER_MESSAGE)
     assert last.payload["fork"] == {"run": third, "position": 1, "by": hosting.person.username}
-    assert told["b2"] == told["b3"] == ["a", "re a"]
-    assert told["d"] == ["a", "re a", "b2", "re b2"]
+    assert histories["b2"] == histories["b3"] == ["a", "re a"]
+    assert histories["d"] == ["a", "re a", "b2", "re b2"]
     assert (row.text, str(row.forked_from_id), row.fork_position) == ("b3", third, 1)
 
 
 async def test_a_message_may_go_on_with_an_older_branch_which_is_the_newest_then() -> None:
     async with Hosting("t_branches") as hosting:
-        first = await said(hosting, "a")
-        await said(hosting, "b")
-        await said(hosting, "a2", replaces=first)
-        await said(hosting, "c", follows=first)
-        await said(hosting, "d")
+        first = await complete_message(hosting, "a")
+        await complete_message(hosting, "b")
+        await complete_message(hosting, "a2", replaces=first)
+        await complete_message(hosting, "c", follows=first)
+        await complete_message(hosting, "d")
         # That it is not the last of its branch makes no branch of its own.
-        run = await said(hosting, "e", follows=first)
-    assert told["c"] == ["a", "re a", "b", "re b"]
-    assert told["d"] == [*told["c"], "c", "re c"]
-    assert told["e"] == [*told["d"], "d", "re d"]
+        run = await complete_message(hosting, "e", follows=first)
+    assert histories["c"] == ["a", "re a", "b", "re b"]
+    assert histories["d"] == [*histories["c"], "c", "re c"]
+    assert histories["e"] == [*histories["d"], "d", "re d"]
     assert (await Run.objects.aget(pk=run)).follows_id is None
 
 
 async def test_what_is_active_on_the_branch_that_is_left_is_stopped() -> None:
     async with Hosting("t_branches") as hosting:
-        await said(hosting, "a")
+        await complete_message(hosting, "a")
         asks, prompt = await hosting.prompted("ask")
         queued = await hosting.submit("b")
-        await said(hosting, "c", replaces=str(asks))
+        await complete_message(hosting, "c", replaces=str(asks))
         assert (await hosting.ended(asks)).status == Run.Status.CANCELLED
         assert (await hosting.ended(queued)).status == Run.Status.CANCELLED
         await prompt.arefresh_from_db()
@@ -124,7 +124,7 @@ async def test_a_suspended_run_whose_message_is_replaced_does_not_go_on(settings
     async with Hosting("t_branches") as hosting:
         suspended = await hosting.submit("ask")
         await hosting.status(suspended, Run.Status.SUSPENDED)
-        await said(hosting, "b", replaces=str(suspended))
+        await complete_message(hosting, "b", replaces=str(suspended))
         await hosting.status(suspended, Run.Status.CANCELLED)
 
 
@@ -135,18 +135,18 @@ async def test_what_is_active_before_it_goes_on() -> None:
         await hosting.status(queued, Run.Status.CANCELLED)
         await hosting.answered(asks, "yes", prompt)
         assert (await hosting.ended(again)).status == Run.Status.COMPLETED
-    assert told["c"] == ["ask", "re ask"]
+    assert histories["c"] == ["ask", "re ask"]
 
 
 async def test_replay_is_told_the_same_whatever_branch_was_begun_since() -> None:
     async with Hosting("t_branches") as hosting:
-        first = await said(hosting, "a")
+        first = await complete_message(hosting, "a")
         asks, prompt = await hosting.prompted("ask", replaces=first)
-        told.clear()
+        histories.clear()
         await hosting.restart()
         await hosting.answer("yes", prompt)
         await hosting.ended(asks)
-    assert told == {"ask": []}
+    assert histories == {"ask": []}
 
 
 async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it() -> None:
@@ -174,13 +174,13 @@ async def test_only_a_message_of_the_conversation_is_replaced_or_followed() -> N
 
 async def test_a_fork_of_an_operator_is_a_branch_too() -> None:
     async with Hosting("t_branches") as hosting:
-        await said(hosting, "a")
+        await complete_message(hosting, "a")
         first = await hosting.submit("b")
         await hosting.ended(first)
-        told.clear()
+        histories.clear()
         by = await reads.read(lambda: Run.objects.get(pk=first).conversation.owner)
         fork = await runs.afork(first, position=1, by=by)
         await hosting.ended(fork)
-        await said(hosting, "c")
-    assert told["b"] == ["a", "re a"]
-    assert told["c"] == ["a", "re a", "b", "re b"]
+        await complete_message(hosting, "c")
+    assert histories["b"] == ["a", "re a"]
+    assert histories["c"] == ["a", "re a", "b", "re b"]

@@ -49,7 +49,7 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected_error"),
     [
         (GOOD + "    max_concurrency: 0\n", "FILE, line 4: workflows.calculator.max_concurrency"),
         (
@@ -88,8 +88,8 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
-    assert said in complaint(tmp_path, text)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, expected_error: str) -> None:
+    assert expected_error in complaint(tmp_path, text)
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

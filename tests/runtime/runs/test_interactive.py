@@ -88,7 +88,7 @@ def test_an_answer_is_stored_as_what_it_means(
 
 
 @pytest.mark.parametrize(
-    ("prompt", "value", "values", "said"),
+    ("prompt", "value", "values", "expected_error"),
     [
         (TEXT, " \n", None, "empty"),
         (TEXT, None, None, "empty"),
@@ -104,9 +104,9 @@ def test_an_answer_is_stored_as_what_it_means(
     ],
 )
 def test_an_answer_that_does_not_fit_is_told_what_would(
-    prompt: AnyPrompt, value: str | None, values: list[str] | None, said: str
+    prompt: AnyPrompt, value: str | None, values: list[str] | None, expected_error: str
 ) -> None:
-    with pytest.raises(Invalid, match=said):
+    with pytest.raises(Invalid, match=expected_error):
         prompt.check(value, values)
 
 
@@ -140,7 +140,7 @@ def test_the_deadline_gives_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "said"),
+    ("kind", "fields", "expected_error"),
     [
         (BinaryPrompt, {"options": FRUITS}, "takes exactly 2 options, not 3"),
         (RadioPrompt, {"options": []}, "takes 1 to 100 options, not 0"),
@@ -160,6 +160,8 @@ def test_the_deadline_gives_the_default() -> None:
         (BinaryPrompt, {"options": {"no", "order"}}, "a set has another order in each process"),
     ],
 )
-def test_a_prompt_that_cannot_work_is_refused(kind: Any, fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_a_prompt_that_cannot_work_is_refused(
+    kind: Any, fields: dict[str, Any], expected_error: str
+) -> None:
+    with pytest.raises(ValidationError, match=expected_error):
         kind(**{"text": "?", **fields})

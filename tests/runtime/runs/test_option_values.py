@@ -31,14 +31,16 @@ async def values(message: Message, context: Context) -> AsyncGenerator[str, None
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("one", "several", "found"),
+    ("one", "several", "expected_values"),
     [
         ("true", ["1", "0"], [True, [1, 0]]),
         ("2", [], [2.0, []]),
         ("true story", ["true", "false"], ["true story", [True, False]]),
     ],
 )
-async def test_a_run_and_a_replay_get_the_option(one: str, several: list[str], found: Any) -> None:
+async def test_a_run_and_a_replay_get_the_option(
+    one: str, several: list[str], expected_values: Any
+) -> None:
     async with asking("t_values") as (hosting, run, prompt):
         await hosting.answer(one, prompt)
         await hosting.prompts(run)
@@ -48,19 +50,19 @@ async def test_a_run_and_a_replay_get_the_option(one: str, several: list[str], f
         await hosting.restart()
         await hosting.answer("no")
         await hosting.ended(run)
-        assert repr(json.loads(await hosting.output(run))) == repr(found)
+        assert repr(json.loads(await hosting.output(run))) == repr(expected_values)
 
 
-@pytest.mark.parametrize("given", [True, 3, [True, "0"]])
-async def test_a_callback_may_answer_with_the_value(given: Any) -> None:
-    prompt = BOXES if isinstance(given, list) else VALUES
+@pytest.mark.parametrize("answer_value", [True, 3, [True, "0"]])
+async def test_a_callback_may_answer_with_the_value(answer_value: Any) -> None:
+    prompt = BOXES if isinstance(answer_value, list) else VALUES
 
     async def ask(message: Message, context: Context) -> Any:
         return (await context.ask(prompt)).value
 
     async def answer(asked: Any) -> Any:
-        return given
+        return answer_value
 
     async with managing(declare(ask)) as manager:
         result = await say(manager, user_input_callback=answer)
-    assert repr(result) == repr("true, 0" if isinstance(given, list) else given)
+    assert repr(result) == repr("true, 0" if isinstance(answer_value, list) else answer_value)

@@ -66,11 +66,11 @@ async def test_an_answer_whose_file_is_gone_settles_nothing() -> None:
         # Another tab's answer was faster by a moment.
         taken = Attachment.objects.filter(pk=file.pk)
         await reads.read(lambda: taken.update(taken_at=timezone.now()))
-        given = IncomingAnswer(
+        incoming = IncomingAnswer(
             uuid4().hex, "test", "yes", interaction=str(prompt.pk), files={"f": file}
         )
         with pytest.raises(Invalid):
-            await answers.answer(by=hosting.person, conversation_id="c", answer=given)
+            await answers.answer(by=hosting.person, conversation_id="c", answer=incoming)
         status = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk).status)
         assert status == "pending"
 
@@ -99,8 +99,8 @@ async def test_of_two_messages_with_one_file_the_refused_one_leaves_no_run() -> 
             while not refused:  # chance may have one thread write both: then both are taken
                 refused = await send_two_with_one_file(hosting)
         [name] = refused
-        left = Run.objects.filter(message_id=name)
-        assert await reads.read(left.count) == 0
+        refused_runs = Run.objects.filter(message_id=name)
+        assert await reads.read(refused_runs.count) == 0
         assert await hosting.submit("again", message_id=name)
 
 
@@ -149,12 +149,12 @@ async def test_a_refused_write_is_not_told_but_others_are(monkeypatch: pytest.Mo
 
         lane, gate = Lane(), threading.Event()
         before = writer.write(lambda tx: gate.wait(10), lane)
-        beside = [Lane(order_of=lane) for _ in range(3)]
+        lanes = [Lane(order_of=lane) for _ in range(3)]
         with monkeypatch.context() as patched:
             patched.setattr(writer, "on_commit", tell)
             written = [
                 writer.write(say(text, refused=text == "no"), one)
-                for text, one in zip(("one", "no", "two"), beside, strict=True)
+                for text, one in zip(("one", "no", "two"), lanes, strict=True)
             ]
             gate.set()  # they have gathered meanwhile, and share a transaction
             await before

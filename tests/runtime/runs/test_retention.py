@@ -147,11 +147,11 @@ async def test_old_jobs_that_failed_go() -> None:
                     [job, days],
                 )
 
-    def left() -> set[str]:
+    def remaining_jobs() -> set[str]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT lock FROM procrastinate_jobs")
             return {lock for (lock,) in cursor.fetchall()}
 
     await reads.read(rows)
     assert await retention.clean() == 1
-    assert await reads.read(left) == {"new", "queued"}
+    assert await reads.read(remaining_jobs) == {"new", "queued"}

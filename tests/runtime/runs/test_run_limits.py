@@ -132,9 +132,9 @@ def make_many(count: int) -> list[dict[str, int]]:
 
 @workflow(name="t_sizes", title="Sizes")
 async def sizes(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    what, size = message.text.split()
+    kind, size = message.text.split()
     number = int(size)
-    match what:
+    match kind:
         case "text":
             yield str(len(await context.step(make, number, title="make")))
         case "rows":
@@ -151,7 +151,7 @@ async def sizes(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 
 @pytest.mark.parametrize(
-    ("message", "what", "setting"),
+    ("message", "subject", "setting"),
     [
         ("text 1001", "Step make failed: TooLarge: The result", "MAX_STEP_RESULT"),
         ("rows 400", "Step make_many failed: TooLarge: The result", "MAX_STEP_RESULT"),
@@ -162,14 +162,14 @@ async def sizes(message: Message, context: Context) -> AsyncGenerator[str, None]
     ],
 )
 async def test_what_is_too_large_fails_the_run_with_a_reason(
-    settings: Settings, message: str, what: str, setting: str
+    settings: Settings, message: str, subject: str, setting: str
 ) -> None:
     set_hitl(settings, **{setting: 1000})
     async with Hosting("t_sizes") as hosting:
         run = await hosting.ended(await hosting.submit(message))
         assert run.status == Run.Status.FAILED
         unit = "prompts" if message.startswith("prompts") else "characters"
-        reason = f"{what} has more than 1,000 {unit}, which is what {setting} in HITL allows."
+        reason = f"{subject} has more than 1,000 {unit}, which is what {setting} in HITL allows."
         assert problem(run)["message"] == reason
 
 

@@ -143,7 +143,7 @@ async def test_a_step_is_retried_and_its_failure_is_its_own_error(
     """
     tries.clear()
     async with Hosting("t_retry") as hosting:
-        assert await hosting.said(sent) == text
+        assert await hosting.reply_to(sent) == text
     assert len(tries) == tried
 
 
@@ -158,9 +158,11 @@ async def deadline(message: Message, context: Context) -> AsyncGenerator[str, No
         yield "expired"
 
 
-@pytest.mark.parametrize(("text", "said"), [("default", "no True"), ("none", "expired")])
+@pytest.mark.parametrize(("text", "expected_text"), [("default", "no True"), ("none", "expired")])
 @pytest.mark.parametrize("down", [False, True])
-async def test_a_deadline_settles_with_the_default(text: str, said: str, down: bool) -> None:
+async def test_a_deadline_settles_with_the_default(
+    text: str, expected_text: str, down: bool
+) -> None:
     async with asking("t_deadline", text) as (hosting, run, prompt):
         if down:
             await hosting.stop()
@@ -169,7 +171,7 @@ async def test_a_deadline_settles_with_the_default(text: str, said: str, down: b
         if down:
             await hosting.start()
         await hosting.settle_due()
-        assert await hosting.result(run) == said
+        assert await hosting.result(run) == expected_text
         prompt = await until(mine.get)
         assert (prompt.status, prompt.answered_via) == ("expired", "deadline")
         assert (await hosting.answer("yes", prompt)).outcome == "expired"

@@ -52,8 +52,8 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any, Any]]:
             yield f"{module.__name__}.{name}", inspect.unwrap(thing), None
 
 
-NAMES = [found for name in MODULES for found in public(import_module(name))]
-FUNCTIONS = [found for found in NAMES if isinstance(found[1], FunctionType)]
+NAMES = [public_name for name in MODULES for public_name in public(import_module(name))]
+FUNCTIONS = [public_name for public_name in NAMES if isinstance(public_name[1], FunctionType)]
 
 
 def test_every_public_name_has_a_docstring() -> None:

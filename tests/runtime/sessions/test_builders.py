@@ -90,8 +90,8 @@ async def test_a_builder_is_entered_and_left_in_one_task_outside_of_the_request(
     workflow = declare(own, per_user_builder=build)
     async with managing(workflow) as manager, manager.session("ann"):
         assert manager._get_user_id_from_context() == "ann"
-    [(entered, _), (left, user)] = seen
-    assert entered is left is not asyncio.current_task()
+    [(entry_task, _), (exit_task, user)] = seen
+    assert entry_task is exit_task is not asyncio.current_task()
     assert user is None
 
 

@@ -146,12 +146,15 @@ async def test_what_is_given_stands_before_what_the_request_says() -> None:
 async def test_a_user_id_stands_before_a_user_manager_and_that_before_the_request() -> None:
     request = RequestFactory().get("/")
     request.user = User(pk=5, username="ann")
-    who: dict[str, Any] = {"user_manager": User(pk=4, username="ben"), "http_connection": request}
+    identity: dict[str, Any] = {
+        "user_manager": User(pk=4, username="ben"),
+        "http_connection": request,
+    }
     async with managing(declare(tell)) as manager:
-        assert (await say(manager, user_id="6", **who))["user"] == "6"
-        assert (await say(manager, user_id=0, **who))["user"] == "0"
-        assert (await say(manager, **who))["user"] == "4"
-        manager_of_nobody = {**who, "user_manager": AnonymousUser()}
+        assert (await say(manager, user_id="6", **identity))["user"] == "6"
+        assert (await say(manager, user_id=0, **identity))["user"] == "0"
+        assert (await say(manager, **identity))["user"] == "4"
+        manager_of_nobody = {**identity, "user_manager": AnonymousUser()}
         assert (await say(manager, **manager_of_nobody))["user"] == ""
 
 
@@ -185,12 +188,12 @@ async def test_a_user_manager_says_who_the_user_is(user_manager: Any, user: str)
 
 
 @pytest.mark.parametrize(
-    "who", [{}, {"user_id": ""}, {"user_manager": AnonymousUser()}, {"http_connection": {}}]
+    "identity", [{}, {"user_id": ""}, {"user_manager": AnonymousUser()}, {"http_connection": {}}]
 )
-async def test_a_per_user_workflow_without_a_user_is_an_error_that_tells_how(who: Any) -> None:
+async def test_a_per_user_workflow_without_a_user_is_an_error_that_tells_how(identity: Any) -> None:
     async with managing(declare(tell, per_user_builder=Log().build)) as manager:
         with pytest.raises(ValueError, match="give session\\(\\) a user_id, a user_manager"):
-            await say(manager, **who)
+            await say(manager, **identity)
         with pytest.raises(ValueError, match="per-user"):
             _ = manager.workflow
 
@@ -199,7 +202,7 @@ async def test_metadata_set_by_hand_is_of_the_sessions_that_follow() -> None:
     async def serve() -> dict[str, Any]:
         request = RequestFactory().get("/by/hand", headers=HEADERS)
         tokens = await manager.set_metadata_from_http_request(request)
-        found = await say(manager)
+        context_fields = await say(manager)
         token_id, token_name = tokens
         assert token_id is not None
         assert token_name is not None
@@ -208,12 +211,12 @@ async def test_metadata_set_by_hand_is_of_the_sessions_that_follow() -> None:
         assert (await say(manager))["parent"] == (None, None)
         manager.set_metadata_from_websocket(websocket({}), "m", "c")
         assert (await say(manager))["message"] == "m"
-        return dict(found)
+        return dict(context_fields)
 
     async with managing(declare(tell)) as manager:
-        found = await asyncio.create_task(serve())
-    assert found["request"].url_path == "/by/hand"
-    check_ids(found)
+        context_fields = await asyncio.create_task(serve())
+    assert context_fields["request"].url_path == "/by/hand"
+    check_ids(context_fields)
 
 
 async def test_all_is_as_before_after_a_session_on_every_way_out() -> None:
@@ -322,17 +325,17 @@ async def test_a_run_that_another_run_starts_is_of_its_trace_and_has_no_parent_o
     async with managing(declare(tell)) as inner:
 
         async def call(message: Message, context: Context) -> Any:
-            found = await say(inner)
+            context_fields = await say(inner)
             assert Context.get() is context
-            return found
+            return context_fields
 
         async with managing(declare(call)) as outer:
-            found = await say(
+            context_fields = await say(
                 outer, http_connection=RequestFactory().get("/outer", headers=HEADERS)
             )
-    assert (found["trace"], found["parent"]) == (TRACE_ID, (None, None))
-    assert found["run"] != "r7"
-    assert found["request"].url_path is None
+    assert (context_fields["trace"], context_fields["parent"]) == (TRACE_ID, (None, None))
+    assert context_fields["run"] != "r7"
+    assert context_fields["request"].url_path is None
 
 
 async def test_a_result_is_taken_once_and_can_be_converted() -> None:

@@ -68,7 +68,7 @@ async def test_a_shutdown_during_a_clean_up_that_hangs_comes_to_its_end() -> Non
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
-    left: list[str] = []
+    closed_names: list[str] = []
     free = asyncio.Event()
 
     @asynccontextmanager
@@ -79,7 +79,7 @@ async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
             try:
                 await free.wait()
             finally:
-                left.append(name)
+                closed_names.append(name)
 
     @asynccontextmanager
     async def build(user: Person, options: BaseModel) -> AsyncIterator[Made]:
@@ -91,7 +91,7 @@ async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
     try:
         async with asyncio.timeout(10):
             await manager.shutdown()
-        await until_true(lambda: left == ["two", "one"])
+        await until_true(lambda: closed_names == ["two", "one"])
     finally:
         free.set()
 
@@ -308,7 +308,7 @@ async def test_a_callbacks_own_timeout_is_no_deadline() -> None:
 
 
 async def test_no_callback_goes_on_once_another_has_failed() -> None:
-    left = asyncio.Event()
+    was_cancelled = asyncio.Event()
 
     async def pay(message: Message, context: Context) -> str:
         await context.ask_all([TextPrompt(text="Pay?"), TextPrompt(text="When?")])
@@ -320,13 +320,13 @@ async def test_no_callback_goes_on_once_another_has_failed() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            left.set()
+            was_cancelled.set()
         return ""
 
     async with managing(declare(pay)) as manager:
         with pytest.raises(ValueError, match="no money"):
             await say(manager, user_input_callback=asks)
-        assert left.is_set()
+        assert was_cancelled.is_set()
 
 
 async def test_at_the_deadline_the_default_is_the_answer() -> None:

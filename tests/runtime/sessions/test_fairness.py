@@ -49,8 +49,8 @@ class Work:
 
 async def begun(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"]:
     """Return so many runs of the user, begun as far as they may be."""
-    said = [say(manager, f"{user}{number}", user_id=user) for number in range(count)]
-    tasks = [asyncio.create_task(one) for one in said]
+    coroutines = [say(manager, f"{user}{number}", user_id=user) for number in range(count)]
+    tasks = [asyncio.create_task(one) for one in coroutines]
     await turns()
     return tasks
 

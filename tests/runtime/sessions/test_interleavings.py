@@ -127,20 +127,20 @@ class Interleavings(RuleBasedStateMachine):
         self.works.append(work)
         return Visit(work, self.begin(self.visit(user, len(self.works) - 1)))
 
-    @rule(visit=visits, what=st.sampled_from(["look", "leave"]))
-    def tell(self, visit: Visit, what: str) -> None:
-        visit.work.put_nowait(what)
+    @rule(visit=visits, action=st.sampled_from(["look", "leave"]))
+    def tell(self, visit: Visit, action: str) -> None:
+        visit.work.put_nowait(action)
 
     @rule(visit=visits)
     def cancel(self, visit: Visit) -> None:
         self.cut(visit.task)
 
     @precondition(lambda self: any(not thing.gate.done() for thing in self.things))
-    @rule(which=st.integers(0, 9), succeed=st.booleans())
-    def let_go_on(self, which: int, succeed: bool) -> None:
+    @rule(index=st.integers(0, 9), succeed=st.booleans())
+    def let_go_on(self, index: int, succeed: bool) -> None:
         """Let a build succeed or fail, or a closing come to its end."""
         waiting = [thing.gate for thing in self.things if not thing.gate.done()]
-        waiting[which % len(waiting)].set_result(succeed)
+        waiting[index % len(waiting)].set_result(succeed)
 
     @rule(user=USERS)
     def evict(self, user: str) -> None:
@@ -150,11 +150,11 @@ class Interleavings(RuleBasedStateMachine):
     def clean_up(self) -> None:
         self.begin(self.manager._cleanup_inactive_per_user_builders())
 
-    @rule(which=st.integers(0, 99))
+    @rule(index=st.integers(0, 99))
     @precondition(lambda self: self.tasks)
-    def cancel_any(self, which: int) -> None:
+    def cancel_any(self, index: int) -> None:
         """The task that evicts, cleans up or shuts down may be cancelled, too."""
-        self.cut(self.tasks[which % len(self.tasks)])
+        self.cut(self.tasks[index % len(self.tasks)])
 
     @precondition(lambda self: len(self.works) > 2)
     @rule(wait=st.sampled_from([0.0, 60.0]))

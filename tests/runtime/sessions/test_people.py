@@ -181,8 +181,8 @@ async def test_steps_of_one_user_are_not_seen_by_another() -> None:
 
     async with logged(work) as (manager, _):
         both = [say(manager, user_id=user, conversation_id="same") for user in ("ann", "ben")]
-        said = list(await asyncio.gather(*both))
-    assert said == ["0annann#1 1annann#1 2annann#1 ", "0benben#1 1benben#1 2benben#1 "]
+        texts = list(await asyncio.gather(*both))
+    assert texts == ["0annann#1 1annann#1 2annann#1 ", "0benben#1 1benben#1 2benben#1 "]
     assert seen == {user: [f"{n}{user}" for n in range(3)] for user in ("ann", "ben")}
 
 

@@ -84,10 +84,10 @@ async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how
         await ann.message(f"block {how} 1.5", conversation_id="slow")
         await ann.until(completed)
 
-    def told() -> list[str]:
+    def slow_run_lines() -> list[str]:
         return [line for line in server.host.log.splitlines() if "run.slow" in line]
 
-    [line] = await until_true(told)
+    [line] = await until_true(slow_run_lines)
     assert "workflow=probe" in line
     assert re.search(r"line=.*bench/workflows/probe.py:\d+ in (spin|block)", line)
 

@@ -27,14 +27,19 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
     now = timezone.now()
     conversations, runs, asked, events = [], [], [], []
     made: dict[str, Any] = {"created_at": now}
-    what: dict[str, Any] = {"workflow": "probe", "title": "ask"}
+    conversation_fields: dict[str, Any] = {"workflow": "probe", "title": "ask"}
     message: dict[str, Any] = {"message_id": "m", "text": "ask", "client_format": "chat_stream"}
     message["status"] = Run.Status.WAITING
     question: dict[str, Any] = {"prompt": prompt.model_dump(mode="json"), "name": prompt.kind}
     for number in range(count):
         name = f"parked{number}"
         conversation = Conversation(
-            owner_id=owner, conversation_id=name, **what, last_sequence=2, **made, updated_at=now
+            owner_id=owner,
+            conversation_id=name,
+            **conversation_fields,
+            last_sequence=2,
+            **made,
+            updated_at=now,
         )
         key = f"conversation:{conversation.id}:probe"
         run = Run(

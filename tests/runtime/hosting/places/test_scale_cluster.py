@@ -104,7 +104,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
     by = Person.of(owner)
     message = messages.IncomingMessage(uuid4().hex, "echo hello")
 
-    def given(interaction: str | None = None) -> answers.IncomingAnswer:
+    def make_answer(interaction: str | None = None) -> answers.IncomingAnswer:
         return answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=interaction)
 
     def answered(tx: Transaction, answer: answers.IncomingAnswer) -> run_selection.Selection:
@@ -118,8 +118,8 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         return selected
 
     return {
-        "an answer by its id": (partial(answered, answer=given(str(asked.id))), FEW),
-        "an answer without": (partial(answered, answer=given()), FEW),
+        "an answer by its id": (partial(answered, answer=make_answer(str(asked.id))), FEW),
+        "an answer without": (partial(answered, answer=make_answer()), FEW),
         "a message": (lambda tx: messages.submit_in(tx, owner.pk, name, message), FEW),
         "a stop": (lambda tx: messages._stop(tx, owner.pk, name, None), FEW),
         "a worker's look": (lambda tx: look_up([run.key], [asked.id]), FEW),

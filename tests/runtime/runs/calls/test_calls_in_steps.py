@@ -217,4 +217,4 @@ async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:
 
     loop = asyncio.get_running_loop()
     async with deployed(agent) as hosting:
-        assert await hosting.said() == "abc"
+        assert await hosting.reply_to() == "abc"

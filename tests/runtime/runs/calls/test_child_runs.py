@@ -52,9 +52,9 @@ class Quote:
     eur: int
 
 
-def work(what: str) -> str:
-    executed.append(what)
-    return what.upper()
+def work(text: str) -> str:
+    executed.append(text)
+    return text.upper()
 
 
 def fail() -> None:
@@ -107,8 +107,8 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
     yield "Well. "
     match message.text.split():
         case ["quote"]:
-            found = await context.run("t_quote", "book")
-            yield f"{found.title} {found.eur}"
+            book = await context.run("t_quote", "book")
+            yield f"{book.title} {book.eur}"
         case ["deep", levels] if int(levels):
             yield await context.run("t_parent", f"deep {int(levels) - 1}")
         case ["within", seconds]:
@@ -117,7 +117,7 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
             except ChildFailed as error:
                 yield f"{error.workflow} {error.status}"
         case ["both"]:
-            found = await context.gather(
+            outcomes = await context.gather(
                 context.step(work, "a"),
                 context.ask(TextPrompt(text="Which?")),
                 context.wait_for("parcel"),
@@ -125,20 +125,20 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
                 context.run("t_child", "ask one"),
                 context.run("t_child", "ask two"),
             )
-            yield " ".join(str(getattr(one, "value", one)) for one in found)
+            yield " ".join(str(getattr(one, "value", one)) for one in outcomes)
         case ["leave"]:
             await context.gather(context.step(fail), context.run("t_child", "ask me"))
         case ["race"]:
-            _, said = await asyncio.gather(
+            _, child_text = await asyncio.gather(
                 context.step(fail_while_broken), context.run("t_child", "ask me")
             )
-            yield said
+            yield child_text
         case ["other", name]:
             yield await context.run(name, "hi")
         case _:
             try:
-                said = await context.run("t_child", message.text)
-                yield f"It said: {said}"
+                child_text = await context.run("t_child", message.text)
+                yield f"It said: {child_text}"
             except ChildFailed as error:
                 yield f"{error.workflow} {error.status}: {error.reason}"
 
@@ -154,17 +154,17 @@ async def tidy_parent(message: Message, context: Context) -> AsyncGenerator[str,
 @workflow(name="t_hurried_parent", title="Hurried parent")
 async def hurried_parent(message: Message, context: Context) -> str:
     try:
-        said = await context.run("t_child", "ask me", timeout=60)
+        outcome = await context.run("t_child", "ask me", timeout=60)
     except ChildFailed as error:
-        said = error.status
+        outcome = error.status
     await context.ask(TextPrompt(text="Sure?"))
-    return str(said)
+    return str(outcome)
 
 
 def hosting(workflow: str = "t_parent", **config: Any) -> Hosting:
     executed.clear()
-    beside = ("t_child", "t_quote", "t_child_built")
-    return Hosting(workflow, beside=beside, **{"park_after": 0, **config})
+    other_workflows = ("t_child", "t_quote", "t_child_built")
+    return Hosting(workflow, beside=other_workflows, **{"park_after": 0, **config})
 
 
 @asynccontextmanager
@@ -190,7 +190,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "child_said", "shown"),
+    ("text", "expected_text", "child_text", "shown"),
     [
         ("go", "It said: GO", "GO", ["Child"]),
         ("quote", "book 9", "", ["Quote"]),  # read back by its annotation
@@ -199,14 +199,14 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
     ],
 )
 async def test_what_a_child_comes_to_is_the_same_in_each_replay_of_its_parent(
-    text: str, said: str, child_said: str | None, shown: list[str]
+    text: str, expected_text: str, child_text: str | None, shown: list[str]
 ) -> None:
     """The child has a turn though its workflow takes one run at a time, which is its parent."""
     async with sent(text, replay_everywhere=True, max_concurrency=1) as (_, run):
-        assert (await run.result()).startswith(f"Well. {said}")
+        assert (await run.result()).startswith(f"Well. {expected_text}")
         assert len(executed) <= 1
         [one] = await run.children()
-        assert await one.output() == (said if child_said is None else child_said)
+        assert await one.output() == (expected_text if child_text is None else child_text)
         assert await run.shown() == shown
 
 
@@ -247,9 +247,11 @@ async def test_a_child_is_forked_with_its_parent_only() -> None:
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
-@pytest.mark.parametrize(("name", "said"), [("t_parent", "Well. "), ("t_tidy_parent", "TIDIED")])
+@pytest.mark.parametrize(
+    ("name", "expected_text"), [("t_parent", "Well. "), ("t_tidy_parent", "TIDIED")]
+)
 async def test_a_stop_of_the_parent_stops_the_child_but_for_that_of_clean_up(
-    name: str, said: str, park_after: float
+    name: str, expected_text: str, park_after: float
 ) -> None:
     async with sent("ask me", name, park_after=park_after) as (hosted, run):
         await run.prompts()
@@ -258,7 +260,7 @@ async def test_a_stop_of_the_parent_stops_the_child_but_for_that_of_clean_up(
         first, *_ = await run.children()
         assert await first.status() == Run.Status.CANCELLED
         assert await run.prompts() == []
-        assert await run.output() == said
+        assert await run.output() == expected_text
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
@@ -336,12 +338,12 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
 
 
 async def test_a_child_about_to_begin_keeps_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    find, found = workflow_access.find, threading.Event()
+    find, child_was_found = workflow_access.find, threading.Event()
 
     def find_late(user: Any, name: str | None) -> Any:
-        if name == "t_child" and not found.is_set():
+        if name == "t_child" and not child_was_found.is_set():
             until_there(status=Run.Status.FAILED)
-            found.set()
+            child_was_found.set()
         return find(user, name)
 
     monkeypatch.setattr(workflow_access, "find", find_late)
@@ -349,7 +351,7 @@ async def test_a_child_about_to_begin_keeps_it_failed(monkeypatch: pytest.Monkey
         broken.append(AT_ONCE)
         run = await hosted.send("race")
         await hosted.status(run.id, Run.Status.FAILED)
-        assert await asyncio.to_thread(found.wait, 20)
+        assert await asyncio.to_thread(child_was_found.wait, 20)
         for _ in range(5):  # what was about to begin has come to its write
             await writer.write(lambda tx: None)
         await hosted.status(run.id, Run.Status.FAILED)

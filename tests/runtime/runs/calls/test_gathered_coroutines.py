@@ -131,8 +131,8 @@ async def move(context: Context, name: str, kind: str) -> Any:
         case "sleep":
             return await context.sleep(0.001)
         case _:
-            beside = moves(context, f"{name}-", ["step", "ask"])
-            return await context.gather(beside, context.step(work, name))
+            nested = moves(context, f"{name}-", ["step", "ask"])
+            return await context.gather(nested, context.step(work, name))
 
 
 @settings(
@@ -187,9 +187,10 @@ def fail(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"), [(False, "a failed first"), (True, "a | b | c prepared, yes, c done")]
+    ("returned", "expected_text"),
+    [(False, "a failed first"), (True, "a | b | c prepared, yes, c done")],
 )
-async def test_failures_are_told_once_all_are_over(*, returned: bool, said: str) -> None:
+async def test_failures_are_told_once_all_are_over(*, returned: bool, expected_text: str) -> None:
     """The first of them is raised, or each stands in its place."""
 
     async def wrong(context: Context, name: str) -> str:
@@ -199,15 +200,15 @@ async def test_failures_are_told_once_all_are_over(*, returned: bool, said: str)
     async def code(context: Context) -> str:
         calls: list[Any] = [wrong(context, "a"), wrong(context, "b"), tool(context, "c")]
         try:
-            found = await context.gather(*calls, return_exceptions=returned)
+            outcomes = await context.gather(*calls, return_exceptions=returned)
         except ValueError as error:
             return f"{error} failed first"
-        return " | ".join(map(str, found))
+        return " | ".join(map(str, outcomes))
 
     async with sent(code) as (_, run):
         for name in "bac":
             await run.answer("yes", to=f"{name}?")
-        assert await run.result() == said
+        assert await run.result() == expected_text
         assert "c done" in executed
 
 
@@ -320,8 +321,8 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
 @pytest.mark.parametrize("method", ["stream", "patched"])
 async def test_what_needs_the_order_of_the_workflow_is_refused(method: str) -> None:
     async def wrong(context: Context) -> str:
-        given: Any = getattr(context, method)
-        return str(given("x" if method == "patched" else work))
+        context_method: Any = getattr(context, method)
+        return str(context_method("x" if method == "patched" else work))
 
     async def code(context: Context) -> str:
         return str(await context.gather(wrong(context)))

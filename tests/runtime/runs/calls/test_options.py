@@ -27,8 +27,8 @@ def take_any(**arguments: Any) -> str:
     return make_ticket(**arguments)
 
 
-async def say_any(reasoning: str = "", show: str = "", **given: Any) -> AsyncIterator[str]:
-    yield make_ticket(**given) + f" {reasoning} {show}"
+async def say_any(reasoning: str = "", show: str = "", **options: Any) -> AsyncIterator[str]:
+    yield make_ticket(**options) + f" {reasoning} {show}"
 
 
 class Desk:
@@ -80,7 +80,7 @@ async def test_an_argument_named_as_an_option_is_refused_with_a_sentence(
         return ""
 
     async with deployed(agent) as hosting:
-        await hosting.said()
+        await hosting.reply_to()
     name = getattr(tool, "__name__", repr(tool))
     for option, message in zip(options, refused, strict=True):
         assert f"context.step(partial({name}, {option}=…), …) is the argument" in message
@@ -105,11 +105,11 @@ async def test_a_partial_keeps_arguments_and_options_apart(tool: Callable[..., s
 
 async def test_a_streams_partial_has_all_of_them() -> None:
     async def agent(context: Context) -> str:
-        said = partial(say_any, **CHOSEN, reasoning="high", show="all")
-        return "".join([piece async for piece in context.stream(said, show=False)])
+        chosen_stream = partial(say_any, **CHOSEN, reasoning="high", show="all")
+        return "".join([piece async for piece in context.stream(chosen_stream, show=False)])
 
     async with deployed(agent) as hosting:
-        assert await hosting.said() == "Lamp None no 5 high all"
+        assert await hosting.reply_to() == "Lamp None no 5 high all"
 
 
 async def test_an_option_that_cannot_be_an_argument_is_one() -> None:
@@ -124,7 +124,7 @@ async def test_an_option_that_cannot_be_an_argument_is_one() -> None:
         return f"{one}, {two}, {three}, {four}"
 
     async with deployed(agent) as hosting:
-        assert await hosting.said() == "a b c 3, d , e , F"
+        assert await hosting.reply_to() == "a b c 3, d , e , F"
 
 
 async def test_a_tool_may_be_an_object() -> None:
@@ -133,7 +133,7 @@ async def test_a_tool_may_be_an_object() -> None:
         return red + await context.step(partial(Stamp("blue"), title="Desk"), title="Stamped")
 
     async with deployed(agent) as hosting:
-        assert await hosting.said() == "Lamp in red 1Desk in blue "
+        assert await hosting.reply_to() == "Lamp in red 1Desk in blue "
 
 
 async def test_self_and_function_are_the_functions() -> None:
@@ -144,4 +144,4 @@ async def test_self_and_function_are_the_functions() -> None:
         return await context.step(tool, function="sin", self="x")
 
     async with deployed(agent) as hosting:
-        assert await hosting.said() == "sin x"
+        assert await hosting.reply_to() == "sin x"

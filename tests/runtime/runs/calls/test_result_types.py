@@ -90,7 +90,7 @@ OTHERWISE = (
 
 
 @pytest.mark.parametrize(
-    ("agent", "said"),
+    ("agent", "expected_problem"),
     [
         (step, OTHERWISE),
         (transactional, OTHERWISE),
@@ -98,11 +98,13 @@ OTHERWISE = (
         (of_no_json, "cannot be stored as JSON"),
     ],
 )
-async def test_a_result_that_would_come_back_otherwise_is_refused(agent: Body, said: str) -> None:
+async def test_a_result_that_would_come_back_otherwise_is_refused(
+    agent: Body, expected_problem: str
+) -> None:
     async with deployed(agent) as hosting:
         run = await hosting.ended(await hosting.submit())
     assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
-    assert said in problem(run)["detail"]
+    assert expected_problem in problem(run)["detail"]
     assert "Return plain values" in problem(run)["detail"]
     assert f" of {__name__}, in " in problem(run)["detail"]
     with pytest.raises(NotJson):

@@ -59,8 +59,8 @@ TYPED = [
 @pytest.mark.parametrize(("function", "message", "result"), TYPED)
 async def test_a_message_is_of_the_type_taken(function: Any, message: Any, result: Any) -> None:
     async with managing(declare(function)) as manager, manager.run(message) as runner:
-        given = message.text if isinstance(message, Message) else message
-        assert runner.context.input_message == given
+        expected_input = message.text if isinstance(message, Message) else message
+        assert runner.context.input_message == expected_input
         assert await runner.result() == result
 
 
@@ -100,8 +100,8 @@ async def test_results_are_converted() -> None:
         for to_type, chunks in wanted:
             async with session.run([1, 2]) as runner:
                 stream = runner.result_stream(to_type=to_type)
-                found = [chunk async for chunk in stream]
-                assert list(map(repr, found)) == list(map(repr, chunks))
+                converted = [chunk async for chunk in stream]
+                assert list(map(repr, converted)) == list(map(repr, chunks))
         assert runner.convert("3", int) == 3
 
 
