@@ -1,6 +1,7 @@
 """The times that keep a host that went silent and the one that replaces it apart, and their order.
 
-In seconds. What happens in each of them is in docs/cluster.md (dead, frozen and cut off).
+In seconds. What happens in each of them is in docs/cluster.md, under "When a worker is dead,
+frozen or cut off".
 """
 
 # Heartbeats of workers, and their looks at the database.
