@@ -93,7 +93,7 @@ def test_an_answer_is_tried_again(page: Page) -> None:
     versions(page, "3 of 3")
 
 
-def test_what_asks_on_the_branch_that_is_left_asks_no_more(page: Page) -> None:
+def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) -> None:
     begin(page, "ask")
     expect(card(page)).to_have_count(1)
     edit(page, "ask", "echo instead")

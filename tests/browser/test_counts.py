@@ -36,7 +36,7 @@ def test_another_tab_that_is_hidden_follows_the_count(page: Page, console: Conso
     expect(other.locator("link[rel=icon]")).to_have_attribute("href", plain or "")
 
 
-def test_the_settings_follow_it_too(page: Page) -> None:
+def test_the_settings_page_follows_the_count(page: Page) -> None:
     settings = page.context.new_page()
     settings.goto("/settings/")
     expect(settings.locator("#count")).to_be_empty()

@@ -103,7 +103,7 @@ def test_a_stream_that_is_cut_goes_on_on_the_page(page: Page, server: Server) ->
     assert_page_is_log(page, server)
 
 
-def test_a_report_that_is_cut_becomes_what_it_would_have_been(page: Page, server: Server) -> None:
+def test_an_interrupted_report_ends_the_same_after_a_restart(page: Page, server: Server) -> None:
     text = "200 a month at 3.5 % for 5 years"
     begin(page, text, workflow="report")
     expect(page.locator("#items table")).not_to_have_count(0)
@@ -150,9 +150,7 @@ def test_questions_one_after_another_survive_a_kill_after_each_answer(
 
 
 @pytest.mark.long
-def test_what_is_edited_without_a_connection_is_sent_once_when_it_is_back(
-    page: Page, server: Server
-) -> None:
+def test_an_edit_made_offline_is_sent_once_after_reconnecting(page: Page, server: Server) -> None:
     three_messages(page)
     server.kill()
     expect(page.locator("#connection")).to_contain_text("Reconnecting")

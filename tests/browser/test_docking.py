@@ -87,7 +87,7 @@ def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> Non
     expect(card(page).locator("textarea")).to_have_value("typed")
 
 
-def test_of_several_questions_one_is_open_and_all_can_be(page: Page) -> None:
+def test_one_of_several_questions_is_open_until_all_are_shown(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
     answers = card(page).get_by_role("button", name="Answer")
@@ -137,7 +137,7 @@ def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
     expect(question).to_be_focused()
 
 
-def test_what_is_chosen_outlives_a_reload(page: Page) -> None:
+def test_a_chosen_option_outlives_a_reload(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
     card(page).first.get_by_role("radio").nth(1).check()

@@ -25,7 +25,9 @@ def page(open_page: OpenPage) -> Page:
     return page
 
 
-def test_it_is_given_changed_and_taken_back_without_a_reload(page: Page, server: Server) -> None:
+def test_feedback_is_given_changed_and_withdrawn_without_a_reload(
+    page: Page, server: Server
+) -> None:
     page.evaluate("window.isSame = true")
     good, bad = (page.get_by_role("button", name=name) for name in ("Good answer", "Bad answer"))
     good.focus()
@@ -53,7 +55,9 @@ def test_it_is_given_changed_and_taken_back_without_a_reload(page: Page, server:
     assert_accessible(page)
 
 
-def test_what_is_refused_is_said_beside_it(page: Page, console: Console, server: Server) -> None:
+def test_a_refused_comment_shows_its_error_beside_the_answer(
+    page: Page, console: Console, server: Server
+) -> None:
     console.allow("422")
     page.get_by_text("Comment", exact=True).click()
     page.get_by_label("Comment").evaluate("field => field.removeAttribute('maxlength')")

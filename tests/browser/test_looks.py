@@ -82,7 +82,7 @@ def test_nothing_is_wider_than_the_screen(open_page: OpenPage) -> None:
         assert details.evaluate("each => each.scrollWidth - each.parentElement.clientWidth") <= 0
 
 
-def test_what_one_can_begin_with_is_shown_from_its_top(open_page: OpenPage) -> None:
+def test_a_new_conversation_is_shown_from_its_top(open_page: OpenPage) -> None:
     page = open_page("/c/", user="admin", viewport={"width": 1280, "height": 500})
     connected(page)
     assert page.evaluate("document.getElementById('scroller').scrollTop") == 0
@@ -92,7 +92,7 @@ def test_what_one_can_begin_with_is_shown_from_its_top(open_page: OpenPage) -> N
     )
 
 
-def test_words_of_the_smallest_screen_are_of_one_line(open_page: OpenPage) -> None:
+def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 568})
     begin(page, "Taxi", workflow="expense_approval")
     expect(card(page)).to_have_count(1)

@@ -31,7 +31,7 @@ def test_only_a_plain_web_address_is_a_consent_link(url: str) -> None:
         OAuthPrompt(text=url)
 
 
-def test_its_answers() -> None:
+def test_only_declined_refuses_consent() -> None:
     prompt = OAuthPrompt(text=URL, timeout=60, default="declined")
     assert prompt.host == "login.example"
     for answer_value, granted in (("done", True), ("", True), (None, True), ("declined", False)):

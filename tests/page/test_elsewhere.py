@@ -58,7 +58,7 @@ async def test_every_path_of_the_page_has_the_prefix(client: AsyncClient, log: S
     assert 'data-socket="/assistant/websocket"' in await html(client, "/assistant/c/c/")
 
 
-async def test_what_the_project_lacks_is_not_offered(client: AsyncClient) -> None:
+async def test_links_to_missing_apps_are_not_offered(client: AsyncClient) -> None:
     page = await html(client, "/assistant/c/c/")
     assert "Admin" not in page
     assert "Sign out" not in page

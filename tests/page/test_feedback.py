@@ -36,7 +36,7 @@ async def kept() -> list[tuple[str, str]]:
     return [pair async for pair in Feedback.objects.values_list("reaction", "comment")]
 
 
-async def test_it_is_given_changed_and_taken_back_by_the_forms(
+async def test_feedback_is_given_changed_and_withdrawn_by_the_forms(
     client: AsyncClient, run: Run
 ) -> None:
     shown = await page(client)
@@ -69,13 +69,15 @@ async def test_the_script_is_answered_without_a_page(client: AsyncClient, run: R
     assert await kept() == [(UP, "")]
 
 
-async def test_what_is_refused_is_said_on_the_page(client: AsyncClient, run: Run) -> None:
+async def test_refused_feedback_shows_the_reason_on_the_page(client: AsyncClient, run: Run) -> None:
     await give(client, run, reaction="x" * 21)
     assert "The text has 21 characters; at most 20 are allowed." in await page(client)
     assert await kept() == []
 
 
-async def test_only_what_has_answered_asks_for_it(client: AsyncClient, log: StoredLog) -> None:
+async def test_only_runs_with_an_answer_ask_for_feedback(
+    client: AsyncClient, log: StoredLog
+) -> None:
     def store() -> Run:
         failed = log.message()
         log.end(failed, "failed", "No luck.")
@@ -89,7 +91,7 @@ async def test_only_what_has_answered_asks_for_it(client: AsyncClient, log: Stor
     assert (await page(client)).count("data-feedback") == 1
 
 
-async def test_it_is_in_both_exports(client: AsyncClient, run: Run) -> None:
+async def test_feedback_is_in_both_exports(client: AsyncClient, run: Run) -> None:
     assert json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"] is None
     await give(client, run, reaction=DOWN, comment="too short")
     feedback = json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"]
@@ -97,7 +99,7 @@ async def test_it_is_in_both_exports(client: AsyncClient, run: Run) -> None:
     assert f"An answer.\n\n{DOWN} too short\n" in await exported(client, "c", "md")
 
 
-async def test_operators_find_it_by_reaction_and_words(
+async def test_operators_find_feedback_by_reaction_and_words(
     client: AsyncClient, run: Run, admin_user: User
 ) -> None:
     await give(client, run, reaction=DOWN, comment="far <i>too</i> short")

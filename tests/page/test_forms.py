@@ -53,7 +53,7 @@ def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(narrow: Pag
     expect(page.locator(".question .details")).to_contain_text("Care of a child")
 
 
-def test_what_is_changed_of_a_proposal_is_marked_and_stays_so(page: Page) -> None:
+def test_changed_fields_of_a_proposal_stay_marked(page: Page) -> None:
     begin(page, "prompt proposal")
     form = card(page)
     pieces = form.get_by_label("Pieces")

@@ -24,7 +24,7 @@ def ask(owner: User, name: str = "c", *, workflow: str = "none") -> Interaction:
     return log.ask(log.message(), BinaryPrompt(text=f"{name}?", options=options))
 
 
-def test_what_others_voted_is_told_to_who_has_voted(ann: User) -> None:
+def test_votes_are_shown_only_after_voting(ann: User) -> None:
     asked, ben, eve = ask(ann), *(User.objects.create_user(name) for name in ("ben", "eve"))
     asked.assignment = {"to": [], "names": ["all"], "votes": 3}
     asked.save()

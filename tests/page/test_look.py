@@ -25,7 +25,7 @@ async def choose(client: AsyncClient, **chosen: str) -> Any:
     return await client.post(reverse("chat:settings"), chosen)
 
 
-async def test_what_is_chosen_is_in_the_page_before_it_is_painted(client: AsyncClient) -> None:
+async def test_the_chosen_look_is_in_the_html(client: AsyncClient) -> None:
     usual = await page(client)
     for attribute in ('data-theme="system"', 'data-text="normal"', 'data-enter="sends"'):
         assert attribute in usual
@@ -45,7 +45,7 @@ async def test_what_is_chosen_is_in_the_page_before_it_is_painted(client: AsyncC
     )
 
 
-async def test_it_holds_for_who_is_not_signed_in(ann: User) -> None:
+async def test_the_chosen_look_holds_without_signing_in(ann: User) -> None:
     client = AsyncClient()
     assert (await choose(client, theme="dark"))["Location"] == "/settings/"
     signing_in = (await client.get("/sign-in/")).content.decode()
@@ -53,7 +53,7 @@ async def test_it_holds_for_who_is_not_signed_in(ann: User) -> None:
     assert 'href="/settings/"' in signing_in
 
 
-async def test_its_cookies_are_read_by_no_script_and_hold_what_is_known(
+async def test_look_cookies_are_httponly_and_hold_known_values_only(
     client: AsyncClient,
 ) -> None:
     answer = await choose(client, theme="dark", text="<b>", enter="", language="xx")
@@ -64,7 +64,7 @@ async def test_its_cookies_are_read_by_no_script_and_hold_what_is_known(
     assert 'data-text="normal"' in await page(client)
 
 
-async def test_saved_it_leads_nowhere_else(client: AsyncClient) -> None:
+async def test_saving_the_look_redirects_to_own_pages_only(client: AsyncClient) -> None:
     for here in ("//evil.example", "https://evil.example", "\0", "x" * 300):
         assert (await choose(client, here=here))["Location"].startswith(("/c/", "/settings/"))
 
@@ -84,7 +84,9 @@ async def test_the_language_is_the_chosen_one_or_the_browsers(client: AsyncClien
     assert 'lang="de"' in await page(client, language="de")
 
 
-async def test_the_list_and_what_is_refused_are_in_it_too(client: AsyncClient, ann: User) -> None:
+async def test_the_list_and_errors_are_in_the_chosen_language(
+    client: AsyncClient, ann: User
+) -> None:
     await asyncio.to_thread(StoredLog, ann)
     await choose(client, language="de")
     listed = await client.get(reverse("chat:conversations"))

@@ -17,14 +17,14 @@ def state(log: StoredLog) -> RunState:
     return read_page(log.conversation.owner_id, log.conversation.conversation_id).state
 
 
-def test_at_rest_it_is_the_state_of_the_last_run(log: StoredLog) -> None:
+def test_without_active_runs_the_state_is_that_of_the_last_run(log: StoredLog) -> None:
     log.end(log.message())
     with an_hour_back():
         log.end(log.message(), "failed")
     assert state(log).name == "failed"
 
 
-def test_of_runs_beside_each_other_it_is_that_of_the_first_with_its_last_step(
+def test_of_parallel_runs_the_first_is_shown_with_its_last_step(
     log: StoredLog,
 ) -> None:
     run = log.message()

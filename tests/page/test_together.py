@@ -50,7 +50,7 @@ def test_one_button_answers_all_or_none(page: Page, server: Server, console: Con
 
 
 @pytest.mark.long
-def test_without_the_script_too(
+def test_prompts_on_one_card_are_answered_together_without_the_script(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
     console.allow("status of 422")
@@ -69,7 +69,7 @@ def test_without_the_script_too(
     expect(page.locator("#items .text")).to_contain_text("Lovelace|blue|red|red|{'kind'")
 
 
-def test_what_was_answered_elsewhere_is_told_and_nothing_is_taken(
+def test_answering_a_card_answered_in_another_tab_changes_nothing(
     page: Page, open_page: OpenPage, server: Server
 ) -> None:
     begin(page, "together")

@@ -83,7 +83,7 @@ async def test_a_message_that_is_refused_stays_in_its_field(client: AsyncClient)
     assert "at most 32,000" in response.content.decode()
 
 
-async def test_what_is_not_there_has_the_status_that_it_has_over_http(client: AsyncClient) -> None:
+async def test_an_unknown_workflow_is_422_and_an_unknown_prompt_404(client: AsyncClient) -> None:
     form = {"text": "hi", "workflow": "nothing"}
     response = await client.post(reverse("chat:send", args=["new"]), form)
     assert (response.status_code, b"no workflow" in response.content) == (422, True)
@@ -209,7 +209,7 @@ async def test_what_is_typed_by_others_is_escaped_everywhere(
     assert "<script" not in part
 
 
-async def test_numbers_in_the_address_that_are_none_do_no_harm(
+async def test_invalid_numbers_in_the_query_are_ignored(
     client: AsyncClient, log: StoredLog
 ) -> None:
     await asyncio.to_thread(log.message)

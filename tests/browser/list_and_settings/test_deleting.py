@@ -32,7 +32,7 @@ def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> 
 
 
 @pytest.mark.long
-def test_another_tab_says_so_keeps_what_is_typed_and_has_the_way_back(
+def test_another_tab_shows_the_deletion_keeps_its_draft_and_offers_undo(
     open_page: OpenPage,
 ) -> None:
     page = open_page("/c/")
@@ -58,9 +58,7 @@ def test_another_tab_says_so_keeps_what_is_typed_and_has_the_way_back(
     expect(card(other)).to_have_count(0)
 
 
-def test_a_tab_that_says_so_comes_back_once_it_was_undone_in_another(
-    open_page: OpenPage, console: Console
-) -> None:
+def test_an_undone_deletion_reaches_other_tabs(open_page: OpenPage, console: Console) -> None:
     console.allow("status of 404")
     page = open_page("/c/")
     begin(page, "echo plum")

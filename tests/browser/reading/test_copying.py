@@ -65,7 +65,7 @@ def test_an_answer_is_copied_as_its_markdown(page: Page) -> None:
     assert page.evaluate(CLIPBOARD) == ANSWER
 
 
-def test_where_nothing_hovers_the_button_is_always_there(open_page: OpenPage) -> None:
+def test_touch_screens_always_show_the_copy_button(open_page: OpenPage) -> None:
     page = open_page("/c/", has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
     connected(page)
     page.locator("input[name=workflow][value=probe]").check()
@@ -78,14 +78,14 @@ def test_where_nothing_hovers_the_button_is_always_there(open_page: OpenPage) ->
     assert min(box["width"], box["height"]) >= 44
 
 
-def test_what_cannot_be_copied_is_said(page: Page, server: Server) -> None:
+def test_a_failed_copy_shows_an_error(page: Page, server: Server) -> None:
     answered(page)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }")
     page.get_by_role("button", name="Copy code").click()
     expect(page.locator("#alert")).to_have_text("Copying failed. Try again.")
 
 
-def test_over_plain_http_there_is_another_way(page: Page) -> None:
+def test_copying_works_without_the_clipboard_api(page: Page) -> None:
     answered(page)
     read = page.evaluate_handle("() => navigator.clipboard")
     page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined })")

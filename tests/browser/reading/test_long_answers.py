@@ -123,7 +123,7 @@ def test_no_mark_is_shown_before_it_is_whole(page: Page, server: Server) -> None
     assert_page_is_rendered(page, server)
 
 
-def test_what_is_held_back_is_shown_when_no_more_comes(page: Page) -> None:
+def test_stopping_a_run_shows_text_that_was_held_back(page: Page) -> None:
     begin(page, "report 9 1 60000")
     expect(page.locator("#items .text")).to_have_text("Part 1")
     page.get_by_role("button", name="Stop").click()
@@ -146,7 +146,7 @@ def assert_page_is_rendered(page: Page, server: Server) -> None:
     assert " ".join(" ".join(page.locator("#items .body").all_inner_texts()).split()) == grown
 
 
-def test_no_style_searches_what_holds_the_transcript(page: Page) -> None:
+def test_no_css_rule_uses_has_on_an_ancestor_of_the_transcript(page: Page) -> None:
     """`:has()` on it is asked again for each piece of text, and goes through all that is there."""
     begin(page, "echo hello")
     searched = page.evaluate(

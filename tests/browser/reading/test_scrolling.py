@@ -82,7 +82,7 @@ def test_who_reads_above_is_told_of_new_text_and_is_not_moved(page: Page) -> Non
     expect(newer).not_to_be_visible()
 
 
-def test_who_comes_to_the_end_is_told_no_more(page: Page) -> None:
+def test_the_new_text_button_disappears_at_the_end(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report 6000 300 5")
     until(lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
@@ -94,7 +94,7 @@ def test_who_comes_to_the_end_is_told_no_more(page: Page) -> None:
 
 
 @pytest.mark.long
-def test_what_was_before_is_loaded_when_one_comes_near_and_nothing_moves(page: Page) -> None:
+def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Page) -> None:
     begin(page, "step 120")
     state(page, "completed")
     page.reload()

@@ -108,7 +108,9 @@ def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Pag
     assert "one.csv" not in page.locator("#items").inner_text()
 
 
-def test_it_says_why_one_is_not_taken_and_sends_the_others(page: Page, console: Console) -> None:
+def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
+    page: Page, console: Console
+) -> None:
     console.allow("422")
     choose(page, file(), file("page.html"))
     expect(page.locator("#composer-error")).to_contain_text(
@@ -119,7 +121,7 @@ def test_it_says_why_one_is_not_taken_and_sends_the_others(page: Page, console: 
     expect(page.locator("#items .text")).to_contain_text("a.csv")
 
 
-def test_they_outlast_a_reload_and_wait_for_the_upload(page: Page) -> None:
+def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) -> None:
     page.locator("#text").fill("files")
     choose(page, file())
     kept(page, 1)
@@ -147,7 +149,7 @@ def test_an_upload_that_is_cut_off_is_said(page: Page, console: Console) -> None
     expect(page.locator("#files li")).to_have_count(0)
 
 
-def test_what_takes_none_offers_none(page: Page) -> None:
+def test_a_workflow_without_files_hides_the_attach_button(page: Page) -> None:
     begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
     state(page, "completed")
     expect(page.locator("#attach")).to_be_hidden()

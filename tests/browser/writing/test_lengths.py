@@ -69,7 +69,7 @@ def swallowing(page: Page, sent: list[Any]) -> None:
     page.route_web_socket("**/*", connect)
 
 
-def test_what_no_answer_comes_to_can_be_edited(page: Page) -> None:
+def test_an_unacknowledged_message_can_be_edited(page: Page) -> None:
     sent: list[Any] = []
     swallowing(page, sent)
     page.goto("/c/")

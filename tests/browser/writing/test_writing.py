@@ -112,7 +112,7 @@ def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
     expect(field).to_have_value("にほん")
 
 
-def test_what_waits_for_a_connection_can_be_taken_back(page: Page, server: Server) -> None:
+def test_a_message_queued_offline_can_be_edited(page: Page, server: Server) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     server.kill()

@@ -92,7 +92,7 @@ def sent() -> list[tuple[str, list[str]]]:
     return [(str(one.subject), one.to) for one in outgoing.outbox]
 
 
-async def test_all_whom_it_waits_for_get_one_mail_with_a_link() -> None:
+async def test_every_answerer_gets_one_mail_with_a_link() -> None:
     async with asked_of("boss", "cara", "ann") as (_, prompt, _):  # of ann it is, for four eyes
         await time_passes()
         mails = {one.to[0]: one for one in outgoing.outbox}
@@ -105,7 +105,7 @@ async def test_all_whom_it_waits_for_get_one_mail_with_a_link() -> None:
         assert len(outgoing.outbox) == 2
 
 
-async def test_several_are_one_mail_and_what_is_settled_or_claimed_none() -> None:
+async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -> None:
     async with asked_of("boss", "cara") as (hosting, first, [_, cara]):
         await hosting.prompted(conversation="c2")
         await claims.change("claim", str(first.pk), by=cara, via="test")
@@ -131,7 +131,7 @@ async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.Monke
         assert len(sent()) == 1
 
 
-async def test_what_is_handed_on_is_told_of_again_and_to_nobody_else() -> None:
+async def test_a_delegated_prompt_is_mailed_to_the_new_assignee_only() -> None:
     async with asked_of("boss", "cara") as (hosting, first, [boss, _]):
         await hosting.prompted(conversation="c2")
         await time_passes()
@@ -168,7 +168,7 @@ async def test_who_wants_no_mail_by_now_gets_none_that_was_put_off() -> None:
         assert sent() == [("Give ann 3 days off?", ["cara@example.org"])]
 
 
-async def test_of_two_that_send_at_once_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asked_of("boss") as (_, _, [boss]):
         both, waiting = threading.Barrier(2, timeout=20), inbox_query.waiting_prompts
 

@@ -82,7 +82,7 @@ async def refused(prompt: Interaction) -> HTTPError:
     return raised.value
 
 
-async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_refused(
+async def test_webhooks_are_signed_and_retried_after_a_refusal(
     receiver: type[Receiver],
 ) -> None:
     receiver.statuses = [500]
@@ -124,7 +124,7 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
         assert (len(ids), len(set(ids))) == (6, 5)
 
 
-async def test_one_that_refuses_keeps_no_connection_open(receiver: type[Receiver]) -> None:
+async def test_a_refused_webhook_closes_its_connection(receiver: type[Receiver]) -> None:
     receiver.statuses = [500]
     async with asking("t_webhook") as (_, _, prompt):
         error = await refused(prompt)
@@ -145,7 +145,7 @@ async def test_a_redirect_is_a_refusal_and_is_not_followed(
     assert b"GET" not in [body for _, body in receiver.got]
 
 
-async def test_what_is_no_http_is_tried_again_and_given_up(settings: Any) -> None:
+async def test_a_receiver_without_http_is_retried_then_given_up(settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def babble() -> None:

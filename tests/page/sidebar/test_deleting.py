@@ -45,7 +45,9 @@ async def asked(client: AsyncClient, ann: User) -> Interaction:
     return interaction
 
 
-async def test_the_page_behind_says_so_and_has_the_way_back(client: AsyncClient, ann: User) -> None:
+async def test_the_open_page_confirms_the_deletion_and_offers_undo(
+    client: AsyncClient, ann: User
+) -> None:
     await asyncio.to_thread(store, ann)
     await asyncio.to_thread(StoredLog, ann, "other", title="Pears")
     other_page = await text_of(client, "conversation", "other")
@@ -57,7 +59,7 @@ async def test_the_page_behind_says_so_and_has_the_way_back(client: AsyncClient,
     assert own["Location"] == "/c/other/"
 
 
-async def test_what_runs_in_it_is_asked_to_stop_and_stays_so(
+async def test_deleting_a_conversation_stops_its_run_for_good(
     client: AsyncClient, asked: Interaction
 ) -> None:
     assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
@@ -65,7 +67,7 @@ async def test_what_runs_in_it_is_asked_to_stop_and_stays_so(
     assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
 
 
-async def test_its_own_page_says_that_it_is_deleted_and_nothing_else(
+async def test_the_page_of_a_deleted_conversation_shows_only_the_deletion(
     client: AsyncClient, asked: Interaction
 ) -> None:
     page = await text_of(client, "conversation", "c")
@@ -76,7 +78,7 @@ async def test_its_own_page_says_that_it_is_deleted_and_nothing_else(
     assert "/deleted." in script
 
 
-async def test_it_is_in_no_list_no_search_and_no_count(
+async def test_a_deleted_conversation_is_in_no_list_search_or_count(
     client: AsyncClient, asked: Interaction
 ) -> None:
     for query in ({}, {"q": "secret"}, {"q": "plums"}):
@@ -110,14 +112,16 @@ DOORS: dict[str, Callable[[AsyncClient, Interaction], Any]] = {
 }
 
 
-async def test_a_page_that_asks_for_news_is_told_that_there_is_none(
+async def test_new_items_of_a_deleted_conversation_are_204(
     client: AsyncClient, asked: Interaction
 ) -> None:
     response = await get(client, "items", "c", **{"from": "1"})
     assert (response.status_code, response.content) == (204, b"")
 
 
-async def test_every_door_says_that_there_is_none(client: AsyncClient, asked: Interaction) -> None:
+async def test_every_address_of_a_deleted_conversation_is_404(
+    client: AsyncClient, asked: Interaction
+) -> None:
     responses: dict[str, HttpResponse] = {
         name: await door(client, asked) for name, door in DOORS.items()
     }
@@ -136,7 +140,9 @@ async def test_a_message_that_comes_too_late_is_not_lost(client: AsyncClient, an
     assert "Two &lt;more&gt; lines</textarea>" in page
 
 
-async def test_code_that_acts_for_its_owner_finds_none(ann: User, asked: Interaction) -> None:
+async def test_code_acting_for_the_owner_finds_no_deleted_conversation(
+    ann: User, asked: Interaction
+) -> None:
     message = IncomingMessage("m2", "on?")
     for work in (
         lambda: messages.submit(owner=ann.pk, conversation_id="c", message=message),
@@ -147,7 +153,9 @@ async def test_code_that_acts_for_its_owner_finds_none(ann: User, asked: Interac
             await work()
 
 
-async def test_no_run_of_it_goes_on_or_is_forked(asked: Interaction) -> None:
+async def test_runs_of_a_deleted_conversation_are_neither_resumed_nor_forked(
+    asked: Interaction,
+) -> None:
     await Run.objects.filter(pk=asked.run_id).aupdate(status="suspended")
     with pytest.raises(NotFound, match="deleted by its owner"):
         await writer.write(lambda tx: resumption.resume_run(tx, asked.run_id, "an operator"))
@@ -156,7 +164,9 @@ async def test_no_run_of_it_goes_on_or_is_forked(asked: Interaction) -> None:
         await writer.write(lambda tx: forks.fork_run(tx, wanted))
 
 
-async def test_undo_brings_all_of_it_back(client: AsyncClient, asked: Interaction) -> None:
+async def test_undo_restores_the_whole_conversation(
+    client: AsyncClient, asked: Interaction
+) -> None:
     for _ in range(2):  # a second click does no harm
         answer = await post(client, "restore", "c")
         assert (answer.status_code, answer["Location"]) == (303, "/c/c/")
@@ -172,7 +182,7 @@ async def test_a_second_click_deletes_no_later(client: AsyncClient, asked: Inter
     assert first == again
 
 
-async def test_nobody_is_told_of_what_others_delete(client: AsyncClient) -> None:
+async def test_deletions_of_other_users_are_not_shown(client: AsyncClient) -> None:
     ben = await User.objects.acreate_user("ben")
     await asyncio.to_thread(store, ben, "his", "Plums")
     await listing.delete(owner=ben.pk, conversation_id="his")

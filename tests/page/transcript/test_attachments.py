@@ -150,7 +150,9 @@ def _fork(run: Any) -> Any:
     return repairs.fork(WantedFork(run, 1, "admin", uuid4().hex))
 
 
-async def test_what_is_not_taken_is_said_and_not_kept(browser: AsyncClient, settings: Any) -> None:
+async def test_a_refused_file_is_explained_and_not_stored(
+    browser: AsyncClient, settings: Any
+) -> None:
     set_hitl(settings, MAX_FILE_MB=0.001)
     for name, content, expected_error in (
         ("page.html", PAGE, "page.html has a type that is not allowed. Allowed: png,"),
@@ -235,7 +237,7 @@ async def test_a_file_is_away_while_its_conversation_is_deleted(
     assert (await fetch(browser, sent["id"])).status_code == 200
 
 
-async def test_what_was_taken_of_a_refused_form_is_still_there(
+async def test_accepted_files_of_a_refused_form_are_kept(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
     html = await page(browser, "new")
@@ -259,7 +261,7 @@ async def test_a_workflow_that_takes_none_says_so(browser: AsyncClient, hosting:
     assert 'type="file"' in await page(browser, "another")
 
 
-async def test_too_many_are_refused(
+async def test_too_many_files_are_refused(
     browser: AsyncClient, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_hitl(settings, MAX_FILES=1)
@@ -341,7 +343,7 @@ async def test_another_version_of_a_message_keeps_its_files(
     assert (await fetch(browser, kept["id"])).status_code == 200
 
 
-async def test_the_exports_name_them(browser: AsyncClient, hosting: Hosting) -> None:
+async def test_the_exports_name_the_files(browser: AsyncClient, hosting: Hosting) -> None:
     _, kept = await upload(browser)
     await hosting.ended(await hosting.submit("x", files=(kept["id"],)))
     [file] = json.loads(await exported(browser, "c", "json"))["runs"][0]["files"]

@@ -83,7 +83,7 @@ def test_versions_within_versions(log: StoredLog) -> None:
     assert shown(log, inner) == ["a 1/2", "b 1/2"]
 
 
-def test_what_is_no_run_of_the_conversation_asks_for_the_newest(log: StoredLog, ann: User) -> None:
+def test_a_run_of_another_conversation_selects_the_newest_branch(log: StoredLog, ann: User) -> None:
     store_run(log, "a2", replaces=store_run(log, "a"))
     assert shown(log, store_run(StoredLog(ann, "d"), "elsewhere")) == ["a2 2/2"]
 
@@ -176,7 +176,7 @@ async def test_an_answer_is_tried_again_once_for_a_button(
         await asyncio.to_thread(log.end, newest)
 
 
-async def test_what_is_refused_stays_in_the_composer_with_what_it_replaces(
+async def test_a_refused_edit_stays_in_the_composer_with_the_replaced_run(
     client: AsyncClient, log: StoredLog
 ) -> None:
     first = await asyncio.to_thread(store_run, log, "a")

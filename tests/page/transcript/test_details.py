@@ -43,7 +43,9 @@ def words(text: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_page_shows_each_in_its_form(client: AsyncClient, ann: User) -> None:
+async def test_the_page_shows_each_kind_of_detail_in_its_form(
+    client: AsyncClient, ann: User
+) -> None:
     def fill() -> None:
         log = StoredLog(ann, "c")
         log.ask(log.message(), TextPrompt(text="Send it?", details=SENT))
@@ -62,7 +64,7 @@ async def test_the_page_shows_each_in_its_form(client: AsyncClient, ann: User) -
     assert "[ [ 1 ], [ 2 ] ]" in words(card)
 
 
-def test_the_admin_shows_the_same(admin_client: Client, ann: User) -> None:
+def test_the_admin_shows_details_as_the_page_does(admin_client: Client, ann: User) -> None:
     log = StoredLog(ann, "c")
     asked = log.ask(log.message(), TextPrompt(text="Send it?", details=SENT))
     asked.refresh_from_db()
@@ -71,7 +73,7 @@ def test_the_admin_shows_the_same(admin_client: Client, ann: User) -> None:
         assert html(asked.prompt["details"]).strip() in admin_client.get(path).content.decode()
 
 
-def test_those_who_are_shown_one_text_can_read_it_too() -> None:
+def test_a_plain_client_gets_the_details_as_text() -> None:
     content = {"input_type": "text", "text": "Send it?", "details": SENT}
     [prompt] = TextPrompt.plain(content, str)
     assert prompt["text"] == f"Send it?\n\n({PLAIN})"
@@ -118,7 +120,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 @given(values)
-def test_whatever_stands_in_them_is_shown_and_does_not_become_markup(value: Any) -> None:
+def test_details_are_escaped_and_shown_whole(value: Any) -> None:
     shown = html({"Detail": value})
     assert "<&" not in shown
     for text in texts(value):

@@ -68,7 +68,7 @@ def words(html: str) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", TEXTS)
-def test_what_has_grown_is_the_whole(log: StoredLog, name: str) -> None:
+def test_text_rendered_in_parts_equals_the_whole(log: StoredLog, name: str) -> None:
     run = log.message()
     reader = Reader(log, run)
     for piece in tokens(TEXTS[name], 311):
@@ -155,7 +155,7 @@ def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["2 * 3 = 6 and", "snake_case is", "an [unclosed bracket " + "x" * 600, "a | b and"]
 )
-def test_a_mark_that_is_none_is_shown(text: str) -> None:
+def test_a_character_that_is_no_markup_is_shown(text: str) -> None:
     assert finish_block(text) == text
 
 

@@ -290,7 +290,7 @@ def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
     ]
 
 
-def test_what_is_older_comes_in_larger_parts(log: StoredLog) -> None:
+def test_earlier_items_come_in_larger_parts(log: StoredLog) -> None:
     run = log.message()
     for number in range(300):
         log.step(run, f"look {number}")
