@@ -91,7 +91,7 @@ def test_a_page_of_another_site_cannot_use_the_session(
     assert runs(shared) == before
 
 
-def test_our_own_page_can(shared: Server) -> None:
+def test_requests_from_our_own_origin_are_allowed(shared: Server) -> None:
     answer = Http(shared).post("/generate", BODY, origin=shared.url)
     assert answer.status == 200
 

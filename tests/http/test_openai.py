@@ -32,13 +32,13 @@ def say(text: str) -> list[Any]:
     return [{"role": "user", "content": text}]
 
 
-def test_it_gets_a_completion(openai: OpenAI) -> None:
+def test_the_client_gets_a_completion(openai: OpenAI) -> None:
     done = openai.chat.completions.create(model="probe", messages=say("echo hello"))
     assert done.choices[0].message.content == "hello"
     assert (done.choices[0].finish_reason, done.model) == ("stop", "probe")
 
 
-def test_it_gets_a_stream(openai: OpenAI) -> None:
+def test_the_client_gets_a_stream(openai: OpenAI) -> None:
     chunks = list(
         openai.chat.completions.create(
             model="probe", messages=say("slowstream 5 1"), stream=True, temperature=0
@@ -111,7 +111,7 @@ def test_the_tokens_that_a_workflow_reports_are_its_usage_also_after_a_crash(
         ] == []
 
 
-def test_where_none_are_reported_the_usage_is_zero(shared: Server, openai: OpenAI) -> None:
+def test_usage_is_zero_without_reported_tokens(shared: Server, openai: OpenAI) -> None:
     none = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     answer = Http(shared).post("/chat", chat("echo 1", stream_options={"include_usage": True}))
     assert answer.json()["usage"] == none

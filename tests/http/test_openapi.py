@@ -35,7 +35,7 @@ def check(document: Json, path: str, method: str, answer: Any) -> None:
     Draft202012Validator(schema).validate(answer.json())
 
 
-def test_it_has_every_path(document: Json) -> None:
+def test_the_document_has_every_path(document: Json) -> None:
     assert document["openapi"].startswith("3.")
     execution = "/executions/{execution_id}"
     answer = f"{execution}/interactions/{{interaction_id}}/response"
@@ -63,7 +63,7 @@ def test_it_has_every_path(document: Json) -> None:
     assert len(names) == len(set(names))
 
 
-def test_real_answers_are_as_it_says(shared: Server, document: Json) -> None:
+def test_responses_match_the_document(shared: Server, document: Json) -> None:
     http, nobody = Http(shared), Http(shared, None)
     check(document, "/generate", "post", http.generate("echo 1"))
     bodies: list[Json] = [chat(text) for text in ("echo 1", *PROMPTS, "fail")]
@@ -87,7 +87,7 @@ def test_real_answers_are_as_it_says(shared: Server, document: Json) -> None:
 
 
 @pytest.mark.long
-def test_its_page_works_under_the_content_security_policy(open_page: OpenPage) -> None:
+def test_the_docs_page_works_under_the_content_security_policy(open_page: OpenPage) -> None:
     page = open_page("/docs")
     page.locator("#operations-Runs-generate").click()
     page.get_by_role("button", name="Try it out").click()

@@ -184,7 +184,7 @@ def test_a_prompt_that_nobody_answers_makes_way_for_the_next_message(
     assert guest.get(f"/executions/{run}").json()["run_status"] == "cancelled"
 
 
-async def test_it_is_the_same_guest_on_its_socket(backend: Server) -> None:
+async def test_a_guest_is_the_same_over_http_and_socket(backend: Server) -> None:
     session = new_session()
     gateway = PeerGateway(backend, origin=ORIGIN, session=session)
     gateway.say("echo over http", CHAT_STREAM)

@@ -32,7 +32,7 @@ def wait_for_result(server: Server, user: str) -> http.client.HTTPConnection:
 
 
 @pytest.mark.long
-def test_what_waits_keeps_no_thread(server: Server) -> None:
+def test_waiting_requests_keep_no_thread(server: Server) -> None:
     with ExitStack() as opened:
         for number in range(EACH):
             user = USERS[number % len(USERS)]

@@ -15,7 +15,7 @@ PEOPLE = 100
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-async def test_each_hears_that_it_is_gone(server: Server) -> None:
+async def test_every_inbox_hears_that_a_prompt_was_answered(server: Server) -> None:
     people = server.create_users(PEOPLE)
     make_group(server, people=people)
     async with AsyncExitStack() as stack:

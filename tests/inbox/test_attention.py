@@ -165,7 +165,9 @@ def test_nothing_is_told_while_a_page_is_in_view(page: Page, server: Server) -> 
     assert len(notifications(hidden, seen)) == 1
 
 
-def test_what_is_settled_elsewhere_is_taken_back(page: Page, server: Server) -> None:
+def test_a_notification_closes_when_its_prompt_is_answered_elsewhere(
+    page: Page, server: Server
+) -> None:
     switch_on(page)
     tab = opened(page, "/c/")
     leads(tab)
@@ -193,7 +195,7 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
     assert tab.evaluate("window.told?.[0]?.isClosed ?? true")
 
 
-def test_switched_off_it_is_off_in_open_pages_too(page: Page, server: Server) -> None:
+def test_switching_notifications_off_reaches_open_pages(page: Page, server: Server) -> None:
     switch_on(page)
     tab = opened(page, "/inbox/")
     leads(tab)
@@ -206,7 +208,7 @@ def test_switched_off_it_is_off_in_open_pages_too(page: Page, server: Server) ->
 
 
 @pytest.mark.parametrize("more", [False, True])
-def test_of_many_it_is_told_that_there_are_new_ones(page: Page, server: Server, more: bool) -> None:
+def test_many_new_prompts_make_one_notification(page: Page, server: Server, more: bool) -> None:
     """More than a few at once; or more than are listed, of which none may be new."""
     switch_on(page)
     listed = [{"interaction_id": str(number), "prompt": {"text": "x"}} for number in range(5)]
@@ -229,7 +231,7 @@ def test_of_many_it_is_told_that_there_are_new_ones(page: Page, server: Server, 
     assert len(notifications(tab)) == 1
 
 
-def test_it_sounds_as_it_is_switched_on(open_page: OpenPage) -> None:
+def test_switching_the_chime_on_plays_it(open_page: OpenPage) -> None:
     page = open_page(None)
     page.add_init_script("""
       window.states = [];
@@ -264,7 +266,7 @@ INSECURE = "Object.defineProperty(window, 'isSecureContext', { value: false })"
         (INSECURE, "Chime", "over HTTPS"),
     ],
 )
-def test_what_the_browser_does_not_do_is_said(
+def test_an_unsupported_browser_feature_is_explained(
     page: Page, script: str, label: str, why: str
 ) -> None:
     page.add_init_script(script)
@@ -275,7 +277,7 @@ def test_what_the_browser_does_not_do_is_said(
     assert_accessible(page)
 
 
-def test_a_permission_that_was_taken_away_is_missed(page: Page) -> None:
+def test_a_revoked_notification_permission_is_explained(page: Page) -> None:
     switch_on(page)
     expect(page.locator("#attention .error")).to_be_empty()
     page.add_init_script("Object.defineProperty(Notification, 'permission', { value: 'denied' })")

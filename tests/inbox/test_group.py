@@ -101,7 +101,9 @@ def owner() -> User:
 
 
 @pytest.mark.parametrize("more", [LISTED, pytest.param(30_000, marks=pytest.mark.long)])
-def test_it_opens_as_with_fewer(boss: User, owner: User, group: Group, more: int) -> None:
+def test_a_large_group_inbox_costs_as_little_as_a_small_one(
+    boss: User, owner: User, group: Group, more: int
+) -> None:
     ask_group(owner, group, LISTED + 100)
     analyze()
     read_pages_as_elsewhere()
@@ -123,7 +125,7 @@ def test_nothing_is_counted_past_a_hundred(boss: User, group: Group) -> None:
     assert sidebar(boss.pk).waiting == CAP
 
 
-def test_what_one_has_voted_on_hides_nothing_that_waits_behind_it(
+def test_prompts_already_voted_on_hide_no_pending_ones(
     boss: User, owner: User, group: Group
 ) -> None:
     ask_group(owner, group, 2 * FIRST, votes=2)

@@ -70,7 +70,7 @@ def test_no_fault_at_any_size(
 
 
 @pytest.mark.long
-def test_keys_are_enough(page: Page, open_page: OpenPage, server: Server) -> None:
+def test_the_inbox_works_by_keyboard_alone(page: Page, open_page: OpenPage, server: Server) -> None:
     begin(page, "assign managers days=1 due=60")
     state(page, "waiting")
     ask(server, "days=2")
@@ -131,7 +131,7 @@ def test_one_answer_for_several(open_page: OpenPage, server: Server) -> None:
 
 
 @pytest.mark.long
-def test_pages(open_page: OpenPage, server: Server) -> None:
+def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server: Server) -> None:
     ask(server, *(f"days={number} due={60 + number}" for number in range(MOST + 2)))
     inbox = inbox_of(open_page, MOST)
     expect(inbox.locator("#count")).to_have_text(str(MOST + 2))

@@ -27,7 +27,9 @@ def cookies_of_ben(server: Server, response: Response) -> str:
     return "; ".join([f"sessionid={server.cookies['ben']}", *new_cookies])
 
 
-def test_it_is_listed_claimed_handed_on_and_answered(server: Server, asked: dict[str, Any]) -> None:
+def test_a_prompt_is_listed_claimed_delegated_and_answered(
+    server: Server, asked: dict[str, Any]
+) -> None:
     assert asked["prompt"]["text"] == "Give ann 3 days off?"
     assert (asked["owner"], asked["conversation_id"], asked["to"]) == ("ann", None, ["managers"])
     assert asked["may_answer"]
@@ -96,7 +98,7 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     assert "I ask" not in server.get(page, "ben").text
 
 
-def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
+def test_the_inbox_is_filtered_by_part_and_search(server: Server, asked: dict[str, Any]) -> None:
     for query, count in (
         ("?part=groups", 1),
         ("?part=mine", 0),
@@ -113,7 +115,7 @@ def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
     assert Http(server, "ben").get("/v1/inbox?part=else").status == 422
 
 
-def test_what_a_page_looks_up_by_itself_leaves_what_was_said_to_the_next(
+def test_a_background_refresh_leaves_messages_for_the_next_page(
     server: Server, asked: dict[str, Any]
 ) -> None:
     """The page hears that the prompt went before the browser has followed to where that is said."""
@@ -127,9 +129,7 @@ def test_what_a_page_looks_up_by_itself_leaves_what_was_said_to_the_next(
     assert "1 answered." in ben.get("/inbox/", cookie=cookie).text
 
 
-def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
-    server: Server, asked: dict[str, Any]
-) -> None:
+def test_a_prompt_for_other_people_is_404_everywhere(server: Server, asked: dict[str, Any]) -> None:
     """User1 is in no group, and ben leaves his."""
     leave_groups(server, "ben")
     for name in ("user1", "ben"):
@@ -160,7 +160,9 @@ def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
     assert server.rows("SELECT status FROM sessions_app_interaction")[0]["status"] == "pending"
 
 
-async def test_nor_over_the_socket(server: Server, asked: dict[str, Any]) -> None:
+async def test_a_prompt_for_other_people_is_not_found_over_the_socket(
+    server: Server, asked: dict[str, Any]
+) -> None:
     asked_id = asked["interaction_id"]
     answer = {"type": "user_interaction_message", "content": chat("yes")}
     async with WsClient(server, user="user1", waiting="inbox") as socket:

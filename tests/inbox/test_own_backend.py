@@ -129,7 +129,7 @@ def nobody() -> bool:
 
 
 @pytest.mark.parametrize("backend", [ByName, Listing, Half])
-async def test_whom_the_backend_permits_and_who_is_active_is_found(
+async def test_only_active_users_that_the_backend_permits_are_answerers(
     settings: Any, backend: type[BaseBackend]
 ) -> None:
     use(settings, backend)

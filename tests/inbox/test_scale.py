@@ -43,7 +43,9 @@ def look(user: User) -> None:
 
 
 @pytest.mark.long
-def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_inbox_costs_the_same_among_ten_thousand_people(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     boss = User.objects.create_user("boss")
     group = Group.objects.create(name="managers")
     group.user_set.add(boss)

@@ -43,7 +43,7 @@ def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
     return page
 
 
-def test_one_answers_and_it_is_gone_for_the_other(page: Page, ben: Page, other: Page) -> None:
+def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other: Page) -> None:
     begin(page, "assign managers")
     state(page, "waiting")
     expect(page.locator("#state .run")).to_contain_text("Waiting for managers")
@@ -111,7 +111,7 @@ def without_waiting(client: WebSocketRoute) -> None:
     server.on_message(forward)
 
 
-def test_it_goes_at_once_without_a_look_at_the_page(
+def test_an_answered_prompt_leaves_other_inboxes_without_a_page_request(
     page: Page, ben: Page, other: Page, console: Console
 ) -> None:
     console.allow("net::ERR_FAILED")
@@ -124,7 +124,7 @@ def test_it_goes_at_once_without_a_look_at_the_page(
     expect(other).to_have_title("Inbox")
 
 
-def test_handed_on_it_is_with_somebody_of_another_group(
+def test_a_reassigned_prompt_moves_to_a_person_of_another_group(
     page: Page, ben: Page, open_page: OpenPage
 ) -> None:
     user1 = inbox_of(open_page, "user1")
@@ -158,7 +158,7 @@ def test_four_eyes_are_not_the_askers(page: Page, ben: Page, server: Server) -> 
     expect(mine.locator(".outcome")).to_contain_text("ben, from the inbox")
 
 
-def test_two_must_agree(page: Page, ben: Page, other: Page) -> None:
+def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     begin(page, "assign managers votes=2")
     card(ben).get_by_role("button", name="Approve").click()
     expect(ben.locator(".entry")).to_have_count(0)
@@ -229,7 +229,7 @@ def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server:
     expect(card(ben).locator("textarea")).to_have_value("typed")
 
 
-def test_without_the_script(page: Page, open_page: OpenPage) -> None:
+def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> None:
     begin(page, "assign managers")
     state(page, "waiting")
     plain = open_page("/inbox/", user="ben", java_script_enabled=False)

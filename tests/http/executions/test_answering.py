@@ -107,7 +107,7 @@ def test_an_answer_to_a_run_that_was_stopped_is_too_late(shared: Server) -> None
     assert (answer.status, answer.json()["interaction_status"]) == (400, "cancelled")
 
 
-def test_what_is_anothers_is_as_good_as_none(shared: Server) -> None:
+def test_prompts_of_other_users_are_404(shared: Server) -> None:
     ann, ben = Http(shared, "ann"), Http(shared, "ben")
     stop = ann.generate("ask").json()
     unknown = str(uuid4())

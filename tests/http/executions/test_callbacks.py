@@ -65,7 +65,7 @@ def test_a_url_is_the_same_after_the_death_of_its_process(server: Server) -> Non
     assert result.endswith(f'{site.paths[0]} "late"')
 
 
-def test_where_the_run_has_ended_nothing_is_taken(shared: Server) -> None:
+def test_a_callback_after_the_run_ended_is_410(shared: Server) -> None:
     with waiting_run(shared, 2) as site:
         site.post(1)
         Http(shared).delete(f"/executions/{site.run}")

@@ -28,7 +28,7 @@ def test_an_operator_resumes_a_run_that_failed(shared: Server) -> None:
     assert len(shared.rows(RESUMED, failed.headers["conversation-id"], "%resumed by admin%")) == 1
 
 
-def test_what_goes_on_or_is_not_there_is_not_resumed(shared: Server) -> None:
+def test_resuming_an_active_or_unknown_run_is_refused(shared: Server) -> None:
     admin = Http(shared, "admin")
     stop = Http(shared).generate("ask").json()
     assert admin.post(f"{stop['status_url']}/resume", "").status == 409

@@ -47,7 +47,7 @@ def test_chat_answers_with_a_completion(shared: Server, path: str) -> None:
         ],
     ],
 )
-def test_what_is_said_is_the_last_text_of_the_last_user_message(
+def test_the_input_is_the_last_text_of_the_last_user_message(
     shared: Server, messages: list[Any]
 ) -> None:
     answer = Http(shared).post("/chat", {"messages": messages, "temperature": 0})
@@ -238,7 +238,7 @@ def test_a_field_of_the_wrong_type_is_named(
     assert _runs(shared) == before
 
 
-def test_what_only_a_model_could_use_is_passed_over(shared: Server) -> None:
+def test_parameters_for_a_language_model_are_ignored(shared: Server) -> None:
     body = chat("echo 1", temperature=0.7, top_p=1, max_tokens=5, stream=None, n=1, seed=3, x=[])
     assert Http(shared).post("/chat", body).status == 200
 
