@@ -44,11 +44,11 @@ def growing(samples: list[Sample]) -> list[str]:
     return [course.name for course in courses(samples) if not course.flat]
 
 
-def test_what_is_steady_is_flat() -> None:
+def test_a_steady_measurement_does_not_grow() -> None:
     assert growing(measured()) == []
 
 
-def test_what_grows_until_it_is_warm_is_flat() -> None:
+def test_growth_during_warm_up_is_no_leak() -> None:
     assert growing(measured(lambda time: min(40.0, 400 * time), "server MB of memory")) == []
 
 

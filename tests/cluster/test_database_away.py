@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.cluster_only(reason="SQLite is not away"), pytest.mark
 USER = "user366"
 
 
-async def test_who_comes_while_the_database_is_away_is_told_so(cluster: Cluster) -> None:
+async def test_requests_without_a_database_get_503_and_a_retry_time(cluster: Cluster) -> None:
     async with Person(cluster, USER) as person:
         before = await person.say("echo before")
         await person.until("the echo", lambda: person.text(before) == "before")

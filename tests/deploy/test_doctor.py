@@ -75,7 +75,7 @@ def test_each_check_is_a_line() -> None:
     assert "✓ migrations: all applied.\n" in out.getvalue()
 
 
-def test_django_shows_them_where_it_may_ask_the_database() -> None:
+def test_check_with_a_database_shows_the_findings() -> None:
     """The findings have an id and a hint; the usual `check` and `runserver` make none of them."""
     with pytest.raises(SystemCheckError) as failed:
         call_command("check", "--deploy", "--tag", "hitl", "--database", "default")
@@ -89,7 +89,7 @@ def test_the_usual_check_asks_no_database(options: tuple[str, ...]) -> None:
     call_command("check", *options)
 
 
-def test_migrate_makes_none_of_them() -> None:
+def test_migrate_runs_none_of_the_checks() -> None:
     """`migrate` has Django check the database, before there need be a table."""
     messages = run_checks(databases=["default"])
     assert [one for one in messages if str(one.id).startswith("sessions_app.")] == []
@@ -109,7 +109,7 @@ def test_a_redis_without_the_packages_of_many_processes_is_told() -> None:
     assert done.stdout.startswith("✗ form: HITL has a REDIS_URL")
 
 
-def test_what_is_silenced_is_not_told(settings: Any) -> None:
+def test_a_silenced_check_is_not_printed(settings: Any) -> None:
     settings.SILENCED_SYSTEM_CHECKS = ["sessions_app.E130"]
     out = StringIO()
     with suppress(SystemExit):
@@ -117,7 +117,7 @@ def test_what_is_silenced_is_not_told(settings: Any) -> None:
     assert "none is up. Start the web server" not in out.getvalue()
 
 
-def test_it_ends_with_1_where_something_is_wrong() -> None:
+def test_doctor_exits_with_1_on_errors() -> None:
     out = StringIO()
     with pytest.raises(SystemExit) as ended:
         call_command("doctor", stdout=out)
@@ -136,7 +136,7 @@ def test_programs_read_json() -> None:
 
 
 @pytest.mark.local_only("the tests' PostgreSQL is not durable, which is wrong")
-def test_it_waits_until_nothing_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_waits_until_all_checks_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: operator_rows.process("all:1", "both"))
     call_command("doctor", "--wait", "5", stdout=StringIO())
 
@@ -232,7 +232,7 @@ def test_suspended_runs_are_counted() -> None:
     assert run_check("runs") == ["warning: suspended: 1"]
 
 
-def test_what_is_public_must_be_safe(settings: Any) -> None:
+def test_unsafe_settings_of_a_public_site_are_reported(settings: Any) -> None:
     settings.DEBUG = True
     settings.ALLOWED_HOSTS = ["chat.example.org"]
     lines = run_check("settings")
@@ -266,7 +266,7 @@ def test_no_secret_is_printed(settings: Any) -> None:
     assert "ValueError: *** is the key, *** or *** the password" in line.msg
 
 
-def test_what_cannot_be_known_is_left_out() -> None:
+def test_checks_that_need_a_failed_check_are_skipped() -> None:
     checks = [
         Check(1, "first", lambda: iter([Error("it is down", "Start it.")])),
         Check(2, "second", lambda: iter([Info("never asked")]), needs="first"),

@@ -24,7 +24,7 @@ async def runtime(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     await startup.stop()
 
 
-async def test_it_is_well(async_client: AsyncClient) -> None:
+async def test_health_is_ok_with_a_database(async_client: AsyncClient) -> None:
     response = await async_client.get("/health")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
@@ -38,7 +38,7 @@ async def test_a_database_that_took_no_write_a_moment_ago_is_told(
     assert "takes no writes" in response.json()["reason"]
 
 
-async def test_without_a_database_it_says_so(
+async def test_health_without_a_database_is_503(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:

@@ -24,7 +24,7 @@ def server(new_server: NewServer) -> Server:
 
 
 @pytest.mark.long
-async def test_https_is_all_there_is(server: Server) -> None:
+async def test_everything_is_served_over_https_only(server: Server) -> None:
     http = Http(server, None, workflow=None)
     plain = http.get("/sign-in/?next=/c/x/", host=NAME)
     assert plain.status == 301

@@ -62,7 +62,7 @@ def test_what_is_committed_outlives_a_kill(postgresql: PostgreSQL) -> None:
         psycopg.connect(url)
 
 
-def test_a_frozen_one_answers_when_it_thaws(postgresql: PostgreSQL) -> None:
+def test_a_frozen_postgresql_answers_when_it_thaws(postgresql: PostgreSQL) -> None:
     with psycopg.connect(postgresql.url(), autocommit=True) as connection:
         postgresql.freeze()
         waiting = threading.Thread(target=connection.execute, args=["SELECT 1"])
@@ -84,14 +84,14 @@ def test_redis_keeps_its_url_and_nothing_else(tmp_path: Path) -> None:
         assert client.get("name") is None
 
 
-def test_a_long_path_and_a_port(tmp_path: Path) -> None:
+def test_redis_starts_with_a_long_path_and_a_port(tmp_path: Path) -> None:
     with Redis(tmp_path / ("long" * 30), free_port()) as service:
         assert service.url(1).startswith(f"redis://127.0.0.1:{service.port}/1")
         assert service.answers()
 
 
 @pytest.mark.parametrize("state", ["running", "frozen"])
-def test_they_end_with_who_started_them(tmp_path: Path, state: str) -> None:
+def test_services_end_with_the_process_that_started_them(tmp_path: Path, state: str) -> None:
     starter = subprocess.Popen(
         [sys.executable, "-c", STARTER, str(tmp_path), state],
         cwd=ROOT,
@@ -115,7 +115,7 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
-def test_one_that_does_not_start_says_why(tmp_path: Path) -> None:
+def test_a_service_that_fails_to_start_raises_the_reason(tmp_path: Path) -> None:
     with Redis(tmp_path / "first", free_port()) as first:
         second = Redis(tmp_path / "second", first.port)
         # Whoever listens there answers; what was started has ended.

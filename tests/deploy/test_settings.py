@@ -48,7 +48,9 @@ def test_the_document_has_them_all_with_their_defaults() -> None:
         ({"JWT_ISSUER": "https://i"}, "JWT_KEY or JWT_JWKS_URL is missing"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(settings: Settings, hitl: Any, says: str) -> None:
+def test_a_wrong_setting_is_reported_in_a_sentence(
+    settings: Settings, hitl: Any, says: str
+) -> None:
     settings.HITL = hitl
     with pytest.raises(ImproperlyConfigured) as refused:
         check()

@@ -111,7 +111,7 @@ def prompted_or_completed(frame: Frame) -> bool:
 
 
 @pytest.mark.long
-def test_nothing_of_it_runs_in_a_browser(attacked: Server, open_page: OpenPage) -> None:
+def test_no_hostile_value_runs_in_a_browser(attacked: Server, open_page: OpenPage) -> None:
     http = Http(attacked, workflow="hostile")
     for entry in entries("markdown"):
         http.post("/generate", {"input_message": f"say {entry}"}, conversation_id="browser")

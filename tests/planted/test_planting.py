@@ -5,11 +5,11 @@ from collections import Counter
 from tests.planted.planting import bugs
 
 
-def test_each_fits_the_code_and_names_a_test() -> None:
+def test_each_planted_bug_fits_the_code_and_names_a_test() -> None:
     faults = [f"{bug.says}: {fault}" for bug in bugs() for fault in bug.faults]
     assert not faults, "\n".join(faults)
 
 
-def test_each_is_there_once() -> None:
+def test_each_planted_bug_is_listed_once() -> None:
     counts = Counter(bug.says for bug in bugs())
     assert [says for says, count in counts.items() if count > 1] == []

@@ -50,7 +50,9 @@ async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: C
 
 @pytest.mark.long
 @pytest.mark.parametrize("seconds", [5.0, 7.3])
-async def test_a_host_that_is_stopped_for_just_so_long(cluster: Cluster, seconds: float) -> None:
+async def test_a_host_stopped_for_about_its_lease_time_loses_nothing(
+    cluster: Cluster, seconds: float
+) -> None:
     """The host lets go before others may take over, or goes on while they are about to."""
     async with scene(cluster) as people:
         await suffer(people, "stop", cluster.workers[0], frozen_for=seconds)
@@ -66,6 +68,6 @@ async def test_a_host_that_is_to_end_hands_over(cluster: Cluster) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["kill", "stop", "term"])
-async def test_what_another_worker_suffers_changes_nothing(cluster: Cluster, kind: str) -> None:
+async def test_a_fault_of_an_idle_worker_changes_nothing(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:
         await suffer(people, kind, cluster.workers[1])

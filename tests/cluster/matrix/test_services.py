@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.
 
 @pytest.mark.parametrize("kind", ["kill", *SELDOM])
 @pytest.mark.parametrize("service", ["redis", "postgresql"])
-async def test_nothing_but_time_is_lost_with_it(cluster: Cluster, service: str, kind: str) -> None:
+async def test_a_failing_service_costs_only_time(cluster: Cluster, service: str, kind: str) -> None:
     async with scene(cluster) as people:
         await suffer(people, kind, getattr(cluster, service))
         assert not close_codes(people)
