@@ -63,7 +63,7 @@ def begin(server: Server, user: str, workflow: str | None) -> Response:
         (STRANGER, {"probe"}, "probe"),
     ],
 )
-def test_who_may_not_use_it_is_told_of_none_and_gets_the_first_that_they_may(
+def test_people_see_and_start_only_the_workflows_they_may_use(
     server: Server, user: str, may: set[str], first: str
 ) -> None:
     begin(server, user, None)
@@ -82,14 +82,14 @@ def test_who_may_not_use_it_is_told_of_none_and_gets_the_first_that_they_may(
     assert {model["id"] for model in models} == may
 
 
-def test_a_model_of_that_name_is_as_good_as_any_other(server: Server) -> None:
+def test_a_forbidden_model_name_starts_the_default_workflow(server: Server) -> None:
     for user, workflow in ((MANAGER, "calculator"), (STRANGER, "probe")):
         body = chat("1 + 1") | {"model": "calculator"}
         Http(server, user, workflow=None).post("/v1/chat/completions", body)
         assert server.rows(BEGUN) == [{"workflow": workflow}]
 
 
-async def test_the_socket_knows_of_none_either(server: Server) -> None:
+async def test_the_socket_refuses_a_forbidden_workflow(server: Server) -> None:
     async with WsClient(server, "c", user=STRANGER, workflow="calculator") as ben:
         await ben.message("1 + 1")
         refused = await ben.until("error_message")

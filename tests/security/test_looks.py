@@ -66,7 +66,7 @@ async def test_a_look_is_good_for_a_second_and_no_longer(world: World) -> None:
     assert len(world.looked) == 3
 
 
-async def test_who_has_gone_is_looked_at_no_more(world: World) -> None:
+async def test_identities_no_longer_in_use_are_not_checked(world: World) -> None:
     shared = identities.Looks()
     one, other = world.identities[:2]
     await shared.held_at(other)
@@ -76,7 +76,7 @@ async def test_who_has_gone_is_looked_at_no_more(world: World) -> None:
     assert world.looked[-1] == {one}
 
 
-async def test_a_look_that_failed_is_good_for_nothing(world: World) -> None:
+async def test_a_failed_check_of_an_identity_is_not_cached(world: World) -> None:
     shared = identities.Looks()
     [one] = world.identities[:1]
     world.failing = True
@@ -86,7 +86,7 @@ async def test_a_look_that_failed_is_good_for_nothing(world: World) -> None:
     assert await shared.held_at(one) == world.now
 
 
-async def test_others_get_what_one_looked_for_who_does_not_wait(world: World) -> None:
+async def test_a_cancelled_check_still_serves_other_waiters(world: World) -> None:
     shared = identities.Looks()
     [one] = world.identities[:1]
     first = asyncio.create_task(shared.held_at(one))

@@ -9,7 +9,7 @@ UNITS = {"prompts": PROMPTS, "echo": 1, "stream": TOKENS}
 
 
 @pytest.mark.parametrize("work", WORK)
-async def test_two_at_work_are_counted_alike(server: Server, work: str) -> None:
+async def test_work_of_two_users_is_counted_in_whole_units(server: Server, work: str) -> None:
     cookies = [f"sessionid={server.cookies[user]}" for user in ("ann", "ben")]
     target = Target([server.url.replace("http", "ws")], cookies, "&workflow=probe")
     figures = await load(target, work, 2, seconds=0, busy=lambda: 0.0)

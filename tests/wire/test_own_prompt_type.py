@@ -95,7 +95,7 @@ async def client(ann: User) -> AsyncClient:
     return client
 
 
-async def test_the_socket_has_it_as_it_is(ann: User) -> None:
+async def test_the_socket_sends_the_fields_of_an_own_prompt_type(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("own")
         asked = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
@@ -117,7 +117,9 @@ async def test_a_plain_client_gets_what_it_can_show(ann: User) -> None:
         await socket.until(lambda frame: frame["content"].get("text") == "5 of 5, by ann")
 
 
-async def test_page_and_inbox_have_its_card(hosting: Hosting, client: AsyncClient) -> None:
+async def test_page_and_inbox_show_the_card_of_an_own_prompt_type(
+    hosting: Hosting, client: AsyncClient
+) -> None:
     for page, action in (("/c/c/", "/c/c/prompts/{}/"), ("/inbox/", "/p/{}/answer/")):
         run, prompt = await hosting.prompted("own")
         shown = (await client.get(page)).content.decode()
@@ -178,7 +180,7 @@ async def test_a_mail_has_its_question(hosting: Hosting, settings: Settings) -> 
     assert [message.subject for message in mail.outbox] == ["How was it?"]
 
 
-def test_the_schema_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_schema_has_an_own_prompt_type(monkeypatch: pytest.MonkeyPatch) -> None:
     SystemInteraction.model_rebuild(force=True)
     assert "RatingPrompt" in protocol_schema()["$defs"]
     monkeypatch.delitem(base._types, "t_rating")  # other tests compare it with the documented one

@@ -21,7 +21,7 @@ def test_the_published_schema_is_what_the_command_prints() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_it_has_every_message_of_the_client() -> None:
+def test_the_schema_has_every_client_message() -> None:
     types = {
         branch["properties"]["type"]["const"]
         for branch in SCHEMA["$defs"]["ClientMessage"]["oneOf"]
@@ -43,11 +43,11 @@ def test_it_has_every_message_of_the_client() -> None:
         ({}, False),
     ],
 )
-def test_it_tells_messages_from_what_is_none(message: dict[str, Any], valid: bool) -> None:
+def test_the_schema_rejects_invalid_messages(message: dict[str, Any], valid: bool) -> None:
     assert CLIENT_MESSAGE.is_valid(message) is valid
 
 
-def test_it_is_strict_with_the_server() -> None:
+def test_the_schema_allows_no_extra_server_fields() -> None:
     pong = {
         "type": "pong_message",
         "id": "1",

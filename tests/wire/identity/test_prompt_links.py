@@ -25,7 +25,7 @@ def guests(settings: Settings) -> None:
     set_hitl(settings, GUESTS=True, PUBLIC_URL="")
 
 
-async def test_it_holds_for_a_day_and_as_long_as_the_guest_is_let_in(settings: Settings) -> None:
+async def test_a_prompt_link_holds_for_a_day_while_guests_are_allowed(settings: Settings) -> None:
     guest, interaction = Person.of(await guest_user(uuid4().hex, address="")), uuid4()
     link = prompt_link(LocalSocket(None).scope, guest, str(interaction))
     token = link.split("/")[-2]
@@ -39,7 +39,7 @@ async def test_it_holds_for_a_day_and_as_long_as_the_guest_is_let_in(settings: S
     assert await reads.read(read_prompt_link, token) is None
 
 
-async def test_it_is_on_the_site_or_on_the_host_by_which_the_guest_came(
+async def test_a_prompt_link_has_the_public_url_or_the_allowed_host(
     settings: Settings,
 ) -> None:
     guest = Person.of(await guest_user(uuid4().hex, address=""))
@@ -50,7 +50,7 @@ async def test_it_is_on_the_site_or_on_the_host_by_which_the_guest_came(
     assert prompt_link(scope, guest, str(uuid4())).startswith("https://site.example/p/linked/")
 
 
-async def test_who_can_sign_in_gets_no_signed_one() -> None:
+async def test_users_who_can_sign_in_get_an_unsigned_link() -> None:
     ann = await User.objects.acreate(username="ann")
     interaction = str(uuid4())
     scope = LocalSocket(ann, headers={"host": "chat.example"}).scope

@@ -42,7 +42,9 @@ async def until_refused(subject: str) -> TooMany:
 
 
 @pytest.mark.parametrize("amount", [1, 3, 7, 300])
-def test_so_many_at_once_and_then_one_by_one(settings: Settings, subject: str, amount: int) -> None:
+def test_a_rate_allows_a_burst_and_then_one_by_one(
+    settings: Settings, subject: str, amount: int
+) -> None:
     set_hitl(settings, RATE_MESSAGES_USER=f"{amount}/hour")
     for _ in range(amount):
         rate_limits.take((RATE, subject))
@@ -54,7 +56,7 @@ def test_so_many_at_once_and_then_one_by_one(settings: Settings, subject: str, a
     rate_limits.take((RATE, uuid4().hex))
 
 
-def test_what_one_limit_refuses_no_other_counts(settings: Settings, subject: str) -> None:
+def test_a_refusal_by_one_limit_counts_for_no_other(settings: Settings, subject: str) -> None:
     set_hitl(settings, RATE_MESSAGES_ADDRESS="4/hour")
     of = (Rate.MESSAGES_ADDRESS, "10.0.0.1"), (Rate.MESSAGES_USER, subject)
     for _ in range(3):
@@ -75,7 +77,7 @@ def test_nobody_and_none_are_not_limited(settings: Settings, subject: str) -> No
 
 
 @pytest.mark.formless
-def test_each_has_a_setting_and_a_word() -> None:
+def test_each_rate_has_a_setting_and_a_noun() -> None:
     rates = {name for name in ChatSettings.model_fields if name.startswith("RATE_")}
     assert rates == set(Rate)
     assert all(rate.counted_things for rate in Rate)

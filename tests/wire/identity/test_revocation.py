@@ -158,7 +158,7 @@ async def test_a_revoked_key_ends_its_sockets_and_only_those() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_writer")
-async def test_what_changes_nothing_of_the_identity_ends_nothing(settings: Settings) -> None:
+async def test_unrelated_changes_of_a_user_keep_the_socket_open(settings: Settings) -> None:
     user = await User.objects.acreate(username="ann")
     async with LocalSocket(user) as socket:
         await socket.settled()

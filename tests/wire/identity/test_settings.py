@@ -42,7 +42,7 @@ def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[s
         ({"GUESTS": "maybe"}, "true or false"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(
+def test_missing_and_wrong_settings_are_named(
     settings: Settings, hitl_settings: dict[str, Any], says: str
 ) -> None:
     settings.HITL = hitl_settings
@@ -51,7 +51,7 @@ def test_what_is_missing_or_wrong_is_said(
     assert SECRET not in str(refused.value)
 
 
-def test_at_start_it_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_wrong_setting_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
     done = start(tmp_path, {"JWT_KEY": SECRET, "JWT_AUDIENCE": "a"})
     assert done.returncode == 1
     assert "not a PEM public key" in done.stderr

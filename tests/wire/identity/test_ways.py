@@ -50,7 +50,7 @@ async def identify(
     return identity.person if identity else None
 
 
-async def test_nothing_said_is_nobody() -> None:
+async def test_a_request_without_credentials_is_nobody() -> None:
     assert await identify() is None
     assert await identify(AnonymousUser(), authorization="Basic eDp5") is None
 

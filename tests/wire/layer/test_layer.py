@@ -10,7 +10,7 @@ pytestmark = pytest.mark.formless
 MESSAGE = {"type": "conversation.news"}
 
 
-async def test_what_nobody_took_goes_with_the_last_group() -> None:
+async def test_leaving_the_last_group_drops_undelivered_messages() -> None:
     layer = MemoryLayer()
     channel = await layer.new_channel()
     for group in ("a", "b"):
@@ -34,7 +34,7 @@ async def test_a_channel_that_is_full_says_so_and_stays_in_its_groups() -> None:
     assert await layer.receive(channel) == MESSAGE
 
 
-async def test_who_was_in_no_group_leaves_no_channel() -> None:
+async def test_a_channel_in_no_group_is_removed() -> None:
     layer = MemoryLayer()
     receiving = asyncio.create_task(layer.receive(await layer.new_channel()))
     await asyncio.sleep(0)

@@ -114,7 +114,7 @@ async def test_many_or_large_events_are_left_out(layer: Layer) -> None:
         ]
 
 
-async def test_what_gathers_for_elsewhere_is_merged(layer: Layer) -> None:
+async def test_news_for_other_processes_is_merged(layer: Layer) -> None:
     notifier = Notifier()
     await notifier.start()
     for number in range(1, 6):

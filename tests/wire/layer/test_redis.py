@@ -127,7 +127,7 @@ async def test_a_redis_that_must_answer_is_not_used_and_said(
             await one.hears(other)
 
 
-async def test_who_hears_nothing_sends_all_the_same(redis: Redis) -> None:
+async def test_a_process_without_groups_can_send(redis: Redis) -> None:
     async with process(redis, "g") as one:
         await ClusterLayer(redis.url(3)).group_send("g", {"type": "test", "text": "a"})
         assert await one.heard() == "a"
@@ -144,9 +144,7 @@ async def test_groups_that_are_left_are_forgotten(redis: Redis, client: Client) 
         await one.hears(other)
 
 
-async def test_a_join_or_a_leave_that_was_cut_short_is_made_up_for(
-    redis: Redis, client: Client
-) -> None:
+async def test_interrupted_joins_and_leaves_are_completed(redis: Redis, client: Client) -> None:
     """The process stands still, so that its callers' time is up when it goes on."""
     async with process(redis, "g") as one, process(redis, "g") as other:
         await one.hears(other)
@@ -243,7 +241,7 @@ async def test_a_frozen_redis_holds_each_up_once_and_not_for_long(redis: Redis) 
         await one.hears(other)
 
 
-async def test_what_a_frozen_redis_does_not_take_is_thrown_away_with_its_connections(
+async def test_messages_stuck_in_a_frozen_redis_are_dropped_with_its_connections(
     redis: Redis,
 ) -> None:
     async with process(redis, "g") as one, process(redis, "g") as other:

@@ -105,7 +105,7 @@ async def test_in_parallel_the_end_is_that_of_the_answer_before(go_on: asyncio.E
             assert socket.text() == "two done done "
 
 
-async def test_what_the_run_before_asks_is_asked_again() -> None:
+async def test_a_pending_prompt_of_the_previous_run_is_asked_again() -> None:
     async with live_hosting("t_outage_in_turn") as hosting:
         ann = await leave(hosting, "ask one", "name?")
         async with plain(ann) as socket:
@@ -116,7 +116,7 @@ async def test_what_the_run_before_asks_is_asked_again() -> None:
             assert socket.text() == "two done "
 
 
-async def test_what_a_run_asked_that_the_message_stops_is_not() -> None:
+async def test_a_prompt_of_an_interrupted_run_is_not_asked_again() -> None:
     async with live_hosting("t_outage") as hosting:
         ann = await leave(hosting, "ask one", "name?")
         async with plain(ann) as socket:

@@ -131,7 +131,7 @@ async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: 
             assert ui.note == ""
 
 
-async def test_who_is_too_late_is_told_what_stands(new_tab: NewTab) -> None:
+async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
     ui = new_tab()
     async with ui:
         await ui.say("textask 1")

@@ -99,7 +99,7 @@ async def escalated_to_ann(interaction: str, people: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("hand_on", [reassigned_to_ann, delegated_to_ann, escalated_to_ann])
-async def test_one_that_is_for_the_client_now_is_asked(
+async def test_a_prompt_reassigned_to_the_client_is_asked(
     people: dict[str, Any], hand_on: Callable[[str, dict[str, Any]], Awaitable[None]]
 ) -> None:
     async with plain(people["ann"]) as socket:
@@ -112,7 +112,9 @@ async def test_one_that_is_for_the_client_now_is_asked(
         await socket.until(lambda frame: frame["content"].get("text") == "done")
 
 
-async def test_one_that_is_for_the_client_still_stays(people: dict[str, Any]) -> None:
+async def test_a_reassigned_prompt_the_client_may_still_answer_stays(
+    people: dict[str, Any],
+) -> None:
     async with plain(people["ann"]) as socket:
         await socket.say("in turn")
         one = await socket.until(PROMPTS)

@@ -32,7 +32,7 @@ def is_deleted(frame: Frame) -> bool:
     return bool(frame["type"] == "error_message" and "was deleted" in str(frame))
 
 
-async def test_those_who_follow_it_are_told_and_its_run_stops(ann: Any) -> None:
+async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c", waiting="true") as page:
         await page.say("hello")
         prompt = await page.until("system_interaction_message")
@@ -62,7 +62,7 @@ async def test_those_who_follow_it_are_told_and_its_run_stops(ann: Any) -> None:
     assert await Interaction.objects.filter(status="cancelled").acount() == 1
 
 
-async def test_a_socket_goes_on_once_it_is_back(ann: Any) -> None:
+async def test_a_socket_goes_on_once_the_conversation_is_restored(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c") as page:
         await page.say("hello")
         await page.until("system_interaction_message")
@@ -75,7 +75,7 @@ async def test_a_socket_goes_on_once_it_is_back(ann: Any) -> None:
         assert await reads.read(Run.objects.count) == 2
 
 
-async def test_those_who_follow_one_that_is_gone_for_good_are_told_too(ann: Any) -> None:
+async def test_followers_are_told_of_a_permanent_deletion(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c") as page:
         await page.say("hello")
         await page.until("system_interaction_message")

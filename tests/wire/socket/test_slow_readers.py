@@ -60,7 +60,7 @@ class SlowSocket(LocalSocket):
         await super()._sent(message)
 
 
-async def test_others_hear_all_meanwhile_and_it_does_when_it_reads_again() -> None:
+async def test_a_slow_reader_delays_nobody_and_misses_nothing() -> None:
     async with (
         LiveLog() as log,
         SlowSocket(log.user, conversation_id="c") as slow,
@@ -78,7 +78,7 @@ async def test_others_hear_all_meanwhile_and_it_does_when_it_reads_again() -> No
         assert slow.sequences() == list(range(1, 201))
 
 
-async def test_what_found_no_room_meanwhile_is_looked_up_at_once() -> None:
+async def test_events_without_room_are_read_from_the_log_at_once() -> None:
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
         await slow.settled()
         slow.reads.clear()
@@ -92,7 +92,7 @@ async def test_what_found_no_room_meanwhile_is_looked_up_at_once() -> None:
         await slow.until_sequence(2, timeout=2.0)  # sooner than the sweeper
 
 
-async def test_for_long_it_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_that_never_reads_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "STALLED", 0.1)
     monkeypatch.setattr(connection, "CLOSING", 0.1)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
@@ -104,7 +104,9 @@ async def test_for_long_it_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             await slow._task
 
 
-async def test_it_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(connection, "CLOSING", 0.1)
     monkeypatch.setattr(sweeper, "_closing", None)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
@@ -118,7 +120,7 @@ async def test_it_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
             await slow._task
 
 
-async def test_when_it_leaves_nothing_more_is_read_for_it_and_the_rest_is_kept() -> None:
+async def test_a_slow_reader_that_leaves_misses_nothing_on_return() -> None:
     async with LiveLog() as log:
         async with SlowSocket(log.user, conversation_id="c") as slow:
             await slow.settled()

@@ -253,7 +253,7 @@ async def test_a_failure_shows_no_internals(chat: Chat) -> None:
         ({"text": "echo", "conversation_id": "new", "workflow": "none"}, "invalid_data_content"),
     ],
 )
-async def test_what_cannot_be_is_refused_and_the_socket_lives(
+async def test_an_impossible_message_is_refused_and_the_socket_lives(
     chat: Chat, fields: dict[str, Any], code: str
 ) -> None:
     async with await chat.socket() as socket:
@@ -363,7 +363,7 @@ async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
         assert [frame["for"] for frame in socket.of_type("ack_message")] == ["m1", "m2"]
 
 
-async def test_who_is_over_a_limit_is_taken_slowly_and_still_has_pongs(
+async def test_a_client_over_its_limit_is_slowed_down_and_still_gets_pongs(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(connection, "LATE", 0.05)

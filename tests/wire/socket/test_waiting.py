@@ -18,7 +18,7 @@ async def waiting(_: Message, context: Context) -> AsyncGenerator[str, None]:
     yield (await context.ask(TextPrompt(text="name?"))).text
 
 
-async def test_who_asks_is_told_of_all_conversations_of_the_person() -> None:
+async def test_a_socket_that_asks_gets_the_count_of_all_conversations() -> None:
     ann, ben = await reads.read(make_user, "ann"), await reads.read(make_user, "ben")
     async with (
         live_hosting("t_waiting"),

@@ -165,7 +165,7 @@ async def test_one_user_may_be_guessed_at_from_so_many_addresses(
 
 
 @pytest.mark.usefixtures("three")
-async def test_the_right_password_counts_for_nothing(user: User) -> None:
+async def test_successful_sign_ins_are_not_counted(user: User) -> None:
     for _ in range(5):
         assert (await on_page(user.username, "right")).status_code == 302
 

@@ -66,7 +66,7 @@ async def test_tries_are_limited(payloads: dict[str, dict[str, Any]]) -> None:
         assert not socket.of_type("pong_message")
 
 
-async def test_an_auth_message_that_is_none_counts_as_a_try() -> None:
+async def test_an_invalid_auth_message_counts_as_a_try() -> None:
     async with LocalSocket(AnonymousUser()) as socket:
         for _ in range(3):
             await socket.send({"type": "auth_message", "payload": {"method": "magic"}})
@@ -93,7 +93,7 @@ async def test_who_says_nothing_is_closed_after_a_while(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("tokens")
-async def test_what_came_with_the_handshake_and_is_not_good_ends_the_socket() -> None:
+async def test_invalid_credentials_in_the_handshake_close_the_socket() -> None:
     for name, value, code in (
         ("cookie", "sessionid=ended", 4401),
         ("x-api-key", "nak_a_b", 4401),

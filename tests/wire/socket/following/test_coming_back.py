@@ -189,7 +189,7 @@ async def test_a_socket_that_closes_late_takes_no_cursor_back() -> None:
 
 
 @pytest.mark.parametrize("schema_type", ["chat", "generate"])
-async def test_one_result_comes_whole_at_the_end(schema_type: str) -> None:
+async def test_single_results_come_whole_at_the_end(schema_type: str) -> None:
     async with LiveLog(schema_type) as log, log.socket() as socket:
         await socket.settled()
         await log.write("one ", "two ", "three ")

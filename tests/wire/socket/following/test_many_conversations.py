@@ -33,7 +33,7 @@ async def ask_in(socket: LocalSocket, *conversations: str) -> None:
         await socket.until("system_interaction_message")
 
 
-async def test_the_one_not_touched_for_longest_is_left_and_the_client_is_told(ann: Any) -> None:
+async def test_the_least_recently_used_conversation_is_unfollowed_with_a_notice(ann: Any) -> None:
     async with LocalSocket(ann) as socket:
         await ask_in(socket, "a", "b")
         await socket.send({"type": "stop_message", "conversation_id": "a"})
@@ -52,7 +52,7 @@ async def test_the_one_not_touched_for_longest_is_left_and_the_client_is_told(an
             assert back.text() == "bea"
 
 
-async def test_a_plain_client_is_not_told(ann: Any) -> None:
+async def test_a_plain_client_gets_no_notice_of_an_unfollowed_conversation(ann: Any) -> None:
     async with LocalSocket(ann, extended=None) as socket:
         await ask_in(socket, "a", "b", "c")
         await socket.answer("cleo", conversation_id="c")

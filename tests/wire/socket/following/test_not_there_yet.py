@@ -42,7 +42,7 @@ async def end_of(socket: LocalSocket, message: str) -> int:
 
 
 @pytest.mark.parametrize("last_sequence", [0, None, 7])
-async def test_who_says_something_there_gets_its_beginning(
+async def test_a_second_tab_that_writes_gets_the_beginning(
     ann: Any, last_sequence: int | None
 ) -> None:
     late = LocalSocket(ann, conversation_id="c", last_sequence=last_sequence)
@@ -55,7 +55,7 @@ async def test_who_says_something_there_gets_its_beginning(
         assert late.sequences() == list(range(1, last + 1))
 
 
-async def test_who_begins_it_a_moment_later_gets_its_beginning(
+async def test_the_later_of_two_first_messages_gets_the_beginning(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit = rates.submit
