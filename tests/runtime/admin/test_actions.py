@@ -284,7 +284,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         assert "Fork one at a time." in await boss.act("run", "fork", run, fork)
 
 
-async def test_what_a_run_waits_for_is_sent_once() -> None:
+async def test_an_operator_sends_an_awaited_message_once() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("waitfor 2")
         await _waits(run)
@@ -308,7 +308,7 @@ async def test_what_a_run_waits_for_is_sent_once() -> None:
         assert await reads.read(text_of, run) == "{'paid': 20}|None"
 
 
-async def test_what_no_run_waits_for_is_not_sent() -> None:
+async def test_an_operator_sends_nothing_to_a_run_that_waits_for_nothing() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
         run, _ = await hosting.prompted("ask")
         assert 'value="send"' not in await boss.get(f"/admin/sessions_app/run/{run}/change/")

@@ -67,7 +67,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         assert await history() == ["boss: reassigned by an operator"] * 2
 
 
-async def test_what_was_others_is_its_owners_again() -> None:
+async def test_a_prompt_is_reassigned_to_its_owner() -> None:
     asks(to=user("old"))
     async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
@@ -78,7 +78,7 @@ async def test_what_was_others_is_its_owners_again() -> None:
         assert await reads.read(lambda: Conversation.objects.get().waiting) == 0
 
 
-async def test_one_is_escalated_before_its_time() -> None:
+async def test_an_operator_escalates_a_prompt_early() -> None:
     asks(to=user("old"), escalate=Escalation(3600, group("directors")))
     async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
@@ -94,7 +94,7 @@ async def test_one_is_escalated_before_its_time() -> None:
             assert word in shown
 
 
-async def test_what_nobody_can_answer_and_what_is_overdue_is_found() -> None:
+async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:
     async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "gone")
         await reads.read(lambda: Group.objects.create(name="empty"))

@@ -76,7 +76,7 @@ def test_an_answer_is_told_by_its_label_with_who_gave_it(
     assert re.search(r"answered ann Book them admin from the admin [\d:]{8} ", text)
 
 
-def test_what_waits_comes_by_its_deadline(admin_client: Client, log: StoredLog) -> None:
+def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: StoredLog) -> None:
     for text, timeout in (("never", None), ("late", 9000), ("soon", 60), ("done", 30)):
         last = asked(log, TextPrompt(text=text, timeout=timeout))
     log.settle(last, {"value": "yes"})
@@ -116,7 +116,7 @@ def test_pages_take_as_many_queries_with_more_prompts(admin_client: Client, log:
     assert max(before) < 20
 
 
-def test_all_texts_are_found(admin_client: Client, log: StoredLog) -> None:
+def test_search_finds_questions_and_messages(admin_client: Client, log: StoredLog) -> None:
     asked(log, message="Some marzipan")
     StoredLog(log.conversation.owner, "other", title="Other").message("Nothing of it")
     for model in ("interaction", "run", "conversation"):
@@ -166,7 +166,9 @@ def test_how_long_a_run_took_is_in_the_list(admin_client: Client, log: StoredLog
     assert "2.5 s" in words(admin_client, f"{LISTS}run/")
 
 
-def test_a_run_is_told_in_its_order(admin_client: Client, admin_user: User, log: StoredLog) -> None:
+def test_the_history_of_a_run_is_chronological(
+    admin_client: Client, admin_user: User, log: StoredLog
+) -> None:
     interaction = asked(log)
     run = interaction.run
     log.settle(interaction, {"value": "a"}, by=admin_user, via="admin")

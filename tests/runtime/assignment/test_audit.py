@@ -197,7 +197,7 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
         assert await reads.read(actions, prompt) == [("answered", "boss")]
 
 
-async def test_it_is_exported_with_the_plain_prompts_in_order() -> None:
+async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
     async with asking_people("boss", to=user("boss")) as (hosting, first, [boss]):
         asks(TextPrompt(text="=1+1\nPlain?"))
         _, plain = await hosting.prompted(conversation="c2")

@@ -52,7 +52,7 @@ async def test_two_of_three_give_the_same_answer() -> None:
         ]
 
 
-async def test_votes_of_those_it_was_taken_from_do_not_count() -> None:
+async def test_votes_of_former_candidates_do_not_count() -> None:
     async with asking_people("boss", "other", **BOTH) as (hosting, prompt, [boss, _]):
         b1, b2 = await reads.read(people, "b1", "b2")
         await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
@@ -101,7 +101,7 @@ async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
 
 
 @pytest.mark.parametrize("how", [{"votes": 2}, {"votes": 1, "four_eyes": True}])
-async def test_it_is_handed_on_among_candidates_only(how: dict[str, Any]) -> None:
+async def test_a_voted_prompt_is_delegated_among_candidates_only(how: dict[str, Any]) -> None:
     """Else one person votes twice: as herself, and as the guest that she made."""
     async with asking_people("boss", "other", "guest-0", **{**BOTH, **how}) as asked:
         _, prompt, [boss, _, guest] = asked
@@ -113,7 +113,7 @@ async def test_it_is_handed_on_among_candidates_only(how: dict[str, Any]) -> Non
         assert (await change("delegate", prompt, boss, to="other")).assignee == "other"
 
 
-async def test_the_vote_of_whom_it_is_handed_to_takes_the_place_of_ones_own() -> None:
+async def test_a_delegates_vote_replaces_the_delegators_vote() -> None:
     async with asking_people("boss", "other", "third", **THREE) as asked:
         _, prompt, [boss, other, third] = asked
         await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))

@@ -112,7 +112,7 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
         assert await reads.read(to_whom.get) == ["cara"]
 
 
-async def test_the_id_of_anothers_answer_makes_it_not_ones_own() -> None:
+async def test_reusing_the_id_of_another_persons_answer_is_stale() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
         _, prompt, [boss, other] = asked
         same = IncomingAnswer("the same id", "test", "yes", interaction=str(prompt.pk))
@@ -162,7 +162,7 @@ async def test_a_deleted_conversation_asks_nobody() -> None:
                 await change("claim", prompt, person)
 
 
-async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> None:
+async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> None:
     async with Hosting("t_assigned") as hosting:
         [boss, eve] = await reads.read(people, "boss", "eve")
         [dora] = await reads.read(people, "dora", to="directors")
@@ -216,7 +216,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_makes_no_sense_says_so() -> None:
+async def test_a_wrong_assignment_fails_the_run_with_the_reason() -> None:
     async with Hosting("t_assigned") as hosting:
         for how, why in MISTAKES:
             asks(**how)

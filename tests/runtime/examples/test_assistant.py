@@ -170,7 +170,7 @@ class TestEndpoint:
 class TestScript:
     """Without a model, as `make run` offers it."""
 
-    async def test_it_says_that_it_is_none(self, host_workflow: NewHosting) -> None:
+    async def test_the_script_says_that_it_is_no_model(self, host_workflow: NewHosting) -> None:
         async with host_workflow("assistant") as hosting:
             assert "I am a small script" in await hosting.converse("Hello")
 

@@ -98,7 +98,7 @@ OFF: dict[str, Answer] = {
         ("join", "editors", {"Join nobody": "join"}, "one of 1 in editors"),
     ],
 )
-async def test_it_runs_as_the_document_says(
+async def test_each_example_of_the_documents_runs_as_documented(
     host_workflow: NewHosting,
     boss: User,
     name: str,
@@ -125,7 +125,7 @@ async def test_the_tests_in_the_document_pass(
     await test(**{name: fixtures[name] for name in inspect.signature(test).parameters})
 
 
-async def test_the_test_in_the_document_passes() -> None:
+async def test_the_test_of_hello_in_the_document_passes() -> None:
     await load_named("hello")["test_hello"]()
 
 
@@ -158,7 +158,7 @@ def exists(name: str) -> bool:
 
 
 @pytest.mark.parametrize("page", ["architecture", "cluster", "glossary"])
-def test_what_a_page_names_is_there(page: str) -> None:
+def test_names_in_the_documents_exist(page: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
     names = re.findall(r"`([A-Za-z_*][\w.*]*(?:/[\w./*]*)?)(?:\(\))?`", text)
     assert len(names) > 5

@@ -39,7 +39,7 @@ def test_amounts_are_read(text: str, amount: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["A new keyboard", "0", "0.00", "99999999"])
-def test_what_is_no_amount_is_none(text: str) -> None:
+def test_text_without_an_amount_is_parsed_as_none(text: str) -> None:
     assert parse_amount(text) is None
 
 

@@ -79,7 +79,7 @@ class TestParallelReview:
             ({"Security": "reject", "verdict": "approve"}, "**Rejected.**"),  # one is enough
         ],
     )
-    async def test_who_does_not_approve_is_heard(
+    async def test_one_rejection_or_change_request_decides_the_review(
         self, host_workflow: NewHosting, answers: dict[str, Answer], expected_text: str
     ) -> None:
         async with host_workflow("parallel_review") as hosting:

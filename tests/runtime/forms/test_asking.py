@@ -175,6 +175,6 @@ async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
         ([FormPrompt(Small, text="?", reject="No")], "has a card of its own"),
     ],
 )
-def test_what_has_buttons_of_its_own_is_not_asked_together(prompts: Any, why: str) -> None:
+def test_prompts_with_their_own_buttons_cannot_share_a_card(prompts: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         on_one_card(prompts, "Title", 1)

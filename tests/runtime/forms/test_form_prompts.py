@@ -87,7 +87,7 @@ def test_what_is_wrong_is_said_by_field() -> None:
 @pytest.mark.parametrize(
     "answer_value", ["yes", "", "[1]", "approve", "reject", '{"text":', "null", 3]
 )
-def test_what_is_no_data_of_a_form_is_told_so(answer_value: Any) -> None:
+def test_an_answer_without_form_data_lists_the_fields(answer_value: Any) -> None:
     assert "text" in problems(FormPrompt(Every, text="?"), answer_value)["fields"]
 
 
@@ -134,7 +134,7 @@ def test_a_form_that_raises_is_no_answer_and_no_end() -> None:
 
 
 @pytest.mark.django_db
-def test_of_a_row_the_answer_has_the_key() -> None:
+def test_a_model_choice_is_answered_by_primary_key() -> None:
     ann, bob = (get_user_model().objects.create(username=name) for name in ("ann", "bob"))
     prompt = FormPrompt(OfUser, text="?", initial={"user": ann})
     answer = answered(prompt, {"user": bob.pk, "others": [ann.pk, bob.pk]})

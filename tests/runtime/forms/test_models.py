@@ -43,7 +43,7 @@ def test_an_instance_comes_back_as_it_was_proposed() -> None:
     assert type(answer.value) is Model
 
 
-def test_what_is_left_empty_is_none_or_empty() -> None:
+def test_empty_fields_become_none_or_empty() -> None:
     answer = answered(FormPrompt(Model, text="?"), LEAST)
     expected = Model(
         text="Ada", whole=2, number=Decimal(3), day=date(2026, 1, 2), colour=Colour.RED

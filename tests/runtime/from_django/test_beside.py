@@ -84,7 +84,7 @@ def is_read(server: Server, count: int) -> bool:
     return len(server.rows("SELECT id FROM sessions_app_arrival WHERE position > 0")) >= count
 
 
-def test_what_is_started_answered_and_stopped_is_taken_up(
+def test_a_server_takes_up_what_another_process_starts_answers_and_stops(
     server: Server, run_command: RunCommand
 ) -> None:
     run_command("undone", "echo what is rolled back")
@@ -99,7 +99,7 @@ def test_what_is_started_answered_and_stopped_is_taken_up(
     assert statuses(server) == {"completed": 1, "cancelled": 1}
 
 
-def test_what_is_written_without_a_server_waits_for_one(
+def test_starts_and_answers_without_a_server_wait_for_the_next(
     server: Server, run_command: RunCommand
 ) -> None:
     run = run_command("start", "ask")
@@ -114,7 +114,7 @@ def test_what_is_written_without_a_server_waits_for_one(
 
 
 @pytest.mark.long
-def test_what_is_sent_is_read_once_though_readers_die(
+def test_messages_to_a_run_are_read_once_though_servers_are_killed(
     server: Server, run_command: RunCommand
 ) -> None:
     run = run_command("start", "waitfor 3")
@@ -129,7 +129,7 @@ def test_what_is_sent_is_read_once_though_readers_die(
 
 
 @pytest.mark.long
-def test_what_is_sent_while_readers_die_is_read_in_order(
+def test_messages_sent_while_servers_are_killed_are_read_in_order(
     server: Server, run_command: RunCommand
 ) -> None:
     numbers = [str(number) for number in range(40)]

@@ -53,7 +53,7 @@ async def test_events_come_as_they_are_stored_up_to_the_end_of_the_run() -> None
     assert again[-1] == seen[-1]
 
 
-async def test_whoever_had_a_part_gets_the_rest() -> None:
+async def test_events_after_a_sequence_are_the_rest() -> None:
     async with asking("t_told") as (hosting, run, _):
         first = await _until(run, "interaction")
         await hosting.answer("Eve")
@@ -81,7 +81,7 @@ async def test_a_run_that_failed_says_so() -> None:
     assert result.error.keys() == {"code", "message"}
 
 
-async def test_who_waits_may_give_up() -> None:
+async def test_waiting_for_a_result_or_events_can_time_out() -> None:
     async with asking("t_told") as (hosting, run, _):
         for gives_up in (
             runs.aresult(run, timeout=0.01),

@@ -92,7 +92,7 @@ async def test_a_start_with_the_same_key_gives_the_same_run() -> None:
         assert await runs.astart("t_greet", "hello", user=ben, key="order-1") != first
 
 
-async def test_the_keys_of_one_workflow_are_none_of_another() -> None:
+async def test_one_key_starts_a_run_of_each_workflow() -> None:
     """Two workflows are started by the number of the same order."""
     async with Hosting("t_greet", beside=("t_greet_again",)) as hosting:
         user = await hosting.in_thread(make_user, "ann")
@@ -109,7 +109,7 @@ async def test_a_run_may_go_on_with_a_conversation_and_be_of_what_has_a_json_for
         assert {event.run for event in await hosting.events()} == {first, second}
 
 
-async def test_what_cannot_be_started_leaves_nothing() -> None:
+async def test_a_refused_start_stores_nothing() -> None:
     async with Hosting("t_greet", second_message="reject") as hosting:
         user = await hosting.in_thread(make_user, "ann")
         with pytest.raises(UnknownWorkflow):

@@ -90,7 +90,7 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
         assert not await hosting.in_thread(PendingSignal.objects.count)
 
 
-async def test_of_what_is_rolled_back_nothing_is_told(received: list[tuple[str, Any]]) -> None:
+async def test_a_rolled_back_answer_sends_no_signal(received: list[tuple[str, Any]]) -> None:
     async with asking("t_signals") as (hosting, _, asked), delivering():
         await none_pending()
 
@@ -120,7 +120,7 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
     assert [name for name, _ in received].count("run_finished") == 3
 
 
-async def test_what_is_being_sent_is_sent_by_nobody_else() -> None:
+async def test_a_signal_being_sent_is_not_sent_twice() -> None:
     """However long a receiver takes, as one does that sends a mail."""
     began, gate = threading.Event(), threading.Event()
 
@@ -137,7 +137,7 @@ async def test_what_is_being_sent_is_sent_by_nobody_else() -> None:
         assert await sending
 
 
-async def test_what_a_dead_process_has_taken_is_sent(received: list[tuple[str, Any]]) -> None:
+async def test_signals_taken_by_a_dead_process_are_sent(received: list[tuple[str, Any]]) -> None:
     async with asking("t_signals") as (hosting, _, _):
         taken = {"due_at": "2100-01-01T00:00:00Z", "attempts": 1}
         await hosting.in_thread(PendingSignal.objects.update, **taken)
