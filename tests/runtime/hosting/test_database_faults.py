@@ -91,7 +91,7 @@ async def test_code_that_meets_a_fault_is_done_again(place: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["step", "transactional"])
-async def test_what_meets_a_fault_time_after_time_is_set_aside_and_can_be_resumed(
+async def test_a_run_with_repeated_database_faults_is_suspended_and_can_be_resumed(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sessions_app.storage.writer.WRITE_PATIENCE", 0.2)

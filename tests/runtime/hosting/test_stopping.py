@@ -105,7 +105,7 @@ async def stop(hosting: Hosting, run: UUID) -> None:
 
 
 @pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
-async def test_parking_cleans_nothing_up(name: str) -> None:
+async def test_parking_runs_no_clean_up_code(name: str) -> None:
     body[:], done[:] = [asks], []
     async with asking(Hosting(name, park_after=0)) as (hosting, run, _):
         await until_true(lambda: not hosting.hosts.run(str(run)))
@@ -313,7 +313,7 @@ async def test_a_stopped_run_waits_for_nothing_of_before(waits: Waits, tmp_path:
 
 
 @pytest.mark.parametrize("waits", [in_ask, in_wait])
-async def test_what_comes_after_the_stop_is_no_answer_to_a_replay(waits: Waits) -> None:
+async def test_results_that_arrive_after_a_stop_are_not_replayed(waits: Waits) -> None:
     stopped, going = asyncio.Event(), asyncio.Event()
 
     async def late(context: Context) -> AsyncGenerator[str, None]:

@@ -29,7 +29,7 @@ def until_there(server: Server, sql: str, least: int) -> None:
 
 
 @pytest.mark.long
-def test_what_transactional_steps_write_is_there_once(new_server: NewServer) -> None:
+def test_killed_processes_apply_transactional_steps_once(new_server: NewServer) -> None:
     server = new_server()
     with program(server) as run_command:
         many = [run_command("start", f"transact {STEPS} {MILLISECONDS}") for _ in range(RUNS)]
@@ -42,7 +42,7 @@ def test_what_transactional_steps_write_is_there_once(new_server: NewServer) -> 
 
 
 @pytest.mark.long
-def test_a_process_that_dies_within_one_leaves_nothing_of_it(new_server: NewServer) -> None:
+def test_a_process_killed_in_a_transactional_step_writes_nothing(new_server: NewServer) -> None:
     server = new_server()
     (server.data_dir / "probe.log.kill").touch()
     with program(server) as run_command:
@@ -68,7 +68,7 @@ def test_a_child_is_run_once_whenever_the_processes_are_killed(new_server: NewSe
     assert effects(server) == 20
 
 
-def test_an_answer_to_a_child_while_nothing_runs_goes_to_both(new_server: NewServer) -> None:
+def test_an_answer_to_a_parked_child_resumes_child_and_parent(new_server: NewServer) -> None:
     server = new_server()
     with program(server) as run_command:
         run = run_command("start", "child ask")

@@ -39,7 +39,7 @@ def fail() -> None:
     raise RuntimeError("what follows the commit is not the commit")
 
 
-async def test_what_fails_after_a_commit_costs_nobody_the_result_or_the_next_write() -> None:
+async def test_a_failing_callback_after_the_commit_loses_no_result_or_write() -> None:
     lane, called = Lane(), list[str]()
 
     def work(tx: Transaction) -> str:
@@ -52,7 +52,9 @@ async def test_what_fails_after_a_commit_costs_nobody_the_result_or_the_next_wri
         assert await writer.write(lambda tx: "next", Lane(order_of=lane)) == "next"
 
 
-async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_announcement_loses_no_result_or_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def cannot(tx: Transaction) -> None:
         fail()
 
@@ -68,7 +70,9 @@ async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.Mon
         assert await writer.write(lambda tx: "next", Lane(order_of=lane)) == "next"
 
 
-async def test_what_may_be_committed_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_write_that_may_be_committed_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The connection is lost when the commit of two writes has gone through, and nobody knows."""
     lane, done = Lane(), list[str]()
     held, gate = threading.Event(), threading.Event()
@@ -103,7 +107,7 @@ async def test_what_may_be_committed_is_not_done_again(monkeypatch: pytest.Monke
     assert await reads.read(get_user_model().objects.count) == 2
 
 
-def test_what_is_queued_is_written_before_the_process_stops() -> None:
+def test_queued_writes_are_written_before_the_process_stops() -> None:
     gate = threading.Event()
     works: list[Work[Any]] = [lambda tx: gate.wait(10), lambda tx: "written"]
     queued = [writer.submit(work) for work in works]
@@ -128,7 +132,7 @@ async def test_writes_of_lanes_beside_each_other_are_made_in_the_order_queued() 
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
-async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: bool) -> None:
+async def test_a_failed_write_skips_later_writes_of_its_lane(*, together: bool) -> None:
     lane, made, gate = Lane(), list[str](), threading.Event()
     other_lane = Lane(order_of=lane)
 

@@ -100,7 +100,7 @@ async def waits_for_something_else(context: Context) -> str:
     return ""
 
 
-async def test_what_fits_is_said_and_nothing_is_done() -> None:
+async def test_check_replay_reports_matching_runs_without_effects() -> None:
     async with deployed(asks, park_after=0) as hosting:
         first, second = [await hosting.submit(conversation=name) for name in ("one", "two")]
         [asked] = await hosting.prompts(first)
@@ -155,7 +155,7 @@ async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -
         assert executed == ["a", "blue"]
 
 
-async def test_one_cause_is_said_once_however_many_runs_it_stops(
+async def test_check_replay_prints_a_shared_cause_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replay_check, "AT_ONCE", 2)
@@ -205,7 +205,7 @@ async def test_of_several_processes_the_last_that_was_started_checks() -> None:
         (waits_for_something_else, ["Put what waits for something else into a step."]),
     ],
 )
-async def test_what_does_not_fit_is_said_with_the_reason(
+async def test_check_replay_prints_why_a_run_could_not_continue(
     code: Any, expected_texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replays, "PATIENCE", 0.2)

@@ -192,7 +192,7 @@ def drawn() -> str:
         ),
     ],
 )
-async def test_what_steps_and_shown_things_are_given_may_change(
+async def test_arguments_of_steps_and_shown_data_may_change(
     before: Body, after: Body, notes: list[str]
 ) -> None:
     run, output, noted_text = await changed_while_it_waits(before, after, "yes")
@@ -205,7 +205,7 @@ def join(*arguments: Any) -> str:
     return work(str(arguments))
 
 
-async def test_nothing_is_noted_of_what_is_the_same() -> None:
+async def test_unchanged_code_notes_no_differences() -> None:
     async def draws(context: Context) -> str:
         await context.step(join, context.now(), context.random(), {3, 1, 2})
         return (await context.ask(TextPrompt(text="?", timeout=60))).text

@@ -147,7 +147,7 @@ async def test_from_each_position_it_comes_to_the_same_end(position: int) -> Non
         assert Event.Type.RESTART not in types
 
 
-async def test_what_was_under_way_is_begun_anew() -> None:
+async def test_a_fork_waits_anew_for_a_pending_call() -> None:
     async with asking("t_forked") as (hosting, source, first):
         await hosting.answer("one", first)
         await hosting.status(source, Run.Status.WAITING)
@@ -209,7 +209,7 @@ async def test_changes_of_the_code_behind_the_position_are_new() -> None:
         assert row.patches == {"early": 0, "late": 2}
 
 
-async def test_a_change_that_was_met_behind_the_first_new_call_is_met_anew() -> None:
+async def test_a_fork_evaluates_patches_after_its_position_again() -> None:
     """The fork begins at a place where the run was told of a change of the code."""
 
     async def before(context: Context) -> str:

@@ -80,7 +80,7 @@ async def test_a_run_has_the_changes_that_it_had_not_gone_by(
     assert (run.status, done) == (ends, steps)
 
 
-async def test_in_a_loop_a_run_has_it_in_each_turn_or_in_none() -> None:
+async def test_a_patch_in_a_loop_holds_for_every_turn_or_none() -> None:
     async def old(context: Context) -> str:
         for number in range(3):
             await context.ask(TextPrompt(text=f"{number}"))

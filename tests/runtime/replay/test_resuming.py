@@ -108,7 +108,7 @@ async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
         assert journal == [("work", True), ("caught", False), ("show", True), ("charge", True)]
 
 
-async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
+async def test_a_resumed_run_asks_its_open_prompt_again() -> None:
     async def asks_and_charges(context: Context) -> str:
         answer, paid = await asyncio.gather(
             context.ask(TextPrompt(text="beside?")), context.step(charge)
@@ -203,7 +203,7 @@ async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> N
         assert "".join(texts) == f"Hello. {''.join(then)}Done."
 
 
-async def test_text_that_was_taken_back_stays_so_however_often_it_is_resumed() -> None:
+async def test_withdrawn_text_stays_withdrawn_through_resumptions() -> None:
     def gone() -> list[str]:
         folded = Event.objects.filter(run=run.id, payload__has_key="taken_back")
         return [event.payload["taken_back"] for event in folded.order_by("sequence")]

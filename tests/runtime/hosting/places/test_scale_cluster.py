@@ -155,7 +155,7 @@ def reading_too_much() -> dict[str, int]:
     return over
 
 
-async def test_what_is_done_all_the_time_reads_no_rows_of_others() -> None:
+async def test_frequent_work_reads_no_rows_of_parked_runs() -> None:
     async with Hosting("probe", park_after=0.05) as hosting:
         await park_many(hosting)
         assert await reads.read(reading_too_much) == {}
