@@ -197,7 +197,7 @@ async def test_an_answer_to_another_version_is_stale() -> None:
         assert (await hosting.answer("yes", prompt, version=1)).outcome == Outcome.ACCEPTED
 
 
-async def test_an_answer_at_the_deadline_is_won_by_one_of_them() -> None:
+async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
     async with asking("t_close_deadline") as (hosting, run, prompt):
         row = Interaction.objects.filter(pk=prompt.pk)
         await reads.read(lambda: row.update(expires_at=timezone.now()))

@@ -77,7 +77,7 @@ async def test_files_go_with_their_conversation(folder: Path, settings: Any) -> 
         assert await reads.read(Attachment.objects.count) == 0
 
 
-async def test_what_nobody_sends_goes_after_a_day_and_can_then_not_be_sent(folder: Path) -> None:
+async def test_unsent_files_expire_after_a_day(folder: Path) -> None:
     async with Hosting("t_kept") as hosting:
         old = await kept(hosting.user, "old")
         young = await kept(hosting.user, "young")
@@ -95,7 +95,9 @@ async def test_what_nobody_sends_goes_after_a_day_and_can_then_not_be_sent(folde
         assert files(folder) == ["young"]
 
 
-async def test_what_a_crash_leaves_has_a_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_leaves_no_file_without_a_row(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The crash comes before there is a file, before its row is complete, while it is deleted."""
     async with Hosting("t_kept") as hosting:
 

@@ -58,7 +58,7 @@ async def test_the_last_messages_come_in_order_with_what_runs_said() -> None:
     assert histories["four"] == ["assistant: re ", "user: three", "assistant: re three"]
 
 
-async def test_of_a_run_that_is_not_over_nothing_is_told() -> None:
+async def test_unfinished_runs_are_not_in_the_history() -> None:
     async with Hosting("t_branches", second_message="parallel") as hosting:
         await complete_message(hosting, "one")
         run, prompt = await hosting.prompted("ask")
@@ -107,7 +107,7 @@ async def test_a_message_may_go_on_with_an_older_branch_which_is_the_newest_then
     assert (await Run.objects.aget(pk=run)).follows_id is None
 
 
-async def test_what_is_active_on_the_branch_that_is_left_is_stopped() -> None:
+async def test_replacing_a_message_stops_active_runs_of_the_old_branch() -> None:
     async with Hosting("t_branches") as hosting:
         await complete_message(hosting, "a")
         asks, prompt = await hosting.prompted("ask")
@@ -128,7 +128,7 @@ async def test_a_suspended_run_whose_message_is_replaced_does_not_go_on(settings
         await hosting.status(suspended, Run.Status.CANCELLED)
 
 
-async def test_what_is_active_before_it_goes_on() -> None:
+async def test_replacing_a_message_leaves_earlier_active_runs() -> None:
     async with asking("t_branches", "ask") as (hosting, asks, prompt):
         queued = await hosting.submit("b")
         again = await hosting.submit("c", replaces=str(queued))

@@ -130,7 +130,9 @@ async def send_two_with_one_file(hosting: Hosting) -> list[str]:
     return [name for name, one in zip(names, came, strict=True) if isinstance(one, Invalid)]
 
 
-async def test_a_refused_write_is_not_told_but_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refused_write_is_not_announced_but_others_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Hosting("t_refusing") as hosting:
         await hosting.prompts(await hosting.submit())
         run = await reads.read(Run.objects.get)

@@ -77,7 +77,9 @@ async def test_conversations_are_kept_for_ever_unless_told_otherwise(settings: A
 
 
 @pytest.mark.usefixtures("keep_30_days")
-async def test_one_that_has_news_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_conversation_updated_during_the_clean_up_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The conversation was found to be old, and then somebody wrote."""
     run = await reads.read(an_old_run)
     batches = [[run.conversation_id], []]
@@ -135,7 +137,7 @@ async def test_expired_sessions_and_silent_processes_go() -> None:
 
 
 @pytest.mark.cluster_only("there is no queue in one process")
-async def test_old_jobs_that_failed_go() -> None:
+async def test_old_failed_jobs_are_deleted() -> None:
     def rows() -> None:
         jobs = [operator_rows.job(key, "failed") for key in ("old", "new")]
         jobs.append(operator_rows.job("queued"))

@@ -82,7 +82,7 @@ async def test_a_run_that_calls_without_end_is_suspended_and_gone(settings: Sett
         assert await hosting.prompts(other)
 
 
-async def test_one_that_may_go_on_does_so_once_the_limit_is_raised(settings: Settings) -> None:
+async def test_a_suspended_run_completes_once_the_limit_is_raised(settings: Settings) -> None:
     set_hitl(settings, MAX_CALLS=5)
     async with running("probe", "step 9") as (hosting, run):
         await hosting.status(run, Run.Status.SUSPENDED)

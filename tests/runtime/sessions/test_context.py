@@ -126,7 +126,7 @@ def check_ids(values: dict[str, Any]) -> None:
     assert values["send"]["tracestate"] == "vendor=1"
 
 
-async def test_what_is_given_stands_before_what_the_request_says() -> None:
+async def test_arguments_of_session_override_the_request() -> None:
     request = RequestFactory().get("/", headers=HEADERS)
     request.user = User(pk=5, username="ann")
     async with (
@@ -158,7 +158,7 @@ async def test_a_user_id_stands_before_a_user_manager_and_that_before_the_reques
         assert (await say(manager, **manager_of_nobody))["user"] == ""
 
 
-async def test_a_user_id_is_whose_it_says_and_nobody_else_s() -> None:
+async def test_only_a_plain_number_is_read_as_a_primary_key() -> None:
     async with managing(declare(tell_person)) as manager:
         for user_id, person in (("7", 7), (7, 7), ("007", "007"), ("\u0667",) * 2, ("ann", "ann")):
             assert (await say(manager, user_id=user_id))["person"] == person
@@ -219,7 +219,7 @@ async def test_metadata_set_by_hand_is_of_the_sessions_that_follow() -> None:
     check_ids(context_fields)
 
 
-async def test_all_is_as_before_after_a_session_on_every_way_out() -> None:
+async def test_a_session_restores_the_context_however_it_ends() -> None:
     request = RequestFactory().get("/", headers=HEADERS)
 
     async def fail(message: Message, context: Context) -> str:

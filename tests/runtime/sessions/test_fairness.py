@@ -105,7 +105,7 @@ async def test_one_user_may_be_held_to_fewer_than_half() -> None:
         assert free(manager._semaphore) == 4
 
 
-async def test_who_is_closed_while_he_waits_takes_no_place() -> None:
+async def test_a_closed_waiter_takes_no_place() -> None:
     places = FairSemaphore(1)
     await places.acquire("ann")
     waiting = places.acquire("ben")
@@ -117,7 +117,7 @@ async def test_who_is_closed_while_he_waits_takes_no_place() -> None:
         await places.acquire("eve")
 
 
-async def test_who_goes_away_as_he_gets_a_place_gives_it_back() -> None:
+async def test_a_cancelled_waiter_gives_its_place_back() -> None:
     places = FairSemaphore(1)
     await places.acquire("ann")
     taking = asyncio.create_task(places.acquire("ben"))

@@ -115,7 +115,7 @@ async def _nobody(prompt: object) -> str:
 
 
 @pytest.mark.parametrize("method", ["step", "transactional_step"])
-async def test_what_was_called_outside_is_not_awaited_in_a_step(method: str) -> None:
+async def test_a_call_made_outside_a_step_is_not_awaited_inside(method: str) -> None:
     async def agent(context: Context) -> str:
         inner = getattr(context, method)(work, "inner")
 
@@ -171,7 +171,7 @@ async def test_streamed_transactional_and_plain_steps_are_steps_too(agent: Body)
     await refused(agent)
 
 
-async def test_once_it_is_mended_the_run_goes_on() -> None:
+async def test_a_run_with_fixed_code_goes_on() -> None:
     async def tool(context: Context) -> str:
         answer = await ask(context)
         return await context.step(work, answer)

@@ -210,7 +210,7 @@ async def test_what_a_child_comes_to_is_the_same_in_each_replay_of_its_parent(
         assert await run.shown() == shown
 
 
-async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
+async def test_a_child_runs_in_the_host_of_the_users_builder() -> None:
     async with hosting() as hosted:
         assert (
             await hosted.converse("other t_child_built")
@@ -221,7 +221,7 @@ async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
 
 
 @pytest.mark.parametrize(("text", "name"), [("go", "t_child"), ("other t_nowhere", "t_nowhere")])
-async def test_who_may_not_use_a_workflow_gets_it_by_no_other(text: str, name: str) -> None:
+async def test_a_forbidden_workflow_cannot_be_run_as_a_child(text: str, name: str) -> None:
     """The call fails their run, as the name of no workflow does."""
     async with hosting() as hosted:
         limited = {"t_parent": {}, "t_child": {"groups": ["boss"]}}
@@ -337,7 +337,9 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         assert await run.result() == "Well. Tell me. EVE"
 
 
-async def test_a_child_about_to_begin_keeps_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_child_about_to_begin_leaves_its_parent_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     find, child_was_found = workflow_access.find, threading.Event()
 
     def find_late(user: Any, name: str | None) -> Any:

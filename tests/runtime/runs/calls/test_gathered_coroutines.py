@@ -87,7 +87,7 @@ async def test_who_is_answered_goes_on_while_the_other_waits() -> None:
         assert "after" not in executed
 
 
-async def test_one_that_works_keeps_the_run_in_memory_while_another_waits() -> None:
+async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
     gates[:] = [asyncio.Event()]
 
     async def works(context: Context) -> str:
@@ -105,7 +105,7 @@ async def test_one_that_works_keeps_the_run_in_memory_while_another_waits() -> N
         assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
 
 
-async def test_its_history_is_replayed_and_kept_for_tests(tmp_path: Path) -> None:
+async def test_histories_of_gathered_coroutines_are_replayable(tmp_path: Path) -> None:
     async with sent(two_tools) as (_, run):
         await run.answer("no", to="b?")
         await run.record(tmp_path / "half.json")
@@ -147,7 +147,9 @@ async def move(context: Context, name: str, kind: str) -> Any:
     seed=st.integers(0, 2**16),
     park_after=st.sampled_from([0, 60]),
 )
-async def test_each_step_is_done_once(tools: list[list[str]], seed: int, park_after: float) -> None:
+async def test_gathered_coroutines_run_each_step_once(
+    tools: list[list[str]], seed: int, park_after: float
+) -> None:
     results: list[Any] = []
 
     async def code(context: Context) -> str:
@@ -190,7 +192,9 @@ def fail(name: str) -> str:
     ("returned", "expected_text"),
     [(False, "a failed first"), (True, "a | b | c prepared, yes, c done")],
 )
-async def test_failures_are_told_once_all_are_over(*, returned: bool, expected_text: str) -> None:
+async def test_gather_reports_failures_after_all_coroutines_ended(
+    *, returned: bool, expected_text: str
+) -> None:
     """The first of them is raised, or each stands in its place."""
 
     async def wrong(context: Context, name: str) -> str:
@@ -319,7 +323,7 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
 
 
 @pytest.mark.parametrize("method", ["stream", "patched"])
-async def test_what_needs_the_order_of_the_workflow_is_refused(method: str) -> None:
+async def test_calls_that_depend_on_order_are_refused_in_coroutines(method: str) -> None:
     async def wrong(context: Context) -> str:
         context_method: Any = getattr(context, method)
         return str(context_method("x" if method == "patched" else work))
@@ -417,7 +421,7 @@ async def conversation(run: HostedRun) -> str:
     return str(row.conversation.conversation_id)
 
 
-async def test_one_that_works_has_a_place_while_the_other_waits() -> None:
+async def test_a_working_coroutine_keeps_the_place_of_its_run() -> None:
     gates[:] = [asyncio.Event()]
 
     async def holds(context: Context) -> str:

@@ -103,7 +103,7 @@ async def test_a_partial_keeps_arguments_and_options_apart(tool: Callable[..., s
     assert shown == ["Ticket", "Ticket", "Written"]
 
 
-async def test_a_streams_partial_has_all_of_them() -> None:
+async def test_a_partial_streams_with_all_options_as_arguments() -> None:
     async def agent(context: Context) -> str:
         chosen_stream = partial(say_any, **CHOSEN, reasoning="high", show="all")
         return "".join([piece async for piece in context.stream(chosen_stream, show=False)])
@@ -112,7 +112,7 @@ async def test_a_streams_partial_has_all_of_them() -> None:
         assert await hosting.reply_to() == "Lamp None no 5 high all"
 
 
-async def test_an_option_that_cannot_be_an_argument_is_one() -> None:
+async def test_an_option_that_is_no_parameter_stays_an_option() -> None:
     """The function has no such parameter, or what comes before has filled it."""
     desk = Desk()
 
@@ -136,7 +136,7 @@ async def test_a_tool_may_be_an_object() -> None:
         assert await hosting.reply_to() == "Lamp in red 1Desk in blue "
 
 
-async def test_self_and_function_are_the_functions() -> None:
+async def test_arguments_named_self_and_function_reach_the_function() -> None:
     def tool(function: str, self: str) -> str:
         return f"{function} {self}"
 

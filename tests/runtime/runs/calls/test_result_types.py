@@ -134,7 +134,7 @@ async def test_a_script_reads_what_a_child_returns_as_a_hosted_run_does() -> Non
     assert seen == [Quote(Decimal("9.90"))]
 
 
-async def test_with_its_annotation_it_is_the_same_on_replay() -> None:
+async def test_an_annotated_result_is_the_same_on_replay() -> None:
     seen: list[Any] = []
 
     def annotated() -> Quote:
@@ -171,7 +171,7 @@ async def test_with_its_annotation_it_is_the_same_on_replay() -> None:
     ],
     ids=repr,
 )
-def test_without_an_annotation_it_is_refused(result: Any) -> None:
+def test_a_result_that_needs_an_annotation_is_refused_without(result: Any) -> None:
     with pytest.raises(NotJson, match="would come back as"):
         ResultType(Any, "look").dump(result)
     with pytest.raises(NotJson, match="would come back as"):
@@ -200,7 +200,7 @@ def test_without_an_annotation_it_is_refused(result: Any) -> None:
     ],
     ids=repr,
 )
-def test_what_comes_back_as_it_was_is_taken(annotation: Any, result: Any) -> None:
+def test_a_result_that_survives_json_is_accepted(annotation: Any, result: Any) -> None:
     kind = ResultType(annotation, "look")
     back = kind.load(kind.dump(result))
     if annotation == Sequence[int]:

@@ -91,7 +91,7 @@ def groups() -> int:
     return Group.objects.count()
 
 
-async def test_what_it_writes_is_there_once_and_its_result_on_replay() -> None:
+async def test_a_transactional_step_writes_once_and_replays_its_result() -> None:
     async with asking(Hosting("t_writes", park_after=0), "add") as (hosting, run, _):
         assert await hosting.answered(run, "Eve", restart=True) == "02.01. Eve"
         assert await hosting.in_thread(groups) == 1
@@ -111,7 +111,9 @@ async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> No
 
 
 @pytest.mark.parametrize(("text", "error"), [("fail", "ValueError"), ("exit", "SystemExit")])
-async def test_what_raises_writes_nothing_and_is_recorded(text: str, error: str) -> None:
+async def test_a_transactional_step_that_raises_is_rolled_back_and_recorded(
+    text: str, error: str
+) -> None:
     async with running("t_writes", text) as (hosting, run):
         assert await hosting.result(run) == error
         assert await hosting.in_thread(groups) == 0
@@ -133,7 +135,7 @@ async def test_a_coroutine_is_refused_before_it_is_called() -> None:
         assert "plain function" in problem(ended)["detail"]
 
 
-async def test_beside_a_write_that_fails_it_is_still_made_once() -> None:
+async def test_a_transactional_step_is_written_once_despite_failing_writes() -> None:
     """Writes that share a transaction are made again, each by itself, where one of them fails."""
 
     def fails(tx: Transaction) -> None:
@@ -151,13 +153,13 @@ async def test_beside_a_write_that_fails_it_is_still_made_once() -> None:
         assert await hosting.in_thread(JournalEntry.objects.count) == 8
 
 
-async def test_it_may_start_another_run_with_its_journal_entry() -> None:
+async def test_a_transactional_step_may_start_another_run() -> None:
     async with running("t_writes", "start") as (hosting, run):
         await hosting.ended(run)
         other = (await runs.aresult(run)).text
         assert (await runs.aresult(UUID(other), timeout=30)).text == "nothing"
 
 
-async def test_a_script_has_it_too() -> None:
+async def test_a_script_runs_transactional_steps() -> None:
     assert await in_script("t_writes", "twice") == "written"
     assert await in_script("t_writes", "twice") == "IntegrityError"

@@ -55,7 +55,7 @@ async def send(run: UUID, payload: Any, name: str = "payment", **fields: Any) ->
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
-async def test_what_is_sent_is_given_once_and_in_order(park_after: float) -> None:
+async def test_messages_to_a_run_are_delivered_once_and_in_order(park_after: float) -> None:
     async with running(Hosting("t_waits", park_after=park_after), "times 3") as (hosting, run):
         await waiting(hosting, run)
         assert await send(run, {"eur": 5}, id="a") == ACCEPTED
@@ -68,7 +68,7 @@ async def test_what_is_sent_is_given_once_and_in_order(park_after: float) -> Non
         assert await send(run, 4) == STALE
 
 
-async def test_of_what_comes_before_it_is_waited_for_the_first_is_given() -> None:
+async def test_of_messages_sent_before_the_wait_the_first_is_taken() -> None:
     async with asking("t_waits", "after asking") as (hosting, run, _):
         assert await send(run, 7) == ACCEPTED
         assert await send(run, 8) == ACCEPTED
@@ -86,7 +86,7 @@ async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> N
         assert await hosting.result(run) == "1 2 "
 
 
-async def test_what_is_sent_to_a_run_that_is_suspended_is_there_when_it_goes_on(
+async def test_a_message_to_a_suspended_run_is_kept_for_its_resumption(
     settings: Settings,
 ) -> None:
     set_hitl(settings, MAX_CALLS=1)
@@ -100,7 +100,7 @@ async def test_what_is_sent_to_a_run_that_is_suspended_is_there_when_it_goes_on(
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
-async def test_where_nothing_comes_in_time_it_goes_on_without(park_after: float) -> None:
+async def test_a_wait_that_times_out_continues_without_a_message(park_after: float) -> None:
     async with running(Hosting("t_waits", park_after=park_after), "until 0.2") as (hosting, run):
         ended = JournalEntry.objects.filter(run=run, kind="wait").exclude(finished_at=None)
         while not await hosting.in_thread(ended.exists):
@@ -110,7 +110,7 @@ async def test_where_nothing_comes_in_time_it_goes_on_without(park_after: float)
         assert await hosting.answered(run, "Eve", restart=True) == "no payment Eve"
 
 
-async def test_what_has_just_come_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_just_sent_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """The value is stored before the run, whose time is over, could hear of it."""
     expire = arrivals.expire
 
@@ -125,7 +125,7 @@ async def test_what_has_just_come_wins_over_the_timeout(monkeypatch: pytest.Monk
         assert await hosting.answered(run, "Eve", restart=True) == "paid Eve"
 
 
-async def test_of_many_that_send_the_same_one_is_taken() -> None:
+async def test_concurrent_sends_with_one_id_deliver_one_message() -> None:
     async with running("t_waits", "times 2") as (hosting, run):
         await waiting(hosting, run)
         outcomes = await asyncio.gather(*(send(run, 1, id="a") for _ in range(20)))
@@ -135,7 +135,7 @@ async def test_of_many_that_send_the_same_one_is_taken() -> None:
         assert (await runs.aresult(run, timeout=30)).text == "1 "
 
 
-async def test_what_is_sent_in_a_transaction_that_is_rolled_back_never_came() -> None:
+async def test_a_rolled_back_message_never_arrives() -> None:
     def undone(run: UUID) -> None:
         with transaction.atomic():
             runs.send(run, "payment", 1, id="a")
@@ -149,7 +149,7 @@ async def test_what_is_sent_in_a_transaction_that_is_rolled_back_never_came() ->
         assert await hosting.result(run) == "2 "
 
 
-async def test_what_cannot_be_sent_is_refused() -> None:
+async def test_invalid_messages_to_a_run_are_refused() -> None:
     async with running("t_waits", "times 1") as (_, run):
         for name, payload, sent_id in (
             ("", 1, "a"),

@@ -111,7 +111,7 @@ async def echo(message: Message, context: Context) -> str:
     return message.text
 
 
-async def test_what_is_said_to_be_here_is_and_nothing_else() -> None:
+async def test_documented_names_exist_and_left_out_names_do_not() -> None:
     wrong = []
     async with managing(declare(echo)) as manager, manager.run("x") as runner:
         info = PerUserBuilderInfo(builder=None, workflow=None, semaphore=limit_of(1))
@@ -126,7 +126,7 @@ async def test_what_is_said_to_be_here_is_and_nothing_else() -> None:
     assert [row for row in ROWS if not row.why and row.verdict != "same"] == [], "why?"
 
 
-def test_the_arguments_are_as_it_says_and_those_of_the_toolkit_in_its_order() -> None:
+def test_arguments_match_the_document_and_the_order_of_the_toolkit() -> None:
     wrong = []
     for row in ROWS:
         if row.arguments is None or row.verdict == "left out":
