@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 from django import forms
 from django.contrib.auth import get_user_model
+from django.http import QueryDict
 from pydantic import BaseModel
 
 from sessions_app.errors import FormChanged, Invalid
-from sessions_app.prompts import as_text, dump_prompt, load_prompt
+from sessions_app.prompts import as_text, dump_prompt, load_prompt, read_posted
 from sessions_app.workflows import FormPrompt, FormResponse
 from tests.runtime.forms.asked import Broken, Every, OfUser, Today
 
@@ -110,6 +111,12 @@ def test_a_proposal_says_what_was_changed() -> None:
     rejected = answered(prompt, "reject")
     assert (rejected.approved, rejected.value, rejected.changed) == (False, None, ())
     assert rejected.before["whole"] == 4
+
+
+def test_the_line_ends_of_a_browser_change_nothing() -> None:
+    prompt = FormPrompt(Local.Inside, text="?", initial={"text": "Dear A,\nB"}, proposal=True)
+    sent = read_posted(QueryDict("f-text=Dear+A,%0D%0AB"))
+    assert answered(prompt, sent).changed == ()
 
 
 def test_an_answer_is_read_as_given_whatever_the_form_is(monkeypatch: pytest.MonkeyPatch) -> None:
