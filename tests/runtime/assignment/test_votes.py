@@ -91,6 +91,19 @@ async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str, vi
         await assert_outcomes(prompt, (other, "yes", Outcome.ACCEPTED))
 
 
+async def test_votes_that_have_decided_stay_when_their_people_leave() -> None:
+    async with asking_people("boss", "other", **MANAGERS) as (_, prompt, [boss, other]):
+        decided = ((boss, "yes", Outcome.VOTED), (other, "yes", Outcome.ACCEPTED))
+        await assert_outcomes(prompt, *decided)
+
+        def standing() -> list[Any]:
+            Group.objects.get(name="managers").user_set.clear()
+            settled = Interaction.objects.select_related("conversation").get(pk=prompt.pk)
+            return [one.by_id for one in votes.counting_votes([settled])[prompt.pk]]
+
+        assert await reads.read(standing) == [boss.id, other.id]
+
+
 async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
     async with asking_people("boss", "other", "op", **BOTH) as (hosting, prompt, [boss, _, op]):
         done = await hosting.in_thread(repairs.answer, prompt.pk, person=op, value="yes")
