@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.interactions import answers
+from sessions_app.interactions import answers, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
@@ -80,6 +80,20 @@ async def test_the_owner_named_beside_others_answers_as_ever() -> None:
         assert (await hosting.answer("yes")).outcome == Outcome.ACCEPTED
         await hosting.ended(prompt.run_id)
         assert await reads.read(waiting_for_owner) == 0
+
+
+async def test_an_own_question_waits_for_others_while_one_of_them_has_claimed_it() -> None:
+    async with asking_people("boss", to=[user("ann"), user("boss")]) as (hosting, prompt, [boss]):
+        ann = hosting.person
+
+        def places() -> tuple[list[Any], list[Any]]:
+            return inbox_of(ann), inbox_query.first(inbox_query.of_others(ann.id), 9)
+
+        assert await reads.read(places) == ([prompt.pk], [])
+        await change("claim", prompt, boss)
+        assert await reads.read(places) == ([], [prompt.pk])
+        await change("delegate", prompt, boss, to="ann")
+        assert await reads.read(places) == ([prompt.pk], [])
 
 
 async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
