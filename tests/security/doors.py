@@ -42,7 +42,7 @@ def documented() -> list[Door]:
     """Return the doors of the table of addresses."""
     return [
         Door(path, tuple(methods.split(", ")), audience)
-        for paths, methods, audience, _ in table("Addresses")
+        for paths, methods, audience, _ in table("Who may open each address")
         for path in named(paths)
     ]
 

@@ -114,7 +114,7 @@ def everything() -> list[Any]:
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
-@pytest.mark.parametrize("row", doors.table("The admin"), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", doors.table("Permissions in the admin"), ids=lambda row: row[0])
 def test_pages_and_actions_are_for_whom_the_document_says(
     rows: dict[str, Model], row: list[str]
 ) -> None:

@@ -20,13 +20,17 @@ def test_each_address_is_in_the_table() -> None:
 
 
 def test_each_message_of_the_socket_is_in_the_table() -> None:
-    names = [name for row in doors.table("The socket") for name in doors.named(row[0])]
+    names = [
+        name
+        for row in doors.table("What each socket message reaches")
+        for name in doors.named(row[0])
+    ]
     assert sorted(names) == sorted(MESSAGES)
 
 
 def test_each_page_of_the_admin_is_in_the_table() -> None:
     for row, pages in zip(
-        sorted(doors.table("The admin")),
+        sorted(doors.table("Permissions in the admin")),
         sorted(doors.model_admins(), key=lambda pages: pages.model.__name__),
         strict=True,
     ):
@@ -35,7 +39,7 @@ def test_each_page_of_the_admin_is_in_the_table() -> None:
 
 
 def test_each_command_is_in_the_table() -> None:
-    names = [name for row in doors.table("Commands") for name in doors.named(row[0])]
+    names = [name for row in doors.table("Commands of the product") for name in doors.named(row[0])]
     ours = ("natproject", "chat_app", "sessions_app")
     assert sorted(names) == sorted(name for name, app in get_commands().items() if app in ours)
 
