@@ -69,12 +69,12 @@ class Invalid(Refused):
 class UnknownWorkflow(Refused):
     """No such workflow is offered here."""
 
-    def __init__(self, name: str, offered: list[str]) -> None:
+    def __init__(self, name: str, workflows: list[str]) -> None:
         super().__init__(
-            f"There is no workflow {name!r} here. Offered are: {', '.join(offered) or 'none'}."
+            f"There is no workflow {name!r} here. Offered are: {', '.join(workflows) or 'none'}."
         )
         self.name = name
-        self.offered = offered
+        self.workflows = workflows
 
 
 class Busy(Refused):
@@ -84,11 +84,11 @@ class Busy(Refused):
 class TooMany(Refused):
     """There are too many of something. `seconds` says when to come back."""
 
-    def __init__(self, what: str, seconds: int) -> None:
+    def __init__(self, things: str, seconds: int) -> None:
         minutes = format_lazy(_("{n} minutes"), n=-(-seconds // 60))
-        when = f"{seconds} s" if seconds < 120 else minutes
+        wait = f"{seconds} s" if seconds < 120 else minutes
         text = _("Too many {what}. Try again in {when}.")
-        super().__init__(format_lazy(text, what=_(what), when=when))
+        super().__init__(format_lazy(text, what=_(things), when=wait))
         self.seconds = seconds
 
 
@@ -121,13 +121,13 @@ class WorkflowError(SessionsError):
 class NonDeterminism(WorkflowError):
     """The workflow does not match its journal."""
 
-    def __init__(self, position: int, change: str, *, recorded: str, called: str) -> None:
+    def __init__(self, position: int, change: str, *, recorded_call: str, new_call: str) -> None:
         super().__init__(
             f"The workflow no longer matches its journal at position {position}: {change} "
-            f"(recorded there is {recorded}, the code now calls {called}). Give a renamed step its "
-            "recorded name by name=, or deploy the code that recorded it; then resume the run. "
-            "What must differ between two executions (time, random numbers, outside data) belongs "
-            "into context.now(), context.random() or a step."
+            f"(recorded there is {recorded_call}, the code now calls {new_call}). Give a renamed "
+            "step its recorded name by name=, or deploy the code that recorded it; then resume the "
+            "run. What must differ between two executions (time, random numbers, outside data) "
+            "belongs into context.now(), context.random() or a step."
         )
         self.position = position
 
@@ -152,9 +152,9 @@ class Unrecorded(WorkflowError):
 class NotJson(Unrecorded):
     """A step's result cannot be stored as JSON."""
 
-    def __init__(self, what: str, reason: str) -> None:
+    def __init__(self, subject: str, reason: str) -> None:
         super().__init__(
-            f"{what} cannot be stored as JSON: {reason}. Return plain values, dataclasses or "
+            f"{subject} cannot be stored as JSON: {reason}. Return plain values, dataclasses or "
             "pydantic models, and keep clients and handles in the builder."
         )
 
@@ -175,8 +175,10 @@ class CalledInStep(Unrecorded):
 class TooLarge(WorkflowError):
     """What a workflow hands over is larger than a setting allows."""
 
-    def __init__(self, what: str, limit: str, setting: str) -> None:
-        super().__init__(f"{what} has more than {limit}, which is what {setting} in HITL allows.")
+    def __init__(self, subject: str, limit: str, setting: str) -> None:
+        super().__init__(
+            f"{subject} has more than {limit}, which is what {setting} in HITL allows."
+        )
 
 
 class TookTooLong(WorkflowError):
@@ -235,10 +237,10 @@ class StreamUnread(WorkflowError):
 class Gathered(WorkflowError):
     """A coroutine that `context.gather` runs calls what only the workflow itself may."""
 
-    def __init__(self, method: str, why: str) -> None:
+    def __init__(self, method: str, reason: str) -> None:
         super().__init__(
-            f"context.{method}() was called in a coroutine that context.gather() runs: {why}. Call "
-            "it outside of that, or make the coroutine a workflow, and context.run() it."
+            f"context.{method}() was called in a coroutine that context.gather() runs: {reason}. "
+            "Call it outside of that, or make the coroutine a workflow, and context.run() it."
         )
 
 
@@ -291,11 +293,11 @@ class RunEnded(WorkflowError):
 class UnknownAssignee(WorkflowError):
     """A prompt is for somebody who does not exist."""
 
-    def __init__(self, who: str) -> None:
-        self.who = who
+    def __init__(self, assignee: str) -> None:
+        self.assignee = assignee
         super().__init__(
-            f"A prompt is for the {who}, which does not exist. Create it in the admin (a user must "
-            "be active), or correct to=; then resume the run."
+            f"A prompt is for the {assignee}, which does not exist. Create it in the admin (a user "
+            "must be active), or correct to=; then resume the run."
         )
 
 
@@ -310,10 +312,10 @@ class NotReplayable(SessionsError):
 class UnknownVersion(SessionsError):
     """No installed application declares the version of the workflow that began a run."""
 
-    def __init__(self, name: str, version: int, declared: list[int]) -> None:
+    def __init__(self, name: str, version: int, versions: list[int]) -> None:
         super().__init__(
             f"Version {version} of the workflow {name!r}, which started the run, is no longer "
-            f"declared; declared are: {', '.join(map(str, declared))}. Declare it again beside "
+            f"declared; declared are: {', '.join(map(str, versions))}. Declare it again beside "
             f"them (@workflow(name={name!r}, version={version})) and resume the run, or stop it."
         )
 

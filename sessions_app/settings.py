@@ -39,8 +39,8 @@ class Section(BaseModel):
         Raises:
             ImproperlyConfigured: a value cannot be used; says which, and what to write.
         """
-        loaded: Self = _load(cls)
-        return loaded
+        section: Self = _load(cls)
+        return section
 
 
 class RuntimeSettings(Section):
@@ -96,7 +96,7 @@ class RuntimeSettings(Section):
     @field_validator("FILE_TYPES")
     @classmethod
     def _without_dots(cls, value: list[str]) -> list[str]:
-        return [ending.lower().removeprefix(".") for ending in value]
+        return [extension.lower().removeprefix(".") for extension in value]
 
     @field_validator("REDIS_URL")
     @classmethod
@@ -137,10 +137,10 @@ def check() -> None:
     Raises:
         ImproperlyConfigured: a value cannot be used, or a name is unknown.
     """
-    known = {name for section in _sections() for name in section.model_fields}
-    if unknown := sorted(_hitl().keys() - known):
+    names = {name for section in _sections() for name in section.model_fields}
+    if unknown := sorted(_hitl().keys() - names):
         raise ImproperlyConfigured(
-            f"HITL has no setting {unknown[0]!r}. There are: {', '.join(sorted(known))}."
+            f"HITL has no setting {unknown[0]!r}. There are: {', '.join(sorted(names))}."
         )
     for section in _sections():
         section.load()
@@ -148,8 +148,8 @@ def check() -> None:
 
 def secret_values() -> list[str]:
     """List the values that must be shown nowhere."""
-    loaded = [section.load() for section in _sections()]
-    return [str(getattr(section, name)) for section in loaded for name in section.secrets]
+    sections = [section.load() for section in _sections()]
+    return [str(getattr(section, name)) for section in sections for name in section.secrets]
 
 
 def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) -> str:
@@ -158,9 +158,9 @@ def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) ->
     if not problem["loc"]:  # several names that do not go together; no value is shown
         return str(reason)
     name = str(problem["loc"][0])
-    shown = name if name in secrets else f"{name}={problem['input']}"
+    setting = name if name in secrets else f"{name}={problem['input']}"
     field = section.model_fields[name]
-    return f"{shown} cannot be used ({reason}). Write {field.description}."
+    return f"{setting} cannot be used ({reason}). Write {field.description}."
 
 
 def _sections() -> list[type[Section]]:
@@ -181,7 +181,7 @@ def _load(section: type[S]) -> S:
         return section.model_validate(_hitl())
     except ValidationError as error:
         problems = [sentence(section, problem, section.secrets) for problem in error.errors()]
-        raise ImproperlyConfigured("\n".join(f"HITL: {each}" for each in problems)) from None
+        raise ImproperlyConfigured("\n".join(f"HITL: {text}" for text in problems)) from None
 
 
 def _forget_settings(*, setting: str, **_: object) -> None:

@@ -114,7 +114,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
             code = "invalid_data_content" if answer else "invalid_user_message_content"
             return Refusal(code, str(error), **translate(error.details))
         case UnknownWorkflow():
-            return Refusal("invalid_data_content", str(error), workflows=error.offered)
+            return Refusal("invalid_data_content", str(error), workflows=error.workflows)
         case Busy():
             return Refusal("workflow_error", str(error), reason="busy")
         case TooMany():

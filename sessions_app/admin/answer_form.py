@@ -22,18 +22,18 @@ class AnswerForm(forms.Form):
         self.fields["answer"] = prompt.field()
 
 
-def answer_form(prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
+def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
     """Build the form for a prompt: the prompt's own form where it has one.
 
     Raises:
         FormChanged: the class of that form is gone.
         Invalid: the prompt takes files, which the admin does not.
     """
-    loaded = load_prompt(prompt)
-    if loaded.takes_files:
+    prompt = load_prompt(stored_prompt)
+    if prompt.takes_files:
         raise Invalid("This needs a file: reassign it to yourself, and answer it in your inbox.")
-    own = loaded.make(None if data is None else read_posted(data))
-    return AnswerForm(data, prompt=loaded) if own is None else own
+    own_form = prompt.make(None if data is None else read_posted(data))
+    return AnswerForm(data, prompt=prompt) if own_form is None else own_form
 
 
 def answer_in(form: forms.BaseForm, data: QueryDict) -> str | list[str] | None:

@@ -12,7 +12,7 @@ from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.prompts.assignment import Assignment
 
-SHOWN = 100
+ROWS_SHOWN = 100
 
 
 @admin.display(description="asked of")
@@ -44,8 +44,8 @@ def rules(interaction: Interaction) -> str:
         "they may read the conversation" if assignment.share else "",
         *(f"reminds {_span(before)} before it is due" for before in assignment.remind),
         *(
-            f"unanswered after {_span(one.after)}, also {', '.join(map(str, one.to))}"
-            for one in assignment.escalate
+            f"unanswered after {_span(escalation.after)}, also {', '.join(map(str, escalation.to))}"
+            for escalation in assignment.escalate
         ),
     ]
     return ". ".join(filter(None, texts))
@@ -60,30 +60,30 @@ def candidates(interaction: Interaction) -> str:
     """List the candidates; members of groups and holders of permissions are looked up at the
     answer.
     """
-    rows = interaction.candidates.select_related("user", "group").order_by("pk")[:SHOWN]
+    rows = interaction.candidates.select_related("user", "group").order_by("pk")[:ROWS_SHOWN]
     return ", ".join(
-        f"the permission {one.permission}"
-        if one.permission
-        else f"the group {one.group}"
-        if one.group
-        else str(one.user and one.user.get_username())
-        for one in rows
+        f"the permission {candidate.permission}"
+        if candidate.permission
+        else f"the group {candidate.group}"
+        if candidate.group
+        else str(candidate.user and candidate.user.get_username())
+        for candidate in rows
     )
 
 
 @admin.display(description="votes")
 def votes(interaction: Interaction) -> str:
     """List the votes with their voters, and which of them do not count now."""
-    rows = interaction.votes.select_related("by").order_by("at", "pk")[:SHOWN]
-    count = {one.pk for one in counting_votes([interaction]).get(interaction.pk, ())}
+    rows = interaction.votes.select_related("by").order_by("at", "pk")[:ROWS_SHOWN]
+    count = {vote.pk for vote in counting_votes([interaction]).get(interaction.pk, ())}
     lines = [
         (
-            one.by.get_username(),
-            short(one.response),
-            moment(one.at),
-            "" if one.pk in count else " does not count: this person may not answer now",
+            vote.by.get_username(),
+            short(vote.response),
+            moment(vote.at),
+            "" if vote.pk in count else " does not count: this person may not answer now",
         )
-        for one in rows
+        for vote in rows
     ]
     return format_html_join("", "{}: {} ({}){}<br>", lines)
 
@@ -91,12 +91,12 @@ def votes(interaction: Interaction) -> str:
 @admin.display(description="audit")
 def audit_table(interaction: Interaction) -> str:
     """Show the audit entries of a prompt as a table, the newest last."""
-    lines = [line(entry) for entry in audit_trail.of_prompt(interaction)[-SHOWN:]]
+    lines = [line(entry) for entry in audit_trail.of_prompt(interaction)[-ROWS_SHOWN:]]
     rows = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
     return format_html("<table>{}</table>", rows)
 
 
 def line(entry: AuditEntry) -> tuple[str, str, str, str]:
     """Return the cells of an audit entry: time, action, person with door and address, detail."""
-    who = " ".join(filter(None, (entry.by_name, entry.via, entry.address)))
-    return moment(entry.at), entry.action, who, short(entry.detail or None)
+    person = " ".join(filter(None, (entry.by_name, entry.via, entry.address)))
+    return moment(entry.at), entry.action, person, short(entry.detail or None)

@@ -58,14 +58,14 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         self,
         request: HttpRequest,
         queryset: QuerySet[AuditEntry],
-        ending: str,
-        made: Callable[[Iterable[AuditEntry]], Iterator[str]],
+        extension: str,
+        write: Callable[[Iterable[AuditEntry]], Iterator[str]],
         content_type: str,
     ) -> StreamingHttpResponse | None:
         if queryset.count() > AT_MOST:
-            more = f"More than {AT_MOST} entries: select fewer, or use manage.py export_audit."
-            self.message_user(request, more, messages.WARNING)
+            warning = f"More than {AT_MOST} entries: select fewer, or use manage.py export_audit."
+            self.message_user(request, warning, messages.WARNING)
             return None
-        headers = {"Content-Disposition": f'attachment; filename="audit.{ending}"'}
-        file = spool(made(queryset.order_by("at", "pk").iterator()))
+        headers = {"Content-Disposition": f'attachment; filename="audit.{extension}"'}
+        file = spool(write(queryset.order_by("at", "pk").iterator()))
         return StreamingHttpResponse(pieces(file), content_type=content_type, headers=headers)

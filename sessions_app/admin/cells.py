@@ -9,14 +9,14 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince, timeuntil
 
-SHOWN = 300
+TEXT_SHOWN = 300
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def short(value: object) -> str:
     """Return a value as JSON for a cell of a table."""
     text = "" if value is None else json.dumps(value, ensure_ascii=False)
-    return Truncator(text).chars(SHOWN)
+    return Truncator(text).chars(TEXT_SHOWN)
 
 
 def pretty(value: object) -> str:
@@ -45,13 +45,13 @@ def due(at: datetime | None) -> str:
 
 def ago(at: datetime) -> str:
     """Show how long ago a moment was, in one or two units."""
-    passed = (timezone.now() - at).total_seconds()
-    return f"{max(passed, 0):.0f} s ago" if passed < MINUTE else f"{timesince(at)} ago"
+    seconds = (timezone.now() - at).total_seconds()
+    return f"{max(seconds, 0):.0f} s ago" if seconds < MINUTE else f"{timesince(at)} ago"
 
 
-def show_duration(passed: timedelta) -> str:
+def show_duration(duration: timedelta) -> str:
     """Show a span in its one or two largest units."""
-    seconds = max(passed.total_seconds(), 0)
+    seconds = max(duration.total_seconds(), 0)
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < MINUTE:

@@ -81,8 +81,8 @@ class ConversationAdmin(ReadOnlyAdmin):
         What hosts write meanwhile comes before, or finds nothing.
         """
         with transaction.atomic():
-            chosen = Conversation.objects.filter(pk__in=queryset.values("pk")).order_by("pk")
-            list(chosen.select_for_update().values_list("pk"))
+            conversations = Conversation.objects.filter(pk__in=queryset.values("pk")).order_by("pk")
+            list(conversations.select_for_update().values_list("pk"))
             super().delete_queryset(request, queryset)
 
     @admin.display(description="all of it")

@@ -69,8 +69,8 @@ class JournalInline(_EntryColumns, LastRows):
 
 class _ByRun(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        known = ("run__id__exact", "conversation__id__exact")
-        return lookup in known or super().lookup_allowed(lookup, value, request)
+        lookups = ("run__id__exact", "conversation__id__exact")
+        return lookup in lookups or super().lookup_allowed(lookup, value, request)
 
     def get_model_perms(self, request: HttpRequest) -> JsonObject:
         """Leave them out of the index: without a conversation or a run they say little."""

@@ -58,13 +58,13 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         "Close the idle builder",
         lambda lease, _by: repairs.evict(lease.key),
         done="asked to close its builder",
-        refused="It has no builder.",
+        refusal="It has no builder.",
     )
     take_over = operation(
         "Take over (its worker is gone)",
         lambda lease, _by: repairs.take_over(lease.key),
         done="taken over",
-        refused="It has no host, or the worker of its host is alive.",
+        refusal="It has no host, or the worker of its host is alive.",
     )
 
     @admin.display(description="host", ordering="worker")
@@ -100,11 +100,11 @@ class ProcessAdmin(ReadOnlyAdmin):
     ordering = ("kind", "name")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Process]:
-        known = processes.processes()
-        silences = [When(pk=name, then=Value(known[name].silent)) for name in known]
+        by_name = processes.processes()
+        silences = [When(pk=name, then=Value(by_name[name].silent)) for name in by_name]
         rows: QuerySet[Process] = super().get_queryset(request)
         return rows.annotate(
-            is_alive=Q(pk__in=[name for name, process in known.items() if process.alive]),
+            is_alive=Q(pk__in=[name for name, process in by_name.items() if process.alive]),
             silent=Case(*silences, default=Value(0.0), output_field=FloatField()),
         )
 

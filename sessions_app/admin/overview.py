@@ -13,7 +13,7 @@ from sessions_app.dispatch import jobs, processes
 from sessions_app.models import HostLease, Interaction, Process, Run
 from sessions_app.workflows import registry
 
-SHOWN = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
+UNFINISHED = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
 # So many prompts are shown that wait.
 FIRST = 5
 
@@ -43,22 +43,22 @@ def overview() -> dict[str, object]:
     """Count what stands above the lists of processes and hosts. `mismatches`: waiting runs that the
     code no longer matches; `jobs`: the page of Procrastinate's jobs, where there is one.
     """
-    known = processes.processes().values()
-    alive = [process.row for process in known if process.alive]
-    hosting = [row.name for row in alive if row.kind != Process.Kind.WEB]
-    counted = Run.objects.filter(status__in=SHOWN).order_by().values_list("status")
-    counts = dict(counted.annotate(Count("pk")))
+    all_processes = processes.processes().values()
+    alive = [process.row for process in all_processes if process.alive]
+    hosting_names = [row.name for row in alive if row.kind != Process.Kind.WEB]
+    statuses = Run.objects.filter(status__in=UNFINISHED).order_by().values_list("status")
+    counts = dict(statuses.annotate(Count("pk")))
     since = timezone.now() - timedelta(days=1)
-    failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
+    failed_runs = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
     leases = HostLease.objects.filter(released_at=None)
-    orphaned = Count("pk", filter=~Q(worker__in=["", *hosting]))
+    orphaned = Count("pk", filter=~Q(worker__in=["", *hosting_names]))
     waits = Run.objects.filter(status=Run.Status.WAITING)
     return {
         "web": sum(row.kind != Process.Kind.WORKER for row in alive),
-        "workers": len(hosting),
-        "gone": len(known) - len(alive),
-        "runs": [(status.value, counts.get(status.value, 0)) for status in SHOWN],
-        "failed": failed.count(),
+        "workers": len(hosting_names),
+        "gone": len(all_processes) - len(alive),
+        "runs": [(status.value, counts.get(status.value, 0)) for status in UNFINISHED],
+        "failed": failed_runs.count(),
         "failed_since": since.strftime("%Y-%m-%dT%H:%MZ"),
         "mismatches": waits.exclude(replay_problem="").count(),
         "versions": _versions(),
@@ -84,16 +84,16 @@ def count_waiting() -> dict[str, object]:
 
 def _versions() -> list[RunsOfVersion]:
     """Count unfinished runs by version, for workflows with more than their newest version."""
-    begun = Run.objects.filter(status__in=SHOWN, version__isnull=False).order_by()
-    rows = list(begun.values_list("workflow", "version").annotate(Count("pk")))
-    known = {
-        (name, one.version): one is newest
+    runs = Run.objects.filter(status__in=UNFINISHED, version__isnull=False).order_by()
+    rows = list(runs.values_list("workflow", "version").annotate(Count("pk")))
+    is_newest = {
+        (name, declaration.version): declaration is newest
         for name, newest in registry.declared_workflows().items()
-        for one in newest.versions
+        for declaration in newest.versions
     }
-    several = {name for name, version, _ in rows if not known.get((name, version))}
+    several = {name for name, version, _ in rows if not is_newest.get((name, version))}
     return [
-        RunsOfVersion(name, version, count, (name, version) in known)
+        RunsOfVersion(name, version, count, (name, version) in is_newest)
         for name, version, count in sorted(rows)
         if name in several
     ]

@@ -27,5 +27,8 @@ class Waits(ConditionFilter):
         "nobody": ("nobody can answer", nobody_can_answer),
         "overdue": ("overdue", lambda: PENDING & Q(due_at__lt=timezone.now())),
         "claimed": ("claimed", lambda: PENDING & Q(assignee__isnull=False)),
-        "unclaimed": ("assigned, and not claimed", lambda: ASSIGNED & Q(assignee__isnull=True)),
+        "unclaimed": (
+            "assigned, and not claimed",
+            lambda: ASSIGNED & Q(assignee__isnull=True),
+        ),
     }

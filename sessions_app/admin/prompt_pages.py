@@ -64,7 +64,7 @@ class InteractionsInline(_Words, LastRows):
         return super().get_queryset(request).select_related("answered_by")
 
 
-SENTENCES = (
+SENTENCE_FIELDS = (
     "question",
     "details",
     "wanted",
@@ -75,10 +75,10 @@ SENTENCES = (
     "at_deadline",
     "run_link",
 )
-ASSIGNED = ("answerable", "candidates", "rules", "is_due", "votes", "audited")
+ASSIGNMENT_FIELDS = ("answerable", "candidates", "rules", "is_due", "votes", "audited")
 # So many questions are named on the page of a bulk operation.
-SHOWN = 20
-STORED = (
+TITLES_SHOWN = 20
+STORED_FIELDS = (
     ("id", "conversation"),
     ("position", "sequence", "version"),
     ("name", "answer_id"),
@@ -116,11 +116,11 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         "run__id__exact",
     )
     fieldsets = (
-        (None, {"fields": SENTENCES}),
-        ("Who may answer, and what happened", {"fields": ASSIGNED}),
-        ("As it is stored", {"fields": STORED, "classes": ("collapse",)}),
+        (None, {"fields": SENTENCE_FIELDS}),
+        ("Who may answer, and what happened", {"fields": ASSIGNMENT_FIELDS}),
+        ("As it is stored", {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
-    readonly_fields = (*SENTENCES, *ASSIGNED)
+    readonly_fields = (*SENTENCE_FIELDS, *ASSIGNMENT_FIELDS)
     actions = ("answer", "reassign", "escalate", "expire")
     pages = ("answer",)
 
@@ -149,13 +149,13 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     def answerable(self, interaction: Interaction) -> str:
         if interaction.status != Interaction.Status.PENDING:
             return ""
-        nobody = Interaction.objects.filter(nobody_can_answer(), pk=interaction.pk)
-        return "nobody: reassign it, or escalate it" if nobody.exists() else "somebody"
+        unanswerable = Interaction.objects.filter(nobody_can_answer(), pk=interaction.pk)
+        return "nobody: reassign it, or escalate it" if unanswerable.exists() else "somebody"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
         """Order pending interactions by deadline, all others with the newest first."""
-        waiting = request.GET.get("status__exact") == Interaction.Status.PENDING
-        return question_texts.BY_DEADLINE if waiting else ("-created_at",)
+        pending_only = request.GET.get("status__exact") == Interaction.Status.PENDING
+        return question_texts.BY_DEADLINE if pending_only else ("-created_at",)
 
     @admin.action(description="Answer", permissions=["operate"])
     def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
@@ -181,7 +181,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             "Reassign",
             reassign_one,
             done="reassigned",
-            refused="It is settled already, or these people may not answer it.",
+            refusal="It is settled already, or these people may not answer it.",
         )(self, request, queryset)
         return None
 
@@ -195,8 +195,8 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             "reassign",
             f"Reassign {count}",
             form=form,
-            shown=[question_texts.title(one) for one in queryset[:SHOWN]],
-            more=max(count - SHOWN, 0),
+            shown=[question_texts.title(interaction) for interaction in queryset[:TITLES_SHOWN]],
+            more=max(count - TITLES_SHOWN, 0),
             select_across=request.POST.get("select_across", "0"),
             chosen=request.POST.getlist(ACTION_CHECKBOX_NAME),
         )
@@ -205,13 +205,13 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         "Escalate now",
         lambda interaction, by: repairs.escalate(interaction.pk, by=by),
         done="escalated",
-        refused="It is settled already, or has no further escalation.",
+        refusal="It is settled already, or has no further escalation.",
     )
     expire = operation(
         "Expire now",
         lambda interaction, _by: repairs.expire(interaction.pk),
         done="expired",
-        refused="It is settled already.",
+        refusal="It is settled already.",
     )
 
     def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:
@@ -239,15 +239,21 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             return False
         person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
         try:
-            settled = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
+            answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
         except Invalid as error:
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
-        if settled.outcome == Outcome.ACCEPTED:
+        if answer_result.outcome == Outcome.ACCEPTED:
             self.log_change(request, interaction, f"answered by an operator: {answer}")
             self.message_user(request, "Answered.", messages.SUCCESS)
         else:
-            by = f" by {settled.by} at {settled.at:%Y-%m-%d %H:%M:%S} UTC" if settled.by else ""
-            message = f"Too late: it was {settled.status}{by} with {short(settled.response)}."
+            by = (
+                f" by {answer_result.by} at {answer_result.at:%Y-%m-%d %H:%M:%S} UTC"
+                if answer_result.by
+                else ""
+            )
+            message = (
+                f"Too late: it was {answer_result.status}{by} with {short(answer_result.response)}."
+            )
             self.message_user(request, message, messages.WARNING)
         return True

@@ -35,8 +35,8 @@ def question(interaction: Interaction) -> str:
 @admin.display(description="details")
 def details(interaction: Interaction) -> str:
     """Render the details that people see below the question."""
-    shown = {"rows": rows(interaction.prompt.get("details", {}))}
-    return render_to_string("sessions_app/details.html", shown)
+    context = {"rows": rows(interaction.prompt.get("details", {}))}
+    return render_to_string("sessions_app/details.html", context)
 
 
 @admin.display(description="it takes")
@@ -53,27 +53,27 @@ def possible_answers(interaction: Interaction) -> str:
 @admin.display(description="answer")
 def answer(interaction: Interaction) -> str:
     """Return the outcome in a line; empty while the prompt is pending."""
-    settled = outcome(interaction)
-    return settled.line if settled else ""
+    outcome_text = outcome(interaction)
+    return outcome_text.line if outcome_text else ""
 
 
 @admin.display(description="answer")
 def whole_answer(interaction: Interaction) -> str:
     """Show the whole answer, or say that there is none."""
-    settled = outcome(interaction)
-    if settled is None:
+    outcome_text = outcome(interaction)
+    if outcome_text is None:
         return "none yet"
-    return format_html('<div class="said">{}</div>', settled.full or settled.line)
+    return format_html('<div class="said">{}</div>', outcome_text.full or outcome_text.line)
 
 
 @admin.display(description="answered by, via, at", ordering="answered_at")
 def show_settlement(interaction: Interaction) -> str:
     """Show who settled the prompt, through which door, and when."""
-    settled = outcome(interaction)
-    if settled is None:
+    outcome_text = outcome(interaction)
+    if outcome_text is None:
         return ""
-    how = " ".join(filter(None, (settled.by, settled.via)))
-    return format_html("{} {}", how, moment(settled.at))
+    person = " ".join(filter(None, (outcome_text.by, outcome_text.via)))
+    return format_html("{} {}", person, moment(outcome_text.at))
 
 
 @admin.display(description="expires", ordering=F("expires_at").asc(nulls_last=True))
@@ -100,11 +100,11 @@ def at_deadline(interaction: Interaction) -> str:
     """Say what happens if nobody answers, and when."""
     if interaction.expires_at is None:
         return "It never expires."
-    then = consequence(interaction)
+    effect = consequence(interaction)
     if interaction.status != Interaction.Status.PENDING:
-        return format_html("{}: {}", moment(interaction.expires_at), then)
+        return format_html("{}: {}", moment(interaction.expires_at), effect)
     at = interaction.expires_at
-    return format_html("{}, at {}: {}", due(at), moment(at), then)
+    return format_html("{}, at {}: {}", due(at), moment(at), effect)
 
 
 def consequence(interaction: Interaction) -> str:

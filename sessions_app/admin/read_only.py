@@ -75,12 +75,12 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         if status is None or not hasattr(self.model, "status"):
             return actions
         row = self.model(status=status)
-        return {name: one for name, one in actions.items() if self.applies(name, row)}
+        return {name: action for name, action in actions.items() if self.applies(name, row)}
 
     def action_checkbox(self, obj: object) -> SafeString:
         """Render the row's checkbox, or nothing where no action applies to the row."""
-        applying = not self.actions or any(self.applies(str(name), obj) for name in self.actions)
-        return super().action_checkbox(obj) if applying else SafeString()
+        any_applies = not self.actions or any(self.applies(str(name), obj) for name in self.actions)
+        return super().action_checkbox(obj) if any_applies else SafeString()
 
     def render_change_form(
         self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
@@ -119,13 +119,13 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return reverse(f"admin:sessions_app_{self.opts.model_name}_{page}", args=[pk])
 
     def go_to(
-        self, request: HttpRequest, page: str, queryset: QuerySet[Any], refused: str
+        self, request: HttpRequest, page: str, queryset: QuerySet[Any], refusal: str
     ) -> HttpResponse | None:
         """Go to a page of one row, if one is chosen."""
-        chosen = list(queryset[:2])
-        if len(chosen) == 1:
-            return HttpResponseRedirect(self.link(page, chosen[0].pk))
-        self.message_user(request, refused, messages.WARNING)
+        rows = list(queryset[:2])
+        if len(rows) == 1:
+            return HttpResponseRedirect(self.link(page, rows[0].pk))
+        self.message_user(request, refusal, messages.WARNING)
         return None
 
     def form_page(
@@ -137,7 +137,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
 
 def operation(
-    label: str, change: Callable[[Any, Person], bool], *, done: str, refused: str
+    label: str, change: Callable[[Any, Person], bool], *, done: str, refusal: str
 ) -> Callable[..., None]:
     """Make an action that changes each of the chosen rows, records it and says what came of it.
 
@@ -145,7 +145,7 @@ def operation(
         label: what the action is called.
         change: does it to a row for a person; returns whether it changed anything.
         done: the past participle, which is also what the history of the row says.
-        refused: why a row may be left as it was.
+        refusal: why a row may be left as it was.
     """
 
     @admin.action(description=label, permissions=["operate"])
@@ -156,7 +156,7 @@ def operation(
                 page.log_change(request, row, f"{done} by an operator")
                 page.message_user(request, f"{row}: {done}.", messages.SUCCESS)
             else:
-                page.message_user(request, f"{row}: not {done}. {refused}", messages.WARNING)
+                page.message_user(request, f"{row}: not {done}. {refusal}", messages.WARNING)
 
     return operate
 
@@ -171,8 +171,8 @@ class ConditionFilter(admin.SimpleListFilter):
         return [(value, words) for value, (words, _) in self.conditions.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = self.conditions.get(self.value() or "")
-        return queryset if chosen is None else queryset.filter(chosen[1]())
+        condition = self.conditions.get(self.value() or "")
+        return queryset if condition is None else queryset.filter(condition[1]())
 
 
 class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # generic only in stubs

@@ -28,15 +28,15 @@ class ReassignForm(forms.Form):
         """Check that at least one candidate is named, and that all of them exist."""
         data = {**self.cleaned_data}
         try:
-            named = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
-            named += [group(one.name) for one in data.get("groups", ())]
-            named += [permission(data["permission"])] if data["permission"] else []
-            assigning.find(named)
+            assignees = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
+            assignees += [group(row.name) for row in data.get("groups", ())]
+            assignees += [permission(data["permission"])] if data["permission"] else []
+            assigning.find(assignees)
         except UnknownAssignee as error:
-            raise forms.ValidationError(f"{error.who} does not exist.") from error
+            raise forms.ValidationError(f"{error.assignee} does not exist.") from error
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
-        if not named:
+        if not assignees:
             raise forms.ValidationError("Name somebody.")
-        self.assignees: list[Assignee] = named
+        self.assignees: list[Assignee] = assignees
         return data

@@ -44,14 +44,14 @@ def resume(run: UUID, *, by: str) -> bool:
     return writer.write_now(lambda tx: resume_run(tx, run, by))
 
 
-def fork(wanted: WantedFork) -> UUID:
+def fork(request: WantedFork) -> UUID:
     """Begin a new run from a position of another; see `runs.fork`.
 
     Raises:
         Invalid: the run has not come to that position.
         SessionsError: it cannot be begun now.
     """
-    return writer.write_now(lambda tx: fork_run(tx, wanted))
+    return writer.write_now(lambda tx: fork_run(tx, request))
 
 
 def answer(interaction: UUID, *, person: Person, value: str | list[str]) -> AnswerResult:
@@ -80,12 +80,12 @@ def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
     Raises:
         Invalid: one of them does not exist, or they are too few for its rules.
     """
-    return _change(interaction, lambda tx, one: claims.reassign(tx, one, to, by=by, via=VIA))
+    return _change(interaction, lambda tx, prompt: claims.reassign(tx, prompt, to, by=by, via=VIA))
 
 
 def escalate(interaction: UUID, *, by: Person) -> bool:
     """Escalate a prompt now. False if it was settled before, or escalates no more."""
-    return _change(interaction, lambda tx, one: claims.escalate(tx, one, by=by, via=VIA))
+    return _change(interaction, lambda tx, prompt: claims.escalate(tx, prompt, by=by, via=VIA))
 
 
 def evict(key: str) -> bool:
@@ -109,11 +109,11 @@ def _evict(tx: Transaction, key: str) -> bool:
 
 def _take_over(tx: Transaction, key: str) -> bool:
     """Take over a dead worker's host at once; workers do the same by themselves within 10 s."""
-    gone = HostLease.objects.filter(pk=key, released_at=None).exclude(
+    leases = HostLease.objects.filter(pk=key, released_at=None).exclude(
         worker__in=processes.hosting_processes()
     )
     # The raised generation fences the host off, should its worker only sleep.
-    if not gone.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
+    if not leases.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
         return False
     take_from_dead(key)
     announce(tx, key)

@@ -30,7 +30,7 @@ from sessions_app.models import Arrival, Feedback, JournalEntry, Run
 from sessions_app.runs import Outcome
 from sessions_app.runs import send as send_to_run
 
-SAID = (
+TEXT_FIELDS = (
     "text",
     "state",
     "problem",
@@ -40,7 +40,7 @@ SAID = (
     "took",
     "opinion",
 )
-STORED = (
+STORED_FIELDS = (
     ("id", "everything"),
     ("key", "version", "generation", "deaths"),
     ("created_at", "started_at", "finished_at"),
@@ -99,10 +99,10 @@ class RunAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": SAID}),
-        ("As it is stored", {"fields": STORED, "classes": ("collapse",)}),
+        (None, {"fields": TEXT_FIELDS}),
+        ("As it is stored", {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
-    readonly_fields = (*SAID, "deaths", "everything", "forked_to", "children")
+    readonly_fields = (*TEXT_FIELDS, "deaths", "everything", "forked_to", "children")
     inlines = (InteractionsInline, JournalInline, EventsInline)
     actions = ("cancel", "resume", "fork", "send")
     pages = ("fork", "send")
@@ -123,13 +123,13 @@ class RunAdmin(ReadOnlyAdmin):
         "Stop",
         lambda run, _by: repairs.cancel(run.pk),
         done="asked to stop",
-        refused="It has ended.",
+        refusal="It has ended.",
     )
     resume = operation(
         "Resume (failed or suspended runs)",
         lambda run, by: repairs.resume(run.pk, by=by.username),
         done="resumed",
-        refused="It has not failed and is not suspended.",
+        refusal="It has not failed and is not suspended.",
     )
 
     @admin.action(description="Fork", permissions=["operate"])
@@ -145,14 +145,14 @@ class RunAdmin(ReadOnlyAdmin):
         form = ForkForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             position, key = form.cleaned_data["position"], form.cleaned_data["key"]
-            wanted = WantedFork(run.pk, position, request.user.get_username(), key)
+            fork_request = WantedFork(run.pk, position, request.user.get_username(), key)
             try:
-                fork = repairs.fork(wanted)
+                fork = repairs.fork(fork_request)
             except SessionsError as error:
                 form.add_error(None, str(error))
             else:
-                done = f"forked from position {position} by an operator: {fork}"
-                self.log_change(request, run, done)
+                change_message = f"forked from position {position} by an operator: {fork}"
+                self.log_change(request, run, change_message)
                 self.message_user(request, "This is the new run.", messages.SUCCESS)
                 return HttpResponseRedirect(self.link("change", fork))
         return self._form_page(request, "fork", run, form)
@@ -161,7 +161,7 @@ class RunAdmin(ReadOnlyAdmin):
         """Ask for the name and the payload, and send it."""
         form = SendForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
-            name, payload, key = (form.cleaned_data[one] for one in ("name", "payload", "key"))
+            name, payload, key = (form.cleaned_data[field] for field in ("name", "payload", "key"))
             try:
                 outcome = send_to_run(run.pk, name, payload, id=key)
             except SessionsError as error:
@@ -270,8 +270,8 @@ class SendForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["key"].initial = uuid4().hex
         # What was sent by the first click may be waited for no longer at the second.
-        sent = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
-        names = dict.fromkeys([*awaited_names(run), *sent.values_list("name", flat=True)])
+        arrivals = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
+        names = dict.fromkeys([*awaited_names(run), *arrivals.values_list("name", flat=True)])
         self.fields["name"] = forms.ChoiceField(
             label="What it waits for",
             choices=[(name, name) for name in names],

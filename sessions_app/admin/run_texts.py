@@ -9,7 +9,7 @@ from django.utils.text import Truncator
 from sessions_app.admin import cells
 from sessions_app.models import Conversation, Run
 
-SAID = 80
+TEXT_SHOWN = 80
 # Why a run stopped, by the code of its error. What a workflow raises is an outcome, not a crash.
 RAISED = "workflow_error"
 CAUSES = {
@@ -25,7 +25,7 @@ CAUSES = {
 @admin.display(description="message")
 def message(run: Run) -> str:
     """Return the beginning of the user message."""
-    return Truncator(" ".join(run.text.split())).chars(SAID) or "(without a message)"
+    return Truncator(" ".join(run.text.split())).chars(TEXT_SHOWN) or "(without a message)"
 
 
 def link(run: Run) -> str:
@@ -52,7 +52,7 @@ def cause(run: Run) -> str:
     error = run.error or {}
     code = str(error.get("code", ""))
     if code == RAISED and (lines := error.get("detail", "").strip().splitlines()):
-        return Truncator(lines[-1]).chars(SAID)
+        return Truncator(lines[-1]).chars(TEXT_SHOWN)
     return CAUSES.get(code, code)
 
 

@@ -34,7 +34,7 @@ class Moment:
 
     at: datetime
     kind: str
-    what: str
+    label: str
     detail: str = ""
     took: str = ""
 
@@ -47,7 +47,7 @@ class Moment:
 def timeline(run: Run) -> list[Moment]:
     """Return all known moments of a run, in order."""
     moments = [*_states(run), *_calls(run), *_prompts(run)]
-    return sorted(moments, key=lambda one: one.at)
+    return sorted(moments, key=lambda line: line.at)
 
 
 def _states(run: Run) -> Iterator[Moment]:
@@ -55,11 +55,11 @@ def _states(run: Run) -> Iterator[Moment]:
     events = Event.objects.filter(run=run, type=Event.Type.RUN)
     for event in _last(events, "sequence"):
         status, payload = event.payload["status"], event.payload
-        what = STATES.get(status, status)
+        label = STATES.get(status, status)
         if status == Run.Status.RUNNING:
-            what = "Taken up again" if begun or "replayed" in payload else "Began"
+            label = "Taken up again" if begun or "replayed" in payload else "Began"
             begun = True
-        yield Moment(event.created_at, status, what, _event_text(payload))
+        yield Moment(event.created_at, status, label, _event_text(payload))
 
 
 def _event_text(payload: JsonObject) -> str:
@@ -73,22 +73,22 @@ def _calls(run: Run) -> Iterator[Moment]:
     for entry in _last(JournalEntry.objects.filter(run=run), "position"):
         result = "" if entry.result is None else short(entry.result)
         detail = f"error: {short(entry.error)}" if entry.error else result
-        what = f"{entry.position}. {entry.kind} {entry.name}"
+        label = f"{entry.position}. {entry.kind} {entry.name}"
         kind = "failed" if entry.error else "call"
-        yield Moment(entry.started_at, kind, what, Truncator(detail).chars(RESULT), took(entry))
+        yield Moment(entry.started_at, kind, label, Truncator(detail).chars(RESULT), took(entry))
 
 
 def _prompts(run: Run) -> Iterator[Moment]:
     rows = Interaction.objects.filter(run=run).select_related("answered_by")
     for row in _last(rows, "sequence"):
         yield Moment(row.created_at, "asked", "Asked", question_texts.link(row))
-        settled = outcome(row)
-        if settled is None or settled.at is None:
+        outcome_text = outcome(row)
+        if outcome_text is None or outcome_text.at is None:
             continue
-        how = " ".join(filter(None, (row.status.capitalize(), settled.by and "by", settled.by)))
-        what = f"{how} {settled.via}".strip()
-        waited = f"{show_duration(settled.at - row.created_at)} later"
-        yield Moment(settled.at, row.status, what, settled.line, waited)
+        words = (row.status.capitalize(), outcome_text.by and "by", outcome_text.by)
+        label = " ".join(filter(None, (*words, outcome_text.via)))
+        delay = f"{show_duration(outcome_text.at - row.created_at)} later"
+        yield Moment(outcome_text.at, row.status, label, outcome_text.line, delay)
 
 
 def _last(rows: QuerySet[Any], order: str) -> list[Any]:

@@ -128,7 +128,7 @@ def reassign(
     try:
         candidates = assigning.find(to)
     except UnknownAssignee as error:
-        raise Invalid(f"{error.who} does not exist.") from error
+        raise Invalid(f"{error.assignee} does not exist.") from error
     stored = {**(prompt.assignment or {}), "to": [one.model_dump() for one in to]}
     _check_enough(Assignment.model_validate(stored), candidates, prompt.owner)
     assigning.change(prompt.id, candidates, only=True)

@@ -286,7 +286,7 @@ class Journal:
             if was != now:
                 change = f"the {field} was {was!r} and is {now!r} now"
                 raise NonDeterminism(
-                    call.position, change, recorded=str(recorded), called=str(call)
+                    call.position, change, recorded_call=str(recorded), new_call=str(call)
                 )
         return entry
 
@@ -320,7 +320,9 @@ class Journal:
         if (first := self.first_beyond(calls)) is not None:
             change = "the workflow comes to its end before it"
             recorded = str(first.call)
-            raise NonDeterminism(first.call.position, change, recorded=recorded, called="the end")
+            raise NonDeterminism(
+                first.call.position, change, recorded_call=recorded, new_call="the end"
+            )
 
 
 def _of_row(row: JournalEntry) -> Entry:
