@@ -57,10 +57,10 @@ def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
 def expire(tx: Transaction, run: RunRecord, call: Call) -> CallResult:
     """End a wait whose time is over, and return its result: something may have come meanwhile."""
     tx.lock(run.conversation_id)
-    entry = JournalEntry.objects.filter(run_id=run.id, position=call.position)
+    entries = JournalEntry.objects.filter(run_id=run.id, position=call.position)
     error = {"type": NothingCame.__name__, "message": str(NothingCame(call.name))}
-    if entry.filter(finished_at=None).update(result=None, error=error, finished_at=tx.now):
+    if entries.filter(finished_at=None).update(result=None, error=error, finished_at=tx.now):
         set_running(run.id)
         return CallResult(error=error)
-    ended = entry.get()
-    return CallResult(ended.result, ended.error)
+    entry = entries.get()
+    return CallResult(entry.result, entry.error)

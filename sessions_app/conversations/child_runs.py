@@ -65,33 +65,33 @@ def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, seque
 def end(
     tx: Transaction,
     child: RunRecord,
-    called: ParentCall,
+    call: ParentCall,
     status: Run.Status,
-    returned: ReturnValue | None,
+    return_value: ReturnValue | None,
     reason: str,
 ) -> None:
     """End the parent's call with the result of a child that is over; the parent goes on."""
-    parent = Run.objects.get(pk=called.run)
-    entry = _open(called.run, called.position).filter(result__run=str(child.id)).first()
-    if entry is None or parent.status in Run.FINISHED or _is_cut(parent, called):
+    parent = Run.objects.get(pk=call.run)
+    entry = _open(call.run, call.position).filter(result__run=str(child.id)).first()
+    if entry is None or parent.status in Run.FINISHED or _is_cut(parent, call):
         return
     result = error = None
     if status == Run.Status.COMPLETED:
-        result = text_of(child.id) if returned is None else returned.value
+        result = text_of(child.id) if return_value is None else return_value.value
     else:
         error = {"type": status.value, "message": reason}
     _finish(tx, parent, entry, result, error)
     go_on(tx, parent, entry.position, result, error)
 
 
-def _is_cut(parent: Run, called: ParentCall) -> bool:
+def _is_cut(parent: Run, call: ParentCall) -> bool:
     """Return whether a stop of the parent ends this call.
 
     A child that the same stop ended, and whose host was faster, is not a failure that the parent
     could go on with. Clean-up waits for its children.
     """
     stop = parent.stop_point
-    begun_before = stop is None or called.position <= stop["position"]
+    begun_before = stop is None or call.position <= stop["position"]
     return parent.stop_requested_at is not None and begun_before
 
 
@@ -102,10 +102,10 @@ def expire(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
     tx.lock(parent.conversation_id)
     entry = _open(parent.id, call.position).first()
     if entry is None:
-        ended = JournalEntry.objects.get(run_id=parent.id, position=call.position)
-        return CallResult(ended.result, ended.error)
-    noted: Any = entry.result
-    child = Run.objects.get(pk=noted["run"])
+        finished_entry = JournalEntry.objects.get(run_id=parent.id, position=call.position)
+        return CallResult(finished_entry.result, finished_entry.error)
+    child_record: Any = entry.result
+    child = Run.objects.get(pk=child_record["run"])
     error = {"type": "timeout", "message": "It took longer than its timeout."}
     _finish(tx, Run.objects.get(pk=parent.id), entry, None, error)
     set_running(parent.id)
@@ -120,8 +120,8 @@ def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
 def _finish(
     tx: Transaction, parent: Run, entry: JournalEntry, result: object, error: dict[str, str] | None
 ) -> None:
-    noted: Any = entry.result  # as `NewChild.journal_record` has it
-    if title := noted["title"]:
+    child_record: Any = entry.result  # as `NewChild.journal_record` has it
+    if title := child_record["title"]:
         state, payload = ("failed", error["message"]) if error else ("complete", "")
         step = step_payload(parent.id, entry.position, title, state, payload)
         tx.append(parent, Event.Type.STEP.value, step)

@@ -37,7 +37,7 @@ class WantedFork:
     key: str
 
 
-def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
+def fork_run(tx: Transaction, request: WantedFork) -> UUID:
     """Begin the new run, in the same conversation; see `runs.fork`.
 
     Raises:
@@ -46,21 +46,21 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
         UnknownWorkflow: its workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
-    source = find_run(wanted.run)
+    source = find_run(request.run)
     if source.parent_id is not None:
         raise Invalid("Another run started this one: fork that one.")
     conversation = source.conversation
     lock_kept(tx, conversation.id)
     conversation.refresh_from_db(fields=["last_sequence"])
-    for stored, _ in sql.fetch(SUBMITTED, (conversation.id, wanted.key)):
-        return sql.read_uuid(stored)
-    offered = registry.get(conversation.workflow)
-    policy = offered.policy or "enqueue"
+    for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, request.key)):
+        return sql.read_uuid(run_id)
+    offer = registry.get(conversation.workflow)
+    policy = offer.policy or "enqueue"
     if policy == "reject" and sql.fetch(ACTIVE, (conversation.id,)):
         raise Busy
-    past = _Past(source, wanted.position)
-    key = offered.key(conversation=conversation.id, owner=conversation.owner_id)
-    fork = _insert(tx, past, wanted, key)
+    past = _Past(source, request.position)
+    key = offer.key(conversation=conversation.id, owner=conversation.owner_id)
+    fork = _insert(tx, past, request, key)
     record = RunRecord(fork.id, fork.conversation_id, fork.message_id, fork.client_format)
     if policy == "interrupt":
         interrupt(tx, record, only_asking=False)
@@ -68,7 +68,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
         "message_id": fork.message_id,
         "text": fork.text,
         "client_format": fork.client_format,
-        "fork": {"run": str(source.id), "position": wanted.position, "by": wanted.by},
+        "fork": {"run": str(source.id), "position": request.position, "by": request.by},
     }
     if files := source.metadata.get("files"):
         payload["files"] = [shown_file(file) for file in files]
@@ -79,7 +79,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     return fork.id
 
 
-def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: HostKey) -> Run:
+def _insert(tx: Transaction, past: "_Past", request: WantedFork, key: HostKey) -> Run:
     """Insert the fork's row. If nothing is kept it is like new, with the workflow's newest
     version.
     """
@@ -90,18 +90,20 @@ def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: HostKey) ->
         key=key,
         workflow=key.workflow,
         sequence=source.conversation.last_sequence,
-        message_id=wanted.key,
+        message_id=request.key,
         text=source.text,
         client_format=source.client_format,
         metadata=add_trace_id(source.metadata, run),
         forked_from=source,
-        fork_position=wanted.position,
+        fork_position=request.position,
         created_at=tx.now,
     )
     if past.positions:
         fork.version, fork.started_at = source.version, tx.now
         fork.patches = {
-            why: since for why, since in (source.patches or {}).items() if since < wanted.position
+            patch: since
+            for patch, since in (source.patches or {}).items()
+            if since < request.position
         }
     fork.save(force_insert=True)
     return fork
@@ -118,10 +120,10 @@ class _Past:
         if not 1 <= position <= last:
             raise Invalid(f"The run can be forked from the positions 1 to {last}.", last=last)
         self.source = source
-        kept = [e for e in journal.entries if e.finished and e.call.position < position]
-        self.positions = {entry.call.position for entry in kept}
+        kept_entries = [e for e in journal.entries if e.finished and e.call.position < position]
+        self.positions = {entry.call.position for entry in kept_entries}
         # Of the log: its text up to there was put out before the last of these calls.
-        self.until = max((entry.sequence for entry in kept), default=0)
+        self.until = max((entry.sequence for entry in kept_entries), default=0)
 
     @property
     def entries(self) -> list[JournalEntry]:
@@ -131,21 +133,23 @@ class _Past:
     @cached_property
     def interactions(self) -> dict[str, Interaction]:
         """The settled interactions of the kept calls."""
-        asked = self.source.interactions.filter(position__in=self.positions)
-        return {str(one.id): one for one in asked}
+        rows = self.source.interactions.filter(position__in=self.positions)
+        return {str(row.id): row for row in rows}
 
     def events(self) -> list[tuple[str, Payload]]:
         """Return the events that the run showed of that past, in the order of its log."""
-        shown: list[tuple[int, str, Payload]] = []
+        kept_events: list[tuple[int, str, Payload]] = []
         for part in read_parts(read_records(self.source.events.all())):
             if part.type == Event.Type.MESSAGE:
-                kept = "".join(one.text for one in part.pieces if one.sequence <= self.until)
+                kept_text = "".join(
+                    piece.text for piece in part.pieces if piece.sequence <= self.until
+                )
                 at, type_ = part.events[0].first_sequence, Event.Type.TEXT.value
-                shown += [(at, type_, {"text": text}) for text in pieces_of(kept)]
+                kept_events += [(at, type_, {"text": text}) for text in pieces_of(kept_text)]
             elif self._is_kept(part):
-                shown += [(row.sequence, row.type, row.payload) for row in part.events]
-        shown.sort(key=itemgetter(0))
-        return [(type_, payload) for _, type_, payload in shown]
+                kept_events += [(row.sequence, row.type, row.payload) for row in part.events]
+        kept_events.sort(key=itemgetter(0))
+        return [(type_, payload) for _, type_, payload in kept_events]
 
     def _is_kept(self, part: Part) -> bool:
         if part.type == Event.Type.STEP:
@@ -155,7 +159,7 @@ class _Past:
 
 def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
     """Copy the past of the run to its fork: events, interactions, journal."""
-    ids = {one: uuid4() for one in past.interactions}
+    ids = {interaction_id: uuid4() for interaction_id in past.interactions}
     sequence = 0
     for type_, payload in past.events():
         sequence = tx.append(fork, type_, _replace_ids(payload, fork, ids))

@@ -46,9 +46,9 @@ async def delete(*, owner: UserId, conversation_id: str) -> None:
     Raises:
         NotFound: there is no such conversation.
     """
-    deleted = await writer.write(lambda tx: _delete(tx, owner, conversation_id))
+    conversation = await writer.write(lambda tx: _delete(tx, owner, conversation_id))
     # Whoever follows it is told, and who counts what waits.
-    await send_to_group(group_name(deleted), LOOK)
+    await send_to_group(group_name(conversation), LOOK)
     await send_to_group(PROMPTS, PROMPTS_CHANGED)
 
 

@@ -178,19 +178,19 @@ def submit_in(
     conversation, workflow, last = _open(
         tx, owner, conversation_id, message, sent_files, trusted=trusted
     )
-    offered = registry.get(workflow) if trusted else workflow_access.find(owner, workflow)
-    if sent_files and not offered.workflow.takes_files:
+    offer = registry.get(workflow) if trusted else workflow_access.find(owner, workflow)
+    if sent_files and not offer.workflow.takes_files:
         raise Invalid(_("This workflow accepts no files. Remove them, and send it again."))
-    policy = offered.policy or message.second_message
+    policy = offer.policy or message.second_message
     place = find_place(conversation, message.replaces, message.follows)
     message, files = _whole(message, place, sent_files) if place or sent_files else (message, [])
     if policy == "reject":
         _check_free(conversation, message, place)
     run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
-    key = offered.key(conversation=conversation, owner=owner)
+    key = offer.key(conversation=conversation, owner=owner)
     if not insert_run(tx, run, key, last, message, place):
-        [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
-        return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
+        [(run_id, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
+        return SubmittedMessage(conversation, sql.read_uuid(run_id), sequence, duplicate=True)
     payload: JsonObject = {
         "message_id": message.message_id,
         "text": message.text,
@@ -219,15 +219,15 @@ def _open(
 ) -> tuple[UUID, str, int]:
     """Return the conversation, its workflow and last sequence; create it if there is none."""
     # Locked, as by `Transaction.lock`.
-    locking = sql.add_lock(CONVERSATION, "FOR UPDATE")
-    known = sql.fetch(locking, (owner, conversation_id))
-    if not known:
+    query = sql.add_lock(CONVERSATION, "FOR UPDATE")
+    rows = sql.fetch(query, (owner, conversation_id))
+    if not rows:
         workflow = _new(owner, message, trusted=trusted)
         title = message.text.strip() or "".join(file.name for file in files[:1])
         _create(tx, owner, conversation_id, workflow, title)
         # Another process may have been faster: then it is theirs.
-        known = sql.fetch(locking, (owner, conversation_id))
-    [(row_id, workflow, last_sequence, deleted_at)] = known
+        rows = sql.fetch(query, (owner, conversation_id))
+    [(row_id, workflow, last_sequence, deleted_at)] = rows
     if deleted_at is not None:
         raise NotFound(
             _("This conversation was deleted. Restore it on its page, or start another one.")

@@ -25,8 +25,8 @@ async def give(
         NotFound: this owner has no such run.
         Invalid: a text is too long, or cannot be stored.
     """
-    both = {"reaction": reaction, "comment": comment}
-    texts = {name: text.strip() for name, text in both.items() if text is not None}
+    fields = {"reaction": reaction, "comment": comment}
+    texts = {name: text.strip() for name, text in fields.items() if text is not None}
     for name, text in texts.items():
         check_storable(name, text)
         refusal = _("The text has {length} characters; at most {most} are allowed. Shorten it.")

@@ -49,19 +49,21 @@ def _reopen(run: Run) -> None:
     run.finished_at = run.stop_requested_at = None
     last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
-    cancelled = run.interactions.filter(status=Interaction.Status.CANCELLED)
-    cancelled.update(position=None)
+    cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
+    cancelled_interactions.update(position=None)
     run.journal.filter(kind=RUN, finished_at=None).delete()  # they were stopped with it
-    failed = run.journal.filter(error__isnull=False, kind__in=STEPS)
-    failed.filter(pk__in=[one.pk for one in failed if _was_last(run, one, last)]).delete()
+    failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS)
+    failed_steps.filter(
+        pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]
+    ).delete()
 
 
-def _was_last(run: Run, failed: JournalEntry, last: Mapping[str, int]) -> bool:
+def _was_last(run: Run, entry: JournalEntry, last: Mapping[str, int]) -> bool:
     """Return whether no call followed the failed one in its track or after the gathers around
     it.
     """
-    track, made = track_of(failed.place), failed.last_position or 0
-    while track and last[track] <= made:
-        made = gather_of(track)
-        track = track_of(run.journal.get(position=made).place)
-    return last[track] <= made
+    track, position = track_of(entry.place), entry.last_position or 0
+    while track and last[track] <= position:
+        position = gather_of(track)
+        track = track_of(run.journal.get(position=position).place)
+    return last[track] <= position

@@ -11,12 +11,14 @@ from sessions_app.workflows.registry import OfferedWorkflow
 
 def usable(user: UserId) -> list[OfferedWorkflow]:
     """Return the workflows that the user may use, the default one first. Blocks."""
-    offered = registry.offered_workflows()
-    limited = [one for one in offered if one.config.is_limited]
-    if not limited:
-        return offered
+    offers = registry.offered_workflows()
+    limited_offers = [offer for offer in offers if offer.config.is_limited]
+    if not limited_offers:
+        return offers
     person = _load(user)
-    return [one for one in offered if not one.config.is_limited or _belongs(person, one.config)]
+    return [
+        offer for offer in offers if not offer.config.is_limited or _belongs(person, offer.config)
+    ]
 
 
 def find(user: UserId, name: str | None) -> OfferedWorkflow:
@@ -26,13 +28,15 @@ def find(user: UserId, name: str | None) -> OfferedWorkflow:
         UnknownWorkflow: it is not offered, or not to this user, who is not told which.
     """
     if name is None:
-        for one in usable(user):
-            return one
+        for default in usable(user):
+            return default
         raise UnknownWorkflow("(default)", [])
-    offered = registry.find(name)
-    if offered is None or (offered.config.is_limited and not _belongs(_load(user), offered.config)):
-        raise UnknownWorkflow(name, sorted(one.workflow.name for one in usable(user)))
-    return offered
+    offer = registry.find(name)
+    if offer is None or (offer.config.is_limited and not _belongs(_load(user), offer.config)):
+        raise UnknownWorkflow(
+            name, sorted(usable_offer.workflow.name for usable_offer in usable(user))
+        )
+    return offer
 
 
 def _load(user: UserId) -> PermissionsMixin | None:

@@ -19,9 +19,9 @@ EVERY = 0.5
 AT_ONCE = 200
 
 
-def leave(key: str, settled: InteractionSettled | None) -> None:
+def leave(key: str, settlement: InteractionSettled | None) -> None:
     """Leave an announcement of work for the key, within the transaction of the work."""
-    sql.insert(Announcement, message=wake_message(key, settled))
+    sql.insert(Announcement, message=wake_message(key, settlement))
 
 
 def drop() -> None:
@@ -48,6 +48,6 @@ def _read_some() -> list[Announcement]:
 
 
 def _announce(tx: Transaction, rows: list[Announcement]) -> None:
-    Announcement.objects.filter(pk__in=[one.pk for one in rows]).delete()
-    for one in rows:
-        announce(tx, *read_wake(one.message))
+    Announcement.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    for row in rows:
+        announce(tx, *read_wake(row.message))

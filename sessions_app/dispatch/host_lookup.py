@@ -26,17 +26,17 @@ class HostLookup:
 
     leases: dict[str, LeaseState]
     runs: list[tuple[str, RunSighting]]
-    settled: SettledOfKeys
+    settlements: SettledOfKeys
 
 
-def look_up(keys: Collection[str], awaited: Collection[UUID]) -> HostLookup:
+def look_up(keys: Collection[str], interactions: Collection[UUID]) -> HostLookup:
     """Look after these keys and these interactions. Blocks: for a thread."""
     leases = HostLease.objects.filter(key__in=keys)
     rows = leases.values_list("key", "generation", "evict_requested_at")
     return HostLookup(
         {key: LeaseState(generation, evict is not None) for key, generation, evict in rows},
         _runs(keys),
-        _settled_interactions(keys, awaited),
+        _settled_interactions(keys, interactions),
     )
 
 
@@ -49,27 +49,27 @@ def _runs(keys: Collection[str]) -> list[tuple[str, RunSighting]]:
     ]
 
 
-def _settled_interactions(keys: Collection[str], awaited: Collection[UUID]) -> SettledOfKeys:
-    settled = Interaction.objects.filter(pk__in=awaited, status__in=SETTLED)
+def _settled_interactions(keys: Collection[str], ids: Collection[UUID]) -> SettledOfKeys:
+    interactions = Interaction.objects.filter(pk__in=ids, status__in=SETTLED)
     by = f"answered_by__{get_user_model().USERNAME_FIELD}"
-    rows: Iterable[Any] = settled.values_list(
+    rows: Iterable[Any] = interactions.values_list(
         "run__key", "run", "id", "status", "response", by, "answered_at"
     )
-    settled_interactions = [(key, InteractionSettled(*news)) for key, *news in rows]
-    return settled_interactions + _read_results(keys, [one for one in awaited if is_wait(one)])
+    settled_interactions = [(key, InteractionSettled(*columns)) for key, *columns in rows]
+    return settled_interactions + _read_results(keys, [id_ for id_ in ids if is_wait(id_)])
 
 
 def _read_results(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
     """Read the results of the waits and children that these hosts have in memory."""
     if not waits:
         return []
-    ended = JournalEntry.objects.filter(run__key__in=keys, run__status=Run.Status.RUNNING)
-    rows: Iterable[Any] = ended.filter(kind__in=WAITS, finished_at__isnull=False).values_list(
+    entries = JournalEntry.objects.filter(run__key__in=keys, run__status=Run.Status.RUNNING)
+    rows: Iterable[Any] = entries.filter(kind__in=WAITS, finished_at__isnull=False).values_list(
         "run__key", "run", "position", "result", "error", "finished_at"
     )
     status = Interaction.Status.ANSWERED.value
     return [
-        (key, InteractionSettled(run, one, status, {"value": result, "error": error}, None, at))
+        (key, InteractionSettled(run, wait, status, {"value": result, "error": error}, None, at))
         for key, run, position, result, error, at in rows
-        if (one := wait_id(run, position)) in waits
+        if (wait := wait_id(run, position)) in waits
     ]

@@ -206,8 +206,8 @@ def put_forgotten(tx: Transaction) -> int:
 
     There are none, unless somebody has deleted jobs, or the database was one process's before.
     """
-    forgotten = without_job(runs_needing_host()).values_list("key", flat=True)
-    keys = list(forgotten.distinct()[:AT_ONCE])
+    jobless_keys = without_job(runs_needing_host()).values_list("key", flat=True)
+    keys = list(jobless_keys.distinct()[:AT_ONCE])
     for key in keys:
         put(key)
     return len(keys)
@@ -242,5 +242,5 @@ def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
 
 
 def _queue(workflow: str) -> str:
-    offered = registry.find(workflow)  # where it is unknown, whoever takes it says so
-    return DEFAULT_QUEUE if offered is None else offered.config.queue
+    offer = registry.find(workflow)  # where it is unknown, whoever takes it says so
+    return DEFAULT_QUEUE if offer is None else offer.config.queue

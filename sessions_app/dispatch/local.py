@@ -62,20 +62,20 @@ class LocalDispatcher:
         self._loop = None
 
     def announce(
-        self, tx: Transaction, key: str, settled: InteractionSettled | None = None
+        self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
         """Let the host take up the work at once, or look after the commit. Where it does not run,
         as in a command beside the server, the process that hosts is told.
         """
         if self._loop is None:
-            announcements.leave(key, settled)
+            announcements.leave(key, settlement)
             return
         host = None if tx.of_caller else self.hosts.get(key)
-        selection = host and host.take_up_in(tx, settled)
+        selection = host and host.take_up_in(tx, settlement)
         if host and selection:
             tx.call_in(self._loop, partial(host.use_selection, selection))
         else:
-            tx.call_in(self._loop, partial(self._wake, key, settled))
+            tx.call_in(self._loop, partial(self._wake, key, settlement))
 
     def report(self) -> ProcessReport:
         """Report what this process does."""
@@ -85,8 +85,10 @@ class LocalDispatcher:
         """Return the metrics of the live per-user builders, by key."""
         return self.hosts.builders()
 
-    def _wake(self, key: str, settled: InteractionSettled | None, *, suspect: bool = False) -> None:
-        if self.hosts.wake(key, settled) or self.hosts.stopping:
+    def _wake(
+        self, key: str, settlement: InteractionSettled | None, *, suspect: bool = False
+    ) -> None:
+        if self.hosts.wake(key, settlement) or self.hosts.stopping:
             return
         if key in self._tasks:
             self._again.add(key)

@@ -66,13 +66,13 @@ def shared_settings() -> dict[str, str]:
 
 def _code_digest() -> str:
     """Return a digest of our own files and of those that declare the offered workflows."""
-    packages = [find_spec(name) for name in ("sessions_app", "chat_app")]
-    folders = [Path(spec.origin).parent for spec in packages if spec is not None and spec.origin]
+    specs = [find_spec(name) for name in ("sessions_app", "chat_app")]
+    folders = [Path(spec.origin).parent for spec in specs if spec is not None and spec.origin]
     files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    declared = {
-        inspect.getsourcefile(one.workflow.function) for one in registry.offered_workflows()
+    sources = {
+        inspect.getsourcefile(offer.workflow.function) for offer in registry.offered_workflows()
     }
-    files += sorted(Path(name) for name in declared if name is not None)
+    files += sorted(Path(name) for name in sources if name is not None)
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

@@ -24,7 +24,7 @@ class ProcrastinateDispatcher:
         """Stop nothing: there is nothing to hand over."""
 
     def announce(
-        self, tx: Transaction, key: str, settled: InteractionSettled | None = None
+        self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
         """Queue the key in this transaction, or wake its host after the commit.
 
@@ -32,7 +32,7 @@ class ProcrastinateDispatcher:
         """
         worker = jobs.announce(key)
         if worker is not None:
-            message = wake_message(key, settled)
+            message = wake_message(key, settlement)
             tx.after_commit.append(partial(send_from_thread, worker_group(worker), message))
 
     def report(self) -> ProcessReport:

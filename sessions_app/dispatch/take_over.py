@@ -34,9 +34,9 @@ OF_KEY = """
 """
 
 
-def give_back(lost: Collection[int]) -> None:
+def give_back(jobs: Collection[int]) -> None:
     """Queue again the jobs that were taken and are not served."""
-    for job in sorted(lost):
+    for job in sorted(jobs):
         _replace(job)
 
 
@@ -49,13 +49,13 @@ def _replace(job: int, *, suspects: Collection[str] = ()) -> None:
 
 def take_over(tx: Transaction) -> int:
     """Queue anew what dead workers have in hand; returns how many jobs there were."""
-    silent = [worker for (worker,) in sql.fetch(SILENT, (STALLED_AFTER, STALLED_AFTER))]
+    silent_workers = [worker for (worker,) in sql.fetch(SILENT, (STALLED_AFTER, STALLED_AFTER))]
     # As text: a list would go as JSON.
-    stalled = sql.fetch(STALLED, (f"{{{', '.join(map(str, silent))}}}", AT_ONCE))
-    suspects = with_suspect([key for _, key in stalled if key is not None])
-    for job, _ in stalled:
+    stalled_jobs = sql.fetch(STALLED, (f"{{{', '.join(map(str, silent_workers))}}}", AT_ONCE))
+    suspects = with_suspect([key for _, key in stalled_jobs if key is not None])
+    for job, _ in stalled_jobs:
         _replace(job, suspects=suspects)
-    return len(stalled)
+    return len(stalled_jobs)
 
 
 def take_from_dead(key: str) -> None:

@@ -114,16 +114,16 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         while in_touch and (taken_over := await writer.write(take_over)):
             log.warning("jobs.taken_over", jobs=taken_over)
         if timestamp % FORGOTTEN_EVERY == 0 and (
-            forgotten := await writer.write(jobs.put_forgotten)
+            key_count := await writer.write(jobs.put_forgotten)
         ):
-            log.warning("jobs.forgotten", keys=forgotten)
+            log.warning("jobs.forgotten", keys=key_count)
 
     def _woken(self, message: LayerMessage) -> None:
         self.hosts.wake(*read_wake(message))
 
     async def _look_often(self) -> None:
         while True:
-            started = time.monotonic()
+            start = time.monotonic()
             try:
                 # Who stood still knows nothing, and may not take long to learn it.
                 async with asyncio.timeout(max(self._freshness.seconds_left, SHORT_LOOK)):
@@ -138,44 +138,44 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             except Exception:
                 log.exception("worker.look_failed")
             else:
-                self._freshness.confirm(started)
+                self._freshness.confirm(start)
             await asyncio.sleep(HEARTBEAT)
 
     async def _look(self) -> None:
         hosts: dict[str, Host] = {host.key: host for host in self.hosts}
         worker = self._job_workers.id
-        mine = {} if worker is None else await reads.read(jobs.of_worker, worker)
-        for key in hosts.keys() - set(mine.values()):
+        own_jobs = {} if worker is None else await reads.read(jobs.of_worker, worker)
+        for key in hosts.keys() - set(own_jobs.values()):
             if self.hosts.get(key) is hosts[key]:
                 hosts[key].lose()
-        awaited = set().union(*(host.awaited_interactions for host in hosts.values()))
-        looked = await reads.read(look_up, list(hosts), awaited)
-        for key, settled in looked.settled:
-            self.hosts.wake(key, settled)
-        for key, sighting in looked.runs:
+        interactions = set().union(*(host.awaited_interactions for host in hosts.values()))
+        lookup = await reads.read(look_up, list(hosts), interactions)
+        for key, settlement in lookup.settlements:
+            self.hosts.wake(key, settlement)
+        for key, sighting in lookup.runs:
             hosts[key].notice_run(sighting)
         for host in hosts.values():
-            host.check_lease(looked.leases.get(host.key))
+            host.check_lease(lookup.leases.get(host.key))
         if len(self._served) >= self._duty.concurrency:
             for host in hosts.values():
                 host.make_room()
         self._make_way(hosts)
-        await self._give_back(set(mine) - self._served)
+        await self._give_back(set(own_jobs) - self._served)
 
     def _make_way(self, hosts: Mapping[str, Host]) -> None:
         """Let go of keys whose runs find no place here: whoever has one takes them, of all workers.
 
         Not of those that came to it since the last look, whose turn may come in a moment.
         """
-        crowded = {key for key, host in hosts.items() if host.awaits_places}
-        for key in crowded & self._crowded:
+        crowded_keys = {key for key, host in hosts.items() if host.awaits_places}
+        for key in crowded_keys & self._crowded:
             hosts[key].stop()
-        self._crowded = crowded
+        self._crowded = crowded_keys
 
-    async def _give_back(self, unserved: set[int]) -> None:
+    async def _give_back(self, unserved_jobs: set[int]) -> None:
         """Give back jobs that were taken as the connection broke: they are ours, and nobody serves
         them.
         """
-        if lost := unserved & self._orphans:
-            await writer.write(lambda tx: give_back(lost))
-        self._orphans = unserved
+        if lost_jobs := unserved_jobs & self._orphans:
+            await writer.write(lambda tx: give_back(lost_jobs))
+        self._orphans = unserved_jobs

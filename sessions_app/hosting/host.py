@@ -97,13 +97,13 @@ class Host:
         self.dropped = False
         self._not_before = 0.0
 
-    def wake(self, settled: InteractionSettled | None = None) -> None:
+    def wake(self, settlement: InteractionSettled | None = None) -> None:
         """Wake the host for work: a run to take up or stop, or the answer that a run waits for."""
-        if settled is not None:
-            if (task := self._runs.get(settled.run)) is not None:
-                task.receive_settlement(settled)
+        if settlement is not None:
+            if (task := self._runs.get(settlement.run)) is not None:
+                task.receive_settlement(settlement)
                 return
-            self._news.append(settled)
+            self._news.append(settlement)
         self._look_again()
 
     @property
@@ -216,7 +216,9 @@ class Host:
                 return True
         return False
 
-    def take_up_in(self, tx: Transaction, settled: InteractionSettled | None) -> Selection | None:
+    def take_up_in(
+        self, tx: Transaction, settlement: InteractionSettled | None
+    ) -> Selection | None:
         """Look within a transaction that announces work for it, which so needs none of its own.
 
         In the writer's thread, of which there is one. What comes of it goes to `found`, after the
@@ -228,7 +230,7 @@ class Host:
             return None
         if self._not_before > time.monotonic():  # the database was away a moment ago
             return None
-        if settled is not None and settled.run in self.taken:
+        if settlement is not None and settlement.run in self.taken:
             return None  # it waits for the answer in memory
         try:
             return self.taken.look(tx, self._lease)
@@ -283,9 +285,9 @@ class Host:
 
     def _pass_on(self, selection: Selection) -> None:
         # Answers that came between the look and here.
-        for settled in self._news:
-            if (task := self._runs.get(settled.run)) is not None:
-                task.receive_settlement(settled)
+        for settlement in self._news:
+            if (task := self._runs.get(settlement.run)) is not None:
+                task.receive_settlement(settlement)
         self._news.clear()
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:

@@ -65,11 +65,11 @@ class HostRegistry:
         """Return the run of that id, if it is in memory here."""
         return next((run for host in self for run in host.runs if str(run.id) == run_id), None)
 
-    def wake(self, key: str, settled: InteractionSettled | None = None) -> bool:
+    def wake(self, key: str, settlement: InteractionSettled | None = None) -> bool:
         """Wake the key's host. False if it is not here."""
         host = self._hosts.get(key)
         if host is not None:
-            host.wake(settled)
+            host.wake(settlement)
         return host is not None
 
     def full(self) -> list[str]:

@@ -237,9 +237,9 @@ class RunTask:
         """The name of the module that defines the workflow; empty before the run has begun."""
         return "" if self._runner is None else self._runner.module
 
-    def receive_settlement(self, news: InteractionSettled) -> None:
+    def receive_settlement(self, settlement: InteractionSettled) -> None:
         """Hand the run the final status of one of its interactions."""
-        self._backend.waiting.receive_settlement(news)
+        self._backend.waiting.receive_settlement(settlement)
 
     @property
     def awaited_interactions(self) -> set[UUID]:

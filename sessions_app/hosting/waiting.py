@@ -64,11 +64,11 @@ class RunWaits:
         rests = (self._asks or self._sleeps) and not (self._steps or about_to)
         return self._since if rests else None
 
-    def receive_settlement(self, news: InteractionSettled) -> None:
+    def receive_settlement(self, settlement: InteractionSettled) -> None:
         """Note the final status of an interaction, and wake the `ask` that it completes."""
-        is_default = news.status == Interaction.Status.EXPIRED
-        self._answers[news.interaction] = StoredResponse(
-            news.response, news.by, news.at, is_default=is_default
+        is_default = settlement.status == Interaction.Status.EXPIRED
+        self._answers[settlement.interaction] = StoredResponse(
+            settlement.response, settlement.by, settlement.at, is_default=is_default
         )
         for ask in self._asks:
             self._look(ask)

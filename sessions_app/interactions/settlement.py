@@ -205,8 +205,8 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     if settlement.status != Interaction.Status.CANCELLED:
         set_running(interaction.run_id)
         ids = (interaction.run_id, interaction.id)
-        news = InteractionSettled(*ids, status, response, username, tx.now)
-        announce(tx, interaction.key, news)
+        settled_record = InteractionSettled(*ids, status, response, username, tx.now)
+        announce(tx, interaction.key, settled_record)
     return True
 
 

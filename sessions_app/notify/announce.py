@@ -16,7 +16,7 @@ class Announcer(Protocol):
     """An announcer sees to it that a host looks at a key: a dispatcher."""
 
     def announce(
-        self, tx: Transaction, key: str, settled: InteractionSettled | None = None
+        self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
         """Announce work as the function `announce` does."""
 
@@ -24,16 +24,16 @@ class Announcer(Protocol):
 _installed: list[Announcer] = []
 
 
-def announce(tx: Transaction, key: str, settled: InteractionSettled | None = None) -> None:
+def announce(tx: Transaction, key: str, settlement: InteractionSettled | None = None) -> None:
     """Announce work for the key: called inside the transaction of the work, as its last write.
 
-    `settled` is a copy of the news for a host that is up; the database is the truth. A process that
-    runs no runtime (a command beside the server) announces too, as far as that needs nothing but
-    the database.
+    `settlement` is a copy of the news for a host that is up; the database is the truth. A process
+    that runs no runtime (a command beside the server) announces too, as far as that needs nothing
+    but the database.
     """
     if not _installed:
         install(import_string(CLUSTER if RuntimeSettings.load().cluster else LOCAL)())
-    _installed[0].announce(tx, key, settled)
+    _installed[0].announce(tx, key, settlement)
 
 
 def install(new: Announcer | None) -> None:

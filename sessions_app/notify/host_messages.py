@@ -16,9 +16,9 @@ def worker_group(worker: str) -> str:
     return f"worker.{worker.replace(':', '.')}"[:99]
 
 
-def wake_message(key: str, settled: InteractionSettled | None) -> LayerMessage:
+def wake_message(key: str, settlement: InteractionSettled | None) -> LayerMessage:
     """Build a message that wakes the key's host."""
-    return {"type": WAKE, "key": key, "settled": settled and _pack(settled)}
+    return {"type": WAKE, "key": key, "settled": settlement and _pack(settlement)}
 
 
 def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
@@ -27,8 +27,8 @@ def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
     return message["key"], packed and _unpack(*packed)
 
 
-def _pack(settled: InteractionSettled) -> list[object]:
-    run, interaction, status, response, by, at = astuple(settled)
+def _pack(settlement: InteractionSettled) -> list[object]:
+    run, interaction, status, response, by, at = astuple(settlement)
     return [run.hex, interaction.hex, status, response, by, at.isoformat()]
 
 

@@ -227,8 +227,8 @@ def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = No
     """
     name = uuid4().hex if key is None else key
     _check_name("The key", name)
-    wanted = WantedFork(run, position, Person.of(by).username, name)
-    return partial(fork_run, wanted=wanted)
+    request = WantedFork(run, position, Person.of(by).username, name)
+    return partial(fork_run, request=request)
 
 
 afork = alone(fork)

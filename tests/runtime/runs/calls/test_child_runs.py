@@ -331,7 +331,7 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         # One that ends late does not end the wait for the one in its place.
         late = await reads.read(lambda: Run.objects.get(pk=first.id))
         called = ParentCall(run.id, late.parent_position or 0)
-        end = partial(child_runs.end, returned=None, reason="")
+        end = partial(child_runs.end, return_value=None, reason="")
         await writer.write(lambda tx: end(tx, log_record(late), called, Run.Status.CANCELLED))
         await run.answer("Eve")
         assert await run.result() == "Well. Tell me. EVE"
