@@ -173,7 +173,7 @@ def _per_time(value: str) -> PerTime | None:
 
 def _check_jwt(chat: ChatSettings) -> None:
     """Raise ValueError if tokens could not be checked, or anybody could make one."""
-    shared = [name for name in chat.JWT_ALGORITHMS if name in SHARED_SECRET]
+    symmetric_algorithms = [name for name in chat.JWT_ALGORITHMS if name in SHARED_SECRET]
     if chat.JWT_KEY and chat.JWT_JWKS_URL:
         raise ValueError("JWT_KEY and JWT_JWKS_URL are both set. Keep one of them.")
     if not chat.JWT_AUDIENCE:
@@ -183,17 +183,19 @@ def _check_jwt(chat: ChatSettings) -> None:
         )
     if not chat.JWT_ALGORITHMS:
         raise ValueError("JWT_ALGORITHMS is empty. Write the one that tokens are signed with.")
-    if not shared:
+    if not symmetric_algorithms:
         if chat.JWT_KEY and "-----BEGIN" not in chat.JWT_KEY:
             raise ValueError(
                 "JWT_KEY is not a PEM public key. For a shared secret write JWT_ALGORITHMS=HS256."
             )
     elif (
-        len(shared) < len(chat.JWT_ALGORITHMS) or "-----BEGIN" in chat.JWT_KEY or chat.JWT_JWKS_URL
+        len(symmetric_algorithms) < len(chat.JWT_ALGORITHMS)
+        or "-----BEGIN" in chat.JWT_KEY
+        or chat.JWT_JWKS_URL
     ):
         raise ValueError(
-            f"JWT_ALGORITHMS: {shared[0]} is for a shared secret in JWT_KEY, and for nothing else: "
-            "with a public key anybody could sign."
+            f"JWT_ALGORITHMS: {symmetric_algorithms[0]} is for a shared secret in JWT_KEY, and for "
+            "nothing else: with a public key anybody could sign."
         )
     elif len(chat.JWT_KEY.encode()) < SHORTEST_SECRET:
         raise ValueError(f"JWT_KEY is too short for a secret: use {SHORTEST_SECRET} bytes or more.")

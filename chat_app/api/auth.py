@@ -98,11 +98,11 @@ class Rates(BaseThrottle):
 
     def allow_request(self, request: Any) -> bool:
         """Count a request, if there may be one more."""
-        counted = [(Rate.API_ADDRESS, address_of(request))]
+        rates = [(Rate.API_ADDRESS, address_of(request))]
         if hasattr(request, "auth"):  # a callback needs none
-            counted.insert(0, (Rate.API_USER, request.auth.person.id))
+            rates.insert(0, (Rate.API_USER, request.auth.person.id))
         try:
-            rate_limits.take(*counted)
+            rate_limits.take(*rates)
         except TooMany as error:
             self._seconds = error.seconds
             return False

@@ -80,7 +80,7 @@ def _log_django_sign_out(request: HttpRequest, user: AbstractBaseUser | None, **
 
 def _shorten(text: str) -> str:
     """Shorten a stranger's text to one line without anything that a terminal obeys."""
-    return "".join(each if each.isprintable() else "?" for each in text[:LONGEST])
+    return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])
 
 
 def _where(request: HttpRequest | None) -> dict[str, str]:

@@ -22,16 +22,16 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestMetadata
 
-NONE: Mapping[str, str] = MappingProxyType({})
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 async def find_identity(
     *,
     user: AbstractBaseUser | None = None,
     session: str | None = None,
-    headers: Mapping[str, str] = NONE,
-    cookies: Mapping[str, str] = NONE,
-    query: Mapping[str, str] = NONE,
+    headers: Mapping[str, str] = EMPTY,
+    cookies: Mapping[str, str] = EMPTY,
+    query: Mapping[str, str] = EMPTY,
     request: HttpRequest | None = None,
 ) -> Identity | None:
     """Return the identity that a request names; None if it names none.
@@ -85,8 +85,8 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
         BadCredentials, TooMany: as `find_identity`.
     """
     if "user" not in scope:
-        identifying: Any = AuthMiddlewareStack(partial(_take_over, scope))
-        await identifying(scope, None, None)
+        middleware: Any = AuthMiddlewareStack(partial(_take_over, scope))
+        await middleware(scope, None, None)
     request = RequestMetadata.of_scope(scope)
     session = scope.get("session")
     identity = await find_identity(
@@ -103,5 +103,5 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
     return identity
 
 
-async def _take_over(scope: JsonObject, identified: JsonObject, *_: object) -> None:
-    scope |= identified
+async def _take_over(scope: JsonObject, identified_scope: JsonObject, *_: object) -> None:
+    scope |= identified_scope

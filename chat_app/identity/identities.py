@@ -63,18 +63,20 @@ def still_valid(identities: Collection[Identity]) -> set[Identity]:
 def _still_valid(identities: list[Identity]) -> set[Identity]:
     now = timezone.now()
     # Whole users: `is_active` need not be a column.
-    people = users().filter(pk__in={each.person.id for each in identities})
+    people = users().filter(pk__in={identity.person.id for identity in identities})
     passwords = {user.pk: user.password for user in people if user.is_active}
-    sessions = _live_sessions({each.session for each in identities if each.session}, now)
-    keys = _live_keys({each.api_key for each in identities if each.api_key})
+    sessions = _live_sessions(
+        {identity.session for identity in identities if identity.session}, now
+    )
+    keys = _live_keys({identity.api_key for identity in identities if identity.api_key})
     return {
-        each
-        for each in identities
-        if each.person.id in passwords
-        and each.password in (None, passwords[each.person.id])
-        and (each.session is None or each.session in sessions)
-        and (each.api_key is None or each.api_key in keys)
-        and (each.until is None or each.until > now)
+        identity
+        for identity in identities
+        if identity.person.id in passwords
+        and identity.password in (None, passwords[identity.person.id])
+        and (identity.session is None or identity.session in sessions)
+        and (identity.api_key is None or identity.api_key in keys)
+        and (identity.until is None or identity.until > now)
     }
 
 
@@ -124,9 +126,11 @@ class Looks:
         return began if identity in await asyncio.shield(look) else None
 
     def _look(self, now: float) -> None:
-        self._asked = {each: at for each, at in self._asked.items() if now - at < GOES_ON}
-        self._looks = {each: self._looks[each] for each in self._asked if each in self._looks}
-        old = [each for each in self._asked if self._age(each, now) >= OLD]
+        self._asked = {identity: at for identity, at in self._asked.items() if now - at < GOES_ON}
+        self._looks = {
+            identity: self._looks[identity] for identity in self._asked if identity in self._looks
+        }
+        old = [identity for identity in self._asked if self._age(identity, now) >= OLD]
         look = reads.begin(still_valid, old)
         self._looks |= dict.fromkeys(old, (look, now))
 

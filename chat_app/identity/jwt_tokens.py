@@ -27,36 +27,36 @@ async def jwt_identity(token: str) -> Identity:
         BadCredentials: it is none that is taken here; says why in words for a client.
         NotAllowed: it is good, but its user is not one of ours or was deactivated.
     """
-    expected = ChatSettings.load()
-    if not expected.takes_jwt:
+    chat = ChatSettings.load()
+    if not chat.takes_jwt:
         raise BadCredentials("Tokens of this kind are not accepted here.")
-    claims = await _verify(token, expected)
-    username = claims.get(expected.JWT_USERNAME_CLAIM)
+    claims = await _verify(token, chat)
+    username = claims.get(chat.JWT_USERNAME_CLAIM)
     if (
         not isinstance(username, str)
         or not username.isprintable()
         or not (1 <= len(username) <= longest_name())
     ):
-        raise BadCredentials(f"The token's {expected.JWT_USERNAME_CLAIM} is not a user name.")
+        raise BadCredentials(f"The token's {chat.JWT_USERNAME_CLAIM} is not a user name.")
     until = _end(claims)
-    user = await (find_or_create(username) if expected.JWT_CREATE_USERS else find(username))
+    user = await (find_or_create(username) if chat.JWT_CREATE_USERS else find(username))
     return Identity(Person.of(user), until=until)
 
 
-async def _verify(token: str, expected: ChatSettings) -> JsonObject:
+async def _verify(token: str, chat: ChatSettings) -> JsonObject:
     try:
-        if expected.JWT_JWKS_URL:
-            keys = _jwks(expected.JWT_JWKS_URL)
+        if chat.JWT_JWKS_URL:
+            keys = _jwks(chat.JWT_JWKS_URL)
             # It fetches keys that it does not have.
             key = (await asyncio.to_thread(keys.get_signing_key_from_jwt, token)).key
         else:
-            key = expected.JWT_KEY
+            key = chat.JWT_KEY
         return jwt.decode(
             token,
             key,
-            algorithms=expected.JWT_ALGORITHMS,
-            audience=expected.JWT_AUDIENCE,
-            issuer=expected.JWT_ISSUER or None,
+            algorithms=chat.JWT_ALGORITHMS,
+            audience=chat.JWT_AUDIENCE,
+            issuer=chat.JWT_ISSUER or None,
             leeway=LEEWAY,
             options={"require": ["exp", "aud"]},
         )

@@ -21,7 +21,7 @@ GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
 GUEST_PARAMETER = "session"
 # What would let a reader of a run's metadata act for its user.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
-STORED = ("method", "url_path", "url_port", "url_scheme", "client_host", "client_port")
+STORED_FIELDS = ("method", "url_path", "url_port", "url_scheme", "client_host", "client_port")
 SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 
@@ -29,17 +29,17 @@ def metadata(scope: AsgiScope) -> JsonObject:
     """Return what a run may know of the request or socket of its message: no secrets."""
     request = RequestMetadata.of_scope(scope)
     parts = (("headers", SECRET_HEADERS), ("query_params", SECRET_PARAMETERS))
-    shown = {
+    public_parts = {
         part: {name: text for name, text in getattr(request, part).items() if name not in secret}
         for part, secret in parts
     }
-    return {name: getattr(request, name) for name in STORED} | shown
+    return {name: getattr(request, name) for name in STORED_FIELDS} | public_parts
 
 
 def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:
     """Return the token that a guest's client sends along, if there is one."""
-    sent = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
-    return next(filter(None, sent), None)
+    tokens = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
+    return next(filter(None, tokens), None)
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:
@@ -62,9 +62,9 @@ def address_of(request: HttpRequest) -> str:
     """
     address_text: str = request.META.get("REMOTE_ADDR") or ""
     proxies = ChatSettings.load().PROXIES
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    if 0 < proxies <= len(forwarded):
-        address_text = forwarded[-proxies].strip() or address_text
+    forwarded_addresses = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if 0 < proxies <= len(forwarded_addresses):
+        address_text = forwarded_addresses[-proxies].strip() or address_text
     try:
         address = ip_address(address_text)
     except ValueError:
@@ -86,10 +86,10 @@ def origin_allowed(scope: AsgiScope) -> bool:
     origin = headers["origin"].lower()
     if "," in origin:  # more than one
         return False
-    trusted = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
+    trusted_origins = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
     return (
         origin == own_origin(scope)
-        or any(_matches(origin, each) for each in trusted)
+        or any(_matches(origin, trusted_origin) for trusted_origin in trusted_origins)
         or _is_guests_of_this_machine(origin, scope)
     )
 
@@ -140,10 +140,10 @@ def _is_secure(scope: AsgiScope) -> bool:
     return request_of(scope).is_secure() or scope.get("scheme") in ("wss", "https")
 
 
-def _matches(origin: str, trusted: str) -> bool:
-    if "*" not in trusted:
-        return origin == trusted.lower()
-    wanted, actual = urlsplit(trusted.lower()), urlsplit(origin)
-    return actual.scheme == wanted.scheme and is_same_domain(
-        actual.netloc, wanted.netloc.removeprefix("*")
+def _matches(origin: str, trusted_origin: str) -> bool:
+    if "*" not in trusted_origin:
+        return origin == trusted_origin.lower()
+    pattern, actual = urlsplit(trusted_origin.lower()), urlsplit(origin)
+    return actual.scheme == pattern.scheme and is_same_domain(
+        actual.netloc, pattern.netloc.removeprefix("*")
     )

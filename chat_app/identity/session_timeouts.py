@@ -43,10 +43,10 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         response = await get_response(request)
         # Who has not looked at the session has not acted for its person either.
         session = request.session
-        acted = session.accessed and BACKGROUND not in request.headers
-        if acted and await _is_read(session):
-            changed = session.modified
-            if _put_off(session) and not changed:
+        has_acted = session.accessed and BACKGROUND not in request.headers
+        if has_acted and await _is_read(session):
+            was_modified = session.modified
+            if _put_off(session) and not was_modified:
                 session.modified = await _store(session)
         return response
 

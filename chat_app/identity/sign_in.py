@@ -26,7 +26,7 @@ from sessions_app.json_types import JsonObject
 
 # Hashing a password is slow on purpose. One thread: guesses wait for each other, and leave the
 # rest of the machine to everybody else.
-_hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="password")
+_password_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="password")
 
 
 class _Try(NamedTuple):
@@ -40,9 +40,9 @@ class _Try(NamedTuple):
 
 # The try that goes on here, which counts as a wrong one. Django tells of failures only: what is not
 # one is given back when the next one begins here, or with the request's context.
-_trying: ContextVar[_Try | None] = ContextVar("trying", default=None)
+_current_try: ContextVar[_Try | None] = ContextVar("trying", default=None)
 # Where a request keeps why its password was not looked at.
-REFUSED = "refused_sign_in"
+REFUSAL_ATTRIBUTE = "refused_sign_in"
 
 
 async def sign_in(login: Login, request: HttpRequest) -> Identity:
@@ -74,7 +74,7 @@ async def _identity(login: Login, request: HttpRequest) -> Identity:
 
 async def _password_identity(login: BasicLogin, request: HttpRequest) -> Identity:
     loop = asyncio.get_running_loop()
-    user = await loop.run_in_executor(_hashing, _authenticate, login, request)
+    user = await loop.run_in_executor(_password_executor, _authenticate, login, request)
     if user is None:
         raise BadCredentials("The user name or the password is wrong.")
     return Identity.of(user)
@@ -86,7 +86,7 @@ def _authenticate(login: BasicLogin, request: HttpRequest) -> AbstractBaseUser |
         password = login.password.get_secret_value()
         return authenticate(request, username=login.username, password=password)
     finally:
-        _trying.set(None)
+        _current_try.set(None)
         connection.close()
 
 
@@ -124,7 +124,7 @@ class PasswordThrottle:
 
 def refused_sign_in(request: HttpRequest) -> TooMany | None:
     """Return why this request's password was not looked at; None if it was."""
-    return getattr(request, REFUSED, None)
+    return getattr(request, REFUSAL_ATTRIBUTE, None)
 
 
 def connect() -> None:
@@ -136,10 +136,10 @@ def _count_failure(
     credentials: JsonObject, request: HttpRequest | None = None, **_: object
 ) -> None:
     username = _name_in(credentials)
-    refused = refused_sign_in(request) if request is not None else None
-    audit.log_failed_sign_in(request, username, str(refused) if refused else "wrong")
-    if refused is None and username is not None and "password" in credentials:
-        tries, under_way = _tries(request, username), _trying.get()
+    refusal = refused_sign_in(request) if request is not None else None
+    audit.log_failed_sign_in(request, username, str(refusal) if refusal else "wrong")
+    if refusal is None and username is not None and "password" in credentials:
+        tries, under_way = _tries(request, username), _current_try.get()
         if under_way is not None and under_way.is_of(tries):
             under_way.reservation.keep()
         else:
@@ -155,14 +155,14 @@ def _begin_try(request: HttpRequest | None, username: str) -> None:
     """Count a try before its password is looked at, which takes a while: also those who come
     meanwhile are to find it counted. Raises TooMany, and leaves it with the request.
     """
-    tries, under_way = _tries(request, username), _trying.get()
+    tries, under_way = _tries(request, username), _current_try.get()
     if under_way is not None and under_way.is_of(tries):
         return
     try:
-        _trying.set(_Try(tries, rate_limits.reserve(*tries)))
+        _current_try.set(_Try(tries, rate_limits.reserve(*tries)))
     except TooMany as error:
         if request is not None:
-            setattr(request, REFUSED, error)
+            setattr(request, REFUSAL_ATTRIBUTE, error)
         raise
 
 

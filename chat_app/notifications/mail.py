@@ -24,7 +24,7 @@ from sessions_app.models.people import UserId, read_user_id, users
 
 log = structlog.get_logger(__name__)
 
-SHOWN = 20
+MOST_SHOWN = 20
 # Who is at the page answers at once; the others can wait so long.
 AFTER = timedelta(minutes=1)
 signer = Signer(salt="chat_app.mail")
@@ -75,28 +75,33 @@ def send(user: UserId, since: datetime) -> None:
     address = getattr(person, person.get_email_field_name(), "")
     if not address or (preference.mailed_at is not None and preference.mailed_at >= since):
         return
-    ids = inbox_query.first(inbox_query.waiting_prompts(user), SHOWN + 1)
+    ids = inbox_query.first(inbox_query.waiting_prompts(user), MOST_SHOWN + 1)
     prompts = Interaction.objects.in_bulk(ids)
-    waiting = [prompts[one] for one in ids if one in prompts]
-    if not waiting:
+    waiting_prompts = [prompts[id_] for id_ in ids if id_ in prompts]
+    if not waiting_prompts:
         return
     before, now = preference.mailed_at, timezone.now()
     mine = MailPreference.objects.filter(pk=user)
     if not mine.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return
     try:
-        _message(person, address, waiting).send()
+        _message(person, address, waiting_prompts).send()
     except OSError:  # smtplib's are
         mine.filter(mailed_at=now).update(mailed_at=before)
         raise
 
 
-def _message(person: AbstractBaseUser, address: str, waiting: list[Interaction]) -> EmailMessage:
+def _message(
+    person: AbstractBaseUser, address: str, waiting_prompts: list[Interaction]
+) -> EmailMessage:
     unsubscribe = link("chat:unsubscribe", signer.sign(str(person.pk)))
-    shown = waiting[:SHOWN]
+    shown_prompts = waiting_prompts[:MOST_SHOWN]
     context = {
-        "questions": [(one, first_line(one.prompt), link("chat:prompt", one.pk)) for one in shown],
-        "more": len(waiting) > SHOWN,
+        "questions": [
+            (prompt, first_line(prompt.prompt), link("chat:prompt", prompt.pk))
+            for prompt in shown_prompts
+        ],
+        "more": len(waiting_prompts) > MOST_SHOWN,
         "inbox": link("chat:inbox"),
         "settings": link("chat:settings"),
         "unsubscribe": unsubscribe,

@@ -48,23 +48,23 @@ def _put_off(
     signal: Signal, interaction: Interaction, about: JsonObject | None = None, **_: object
 ) -> None:
     """Put off a notice for each who is told: each is sent, and tried again, by itself."""
-    which = str(interaction.version)  # of several such events of the prompt
+    occurrence = str(interaction.version)  # of several such events of the prompt
     if about:
-        which = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
+        occurrence = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
     now = timezone.now()
     notices = [
         Notice("notice_due", interaction.run_id, interaction.pk, due_at, about)
-        for due_at, about in _notices(interaction, EVENTS[signal], which, now)
+        for due_at, about in _notices(interaction, EVENTS[signal], occurrence, now)
     ]
     if notices:
         writer.write_now(lambda tx: pending_signals.put_off(tx, notices))
 
 
 def _notices(
-    interaction: Interaction, event: str, which: str, now: datetime
+    interaction: Interaction, event: str, occurrence: str, now: datetime
 ) -> Iterator[tuple[datetime, JsonObject]]:
     if ChatSettings.load().WEBHOOK_URL:
-        yield now, {"webhook": event, "id": f"{interaction.pk}:{event}:{which}"}
+        yield now, {"webhook": event, "id": f"{interaction.pk}:{event}:{occurrence}"}
     if interaction.status != Interaction.Status.PENDING or not ChatSettings.load().MAIL:
         return
     claimed_by = interaction.assignee_id

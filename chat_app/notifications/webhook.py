@@ -55,13 +55,15 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
     if not chat.WEBHOOK_URL:
         return
     body = to_json({"type": event, "timestamp": timezone.now(), "data": _data(interaction)})
-    now = str(int(time.time()))
-    signed = hmac.digest(_key(chat.WEBHOOK_SECRET), f"{id_}.{now}.".encode() + body, sha256)
+    timestamp = str(int(time.time()))
+    signature = hmac.digest(
+        _key(chat.WEBHOOK_SECRET), f"{id_}.{timestamp}.".encode() + body, sha256
+    )
     headers = {
         "content-type": "application/json",
         "webhook-id": id_,
-        "webhook-timestamp": now,
-        "webhook-signature": f"v1,{b64encode(signed).decode()}",
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{b64encode(signature).decode()}",
     }
     request = Request(chat.WEBHOOK_URL, body, headers, method="POST")  # noqa: S310 - the setting is checked
     try:

@@ -19,7 +19,7 @@ class Place:
         self.leave = weakref.finalize(self, _give_back, keys)
 
 
-_taken: Counter[Key] = Counter()
+_places_taken: Counter[Key] = Counter()
 # What is collected as garbage may be so while this thread has the lock.
 _lock = threading.RLock()
 
@@ -57,17 +57,17 @@ def take_socket_from(address: str) -> Place:
     return _take("sockets at once", {("socket from", address): limit} if address else {})
 
 
-def _take(what: str, limits: dict[Key, int]) -> Place:
+def _take(counted_things: str, limits: dict[Key, int]) -> Place:
     with _lock:
-        if any(_taken.get(key, 0) >= limit for key, limit in limits.items()):
-            raise TooMany(what, RETRY)
-        _taken.update(limits.keys())
+        if any(_places_taken.get(key, 0) >= limit for key, limit in limits.items()):
+            raise TooMany(counted_things, RETRY)
+        _places_taken.update(limits.keys())
     return Place(tuple(limits))
 
 
 def _give_back(keys: tuple[Key, ...]) -> None:
     with _lock:
         for key in keys:
-            _taken[key] -= 1
-            if not _taken[key]:
-                del _taken[key]
+            _places_taken[key] -= 1
+            if not _places_taken[key]:
+                del _places_taken[key]

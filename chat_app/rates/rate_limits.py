@@ -30,7 +30,7 @@ ROUNDING = 1e-3  # seconds
 # Imported only where it is used: it imports a client of Redis.
 SHARED = "chat_app.rates.shared_counts.SharedCounts"
 
-Limited = tuple["Rate", str, PerTime]
+RateBucket = tuple["Rate", str, PerTime]
 
 
 class Rate(StrEnum):
@@ -51,10 +51,10 @@ class Rate(StrEnum):
     @property
     def counted_things(self) -> str:
         """The things that there are too many of, in words."""
-        return WHAT[self.value.split("_")[1]]
+        return COUNTED_THINGS[self.value.split("_")[1]]
 
 
-WHAT = {
+COUNTED_THINGS = {
     "PASSWORDS": gettext_noop("wrong passwords"),
     "GUESTS": gettext_noop("new guests"),
     "MESSAGES": gettext_noop("messages"),
@@ -77,38 +77,38 @@ class RateLimits:
         self._lock = threading.RLock()
         self._most = MOST
 
-    def take(self, *of: tuple[Rate, object]) -> None:
+    def take(self, *rates: tuple[Rate, object]) -> None:
         """Count one under all of these rates, or under none.
 
         Raises:
             TooMany: one has nothing left; says when to come back.
         """
-        self.reserve(*of).keep()
+        self.reserve(*rates).keep()
 
-    def reserve(self, *of: tuple[Rate, object]) -> "Reservation":
+    def reserve(self, *rates: tuple[Rate, object]) -> "Reservation":
         """Count one under all of these rates, or under none, until it is known whether it is to be.
 
         Raises:
             TooMany: as `take`.
         """
-        limited = _limited_rates(of)
+        buckets = _limited_rates(rates)
         with self._lock:  # whoever comes at the same time finds it counted
-            for rate, key, per in limited:
+            for rate, key, per in buckets:
                 if (wait := self._wait(rate, key, per)) > ROUNDING:
                     raise TooMany(rate.counted_things, math.ceil(wait))
-            self._count(limited)
-        return Reservation(self, limited)
+            self._count(buckets)
+        return Reservation(self, buckets)
 
-    def count(self, *of: tuple[Rate, object]) -> None:
+    def count(self, *rates: tuple[Rate, object]) -> None:
         """Count one under all of these rates, whatever is left."""
-        limited = _limited_rates(of)
-        self._count(limited)
-        _tell(limited)
+        buckets = _limited_rates(rates)
+        self._count(buckets)
+        _tell(buckets)
 
-    def give_back(self, limited: list[Limited]) -> None:
+    def give_back(self, buckets: list[RateBucket]) -> None:
         """Count one less under all of these rates."""
         with self._lock:
-            for rate, key, per in limited:
+            for rate, key, per in buckets:
                 if (rate, key) in self._full_at:
                     self._full_at[rate, key] -= per.seconds / per.amount
 
@@ -125,10 +125,10 @@ class RateLimits:
         with self._lock:
             self._full_at.clear()
 
-    def _count(self, limited: list[Limited]) -> None:
+    def _count(self, buckets: list[RateBucket]) -> None:
         now = time.monotonic()
         with self._lock:
-            for rate, key, per in limited:
+            for rate, key, per in buckets:
                 before = max(now, self._full_at.get((rate, key), now))
                 after = min(before + per.seconds / per.amount, now + per.seconds)
                 self._full_at[rate, key] = max(before, after)
@@ -151,21 +151,21 @@ class Reservation:
     It is given back, at the latest when nobody has it any more, unless it is kept.
     """
 
-    def __init__(self, limits: RateLimits, limited: list[Limited]) -> None:
-        self._limited = limited
-        self.give_back = weakref.finalize(self, limits.give_back, limited)
+    def __init__(self, limits: RateLimits, buckets: list[RateBucket]) -> None:
+        self._buckets = buckets
+        self.give_back = weakref.finalize(self, limits.give_back, buckets)
         self.give_back.atexit = False
 
     def keep(self) -> None:
         """Count it for good, for the other processes too."""
         if self.give_back.detach() is not None:
-            _tell(self._limited)
+            _tell(self._buckets)
 
 
-def _tell(limited: list[Limited]) -> None:
+def _tell(buckets: list[RateBucket]) -> None:
     if url := RuntimeSettings.load().REDIS_URL:
-        for one in limited:
-            _redis_counter(url)(*one)
+        for bucket in buckets:
+            _redis_counter(url)(*bucket)
 
 
 @cache
@@ -177,20 +177,20 @@ def _redis_counter(url: str) -> Callable[[Rate, str, PerTime], None]:
     return count
 
 
-def _limited_rates(of: Iterable[tuple[Rate, object]]) -> list[Limited]:
+def _limited_rates(rates: Iterable[tuple[Rate, object]]) -> list[RateBucket]:
     """Keep the rates that have a limit."""
     return [
-        (rate, _key(who), per)
-        for rate, who in of
-        if who != "" and (per := _per_time(rate)) is not None
+        (rate, _key(subject), per)
+        for rate, subject in rates
+        if subject != "" and (per := _per_time(rate)) is not None
     ]
 
 
-def _key(who: object) -> str:
+def _key(subject: object) -> str:
     """Return the key of a user or address; a text is hashed: a typed name may be a password."""
-    if not isinstance(who, str):
-        return str(who)
-    return sha256(who.encode(errors="surrogatepass")).hexdigest()[:32]
+    if not isinstance(subject, str):
+        return str(subject)
+    return sha256(subject.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _per_time(rate: Rate) -> PerTime | None:

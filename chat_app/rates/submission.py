@@ -25,9 +25,9 @@ OFTEN = 20  # messages of a user in this process between two looks, or as many a
 RETRY = 60  # seconds: nobody knows when one of them ends
 MOST = 10_000  # users of whom it is known how many messages they have left
 
-_left: dict[UserId, int] = {}
+_room_left: dict[UserId, int] = {}
 # Runs that are let begin, and perhaps not stored.
-_beginning: Counter[UserId] = Counter()
+_starting_runs: Counter[UserId] = Counter()
 _looks: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
 
@@ -47,10 +47,10 @@ async def submit(
     async def look_up() -> tuple[bool, bool]:
         return await reads.read(messages.exist, owner, conversation_id, message.message_id)
 
-    async with AsyncExitStack() as begun:
+    async with AsyncExitStack() as stack:
         try:
             rate_limits.take((Rate.MESSAGES_USER, owner), (Rate.MESSAGES_ADDRESS, address))
-            await begun.enter_async_context(_another_run(owner))
+            await stack.enter_async_context(_another_run(owner))
         except TooMany:
             if not (await look_up())[1]:
                 raise
@@ -59,16 +59,16 @@ async def submit(
             new = rate_limits.reserve(
                 (Rate.CONVERSATIONS_USER, owner), (Rate.CONVERSATIONS_ADDRESS, address)
             )
-            begun.callback(new.give_back)
+            stack.callback(new.give_back)
         except TooMany:
             if not (await look_up())[0]:
                 raise
-        submitted = await messages.submit(
+        submitted_message = await messages.submit(
             owner=owner, conversation_id=conversation_id, message=message
         )
-        if new is not None and submitted.sequence == 1 and not submitted.duplicate:
+        if new is not None and submitted_message.sequence == 1 and not submitted_message.duplicate:
             new.keep()
-        return submitted
+        return submitted_message
 
 
 @asynccontextmanager
@@ -80,31 +80,33 @@ async def _another_run(user: UserId) -> AsyncIterator[None]:
     """
     if limit := ChatSettings.load().RUNS_PER_USER:
         await _look(user, limit)
-    _beginning[user] += 1
+    _starting_runs[user] += 1
     try:
         yield
     finally:
-        _beginning[user] -= 1
-        if not _beginning[user]:
-            del _beginning[user]
+        _starting_runs[user] -= 1
+        if not _starting_runs[user]:
+            del _starting_runs[user]
 
 
 async def _look(user: UserId, limit: int) -> None:
-    if len(_left) > MOST:
-        _left.clear()
-    if _left.setdefault(user, min(OFTEN, limit)) <= 0:
+    if len(_room_left) > MOST:
+        _room_left.clear()
+    if _room_left.setdefault(user, min(OFTEN, limit)) <= 0:
         # One after the other, or each would have to itself what one look finds.
         async with _looks.setdefault(user, asyncio.Lock()):
-            if _left.get(user, 0) <= 0:
-                beginning = _beginning[user]  # some of them may be stored when it looks
+            if _room_left.get(user, 0) <= 0:
+                starting = _starting_runs[user]  # some of them may be stored when it looks
                 unfinished = await reads.read(messages.count_unfinished, user, limit)
-                _left[user] = min(OFTEN, limit - unfinished - beginning)
-            if _left[user] <= 0:
+                _room_left[user] = min(OFTEN, limit - unfinished - starting)
+            if _room_left[user] <= 0:
                 raise TooMany(gettext_noop("unfinished runs"), RETRY)
-    _left[user] -= 1
+    _room_left[user] -= 1
 
 
-async def change_claim(what: str, interaction: str, *, to: str, by: Person, via: str) -> ClaimState:
+async def change_claim(
+    change: str, interaction: str, *, to: str, by: Person, via: str
+) -> ClaimState:
     """Claim a prompt, release it, or delegate it: `claims.change`.
 
     Raises:
@@ -112,4 +114,4 @@ async def change_claim(what: str, interaction: str, *, to: str, by: Person, via:
         NotFound, Invalid: as `claims.change`.
     """
     rate_limits.take((Rate.CLAIMS_USER, by.id))
-    return await claims.change(what, interaction, to=to, by=by, via=via)
+    return await claims.change(change, interaction, to=to, by=by, via=via)
