@@ -24,15 +24,15 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         """Return user and name for a new key, and also what is known of an existing one."""
-        known = ("prefix", "created_at", "last_used_at", "revoked_at")
-        return self.fields if obj is None else (*self.fields, *known)
+        existing_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
+        return self.fields if obj is None else (*self.fields, *existing_fields)
 
     def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Let the user be found by typing, if the project's own admin can search for users."""
         users = get_user_model()
-        registered = self.admin_site.is_registered(users)
-        searched = registered and self.admin_site.get_model_admin(users).search_fields
-        return ("user",) if searched else ()
+        is_registered = self.admin_site.is_registered(users)
+        search_fields = is_registered and self.admin_site.get_model_admin(users).search_fields
+        return ("user",) if search_fields else ()
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False

@@ -32,7 +32,7 @@ from sessions_app.lifecycle.server_lifecycle import WithRuntime
 NUL = re.compile(rb"\0|%00|\\000")
 # The prefix of all paths and links; Daphne takes it from a header of the client too.
 PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
-REFUSED = (
+REFUSAL_BODY = (
     b"The address or a cookie holds a NUL (U+0000), or the prefix that a header names is no path. "
     b"Remove it and try again.\n"
 )
@@ -73,7 +73,7 @@ class RefuseHostile:
             )
             await send(start)
             await send(
-                HTTPResponseBodyEvent(type="http.response.body", body=REFUSED, more_body=False)
+                HTTPResponseBodyEvent(type="http.response.body", body=REFUSAL_BODY, more_body=False)
             )
         else:
             await receive()
@@ -111,8 +111,8 @@ class WithSocket:
     @cached_property
     def _sockets(self) -> Any:
         """Return the router of sockets, made with the first: the project's URLs are loaded late."""
-        others: Any = _refuse if isinstance(self._application, ASGIHandler) else self._application
-        routes: list[Any] = [re_path("", others)]
+        fallback: Any = _refuse if isinstance(self._application, ASGIHandler) else self._application
+        routes: list[Any] = [re_path("", fallback)]
         with suppress(NoReverseMatch):  # its pages are not among the URLs
             home = unquote(reverse("chat:home")).removeprefix(get_script_prefix())
             chat: Any = URLRouter(websocket_urlpatterns)

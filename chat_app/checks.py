@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage, Warning
 from django.core.management import get_commands
 from django.utils.module_loading import import_string
 
-from chat_app.asgi import mounted
+from chat_app.asgi import mounted_applications
 
 # Those of Django, which serve WSGI.
 RUNSERVERS = ("django.core", "django.contrib.staticfiles")
@@ -18,7 +18,7 @@ def check_asgi(**_: object) -> Sequence[CheckMessage]:
     if not getattr(settings, "ASGI_APPLICATION", None):
         return []
     import_string(settings.ASGI_APPLICATION)
-    if mounted:
+    if mounted_applications:
         return []
     message = f"{settings.ASGI_APPLICATION} does not serve the chat's sockets and runs."
     hint = (

@@ -26,7 +26,7 @@ class NameConverter:
     """
 
     regex = "[^/]+"
-    _escaped = re.compile(r"[%/\x00-\x1f\x7f]|^\.+$")
+    _escaped_characters = re.compile(r"[%/\x00-\x1f\x7f]|^\.+$")
 
     def to_python(self, value: str) -> str:
         """Read a name from a segment; refuse one that no conversation can have."""
@@ -37,7 +37,7 @@ class NameConverter:
 
     def to_url(self, value: object) -> str:
         """Write a name as a segment. A new conversation's name is a UUID."""
-        return self._escaped.sub(_escape, str(value))
+        return self._escaped_characters.sub(_escape, str(value))
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -47,7 +47,7 @@ def _escape(match: re.Match[str]) -> str:
 class ApiConverter(StringConverter):
     """A path that begins as one of the HTTP interface: there is no page under it."""
 
-    _beginnings = {str(one.pattern).partition("/")[0] for one in api.urls[0]} - {""}
+    _beginnings = {str(route.pattern).partition("/")[0] for route in api.urls[0]} - {""}
     regex = f"(?:{'|'.join(map(re.escape, sorted(_beginnings)))})(?:/.*)?"
 
 

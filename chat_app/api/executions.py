@@ -32,7 +32,7 @@ from sessions_app.storage import reads
 router = Router(tags=["Runs"])
 
 DOCUMENTED = {"responses": problems.DOCUMENTED}
-Standing = (
+ExecutionState = (
     schemas.Running
     | schemas.WaitingForAnswer
     | schemas.WaitingForConsent
@@ -43,7 +43,7 @@ Standing = (
 
 @router.get(
     "/executions/{uuid:execution_id}",
-    response=Standing,
+    response=ExecutionState,
     exclude_unset=True,
     url_name="execution",
     openapi_extra=DOCUMENTED,
@@ -56,8 +56,8 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
     if execution.prompts:
         return state | results.stop_at(run.id, execution.prompts)
     if run.status in Run.UNFINISHED:
-        others = await reads.read(read_waiting_for, run)
-        return state | {"status": "running"} | ({"waits_for": others} if others else {})
+        waiting_for = await reads.read(read_waiting_for, run)
+        return state | {"status": "running"} | ({"waits_for": waiting_for} if waiting_for else {})
     if run.status == Run.Status.COMPLETED:
         result = results.result(run, execution.output, execution.usage, run.client_format)
         return state | {"status": "completed", "result": result}
@@ -162,7 +162,7 @@ async def give(
         NotFound: with the text `missing`: there is no such prompt that this person may answer.
         Failure: the answer is not taken any more.
     """
-    settled = await answers.answer(
+    answer_result = await answers.answer(
         by=request.auth.person,
         conversation_id=None,
         answer=IncomingAnswer(
@@ -173,10 +173,10 @@ async def give(
             via="http",
         ),
     )
-    if settled.outcome == Outcome.NOT_FOUND:
+    if answer_result.outcome == Outcome.NOT_FOUND:
         raise NotFound(missing)
-    if settled.outcome not in answers.TAKEN:
-        raise _too_late(settled)
+    if answer_result.outcome not in answers.TAKEN:
+        raise _too_late(answer_result)
 
 
 @router.post(
@@ -241,23 +241,23 @@ async def mcp_clients(request: AuthenticatedRequest) -> object:
     return {"mcp_clients": []}
 
 
-def _too_late(settled: AnswerResult) -> Failure:
+def _too_late(answer_result: AnswerResult) -> Failure:
     """Build the error of an answer that was not taken: who settled the prompt."""
-    if settled.outcome == Outcome.CLAIMED:
-        detail = f"{settled.by or 'Someone'} has claimed it."
-        return Failure(409, "invalid_data_content", detail, claimed_by=settled.by)
-    at = timestamp(settled.at) if settled.at else None
+    if answer_result.outcome == Outcome.CLAIMED:
+        detail = f"{answer_result.by or 'Someone'} has claimed it."
+        return Failure(409, "invalid_data_content", detail, claimed_by=answer_result.by)
+    at = timestamp(answer_result.at) if answer_result.at else None
     detail = {
-        "answered": f"{settled.by or 'Someone'} answered it already.",
+        "answered": f"{answer_result.by or 'Someone'} answered it already.",
         "expired": "The time for an answer is over.",
-    }.get(settled.status, "It is no longer needed: the run ended first.")
+    }.get(answer_result.status, "It is no longer needed: the run ended first.")
     return Failure(
         400,
         "invalid_data_content",
         detail,
-        interaction_status=settled.status,
-        answered_by=settled.by,
+        interaction_status=answer_result.status,
+        answered_by=answer_result.by,
         answered_at=at,
-        answered_via=settled.via,
-        response=settled.response,
+        answered_via=answer_result.via,
+        response=answer_result.response,
     )

@@ -36,8 +36,8 @@ def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:
 
 def usage_chunk(run: Run, usage: dict[str, int]) -> Json:
     """Build the chunk with which OpenAI's streams end for who asked for the usage."""
-    made = _completion_object(run, "chat.completion.chunk")
-    return {**made, "usage": usage}
+    completion_chunk = _completion_object(run, "chat.completion.chunk")
+    return {**completion_chunk, "usage": usage}
 
 
 def _completion_object(run: Run, kind: str, *choices: Json) -> Json:
@@ -85,11 +85,11 @@ def _stop(run: UUID, frames: list[Frame]) -> Json:
 
 def _interaction(frame: Frame) -> Json:
     prompt, interaction = frame["content"], frame["interaction_id"]
-    asked = {
+    reference = {
         "interaction_id": interaction,
         "response_url": reverse("chat:chat_api:answer", args=[frame["run_id"], interaction]),
     }
-    return {**asked, **type_of(prompt["input_type"]).http(prompt)}
+    return {**reference, **type_of(prompt["input_type"]).http(prompt)}
 
 
 def failure(run: Run) -> tuple[str, str]:

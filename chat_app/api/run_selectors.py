@@ -64,31 +64,31 @@ def read_job(owner: UserId, job_id: str) -> Run:
 
 
 def _prompts(run: Run) -> list[EventRecord]:
-    asked = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
-    pending = pending_prompts(asked, conversation=run.conversation_id)
-    return [one for one in pending if one.run == run.pk or is_within(one.run, run.pk)]
+    condition = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
+    pending = pending_prompts(condition, conversation=run.conversation_id)
+    return [prompt for prompt in pending if prompt.run == run.pk or is_within(prompt.run, run.pk)]
 
 
 def read_waiting_for(run: Run) -> list[JsonObject]:
     """List what the run, and those that it runs, have asked of others, oldest first."""
     if run.status not in Run.UNFINISHED:
         return []
-    asked = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
+    condition = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
     pending = Interaction.objects.filter(
-        asked,
+        condition,
         conversation=run.conversation_id,
         status=Interaction.Status.PENDING,
         for_owner=False,
     )
     return [
         {
-            "interaction_id": one.pk,
-            "text": one.prompt["text"],
-            "to": (one.assignment or {}).get("names", []),
-            "assignee": one.assignee and one.assignee.get_username(),
+            "interaction_id": interaction.pk,
+            "text": interaction.prompt["text"],
+            "to": (interaction.assignment or {}).get("names", []),
+            "assignee": interaction.assignee and interaction.assignee.get_username(),
         }
-        for one in pending.select_related("assignee").order_by("sequence")
-        if one.run_id == run.pk or is_within(one.run_id, run.pk)
+        for interaction in pending.select_related("assignee").order_by("sequence")
+        if interaction.run_id == run.pk or is_within(interaction.run_id, run.pk)
     ]
 
 
@@ -102,10 +102,10 @@ def _usage(run: Run) -> dict[str, int]:
     """Add up the tokens that a completed run reported."""
     if run.status != Run.Status.COMPLETED:
         return {}
-    reported = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.USAGE)
+    reports = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.USAGE)
     used = Counter(prompt_tokens=0, completion_tokens=0)
-    for one in reported.values_list("result", flat=True):
-        used.update(one)
+    for report in reports.values_list("result", flat=True):
+        used.update(report)
     return {**used, "total_tokens": used.total()}
 
 
@@ -141,13 +141,13 @@ def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
     Raises:
         NotFound: it has not.
     """
-    asked = Interaction.objects.filter(
+    interactions = Interaction.objects.filter(
         pk=interaction,
         run_id=run_id,
         conversation__owner_id=owner,
         conversation__deleted_at=None,
     )
-    if not asked.exists():
+    if not interactions.exists():
         raise NotFound("There is no such interaction.")
 
 

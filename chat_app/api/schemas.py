@@ -296,7 +296,7 @@ class ChosenOption(BaseModel):
         return next((name for name in (self.value, self.id, self.label) if name), None)
 
 
-Chosen = ChosenOption | list[ChosenOption]
+Selection = ChosenOption | list[ChosenOption]
 
 
 # What fits the prompts: of text, of one option, of several.
@@ -315,8 +315,8 @@ class InteractionResponse(BaseModel):
 
     type: str | None = Field(None, validation_alias=AliasChoices("type", "input_type"))
     text: AnswerText | None = None
-    selected_option: Chosen | None = None
-    selected_options: Chosen | None = None
+    selected_option: Selection | None = None
+    selected_options: Selection | None = None
     data: dict[Text, JsonValue] | None = None
 
     @property
@@ -326,10 +326,10 @@ class InteractionResponse(BaseModel):
 
     def values(self) -> list[str] | None:
         """Return the chosen options by name; None if the answer does not choose options."""
-        chosen = self.selected_options if self.selected_option is None else self.selected_option
-        if chosen is None:
+        selection = self.selected_options if self.selected_option is None else self.selected_option
+        if selection is None:
             return None
-        options = chosen if isinstance(chosen, list) else [chosen]
+        options = selection if isinstance(selection, list) else [selection]
         return [option.name or "" for option in options]
 
 

@@ -18,5 +18,5 @@ def capped(count: int) -> str:
 @register.simple_tag(takes_context=True)
 def preference(context: JsonObject, name: str) -> str:
     """Return the reader's choice of a preference."""
-    [choice] = [each for each in (*PREFERENCES, *SWITCHES) if each.name == name]
+    [choice] = [option for option in (*PREFERENCES, *SWITCHES) if option.name == name]
     return choice.choice_of(context.get("request"))
