@@ -69,10 +69,10 @@ class ChatConsumer(AsyncConsumer):
 
     async def websocket_connect(self, message: Message) -> None:
         """Accept the socket, or reject it, which its client gets as HTTP 403."""
-        encrypted = identity.is_encrypted_enough(self.scope)
-        if encrypted and not identity.origin_allowed(self.scope):
+        is_encrypted = identity.is_encrypted_enough(self.scope)
+        if is_encrypted and not identity.origin_allowed(self.scope):
             audit.log_refused_origin(request_of(self.scope))  # it may not use this site's cookies
-        elif encrypted:
+        elif is_encrypted:
             await self.send({"type": "websocket.accept"})
             return
         await self.send({"type": "websocket.close"})
@@ -211,15 +211,15 @@ class ChatConsumer(AsyncConsumer):
             return
         feed = await self._subscriptions.follow(name)
         try:
-            submitted = await store()
+            submitted_message = await store()
             if feed is None:  # it was not there: all of it is new, also what another tab says first
                 await self._subscriptions.follow(name, after=0)
         except (Error, StorageUnavailable):
             if feed is None:  # it may be there now, and all of it is new then
                 self._subscriptions.awaited_names.add(name)
             raise
-        outcome = "duplicate" if submitted.duplicate else "accepted"
-        ack = acknowledgement(message, outcome, submitted_content(submitted))
+        outcome = "duplicate" if submitted_message.duplicate else "accepted"
+        ack = acknowledgement(message, outcome, submitted_content(submitted_message))
         await self._connection.send(ack)
 
     async def _submit_plain(
@@ -234,9 +234,9 @@ class ChatConsumer(AsyncConsumer):
             return
         after = None
         try:
-            submitted = await store()
-            if not submitted.duplicate:
-                after = submitted.sequence - 1
+            submitted_message = await store()
+            if not submitted_message.duplicate:
+                after = submitted_message.sequence - 1
         finally:
             await self._subscriptions.follow(conversation_id, after=after)
 
@@ -249,7 +249,7 @@ class ChatConsumer(AsyncConsumer):
         feed = None
         if message.conversation_id is not None:
             feed = await self._subscriptions.follow(message.conversation_id)
-        incoming = IncomingAnswer(
+        incoming_answer = IncomingAnswer(
             answer_id=message.id or str(uuid4()),
             via=self._via,
             value=text,
@@ -259,22 +259,22 @@ class ChatConsumer(AsyncConsumer):
             version=message.version,
         )
         if isinstance(feed, PlainFeed):
-            settled = await feed.answer(incoming)
+            answer_result = await feed.answer(incoming_answer)
         else:
-            settled = await answers.answer(
+            answer_result = await answers.answer(
                 by=self._authentication.person,
                 conversation_id=message.conversation_id,
-                answer=incoming,
+                answer=incoming_answer,
             )
         if self._query.extended:
-            ack = acknowledgement(message, settled.outcome, settled_content(settled))
+            ack = acknowledgement(message, answer_result.outcome, settled_content(answer_result))
             await self._connection.send(ack)
-        elif settled.outcome not in TAKEN:
-            raise not_accepted(message, settled)
+        elif answer_result.outcome not in TAKEN:
+            raise not_accepted(message, answer_result)
 
     async def _claim(self, message: client.ClaimMessage) -> None:
         try:
-            claimed = await change_claim(
+            claim_state = await change_claim(
                 message.change,
                 message.interaction_id,
                 to=message.to,
@@ -284,8 +284,8 @@ class ChatConsumer(AsyncConsumer):
         except NotFound:
             await self._connection.send(acknowledgement(message, Outcome.NOT_FOUND))
             return
-        content = claimed_content(message.interaction_id, claimed)
-        await self._connection.send(acknowledgement(message, claimed.outcome, content))
+        content = claimed_content(message.interaction_id, claim_state)
+        await self._connection.send(acknowledgement(message, claim_state.outcome, content))
 
     @property
     def _via(self) -> str:

@@ -38,16 +38,16 @@ async def start(
 ) -> object:
     """Run a workflow, and ask for its result later. The same `job_id` starts nothing new."""
     headers.user_message_id = body.job_id or headers.user_message_id or str(uuid4())
-    begun = await begin(
+    started_run = await begin(
         request, headers, RunRequest(body.input_message, "generate", query.workflow)
     )
     if body.sync_timeout:
         with suppress(TimeoutError, Failure):
             async with asyncio.timeout(body.sync_timeout):
-                await outcome(begun)
+                await outcome(started_run)
     else:
-        begun.place.leave()
-    job = await reads.read(_job, request.auth.person.id, begun.run)
+        started_run.place.leave()
+    job = await reads.read(_job, request.auth.person.id, started_run.run)
     return Status(202 if job["status"] in ("submitted", "running") else 200, job)
 
 

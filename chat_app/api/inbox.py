@@ -24,7 +24,7 @@ from sessions_app.storage import reads
 router = Router(tags=["Inbox"])
 
 DOCUMENTED = {"responses": problems.DOCUMENTED}
-NONE = "There is no such prompt."
+NO_PROMPT = "There is no such prompt."
 
 
 @router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=DOCUMENTED)
@@ -33,12 +33,15 @@ async def inbox(
 ) -> object:
     """List the prompts that wait for the person, the first to be due first; 25 at a time."""
     reader = request.auth.person.id
-    wanted = InboxQuery(query.part, query.q.strip(), query.page)
+    inbox_query = InboxQuery(query.part, query.q.strip(), query.page)
 
     def list_prompts() -> JsonObject:
-        page = read_inbox(reader, wanted)
-        may = wanted.part in ANSWERABLE
-        return {"prompts": _prompt_objects(page.prompts, reader, may_answer=may), "more": page.more}
+        page = read_inbox(reader, inbox_query)
+        may = inbox_query.part in ANSWERABLE
+        return {
+            "prompts": _prompt_objects(page.prompts, reader, may_answer=may),
+            "more": page.has_more,
+        }
 
     return await reads.read(list_prompts)
 
@@ -64,7 +67,7 @@ async def answer_prompt(
     headers: Annotated[schemas.AnswerHeaders, Header()],
 ) -> Status[None]:
     """Answer a prompt, or vote on it."""
-    await give(request, interaction_id, body, headers, missing=NONE)
+    await give(request, interaction_id, body, headers, missing=NO_PROMPT)
     return Status(204, None)
 
 
@@ -80,26 +83,26 @@ async def claim(
     """Claim an assigned prompt, give it back, or hand it to another user."""
     person = request.auth.person
     try:
-        done = await change_claim(
+        claim_state = await change_claim(
             body.change, str(interaction_id), to=body.to, by=person, via="http"
         )
     except NotFound as error:
-        raise NotFound(NONE) from error
-    if done.outcome == "stale":
-        detail = f"It is no longer pending: it is {done.status}."
-        raise Failure(409, "invalid_data_content", detail, interaction_status=done.status)
-    if not done.changed and done.assignee != person.username:
-        detail = f"{done.assignee or 'Nobody'} has claimed it."
-        raise Failure(409, "invalid_data_content", detail, claimed_by=done.assignee)
+        raise NotFound(NO_PROMPT) from error
+    if claim_state.outcome == "stale":
+        detail = f"It is no longer pending: it is {claim_state.status}."
+        raise Failure(409, "invalid_data_content", detail, interaction_status=claim_state.status)
+    if not claim_state.changed and claim_state.assignee != person.username:
+        detail = f"{claim_state.assignee or 'Nobody'} has claimed it."
+        raise Failure(409, "invalid_data_content", detail, claimed_by=claim_state.assignee)
     return await reads.read(_read, person.id, interaction_id)
 
 
 def _read(reader: UserId, interaction: UUID) -> JsonObject:
     prompt_and_right = find_prompt(reader, interaction)
     if prompt_and_right is None:
-        raise NotFound(NONE)
-    [listed] = _prompt_objects([prompt_and_right[0]], reader, may_answer=prompt_and_right[1])
-    return {**listed, "shared": list(_shared_messages(prompt_and_right[0]))}
+        raise NotFound(NO_PROMPT)
+    [prompt_object] = _prompt_objects([prompt_and_right[0]], reader, may_answer=prompt_and_right[1])
+    return {**prompt_object, "shared": list(_shared_messages(prompt_and_right[0]))}
 
 
 def _shared_messages(prompt: Interaction) -> Iterator[dict[str, str]]:
@@ -111,30 +114,34 @@ def _shared_messages(prompt: Interaction) -> Iterator[dict[str, str]]:
 def _prompt_objects(
     prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool
 ) -> list[JsonObject]:
-    voted = counting_votes(prompts)
+    votes_by_prompt = counting_votes(prompts)
     return [
         {
-            "interaction_id": one.pk,
-            "status": one.status,
-            "prompt": one.prompt,
-            "workflow": one.run.workflow,
-            "owner": one.conversation.owner.get_username(),
+            "interaction_id": interaction.pk,
+            "status": interaction.status,
+            "prompt": interaction.prompt,
+            "workflow": interaction.run.workflow,
+            "owner": interaction.conversation.owner.get_username(),
             "conversation_id": (
-                one.conversation.conversation_id if one.conversation.owner_id == reader else None
+                interaction.conversation.conversation_id
+                if interaction.conversation.owner_id == reader
+                else None
             ),
-            "may_answer": may_answer and one.status == Interaction.Status.PENDING,
-            "to": (one.assignment or {}).get("names", []),
-            "assignee": one.assignee and one.assignee.get_username(),
-            "needed": (one.assignment or {}).get("votes", 1),
-            "voted": len((one.response or {}).get("votes", voted.get(one.pk, []))),
-            "created_at": one.created_at,
-            "due_at": one.due_at,
-            "expires_at": one.expires_at,
-            "response": one.response,
-            "answered_by": one.answered_by and one.answered_by.get_username(),
-            "answered_at": one.answered_at,
-            "response_url": reverse("chat:chat_api:answer_prompt", args=[one.pk]),
-            "claim_url": reverse("chat:chat_api:claim_prompt", args=[one.pk]),
+            "may_answer": may_answer and interaction.status == Interaction.Status.PENDING,
+            "to": (interaction.assignment or {}).get("names", []),
+            "assignee": interaction.assignee and interaction.assignee.get_username(),
+            "needed": (interaction.assignment or {}).get("votes", 1),
+            "voted": len(
+                (interaction.response or {}).get("votes", votes_by_prompt.get(interaction.pk, []))
+            ),
+            "created_at": interaction.created_at,
+            "due_at": interaction.due_at,
+            "expires_at": interaction.expires_at,
+            "response": interaction.response,
+            "answered_by": interaction.answered_by and interaction.answered_by.get_username(),
+            "answered_at": interaction.answered_at,
+            "response_url": reverse("chat:chat_api:answer_prompt", args=[interaction.pk]),
+            "claim_url": reverse("chat:chat_api:claim_prompt", args=[interaction.pk]),
         }
-        for one in prompts
+        for interaction in prompts
     ]

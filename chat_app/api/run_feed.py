@@ -28,13 +28,13 @@ RESTARTING = "The server restarts. Send the same request again, with the ids of 
 class FollowedEvent:
     """An event of the run, or a prompt of one that it runs, read by who has all up to `after`.
 
-    `settled`: see `frames.View`.
+    `settled_ids`: see `frames.View`.
     """
 
     run: UUID
     event: EventRecord
     after: int
-    settled: Collection[str]
+    settled_ids: Collection[str]
 
 
 async def follow(
@@ -57,7 +57,7 @@ async def follow(
     try:
         async with join_groups(*groups) as reader.receive:
             await feed.acknowledge(after)  # so that it waits for its reader
-            await feed.start(FeedStart(after, after, [], lost=False))
+            await feed.start(FeedStart(after, after, [], place_lost=False))
             await look(reader)
             while True:
                 if feed.deleted:
@@ -70,15 +70,15 @@ async def follow(
                         await feed.acknowledge(feed.cursor)
                 if await reader.heard_nothing():
                     yield None
-    except CloseSocket as why:
-        raise _failure(why) from None
+    except CloseSocket as error:
+        raise _failure(error) from None
     finally:
         place.leave()
         await sweeper.remove(reader)
 
 
-def _failure(why: CloseSocket) -> Failure:
-    if why.code == 1012:
+def _failure(error: CloseSocket) -> Failure:
+    if error.code == 1012:
         return Failure(503, "unknown_error", RESTARTING, reason="restarting")
     return Failure(401, "user_auth_error", "You are not signed in any more.")
 
@@ -93,11 +93,13 @@ class _RunFeed(Feed):
         self.run = run.id
         self.taken: deque[FollowedEvent] = deque()
 
-    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+    async def give(
+        self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
+    ) -> int:
         """Keep the event for the generator's reader."""
         if event.run != self.run and not await self._is_prompt_within(event):
             return 0
-        self.taken.append(FollowedEvent(self.run, event, after, settled))
+        self.taken.append(FollowedEvent(self.run, event, after, settled_ids))
         return size_of(event)
 
     async def _is_prompt_within(self, event: EventRecord) -> bool:
@@ -123,7 +125,7 @@ class _Reader:
         self.feeds = {feed.conversation: feed}
         self._patience: asyncio.Timeout | None = None
         self._woken = False
-        self._why: CloseSocket | None = None
+        self._end_error: CloseSocket | None = None
 
     async def heard_nothing(self) -> bool:
         """Handle the next message of the groups. True if there was none for long, or `wake` was
@@ -140,8 +142,8 @@ class _Reader:
             pass
         finally:
             self._patience, self._woken = None, False
-        if self._why is not None:
-            raise self._why
+        if self._end_error is not None:
+            raise self._end_error
         if message is not None:
             await (hear_news(self, message["news"]) if message["type"] == NEWS else recheck(self))
         return message is None
@@ -152,7 +154,7 @@ class _Reader:
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(0)
 
-    def end(self, why: CloseSocket) -> None:
+    def end(self, error: CloseSocket) -> None:
         """Take no more messages."""
-        self._why = why
+        self._end_error = error
         self.wake()

@@ -38,7 +38,7 @@ class StartedRun:
     run: Run
     client_format: str
     after: int
-    continued: bool
+    is_continuation: bool
     place: Place
 
     def follow(self) -> AsyncGenerator[FollowedEvent | None, None]:
@@ -71,7 +71,7 @@ class RunRequest:
 
 
 async def begin(
-    request: AuthenticatedRequest, headers: RunHeaders, wanted: RunRequest
+    request: AuthenticatedRequest, headers: RunHeaders, run_request: RunRequest
 ) -> StartedRun:
     """Submit the message of a request, or find the run that the same request began before.
 
@@ -88,16 +88,16 @@ async def begin(
         run_id = await reads.read(run_at, owner, conversation_id, last)
         after = last
     else:
-        submitted = await submit(
+        submitted_message = await submit(
             owner=owner,
             address=address,
             conversation_id=conversation_id,
             message=IncomingMessage(
                 message_id,
-                wanted.text,
-                wanted.client_format,
-                wanted.workflow,
-                wanted.model,
+                run_request.text,
+                run_request.client_format,
+                run_request.workflow,
+                run_request.model,
                 metadata(request.scope),
                 # No HTTP client need know how to answer, and the run would hold up all after it.
                 second_message="interrupt_asking",
@@ -105,7 +105,7 @@ async def begin(
                 follows=headers.follows,
             ),
         )
-        run_id, after = submitted.run, max(submitted.sequence, last or 0)
+        run_id, after = submitted_message.run, max(submitted_message.sequence, last or 0)
     run = (await reads.read(read_execution, owner, run_id)).run
     end = run.conversation.last_sequence
     if after > end:
@@ -113,82 +113,82 @@ async def begin(
     return StartedRun(
         request.auth,
         run,
-        wanted.client_format,
+        run_request.client_format,
         after,
-        continued=last is not None,
+        is_continuation=last is not None,
         place=place,
     )
 
 
-async def outcome(begun: StartedRun) -> tuple[int, results.Json]:
+async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
     """Return status and body of a single answer: 200 with the result, or 202 where the run stops.
 
     Raises:
         Failure: the run has no result.
     """
-    async with aclosing(begun.follow()) as events:
-        async for followed in events:
-            if followed is None:
+    async with aclosing(started_run.follow()) as events:
+        async for followed_event in events:
+            if followed_event is None:
                 continue
-            if _is_pending(followed) and (prompts := (await _execution(begun)).prompts):
-                return 202, results.stop_at(begun.run.id, prompts)
-            if _is_rest(followed.event):
-                execution = await _execution(begun)
+            if _is_pending(followed_event) and (prompts := (await _execution(started_run)).prompts):
+                return 202, results.stop_at(started_run.run.id, prompts)
+            if _is_rest(followed_event.event):
+                execution = await _execution(started_run)
                 if execution.run.status == Run.Status.COMPLETED:
                     run, output, usage = execution.run, execution.output, execution.usage
-                    return 200, results.result(run, output, usage, begun.client_format)
+                    return 200, results.result(run, output, usage, started_run.client_format)
                 _check_alive(execution.run)
     raise AssertionError("following a run has no end of its own")
 
 
-def answer_streaming(begun: StartedRun, form: sse.Generate) -> StreamingHttpResponse:
+def answer_streaming(started_run: StartedRun, form: sse.Generate) -> StreamingHttpResponse:
     """Build a response that goes on until the run's end."""
     return StreamingHttpResponse(
-        _stream(begun, form),
+        _stream(started_run, form),
         content_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no", **begun.headers},
+        headers={"X-Accel-Buffering": "no", **started_run.headers},
     )
 
 
-async def _stream(begun: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
+async def _stream(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
     yield ""  # the headers go out with the first piece, even an empty one
     try:
-        async with aclosing(_pieces(begun, form)) as pieces:
+        async with aclosing(_pieces(started_run, form)) as pieces:
             async for piece in pieces:
                 yield piece
     except Failure as failure:  # after the headers there is no other place to say it
         yield form.error(failure.error)
 
 
-async def _pieces(begun: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
+async def _pieces(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
     quiet = 0
-    async with aclosing(begun.follow()) as events:
-        async for followed in events:
-            if followed is None:
+    async with aclosing(started_run.follow()) as events:
+        async for followed_event in events:
+            if followed_event is None:
                 quiet += 1
                 if quiet % HEARTBEAT == 0:
                     yield sse.HEARTBEAT
                 continue
-            if form.tells_usage and is_end(followed.event):
-                form.usage = (await _execution(begun)).usage
-            yield sse.write(followed, form)
-            if is_end(followed.event):
+            if form.tells_usage and is_end(followed_event.event):
+                form.usage = (await _execution(started_run)).usage
+            yield sse.write(followed_event, form)
+            if is_end(followed_event.event):
                 return
-            if _is_rest(followed.event):
-                run = (await _execution(begun)).run
+            if _is_rest(followed_event.event):
+                run = (await _execution(started_run)).run
                 if run.status == Run.Status.SUSPENDED:  # not resumed since then
                     _check_alive(run)
 
 
-async def _execution(begun: StartedRun) -> Execution:
-    return await reads.read(read_execution, begun.identity.person.id, begun.run.id)
+async def _execution(started_run: StartedRun) -> Execution:
+    return await reads.read(read_execution, started_run.identity.person.id, started_run.run.id)
 
 
-def _is_pending(followed: FollowedEvent) -> bool:
-    event = followed.event
+def _is_pending(followed_event: FollowedEvent) -> bool:
+    event = followed_event.event
     return (
         event.type == Event.Type.INTERACTION
-        and event.payload["interaction_id"] not in followed.settled
+        and event.payload["interaction_id"] not in followed_event.settled_ids
     )
 
 

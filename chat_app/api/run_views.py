@@ -50,8 +50,8 @@ async def generate(
     query: RunQuery,
 ) -> object:
     """Run a workflow, and wait for its result or its first prompt."""
-    wanted = RunRequest(body.input_message, "generate", query.workflow)
-    return await _single(await begin(request, headers, wanted), response)
+    run_request = RunRequest(body.input_message, "generate", query.workflow)
+    return await _single(await begin(request, headers, run_request), response)
 
 
 @post("/generate/stream", "/v1/workflow/stream", streams=True)
@@ -62,8 +62,8 @@ async def generate_stream(
     query: RunQuery,
 ) -> StreamingHttpResponse:
     """Run a workflow, and stream its output."""
-    wanted = RunRequest(body.input_message, "generate_stream", query.workflow)
-    return answer_streaming(await begin(request, headers, wanted), sse.Generate())
+    run_request = RunRequest(body.input_message, "generate_stream", query.workflow)
+    return answer_streaming(await begin(request, headers, run_request), sse.Generate())
 
 
 @post("/generate/full", "/v1/workflow/full", streams=True)
@@ -74,8 +74,10 @@ async def generate_full(
     query: Annotated[schemas.FullQuery, Query()],
 ) -> StreamingHttpResponse:
     """Run a workflow, and stream its output with its steps as the peer's evaluation reads them."""
-    wanted = RunRequest(body.input_message, "generate_stream", query.workflow)
-    return answer_streaming(await begin(request, headers, wanted), sse.Full(query.filter_steps))
+    run_request = RunRequest(body.input_message, "generate_stream", query.workflow)
+    return answer_streaming(
+        await begin(request, headers, run_request), sse.Full(query.filter_steps)
+    )
 
 
 @post("/chat", "/v1/chat", result=schemas.Completion)
@@ -87,8 +89,8 @@ async def chat(
     query: RunQuery,
 ) -> object:
     """Send a message, and wait for the answer or the first prompt."""
-    wanted = _run_request(body, query, "chat")
-    return await _single(await begin(request, headers, wanted), response)
+    run_request = _run_request(body, query, "chat")
+    return await _single(await begin(request, headers, run_request), response)
 
 
 @post("/chat/stream", "/v1/chat/stream", streams=True)
@@ -96,9 +98,12 @@ async def chat_stream(
     request: AuthenticatedRequest, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
     """Send a message, and stream the answer with its steps."""
-    begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
+    started_run = await begin(request, headers, _run_request(body, query, "chat_stream"))
     return answer_streaming(
-        begun, sse.Chat(begun.run, begun=begun.continued, tells_usage=body.tells_usage)
+        started_run,
+        sse.Chat(
+            started_run.run, role_sent=started_run.is_continuation, tells_usage=body.tells_usage
+        ),
     )
 
 
@@ -118,9 +123,12 @@ async def completions(
         return await _single(
             await begin(request, headers, _run_request(body, query, "chat")), response
         )
-    begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
+    started_run = await begin(request, headers, _run_request(body, query, "chat_stream"))
     return answer_streaming(
-        begun, sse.Completions(begun.run, begun=begun.continued, tells_usage=body.tells_usage)
+        started_run,
+        sse.Completions(
+            started_run.run, role_sent=started_run.is_continuation, tells_usage=body.tells_usage
+        ),
     )
 
 
@@ -128,7 +136,7 @@ async def completions(
 async def models(request: AuthenticatedRequest) -> object:
     """List the workflows that the user may use, as OpenAI's clients list models."""
     usable = await reads.read(workflow_access.usable, request.auth.person.id)
-    return {"data": [{"id": one.workflow.name} for one in usable]}
+    return {"data": [{"id": offer.workflow.name} for offer in usable]}
 
 
 def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:
@@ -136,13 +144,13 @@ def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format:
     return RunRequest(body.text or "", client_format, query.workflow, body.model)
 
 
-async def _single(begun: StartedRun, response: HttpResponse) -> Status[object]:
-    for name, value in begun.headers.items():
+async def _single(started_run: StartedRun, response: HttpResponse) -> Status[object]:
+    for name, value in started_run.headers.items():
         response[name] = value
     try:
-        code, content = await outcome(begun)
+        code, content = await outcome(started_run)
     except Failure as failure:
         # The run was begun: OpenAI's clients would by themselves begin another.
-        failure.headers = begun.headers | {"x-should-retry": "false"}
+        failure.headers = started_run.headers | {"x-should-retry": "false"}
         raise
     return Status(code, content)

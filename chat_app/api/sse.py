@@ -95,15 +95,15 @@ class Full(Generate):
 class Chat(Generate):
     """OpenAI's chunks, with steps and traces between them."""
 
-    def __init__(self, run: Run, *, begun: bool, tells_usage: bool) -> None:
+    def __init__(self, run: Run, *, role_sent: bool, tells_usage: bool) -> None:
         self._run = run
-        self._begun = begun
+        self._role_sent = role_sent
         self.tells_usage = tells_usage
 
     def text(self, text: str) -> str:
         """Write a chunk; the first names the role."""
-        role = {} if self._begun else {"role": "assistant"}
-        self._begun = True
+        role = {} if self._role_sent else {"role": "assistant"}
+        self._role_sent = True
         return data(chunk(self._run, {**role, "content": text}))
 
     def end(self) -> list[str]:
@@ -137,15 +137,17 @@ def _openai_error(content: Json) -> str:
     return data({"error": error})
 
 
-def write(followed: FollowedEvent, form: Generate) -> str:
+def write(followed_event: FollowedEvent, form: Generate) -> str:
     """Write the server-sent events of an event of the log."""
     # The form of this stream, whatever the message that started the run asked for.
-    event = followed.event._replace(client_format="chat_stream")
-    view = View("", datetime.now(UTC), followed.after, followed.settled)
+    event = followed_event.event._replace(client_format="chat_stream")
+    view = View("", datetime.now(UTC), followed_event.after, followed_event.settled_ids)
     parts = [
-        part for frame in event_frames(event, view) for part in _parts(followed.run, frame, form)
+        part
+        for frame in event_frames(event, view)
+        for part in _parts(followed_event.run, frame, form)
     ]
-    ids = [followed.after] * (len(parts) - 1) + [event.sequence]
+    ids = [followed_event.after] * (len(parts) - 1) + [event.sequence]
     return "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
 
 

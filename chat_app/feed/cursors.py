@@ -18,7 +18,7 @@ from sessions_app.storage.writer import Lane, writer
 log = structlog.get_logger(__name__)
 
 # Not committed yet, for a client that comes back at once. What is committed is of all processes.
-_unstored: dict[tuple[UUID, UserId], int] = {}
+_unstored_cursors: dict[tuple[UUID, UserId], int] = {}
 # The writes are made in the order in which they are queued.
 _in_order = Lane()
 _followers: Counter[tuple[UUID, UserId]] = Counter()
@@ -53,25 +53,28 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
         SocketCursor.objects.bulk_create([row], ignore_conflicts=True)
         mine.filter(sequence__lt=sequence).update(sequence=sequence)
 
-    _unstored[conversation, user] = sequence
+    _unstored_cursors[conversation, user] = sequence
     try:
         await writer.write(store, Lane(order_of=_in_order))
     except (SessionsError, IntegrityError):  # the next one is served as a first, or there is none
         log.warning("cursor.not_kept", conversation=str(conversation))
     finally:
-        if _unstored.get((conversation, user)) == sequence:
-            del _unstored[conversation, user]
+        if _unstored_cursors.get((conversation, user)) == sequence:
+            del _unstored_cursors[conversation, user]
 
 
 async def take(conversation: UUID, user: UserId) -> int | None:
     """Return the kept cursor and forget it: what a socket gets from now on is its own to count."""
     mine = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
-    unstored = _unstored.pop((conversation, user), None)
-    stored = await reads.read(mine.values_list("sequence", flat=True).first)
-    kept = max((one for one in (unstored, stored) if one is not None), default=None)
-    if kept is not None:
+    unstored_sequence = _unstored_cursors.pop((conversation, user), None)
+    stored_sequence = await reads.read(mine.values_list("sequence", flat=True).first)
+    cursor = max(
+        (sequence for sequence in (unstored_sequence, stored_sequence) if sequence is not None),
+        default=None,
+    )
+    if cursor is not None:
         try:
             await writer.write(lambda tx: mine.delete(), Lane(order_of=_in_order))
         except SessionsError:
             log.warning("cursor.not_forgotten", conversation=str(conversation))
-    return kept
+    return cursor

@@ -71,7 +71,7 @@ class Feed:
             self.heard_up_to = max(self.heard_up_to, opening.last)
             self.started = True
             with suppress(ClientGone):
-                for event in opening.shown:
+                for event in opening.first_events:
                     await self.give(event, after=0)
             await self._catch_up()
 
@@ -101,14 +101,16 @@ class Feed:
 
     async def send_when_ended(self, runs: Iterable[UUID], frame: Frame) -> None:
         """Send the frame once the last events of all these runs have been sent."""
-        waiting = set(runs) - set(self._ended)
-        if waiting:
-            self._stops.append((waiting, frame))
+        pending_runs = set(runs) - set(self._ended)
+        if pending_runs:
+            self._stops.append((pending_runs, frame))
         else:
             with suppress(ClientGone):
                 await self._send(encode(frame))
 
-    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+    async def give(
+        self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
+    ) -> int:
         """Give an event to the client, who has all up to `after`; returns the bytes.
 
         A feed whose client takes no frames has another way to do it.
@@ -116,19 +118,19 @@ class Feed:
         Raises:
             ClientGone: nobody has taken it.
         """
-        return await self._send_all(await self._frames(event, after, settled))
+        return await self._send_all(await self._frames(event, after, settled_ids))
 
     async def _frames(
         self,
         event: EventRecord,
         after: int,
-        settled: Collection[str] = (),
+        settled_ids: Collection[str] = (),
         makers: Makers = EXTENDED,
     ) -> list[Frame]:
         result = ""
         if event.client_format in SINGLE and is_end(event):
             result = await reads.read(text_of, event.run)
-        view = View(self.conversation_id, datetime.now(UTC), after, settled, result, self._link)
+        view = View(self.conversation_id, datetime.now(UTC), after, settled_ids, result, self._link)
         return event_frames(event, view, makers)
 
     async def _send_all(self, frames: Iterable[Frame]) -> int:
@@ -142,10 +144,10 @@ class Feed:
     def _foresee(self, events: Iterable[EventRecord]) -> None:
         """Prepare for the events that come next."""
 
-    async def _catch_up(self, heard: Sequence[EventRecord] = ()) -> None:
+    async def _catch_up(self, heard_events: Sequence[EventRecord] = ()) -> None:
         try:
             if self.behind:
-                await self._send_heard(heard)
+                await self._send_heard(heard_events)
             while self.behind and not self._window.full:
                 await self._send_page()
         except (DatabaseError, StorageUnavailable) as error:  # the sweeper comes back to it
@@ -164,7 +166,9 @@ class Feed:
 
     async def _send_page(self) -> None:
         """Send the next events of the log, as far as the window goes."""
-        events, settled = await reads.read(read_events, self.conversation, self.cursor, self._page)
+        events, settled_ids = await reads.read(
+            read_events, self.conversation, self.cursor, self._page
+        )
         if not events:  # the conversation was deleted
             self.heard_up_to = self.cursor
         self._foresee(events)
@@ -172,13 +176,13 @@ class Feed:
             if self._window.full:
                 break
             if event.sequence > self.cursor:
-                await self._pass(event, settled)
+                await self._pass(event, settled_ids)
         cut = self.behind and len(events) < self._page  # they are large
         self._page = max(1, len(events)) if cut else min(PAGE, self._page * 2)
 
-    async def _pass(self, event: EventRecord, settled: Collection[str]) -> None:
+    async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:
         """Send an event and move the cursor behind it."""
-        size = await self.give(event, after=self.cursor, settled=settled)
+        size = await self.give(event, after=self.cursor, settled_ids=settled_ids)
         self.cursor = event.sequence
         self._window.count_sent(event.sequence, size)
         if is_end(event):
@@ -186,8 +190,8 @@ class Feed:
 
     async def _note_end(self, run: UUID) -> None:
         self._ended.append(run)
-        for waiting, frame in self._stops:
-            waiting.discard(run)
-            if not waiting:
+        for pending_runs, frame in self._stops:
+            pending_runs.discard(run)
+            if not pending_runs:
                 await self._send(encode(frame))
         self._stops = [stop for stop in self._stops if stop[0]]

@@ -19,10 +19,10 @@ from sessions_app.workflows import registry
 
 PAGE = 25
 MOST = 80  # pages: nobody gets to what is beyond before these are answered
-LISTED = MOST * PAGE  # prompts, which are searched
+MOST_SEARCHED = MOST * PAGE  # prompts, which are searched
 LONGEST = 100  # characters that are searched for
 
-ASKED = ("conversation__owner", "run__conversation", "assignee", "answered_by")
+RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answered_by")
 
 
 class Part(StrEnum):
@@ -56,32 +56,37 @@ class InboxQuery:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """A page of an inbox; `more`: it is not the last; `is_cut`: there are more than LISTED."""
+    """A page of an inbox; `is_cut`: there are more than MOST_SEARCHED.
+
+    `has_more`: it is not the last.
+    """
 
     prompts: Sequence[Interaction]
-    more: bool
+    has_more: bool
     is_cut: bool
 
 
-def read_inbox(user: UserId, wanted: InboxQuery) -> InboxPage:
+def read_inbox(user: UserId, query: InboxQuery) -> InboxPage:
     """Read the prompts, the first to be due first; of those that were answered the newest first."""
-    start = (min(wanted.page, MOST) - 1) * PAGE
-    ids = _first(user, wanted.part, LISTED + 1 if wanted.query else start + PAGE + 1)
-    is_cut = len(ids) > LISTED
-    if wanted.query:
-        matching = _match_query(Interaction.objects.filter(pk__in=ids[:LISTED]), wanted.query)
-        matching_ids = set(matching.values_list("pk", flat=True))
-        ids = [one for one in ids if one in matching_ids]
-    shown = ids[start : start + PAGE]
-    prompts = Interaction.objects.select_related(*ASKED).in_bulk(shown)
-    more = len(ids) > start + PAGE and wanted.page < MOST
-    return InboxPage([prompts[one] for one in shown if one in prompts], more, is_cut)
+    start = (min(query.page, MOST) - 1) * PAGE
+    ids = _first(user, query.part, MOST_SEARCHED + 1 if query.query else start + PAGE + 1)
+    is_cut = len(ids) > MOST_SEARCHED
+    if query.query:
+        matching_prompts = _match_query(
+            Interaction.objects.filter(pk__in=ids[:MOST_SEARCHED]), query.query
+        )
+        matching_ids = set(matching_prompts.values_list("pk", flat=True))
+        ids = [id_ for id_ in ids if id_ in matching_ids]
+    page_ids = ids[start : start + PAGE]
+    prompts = Interaction.objects.select_related(*RELATED_ROWS).in_bulk(page_ids)
+    has_more = len(ids) > start + PAGE and query.page < MOST
+    return InboxPage([prompts[id_] for id_ in page_ids if id_ in prompts], has_more, is_cut)
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:
     """Find the prompt, if this person may see it, and whether they may answer it. Blocks."""
-    kept = Interaction.objects.filter(pk=interaction, conversation__deleted_at=None)
-    prompt = kept.select_related(*ASKED).first()
+    rows = Interaction.objects.filter(pk=interaction, conversation__deleted_at=None)
+    prompt = rows.select_related(*RELATED_ROWS).first()
     if prompt is None:
         return None
     may = may_answer(reader, PromptAudience.of(prompt))
@@ -112,9 +117,9 @@ def _first(user: UserId, part: Part, count: int) -> list[UUID]:
 def _match_query(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:
     if not is_storable(query):
         return rows.none()
-    named = Q(prompt__text__icontains=query) | Q(prompt__details__icontains=query)
-    for offered in registry.offered_workflows():
-        name, title = offered.workflow.name, offered.workflow.title
+    condition = Q(prompt__text__icontains=query) | Q(prompt__details__icontains=query)
+    for offer in registry.offered_workflows():
+        name, title = offer.workflow.name, offer.workflow.title
         if query == name or query.casefold() in title.casefold():
-            named |= Q(run__workflow=name)
-    return rows.filter(named)
+            condition |= Q(run__workflow=name)
+    return rows.filter(condition)

@@ -12,7 +12,7 @@ from sessions_app.workflows.history import ended_runs
 
 TranscriptPart = JsonObject
 
-SHARED = 20  # runs of a conversation, the newest
+MOST_SHARED_RUNS = 20  # runs of a conversation, the newest
 
 
 def read_shared(prompt: Interaction) -> list[TranscriptPart]:
@@ -24,10 +24,12 @@ def read_shared(prompt: Interaction) -> list[TranscriptPart]:
     if not shares or prompt.status != Interaction.Status.PENDING:
         return []
     run = prompt.run.parent_id or prompt.run_id
-    earlier = ended_runs(run, prompt.conversation_id, SHARED)
-    runs = [read_run(UUID(one)) for one in reversed(earlier)] + [read_run(run)]
-    for one in runs:
-        one["said"] = [part for part in one["said"] if part.get("interaction_id") != str(prompt.pk)]
+    earlier = ended_runs(run, prompt.conversation_id, MOST_SHARED_RUNS)
+    runs = [read_run(UUID(earlier_id)) for earlier_id in reversed(earlier)] + [read_run(run)]
+    for transcript in runs:
+        transcript["said"] = [
+            part for part in transcript["said"] if part.get("interaction_id") != str(prompt.pk)
+        ]
     return runs
 
 
@@ -66,8 +68,8 @@ def read_run(run_id: UUID) -> TranscriptPart:
 
 def _transcript(run: UUID) -> list[TranscriptPart]:
     """Yield texts, steps and questions, each at the place where it began."""
-    asked = Interaction.objects.filter(run=run).select_related("answered_by")
-    questions = {str(one.pk): _question(one) for one in asked}
+    interactions = Interaction.objects.filter(run=run).select_related("answered_by")
+    questions = {str(interaction.pk): _question(interaction) for interaction in interactions}
     parts: list[TranscriptPart] = []
     for part in read_parts(read_records(Event.objects.filter(run=run))):
         payload = part.payload
@@ -84,15 +86,15 @@ def _transcript(run: UUID) -> list[TranscriptPart]:
     return parts
 
 
-def _question(asked: Interaction) -> TranscriptPart:
-    by = asked.answered_by
+def _question(interaction: Interaction) -> TranscriptPart:
+    by = interaction.answered_by
     return {
         "type": "question",
-        "interaction_id": str(asked.pk),
-        "question": asked.prompt["text"],
-        "prompt": asked.prompt,
-        "status": asked.status,
-        "response": asked.response,
+        "interaction_id": str(interaction.pk),
+        "question": interaction.prompt["text"],
+        "prompt": interaction.prompt,
+        "status": interaction.status,
+        "response": interaction.response,
         "answered_by": by.get_username() if by else None,
-        "answered_at": asked.answered_at.isoformat() if asked.answered_at else None,
+        "answered_at": interaction.answered_at.isoformat() if interaction.answered_at else None,
     }

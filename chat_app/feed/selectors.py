@@ -27,20 +27,20 @@ PAGE_BYTES = 64 * 1024
 class FeedStart:
     """The beginning of a feed.
 
-    `shown` are events at or before the cursor that the client gets first; `last` is the log's end.
-    `lost`: the client named a place that the log does not have.
+    `first_events` are those at or before the cursor that the client gets first; `last` is the log's
+    end. `place_lost`: the client named a place that the log does not have.
     """
 
     cursor: int
     last: int
-    shown: list[EventRecord]
-    lost: bool
+    first_events: list[EventRecord]
+    place_lost: bool
 
 
-def pending_interactions(*which: Q, **also: object) -> QuerySet[Interaction]:
+def pending_interactions(*conditions: Q, **lookups: object) -> QuerySet[Interaction]:
     """Return the interactions that wait for an answer of their conversation's owner."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING, for_owner=True)
-    return pending.filter(*which, **also)
+    return pending.filter(*conditions, **lookups)
 
 
 def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
@@ -54,13 +54,13 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
     now.
     """
     events = _page(event_log.read(conversation, after=after, limit=limit))
-    settled = {
+    settled_ids = {
         event.payload["interaction_id"] for event in events if event.type == Event.Type.INTERACTION
     }
-    if settled:
-        pending = pending_interactions(pk__in=settled)
-        settled -= {str(pk) for pk in pending.values_list("pk", flat=True)}
-    return events, settled
+    if settled_ids:
+        pending = pending_interactions(pk__in=settled_ids)
+        settled_ids -= {str(pk) for pk in pending.values_list("pk", flat=True)}
+    return events, settled_ids
 
 
 def _page(events: list[EventRecord]) -> list[EventRecord]:
@@ -74,26 +74,30 @@ def size_of(event: EventRecord) -> int:
     return sum(len(value) for value in event.payload.values() if isinstance(value, str))
 
 
-def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> FeedStart:
+def read_opening(conversation: UUID, *, after: int | None, kept_cursor: int | None) -> FeedStart:
     """Read what a socket with `last_sequence=after`, or with a kept cursor, gets first.
 
     Pending prompts up to the cursor; on a first connection (neither is there, or `after` is no
     place of the log) also the output so far of the messages that are being written.
     """
     last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
-    lost = after is not None and not 0 <= after <= last
-    cursor = kept if after is None else after
-    first = lost or cursor is None
+    place_lost = after is not None and not 0 <= after <= last
+    cursor = kept_cursor if after is None else after
+    first = place_lost or cursor is None
     start = last if first or cursor is None else min(cursor, last)
-    shown = pending_prompts(conversation=conversation, sequence__lte=start)
+    first_events = pending_prompts(conversation=conversation, sequence__lte=start)
     if first:
-        shown += _output_so_far(conversation, last)
-    return FeedStart(start, last, sorted(shown, key=lambda event: event.sequence), lost)
+        first_events += _output_so_far(conversation, last)
+    return FeedStart(
+        start, last, sorted(first_events, key=lambda event: event.sequence), place_lost
+    )
 
 
-def pending_prompts(*which: Q, **also: object) -> list[EventRecord]:
+def pending_prompts(*conditions: Q, **lookups: object) -> list[EventRecord]:
     """Return pending prompts as the events that opened them, oldest first."""
-    pending = pending_interactions(*which, **also).select_related("run").order_by("sequence")
+    pending = (
+        pending_interactions(*conditions, **lookups).select_related("run").order_by("sequence")
+    )
     return [_prompt(row) for row in pending]
 
 
@@ -126,9 +130,13 @@ def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
     records = []
     for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
         events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
-        other = events.exclude(type__in=[*TEXTS, Event.Type.RUN]).order_by("-sequence").first()
+        other_event = (
+            events.exclude(type__in=[*TEXTS, Event.Type.RUN]).order_by("-sequence").first()
+        )
         rows = _newest(
-            events.filter(type__in=TEXTS, first_sequence__gt=other.sequence if other else 0)
+            events.filter(
+                type__in=TEXTS, first_sequence__gt=other_event.sequence if other_event else 0
+            )
         )
         pieces = [
             piece

@@ -51,7 +51,7 @@ class Follower(Protocol):
     def wake(self) -> None:
         """Look at the feeds that are behind, and for awaited conversations."""
 
-    def end(self, why: CloseSocket) -> None:
+    def end(self, error: CloseSocket) -> None:
         """Close the connection."""
 
 
@@ -115,7 +115,7 @@ class Sweeper:
 
     async def _revalidate(self) -> None:
         """End followers whose identity has ended, should the hint be lost."""
-        identities = {each.identity for each in self._followers if each.identity}
+        identities = {follower.identity for follower in self._followers if follower.identity}
         valid = await reads.read(still_valid, identities)
         for follower in list(self._followers):
             if follower.identity in identities - valid:
@@ -167,11 +167,13 @@ async def _sweep(followers: list[Follower]) -> None:
     for feed in feeds:
         feed.heard_up_to = max(feed.heard_up_to, heads.get(feed.conversation, 0))
         feed.deleted = feed.conversation not in heads
-    awaited = set().union(*map(_awaited_names, followers))
-    existing = await reads.read(_existing_conversations, awaited) if awaited else set()
+    awaited_names = set().union(*map(_awaited_names, followers))
+    existing_names = (
+        await reads.read(_existing_conversations, awaited_names) if awaited_names else set()
+    )
     for follower in followers:
         changed = any(feed.behind or feed.deleted for feed in follower.feeds.values())
-        if changed or _awaited_names(follower) & existing:
+        if changed or _awaited_names(follower) & existing_names:
             follower.wake()
 
 
@@ -189,9 +191,9 @@ def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
     return heads
 
 
-def _existing_conversations(awaited: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
-    pairs = list(awaited)
-    existing: set[tuple[UserId, str]] = set()
+def _existing_conversations(awaited_names: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
+    pairs = list(awaited_names)
+    existing_names: set[tuple[UserId, str]] = set()
     for start in range(0, len(pairs), IDS):
         part = pairs[start : start + IDS]
         rows = Conversation.objects.filter(
@@ -199,8 +201,10 @@ def _existing_conversations(awaited: set[tuple[UserId, str]]) -> set[tuple[UserI
             conversation_id__in=[name for _, name in part],
             deleted_at=None,
         )
-        existing |= awaited.intersection(rows.values_list("owner_id", "conversation_id"))
-    return existing
+        existing_names |= awaited_names.intersection(
+            rows.values_list("owner_id", "conversation_id")
+        )
+    return existing_names
 
 
 sweeper = Sweeper()

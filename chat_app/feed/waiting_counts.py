@@ -24,7 +24,7 @@ PACE = 0.3  # seconds between two looks
 SHARE = 3  # and so many times as long as the last took, so that others are read for
 SAFETY = 9.0  # seconds without a hint, after which it is looked all the same
 IDS = 1000  # in one query
-NOTHING = WaitingPrompts()
+NONE_WAITING = WaitingPrompts()
 
 
 class CountedSocket(Protocol):
@@ -81,11 +81,13 @@ class WaitingCounts:
             await asyncio.sleep(max(PACE, SHARE * (time.monotonic() - began)))
 
     async def _look(self) -> None:
-        sockets = [(each, each.identity.person.id) for each in self._sockets if each.identity]
+        sockets = [
+            (socket, socket.identity.person.id) for socket in self._sockets if socket.identity
+        ]
         counts = await reads.read(_count, list({owner for _, owner in sockets}))
         for socket, owner in sockets:
-            if socket.waiting != (now := counts.get(owner, NOTHING)):
-                socket.waiting = now
+            if socket.waiting != (count := counts.get(owner, NONE_WAITING)):
+                socket.waiting = count
                 socket.wake()
 
 

@@ -78,8 +78,8 @@ def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
     workflow = Conversation.objects.values_list("workflow", flat=True).get(pk=conversation)
     messages = Event.objects.filter(conversation=conversation, type=Event.Type.USER_MESSAGE)
     newest = messages.order_by("-sequence").values_list("run", flat=True).first()
-    offered = registry.find(workflow)
-    if offered is None or offered.policy != "parallel":
+    offer = registry.find(workflow)
+    if offer is None or offer.policy != "parallel":
         return ShownRuns(newest=newest)
     later = Event.objects.filter(
         conversation=conversation, type=Event.Type.RUN, sequence__gt=cursor
@@ -116,13 +116,13 @@ class PlainFeed(Feed):
     async def start(self, opening: FeedStart) -> None:
         """Start the feed; output that the client may have had already begins with a note."""
         self._runs = await reads.read(read_shown_runs, self.conversation, opening.cursor)
-        shown = [
+        first_events = [
             event._replace(payload={"text": AGAIN + event.payload["text"]})
             if event.type == Event.Type.TEXT
             else event
-            for event in opening.shown
+            for event in opening.first_events
         ]
-        await super().start(replace(opening, shown=shown))
+        await super().start(replace(opening, first_events=first_events))
 
     async def submit(self, submit: Callable[[], Awaitable[SubmittedMessage]]) -> SubmittedMessage:
         """Store a message of the client. It is sent nothing meanwhile, as it takes all that comes
@@ -130,42 +130,44 @@ class PlainFeed(Feed):
         """
         async with self._lock:
             try:
-                submitted = await submit()
-                if not submitted.duplicate:
-                    self._runs.add(submitted.run)
+                submitted_message = await submit()
+                if not submitted_message.duplicate:
+                    self._runs.add(submitted_message.run)
             finally:
                 await self._offer_again()
-        return submitted
+        return submitted_message
 
-    async def answer(self, incoming: IncomingAnswer) -> AnswerResult:
+    async def answer(self, incoming_answer: IncomingAnswer) -> AnswerResult:
         """Settle what the client answers: the prompt that it shows, if it names none. That is
         closed there. If it was no answer, the client gets the prompt again, with the reason.
 
         Raises:
             Invalid: as `answers.answer`.
         """
-        names = [*incoming.names, self.shown] if self.shown else incoming.names
+        names = [*incoming_answer.names, self.shown] if self.shown else incoming_answer.names
         async with self._lock:
             try:
-                settled = await answers.answer(
+                answer_result = await answers.answer(
                     by=self._person,
                     conversation_id=self.conversation_id,
-                    answer=replace(incoming, names=names),
+                    answer=replace(incoming_answer, names=names),
                 )
             except Invalid as error:
                 await self._offer_again(str(error))
                 raise
-            if settled.outcome not in TAKEN:
+            if answer_result.outcome not in TAKEN:
                 await self._offer_again()
-            elif str(settled.interaction) == self.shown:
+            elif str(answer_result.interaction) == self.shown:
                 self._open = None
-        return settled
+        return answer_result
 
-    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+    async def give(
+        self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
+    ) -> int:
         """Send what a plain client is shown of an event."""
         self._runs.follow(event)
         if event.type == Event.Type.INTERACTION:
-            return await self._handle_prompt(event, settled)
+            return await self._handle_prompt(event, settled_ids)
         if event.type == Event.Type.INTERACTION_UPDATE:
             return await self._handle_settlement(event)
         size = 0
@@ -173,7 +175,7 @@ class PlainFeed(Feed):
             size = await self._handed_on(event)
         if not self._runs.has(event.run):
             return size
-        frames = await self._frames(event, after, settled, PLAIN)
+        frames = await self._frames(event, after, settled_ids, PLAIN)
         if not self._runs.may_end(event.run):
             frames = [frame for frame in frames if not plain_frames.is_end(frame)]
         return size + await self._send_all(self._add_trace(event, frames))
@@ -195,10 +197,10 @@ class PlainFeed(Feed):
             self._traces.pop(event.run, None)
         return frames
 
-    async def _handle_prompt(self, event: EventRecord, settled: Collection[str]) -> int:
+    async def _handle_prompt(self, event: EventRecord, settled_ids: Collection[str]) -> int:
         interaction = event.payload["interaction_id"]
         self._pending.add(interaction)
-        if interaction in settled or self.shown not in (None, interaction):
+        if interaction in settled_ids or self.shown not in (None, interaction):
             return 0
         if self._runs.has(event.run):
             return await self._offer(event)
@@ -253,8 +255,8 @@ class PlainFeed(Feed):
             return 0
         if problem:
             prompt = event.payload["prompt"]
-            asked = {**prompt, "text": f"{problem}\n\n{prompt['text']}"}
-            event = event._replace(payload={**event.payload, "prompt": asked})
+            repeated_prompt = {**prompt, "text": f"{problem}\n\n{prompt['text']}"}
+            event = event._replace(payload={**event.payload, "prompt": repeated_prompt})
         return await self._offer(event)
 
     async def _offer(self, event: EventRecord) -> int:
@@ -268,10 +270,12 @@ class PlainFeed(Feed):
 
     async def _see(self, event: EventRecord) -> None:
         """Mark a notification as seen when it was sent: the client answers none."""
-        incoming = IncomingAnswer(
+        incoming_answer = IncomingAnswer(
             answer_id=str(uuid4()),
             via="websocket",
             value="ok",
             interaction=event.payload["interaction_id"],
         )
-        await answers.answer(by=self._person, conversation_id=self.conversation_id, answer=incoming)
+        await answers.answer(
+            by=self._person, conversation_id=self.conversation_id, answer=incoming_answer
+        )

@@ -89,11 +89,13 @@ def _restart(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
-    asked = type_of(event.payload["prompt"]["input_type"])
+    prompt_type = type_of(event.payload["prompt"]["input_type"])
     return [
         {**frame, "content": content}
         for frame in EXTENDED[Event.Type.INTERACTION](event, view)
-        for content in asked.plain(frame["content"], partial(view.link, frame["interaction_id"]))
+        for content in prompt_type.plain(
+            frame["content"], partial(view.link, frame["interaction_id"])
+        )
     ]
 
 

@@ -74,7 +74,7 @@ class Authentication:
         else:
             await self._await_credentials()
 
-    async def authorise(self, what: type[ClientMessage]) -> None:
+    async def authorise(self, type_: type[ClientMessage]) -> None:
         """Check that the identity still holds, as the person does something, and put off its
         session's end.
 
@@ -83,13 +83,13 @@ class Authentication:
         Raises:
             CloseSocket: it does not hold.
         """
-        if time.monotonic() - self._authorised_at.get(what, float("-inf")) < identities.GOOD_FOR:
+        if time.monotonic() - self._authorised_at.get(type_, float("-inf")) < identities.GOOD_FOR:
             return
         current = self.identity
-        held_at = None if current is None else await _looks[what].held_at(current)
+        held_at = None if current is None else await _looks[type_].held_at(current)
         if current is None or held_at is None:
             raise CloseSocket(4401, "signed out")
-        self._authorised_at[what] = held_at
+        self._authorised_at[type_] = held_at
         if current.session is not None:
             await session_timeouts.put_off(self._scope["session"])
 

@@ -77,24 +77,24 @@ class Connection:
                 await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
             raise
 
-    async def close(self, why: CloseSocket) -> None:
+    async def close(self, error: CloseSocket) -> None:
         """Tell the client why it is closed, unless it is gone."""
-        if not why.code:
+        if not error.code:
             return
-        level = logging.INFO if why.code in ORDINARY else logging.WARNING
-        log.log(level, "socket.closed", code=why.code, reason=why.reason)
+        level = logging.INFO if error.code in ORDINARY else logging.WARNING
+        log.log(level, "socket.closed", code=error.code, reason=error.reason)
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(CLOSING):  # a client that floods us may go on until it reads
                 await self._send(
-                    {"type": "websocket.close", "code": why.code, "reason": why.reason}
+                    {"type": "websocket.close", "code": error.code, "reason": error.reason}
                 )
                 while (await self._receive())["type"] != "websocket.disconnect":
                     pass
 
-    def end(self, why: CloseSocket) -> None:
+    def end(self, error: CloseSocket) -> None:
         """Let `live` return, whatever the connection is doing."""
         if not self._ending.done():
-            self._ending.set_exception(why)
+            self._ending.set_exception(error)
             self._ending.exception()  # seen: asyncio logs those that nobody has asked for
 
     @property
@@ -214,11 +214,11 @@ class Connection:
         if ping in self._waiting and not (self.gone.is_set() or self._ending.done()):
             self._waiting.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)
-            answering = self._late(ping)
+            late_answer = self._late(ping)
             try:
-                self._tasks.create_task(answering)
+                self._tasks.create_task(late_answer)
             except RuntimeError:  # the socket is ending
-                answering.close()
+                late_answer.close()
 
     def _count_waiting(self, size: int) -> None:
         self._waiting_size += size

@@ -122,11 +122,11 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         have epoll tell when it may, and then take that back: it takes longer than to write.
         """
         to = self.transport
-        waiting = not self._is_socket or to.dataBuffer or to._tempDataLen  # noqa: SLF001 - no public name
-        if not waiting and to.connected:
-            sent = to.writeSomeData(data)
-            if isinstance(sent, int):  # else it is an exception, which the transport will find too
-                data = data[sent:]
+        is_waiting = not self._is_socket or to.dataBuffer or to._tempDataLen  # noqa: SLF001 - no public name
+        if not is_waiting and to.connected:
+            size = to.writeSomeData(data)
+            if isinstance(size, int):  # else it is an exception, which the transport will find too
+                data = data[size:]
         if data:
             to.write(data)
 

@@ -96,12 +96,12 @@ class Subscriptions:
         if sweeper.database_away:
             return
         if (waiting := self.waiting) is not None:
-            now = waiting if self.all_waiting else WaitingPrompts(waiting.prompts)
-            if now != self._told_waiting:
-                gone = now.gone_since(self._told_waiting)
-                self._told_waiting = now
+            visible_waiting = waiting if self.all_waiting else WaitingPrompts(waiting.prompts)
+            if visible_waiting != self._told_waiting:
+                gone_ids = visible_waiting.gone_since(self._told_waiting)
+                self._told_waiting = visible_waiting
                 with suppress(ClientGone):
-                    await self._connection.send(waiting_prompts(waiting.prompts, gone))
+                    await self._connection.send(waiting_prompts(waiting.prompts, gone_ids))
         for feed in list(self.feeds.values()):
             if feed.deleted:
                 await self._leave_deleted(feed)
@@ -181,14 +181,14 @@ class Subscriptions:
         try:
             # Joined before the log is looked at, so that nothing falls between.
             await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
-            kept = await cursors.take(conversation, user)
+            kept_cursor = await cursors.take(conversation, user)
             opening = await reads.read(
-                read_opening, conversation, after=after, kept=kept if first else None
+                read_opening, conversation, after=after, kept_cursor=kept_cursor if first else None
             )
         except Exception:
             await self._unfollow(conversation)
             raise
-        if opening.lost and after is not None:
+        if opening.place_lost and after is not None:
             await self._tell_lost(conversation_id, after, opening.last)
         await feed.start(opening)
         return feed

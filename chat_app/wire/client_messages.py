@@ -133,7 +133,7 @@ class ClientMessage(BaseModel):
 
 def _names(ids: Any) -> object:
     """Return the file ids; a field of that name of another client is ignored, whatever it holds."""
-    is_ours = isinstance(ids, list) and all(isinstance(one, str) for one in ids)
+    is_ours = isinstance(ids, list) and all(isinstance(id_, str) for id_ in ids)
     return ids[:MOST_FILES] if is_ours else []
 
 

@@ -27,7 +27,7 @@ FINISHED = frozenset(status.value for status in Run.FINISHED)
 class View(NamedTuple):
     """The point of view from which an event is looked at.
 
-    `conversation_id` is the client's; `after` the cursor; `settled` the ids of interactions that
+    `conversation_id` is the client's; `after` the cursor; `settled_ids` those of interactions that
     are known to be settled by now; `result` the whole text of a run that ends with one result;
     `link` makes the address of an interaction's page.
     """
@@ -35,7 +35,7 @@ class View(NamedTuple):
     conversation_id: str
     now: datetime
     after: int = 0
-    settled: Container[str] = ()
+    settled_ids: Container[str] = ()
     result: str = ""
     link: Callable[[str], str] = str
 
@@ -139,7 +139,7 @@ def _step(event: EventRecord, view: View) -> list[Frame]:
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
     payload = event.payload
     interaction_id = payload["interaction_id"]
-    if interaction_id in view.settled:  # a plain client would ask it again
+    if interaction_id in view.settled_ids:  # a plain client would ask it again
         return []
     content = {**payload["prompt"], "timeout": None}
     expires_at = payload["expires_at"] and datetime.fromisoformat(payload["expires_at"])

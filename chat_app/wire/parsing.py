@@ -137,8 +137,8 @@ def translate(details: object) -> Any:
     if isinstance(details, Promise):
         return str(details)
     if isinstance(details, dict):
-        return {name: translate(one) for name, one in details.items()}
-    return [translate(one) for one in details] if isinstance(details, list) else details
+        return {name: translate(detail) for name, detail in details.items()}
+    return [translate(detail) for detail in details] if isinstance(details, list) else details
 
 
 def _load(text: str | None) -> JsonObject:
@@ -211,10 +211,10 @@ def _check(frame: JsonObject) -> ClientMessage:
 
 
 def _about_type(type_: object) -> str:
-    known = ", ".join(MESSAGES)
+    known_types = ", ".join(MESSAGES)
     if type_ is None:
-        return f"The message has no type. Known are: {known}."
-    return f"There is no message type {ascii(type_)[:80]}. Known are: {known}."
+        return f"The message has no type. Known are: {known_types}."
+    return f"There is no message type {ascii(type_)[:80]}. Known are: {known_types}."
 
 
 def _read_id(frame: JsonObject, name: str) -> str | None:

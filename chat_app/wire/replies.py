@@ -38,9 +38,9 @@ def pong(message: ClientMessage) -> Frame:
     return _answer_to("pong_message", message)
 
 
-def waiting_prompts(count: int, gone: Iterable[UUID]) -> Frame:
+def waiting_prompts(count: int, gone_ids: Iterable[UUID]) -> Frame:
     """Build the count of questions in the person's inbox, with those that wait no longer."""
-    counts = {"waiting": count, "gone": [str(one) for one in gone]}
+    counts = {"waiting": count, "gone": [str(id_) for id_ in gone_ids]}
     return {**_reply("waiting_message", None, None), **counts}
 
 
@@ -71,53 +71,54 @@ def refusal_reply(refusal: Refusal) -> Frame:
     }
 
 
-def not_accepted(message: ClientMessage, settled: AnswerResult) -> Refusal:
+def not_accepted(message: ClientMessage, answer_result: AnswerResult) -> Refusal:
     """Build the refusal of an answer, for a client that knows no acknowledgements."""
-    refusal = Refusal(*_why_not(settled), **settled_content(settled))
+    refusal = Refusal(*_why_not(answer_result), **settled_content(answer_result))
     refusal.about_message(message)
     return refusal
 
 
-def _why_not(settled: AnswerResult) -> tuple[str, str]:
-    if settled.outcome == Outcome.NOT_FOUND:
+def _why_not(answer_result: AnswerResult) -> tuple[str, str]:
+    by, response = answer_result.by, answer_result.response or {}
+    if answer_result.outcome == Outcome.NOT_FOUND:
         return "invalid_message", "There is no question that waits for this answer."
-    if settled.outcome == Outcome.CLAIMED:
-        return "invalid_data_content", f"{settled.by or 'Somebody'} has claimed this question."
-    what = (settled.response or {}).get("value") or (settled.response or {}).get("values")
-    why = {
+    if answer_result.outcome == Outcome.CLAIMED:
+        return "invalid_data_content", f"{by or 'Somebody'} has claimed this question."
+    answer = response.get("value") or response.get("values")
+    reason = {
         Interaction.Status.PENDING: "the question is another now",
-        Interaction.Status.ANSWERED: f"{settled.by or 'somebody'} has answered already: {what}",
+        Interaction.Status.ANSWERED: f"{by or 'somebody'} has answered already: {answer}",
         Interaction.Status.EXPIRED: "the time for an answer was over",
         Interaction.Status.CANCELLED: "the question was withdrawn",
-    }[Interaction.Status(settled.status)]
-    return "invalid_data_content", f"The answer came too late: {why}."
+    }[Interaction.Status(answer_result.status)]
+    return "invalid_data_content", f"The answer came too late: {reason}."
 
 
-def submitted_content(submitted: SubmittedMessage) -> Frame:
+def submitted_content(submitted_message: SubmittedMessage) -> Frame:
     """Return the run that the message started, and the message's place in the log."""
-    return {"run_id": str(submitted.run), "sequence": submitted.sequence}
+    return {"run_id": str(submitted_message.run), "sequence": submitted_message.sequence}
 
 
-def claimed_content(interaction: str, claimed: ClaimState) -> Frame:
+def claimed_content(interaction: str, claim_state: ClaimState) -> Frame:
     """Return the state of an assigned prompt, and whose claim holds."""
     return {
         "interaction_id": interaction,
-        "status": claimed.status,
-        "assignee": claimed.assignee,
+        "status": claim_state.status,
+        "assignee": claim_state.assignee,
     }
 
 
-def settled_content(settled: AnswerResult) -> Frame:
+def settled_content(answer_result: AnswerResult) -> Frame:
     """Return the answer that counts, also for whoever was too late."""
-    if settled.interaction is None:
+    if answer_result.interaction is None:
         return {}
     return {
-        "interaction_id": str(settled.interaction),
-        "status": settled.status,
-        "response": settled.response,
-        "by": settled.by,
-        "at": timestamp(settled.at) if settled.at else None,
-        "via": settled.via,
+        "interaction_id": str(answer_result.interaction),
+        "status": answer_result.status,
+        "response": answer_result.response,
+        "by": answer_result.by,
+        "at": timestamp(answer_result.at) if answer_result.at else None,
+        "via": answer_result.via,
     }
 
 

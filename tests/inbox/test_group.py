@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import Group, User
 
-from chat_app.feed.inbox_parts import LISTED, MOST, InboxQuery, Part, read_inbox
+from chat_app.feed.inbox_parts import MOST, MOST_SEARCHED, InboxQuery, Part, read_inbox
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions.pending_counts import CAP, FIRST, count_waiting
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
@@ -100,11 +100,11 @@ def owner() -> User:
     return User.objects.create_user("owner")
 
 
-@pytest.mark.parametrize("more", [LISTED, pytest.param(30_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("more", [MOST_SEARCHED, pytest.param(30_000, marks=pytest.mark.long)])
 def test_a_large_group_inbox_costs_as_little_as_a_small_one(
     boss: User, owner: User, group: Group, more: int
 ) -> None:
-    ask_group(owner, group, LISTED + 100)
+    ask_group(owner, group, MOST_SEARCHED + 100)
     analyze()
     read_pages_as_elsewhere()
     few = {name: work_done(door) for name, door in doors(boss, owner).items()}
@@ -144,6 +144,6 @@ def read_all(reader: User) -> list[UUID]:
     for page in range(1, MOST):
         listed = read_inbox(reader.pk, InboxQuery(page=page))
         prompts += [prompt.pk for prompt in listed.prompts]
-        if not listed.more:
+        if not listed.has_more:
             break
     return prompts

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_http_methods
 
 from chat_app.feed.inbox_parts import (
     ANSWERABLE,
-    LISTED,
     LONGEST,
+    MOST_SEARCHED,
     PAGE,
     InboxQuery,
     Part,
@@ -74,11 +74,11 @@ async def show(request: HttpRequest) -> HttpResponse:
             "entries": entries,
             "alike": alike,
             "wanted": wanted,
-            "searched": LISTED if query and listed.is_cut else 0,
+            "searched": MOST_SEARCHED if query and listed.is_cut else 0,
             "heading": HEADINGS[wanted.part],
             "parts": [(one, words, _query(one, query)) for one, words in PARTS.items()],
             "earlier": _query(wanted.part, query, wanted.page - 1) if wanted.page > 1 else "",
-            "later": _query(wanted.part, query, wanted.page + 1) if listed.more else "",
+            "later": _query(wanted.part, query, wanted.page + 1) if listed.has_more else "",
         }
         html = render_to_string("chat_app/inbox/inbox.html", context, request)
         return html, [one.pk for one in listed.prompts]

@@ -132,7 +132,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "the transcript": (lambda tx: history.read(conversation.pk), FEW),
         "the page": (lambda tx: conversation_page.read_page(owner.pk, name), FEW),
         "a socket's opening": (
-            lambda tx: selectors.read_opening(conversation.pk, after=None, kept=None),
+            lambda tx: selectors.read_opening(conversation.pk, after=None, kept_cursor=None),
             FEW,
         ),
         "the sweeper": (lambda tx: sweeper._heads({conversation.pk}), FEW),

@@ -172,11 +172,11 @@ async def test_a_kept_cursor_is_that_of_the_process_where_the_client_was_last(
         mine = (scene.conversation, scene.user.pk)
         one, other = dict[Any, int](), dict[Any, int]()
         for process, sequence in ((one, 10), (other, 50), (one, 60)):
-            monkeypatch.setattr(cursors, "_unstored", process)
+            monkeypatch.setattr(cursors, "_unstored_cursors", process)
             await cursors.keep(*mine, sequence)
-            monkeypatch.setattr(cursors, "_unstored", one if process is other else other)
+            monkeypatch.setattr(cursors, "_unstored_cursors", one if process is other else other)
             assert await cursors.take(*mine) == sequence
-            monkeypatch.setattr(cursors, "_unstored", process)
+            monkeypatch.setattr(cursors, "_unstored_cursors", process)
             assert await cursors.take(*mine) is None
 
 

@@ -130,4 +130,4 @@ async def test_a_window_that_stays_full_closes_the_socket(monkeypatch: pytest.Mo
 
 
 async def opening(log: LiveLog) -> Any:
-    return await reads.read(read_opening, log.conversation, after=None, kept=None)
+    return await reads.read(read_opening, log.conversation, after=None, kept_cursor=None)
