@@ -35,8 +35,8 @@ def download(
             headers={"Retry-After": str(error.seconds)},
         )
     # Whoever holds the response holds the place, which is given back with it, too.
-    streamed = yield_response(content, at_end=lambda: place.leave())
-    return StreamingHttpResponse(streamed, headers=dict(headers))
+    chunks = yield_response(content, at_end=lambda: place.leave())
+    return StreamingHttpResponse(chunks, headers=dict(headers))
 
 
 async def yield_texts(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:

@@ -36,7 +36,7 @@ async def make(function: Callable[[], T], *, reader: UserId) -> T:
 
     turn = _turns.setdefault(reader, asyncio.Lock())
     await turn.acquire()
-    making = reads.begin_in(_executor, speaking)
+    page_task = reads.begin_in(_executor, speaking)
     # Who leaves meanwhile leaves the thread at work: it is the next one's turn when that has ended.
-    making.add_done_callback(lambda _: turn.release())
-    return await asyncio.shield(making)
+    page_task.add_done_callback(lambda _: turn.release())
+    return await asyncio.shield(page_task)

@@ -122,7 +122,7 @@ def test_nothing_is_counted_past_a_hundred(boss: User, group: Group) -> None:
     ask_group(boss, group, 2)
     counts = count_waiting([boss.pk])[boss.pk]
     assert (counts.prompts, counts.ids) == (CAP, frozenset())
-    assert sidebar(boss.pk).waiting == CAP
+    assert sidebar(boss.pk).waiting_count == CAP
 
 
 def test_prompts_already_voted_on_hide_no_pending_ones(

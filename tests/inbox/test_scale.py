@@ -39,7 +39,7 @@ def look(user: User) -> None:
     assert count_waiting([user.pk])[user.pk].prompts == len(
         read_inbox(user.pk, InboxQuery()).prompts
     )
-    assert sidebar(user.pk).waiting
+    assert sidebar(user.pk).waiting_count
 
 
 @pytest.mark.long

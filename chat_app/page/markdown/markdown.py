@@ -30,7 +30,7 @@ ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {"
 CLASSES = {"span": {"task", "done", *painter.CLASSES}, "figure": {"rest"}, "li": {"task-item"}}
 # Set on each: what can be wider than the page scrolls by itself, and so has to be reached by
 # keyboard; what has its marks or columns at one side has them where its script begins.
-ADDED = {
+ADDED_ATTRIBUTES = {
     "pre": {"tabindex": "0"},
     "div": {"tabindex": "0", "role": "group"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
@@ -60,7 +60,7 @@ def render(
         html = _parser.render(text, env)
     except work.TooMuchWork:
         html = linebreaks(text, autoescape=True)
-    cleaned = nh3.clean(
+    safe_html = nh3.clean(
         html,
         tags=TAGS,
         attributes=ATTRIBUTES,
@@ -68,12 +68,12 @@ def render(
         url_schemes=set(SCHEMES),
         link_rel="noopener nofollow",
         set_tag_attribute_values={
-            **ADDED,
-            "div": {**ADDED["div"], "aria-label": gettext("Table")},
+            **ADDED_ATTRIBUTES,
+            "div": {**ADDED_ATTRIBUTES["div"], "aria-label": gettext("Table")},
             "button": {"type": "button", "aria-label": gettext("Copy code")},
         },
     )
-    return mark_safe(cleaned)  # noqa: S308 - by the allow-list above
+    return mark_safe(safe_html)  # noqa: S308 - by the allow-list above
 
 
 def _is_safe_link(url: str) -> bool:

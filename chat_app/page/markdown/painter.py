@@ -82,8 +82,10 @@ def _stop(*_: object) -> None:
 
 def _colour(lexer: Lexer, code: str) -> str:
     classes = groupby(_pieces(lexer, code), key=itemgetter(0))
-    runs = ((each, escape("".join(text for _, text in pieces))) for each, pieces in classes)
-    return "".join(f'<span class="{each}">{text}</span>' if each else text for each, text in runs)
+    runs = ((class_, escape("".join(text for _, text in pieces))) for class_, pieces in classes)
+    return "".join(
+        f'<span class="{class_}">{text}</span>' if class_ else text for class_, text in runs
+    )
 
 
 def _pieces(lexer: Lexer, code: str) -> Iterator[tuple[str, str]]:

@@ -60,8 +60,8 @@ def _without_header(text: str, inside: str) -> str:
 def _first_open_mark(text: str) -> int:
     """Find the first mark that has no partner yet; else the end."""
     start = text.rfind("\n\n") + 1
-    masked = _CODE.sub(lambda match: "x" * len(match[0]), text[start:])
-    places = [match.start() for mark in _INLINE if (match := mark.search(masked))]
-    places += [masked.rindex(pair) for pair in _PAIRS if masked.count(pair) % 2]
-    first = min((at for at in places if len(masked) - at < _FAR), default=len(masked))
+    masked_text = _CODE.sub(lambda match: "x" * len(match[0]), text[start:])
+    places = [match.start() for mark in _INLINE if (match := mark.search(masked_text))]
+    places += [masked_text.rindex(pair) for pair in _PAIRS if masked_text.count(pair) % 2]
+    first = min((at for at in places if len(masked_text) - at < _FAR), default=len(masked_text))
     return start + first

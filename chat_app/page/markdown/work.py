@@ -18,7 +18,7 @@ COLOURING = 1.0  # of the process beside the server
 
 
 # What a rule of the parser can be ended by at each of its lines: all that goes over lines.
-_ENDED = ["paragraph", "reference", "blockquote", "list"]
+_INTERRUPTED_RULES = ["paragraph", "reference", "blockquote", "list"]
 
 
 class TooMuchWork(Exception):
@@ -69,7 +69,7 @@ def limit(parser: MarkdownIt) -> None:
     """Have the parser look at the clock again and again, and raise TooMuchWork: before each thing
     that it tries. Its `env` has the `work`.
     """
-    parser.block.ruler.before("table", "work", _look_in_block, {"alt": _ENDED})
+    parser.block.ruler.before("table", "work", _look_in_block, {"alt": _INTERRUPTED_RULES})
     parser.inline.ruler.before("text", "work", _look_in_line)
 
 

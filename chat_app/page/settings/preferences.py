@@ -52,8 +52,8 @@ class Preference:
 
 def _language() -> Preference:
     """Build the preference of the language; its cookie is the one that Django reads."""
-    offered = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
-    names = {code: get_language_info(code)["name_local"] for code in offered}
+    codes = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
+    names = {code: get_language_info(code)["name_local"] for code in codes}
     choices = {"": _("Same as browser"), **names}
     return Preference("language", settings.LANGUAGE_COOKIE_NAME, _("Language"), choices)
 

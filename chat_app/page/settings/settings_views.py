@@ -19,24 +19,24 @@ async def settings(request: HttpRequest) -> HttpResponse:
     """Show and save the preferences; saving leads back to the conversation it was opened from, if
     any.
     """
-    here = origin_conversation(request.POST if request.method == "POST" else request.GET)
+    origin = origin_conversation(request.POST if request.method == "POST" else request.GET)
     if request.method == "POST":
-        response = back_to(here) if here else redirect("chat:settings")
+        response = back_to(origin) if origin else redirect("chat:settings")
         for preference in (*PREFERENCES, *SWITCHES):
             preference.keep(response, request.POST.get(preference.name))
         return response
-    preferences = [(each, each.choice_of(request)) for each in PREFERENCES]
+    preferences = [(preference, preference.choice_of(request)) for preference in PREFERENCES]
     user = await request.auser()
-    known = [user.pk] if user.is_authenticated else []
-    counts = await reads.read(pending_counts.count_waiting, known) if known else {}
+    user_ids = [user.pk] if user.is_authenticated else []
+    counts = await reads.read(pending_counts.count_waiting, user_ids) if user_ids else {}
     context = {
         **site_context(),
         "preferences": preferences,
-        "switches": [(each, each.choice_of(request) == "on") for each in SWITCHES],
+        "switches": [(switch, switch.choice_of(request) == "on") for switch in SWITCHES],
         "words": ATTENTION,
-        "here": here,
+        "here": origin,
         "offers_mail": bool(ChatSettings.load().MAIL) and user.is_authenticated,
         "is_known": user.is_authenticated,
-        "waiting": sum(one.prompts for one in counts.values()),
+        "waiting": sum(count.prompts for count in counts.values()),
     }
     return render(request, "chat_app/settings.html", context)

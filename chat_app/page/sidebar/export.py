@@ -41,35 +41,35 @@ def find(owner: UserId, conversation_id: str) -> ConversationExport:
     return ConversationExport(about, list(runs.values_list("pk", flat=True)))
 
 
-def as_json(exported: ConversationExport) -> Iterator[str]:
+def as_json(export: ConversationExport) -> Iterator[str]:
     """Write an object with the list `runs`, each with its message and what was `said`. Blocks."""
-    head = json.dumps(exported.about, ensure_ascii=False, indent=2)
+    head = json.dumps(export.about, ensure_ascii=False, indent=2)
     yield head[: -len("\n}")] + ',\n  "runs": ['
-    for number, run in enumerate(exported.runs):
+    for number, run in enumerate(export.runs):
         # No name is given to it: what waits for its reader keeps nothing in memory.
         yield (",\n    " if number else "\n    ") + json.dumps(read_run(run), ensure_ascii=False)
     yield "\n  ]\n}\n"
 
 
-def as_markdown(exported: ConversationExport) -> Iterator[str]:
+def as_markdown(export: ConversationExport) -> Iterator[str]:
     """Write each message as a heading with what followed; questions as quotations. Blocks."""
-    about = exported.about
+    about = export.about
     yield f"# {about['title'] or about['conversation_id']}\n\n"
     yield f"{about['workflow']}, {about['created_at']}\n"
     headings: dict[str, str] = {}
-    for run in exported.runs:
+    for run in export.runs:
         yield "".join(_run_as_markdown(read_run(run), headings))
 
 
 def _run_as_markdown(run: TranscriptPart, headings: dict[str, str]) -> Iterator[str]:
     headings[run["run"]] = run["created_at"]
-    quoted = "\n".join(f"> {line}" for line in run["message"].splitlines())
-    yield f"\n## {run['created_at']}\n\n{quoted}\n"
+    quotation = "\n".join(f"> {line}" for line in run["message"].splitlines())
+    yield f"\n## {run['created_at']}\n\n{quotation}\n"
     for file in run["files"]:
         yield f"\n- {file['name']} ({file['size']} bytes)\n"
     if earlier := headings.get(run["replaces"] or run["follows"]):
-        how = "Another version of" if run["replaces"] else "Goes on with"
-        yield f"\n*{how} the message of {earlier}*\n"
+        relation = "Another version of" if run["replaces"] else "Goes on with"
+        yield f"\n*{relation} the message of {earlier}*\n"
     for part in run["said"]:
         yield f"\n{in_words(part)}\n"
     if run["status"] != Run.Status.COMPLETED:

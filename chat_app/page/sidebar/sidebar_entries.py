@@ -39,8 +39,8 @@ FIELDS = (
 class Entry:
     """A conversation in the list; `state` is empty where there is nothing to say.
 
-    `question` is what waits for the person, of several the one whose deadline is next; `others`
-    says how many there are beside it.
+    `question` is what waits for the person, of several the one whose deadline is next;
+    `other_count` says how many there are beside it.
     """
 
     conversation_id: str
@@ -50,7 +50,7 @@ class Entry:
     state: str = ""
     words: str = ""
     question: str = ""
-    others: int = 0
+    other_count: int = 0
     deadline: datetime | None = None
 
 
@@ -58,14 +58,14 @@ class Entry:
 class Sidebar:
     """The list of conversations.
 
-    `more` is the number of entries to ask for next, 0 where there are no more. `waiting` counts the
-    prompts that wait for this person, as their inbox has them.
+    `next_limit` is the number of entries to ask for next, 0 where there are no more.
+    `waiting_count` counts the prompts that wait for this person, as their inbox has them.
     """
 
     entries: list[Entry]
-    more: int
+    next_limit: int
     query: str
-    waiting: int
+    waiting_count: int
 
     @property
     def asking(self) -> list[Entry]:
@@ -88,21 +88,21 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     limit = min(max(limit, PAGE), MOST)
     mine = Conversation.objects.of(owner)
     condition = _match_query(mine, query) if query else Q()
-    asking = _asking_conversations(mine.filter(condition, waiting__gt=0), limit + 1)
-    ids = list(asking)
+    waiting_counts = _asking_conversations(mine.filter(condition, waiting__gt=0), limit + 1)
+    ids = list(waiting_counts)
     if len(ids) <= limit:
         rest = mine.filter(condition).exclude(pk__in=ids).order_by("-listed_at")
         ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
-    more = limit + PAGE if len(ids) > limit and limit < MOST else 0
-    entries, is_assigned = _entries(ids[:limit], asking)
+    next_limit = limit + PAGE if len(ids) > limit and limit < MOST else 0
+    entries, is_assigned = _entries(ids[:limit], waiting_counts)
     if is_assigned:
-        waiting = count_waiting([owner])[owner].prompts
-    elif query or len(asking) > limit:
+        waiting_count = count_waiting([owner])[owner].prompts
+    elif query or len(waiting_counts) > limit:
         own = mine.filter(waiting__gt=0).values_list("waiting", flat=True)
-        waiting = min(sum(own[:CAP]), CAP)
+        waiting_count = min(sum(own[:CAP]), CAP)
     else:
-        waiting = min(sum(one.count for one in asking.values()), CAP)
-    return Sidebar(entries, more, query, waiting)
+        waiting_count = min(sum(count.count for count in waiting_counts.values()), CAP)
+    return Sidebar(entries, next_limit, query, waiting_count)
 
 
 def newest(owner: UserId) -> str | None:
@@ -136,40 +136,42 @@ def _asking_conversations(
     return {row["conversation_id"]: _WaitingCount(row["count"], row["deadline"]) for row in rows}
 
 
-def _entries(ids: list[UUID], asking: dict[UUID, _WaitingCount]) -> tuple[list[Entry], bool]:
+def _entries(
+    ids: list[UUID], waiting_counts: dict[UUID, _WaitingCount]
+) -> tuple[list[Entry], bool]:
     """Read the entries, and whether prompts may be assigned to anybody, which mostly spares a
     query.
     """
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
     first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
-    shown = Conversation.objects.filter(pk__in=ids).annotate(
+    conversations = Conversation.objects.filter(pk__in=ids).annotate(
         working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
         last_status=Subquery(runs.order_by("-sequence").values("status")[:1]),
         question=Subquery(first.values("prompt__text")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),
         is_assigned=answerers.any_pending(),
     )
-    rows: dict[UUID, JsonObject] = {row["id"]: dict(row) for row in shown.values(*FIELDS)}
+    rows: dict[UUID, JsonObject] = {row["id"]: dict(row) for row in conversations.values(*FIELDS)}
     is_assigned = not rows or any(row["is_assigned"] for row in rows.values())
-    return [_entry(rows[pk], asking.get(pk)) for pk in ids if pk in rows], is_assigned
+    return [_entry(rows[pk], waiting_counts.get(pk)) for pk in ids if pk in rows], is_assigned
 
 
-def _entry(row: JsonObject, asking: _WaitingCount | None) -> Entry:
+def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
     # It may have been answered since the first look.
-    asked = asking if asking and row["question"] else None
-    offered = registry.find(row["workflow"])
-    state, words = _state(asked is not None, row["working"], row["last_status"])
+    unanswered = waiting_count if waiting_count and row["question"] else None
+    offer = registry.find(row["workflow"])
+    state, words = _state(unanswered is not None, row["working"], row["last_status"])
     return Entry(
         conversation_id=row["conversation_id"],
         title=row["title"] or row["conversation_id"],
-        workflow=offered.workflow.title if offered else row["workflow"],
+        workflow=offer.workflow.title if offer else row["workflow"],
         at=row["listed_at"],
         state=state,
         words=words,
-        question=type_of(row["kind"]).title(row["question"])[:QUESTION] if asked else "",
-        others=asked.count - 1 if asked else 0,
-        deadline=asked.deadline if asked else None,
+        question=type_of(row["kind"]).title(row["question"])[:QUESTION] if unanswered else "",
+        other_count=unanswered.count - 1 if unanswered else 0,
+        deadline=unanswered.deadline if unanswered else None,
     )
 
 
@@ -193,21 +195,25 @@ def _match_query(mine: QuerySet[Conversation], query: str) -> Q:
     if not is_storable(query):
         return Q(pk__in=[])
     workflows = [
-        offered.workflow.name
-        for offered in registry.offered_workflows()
-        if query.casefold() in offered.workflow.title.casefold()
+        offer.workflow.name
+        for offer in registry.offered_workflows()
+        if query.casefold() in offer.workflow.title.casefold()
     ]
-    named = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
-    return named if len(query) < SHORTEST else named | Q(pk__in=_find_in_texts(mine, query))
+    condition = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
+    return condition if len(query) < SHORTEST else condition | Q(pk__in=_find_in_texts(mine, query))
 
 
 def _find_in_texts(mine: QuerySet[Conversation], query: str) -> list[UUID]:
     # As a list: a database that knows only the number of all rows may else look through them all.
     newest = list(mine.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
-    sent = Run.objects.filter(conversation__in=newest, text__icontains=query)
-    asked = Interaction.objects.filter(conversation__in=newest, prompt__text__icontains=query)
-    put_out = Event.objects.filter(
+    runs = Run.objects.filter(conversation__in=newest, text__icontains=query)
+    interactions = Interaction.objects.filter(
+        conversation__in=newest, prompt__text__icontains=query
+    )
+    messages = Event.objects.filter(
         conversation__in=newest, type=Event.Type.MESSAGE, payload__text__icontains=query
     )
-    others = (rows.values_list("conversation_id", flat=True) for rows in (asked, put_out))
-    return list(sent.values_list("conversation_id", flat=True).union(*others))
+    id_queries = (
+        rows.values_list("conversation_id", flat=True) for rows in (interactions, messages)
+    )
+    return list(runs.values_list("conversation_id", flat=True).union(*id_queries))

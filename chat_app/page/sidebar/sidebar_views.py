@@ -52,10 +52,10 @@ async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
     person = await person_of(request)
     with or_404():
         await listing.delete(owner=person.id, conversation_id=conversation_id)
-    here = origin_conversation(request.POST)
-    if here in ("", conversation_id):
+    origin = origin_conversation(request.POST)
+    if origin in ("", conversation_id):
         return back_to(conversation_id)  # which says it by itself
-    response = back_to(here)
+    response = back_to(origin)
     response["Location"] += "?" + urlencode({"deleted": conversation_id})
     return response
 

@@ -80,9 +80,9 @@ async def test_a_search_counts_what_waits_and_no_more_what_was_answered() -> Non
         for run in runs:
             await run.rest()
         for run in runs:
-            counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting)
+            counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting_count)
             await run.answer("yes")
-        counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting)
+        counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting_count)
     assert counts == [2, 1, 0]
 
 
@@ -100,7 +100,7 @@ def test_of_questions_without_a_deadline_the_first_of_the_log_is_shown(ann: User
     with an_hour_back():
         log.ask(log.message(), TextPrompt(text="Second?"))
     [entry] = sidebar(ann.pk).entries
-    assert (entry.question, entry.others) == ("First?", 1)
+    assert (entry.question, entry.other_count) == ("First?", 1)
 
 
 async def test_a_request_for_consent_names_the_host(client: AsyncClient, ann: User) -> None:
