@@ -42,8 +42,8 @@ class TypedAnswer:
 class CardField:
     """A field of a form, with what is proposed for it. `key` is what errors call it."""
 
-    bound: BoundField
-    proposed: str
+    bound_field: BoundField
+    proposal: str
     is_changed: bool
     key: str
 
@@ -92,21 +92,24 @@ class Card:
     parts: Sequence[Part] = ()
 
 
-def cards(pending: Sequence[Interaction], typed: TypedAnswer | None = None) -> list[Card]:
+def cards(pending: Sequence[Interaction], typed_answer: TypedAnswer | None = None) -> list[Card]:
     """Build the cards of questions that wait: one for those that are asked together."""
     groups: dict[object, list[Interaction]] = {}
-    for one in pending:
-        together = one.prompt.get("together")
-        group = (one.run_id, together["first"]) if together else one.pk
-        groups.setdefault(group, []).append(one)
-    shown = list(groups.values())
-    return [card(*group, typed=typed, place=(n, len(shown))) for n, group in enumerate(shown, 1)]
+    for interaction in pending:
+        together = interaction.prompt.get("together")
+        group = (interaction.run_id, together["first"]) if together else interaction.pk
+        groups.setdefault(group, []).append(interaction)
+    card_groups = list(groups.values())
+    return [
+        card(*group, typed_answer=typed_answer, place=(n, len(card_groups)))
+        for n, group in enumerate(card_groups, 1)
+    ]
 
 
 def card(
     interaction: Interaction,
     *others: Interaction,
-    typed: TypedAnswer | None = None,
+    typed_answer: TypedAnswer | None = None,
     place: tuple[int, int] = (1, 1),
     alone: bool = False,
 ) -> Card:
@@ -114,18 +117,20 @@ def card(
 
     Unless it is to stand `alone`; `place` is its number, and of how many.
     """
-    typed = typed if typed and typed.interaction == interaction.id else None
+    typed_answer = (
+        typed_answer if typed_answer and typed_answer.interaction == interaction.id else None
+    )
     prompt = load_prompt(interaction.prompt)
     if alone:
         prompt = prompt.model_copy(update={"together": None})
     default = prompt.default_answer()
-    form, parts, error = _contents(prompt, (interaction, *others), typed)
+    form, parts, error = _contents(prompt, (interaction, *others), typed_answer)
     return Card(
         interaction=interaction,
         question=prompt.together.title if prompt.together else prompt.question,
         more="" if prompt.together else prompt.more,
         prompt=prompt,
-        values=typed.values if typed else [],
+        values=typed_answer.values if typed_answer else [],
         error=error,
         default=prompt.answer_text(default)[:LINE] if default else "",
         number=place[0],
@@ -136,17 +141,17 @@ def card(
 
 
 def _contents(
-    prompt: AnyPrompt, group: Sequence[Interaction], typed: TypedAnswer | None
+    prompt: AnyPrompt, group: Sequence[Interaction], typed_answer: TypedAnswer | None
 ) -> tuple[CardForm | None, Sequence[Part], str]:
     """Return the form or the parts, if there are any, and the error that no field shows."""
-    error = typed.error if typed else ""
+    error = typed_answer.error if typed_answer else ""
     try:
         if prompt.together:
-            data = from_json(typed.values[0]) if typed else None
+            data = from_json(typed_answer.values[0]) if typed_answer else None
             return None, [_part(interaction, data) for interaction in group], error
-        form = _form(group[0].id, prompt, typed)
-        marked = form is not None and form.form.errors
-        return form, (), gettext("Check the marked fields.") if marked else error
+        form = _form(group[0].id, prompt, typed_answer)
+        has_errors = form is not None and form.form.errors
+        return form, (), gettext("Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
     except Exception:
@@ -156,16 +161,18 @@ def _contents(
         return None, (), error
 
 
-def _form(interaction: UUID, prompt: AnyPrompt, typed: TypedAnswer | None) -> CardForm | None:
+def _form(
+    interaction: UUID, prompt: AnyPrompt, typed_answer: TypedAnswer | None
+) -> CardForm | None:
     """Build the form, if the prompt asks for one, with what was typed and its errors."""
     try:
-        data = prompt.read(typed.values[0]) if typed and typed.values else None
+        data = prompt.read(typed_answer.values[0]) if typed_answer and typed_answer.values else None
     except Invalid:
         data = None
     form = prompt.make(data, auto_id=f"{interaction}-%s", label_suffix="")
     if form is None:
         return None
-    for name, problems in (typed.errors if typed else {}).items():
+    for name, problems in (typed_answer.errors if typed_answer else {}).items():
         form.errors.pop(name or NON_FIELD_ERRORS, None)
         form.add_error(name or None, list(problems))
     return CardForm(form, _fields(prompt, form))
@@ -173,26 +180,31 @@ def _form(interaction: UUID, prompt: AnyPrompt, typed: TypedAnswer | None) -> Ca
 
 def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[CardField]:
     """Return the visible fields, the first wrong one with the focus; `key` is before names."""
-    wrong = next((one for one in form.visible_fields() if one.errors), None)
+    wrong = next((bound_field for bound_field in form.visible_fields() if bound_field.errors), None)
     if wrong:
         wrong.field.widget.attrs["autofocus"] = True
-    proposed = prompt.proposed
-    changed = form.changed_data if form.is_bound and proposed else []
+    proposals = prompt.proposed
+    changed_names = form.changed_data if form.is_bound and proposals else []
     return [
-        CardField(bound, proposed.get(bound.name, ""), bound.name in changed, f"{key}{bound.name}")
-        for bound in form.visible_fields()
+        CardField(
+            bound_field,
+            proposals.get(bound_field.name, ""),
+            bound_field.name in changed_names,
+            f"{key}{bound_field.name}",
+        )
+        for bound_field in form.visible_fields()
     ]
 
 
 def _part(interaction: Interaction, data: Data | None) -> Part:
     key, prompt = str(interaction.pk), load_prompt(interaction.prompt)
     options: JsonObject = {"auto_id": f"{key}-%s", "label_suffix": ""}
-    asked = (interaction.pk, prompt.question, prompt.more, prompt)
+    common_arguments = (interaction.pk, prompt.question, prompt.more, prompt)
     own = None if data is None else _within(data, f"{key}-")
     if form := prompt.make(own, prefix=f"{PREFIX}-{key}", **options):
-        return Part(*asked, form, _fields(prompt, form, f"{key}-"), is_form=True)
+        return Part(*common_arguments, form, _fields(prompt, form, f"{key}-"), is_form=True)
     form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
-    return Part(*asked, form, [CardField(form[key], "", is_changed=False, key=key)])
+    return Part(*common_arguments, form, [CardField(form[key], "", is_changed=False, key=key)])
 
 
 def _within(data: Data, start: str) -> dict[str, list[str]]:

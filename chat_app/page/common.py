@@ -31,8 +31,8 @@ def personal(*methods: str) -> Callable[[View], View]:
         methods = (*methods, "HEAD")
 
     def decorate(view: View) -> View:
-        decorated: View = require_http_methods(methods)(never_cache(login_required(view)))
-        return decorated
+        decorated_view: View = require_http_methods(methods)(never_cache(login_required(view)))
+        return decorated_view
 
     return decorate
 
@@ -67,8 +67,8 @@ def or_404() -> Iterator[None]:
 
 def origin_conversation(query: Mapping[str, str]) -> str:
     """Return the conversation from whose page a form was opened; empty if it names none."""
-    here = query.get("here", "")[:MAX_NAME]
-    return here if is_storable(here) else ""
+    conversation_id = query.get("here", "")[:MAX_NAME]
+    return conversation_id if is_storable(conversation_id) else ""
 
 
 def back_to(conversation_id: str) -> HttpResponse:

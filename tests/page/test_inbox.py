@@ -49,7 +49,7 @@ def test_one_answer_is_for_questions_of_one_workflow(ann: User) -> None:
     asked = [ask(ann, "a"), ask(ann, "b"), ask(ann, "c", workflow="other")]
     entries, [alike] = find_alike(make_entries(asked, ann.pk))
     assert alike.count == 2
-    assert [entry.alike for entry in entries] == [alike.key, alike.key, ""]
+    assert [entry.alike_key for entry in entries] == [alike.key, alike.key, ""]
 
 
 async def test_of_several_answers_those_that_come_too_late_are_said(

@@ -44,12 +44,12 @@ class ItemRange(NamedTuple):
 
     after: int = 0
     before: int | None = None
-    known: Mapping[UUID, KnownText] = MappingProxyType({})
+    known_texts: Mapping[UUID, KnownText] = MappingProxyType({})
     hold: bool = False
     branch: UUID | None = None
 
 
-ALL = ItemRange()
+ALL_ITEMS = ItemRange()
 
 
 class ShownBranch:
@@ -59,15 +59,15 @@ class ShownBranch:
     run that a message goes on with, empty where that is the newest of all.
     """
 
-    def __init__(self, conversation: Conversation, wanted: UUID | None) -> None:
+    def __init__(self, conversation: Conversation, selected_run: UUID | None) -> None:
         self._all = read_all(conversation.id) if conversation.branched else Branches(())
         newest = self._all.newest()
-        end = (wanted and self._all.end(wanted)) or newest
+        end = (selected_run and self._all.end(selected_run)) or newest
         branch = self._all.up_to(end)
         self.off = self._all.off(branch)
         self.begins = self._all.beginning(branch) or ""
         self.follows = "" if end == newest else end
-        self.wanted = wanted if self.follows else None
+        self.selected_run = selected_run if self.follows else None
 
     def versions(self, run: UUID) -> Sequence[UUID]:
         """Return the runs of all versions of a message, as `Branches` does."""
@@ -103,9 +103,9 @@ class Transcript:
 @dataclass(frozen=True, slots=True)
 class Page:
     """A conversation's page, as it stands. `conversation` is None for one that has no message yet,
-    or that is deleted: then it is `deleted`.
+    or that is deleted: then it is `deleted_conversation`.
 
-    `unplaced` are those of the cards whose place is not in this part of the transcript.
+    `unplaced_cards` are those of the cards whose place is not in this part of the transcript.
     """
 
     conversation_id: str
@@ -114,10 +114,10 @@ class Page:
     transcript: Transcript
     state: RunState
     cards: list[Card]
-    unplaced: list[Card]
-    offered: registry.OfferedWorkflow | None
+    unplaced_cards: list[Card]
+    offer: registry.OfferedWorkflow | None
     now: datetime
-    deleted: Conversation | None = None
+    deleted_conversation: Conversation | None = None
 
     @property
     def title(self) -> str:
@@ -135,23 +135,23 @@ class Page:
         return self._query(before=self.transcript.older)
 
     def _query(self, **parameters: object) -> str:
-        if self.branch and self.branch.wanted:
-            parameters["branch"] = self.branch.wanted
+        if self.branch and self.branch.selected_run:
+            parameters["branch"] = self.branch.selected_run
         return f"?{urlencode(parameters)}" if parameters else ""
 
     @property
     def about(self) -> str:
         """The title of its workflow."""
-        if self.offered is not None:
-            return self.offered.workflow.title
+        if self.offer is not None:
+            return self.offer.workflow.title
         return self.conversation.workflow if self.conversation else ""
 
     def takes_files(self, choices: Iterable[registry.OfferedWorkflow]) -> bool:
         """Return whether files can be attached here: before the first message, with any of the
         choices.
         """
-        offered = choices if self.conversation is None else filter(None, [self.offered])
-        any_takes = any(one.workflow.takes_files for one in offered)
+        offers = choices if self.conversation is None else filter(None, [self.offer])
+        any_takes = any(offer.workflow.takes_files for offer in offers)
         return any_takes and RuntimeSettings.load().MAX_FILES > 0
 
     @property
@@ -161,7 +161,7 @@ class Page:
         """
         if not self.state.active:
             return gettext("Write a message")
-        policy = (self.offered and self.offered.policy) or "enqueue"
+        policy = (self.offer and self.offer.policy) or "enqueue"
         if self.cards:
             return {
                 "enqueue": gettext("Answer above first, or write a message for later"),
@@ -180,26 +180,27 @@ class Page:
 def read_page(
     owner: UserId,
     conversation_id: str,
-    wanted: ItemRange = ALL,
+    item_range: ItemRange = ALL_ITEMS,
     *,
-    typed: TypedAnswer | None = None,
+    typed_answer: TypedAnswer | None = None,
 ) -> Page:
     """Read the page with the wanted part of its transcript. Blocks: call it in a thread."""
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     conversation = mine.first()
     if conversation is None or conversation.deleted_at is not None:
-        nothing = Transcript([], 0, 0, skipped=False, pending=[])
+        transcript = Transcript([], 0, 0, skipped=False, pending=[])
         state = RunState("new", "")
         now = timezone.now()
         return Page(
-            conversation_id, None, None, nothing, state, [], [], None, now, deleted=conversation
+            *(conversation_id, None, None, transcript, state, [], [], None, now),
+            deleted_conversation=conversation,
         )
-    branch = ShownBranch(conversation, wanted.branch)
+    branch = ShownBranch(conversation, item_range.branch)
     runs = read_runs(conversation.id)  # first: what is said to be done has its text below
-    transcript = read_transcript(conversation, wanted, branch)
-    pending = cards(transcript.pending, typed)
+    transcript = read_transcript(conversation, item_range, branch)
+    pending = cards(transcript.pending, typed_answer)
     state = run_state(runs, {card.interaction.run_id for card in pending})
-    unplaced = _place(pending, transcript.items)
+    unplaced_cards = _place(pending, transcript.items)
     return Page(
         conversation_id,
         conversation,
@@ -207,7 +208,7 @@ def read_page(
         transcript,
         state,
         pending,
-        unplaced,
+        unplaced_cards,
         registry.find(conversation.workflow),
         timezone.now(),
     )
@@ -215,41 +216,43 @@ def read_page(
 
 def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
     """Return what the composer has while a run's message is edited. Blocks: call it in a thread."""
-    begun = Run.objects.filter(pk=run, conversation=page.conversation, parent=None)
-    for text, metadata in begun.values_list("text", "metadata"):
+    runs = Run.objects.filter(pk=run, conversation=page.conversation, parent=None)
+    for text, metadata in runs.values_list("text", "metadata"):
         return {"draft": text, "editing": str(run), "keeps_files": bool(attached_files(metadata))}
     return {}
 
 
 def read_transcript(
-    conversation: Conversation, wanted: ItemRange = ALL, branch: ShownBranch | None = None
+    conversation: Conversation, item_range: ItemRange = ALL_ITEMS, branch: ShownBranch | None = None
 ) -> Transcript:
     """Read a bounded part of the transcript. Blocks: call it in a thread."""
-    branch = branch or ShownBranch(conversation, wanted.branch)
+    branch = branch or ShownBranch(conversation, item_range.branch)
     part = history.read(
         conversation.id,
-        after=wanted.after,
-        before=wanted.before,
-        known=wanted.known,
+        after=item_range.after,
+        before=item_range.before,
+        known_texts=item_range.known_texts,
         off=branch.off,
     )
     feedback, statuses = _read_ended_runs(part.rows)
     interactions = _interactions(conversation.id, part.rows)
-    items = build(part.rows, interactions, continued=part.continued, hold=wanted.hold)
+    items = build(
+        part.rows, interactions, continued_texts=part.continued_texts, hold=item_range.hold
+    )
     for item in items:
         if isinstance(item, UserMessage):
             item.versions = branch.place_among_versions(item.run)
         elif isinstance(item, RunNote) and item.status == statuses.get(item.run):
-            item.again = f"again-{item.run}-{len(branch.versions(item.run))}"
-            asked = GivenFeedback() if item.status == Run.Status.COMPLETED else None
-            item.feedback = feedback.get(item.run, asked)
+            item.retry_message_id = f"again-{item.run}-{len(branch.versions(item.run))}"
+            empty_feedback = GivenFeedback() if item.status == Run.Status.COMPLETED else None
+            item.feedback = feedback.get(item.run, empty_feedback)
     older = part.start if part.start > 1 else 0
-    asking = [
-        one
-        for one in interactions.values()
-        if one.status == Interaction.Status.PENDING and one.for_owner
+    waiting_interactions = [
+        interaction
+        for interaction in interactions.values()
+        if interaction.status == Interaction.Status.PENDING and interaction.for_owner
     ]
-    pending = sorted(asking, key=lambda one: one.sequence)[:CARDS]
+    pending = sorted(waiting_interactions, key=lambda interaction: interaction.sequence)[:CARDS]
     return Transcript(items, conversation.last_sequence, older, part.skipped, pending)
 
 
@@ -278,9 +281,12 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
     """Read the interactions of the rows, and those that wait."""
     ids = {row.payload["interaction_id"] for row in rows if "interaction_id" in row.payload}
     oldest = pending_interactions(conversation=conversation).order_by("sequence")
-    wanted = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
-    matching = Interaction.objects.filter(wanted, conversation=conversation)
-    return {one.pk: one for one in matching.select_related("answered_by", "assignee")}
+    condition = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
+    interactions = Interaction.objects.filter(condition, conversation=conversation)
+    return {
+        interaction.pk: interaction
+        for interaction in interactions.select_related("answered_by", "assignee")
+    }
 
 
 def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
@@ -288,7 +294,7 @@ def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback]
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
     if not ends:
         return {}, {}
-    ended = Run.objects.filter(pk__in=ends, status__in=Run.FINISHED)
-    runs = list(ended.values_list("id", "status", "feedback__reaction", "feedback__comment"))
+    ended_runs = Run.objects.filter(pk__in=ends, status__in=Run.FINISHED)
+    runs = list(ended_runs.values_list("id", "status", "feedback__reaction", "feedback__comment"))
     feedback = {run: GivenFeedback(*columns) for run, _, *columns in runs if None not in columns}
     return feedback, {run: status for run, status, *_ in runs}

@@ -78,10 +78,10 @@ async def new(request: HttpRequest) -> HttpResponse:
     """Redirect to a new conversation, `?workflow=name` with that workflow chosen. Nothing is stored
     before its first message.
     """
-    begun = redirect("chat:conversation", uuid4())
+    response = redirect("chat:conversation", uuid4())
     if workflow := request.GET.get("workflow"):
-        begun["Location"] += "?" + urlencode({"workflow": workflow})
-    return begun
+        response["Location"] += "?" + urlencode({"workflow": workflow})
+    return response
 
 
 @personal("GET")
@@ -107,17 +107,17 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """
     _check_name(conversation_id)
     person = await person_of(request)
-    wanted = ItemRange(
+    item_range = ItemRange(
         branch=message_forms.run(request.GET, "branch"),
         after=max(0, message_forms.number(request.GET, "from") - 1),
         before=message_forms.number(request.GET, "before") or None,
-        known=message_forms.read_known_texts(request.GET.getlist("text")),
+        known_texts=message_forms.read_known_texts(request.GET.getlist("text")),
         hold="hold" in request.GET,
     )
 
     def render() -> HttpResponse:
-        page = read_page(person.id, conversation_id, wanted)
-        if page.deleted is not None:
+        page = read_page(person.id, conversation_id, item_range)
+        if page.deleted_conversation is not None:
             return HttpResponse(status=HTTPStatus.NO_CONTENT)
         context = _context(page) | {"username": person.username}
         return HttpResponse(render_to_string("chat_app/part.html", context, request))
@@ -177,7 +177,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
             message=message,
         )
     except (Refused, StorageUnavailable) as error:
-        kept = {
+        form_context = {
             "draft": message.text,
             "draft_error": str(error),
             "picked": message.workflow,
@@ -186,7 +186,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
                 attachments.find_unsent, person.id, conversation_id, message.files
             ),
         }
-        page = await _page(request, conversation_id, status=STATUS[type(error)], extra=kept)
+        page = await _page(request, conversation_id, status=STATUS[type(error)], extra=form_context)
         if isinstance(error, TooMany):
             page["Retry-After"] = str(error.seconds)
         return page
@@ -200,7 +200,7 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpR
     if form not in EXPORTS:
         raise Http404
     with or_404():
-        exported = await reads.read(exporting.find, person.id, conversation_id)
+        conversation_export = await reads.read(exporting.find, person.id, conversation_id)
     content_type, write = EXPORTS[form]
     disposition = f'attachment; filename="conversation.{form}"'
     headers = {
@@ -208,7 +208,10 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpR
         "Content-Disposition": disposition,
     }
     return download(
-        request, yield_texts(write(exported), person.id), reader=person.id, headers=headers
+        request,
+        yield_texts(write(conversation_export), person.id),
+        reader=person.id,
+        headers=headers,
     )
 
 
@@ -228,30 +231,36 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     _check_name(conversation_id)
     person = await person_of(request)
     together = message_forms.together(request) if "together" in request.POST else []
-    incoming = together or [message_forms.answer(request, interaction)]
+    incoming_answers = together or [message_forms.answer(request, interaction)]
     try:
         if together:
-            settled = await answers.answer_together(
-                by=person, conversation_id=conversation_id, answers=incoming
+            answer_result = await answers.answer_together(
+                by=person, conversation_id=conversation_id, answers=incoming_answers
             )
         else:
-            incoming = [await message_forms.with_files(incoming[0], request, person)]
-            settled = await answers.answer(
-                by=person, conversation_id=conversation_id, answer=incoming[0]
+            incoming_answers = [
+                await message_forms.with_files(incoming_answers[0], request, person)
+            ]
+            answer_result = await answers.answer(
+                by=person, conversation_id=conversation_id, answer=incoming_answers[0]
             )
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = message_forms.typed_answer(interaction, incoming[0], error)
+        typed_answer = message_forms.typed_answer(interaction, incoming_answers[0], error)
         if together:
-            typed = TypedAnswer(interaction, [as_text(read_posted(request.POST))], str(error))
-        return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
-    if settled.outcome == Outcome.NOT_FOUND:
+            typed_answer = TypedAnswer(
+                interaction, [as_text(read_posted(request.POST))], str(error)
+            )
+        return await _page(
+            request, conversation_id, typed_answer=typed_answer, status=STATUS[type(error)]
+        )
+    if answer_result.outcome == Outcome.NOT_FOUND:
         raise Http404
     if is_script(request):
-        return JsonResponse({"outcome": settled.outcome})
-    if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
-        messages.warning(request, message_forms.too_late(settled, *incoming))
+        return JsonResponse({"outcome": answer_result.outcome})
+    if answer_result.outcome in (Outcome.STALE, Outcome.EXPIRED):
+        messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
     return back_to(conversation_id)
 
 
@@ -260,32 +269,32 @@ async def _page(
     conversation_id: str,
     *,
     before: int | None = None,
-    typed: TypedAnswer | None = None,
+    typed_answer: TypedAnswer | None = None,
     status: int = 200,
     extra: JsonObject | None = None,
 ) -> HttpResponse:
     person = await person_of(request)
     is_staff = getattr(await request.auser(), "is_staff", False)
 
-    edited = message_forms.run(request.GET, "edit")
+    edited_run = message_forms.run(request.GET, "edit")
     branch = (
         message_forms.run(request.GET, "branch")
         # A message that is refused stays where it was written.
         or message_forms.run(request.POST, "replaces")
         or message_forms.run(request.POST, "follows")
-        or edited
+        or edited_run
     )
 
     def render() -> str:
-        wanted = ItemRange(branch=branch, before=before)
-        page = read_page(person.id, conversation_id, wanted, typed=typed)
-        if page.deleted is not None:
-            context = {**site_context(), "deleted": page.deleted, **(extra or {})}
+        item_range = ItemRange(branch=branch, before=before)
+        page = read_page(person.id, conversation_id, item_range, typed_answer=typed_answer)
+        if page.deleted_conversation is not None:
+            context = {**site_context(), "deleted": page.deleted_conversation, **(extra or {})}
             return render_to_string("chat_app/deleted.html", context, request)
         choices = workflow_access.usable(person.id)
         context = {
             **_context(page, choices),
-            **(edited_message(page, edited) if edited else {}),
+            **(edited_message(page, edited_run) if edited_run else {}),
             **_side_context(request, person.id, conversation_id),
             **site_context(),
             "username": person.username,
@@ -316,13 +325,13 @@ def _accepted_types() -> str:
     taken.
     """
     endings = RuntimeSettings.load().FILE_TYPES
-    pictures = any(attachments.content_type(one).startswith("image/") for one in endings)
-    return ",".join(["image/*"] * pictures + [f".{one}" for one in endings])
+    pictures = any(attachments.content_type(ending).startswith("image/") for ending in endings)
+    return ",".join(["image/*"] * pictures + [f".{ending}" for ending in endings])
 
 
 def _picked_workflow(request: HttpRequest, choices: list[OfferedWorkflow]) -> str | None:
     name = request.GET.get("workflow")
-    return name if name in {offered.workflow.name for offered in choices} else None
+    return name if name in {offer.workflow.name for offer in choices} else None
 
 
 def _context(page: Page, choices: Sequence[OfferedWorkflow] = ()) -> JsonObject:

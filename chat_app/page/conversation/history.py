@@ -34,7 +34,7 @@ OLDER_ROWS = 100
 SIZE = 1024 * 1024  # characters; the row that passes it is the last
 
 # Not counted: unfolded text is one item however many rows it has, the others are none.
-UNCOUNTED = (
+UNCOUNTED_TYPES = (
     Event.Type.TEXT,
     Event.Type.INTERACTION_UPDATE,
     Event.Type.ASSIGNMENT_UPDATE,
@@ -61,13 +61,13 @@ class History:
     """Rows in the order of the log, from sequence `start` on, and those that complete their items.
 
     Pieces of text are folded here, into `message` rows. `skipped`: what was asked for has older
-    rows. `continued` has what is known of items, by run, where the rows do not have it again.
+    rows. `continued_texts` has what is known of items, by run, where the rows do not have it again.
     """
 
     rows: list[EventRecord]
     start: int
     skipped: bool
-    continued: Mapping[UUID, KnownText]
+    continued_texts: Mapping[UUID, KnownText]
 
 
 def read(
@@ -75,12 +75,13 @@ def read(
     *,
     after: int = 0,
     before: int | None = None,
-    known: Mapping[UUID, KnownText] | None = None,
+    known_texts: Mapping[UUID, KnownText] | None = None,
     off: Collection[UUID] = (),
 ) -> History:
     """Read the newest rows between two sequences. Blocks: call it in a thread.
 
-    Of an item whose beginning is `known`, the rest. Not of the runs that are `off` the branch.
+    Of an item with a beginning in `known_texts`, read the rest; read nothing of runs that are `off`
+    the branch.
     """
     events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
     if off:
@@ -88,14 +89,14 @@ def read(
     if before is not None:
         events = events.filter(sequence__lt=before)
     most = ROWS if before is None else OLDER_ROWS
-    counted = list(
-        events.exclude(type__in=UNCOUNTED)
+    row_sizes = list(
+        events.exclude(type__in=UNCOUNTED_TYPES)
         .order_by("-sequence")
         .values_list("first_sequence", Length(Cast("payload", TextField())))[: most + 1]
     )
-    fitting = _count_fitting([size for _, size in counted[:most]])
-    skipped = len(counted) > fitting
-    start = counted[fitting - 1][0] if skipped else after + 1
+    fitting_count = _count_fitting([size for _, size in row_sizes[:most]])
+    skipped = len(row_sizes) > fitting_count
+    start = row_sizes[fitting_count - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
     texts = events.filter(type=Event.Type.TEXT).order_by("sequence")
     # There may be ten thousand pieces, so of each only the columns that differ are read.
@@ -105,9 +106,9 @@ def read(
     )
     rows += read_records(events.exclude(type=Event.Type.TEXT))
     aside = _aside(rows)
-    continued = {} if skipped else _continued_texts(rows, aside, known or {})
-    rest = _texts(conversation, _rest_of_texts(rows, before, continued))
-    return History(_in_order([*rows, *aside, *rest]), start, skipped, continued)
+    continued_texts = {} if skipped else _continued_texts(rows, aside, known_texts or {})
+    rest = _texts(conversation, _rest_of_texts(rows, before, continued_texts))
+    return History(_in_order([*rows, *aside, *rest]), start, skipped, continued_texts)
 
 
 def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
@@ -130,9 +131,15 @@ def _fold_pieces(conversation: UUID, texts: Iterable[tuple[UUID, Piece]]) -> lis
     for run, piece in texts:
         pieces.setdefault(run, []).append(piece)
     return [
-        _message(conversation, run, (one[0].sequence, one[-1].sequence), join(one), timezone.now())
+        _message(
+            conversation,
+            run,
+            (stretch[0].sequence, stretch[-1].sequence),
+            join(stretch),
+            timezone.now(),
+        )
         for run, of_run in pieces.items()
-        for one in stretches(of_run)
+        for stretch in stretches(of_run)
     ]
 
 
@@ -145,11 +152,11 @@ def _message(
 
 def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
     """Read the text in these parts, folded or not: in one query, as it may be folded meanwhile."""
-    wanted = reduce(or_, parts, Q())
-    if not wanted:
+    condition = reduce(or_, parts, Q())
+    if not condition:
         return []
     columns = ("run_id", "first_sequence", "sequence", "type", "payload", "created_at")
-    texts = Event.objects.filter(wanted, type__in=TEXTS).order_by("sequence")
+    texts = Event.objects.filter(condition, type__in=TEXTS).order_by("sequence")
     pieces: list[tuple[UUID, Piece]] = []
     rows = []
     for run, first, last, type_, payload, at in texts.values_list(*columns):
@@ -161,7 +168,7 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
 
 
 def _continued_texts(
-    rows: list[EventRecord], aside: list[EventRecord], known: Mapping[UUID, KnownText]
+    rows: list[EventRecord], aside: list[EventRecord], known_texts: Mapping[UUID, KnownText]
 ) -> dict[UUID, KnownText]:
     """Return what is known of items that go on here, and was not taken back."""
     cuts = [
@@ -169,23 +176,23 @@ def _continued_texts(
         for row in aside
         if row.type == Event.Type.RESTART
     ]
-    continued, ended = {}, Q()
+    continued_texts, condition = {}, Q()
     for run, (first, _) in _ends(rows).items():
-        place = known.get(run)
+        place = known_texts.get(run)
         if (
             place is not None
             and first.type in TEXTS
             and place.first <= first.sequence
-            and not any(run == of and place.sequence in gone for of, gone in cuts)
+            and not any(run == of and place.sequence in cut_sequences for of, cut_sequences in cuts)
         ):
-            continued[run] = place
+            continued_texts[run] = place
             between = (place.first, first.first_sequence)
-            ended |= Q(run_id=run, sequence__range=between)
-    if continued:
-        other = Event.objects.filter(ended, type__in=BREAKS)
-        for run in other.values_list("run_id", flat=True):
-            continued.pop(run, None)
-    return continued
+            condition |= Q(run_id=run, sequence__range=between)
+    if continued_texts:
+        breaks = Event.objects.filter(condition, type__in=BREAKS)
+        for run in breaks.values_list("run_id", flat=True):
+            continued_texts.pop(run, None)
+    return continued_texts
 
 
 def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]]:
@@ -199,14 +206,14 @@ def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]
 
 
 def _rest_of_texts(
-    rows: list[EventRecord], before: int | None, continued: Mapping[UUID, KnownText]
+    rows: list[EventRecord], before: int | None, continued_texts: Mapping[UUID, KnownText]
 ) -> Iterator[Q]:
     """Yield conditions for each run's text right before its first row here, and right after its
     last.
     """
     for run, (first, last) in _ends(rows).items():
         if first.type in TEXTS:
-            since = continued[run].sequence if run in continued else 0
+            since = continued_texts[run].sequence if run in continued_texts else 0
             yield _before(run, first.first_sequence) & Q(sequence__gte=since)
         if before is not None and last.type in TEXTS:
             yield _after(run, last.sequence)
@@ -232,18 +239,18 @@ def _aside(rows: list[EventRecord]) -> list[EventRecord]:
     They are the other row of each step whose beginning or end alone is here, and those which say
     that text here was cut and begun anew.
     """
-    here: dict[str, set[str]] = {}
+    parts_by_step: dict[str, set[str]] = {}
     for row in rows:
         if row.type == Event.Type.STEP:
             began = row.payload["state"] == "in_progress"
-            here.setdefault(row.payload["step_id"], set()).add("begin" if began else "end")
-    wanted = Q()
-    if alone := [step for step, parts in here.items() if len(parts) == 1]:
+            parts_by_step.setdefault(row.payload["step_id"], set()).add("begin" if began else "end")
+    condition = Q()
+    if alone := [step for step, parts in parts_by_step.items() if len(parts) == 1]:
         runs = {row.run for row in rows if row.type == Event.Type.STEP}
-        wanted |= Q(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=alone)
+        condition |= Q(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=alone)
     if runs := {row.run for row in rows if row.type in TEXTS}:
-        wanted |= Q(run_id__in=runs, type=Event.Type.RESTART)
-    return read_records(Event.objects.filter(wanted)) if wanted else []
+        condition |= Q(run_id__in=runs, type=Event.Type.RESTART)
+    return read_records(Event.objects.filter(condition)) if condition else []
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
@@ -252,7 +259,7 @@ def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
     """
     ends: dict[UUID, int] = {}
     sequences: set[int] = set()
-    ordered = []
+    ordered_rows = []
     for row in sorted(rows, key=lambda row: (row.first_sequence, -row.sequence)):
         is_text = row.type == Event.Type.MESSAGE
         if row.sequence in sequences or (is_text and row.sequence <= ends.get(row.run, 0)):
@@ -260,5 +267,5 @@ def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
         sequences.add(row.sequence)
         if is_text:
             ends[row.run] = row.sequence
-        ordered.append(row)
-    return ordered
+        ordered_rows.append(row)
+    return ordered_rows

@@ -76,8 +76,8 @@ def message(request: HttpRequest, person: UserId) -> IncomingMessage:
 
 def _starter(person: UserId, name: str, index: str) -> str:
     """Return what the starter says; nothing where the workflow is not this person's to use."""
-    usable = [one.workflow for one in workflow_access.usable(person)]
-    starters = [one.starters for one in usable if one.name == name]
+    usable = [offer.workflow for offer in workflow_access.usable(person)]
+    starters = [workflow.starters for workflow in usable if workflow.name == name]
     at = int(index) if index.isdecimal() else 0
     return next((texts[at] for texts in starters if at < len(texts)), "")
 
@@ -103,7 +103,9 @@ def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> Incomi
     )
 
 
-async def with_files(incoming: IncomingAnswer, request: HttpRequest, by: Person) -> IncomingAnswer:
+async def with_files(
+    incoming_answer: IncomingAnswer, request: HttpRequest, by: Person
+) -> IncomingAnswer:
     """Add the files of the form's fields to the answer; they are kept from now on.
 
     Raises:
@@ -117,11 +119,11 @@ async def with_files(incoming: IncomingAnswer, request: HttpRequest, by: Person)
             try:
                 # No conversation has such a name, so no message can name it.
                 files[field] = await attachments.keep(
-                    owner=by.id, conversation_id=f"/p/{incoming.interaction}/", file=file
+                    owner=by.id, conversation_id=f"/p/{incoming_answer.interaction}/", file=file
                 )
             except Invalid as error:
                 raise Invalid(error.args[0], errors={field: [error.args[0]]}) from error
-    return replace(incoming, files=files)
+    return replace(incoming_answer, files=files)
 
 
 def together(request: HttpRequest) -> list[IncomingAnswer]:
@@ -143,39 +145,47 @@ def _answer_fields(data: Mapping[str, list[str]], name: str) -> JsonObject:
     name.
     """
     start = f"{name}-"
-    own = {key.removeprefix(start): one for key, one in data.items() if key.startswith(start)}
+    own = {
+        key.removeprefix(start): field_values
+        for key, field_values in data.items()
+        if key.startswith(start)
+    }
     return {"value": as_text(own)} if own else {"values": data.get(name, [])}
 
 
-def values(incoming: IncomingAnswer) -> list[str]:
+def values(incoming_answer: IncomingAnswer) -> list[str]:
     """Return what was chosen or typed."""
-    if incoming.values is not None:
-        return incoming.values
-    return [incoming.value] if incoming.value is not None else []
+    if incoming_answer.values is not None:
+        return incoming_answer.values
+    return [incoming_answer.value] if incoming_answer.value is not None else []
 
 
 def typed_answer(
-    interaction: UUID, incoming: IncomingAnswer, error: Refused | StorageUnavailable
+    interaction: UUID, incoming_answer: IncomingAnswer, error: Refused | StorageUnavailable
 ) -> TypedAnswer:
     """Return the refused answer, as it goes back into its card."""
     errors = getattr(error, "details", {}).get("errors", {})
-    return TypedAnswer(interaction, values(incoming), str(error), errors)
+    return TypedAnswer(interaction, values(incoming_answer), str(error), errors)
 
 
-def too_late(settled: AnswerResult, *incoming: IncomingAnswer) -> str:
+def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> str:
     """Say why an answer was not taken, with what was typed, which must not get lost."""
-    if settled.outcome == Outcome.EXPIRED:
+    if answer_result.outcome == Outcome.EXPIRED:
         reason = gettext("This question expired before your answer arrived.")
-    elif settled.outcome == Outcome.CLAIMED:
-        reason = gettext("%(who)s has claimed this question.") % {"who": settled.by}
-    elif settled.status == "cancelled":
+    elif answer_result.outcome == Outcome.CLAIMED:
+        reason = gettext("%(who)s has claimed this question.") % {"who": answer_result.by}
+    elif answer_result.status == "cancelled":
         reason = gettext("The run ended before your answer arrived.")
     else:
-        reason = gettext("%(who)s already answered this question.") % {"who": settled.by}
-    typed = ", ".join(_show_value(value) for one in incoming for value in values(one))
-    if not typed:
+        reason = gettext("%(who)s already answered this question.") % {"who": answer_result.by}
+    typed_text = ", ".join(
+        _show_value(value)
+        for incoming_answer in incoming_answers
+        for value in values(incoming_answer)
+    )
+    if not typed_text:
         return reason
-    return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed[:2000]}
+    return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed_text[:2000]}
 
 
 def _show_value(value: str) -> str:
@@ -183,5 +193,8 @@ def _show_value(value: str) -> str:
     with suppress(ValueError):
         fields = from_json(value)
         if isinstance(fields, dict):
-            return "; ".join(f"{name}: {', '.join(map(str, one))}" for name, one in fields.items())
+            return "; ".join(
+                f"{name}: {', '.join(map(str, field_values))}"
+                for name, field_values in fields.items()
+            )
     return value

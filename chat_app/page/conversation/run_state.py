@@ -12,7 +12,7 @@ from sessions_app.interactions.outcome_texts import waits_for
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
 
-SHOWN = 20
+MOST_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,58 +41,62 @@ def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
 
     Blocks: call it in a thread.
     """
-    of_it = Run.objects.filter(conversation_id=conversation)
-    ended = of_it.filter(parent=None, status__in=Run.FINISHED).order_by("-sequence")
-    live = of_it.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED])
+    conversation_runs = Run.objects.filter(conversation_id=conversation)
+    ended_runs = conversation_runs.filter(parent=None, status__in=Run.FINISHED).order_by(
+        "-sequence"
+    )
+    live = conversation_runs.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED])
     steps = Event.objects.filter(run=OuterRef("pk"), type=Event.Type.STEP).order_by("-sequence")
     runs = (
-        (live | of_it.filter(pk=Subquery(ended.values("pk")[:1])))
+        (live | conversation_runs.filter(pk=Subquery(ended_runs.values("pk")[:1])))
         .annotate(last_step=Subquery(steps.values("payload")[:1]))
-        .order_by("sequence")[:SHOWN]
+        .order_by("sequence")[:MOST_SHOWN]
     )
     return {run: run.last_step for run in runs}
 
 
-def run_state(runs: dict[Run, JsonObject | None], asked: Container[UUID]) -> RunState:
+def run_state(runs: dict[Run, JsonObject | None], asking_runs: Container[UUID]) -> RunState:
     """Return the state of the run that matters most now: one that waits for you, else the one at
     work.
 
-    `runs` as `read_runs` found them; `asked` are those that do.
+    `runs` as `read_runs` found them; `asking_runs` are those that wait for you.
     """
     active = [run for run in runs if run.status in Run.UNFINISHED]
     if not active:
         return _at_rest(list(runs))
-    first = min(active, key=lambda run: _rank(run, asked))
-    name, words, since, until = _words(first, asked, runs[first])
+    first = min(active, key=lambda run: _rank(run, asking_runs))
+    name, words, since, until = _words(first, asking_runs, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]
-    queued = sum(run.status == Run.Status.QUEUED for run in messages)
+    queued_count = sum(run.status == Run.Status.QUEUED for run in messages)
     behind = ""
-    if queued:
-        behind = ngettext("%(n)d message queued", "%(n)d messages queued", queued) % {"n": queued}
+    if queued_count:
+        behind = ngettext("%(n)d message queued", "%(n)d messages queued", queued_count) % {
+            "n": queued_count
+        }
     stoppable = any(run.stop_requested_at is None for run in active)
     return RunState(name, words, since, until, behind, stoppable)
 
 
-def _rank(run: Run, asked: Container[UUID]) -> int:
-    if run.id in asked:
+def _rank(run: Run, asking_runs: Container[UUID]) -> int:
+    if run.id in asking_runs:
         return 0
     order = (Run.Status.RUNNING, Run.Status.WAITING, Run.Status.QUEUED)
     return 1 + order.index(Run.Status(run.status))
 
 
 def _words(
-    run: Run, asked: Container[UUID], last: JsonObject | None
+    run: Run, asking_runs: Container[UUID], last: JsonObject | None
 ) -> tuple[str, str, datetime | None, datetime | None]:
     if run.stop_requested_at is not None:
         return "stopping", gettext("Stopping"), run.stop_requested_at, None
-    if run.id in asked:
+    if run.id in asking_runs:
         return "needs-you", gettext("Needs you"), None, None
     if run.status == Run.Status.QUEUED:
         return "queued", gettext("Queued"), run.created_at, None
     if run.status == Run.Status.WAITING and run.wake_at is not None:
         return "sleeping", gettext("Sleeping until"), None, run.wake_at
-    if run.status == Run.Status.WAITING and (others := _others(run)) is not None:
-        return "waiting", waits_for(others), others.created_at, None
+    if run.status == Run.Status.WAITING and (interaction := _others(run)) is not None:
+        return "waiting", waits_for(interaction), interaction.created_at, None
     step = last["name"] if last and last["state"] == "in_progress" else ""
     words = gettext("Working: %(step)s") % {"step": step} if step else gettext("Working")
     return "working", words, run.started_at, None
@@ -105,11 +109,11 @@ def _others(run: Run) -> Interaction | None:
 
 
 def _at_rest(runs: Sequence[Run]) -> RunState:
-    suspended = [run for run in runs if run.status == Run.Status.SUSPENDED]
-    if suspended:
+    suspended_runs = [run for run in runs if run.status == Run.Status.SUSPENDED]
+    if suspended_runs:
         words = gettext("Suspended: an administrator of this site must resume it.")
-        stopping = any(run.stop_requested_at is not None for run in suspended)
-        return RunState("suspended", words, stoppable=not stopping)
+        is_stopping = any(run.stop_requested_at is not None for run in suspended_runs)
+        return RunState("suspended", words, stoppable=not is_stopping)
     # One that was sent since they were read has a state of its own at the next look.
     if not runs:
         return RunState("new", "")

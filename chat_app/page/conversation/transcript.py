@@ -49,7 +49,7 @@ class Item:
 
 # Characters of a part of the transcript whose code has colours, the newest first: they take most of
 # the time in which text is rendered.
-COLOURED = 128 * 1024
+MOST_COLOURED = 128 * 1024
 
 
 class ShownFile(NamedTuple):
@@ -92,13 +92,13 @@ class UserMessage(Item):
 class ShownText(NamedTuple):
     """A text's HTML. `above` never changes again; `last`, which begins at `place`, may.
 
-    `hidden`: how many characters are left out between them. `held`: there is text that is shown
-    later. `ends_in_space`: rendering drops that, and what comes next is another word.
+    `hidden_count` characters are left out between them. `held`: there is text that is shown later.
+    `ends_in_space`: rendering drops that, and what comes next is another word.
     """
 
     above: list[SafeString]
     last: list[str]
-    hidden: int
+    hidden_count: int
     place: KnownText
     held: bool = False
     ends_in_space: bool = False
@@ -108,16 +108,16 @@ class ShownText(NamedTuple):
 class TextSegment(Item):
     """A stretch of a run's output, between two other items of the run. `text` is Markdown.
 
-    It goes on where it is `known`. `held`: more comes, and marks are not shown before they are
-    whole. The code in the first `coloured` characters has colours.
+    It goes on behind `known_text`, if there is one. `held`: more comes, and marks are not shown
+    before they are whole. The code in the first `coloured_length` characters has colours.
     """
 
     template = "chat_app/items/text.html"
 
     pieces: list[Piece] = field(default_factory=list)
-    known: KnownText | None = None
+    known_text: KnownText | None = None
     held: bool = False
-    coloured: int = COLOURED
+    coloured_length: int = MOST_COLOURED
 
     @property
     def text(self) -> str:
@@ -127,17 +127,17 @@ class TextSegment(Item):
     @property
     def shown(self) -> ShownText:
         """The text as the page shows it."""
-        text, known = self.text, self.known or KnownText(self.first, self.first, 0)
+        text, known_text = self.text, self.known_text or KnownText(self.first, self.first, 0)
         most = RuntimeSettings.load().MAX_SHOWN
-        parts = cut(text[:most], known.inside)
+        parts = cut(text[:most], known_text.inside)
         ends = accumulate(map(len, parts.above))
         above = [
-            render(part, parts.references, is_coloured=end <= self.coloured)
+            render(part, parts.references, is_coloured=end <= self.coloured_length)
             for part, end in zip(parts.above, ends, strict=True)
         ]
         last = text[parts.at : most]
         if len(text) > most:  # the rest of it is not on the page
-            return ShownText(above, [], len(text) - most, self._place(known, len(text), ""))
+            return ShownText(above, [], len(text) - most, self._place(known_text, len(text), ""))
         complete = finish_block(last, parts.inside) if self.held else last
         held = self.held and (len(complete) < len(last) or complete.endswith("\n"))
         part = ""
@@ -145,20 +145,20 @@ class TextSegment(Item):
             part = render(
                 opening_text(parts.inside, complete) + complete,
                 parts.references,
-                is_coloured=len(text) <= self.coloured,
+                is_coloured=len(text) <= self.coloured_length,
                 is_whole=not self.held,
             )
-        place = self._place(known, parts.at, parts.inside)
+        place = self._place(known_text, parts.at, parts.inside)
         return ShownText(above, [part], 0, place, held, complete[-1:].isspace())
 
-    def _place(self, known: KnownText, at: int, inside: str) -> KnownText:
+    def _place(self, known_text: KnownText, at: int, inside: str) -> KnownText:
         """Find the character that stands at a place of the text."""
-        skipped = known.offset
+        offset = known_text.offset
         for piece in self.pieces:
             if at < len(piece.text) or piece is self.pieces[-1]:
-                return KnownText(self.first, piece.sequence, at + skipped, inside)
-            at, skipped = at - len(piece.text), 0
-        return known
+                return KnownText(self.first, piece.sequence, at + offset, inside)
+            at, offset = at - len(piece.text), 0
+        return known_text
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,12 +170,12 @@ class Step(Item):
     name: str
     state: str
     text: str
-    coloured: int = COLOURED
+    coloured_length: int = MOST_COLOURED
 
     @property
     def shown(self) -> SafeString:
         """The payload as the page shows it."""
-        return render(self.text, is_coloured=len(self.text) <= self.coloured)
+        return render(self.text, is_coloured=len(self.text) <= self.coloured_length)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -213,15 +213,15 @@ class GivenFeedback:
 class RunNote(Item):
     """A note of how a run ended.
 
-    `again` is the id of the message that has it done again, if one may. `feedback` is what the
-    person thinks of it, where that is asked.
+    `retry_message_id` is the id of the message that has it done again, if one may. `feedback` is
+    what the person thinks of it, where that is asked.
     """
 
     template = "chat_app/items/note.html"
 
     status: str
     reason: str = ""
-    again: str = ""
+    retry_message_id: str = ""
     feedback: GivenFeedback | None = None
 
 
@@ -229,36 +229,37 @@ def build(
     rows: list[EventRecord],
     interactions: Mapping[UUID, Interaction],
     *,
-    continued: Mapping[UUID, KnownText] | None = None,
+    continued_texts: Mapping[UUID, KnownText] | None = None,
     hold: bool = False,
 ) -> list[Item]:
     """Build the items of these rows, in the order of their first ones.
 
-    Of those that are `continued`, the rest. `hold`: text to which more comes has its end held back.
+    Of items in `continued_texts`, build the rest. `hold`: text to which more comes has its end held
+    back.
     """
-    continuing = dict(continued or {})  # texts that go on, until they have been met
-    shown: list[Item] = []
+    unmet_texts = dict(continued_texts or {})  # texts that go on, until they have been met
+    items: list[Item] = []
     for part in read_parts(rows):
         if part.type == Event.Type.MESSAGE:
-            item: Item | None = _text(part, continuing.pop(part.events[0].run, None), hold=hold)
+            item: Item | None = _text(part, unmet_texts.pop(part.events[0].run, None), hold=hold)
         else:
             item = _item(part, interactions)
         if item is not None:
-            shown.append(item)
-    shown.sort(key=lambda item: item.first)
-    characters = COLOURED
-    for item in reversed(shown):
+            items.append(item)
+    items.sort(key=lambda item: item.first)
+    characters = MOST_COLOURED
+    for item in reversed(items):
         if isinstance(item, TextSegment | Step):
-            item.coloured = characters
+            item.coloured_length = characters
             characters = max(0, characters - len(item.text))
-    return shown
+    return items
 
 
-def _text(part: Part, known: KnownText | None, *, hold: bool) -> TextSegment | None:
-    pieces = list(_rest(part.pieces, known))
-    base = _base(part) | ({"first": known.first} if known else {})
-    segment = TextSegment(**base, pieces=pieces, known=known, held=hold and part.is_open)
-    return segment if known or segment.text.strip() else None
+def _text(part: Part, known_text: KnownText | None, *, hold: bool) -> TextSegment | None:
+    pieces = list(_rest(part.pieces, known_text))
+    base = _base(part) | ({"first": known_text.first} if known_text else {})
+    segment = TextSegment(**base, pieces=pieces, known_text=known_text, held=hold and part.is_open)
+    return segment if known_text or segment.text.strip() else None
 
 
 def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
@@ -276,10 +277,10 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
             name, state, text = (payload[key] for key in ("name", "state", "payload"))
             return Step(**base, name=name, state=state, text=text)
         case Event.Type.INTERACTION:
-            asked = interactions.get(UUID(payload["interaction_id"]))
-            if asked is not None:
-                base |= {"first": asked.sequence, "at": asked.created_at}
-                return Question(**base, interaction=asked, outcome=outcome(asked))
+            interaction = interactions.get(UUID(payload["interaction_id"]))
+            if interaction is not None:
+                base |= {"first": interaction.sequence, "at": interaction.created_at}
+                return Question(**base, interaction=interaction, outcome=outcome(interaction))
         case Event.Type.RUN if payload["status"] in RESTING:
             # Of a child its parent's step says it.
             if "parent" not in payload or payload["status"] == Run.Status.SUSPENDED:
@@ -293,10 +294,10 @@ def _base(part: Part) -> JsonObject:
     return {"first": row.first_sequence, "last": last, "run": row.run, "at": row.created_at}
 
 
-def _rest(pieces: Iterable[Piece], known: KnownText | None) -> Iterator[Piece]:
+def _rest(pieces: Iterable[Piece], known_text: KnownText | None) -> Iterator[Piece]:
     """Yield the pieces behind what is known."""
     for piece in pieces:
-        if known is None or piece.sequence > known.sequence:
+        if known_text is None or piece.sequence > known_text.sequence:
             yield piece
-        elif piece.sequence == known.sequence:
-            yield Piece(piece.sequence, piece.text[known.offset :])
+        elif piece.sequence == known_text.sequence:
+            yield Piece(piece.sequence, piece.text[known_text.offset :])

@@ -39,10 +39,10 @@ class Entry:
     card: Card | None
     outcome: OutcomeText | None
     votes: Sequence[CastVote]
-    voted: int
-    needed: int
+    vote_count: int
+    needed_votes: int
     my_vote: str
-    alike: str = ""
+    alike_key: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -101,15 +101,17 @@ class Entry:
     def stamp(self) -> str:
         """Return a digest of what is shown: the page's script sees by it that something changed."""
         interaction = self.interaction
-        shown = (
+        visible_state = (
             interaction.status,
             interaction.version,
             interaction.assignee_id,
             self.names,
-            self.voted,
+            self.vote_count,
             self.may_answer,
         )
-        return blake2b(repr((*shown, self.my_vote, self.alike)).encode(), digest_size=8).hexdigest()
+        return blake2b(
+            repr((*visible_state, self.my_vote, self.alike_key)).encode(), digest_size=8
+        ).hexdigest()
 
 
 def _is_one_user(to: Sequence[Mapping[str, str]]) -> bool:
@@ -121,11 +123,14 @@ def make_entries(
     reader: UserId,
     *,
     may_answer: bool = True,
-    typed: TypedAnswer | None = None,
+    typed_answer: TypedAnswer | None = None,
 ) -> list[Entry]:
     """Build the entries of prompts, in their order. Blocks: call it in a thread."""
     votes = counting_votes(prompts)
-    return [_entry(one, reader, votes.get(one.pk, []), may_answer, typed) for one in prompts]
+    return [
+        _entry(prompt, reader, votes.get(prompt.pk, []), may_answer, typed_answer)
+        for prompt in prompts
+    ]
 
 
 def _entry(
@@ -133,28 +138,29 @@ def _entry(
     reader: UserId,
     votes: Sequence[Vote],
     may_answer: bool,
-    typed: TypedAnswer | None,
+    typed_answer: TypedAnswer | None,
 ) -> Entry:
     prompt, outcome_text = load_prompt(interaction.prompt), outcome(interaction)
     own = [prompt.answer_text(vote.response) for vote in votes if vote.by_id == reader]
     is_taken = interaction.assignee_id not in (None, reader)
-    shown = None
+    open_card = None
     if outcome_text is None and may_answer and not is_taken:
-        shown = card(interaction, typed=typed, alone=True)
+        open_card = card(interaction, typed_answer=typed_answer, alone=True)
     shown_votes = votes if own or outcome_text else ()
-    offered = registry.find(interaction.run.workflow)
+    offer = registry.find(interaction.run.workflow)
     return Entry(
         interaction=interaction,
         reader=reader,
-        workflow=offered.workflow.title if offered else interaction.run.workflow,
+        workflow=offer.workflow.title if offer else interaction.run.workflow,
         may_answer=may_answer,
-        card=shown,
+        card=open_card,
         outcome=outcome_text,
         votes=[
-            CastVote(one.by.get_username(), prompt.answer_text(one.response)) for one in shown_votes
+            CastVote(vote.by.get_username(), prompt.answer_text(vote.response))
+            for vote in shown_votes
         ],
-        voted=len(votes),
-        needed=(interaction.assignment or {}).get("votes", 1),
+        vote_count=len(votes),
+        needed_votes=(interaction.assignment or {}).get("votes", 1),
         my_vote=own[0] if own else "",
     )
 
@@ -176,23 +182,23 @@ def find_alike(entries: Sequence[Entry]) -> tuple[list[Entry], list[Alike]]:
     """
     keys = [_key(entry) for entry in entries]
     several = {key: number for key, number in Counter(keys).items() if key and number > 1}
-    marked = [
-        replace(entry, alike=key) if key in several else entry
+    marked_entries = [
+        replace(entry, alike_key=key) if key in several else entry
         for entry, key in zip(entries, keys, strict=True)
     ]
     alike = []
     for key, number in several.items():
-        entry = next(one for one in marked if one.alike == key)
+        entry = next(candidate for candidate in marked_entries if candidate.alike_key == key)
         if entry.card is not None:
             stand_in = Interaction(id=uuid5(NAMESPACE_URL, key), prompt=entry.interaction.prompt)
             card = replace(entry.card, interaction=stand_in, values=[], error="")
             alike.append(Alike(key, entry.workflow, number, card))
-    return marked, alike
+    return marked_entries, alike
 
 
 def _key(entry: Entry) -> str:
     if entry.card is None or not entry.card.prompt.alike:
         return ""
     prompt = {**entry.interaction.prompt, "text": "", "details": None, "timeout": None}
-    described = repr((entry.interaction.run.workflow, sorted(prompt.items())))
-    return blake2b(described.encode(), digest_size=8).hexdigest()
+    description = repr((entry.interaction.run.workflow, sorted(prompt.items())))
+    return blake2b(description.encode(), digest_size=8).hexdigest()

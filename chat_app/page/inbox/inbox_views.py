@@ -59,29 +59,35 @@ async def show(request: HttpRequest) -> HttpResponse:
     """Show what waits for the person: `?part=`, searched by `?q=`, `?page=`."""
     person = await person_of(request)
     part, query = request.GET.get("part"), request.GET.get("q", "").strip()[:LONGEST]
-    wanted = InboxQuery(
+    inbox_query = InboxQuery(
         Part(part) if part in set(Part) else Part.ALL,
         query,
         max(1, message_forms.number(request.GET, "page")),
     )
 
     def render() -> tuple[str, list[UUID]]:
-        listed = read_inbox(person.id, wanted)
-        entries = make_entries(listed.prompts, person.id, may_answer=wanted.part in ANSWERABLE)
+        inbox_page = read_inbox(person.id, inbox_query)
+        entries = make_entries(
+            inbox_page.prompts, person.id, may_answer=inbox_query.part in ANSWERABLE
+        )
         entries, alike = find_alike(entries)
         context = {
             **_context(request, person),
             "entries": entries,
             "alike": alike,
-            "wanted": wanted,
-            "searched": MOST_SEARCHED if query and listed.is_cut else 0,
-            "heading": HEADINGS[wanted.part],
+            "wanted": inbox_query,
+            "searched": MOST_SEARCHED if query and inbox_page.is_cut else 0,
+            "heading": HEADINGS[inbox_query.part],
             "parts": [(one, words, _query(one, query)) for one, words in PARTS.items()],
-            "earlier": _query(wanted.part, query, wanted.page - 1) if wanted.page > 1 else "",
-            "later": _query(wanted.part, query, wanted.page + 1) if listed.has_more else "",
+            "earlier": _query(inbox_query.part, query, inbox_query.page - 1)
+            if inbox_query.page > 1
+            else "",
+            "later": _query(inbox_query.part, query, inbox_query.page + 1)
+            if inbox_page.has_more
+            else "",
         }
         html = render_to_string("chat_app/inbox/inbox.html", context, request)
-        return html, [one.pk for one in listed.prompts]
+        return html, [prompt.pk for prompt in inbox_page.prompts]
 
     html, prompts = await make(render, reader=person.id)
     await audit.record_shown(prompts, by=person, via="inbox")
@@ -91,8 +97,8 @@ async def show(request: HttpRequest) -> HttpResponse:
 def _query(part: Part, query: str = "", page: int = 1) -> str:
     parameters = {"part": part.value, "q": query, "page": str(page)}
     usual = {"part": Part.ALL.value, "q": "", "page": "1"}
-    changed = {name: value for name, value in parameters.items() if value != usual[name]}
-    return f"?{urlencode(changed)}" if changed else ""
+    changed_parameters = {name: value for name, value in parameters.items() if value != usual[name]}
+    return f"?{urlencode(changed_parameters)}" if changed_parameters else ""
 
 
 @personal("GET")
@@ -126,24 +132,24 @@ class Reader:
 
     person: Person
     template: str = "chat_app/inbox/prompt.html"
-    here: str = ""
+    page_url: str = ""
 
 
 async def _prompt_page(
     request: HttpRequest,
     reader: Reader,
     interaction: UUID,
-    typed: TypedAnswer | None = None,
+    typed_answer: TypedAnswer | None = None,
     status: int = 200,
 ) -> HttpResponse:
     person = reader.person
 
     def render() -> str:
-        page = read_prompt(person.id, interaction, typed)
+        page = read_prompt(person.id, interaction, typed_answer)
         if page is None:
             raise Http404
         context = {**_context(request, person), "page": page, "entries": [page.entry]}
-        context["here"] = reader.here or resolve_url("chat:prompt", interaction)
+        context["here"] = reader.page_url or resolve_url("chat:prompt", interaction)
         return render_to_string(reader.template, context, request)
 
     html = await make(render, reader=person.id)
@@ -172,21 +178,23 @@ async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> HttpResponse:
     person = reader.person
-    incoming = message_forms.answer(request, interaction, via="inbox")
+    incoming_answer = message_forms.answer(request, interaction, via="inbox")
     try:
-        incoming = await message_forms.with_files(incoming, request, person)
-        settled = await answers.answer(by=person, conversation_id=None, answer=incoming)
+        incoming_answer = await message_forms.with_files(incoming_answer, request, person)
+        answer_result = await answers.answer(
+            by=person, conversation_id=None, answer=incoming_answer
+        )
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = message_forms.typed_answer(interaction, incoming, error)
-        return await _prompt_page(request, reader, interaction, typed, STATUS[type(error)])
-    if settled.outcome == Outcome.NOT_FOUND:
+        typed_answer = message_forms.typed_answer(interaction, incoming_answer, error)
+        return await _prompt_page(request, reader, interaction, typed_answer, STATUS[type(error)])
+    if answer_result.outcome == Outcome.NOT_FOUND:
         raise Http404
     if is_script(request):
-        return JsonResponse({"outcome": settled.outcome, "by": settled.by})
-    if settled.outcome in LATE:
-        messages.warning(request, message_forms.too_late(settled, incoming))
+        return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
+    if answer_result.outcome in LATE:
+        messages.warning(request, message_forms.too_late(answer_result, incoming_answer))
     return _back(request)
 
 
@@ -197,19 +205,21 @@ LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """Claim a prompt, give it back, or hand it to the user `to`."""
     person = await person_of(request)
-    what, to = request.POST.get("change", ""), request.POST.get("to", "").strip()
-    if what not in ("claim", "release", "delegate"):
+    change, to = request.POST.get("change", ""), request.POST.get("to", "").strip()
+    if change not in ("claim", "release", "delegate"):
         raise Http404
     try:
         with or_404():
-            done = await change_claim(what, str(interaction), to=to, by=person, via="inbox")
+            claim_state = await change_claim(
+                change, str(interaction), to=to, by=person, via="inbox"
+            )
     except (Invalid, StorageUnavailable, TooMany) as error:
         messages.warning(request, str(error))
     else:
-        if done.outcome == "stale":
+        if claim_state.outcome == "stale":
             messages.warning(request, gettext("This question is no longer waiting for you."))
-        elif not done.changed and done.assignee not in (None, person.username):
-            on_it = gettext("%(name)s is on it") % {"name": done.assignee}
+        elif not claim_state.changed and claim_state.assignee not in (None, person.username):
+            on_it = gettext("%(name)s is on it") % {"name": claim_state.assignee}
             messages.warning(request, on_it)
     return _back(request)
 
@@ -218,34 +228,38 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
 async def answer_several(request: HttpRequest) -> HttpResponse:
     """Give one answer to all prompts that are ticked; each is taken or refused by itself."""
     person = await person_of(request)
-    ticked = [UUID(one) for one in request.POST.getlist("prompt") if is_uuid(one)][:PAGE]
+    ticked_ids = [UUID(id_) for id_ in request.POST.getlist("prompt") if is_uuid(id_)][:PAGE]
     count = 0
-    for interaction in dict.fromkeys(ticked):
-        incoming = message_forms.answer(request, interaction, via="inbox")
+    for interaction in dict.fromkeys(ticked_ids):
+        incoming_answer = message_forms.answer(request, interaction, via="inbox")
         try:
-            settled = await answers.answer(by=person, conversation_id=None, answer=incoming)
+            answer_result = await answers.answer(
+                by=person, conversation_id=None, answer=incoming_answer
+            )
         except (Refused, StorageUnavailable) as error:
             messages.warning(request, await _add_question(person, interaction, str(error)))
             continue
-        if settled.outcome in answers.TAKEN:
+        if answer_result.outcome in answers.TAKEN:
             count += 1
         else:
-            messages.warning(request, await _add_question(person, interaction, _why_not(settled)))
+            messages.warning(
+                request, await _add_question(person, interaction, _why_not(answer_result))
+            )
     if count:
         words = ngettext("%(n)d answered.", "%(n)d answered.", count) % {"n": count}
         messages.success(request, words)
-    elif not ticked:
+    elif not ticked_ids:
         messages.warning(request, gettext("Select the questions to answer."))
     return _back(request)
 
 
-def _why_not(settled: AnswerResult) -> str:
-    if settled.outcome == Outcome.NOT_FOUND:
+def _why_not(answer_result: AnswerResult) -> str:
+    if answer_result.outcome == Outcome.NOT_FOUND:
         return gettext("This question is no longer waiting for you.")
-    return message_forms.too_late(settled)
+    return message_forms.too_late(answer_result)
 
 
-async def _add_question(person: Person, interaction: UUID, why: str) -> str:
+async def _add_question(person: Person, interaction: UUID, reason: str) -> str:
     """Add the question to the reason, if the person may know it."""
 
     def question() -> str:
@@ -253,13 +267,13 @@ async def _add_question(person: Person, interaction: UUID, why: str) -> str:
         return page.entry.question[:80] if page else ""
 
     text = await make(question, reader=person.id)
-    return f"“{text}”: {why}" if text else why
+    return f"“{text}”: {reason}" if text else reason
 
 
 def _back(request: HttpRequest) -> HttpResponse:
     """Redirect with "see other" to where the form was. A reload of the page repeats none."""
-    here = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(here, allowed_hosts=None)
-    response = redirect(here if is_ours and here.startswith("/") else "chat:inbox")
+    next_url = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(next_url, allowed_hosts=None)
+    response = redirect(next_url if is_ours and next_url.startswith("/") else "chat:inbox")
     response.status_code = 303
     return response

@@ -19,7 +19,7 @@ from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
 
-SHOWN = 100  # of what happened, the newest
+MOST_SHOWN = 100  # of what happened, the newest
 
 Action = AuditEntry.Action
 WORDS: dict[str, str | Promise] = {
@@ -55,34 +55,34 @@ class SharedMessage:
     message: str
     files: str
     at: datetime
-    said: SafeString
+    reply: SafeString
 
 
 @dataclass(frozen=True, slots=True)
 class PromptPage:
     """A prompt, with what happened to it where that is kept: those of its owner alone have none.
 
-    `shared` is its conversation, where its workflow shares that with the reader.
+    `shared_messages` is its conversation, where its workflow shares that with the reader.
     """
 
     entry: Entry
     history: Sequence[PromptHistoryEntry]
-    shared: Sequence[SharedMessage]
+    shared_messages: Sequence[SharedMessage]
 
 
 def read_prompt(
-    reader: UserId, interaction: UUID, typed: TypedAnswer | None = None
+    reader: UserId, interaction: UUID, typed_answer: TypedAnswer | None = None
 ) -> PromptPage | None:
     """Read the page of a prompt; None if there is none for this reader. Blocks."""
     prompt_and_right = find_prompt(reader, interaction)
     if prompt_and_right is None:
         return None
     prompt, may = prompt_and_right
-    [entry] = make_entries([prompt], reader, may_answer=may, typed=typed)
+    [entry] = make_entries([prompt], reader, may_answer=may, typed_answer=typed_answer)
     if prompt.assignment is None:
         return PromptPage(entry, [], [])
-    shared = [] if entry.is_own else list(map(_shared_message, read_shared(prompt)))
-    return PromptPage(entry, _history(prompt), shared)
+    shared_messages = [] if entry.is_own else list(map(_shared_message, read_shared(prompt)))
+    return PromptPage(entry, _history(prompt), shared_messages)
 
 
 def _shared_message(run: TranscriptPart) -> SharedMessage:
@@ -90,22 +90,22 @@ def _shared_message(run: TranscriptPart) -> SharedMessage:
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),
         at=datetime.fromisoformat(run["created_at"]),
-        said=render("\n\n".join(map(in_words, run["said"]))[: RuntimeSettings.load().MAX_SHOWN]),
+        reply=render("\n\n".join(map(in_words, run["said"]))[: RuntimeSettings.load().MAX_SHOWN]),
     )
 
 
 def _history(prompt: Interaction) -> list[PromptHistoryEntry]:
-    newest = AuditEntry.objects.filter(interaction=prompt.pk).order_by("-at", "-pk")[:SHOWN]
+    newest = AuditEntry.objects.filter(interaction=prompt.pk).order_by("-at", "-pk")[:MOST_SHOWN]
     return [
         PromptHistoryEntry(
-            words=str(WORDS[one.action]),
-            by=one.by_name,
-            to=", ".join(one.detail.get("to") or ()) if one.action in HANDED else "",
-            via=via_words(one.via),
-            at=one.at,
+            words=str(WORDS[entry.action]),
+            by=entry.by_name,
+            to=", ".join(entry.detail.get("to") or ()) if entry.action in HANDED_ON_ACTIONS else "",
+            via=via_words(entry.via),
+            at=entry.at,
         )
-        for one in reversed(newest)
+        for entry in reversed(newest)
     ]
 
 
-HANDED = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)
+HANDED_ON_ACTIONS = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)

@@ -93,7 +93,7 @@ def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) ->
     asked = log.ask(first, TextPrompt(text="Name?"))
     log.message("a2", replaces=first)
     page = read_page(log.conversation.owner_id, "c")
-    assert [card.interaction for card in page.unplaced] == [asked]
+    assert [card.interaction for card in page.unplaced_cards] == [asked]
 
 
 def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:

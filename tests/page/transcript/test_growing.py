@@ -41,7 +41,7 @@ class Reader:
         self.sizes: list[int] = []
 
     def look(self, after: int) -> list[TextSegment]:
-        wanted = ItemRange(after=after, known=self._known, hold=True)
+        wanted = ItemRange(after=after, known_texts=self._known, hold=True)
         items = read_transcript(self._log.conversation, wanted).items
         texts = [item for item in items if isinstance(item, TextSegment)]
         for item in texts:
@@ -49,7 +49,7 @@ class Reader:
         return texts
 
     def _take(self, item: TextSegment, shown: ShownText) -> None:
-        if not item.known:
+        if not item.known_text:
             self.above = ""
         self.above += "".join(shown.above)
         self.last = "".join(shown.last)
@@ -134,9 +134,9 @@ def test_text_before_and_behind_a_step_comes_as_two(log: StoredLog) -> None:
     log.step(run, "look")
     log.text(run, "Three\n\n")
     before, behind = reader.look(grown - 1)
-    assert before.known is not None
+    assert before.known_text is not None
     assert before.text.endswith("Two and more\n\n")
-    assert (behind.first > grown, behind.text, behind.known) == (True, "Three\n\n", None)
+    assert (behind.first > grown, behind.text, behind.known_text) == (True, "Three\n\n", None)
 
 
 @pytest.mark.long

@@ -236,7 +236,7 @@ def test_a_failed_run_says_why_and_can_be_tried_again(log: StoredLog) -> None:
     note = items(log)[-1]
     assert isinstance(note, RunNote)
     assert (note.status, note.reason) == ("failed", "No disk.")
-    assert note.again
+    assert note.retry_message_id
 
 
 def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) -> None:
@@ -278,7 +278,7 @@ def test_a_part_of_large_items_has_few_of_them_and_none_is_left_out(
 def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
     log: StoredLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcript, "COLOURED", 1000)
+    monkeypatch.setattr(transcript, "MOST_COLOURED", 1000)
     for _ in range(5):
         run = log.message()
         log.text(run, "```python\nNone\n```\n".ljust(400))
