@@ -1,6 +1,6 @@
 """The frames that a plain client gets of an event: those that the peer's web UI can show. Pure.
 
-See docs/protocol.md, "Plain clients".
+See docs/protocol.md, "What plain clients get".
 """
 
 from collections.abc import Iterable
