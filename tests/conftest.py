@@ -107,9 +107,9 @@ def server(new_server: NewServer) -> Server:
 
 @pytest.fixture(scope="session")
 def shared(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Start a server for tests that leave it running: a start costs more than most of them.
+    """Start a server for tests that leave it running.
 
-    Each uses a conversation of its own. a start costs more than most of them.
+    A start costs more than most tests; each test uses a conversation of its own.
     """
     server = Server.from_template(server_template, tmp_path_factory.mktemp("shared") / "data")
     server.start()
