@@ -151,7 +151,7 @@ async def test_who_is_not_let_in_is_told_and_the_log_says_by_which_setting(
     assert gateway.say("echo 1", CHAT).toast == "401"
     async with WsClient(server, "c1", user=None, session=gateway.session) as socket:
         await socket.message("echo 1")
-        assert await socket.closed() == 4401
+        assert await socket.until_closed() == 4401
     with pytest.raises(InvalidStatus):
         await WsClient(server, "c1", user=None, origin=ORIGIN).__aenter__()
     lines = [line for line in server.web.log.splitlines() if "hitl.audit" in line]
@@ -190,7 +190,7 @@ async def test_a_guest_is_the_same_over_http_and_socket(backend: Server) -> None
     gateway.say("echo over http", CHAT_STREAM)
     async with PeerUi(backend, origin=ORIGIN, session=session) as socket:
         await socket.say("echo over the socket")
-        assert await socket.ended() == "over the socket"
+        assert await socket.until_ended() == "over the socket"
     rows = backend.rows(
         "SELECT DISTINCT c.owner_id FROM sessions_app_conversation c"
         " WHERE c.conversation_id IN (?, ?)",

@@ -155,7 +155,7 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
         chief = await reads.read(person, "chief")
         gone = await reads.read(lambda: person("chief2", active=False))
         other = await reads.read(person, "other")
-        _, prompt = await hosting.prompted()
+        _, prompt = await hosting.submit_until_prompt()
         assert (await socket_count(chief), await socket_count(other)) == (
             1,
             0,

@@ -203,7 +203,7 @@ async def test_no_message_of_a_socket_reaches_what_is_anothers(scene: Scene) -> 
                 else:
                     with suppress(ConnectionClosed):  # at once, for wrong credentials
                         await client.send(frames(scene)[0])
-                    assert await client.closed() in (4401, 4403), person
+                    assert await client.until_closed() in (4401, 4403), person
                 received_text = str(client.frames)
                 assert SECRET not in received_text, person
                 assert scene.stop["prompt"]["text"] not in received_text, person

@@ -80,14 +80,14 @@ class Hosting(hosting.Hosting):
         """Call what an operator calls."""
         return await asyncio.to_thread(function, *args, **kwargs)
 
-    async def status(self, run: UUID, *wanted: str) -> Run:
+    async def until_status(self, run: UUID, *wanted: str) -> Run:
         """Wait until the run has one of the statuses."""
         row: Run = await until(lambda: Run.objects.filter(pk=run, status__in=wanted).first())
         return row
 
-    async def ended(self, run: UUID) -> Run:
+    async def until_ended(self, run: UUID) -> Run:
         """Wait until the run is over or suspended."""
-        return await self.status(run, *Run.FINISHED, Run.Status.SUSPENDED)
+        return await self.until_status(run, *Run.FINISHED, Run.Status.SUSPENDED)
 
     async def prompts(self, run: UUID, count: int = 1) -> list[Interaction]:
         """Wait until so many prompts of the run are pending; in the order of asking."""
@@ -99,7 +99,9 @@ class Hosting(hosting.Hosting):
         interactions: list[Interaction] = await until(pending)
         return interactions
 
-    async def prompted(self, text: str = "go", **fields: Any) -> tuple[UUID, Interaction]:
+    async def submit_until_prompt(
+        self, text: str = "go", **fields: Any
+    ) -> tuple[UUID, Interaction]:
         """Send a message; return its run and the one prompt that this asks."""
         run = await self.submit(text, **fields)
         [prompt] = await self.prompts(run)
@@ -107,11 +109,11 @@ class Hosting(hosting.Hosting):
 
     async def result(self, run: UUID) -> str:
         """Wait until the run has completed; return its text."""
-        row = await self.ended(run)
+        row = await self.until_ended(run)
         assert row.status == Run.Status.COMPLETED, row.error
         return await self.output(run)
 
-    async def answered(
+    async def complete(
         self, run: UUID, value: str, prompt: Interaction | None = None, *, restart: bool = False
     ) -> str:
         """Answer as `answer` does, after a restart if so; return the text of the completed run."""
@@ -124,7 +126,7 @@ class Hosting(hosting.Hosting):
         """Send a message; return the text of its run, once this has completed."""
         return await self.result(await self.submit(text, **fields))
 
-    async def asked(self, run: UUID) -> int:
+    async def count_prompts(self, run: UUID) -> int:
         """Return how many prompts the run has asked so far."""
         return await reads.read(lambda: Interaction.objects.filter(run=run).count())
 

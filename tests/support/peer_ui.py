@@ -158,7 +158,7 @@ class PeerUi:
         assert self._socket is not None
         await self._socket._socket.close(code=1001)
 
-    async def dropped(self) -> None:
+    async def drop_and_reconnect(self) -> None:
         """Lose the connection, and wait until it is back."""
         connections = self.connections
         await self.drop()
@@ -173,12 +173,12 @@ class PeerUi:
             story = f"{self.storage.messages[-2:]}, {self.modal}, {self.received[-8:]}"
             raise AssertionError(f"shown: {story}") from None
 
-    async def ended(self) -> str:
+    async def until_ended(self) -> str:
         """Wait for the end of the answer; return it."""
         await self.until(lambda: self.finished)
         return self.text
 
-    async def asked(self, text: str = "") -> str:
+    async def until_asked(self, text: str = "") -> str:
         """Wait for a modal with this text in it; return its type."""
         await self.until(lambda: self.modal and text in self.modal["content"]["text"])
         assert self.modal is not None

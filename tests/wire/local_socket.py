@@ -72,7 +72,7 @@ class LocalSocket(ReceivedFrames):
                 await self._news.wait()
         return self.close_code
 
-    async def settled(self) -> None:
+    async def until_settled(self) -> None:
         """Wait until the socket has done what was asked of it so far."""
         await self.send({"type": "ping_message", "id": "settled"})
         await self.until("pong_message")

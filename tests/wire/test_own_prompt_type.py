@@ -121,7 +121,7 @@ async def test_page_and_inbox_show_the_card_of_an_own_prompt_type(
     hosting: Hosting, client: AsyncClient
 ) -> None:
     for page, action in (("/c/c/", "/c/c/prompts/{}/"), ("/inbox/", "/p/{}/answer/")):
-        run, prompt = await hosting.prompted("own")
+        run, prompt = await hosting.submit_until_prompt("own")
         shown = (await client.get(page)).content.decode()
         assert 'data-type="t_rating"' in shown
         assert '<button name="value" value="5">5 ★</button>' in shown
@@ -136,7 +136,7 @@ async def test_page_and_inbox_show_the_card_of_an_own_prompt_type(
 
 
 async def test_it_is_asked_and_answered_over_http(hosting: Hosting, client: AsyncClient) -> None:
-    run, _ = await hosting.prompted("own")
+    run, _ = await hosting.submit_until_prompt("own")
     [asked] = (await client.get("/v1/inbox")).json()["prompts"]
     assert asked["prompt"]["input_type"] == "t_rating"
     answer = {"response": {"text": 2}}
@@ -146,7 +146,7 @@ async def test_it_is_asked_and_answered_over_http(hosting: Hosting, client: Asyn
 
 
 async def test_operators_see_and_answer_it(hosting: Hosting) -> None:
-    run, prompt = await hosting.prompted("own")
+    run, prompt = await hosting.submit_until_prompt("own")
     boss = await Operator().signed_in()
     page = await boss.get(f"/admin/sessions_app/interaction/{prompt.pk}/change/")
     assert "a number of stars" in page
@@ -158,7 +158,7 @@ async def test_operators_see_and_answer_it(hosting: Hosting) -> None:
 async def test_code_answers_it_and_its_history_is_replayed(
     hosting: Hosting, ann: User, tmp_path: Path
 ) -> None:
-    run, prompt = await hosting.prompted("own")
+    run, prompt = await hosting.submit_until_prompt("own")
     with pytest.raises(Invalid, match="Give 1 to 5 stars"):
         await hosting.in_thread(runs.answer, prompt.pk, 7, by=ann)
     await hosting.restart()
@@ -175,7 +175,7 @@ async def test_a_mail_has_its_question(hosting: Hosting, settings: Settings) -> 
     boss: User = await reads.read(make_user, "boss")
     boss.email = "boss@example.org"
     await boss.asave()
-    await hosting.prompted("boss")
+    await hosting.submit_until_prompt("boss")
     await time_passes()
     assert [message.subject for message in mail.outbox] == ["How was it?"]
 

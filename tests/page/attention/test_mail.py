@@ -70,7 +70,7 @@ async def asked_of(
     """Have ann ask managers of these names; nobody is told yet."""
     async with Hosting(workflow) as hosting:
         made = await reads.read(managers, *names)
-        _, prompt = await hosting.prompted()
+        _, prompt = await hosting.submit_until_prompt()
         yield hosting, prompt, made
 
 
@@ -107,7 +107,7 @@ async def test_every_answerer_gets_one_mail_with_a_link() -> None:
 
 async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -> None:
     async with asked_of("boss", "cara") as (hosting, first, [_, cara]):
-        await hosting.prompted(conversation="c2")
+        await hosting.submit_until_prompt(conversation="c2")
         await claims.change("claim", str(first.pk), by=cara, via="test")
         await time_passes()
         assert sorted(sent()) == [
@@ -133,7 +133,7 @@ async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.Monke
 
 async def test_a_delegated_prompt_is_mailed_to_the_new_assignee_only() -> None:
     async with asked_of("boss", "cara") as (hosting, first, [boss, _]):
-        await hosting.prompted(conversation="c2")
+        await hosting.submit_until_prompt(conversation="c2")
         await time_passes()
         outgoing.outbox.clear()
         await delegate(first, boss, "cara")
@@ -153,7 +153,7 @@ async def test_whoever_unsubscribes_gets_no_more() -> None:
         assert (posted.status_code, await reads.read(modes)) == (200, [Mode.OFF])
         forged = path.replace("unsubscribe/", "unsubscribe/9")
         assert (await client.post(forged)).status_code == 404
-        await hosting.prompted(conversation="c2")
+        await hosting.submit_until_prompt(conversation="c2")
         await time_passes()
         assert sent() == []
 

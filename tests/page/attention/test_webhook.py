@@ -98,7 +98,7 @@ async def test_webhooks_are_signed_and_retried_after_a_refusal(
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         signature = b64encode(hmac.digest(b"a secret", signed, sha256)).decode()
         assert headers["webhook-signature"] == f"v1,{signature}"
-        await hosting.answered(run, "Eve", prompt)
+        await hosting.complete(run, "Eve", prompt)
         await time_passes()
         assert json.loads(receiver.got[-1][1])["type"] == "prompt.settled"
         assert len(receiver.got) == 3

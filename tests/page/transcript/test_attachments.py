@@ -94,7 +94,7 @@ async def fetch(client: AsyncClient, id_: Any, conversation: str = "c") -> Any:
 async def newest(hosting: Hosting) -> Run:
     run = await Run.objects.order_by("-created_at").afirst()
     assert run is not None
-    return await hosting.ended(run.pk)
+    return await hosting.until_ended(run.pk)
 
 
 async def test_the_form_sends_files_with_the_message(
@@ -113,10 +113,10 @@ async def test_the_script_uploads_first_and_names_them_in_the_message(
 ) -> None:
     status, kept = await upload(browser)
     assert (status, kept["name"], kept["size"]) == (201, "a.csv", 3)
-    run = await hosting.ended(await hosting.submit("one", files=(kept["id"],)))
+    run = await hosting.until_ended(await hosting.submit("one", files=(kept["id"],)))
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
     # A file alone is a message too; what was sent before can be sent again.
-    again = await hosting.ended(await hosting.submit("", files=(kept["id"],)))
+    again = await hosting.until_ended(await hosting.submit("", files=(kept["id"],)))
     assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\na.csv"
     assert await Attachment.objects.filter(run=run).acount() == 1
 
@@ -136,7 +136,7 @@ async def test_a_replay_and_a_fork_read_the_same_file(
     [prompt] = await hosting.prompts(run)
     await hosting.crash()
     await hosting.answer(" ten ", prompt)
-    await hosting.ended(run)
+    await hosting.until_ended(run)
     assert await hosting.output(run) == "a.csv|text/csv|How many?\n ten "
     fork = await hosting.in_thread(_fork, run)
     [again] = await hosting.prompts(fork)
@@ -185,7 +185,7 @@ async def test_a_hostile_name_is_only_a_name(browser: AsyncClient, hosting: Host
         row = await Attachment.objects.aget(pk=kept["id"])
         assert row.path == f"attachments/{row.id.hex[:2]}/{row.id.hex}"
         ids.append(kept["id"])
-    await hosting.ended(await hosting.submit("x", files=tuple(ids)))
+    await hosting.until_ended(await hosting.submit("x", files=tuple(ids)))
     for id_ in ids:
         await assert_harmless(await fetch(browser, id_))
     assert PAGE.decode() not in await page(browser)
@@ -208,7 +208,7 @@ async def test_nobody_reads_or_sends_what_is_anothers(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
     _, sent = await upload(browser)
-    await hosting.ended(await hosting.submit("x", files=(sent["id"],)))
+    await hosting.until_ended(await hosting.submit("x", files=(sent["id"],)))
     _, unsent = await upload(browser)
     ben = AsyncClient()
     await ben.aforce_login(await User.objects.acreate(username="ben", is_superuser=True))
@@ -230,7 +230,7 @@ async def test_a_file_is_away_while_its_conversation_is_deleted(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
     _, sent = await upload(browser)
-    await hosting.ended(await hosting.submit("x", files=(sent["id"],)))
+    await hosting.until_ended(await hosting.submit("x", files=(sent["id"],)))
     await listing.delete(owner=hosting.user, conversation_id="c")
     assert (await fetch(browser, sent["id"])).status_code == 404
     await listing.restore(owner=hosting.user, conversation_id="c")
@@ -333,7 +333,7 @@ async def test_another_version_of_a_message_keeps_its_files(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
     _, kept = await upload(browser)
-    failed = await hosting.ended(await hosting.submit("fail", files=(kept["id"],)))
+    failed = await hosting.until_ended(await hosting.submit("fail", files=(kept["id"],)))
     await send(browser, text="", replaces=str(failed.pk))  # tried again
     again = await newest(hosting)
     assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\n"
@@ -345,7 +345,7 @@ async def test_another_version_of_a_message_keeps_its_files(
 
 async def test_the_exports_name_the_files(browser: AsyncClient, hosting: Hosting) -> None:
     _, kept = await upload(browser)
-    await hosting.ended(await hosting.submit("x", files=(kept["id"],)))
+    await hosting.until_ended(await hosting.submit("x", files=(kept["id"],)))
     [file] = json.loads(await exported(browser, "c", "json"))["runs"][0]["files"]
     assert file == {"id": kept["id"], "name": "a.csv", "content_type": "text/csv", "size": 3}
     assert "- a.csv (3 bytes)" in await exported(browser, "c", "md")

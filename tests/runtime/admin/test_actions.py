@@ -87,9 +87,9 @@ def answer_page(interaction: UUID) -> str:
 
 async def test_stop_ends_a_run_that_waits() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.prompted("ask")
+        run, _ = await hosting.submit_until_prompt("ask")
         assert "asked to stop" in await boss.act("run", "cancel", run)
-        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
         assert "not asked to stop. It has ended." in await boss.act("run", "cancel", run)
         assert await history() == ["boss: asked to stop by an operator"]
 
@@ -147,7 +147,7 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
         run = await hosting.submit("text")
         (prompt,) = await hosting.prompts(run)
         assert "expired." in await boss.act("interaction", "expire", prompt)
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         assert "| One | abstained | nobody in time |" in await hosting.output(run)
         assert "It is settled already." in await boss.act("interaction", "expire", prompt)
         assert await history() == ["boss: expired by an operator"]
@@ -155,27 +155,27 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
 
 async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.prompted("ask")
+        run, _ = await hosting.submit_until_prompt("ask")
         assert "It has not failed and is not suspended." in await boss.act("run", "resume", run)
         await hosting.stop()
         suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
         await reads.read(lambda: Run.objects.filter(pk=run).update(**suspended))
         await hosting.start()
         assert "resumed." in await boss.act("run", "resume", run)
-        assert await hosting.answered(run, "yes") == "yes"
+        assert await hosting.complete(run, "yes") == "yes"
         reasons = [event.payload.get("reason") for event in await hosting.events()]
         assert "resumed by boss" in reasons
 
 
 async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
     async with operated(Hosting("expense_approval")) as (hosting, boss):
-        run, _ = await hosting.prompted("Taxi 10")
+        run, _ = await hosting.submit_until_prompt("Taxi 10")
         lease = await reads.read(HostLease.objects.get)
         assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
         assert "asked to close" in await boss.get("/admin/sessions_app/hostlease/")
         assert hosting.hosts.builders()
         await boss.act("run", "cancel", run)
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         await until_true(lambda: not hosting.hosts.builders())
         await until(HostLease.objects.filter(evict_requested_at=None).exists)
         assert await history() == [
@@ -186,9 +186,9 @@ async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
 
 async def test_an_idle_builder_is_closed_at_once() -> None:
     async with operated(Hosting("expense_approval")) as (hosting, boss):
-        run, _ = await hosting.prompted("Taxi 10")
+        run, _ = await hosting.submit_until_prompt("Taxi 10")
         await boss.act("run", "cancel", run)
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         await until_true(hosting.hosts.builders)
         lease = await reads.read(HostLease.objects.get)
         assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
@@ -204,7 +204,7 @@ async def test_a_key_without_a_builder_is_left_alone() -> None:
 
 async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
-        await hosting.prompted("ask")
+        await hosting.submit_until_prompt("ask")
         await hosting.stop()
         await reads.read(operator_rows.process, "worker:1", "worker")
         await reads.read(operator_rows.process, this_process(), "both")
@@ -265,7 +265,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("ask")
         await hosting.answer("yes", (await hosting.prompts(run))[0])
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         page = await boss.act("run", "fork", run)
         assert "1 · ask text" in page
         assert "2 · what comes after all of these" in page
@@ -304,13 +304,13 @@ async def test_an_operator_sends_an_awaited_message_once() -> None:
         assert await history() == ["boss: sent n by an operator"]
         await _waits(run)
         await boss.post(form, {"name": "n", "payload": "", "key": "l"})
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         assert await reads.read(text_of, run) == "{'paid': 20}|None"
 
 
 async def test_an_operator_sends_nothing_to_a_run_that_waits_for_nothing() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.prompted("ask")
+        run, _ = await hosting.submit_until_prompt("ask")
         assert 'value="send"' not in await boss.get(f"/admin/sessions_app/run/{run}/change/")
         assert "waits for nothing" in await boss.act("run", "send", run)
         fields = {"name": "n", "payload": "1", "key": "k"}

@@ -51,7 +51,7 @@ async def asking_people(
     async with Hosting("t_assigned") as hosting:
         made = await reads.read(people, *names, to=members)
         asks(**how)
-        _, prompt = await hosting.prompted()
+        _, prompt = await hosting.submit_until_prompt()
         yield hosting, prompt, made
 
 

@@ -130,7 +130,7 @@ async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
         hosting, prompt, [boss, other] = asked
         asks()
-        _, plain = await hosting.prompted(conversation="c2")
+        _, plain = await hosting.submit_until_prompt(conversation="c2")
         for _ in range(2):
             await audit.record_shown([prompt.pk, plain.pk], by=boss, via="page")
         await audit.record_shown([prompt.pk], by=other, via="inbox")
@@ -164,7 +164,7 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
     set_hitl(settings, KEEP_AUDIT_DAYS=10)
     async with asking_people("boss", to=user("boss")) as (hosting, prompt, [boss]):
         await give("yes", prompt, boss)
-        await hosting.ended(prompt.run_id)
+        await hosting.until_ended(prompt.run_id)
 
         def try_all() -> None:
             entry = AuditEntry.objects.first()
@@ -200,7 +200,7 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
 async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
     async with asking_people("boss", to=user("boss")) as (hosting, first, [boss]):
         asks(TextPrompt(text="=1+1\nPlain?"))
-        _, plain = await hosting.prompted(conversation="c2")
+        _, plain = await hosting.submit_until_prompt(conversation="c2")
         await give("yes", first, boss)
         await give("\uff1dHYPERLINK(1)", plain, hosting.person)
 

@@ -78,7 +78,7 @@ async def test_the_owner_named_beside_others_answers_as_ever() -> None:
         assert (taken.outcome, taken.by) == (Outcome.CLAIMED, "boss")
         await change("release", prompt, boss)
         assert (await hosting.answer("yes")).outcome == Outcome.ACCEPTED
-        await hosting.ended(prompt.run_id)
+        await hosting.until_ended(prompt.run_id)
         assert await reads.read(waiting_for_owner) == 0
 
 
@@ -115,7 +115,7 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
         assert (await change("delegate", prompt, second, to="cara")).assignee == "cara"
         assert (await give("yes", prompt, second)).outcome == Outcome.CLAIMED
         assert (await give("yes", prompt, cara)).outcome == Outcome.ACCEPTED
-        await hosting.ended(prompt.run_id)
+        await hosting.until_ended(prompt.run_id)
         changes = [
             event.payload.get("change", event.payload["status"])
             for event in await hosting.events()
@@ -144,7 +144,7 @@ async def test_reusing_the_id_of_another_persons_answer_is_stale() -> None:
 async def test_of_answers_given_together_none_is_taken_where_another_has_claimed_one() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
         hosting, first, [boss, other] = asked
-        _, second = await hosting.prompted(conversation="c2")
+        _, second = await hosting.submit_until_prompt(conversation="c2")
         await change("claim", second, other)
         both = [answer_to(first), answer_to(second)]
         result = await answers.answer_together(by=boss, conversation_id=None, answers=both)
@@ -182,7 +182,7 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
         [dora] = await reads.read(people, "dora", to="directors")
         later = [Escalation(60, group("directors")), Escalation(120, user("eve"))]
         asks(to=user("boss"), escalate=later)
-        _, prompt = await hosting.prompted()
+        _, prompt = await hosting.submit_until_prompt()
         await change("claim", prompt, boss)
         await hosting.settle_due()
         assert (await give("yes", prompt, dora)).outcome == Outcome.NOT_FOUND
@@ -234,7 +234,7 @@ async def test_a_wrong_assignment_fails_the_run_with_the_reason() -> None:
     async with Hosting("t_assigned") as hosting:
         for how, why in MISTAKES:
             asks(**how)
-            ended = await hosting.ended(await hosting.submit())
+            ended = await hosting.until_ended(await hosting.submit())
             assert ended.status == Run.Status.FAILED, why
             assert why in problem(ended)["detail"]
 
@@ -245,9 +245,9 @@ async def test_an_inbox_has_what_waits_for_a_person_the_first_due_first() -> Non
         hosting, first, everybody = asked
         ann, boss, other = everybody
         asks(to=[user("ann"), user("boss")], due=30)
-        _, second = await hosting.prompted(conversation="c2")
+        _, second = await hosting.submit_until_prompt(conversation="c2")
         asks()
-        _, own = await hosting.prompted(conversation="c3")
+        _, own = await hosting.submit_until_prompt(conversation="c3")
         assert await reads.read(inbox_of, boss) == [second.pk, first.pk]
         assert await reads.read(inbox_of, other) == [first.pk]
         assert await reads.read(inbox_of, ann) == [second.pk, own.pk]

@@ -55,7 +55,7 @@ async def test_replay_has_the_same_typed_answers() -> None:
                 [prompt] = await hosting.prompts(run)
                 await hosting.answer(json.dumps(answer), prompt)
             [prompt] = await hosting.prompts(run)
-            outputs.append(await hosting.answered(run, "x", prompt, restart=restarts))
+            outputs.append(await hosting.complete(run, "x", prompt, restart=restarts))
     assert "Decimal('2.50')" in outputs[0]
     assert outputs[0] == outputs[1]
 
@@ -73,7 +73,7 @@ async def test_the_kit_takes_a_dict_by_field(host_workflow: NewHosting) -> None:
 
 async def test_an_operator_fills_in_the_same_form() -> None:
     async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
-        run, prompt = await hosting.prompted("prompt proposal")
+        run, prompt = await hosting.submit_until_prompt("prompt proposal")
         page = answer_page(prompt.pk)
         assert "the fields of a form" in await boss.get(
             f"/admin/sessions_app/interaction/{prompt.pk}/change/"
@@ -93,7 +93,7 @@ async def test_an_operator_fills_in_the_same_form() -> None:
 
 async def test_an_operator_rejects_a_proposal() -> None:
     async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
-        run, prompt = await hosting.prompted("prompt proposal")
+        run, prompt = await hosting.submit_until_prompt("prompt proposal")
         assert "Answered." in await boss.post(answer_page(prompt.pk), {"value": "reject"})
         assert await hosting.result(run) == "None"
 
@@ -164,7 +164,7 @@ async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
         late = [answer_to(more, values=["x"]), answer_to(name, values=["Eve"])]
         assert (await answer_together(**together, answers=late)).outcome == Outcome.STALE
         [more] = await hosting.prompts(run)
-        assert await hosting.answered(run, "x", more) == "['Ada', Small(days=Decimal('3')), 'x']"
+        assert await hosting.complete(run, "x", more) == "['Ada', Small(days=Decimal('3')), 'x']"
 
 
 @pytest.mark.parametrize(

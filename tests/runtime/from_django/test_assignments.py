@@ -21,7 +21,7 @@ async def test_answers_in_the_name_of_users_heed_votes_claims_and_four_eyes() ->
     asks(to=group("managers"), votes=2, four_eyes=True)
     async with Hosting("t_assigned") as hosting:
         await reads.read(people, "boss", "other", to="managers")
-        run, prompt = await hosting.prompted()
+        run, prompt = await hosting.submit_until_prompt()
 
         def all_of_it() -> None:
             ann, boss, other = (users().get(username=name) for name in ("ann", "boss", "other"))
@@ -38,7 +38,7 @@ async def test_answers_in_the_name_of_users_heed_votes_claims_and_four_eyes() ->
             assert not runs.reassign(prompt.pk, to=boss, by=ann)  # it is settled
 
         await hosting.in_thread(all_of_it)
-        await hosting.ended(run)
+        await hosting.until_ended(run)
 
 
 async def test_a_reassignment_is_the_callers_to_roll_back() -> None:

@@ -57,7 +57,7 @@ async def test_events_after_a_sequence_are_the_rest() -> None:
     async with asking("t_told") as (hosting, run, _):
         first = await _until(run, "interaction")
         await hosting.answer("Eve")
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         rest = await hosting.in_thread(all_events, run, first[-1].sequence)
         assert text(first) + text(rest) == "one two Eve"
         assert not await hosting.in_thread(all_events, run, rest[-1].sequence)

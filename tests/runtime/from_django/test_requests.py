@@ -82,7 +82,7 @@ async def test_of_a_transaction_a_part_may_be_rolled_back() -> None:
 async def test_a_start_with_the_same_key_gives_the_same_run() -> None:
     async with Hosting("t_greet") as hosting:
         first = await hosting.in_thread(start, "hello", key="order-1")
-        await hosting.ended(first)
+        await hosting.until_ended(first)
         assert await hosting.in_thread(start, "hello again", key="order-1") == first
         user = await hosting.in_thread(make_user, "ann")
         assert await runs.astart("t_greet", "hello", user=user, key="order-1") == first

@@ -58,11 +58,11 @@ async def none_pending() -> None:
 
 async def test_a_run_is_told_from_its_question_to_its_end(received: list[tuple[str, Any]]) -> None:
     async with Hosting("t_signals") as hosting, delivering():
-        run, asked = await hosting.prompted()
+        run, asked = await hosting.submit_until_prompt()
         await until_true(lambda: received)
         assert received == [("interaction_opened", asked)]
         await hosting.answer("Eve")
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         await none_pending()
     names, rows = zip(*received, strict=True)
     assert names == ("interaction_opened", "interaction_settled", "run_finished")
@@ -75,7 +75,7 @@ async def test_a_run_is_told_from_its_question_to_its_end(received: list[tuple[s
 async def test_a_question_is_settled_by_its_runs_end(received: list[tuple[str, Any]]) -> None:
     async with asking("t_signals") as (hosting, run, _), delivering():
         await runs.acancel(run)
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         await none_pending()
     assert [(name, row.status) for name, row in received[-2:]] == [
         ("interaction_settled", "cancelled"),
@@ -86,7 +86,7 @@ async def test_a_question_is_settled_by_its_runs_end(received: list[tuple[str, A
 async def test_nothing_is_written_where_nobody_receives() -> None:
     async with asking("t_signals") as (hosting, run, _):
         await hosting.answer("Eve")
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         assert not await hosting.in_thread(PendingSignal.objects.count)
 
 
@@ -114,7 +114,7 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
     signals.run_finished.connect(receive)
     async with asking("t_signals") as (hosting, run, _), delivering():
         await hosting.answer("Eve")
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         await until_true(lambda: not failures)
         await none_pending()
     assert [name for name, _ in received].count("run_finished") == 3
@@ -149,7 +149,7 @@ async def test_signals_taken_by_a_dead_process_are_sent(received: list[tuple[str
 async def test_a_conversation_is_deleted_with_its_signals(received: list[tuple[str, Any]]) -> None:
     async with asking("t_signals") as (hosting, run, _):
         await hosting.answer("Eve")
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         deleted = await hosting.in_thread(Run.objects.get, pk=run)
         await hosting.in_thread(deleted.delete)
         async with delivering():

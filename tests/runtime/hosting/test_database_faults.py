@@ -97,7 +97,7 @@ async def test_a_run_with_repeated_database_faults_is_suspended_and_can_be_resum
     monkeypatch.setattr("sessions_app.storage.writer.WRITE_PATIENCE", 0.2)
     faults[place] = 1000  # it may be another database
     async with Hosting("t_faulty") as hosting:
-        row = await hosting.ended(await hosting.submit(place))
+        row = await hosting.until_ended(await hosting.submit(place))
         assert row.status == "suspended"
         assert "the database failed its code" in problem(row)["detail"]
 

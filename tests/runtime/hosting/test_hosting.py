@@ -59,9 +59,9 @@ async def test_enqueue_holds_over_a_restart_while_the_first_is_parked() -> None:
         await hosting.restart()
         third = await hosting.submit("echo 3")
         await asyncio.sleep(0.05)
-        assert (await hosting.status(second, "queued")).started_at is None
+        assert (await hosting.until_status(second, "queued")).started_at is None
         await hosting.answer("x")
-        await hosting.ended(third)
+        await hosting.until_ended(third)
         order = [e.run for e in await hosting.events() if e.payload.get("status") == "completed"]
         assert order == [first, second, third]
 
@@ -72,15 +72,15 @@ async def test_reject_a_second_message_is_refused_and_not_stored() -> None:
             await hosting.submit("two")
         await hosting.prompts(first)
         await hosting.answer("x")
-        await hosting.ended(first)
-        await hosting.ended(await hosting.submit("echo"))
+        await hosting.until_ended(first)
+        await hosting.until_ended(await hosting.submit("echo"))
 
 
 async def test_interrupt_a_second_message_stops_the_first() -> None:
     async with asking(Hosting("t_ask", second_message="interrupt"), "one") as (hosting, first, _):
         second = await hosting.submit("echo")
-        assert (await hosting.ended(second)).status == Run.Status.COMPLETED
-        assert (await hosting.ended(first)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(second)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(first)).status == Run.Status.CANCELLED
 
 
 async def test_parallel_runs_go_side_by_side() -> None:
@@ -88,8 +88,8 @@ async def test_parallel_runs_go_side_by_side() -> None:
         first, second = await hosting.submit("one"), await hosting.submit("two")
         [one], [two] = await hosting.prompts(first), await hosting.prompts(second)
         await hosting.answer("2", two)
-        await hosting.ended(second)
-        assert await hosting.answered(first, "1", one) == "one=1"
+        await hosting.until_ended(second)
+        assert await hosting.complete(first, "1", one) == "one=1"
 
 
 async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.Monk
         echoes = [await hosting.submit("echo") for _ in range(7)]
         await hosting.answer("x")
         for run in echoes:
-            await hosting.ended(run)
+            await hosting.until_ended(run)
     assert max(queued) == 2
 
 
@@ -127,7 +127,7 @@ async def test_parallel_runs_all_start_though_few_are_read(monkeypatch: pytest.M
 
 async def test_the_same_message_again_starts_nothing_new() -> None:
     async with running("t_ask", "echo", message_id="m") as (hosting, first):
-        await hosting.ended(first)
+        await hosting.until_ended(first)
         assert await hosting.submit("echo", message_id="m") == first
         assert await hosting.submit("echo", message_id="m", conversation="other") != first
 
@@ -138,7 +138,7 @@ async def test_ten_wait_and_an_eleventh_gets_its_answer_under_a_limit_of_eight()
         for run in waiting:
             await hosting.prompts(run)
         last = await hosting.submit("echo", conversation="eleventh")
-        assert (await hosting.ended(last)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(last)).status == Run.Status.COMPLETED
 
 
 at_once = [0, 0]
@@ -158,7 +158,7 @@ async def test_working_runs_keep_the_limit() -> None:
     async with Hosting("t_busy", max_concurrency=3, max_concurrency_per_user=3) as hosting:
         runs = [await hosting.submit(conversation=f"c{n}") for n in range(9)]
         for run in runs:
-            await hosting.ended(run)
+            await hosting.until_ended(run)
         assert at_once[1] == 3
 
 
@@ -195,7 +195,7 @@ async def test_a_users_runs_share_one_builder_which_is_closed_at_the_end() -> No
 async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
     built.clear()
     async with Hosting("t_built", per_user_idle=idle) as hosting:
-        await hosting.ended(await hosting.submit())
+        await hosting.until_ended(await hosting.submit())
         await until_true(lambda: built == ["+ann", "-ann"])
         assert await hosting.reply_to() == "1"
 
@@ -203,7 +203,7 @@ async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
 async def test_a_builder_that_fails_says_so_without_internals() -> None:
     async with Hosting("t_built") as hosting:
         hosting.person = Person.of(await until(lambda: make_user("nobody")))
-        row = await hosting.ended(await hosting.submit())
+        row = await hosting.until_ended(await hosting.submit())
         assert row.status == Run.Status.FAILED
         messages = [
             e.payload["error"]["message"] for e in await hosting.events() if "error" in e.payload
@@ -220,7 +220,7 @@ async def wrong(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
     async with running("t_wrong") as (hosting, run):
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert await hosting.output(run) == "so far "
         [error] = [e.payload["error"] for e in await hosting.events() if "error" in e.payload]
         assert error == {"code": "workflow_error", "message": "The workflow failed (ValueError)."}
@@ -240,7 +240,7 @@ def writes(leased: LeasedRun) -> dict[str, Work[Any]]:
 
 async def test_a_replaced_host_writes_nothing_more() -> None:
     async with asking("t_ask", "one") as (hosting, run, prompt):
-        row = await hosting.status(run, "waiting")
+        row = await hosting.until_status(run, "waiting")
         before = await hosting.events()
         await writer.write(
             lambda tx: HostLease.objects.filter(key=row.key).update(generation=99, worker="other")
@@ -295,7 +295,7 @@ async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked
     async with Hosting("t_two_steps") as hosting:
         await hosting.stop()
         run = await hosting.submit()
-        key = (await hosting.status(run, Run.Status.QUEUED)).key
+        key = (await hosting.until_status(run, Run.Status.QUEUED)).key
         registry = HostRegistry(HostingOptions(park_after=60, drain=10, freshness=freshness))
         serving = asyncio.create_task(registry.serve(key))
         await until_true(lambda: steps)
@@ -313,7 +313,7 @@ async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked
 
 async def test_a_host_that_ended_holds_its_key_no_more() -> None:
     async with asking("t_ask", "one") as (hosting, run, _):
-        key = (await hosting.status(run, "waiting")).key
+        key = (await hosting.until_status(run, "waiting")).key
         lease = await until(lambda: HostLease.objects.get(key=key))
         assert lease.released_at is None
         await hosting.stop()
@@ -331,13 +331,13 @@ async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
         )
         other = await hosting.submit("echo", conversation="other")
         await hosting.start()
-        suspended = await hosting.ended(run)
+        suspended = await hosting.until_ended(run)
         assert suspended.status == Run.Status.SUSPENDED
         assert "paused" in problem(suspended)["message"]
         assert "process died" in problem(suspended)["detail"]
-        assert (await hosting.ended(other)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(other)).status == Run.Status.COMPLETED
         await runs.acancel(run)
-        await hosting.status(run, Run.Status.CANCELLED)
+        await hosting.until_status(run, Run.Status.CANCELLED)
 
 
 executions: list[int] = []
@@ -393,7 +393,7 @@ async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> No
         other = Hosting("t_busy")
         other.offer()
         await hosting.start()
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "workflow_unavailable")
 
 
@@ -436,7 +436,7 @@ async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> N
     async with Hosting("t_ask") as hosting:
         await hosting.stop()
         run = await hosting.submit()
-        key = (await hosting.status(run, Run.Status.QUEUED)).key
+        key = (await hosting.until_status(run, Run.Status.QUEUED)).key
         registry = HostRegistry(HostingOptions(park_after=60, drain=10))
         first = asyncio.create_task(registry.serve(key, claim))
         await hosting.prompts(run)
@@ -449,6 +449,6 @@ async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> N
         await until_true(lambda: (again := registry.get(key)) and again.generation == 2)
         await hosting.answer("yes")
         assert registry.wake(key), "its host is not to be found"
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
         registry.stop()
         await second

@@ -37,7 +37,7 @@ async def in_hand(row: Run, crashes: int = 0) -> LeasedRun:
 
 async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored() -> None:
     async with running("expense_approval", "Taxi 10") as (hosting, run):
-        leased = await in_hand(await hosting.status(run, "waiting"), crashes=2)
+        leased = await in_hand(await hosting.until_status(run, "waiting"), crashes=2)
         lane, gate = Lane(), threading.Event()
         # The two after it gather meanwhile, and share a transaction, which is rolled back.
         first = writer.write(lambda tx: gate.wait(10), Lane(order_of=lane))
@@ -53,7 +53,7 @@ async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored
 
 async def test_progress_is_written_once() -> None:
     async with running("expense_approval", "Taxi 10") as (hosting, run):
-        leased = await in_hand(await hosting.status(run, "waiting"), crashes=1)
+        leased = await in_hand(await hosting.until_status(run, "waiting"), crashes=1)
         await writer.write(leased.reset_crashes)
         await reads.read(lambda: Run.objects.update(crashes=7))
         await writer.write(leased.reset_crashes)
@@ -63,9 +63,9 @@ async def test_progress_is_written_once() -> None:
 async def test_a_run_that_has_ended_when_it_is_found_to_block_is_not_suspended() -> None:
     async with running("expense_approval", "Taxi 10") as (hosting, run):
         await runs.acancel(run)
-        leased = await in_hand(await hosting.ended(run))
+        leased = await in_hand(await hosting.until_ended(run))
         await writer.write(partial(block, leased=leased, stack="spin()"))
-        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
 class Nothing:

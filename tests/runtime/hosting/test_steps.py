@@ -49,7 +49,7 @@ async def test_a_step_that_takes_long_is_tried_again(step: Callable[..., Any]) -
 
     tries.clear()
     async with asking(deployed(impatient)) as (hosting, run, _):
-        await hosting.answered(run, "yes", restart=True)
+        await hosting.complete(run, "yes", restart=True)
         why = "TimeoutError: it took longer than its timeout of 0.5 s"
         assert await hosting.output(run) == f"Step {step.__name__} failed: {why} yes"
     assert len(tries) == 2
@@ -124,6 +124,6 @@ async def test_a_call_that_nobody_awaits_is_an_error_of_the_run(
     forgets: Body, expected_error: str
 ) -> None:
     async with deployed(forgets) as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert problem(run)["message"].startswith(expected_error)

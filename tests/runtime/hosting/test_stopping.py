@@ -101,7 +101,7 @@ async def recorded(run: UUID) -> None:
 
 async def stop(hosting: Hosting, run: UUID) -> None:
     await messages.stop(owner=hosting.user, conversation_id="c")
-    assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+    assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
 @pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
@@ -111,7 +111,7 @@ async def test_parking_runs_no_clean_up_code(name: str) -> None:
         await until_true(lambda: not hosting.hosts.run(str(run)))
         assert done == ["charge"]
         assert [entry.name for entry in await hosting.journal(run)] == ["do"]
-        assert await hosting.answered(run, "yes") == "charged yes"
+        assert await hosting.complete(run, "yes") == "charged yes"
     assert done == ["charge", "close"]
 
 
@@ -175,7 +175,7 @@ async def test_a_stop_in_good_order_goes_on_with_clean_up_at_the_next_start() ->
         await ending
         assert done == ["refund"]
         await hosting.start()
-        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
     assert done == ["refund", "close"]
 
 
@@ -238,7 +238,7 @@ async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun "
     await recorded(run)
     await until(lambda: output(run) == text)
     if waits in (in_ask, in_sleep, in_wait):
-        await hosting.status(run, Run.Status.WAITING)
+        await hosting.until_status(run, Run.Status.WAITING)
 
 
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step, in_stream, in_other])
@@ -249,7 +249,7 @@ async def test_clean_up_that_was_cut_by_a_crash_goes_on_where_it_was(waits: Wait
         await until_true(lambda: "close" in done)
         await hosting.crash()
         gates[0].set()
-        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
     refund = "refunda b " if waits is in_stream else "refund"
     assert done == ["charge", refund, "close", "close"]
 
@@ -288,7 +288,7 @@ async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
         for late in cut:
             assert (await hosting.answer("late", late)).outcome != "accepted"
         await hosting.answer("yes", asked)
-        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
     assert done == ["charge", "5 yes"]
 
 
@@ -342,7 +342,7 @@ async def test_results_that_arrive_after_a_stop_are_not_replayed(waits: Waits) -
         await until_true(lambda: "close" in done)
         await hosting.crash()
         gates[0].set()
-        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
     assert done == ["charge", "refund", "close", "close"]
 
 
@@ -366,7 +366,7 @@ async def test_nothing_that_code_calls_while_it_is_parked_is_recorded() -> None:
         await until_true(lambda: not hosting.hosts.run(str(run)))
         assert done
         await hosting.answer("yes")
-        ended = await hosting.ended(run)
+        ended = await hosting.until_ended(run)
         assert (ended.status, ended.patches) == (Run.Status.COMPLETED, None)
         assert await hosting.output(run) == "yes"
         assert await hosting.journal(run) == []

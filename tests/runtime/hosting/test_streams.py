@@ -128,13 +128,13 @@ async def failing(context: Context) -> AsyncGenerator[str, None]:
 async def test_a_stream_is_shown_once_however_it_is_read_and_replayed(form: Body) -> None:
     async with asking(hosting_of(form)) as (hosting, run, _):
         assert await hosting.output(run) == "a b "
-        assert await hosting.answered(run, "yes", restart=True) == "a b yes"
+        assert await hosting.complete(run, "yes", restart=True) == "a b yes"
         assert len(calls) <= 1
 
 
 async def test_what_a_workflow_returns_is_not_shown_again_if_it_was_streamed() -> None:
     async with asking("t_streams_whole") as (hosting, run, _):
-        assert await hosting.answered(run, "yes", restart=True) == "a b c d"
+        assert await hosting.complete(run, "yes", restart=True) == "a b c d"
 
 
 async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_type() -> None:
@@ -145,7 +145,7 @@ async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_ty
         yield await goes_on(context)
 
     async with asking(hosting_of(agent)) as (hosting, run, _):
-        assert await hosting.answered(run, " Done.", restart=True) == "Looking. Done."
+        assert await hosting.complete(run, " Done.", restart=True) == "Looking. Done."
         steps = [e.payload for e in await hosting.events() if e.type == "step"]
     first, again = received
     assert first == again
@@ -175,7 +175,7 @@ async def test_a_call_in_the_loop_is_refused(call: Callable[[Context], Awaitable
         yield "never"
 
     async with hosting_of(calling) as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert "while the stream answer was being read" in problem(run)["message"]
 
@@ -227,7 +227,7 @@ async def test_a_stream_is_tried_again_until_its_first_piece(
         yield await goes_on(context)
 
     async with asking(hosting_of(talk)) as (hosting, run, _):
-        assert await hosting.answered(run, "yes", restart=True) == expected_text
+        assert await hosting.complete(run, "yes", restart=True) == expected_text
     assert len(calls) == tried
 
 
@@ -256,7 +256,7 @@ async def test_a_stream_that_is_too_large_names_the_step(settings: Settings) -> 
 
     set_hitl(settings, MAX_STEP_RESULT=1000)
     async with hosting_of(much) as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
         assert problem(run)["message"] == (
             "Step endless failed: TooLarge: The stream has more than 1,000 characters, "
             "which is what MAX_STEP_RESULT in HITL allows."

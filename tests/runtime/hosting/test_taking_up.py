@@ -43,7 +43,7 @@ async def test_each_message_is_executed_once_in_any_host(monkeypatch: pytest.Mon
             runs.append(await hosting.submit(text, conversation=f"c{number % 2}"))
             await asyncio.sleep(chance.choice([0, 0, 0.001, 0.002, 0.003, 0.006]))
         for run in runs:
-            assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+            assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
         assert {str(run): executed[str(run)] for run in runs} == {str(run): 1 for run in runs}
         for name in ("c0", "c1"):
             events = await hosting.events(name)
@@ -53,24 +53,24 @@ async def test_each_message_is_executed_once_in_any_host(monkeypatch: pytest.Mon
 
 async def test_a_burst_of_messages_in_one_transaction_is_executed_in_order() -> None:
     async with Hosting("t_taken") as hosting:
-        await hosting.ended(await hosting.submit())
+        await hosting.until_ended(await hosting.submit())
         runs = await asyncio.gather(*(hosting.submit(f"say {number}") for number in range(30)))
         for run in runs:
-            await hosting.ended(run)
+            await hosting.until_ended(run)
         texts = [e.payload["text"] for e in await hosting.events() if e.type == "message"]
         assert texts == ["go", *(f"say {number}" for number in range(30))]
 
 
 async def test_what_was_taken_up_as_the_process_stops_goes_on_at_the_next_start() -> None:
     async with Hosting("t_taken") as hosting:
-        await hosting.ended(await hosting.submit())
+        await hosting.until_ended(await hosting.submit())
         submitting = [asyncio.create_task(hosting.submit("pause")) for _ in range(10)]
         await until_true(lambda: any(task.done() for task in submitting))
         await hosting.stop()
         runs = await asyncio.gather(*submitting)
         await hosting.start()
         for run in runs:
-            assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+            assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
 
 
 async def test_a_message_in_the_transaction_in_which_its_host_lets_go_is_executed() -> None:
@@ -84,7 +84,7 @@ async def test_a_message_in_the_transaction_in_which_its_host_lets_go_is_execute
         await until_true(lambda: writer._threads[0].queue.qsize() == count)
 
     async with Hosting("t_taken") as hosting:
-        await hosting.ended(await hosting.submit())
+        await hosting.until_ended(await hosting.submit())
         [host] = hosting.hosts
         holding = writer.write(hold)
         await asyncio.to_thread(held.wait, 10)
@@ -124,12 +124,12 @@ async def test_a_message_behind_many_does_not_look_at_them(monkeypatch: pytest.M
         return selected
 
     async with Hosting("t_taken") as hosting:
-        await hosting.ended(await hosting.submit())
-        await hosting.status(await hosting.submit("long"), Run.Status.RUNNING)
+        await hosting.until_ended(await hosting.submit())
+        await hosting.until_status(await hosting.submit("long"), Run.Status.RUNNING)
         monkeypatch.setattr(run_selection, "select_runs", select)
         async with asyncio.TaskGroup() as submitting:
             tasks = [submitting.create_task(hosting.submit(f"say {n}")) for n in range(100)]
         assert len(looks) < 10, "each message looked at those before it"
         running.set()
         for task in tasks:
-            assert (await hosting.ended(task.result())).status == Run.Status.COMPLETED
+            assert (await hosting.until_ended(task.result())).status == Run.Status.COMPLETED

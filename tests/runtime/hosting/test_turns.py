@@ -41,7 +41,7 @@ async def test_a_message_waits_behind_an_earlier_one_though_the_clock_was_set_ba
             [prompt] = await hosting.prompts(second)
             assert await statuses(third) == ["queued"]
             await hosting.answer("2", prompt)
-            await hosting.ended(third)
+            await hosting.until_ended(third)
 
 
 @pytest.mark.parametrize("at_once", [1, 16])
@@ -58,10 +58,10 @@ async def test_turns_are_in_the_order_sent(at_once: int, monkeypatch: pytest.Mon
 
 async def test_the_past_of_a_conversation_is_in_the_order_of_its_log() -> None:
     async with running("t_turn", "echo") as (hosting, first):
-        await hosting.ended(first)
+        await hosting.until_ended(first)
         with an_hour_back():
             second = await hosting.submit("echo")
-            await hosting.ended(second)
+            await hosting.until_ended(second)
             asks = await hosting.submit("one")
         [prompt] = await hosting.prompts(asks)
         past = await reads.read(ended_runs, asks, prompt.conversation_id, 10)
@@ -76,25 +76,25 @@ async def test_a_stop_takes_waiting_and_queued_runs_in_the_order_of_the_log() ->
         stopped = await messages.stop(owner=hosting.user, conversation_id="c")
         assert stopped == [first, second]
         for run in stopped:
-            assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+            assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
 async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_behind_it() -> None:
     broken["now"] = True
     async with running(Hosting("t_turn", park_after=0.01), "fail") as (hosting, failed):
-        await hosting.ended(failed)
+        await hosting.until_ended(failed)
         broken["now"] = False
-        active, _ = await hosting.prompted("one")
+        active, _ = await hosting.submit_until_prompt("one")
         queued = await hosting.submit("echo")
         assert await hosting.in_thread(repairs.resume, failed, by="op")
         await hosting.restart()
         echo = await hosting.submit("echo", conversation="other")
-        await hosting.ended(echo)  # by then a host has looked
+        await hosting.until_ended(echo)  # by then a host has looked
         assert await statuses(failed, active, queued) == ["queued", "waiting", "queued"]
         await hosting.answer("1")
         await hosting.prompts(failed)
         assert await statuses(queued) == ["queued"]
-        await hosting.answered(queued, "2")
+        await hosting.complete(queued, "2")
 
 
 async def test_a_child_has_its_turn_before_queued_messages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ async def test_a_child_has_its_turn_before_queued_messages(monkeypatch: pytest.M
         await hosting.answer("1")
         await hosting.prompts(parent)  # its child is over
         await hosting.answer("2")
-        await hosting.ended(behind[-1])
+        await hosting.until_ended(behind[-1])
 
 
 async def statuses(*ids: object) -> list[str]:

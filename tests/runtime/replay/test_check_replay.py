@@ -374,7 +374,7 @@ async def test_a_file_of_a_run_that_ended_is_replayed_to_its_end(tmp_path: Path)
 
     for code in (ends, raises):
         async with running(deployed(code)) as (hosting, run):
-            await hosting.ended(run)
+            await hosting.until_ended(run)
             await command(hosting, "export_history", str(run), "--output", str(file))
         assert await replay_history(file) == []
 

@@ -37,7 +37,7 @@ async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tupl
             await hosting.answer(None, prompt, values=answer)
         else:
             await hosting.answer(answer, prompt)
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         return row, await hosting.output(run), await reads.read(noted, row)
 
 
@@ -116,7 +116,7 @@ async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answere
         await hosting.answer("eve", name_prompt)
         await hosting.prompts(run)
         deploy(both(["green"]))
-        assert await hosting.answered(run, "yes", restart=True) == "blue eve"
+        assert await hosting.complete(run, "yes", restart=True) == "blue eve"
 
 
 # By the alphabet, as by the length of the names, they would stand otherwise.
@@ -255,7 +255,7 @@ async def test_a_difference_is_noted_once_however_often_it_is_replayed() -> None
         await hosting.prompts(run)
         await hosting.restart()
         await hosting.answer("x")
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert row.status == Run.Status.COMPLETED
         assert await reads.read(noted, row) == 'the arguments: ["0"] became ["1"]'
 

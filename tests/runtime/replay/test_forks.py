@@ -60,11 +60,11 @@ async def fork(hosting: Hosting, run: UUID, position: int, **more: Any) -> UUID:
 async def whole(hosting: Hosting) -> UUID:
     """Return a run of `everything` that came to its end."""
     executed.clear()
-    run, first = await hosting.prompted()
+    run, first = await hosting.submit_until_prompt()
     await hosting.answer("one", first)
     await runs.asend(run, "payment", 5, id="p1")
     [second] = await hosting.prompts(run)
-    assert await hosting.answered(run, "two", second) == TOLD
+    assert await hosting.complete(run, "two", second) == TOLD
     executed.clear()
     return run
 
@@ -87,7 +87,7 @@ async def test_what_was_done_before_the_position_is_kept_and_shown() -> None:
         assert asked.prompt["text"] == "second?"
         await hosting.crash()
         await hosting.answer("three", asked)
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert row.status == Run.Status.COMPLETED
         assert (row.forked_from_id, row.fork_position) == (source, 6)
         assert await hosting.output(run) == "Hello. You said one. s1 s2 Paid 5. Then three, b."
@@ -150,14 +150,14 @@ async def test_from_each_position_it_comes_to_the_same_end(position: int) -> Non
 async def test_a_fork_waits_anew_for_a_pending_call() -> None:
     async with asking("t_forked") as (hosting, source, first):
         await hosting.answer("one", first)
-        await hosting.status(source, Run.Status.WAITING)
+        await hosting.until_status(source, Run.Status.WAITING)
         run = await fork(hosting, source, 5)
         # Its turn comes after the first one's end, as that of any message.
         await runs.asend(source, "payment", 5, id="p1")
         [second] = await hosting.prompts(source)
         await hosting.answer("two", second)
-        await hosting.ended(source)
-        await hosting.status(run, Run.Status.WAITING)
+        await hosting.until_ended(source)
+        await hosting.until_status(run, Run.Status.WAITING)
         assert not await reads.read(Arrival.objects.filter(run=run).exists)
         await runs.asend(run, "payment", 6, id="p1")
         assert len(await hosting.prompts(run)) == 1
@@ -176,7 +176,7 @@ async def test_a_run_that_failed_goes_on_beside_itself() -> None:
 
     async with asking(deployed(wrong)) as (hosting, source, asked):
         await hosting.answer("yes", asked)
-        await hosting.ended(source)
+        await hosting.until_ended(source)
         deploy(right)
         run = await fork(hosting, source, 2)
         assert await hosting.result(run) == "yes b"
@@ -201,10 +201,10 @@ async def test_changes_of_the_code_behind_the_position_are_new() -> None:
         return f"{asked} {context.patched('late')}"
 
     async with running(deployed(before)) as (hosting, source):
-        await hosting.ended(source)
+        await hosting.until_ended(source)
         deploy(after)
         run = await fork(hosting, source, 3)
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert await hosting.output(run) == "[False] True"
         assert row.patches == {"early": 0, "late": 2}
 
@@ -225,17 +225,17 @@ async def test_a_fork_evaluates_patches_after_its_position_again() -> None:
         return f"{context.patched('change')}"
 
     async with running(deployed(before)) as (hosting, source):
-        assert (await hosting.ended(source)).patches == {"change": 2}
+        assert (await hosting.until_ended(source)).patches == {"change": 2}
         executed.clear()
         deploy(after)
         run = await fork(hosting, source, 2)
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert (row.status, row.patches) == (Run.Status.COMPLETED, {"change": 1})
         assert executed == ["new", "b"]
         executed.clear()
         # What was met before it is kept, as it decided which calls are.
         again = await fork(hosting, run, 2)
-        assert (await hosting.ended(again)).patches == {"change": 1}
+        assert (await hosting.until_ended(again)).patches == {"change": 1}
         assert executed == ["new", "b"]
 
 
@@ -277,4 +277,4 @@ async def test_a_fork_is_to_the_policy_what_a_message_is() -> None:
         interrupting_fork = await fork(hosting, source, 2)
         await hosting.prompts(interrupting_fork)
         for one in (source, parallel_fork):
-            assert (await hosting.ended(one)).status == Run.Status.CANCELLED
+            assert (await hosting.until_ended(one)).status == Run.Status.CANCELLED

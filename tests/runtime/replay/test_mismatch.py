@@ -88,7 +88,7 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         deploy(changed)
         await hosting.restart()
         await hosting.answer("yes", prompt)
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")
         assert f"at position {position}: {expected_problem}" in problem(row)["detail"]
@@ -123,4 +123,4 @@ async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it()
 
         [entry] = await reads.read(load)
         assert (entry.finished, entry.by) in ((True, "ann"), (False, "ann"), (False, None))
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED

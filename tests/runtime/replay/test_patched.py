@@ -56,7 +56,7 @@ async def through(*codes: Body) -> tuple[Run, list[str]]:
             deploy(code)
             await hosting.restart()
             await hosting.answer("yes", prompt)
-        return await hosting.ended(run), list(executed)
+        return await hosting.until_ended(run), list(executed)
 
 
 @pytest.mark.parametrize(

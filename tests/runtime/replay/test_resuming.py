@@ -48,16 +48,16 @@ async def right(context: Context) -> str:
 async def failed_after_an_answer(hosting: Hosting, then: Body) -> Run:
     executed.clear()
     deploy(lambda context: asks(context, then))
-    run, prompt = await hosting.prompted()
+    run, prompt = await hosting.submit_until_prompt()
     await hosting.answer("yes", prompt)
-    row = await hosting.ended(run)
+    row = await hosting.until_ended(run)
     assert row.status == Run.Status.FAILED
     return row
 
 
 async def resumed(hosting: Hosting, run: Run) -> Run:
     assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
-    return await hosting.ended(run.id)
+    return await hosting.until_ended(run.id)
 
 
 async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
@@ -66,7 +66,7 @@ async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
         deploy(lambda context: asks(context, right))
         by = await reads.read(get_user_model().objects.get, pk=hosting.user)
         assert await runs.aresume(run.id, by=by)
-        row = await hosting.ended(run.id)
+        row = await hosting.until_ended(run.id)
         assert (row.status, row.error) == (Run.Status.COMPLETED, None)
         assert await hosting.output(run.id) == "yes b"
         assert executed == ["a", "b"]
@@ -121,7 +121,7 @@ async def test_a_resumed_run_asks_its_open_prompt_again() -> None:
         broken["now"] = False
         assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
         [anew] = await hosting.prompts(run.id)
-        assert await hosting.answered(run.id, "no", anew, restart=True) == "yes no paid"
+        assert await hosting.complete(run.id, "no", anew, restart=True) == "yes no paid"
         asked = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
         prompts = await reads.read(lambda: list(asked.values_list("status", "position")))
         assert prompts == [("cancelled", None), ("answered", 4)]
@@ -189,7 +189,7 @@ async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> N
     broken["now"] = True
     pieces[:] = ["one ", "two "]
     async with Hosting("t_resumed_text") as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
         assert await hosting.output(run.id) == "Hello. one two "
         broken["now"], pieces[:] = False, then
         assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
@@ -211,7 +211,7 @@ async def test_withdrawn_text_stays_withdrawn_through_resumptions() -> None:
     broken["now"] = True
     pieces[:] = ["one ", "two "]
     async with Hosting("t_resumed_text") as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
         for again, restarts in (["one ", "three "], 1), (["one ", "three "], 1), (["four "], 2):
             pieces[:] = again
             assert (await resumed(hosting, run)).status == Run.Status.FAILED

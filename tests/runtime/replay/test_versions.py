@@ -59,11 +59,11 @@ async def test_old_runs_finish_with_the_code_that_began_them() -> None:
     deploy(first)
     async with asking(NAME) as (hosting, old, asked):
         await redeploy(hosting, first, second)
-        new, asked_anew = await hosting.prompted(conversation="another")
+        new, asked_anew = await hosting.submit_until_prompt(conversation="another")
         await hosting.answer_any("yes", asked)
         await hosting.answer_any("yes", asked_anew)
-        assert (await hosting.ended(old)).version == 1
-        assert (await hosting.ended(new)).version == 2
+        assert (await hosting.until_ended(old)).version == 1
+        assert (await hosting.until_ended(new)).version == 2
         assert await hosting.output(old) == "first 2"
         assert await hosting.output(new) == "second"
         assert executed == ["1", "new", "2"]
@@ -75,7 +75,7 @@ async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -
     async with asking(NAME) as (hosting, run, asked):
         await redeploy(hosting, second)
         await hosting.answer("yes", asked)
-        row = await hosting.ended(run)
+        row = await hosting.until_ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")
         assert f"Version 1 of the workflow '{NAME}'" in problem(row)["detail"]

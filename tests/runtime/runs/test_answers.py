@@ -88,7 +88,7 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
     monkeypatch.setattr(due, "expire", too_late)
     async with Hosting("t_close_deadline") as hosting:
         by = hosting.person
-        run, prompt = await hosting.prompted()
+        run, prompt = await hosting.submit_until_prompt()
         monkeypatch.setattr(due, "due_interactions", lambda _: [] if expired else [prompt.id])
         await hosting.settle_due()
         assert set(expired) == {prompt.id}
@@ -114,10 +114,10 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
         named = IncomingAnswer(str(first.id), "test", "no", names=[str(first.id)])
         late = await answers.answer(by=hosting.person, conversation_id="c", answer=named)
         assert late.outcome == Outcome.STALE
-        await hosting.prompted(conversation="another")
+        await hosting.submit_until_prompt(conversation="another")
         elsewhere = await answers.answer(by=hosting.person, conversation_id="another", answer=named)
         assert elsewhere.outcome == Outcome.NOT_FOUND
-        assert await hosting.answered(run, "mine", second) == "yes|mine"
+        assert await hosting.complete(run, "mine", second) == "yes|mine"
 
 
 async def test_an_answer_to_a_suspended_run_waits_with_it() -> None:
@@ -129,7 +129,7 @@ async def test_an_answer_to_a_suspended_run_waits_with_it() -> None:
         assert (await reads.read(row.get)).status == Run.Status.SUSPENDED
         await hosting.in_thread(repairs.resume, run, by="boss")
         await hosting.prompts(run)
-        assert await hosting.answered(run, "mine") == "yes|mine"
+        assert await hosting.complete(run, "mine") == "yes|mine"
 
 
 async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
@@ -160,7 +160,7 @@ async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
         for value in ("yes", "text"):
             await hosting.prompts(run)
             await hosting.answer(value)
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND
 
 
@@ -203,6 +203,6 @@ async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
         await reads.read(lambda: row.update(expires_at=timezone.now()))
         settled, _ = await asyncio.gather(hosting.answer("yes", prompt), hosting.settle_due())
         assert settled.outcome == Outcome.EXPIRED
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         assert (await reads.read(row.get)).status == "expired"
         assert await hosting.output(run) == "no True"

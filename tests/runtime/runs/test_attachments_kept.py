@@ -89,7 +89,7 @@ async def test_unsent_files_expire_after_a_day(folder: Path) -> None:
             await hosting.submit("files", files=(str(old.pk),))
         await retention.clean()
         assert files(folder) == ["young"]
-        await hosting.ended(await hosting.submit("files", files=(str(young.pk),)))
+        await hosting.until_ended(await hosting.submit("files", files=(str(young.pk),)))
         await reads.read(lambda: Attachment.objects.update(created_at=DAYS_AGO))
         await retention.clean()
         assert files(folder) == ["young"]

@@ -44,14 +44,14 @@ async def with_child(message: Message, context: Context) -> str:
 async def complete_message(hosting: Hosting, text: str, **fields: str) -> str:
     """Send a message, wait for its end, and return its run."""
     run = await hosting.submit(text, **fields)
-    assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+    assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
     return str(run)
 
 
 async def test_the_last_messages_come_in_order_with_what_runs_said() -> None:
     async with Hosting("t_branches") as hosting:
         for text in ("one", "fail", "three", "four last 3"):
-            await hosting.ended(await hosting.submit(text))
+            await hosting.until_ended(await hosting.submit(text))
         await complete_message(hosting, "elsewhere", conversation="d")
     assert histories["one"] == histories["elsewhere"] == []
     assert histories["three"] == ["one", "re one", "fail", "re "]
@@ -61,10 +61,10 @@ async def test_the_last_messages_come_in_order_with_what_runs_said() -> None:
 async def test_unfinished_runs_are_not_in_the_history() -> None:
     async with Hosting("t_branches", second_message="parallel") as hosting:
         await complete_message(hosting, "one")
-        run, prompt = await hosting.prompted("ask")
+        run, prompt = await hosting.submit_until_prompt("ask")
         await complete_message(hosting, "meanwhile")
         assert histories.pop("ask") == histories["meanwhile"] == ["one", "re one"]
-        await hosting.answered(run, "yes", prompt, restart=True)
+        await hosting.complete(run, "yes", prompt, restart=True)
     assert histories["ask"] == ["one", "re one"]  # as before, whatever was said since
 
 
@@ -84,7 +84,7 @@ async def test_another_version_of_a_message_knows_what_was_before_it_only() -> N
         second = await complete_message(hosting, "b2", replaces=first)
         await complete_message(hosting, "d")
         third = await complete_message(hosting, "b3", replaces=second)
-        row = await hosting.ended(await hosting.submit("", replaces=third))
+        row = await hosting.until_ended(await hosting.submit("", replaces=third))
         *_, last = (one for one in await hosting.events() if one.type == Event.Type.USER_MESSAGE)
     assert last.payload["fork"] == {"run": third, "position": 1, "by": hosting.person.username}
     assert histories["b2"] == histories["b3"] == ["a", "re a"]
@@ -110,11 +110,11 @@ async def test_a_message_may_go_on_with_an_older_branch_which_is_the_newest_then
 async def test_replacing_a_message_stops_active_runs_of_the_old_branch() -> None:
     async with Hosting("t_branches") as hosting:
         await complete_message(hosting, "a")
-        asks, prompt = await hosting.prompted("ask")
+        asks, prompt = await hosting.submit_until_prompt("ask")
         queued = await hosting.submit("b")
         await complete_message(hosting, "c", replaces=str(asks))
-        assert (await hosting.ended(asks)).status == Run.Status.CANCELLED
-        assert (await hosting.ended(queued)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(asks)).status == Run.Status.CANCELLED
+        assert (await hosting.until_ended(queued)).status == Run.Status.CANCELLED
         await prompt.arefresh_from_db()
         assert prompt.status == "cancelled"
 
@@ -123,35 +123,37 @@ async def test_a_suspended_run_whose_message_is_replaced_does_not_go_on(settings
     set_hitl(settings, MAX_CALLS=1)
     async with Hosting("t_branches") as hosting:
         suspended = await hosting.submit("ask")
-        await hosting.status(suspended, Run.Status.SUSPENDED)
+        await hosting.until_status(suspended, Run.Status.SUSPENDED)
         await complete_message(hosting, "b", replaces=str(suspended))
-        await hosting.status(suspended, Run.Status.CANCELLED)
+        await hosting.until_status(suspended, Run.Status.CANCELLED)
 
 
 async def test_replacing_a_message_leaves_earlier_active_runs() -> None:
     async with asking("t_branches", "ask") as (hosting, asks, prompt):
         queued = await hosting.submit("b")
         again = await hosting.submit("c", replaces=str(queued))
-        await hosting.status(queued, Run.Status.CANCELLED)
-        await hosting.answered(asks, "yes", prompt)
-        assert (await hosting.ended(again)).status == Run.Status.COMPLETED
+        await hosting.until_status(queued, Run.Status.CANCELLED)
+        await hosting.complete(asks, "yes", prompt)
+        assert (await hosting.until_ended(again)).status == Run.Status.COMPLETED
     assert histories["c"] == ["ask", "re ask"]
 
 
 async def test_replay_is_told_the_same_whatever_branch_was_begun_since() -> None:
     async with Hosting("t_branches") as hosting:
         first = await complete_message(hosting, "a")
-        asks, prompt = await hosting.prompted("ask", replaces=first)
+        asks, prompt = await hosting.submit_until_prompt("ask", replaces=first)
         histories.clear()
         await hosting.restart()
         await hosting.answer("yes", prompt)
-        await hosting.ended(asks)
+        await hosting.until_ended(asks)
     assert histories == {"ask": []}
 
 
 async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it() -> None:
     async with asking("t_branches_reject", "ask") as (hosting, asks, _):
-        again, _ = await hosting.prompted("ask 2", replaces=str(asks), message_id="again")
+        again, _ = await hosting.submit_until_prompt(
+            "ask 2", replaces=str(asks), message_id="again"
+        )
         assert await hosting.submit("ask 2", replaces=str(asks), message_id="again") == again
         with pytest.raises(Busy):
             await hosting.submit("b")
@@ -176,11 +178,11 @@ async def test_a_fork_of_an_operator_is_a_branch_too() -> None:
     async with Hosting("t_branches") as hosting:
         await complete_message(hosting, "a")
         first = await hosting.submit("b")
-        await hosting.ended(first)
+        await hosting.until_ended(first)
         histories.clear()
         by = await reads.read(lambda: Run.objects.get(pk=first).conversation.owner)
         fork = await runs.afork(first, position=1, by=by)
-        await hosting.ended(fork)
+        await hosting.until_ended(fork)
         await complete_message(hosting, "c")
     assert histories["b"] == ["a", "re a"]
     assert histories["c"] == ["a", "re a", "b", "re b"]

@@ -45,7 +45,7 @@ async def gives_object(context: Context) -> Any:
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 async def test_the_error_says_what_to_do(code: Body, advice: str) -> None:
     async with deployed(code) as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert advice in problem(run)["detail"]
         assert advice not in problem(run)["message"]  # that is for people
@@ -63,7 +63,7 @@ async def test_the_error_begins_with_the_authors_own_line(*, in_a_step: bool) ->
         return str(await context.step(parse, "{") if in_a_step else parse("here"))
 
     async with deployed(parses) as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
         first, line, *_ = problem(run)["detail"].splitlines()
         assert "JSONDecodeError" in first
         assert line == f"It happened at line {LINE} of {__name__}, in parse."

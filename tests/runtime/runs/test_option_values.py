@@ -49,7 +49,7 @@ async def test_a_run_and_a_replay_get_the_option(
         await hosting.prompts(run)
         await hosting.restart()
         await hosting.answer("no")
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         assert repr(json.loads(await hosting.output(run))) == repr(expected_values)
 
 

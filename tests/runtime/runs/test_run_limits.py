@@ -31,10 +31,10 @@ async def test_a_run_that_works_too_long_frees_its_slot(settings: Settings, work
     set_hitl(settings, MAX_RUN_SECONDS=0.5)
     async with running(Hosting("probe", max_concurrency=1), work) as (hosting, run):
         behind = await hosting.submit("echo hello", conversation="d")
-        ended = await hosting.ended(run)
+        ended = await hosting.until_ended(run)
         assert ended.status == Run.Status.FAILED
         assert "MAX_RUN_SECONDS" in problem(ended)["message"]
-        assert (await hosting.ended(behind)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(behind)).status == Run.Status.COMPLETED
 
 
 async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: Settings) -> None:
@@ -43,9 +43,9 @@ async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: S
         for number in range(3):
             await hosting.prompts(asked)
             busy = await hosting.submit("slowstream 1 600", conversation=f"d{number}")
-            await hosting.status(busy, "running")
-            await hosting.answered(busy, "continue")
-        assert (await hosting.ended(asked)).status == Run.Status.COMPLETED
+            await hosting.until_status(busy, "running")
+            await hosting.complete(busy, "continue")
+        assert (await hosting.until_ended(asked)).status == Run.Status.COMPLETED
 
 
 async def test_what_was_worked_between_questions_is_added_up(settings: Settings) -> None:
@@ -54,7 +54,7 @@ async def test_what_was_worked_between_questions_is_added_up(settings: Settings)
         for _ in range(3):
             await hosting.prompts(run)
             await hosting.answer("continue")
-        assert "MAX_RUN_SECONDS" in problem(await hosting.ended(run))["message"]
+        assert "MAX_RUN_SECONDS" in problem(await hosting.until_ended(run))["message"]
 
 
 @workflow(name="t_endless", title="Never ends")
@@ -72,7 +72,7 @@ async def test_a_run_that_calls_without_end_is_suspended_and_gone(settings: Sett
     set_hitl(settings, MAX_CALLS=20)
     async with Hosting("t_endless", beside=("probe",), max_concurrency=1) as hosting:
         run = await hosting.submit()
-        await hosting.status(run, Run.Status.SUSPENDED)
+        await hosting.until_status(run, Run.Status.SUSPENDED)
         stopped = await reads.read(Run.objects.get, pk=run)
         assert problem(stopped)["code"] == "TooManyCalls"
         assert "20 calls" in problem(stopped)["detail"]
@@ -85,10 +85,10 @@ async def test_a_run_that_calls_without_end_is_suspended_and_gone(settings: Sett
 async def test_a_suspended_run_completes_once_the_limit_is_raised(settings: Settings) -> None:
     set_hitl(settings, MAX_CALLS=5)
     async with running("probe", "step 9") as (hosting, run):
-        await hosting.status(run, Run.Status.SUSPENDED)
+        await hosting.until_status(run, Run.Status.SUSPENDED)
         set_hitl(settings, MAX_CALLS=9)
         assert await hosting.in_thread(repairs.resume, run, by="op")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
 
 
 async def test_what_is_replayed_is_not_stopped_by_a_lower_limit(settings: Settings) -> None:
@@ -96,13 +96,13 @@ async def test_what_is_replayed_is_not_stopped_by_a_lower_limit(settings: Settin
         await hosting.answer("continue")
         await hosting.prompts(run)
         set_hitl(settings, MAX_CALLS=1)
-        await hosting.answered(run, "continue", restart=True)
+        await hosting.complete(run, "continue", restart=True)
 
 
 async def test_output_beyond_the_limit_fails_the_run_and_stays(settings: Settings) -> None:
     set_hitl(settings, MAX_OUTPUT=30)
     async with running("probe", "stream 1000") as (hosting, run):
-        ended = await hosting.ended(run)
+        ended = await hosting.until_ended(run)
         assert ended.status == Run.Status.FAILED
         assert "30 characters" in problem(ended)["message"]
         assert "MAX_OUTPUT" in problem(ended)["message"]
@@ -116,7 +116,7 @@ async def test_output_of_an_earlier_execution_counts(settings: Settings) -> None
         await hosting.prompts(run)
         await hosting.restart()
         await hosting.answer("x")
-        assert "MAX_OUTPUT" in problem(await hosting.ended(run))["message"]
+        assert "MAX_OUTPUT" in problem(await hosting.until_ended(run))["message"]
 
 
 MB = 1_000_000
@@ -166,7 +166,7 @@ async def test_what_is_too_large_fails_the_run_with_a_reason(
 ) -> None:
     set_hitl(settings, **{setting: 1000})
     async with Hosting("t_sizes") as hosting:
-        run = await hosting.ended(await hosting.submit(message))
+        run = await hosting.until_ended(await hosting.submit(message))
         assert run.status == Run.Status.FAILED
         unit = "prompts" if message.startswith("prompts") else "characters"
         reason = f"{subject} has more than 1,000 {unit}, which is what {setting} in HITL allows."
@@ -187,13 +187,13 @@ async def shorter(message: Message, context: Context) -> AsyncGenerator[str, Non
 async def test_a_prompt_that_was_refused_may_be_asked_shorter() -> None:
     """The run must not wait for anything of the refused prompt."""
     async with asking("t_shorter", "x") as (hosting, run, _):
-        assert await hosting.answered(run, "a", restart=True) == "shorter: a"
+        assert await hosting.complete(run, "a", restart=True) == "shorter: a"
 
 
 async def test_a_step_shows_as_much_as_people_may_see_and_keeps_all() -> None:
     size = RuntimeSettings().MAX_SHOWN + 5
     async with running("t_sizes", f"text {size}") as (hosting, run):
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         *_, step = [e for e in await hosting.events() if e.type == "step"]
         assert step.payload["payload"].endswith("x\n\n… and 5 characters more.")
         assert await hosting.output(run) == str(size)
@@ -202,7 +202,7 @@ async def test_a_step_shows_as_much_as_people_may_see_and_keeps_all() -> None:
 async def test_a_large_result_is_not_copied_to_be_refused() -> None:
     async with Hosting("t_sizes") as hosting:
         tracemalloc.start()
-        await hosting.ended(await hosting.submit(f"text {50 * MB}"))
+        await hosting.until_ended(await hosting.submit(f"text {50 * MB}"))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 60 * MB

@@ -62,7 +62,7 @@ async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing() ->
     async with asking("t_story") as (hosting, run, _):
         await hosting.restart()
         assert executed == ["a"]
-        assert await hosting.answered(run, "Eve") == "one A Eve by ann B"
+        assert await hosting.complete(run, "Eve") == "one A Eve by ann B"
         assert executed == ["a", "b"]
         resumed = [e.payload for e in await hosting.events() if "replayed" in e.payload]
         assert [payload["replayed"] for payload in resumed] == [2]
@@ -188,12 +188,12 @@ async def sleeper(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 async def test_a_durable_sleep_time_and_chance_replay_the_same() -> None:
     async with running(Hosting("t_sleep", park_after=0.05)) as (hosting, run):
-        await hosting.status(run, "waiting")
+        await hosting.until_status(run, "waiting")
         await hosting.restart()
         async with asyncio.timeout(10):
-            while not await hosting.asked(run):
+            while not await hosting.count_prompts(run):
                 await hosting.settle_due()
         await hosting.answer("x")
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         number = next(e.result for e in await hosting.journal(run) if e.kind == "random")
         assert await hosting.output(run) == f"x True {number}"

@@ -148,7 +148,7 @@ async def test_a_person_with_many_runs_keeps_nobody_waiting_until_they_end() -> 
             for number in range(8)
         ]
         hosting.person = Person.of(await reads.read(make_user, "ben"))
-        await hosting.ended(await hosting.submit("echo hello"))
+        await hosting.until_ended(await hosting.submit("echo hello"))
         unfinished = Run.objects.filter(pk__in=runs, status__in=Run.UNFINISHED)
         assert await reads.read(unfinished.count) == 8
 

@@ -58,11 +58,11 @@ async def tell(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 
 async def asked(hosting: Hosting, metadata: dict[str, Any] | None, *, park: bool) -> Any:
-    run, _ = await hosting.prompted("go", message_id="m1", metadata=metadata)
+    run, _ = await hosting.submit_until_prompt("go", message_id="m1", metadata=metadata)
     if park:
         await hosting.restart()
     await hosting.answer("yes")
-    row = await hosting.ended(run)
+    row = await hosting.until_ended(run)
     assert row.status == Run.Status.COMPLETED, row.error
     return row, json.loads(await hosting.output(run))
 
@@ -123,7 +123,7 @@ async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversa
         others = str(runs[ben])
         with pytest.raises(NotFound):
             await messages.stop(owner=ann.user, conversation_id="c", run=others)
-        await ann.ended(runs[ann])
+        await ann.until_ended(runs[ann])
         seen = json.dumps([event.payload for event in await ann.events()])
         assert "Work of ann" in seen
         assert "ben" not in seen

@@ -60,12 +60,12 @@ async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conformin
         await client.message("fail", message_id="m1")
         error = await client.until("error_message")
         assert (error["content"]["code"], error["parent_id"]) == ("workflow_error", "m1")
-        assert (await client.ended())["content"]["status"] == "failed"
+        assert (await client.until_ended())["content"]["status"] == "failed"
         last = client.of_type("system_response_message")[-1]
         assert (last["status"], last["content"]) == ("complete", {"text": ""})
         assert "secret" not in json.dumps(client.frames)
         await client.message("echo on")
-        await client.ended()
+        await client.until_ended()
 
 
 @pytest.mark.parametrize("sequence", ["-1", "999999"])
@@ -74,10 +74,10 @@ async def test_a_cursor_that_is_no_place_of_the_log_is_said(
 ) -> None:
     async with client:
         await client.message("echo x")
-        await client.ended()
+        await client.until_ended()
     again: dict[str, Any] = {"last_sequence": int(sequence)}
     async with Conforming(client.server, client.conversation_id, **again) as back:
         error = await back.until("error_message")
         assert error["details"]["recovered"] is False
         await back.message("echo y")
-        await back.ended()
+        await back.until_ended()

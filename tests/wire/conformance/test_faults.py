@@ -17,12 +17,12 @@ def message(text: str, **fields: Any) -> Frame:
 
 async def test_no_conversation_id_at_all(shared: Server) -> None:
     async with Conforming(shared, workflow="probe") as client:
-        prompt = await client.asked("ask")
+        prompt = await client.message_until_prompt("ask")
         await client.send(answer("Ada"))
         assert await client.result() == "Ada"
         assert prompt["conversation_id"]
         await client.send(message("echo the same one"))
-        await client.ended()
+        await client.until_ended()
         assert len({frame["conversation_id"] for frame in client.frames}) == 1
 
 
@@ -54,7 +54,7 @@ async def test_a_new_socket_takes_over_before_the_prompt_comes(client: Conformin
 
 async def test_a_disconnect_right_after_a_prompt(client: Conforming) -> None:
     async with client:
-        first = await client.asked("ask")
+        first = await client.message_until_prompt("ask")
     for _ in range(3):
         async with Conforming(client.server, client.conversation_id) as back:
             assert (await back.until("system_interaction_message"))["id"] == first["id"]
@@ -65,12 +65,12 @@ async def test_a_disconnect_right_after_a_prompt(client: Conforming) -> None:
 
 async def test_a_second_message_during_a_run_comes_after_it(client: Conforming) -> None:
     async with client:
-        prompt = await client.asked("ask", message_id="m1")
+        prompt = await client.message_until_prompt("ask", message_id="m1")
         await client.send(message("echo second", id="m2"))
         await client.reply_to("m2")
         await client.send(answer("first", thread_id=prompt["id"]))
-        await client.ended()
-        await client.ended()
+        await client.until_ended()
+        await client.until_ended()
         texts = [
             (frame["parent_id"], frame["content"]["text"])
             for frame in client.of_type("system_response_message")
@@ -82,7 +82,7 @@ async def test_a_second_message_during_a_run_comes_after_it(client: Conforming) 
 async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
     tab = Conforming(client.server, client.conversation_id)
     async with client, tab:
-        prompt = await client.asked("ask")
+        prompt = await client.message_until_prompt("ask")
         assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
         await asyncio.gather(
             client.send(answer("one", id="a1", thread_id=prompt["id"])),
@@ -96,7 +96,7 @@ async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Con
         response = acks[0]["content"]["response"]
         assert acks[1]["content"]["response"] == response
         for each in (client, tab):
-            await each.ended()
+            await each.until_ended()
             [update] = each.of_type("interaction_update_message")
             assert update["interaction_id"] == prompt["id"]
             outcome = {
@@ -113,7 +113,7 @@ async def test_a_prompt_does_not_overtake_the_text_before_it(client: Conforming)
         await client.until("system_interaction_message")
         assert client.text() == "".join(f"t{number} " for number in range(200))
         await client.send(answer("Ada"))
-        await client.ended()
+        await client.until_ended()
         assert client.text().endswith("t199 Ada")
 
 

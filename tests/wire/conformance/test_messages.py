@@ -47,7 +47,7 @@ async def test_each_schema_type_gets_its_form_of_output(
     CLIENT_MESSAGE.validate(frame)
     async with client:
         await client.send(frame)
-        await client.ended()
+        await client.until_ended()
         got = answers(client)
         pieces = "".join(
             frame["content"].get("text", frame["content"].get("value")) for frame in got
@@ -91,7 +91,7 @@ async def test_content_is_taken_in_the_forms_that_clients_use(client: Conforming
     async with client:
         for content in CONTENTS:
             await client.send({"type": "user_message", "content": content})
-            await client.ended()
+            await client.until_ended()
         assert client.text() == "plain" * len(CONTENTS)
 
 
@@ -100,7 +100,7 @@ async def test_a_client_that_gives_no_ids_is_served_each_time(shared: Server) ->
         for fields in ({}, {"id": "default"}, {"id": ""}, {"id": None}):
             for text in ("echo one", "echo two"):
                 await client.send({"type": "user_message", "content": text, **fields})
-                await client.ended()
+                await client.until_ended()
         assert client.text() == "onetwo" * 4
         (conversation,) = {frame["conversation_id"] for frame in answers(client)}
         assert conversation
@@ -123,7 +123,7 @@ async def test_a_run_says_its_trace_and_takes_that_of_the_request(shared: Server
 async def test_steps_begin_and_end_under_one_id(client: Conforming) -> None:
     async with client:
         await client.message("step 1", message_id="m1")
-        await client.ended()
+        await client.until_ended()
         begin, end = client.of_type("system_intermediate_message")
         assert begin["id"] == end["id"]
         assert (begin["status"], end["status"]) == ("in_progress", "complete")
@@ -160,7 +160,7 @@ async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> 
 
 async def test_a_stop_of_an_unknown_run_is_not_found(client: Conforming) -> None:
     async with client:
-        await client.asked("ask")
+        await client.message_until_prompt("ask")
         for run in ("9f0c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11", "no uuid"):
             await client.send({"type": "stop_message", "id": run, "run_id": run})
             assert (await client.reply_to(run))["outcome"] == "not_found"

@@ -16,7 +16,7 @@ ANSWERS = {
 
 
 async def prompt_of(client: Conforming, type_: str) -> Frame:
-    return await client.asked(f"prompt {type_}", message_id="m1")
+    return await client.message_until_prompt(f"prompt {type_}", message_id="m1")
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -74,10 +74,10 @@ async def test_an_option_is_named_by_its_value_id_or_label(
 async def test_an_option_that_is_no_text_is_named_by_itself_or_as_text(client: Conforming) -> None:
     async with client:
         for answer_value in (True, "true", 3, "3", "0.5"):
-            prompt = await client.asked("prompt values")
+            prompt = await client.message_until_prompt("prompt values")
             assert [option["value"] for option in prompt["content"]["options"]] == [True, 3, 0.5]
             await client.send(answer(answer_value))
-            await client.ended()
+            await client.until_ended()
         assert client.text() == "truetrue330.5"
 
 
@@ -105,7 +105,7 @@ async def test_a_form_is_answered_by_its_data_and_what_is_wrong_is_said_by_field
         right = {**frame, "id": "a2", "data": {**data, "start": "2026-11-23", "half": False}}
         CLIENT_MESSAGE.validate(right)
         await client.send(right)
-        await client.ended()
+        await client.until_ended()
         assert "'days': Decimal('2')" in client.text()
 
 

@@ -71,7 +71,7 @@ async def test_a_socket_is_told_when_to_come_back(settings: Settings, user: User
         await socket.say("Hello", id="m1")
         again = await socket.until(lambda frame: frame.get("outcome") == "duplicate")
         assert again["for"] == "m1"
-        await socket.settled()
+        await socket.until_settled()
     assert await messages() == 2
 
 
@@ -208,11 +208,11 @@ async def test_one_socket_too_many_is_told_when_to_come_back(
     async with AsyncExitStack() as stack:
         for visitor in (user, user):
             socket = await stack.enter_async_context(LocalSocket(visitor, headers=address))
-            await socket.settled()
+            await socket.until_settled()
         await refused(user)
-        await (await stack.enter_async_context(LocalSocket(ben, headers=address))).settled()
+        await (await stack.enter_async_context(LocalSocket(ben, headers=address))).until_settled()
         await refused(await User.objects.acreate(username="cara"))  # from the address
-        await socket.settled()
+        await socket.until_settled()
 
 
 async def test_an_address_has_its_place_again_whoever_left_it(

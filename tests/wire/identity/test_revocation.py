@@ -35,8 +35,8 @@ async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Ser
             await client.send({"type": "ping_message"})
             await client.until("pong_message")
         await asyncio.to_thread(server.sign_out, "ann")
-        assert await one.closed(timeout=8) == 4401
-        assert await two.closed(timeout=8) == 4401
+        assert await one.until_closed(timeout=8) == 4401
+        assert await two.until_closed(timeout=8) == 4401
         await other.send({"type": "ping_message"})
         await other.until("pong_message")
 
@@ -47,7 +47,7 @@ async def test_a_change_that_nobody_announces_is_found_all_the_same(server: Serv
         await client.send({"type": "ping_message"})
         await client.until("pong_message")
         server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
-        assert await client.closed(timeout=25) == 4401
+        assert await client.until_closed(timeout=25) == 4401
 
 
 def store_session(user: User) -> Any:
@@ -100,7 +100,7 @@ async def test_whatever_ends_the_identity_ends_the_socket(
     socket = LocalSocket(user)
     socket.scope["session"] = session
     async with socket:
-        await socket.settled()
+        await socket.until_settled()
         await sync_to_async(end)(user)
         assert await socket.until_closed() == 4401
 
@@ -120,7 +120,7 @@ async def test_whatever_ends_the_identity_ends_the_socket(
 async def test_nothing_is_done_for_an_identity_that_has_ended(message: Frame) -> None:
     user = await User.objects.acreate(username="ann")
     async with LocalSocket(user, conversation_id="c") as socket:
-        await socket.settled()
+        await socket.until_settled()
         await User.objects.aupdate(is_active=False)  # without a signal: no hint comes
         await socket.send({**message, "id": "m"})
         assert await socket.until_closed() == 4401
@@ -134,7 +134,7 @@ async def test_a_token_that_expires_ends_its_socket(monkeypatch: pytest.MonkeyPa
     about_to_expire = token(exp=int(time.time()) + 2 - LEEWAY)
     headers = {"authorization": f"Bearer {about_to_expire}"}
     async with LocalSocket(AnonymousUser(), headers=headers) as socket:
-        await socket.settled()
+        await socket.until_settled()
         assert await socket.until_closed() == 4401
 
 
@@ -149,11 +149,11 @@ async def test_a_revoked_key_ends_its_sockets_and_only_those() -> None:
         LocalSocket(AnonymousUser(), headers={"x-api-key": key}) as by_key,
         LocalSocket(user) as other,
     ):
-        await by_key.settled()
+        await by_key.until_settled()
         row.revoked_at = row.created_at
         await row.asave()
         assert await by_key.until_closed() == 4401
-        await other.settled()
+        await other.until_settled()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -161,8 +161,8 @@ async def test_a_revoked_key_ends_its_sockets_and_only_those() -> None:
 async def test_unrelated_changes_of_a_user_keep_the_socket_open(settings: Settings) -> None:
     user = await User.objects.acreate(username="ann")
     async with LocalSocket(user) as socket:
-        await socket.settled()
+        await socket.until_settled()
         user.first_name = "Ann"
         await user.asave()
         await user.asave(update_fields=["last_login"])
-        await socket.settled()
+        await socket.until_settled()

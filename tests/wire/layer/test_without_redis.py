@@ -96,8 +96,8 @@ async def test_signing_out_closes_the_sockets_on_every_process_also_without_redi
         if fault:
             getattr(redis, fault)()
         assert await asyncio.to_thread(server.sign_out, "ann") < LIVE
-        assert await one.closed(timeout=LIVE) == 4401
-        assert await other.closed(timeout=within) == 4401
+        assert await one.until_closed(timeout=LIVE) == 4401
+        assert await other.until_closed(timeout=within) == 4401
 
 
 @pytest.mark.parametrize("layer", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])

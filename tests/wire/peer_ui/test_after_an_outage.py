@@ -74,7 +74,7 @@ async def test_nothing_of_the_answer_before_is_taken_for_the_next_one(
     async with live_hosting("t_outage") as hosting:
         ann = await leave(hosting, "slow one", "one ")
         go_on.set()
-        await hosting.ended((await Run.objects.aget()).pk)
+        await hosting.until_ended((await Run.objects.aget()).pk)
         async with plain(ann, **query) as socket:
             await socket.send({"type": "auth_message", "payload": CONSENT_MODE})
             await socket.say("quick two", id="m2", conversation_id="c")
@@ -98,7 +98,7 @@ async def test_in_parallel_the_end_is_that_of_the_answer_before(go_on: asyncio.E
         async with plain(ann) as socket:
             await socket.say("quick two", id="m2")
             await until_text(socket, "done ")
-            await hosting.ended((await Run.objects.aget(message_id="m2")).pk)
+            await hosting.until_ended((await Run.objects.aget(message_id="m2")).pk)
             go_on.set()
             end = await socket.until(lambda frame: frame.items() >= END.items())
             assert end["parent_id"] != "m2"
@@ -144,7 +144,7 @@ async def test_a_message_that_is_sent_again_gets_the_rest_of_its_answer(
             await until_text(socket, "one ")
         async with plain(ann) as socket:
             await socket.say("slow one", id="m1")
-            await socket.settled()
+            await socket.until_settled()
             go_on.set()
             await socket.until(lambda frame: frame["status"] == "complete")
             assert socket.text() == "done "

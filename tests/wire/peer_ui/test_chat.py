@@ -13,7 +13,7 @@ async def test_chat_and_streaming(ui: PeerUi, schema_type: str) -> None:
     async with ui:
         for _ in range(2):
             await ui.say("stream 20", schema_type)
-            assert await ui.ended() == "".join(f"t{number} " for number in range(20))
+            assert await ui.until_ended() == "".join(f"t{number} " for number in range(20))
             # Feedback is given on it, and so it must not be the person's message that has it.
             assert ui.answer_shown.trace
             assert ui.received[-1].items() >= COMPLETE.items()
@@ -22,7 +22,7 @@ async def test_chat_and_streaming(ui: PeerUi, schema_type: str) -> None:
 async def test_steps_are_nested(ui: PeerUi) -> None:
     async with ui:
         await ui.say("step 2")
-        await ui.ended()
+        await ui.until_ended()
         steps = ui.answer_shown.steps.values()
         assert [step["content"]["name"] for step in steps] == ["step 1", "step 2"]
         assert {step["status"] for step in steps} == {"complete"}
@@ -33,7 +33,7 @@ async def test_steps_are_nested(ui: PeerUi) -> None:
 async def test_a_failure_after_text_is_seen_once(ui: PeerUi, schema_type: str) -> None:
     async with ui:
         await ui.say("fail", schema_type)
-        text = await ui.ended()
+        text = await ui.until_ended()
         assert text.startswith("so far ")
         assert "This run failed." in text
         assert ui.errors == ["The workflow failed (ValueError). workflow_error"]
@@ -42,10 +42,10 @@ async def test_a_failure_after_text_is_seen_once(ui: PeerUi, schema_type: str) -
 async def test_a_failure_before_the_first_text_is_seen_too(ui: PeerUi) -> None:
     async with ui:
         await ui.say("unstorable raise half")
-        assert "This run failed." in await ui.ended()
+        assert "This run failed." in await ui.until_ended()
         assert ui.errors == ["The workflow failed (ValueError). workflow_error"]
         await ui.say("echo on")
-        assert await ui.ended() == "on"
+        assert await ui.until_ended() == "on"
 
 
 # Its pieces are far apart, as what is on its way when the next message is sent nobody can withhold.
@@ -54,13 +54,13 @@ async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first
     async with ui:
         await ui.say(first)
         if first == "ask":
-            await ui.asked()
+            await ui.until_asked()
             ui.modal = None  # nothing covers the page, as after a reload
         elif first.startswith("slowstream"):
             await ui.until(lambda: "t0 " in ui.text)
         ui.stop()
         await ui.say("slowstream 12 100")
-        assert await ui.ended() == "".join(f"t{number} " for number in range(12))
+        assert await ui.until_ended() == "".join(f"t{number} " for number in range(12))
         assert ui.modal is None
 
 
@@ -69,27 +69,27 @@ async def test_a_run_that_goes_on_first_asks_again_and_gives_no_text(new_tab: Ne
     ui = new_tab(workflow="calculator")
     async with ui:
         await ui.say("1+2+3+4+5+6")
-        await ui.asked()
+        await ui.until_asked()
         ui.modal = None
         ui.stop()
         await ui.say("1+1")
-        assert await ui.asked("Try with up to 6?") == "binary_choice"
+        assert await ui.until_asked("Try with up to 6?") == "binary_choice"
         await ui.answer("stop")
-        assert await ui.ended() == "`1+1` = **2**"
+        assert await ui.until_ended() == "`1+1` = **2**"
 
 
 async def test_where_one_message_is_taken_at_a_time_the_first_asks_again(new_tab: NewTab) -> None:
     ui = new_tab(workflow="parallel_review")
     async with ui:
         await ui.say("first")
-        await ui.asked("Legal")
+        await ui.until_asked("Legal")
         ui.modal = None
         ui.stop()
         await ui.say("second")
         for reviewer in ("Legal", "Security", "Editorial"):
-            await ui.asked(reviewer)
+            await ui.until_asked(reviewer)
             await ui.answer("approve")
-        assert (await ui.ended()).endswith("**Approved.**")
+        assert (await ui.until_ended()).endswith("**Approved.**")
 
 
 async def test_messages_in_parallel_end_together(new_tab: NewTab) -> None:
@@ -99,10 +99,10 @@ async def test_messages_in_parallel_end_together(new_tab: NewTab) -> None:
         await ui.until(lambda: "t0 " in ui.text)
         ui.stop()
         await ui.say("ask")
-        assert await ui.asked() == "text"
+        assert await ui.until_asked() == "text"
         await ui.until(lambda: "t3 " in ui.text)
         await ui.answer("yes")
-        assert (await ui.ended()).endswith("yes")
+        assert (await ui.until_ended()).endswith("yes")
         ends = [frame for frame in ui.received if frame.items() >= COMPLETE.items()]
         assert len(ends) == 1
 
@@ -111,13 +111,13 @@ async def test_guests_do_not_see_each_other(new_tab: NewTab) -> None:
     ui, other = new_tab(), new_tab()
     async with ui:
         await ui.say("prompt text")
-        await ui.asked()
+        await ui.until_asked()
         other.storage.conversation_id = ui.storage.conversation_id
         async with other:
             await other.say("echo mine")
-            assert await other.ended() == "mine"
+            assert await other.until_ended() == "mine"
             other.modal = ui.modal
             await other.answer("mine")
             await other.until(lambda: other.received[-1]["type"] == "error_message")
         await ui.answer("Ada")
-        assert await ui.ended() == "Ada"
+        assert await ui.until_ended() == "Ada"

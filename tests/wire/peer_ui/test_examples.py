@@ -15,9 +15,9 @@ async def test_expense_approval(new_tab: NewTab) -> None:
             ("What was it for", "a customer"),
             ("Papers: Receipt, List of guests", "approve"),
         ):
-            await ui.asked(question)
+            await ui.until_asked(question)
             await ui.answer(answer)
-        text = await ui.ended()
+        text = await ui.until_ended()
         assert "booked as **EXP-" in text
         assert text.endswith("Claims in this ledger: 1, together 236.00 €.")
         assert ui.note == "236.00 € will be paid to you."

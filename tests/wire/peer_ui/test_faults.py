@@ -15,20 +15,20 @@ from tests.wire.peer_ui.conftest import NewTab
 SIX = "".join(f"t{number} " for number in range(6))
 
 
-@pytest.mark.parametrize("come_back", ["reload", "dropped"])
+@pytest.mark.parametrize("come_back", ["reload", "drop_and_reconnect"])
 async def test_a_prompt_that_is_pending_is_there_again(ui: PeerUi, come_back: str) -> None:
     async with ui:
         await ui.say("approve 2")
         for number in (1, 2):
-            await ui.asked(f"prompt-{number}")
+            await ui.until_asked(f"prompt-{number}")
             ui.modal = None
             await getattr(ui, come_back)()
-            await ui.asked(f"prompt-{number}")
+            await ui.until_asked(f"prompt-{number}")
             await ui.answer("continue")
-        assert await ui.ended() == "continue|continue"
+        assert await ui.until_ended() == "continue|continue"
 
 
-@pytest.mark.parametrize("come_back", ["reload", "dropped"])
+@pytest.mark.parametrize("come_back", ["reload", "drop_and_reconnect"])
 async def test_a_stream_goes_on_where_it_was(ui: PeerUi, come_back: str) -> None:
     ui.pause = 1.0
     async with ui:
@@ -36,7 +36,7 @@ async def test_a_stream_goes_on_where_it_was(ui: PeerUi, come_back: str) -> None
         await ui.say("slowstream 6 600")
         await ui.until(lambda: "t1 " in ui.text)
         await getattr(ui, come_back)()
-        assert await ui.ended() == SIX
+        assert await ui.until_ended() == SIX
 
 
 @pytest.mark.long
@@ -51,32 +51,32 @@ async def test_after_an_outage_of_ten_seconds_a_reload_shows_the_rest(ui: PeerUi
         await asyncio.sleep(6)  # the outage itself
         ui.offline = False
         await ui.reload()
-        assert await ui.ended() == SIX
+        assert await ui.until_ended() == SIX
 
 
 async def test_after_an_outage_a_message_is_enough(ui: PeerUi) -> None:
     async with ui:
         await ui.say("echo one")
-        await ui.ended()
+        await ui.until_ended()
         ui.offline = True
         await ui.drop()
         await ui.until(lambda: ui.gave_up)
         ui.offline = False
         await ui.say("echo two")
-        assert await ui.ended() == "two"
+        assert await ui.until_ended() == "two"
 
 
 async def test_a_restart_of_the_server_is_survived_by_a_prompt(ui: PeerUi, backend: Server) -> None:
     ui.pause = 1.0
     async with ui:
         await ui.say("approve 1")
-        await ui.asked()
+        await ui.until_asked()
         ui.modal = None
         backend.kill()
         backend.start()
-        await ui.asked()
+        await ui.until_asked()
         await ui.answer("cancel")
-        assert await ui.ended() == "cancel"
+        assert await ui.until_ended() == "cancel"
 
 
 @pytest.mark.long
@@ -89,7 +89,7 @@ async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_wor
         await ui.until(lambda: "t2 " in ui.text)
         backend.kill()
         backend.start()
-        text = await ui.ended()
+        text = await ui.until_ended()
     tokens = [f"t{number} " for number in range(12)]
     parts = text.split(AGAIN)
     for part in parts:  # each is in order, without a gap
@@ -106,8 +106,8 @@ async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
         await ui.until(lambda: "t1 " in ui.text)
         copy = new_tab(copy_of=ui)
         async with copy:
-            assert await ui.ended() == SIX
-            before, after = (await copy.ended()).split(AGAIN)
+            assert await ui.until_ended() == SIX
+            before, after = (await copy.until_ended()).split(AGAIN)
             assert SIX.startswith(before)
             assert after == SIX
 

@@ -205,7 +205,7 @@ async def test_at_the_deadline_nothing_takes_the_place_of_the_prompt() -> None:
         await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             for via in ("deadline", "admin"):
-                await socket.settled()
+                await socket.until_settled()
                 interaction = await log.ask()
                 await socket.until("system_interaction_message")
                 await log.settle(interaction, status="expired", via=via)
@@ -228,7 +228,7 @@ async def test_errors_name_a_conversation_also_where_there_is_none() -> None:
 
 async def test_a_plain_client_still_hears_what_it_asks_for() -> None:
     async with LiveLog() as log, plain(log) as socket:
-        await socket.settled()
+        await socket.until_settled()
         assert [frame["type"] for frame in socket.frames] == ["pong_message"]
 
 

@@ -30,9 +30,9 @@ async def test_each_type_can_be_answered(
 ) -> None:
     async with ui:
         await ui.say(f"prompt {type_}")
-        assert await ui.asked() == shown_as
+        assert await ui.until_asked() == shown_as
         await ui.answer(answer_text)
-        assert await ui.ended() == shown
+        assert await ui.until_ended() == shown
         assert ui.popups == ["https://login.example/authorize?state=s1"] * (
             type_ == "oauth_consent"
         )
@@ -41,31 +41,31 @@ async def test_each_type_can_be_answered(
 async def test_a_form_is_a_link_to_the_page(ui: PeerUi) -> None:
     async with ui:
         await ui.say("prompt form")
-        assert await ui.asked("Fill in the form here: http") == "text"
+        assert await ui.until_asked("Fill in the form here: http") == "text"
         await ui.answer("tomorrow")
-        assert await ui.asked("This is a form") == "text"
+        assert await ui.until_asked("This is a form") == "text"
         await ui.answer('{"kind": "care", "start": "2026-11-23", "days": 1}')
-        assert "'days': Decimal('1')" in await ui.ended()
+        assert "'days': Decimal('1')" in await ui.until_ended()
 
 
 async def test_a_proposal_is_approved_as_it_is(ui: PeerUi) -> None:
     async with ui:
         await ui.say("prompt proposal")
-        assert await ui.asked("- Pieces: 200") == "radio"
+        assert await ui.until_asked("- Pieces: 200") == "radio"
         await ui.answer("approve")
-        assert "pieces=200" in await ui.ended()
+        assert "pieces=200" in await ui.until_ended()
 
 
 async def test_the_modal_of_a_consent_has_the_address(ui: PeerUi) -> None:
     async with ui:
         await ui.say("prompt oauth_consent")
-        await ui.asked("https://login.example/authorize?state=s1")
+        await ui.until_asked("https://login.example/authorize?state=s1")
 
 
 async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> None:
     async with ui:
         await ui.say("prompt notification")
-        assert await ui.ended() == "ok"
+        assert await ui.until_ended() == "ok"
         assert ui.note == "Look."
     [row] = backend.rows(
         "SELECT status, answered_via FROM sessions_app_interaction"
@@ -77,38 +77,38 @@ async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> 
 async def test_an_answer_that_the_prompt_does_not_take_is_asked_for_again(ui: PeerUi) -> None:
     async with ui:
         await ui.say("prompt checkbox")
-        await ui.asked("Red, Blue")
+        await ui.until_asked("Red, Blue")
         await ui.answer("red, green")
-        assert await ui.asked("'green' is not an option. Choose one of: red, blue.") == "text"
+        assert await ui.until_asked("'green' is not an option. Choose one of: red, blue.") == "text"
         await ui.answer("Blue")
-        assert (await ui.ended()).endswith("blue")
+        assert (await ui.until_ended()).endswith("blue")
 
 
 async def test_several_prompts_come_one_at_a_time(ui: PeerUi) -> None:
     async with ui:
         await ui.say("two")
-        await ui.asked("one?")
+        await ui.until_asked("one?")
         await ui.reload()
-        await ui.asked("one?")
+        await ui.until_asked("one?")
         await ui.answer("1")
-        await ui.asked("two?")
+        await ui.until_asked("two?")
         await ui.answer("2")
-        assert await ui.ended() == "1|2"
+        assert await ui.until_ended() == "1|2"
 
 
 async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> None:
     ui = new_tab(workflow="probe_own")
     async with ui:
         await ui.say("two")
-        await ui.asked("one?")
+        await ui.until_asked("one?")
         await ui.reload()
         ui.modal = None
         ui.stop()
         await ui.say("ask")
         for question in ("one?", "two?", "prompt-1"):
-            await ui.asked(question)
+            await ui.until_asked(question)
             await ui.answer(question)
-        text = await ui.ended()
+        text = await ui.until_ended()
         assert "one?|two?" in text
         assert "prompt-1" in text
 
@@ -117,15 +117,15 @@ async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: 
     ui = new_tab()
     async with ui:
         await ui.say("two")
-        await ui.asked("one?")
+        await ui.until_asked("one?")
         copy = new_tab(copy_of=ui)
         async with copy:
-            await copy.asked("one?")
+            await copy.until_asked("one?")
             await copy.answer("1")
-            await ui.asked("two?")
-            await copy.asked("two?")
+            await ui.until_asked("two?")
+            await copy.until_asked("two?")
             await ui.answer("2")
-            assert await ui.ended() == await copy.ended() == "1|2"
+            assert await ui.until_ended() == await copy.until_ended() == "1|2"
             assert copy.modal is None
             assert "has answered" in copy.note
             assert ui.note == ""
@@ -135,10 +135,10 @@ async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
     ui = new_tab()
     async with ui:
         await ui.say("textask 1")
-        await ui.asked()
+        await ui.until_asked()
         copy = new_tab(copy_of=ui)
         async with copy:
-            await copy.asked()
+            await copy.until_asked()
             late = copy.modal
             await ui.answer("first")
             await copy.until(lambda: copy.modal is None)
@@ -153,16 +153,16 @@ async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
     async with ui:
         await ui.say("two")
         for question in ("one?", "two?"):
-            await ui.asked(question)
+            await ui.until_asked(question)
             await ui._send("user_interaction_message", question, id="a")
             ui.modal = None
-        assert await ui.ended() == "one?|two?"
+        assert await ui.until_ended() == "one?|two?"
 
 
 async def linked(ui: PeerUi) -> str:
     """Ask for a form; return the path of the link to it."""
     await ui.say("prompt form")
-    await ui.asked("Fill in the form here: http")
+    await ui.until_asked("Fill in the form here: http")
     assert ui.modal is not None
     text: str = ui.modal["content"]["text"]
     return urlsplit(text.partition("here: ")[2]).path
@@ -181,7 +181,7 @@ async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend:
         assert (wrong.status, "Enter a number" in wrong.text) == (422, True)
         answer = await asyncio.to_thread(nobody.form, path, filled | {"f-days": "2"})
         assert (answer.status, answer.headers["location"]) == (303, path)
-        assert "'days': Decimal('2')" in await ui.ended()
+        assert "'days': Decimal('2')" in await ui.until_ended()
         page = await asyncio.to_thread(nobody.get, path)
         assert (page.status, "<form" in page.text) == (200, False)
 

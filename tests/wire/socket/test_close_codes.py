@@ -24,10 +24,10 @@ CLOSE = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2)
 async def test_a_message_beyond_all_measure_is_4413(server: Server) -> None:
     async with WsClient(server, "c") as client:
         await client.send("x" * (LARGEST + 1))
-        assert await client.closed() == 4413
+        assert await client.until_closed() == 4413
     async with WsClient(server, "c") as client:
         await client.send(b"x" * (LARGEST + 1))
-        assert await client.closed() == 4413
+        assert await client.until_closed() == 4413
 
 
 def hears_of_it(client: socket.socket, code: int) -> None:
@@ -73,7 +73,7 @@ async def test_a_server_that_stops_says_1012_and_clients_come_back(server: Serve
         await busy.message("slowstream 100 20")
         await busy.until("system_response_message")
         await asyncio.to_thread(server.stop)
-        assert [await each.closed() for each in (busy, idle, nobody)] == [1012] * 3
+        assert [await each.until_closed() for each in (busy, idle, nobody)] == [1012] * 3
         head = busy.text()
         await asyncio.to_thread(server.start)
         async with WsClient(server, "c") as back:

@@ -86,7 +86,7 @@ async def cost(
     """Return the costs of the second time: the first one finds nothing ready."""
     monkeypatch.setattr(identities, "GOOD_FOR", 60)  # a look at the identity, once a second
     await work()
-    await socket.settled()
+    await socket.until_settled()
     await writer.write(lambda tx: None)  # it has told of all that it did before
     counted, before = Costs(), len(socket.frames)
     with monkeypatch.context() as patch:
@@ -157,7 +157,7 @@ async def test_no_statement_is_planned_anew(
     await trips()
     assert compiled
     await trips()
-    await socket.settled()
+    await socket.until_settled()
     compiled.clear()
     await trips()
     assert [about for about in compiled if about[0] != sqlite3.SQLITE_TRANSACTION] == []

@@ -51,7 +51,7 @@ async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) ->
         await page.say("on?", id="m2")
         await page.until(lambda frame: is_deleted(frame) and frame.get("for") == "m2")
         async with LocalSocket(ann, conversation_id="c") as late:
-            await late.settled()
+            await late.until_settled()
             assert [frame["type"] for frame in late.frames] == ["pong_message"]
             await late.send({"type": "stop_message", "id": "s1", "conversation_id": "c"})
             stopped = await late.until(lambda frame: frame.get("for") == "s1")
@@ -81,4 +81,4 @@ async def test_followers_are_told_of_a_permanent_deletion(ann: Any) -> None:
         await page.until("system_interaction_message")
         await reads.read(Conversation.objects.all().delete)
         await page.until(is_deleted)  # at the sweeper's next look
-        await page.settled()
+        await page.until_settled()

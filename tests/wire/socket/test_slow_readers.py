@@ -66,8 +66,8 @@ async def test_a_slow_reader_delays_nobody_and_misses_nothing() -> None:
         SlowSocket(log.user, conversation_id="c") as slow,
         log.socket() as other,
     ):
-        await slow.settled()
-        await other.settled()
+        await slow.until_settled()
+        await other.until_settled()
         slow.reads.clear()
         for number in range(200):
             await log.write(f"{number} ")
@@ -80,7 +80,7 @@ async def test_a_slow_reader_delays_nobody_and_misses_nothing() -> None:
 
 async def test_events_without_room_are_read_from_the_log_at_once() -> None:
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
-        await slow.settled()
+        await slow.until_settled()
         slow.reads.clear()
         await log.write("first")
         await slow.until_it_holds_up()
@@ -96,7 +96,7 @@ async def test_a_socket_that_never_reads_is_closed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(connection, "STALLED", 0.1)
     monkeypatch.setattr(connection, "CLOSING", 0.1)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
-        await slow.settled()
+        await slow.until_settled()
         slow.reads.clear()
         await log.write("never read")
         async with asyncio.timeout(10):
@@ -110,7 +110,7 @@ async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
     monkeypatch.setattr(connection, "CLOSING", 0.1)
     monkeypatch.setattr(sweeper, "_closing", None)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
-        await slow.settled()
+        await slow.until_settled()
         slow.reads.clear()
         await log.write("never read")
         await slow.until_it_holds_up()
@@ -123,7 +123,7 @@ async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
 async def test_a_slow_reader_that_leaves_misses_nothing_on_return() -> None:
     async with LiveLog() as log:
         async with SlowSocket(log.user, conversation_id="c") as slow:
-            await slow.settled()
+            await slow.until_settled()
             slow.reads.clear()
             last = await log.write(*("x" * 10_000 for _ in range(40)))
             await slow.until_it_holds_up()
@@ -148,7 +148,7 @@ async def test_beyond_the_budget_of_a_user_some_are_closed_and_miss_nothing(
             for _ in range(6)
         ]
         for socket in (reader, *slow):
-            await socket.settled()
+            await socket.until_settled()
         for socket in slow:
             socket.reads.clear()
         await log.write("x" * 200_000)
@@ -159,7 +159,7 @@ async def test_beyond_the_budget_of_a_user_some_are_closed_and_miss_nothing(
             socket.reads.set()
         await until_true(lambda: all(one.ended or one.sequences() == [1] for one in slow))
         assert sum(socket.ended for socket in slow) in (3, 4)
-        await reader.settled()
+        await reader.until_settled()
     async with log.socket(last_sequence=0) as back:
         await back.until_sequence(1)
 

@@ -87,7 +87,7 @@ async def test_the_same_message_again_starts_nothing(chat: Chat) -> None:
         await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
         await socket.say("echo hello", id="m1")
         assert (await socket.reply_to("m1"))["outcome"] == "duplicate"
-        await socket.settled()
+        await socket.until_settled()
         assert socket.text() == "hello"
 
 
@@ -212,7 +212,7 @@ async def test_another_users_things_are_as_good_as_missing(chat: Chat) -> None:
         assert theirs["outcome"] == "not_found"
         await other.send({"type": "stop_message", "id": "s"})
         assert (await other.until("ack_message"))["outcome"] == "not_found"
-        await other.settled()
+        await other.until_settled()
         assert not other.of_type("system_interaction_message", "conversation_message")
         assert other.sequences() == []
 
@@ -260,7 +260,7 @@ async def test_an_impossible_message_is_refused_and_the_socket_lives(
         await socket.say(fields.pop("text"), id="m1", **fields)
         error = await socket.until("error_message")
         assert (error["content"]["code"], error["for"], error["parent_id"]) == (code, "m1", "m1")
-        await socket.settled()
+        await socket.until_settled()
 
 
 async def test_bad_frames_leave_the_socket_open(chat: Chat) -> None:
@@ -268,7 +268,7 @@ async def test_bad_frames_leave_the_socket_open(chat: Chat) -> None:
         for bad in (b"\x00", "{", "[" * 10_000, "x" * 10_000_000, {"type": "ack_message"}):
             await socket.send(bad)
             assert (await socket.until("error_message"))["content"]["message"]
-        await socket.settled()
+        await socket.until_settled()
 
 
 async def test_a_failing_server_says_so_and_the_socket_lives(
@@ -319,7 +319,7 @@ async def test_a_tab_on_a_conversation_that_begins_elsewhere(
 ) -> None:
     monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
     async with await chat.socket() as first, await chat.socket() as second:
-        await second.settled()
+        await second.until_settled()
         await first.say("echo hello")
         await second.until(lambda frame: frame.get("content", {}).get("status") == "completed")
         assert second.text() == "hello"
@@ -348,7 +348,7 @@ async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
     monkeypatch.setattr(connection, "LATE", 0.05)
     written = threading.Event()
     async with await chat.socket() as socket:
-        await socket.settled()
+        await socket.until_settled()
         try:
             for _ in range(database().WRITERS):
                 writer.submit(lambda tx: written.wait(30))

@@ -34,8 +34,8 @@ async def test_a_socket_that_asks_gets_the_count_of_all_conversations() -> None:
         prompt = await asking.until("system_interaction_message")
         await asking.answer("x", interaction_id=prompt["id"], id="a1")
         await listening.until(lambda frame: frame.get("waiting") == 0)
-        await other.settled()
+        await other.until_settled()
         assert [frame["waiting"] for frame in listening.of_type("waiting_message")] == [0, 1, 0]
         assert len(other.of_type("waiting_message")) == 1
-        await plain.settled()
+        await plain.until_settled()
         assert not [*asking.of_type("waiting_message"), *plain.of_type("waiting_message")]

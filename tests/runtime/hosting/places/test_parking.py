@@ -21,10 +21,10 @@ QUEUED = "SELECT 1 FROM sessions_app_run WHERE status = 'queued'"
 
 async def test_an_answered_run_that_waits_for_a_place_goes_on_when_there_is_one() -> None:
     async with Hosting("probe", park_after=0.2, max_concurrency=1) as hosting:
-        asked, _ = await hosting.prompted("ask")
+        asked, _ = await hosting.submit_until_prompt("ask")
         busy = await hosting.submit("slowstream 1 600", conversation="d")
-        await hosting.status(busy, "running")
-        await hosting.answered(busy, "yes")
+        await hosting.until_status(busy, "running")
+        await hosting.complete(busy, "yes")
         assert await hosting.result(asked) == "yes"
 
 
@@ -35,12 +35,12 @@ async def test_a_host_that_is_asked_for_its_place_all_the_time_gives_it() -> Non
             while hosting.hosted():
                 host.make_room()
                 await asyncio.sleep(0)
-        assert await hosting.answered(asked, "yes") == "yes"
+        assert await hosting.complete(asked, "yes") == "yes"
 
 
 async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> None:
     async with running("probe", "slowask 300") as (hosting, asked):
-        await hosting.status(asked, "running")
+        await hosting.until_status(asked, "running")
         [host] = hosting.hosts
         host.make_room()
         await hosting.prompts(asked)
@@ -71,7 +71,7 @@ async def six_at_once(message: Message, context: Context) -> str:
 async def test_each_of_many_answers_may_bring_a_run_back_only_to_wait_for_the_next() -> None:
     async with running(Hosting("six_at_once", park_after=0.02)) as (hosting, run):
         for number, prompt in enumerate(await hosting.prompts(run, 6)):
-            await hosting.status(run, Run.Status.WAITING)  # again: as it was parked
+            await hosting.until_status(run, Run.Status.WAITING)  # again: as it was parked
             await hosting.answer_any(str(number), prompt)
         assert await hosting.result(run) == "0|1|2|3|4|5"
 

@@ -66,7 +66,7 @@ async def test_ten_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() 
         await hosting.restart()
         assert hosting.hosted() == []
         new = await hosting.submit("echo hello", conversation="new")
-        assert (await hosting.ended(new)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(new)).status == Run.Status.COMPLETED
         [one] = await until(lambda: list(Interaction.objects.order_by("id")[:1]))
         await hosting.answer_any("yes", one)
         assert await hosting.result(one.run_id) == "yes"

@@ -83,7 +83,7 @@ def multiply(run: UUID) -> None:
 async def park_many(hosting: Hosting) -> None:
     """Park one that the application made, and its copies."""
     run = await hosting.submit("ask")
-    await hosting.status(run, Run.Status.WAITING)
+    await hosting.until_status(run, Run.Status.WAITING)
     await hosting.stop()
     await reads.read(multiply, run)
 
@@ -174,7 +174,7 @@ async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() 
         answer = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(asked.id))
         by = Person.of(asked.conversation.owner)
         await answers.answer(by=by, conversation_id=None, answer=answer)
-        assert (await hosting.ended(asked.run_id)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(asked.run_id)).status == Run.Status.COMPLETED
         assert hosting.hosted() == [asked.run.key]
     # Those who have read have closed their connections, and said how much.
     assert 0 < await reads.read(examined, EVER) - before < COUNT // 10

@@ -27,7 +27,7 @@ async def two_sleeps(message: Message, context: Context) -> str:
 async def test_of_two_sleeps_the_shorter_one_wakes_the_run_first() -> None:
     woken.clear()
     async with running(Hosting("t_two_sleeps", park_after=0.01)) as (hosting, run):
-        await hosting.status(run, "waiting")
+        await hosting.until_status(run, "waiting")
         await until_true(lambda: not hosting.hosts.run(str(run)))
         with time_machine.travel(timezone.now() + timedelta(minutes=15), tick=True):
             await hosting.settle_due()

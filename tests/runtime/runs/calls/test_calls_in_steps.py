@@ -84,10 +84,10 @@ CALLS: list[Callable[[Context], Awaitable[Any]]] = [
 async def refused(agent: Body) -> None:
     """Assert that a run of the agent is suspended, with nothing of it in the journal."""
     async with deployed(agent) as hosting:
-        row = await hosting.ended(await hosting.submit())
+        row = await hosting.until_ended(await hosting.submit())
         assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "CalledInStep")
         assert "Await the function itself, without a step around it" in problem(row)["detail"]
-        assert not await hosting.asked(row.id)
+        assert not await hosting.count_prompts(row.id)
         journal = await HostedRun(row.id, hosting.person).journal()
         assert [entry for entry in journal if entry.finished] == []
 
@@ -185,11 +185,11 @@ async def test_a_run_with_fixed_code_goes_on() -> None:
         return await context.step(work, "a ") + await tool(context)
 
     async with running(deployed(broken)) as (hosting, run):
-        assert (await hosting.ended(run)).status == Run.Status.SUSPENDED
+        assert (await hosting.until_ended(run)).status == Run.Status.SUSPENDED
         deploy(fixed)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
         await hosting.prompts(run)
-        assert await hosting.answered(run, "b", restart=True) == "a b"
+        assert await hosting.complete(run, "b", restart=True) == "a b"
 
 
 async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:

@@ -228,7 +228,7 @@ async def test_a_forbidden_workflow_cannot_be_run_as_a_child(text: str, name: st
         config = {"default": "t_parent", "workflows": limited}
         registry.offer(RuntimeConfig.model_validate(config))
         run = await hosted.send(text)
-        failed = await hosted.ended(run.id)
+        failed = await hosted.until_ended(run.id)
         assert failed.status == Run.Status.FAILED
         assert f"'{name}'" in problem(failed)["message"]
         assert await run.children() == []
@@ -256,7 +256,7 @@ async def test_a_stop_of_the_parent_stops_the_child_but_for_that_of_clean_up(
     async with sent("ask me", name, park_after=park_after) as (hosted, run):
         await run.prompts()
         assert await runs.acancel(run.id)
-        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
+        assert (await hosted.until_ended(run.id)).status == Run.Status.CANCELLED
         first, *_ = await run.children()
         assert await first.status() == Run.Status.CANCELLED
         assert await run.prompts() == []
@@ -284,7 +284,7 @@ async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
     async with sent("ask me", park_after=park_after) as (hosted, run):
         await run.prompts()
         assert await runs.acancel(run.id)
-        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
+        assert (await hosted.until_ended(run.id)).status == Run.Status.CANCELLED
         assert await run.output() == "Well. "
         await asyncio.gather(*late)
 
@@ -298,7 +298,7 @@ async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -
 
 async def test_a_child_that_takes_too_long_is_stopped() -> None:
     async with sent("within 0.3", park_after=60) as (hosted, run):
-        await hosted.status(run.id, Run.Status.COMPLETED)
+        await hosted.until_status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "Well. t_child timeout"
         [one] = await run.children()
         assert await one.status() == Run.Status.CANCELLED
@@ -323,9 +323,9 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
     async with hosting(park_after=0.5) as hosted:
         broken.append(WITH_CHILD)
         run = await hosted.send("race")
-        await hosted.status(run.id, Run.Status.FAILED)
+        await hosted.until_status(run.id, Run.Status.FAILED)
         [first] = await run.children()
-        await hosted.status(first.id, Run.Status.CANCELLED)
+        await hosted.until_status(first.id, Run.Status.CANCELLED)
         await resume(run)
         assert len(await run.children()) == 2
         # One that ends late does not end the wait for the one in its place.
@@ -352,11 +352,11 @@ async def test_a_child_about_to_begin_leaves_its_parent_failed(
     async with hosting() as hosted:
         broken.append(AT_ONCE)
         run = await hosted.send("race")
-        await hosted.status(run.id, Run.Status.FAILED)
+        await hosted.until_status(run.id, Run.Status.FAILED)
         assert await asyncio.to_thread(child_was_found.wait, 20)
         for _ in range(5):  # what was about to begin has come to its write
             await writer.write(lambda tx: None)
-        await hosted.status(run.id, Run.Status.FAILED)
+        await hosted.until_status(run.id, Run.Status.FAILED)
         await resume(run)
         await run.answer("Eve")
         assert await run.result() == "Well. Tell me. EVE"
@@ -387,7 +387,7 @@ async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(child_runs, "expire", too_late)
     async with sent("within 0.01", park_after=60) as (hosted, run):
-        await hosted.status(run.id, Run.Status.COMPLETED)
+        await hosted.until_status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "Well. just so"
 
 
@@ -405,7 +405,7 @@ async def parent_of_all(message: Message, context: Context) -> str:
 
 async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
     async with sent("go", "t_parent_of_all", replay_everywhere=True) as (hosted, run):
-        await hosted.status(run.id, Run.Status.COMPLETED)
+        await hosted.until_status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "StepFailed NothingCame ChildFailed A"
 
 

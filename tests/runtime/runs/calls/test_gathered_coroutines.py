@@ -408,7 +408,7 @@ async def test_a_stop_has_all_clean_up_once(waits: Callable[[Context], Any], cra
             await hosted.crash()
             await until_true(lambda: executed.count("a closed") == executed.count("b closed") == 2)
         gates[0].set()
-        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
+        assert (await hosted.until_ended(run.id)).status == Run.Status.CANCELLED
         times = {f"{one} closed": 1 + crashes for one in "ab"}
         times |= dict.fromkeys(("a closed indeed", "b closed indeed"), 1)
         for name in ("a begun", "b begun", "a undone", "b undone", "all undone"):

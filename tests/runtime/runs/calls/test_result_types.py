@@ -102,7 +102,7 @@ async def test_a_result_that_would_come_back_otherwise_is_refused(
     agent: Body, expected_problem: str
 ) -> None:
     async with deployed(agent) as hosting:
-        run = await hosting.ended(await hosting.submit())
+        run = await hosting.until_ended(await hosting.submit())
     assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
     assert expected_problem in problem(run)["detail"]
     assert "Return plain values" in problem(run)["detail"]
@@ -146,7 +146,7 @@ async def test_an_annotated_result_is_the_same_on_replay() -> None:
         return (await context.ask(TextPrompt(text="Go on?"))).text
 
     async with asking(deployed(agent)) as (hosting, run, _):
-        await hosting.answered(run, "yes", restart=True)
+        await hosting.complete(run, "yes", restart=True)
     assert seen[:2] == seen[2:] == [Quote(Decimal("9.90")), ["a ", Quote(Decimal("9.90"))]]
 
 

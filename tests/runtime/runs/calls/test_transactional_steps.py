@@ -93,7 +93,7 @@ def groups() -> int:
 
 async def test_a_transactional_step_writes_once_and_replays_its_result() -> None:
     async with asking(Hosting("t_writes", park_after=0), "add") as (hosting, run, _):
-        assert await hosting.answered(run, "Eve", restart=True) == "02.01. Eve"
+        assert await hosting.complete(run, "Eve", restart=True) == "02.01. Eve"
         assert await hosting.in_thread(groups) == 1
         [entry] = await hosting.journal(run)
         assert (entry.kind, entry.name, entry.result) == ("step", "add", "2030-01-02")
@@ -104,7 +104,7 @@ async def test_a_transactional_step_writes_once_and_replays_its_result() -> None
 async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> None:
     """A crash cannot come between them."""
     async with running("t_writes", "look") as (hosting, run):
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         counts = [look.result() for look in looks]
         assert counts
         assert all(written == recorded for written, recorded in counts)
@@ -123,7 +123,7 @@ async def test_a_transactional_step_that_raises_is_rolled_back_and_recorded(
 
 async def test_a_result_that_cannot_be_stored_writes_nothing() -> None:
     async with running("t_writes", "lock") as (hosting, run):
-        ended = await hosting.ended(run)
+        ended = await hosting.until_ended(run)
         assert (ended.status, problem(ended)["code"]) == (Run.Status.SUSPENDED, "NotJson")
         assert await hosting.in_thread(groups) == 0
         assert await hosting.journal(run) == []
@@ -131,7 +131,7 @@ async def test_a_result_that_cannot_be_stored_writes_nothing() -> None:
 
 async def test_a_coroutine_is_refused_before_it_is_called() -> None:
     async with Hosting("t_writes") as hosting:
-        ended = await hosting.ended(await hosting.submit("async"))
+        ended = await hosting.until_ended(await hosting.submit("async"))
         assert "plain function" in problem(ended)["detail"]
 
 
@@ -145,7 +145,7 @@ async def test_a_transactional_step_is_written_once_despite_failing_writes() -> 
         many = [await hosting.submit("twice", conversation=f"c{n}") for n in range(8)]
         failing = [writer.submit(fails) for _ in range(50)]
         for run in many:
-            await hosting.ended(run)
+            await hosting.until_ended(run)
         assert all(one.exception() is not None for one in failing)
         outputs = [await hosting.output(run) for run in many]
         assert sorted(outputs) == ["IntegrityError"] * 7 + ["written"]
@@ -155,7 +155,7 @@ async def test_a_transactional_step_is_written_once_despite_failing_writes() -> 
 
 async def test_a_transactional_step_may_start_another_run() -> None:
     async with running("t_writes", "start") as (hosting, run):
-        await hosting.ended(run)
+        await hosting.until_ended(run)
         other = (await runs.aresult(run)).text
         assert (await runs.aresult(UUID(other), timeout=30)).text == "nothing"
 

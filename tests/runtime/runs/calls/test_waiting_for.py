@@ -72,13 +72,13 @@ async def test_of_messages_sent_before_the_wait_the_first_is_taken() -> None:
     async with asking("t_waits", "after asking") as (hosting, run, _):
         assert await send(run, 7) == ACCEPTED
         assert await send(run, 8) == ACCEPTED
-        assert await hosting.answered(run, "Eve") == "Eve 7"
+        assert await hosting.complete(run, "Eve") == "Eve 7"
 
 
 async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> None:
     async with running(Hosting("t_waits", park_after=0), "times 2") as (hosting, run):
         await waiting(hosting, run)
-        await hosting.status(run, Run.Status.WAITING)
+        await hosting.until_status(run, Run.Status.WAITING)
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         await send(run, 1)
         await hosting.restart()
@@ -92,7 +92,7 @@ async def test_a_message_to_a_suspended_run_is_kept_for_its_resumption(
     set_hitl(settings, MAX_CALLS=1)
     async with running("t_waits", "times 2") as (hosting, run):
         await send(run, 1)
-        await hosting.status(run, Run.Status.SUSPENDED)
+        await hosting.until_status(run, Run.Status.SUSPENDED)
         assert await send(run, 2) == ACCEPTED
         set_hitl(settings, MAX_CALLS=9)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
@@ -107,7 +107,7 @@ async def test_a_wait_that_times_out_continues_without_a_message(park_after: flo
             await hosting.settle_due()
         await hosting.prompts(run)
         assert await send(run, "late") == ACCEPTED
-        assert await hosting.answered(run, "Eve", restart=True) == "no payment Eve"
+        assert await hosting.complete(run, "Eve", restart=True) == "no payment Eve"
 
 
 async def test_a_message_just_sent_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ async def test_a_message_just_sent_wins_over_the_timeout(monkeypatch: pytest.Mon
     async with asking("t_waits", "until 0.01") as (hosting, run, _):
         [waited, *_] = await hosting.journal(run)
         assert (waited.result, waited.error) == ("paid", None)
-        assert await hosting.answered(run, "Eve", restart=True) == "paid Eve"
+        assert await hosting.complete(run, "Eve", restart=True) == "paid Eve"
 
 
 async def test_concurrent_sends_with_one_id_deliver_one_message() -> None:

@@ -114,8 +114,8 @@ async def typed(question: Question, context: Context) -> AsyncGenerator[Answer, 
 @pytest.mark.django_db(transaction=True)
 async def test_a_person_sends_what_is_no_text_as_json_and_it_survives_a_restart() -> None:
     async with Hosting("t_typed") as hosting:
-        run, _ = await hosting.prompted('{"text": "Say", "times": 2}', message_id="m1")
-        assert await hosting.answered(run, "so", restart=True) == '{"text":"soso"}'
-        row = await hosting.ended(await hosting.submit("Hello", message_id="m2"))
+        run, _ = await hosting.submit_until_prompt('{"text": "Say", "times": 2}', message_id="m1")
+        assert await hosting.complete(run, "so", restart=True) == '{"text":"soso"}'
+        row = await hosting.until_ended(await hosting.submit("Hello", message_id="m2"))
         assert row.status == Run.Status.FAILED
         assert "The workflow does not take this message: " in str(row.error)

@@ -117,7 +117,7 @@ async def socket_of(user: User) -> LocalSocket:
 async def test_a_message_on_a_socket_is_something_that_a_person_does(ann: User) -> None:
     await change(ending_in(100))
     async with await socket_of(ann) as socket:
-        await socket.settled()
+        await socket.until_settled()
         assert await seconds_left() <= 100
         await socket.send({"type": "stop_message", "conversation_id": "c1", "id": "s"})
         await socket.until("ack_message")
@@ -127,7 +127,7 @@ async def test_a_message_on_a_socket_is_something_that_a_person_does(ann: User) 
 async def test_a_socket_ends_with_the_session(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
     async with await socket_of(ann) as socket:
-        await socket.settled()
+        await socket.until_settled()
         await change(ending_in(-1))
         assert await socket.until_closed() == 4401
 

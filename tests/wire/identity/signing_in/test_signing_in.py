@@ -41,7 +41,7 @@ async def test_each_method_lets_in(
         answer = await say(socket, payloads[method])
         assert (answer["status"], answer["user_id"]) == ("success", str(ann.pk))
         assert (answer["for"], answer["payload"]) == ("a1", None)
-        await socket.settled()
+        await socket.until_settled()
         assert (await say(socket, payloads[method]))["status"] == "success"
 
 
@@ -108,4 +108,4 @@ async def test_somebody_cannot_become_somebody_else(payloads: dict[str, dict[str
     async with LocalSocket(ben) as socket:
         answer = await say(socket, payloads["basic"])
         assert (answer["status"], answer["user_id"]) == ("error", None)
-        await socket.settled()
+        await socket.until_settled()

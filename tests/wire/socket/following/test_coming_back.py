@@ -21,7 +21,7 @@ async def test_with_last_sequence_exactly_what_was_missed() -> None:
         await log.write(*(f"{number} " for number in range(500)))
         for after in (0, 250, 499, 500):
             async with log.socket(last_sequence=after) as socket:
-                await socket.settled()
+                await socket.until_settled()
                 assert socket.sequences() == list(range(after + 1, 501))
 
 
@@ -68,7 +68,7 @@ async def test_a_last_sequence_that_cannot_be_is_said_and_never_a_silent_hole(
             error = await socket.until("error_message")
             assert error["content"]["code"] == "invalid_message"
             assert (await socket.until("system_interaction_message"))["id"] == prompt
-            await socket.settled()
+            await socket.until_settled()
             await log.write(" on")
             await socket.until_sequence(4)
 
@@ -79,7 +79,7 @@ async def test_a_first_connection_gets_the_message_that_is_being_written() -> No
         await log.append("step", {"step_id": "s", "name": "S", "state": "complete", "payload": ""})
         await log.write("so ", "far ")
         async with log.socket() as socket:
-            await socket.settled()
+            await socket.until_settled()
             assert socket.text() == "so far "
             await log.write("on")
             await socket.until_sequence(5)
@@ -111,7 +111,7 @@ async def test_a_run_that_ends_while_its_output_is_read_is_shown_once(
 async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_twice() -> None:
     async with LiveLog() as log:
         async with log.socket() as socket:
-            await socket.settled()
+            await socket.until_settled()
             await log.write("a")
             await socket.until_sequence(1)
         await log.write("b")
@@ -120,7 +120,7 @@ async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_tw
             await socket.until("system_interaction_message")
             assert socket.sequences() == [2, 3]
         async with log.socket() as socket:
-            await socket.settled()
+            await socket.until_settled()
             assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [
                 prompt
             ]
@@ -129,21 +129,21 @@ async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_tw
 
 async def test_a_second_tab_is_a_first_connection() -> None:
     async with LiveLog() as log, log.socket() as first:
-        await first.settled()
+        await first.until_settled()
         await log.write("so far")
         async with log.socket() as second:
-            await second.settled()
+            await second.until_settled()
             assert second.text() == "so far"
 
 
 async def test_the_kept_cursor_is_the_users_own() -> None:
     async with LiveLog() as log:
         async with log.socket() as socket:
-            await socket.settled()
+            await socket.until_settled()
         await log.write("secret")
         other = await reads.read(make_user, "ben")
         async with LocalSocket(other, conversation_id="c") as socket:
-            await socket.settled()
+            await socket.until_settled()
             assert socket.sequences() == []
 
 
@@ -191,7 +191,7 @@ async def test_a_socket_that_closes_late_takes_no_cursor_back() -> None:
 @pytest.mark.parametrize("schema_type", ["chat", "generate"])
 async def test_single_results_come_whole_at_the_end(schema_type: str) -> None:
     async with LiveLog(schema_type) as log, log.socket() as socket:
-        await socket.settled()
+        await socket.until_settled()
         await log.write("one ", "two ", "three ")
         await log.append("restart", {"from_sequence": 2})
         await log.write("four")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("writes", "size"), [(50, 1), (20, 500)], ids=["one by one", "a burst"])
 async def test_what_is_written_arrives_live_once_and_in_order(writes: int, size: int) -> None:
     async with LiveLog() as log, log.socket() as socket:
-        await socket.settled()
+        await socket.until_settled()
         pieces = [f"{number} " for number in range(writes * size)]
         for start in range(0, len(pieces), size):
             await log.write(*pieces[start : start + size])
@@ -32,8 +32,8 @@ async def test_what_is_written_arrives_live_once_and_in_order(writes: int, size:
 
 async def test_every_tab_gets_the_same() -> None:
     async with LiveLog() as log, log.socket() as one, log.socket() as other:
-        await one.settled()
-        await other.settled()
+        await one.until_settled()
+        await other.until_settled()
         await log.write("a", "b")
         await log.ask()
         await log.end()
@@ -83,7 +83,7 @@ async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> Non
 async def test_the_sweeper_makes_up_for_lost_news(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
     async with LiveLog() as log, log.socket() as socket:
-        await socket.settled()
+        await socket.until_settled()
         writer.writer.on_commit = None
         await log.write("unheard")
         await socket.until_sequence(1)
@@ -91,13 +91,13 @@ async def test_the_sweeper_makes_up_for_lost_news(monkeypatch: pytest.MonkeyPatc
 
 async def test_a_full_window_pauses_until_it_is_acknowledged() -> None:
     async with LiveLog() as log, log.socket() as socket:
-        await socket.settled()
+        await socket.until_settled()
         await socket.send({"type": "ack_message", "sequence": 0})
-        await socket.settled()
+        await socket.until_settled()
         for _ in range(3):
             await log.write(*("x" for _ in range(200)))
         await socket.until_sequence(256)
-        await socket.settled()
+        await socket.until_settled()
         assert socket.sequences()[-1] == 256
         await socket.send({"type": "ack_message", "sequence": 250})
         await socket.until_sequence(506)
@@ -108,12 +108,12 @@ async def test_a_full_window_pauses_until_it_is_acknowledged() -> None:
 
 async def test_a_window_by_size() -> None:
     async with LiveLog() as log, log.socket() as socket:
-        await socket.settled()
+        await socket.until_settled()
         await socket.send({"type": "ack_message", "sequence": 0})
-        await socket.settled()
+        await socket.until_settled()
         await log.write(*("x" * 100_000 for _ in range(20)))
         await socket.until_sequence(11)
-        await socket.settled()
+        await socket.until_settled()
         assert socket.sequences()[-1] == 11
 
 
@@ -122,7 +122,7 @@ async def test_a_window_that_stays_full_closes_the_socket(monkeypatch: pytest.Mo
     monkeypatch.setattr(limits, "WINDOW_PATIENCE", 0.2)
     async with LiveLog() as log, log.socket() as socket:
         await socket.send({"type": "ack_message", "sequence": 0})
-        await socket.settled()
+        await socket.until_settled()
         await log.write(*("x" for _ in range(300)))
         assert await socket.until_closed() == 4408
     async with log.socket(last_sequence=256) as socket:

@@ -63,7 +63,7 @@ async def test_no_news_of_other_conversations_is_heard(monkeypatch: pytest.Monke
 
         monkeypatch.setattr(ChatConsumer, "conversation_news", hear_and_note)
         async with log.socket() as socket:
-            await socket.settled()
+            await socket.until_settled()
             await writer.write(write_elsewhere)
             await log.write("here")
             await socket.until_sequence(1)

@@ -47,7 +47,7 @@ async def test_a_second_tab_that_writes_gets_the_beginning(
 ) -> None:
     late = LocalSocket(ann, conversation_id="c", last_sequence=last_sequence)
     async with LocalSocket(ann, conversation_id="c") as first, late:
-        await late.settled()
+        await late.until_settled()
         await first.say("one", id="m1")
         await end_of(first, "m1")
         await late.say("two", id="m2")
