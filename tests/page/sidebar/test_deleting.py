@@ -18,6 +18,8 @@ from sessions_app.conversations.forks import WantedFork
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Interaction, Run
+from sessions_app.notify.groups import join_groups
+from sessions_app.notify.news import PROMPTS, PROMPTS_CHANGED
 from sessions_app.prompts import TextPrompt
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
@@ -65,6 +67,13 @@ async def test_deleting_a_conversation_stops_its_run_for_good(
     assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
     await post(client, "restore", "c")
     assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
+
+
+async def test_a_deletion_tells_who_counts_what_waits(ann: User) -> None:
+    await asyncio.to_thread(store, ann)
+    async with join_groups(PROMPTS) as receive, asyncio.timeout(5):
+        await listing.delete(owner=ann.pk, conversation_id="c")
+        assert await receive() == PROMPTS_CHANGED
 
 
 async def test_the_page_of_a_deleted_conversation_shows_only_the_deletion(
