@@ -44,27 +44,32 @@ class PromptAudience(NamedTuple):
         return cls(prompt.pk, owner.pk, is_active(owner), prompt.for_owner, four_eyes)
 
 
-def may_answer(user: UserId, asked: PromptAudience) -> bool:
+def may_answer(user: UserId, audience: PromptAudience) -> bool:
     """Return whether the user may answer the prompt as things are now, whoever has claimed it.
 
     Of the owner and their own prompts this is known without a statement.
     """
-    if asked.owner == user and (asked.four_eyes or asked.for_owner):
-        return asked.is_owner_active and not asked.four_eyes
-    return user in answerers(asked, users().filter(pk=user))
+    if audience.owner == user and (audience.four_eyes or audience.for_owner):
+        return audience.is_owner_active and not audience.four_eyes
+    return user in answerers(audience, users().filter(pk=user))
 
 
-def answerers(asked: PromptAudience, among: QuerySet[Any] | None = None) -> set[UserId]:
+def answerers(audience: PromptAudience, among: QuerySet[Any] | None = None) -> set[UserId]:
     """Return who may answer the prompt now, of these people or of all, whoever has claimed it.
 
     It states the rule: an active person who goes by what is wanted, unless four eyes bar them.
     """
-    wanted = _names_of(asked)
-    people = users().filter(_might(wanted)).distinct() if among is None else among
-    groups = Q(groups__in=_values(wanted, "group"))
-    known = names(people, groups, _values(wanted, "permission"))
-    barred = {asked.owner} if asked.four_eyes else set()
-    return {one for one, theirs in known.items() if not wanted.isdisjoint(theirs)} - barred
+    candidate_names = _names_of(audience)
+    people = users().filter(_might(candidate_names)).distinct() if among is None else among
+    groups = Q(groups__in=_values(candidate_names, "group"))
+    names_of_people = names(people, groups, _values(candidate_names, "permission"))
+    barred = {audience.owner} if audience.four_eyes else set()
+    able = {
+        person
+        for person, person_names in names_of_people.items()
+        if not candidate_names.isdisjoint(person_names)
+    }
+    return able - barred
 
 
 def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
@@ -75,17 +80,19 @@ def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[
         groups: which of the groups count, as a condition on their members.
         permissions: those that count.
     """
-    active = [one for one in people if is_active(one)]
+    active_people = [person for person in people if is_active(person)]
     by_person: dict[UserId, set[Name]] = {
-        one.pk: {("own", one.pk), ("user", one.pk)} for one in active
+        person.pk: {("own", person.pk), ("user", person.pk)} for person in active_people
     }
-    if not active or not have_groups():
+    if not active_people or not have_groups():
         return by_person
-    for one, group in users().filter(groups, pk__in=list(by_person)).values_list("pk", "groups"):
-        by_person[one].add(("group", group))
-    wanted = list(permissions)
-    for person in active if wanted else ():
-        by_person[person.pk] |= {("permission", name) for name in wanted if person.has_perm(name)}
+    for user, group in users().filter(groups, pk__in=list(by_person)).values_list("pk", "groups"):
+        by_person[user].add(("group", group))
+    permission_names = list(permissions)
+    for person in active_people if permission_names else ():
+        by_person[person.pk] |= {
+            ("permission", name) for name in permission_names if person.has_perm(name)
+        }
     return by_person
 
 
@@ -105,15 +112,17 @@ def somebody_may_answer() -> Q:
     active = users().all()
     if any(field.name == "is_active" for field in active.model._meta.concrete_fields):  # noqa: SLF001 - Django's documented _meta
         active = active.filter(is_active=True)
-    anybody = but_owner = Q(pk__in=[])
+    permitted = permitted_but_owner = Q(pk__in=[])
     for name in permissions():
         if holders := list(islice(_holders(name), 2)):
-            anybody |= Q(permission=name)
-            but_owner |= Q(permission=name) & (Q() if holders[1:] else ~Q(owner__in=holders))
+            permitted |= Q(permission=name)
+            permitted_but_owner |= Q(permission=name) & (
+                Q() if holders[1:] else ~Q(owner__in=holders)
+            )
     own = Q(for_owner=True, conversation__owner__in=active)
     four_eyes = Q(assignment__four_eyes=True)
-    others = _among(active.exclude(pk=OuterRef("owner")), but_owner)
-    return own | (~four_eyes & _among(active, anybody)) | (four_eyes & others)
+    among_others = _among(active.exclude(pk=OuterRef("owner")), permitted_but_owner)
+    return own | (~four_eyes & _among(active, permitted)) | (four_eyes & among_others)
 
 
 def permissions() -> Iterator[str]:
@@ -129,8 +138,8 @@ def any_pending() -> Q:
     do.
     """
     pending = Candidate.objects.filter(pending=True)
-    named = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
-    return Q(Exists(named[0])) | Q(Exists(named[1])) | Q(Exists(pending.filter(permission__gt="")))
+    of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
+    return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))
 
 
 def is_active(person: object) -> bool:
@@ -143,25 +152,25 @@ def have_groups() -> bool:
     return issubclass(get_user_model(), PermissionsMixin)
 
 
-def _names_of(asked: PromptAudience) -> set[Name]:
+def _names_of(audience: PromptAudience) -> set[Name]:
     """Return the names by which people may answer the prompt."""
-    rows = Candidate.objects.filter(interaction=asked.interaction)
-    own_names: set[Name] = {("own", asked.owner)} if asked.for_owner else set()
+    rows = Candidate.objects.filter(interaction=audience.interaction)
+    own_names: set[Name] = {("own", audience.owner)} if audience.for_owner else set()
     for user, group, permission in rows.values_list("user", "group", "permission"):
         own_names |= {("user", user), ("group", group), ("permission", permission)}
     return own_names - {("user", None), ("group", None), ("permission", "")}
 
 
-def _values(named: set[Name], *kinds: str) -> list[Any]:
-    return [value for kind, value in named if kind in kinds]
+def _values(names: set[Name], *kinds: str) -> list[Any]:
+    return [value for kind, value in names if kind in kinds]
 
 
 def _among(people: QuerySet[Any], permitted: Q) -> Q:
     """Return the condition on prompts that some of these people are candidates."""
-    meant = Q(Exists(people.filter(pk=OuterRef("user"))))
+    condition = Q(Exists(people.filter(pk=OuterRef("user"))))
     if have_groups():
-        meant |= Q(Exists(people.filter(groups=OuterRef("group")))) | permitted
-    return Q(Exists(Candidate.objects.filter(meant, interaction=OuterRef("pk"))))
+        condition |= Q(Exists(people.filter(groups=OuterRef("group")))) | permitted
+    return Q(Exists(Candidate.objects.filter(condition, interaction=OuterRef("pk"))))
 
 
 def _holders(permission: str) -> Iterator[UserId]:
@@ -172,14 +181,14 @@ def _holders(permission: str) -> Iterator[UserId]:
                 yield person.pk
 
 
-def _might(wanted: set[Name]) -> Q:
+def _might(names: set[Name]) -> Q:
     """Return a condition on people that all who go by any of these meet."""
-    might = Q(pk__in=_values(wanted, "own", "user"))
+    condition = Q(pk__in=_values(names, "own", "user"))
     if have_groups():
-        might |= Q(groups__in=_values(wanted, "group"))
-        for permission in _values(wanted, "permission"):
-            might |= _might_have(permission)
-    return might
+        condition |= Q(groups__in=_values(names, "group"))
+        for permission in _values(names, "permission"):
+            condition |= _might_have(permission)
+    return condition
 
 
 def _might_have(permission: str) -> Q:
@@ -209,13 +218,19 @@ def _lists(backend: type) -> bool:
     """
 
     def stands_in(method: str) -> type:
-        has = (one for one in backend.__mro__ if method in vars(one) and one is not BaseBackend)
-        return next(has, object)
+        classes = (
+            class_
+            for class_ in backend.__mro__
+            if method in vars(class_) and class_ is not BaseBackend
+        )
+        return next(classes, object)
 
     return all(issubclass(stands_in("with_perm"), stands_in(grant)) for grant in GRANTS)
 
 
 def _next_permission(last: str) -> str | None:
     # SQLite begins at the first of two bounds; the second is the index's condition.
-    named = Candidate.objects.filter(permission__gt=last).filter(pending=True, permission__gt="")
-    return named.order_by("permission").values_list("permission", flat=True).first()
+    candidates = Candidate.objects.filter(permission__gt=last).filter(
+        pending=True, permission__gt=""
+    )
+    return candidates.order_by("permission").values_list("permission", flat=True).first()

@@ -103,8 +103,8 @@ async def answer_together(
         Invalid: one is none that its prompt takes; `errors` says which, by interaction, and of a
             form by that, a dash, and the field.
     """
-    for one in answers:
-        check_answer(one)
+    for answer in answers:
+        check_answer(answer)
     return await writer.write(
         audit.from_here(lambda tx: _answer_together(tx, by, conversation_id, answers))
     )
@@ -121,29 +121,29 @@ def _answer_together(
 ) -> AnswerResult:
     """Check all answers before the first settles: what is refused has written nothing."""
     errors: dict[str, list[Any]] = {}
-    taken: list[tuple[InteractionRecord, IncomingAnswer]] = []
+    pending_answers: list[tuple[InteractionRecord, IncomingAnswer]] = []
     result = AnswerResult(Outcome.NOT_FOUND)
-    for one in answers:
-        interaction = _find(by, conversation_id, one)
+    for answer in answers:
+        interaction = _find(by, conversation_id, answer)
         if interaction is None:
             return AnswerResult(Outcome.NOT_FOUND)
         if not _waits(tx, interaction):
-            result = _take(tx, interaction, by, one)
+            result = _take(tx, interaction, by, answer)
             if result.outcome not in TAKEN:
                 return result
             continue
-        taken.append((interaction, one))
+        pending_answers.append((interaction, answer))
         try:
-            if (refused := _refusal_reason(interaction, by, one)) is not None:
-                return refused
-            _check_answer(interaction, one)
+            if (refusal := _refusal_reason(interaction, by, answer)) is not None:
+                return refusal
+            _check_answer(interaction, answer)
         except Invalid as error:
             fields = error.details.get("errors", {"": [error.args[0]]})
-            errors |= {f"{one.interaction}-{name}".rstrip("-"): fields[name] for name in fields}
+            errors |= {f"{answer.interaction}-{name}".rstrip("-"): fields[name] for name in fields}
     if errors:
         raise Invalid(_("Check the marked fields."), errors=errors)
-    for interaction, one in taken:
-        result = _take(tx, interaction, by, one)
+    for interaction, answer in pending_answers:
+        result = _take(tx, interaction, by, answer)
     return result
 
 
@@ -153,18 +153,18 @@ def _waits(tx: Transaction, interaction: InteractionRecord) -> bool:
 
 
 def _answer(
-    tx: Transaction, by: Person, conversation_id: str | None, incoming: IncomingAnswer
+    tx: Transaction, by: Person, conversation_id: str | None, answer: IncomingAnswer
 ) -> AnswerResult:
-    if (interaction := _find(by, conversation_id, incoming)) is None:
+    if (interaction := _find(by, conversation_id, answer)) is None:
         return AnswerResult(Outcome.NOT_FOUND)
-    return _take(tx, interaction, by, incoming)
+    return _take(tx, interaction, by, answer)
 
 
 def _take(
     tx: Transaction,
     interaction: InteractionRecord,
     by: Person,
-    incoming: IncomingAnswer,
+    answer: IncomingAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
@@ -173,25 +173,25 @@ def _take(
     `over_claims`: whether somebody else has claimed it does not matter.
     """
     if interaction.status != Interaction.Status.PENDING:
-        return _too_late(interaction, by, incoming)
+        return _too_late(interaction, by, answer)
     if not _waits(tx, interaction):
         settlement = expiry(interaction)
-    elif refused := _refusal_reason(interaction, by, incoming, over_claims=over_claims):
-        return refused
+    elif refusal := _refusal_reason(interaction, by, answer, over_claims=over_claims):
+        return refusal
     else:
-        response = _check_answer(interaction, incoming)
+        response = _check_answer(interaction, answer)
         if interaction.assignment is not None:
-            votes = _vote(tx, interaction, by, incoming, response)
+            votes = _vote(tx, interaction, by, answer, response)
             if votes is None:
                 return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
             response = {**response, "votes": votes}
         status = Interaction.Status.ANSWERED
-        settlement = Settlement(status, incoming.via, response, by, incoming.answer_id)
+        settlement = Settlement(status, answer.via, response, by, answer.answer_id)
     if not settle(tx, interaction, settlement):
         [interaction] = find_interactions(interaction=interaction.id)  # as another has settled it
-        return _too_late(interaction, by, incoming)
+        return _too_late(interaction, by, answer)
     if settlement.by:
-        attachments.take(tx, interaction.run_id, list(incoming.files.values()))
+        attachments.take(tx, interaction.run_id, list(answer.files.values()))
     return AnswerResult(
         Outcome.ACCEPTED if settlement.by else Outcome.EXPIRED,
         interaction.id,
@@ -207,7 +207,7 @@ def answer_in_name(
     tx: Transaction,
     interaction: UUID,
     by: Person,
-    incoming: IncomingAnswer,
+    answer: IncomingAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
@@ -223,14 +223,14 @@ def answer_in_name(
             raise Invalid(
                 format_lazy(_("{name} is not active and cannot answer."), name=by.username)
             )
-        return _take(tx, record, by, incoming, over_claims=over_claims)
+        return _take(tx, record, by, answer, over_claims=over_claims)
     raise NotFound("There is no such interaction.")
 
 
 def _refusal_reason(
     interaction: InteractionRecord,
     by: Person,
-    incoming: IncomingAnswer,
+    answer: IncomingAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult | None:
@@ -239,7 +239,7 @@ def _refusal_reason(
     Raises:
         Invalid: it was asked for the one who answers, and others must.
     """
-    if incoming.version is not None and incoming.version != interaction.version:
+    if answer.version is not None and answer.version != interaction.version:
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
     if interaction.audience.four_eyes and interaction.owner == by.id:
         raise Invalid(_("Someone else must answer this, because it was asked on your behalf."))
@@ -249,84 +249,86 @@ def _refusal_reason(
     return None
 
 
-def _check_answer(interaction: InteractionRecord, incoming: IncomingAnswer) -> JsonObject:
+def _check_answer(interaction: InteractionRecord, answer: IncomingAnswer) -> JsonObject:
     """Return the answer as it is stored; raise Invalid if the prompt does not take it."""
-    files = {name: attachment.file for name, attachment in incoming.files.items()}
-    return load_prompt(interaction.prompt).check_with_files(incoming.value, incoming.values, files)
+    files = {name: attachment.file for name, attachment in answer.files.items()}
+    return load_prompt(interaction.prompt).check_with_files(answer.value, answer.values, files)
 
 
 def _vote(
     tx: Transaction,
     interaction: InteractionRecord,
     by: Person,
-    incoming: IncomingAnswer,
+    answer: IncomingAnswer,
     response: JsonObject,
 ) -> list[JsonObject] | None:
     """Cast the vote, and return all votes if it decides, else None."""
-    needed = Assignment.model_validate(interaction.assignment).votes
-    if needed == 1:
-        return [votes.vote_content(response, by.username, tx.now, incoming.via)]
-    how = {"via": incoming.via, "answer_id": incoming.answer_id}
-    cast = votes.cast(tx, interaction.audience, by, response, **how)
-    if votes.count_agreeing(cast, response) >= needed:
+    quorum = Assignment.model_validate(interaction.assignment).votes
+    if quorum == 1:
+        return [votes.vote_content(response, by.username, tx.now, answer.via)]
+    columns = {"via": answer.via, "answer_id": answer.answer_id}
+    cast_votes = votes.cast(tx, interaction.audience, by, response, **columns)
+    if votes.count_agreeing(cast_votes, response) >= quorum:
         return [
-            votes.vote_content(one.response, one.by.get_username(), one.at, one.via) for one in cast
+            votes.vote_content(vote.response, vote.by.get_username(), vote.at, vote.via)
+            for vote in cast_votes
         ]
     if interaction.assignee == by.id:  # else nobody of the others could vote
         sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
     action = AuditEntry.Action.VOTED
-    audit.record(tx, interaction.audited_prompt, action, by=by, via=incoming.via, response=response)
-    claims.tell(tx, interaction, action, by, votes=len(cast), needed=needed)
+    audit.record(tx, interaction.audited_prompt, action, by=by, via=answer.via, response=response)
+    claims.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)
     return None
 
 
 def _find(
-    by: Person, conversation_id: str | None, incoming: IncomingAnswer
+    by: Person, conversation_id: str | None, answer: IncomingAnswer
 ) -> InteractionRecord | None:
     """Find the interaction that is meant, among those that this person may answer.
 
     One of another person is not told from one that does not exist.
     """
 
-    def mine(**which: Any) -> list[InteractionRecord]:
-        records = find_interactions(owner=by.id, conversation_id=conversation_id, **which)
-        return [one for one in records if may_answer(by.id, one.audience)]
+    def find_answerable(**conditions: Any) -> list[InteractionRecord]:
+        records = find_interactions(owner=by.id, conversation_id=conversation_id, **conditions)
+        return [record for record in records if may_answer(by.id, record.audience)]
 
-    if incoming.interaction is not None:
+    if answer.interaction is not None:
         records = (
-            mine(interaction=UUID(incoming.interaction))
-            if sql.is_uuid(incoming.interaction)
+            find_answerable(interaction=UUID(answer.interaction))
+            if sql.is_uuid(answer.interaction)
             else []
         )
-        return records[0] if records else claims.find_assigned(incoming.interaction, by)
+        return records[0] if records else claims.find_assigned(answer.interaction, by)
     if conversation_id is None:
         return None
-    for name in filter(sql.is_uuid, incoming.names):
-        if records := mine(interaction=UUID(name)):
+    for name in filter(sql.is_uuid, answer.names):
+        if records := find_answerable(interaction=UUID(name)):
             return records[0]
         if find_interactions(owner=by.id, interaction=UUID(name)):
             return None  # another conversation's; never taken for the one that is pending here
-    pending = mine(pending=True)
+    pending = find_answerable(pending=True)
     if len(pending) > 1:
         raise Invalid(
             f"{len(pending)} prompts are pending. Name the one you answer by interaction_id.",
             pending=[
-                {"interaction_id": str(one.id), "text": one.prompt["text"]} for one in pending
+                {"interaction_id": str(record.id), "text": record.prompt["text"]}
+                for record in pending
             ],
         )
     return pending[0] if pending else None
 
 
-def _too_late(interaction: InteractionRecord, by: Person, incoming: IncomingAnswer) -> AnswerResult:
+def _too_late(interaction: InteractionRecord, by: Person, answer: IncomingAnswer) -> AnswerResult:
     """Acknowledge a repeat of the answer that counts; tell any other who answered, and what."""
     outcome = Outcome.STALE
     if interaction.status == Interaction.Status.EXPIRED:
         outcome = Outcome.EXPIRED
-    elif (interaction.answer_id, interaction.by) == (incoming.answer_id, by.id):
+    elif (interaction.answer_id, interaction.by) == (answer.answer_id, by.id):
         try:
             # A file that comes again is another one.
-            if incoming.files or (
-                _check_answer(interaction, incoming).items() <= (interaction.response or {}).items()
+            if answer.files or (
+                _check_answer(interaction, answer).items() <= (interaction.response or {}).items()
             ):
                 outcome = Outcome.DUPLICATE
         except Invalid:

@@ -34,24 +34,24 @@ class Candidates:
     rows: list[tuple[UserId | None, int | None, str]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
-    def add(self, one: Assignee) -> None:
+    def add(self, assignee: Assignee) -> None:
         """Look up one assignee, and add it.
 
         Raises:
             UnknownAssignee: there is no such user or group.
         """
-        name = one.name
-        match one.kind:
+        name = assignee.name
+        match assignee.kind:
             case "user":
                 person = users().filter(**{users().model.USERNAME_FIELD: name}).first()
                 if person is None or not is_active(person):
-                    raise UnknownAssignee(str(one))
+                    raise UnknownAssignee(str(assignee))
                 self.rows.append((person.pk, None, ""))
                 name = getattr(person, "get_full_name", str)() or name
             case "group":
                 group = Group.objects.filter(name=name).values_list("pk", flat=True).first()
                 if group is None:
-                    raise UnknownAssignee(str(one))
+                    raise UnknownAssignee(str(assignee))
                 self.rows.append((None, group, ""))
             case "permission":
                 self.rows.append((None, None, name))
@@ -94,15 +94,15 @@ class ResolvedAssignment:
         return {**self.assignment.model_dump(mode="json"), "names": self.candidates.names}
 
 
-def find(named: Sequence[Assignee]) -> Candidates:
+def find(assignees: Sequence[Assignee]) -> Candidates:
     """Look up the users, groups and permissions that assignees name.
 
     Raises:
         UnknownAssignee: there is no such user or group.
     """
     candidates = Candidates()
-    for one in named:
-        candidates.add(one)
+    for assignee in assignees:
+        candidates.add(assignee)
     return candidates
 
 
@@ -119,13 +119,13 @@ def resolve(assignment: Assignment, owner: UserId) -> ResolvedAssignment:
     return ResolvedAssignment(assignment, candidates, for_owner, owner)
 
 
-def assign(tx: Transaction, assigned: ResolvedAssignment, about: AuditedPrompt) -> None:
+def assign(tx: Transaction, resolved: ResolvedAssignment, about: AuditedPrompt) -> None:
     """Add the candidates of a prompt that was just asked."""
-    seconds = assigned.assignment.due or about.prompt["timeout"]
+    seconds = resolved.assignment.due or about.prompt["timeout"]
     due = tx.now + timedelta(seconds=seconds) if seconds else NEVER
-    _create(about.interaction, assigned.candidates, (due, tx.now, assigned.owner))
-    audit.record(tx, about, AuditEntry.Action.OPENED, **assigned.stored)
-    pending_signals.put_off(tx, assigned.reminders(tx.now, about))
+    _create(about.interaction, resolved.candidates, (due, tx.now, resolved.owner))
+    audit.record(tx, about, AuditEntry.Action.OPENED, **resolved.stored)
+    pending_signals.put_off(tx, resolved.reminders(tx.now, about))
 
 
 def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> None:
@@ -134,9 +134,9 @@ def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> 
     if only:
         rows.delete()
     columns = ("due_at", "expires_at", "created_at", "conversation__owner")
-    due, expires, *more = Interaction.objects.values_list(*columns).get(pk=interaction)
-    existing = set(rows.values_list("user", "group", "permission"))
-    _create(interaction, candidates, (due or expires or NEVER, *more), existing)
+    due, expires, created_at, owner = Interaction.objects.values_list(*columns).get(pk=interaction)
+    existing_rows = set(rows.values_list("user", "group", "permission"))
+    _create(interaction, candidates, (due or expires or NEVER, created_at, owner), existing_rows)
 
 
 def remove_from_inboxes(interaction: UUID) -> None:
@@ -148,7 +148,7 @@ def _create(
     interaction: UUID,
     candidates: Candidates,
     place: tuple[datetime, datetime, UserId],
-    existing: Collection[tuple[object, ...]] = (),
+    existing_rows: Collection[tuple[object, ...]] = (),
 ) -> None:
     """Insert the missing candidate rows. `place` says when it is due, and when and by whom it was
     asked.
@@ -165,5 +165,5 @@ def _create(
             owner_id=owner,
         )
         for user, group, permission in candidates.rows
-        if (user, group, permission) not in existing
+        if (user, group, permission) not in existing_rows
     )

@@ -40,10 +40,10 @@ class AuditedPrompt:
 
 def from_here(work: Work[T]) -> Work[T]:
     """Give the work's audit entries the address of the present request: the writer is a thread."""
-    here = address.get()
+    request_address = address.get()
 
     def with_address(tx: Transaction) -> T:
-        token = address.set(here)
+        token = address.set(request_address)
         try:
             return work(tx)
         finally:
@@ -84,15 +84,15 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
 
 
 def _not_shown(interactions: Collection[UUID], by: Person) -> list[AuditedPrompt]:
-    had = AuditEntry.objects.filter(
+    shown_entries = AuditEntry.objects.filter(
         interaction__in=interactions, by=str(by.id), action=AuditEntry.Action.SHOWN
     )
-    assigned = Interaction.objects.filter(
-        pk__in=set(interactions).difference(had.values_list("interaction", flat=True)),
+    prompts = Interaction.objects.filter(
+        pk__in=set(interactions).difference(shown_entries.values_list("interaction", flat=True)),
         assignment__isnull=False,
     )
     return [
-        AuditedPrompt(*row) for row in assigned.values_list("pk", "run", "run__workflow", "prompt")
+        AuditedPrompt(*row) for row in prompts.values_list("pk", "run", "run__workflow", "prompt")
     ]
 
 

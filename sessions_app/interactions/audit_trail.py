@@ -34,8 +34,12 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
     if interaction.assignment is not None:
         entries = AuditEntry.objects.filter(interaction=interaction.pk)
         return list(entries.order_by("at", "pk"))
-    opened = _opened_entry(interaction)
-    return [opened] if interaction.answered_at is None else [opened, _settled_entry(interaction)]
+    opened_entry = _opened_entry(interaction)
+    return (
+        [opened_entry]
+        if interaction.answered_at is None
+        else [opened_entry, _settled_entry(interaction)]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +57,17 @@ class EntrySelection:
         rows = self._between(AuditEntry.objects.all(), "at")
         if self.workflow is not None:
             rows = rows.filter(workflow=self.workflow)
-        plain = Interaction.objects.filter(assignment__isnull=True).select_related(
+        unassigned = Interaction.objects.filter(assignment__isnull=True).select_related(
             "run", "answered_by"
         )
         if self.workflow is not None:
-            plain = plain.filter(run__workflow=self.workflow)
-        opened = self._between(plain, "created_at")
-        settled = self._between(plain.filter(answered_at__isnull=False), "answered_at")
+            unassigned = unassigned.filter(run__workflow=self.workflow)
+        opened_prompts = self._between(unassigned, "created_at")
+        settled_prompts = self._between(unassigned.filter(answered_at__isnull=False), "answered_at")
         return merge(
             rows.order_by("at", "pk").iterator(AT_ONCE),
-            map(_opened_entry, opened.order_by("created_at").iterator(AT_ONCE)),
-            map(_settled_entry, settled.order_by("answered_at").iterator(AT_ONCE)),
+            map(_opened_entry, opened_prompts.order_by("created_at").iterator(AT_ONCE)),
+            map(_settled_entry, settled_prompts.order_by("answered_at").iterator(AT_ONCE)),
             key=lambda entry: entry.at,
         )
 

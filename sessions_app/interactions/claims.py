@@ -49,7 +49,9 @@ class ClaimState:
         return "claimed" if self.status == Interaction.Status.PENDING else "stale"
 
 
-async def change(what: str, interaction: str, *, to: str = "", by: Person, via: str) -> ClaimState:
+async def change(
+    action: str, interaction: str, *, to: str = "", by: Person, via: str
+) -> ClaimState:
     """Claim or release a prompt, or delegate it.
 
     `claim` takes it if nobody else has; `release` gives up one's claim; `delegate` hands it to the
@@ -59,11 +61,11 @@ async def change(what: str, interaction: str, *, to: str = "", by: Person, via: 
         NotFound: it is none of those that this person may answer.
         Invalid: there is no such user, or they may not answer.
     """
-    return await writer.write(build_change(what, interaction, to=to, by=by, via=via))
+    return await writer.write(build_change(action, interaction, to=to, by=by, via=via))
 
 
 def build_change(
-    what: str, interaction: str, *, to: str = "", by: Person, via: str
+    action: str, interaction: str, *, to: str = "", by: Person, via: str
 ) -> Work[ClaimState]:
     """Build the work behind `change`, for callers that hold a transaction."""
 
@@ -71,12 +73,12 @@ def build_change(
         prompt = find_assigned(interaction, by)
         if prompt is None:
             raise NotFound
-        holders = {"claim": (None,), "release": (by.id,)}.get(what, (None, by.id))
+        holders = {"claim": (None,), "release": (by.id,)}.get(action, (None, by.id))
         if prompt.status != Interaction.Status.PENDING or prompt.assignee not in holders:
             return claim_state(prompt)
-        if what == "release":
+        if action == "release":
             return _assign(tx, prompt, None, Action.RELEASED, by=by, via=via)
-        if what == "delegate":
+        if action == "delegate":
             return _delegate(tx, prompt, to, by=by, via=via)
         if votes.has_voted(by.id, prompt.id):
             raise Invalid(_("You have voted on this. Leave it to the others."))
@@ -89,7 +91,7 @@ def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
     """Return the prompt, if it is assigned and this person may answer it; settled ones too."""
     if not sql.is_uuid(interaction):
         return None
-    for prompt in find_interactions(interaction=UUID(interaction), kept=True):
+    for prompt in find_interactions(interaction=UUID(interaction), undeleted=True):
         if prompt.assignment is not None and may_answer(by.id, prompt.audience):
             return prompt
     return None
@@ -102,17 +104,17 @@ def _delegate(
         candidates = assigning.find([user(to)])
     except (UnknownAssignee, ValueError) as error:
         raise Invalid(format_lazy(_("There is no user “{name}”."), name=to[:100])) from error
-    other = Person.of(users().get(pk=candidates.rows[0][0]))
+    delegate = Person.of(users().get(pk=candidates.rows[0][0]))
     rules = Assignment.model_validate(prompt.assignment)
-    if not may_answer(other.id, prompt.audience):
+    if not may_answer(delegate.id, prompt.audience):
         if rules.four_eyes or rules.votes > 1:  # one person could be several users
-            raise Invalid(format_lazy(_("{name} may not answer this."), name=other.username))
+            raise Invalid(format_lazy(_("{name} may not answer this."), name=delegate.username))
         assigning.change(prompt.id, candidates)
-    elif votes.has_voted(other.id, prompt.id):
-        raise Invalid(format_lazy(_("{name} has voted on this already."), name=other.username))
+    elif votes.has_voted(delegate.id, prompt.id):
+        raise Invalid(format_lazy(_("{name} has voted on this already."), name=delegate.username))
     votes.withdraw(by.id, prompt.id)
-    candidates.names = [other.username]
-    return _hand_on(tx, prompt, Action.DELEGATED, candidates, assignee=other, by=by, via=via)
+    candidates.names = [delegate.username]
+    return _hand_on(tx, prompt, Action.DELEGATED, candidates, assignee=delegate, by=by, via=via)
 
 
 def reassign(
@@ -129,22 +131,23 @@ def reassign(
         candidates = assigning.find(to)
     except UnknownAssignee as error:
         raise Invalid(f"{error.assignee} does not exist.") from error
-    stored = {**(prompt.assignment or {}), "to": [one.model_dump() for one in to]}
-    _check_enough(Assignment.model_validate(stored), candidates, prompt.owner)
+    assignment = {**(prompt.assignment or {}), "to": [assignee.model_dump() for assignee in to]}
+    _check_enough(Assignment.model_validate(assignment), candidates, prompt.owner)
     assigning.change(prompt.id, candidates, only=True)
-    stored["names"] = candidates.names
-    _hand_on(tx, prompt, Action.REASSIGNED, candidates, by=by, via=via, assignment=stored)
+    assignment["names"] = candidates.names
+    _hand_on(tx, prompt, Action.REASSIGNED, candidates, by=by, via=via, assignment=assignment)
     return True
 
 
 def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> None:
-    named = {person for person, *_ in candidates.rows}
-    if None in named:  # a group or a permission, whose members may change
+    people = {person for person, *_ in candidates.rows}
+    if None in people:  # a group or a permission, whose members may change
         return
-    able = named - ({owner} if rules.four_eyes else set())
-    if len(able) < rules.votes:
+    able_people = people - ({owner} if rules.four_eyes else set())
+    if len(able_people) < rules.votes:
         raise Invalid(
-            f"It needs the answers of {rules.votes} people, and {len(able)} of these may answer."
+            f"It needs the answers of {rules.votes} people, and {len(able_people)} of these "
+            "may answer."
         )
 
 
@@ -155,19 +158,19 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
         return False
     step, *later = rules.escalate
     candidates = Candidates()
-    for one in step.to:
+    for assignee in step.to:
         try:
-            candidates.add(one)
+            candidates.add(assignee)
         except UnknownAssignee as error:  # it was there when this was asked
             log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
     assigning.change(prompt.id, candidates)
     gap = timedelta(seconds=later[0].after - step.after) if later else None
-    stored = prompt.assignment or {}
+    assignment = prompt.assignment or {}
     columns: JsonObject = {
         "assignment": {
-            **stored,
-            "escalate": [one.model_dump(mode="json") for one in later],
-            "names": [*stored["names"], *candidates.names],
+            **assignment,
+            "escalate": [escalation.model_dump(mode="json") for escalation in later],
+            "names": [*assignment["names"], *candidates.names],
         },
         "escalates_at": tx.now + gap if gap else None,
     }

@@ -34,17 +34,19 @@ def waiting_prompts(user: UserId, *kinds: str) -> list[First]:
         kinds: by what the person has to go ("own", "user", "group", "permission"); without, by
             anything. Where "user" is not among them, prompts that name the person are left out.
     """
-    mine = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
+    own_votes = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
     # Of prompts that one answer settles there are no votes, which need not be looked up.
-    unvoted = Q(assignment__votes=1) | ~Exists(mine)
-    free = [Q(assignee=None) | Q(assignee=user), unvoted]
+    no_own_vote = Q(assignment__votes=1) | ~Exists(own_votes)
+    conditions = [Q(assignee=None) | Q(assignee=user), no_own_vote]
     if kinds and "user" not in kinds:
-        free.append(~Exists(Candidate.objects.filter(user=user, interaction=OuterRef("pk"))))
+        conditions.append(~Exists(Candidate.objects.filter(user=user, interaction=OuterRef("pk"))))
     return [
-        _list_prompts(_own(user).filter(*free))
+        _list_prompts(_own(user).filter(*conditions))
         if kind == "own"
         else _walk_candidates(
-            _pending_prompts(*free, heeds_four_eyes(user)), **{kind: value}, **MORE.get(kind, {})
+            _pending_prompts(*conditions, heeds_four_eyes(user)),
+            **{kind: value},
+            **KIND_CONDITIONS.get(kind, {}),
         )
         for kind, value in _names_of(user)
         if not kinds or kind in kinds
@@ -53,19 +55,23 @@ def waiting_prompts(user: UserId, *kinds: str) -> list[First]:
 
 def claimed_prompts(user: UserId, **by: UserId) -> list[First]:
     """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
-    held, mine = Q(assignee__isnull=False, **by), Q(pk__in=[])
+    claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
     names = _names_of(user)
     for kind, value in names:
-        mine |= Q(**{kind: value}) if kind != "own" else Q()
-    may = Exists(Candidate.objects.filter(mine, interaction=OuterRef("pk")))
-    assigned = _pending_prompts(held, may, heeds_four_eyes(user))
-    return [_list_prompts(_own(user).filter(held)), _list_prompts(assigned)] if names else []
+        is_candidate |= Q(**{kind: value}) if kind != "own" else Q()
+    may_answer = Exists(Candidate.objects.filter(is_candidate, interaction=OuterRef("pk")))
+    assigned_prompts = _pending_prompts(claimed, may_answer, heeds_four_eyes(user))
+    return (
+        [_list_prompts(_own(user).filter(claimed)), _list_prompts(assigned_prompts)]
+        if names
+        else []
+    )
 
 
 def of_others(user: UserId) -> list[First]:
     """Return the prompts of this person's conversations that others have to answer."""
-    held = Q(assignee__isnull=False) & ~Q(assignee=user)
-    return [_walk_candidates(_pending_prompts(Q(for_owner=False) | held), owner=user)]
+    claimed_by_others = Q(assignee__isnull=False) & ~Q(assignee=user)
+    return [_walk_candidates(_pending_prompts(Q(for_owner=False) | claimed_by_others), owner=user)]
 
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
@@ -79,22 +85,24 @@ def answered_prompts(user: UserId, count: int) -> list[UUID]:
 
     Prompts of deleted conversations are left out.
     """
-    kept = Interaction.objects.filter(conversation__deleted_at=None)
-    voted = kept.filter(votes__by=user).exclude(answered_by=user)
+    interactions = Interaction.objects.filter(conversation__deleted_at=None)
+    voted_interactions = interactions.filter(votes__by=user).exclude(answered_by=user)
     querysets = [
-        kept.filter(answered_by=user).annotate(given_at=F("answered_at")),
-        voted.annotate(given_at=F("votes__at")),
+        interactions.filter(answered_by=user).annotate(given_at=F("answered_at")),
+        voted_interactions.annotate(given_at=F("votes__at")),
     ]
-    dated = [
-        one
+    dated_prompts = [
+        row
         for rows in querysets
-        for one in rows.order_by("-given_at", "pk").values_list("given_at", "pk")[:count]
+        for row in rows.order_by("-given_at", "pk").values_list("given_at", "pk")[:count]
     ]
-    return [prompt for _, prompt in sorted(dated, key=lambda one: one[0], reverse=True)][:count]
+    return [prompt for _, prompt in sorted(dated_prompts, key=lambda row: row[0], reverse=True)][
+        :count
+    ]
 
 
 # Said, since the index of permissions leaves the candidates of other kinds out.
-MORE = {"permission": {"permission__gt": ""}}
+KIND_CONDITIONS = {"permission": {"permission__gt": ""}}
 
 
 def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
@@ -109,12 +117,12 @@ def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
         shown_places: dict[Place, None] = {}
         start, step = 0, count
         while True:
-            some: list[Place] = list(places[start : start + step])
-            shown = set(
-                prompts.filter(pk__in=[one[2] for one in some]).values_list("pk", flat=True)
+            page: list[Place] = list(places[start : start + step])
+            shown_prompts = set(
+                prompts.filter(pk__in=[place[2] for place in page]).values_list("pk", flat=True)
             )
-            shown_places |= dict.fromkeys(one for one in some if one[2] in shown)
-            if len(some) < step or len(shown_places) >= count:
+            shown_places |= dict.fromkeys(place for place in page if place[2] in shown_prompts)
+            if len(page) < step or len(shown_places) >= count:
                 return list(shown_places)[:count]
             start, step = start + step, min(2 * step, MOST)
 
@@ -127,14 +135,14 @@ def _list_prompts(prompts: QuerySet[Interaction]) -> First:
 
 
 def _own(user: UserId) -> QuerySet[Interaction]:
-    mine = {"conversation__owner": user, "conversation__waiting__gt": 0}
-    return _pending_prompts(for_owner=True, **mine)
+    columns = {"conversation__owner": user, "conversation__waiting__gt": 0}
+    return _pending_prompts(for_owner=True, **columns)
 
 
 def _names_of(user: UserId) -> set[Name]:
     return pending_names([user]).get(user, set())
 
 
-def _pending_prompts(*which: object, **also: object) -> QuerySet[Interaction]:
-    also |= {"status": Interaction.Status.PENDING, "conversation__deleted_at": None}
-    return Interaction.objects.filter(*which, **also)
+def _pending_prompts(*conditions: object, **columns: object) -> QuerySet[Interaction]:
+    columns |= {"status": Interaction.Status.PENDING, "conversation__deleted_at": None}
+    return Interaction.objects.filter(*conditions, **columns)

@@ -44,14 +44,14 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     """Return what waits for each person now, and nobody else has claimed; each has an entry."""
     names = pending_names(people)
     prompts = _Prompts(set().union(*names.values()))
-    voted = prompts.voted_prompts(people)
+    voted_prompts = prompts.voted_prompts(people)
     counts = dict.fromkeys(people, WaitingPrompts())
-    for one, theirs in names.items():
-        ids = frozenset(prompts.answerable(one, theirs) - voted[one])
-        if len(ids) < CAP and not prompts.cut.isdisjoint(theirs):
-            ids = frozenset(inbox_query.first(inbox_query.waiting_prompts(one), CAP))
+    for person, person_names in names.items():
+        ids = frozenset(prompts.answerable(person, person_names) - voted_prompts[person])
+        if len(ids) < CAP and not prompts.cut.isdisjoint(person_names):
+            ids = frozenset(inbox_query.first(inbox_query.waiting_prompts(person), CAP))
         shown_ids = ids if len(ids) < CAP else frozenset()
-        counts[one] = WaitingPrompts(min(len(ids), CAP), hash(ids), shown_ids)
+        counts[person] = WaitingPrompts(min(len(ids), CAP), hash(ids), shown_ids)
     return counts
 
 
@@ -97,7 +97,7 @@ class _Prompts:
 
     def _read(self, names: Collection[Name]) -> Iterator[tuple[Name, UUID]]:
         for kind in KINDS:
-            values = [value for one, value in names if one == kind]
+            values = [value for name_kind, value in names if name_kind == kind]
             for value, prompt in self._read_kind(kind, values) if values else ():
                 yield (kind, value), prompt
 
@@ -118,13 +118,15 @@ class _Prompts:
 
 def _rows(kind: str, values: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
     if kind == "own":
-        asking = Conversation.objects.filter(owner__in=values, waiting__gt=0, deleted_at=None)
-        own = Interaction.objects.filter(
-            conversation__in=asking, for_owner=True, status=Interaction.Status.PENDING
+        conversations = Conversation.objects.filter(
+            owner__in=values, waiting__gt=0, deleted_at=None
         )
-        return own.values_list("conversation__owner", "pk")
-    by = {f"{kind}__in": values, **inbox_query.MORE.get(kind, {})}
-    return Candidate.objects.filter(pending=True, **by).values_list(kind, "interaction")
+        interactions = Interaction.objects.filter(
+            conversation__in=conversations, for_owner=True, status=Interaction.Status.PENDING
+        )
+        return interactions.values_list("conversation__owner", "pk")
+    conditions = {f"{kind}__in": values, **inbox_query.KIND_CONDITIONS.get(kind, {})}
+    return Candidate.objects.filter(pending=True, **conditions).values_list(kind, "interaction")
 
 
 def _facts(prompts: Collection[UUID]) -> dict[UUID, tuple[Any, ...]]:

@@ -101,13 +101,13 @@ def find_interactions(
     owner: UserId | None = None,
     conversation_id: str | None = None,
     pending: bool = False,
-    kept: bool = False,
+    undeleted: bool = False,
 ) -> list[InteractionRecord]:
     """Find the interactions that fit all arguments, in the order of asking, as they stand now.
 
     With an owner, they are those that the owner as such may answer, and not of a deleted
-    conversation, which is at no door of theirs; `kept` says only the latter. For who is about to
-    settle one: their conversation is locked, as by `Transaction.lock`.
+    conversation, which is at no door of theirs; `undeleted` says only the latter. For who is about
+    to settle one: their conversation is locked, as by `Transaction.lock`.
     """
     conditions = {
         "i.id": interaction,
@@ -120,11 +120,11 @@ def find_interactions(
         where += " AND i.status = 'pending'"
     if owner is not None:
         where += " AND i.for_owner"
-    if kept or owner is not None:
+    if undeleted or owner is not None:
         where += " AND c.deleted_at IS NULL"
     query = sql.add_lock(f"{_select()} {where} ORDER BY i.sequence", "FOR UPDATE OF c")
     records = [_read(row) for row in sql.fetch(query, tuple(values.values()))]
-    if sql.database().WRITERS > 1 and any(one.assignment is not None for one in records):
+    if sql.database().WRITERS > 1 and any(record.assignment is not None for record in records):
         # Who had to wait for the lock has them as they were before it. One UPDATE decides who
         # settles a prompt; claims have no such, and are read now that nobody changes them.
         records = [_read(row) for row in sql.fetch(query, tuple(values.values()))]
@@ -170,7 +170,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     the host that waits is woken after it. Where the run itself withdraws the question nobody waits.
     """
     by, status, response = settlement.by, settlement.status.value, settlement.response
-    won = sql.update(
+    is_first = sql.update(
         Interaction,
         {
             "status": status,
@@ -184,7 +184,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         id=interaction.id,
         status=Interaction.Status.PENDING.value,
     )
-    if not won:
+    if not is_first:
         return False
     username = by.username if by else None
     payload = {
@@ -214,7 +214,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
 def _select() -> str:
     """Name the table of users; who has no column of their state is active, as Django has it."""
     meta, is_active = users().model._meta, "1"  # noqa: SLF001 - Django's documented _meta
-    if any(one.name == "is_active" for one in meta.concrete_fields):
+    if any(column.name == "is_active" for column in meta.concrete_fields):
         field = meta.get_field("is_active")
         meta, is_active = field.model._meta, f'u."{field.column}"'  # noqa: SLF001 - as above
     return SELECT.format(users=f'"{meta.db_table}"', key=f'"{meta.pk.column}"', is_active=is_active)

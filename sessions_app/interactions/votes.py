@@ -12,13 +12,13 @@ from sessions_app.storage.transaction import Transaction
 
 
 def cast(
-    tx: Transaction, asked: PromptAudience, by: Person, response: JsonObject, **how: str
+    tx: Transaction, audience: PromptAudience, by: Person, response: JsonObject, **columns: str
 ) -> list[Vote]:
     """Cast or change a person's vote; returns those that count, in the order of their times."""
-    vouched = not may_answer(by.id, asked)
-    vote = {"response": response, "at": tx.now, "vouched": vouched, **how}
-    Vote.objects.update_or_create(interaction_id=asked.interaction, by_id=by.id, defaults=vote)
-    return _counting_votes(asked)
+    vouched = not may_answer(by.id, audience)
+    vote = {"response": response, "at": tx.now, "vouched": vouched, **columns}
+    Vote.objects.update_or_create(interaction_id=audience.interaction, by_id=by.id, defaults=vote)
+    return _counting_votes(audience)
 
 
 def has_voted(user: UserId, interaction: UUID) -> bool:
@@ -33,15 +33,15 @@ def withdraw(user: UserId, interaction: UUID) -> None:
 
 def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     """Return the votes that count now, of those prompts that need several; once settled, all."""
-    several = [one for one in prompts if (one.assignment or {}).get("votes", 1) > 1]
-    voted = Vote.objects.filter(interaction__in=[one.pk for one in several])
-    with_votes = set(voted.values_list("interaction", flat=True)) if several else set()
+    several = [prompt for prompt in prompts if (prompt.assignment or {}).get("votes", 1) > 1]
+    votes = Vote.objects.filter(interaction__in=[prompt.pk for prompt in several])
+    with_votes = set(votes.values_list("interaction", flat=True)) if several else set()
     return {
-        one.pk: _counting_votes(PromptAudience.of(one))
-        if one.status == one.Status.PENDING
-        else _all(one.pk)
-        for one in several
-        if one.pk in with_votes
+        prompt.pk: _counting_votes(PromptAudience.of(prompt))
+        if prompt.status == prompt.Status.PENDING
+        else _all(prompt.pk)
+        for prompt in several
+        if prompt.pk in with_votes
     }
 
 
@@ -55,10 +55,10 @@ def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonO
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 
 
-def _counting_votes(asked: PromptAudience) -> list[Vote]:
+def _counting_votes(audience: PromptAudience) -> list[Vote]:
     """Return the votes of active people who may answer now, or were vouched for."""
-    votes = _all(asked.interaction)
-    may = answerers(asked, users().filter(pk__in=[vote.by_id for vote in votes]))
+    votes = _all(audience.interaction)
+    may = answerers(audience, users().filter(pk__in=[vote.by_id for vote in votes]))
     return [vote for vote in votes if vote.by_id in may or (vote.vouched and is_active(vote.by))]
 
 

@@ -59,28 +59,31 @@ def assignees(to: To) -> list[Assignee]:
         ValueError: nobody is named.
         TypeError: something is not an assignee.
     """
-    several = [to] if isinstance(to, One | str) else list(to)
-    named = list(dict.fromkeys(map(_assignee, several)))
-    if not named:
+    recipients = [to] if isinstance(to, One | str) else list(to)
+    assignee_list = list(dict.fromkeys(map(_assignee, recipients)))
+    if not assignee_list:
         raise ValueError("to= names nobody")
-    return named
+    return assignee_list
 
 
-def _assignee(one: object) -> Assignee:
-    match one:
+def _assignee(recipient: object) -> Assignee:
+    match recipient:
         case Assignee():
-            return one
+            return recipient
         case Group():
-            return group(one.name)
+            return group(recipient.name)
         case Person():
-            return user(one.username)
+            return user(recipient.username)
         case AbstractBaseUser():
-            return user(one.get_username())
+            return user(recipient.get_username())
         case str():
             raise TypeError(
-                f"to= accepts no text: write to=group({one!r}) for a group, or to=user({one!r})"
+                f"to= accepts no text: write to=group({recipient!r}) for a group, or "
+                f"to=user({recipient!r})"
             )
-    raise TypeError(f"to= takes user(…), group(…), permission(…), a user or a group; not {one!r}")
+    raise TypeError(
+        f"to= takes user(…), group(…), permission(…), a user or a group; not {recipient!r}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class Assignment(BaseModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> "Assignment":
-        times = [one.after for one in self.escalate]
+        times = [escalation.after for escalation in self.escalate]
         if times != sorted(times):
             raise ValueError("the escalations are not in the order of their times")
         for before in self.remind:
@@ -161,19 +164,26 @@ def make_assignment(  # noqa: PLR0913 - a declaration, read like a form
         if four_eyes or share or votes != 1 or escalations or reminders or due is not None:
             raise ValueError("four_eyes=, share=, votes=, due=, remind= and escalate= need to=")
         return None
-    named = assignees(to)
+    assignee_list = assignees(to)
     if votes == "all":
-        if any(one.kind != "user" for one in named):
+        if any(assignee.kind != "user" for assignee in assignee_list):
             raise ValueError('votes="all" needs users by name: who belongs to a group may change')
-        votes = len(named)
-    if all(one.kind == "user" for one in named) and not escalations and votes > len(named):
-        raise ValueError(f"votes={votes} of {len(named)} people")
+        votes = len(assignee_list)
+    if (
+        all(assignee.kind == "user" for assignee in assignee_list)
+        and not escalations
+        and votes > len(assignee_list)
+    ):
+        raise ValueError(f"votes={votes} of {len(assignee_list)} people")
     return Assignment(
-        to=named,
+        to=assignee_list,
         four_eyes=four_eyes,
         share=share,
         votes=votes,
         due=due,
         remind=reminders,
-        escalate=[Escalates(after=one.after, to=assignees(one.to)) for one in escalations],
+        escalate=[
+            Escalates(after=escalation.after, to=assignees(escalation.to))
+            for escalation in escalations
+        ],
     )

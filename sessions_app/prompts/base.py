@@ -143,10 +143,12 @@ class Prompt(BaseModel, Generic[R]):
     @classmethod
     def __pydantic_init_subclass__(cls, **_options: object) -> None:
         """Register the class under its `input_type`."""
-        if declared := cls.model_fields.get("input_type"):
-            known = _types.setdefault(declared.default, cls)
-            if not issubclass(cls, known):
-                raise TypeError(f"{known!r} has the input_type {declared.default!r} already")
+        if field := cls.model_fields.get("input_type"):
+            registered_class = _types.setdefault(field.default, cls)
+            if not issubclass(cls, registered_class):
+                raise TypeError(
+                    f"{registered_class!r} has the input_type {field.default!r} already"
+                )
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         """Check an answer, and return it as it is stored.
@@ -164,17 +166,17 @@ class Prompt(BaseModel, Generic[R]):
         """
         return self.check(value, values)
 
-    def respond(self, stored: JsonObject, **who: Any) -> R:
+    def respond(self, stored: JsonObject, **attribution: Any) -> R:
         """Build the typed response from what `check` returned."""
-        return cast("R", self.response(stored["value"], **who))
+        return cast("R", self.response(stored["value"], **attribution))
 
     def votes_in(self, stored: JsonObject) -> tuple[Vote, ...]:
         """Return the votes in a stored response."""
         votes = []
-        for one in stored.get("votes", ()):
-            at = datetime.fromisoformat(one["at"])
-            vote = self.respond(one, by=one["by"], at=at, is_default=False)
-            votes.append(Vote(one["by"], at, vote.value, one["via"]))
+        for record in stored.get("votes", ()):
+            at = datetime.fromisoformat(record["at"])
+            vote = self.respond(record, by=record["by"], at=at, is_default=False)
+            votes.append(Vote(record["by"], at, vote.value, record["via"]))
         return tuple(votes)
 
     @property
@@ -311,15 +313,15 @@ def type_of(input_type: str) -> type[AnyPrompt]:
 def any_type() -> Any:
     """Build the union of all types of prompts, told apart by their `input_type`."""
     types = [
-        one[Any] if one.__pydantic_generic_metadata__["parameters"] else one  # type: ignore[index]
-        for one in _types.values()
+        class_[Any] if class_.__pydantic_generic_metadata__["parameters"] else class_  # type: ignore[index]
+        for class_ in _types.values()
     ]
     return Annotated[Union[*types], Field(discriminator="input_type")]
 
 
 def details_line(content: Content) -> str:
     """Return the details in a line, for readers who are not shown a table."""
-    return "; ".join(f"{name}: {line(one)}" for name, one in content.get("details", {}).items())
+    return "; ".join(f"{name}: {line(value)}" for name, value in content.get("details", {}).items())
 
 
 def with_details(content: Content) -> str:

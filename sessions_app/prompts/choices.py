@@ -131,7 +131,7 @@ class _WithOptions(Prompt[R]):
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
         """Return the prompt with text values: others would break a plain client's buttons."""
-        options = [{**one, "value": as_text(one["value"])} for one in content["options"]]
+        options = [{**option, "value": as_text(option["value"])} for option in content["options"]]
         return super().plain({**content, "options": options}, link)
 
     def answer_text(self, stored: JsonObject) -> str:
@@ -150,12 +150,12 @@ class _WithOptions(Prompt[R]):
     @classmethod
     def _distinct(cls, options: list[Option]) -> list[Option]:
         if not cls.min_options <= len(options) <= cls.max_options:
-            wanted = (
+            allowed = (
                 f"exactly {cls.min_options}"
                 if cls.min_options == cls.max_options
                 else f"{cls.min_options} to {cls.max_options}"
             )
-            raise ValueError(f"{cls.__name__} takes {wanted} options, not {len(options)}")
+            raise ValueError(f"{cls.__name__} takes {allowed} options, not {len(options)}")
         if len({option.text for option in options}) != len(options):
             raise ValueError("two options have the same value")
         return options
@@ -171,14 +171,14 @@ class _WithOptions(Prompt[R]):
             for option in self.choices:
                 if getattr(option, name) == text:
                     return option
-        offered = [option.text for option in self.choices]
+        values = [option.text for option in self.choices]
         raise Invalid(
             format_lazy(
                 _("{answer} is not an option. Choose one of: {options}."),
                 answer=repr(text[:100]),
-                options=", ".join(offered),
+                options=", ".join(values),
             ),
-            options=offered,
+            options=values,
         )
 
 
@@ -198,13 +198,13 @@ class OneOption(_WithOptions[ChoiceResponse]):
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         answers = [value] if value is not None else list(values or [])
         if len(answers) != 1:
-            chosen = len(answers)
-            raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=chosen))
+            count = len(answers)
+            raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=count))
         return {"value": self.find(answers[0]).value}
 
-    def respond(self, stored: JsonObject, **who: Any) -> ChoiceResponse:
+    def respond(self, stored: JsonObject, **attribution: Any) -> ChoiceResponse:
         option = self.find(stored["value"])
-        return ChoiceResponse(value=option.value, option=option, **who)
+        return ChoiceResponse(value=option.value, option=option, **attribution)
 
 
 class BinaryPrompt(OneOption):
@@ -273,22 +273,22 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         least, options = content.get("min_selected", 0), content["options"]
         how_many = f"{least} to {content.get('max_selected') or len(options)}"
         names = ", ".join(map(_typable, options))
-        how = f"Name {how_many} of these, with commas between: {names}"
-        text = f"{with_details(content)}\n\n{how}"
+        instruction = f"Name {how_many} of these, with commas between: {names}"
+        text = f"{with_details(content)}\n\n{instruction}"
         return [plain_text(content, text, placeholder=names[:100], required=least > 0)]
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         answers = values
         if answers is None:
             answers = [] if value is None else self._split_options(as_text(value))
-        chosen = {self.find(item).text for item in answers}
-        if len(chosen) < self.min_selected:
+        texts = {self.find(item).text for item in answers}
+        if len(texts) < self.min_selected:
             few = _("Choose at least {least}; {n} are chosen.")
-            raise Invalid(format_lazy(few, least=self.min_selected, n=len(chosen)))
-        if self.max_selected is not None and len(chosen) > self.max_selected:
+            raise Invalid(format_lazy(few, least=self.min_selected, n=len(texts)))
+        if self.max_selected is not None and len(texts) > self.max_selected:
             many = _("Choose at most {most}; {n} are chosen.")
-            raise Invalid(format_lazy(many, most=self.max_selected, n=len(chosen)))
-        return {"values": [option.value for option in self.choices if option.text in chosen]}
+            raise Invalid(format_lazy(many, most=self.max_selected, n=len(texts)))
+        return {"values": [option.value for option in self.choices if option.text in texts]}
 
     def _split_options(self, text: str) -> list[str]:
         """Split a text into options: one, or several with commas between. Case does not matter."""
@@ -301,10 +301,10 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         items = filter(None, (item.strip() for item in whole))
         return [names.get(item.casefold(), item) for item in items]
 
-    def respond(self, stored: JsonObject, **who: Any) -> CheckboxResponse:
-        chosen = tuple(map(self.find, stored["values"]))
-        value = ", ".join(option.text for option in chosen)
-        return CheckboxResponse(value=value, options=chosen, **who)
+    def respond(self, stored: JsonObject, **attribution: Any) -> CheckboxResponse:
+        options = tuple(map(self.find, stored["values"]))
+        value = ", ".join(option.text for option in options)
+        return CheckboxResponse(value=value, options=options, **attribution)
 
 
 def _typable(option: JsonObject) -> str:
@@ -347,12 +347,12 @@ class OAuthPrompt(Prompt[ConsentResponse]):
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
         url, details = content["text"], details_line(content)
-        what = f" ({details})" if details else ""
+        suffix = f" ({details})" if details else ""
         choice = {
             **in_common(content),
             "input_type": "binary_choice",
-            "text": f"Sign in at {urlsplit(url).netloc}{what}, in the window that opened. If there "
-            f"is none, go to: {url}",
+            "text": f"Sign in at {urlsplit(url).netloc}{suffix}, in the window that opened. If "
+            f"there is none, go to: {url}",
             "options": [
                 {"id": "done", "label": "I have signed in", "value": "done"},
                 {"id": "declined", "label": "Decline", "value": "declined"},

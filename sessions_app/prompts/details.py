@@ -44,7 +44,7 @@ def line(value: object) -> str:
         case {"before": before, "after": after, **rest} if not rest:
             return f"{line(before)} → {line(after)}"
         case dict():
-            return ", ".join(f"{name}: {line(one)}" for name, one in value.items())
+            return ", ".join(f"{name}: {line(part)}" for name, part in value.items())
         case list():
             return ", ".join(map(line, value))
     return _text(value)
@@ -59,9 +59,9 @@ def _form(value: Any) -> tuple[Kind, object]:
         case dict() if value and _are_plain(value.values()):
             return "rows", rows(value)
         case list() if value and _are_plain(value):
-            return "list", [_text(one) for one in value]
+            return "list", [_text(item) for item in value]
         case [dict(first), *_] if _is_table(value):
-            lines = [[_text(each[name]) for name in first] for each in value]
+            lines = [[_text(row[name]) for name in first] for row in value]
             return "table", [list(first), *lines]
         case dict() | list():
             return "json", _block(value)
@@ -69,13 +69,13 @@ def _form(value: Any) -> tuple[Kind, object]:
 
 
 def _are_plain(values: Iterable[object]) -> bool:
-    return not any(isinstance(one, (dict, list)) for one in values)
+    return not any(isinstance(value, (dict, list)) for value in values)
 
 
 def _is_table(value: list[Any]) -> bool:
     names = value[0].keys()
-    alike = all(isinstance(each, dict) and each.keys() == names for each in value)
-    return 0 < len(names) <= COLUMNS and alike and all(_are_plain(each.values()) for each in value)
+    alike = all(isinstance(row, dict) and row.keys() == names for row in value)
+    return 0 < len(names) <= COLUMNS and alike and all(_are_plain(row.values()) for row in value)
 
 
 def _text(value: object) -> str:
@@ -96,11 +96,11 @@ def _block(value: object) -> str:
 def _changes(before: str, after: str) -> Iterator[tuple[str, str]]:
     old, new = before.splitlines(), after.splitlines()
     if max(len(old), len(new)) > LINES:
-        yield from (("-", each) for each in old)
-        yield from (("+", each) for each in new)
+        yield from (("-", text) for text in old)
+        yield from (("+", text) for text in new)
         return
     if old == new:
-        yield from ((" ", each) for each in old)
+        yield from ((" ", text) for text in old)
     # The first two lines name files, the third says where the first part is.
-    for each in islice(unified_diff(old, new, lineterm=""), 3, None):
-        yield ("…", "") if each.startswith("@@") else (each[0], each[1:])
+    for text in islice(unified_diff(old, new, lineterm=""), 3, None):
+        yield ("…", "") if text.startswith("@@") else (text[0], text[1:])

@@ -17,8 +17,8 @@ from sessions_app.prompts.base import Content, Given, Prompt, Response, as_text
 
 def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
     """Build a text prompt in place of one that a plain client has no controls for."""
-    asked = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
-    return {**in_common(content), **asked}
+    fields = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
+    return {**in_common(content), **fields}
 
 
 def in_common(content: Content) -> Content:

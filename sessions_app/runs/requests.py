@@ -137,7 +137,7 @@ def answer(
         incoming = make(as_text(value))
     check_answer(incoming)
     return audit.from_here(
-        partial(answer_in_name, interaction=interaction, by=Person.of(by), incoming=incoming)
+        partial(answer_in_name, interaction=interaction, by=Person.of(by), answer=incoming)
     )
 
 

@@ -60,7 +60,7 @@ def read_posted(post: "QueryDict") -> dict[str, list[str]]:
     """
     start = f"{PREFIX}-"
     return {
-        name.removeprefix(start): [one.replace("\r\n", "\n") for one in post.getlist(name)]
+        name.removeprefix(start): [text.replace("\r\n", "\n") for text in post.getlist(name)]
         for name in post
         if name.startswith(start)
     }
@@ -70,29 +70,31 @@ def as_posted(
     data: Mapping[str, Iterable[str]], prefix: str = PREFIX
 ) -> "MultiValueDict[str, str]":
     """Return the data as the form of a page has it."""
-    return MultiValueDict({f"{prefix}-{name}": list(one) for name, one in data.items()})
+    return MultiValueDict({f"{prefix}-{name}": list(values) for name, values in data.items()})
 
 
 def texts(value: object, kind: str = "") -> list[str]:
     """Return a value as a form sends it: a text, or several."""
     values = value if isinstance(value, list | tuple) else [value]
-    if kind == "json" and not all(isinstance(one, str) for one in values):
+    if kind == "json" and not all(isinstance(element, str) for element in values):
         return [json.dumps(value)]
     plain = (str, bool, int, float, dict)
     return [
-        as_text(one) if isinstance(one, plain) else str(one) for one in values if one is not None
+        as_text(element) if isinstance(element, plain) else str(element)
+        for element in values
+        if element is not None
     ]
 
 
 def as_shown(form: BaseForm) -> dict[str, list[str]]:
     """Return what a browser would send of the form as it is shown."""
     data: dict[str, list[str]] = {}
-    for bound in form:
-        widget, value = bound.field.widget, bound.value()
-        parts = {bound.name: value}
+    for bound_field in form:
+        widget, value = bound_field.field.widget, bound_field.value()
+        parts = {bound_field.name: value}
         if isinstance(widget, MultiWidget):
             one_by_one = enumerate(widget.decompress(value) or ())
-            parts = {f"{bound.name}_{number}": part for number, part in one_by_one}
+            parts = {f"{bound_field.name}_{number}": part for number, part in one_by_one}
         data |= {name: texts(part) for name, part in parts.items() if part is not None}
     return data
 
@@ -106,7 +108,7 @@ def refusal_error(form: BaseForm) -> Invalid:
         "" if name == NON_FIELD_ERRORS else name: [_message(error) for error in errors]
         for name, errors in form.errors.as_data().items()
     }
-    labels = {bound.name: bound.label for bound in form}
+    labels = {bound_field.name: bound_field.label for bound_field in form}
     sentences = [
         format_lazy("{label}: {problem}", label=labels[name], problem=problem)
         if name in labels
@@ -148,9 +150,9 @@ def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:
     Raises:
         TypeError: one of them has no JSON form.
     """
-    packed = {name: _pack(name, value) for name, value in values.items()}
-    types = {name: kind for name, (_, kind) in packed.items() if kind}
-    return {name: value for name, (value, _) in packed.items()}, types
+    pairs = {name: _pack(name, value) for name, value in values.items()}
+    types = {name: kind for name, (_, kind) in pairs.items() if kind}
+    return {name: value for name, (value, _) in pairs.items()}, types
 
 
 def unpack(values: Mapping[str, Any], types: Mapping[str, str]) -> JsonObject:
@@ -167,8 +169,8 @@ def _pack(name: str, value: object) -> tuple[Any, str]:
         value = value.attachment
     if isinstance(value, str | bool | int | float | None):
         return value, ""
-    for kind, known in TYPES.items():
-        if isinstance(value, known):
+    for kind, class_ in TYPES.items():
+        if isinstance(value, class_):
             return _adapter(kind).dump_python(value, mode="json"), kind
     if isinstance(value, list | tuple | set | frozenset | QuerySet):
         return _pack_list(name, value)
@@ -178,19 +180,19 @@ def _pack(name: str, value: object) -> tuple[Any, str]:
 
 
 def _pack_list(name: str, values: Iterable[Any]) -> tuple[list[Any], str]:
-    packed = [_pack(name, value) for value in values]
-    kinds = {kind for _, kind in packed}
+    pairs = [_pack(name, value) for value in values]
+    kinds = {kind for _, kind in pairs}
     if len(kinds) > 1:
         raise TypeError(f"the values of {name!r} are of several types")
     kind = kinds.pop() if kinds else ""
-    return [value for value, _ in packed], f"{kind}{LIST}" if kind else ""
+    return [value for value, _ in pairs], f"{kind}{LIST}" if kind else ""
 
 
 def _unpack(value: Any, kind: str) -> Any:
     if not kind:
         return value
     if kind.endswith(LIST):
-        return [_unpack(one, kind.removesuffix(LIST)) for one in value]
+        return [_unpack(element, kind.removesuffix(LIST)) for element in value]
     return _adapter(kind).validate_python(value)
 
 

@@ -107,7 +107,7 @@ def _fields(form: type[BaseForm]) -> dict[str, Field]:
 
 
 def _describe_field(name: str, field: Field) -> FormField:
-    kinds = (KINDS.get(one.__name__) for one in type(field).__mro__)
+    kinds = (KINDS.get(class_.__name__) for class_ in type(field).__mro__)
     return FormField(
         name=name,
         label=str(field.label or pretty_name(name)),
@@ -131,7 +131,7 @@ def value_text(field: FormField, value: Any) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, list):
-        return ", ".join(value_text(field, one) for one in value) or "–"
+        return ", ".join(value_text(field, element) for element in value) or "–"
     if isinstance(value, bool) and not field.choices:
         return gettext("Yes") if value else gettext("No")
     if isinstance(value, dict) and field.type == "file":

@@ -97,17 +97,19 @@ def _of_model(model: type[BaseModel]) -> type[forms.Form]:
     defs, infos = schema.get("$defs", {}), model.model_fields
     titles = {info.validation_alias or name: info.title for name, info in infos.items()}
     fields = {
-        name: _field(one, defs, titles.get(name))
-        for name, one in schema.get("properties", {}).items()
+        name: _field(property_schema, defs, titles.get(name))
+        for name, property_schema in schema.get("properties", {}).items()
     }
     return type(model.__name__, (OfModel,), {**fields, "model": model})
 
 
 def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Field:
-    every = [_resolve_references(one, defs) for one in schema.get("anyOf", [schema])]
-    kinds = [kind for kind in every if kind.get("type") != "null"]
+    alternatives = [
+        _resolve_references(alternative, defs) for alternative in schema.get("anyOf", [schema])
+    ]
+    kinds = [kind for kind in alternatives if kind.get("type") != "null"]
     default = schema.get("default")
-    is_optional = len(kinds) < len(every)
+    is_optional = len(kinds) < len(alternatives)
     class_, options = _kind(kinds)
     if is_optional and issubclass(class_, forms.CharField | forms.TypedChoiceField):
         options["empty_value"] = None
@@ -134,7 +136,7 @@ def _resolve_references(schema: JsonObject, defs: JsonObject) -> JsonObject:
 
 def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
     """Return the field's class and its arguments. A value without a field of its own is JSON."""
-    kind, names = kinds[0], [one.get("type") for one in kinds]
+    kind, names = kinds[0], [schema.get("type") for schema in kinds]
     if names == ["number", "string"]:
         return forms.DecimalField, _limits(kind)
     if len(kinds) > 1:
@@ -167,7 +169,7 @@ def _choices(values: list[object]) -> JsonObject:
     """
     by_text = {str(value): value for value in values}
     choices = [(text, text) for text in by_text]
-    return {"choices": choices, "coerce": lambda chosen: by_text[str(chosen)]}
+    return {"choices": choices, "coerce": lambda choice: by_text[str(choice)]}
 
 
 def _limits(kind: JsonObject) -> JsonObject:

@@ -126,12 +126,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                 has no JSON form.
             ValueError: the class is not found by its name, or has no field of an initial value.
         """
-        stored = (
+        description = (
             {"form": form}
             if isinstance(form, str)
             else _describe_form(form, options.get("initial"))
         )
-        super().__init__(**{**options, **stored})
+        super().__init__(**{**options, **description})
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         return self.check_with_files(value, values, {})
@@ -141,28 +141,30 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     ) -> JsonObject:
         if value == REJECT and self.reject:
             return {"value": None, "rejected": True}
-        what = "checked"
+        phase = "checked"
         try:
             form = self._clean(value, values, files)
-            what = "stored"
-            cleaned, types = pack(form.cleaned_data)
+            phase = "stored"
+            json_values, types = pack(form.cleaned_data)
         except (Invalid, DatabaseError):
             raise
         except Exception as error:  # the author's mistake is no fault of the person's
-            log.exception("form.failed", form=self.form, what=what)
+            log.exception("form.failed", form=self.form, what=phase)
             raise Invalid(
                 _("This form does not work at the moment. An administrator can see why.")
             ) from error
-        if storable(cleaned) != cleaned:
+        if storable(json_values) != json_values:
             raise Invalid(_("A value contains a NUL or half a character, which is not stored."))
-        return {"value": cleaned, "types": types, "changed": form.changed_data}
+        return {"value": json_values, "types": types, "changed": form.changed_data}
 
-    def respond(self, stored: JsonObject, **who: Any) -> FormResponse[T]:
-        proposed = unpack(self.initial, self.types)
-        before = {field.name: proposed.get(field.name) for field in self.fields}
+    def respond(self, stored: JsonObject, **attribution: Any) -> FormResponse[T]:
+        initial = unpack(self.initial, self.types)
+        before = {field.name: initial.get(field.name) for field in self.fields}
         if stored.get("rejected"):
-            nothing = cast("T", None)
-            return FormResponse(nothing, before=before, after={}, changed=(), approved=False, **who)
+            no_value = cast("T", None)
+            return FormResponse(
+                no_value, before=before, after={}, changed=(), approved=False, **attribution
+            )
         after = unpack(stored["value"], stored["types"])
         return FormResponse(
             cast("T", self._typed_value(after)),
@@ -170,7 +172,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             after=after,
             changed=tuple(stored["changed"]),
             approved=True,
-            **who,
+            **attribution,
         )
 
     @property
@@ -204,7 +206,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     @property
     def proposed(self) -> dict[str, str]:
         fields = self.fields if self.proposal else ()
-        return {one.name: value_text(one, self.initial.get(one.name)) for one in fields}
+        return {field.name: value_text(field, self.initial.get(field.name)) for field in fields}
 
     def answer_text(self, stored: JsonObject) -> str:
         """Return what was changed in a proposal, or what was given."""
@@ -212,8 +214,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             return self.reject or gettext("Rejected")
         texts = self.texts(stored)
         if not self.proposal:
-            return "; ".join(f"{one.label}: {one.after}" for one in texts)
-        changes = [f"{one.label}: {one.before} → {one.after}" for one in texts if one.is_changed]
+            return "; ".join(f"{field_text.label}: {field_text.after}" for field_text in texts)
+        changes = [
+            f"{field_text.label}: {field_text.before} → {field_text.after}"
+            for field_text in texts
+            if field_text.is_changed
+        ]
         return "; ".join([self.submit or gettext("Approved"), *changes])
 
     @classmethod
@@ -221,11 +227,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         """Return a prompt that approves the proposal, or links the page with the fields."""
         text, page = with_details(content), link()
         if not content["proposal"]:
-            how = f"{text}\n\nFill in the form here: {page}"
-            return [plain_text(content, how, placeholder="", required=True)]
-        fields = [FormField.model_validate(one) for one in content["fields"]]
+            instruction = f"{text}\n\nFill in the form here: {page}"
+            return [plain_text(content, instruction, placeholder="", required=True)]
+        fields = [FormField.model_validate(field) for field in content["fields"]]
         values = [
-            f"- {one.label}: {value_text(one, content['initial'].get(one.name))}" for one in fields
+            f"- {field.label}: {value_text(field, content['initial'].get(field.name))}"
+            for field in fields
         ]
         approve = {"id": APPROVE, "label": content["submit"] or "Approve", "value": APPROVE}
         reject = {"id": REJECT, "label": content["reject"], "value": REJECT}
@@ -250,8 +257,8 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         """
         prefix = options.setdefault("prefix", PREFIX)
         if data is not None:
-            kept = {f"{prefix}-{name}": [Upload(file)] for name, file in files.items()}
-            options |= {"data": as_posted(data, prefix), "files": MultiValueDict(kept)}
+            uploads = {f"{prefix}-{name}": [Upload(file)] for name, file in files.items()}
+            options |= {"data": as_posted(data, prefix), "files": MultiValueDict(uploads)}
         initial = unpack(self.initial, self.types)
         form = form_class(find(self.form))(initial=initial, **options)
         use_native(form)
@@ -271,9 +278,9 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                 raise ValueError  # noqa: TRY301, TRY004 - one reason for all
             kinds = {field.name: field.type for field in self.fields}
             return {
-                name: texts(one, kinds.get(name, ""))
-                for name, one in data.items()
-                if one is not None
+                name: texts(field_value, kinds.get(name, ""))
+                for name, field_value in data.items()
+                if field_value is not None
             }
         except ValueError:
             names = [field.name for field in self.fields]
@@ -330,12 +337,12 @@ def find(path: str) -> AnyForm:
     """
     module, _, name = path.partition(":")
     try:
-        loaded = attrgetter(name)(import_module(module))
+        form = attrgetter(name)(import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
         raise FormChanged(path, f"{error}") from error
-    if not (isinstance(loaded, type) and issubclass(loaded, BaseForm | BaseModel)):
+    if not (isinstance(form, type) and issubclass(form, BaseForm | BaseModel)):
         raise FormChanged(path, "it is not a form")
-    return loaded
+    return form
 
 
 def _describe_form(form: AnyForm, initial: Any) -> JsonObject:

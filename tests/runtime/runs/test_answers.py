@@ -79,7 +79,7 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
 
     def too_late(tx: Transaction, interaction: UUID) -> None:
         incoming = IncomingAnswer("a1", "test", "yes", interaction=str(interaction))
-        answer_result = answer_in_name(tx, interaction=interaction, by=by, incoming=incoming)
+        answer_result = answer_in_name(tx, interaction=interaction, by=by, answer=incoming)
         # A worker's own round may find it due beside this one.
         assert answer_result.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE)
         expire(tx, interaction)
