@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from sessions_app import runs, signals
 from sessions_app.models import Interaction, PendingSignal, Run
@@ -118,6 +119,23 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
         await until_true(lambda: not failures)
         await none_pending()
     assert [name for name, _ in received].count("run_finished") == 3
+
+
+@pytest.mark.parametrize(("attempts", "pause"), [(0, 1), (5, 32), (30, 3600)])
+async def test_a_receiver_that_raises_again_and_again_is_called_less_often(
+    attempts: int, pause: int
+) -> None:
+    def receive(**_: Any) -> None:
+        raise ValueError("on purpose")
+
+    signals.interaction_opened.connect(receive)
+    async with asking("t_signals") as (hosting, _, _):
+        failed_at = timezone.now()
+        await hosting.in_thread(PendingSignal.objects.update, attempts=attempts, due_at=failed_at)
+        assert await send_due()
+        pending = await hosting.in_thread(PendingSignal.objects.get)
+    assert pending.attempts == attempts + 1
+    assert pause <= (pending.due_at - failed_at).total_seconds() < pause + 20
 
 
 async def test_a_signal_being_sent_is_not_sent_twice() -> None:
