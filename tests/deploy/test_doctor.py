@@ -266,6 +266,13 @@ def test_no_secret_is_printed(settings: Any) -> None:
     assert "ValueError: *** is the key, *** or *** the password" in line.msg
 
 
+def test_of_a_secret_that_begins_as_another_nothing_is_printed(settings: Any) -> None:
+    set_hitl(settings, REDIS_URL="redis://:hush@127.0.0.1:1/0")
+    settings.SECRET_KEY = "hush-and-more"
+    (line,) = examine([Check(1, "tell", lambda: iter([Error("hush and hush-and-more")]))])
+    assert line.msg == "*** and ***"
+
+
 def test_checks_that_need_a_failed_check_are_skipped() -> None:
     checks = [
         Check(1, "first", lambda: iter([Error("it is down", "Start it.")])),
