@@ -13,6 +13,7 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from sessions_app import runs
+from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, StorageUnavailable
 from sessions_app.hosting import run_selection, run_writes
 from sessions_app.hosting.host import HostingOptions
@@ -395,6 +396,16 @@ async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> No
         await hosting.start()
         row = await hosting.until_ended(run)
         assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "workflow_unavailable")
+
+
+async def test_a_run_that_is_to_stop_ends_though_its_workflow_is_not_offered_any_more() -> None:
+    async with Hosting("t_ask") as hosting:
+        await hosting.stop()
+        run = await hosting.submit("echo")
+        await messages.stop(owner=hosting.user, conversation_id="c")
+        Hosting("t_busy").offer()
+        await hosting.start()
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
 @workflow(name="t_paced", title="Paced")
