@@ -39,15 +39,15 @@ HEADERS = (
 def known(attacked: Server) -> dict[str, str]:
     """Good values of what URLs name, in a conversation with a run that waits."""
     body = {"input_message": "prompt radio"}
-    asked = Http(attacked).post("/generate", body, conversation_id="kept").json()
+    prompt = Http(attacked).post("/generate", body, conversation_id="kept").json()
     return {
         "conversation_id": "kept",
-        "execution_id": asked["execution_id"],
-        "interaction_id": asked["interaction_id"],
-        "interaction": asked["interaction_id"],
-        "run": asked["execution_id"],
+        "execution_id": prompt["execution_id"],
+        "interaction_id": prompt["interaction_id"],
+        "interaction": prompt["interaction_id"],
+        "run": prompt["execution_id"],
         "file": _upload(attacked),
-        "pk": asked["interaction_id"],
+        "pk": prompt["interaction_id"],
         "app_label": "sessions_app",
         "token": _callback(attacked),
         "form": "md",

@@ -168,10 +168,10 @@ def test_monitoring_shows_the_live_builders(server: Server) -> None:
         for user in ("ann", "ben")
     ]
     admin = Http(server, "admin", workflow=None)
-    shown = _monitored(admin, lambda users: len(users) == 2)
-    assert shown["total_active_users"] == 2
-    assert all(user["session"]["is_active"] for user in shown["users"])
-    assert {user["workflow"] for user in shown["users"]} == {"expense_approval"}
+    report = _monitored(admin, lambda users: len(users) == 2)
+    assert report["total_active_users"] == 2
+    assert all(user["session"]["is_active"] for user in report["users"])
+    assert {user["workflow"] for user in report["users"]} == {"expense_approval"}
 
     (ann,) = server.rows("SELECT id FROM auth_user WHERE username = 'ann'")
     (conversation,) = server.rows(
@@ -180,19 +180,19 @@ def test_monitoring_shows_the_live_builders(server: Server) -> None:
     Http(server).post(f"/c/{conversation['conversation_id']}/stop/", "")
     assert stops[0]["status"] == "interaction_required"
     only = f"/monitor/users?{urlencode({'user_id': ann['id']})}"
-    shown = _monitored(admin, lambda users: users[0]["requests"]["total_requests"] == 1, only)
-    (user,) = shown["users"]
+    report = _monitored(admin, lambda users: users[0]["requests"]["total_requests"] == 1, only)
+    (user,) = report["users"]
     assert user["user_id"] == str(ann["id"])
     assert user["session"]["is_active"] is False
     assert user["requests"]["avg_latency_ms"] > 0
 
 
-def _monitored(admin: Http, wanted: Callable[[Any], bool], path: str = "/monitor/users") -> Any:
+def _monitored(admin: Http, is_wanted: Callable[[Any], bool], path: str = "/monitor/users") -> Any:
     """Return what is shown once it is so; workers write it once a second."""
 
     def look() -> Any:
-        shown = admin.get(path).json()
-        return shown if wanted(shown["users"]) else None
+        report = admin.get(path).json()
+        return report if is_wanted(report["users"]) else None
 
     return until(look, otherwise=lambda: admin.get(path).text)
 

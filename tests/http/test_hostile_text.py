@@ -64,9 +64,9 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
         prompt = await client.until("system_interaction_message")
         path = f"/c/answered/prompts/{prompt['id']}/"
         http = Http(shared, workflow=None)
-        refused = http.form(path, {"value": NUL})
-        assert refused.status == 422
-        assert "cannot be stored" in refused.text
+        response = http.form(path, {"value": NUL})
+        assert response.status == 422
+        assert "cannot be stored" in response.text
         assert http.form(path, {"value": "ok"}).status == 303
         await client.until(ended)
         assert client.text() == "ok"
@@ -92,9 +92,9 @@ async def test_what_a_workflow_gives_that_is_not_stored_is_replaced_or_named(
                 await client.message(f"unstorable {name}")
                 end = await client.until(ended)
                 assert end["content"]["status"] == status, name
-                seen = json.dumps(client.frames)
-                assert "u0000" not in seen
-                assert "ud800" not in seen
+                frames_text = json.dumps(client.frames)
+                assert "u0000" not in frames_text
+                assert "ud800" not in frames_text
                 if way in ("yield", "show", "titled"):
                     assert client.text() == STORED
             page = Http(shared, workflow=None).get(f"/c/{way}%20{character}/")

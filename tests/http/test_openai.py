@@ -33,9 +33,9 @@ def say(text: str) -> list[Any]:
 
 
 def test_the_client_gets_a_completion(openai: OpenAI) -> None:
-    done = openai.chat.completions.create(model="probe", messages=say("echo hello"))
-    assert done.choices[0].message.content == "hello"
-    assert (done.choices[0].finish_reason, done.model) == ("stop", "probe")
+    completion = openai.chat.completions.create(model="probe", messages=say("echo hello"))
+    assert completion.choices[0].message.content == "hello"
+    assert (completion.choices[0].finish_reason, completion.model) == ("stop", "probe")
 
 
 def test_the_client_gets_a_stream(openai: OpenAI) -> None:
@@ -66,13 +66,13 @@ async def test_its_asynchronous_client_gets_a_stream(shared: Server, key: str) -
 
 
 def test_a_prompt_is_in_the_extra_fields(shared: Server, openai: OpenAI) -> None:
-    asked: Any = {"model": "probe", "messages": say("ask")}
-    asked["extra_headers"] = {"user-message-id": "in the extra fields"}
-    stop = openai.chat.completions.create(**asked).model_extra or {}
+    arguments: Any = {"model": "probe", "messages": say("ask")}
+    arguments["extra_headers"] = {"user-message-id": "in the extra fields"}
+    stop = openai.chat.completions.create(**arguments).model_extra or {}
     assert stop["status"] == "interaction_required"
     Http(shared).answer(stop, {"type": "text", "text": "yes"})
-    done = openai.chat.completions.create(**asked)
-    assert done.choices[0].message.content == "yes"
+    completion = openai.chat.completions.create(**arguments)
+    assert completion.choices[0].message.content == "yes"
 
 
 def test_a_prompt_in_its_stream_is_in_the_extra_fields(shared: Server, openai: OpenAI) -> None:
@@ -90,24 +90,31 @@ def test_the_tokens_that_a_workflow_reports_are_its_usage_also_after_a_crash(
 ) -> None:
     server = new_server(PARK_AFTER="0.1")
     key = make_key(server, "ann")
-    asked: Any = {"model": "probe", "messages": say("usage 10 3")}
-    asked["extra_headers"] = {"user-message-id": "m1"}
+    arguments: Any = {"model": "probe", "messages": say("usage 10 3")}
+    arguments["extra_headers"] = {"user-message-id": "m1"}
     with OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) as client:
-        stop = client.chat.completions.create(**asked).model_extra or {}
+        stop = client.chat.completions.create(**arguments).model_extra or {}
         server.kill()
         server.start()
         Http(server).answer(stop, {"type": "text", "text": "yes"})
-        done = client.chat.completions.create(**asked)
-        assert done.usage is not None
-        used = (done.usage.prompt_tokens, done.usage.completion_tokens, done.usage.total_tokens)
-        assert used == (20, 6, 26)
-        asked |= {"stream": True, "extra_headers": {"user-message-id": "m1", "last-event-id": "0"}}
-        chunks = list(
-            client.chat.completions.create(**asked, stream_options={"include_usage": True})
+        completion = client.chat.completions.create(**arguments)
+        assert completion.usage is not None
+        used = (
+            completion.usage.prompt_tokens,
+            completion.usage.completion_tokens,
+            completion.usage.total_tokens,
         )
-        assert (chunks[-1].choices, chunks[-1].usage) == ([], done.usage)
+        assert used == (20, 6, 26)
+        arguments |= {
+            "stream": True,
+            "extra_headers": {"user-message-id": "m1", "last-event-id": "0"},
+        }
+        chunks = list(
+            client.chat.completions.create(**arguments, stream_options={"include_usage": True})
+        )
+        assert (chunks[-1].choices, chunks[-1].usage) == ([], completion.usage)
         assert [
-            chunk.usage for chunk in client.chat.completions.create(**asked) if chunk.usage
+            chunk.usage for chunk in client.chat.completions.create(**arguments) if chunk.usage
         ] == []
 
 
@@ -115,9 +122,9 @@ def test_usage_is_zero_without_reported_tokens(shared: Server, openai: OpenAI) -
     none = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     answer = Http(shared).post("/chat", chat("echo 1", stream_options={"include_usage": True}))
     assert answer.json()["usage"] == none
-    asked: Any = {"model": "probe", "messages": say("echo 1"), "stream": True}
-    assert all(chunk.usage is None for chunk in openai.chat.completions.create(**asked))
-    *_, last = openai.chat.completions.create(**asked, stream_options={"include_usage": True})
+    arguments: Any = {"model": "probe", "messages": say("echo 1"), "stream": True}
+    assert all(chunk.usage is None for chunk in openai.chat.completions.create(**arguments))
+    *_, last = openai.chat.completions.create(**arguments, stream_options={"include_usage": True})
     assert last.usage is not None
     assert last.usage.model_dump(exclude_none=True) == none
 
@@ -137,6 +144,6 @@ def test_a_failed_run_is_an_error_of_its_stream(openai: OpenAI) -> None:
 
 
 def test_another_model_is_the_default_workflow(openai: OpenAI) -> None:
-    done = openai.chat.completions.create(model="gpt-5", messages=say("What is 4 * 5?"))
-    assert done.model == "assistant"
-    assert "**20**" in (done.choices[0].message.content or "")
+    completion = openai.chat.completions.create(model="gpt-5", messages=say("What is 4 * 5?"))
+    assert completion.model == "assistant"
+    assert "**20**" in (completion.choices[0].message.content or "")

@@ -58,39 +58,39 @@ def ui(backend: Server) -> PeerGateway:
 
 @every_mode
 def test_an_answer_is_shown_with_the_trace_that_feedback_names(ui: PeerGateway, mode: str) -> None:
-    shown = ui.say("echo hello", mode)
-    assert "hello" in shown.text
-    assert (shown.toast, len(shown.trace)) == ("", 32)
+    answer = ui.say("echo hello", mode)
+    assert "hello" in answer.text
+    assert (answer.toast, len(answer.trace)) == ("", 32)
 
 
 @pytest.mark.parametrize("mode", STREAMS)
 def test_the_steps_of_a_stream_are_shown(ui: PeerGateway, mode: str) -> None:
-    shown = ui.say("step 2", mode)
-    assert shown.text == "s1 s2 "
-    assert {step["name"] for step in shown.steps} == {"step 1", "step 2"}
+    answer = ui.say("step 2", mode)
+    assert answer.text == "s1 s2 "
+    assert {step["name"] for step in answer.steps} == {"step 1", "step 2"}
 
 
 @every_mode
 def test_a_failure_before_any_text_is_shown(ui: PeerGateway, mode: str) -> None:
-    shown = ui.say("stream many", mode)
-    assert "**Error (workflow_error):** " in shown.text
-    assert "invalid literal" not in shown.text
-    assert shown.toast == ""
+    answer = ui.say("stream many", mode)
+    assert "**Error (workflow_error):** " in answer.text
+    assert "invalid literal" not in answer.text
+    assert answer.toast == ""
 
 
 @every_mode
 def test_a_failure_after_text_is_shown(ui: PeerGateway, mode: str) -> None:
-    shown = ui.say("fail", mode)
-    assert "**Error (workflow_error):** " in shown.text
-    assert "internal secret" not in shown.text
-    assert shown.text.startswith("so far ") is mode.endswith("/stream")
+    answer = ui.say("fail", mode)
+    assert "**Error (workflow_error):** " in answer.text
+    assert "internal secret" not in answer.text
+    assert answer.text.startswith("so far ") is mode.endswith("/stream")
 
 
 @pytest.mark.parametrize("mode", [CHAT, GENERATE])
 def test_a_prompt_is_shown_as_what_is_asked_and_where(ui: PeerGateway, mode: str) -> None:
-    shown = ui.say("ask", mode)
-    assert "waits for an answer" in shown.text
-    assert "prompt-1" in shown.text
+    answer = ui.say("ask", mode)
+    assert "waits for an answer" in answer.text
+    assert "prompt-1" in answer.text
 
 
 @pytest.mark.parametrize("mode", STREAMS)
@@ -98,9 +98,9 @@ def test_a_prompt_in_a_stream_is_a_line_that_is_shown(
     backend: Server, ui: PeerGateway, mode: str
 ) -> None:
     with ui.stream("ask", mode) as (run, looks):
-        shown = next(look for look in looks if look.text)
-        assert "waits for an answer" in shown.text
-        assert "prompt-1" in shown.text
+        answer = next(look for look in looks if look.text)
+        assert "waits for an answer" in answer.text
+        assert "prompt-1" in answer.text
         guest = Http(backend, None, workflow=None, session=ui.session)
         stop = guest.get(f"/executions/{run}").json()
         assert guest.answer(stop, {"type": "text", "text": "yes"}).status == 204
@@ -108,17 +108,17 @@ def test_a_prompt_in_a_stream_is_a_line_that_is_shown(
 
 
 def test_thumbs_and_comments_are_kept_with_the_run(backend: Server, ui: PeerGateway) -> None:
-    shown = ui.say("echo hello", CHAT)
-    assert ui.rate(shown.trace, reaction_type="👎").status == 200
-    assert ui.rate(shown.trace, comment="too short").status == 200
-    assert ui.rate(shown.trace, reaction_type="👍").json()["message"]
+    answer = ui.say("echo hello", CHAT)
+    assert ui.rate(answer.trace, reaction_type="👎").status == 200
+    assert ui.rate(answer.trace, comment="too short").status == 200
+    assert ui.rate(answer.trace, reaction_type="👍").json()["message"]
     [row] = backend.rows(FEEDBACK, ui.conversation_id)
     assert (row["reaction"], row["comment"]) == ("👍", "too short")
 
     stranger = PeerGateway(backend, origin=ORIGIN, session=new_session())
-    assert stranger.rate(shown.trace, reaction_type="👎").status == 404
+    assert stranger.rate(answer.trace, reaction_type="👎").status == 404
     for wrong in ({}, {"comment": "x" * 1025}, {"reaction_type": "x" * 21}, {"comment": "\0"}):
-        assert ui.rate(shown.trace, **wrong).status == 422
+        assert ui.rate(answer.trace, **wrong).status == 422
     [row] = backend.rows(FEEDBACK, ui.conversation_id)
     assert (row["reaction"], row["comment"]) == ("👍", "too short")
 
@@ -129,9 +129,9 @@ def test_feedback_is_shown_on_the_page_and_in_the_admin(shared: Server) -> None:
     body = {"observability_trace_id": rated["observability-trace-id"], "comment": "<b>good</b>"}
     body["reaction_type"] = "👍"
     assert ann.post("/feedback", body).status == 200
-    shown = ann.get("/c/rated/").text
-    assert "&lt;b&gt;good&lt;/b&gt;" in shown
-    assert 'data-thumb="👍"\n      aria-pressed="true"' in shown
+    page = ann.get("/c/rated/").text
+    assert "&lt;b&gt;good&lt;/b&gt;" in page
+    assert 'data-thumb="👍"\n      aria-pressed="true"' in page
     assert ann.post("/feedback", {**body, "reaction_type": "", "comment": ""}).status == 200
     assert shared.rows(FEEDBACK, "rated") == []
     assert ann.post("/feedback", body).status == 200

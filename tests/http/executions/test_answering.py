@@ -111,10 +111,10 @@ def test_prompts_of_other_users_are_404(shared: Server) -> None:
     ann, ben = Http(shared, "ann"), Http(shared, "ben")
     stop = ann.generate("ask").json()
     unknown = str(uuid4())
-    asked, run = stop["interaction_id"], stop["execution_id"]
+    prompt, run = stop["interaction_id"], stop["execution_id"]
     urls = [
-        f"/executions/{run}/interactions/{asked}/response",
-        f"/executions/{unknown}/interactions/{asked}/response",
+        f"/executions/{run}/interactions/{prompt}/response",
+        f"/executions/{unknown}/interactions/{prompt}/response",
         f"/executions/{run}/interactions/{unknown}/response",
     ]
     assert {ben.post(url, {"response": YES}).status for url in urls} == {404}
@@ -128,8 +128,8 @@ def test_prompts_of_other_users_are_404(shared: Server) -> None:
 def test_an_answer_that_says_nothing_is_refused(shared: Server, body: Json) -> None:
     http = Http(shared)
     stop = http.generate("ask").json()
-    refused = http.post(stop["response_url"], body)
-    assert refused.status == 422
+    response = http.post(stop["response_url"], body)
+    assert response.status == 422
     if body != {"response": {}}:  # that has the right form
-        right, *_ = refused.json()["examples"]
+        right, *_ = response.json()["examples"]
         assert http.post(stop["response_url"], right).status == 204

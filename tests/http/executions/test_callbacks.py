@@ -70,8 +70,8 @@ def test_a_callback_after_the_run_ended_is_410(shared: Server) -> None:
         site.post(1)
         Http(shared).delete(f"/executions/{site.run}")
         site.rest()
-    gone = site.post(2, 1)
-    assert (gone.status, gone.json()["detail"]) == (410, "The run has ended.")
+    response = site.post(2, 1)
+    assert (response.status, response.json()["detail"]) == (410, "The run has ended.")
     assert site.post(1).status == 204
 
 
@@ -86,8 +86,8 @@ def test_a_forged_url_leads_nowhere(shared: Server) -> None:
 
 def test_a_body_that_is_no_json_is_refused_and_may_be_sent_again(shared: Server) -> None:
     with waiting_run(shared) as site:
-        refused = site.post("eur=20")
-        assert refused.status == 422
-        assert "not JSON" in refused.text
+        response = site.post("eur=20")
+        assert response.status == 422
+        assert "not JSON" in response.text
         site.post({"eur": 20})
         assert site.rest() == ' {"eur": 20}'

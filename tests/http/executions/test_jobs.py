@@ -21,11 +21,11 @@ def test_a_job_is_begun_once_and_asked_about(shared: Server) -> None:
     assert again.json()["execution_id"] == begun.json()["execution_id"]
     stop = http.get(begun.json()["status_url"]).json()
     http.answer(stop, {"type": "text", "text": "yes"})
-    done = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})
-    assert (done.status, done.json()["status"]) == (200, "success")
-    asked = http.get(f"{JOB}/job/jobs-1")
-    assert (asked.status, asked.json()) == (200, done.json())
-    assert (asked.json()["output"], asked.json()["error"]) == ({"value": "yes"}, None)
+    response = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})
+    assert (response.status, response.json()["status"]) == (200, "success")
+    job_response = http.get(f"{JOB}/job/jobs-1")
+    assert (job_response.status, job_response.json()) == (200, response.json())
+    assert (job_response.json()["output"], job_response.json()["error"]) == ({"value": "yes"}, None)
     assert Http(shared, "ben").get(f"{JOB}/job/jobs-1").status == 404
     assert http.get(f"{JOB}/job/none").status == 404
 

@@ -20,12 +20,12 @@ RESUMED = """
 
 def test_an_operator_resumes_a_run_that_failed(shared: Server) -> None:
     ann, admin = Http(shared), Http(shared, "admin")
-    failed = ann.generate("fail")
-    assert failed.status == 422
-    url = f"/executions/{failed.headers['execution-id']}"
+    response = ann.generate("fail")
+    assert response.status == 422
+    url = f"/executions/{response.headers['execution-id']}"
     assert ann.post(f"{url}/resume", "").status == 403
     assert admin.post(f"{url}/resume", "").status == 202
-    assert len(shared.rows(RESUMED, failed.headers["conversation-id"], "%resumed by admin%")) == 1
+    assert len(shared.rows(RESUMED, response.headers["conversation-id"], "%resumed by admin%")) == 1
 
 
 def test_resuming_an_active_or_unknown_run_is_refused(shared: Server) -> None:
@@ -60,8 +60,8 @@ def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> N
 def test_positions_that_a_run_has_not_come_to_are_refused(shared: Server) -> None:
     admin = Http(shared, "admin")
     url = f"{Http(shared).generate('ask').json()['status_url']}/fork"
-    refused = admin.post(url, {"position": 9})
-    assert (refused.status, refused.json()["last"]) == (422, 2)
+    response = admin.post(url, {"position": 9})
+    assert (response.status, response.json()["last"]) == (422, 2)
     assert [admin.post(url, body).status for body in ({}, {"position": "one"})] == [422, 422]
     assert admin.post(f"/executions/{uuid4()}/fork", {"position": 1}).status == 404
 

@@ -68,8 +68,8 @@ def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(shared: Server) ->
     assert second["interaction_id"] != stop["interaction_id"]
     assert second["prompt"]["text"] == "prompt-2"
     assert http.answer(second, chosen).status == 204
-    done = _until(http, stop["status_url"], "completed")
-    assert done["result"] == {"value": "continue|continue"}
+    status_body = _until(http, stop["status_url"], "completed")
+    assert status_body["result"] == {"value": "continue|continue"}
 
 
 def test_the_status_has_the_result_in_the_form_of_its_path(shared: Server) -> None:

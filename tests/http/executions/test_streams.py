@@ -26,8 +26,8 @@ def test_chat_streams_chunks_and_ends_as_openai_does(shared: Server, path: str) 
         assert stream.headers["content-type"] == "text/event-stream"
         events = [event for event in stream.rest() if event.data]
     assert chunk_text(events) == "t0 t1 t2 "
-    first, *_, last, done = events
-    assert done.data == "[DONE]"
+    first, *_, last, end = events
+    assert end.data == "[DONE]"
     assert first.json()["object"] == "chat.completion.chunk"
     assert first.json()["choices"][0]["delta"]["role"] == "assistant"
     assert first.json()["choices"][0]["finish_reason"] is None
@@ -44,11 +44,11 @@ def test_generate_streams_values(shared: Server, path: str) -> None:
 def test_steps_and_the_trace_come_as_lines_of_their_own(shared: Server) -> None:
     with Http(shared).stream("/chat/stream", chat("step 1")) as stream:
         lines = [event.lines for event in stream.rest() if event.lines]
-    trace, begun, done = lines
+    trace, step_begin, step_end = lines
     assert len(trace["observability_trace"]["observability_trace_id"]) == 32
-    step = begun["intermediate_data"]
+    step = step_begin["intermediate_data"]
     assert (step["type"], step["name"], step["status"]) == ("markdown", "step 1", "in_progress")
-    assert done["intermediate_data"] == step | {"status": "complete"}
+    assert step_end["intermediate_data"] == step | {"status": "complete"}
 
 
 def test_completions_stream_openai_lines_alone(shared: Server) -> None:
@@ -170,11 +170,13 @@ def test_a_failed_run_ends_its_stream_with_an_error(shared: Server) -> None:
 def test_a_stopped_run_ends_its_stream_with_an_error(shared: Server) -> None:
     http = Http(shared)
     with http.stream("/chat/stream", chat("ask")) as stream:
-        asked = _next(stream, "interaction_required")
-        http.delete(asked.json()["status_url"])
+        prompt_event = _next(stream, "interaction_required")
+        http.delete(prompt_event.json()["status_url"])
         *_, last = stream.rest()
     assert last.json()["error"]["code"] == "cancelled"
-    assert all(all(event.lines[""].values()) for event in (asked, last))  # the peer's UI wants that
+    assert all(
+        all(event.lines[""].values()) for event in (prompt_event, last)
+    )  # the peer's UI wants that
 
 
 def test_two_runs_of_a_conversation_stay_apart(shared: Server) -> None:
