@@ -26,8 +26,8 @@ COPY = """
 
 def new_conversation(owner: User, name: str, waiting: int = 0) -> Conversation:
     times = {"created_at": NOW, "updated_at": NOW}
-    named = {"conversation_id": name, "workflow": "none", "title": "x"}
-    return Conversation(owner=owner, waiting=waiting, **named, **times)
+    fields = {"conversation_id": name, "workflow": "none", "title": "x"}
+    return Conversation(owner=owner, waiting=waiting, **fields, **times)
 
 
 def new_run(conversation: Conversation) -> Run:
@@ -100,20 +100,20 @@ def ask_for_many() -> None:
     names = " ".join(f"WHEN {n} THEN '{name}'" for n, name in enumerate(PERMISSIONS))
     number = {"sqlite": "{}", "postgresql": "({})::bigint"}[connection.vendor]
     uuid = UUIDS[connection.vendor].format(number)
-    asked = {"run_id": uuid.format("n"), "conversation_id": uuid.format("n")}
+    run_ids = {"run_id": uuid.format("n"), "conversation_id": uuid.format("n")}
     prompt = uuid.format(f"n * {EACH + 1} + it.position")
     its = f"one.conversation_id = '{first}'"
     _copy(
         Conversation,
         f"one.id = '{first}'",
-        id=asked["run_id"],
+        id=run_ids["run_id"],
         owner_id=owner,
         conversation_id="'copy'",
     )
-    _copy(Run, its, id=asked["run_id"], conversation_id=asked["run_id"])
+    _copy(Run, its, id=run_ids["run_id"], conversation_id=run_ids["run_id"])
     of_this = f"{its} AND it.id = one.id"
     answered_by = f"CASE WHEN one.answered_by_id IS NOT NULL THEN {owner} END"
-    _copy(Interaction, of_this, id=prompt, **asked, answered_by_id=answered_by)
+    _copy(Interaction, of_this, id=prompt, **run_ids, answered_by_id=answered_by)
     _copy(
         Candidate,
         f"it.conversation_id = '{first}' AND it.id = one.interaction_id",

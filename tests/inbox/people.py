@@ -47,11 +47,11 @@ def send_question(server: Server, words: str = "", name: str = "kept") -> None:
 
 def ask_managers(server: Server, words: str = "", name: str = "kept") -> dict[str, Any]:
     """Have ann ask the managers in a conversation; return the prompt as ben's inbox has it."""
-    known = [prompt["interaction_id"] for prompt in inbox_of(server, "ben")]
+    known_ids = [prompt["interaction_id"] for prompt in inbox_of(server, "ben")]
     send_question(server, words, name)
 
     def asked() -> list[dict[str, Any]]:
         waiting = inbox_of(server, "ben")
-        return [prompt for prompt in waiting if prompt["interaction_id"] not in known]
+        return [prompt for prompt in waiting if prompt["interaction_id"] not in known_ids]
 
     return until(asked)[0]

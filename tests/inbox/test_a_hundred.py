@@ -29,7 +29,7 @@ async def test_every_inbox_hears_that_a_prompt_was_answered(server: Server) -> N
         await asker.message("assign managers")
         for each in sockets:
             assert (await each.until("waiting_message", timeout=30))["waiting"] == 1
-        [asked] = server.rows("SELECT id FROM sessions_app_interaction")
-        await sockets[0].answer("yes", interaction_id=str(asked["id"]))
+        [prompt] = server.rows("SELECT id FROM sessions_app_interaction")
+        await sockets[0].answer("yes", interaction_id=str(prompt["id"]))
         for each in sockets:
             assert (await each.until("waiting_message", timeout=30))["waiting"] == 0

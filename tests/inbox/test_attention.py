@@ -112,9 +112,9 @@ def wait_until_told(number: int, *pages: Page) -> list[Any]:
 def test_without_the_switches_a_page_does_nothing_for_it(
     page: Page, server: Server, path: str
 ) -> None:
-    asked: list[str] = []
+    urls: list[str] = []
     sockets: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: urls.append(request.url))
     page.on("websocket", lambda socket: sockets.append(socket.url))
     page.goto(path)
     connected(page)
@@ -123,7 +123,7 @@ def test_without_the_switches_a_page_does_nothing_for_it(
         "(1) Inbox" if path == "/inbox/" else "(1) Needs you – New conversation"
     )
     assert (notifications(page), tones(page)) == ([], 0)
-    assert not [url for url in asked if "/attention/" in url or "/v1/" in url]
+    assert not [url for url in urls if "/attention/" in url or "/v1/" in url]
     assert len(sockets) == 1
     assert ("waiting=inbox" in sockets[0]) == (path == "/inbox/")
 
@@ -153,16 +153,16 @@ def test_nothing_is_told_while_a_page_is_in_view(page: Page, server: Server) -> 
     switch_on(page)
     hidden = opened(page, "/inbox/")
     leads(hidden)
-    seen = opened(page, "/c/")
+    visible_page = opened(page, "/c/")
     look = "isHidden = {}; document.dispatchEvent(new Event('visibilitychange'))"
-    seen.evaluate(look.format("false"))
+    visible_page.evaluate(look.format("false"))
     for name in ("one", "two"):  # the second look comes when the first has done all it does
         until(hidden, f"localStorage['draft:ben:attention'].includes('{ask(server, name)}')")
-    seen.evaluate(look.format("true"))
+    visible_page.evaluate(look.format("true"))
     third = ask(server, "three")
     wait_until_told(1, hidden)
-    assert [each[0] for each in notifications(hidden, seen)][-1] == third
-    assert len(notifications(hidden, seen)) == 1
+    assert [each[0] for each in notifications(hidden, visible_page)][-1] == third
+    assert len(notifications(hidden, visible_page)) == 1
 
 
 def test_a_notification_closes_when_its_prompt_is_answered_elsewhere(
@@ -171,9 +171,9 @@ def test_a_notification_closes_when_its_prompt_is_answered_elsewhere(
     switch_on(page)
     tab = opened(page, "/c/")
     leads(tab)
-    asked = ask(server)
+    prompt_id = ask(server)
     wait_until_told(1, tab)
-    response = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
+    response = Http(server, "user0").form(f"/p/{prompt_id}/answer/", {"value": "yes"})
     assert response.status == 303
     until(tab, CLOSED)
 
@@ -183,7 +183,7 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
     switch_on(page)
     tab = opened(page, path)
     leads(tab)
-    asked = ask(server)
+    prompt_id = ask(server)
     wait_until_told(1, tab)
     if path == "/inbox/":
         expect(card(tab)).to_have_count(1)
@@ -191,7 +191,7 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
     if path == "/inbox/":
         expect(card(tab).locator("h2")).to_be_focused()
     else:
-        tab.wait_for_url(f"**/p/{asked}/")
+        tab.wait_for_url(f"**/p/{prompt_id}/")
     assert tab.evaluate("window.told?.[0]?.isClosed ?? true")
 
 
@@ -221,10 +221,10 @@ def test_many_new_prompts_make_one_notification(page: Page, server: Server, more
     tab = opened(page, "/c/")
     leads(tab)
     answer["prompts"] = listed
-    asked = ask(server)
+    prompt_id = ask(server)
     assert wait_until_told(1, tab) == [["several", QUESTION_TOLD, "", False]]
     answer["prompts"] = [{**listed[0], "interaction_id": "moved up"}, *listed] if more else []
-    response = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
+    response = Http(server, "user0").form(f"/p/{prompt_id}/answer/", {"value": "yes"})
     assert response.status == 303
     expect(tab).to_have_title("New conversation")
     until(tab, "localStorage['draft:ben:attention'].includes('moved up')" if more else CLOSED)
@@ -289,9 +289,9 @@ def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
     page: Page, open_page: OpenPage
 ) -> None:
     switch_on(page)
-    kept = page.context.cookies()
+    cookies = page.context.cookies()
     plain = open_page(None, user=None, java_script_enabled=False)
-    plain.context.add_cookies(kept)  # type: ignore[arg-type] # as they came
+    plain.context.add_cookies(cookies)  # type: ignore[arg-type] # as they came
     plain.goto("/settings/")
     expect(plain.locator("#attention")).to_be_hidden()
     assert "<noscript><p><small>Chime and notification need JavaScript." in plain.content()

@@ -37,7 +37,7 @@ def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
     )
     runs = Run.objects.bulk_create(map(new_run, conversations))
     rules = {"to": [], "names": [group.name], "four_eyes": False, "votes": votes}
-    asked = {"assignment": rules, "for_owner": False}
+    prompt_fields = {"assignment": rules, "for_owner": False}
     prompts = Interaction.objects.bulk_create(
         (
             new_prompt(
@@ -46,7 +46,7 @@ def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
                 prompt={**PROMPT, "text": f"Why {number}?"},
                 created_at=NOW + timedelta(seconds=number),
                 due_at=NOW + timedelta(seconds=number) if number % 2 else None,
-                **asked,
+                **prompt_fields,
             )
             for number in range(count)
         ),

@@ -15,7 +15,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
-def asked(server: Server) -> dict[str, Any]:
+def inbox_prompt(server: Server) -> dict[str, Any]:
     """Return a prompt of ann's for the managers, ben and user0, as ben's inbox has it."""
     make_group(server)
     return ask_managers(server)
@@ -28,43 +28,52 @@ def cookies_of_ben(server: Server, response: Response) -> str:
 
 
 def test_a_prompt_is_listed_claimed_delegated_and_answered(
-    server: Server, asked: dict[str, Any]
+    server: Server, inbox_prompt: dict[str, Any]
 ) -> None:
-    assert asked["prompt"]["text"] == "Give ann 3 days off?"
-    assert (asked["owner"], asked["conversation_id"], asked["to"]) == ("ann", None, ["managers"])
-    assert asked["may_answer"]
+    assert inbox_prompt["prompt"]["text"] == "Give ann 3 days off?"
+    assert (inbox_prompt["owner"], inbox_prompt["conversation_id"], inbox_prompt["to"]) == (
+        "ann",
+        None,
+        ["managers"],
+    )
+    assert inbox_prompt["may_answer"]
     [mine] = inbox_of(server, "ann", "?part=others")
-    assert (mine["interaction_id"], mine["conversation_id"]) == (asked["interaction_id"], "kept")
+    assert (mine["interaction_id"], mine["conversation_id"]) == (
+        inbox_prompt["interaction_id"],
+        "kept",
+    )
     assert not mine["may_answer"]
     run = UUID(str(server.rows("SELECT id FROM sessions_app_run")[0]["id"]))
     status_body = Http(server).get(f"/executions/{run}").json()
     assert status_body["status"] == "running"
     assert [one["to"] for one in status_body["waits_for"]] == [["managers"]]
     ben, user0, user1 = (Http(server, name) for name in ("ben", "user0", "user1"))
-    claimed = ben.post(asked["claim_url"], {})
+    claimed = ben.post(inbox_prompt["claim_url"], {})
     assert (claimed.status, claimed.json()["assignee"]) == (200, "ben")
-    assert user0.post(asked["claim_url"], {}).status == 409
-    refused = user0.post(asked["response_url"], {"response": {"text": "yes"}})
-    assert (refused.status, refused.json()["claimed_by"]) == (409, "ben")
+    assert user0.post(inbox_prompt["claim_url"], {}).status == 409
+    refusal = user0.post(inbox_prompt["response_url"], {"response": {"text": "yes"}})
+    assert (refusal.status, refusal.json()["claimed_by"]) == (409, "ben")
     assert inbox_of(server, "user0") == []
-    handed = ben.post(asked["claim_url"], {"change": "delegate", "to": "user1"})
+    handed = ben.post(inbox_prompt["claim_url"], {"change": "delegate", "to": "user1"})
     assert handed.json()["assignee"] == "user1"
-    assert ben.post(asked["claim_url"], {"change": "delegate", "to": "nobody"}).status == 409
-    assert user1.post(asked["response_url"], {"response": {"text": "maybe"}}).status == 422
-    assert user1.post(asked["response_url"], {"response": {"text": "yes"}}).status == 204
-    [done] = inbox_of(server, "user1", "?part=answered")
-    assert (done["status"], done["answered_by"]) == ("answered", "user1")
-    late = ben.post(asked["response_url"], {"response": {"text": "no"}})
+    assert ben.post(inbox_prompt["claim_url"], {"change": "delegate", "to": "nobody"}).status == 409
+    assert user1.post(inbox_prompt["response_url"], {"response": {"text": "maybe"}}).status == 422
+    assert user1.post(inbox_prompt["response_url"], {"response": {"text": "yes"}}).status == 204
+    [answered_prompt] = inbox_of(server, "user1", "?part=answered")
+    assert (answered_prompt["status"], answered_prompt["answered_by"]) == ("answered", "user1")
+    late = ben.post(inbox_prompt["response_url"], {"response": {"text": "no"}})
     assert (late.status, late.json()["answered_by"]) == (400, "user1")
 
 
-def test_a_claim_on_what_waits_no_longer_is_refused(server: Server, asked: dict[str, Any]) -> None:
+def test_a_claim_on_what_waits_no_longer_is_refused(
+    server: Server, inbox_prompt: dict[str, Any]
+) -> None:
     ben, user0 = Http(server, "ben"), Http(server, "user0")
-    assert user0.post(asked["response_url"], {"response": {"text": "yes"}}).status == 204
+    assert user0.post(inbox_prompt["response_url"], {"response": {"text": "yes"}}).status == 204
     for change in ({}, {"change": "release"}, {"change": "delegate", "to": "user0"}):
-        settled = ben.post(asked["claim_url"], change)
-        assert (settled.status, settled.json()["interaction_status"]) == (409, "answered")
-    claim = f"/p/{asked['interaction_id']}/claim/"
+        response = ben.post(inbox_prompt["claim_url"], change)
+        assert (response.status, response.json()["interaction_status"]) == (409, "answered")
+    claim = f"/p/{inbox_prompt['interaction_id']}/claim/"
     back = ben.post(claim, "change=claim", content_type=FORM)
     cookie = cookies_of_ben(server, back)
     assert "This question is no longer waiting for you." in ben.get("/inbox/", cookie=cookie).text
@@ -98,7 +107,9 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     assert "I ask" not in server.get(page, "ben").text
 
 
-def test_the_inbox_is_filtered_by_part_and_search(server: Server, asked: dict[str, Any]) -> None:
+def test_the_inbox_is_filtered_by_part_and_search(
+    server: Server, inbox_prompt: dict[str, Any]
+) -> None:
     for query, count in (
         ("?part=groups", 1),
         ("?part=mine", 0),
@@ -116,11 +127,11 @@ def test_the_inbox_is_filtered_by_part_and_search(server: Server, asked: dict[st
 
 
 def test_a_background_refresh_leaves_messages_for_the_next_page(
-    server: Server, asked: dict[str, Any]
+    server: Server, inbox_prompt: dict[str, Any]
 ) -> None:
     """The page hears that the prompt went before the browser has followed to where that is said."""
     ben = Http(server, "ben")
-    several = f"prompt={asked['interaction_id']}&value=yes"
+    several = f"prompt={inbox_prompt['interaction_id']}&value=yes"
     answered = ben.post("/inbox/answers/", several, content_type=FORM)
     cookie = cookies_of_ben(server, answered)
     looked = ben.get("/inbox/", cookie=cookie, x_background="1")
@@ -129,7 +140,9 @@ def test_a_background_refresh_leaves_messages_for_the_next_page(
     assert "1 answered." in ben.get("/inbox/", cookie=cookie).text
 
 
-def test_a_prompt_for_other_people_is_404_everywhere(server: Server, asked: dict[str, Any]) -> None:
+def test_a_prompt_for_other_people_is_404_everywhere(
+    server: Server, inbox_prompt: dict[str, Any]
+) -> None:
     """User1 is in no group, and ben leaves his."""
     leave_groups(server, "ben")
     for name in ("user1", "ben"):
@@ -139,7 +152,7 @@ def test_a_prompt_for_other_people_is_404_everywhere(server: Server, asked: dict
         for part in ("all", "mine", "groups", "claimed", "others", "answered"):
             assert "3 days off" not in server.get(f"/inbox/?part={part}", name).text
         response_texts = []
-        for id_ in (asked["interaction_id"], NOBODY):
+        for id_ in (inbox_prompt["interaction_id"], NOBODY):
             prompt, page = f"/v1/prompts/{id_}", f"/p/{id_}/"
             answers = [
                 http.get(prompt),
@@ -154,16 +167,16 @@ def test_a_prompt_for_other_people_is_404_everywhere(server: Server, asked: dict
             assert [one.status for one in answers] == [404] * len(answers)
             response_texts.append([one.text.replace(str(id_), "") for one in answers])
         assert response_texts[0][:4] == response_texts[1][:4]
-        several = f"prompt={asked['interaction_id']}&value=yes"
+        several = f"prompt={inbox_prompt['interaction_id']}&value=yes"
         assert http.post("/inbox/answers/", several, content_type=FORM).status == 303
         assert "3 days off" not in server.get("/inbox/", name).text
     assert server.rows("SELECT status FROM sessions_app_interaction")[0]["status"] == "pending"
 
 
 async def test_a_prompt_for_other_people_is_not_found_over_the_socket(
-    server: Server, asked: dict[str, Any]
+    server: Server, inbox_prompt: dict[str, Any]
 ) -> None:
-    asked_id = asked["interaction_id"]
+    asked_id = inbox_prompt["interaction_id"]
     answer = {"type": "user_interaction_message", "content": chat("yes")}
     async with WsClient(server, user="user1", waiting="inbox") as socket:
         assert (await socket.until("waiting_message"))["waiting"] == 0

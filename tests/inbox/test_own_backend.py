@@ -65,10 +65,10 @@ def use(settings: Any, backend: type[BaseBackend]) -> None:
 
 
 def person(name: str, *, active: bool = True) -> User:
-    made: User = make_user(name)
-    made.email, made.is_active = f"{name}@example.org", active
-    made.save()
-    return made
+    user: User = make_user(name)
+    user.email, user.is_active = f"{name}@example.org", active
+    user.save()
+    return user
 
 
 def pages(user: User) -> set[str]:
@@ -93,7 +93,7 @@ async def socket_count(user: User) -> int:
 async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
     """Return which doors let the user answer, or tell them of it; the last one votes."""
     by = Person.of(user)
-    shown = await asyncio.to_thread(pages, user)
+    shown_on = await asyncio.to_thread(pages, user)
     count = await reads.read(lambda: count_waiting([user.pk])[user.pk].prompts)
 
     async def changes(work: Any) -> bool:
@@ -109,8 +109,8 @@ async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
             return False
 
     is_open = {
-        "page": "/inbox/" in shown,
-        "api": "/v1/inbox" in shown,
+        "page": "/inbox/" in shown_on,
+        "api": "/v1/inbox" in shown_on,
         "count": count == 1,
         "mail": user.username in await mailed(),
         "claim": await changes(claims.change("claim", str(prompt.pk), by=by, via="test")),
@@ -134,12 +134,16 @@ async def test_only_active_users_that_the_backend_permits_are_answerers(
 ) -> None:
     use(settings, backend)
     to = permission("leave.approve")
-    async with asking_people("chief", "chief2", "other", to=to) as (_, prompt, [chief, gone, _]):
-        for deactivated, answerer_ids in ((gone, {chief.id}), (chief, set())):
+    async with asking_people("chief", "chief2", "other", to=to) as (
+        _,
+        prompt,
+        [chief, former_user, _],
+    ):
+        for deactivated, answerer_ids in ((former_user, {chief.id}), (chief, set())):
             await User.objects.filter(pk=deactivated.id).aupdate(is_active=False)
             rows = Interaction.objects.select_related("conversation__owner")
-            asked = PromptAudience.of(await rows.aget(pk=prompt.pk))
-            assert await reads.read(answerers, asked) == answerer_ids
+            audience = PromptAudience.of(await rows.aget(pk=prompt.pk))
+            assert await reads.read(answerers, audience) == answerer_ids
             assert await reads.read(nobody) == (not answerer_ids)
 
 
@@ -153,16 +157,16 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
     asks(to=permission("leave.approve"), votes=3)
     async with Hosting("t_assigned") as hosting:
         chief = await reads.read(person, "chief")
-        gone = await reads.read(lambda: person("chief2", active=False))
+        former_user = await reads.read(lambda: person("chief2", active=False))
         other = await reads.read(person, "other")
         _, prompt = await hosting.submit_until_prompt()
         assert (await socket_count(chief), await socket_count(other)) == (
             1,
             0,
         )
-        async with LocalSocket(gone, waiting="inbox") as socket:
+        async with LocalSocket(former_user, waiting="inbox") as socket:
             assert await socket.until_closed()
-        for user, is_open in ((chief, True), (gone, False)):
+        for user, is_open in ((chief, True), (former_user, False)):
             opened = await doors(user, prompt)
             assert set(opened.values()) == {is_open}, opened
         opened = await doors(other, prompt)

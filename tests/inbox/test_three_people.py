@@ -188,8 +188,8 @@ def test_the_permission_goes_while_the_card_is_open(
     card(ben).get_by_role("button", name="Answer").click()
     expect(ben.locator(".stale")).to_contain_text("This question is no longer waiting for you.")
     expect(ben.locator(".stale .given")).to_have_text("typed")
-    gone = ben.context.new_page()
-    answer = gone.goto(prompt)
+    second_page = ben.context.new_page()
+    answer = second_page.goto(prompt)
     assert answer is not None
     assert answer.status == 404
     ben.get_by_role("button", name="Dismiss").click()

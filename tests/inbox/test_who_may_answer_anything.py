@@ -103,20 +103,20 @@ def _backend(settings: Any) -> None:
 def make_people(people: list[Somebody]) -> list[User]:
     groups = [Group.objects.create(name=f"g{number}") for number in range(PEOPLE)]
     row = Permission.objects.get(codename="view_group")
-    made = []
+    users = []
     for number, one in enumerate(people):
         user = User.objects.create(
             username=f"u{number}", is_active=one.active, is_superuser=one.superuser
         )
         user.groups.set(groups[number] for number in one.groups)
         user.user_permissions.set([row] if BY_ROW in one.permissions else [])
-        made.append(user)
+        users.append(user)
     Granting.names = frozenset(
         user.username
-        for user, one in zip(made, people, strict=True)
+        for user, one in zip(users, people, strict=True)
         if BY_BACKEND in one.permissions
     )
-    return made
+    return users
 
 
 def make_prompt(number: int, question: Question, users: list[User]) -> Interaction:
@@ -174,22 +174,22 @@ def test_all_agree_who_may_answer(people: list[Somebody], questions: list[Questi
     with transaction.atomic():
         users = make_people(people)
         prompts = [make_prompt(number, one, users) for number, one in enumerate(questions)]
-        asked = list(zip(prompts, questions, strict=True))
+        asked_prompts = list(zip(prompts, questions, strict=True))
         counted = count_waiting([one.pk for one in users])
         for number, (user, person) in enumerate(zip(users, people, strict=True)):
-            mine = {prompt.pk for prompt, one in asked if waits(number, person, one)}
+            mine = {prompt.pk for prompt, one in asked_prompts if waits(number, person, one)}
             assert listed(user, Part.ALL) == mine
             assert (set(counted[user.pk].ids), counted[user.pk].prompts) == (mine, len(mine))
             assert listed(user, Part.MINE) | listed(user, Part.GROUPS) >= mine
             claimed = {
                 prompt.pk
-                for prompt, one in asked
+                for prompt, one in asked_prompts
                 if prompt.assignee_id is not None and may(number, person, one)
             }
             assert listed(user, Part.CLAIMED) == claimed
-            for prompt, one in asked:
+            for prompt, one in asked_prompts:
                 assert may_answer(user.pk, PromptAudience.of(prompt)) == may(number, person, one)
-        for prompt, one in asked:
+        for prompt, one in asked_prompts:
             everybody = {
                 users[number].pk for number in range(PEOPLE) if may(number, people[number], one)
             }
