@@ -65,8 +65,8 @@ async def test_links_to_missing_apps_are_not_offered(client: AsyncClient) -> Non
 
 
 async def test_forms_lead_back_under_the_prefix(client: AsyncClient) -> None:
-    sent = {"text": "hi", "message_id": "m1"}
-    response = await client.post("/assistant/c/new/messages/", sent)
+    fields = {"text": "hi", "message_id": "m1"}
+    response = await client.post("/assistant/c/new/messages/", fields)
     assert (response.status_code, response["Location"]) == (303, "/assistant/c/new/")
     assert (await client.get("/assistant/"))["Location"] == "/assistant/c/new/"
     signed_out = await AsyncClient().get("/assistant/c/new/")

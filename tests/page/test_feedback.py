@@ -39,9 +39,9 @@ async def kept() -> list[tuple[str, str]]:
 async def test_feedback_is_given_changed_and_withdrawn_by_the_forms(
     client: AsyncClient, run: Run
 ) -> None:
-    shown = await page(client)
-    assert shown.count('aria-pressed="false"') == 2
-    assert f'id="feedback-{run.pk}"' in shown
+    html = await page(client)
+    assert html.count('aria-pressed="false"') == 2
+    assert f'id="feedback-{run.pk}"' in html
     comment = "too <b>short</b> so"
     for button, typed, expected in (
         ("Good answer", {}, [(UP, "")]),
@@ -50,10 +50,10 @@ async def test_feedback_is_given_changed_and_withdrawn_by_the_forms(
         ("Bad answer", {}, [("", comment)]),
         ("Save", {"comment": " "}, []),
     ):
-        shown = await press(client, shown, button, **typed)
+        html = await press(client, html, button, **typed)
         assert await kept() == expected
-        assert shown.count('aria-pressed="true"') == sum(bool(thumb) for thumb, _ in expected)
-        assert ("too &lt;b&gt;short&lt;/b&gt; so" in shown) == ((comment) in str(expected))
+        assert html.count('aria-pressed="true"') == sum(bool(thumb) for thumb, _ in expected)
+        assert ("too &lt;b&gt;short&lt;/b&gt; so" in html) == ((comment) in str(expected))
     answer = await give(client, run, reaction=UP, comment="")
     assert (answer.status_code, answer["Location"]) == (303, f"/c/c/#feedback-{run.pk}")
 
@@ -79,15 +79,15 @@ async def test_only_runs_with_an_answer_ask_for_feedback(
     client: AsyncClient, log: StoredLog
 ) -> None:
     def store() -> Run:
-        failed = log.message()
-        log.end(failed, "failed", "No luck.")
+        failed_run = log.message()
+        log.end(failed_run, "failed", "No luck.")
         log.message()
-        return failed
+        return failed_run
 
-    failed = await asyncio.to_thread(store)
+    failed_run = await asyncio.to_thread(store)
     assert "data-feedback" not in await page(client)
     # Over HTTP it can be given on any run; then it is shown.
-    await give(client, failed, reaction=DOWN)
+    await give(client, failed_run, reaction=DOWN)
     assert (await page(client)).count("data-feedback") == 1
 
 

@@ -25,11 +25,11 @@ def ask(owner: User, name: str = "c", *, workflow: str = "none") -> Interaction:
 
 
 def test_votes_are_shown_only_after_voting(ann: User) -> None:
-    asked, ben, eve = ask(ann), *(User.objects.create_user(name) for name in ("ben", "eve"))
-    asked.assignment = {"to": [], "names": ["all"], "votes": 3}
-    asked.save()
+    prompt, ben, eve = ask(ann), *(User.objects.create_user(name) for name in ("ben", "eve"))
+    prompt.assignment = {"to": [], "names": ["all"], "votes": 3}
+    prompt.save()
     Vote.objects.create(
-        interaction=asked,
+        interaction=prompt,
         by=ben,
         response={"value": "no"},
         at=timezone.now(),
@@ -40,14 +40,14 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
     answers_by_reader = {
         reader: [vote.answer for vote in entry.votes]
         for reader in (ben, eve)
-        for entry in make_entries([asked], reader.pk)
+        for entry in make_entries([prompt], reader.pk)
     }
     assert answers_by_reader == {ben: ["no"], eve: []}
 
 
 def test_one_answer_is_for_questions_of_one_workflow(ann: User) -> None:
-    asked = [ask(ann, "a"), ask(ann, "b"), ask(ann, "c", workflow="other")]
-    entries, [alike] = find_alike(make_entries(asked, ann.pk))
+    prompts = [ask(ann, "a"), ask(ann, "b"), ask(ann, "c", workflow="other")]
+    entries, [alike] = find_alike(make_entries(prompts, ann.pk))
     assert alike.count == 2
     assert [entry.alike_key for entry in entries] == [alike.key, alike.key, ""]
 
@@ -56,13 +56,13 @@ async def test_of_several_answers_those_that_come_too_late_are_said(
     client: AsyncClient, ann: User
 ) -> None:
     def store() -> list[Interaction]:
-        asked = [ask(ann, name) for name in "ab"]
-        settled = Interaction.objects.filter(pk=asked[0].pk)
-        settled.update(status="answered", response={"value": "no"}, answered_by=ann)
-        return asked
+        prompts = [ask(ann, name) for name in "ab"]
+        settled_rows = Interaction.objects.filter(pk=prompts[0].pk)
+        settled_rows.update(status="answered", response={"value": "no"}, answered_by=ann)
+        return prompts
 
-    asked = await asyncio.to_thread(store)
-    form = {"prompt": [str(one.pk) for one in asked], "value": "yes"}
+    prompts = await asyncio.to_thread(store)
+    form = {"prompt": [str(one.pk) for one in prompts], "value": "yes"}
     response: Any = await client.post(reverse("chat:answer_several"), form, follow=True)
     html = response.content.decode()
     assert "“a?”: ann already answered this question." in html
@@ -72,10 +72,10 @@ async def test_of_several_answers_those_that_come_too_late_are_said(
 async def test_an_answer_to_what_somebody_else_has_claimed_is_said_to_be_none(
     client: AsyncClient, ann: User
 ) -> None:
-    asked = await asyncio.to_thread(ask, ann)
+    prompt = await asyncio.to_thread(ask, ann)
     ben = await User.objects.acreate_user("ben")
     rules = {"to": [{"kind": "user", "id": str(one.pk)} for one in (ann, ben)], "names": []}
-    await Interaction.objects.filter(pk=asked.pk).aupdate(assignment=rules, assignee=ben)
-    path = reverse("chat:answer_prompt", args=[asked.pk])
+    await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=ben)
+    path = reverse("chat:answer_prompt", args=[prompt.pk])
     response: Any = await client.post(path, {"value": "yes"}, follow=True)
     assert "ben has claimed this question. Your answer was: yes" in response.content.decode()

@@ -91,12 +91,12 @@ async def test_the_list_and_errors_are_in_the_chosen_language(
     await choose(client, language="de")
     listed = await client.get(reverse("chat:conversations"))
     assert "Löschen" in listed.content.decode()
-    refused = await client.post(reverse("chat:rename", args=["c"]), {"title": " "})
-    assert "Der Titel ist leer." in refused.content.decode()
-    refused = await client.post(reverse("chat:send", args=["c"]), {"text": " "})
-    assert "Die Nachricht ist leer." in refused.content.decode()
-    gone = await client.get("/nothing/")
-    assert "Hier ist nichts" in gone.content.decode()
+    response = await client.post(reverse("chat:rename", args=["c"]), {"title": " "})
+    assert "Der Titel ist leer." in response.content.decode()
+    response = await client.post(reverse("chat:send", args=["c"]), {"text": " "})
+    assert "Die Nachricht ist leer." in response.content.decode()
+    missing_page = await client.get("/nothing/")
+    assert "Hier ist nichts" in missing_page.content.decode()
 
 
 async def test_an_error_is_translated_where_it_is_said() -> None:
@@ -123,15 +123,17 @@ def forms(message: Message) -> list[str]:
 @pytest.mark.parametrize("language", messages.languages())
 def test_every_word_has_a_translation(language: str) -> None:
     catalog = messages.read(language)
-    wanted = {message.id: message for message in messages.collected() if message.id}
-    known = {message.id: message for message in catalog if message.id}
-    assert known.keys() == wanted.keys(), "run `make messages`, and translate what is new"
-    for word, message in known.items():
+    source_messages = {message.id: message for message in messages.collected() if message.id}
+    catalog_messages = {message.id: message for message in catalog if message.id}
+    assert catalog_messages.keys() == source_messages.keys(), (
+        "run `make messages`, and translate what is new"
+    )
+    for word, message in catalog_messages.items():
         assert all(forms(message)), word
         assert not message.fuzzy, word
-        asked = PLACE.findall(word if isinstance(word, str) else word[1])
+        places = PLACE.findall(word if isinstance(word, str) else word[1])
         for translation in forms(message):
-            assert sorted(PLACE.findall(translation)) == sorted(asked), (word, translation)
+            assert sorted(PLACE.findall(translation)) == sorted(places), (word, translation)
 
 
 @pytest.mark.parametrize("language", messages.languages())

@@ -59,15 +59,15 @@ def test_runs_that_complete_while_a_page_asks_take_no_more_queries() -> None:
     def completing(execute: Any, sql: str, *rest: Any) -> Any:
         result = execute(sql, *rest)
         if running and "first_sequence" in sql and "LIMIT" in sql:
-            ended, running[:] = running[:], []
-            for run in ended:
+            completed, running[:] = running[:], []
+            for run in completed:
                 log.end(run)
         return result
 
     with CaptureQueriesContext(connection) as queries, connection.execute_wrapper(completing):
         page = read_page(ann.pk, "c")
         sidebar(ann.pk)
-    asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    statements = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
     texts = [item.text for item in page.transcript.items if isinstance(item, TextSegment)]
     assert texts.count("a b c ") == 20
-    assert len(asked) <= 12, "\n".join(query[:200] for query in asked)
+    assert len(statements) <= 12, "\n".join(query[:200] for query in statements)

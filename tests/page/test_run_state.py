@@ -43,8 +43,8 @@ def test_a_run_that_waits_for_the_person_comes_before_one_that_works(log: Stored
 
 
 def test_a_question_for_others_is_neither_its_owners_card_nor_state(log: StoredLog) -> None:
-    asked = log.ask(log.message(), TextPrompt(text="Name?"))
-    Interaction.objects.filter(pk=asked.pk).update(
+    prompt = log.ask(log.message(), TextPrompt(text="Name?"))
+    Interaction.objects.filter(pk=prompt.pk).update(
         for_owner=False, assignment={"to": [], "names": ["managers"]}
     )
     page = read_page(log.conversation.owner_id, log.conversation.conversation_id)

@@ -126,61 +126,61 @@ async def test_a_prompt_is_answered_by_its_form(
     stored: dict[str, str | list[str]],
 ) -> None:
     run = await asyncio.to_thread(log.message)
-    asked = await asyncio.to_thread(log.ask, run, prompt)
-    shown = await page(client)
-    assert f'action="{answer_url(asked)}"' in shown
+    interaction = await asyncio.to_thread(log.ask, run, prompt)
+    html = await page(client)
+    assert f'action="{answer_url(interaction)}"' in html
     if not isinstance(prompt, TextPrompt):
         chosen = form.get("value", [])
         for one in chosen if isinstance(chosen, list) else [chosen]:
-            assert f'value="{one}"' in shown
-    response = await client.post(answer_url(asked), {**form, "version": 1, "answer_id": "a"})
+            assert f'value="{one}"' in html
+    response = await client.post(answer_url(interaction), {**form, "version": 1, "answer_id": "a"})
     assert response.status_code == 303
-    settled = await fresh(asked)
-    assert (settled.status, settled.response) == ("answered", stored)
-    assert settled.answered_via == "page"
-    assert answer_url(asked) not in await page(client)
+    settled_row = await fresh(interaction)
+    assert (settled_row.status, settled_row.response) == ("answered", stored)
+    assert settled_row.answered_via == "page"
+    assert answer_url(interaction) not in await page(client)
 
 
 async def test_an_answer_that_is_refused_stays_in_its_field(
     client: AsyncClient, log: StoredLog
 ) -> None:
     run = await asyncio.to_thread(log.message)
-    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q", max_length=5))
-    response = await client.post(answer_url(asked), {"value": "too <long>", "version": 1})
+    prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q", max_length=5))
+    response = await client.post(answer_url(prompt), {"value": "too <long>", "version": 1})
     assert response.status_code == 422
     html = response.content.decode()
     assert "too &lt;long&gt;</textarea>" in html
     assert "this prompt allows 5" in html
-    assert (await fresh(asked)).status == "pending"
+    assert (await fresh(prompt)).status == "pending"
 
 
 async def test_an_answer_that_comes_too_late_is_told_who_was_first(
     client: AsyncClient, log: StoredLog, ann: User
 ) -> None:
     run = await asyncio.to_thread(log.message)
-    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
-    await asyncio.to_thread(log.settle, asked, {"value": "first"}, by=ann)
+    prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
+    await asyncio.to_thread(log.settle, prompt, {"value": "first"}, by=ann)
     form = {"value": "mine", "version": 1, "answer_id": "late"}
-    response = await client.post(answer_url(asked), form, follow=True)
+    response = await client.post(answer_url(prompt), form, follow=True)
     html = response.content.decode()
     assert "ann already answered" in html
     assert "Your answer was: mine" in html
-    assert (await fresh(asked)).response == {"value": "first"}
+    assert (await fresh(prompt)).response == {"value": "first"}
 
 
 async def test_a_question_older_than_the_part_shown_is_in_the_dock(
     client: AsyncClient, log: StoredLog
 ) -> None:
     def fill() -> Interaction:
-        asked = log.ask(log.message(), TextPrompt(text="Very old question"))
+        prompt = log.ask(log.message(), TextPrompt(text="Very old question"))
         for _ in range(20):
             log.end(log.message())
-        return asked
+        return prompt
 
-    asked = await asyncio.to_thread(fill)
+    prompt = await asyncio.to_thread(fill)
     html = await page(client)
-    assert f'id="i{asked.sequence}"' not in html
-    assert answer_url(asked) in html
+    assert f'id="i{prompt.sequence}"' not in html
+    assert answer_url(prompt) in html
 
 
 async def test_what_is_typed_by_others_is_escaped_everywhere(
@@ -249,9 +249,9 @@ async def test_of_a_huge_text_a_page_shows_the_beginning_and_where_the_rest_is(
         return run
 
     run = await reads.read(write)
-    shown = await page(client)
-    assert len(shown) < 500_000
-    assert "… and 4737856 characters more." in shown
+    html = await page(client)
+    assert len(html) < 500_000
+    assert "… and 4737856 characters more." in html
     rest = await client.get(reverse("chat:chat_api:execution", args=[run.pk]))
     whole = json.loads(await content_of(rest))
     assert len(whole["result"]["choices"][0]["message"]["content"]) == size

@@ -55,12 +55,12 @@ def site_that_sends_mail(settings: Any) -> None:
 
 
 def managers(*names: str) -> list[Person]:
-    made = [make_user(name) for name in names]
-    for one in made:
+    users = [make_user(name) for name in names]
+    for one in users:
         one.email = f"{one.username}@example.org"
         one.save()
-    Group.objects.get_or_create(name="managers")[0].user_set.add(*made)
-    return [Person.of(one) for one in made]
+    Group.objects.get_or_create(name="managers")[0].user_set.add(*users)
+    return [Person.of(one) for one in users]
 
 
 @asynccontextmanager
@@ -69,9 +69,9 @@ async def asked_of(
 ) -> AsyncIterator[tuple[Hosting, Interaction, list[Person]]]:
     """Have ann ask managers of these names; nobody is told yet."""
     async with Hosting(workflow) as hosting:
-        made = await reads.read(managers, *names)
+        people = await reads.read(managers, *names)
         _, prompt = await hosting.submit_until_prompt()
-        yield hosting, prompt, made
+        yield hosting, prompt, people
 
 
 async def delegate(prompt: Interaction, by: Person, to: str) -> None:
@@ -118,10 +118,10 @@ async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -
 
 async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asked_of("boss"):
-        refused = smtplib.SMTPServerDisconnected("away")
+        disconnect_error = smtplib.SMTPServerDisconnected("away")
 
         def refuse(*_: Any, **__: Any) -> None:
-            raise refused
+            raise disconnect_error
 
         with monkeypatch.context() as patched:
             patched.setattr(outgoing.EmailMessage, "send", refuse)
@@ -218,11 +218,11 @@ async def client_of_ann() -> AsyncClient:
 async def test_the_settings_say_when_and_refuse_half_of_quiet_hours() -> None:
     client = await client_of_ann()
     assert "/settings/mail/" in (await client.get("/settings/")).content.decode()
-    wanted = {"mode": "daily", "hour": "9", "zone": "Asia/Tokyo", "quiet_from": "20:00"}
-    half = await client.post("/settings/mail/", wanted)
+    choice = {"mode": "daily", "hour": "9", "zone": "Asia/Tokyo", "quiet_from": "20:00"}
+    half = await client.post("/settings/mail/", choice)
     assert half.status_code == 422
     assert "Enter both times" in half.content.decode()
-    whole = await client.post("/settings/mail/", {**wanted, "quiet_until": "7:00"})
+    whole = await client.post("/settings/mail/", {**choice, "quiet_until": "7:00"})
     assert whole.status_code == 302
     saved = await MailPreference.objects.aget(user__username="ann")
     assert (saved.mode, saved.hour, saved.zone) == ("daily", 9, "Asia/Tokyo")
@@ -270,12 +270,14 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
 
 async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing_early() -> None:
     async with asked_of("boss", workflow="t_reminded"):
-        taken = PendingSignal.objects.filter(name="interaction_opened")
+        taken_signals = PendingSignal.objects.filter(name="interaction_opened")
         soon = timezone.now() + delivery.PATIENCE
-        await reads.read(lambda: taken.update(due_at=soon, attempts=1))  # as when it died meanwhile
+        await reads.read(
+            lambda: taken_signals.update(due_at=soon, attempts=1)
+        )  # as when it died meanwhile
         task = asyncio.create_task(delivery.Delivery(alone=True).main())
         try:
-            await until(lambda: not taken.exists())
+            await until(lambda: not taken_signals.exists())
         finally:
             task.cancel()
         names = PendingSignal.objects.order_by("due_at").values_list("name", flat=True)

@@ -88,8 +88,8 @@ async def test_webhooks_are_signed_and_retried_after_a_refusal(
     receiver.statuses = [500]
     async with asking("t_webhook") as (hosting, run, prompt):
         await time_passes()
-        (refused, _), (headers, body) = receiver.got
-        assert refused["webhook-id"] == headers["webhook-id"]
+        (refused_headers, _), (headers, body) = receiver.got
+        assert refused_headers["webhook-id"] == headers["webhook-id"]
         payload = json.loads(body)
         assert payload["type"] == "prompt.opened"
         assert (payload["data"]["question"], payload["data"]["status"]) == ("Name?", "pending")
@@ -108,8 +108,8 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
     receiver: type[Receiver],
 ) -> None:
     later = Escalation(3600, user("dora"))
-    async with asking_people("boss", "chef", "dora", to=user("boss"), escalate=later) as asked:
-        hosting, prompt, [boss, chef, _] = asked
+    async with asking_people("boss", "chef", "dora", to=user("boss"), escalate=later) as scene:
+        hosting, prompt, [boss, chef, _] = scene
         await time_passes()
         receiver.got.clear()
         receiver.statuses = [500]

@@ -39,7 +39,7 @@ def store(owner: User, name: str = "c", title: str = "Plums") -> Interaction:
 
 
 @pytest.fixture
-async def asked(client: AsyncClient, ann: User) -> Interaction:
+async def prompt(client: AsyncClient, ann: User) -> Interaction:
     """Return a prompt that waits in a conversation of ann's that is deleted."""
     interaction = await asyncio.to_thread(store, ann)
     await asyncio.to_thread(StoredLog, ann, "other", title="Pears")
@@ -62,11 +62,11 @@ async def test_the_open_page_confirms_the_deletion_and_offers_undo(
 
 
 async def test_deleting_a_conversation_stops_its_run_for_good(
-    client: AsyncClient, asked: Interaction
+    client: AsyncClient, prompt: Interaction
 ) -> None:
-    assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
+    assert await Run.objects.filter(pk=prompt.run_id, stop_requested_at__isnull=False).aexists()
     await post(client, "restore", "c")
-    assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
+    assert await Run.objects.filter(pk=prompt.run_id, stop_requested_at__isnull=False).aexists()
 
 
 async def test_a_deletion_tells_who_counts_what_waits(ann: User) -> None:
@@ -77,7 +77,7 @@ async def test_a_deletion_tells_who_counts_what_waits(ann: User) -> None:
 
 
 async def test_the_page_of_a_deleted_conversation_shows_only_the_deletion(
-    client: AsyncClient, asked: Interaction
+    client: AsyncClient, prompt: Interaction
 ) -> None:
     page = await text_of(client, "conversation", "c")
     assert "This conversation is deleted" in page
@@ -88,7 +88,7 @@ async def test_the_page_of_a_deleted_conversation_shows_only_the_deletion(
 
 
 async def test_a_deleted_conversation_is_in_no_list_search_or_count(
-    client: AsyncClient, asked: Interaction
+    client: AsyncClient, prompt: Interaction
 ) -> None:
     for query in ({}, {"q": "secret"}, {"q": "plums"}):
         html = await text_of(client, "conversations", **query)
@@ -106,15 +106,17 @@ DOORS: dict[str, Callable[[AsyncClient, Interaction], Any]] = {
     "rename": lambda client, _: post(client, "rename", "c", title="Mine"),
     "stop": lambda client, _: post(client, "stop", "c"),
     "send": lambda client, _: post(client, "send", "c", text="on?", message_id=str(uuid4())),
-    "answer": lambda client, asked: post(client, "answer", "c", asked.pk, answer="x"),
-    "the question": lambda client, asked: get(client, "prompt", asked.pk),
-    "answer in the inbox": lambda client, asked: post(client, "answer_prompt", asked.pk, value="x"),
-    "run": lambda client, asked: get(client, "chat_api:execution", asked.run_id),
-    "cancel": lambda client, asked: client.delete(
-        reverse("chat:chat_api:execution", args=[asked.run_id]),
+    "answer": lambda client, prompt: post(client, "answer", "c", prompt.pk, answer="x"),
+    "the question": lambda client, prompt: get(client, "prompt", prompt.pk),
+    "answer in the inbox": lambda client, prompt: post(
+        client, "answer_prompt", prompt.pk, value="x"
     ),
-    "answer over HTTP": lambda client, asked: client.post(
-        reverse("chat:chat_api:answer", args=[asked.run_id, asked.pk]),
+    "run": lambda client, prompt: get(client, "chat_api:execution", prompt.run_id),
+    "cancel": lambda client, prompt: client.delete(
+        reverse("chat:chat_api:execution", args=[prompt.run_id]),
+    ),
+    "answer over HTTP": lambda client, prompt: client.post(
+        reverse("chat:chat_api:answer", args=[prompt.run_id, prompt.pk]),
         {"response": {"type": "text", "text": "x"}},
         content_type="application/json",
     ),
@@ -122,21 +124,21 @@ DOORS: dict[str, Callable[[AsyncClient, Interaction], Any]] = {
 
 
 async def test_new_items_of_a_deleted_conversation_are_204(
-    client: AsyncClient, asked: Interaction
+    client: AsyncClient, prompt: Interaction
 ) -> None:
     response = await get(client, "items", "c", **{"from": "1"})
     assert (response.status_code, response.content) == (204, b"")
 
 
 async def test_every_address_of_a_deleted_conversation_is_404(
-    client: AsyncClient, asked: Interaction
+    client: AsyncClient, prompt: Interaction
 ) -> None:
     responses: dict[str, HttpResponse] = {
-        name: await door(client, asked) for name, door in DOORS.items()
+        name: await door(client, prompt) for name, door in DOORS.items()
     }
     assert {name: one.status_code for name, one in responses.items()} == dict.fromkeys(DOORS, 404)
     assert not [name for name, one in responses.items() if "secret" in one.content.decode()]
-    assert await Interaction.objects.filter(pk=asked.pk, status="pending").aexists()
+    assert await Interaction.objects.filter(pk=prompt.pk, status="pending").aexists()
     assert await Run.objects.acount() == 1
 
 
@@ -150,7 +152,7 @@ async def test_a_message_that_comes_too_late_is_not_lost(client: AsyncClient, an
 
 
 async def test_code_acting_for_the_owner_finds_no_deleted_conversation(
-    ann: User, asked: Interaction
+    ann: User, prompt: Interaction
 ) -> None:
     message = IncomingMessage("m2", "on?")
     for work in (
@@ -163,18 +165,18 @@ async def test_code_acting_for_the_owner_finds_no_deleted_conversation(
 
 
 async def test_runs_of_a_deleted_conversation_are_neither_resumed_nor_forked(
-    asked: Interaction,
+    prompt: Interaction,
 ) -> None:
-    await Run.objects.filter(pk=asked.run_id).aupdate(status="suspended")
+    await Run.objects.filter(pk=prompt.run_id).aupdate(status="suspended")
     with pytest.raises(NotFound, match="deleted by its owner"):
-        await writer.write(lambda tx: resumption.resume_run(tx, asked.run_id, "an operator"))
-    wanted = WantedFork(asked.run_id, 1, "an operator", "key")
+        await writer.write(lambda tx: resumption.resume_run(tx, prompt.run_id, "an operator"))
+    wanted_fork = WantedFork(prompt.run_id, 1, "an operator", "key")
     with pytest.raises(NotFound, match="deleted by its owner"):
-        await writer.write(lambda tx: forks.fork_run(tx, wanted))
+        await writer.write(lambda tx: forks.fork_run(tx, wanted_fork))
 
 
 async def test_undo_restores_the_whole_conversation(
-    client: AsyncClient, asked: Interaction
+    client: AsyncClient, prompt: Interaction
 ) -> None:
     for _ in range(2):  # a second click does no harm
         answer = await post(client, "restore", "c")
@@ -184,7 +186,7 @@ async def test_undo_restores_the_whole_conversation(
     assert "Plums" in await text_of(client, "conversations")
 
 
-async def test_a_second_click_deletes_no_later(client: AsyncClient, asked: Interaction) -> None:
+async def test_a_second_click_deletes_no_later(client: AsyncClient, prompt: Interaction) -> None:
     first = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
     assert (await post(client, "delete", "c", here="other")).status_code == 303
     again = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")

@@ -111,12 +111,12 @@ async def test_the_form_sends_files_with_the_message(
 async def test_the_script_uploads_first_and_names_them_in_the_message(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    status, kept = await upload(browser)
-    assert (status, kept["name"], kept["size"]) == (201, "a.csv", 3)
-    run = await hosting.until_ended(await hosting.submit("one", files=(kept["id"],)))
+    status, uploaded_file = await upload(browser)
+    assert (status, uploaded_file["name"], uploaded_file["size"]) == (201, "a.csv", 3)
+    run = await hosting.until_ended(await hosting.submit("one", files=(uploaded_file["id"],)))
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
     # A file alone is a message too; what was sent before can be sent again.
-    again = await hosting.until_ended(await hosting.submit("", files=(kept["id"],)))
+    again = await hosting.until_ended(await hosting.submit("", files=(uploaded_file["id"],)))
     assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\na.csv"
     assert await Attachment.objects.filter(run=run).acount() == 1
 
@@ -131,8 +131,8 @@ async def test_a_file_alone_gives_the_conversation_its_title(
 async def test_a_replay_and_a_fork_read_the_same_file(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    _, kept = await upload(browser, content=b"How many?")
-    run = await hosting.submit("ask", files=(kept["id"],))
+    _, uploaded_file = await upload(browser, content=b"How many?")
+    run = await hosting.submit("ask", files=(uploaded_file["id"],))
     [prompt] = await hosting.prompts(run)
     await hosting.crash()
     await hosting.answer(" ten ", prompt)
@@ -180,11 +180,11 @@ async def test_a_hostile_name_is_only_a_name(browser: AsyncClient, hosting: Host
         ("x" * 300 + ".csv", "x" * 116 + ".csv"),
         ("a'; filename=x.html;.csv", "a'; filename=x.html;.csv"),
     ):
-        status, kept = await upload(browser, name, PAGE)
-        assert (status, kept["name"]) == (201, kept_as)
-        row = await Attachment.objects.aget(pk=kept["id"])
+        status, uploaded_file = await upload(browser, name, PAGE)
+        assert (status, uploaded_file["name"]) == (201, kept_as)
+        row = await Attachment.objects.aget(pk=uploaded_file["id"])
         assert row.path == f"attachments/{row.id.hex[:2]}/{row.id.hex}"
-        ids.append(kept["id"])
+        ids.append(uploaded_file["id"])
     await hosting.until_ended(await hosting.submit("x", files=tuple(ids)))
     for id_ in ids:
         await assert_harmless(await fetch(browser, id_))
@@ -332,20 +332,27 @@ async def test_a_disk_that_takes_nothing_is_said(
 async def test_another_version_of_a_message_keeps_its_files(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    _, kept = await upload(browser)
-    failed = await hosting.until_ended(await hosting.submit("fail", files=(kept["id"],)))
-    await send(browser, text="", replaces=str(failed.pk))  # tried again
+    _, uploaded_file = await upload(browser)
+    failed_run = await hosting.until_ended(
+        await hosting.submit("fail", files=(uploaded_file["id"],))
+    )
+    await send(browser, text="", replaces=str(failed_run.pk))  # tried again
     again = await newest(hosting)
     assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\n"
     await send(browser, text="edited", replaces=str(again.pk), files=[named("b.csv", b"3")])
     edited = await newest(hosting)
     assert await hosting.output(edited.pk) == "a.csv|text/csv|1,2\nb.csv|text/csv|3\n"
-    assert (await fetch(browser, kept["id"])).status_code == 200
+    assert (await fetch(browser, uploaded_file["id"])).status_code == 200
 
 
 async def test_the_exports_name_the_files(browser: AsyncClient, hosting: Hosting) -> None:
-    _, kept = await upload(browser)
-    await hosting.until_ended(await hosting.submit("x", files=(kept["id"],)))
+    _, uploaded_file = await upload(browser)
+    await hosting.until_ended(await hosting.submit("x", files=(uploaded_file["id"],)))
     [file] = json.loads(await exported(browser, "c", "json"))["runs"][0]["files"]
-    assert file == {"id": kept["id"], "name": "a.csv", "content_type": "text/csv", "size": 3}
+    assert file == {
+        "id": uploaded_file["id"],
+        "name": "a.csv",
+        "content_type": "text/csv",
+        "size": 3,
+    }
     assert "- a.csv (3 bytes)" in await exported(browser, "c", "md")

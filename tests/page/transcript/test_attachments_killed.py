@@ -25,7 +25,7 @@ ROUNDS = 3
 
 def upload_until_killed(server: Server) -> list[str]:
     """Upload from several at once, kill the server in the midst; the ids that it answered."""
-    taken: list[str] = []
+    file_ids: list[str] = []
     numbers = count()
 
     def upload() -> None:
@@ -34,28 +34,28 @@ def upload_until_killed(server: Server) -> list[str]:
                 file = (f"{number}.csv", str(number % 10) * SIZE)
                 answer = Http(server).multipart("/c/c/files/", {"file": file})
                 assert answer.status == 201, answer.text
-                taken.append(answer.json()["id"])
+                file_ids.append(answer.json()["id"])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         uploads = [pool.submit(upload) for _ in range(AT_ONCE)]
-        until(lambda: len(taken) >= TAKEN, every=0.01)
+        until(lambda: len(file_ids) >= TAKEN, every=0.01)
         server.kill()
     for one in uploads:
         one.result()
-    return taken
+    return file_ids
 
 
 @pytest.mark.long
 async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(server: Server) -> None:
-    taken: list[str] = []
+    file_ids: list[str] = []
     for _ in range(ROUNDS):
-        taken += upload_until_killed(server)
+        file_ids += upload_until_killed(server)
         server.restart()
     rows = server.rows("SELECT id, path, is_stored FROM sessions_app_attachment")
     stored = {str(row["id"]).replace("-", ""): row for row in rows}
     folder = server.data_dir / "files"
-    assert len(taken) >= ROUNDS * TAKEN
-    for id_ in taken:
+    assert len(file_ids) >= ROUNDS * TAKEN
+    for id_ in file_ids:
         row = stored[id_.replace("-", "")]
         assert row["is_stored"]
         assert (folder / row["path"]).stat().st_size == SIZE
@@ -63,7 +63,7 @@ async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(serve
     there = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     assert there <= {Path(row["path"]) for row in rows}
     async with socket(server, "c") as client:
-        await client.message("files", file_ids=taken[:2])
+        await client.message("files", file_ids=file_ids[:2])
         await client.until(completed)
         assert client.text().count(f" text/csv {SIZE} ") == 2
         server.kill()
@@ -71,5 +71,5 @@ async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(serve
     async with socket(server, "c", last_sequence=0) as back:
         await back.until(completed)
         assert back.text() == client.text()
-    for id_ in taken[:2]:
+    for id_ in file_ids[:2]:
         assert len(Http(server).get(f"/c/c/files/{id_}/").text) == SIZE

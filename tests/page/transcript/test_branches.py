@@ -90,10 +90,10 @@ def test_a_run_of_another_conversation_selects_the_newest_branch(log: StoredLog,
 
 def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) -> None:
     first = log.message("a")
-    asked = log.ask(first, TextPrompt(text="Name?"))
+    prompt = log.ask(first, TextPrompt(text="Name?"))
     log.message("a2", replaces=first)
     page = read_page(log.conversation.owner_id, "c")
-    assert [card.interaction for card in page.unplaced_cards] == [asked]
+    assert [card.interaction for card in page.unplaced_cards] == [prompt]
 
 
 def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:

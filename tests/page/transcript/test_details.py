@@ -66,11 +66,13 @@ async def test_the_page_shows_each_kind_of_detail_in_its_form(
 
 def test_the_admin_shows_details_as_the_page_does(admin_client: Client, ann: User) -> None:
     log = StoredLog(ann, "c")
-    asked = log.ask(log.message(), TextPrompt(text="Send it?", details=SENT))
-    asked.refresh_from_db()
+    interaction = log.ask(log.message(), TextPrompt(text="Send it?", details=SENT))
+    interaction.refresh_from_db()
     for page in ("change", "answer"):
-        path = f"/admin/sessions_app/interaction/{asked.pk}/{page}/"
-        assert html(asked.prompt["details"]).strip() in admin_client.get(path).content.decode()
+        path = f"/admin/sessions_app/interaction/{interaction.pk}/{page}/"
+        assert (
+            html(interaction.prompt["details"]).strip() in admin_client.get(path).content.decode()
+        )
 
 
 def test_a_plain_client_gets_the_details_as_text() -> None:
@@ -121,9 +123,9 @@ def texts(value: Any) -> Iterator[str]:
 
 @given(values)
 def test_details_are_escaped_and_shown_whole(value: Any) -> None:
-    shown = html({"Detail": value})
-    assert "<&" not in shown
+    html_text = html({"Detail": value})
+    assert "<&" not in html_text
     for text in texts(value):
         for piece in re.findall(r"[abc]+", text):
-            assert piece in words(shown)
+            assert piece in words(html_text)
             assert piece in line(value)

@@ -130,22 +130,22 @@ def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
 
 def with_between(read: Callable[[], T], other: Callable[[], object]) -> Iterator[T]:
     """Yield what `read` finds with `other` done before its first query, its second, and so on."""
-    asked = 0
+    query_count = 0
 
     def execute(proceed: Callable[..., Any], *query: Any) -> Any:
-        nonlocal asked
-        asked += 1
-        if asked == number:
+        nonlocal query_count
+        query_count += 1
+        if query_count == number:
             other()
         return proceed(*query)
 
     for number in count(1):
-        asked = 0
+        query_count = 0
         with transaction.atomic(), connection.execute_wrapper(execute):
             result = read()
             transaction.set_rollback(True)
         yield result
-        if asked <= number:
+        if query_count <= number:
             break
 
 
@@ -202,29 +202,29 @@ def test_a_question_changes_where_it_was_asked(log: StoredLog, ann: User) -> Non
     prompt = BinaryPrompt(
         text="Sure?", options=[Option(value="y", label="Go on"), Option(value="n")]
     )
-    asked = log.ask(run, prompt)
+    interaction = log.ask(run, prompt)
     assert question_at_end(log).outcome is None
-    settled = log.settle(asked, {"value": "y"}, by=ann)
+    settled = log.settle(interaction, {"value": "y"}, by=ann)
     (question,) = items(log, after=settled - 1)
     assert isinstance(question, Question)
-    assert (question.first, question.last) == (asked.sequence, settled)
+    assert (question.first, question.last) == (interaction.sequence, settled)
     assert question.outcome is not None
     assert (question.outcome.line, question.outcome.by) == ("Go on", "ann")
 
 
 def test_a_question_that_is_withdrawn_does_not_break_the_text_behind_it(log: StoredLog) -> None:
     run = log.message()
-    asked = log.ask(run, TextPrompt(text="Name?"))
+    prompt = log.ask(run, TextPrompt(text="Name?"))
     log.text(run, "one ")
-    log.settle(asked, None, status="cancelled")
+    log.settle(prompt, None, status="cancelled")
     log.text(run, "text")
     assert texts(log) == ["one text"]
 
 
 def test_an_expired_question_says_what_happened_then(log: StoredLog) -> None:
     run = log.message()
-    asked = log.ask(run, TextPrompt(text="Name?", default="nobody"))
-    log.settle(asked, {"value": "nobody"}, status="expired", via="deadline")
+    prompt = log.ask(run, TextPrompt(text="Name?", default="nobody"))
+    log.settle(prompt, {"value": "nobody"}, status="expired", via="deadline")
     outcome = question_at_end(log).outcome
     assert outcome is not None
     assert "nobody" in outcome.line
@@ -299,13 +299,13 @@ def test_earlier_items_come_in_larger_parts(log: StoredLog) -> None:
 
 
 def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User) -> None:
-    asked = log.ask(log.message("asks"), TextPrompt(text="Name?"))
+    prompt = log.ask(log.message("asks"), TextPrompt(text="Name?"))
     for number in range(30):
         log.end(log.message(f"m{number}"))
-    log.settle(asked, {"value": "Eve"}, by=ann)
+    log.settle(prompt, {"value": "Eve"}, by=ann)
     newest, *older = parts(log)
-    assert newest.items[0].first == asked.sequence
-    assert newest.older > asked.sequence + 1
+    assert newest.items[0].first == prompt.sequence
+    assert newest.older > prompt.sequence + 1
     items = [item for part in (newest, *older) for item in part.items]
     messages = {item.text for item in items if isinstance(item, UserMessage)}
     assert messages == {"asks", *(f"m{number}" for number in range(30))}
