@@ -127,13 +127,13 @@ def test_a_start_says_what_is_wrong_with_postgresql(
     tmp_path: Path, postgresql: PostgreSQL, user: str, name: str, why: str, remedy: str
 ) -> None:
     url = f"postgresql://{user}@{HOST}:{postgresql.port}/{name}"
-    done = start(tmp_path, "manage.py", "worker", DATABASE_URL=url, REDIS_URL=REDIS)
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
+    process = start(tmp_path, "manage.py", "worker", DATABASE_URL=url, REDIS_URL=REDIS)
+    assert process.returncode == 1
+    last = process.stderr.splitlines()[-1]
     assert why in last
     assert remedy in last
-    assert "wrong" not in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "wrong" not in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 @pytest.mark.long
@@ -141,12 +141,12 @@ def test_a_start_says_what_is_wrong_with_postgresql(
 def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> None:
     url = f"postgresql://chat:hidden@{HOST}:{free_port()}/chat"
     module = [*command.split(), "--port", str(free_port()), "natproject.asgi:application"]
-    done = start(tmp_path, *module, DATABASE_URL=url, REDIS_URL=REDIS)
-    assert done.returncode != 0
-    assert "Connection refused" in done.stderr
-    assert "Start it, or fix the host and the port in DATABASE_URL." in done.stderr
-    assert "hidden" not in done.stderr
-    assert "Traceback" not in done.stderr
+    process = start(tmp_path, *module, DATABASE_URL=url, REDIS_URL=REDIS)
+    assert process.returncode != 0
+    assert "Connection refused" in process.stderr
+    assert "Start it, or fix the host and the port in DATABASE_URL." in process.stderr
+    assert "hidden" not in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 @pytest.mark.long
@@ -188,5 +188,5 @@ def test_a_migration_may_compute_between_two_statements(
     url = f"postgresql://chat:right@{HOST}:{postgresql.port}/migrated"
     with psycopg.connect(postgresql.url(), autocommit=True) as connection:
         connection.execute("ALTER DATABASE migrated OWNER TO chat")
-    done = start(tmp_path, "-c", MIGRATE, DATABASE_URL=url, REDIS_URL=REDIS)
-    assert done.stdout.split() == ["3s", "0"], done.stderr
+    process = start(tmp_path, "-c", MIGRATE, DATABASE_URL=url, REDIS_URL=REDIS)
+    assert process.stdout.split() == ["3s", "0"], process.stderr

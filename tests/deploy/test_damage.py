@@ -48,9 +48,9 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
 
 
 async def test_doctor_finds_a_damaged_page(damaged: Server) -> None:
-    done = run("manage.py", "doctor", "--json", env=damaged.environment)
-    by_check = findings(done)
-    assert (done.returncode, by_check["integrity"]["level"]) == (1, "wrong"), done.stdout
+    process = run("manage.py", "doctor", "--json", env=damaged.environment)
+    by_check = findings(process)
+    assert (process.returncode, by_check["integrity"]["level"]) == (1, "wrong"), process.stdout
     assert "damaged" in by_check["integrity"]["text"]
     assert "backup" in by_check["integrity"]["todo"]
 
@@ -109,7 +109,7 @@ def test_a_full_disk_is_said_on_pages_and_what_can_be_read_is_read(new_server: N
 def test_a_start_on_a_full_disk_says_what_to_do(new_server: NewServer) -> None:
     server = new_server(start=False)
     for command in (["manage.py", "serve"], ["-m", "natproject.serving"]):
-        done = subprocess.run(
+        process = subprocess.run(
             ["prlimit", "--fsize=1", sys.executable, *command],
             cwd=ROOT,
             env=server.environment,
@@ -118,9 +118,9 @@ def test_a_start_on_a_full_disk_says_what_to_do(new_server: NewServer) -> None:
             timeout=60,
             check=False,
         )
-        assert done.returncode != 0
-        assert "Check whether its disk is full" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert process.returncode != 0
+        assert "Check whether its disk is full" in process.stderr
+        assert "Traceback" not in process.stderr
 
 
 @contextmanager
@@ -144,12 +144,12 @@ def full(server: Server) -> Iterator[None]:
     resource.prlimit(server.web.pid, resource.RLIMIT_FSIZE, before)
 
 
-def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
+def findings(process: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
     """Return what `doctor --json` has found, by check."""
-    return {line["check"]: line for line in json.loads(done.stdout)["findings"]}
+    return {line["check"]: line for line in json.loads(process.stdout)["findings"]}
 
 
-def status_of(server: Server, wanted: int) -> str:
+def status_of(server: Server, expected: int) -> str:
     """Wait until /health answers with the status; return what it says."""
 
     def health() -> str | None:
@@ -157,6 +157,6 @@ def status_of(server: Server, wanted: int) -> str:
             answer = server.get("/health")
         except OSError:
             return None
-        return answer.text if answer.status == wanted else None
+        return answer.text if answer.status == expected else None
 
     return until(health, otherwise=server.log_tail)

@@ -77,10 +77,10 @@ def test_each_check_is_a_line() -> None:
 
 def test_check_with_a_database_shows_the_findings() -> None:
     """The findings have an id and a hint; the usual `check` and `runserver` make none of them."""
-    with pytest.raises(SystemCheckError) as failed:
+    with pytest.raises(SystemCheckError) as error_info:
         call_command("check", "--deploy", "--tag", "hitl", "--database", "default")
-    assert "web: (sessions_app.E130) none is up" in str(failed.value)
-    assert "HINT: Start the web server" in str(failed.value)
+    assert "web: (sessions_app.E130) none is up" in str(error_info.value)
+    assert "HINT: Start the web server" in str(error_info.value)
 
 
 @pytest.mark.django_db(databases=[])
@@ -104,9 +104,9 @@ def test_a_redis_without_the_packages_of_many_processes_is_told() -> None:
         "from django.core.management import execute_from_command_line\n"
         "execute_from_command_line(['manage.py', 'doctor'])"
     )
-    done = run("-c", code, env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"})
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.startswith("✗ form: HITL has a REDIS_URL")
+    process = run("-c", code, env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"})
+    assert process.returncode == 1, process.stderr
+    assert process.stdout.startswith("✗ form: HITL has a REDIS_URL")
 
 
 def test_a_silenced_check_is_not_printed(settings: Any) -> None:
@@ -119,9 +119,9 @@ def test_a_silenced_check_is_not_printed(settings: Any) -> None:
 
 def test_doctor_exits_with_1_on_errors() -> None:
     out = StringIO()
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as error_info:
         call_command("doctor", stdout=out)
-    assert ended.value.code == 1
+    assert error_info.value.code == 1
     assert "✗ web: none is up. Start the web server" in out.getvalue()
 
 
@@ -312,8 +312,8 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
 @pytest.mark.long
 def test_work_gets_through_from_end_to_end(server: Server) -> None:
     """The check works from a program beside the server, too, and leaves nothing."""
-    done = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
-    findings = json.loads(done.stdout)["findings"]
+    process = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
+    findings = json.loads(process.stdout)["findings"]
     (line,) = [finding for finding in findings if finding["check"] == "end to end"]
     assert line["level"] == "ok", findings
     assert server.rows("SELECT * FROM sessions_app_hostlease") == []
@@ -327,7 +327,7 @@ async def test_a_worker_that_is_full_of_waiting_runs_takes_new_work(new_server: 
         async with WsClient(server, name, workflow="probe") as client:
             await client.message("ask")
             await client.until("system_interaction_message")
-    done = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
-    by_check = {line["check"]: line for line in json.loads(done.stdout)["findings"]}
-    assert by_check["end to end"]["level"] == "ok", done.stdout
+    process = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
+    by_check = {line["check"]: line for line in json.loads(process.stdout)["findings"]}
+    assert by_check["end to end"]["level"] == "ok", process.stdout
     assert "of 2" in by_check["workers"]["text"]

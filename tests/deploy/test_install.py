@@ -135,10 +135,10 @@ def test_a_person_signs_in_is_asked_and_answers(
     card(page).locator("textarea").press("Enter")
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("Hello, Ann, ann@host.example!")
-    [settled] = project.store.rows(
+    [prompt_row] = project.store.rows(
         "SELECT answered_via FROM sessions_app_interaction ORDER BY created_at DESC LIMIT 1"
     )
-    assert settled["answered_via"] == "websocket"
+    assert prompt_row["answered_via"] == "websocket"
     looks_as_chosen(page, "HITL" in SERVERS[server.kind])
 
 
@@ -165,24 +165,24 @@ def test_the_page_on_testing_says_what_the_tests_do(name: str) -> None:
 
 @pytest.mark.long
 def test_the_project_tests_its_workflow_with_the_plugin_of_the_wheel(project: Project) -> None:
-    done = project.run("-m", "pytest", "-q", "--replay-everywhere", "desk/tests.py")
-    assert "1 passed" in done
+    output = project.run("-m", "pytest", "-q", "--replay-everywhere", "desk/tests.py")
+    assert "1 passed" in output
 
     # That has recorded the run as it waits. Code that it could not continue with fails a test.
     assert "1 passed" in project.run("-m", "pytest", "-q", "histories")
     workflow = project.directory / "desk" / "workflows.py"
     workflow.write_text(files.WORKFLOWS.replace("    answer =", "    context.now()\n    answer ="))
-    with pytest.raises(AssertionError, match="1 failed") as failed:
+    with pytest.raises(AssertionError, match="1 failed") as error_info:
         project.run("-m", "pytest", "-q", "histories")
     workflow.write_text(files.WORKFLOWS)
-    assert "no longer matches its journal at position 1" in str(failed.value)
-    assert "Traceback" not in str(failed.value)
+    assert "no longer matches its journal at position 1" in str(error_info.value)
+    assert "Traceback" not in str(error_info.value)
 
 
 def test_a_wrong_setting_ends_a_command_with_a_sentence(project: Project) -> None:
-    with pytest.raises(AssertionError, match=r"^HITL has no setting 'PARK'\.") as ended:
+    with pytest.raises(AssertionError, match=r"^HITL has no setting 'PARK'\.") as error_info:
         project.run("manage.py", "check", HITL='{"PARK": 1}')
-    assert "Traceback" not in str(ended.value)
+    assert "Traceback" not in str(error_info.value)
 
 
 def test_users_of_any_model_answer_and_are_found_in_the_admin(project: Project) -> None:

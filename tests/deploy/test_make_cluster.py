@@ -42,7 +42,7 @@ def three_free_ports() -> int:
     pytest.fail("no ports")
 
 
-class Made:
+class MadeCluster:
     """A cluster as a person sees it who has typed the command."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -101,14 +101,14 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def made(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[Made]:
+def cluster(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[MadeCluster]:
     """Yield a cluster that was just told to start. At the end it is stopped, and must stop well."""
-    made = Made(data_dir)
-    yield made
-    if made.process.poll() is None:
-        family = made.family()
-        made.process.terminate()
-        assert made.process.wait(PATIENCE) == 0
+    cluster = MadeCluster(data_dir)
+    yield cluster
+    if cluster.process.poll() is None:
+        family = cluster.family()
+        cluster.process.terminate()
+        assert cluster.process.wait(PATIENCE) == 0
         wait_gone(family)
     logs = sorted((data_dir / "cluster").glob("*.log"))
     for path in [data_dir / "output", *logs]:
@@ -128,12 +128,14 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
-async def ask(made: Made, name: str, first: int, second: int) -> None:
+async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:
     """Be asked at one web process, answer at another, and see the end at both."""
-    async with WsClient(made.signed_in(first), name, user="admin", workflow="probe") as one:
+    async with WsClient(cluster.signed_in(first), name, user="admin", workflow="probe") as one:
         await one.message("ask")
         await one.until("system_interaction_message", PATIENCE)
-        async with WsClient(made.signed_in(second), name, user="admin", workflow="probe") as other:
+        async with WsClient(
+            cluster.signed_in(second), name, user="admin", workflow="probe"
+        ) as other:
             prompt = await other.until("system_interaction_message")
             await other.answer(f"from {second}", prompt)
             for client in (one, other):
@@ -142,65 +144,67 @@ async def ask(made: Made, name: str, first: int, second: int) -> None:
 
 
 @pytest.mark.long
-async def test_any_process_may_die_and_all_may_be_restarted(made: Made) -> None:
-    first, second = made.port + 1, made.port + 2
-    await asyncio.to_thread(made.says, "(Stop: )")
-    await ask(made, "before", first, second)
+async def test_any_process_may_die_and_all_may_be_restarted(cluster: MadeCluster) -> None:
+    first, second = cluster.port + 1, cluster.port + 2
+    await asyncio.to_thread(cluster.says, "(Stop: )")
+    await ask(cluster, "before", first, second)
     for name in (f"web-{first}", "worker-1", "redis"):
-        await asyncio.to_thread(kill, made, name)
-    await asyncio.to_thread(served, made.signed_in(first))
-    await ask(made, "after", first, second)
-    await asyncio.to_thread(kill, made, "postgresql")
-    await recovered(made)
-    await restarted(made)
+        await asyncio.to_thread(kill, cluster, name)
+    await asyncio.to_thread(served, cluster.signed_in(first))
+    await ask(cluster, "after", first, second)
+    await asyncio.to_thread(kill, cluster, "postgresql")
+    await recovered(cluster)
+    await restarted(cluster)
 
 
-async def recovered(made: Made) -> None:
+async def recovered(cluster: MadeCluster) -> None:
     """Wait until people can work again; before, sockets are refused, or closed with *try again*."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with suppress(AssertionError, ConnectionClosed, InvalidHandshake, TimeoutError):
-            await ask(made, f"at {time.monotonic()}", made.port, made.port)
+            await ask(cluster, f"at {time.monotonic()}", cluster.port, cluster.port)
             return
         await asyncio.sleep(0.1)
     pytest.fail("it does not recover")
 
 
-async def restarted(made: Made) -> None:
+async def restarted(cluster: MadeCluster) -> None:
     """Have all restarted, one by one: somebody can be reached at any time; nothing is lost."""
     name = f"at {time.monotonic()}"
-    async with WsClient(made.signed_in(made.port), name, user="admin", workflow="probe") as client:
+    async with WsClient(
+        cluster.signed_in(cluster.port), name, user="admin", workflow="probe"
+    ) as client:
         await client.message("ask")
         await client.until("system_interaction_message", PATIENCE)
-    old = [*started(made, "worker"), *started(made, "daphne")]
+    old = [*started(cluster, "worker"), *started(cluster, "daphne")]
     assert len(old) == 2 + WORKERS
-    made.process.send_signal(signal.SIGUSR1)
+    cluster.process.send_signal(signal.SIGUSR1)
     await asyncio.to_thread(
-        always_reached, made, expected_output="All workers and web processes were"
+        always_reached, cluster, expected_output="All workers and web processes were"
     )
     wait_gone(old)
-    last_worker, first_web = started(made, "worker")[-1], started(made, "daphne")[0]
+    last_worker, first_web = started(cluster, "worker")[-1], started(cluster, "daphne")[0]
     assert last_worker.create_time() < first_web.create_time()
-    async with WsClient(made.signed_in(made.port), name, user="admin") as client:
+    async with WsClient(cluster.signed_in(cluster.port), name, user="admin") as client:
         prompt = await client.until("system_interaction_message", PATIENCE)
         await client.answer("still here", prompt)
         await client.until(lambda frame: frame["content"].get("status") == "completed", PATIENCE)
 
 
-def started(made: Made, command: str) -> list[psutil.Process]:
+def started(cluster: MadeCluster, command: str) -> list[psutil.Process]:
     """Processes of that kind, in the order in which they were started."""
-    of_kind = [process for process in made.family() if command in process.cmdline()]
+    of_kind = [process for process in cluster.family() if command in process.cmdline()]
     return sorted(of_kind, key=psutil.Process.create_time)
 
 
-def always_reached(made: Made, expected_output: str) -> None:
+def always_reached(cluster: MadeCluster, expected_output: str) -> None:
     """Check all the time, until the output is printed, that a web process listens."""
-    first, second = made.port + 1, made.port + 2
+    first, second = cluster.port + 1, cluster.port + 2
     deadline = time.monotonic() + 2 * PATIENCE
-    while expected_output not in made.output:
-        assert time.monotonic() < deadline, made.output
+    while expected_output not in cluster.output:
+        assert time.monotonic() < deadline, cluster.output
         # The first once more: it may have come back before the second went.
-        assert any(map(listens, (first, second, first))), made.output
+        assert any(map(listens, (first, second, first))), cluster.output
         time.sleep(0.005)
 
 
@@ -213,10 +217,10 @@ def listens(port: int) -> bool:
     return True
 
 
-def kill(made: Made, name: str) -> None:
+def kill(cluster: MadeCluster, name: str) -> None:
     """Kill a process, and wait until it is told that another has its place."""
-    psutil.Process(made.pid(name)).kill()
-    made.says(rf"({name}) ended, and was started again as \d+")
+    psutil.Process(cluster.pid(name)).kill()
+    cluster.says(rf"({name}) ended, and was started again as \d+")
 
 
 def served(server: Server) -> None:
@@ -233,24 +237,24 @@ def served(server: Server) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_running(made: Made, number: signal.Signals) -> None:
-    made.says("(Stop: )")
-    family = made.family()
+def test_nothing_is_left_running(cluster: MadeCluster, number: signal.Signals) -> None:
+    cluster.says("(Stop: )")
+    family = cluster.family()
     assert len(family) > 8
-    made.process.send_signal(number)
-    made.process.wait(PATIENCE)
+    cluster.process.send_signal(number)
+    cluster.process.wait(PATIENCE)
     wait_gone(family)
-    assert made.process.returncode == (-9 if number == signal.SIGKILL else 0), made.output
+    assert cluster.process.returncode == (-9 if number == signal.SIGKILL else 0), cluster.output
 
 
 @pytest.mark.long
-def test_nothing_is_left_without_the_process_manager(made: Made) -> None:
-    made.says("(Stop: )")
-    family = made.family()
+def test_nothing_is_left_without_the_process_manager(cluster: MadeCluster) -> None:
+    cluster.says("(Stop: )")
+    family = cluster.family()
     next(process for process in family if "supervisor.supervisord" in process.cmdline()).kill()
-    assert made.process.wait(PATIENCE) == 1
+    assert cluster.process.wait(PATIENCE) == 1
     wait_gone(family)
-    assert "was killed" in made.output
+    assert "was killed" in cluster.output
 
 
 def test_one_directory_has_one_cluster(tmp_path: Path) -> None:
@@ -274,6 +278,6 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 def refused(data_dir: Path, **env: str) -> str:
     """Start a cluster that does not start; returns why."""
     variables = environment(data_dir, PORT=str(three_free_ports())) | env
-    done = run("manage.py", "cluster", env=variables)
-    assert done.returncode == 1, done.stdout
-    return done.stderr
+    process = run("manage.py", "cluster", env=variables)
+    assert process.returncode == 1, process.stdout
+    return process.stderr

@@ -77,10 +77,10 @@ def test_the_printed_link_signs_in_once(tmp_path: Path) -> None:
 def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
-        done = manage(environment(tmp_path, PORT=str(port)), "serve")
-    assert done.returncode != 0
-    assert f"Port {port} is taken" in done.stderr
-    assert f"PORT={port + 1} make run" in done.stderr
+        process = manage(environment(tmp_path, PORT=str(port)), "serve")
+    assert process.returncode != 0
+    assert f"Port {port} is taken" in process.stderr
+    assert f"PORT={port + 1} make run" in process.stderr
 
 
 @pytest.mark.parametrize(

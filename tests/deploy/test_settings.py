@@ -52,10 +52,10 @@ def test_a_wrong_setting_is_reported_in_a_sentence(
     settings: Settings, hitl: Any, says: str
 ) -> None:
     settings.HITL = hitl
-    with pytest.raises(ImproperlyConfigured) as refused:
+    with pytest.raises(ImproperlyConfigured) as error_info:
         check()
-    assert says in str(refused.value)
-    assert "hush" not in str(refused.value)
+    assert says in str(error_info.value)
+    assert "hush" not in str(error_info.value)
 
 
 @pytest.mark.parametrize(

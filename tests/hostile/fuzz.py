@@ -24,10 +24,10 @@ def main() -> int:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly"]
         command += ["-o", "faulthandler_timeout=0"]  # it takes as long as it takes
         command += [f"--hypothesis-seed={seed}", "tests/hostile/test_fuzz.py"]
-        done = subprocess.run(
+        process = subprocess.run(
             command, env=os.environ | {"FUZZ_EXAMPLES": str(EXAMPLES)}, check=False
         )
-        if done.returncode:
+        if process.returncode:
             sys.stdout.write(f'make fuzz ARGS="--seed {seed}" shows it again.\n')
             return 1
         seed += 1

@@ -80,7 +80,7 @@ def look_for(bug: Bug) -> str:
         services = ["tests.services"] if bug.form == "cluster" else []
         command = [sys.executable, "-m", *services, "pytest", "-x", "-p", "no:randomly"]
         environment = {name: value for name, value in os.environ.items() if name not in FORM}
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, *bug.test.split()],
             cwd=copy,
             env={**environment, "LONG": "1"},
@@ -93,10 +93,12 @@ def look_for(bug: Bug) -> str:
         return f"its test took longer than {PATIENCE} s"
     finally:
         shutil.rmtree(copy, ignore_errors=True)
-    if done.returncode == TESTS_FAILED:
+    if process.returncode == TESTS_FAILED:
         return ""
-    why = "its test passes" if done.returncode == 0 else f"pytest ended with {done.returncode}"
-    return f"{why}\n{(done.stdout + done.stderr)[-2000:]}"
+    why = (
+        "its test passes" if process.returncode == 0 else f"pytest ended with {process.returncode}"
+    )
+    return f"{why}\n{(process.stdout + process.stderr)[-2000:]}"
 
 
 # What says in which form tests run; a bug's own form is to.
