@@ -82,9 +82,9 @@ def set_the_scene(server: Server) -> Scene:
     ann = Http(server)
     file = _upload(ann)
     ann.post("/generate", {"input_message": f"echo {SECRET}"}, conversation_id=CONVERSATION)
-    asked = {"input_message": f"ask {SECRET}"}
+    request_body = {"input_message": f"ask {SECRET}"}
     ids = {"conversation_id": CONVERSATION, "user_message_id": JOB}
-    stop = ann.post("/generate", asked, **ids).json()
+    stop = ann.post("/generate", request_body, **ids).json()
     for user, permissions in STAFF.items():
         server.execute("UPDATE auth_user SET is_staff = true WHERE username = ?", user)
         if permissions is not None:

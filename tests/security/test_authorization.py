@@ -165,8 +165,8 @@ async def test_a_socket_on_one_of_the_same_name_reaches_nothing_of_anothers(scen
             await client.send(frame)
         for name in ("replaces", "follows"):
             await client.message("echo his", message_id=name, **{name: run})
-            refused = await client.reply_to(name)
-            assert refused["type"] == "error_message"
+            reply = await client.reply_to(name)
+            assert reply["type"] == "error_message"
     async with WsClient(scene.server, CONVERSATION, user="ben", last_sequence=0) as client:
         await client.until(lambda frame: "his" in str(frame.get("content")))
         await client.send({"type": "ping_message", "id": "last"})
@@ -177,9 +177,9 @@ async def test_a_socket_on_one_of_the_same_name_reaches_nothing_of_anothers(scen
 
 def frames(scene: Scene) -> list[dict[str, Any]]:
     """Return a message of each type, with all that is ann's named in it."""
-    asked, run = scene.stop["interaction_id"], scene.stop["execution_id"]
-    common = {"conversation_id": CONVERSATION, "interaction_id": asked, "run_id": run}
-    common |= {"thread_id": asked, "parent_id": asked, "sequence": 1, "schema_type": "chat"}
+    prompt_id, run = scene.stop["interaction_id"], scene.stop["execution_id"]
+    common = {"conversation_id": CONVERSATION, "interaction_id": prompt_id, "run_id": run}
+    common |= {"thread_id": prompt_id, "parent_id": prompt_id, "sequence": 1, "schema_type": "chat"}
     payload = {"method": "basic", "username": "ann", "password": ""}
     return [
         {**common, "id": name, "type": name, "content": chat("echo 1"), "payload": payload}

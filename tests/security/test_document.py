@@ -55,8 +55,10 @@ def test_each_row_says_how_or_why_not() -> None:
     """A row has the test that shows it, or says whose it is, or that it is not met."""
     lines = [line.split(" | ") for line in ASVS.read_text().splitlines()]
     rows = [row for row in lines if len(row) == 3 and re.match(r"\| \d", row[0])]
-    shown = re.compile(r"\(\.\./tests/|\*\*(deployment|not met|in part)\*\*|`make test`|\.md[#)]")
-    assert [row for row in rows if not shown.search(row[2])] == []
+    evidence = re.compile(
+        r"\(\.\./tests/|\*\*(deployment|not met|in part)\*\*|`make test`|\.md[#)]"
+    )
+    assert [row for row in rows if not evidence.search(row[2])] == []
     numbers = [number for row in rows for number in re.findall(r"\d+\.\d+\.\d+", row[0])]
     assert len(numbers) == len(set(numbers)) > 150
 

@@ -92,16 +92,16 @@ def test_a_forbidden_model_name_starts_the_default_workflow(server: Server) -> N
 async def test_the_socket_refuses_a_forbidden_workflow(server: Server) -> None:
     async with WsClient(server, "c", user=STRANGER, workflow="calculator") as ben:
         await ben.message("1 + 1")
-        refused = await ben.until("error_message")
-        assert "There is no workflow 'calculator' here" in str(refused)
+        error = await ben.until("error_message")
+        assert "There is no workflow 'calculator' here" in str(error)
 
 
 def test_a_form_of_the_page_is_refused(server: Server) -> None:
     fields = {"text": "1 + 1", "starter": "calculator:0", "message_id": "m1"}
-    refused = Http(server, STRANGER, workflow=None).form("/c/new/messages/", fields)
-    assert refused.status == 422
-    assert "There is no workflow" in refused.text
-    assert STARTER not in refused.text
+    response = Http(server, STRANGER, workflow=None).form("/c/new/messages/", fields)
+    assert response.status == 422
+    assert "There is no workflow" in response.text
+    assert STARTER not in response.text
     assert STARTER in Http(server, MANAGER, workflow=None).get("/c/new/").text
 
 

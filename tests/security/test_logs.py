@@ -19,8 +19,8 @@ SHOWN = r"/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
 @pytest.fixture
 def formatter() -> logging.Formatter:
     config = configure_logging("INFO")["formatters"]["console"]
-    made: logging.Formatter = config.pop("()")(**config)
-    return made
+    log_formatter: logging.Formatter = config.pop("()")(**config)
+    return log_formatter
 
 
 def test_an_entry_is_one_line_whatever_is_in_it(formatter: logging.Formatter) -> None:

@@ -68,10 +68,10 @@ def test_nothing_leads_to_another_site(ann: User, to: str) -> None:
 def test_a_session_that_was_signed_out_is_of_no_use(ann: User) -> None:
     client = Client()
     sign_in(client)
-    kept = client.cookies["sessionid"].value
+    session_key = client.cookies["sessionid"].value
     answer = client.post("/sign-out/")
     assert answer["Clear-Site-Data"] == '"storage"'
-    client.cookies["sessionid"] = kept
+    client.cookies["sessionid"] = session_key
     assert client.get("/c/")["Location"].startswith("/sign-in/")
     assert not Session.objects.exists()
 
@@ -125,8 +125,8 @@ def test_a_change_of_the_password_needs_the_old_one_and_ends_the_other_sessions(
     for client in (here, there):
         sign_in(client)
     new = "another horse battery"
-    refused = here.post("/password/", dict(zip(NEW, ("wrong", new, new), strict=True)))
-    assert "incorrect" in refused.content.decode()
+    response = here.post("/password/", dict(zip(NEW, ("wrong", new, new), strict=True)))
+    assert "incorrect" in response.content.decode()
     here.post("/password/", dict(zip(NEW, (PASSWORD, new, new), strict=True)))
     assert "sign-in" not in here.get("/c/")["Location"]
     assert "sign-in" in there.get("/c/")["Location"]
@@ -146,10 +146,10 @@ def test_password_fields_are_masked_and_known_to_password_managers(ann: User) ->
 
 
 def test_the_first_administrator_has_no_password() -> None:
-    made = first_user()
-    assert made is not None
-    assert not made.has_usable_password()
-    for password in ("", " ", "admin", made.password):
+    admin = first_user()
+    assert admin is not None
+    assert not admin.has_usable_password()
+    for password in ("", " ", "admin", admin.password):
         assert sign_in(Client(), "admin", password).status_code == 200
 
 

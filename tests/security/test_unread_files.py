@@ -51,7 +51,7 @@ def test_a_user_has_so_many_exports_at_once(new_server: NewServer) -> None:
     with ExitStack() as stack:
         readers = [stack.enter_context(ask_for(server, "/c/big/export.json")) for _ in range(2)]
         until_full(readers)
-        refused = server.get("/c/big/export.md", "ann")
-        assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
-        assert "Too many" in refused.text
+        response = server.get("/c/big/export.md", "ann")
+        assert (response.status, response.headers["Retry-After"]) == (429, "5")
+        assert "Too many" in response.text
         assert server.get("/c/", "ben").status == 302
