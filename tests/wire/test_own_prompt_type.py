@@ -98,20 +98,20 @@ async def client(ann: User) -> AsyncClient:
 async def test_the_socket_sends_the_fields_of_an_own_prompt_type(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("own")
-        asked = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
-        assert (asked["content"]["input_type"], asked["content"]["most"]) == ("t_rating", 5)
-        await socket.answer("4", interaction_id=asked["interaction_id"])
-        done = await socket.until(lambda frame: frame["type"] == "system_response_message")
-        assert done["content"]["text"] == "4 of 5, by ann"
+        prompt = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
+        assert (prompt["content"]["input_type"], prompt["content"]["most"]) == ("t_rating", 5)
+        await socket.answer("4", interaction_id=prompt["interaction_id"])
+        output = await socket.until(lambda frame: frame["type"] == "system_response_message")
+        assert output["content"]["text"] == "4 of 5, by ann"
 
 
 async def test_a_plain_client_gets_what_it_can_show(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
         await socket.say("own")
-        asked = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
-        assert asked["content"]["input_type"] == "text"
-        assert asked["content"]["text"] == "How was it? (1 to 5)"
-        await socket.answer("6", thread_id=asked["thread_id"])
+        prompt = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
+        assert prompt["content"]["input_type"] == "text"
+        assert prompt["content"]["text"] == "How was it? (1 to 5)"
+        await socket.answer("6", thread_id=prompt["thread_id"])
         again = await socket.until(lambda frame: "Give 1 to 5" in frame["content"].get("text", ""))
         await socket.answer("5", thread_id=again["thread_id"])
         await socket.until(lambda frame: frame["content"].get("text") == "5 of 5, by ann")
@@ -122,26 +122,28 @@ async def test_page_and_inbox_show_the_card_of_an_own_prompt_type(
 ) -> None:
     for page, action in (("/c/c/", "/c/c/prompts/{}/"), ("/inbox/", "/p/{}/answer/")):
         run, prompt = await hosting.submit_until_prompt("own")
-        shown = (await client.get(page)).content.decode()
-        assert 'data-type="t_rating"' in shown
-        assert '<button name="value" value="5">5 ★</button>' in shown
+        html = (await client.get(page)).content.decode()
+        assert 'data-type="t_rating"' in html
+        assert '<button name="value" value="5">5 ★</button>' in html
         form_data = {"value": "9", "answer_id": uuid4().hex, "version": prompt.version}
-        refused = await client.post(action.format(prompt.pk), form_data)
-        assert refused.status_code == 422
-        assert "Give 1 to 5 stars." in refused.content.decode()
-        taken = await client.post(action.format(prompt.pk), {**form_data, "value": "3"})
-        assert taken.status_code == 303
+        refusal = await client.post(action.format(prompt.pk), form_data)
+        assert refusal.status_code == 422
+        assert "Give 1 to 5 stars." in refusal.content.decode()
+        acceptance = await client.post(action.format(prompt.pk), {**form_data, "value": "3"})
+        assert acceptance.status_code == 303
         assert await hosting.result(run) == "3 of 5, by ann"
         assert "★★★" in (await client.get("/c/c/")).content.decode()
 
 
 async def test_it_is_asked_and_answered_over_http(hosting: Hosting, client: AsyncClient) -> None:
     run, _ = await hosting.submit_until_prompt("own")
-    [asked] = (await client.get("/v1/inbox")).json()["prompts"]
-    assert asked["prompt"]["input_type"] == "t_rating"
+    [prompt_body] = (await client.get("/v1/inbox")).json()["prompts"]
+    assert prompt_body["prompt"]["input_type"] == "t_rating"
     answer = {"response": {"text": 2}}
-    done = await client.post(asked["response_url"], answer, content_type="application/json")
-    assert done.status_code == 204
+    response = await client.post(
+        prompt_body["response_url"], answer, content_type="application/json"
+    )
+    assert response.status_code == 204
     assert await hosting.result(run) == "2 of 5, by ann"
 
 

@@ -168,14 +168,14 @@ async def test_a_stop_of_an_unknown_run_is_not_found(client: Conforming) -> None
 
 async def test_acknowledgements_are_taken_and_not_answered(client: Conforming) -> None:
     async with client:
-        sent = await client.message("stream 400")
+        message_id = await client.message("stream 400")
         while not client.of_type("run_update_message") or (
             client.of_type("run_update_message")[-1]["status"] != "complete"
         ):
             frame = await client.until(lambda frame: "sequence" in frame)
             await client.send({"type": "ack_message", "sequence": frame["sequence"]})
         assert client.text() == "".join(f"t{n} " for n in range(400))
-        assert (await client.reply_to(sent))["type"] == "ack_message"
+        assert (await client.reply_to(message_id))["type"] == "ack_message"
         await client.send({"type": "ping_message"})
         await client.until("pong_message")
         assert len(client.of_type("ack_message")) == 1
@@ -187,8 +187,8 @@ async def test_an_auth_message_of_who_is_signed_in_by_the_session_can_only_confi
     payload = {"method": "basic", "username": "ben", "password": "wrong"}
     async with client:
         await client.send(json.dumps({"type": "auth_message", "id": "a", "payload": payload}))
-        refused = await client.until("auth_response_message")
-        assert (refused["status"], refused["user_id"], refused["for"]) == ("error", None, "a")
-        assert refused["payload"]["code"] == "user_auth_error"
+        response = await client.until("auth_response_message")
+        assert (response["status"], response["user_id"], response["for"]) == ("error", None, "a")
+        assert response["payload"]["code"] == "user_auth_error"
         await client.message("echo still ann")
         assert await client.result() == "still ann"

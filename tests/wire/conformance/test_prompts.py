@@ -97,8 +97,8 @@ async def test_a_form_is_answered_by_its_data_and_what_is_wrong_is_said_by_field
         data = {"kind": "care", "start": "2026-11-22", "days": 2, "half": True}
         frame = {"type": "user_interaction_message", "interaction_id": prompt["id"], "id": "a1"}
         await client.send({**frame, "data": data})
-        refused = await client.reply_to("a1")
-        assert refused["details"]["errors"] == {
+        reply = await client.reply_to("a1")
+        assert reply["details"]["errors"] == {
             "start": ["That is a Sunday."],
             "": ["Care is for whole days."],
         }

@@ -62,11 +62,11 @@ async def test_a_socket_is_told_when_to_come_back(settings: Settings, user: User
             await socket.say("Hello", id=f"m{number}")
             await socket.until("ack_message")
         await socket.say("Too much", id="m2")
-        refused = await socket.until("error_message")
-        assert (refused["for"], refused["content"]["code"]) == ("m2", "workflow_error")
-        assert "Too many messages. Try again in 30 minutes." in refused["content"]["message"]
-        assert refused["details"]["reason"] == "too_many"
-        assert 1700 < refused["details"]["retry_after"] <= 1800
+        error = await socket.until("error_message")
+        assert (error["for"], error["content"]["code"]) == ("m2", "workflow_error")
+        assert "Too many messages. Try again in 30 minutes." in error["content"]["message"]
+        assert error["details"]["reason"] == "too_many"
+        assert 1700 < error["details"]["retry_after"] <= 1800
         # What was taken is acknowledged again, however often it is sent.
         await socket.say("Hello", id="m1")
         again = await socket.until(lambda frame: frame.get("outcome") == "duplicate")
@@ -78,10 +78,10 @@ async def test_a_socket_is_told_when_to_come_back(settings: Settings, user: User
 async def test_on_the_page_nothing_typed_is_lost(settings: Settings, page: AsyncClient) -> None:
     set_hitl(settings, RATE_MESSAGES_USER="1/hour")
     assert (await send(page, message_id="m0")).status_code == 303
-    refused = await send(page, text="My long letter")
-    assert refused.status_code == 429
-    assert 3500 < int(refused["Retry-After"]) <= 3600
-    html = refused.content.decode()
+    response = await send(page, text="My long letter")
+    assert response.status_code == 429
+    assert 3500 < int(response["Retry-After"]) <= 3600
+    html = response.content.decode()
     assert "My long letter" in html
     assert "Too many messages. Try again in 60 minutes." in html
     assert (await send(page, message_id="m0")).status_code == 303
@@ -106,9 +106,9 @@ async def test_new_conversations_are_limited_and_old_ones_go_on(
     set_hitl(settings, RATE_CONVERSATIONS_USER="2/hour")
     for name in ("c0", "c1", "c1"):
         assert (await send(page, name)).status_code == 303
-    refused = await send(page, "c2")
-    assert refused.status_code == 429
-    assert "Too many new conversations." in refused.content.decode()
+    response = await send(page, "c2")
+    assert response.status_code == 429
+    assert "Too many new conversations." in response.content.decode()
     assert (await send(page, "c0")).status_code == 303
     assert await Conversation.objects.acount() == 2
 
@@ -119,9 +119,9 @@ async def say(user: User, name: str) -> Any:
     return await submit(owner=user.pk, address="", conversation_id=name, message=message)
 
 
-def refusals(sent: Sequence[Any]) -> int:
-    assert all(isinstance(one, TooMany) for one in sent if isinstance(one, Exception))
-    return sum(isinstance(one, TooMany) for one in sent)
+def refusals(outcomes: Sequence[Any]) -> int:
+    assert all(isinstance(one, TooMany) for one in outcomes if isinstance(one, Exception))
+    return sum(isinstance(one, TooMany) for one in outcomes)
 
 
 async def test_new_conversations_that_begin_at_the_same_time_count_each_other(
@@ -129,10 +129,10 @@ async def test_new_conversations_that_begin_at_the_same_time_count_each_other(
 ) -> None:
     set_hitl(settings, RATE_CONVERSATIONS_USER="5/hour")
     await say(user, "old")
-    sent = await asyncio.gather(
+    outcomes = await asyncio.gather(
         *(say(user, f"c{number}") for number in range(20)), return_exceptions=True
     )
-    assert refusals(sent) == 16
+    assert refusals(outcomes) == 16
     assert await Conversation.objects.acount() == 5
 
 
@@ -152,8 +152,8 @@ async def test_runs_that_begin_at_the_same_time_count_each_other(
     set_hitl(settings, RUNS_PER_USER=OFTEN + 1)
     for number in range(OFTEN):  # so many are not looked for
         await say(user, f"{number}")
-    sent = await asyncio.gather(*(say(user, "c") for _ in range(20)), return_exceptions=True)
-    assert refusals(sent) == 19
+    outcomes = await asyncio.gather(*(say(user, "c") for _ in range(20)), return_exceptions=True)
+    assert refusals(outcomes) == 19
     assert await messages() == OFTEN + 1
 
 
@@ -163,13 +163,13 @@ async def test_a_request_over_http_is_told_when_to_come_back(
     set_hitl(settings, RATE_API_USER="1/hour")
     unknown = f"/executions/{uuid4()}"
     assert (await page.get(unknown)).status_code == 404
-    refused = await page.get(unknown)
-    assert refused.status_code == 429
-    assert 3500 < int(refused["Retry-After"]) <= 3600
-    assert refused["Content-Type"] == "application/problem+json"
-    problem = refused.json()
+    response = await page.get(unknown)
+    assert response.status_code == 429
+    assert 3500 < int(response["Retry-After"]) <= 3600
+    assert response["Content-Type"] == "application/problem+json"
+    problem = response.json()
     assert (problem["code"], problem["reason"]) == ("workflow_error", "too_many")
-    assert str(problem["retry_after"]) == refused["Retry-After"]
+    assert str(problem["retry_after"]) == response["Retry-After"]
     assert problem["detail"] == "Too many requests. Try again in 60 minutes."
 
 
@@ -185,8 +185,8 @@ async def test_an_address_makes_so_many_guests(settings: Settings) -> None:
     assert 1100 < int(answers[-1]["Retry-After"]) <= 1200
     assert answers[-1].json()["detail"] == "Too many new guests. Try again in 20 minutes."
     assert await User.objects.acount() == 3
-    known = await AsyncClient().get(unknown, {"session": guests[0]}, headers=address)
-    assert known.status_code == 404
+    response = await AsyncClient().get(unknown, {"session": guests[0]}, headers=address)
+    assert response.status_code == 404
     async with LocalSocket(AnonymousUser(), headers=address, session=guests[-1]) as socket:
         assert await socket.until_closed() == 4429
 
@@ -268,8 +268,8 @@ async def test_claims_are_limited_at_every_door(
         assert (await page.post(over_http, claim, content_type=json)).status_code == 404
         assert (await page.post(over_http, claim, content_type=json)).status_code == 429
         await socket.send({"type": "claim_message", "interaction_id": prompt, **claim})
-        refused = await socket.until("error_message")
-        assert "Too many changes of claims." in refused["content"]["message"]
+        error = await socket.until("error_message")
+        assert "Too many changes of claims." in error["content"]["message"]
     answer = await page.post(reverse("chat:claim", args=[prompt]), claim, follow=True)
     assert "Too many changes of claims." in answer.content.decode()
 
@@ -278,10 +278,10 @@ async def test_unfinished_runs_are_limited(settings: Settings, page: AsyncClient
     set_hitl(settings, RUNS_PER_USER=2)
     for number in range(2):
         assert (await send(page, message_id=f"m{number}")).status_code == 303
-    refused = await send(page, "another", text="My long letter")
-    assert (refused.status_code, refused["Retry-After"]) == (429, "60")
-    assert "Too many unfinished runs." in refused.content.decode()
-    assert "My long letter" in refused.content.decode()
+    response = await send(page, "another", text="My long letter")
+    assert (response.status_code, response["Retry-After"]) == (429, "60")
+    assert "Too many unfinished runs." in response.content.decode()
+    assert "My long letter" in response.content.decode()
     assert (await send(page, message_id="m0")).status_code == 303
     await Run.objects.filter(message_id="m0").aupdate(status=Run.Status.COMPLETED)
     assert (await send(page)).status_code == 303

@@ -30,10 +30,10 @@ def ann() -> User:
 
 def session(settings: Settings, engine: str) -> SessionBase:
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
-    made: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore()
-    made["anything"] = 1
-    made.save()
-    return made
+    store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore()
+    store["anything"] = 1
+    store.save()
+    return store
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -41,18 +41,18 @@ def test_a_session_lives_wherever_it_is_kept(
     settings: Settings, ann: User, tmp_path: Any, engine: str
 ) -> None:
     settings.SESSION_FILE_PATH = str(tmp_path)
-    kept = session(settings, engine)
-    identity = Identity.of(ann, session=kept.session_key)
+    stored_session = session(settings, engine)
+    identity = Identity.of(ann, session=stored_session.session_key)
     assert still_valid([identity]) == {identity}
-    kept.delete()
+    stored_session.delete()
     assert still_valid([identity]) == ({identity} if engine == "signed_cookies" else set())
 
 
 @pytest.mark.parametrize("engine", ["db", "cached_db"])
 def test_sessions_in_a_table_take_one_query(settings: Settings, ann: User, engine: str) -> None:
-    made = [Identity.of(ann, session=session(settings, engine).session_key) for _ in range(3)]
+    identities = [Identity.of(ann, session=session(settings, engine).session_key) for _ in range(3)]
     with CaptureQueriesContext(connection) as queries:
-        assert still_valid(made) == set(made)
+        assert still_valid(identities) == set(identities)
     assert len(queries) == 2  # the users and the sessions
 
 

@@ -48,11 +48,11 @@ def test_a_rate_allows_a_burst_and_then_one_by_one(
     set_hitl(settings, RATE_MESSAGES_USER=f"{amount}/hour")
     for _ in range(amount):
         rate_limits.take((RATE, subject))
-    with pytest.raises(TooMany) as refused:
+    with pytest.raises(TooMany) as error_info:
         rate_limits.take((RATE, subject))
-    assert refused.value.seconds == math.ceil(3600 / amount)
+    assert error_info.value.seconds == math.ceil(3600 / amount)
     when = {1: "60 minutes", 3: "20 minutes", 7: "9 minutes", 300: "12 s"}[amount]
-    assert str(refused.value) == f"Too many messages. Try again in {when}."
+    assert str(error_info.value) == f"Too many messages. Try again in {when}."
     rate_limits.take((RATE, uuid4().hex))
 
 
@@ -89,8 +89,8 @@ async def test_what_another_process_let_through_counts(subject: str) -> None:
         rate_limits.take((RATE, subject))
     rate_limits.clear()  # as another process, which knows nothing of it
     rate_limits.take((RATE, subject))
-    refused = await until_refused(subject)
-    assert 1 <= refused.seconds <= 3600
+    error = await until_refused(subject)
+    assert 1 <= error.seconds <= 3600
 
 
 @pytest.mark.formless

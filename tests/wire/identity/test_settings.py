@@ -46,19 +46,19 @@ def test_missing_and_wrong_settings_are_named(
     settings: Settings, hitl_settings: dict[str, Any], says: str
 ) -> None:
     settings.HITL = hitl_settings
-    with pytest.raises(ImproperlyConfigured, match=says) as refused:
+    with pytest.raises(ImproperlyConfigured, match=says) as error_info:
         ChatSettings.load()
-    assert SECRET not in str(refused.value)
+    assert SECRET not in str(error_info.value)
 
 
 def test_a_wrong_setting_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
-    done = start(tmp_path, {"JWT_KEY": SECRET, "JWT_AUDIENCE": "a"})
-    assert done.returncode == 1
-    assert "not a PEM public key" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert SECRET not in done.stderr
+    process = start(tmp_path, {"JWT_KEY": SECRET, "JWT_AUDIENCE": "a"})
+    assert process.returncode == 1
+    assert "not a PEM public key" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert SECRET not in process.stderr
 
 
 def test_a_key_may_stand_in_one_line(tmp_path: Path) -> None:
-    done = start(tmp_path, {"JWT_KEY": PEM, "JWT_AUDIENCE": "a", "GUESTS": "true"})
-    assert done.stdout == PEM.replace("\\n", "\n") + " True\n"
+    process = start(tmp_path, {"JWT_KEY": PEM, "JWT_AUDIENCE": "a", "GUESTS": "true"})
+    assert process.stdout == PEM.replace("\\n", "\n") + " True\n"

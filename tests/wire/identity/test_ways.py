@@ -43,9 +43,9 @@ async def identify(
     query: dict[str, str] | None = None,
     **headers: str,
 ) -> Person | None:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     identity = await find_identity(
-        user=user, headers=named, cookies=cookies or {}, query=query or {}
+        user=user, headers=request_headers, cookies=cookies or {}, query=query or {}
     )
     return identity.person if identity else None
 
@@ -203,18 +203,18 @@ async def test_a_key_server_that_is_away_is_said(
         raise jwt.PyJWKClientConnectionError("refused by 10.0.0.1")
 
     monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", away)
-    with pytest.raises(BadCredentials) as refused:
+    with pytest.raises(BadCredentials) as error_info:
         await identify(authorization=f"Bearer {token()}")
-    assert "moment" in str(refused.value)
-    assert "10.0.0.1" not in str(refused.value)
+    assert "moment" in str(error_info.value)
+    assert "10.0.0.1" not in str(error_info.value)
 
 
 async def test_the_key_set_is_not_fetched_from_where_a_redirect_leads(settings: Settings) -> None:
-    asked: list[str] = []
+    requested_paths: list[str] = []
 
     class Elsewhere(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested_paths.append(self.path)
             self.send_response(302)
             self.send_header("location", "/latest/meta-data/")
             self.end_headers()
@@ -230,7 +230,7 @@ async def test_the_key_set_is_not_fetched_from_where_a_redirect_leads(settings: 
         with pytest.raises(BadCredentials, match="moment"):
             await identify(authorization=f"Bearer {token()}")
         server.shutdown()
-    assert asked == ["/keys"]
+    assert requested_paths == ["/keys"]
 
 
 async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:

@@ -58,12 +58,12 @@ async def until_text(socket: LocalSocket, text: str) -> None:
     await socket.until(lambda frame: text in str(frame.get("content", {}).get("text")))
 
 
-async def leave(hosting: Hosting, message: str, shown: str) -> Any:
+async def leave(hosting: Hosting, message: str, shown_text: str) -> Any:
     """Have a client say something, and be gone once it is shown that; return its user."""
     ann = await reads.read(make_user, hosting.person.username)
     async with plain(ann) as socket:
         await socket.say(message)
-        await until_text(socket, shown)
+        await until_text(socket, shown_text)
     return ann
 
 

@@ -114,7 +114,7 @@ async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
 
 @pytest.mark.parametrize("origin", ["http://ui.example", "https://ui.example:3000", "null"])
 async def test_other_origins_stay_out(backend: Server, origin: str) -> None:
-    with pytest.raises(InvalidStatus) as refused:
+    with pytest.raises(InvalidStatus) as error_info:
         async with WsClient(backend, "c", user=None, origin=origin, session=str(uuid4())):
             pass
-    assert refused.value.response.status_code == 403
+    assert error_info.value.response.status_code == 403

@@ -98,8 +98,10 @@ async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
             await log.write("three")
             await log.end()
             await socket.until(lambda frame: frame["status"] == "complete")
-            shown = f"one two {RESTARTED}three" if schema_type == "chat_stream" else "one three"
-            assert socket.text() == shown
+            expected_text = (
+                f"one two {RESTARTED}three" if schema_type == "chat_stream" else "one three"
+            )
+            assert socket.text() == expected_text
 
 
 async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others() -> None:
@@ -183,8 +185,8 @@ async def test_a_notification_that_could_not_be_settled_is_sent_again(
         async with plain(log, last_sequence=0) as socket:
             first = await log.ask("Look.", input_type="notification")
             for _ in range(2):
-                sent = await socket.until("system_interaction_message")
-                assert (sent["id"], sent["content"]["text"]) == (first, "Look.")
+                frame = await socket.until("system_interaction_message")
+                assert (frame["id"], frame["content"]["text"]) == (first, "Look.")
             question = await log.ask("And?")
             assert (await socket.until("system_interaction_message"))["id"] == question
         assert [attempt.interaction for attempt in tries] == [first, first]
@@ -241,8 +243,8 @@ async def test_nobody_looks_for_another_prompt_where_none_waits(
         await store_message(log)
         async with plain(log, last_sequence=0) as socket:
             for text in ("One?", "Two?"):
-                asked = await log.ask(text)
-                await until_prompt(socket, asked, text)
-                await log.settle(asked)
-                await until_prompt(socket, asked, "ann has answered the question.")
+                prompt_id = await log.ask(text)
+                await until_prompt(socket, prompt_id, text)
+                await log.settle(prompt_id)
+                await until_prompt(socket, prompt_id, "ann has answered the question.")
     assert not looks

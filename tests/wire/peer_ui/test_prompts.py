@@ -12,7 +12,7 @@ from tests.wire.peer_ui.conftest import NewTab
 
 
 @pytest.mark.parametrize(
-    ("type_", "shown_as", "answer_text", "shown"),
+    ("type_", "shown_as", "answer_text", "expected_text"),
     [
         ("text", "text", "Ada", "Ada"),
         ("binary_choice", "binary_choice", "blue", "blue"),
@@ -26,13 +26,13 @@ from tests.wire.peer_ui.conftest import NewTab
     ],
 )
 async def test_each_type_can_be_answered(
-    ui: PeerUi, type_: str, shown_as: str, answer_text: str, shown: str
+    ui: PeerUi, type_: str, shown_as: str, answer_text: str, expected_text: str
 ) -> None:
     async with ui:
         await ui.say(f"prompt {type_}")
         assert await ui.until_asked() == shown_as
         await ui.answer(answer_text)
-        assert await ui.until_ended() == shown
+        assert await ui.until_ended() == expected_text
         assert ui.popups == ["https://login.example/authorize?state=s1"] * (
             type_ == "oauth_consent"
         )

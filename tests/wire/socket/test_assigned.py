@@ -29,9 +29,9 @@ async def hosted() -> AsyncIterator[None]:
 
 
 def managers(*names: str) -> list[Person]:
-    made = [make_user(name) for name in names]
-    Group.objects.create(name="managers").user_set.add(*made)
-    return made
+    users = [make_user(name) for name in names]
+    Group.objects.create(name="managers").user_set.add(*users)
+    return users
 
 
 @pytest.mark.usefixtures("hosted")
@@ -47,28 +47,28 @@ async def test_the_asker_sees_who_is_on_it_and_one_of_the_others_answers() -> No
         for each in (first, second, stranger):
             await each.until(lambda frame: frame.get("waiting") == 0)
         await asker.say("please")
-        asked = await asker.until("assignment_message")
-        assert asked["content"]["to"] == ["managers"]
+        assignment = await asker.until("assignment_message")
+        assert assignment["content"]["to"] == ["managers"]
         for each in (first, second):
             await each.until(lambda frame: frame.get("waiting") == 1)
-        named = asked["content"]["interaction_id"]
+        prompt_id = assignment["content"]["interaction_id"]
         for each, change, outcome in (
             (stranger, "claim", "not_found"),
             (asker, "claim", "not_found"),
             (first, "claim", "accepted"),
             (second, "claim", "claimed"),
         ):
-            message = {"type": "claim_message", "interaction_id": named, "change": change}
+            message = {"type": "claim_message", "interaction_id": prompt_id, "change": change}
             await each.send({**message, "id": "k"})
             ack = await each.until(lambda frame: frame.get("for") == "k")
             assert ack["outcome"] == outcome
         assert ack["content"]["assignee"] == "boss"
-        taken = await asker.until("assignment_update_message")
-        assert (taken["content"]["change"], taken["content"]["by"]) == ("claimed", "boss")
-        gone = await second.until(lambda frame: frame.get("waiting") == 0)
-        assert gone["gone"] == [named]
+        update = await asker.until("assignment_update_message")
+        assert (update["content"]["change"], update["content"]["by"]) == ("claimed", "boss")
+        count_message = await second.until(lambda frame: frame.get("waiting") == 0)
+        assert count_message["gone"] == [prompt_id]
         for each, outcome in ((stranger, "not_found"), (second, "claimed"), (first, "accepted")):
-            await each.answer("yes", interaction_id=named, id="a")
+            await each.answer("yes", interaction_id=prompt_id, id="a")
             ack = await each.until(lambda frame: frame.get("for") == "a")
             assert ack["outcome"] == outcome
         response = await asker.until("system_response_message")

@@ -46,8 +46,8 @@ async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) ->
         assert (error["conversation_id"], error["details"]) == ("c", {"deleted": True})
         await page.until(lambda frame: frame.get("waiting") == 0)
         await page.answer("x", interaction_id=prompt["id"], id="a1")
-        refused = await page.until(lambda frame: frame.get("for") == "a1")
-        assert refused["outcome"] == "not_found"
+        reply = await page.until(lambda frame: frame.get("for") == "a1")
+        assert reply["outcome"] == "not_found"
         await page.say("on?", id="m2")
         await page.until(lambda frame: is_deleted(frame) and frame.get("for") == "m2")
         async with LocalSocket(ann, conversation_id="c") as late:

@@ -24,8 +24,8 @@ def frames(one: EventRecord, **view: Any) -> list[dict[str, Any]]:
 
 
 def prompt(**fields: Any) -> EventRecord:
-    asked = {"input_type": "text", "text": "Go?", "timeout": 60.0, "error": "late", "details": {}}
-    fields = {"interaction_id": "i1", "prompt": asked, "expires_at": None, "version": 1, **fields}
+    content = {"input_type": "text", "text": "Go?", "timeout": 60.0, "error": "late", "details": {}}
+    fields = {"interaction_id": "i1", "prompt": content, "expires_at": None, "version": 1, **fields}
     return event("interaction", **fields)
 
 

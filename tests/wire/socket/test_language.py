@@ -24,17 +24,19 @@ async def test_a_page_is_refused_in_its_language() -> None:
         ann = await reads.read(make_user, "ann")
         async with (
             LocalSocket(ann, headers=GERMAN, conversation_id="c") as page,
-            LocalSocket(ann, headers={"cookie": "django_language=ja"}, conversation_id="d") as kept,
+            LocalSocket(
+                ann, headers={"cookie": "django_language=ja"}, conversation_id="d"
+            ) as japanese_page,
             LocalSocket(ann, headers=GERMAN, extended=None, conversation_id="e") as plain,
         ):
             for socket, expected_text in (
                 (page, "Die Nachricht ist leer."),
-                (kept, "メッセージが空です。"),
+                (japanese_page, "メッセージが空です。"),
                 (plain, "The message is empty."),
             ):
                 await socket.say(" ", id="m")
-                refused = await socket.until("error_message")
-                assert refused["content"]["message"].startswith(expected_text)
+                error = await socket.until("error_message")
+                assert error["content"]["message"].startswith(expected_text)
 
 
 async def test_a_workflow_speaks_the_language_of_the_site() -> None:

@@ -229,8 +229,8 @@ async def test_stop_is_acknowledged_when_the_runs_have_ended(chat: Chat, count: 
         ack = await socket.reply_to("s1")
         assert (ack["outcome"], len(ack["content"]["runs"])) == ("accepted", count)
         before = socket.frames[: socket.frames.index(ack)]
-        ended = [one["run_id"] for one in before if one["content"].get("status") == "cancelled"]
-        assert {*ended} == {*ack["content"]["runs"]}
+        ended_ids = [one["run_id"] for one in before if one["content"].get("status") == "cancelled"]
+        assert {*ended_ids} == {*ack["content"]["runs"]}
         await socket.send({"type": "stop_message", "id": "s2"})
         nothing = await socket.reply_to("s2")
         assert nothing["content"] == {"runs": []}
@@ -375,5 +375,5 @@ async def test_a_client_over_its_limit_is_slowed_down_and_still_gets_pongs(
         await socket.reply_to("m1")
         await socket.send({"type": "ping_message", "id": "p"})
         await socket.reply_to("p")
-        [refused] = socket.of_type("error_message")
-        assert refused["details"]["reason"] == "too_many"
+        [error] = socket.of_type("error_message")
+        assert error["details"]["reason"] == "too_many"

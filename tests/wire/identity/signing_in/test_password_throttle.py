@@ -72,10 +72,10 @@ async def by_socket(name: str, password: str) -> dict[str, Any]:
 async def test_the_page_says_when_to_come_back_and_keeps_the_name(user: User) -> None:
     for _ in range(3):
         assert (await on_page(user.username, "wrong")).status_code == 200
-    refused = await on_page(user.username, "right")
-    assert refused.status_code == 429
-    assert 1 <= int(refused["Retry-After"]) <= 1200
-    html = refused.content.decode()
+    response = await on_page(user.username, "right")
+    assert response.status_code == 429
+    assert 1 <= int(response["Retry-After"]) <= 1200
+    html = response.content.decode()
     assert "Too many wrong passwords. Try again in 20 minutes." in html
     assert f'value="{user.username}"' in html
     assert "right" not in html
