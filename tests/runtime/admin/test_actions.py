@@ -279,8 +279,10 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         assert f"boss: forked from position 1 by an operator: {fork.id}" in await history()
         await hosting.prompts(fork.id)
 
-        refused = await boss.post(f"/admin/sessions_app/run/{run}/fork/", fields | {"position": 9})
-        assert "not one of the available choices" in refused
+        response_text = await boss.post(
+            f"/admin/sessions_app/run/{run}/fork/", fields | {"position": 9}
+        )
+        assert "not one of the available choices" in response_text
         assert "Fork one at a time." in await boss.act("run", "fork", run, fork)
 
 

@@ -43,8 +43,8 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         asks()
         [second] = await hosting.prompts(await hosting.submit(conversation="c2"))
         both = [str(first.pk), str(second.pk)]
-        asked = await boss.act("interaction", "reassign", *both)
-        assert "Give ann 3 days off?" in asked
+        form_page = await boss.act("interaction", "reassign", *both)
+        assert "Give ann 3 days off?" in form_page
         fields = {**REASSIGN, "_selected_action": both}
         assert "Name somebody." in await boss.post(PROMPTS, fields)
         none = await boss.post(PROMPTS, {**fields, "users": "nobody"})
@@ -52,8 +52,8 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         own = await boss.post(PROMPTS, {**fields, "_selected_action": both[:1], "users": "ann"})
         assert "0 of these may answer" in own  # four eyes
         directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
-        done = await boss.post(PROMPTS, {**fields, "groups": [directors]})
-        assert done.count(": reassigned.") == 2
+        response_text = await boss.post(PROMPTS, {**fields, "groups": [directors]})
+        assert response_text.count(": reassigned.") == 2
         assert await named(hosting) == ["directors", "directors"]
         # The second was its owner's own, and waits for them no longer.
         waiting = await reads.read(
@@ -88,10 +88,10 @@ async def test_an_operator_escalates_a_prompt_early() -> None:
         assert ": escalated." in await boss.act("interaction", "escalate", prompt)
         assert await named(hosting) == ["old", "directors"]
         assert "not escalated" in await boss.act("interaction", "escalate", prompt)
-        shown = await boss.get(f"{PROMPTS}{prompt.pk}/change/")
-        assert "Escalate now" not in shown
+        page = await boss.get(f"{PROMPTS}{prompt.pk}/change/")
+        assert "Escalate now" not in page
         for word in ("the group directors", "escalated", "opened", "boss admin"):
-            assert word in shown
+            assert word in page
 
 
 async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:
@@ -101,14 +101,14 @@ async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:
         await reads.read(
             lambda: Group.objects.create(name="own").user_set.add(hosting.user)  # ann alone
         )
-        asked: list[dict[str, Any]] = [
+        assignments: list[dict[str, Any]] = [
             {"to": user("gone")},
             {"to": group("empty")},
             {"to": group("own"), "four_eyes": True},
             {"to": group("own"), "due": 60},
             {},
         ]
-        for number, how in enumerate(asked):
+        for number, how in enumerate(assignments):
             asks(**how)
             await hosting.prompts(await hosting.submit(conversation=f"c{number}"))
         await reads.read(lambda: users().filter(username="gone").update(is_active=False))
@@ -147,9 +147,9 @@ async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
             counts = []
             for path in (PROMPTS, f"{PROMPTS}?waits=nobody", f"{PROMPTS}{prompts[0].pk}/change/"):
                 client.get(path)
-                with CaptureQueriesContext(connection) as made:
+                with CaptureQueriesContext(connection) as queries:
                     client.get(path)
-                counts.append(len(made))
+                counts.append(len(queries))
             return counts
 
         assert max(await reads.read(statements)) < 20

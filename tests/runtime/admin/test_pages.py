@@ -86,9 +86,9 @@ def test_every_list_is_read_in_few_queries(admin_client: Client, run: Run) -> No
     taken = {}
     for model in MODELS:
         page(admin_client, model)  # stores when the session ends, once in a while
-        with CaptureQueriesContext(connection) as made:
+        with CaptureQueriesContext(connection) as queries:
             page(admin_client, model)
-        taken[model] = len(made)
+        taken[model] = len(queries)
     assert {model: count for model, count in taken.items() if count > 15} == {}
 
 
@@ -203,9 +203,9 @@ def test_only_superusers_delete_all_of_it(client: Client, admin_client: Client, 
     staff.user_permissions.set(Permission.objects.filter(content_type__app_label="sessions_app"))
     client.force_login(staff)
     assert client.post(path, {"post": "yes"}).status_code == 403
-    asked = admin_client.get(path).content.decode()
-    assert "events: 150" in asked.lower()
-    assert "piece-" not in asked
+    html = admin_client.get(path).content.decode()
+    assert "events: 150" in html.lower()
+    assert "piece-" not in html
     admin_client.post(path, {"post": "yes"})
     assert not Event.objects.exists()
 

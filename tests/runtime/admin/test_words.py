@@ -100,9 +100,9 @@ def test_what_waits_is_shown_to_those_who_may_read_prompts(log: StoredLog) -> No
 def queries(client: Client, path: str) -> int:
     """Return how many queries a page takes."""
     client.get(path)  # stores when the session ends, once in a while
-    with CaptureQueriesContext(connection) as made:
+    with CaptureQueriesContext(connection) as captured:
         client.get(path)
-    return len(made)
+    return len(captured)
 
 
 def test_pages_take_as_many_queries_with_more_prompts(admin_client: Client, log: StoredLog) -> None:

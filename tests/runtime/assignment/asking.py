@@ -37,10 +37,10 @@ def asks(prompt: Any = None, **how: Any) -> None:
 
 def people(*names: str, to: str = "") -> list[Person]:
     """Users of these names, in the group."""
-    made = [make_user(name) for name in names]
+    users = [make_user(name) for name in names]
     if to:
-        Group.objects.get_or_create(name=to)[0].user_set.add(*made)
-    return [Person.of(one) for one in made]
+        Group.objects.get_or_create(name=to)[0].user_set.add(*users)
+    return [Person.of(one) for one in users]
 
 
 @asynccontextmanager
@@ -49,10 +49,10 @@ async def asking_people(
 ) -> AsyncIterator[tuple[Hosting, Interaction, list[Person]]]:
     """Have ann ask where there are people of these names, in the group `members`."""
     async with Hosting("t_assigned") as hosting:
-        made = await reads.read(people, *names, to=members)
+        persons = await reads.read(people, *names, to=members)
         asks(**how)
         _, prompt = await hosting.submit_until_prompt()
-        yield hosting, prompt, made
+        yield hosting, prompt, persons
 
 
 def answer_to(prompt: Interaction, value: str = "yes", via: str = "test") -> IncomingAnswer:

@@ -127,8 +127,8 @@ async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) ->
 
 
 async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
-    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
-        hosting, prompt, [boss, other] = asked
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        hosting, prompt, [boss, other] = scene
         asks()
         _, plain = await hosting.submit_until_prompt(conversation="c2")
         for _ in range(2):
@@ -143,8 +143,8 @@ async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
 
 
 async def test_pages_record_whom_they_show_a_prompt() -> None:
-    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
-        _, prompt, everybody = asked
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        _, prompt, everybody = scene
         await reads.read(people, "eve")
         names = ("boss", "eve", "other")
         paths = (f"/p/{prompt.pk}/", f"/p/{prompt.pk}/", "/inbox/")
@@ -153,8 +153,8 @@ async def test_pages_record_whom_they_show_a_prompt() -> None:
             await client.aforce_login(await users().aget(username=name))
             for _ in range(2):
                 await client.get(path)
-        _, *shown = await reads.read(entries, prompt)
-        assert [(one.action, one.by, one.via) for one in shown] == [
+        _, *shown_entries = await reads.read(entries, prompt)
+        assert [(one.action, one.by, one.via) for one in shown_entries] == [
             ("shown", str(everybody[0].id), "page"),
             ("shown", str(everybody[1].id), "inbox"),
         ]

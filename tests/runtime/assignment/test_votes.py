@@ -36,8 +36,8 @@ async def assert_outcomes(
 
 
 async def test_two_of_three_give_the_same_answer() -> None:
-    async with asking_people("boss", "other", "third", **THREE) as asked:
-        hosting, prompt, [boss, other, third] = asked
+    async with asking_people("boss", "other", "third", **THREE) as scene:
+        hosting, prompt, [boss, other, third] = scene
         await assert_outcomes(
             prompt,
             (boss, "yes", Outcome.VOTED),
@@ -69,8 +69,8 @@ async def test_votes_of_former_candidates_do_not_count() -> None:
     [("left the group", "test"), ("was deactivated", "test"), ("left the group", "python")],
 )
 async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str, via: str) -> None:
-    async with asking_people("gone", "boss", "other", **MANAGERS) as asked:
-        _, prompt, [gone, boss, other] = asked
+    async with asking_people("gone", "boss", "other", **MANAGERS) as scene:
+        _, prompt, [gone, boss, other] = scene
         if via == "python":
             by = await User.objects.aget(pk=gone.id)
             assert (await runs.aanswer(prompt.pk, "yes", by=by)).outcome == Outcome.VOTED
@@ -106,8 +106,8 @@ async def test_votes_that_have_decided_stay_when_their_people_leave() -> None:
 
 async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
     async with asking_people("boss", "other", "op", **BOTH) as (hosting, prompt, [boss, _, op]):
-        done = await hosting.in_thread(repairs.answer, prompt.pk, person=op, value="yes")
-        assert done.outcome == Outcome.VOTED
+        answer_result = await hosting.in_thread(repairs.answer, prompt.pk, person=op, value="yes")
+        assert answer_result.outcome == Outcome.VOTED
         for is_active, outcome in ((False, Outcome.VOTED), (True, Outcome.ACCEPTED)):
             await User.objects.filter(pk=op.id).aupdate(is_active=is_active)
             await assert_outcomes(prompt, (boss, "yes", outcome))
@@ -116,8 +116,8 @@ async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
 @pytest.mark.parametrize("how", [{"votes": 2}, {"votes": 1, "four_eyes": True}])
 async def test_a_voted_prompt_is_delegated_among_candidates_only(how: dict[str, Any]) -> None:
     """Else one person votes twice: as herself, and as the guest that she made."""
-    async with asking_people("boss", "other", "guest-0", **{**BOTH, **how}) as asked:
-        _, prompt, [boss, _, guest] = asked
+    async with asking_people("boss", "other", "guest-0", **{**BOTH, **how}) as scene:
+        _, prompt, [boss, _, guest] = scene
         with pytest.raises(Invalid, match="may not answer"):
             await change("delegate", prompt, boss, to="guest-0")
         rows = Candidate.objects.filter(interaction=prompt.pk, user=guest.id)
@@ -127,8 +127,8 @@ async def test_a_voted_prompt_is_delegated_among_candidates_only(how: dict[str, 
 
 
 async def test_a_delegates_vote_replaces_the_delegators_vote() -> None:
-    async with asking_people("boss", "other", "third", **THREE) as asked:
-        _, prompt, [boss, other, third] = asked
+    async with asking_people("boss", "other", "third", **THREE) as scene:
+        _, prompt, [boss, other, third] = scene
         await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
         await change("delegate", prompt, boss, to="other")
         await assert_outcomes(prompt, (other, "yes", Outcome.VOTED))
@@ -151,6 +151,6 @@ async def test_who_has_voted_keeps_no_claim_and_gets_none() -> None:
 
 async def test_one_answer_takes_no_row_of_a_vote() -> None:
     async with asking_people("boss", to=user("boss")) as (_, prompt, [boss]):
-        done = await give("yes", prompt, boss)
-        assert [one["by"] for one in (done.response or {})["votes"]] == ["boss"]
+        answer_result = await give("yes", prompt, boss)
+        assert [one["by"] for one in (answer_result.response or {})["votes"]] == ["boss"]
         assert not await reads.read(Vote.objects.exists)

@@ -36,8 +36,8 @@ def waiting_for_owner() -> int:
 
 
 async def test_a_group_answers_and_nobody_else() -> None:
-    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
-        hosting, prompt, [boss, other] = asked
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        hosting, prompt, [boss, other] = scene
         [eve] = await reads.read(people, "eve")
         for stranger in (hosting.person, eve):
             assert (await give("yes", prompt, stranger)).outcome == Outcome.NOT_FOUND
@@ -53,8 +53,8 @@ async def test_a_group_answers_and_nobody_else() -> None:
 
 
 async def test_the_permission_is_looked_at_when_the_answer_comes() -> None:
-    async with asking_people("boss", to=permission("sessions_app.change_run")) as asked:
-        _, prompt, [boss] = asked
+    async with asking_people("boss", to=permission("sessions_app.change_run")) as scene:
+        _, prompt, [boss] = scene
 
         def allow(is_allowed: bool) -> None:
             holders = Permission.objects.get(codename="change_run").user_set
@@ -97,8 +97,8 @@ async def test_an_own_question_waits_for_others_while_one_of_them_has_claimed_it
 
 
 async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
-    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
-        hosting, prompt, [boss, other] = asked
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        hosting, prompt, [boss, other] = scene
         [cara, eve] = await reads.read(people, "cara", "eve")
         with pytest.raises(NotFound):
             await change("claim", prompt, eve)
@@ -127,8 +127,8 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
 
 
 async def test_reusing_the_id_of_another_persons_answer_is_stale() -> None:
-    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
-        _, prompt, [boss, other] = asked
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        _, prompt, [boss, other] = scene
         same = IncomingAnswer("the same id", "test", "yes", interaction=str(prompt.pk))
         results = [
             await answers.answer(by=by, conversation_id=None, answer=same)
@@ -142,8 +142,8 @@ async def test_reusing_the_id_of_another_persons_answer_is_stale() -> None:
 
 
 async def test_of_answers_given_together_none_is_taken_where_another_has_claimed_one() -> None:
-    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
-        hosting, first, [boss, other] = asked
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        hosting, first, [boss, other] = scene
         _, second = await hosting.submit_until_prompt(conversation="c2")
         await change("claim", second, other)
         both = [answer_to(first), answer_to(second)]
@@ -155,8 +155,8 @@ async def test_of_answers_given_together_none_is_taken_where_another_has_claimed
 
 async def test_four_eyes_are_not_the_owners() -> None:
     to = [user("ann"), group("managers")]
-    async with asking_people("ann", "boss", members="managers", to=to, four_eyes=True) as asked:
-        hosting, prompt, [ann, boss] = asked
+    async with asking_people("ann", "boss", members="managers", to=to, four_eyes=True) as scene:
+        hosting, prompt, [ann, boss] = scene
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.NOT_FOUND
         with pytest.raises(Invalid, match="Someone else"):
             await hosting.in_thread(repairs.answer, prompt.pk, person=ann, value="yes")
@@ -198,8 +198,8 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
             assert await reads.read(inbox_of, candidate) == [prompt.pk]
         assert (await give("yes", prompt, eve)).outcome == Outcome.NOT_FOUND
         assert (await give("yes", prompt, dora)).outcome == Outcome.ACCEPTED
-        done = [action for action, _ in await reads.read(actions, prompt)]
-        assert done == ["opened", "claimed", "escalated", "answered"]
+        action_names = [action for action, _ in await reads.read(actions, prompt)]
+        assert action_names == ["opened", "claimed", "escalated", "answered"]
 
 
 WHY = TextPrompt(text="Why?", timeout=10)
@@ -241,8 +241,8 @@ async def test_a_wrong_assignment_fails_the_run_with_the_reason() -> None:
 
 async def test_an_inbox_has_what_waits_for_a_person_the_first_due_first() -> None:
     first_how: dict[str, Any] = {"to": group("managers"), "four_eyes": True, "due": 60}
-    async with asking_people("ann", "boss", "other", members="managers", **first_how) as asked:
-        hosting, first, everybody = asked
+    async with asking_people("ann", "boss", "other", members="managers", **first_how) as scene:
+        hosting, first, everybody = scene
         ann, boss, other = everybody
         asks(to=[user("ann"), user("boss")], due=30)
         _, second = await hosting.submit_until_prompt(conversation="c2")

@@ -48,9 +48,9 @@ class TestEndpoint:
             usage = [one.result for one in await run.journal() if one.call.kind == "usage"]
         assert usage == [{"prompt_tokens": 7, "completion_tokens": 3}]
         assert endpoint.keys == ["Bearer a-key"]
-        [asked] = endpoint.requests
-        assert asked["model"] == "some-model"
-        assert {tool["function"]["name"] for tool in asked["tools"]} == set(tools.TOOLS)
+        [request] = endpoint.requests
+        assert request["model"] == "some-model"
+        assert {tool["function"]["name"] for tool in request["tools"]} == set(tools.TOOLS)
 
     async def test_the_model_is_told_the_conversation_so_far(
         self, endpoint: ModelEndpoint, host_workflow: NewHosting
@@ -92,8 +92,8 @@ class TestEndpoint:
         ]
         async with host_workflow("assistant", replay_everywhere=True) as hosting:
             run = await hosting.send("Write three notes")
-            asked = [prompt.text for prompt in await run.prompts()]
-            assert asked == [f"May I write note {name}?" for name in "abc"]
+            prompt_texts = [prompt.text for prompt in await run.prompts()]
+            assert prompt_texts == [f"May I write note {name}?" for name in "abc"]
             assert kept(notes) == []
             await run.answer("allow", to="note c")
             await hosting.crash()

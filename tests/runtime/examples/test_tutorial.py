@@ -51,7 +51,7 @@ def test_followed_word_by_word_it_ends_with_tests_that_pass(tmp_path: Path) -> N
 def run(clone: Path, *arguments: str) -> str:
     """Run tests in the clone, on a database of its own."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         cwd=clone,
         env={**keep, "DATA_DIR": str(clone / "var")},
@@ -60,5 +60,5 @@ def run(clone: Path, *arguments: str) -> str:
         check=False,
         timeout=100,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout

@@ -78,12 +78,12 @@ async def test_an_operator_fills_in_the_same_form() -> None:
         assert "the fields of a form" in await boss.get(
             f"/admin/sessions_app/interaction/{prompt.pk}/change/"
         )
-        shown = await boss.get(page)
-        assert 'value="200"' in shown
-        assert "Do not order" in shown
+        form_page = await boss.get(page)
+        assert 'value="200"' in form_page
+        assert "Do not order" in form_page
         fields = {"f-supplier": "Bolts", "f-price": "2", "f-letter": "x", "f-to": "a"}
-        refused = await boss.post(page, {**fields, "f-pieces": "501"})
-        assert "less than or equal to 500" in refused
+        error_page = await boss.post(page, {**fields, "f-pieces": "501"})
+        assert "less than or equal to 500" in error_page
         assert "Answered." in await boss.post(page, {**fields, "f-pieces": "5"})
         assert "supplier='Bolts', pieces=5" in await hosting.result(run)
         row = await reads.read(Interaction.objects.get, pk=prompt.pk)
@@ -131,8 +131,8 @@ async def test_a_form_that_is_gone_is_found_while_it_waits(monkeypatch: pytest.M
 @workflow(name="t_together", title="Together")
 async def ask_together(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Ask two prompts on one card, then another alone."""
-    asked: list[Any] = [TextPrompt(text="name?"), FormPrompt(Small, text="days?")]
-    answers = await context.ask_all(asked, together="Both")
+    prompts: list[Any] = [TextPrompt(text="name?"), FormPrompt(Small, text="days?")]
+    answers = await context.ask_all(prompts, together="Both")
     more = await context.ask_all([TextPrompt(text="more?")])
     yield repr([one.value for one in (*answers, *more)])
 
@@ -147,9 +147,9 @@ async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
         assert name.prompt["together"] == days.prompt["together"] == {"title": "Both", "first": 1}
         both = [answer_to(name, values=["Ada"]), answer_to(days, value='{"days": "few"}')]
         together: dict[str, Any] = {"by": hosting.person, "conversation_id": "c"}
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(Invalid) as error_info:
             await answer_together(**together, answers=both)
-        assert set(refused.value.details["errors"]) == {f"{days.pk}-days"}
+        assert set(error_info.value.details["errors"]) == {f"{days.pk}-days"}
         await hosting.prompts(run, 2)
         both[1] = answer_to(days, value='{"days": 3}')
         unknown = answer_to(Interaction(pk=run), values=["x"])

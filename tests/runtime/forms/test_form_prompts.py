@@ -59,9 +59,9 @@ def answered(prompt: FormPrompt[Any], data: Any) -> FormResponse[Any]:
 
 
 def problems(prompt: FormPrompt[Any], data: Any) -> Any:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(Invalid) as error_info:
         prompt.check(data, None)
-    return refused.value.details
+    return error_info.value.details
 
 
 @pytest.mark.parametrize("give", [dict, as_text])

@@ -31,9 +31,9 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
 async def test_a_file_of_a_form_outlasts_kills(server: Server) -> None:
     async with socket(server, "c") as client:
         await client.message("prompt receipt")
-        asked = await client.until("system_interaction_message")
+        prompt = await client.until("system_interaction_message")
         fields = {"form": "1", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
-        path = f"/p/{asked['id']}/answer/"
+        path = f"/p/{prompt['id']}/answer/"
         assert (await asyncio.to_thread(Http(server).multipart, path, fields)).status == 303
         server.kill()
     server.restart()

@@ -52,9 +52,9 @@ def undone(message: str) -> str:
 
 def answer(run: UUID, value: str) -> str:
     """Answer the question of the run."""
-    asked = Interaction.objects.get(Q(run=run) | Q(run__parent=run), status="pending")
+    interaction = Interaction.objects.get(Q(run=run) | Q(run__parent=run), status="pending")
     by = get_user_model().objects.get(username="ben")
-    return runs.answer(asked.id, value, by=by).outcome
+    return runs.answer(interaction.id, value, by=by).outcome
 
 
 def do(command: str, *arguments: str) -> str:

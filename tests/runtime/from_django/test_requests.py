@@ -131,18 +131,18 @@ async def test_a_refused_start_stores_nothing() -> None:
 
 
 async def test_an_answer_goes_on_with_the_run_and_is_given_once() -> None:
-    async with asking("t_greet", "ask") as (hosting, run, asked):
+    async with asking("t_greet", "ask") as (hosting, run, prompt):
         ben = await hosting.in_thread(make_user, "ben")
 
         def answer(text: str, answer_id: str) -> Any:
-            return runs.answer(asked.id, text, by=ben, answer_id=answer_id).outcome
+            return runs.answer(prompt.id, text, by=ben, answer_id=answer_id).outcome
 
         with pytest.raises(Invalid):
             await hosting.in_thread(answer, "", "a")
         assert await hosting.in_thread(answer, "Eve", "a") == runs.Outcome.ACCEPTED
         assert await hosting.in_thread(answer, "Eve", "a") == runs.Outcome.DUPLICATE
         assert await hosting.in_thread(answer, "Eva", "b") == runs.Outcome.STALE
-        assert (await runs.aanswer(asked.id, "Eva", by=ben)).outcome == runs.Outcome.STALE
+        assert (await runs.aanswer(prompt.id, "Eva", by=ben)).outcome == runs.Outcome.STALE
         with pytest.raises(NotFound):
             await runs.aanswer(uuid4(), "Eva", by=ben)
         assert (await hosting.in_thread(runs.result, run, 10)).text == "ann: Eve"
@@ -151,21 +151,21 @@ async def test_an_answer_goes_on_with_the_run_and_is_given_once() -> None:
 
 
 async def test_a_checkbox_is_answered_with_a_list() -> None:
-    async with asking("t_greet", "choose") as (hosting, run, asked):
-        await runs.aanswer(asked.id, ["a", "c"], by=await hosting.in_thread(make_user, "ann"))
+    async with asking("t_greet", "choose") as (hosting, run, prompt):
+        await runs.aanswer(prompt.id, ["a", "c"], by=await hosting.in_thread(make_user, "ann"))
         assert (await runs.aresult(run, 10)).text == "ann: a c"
 
 
 async def test_an_answer_that_is_rolled_back_was_never_given() -> None:
-    async with asking("t_greet", "ask") as (hosting, run, asked):
+    async with asking("t_greet", "ask") as (hosting, run, prompt):
 
         def undone() -> None:
             with transaction.atomic():
-                runs.answer(asked.id, "Eve", by=make_user("ann"))
+                runs.answer(prompt.id, "Eve", by=make_user("ann"))
                 transaction.set_rollback(True)
 
         await hosting.in_thread(undone)
-        assert [one.id for one in await hosting.prompts(run)] == [asked.id]
+        assert [one.id for one in await hosting.prompts(run)] == [prompt.id]
 
 
 async def test_a_run_is_stopped() -> None:

@@ -59,9 +59,9 @@ async def none_pending() -> None:
 
 async def test_a_run_is_told_from_its_question_to_its_end(received: list[tuple[str, Any]]) -> None:
     async with Hosting("t_signals") as hosting, delivering():
-        run, asked = await hosting.submit_until_prompt()
+        run, prompt = await hosting.submit_until_prompt()
         await until_true(lambda: received)
-        assert received == [("interaction_opened", asked)]
+        assert received == [("interaction_opened", prompt)]
         await hosting.answer("Eve")
         await hosting.until_ended(run)
         await none_pending()
@@ -92,12 +92,12 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
 
 
 async def test_a_rolled_back_answer_sends_no_signal(received: list[tuple[str, Any]]) -> None:
-    async with asking("t_signals") as (hosting, _, asked), delivering():
+    async with asking("t_signals") as (hosting, _, prompt), delivering():
         await none_pending()
 
         def undone() -> None:
             with transaction.atomic():
-                runs.answer(asked.pk, "Eve", by=make_user("ann"))
+                runs.answer(prompt.pk, "Eve", by=make_user("ann"))
                 transaction.set_rollback(True)
 
         await hosting.in_thread(undone)
