@@ -101,9 +101,9 @@ def assert_four_steps(server: Server, text: str) -> None:
 
 
 async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server) -> None:
-    gone = await killed_at(server, "approve 2", "system_interaction_message")
-    [first] = gone.of_type("system_interaction_message")
-    async with back(server, gone) as client:
+    killed_socket = await killed_at(server, "approve 2", "system_interaction_message")
+    [first] = killed_socket.of_type("system_interaction_message")
+    async with back(server, killed_socket) as client:
         again = await client.until("system_interaction_message")
         assert again["id"] == first["id"]
         assert again["parent_id"] == first["parent_id"]
@@ -115,16 +115,16 @@ async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server
 
 
 async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) -> None:
-    async with socket(server, "c") as gone:
-        await gone.message("approve 2")
-        await gone.until("system_interaction_message")
+    async with socket(server, "c") as killed_socket:
+        await killed_socket.message("approve 2")
+        await killed_socket.until("system_interaction_message")
         server.kill()
     # Stored while no host lives: just what a kill between commit and next line leaves.
     shell = ("manage.py", "shell", "--no-imports", "-c", SETTLE)
-    done = await asyncio.to_thread(run, *shell, env=server.environment)
-    assert "accepted" in done.stdout, done.stderr
+    process = await asyncio.to_thread(run, *shell, env=server.environment)
+    assert "accepted" in process.stdout, process.stderr
     server.restart()
-    async with back(server, gone) as client:
+    async with back(server, killed_socket) as client:
         second = await client.until("system_interaction_message")
         assert second["content"]["text"] == "prompt-2"
         await client.answer("cancel", second)
@@ -134,37 +134,37 @@ async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) 
 
 @pytest.mark.parametrize("after", [1, 60])
 async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, after: int) -> None:
-    gone = await killed_at(server, "slowstream 120 4", after)
-    async with back(server, gone) as client:
+    killed_socket = await killed_at(server, "slowstream 120 4", after)
+    async with back(server, killed_socket) as client:
         await client.until(completed)
     whole = "".join(f"t{n} " for n in range(120))
-    assert gone.text() + client.text() == whole
+    assert killed_socket.text() + client.text() == whole
     assert_gap_free(server)
     await assert_whole(server, whole)
 
 
 async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Server) -> None:
     # Long steps: the kill is to land within the third, on a busy machine too.
-    gone = await killed_at(server, "step 4 1500", in_step_3)
-    async with back(server, gone) as client:
+    killed_socket = await killed_at(server, "step 4 1500", in_step_3)
+    async with back(server, killed_socket) as client:
         resumed = await client.until(
             lambda frame: frame["type"] == "run_update_message" and "replayed" in frame["content"]
         )
         assert resumed["content"]["replayed"] == 2
         await client.until(completed)
-    assert_four_steps(server, gone.text() + client.text())
+    assert_four_steps(server, killed_socket.text() + client.text())
 
 
 async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> None:
-    gone = await killed_at(server, "model 40 25", 5)
+    killed_socket = await killed_at(server, "model 40 25", 5)
     whole = "".join(f"2:{n} " for n in range(40))
-    async with back(server, gone) as client:
-        asked = await client.until("system_interaction_message")
+    async with back(server, killed_socket) as client:
+        prompt = await client.until("system_interaction_message")
         assert client.text().endswith(whole)  # what was committed and not sent comes first
         server.kill()  # it ended: from here on nothing makes the call again
         server.restart()
     async with back(server, client) as answering:
-        await answering.answer("yes", asked)
+        await answering.answer("yes", prompt)
         await answering.until(completed)
         assert answering.text() == "yes"
     await assert_whole(server, f"{whole}yes")
@@ -175,17 +175,17 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
 
 
 async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -> None:
-    async with socket(server, "c") as gone:
-        await gone.message("undo 4 1000")
-        await gone.until("system_interaction_message")
-        await gone.send({"type": "stop_message", "id": "s"})
-        await gone.until(in_step_3)
+    async with socket(server, "c") as killed_socket:
+        await killed_socket.message("undo 4 1000")
+        await killed_socket.until("system_interaction_message")
+        await killed_socket.send({"type": "stop_message", "id": "s"})
+        await killed_socket.until(in_step_3)
         server.kill()
     server.restart()
-    async with back(server, gone) as client:
+    async with back(server, killed_socket) as client:
         await client.until(cancelled)
     assert not server.rows("select 1 from sessions_app_interaction where status = 'pending'")
-    assert_four_steps(server, gone.text() + client.text())
+    assert_four_steps(server, killed_socket.text() + client.text())
 
 
 async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: Server) -> None:
@@ -198,19 +198,19 @@ async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: 
 
 
 async def test_a_deadline_that_passed_while_it_was_down_is_settled(server: Server) -> None:
-    async with socket(server, "c", workflow="expense_approval") as gone:
-        await gone.message("Taxi, 84.50")
+    async with socket(server, "c", workflow="expense_approval") as killed_socket:
+        await killed_socket.message("Taxi, 84.50")
         for text, values in [("Sales", None), ("own", None), ("", ["receipt"]), ("Taxi", None)]:
-            prompt = await gone.until("system_interaction_message")
-            await gone.answer(text, prompt, **({"values": values} if values else {}))
-        await gone.until("system_interaction_message")
+            prompt = await killed_socket.until("system_interaction_message")
+            await killed_socket.answer(text, prompt, **({"values": values} if values else {}))
+        await killed_socket.until("system_interaction_message")
         server.kill()
     server.execute(
         "update sessions_app_interaction set expires_at = '2026-01-01 00:00:00'"
         " where status = 'pending'"
     )
     server.restart()
-    async with back(server, gone) as client:
+    async with back(server, killed_socket) as client:
         update = await client.until("interaction_update_message")
         assert update["content"]["status"] == "expired"
         assert update["content"]["response"] == {"value": "reject"}
@@ -277,23 +277,25 @@ async def test_many_prompts_survive_a_kill_and_cost_no_memory(new_server: NewSer
     server.restart()
     await echo(server, "before")
     empty = resident_mb(server)
-    asked: dict[str, Frame] = {}
+    prompts: dict[str, Frame] = {}
     for names in at_once:
         async with socket(server) as client:
             for name in names:
                 await client.message("ask", conversation_id=name)
             for _ in names:
                 prompt = await client.until("system_interaction_message", 120)
-                asked[prompt["conversation_id"]] = prompt
+                prompts[prompt["conversation_id"]] = prompt
     server.restart()
     await echo(server, "after")
     assert resident_mb(server) - empty < 5
     pending = server.rows("select id from sessions_app_interaction where status = 'pending'")
-    assert {row["id"] for row in pending} == {one["id"].replace("-", "") for one in asked.values()}
+    assert {row["id"] for row in pending} == {
+        one["id"].replace("-", "") for one in prompts.values()
+    }
     for names in at_once:
         async with socket(server) as client:
             for name in names:
-                await client.answer(name, asked[name], conversation_id=name)
+                await client.answer(name, prompts[name], conversation_id=name)
             for _ in names:
                 await client.until(completed, 120)
         assert sorted(client.text().split("c")[1:]) == sorted(name[1:] for name in names)

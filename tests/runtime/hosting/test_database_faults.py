@@ -50,8 +50,8 @@ def look(place: str) -> str:
 def rename_nobody() -> str:
     """Save a row that is gone."""
     calls["gone"] += 1
-    gone = get_user_model()(pk=987654, username="nobody")
-    gone.save(force_update=True, update_fields=["username"])
+    missing_user = get_user_model()(pk=987654, username="nobody")
+    missing_user.save(force_update=True, update_fields=["username"])
     return "renamed"
 
 

@@ -248,9 +248,11 @@ async def test_a_replaced_host_writes_nothing_more() -> None:
         )
         late = writes(LeasedRun(Lease(HostKey(row.key), 1), log_record(row)))
         outcomes = await asyncio.gather(*map(writer.write, late.values()), return_exceptions=True)
-        made = [name for name, one in zip(late, outcomes, strict=True) if type(one) is not Fenced]
+        accepted_names = [
+            name for name, one in zip(late, outcomes, strict=True) if type(one) is not Fenced
+        ]
         assert len(late) > 10
-        assert not made
+        assert not accepted_names
         assert await hosting.events() == before
         await hosting.answer("x", prompt)
         # The fenced host lets go; the key's next host goes on from the journal.

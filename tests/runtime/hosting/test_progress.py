@@ -77,7 +77,7 @@ class Nothing:
 
 async def test_the_writer_keeps_nothing_of_what_it_wrote() -> None:
     work = Nothing()
-    kept = weakref.ref(work)
+    work_ref = weakref.ref(work)
     await writer.write(work)
     del work
-    await until_true(lambda: kept() is None)
+    await until_true(lambda: work_ref() is None)

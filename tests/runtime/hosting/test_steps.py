@@ -91,10 +91,10 @@ asyncio.run(main())
 
 
 def test_a_thread_that_outlives_its_step_does_not_keep_the_process() -> None:
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", HANGS], cwd=ROOT, capture_output=True, timeout=60, check=True
     )
-    assert ended.stdout.strip() == b"gave up"
+    assert process.stdout.strip() == b"gave up"
 
 
 async def forgets_a_step(context: Context) -> str:

@@ -283,11 +283,11 @@ async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
         if crashes:
             await hosting.crash()
         assert await runs.asend(run, "payment", 5, id="a") == "accepted"
-        [asked] = await hosting.prompts(run)
-        assert asked.prompt["text"] == "Really?"
+        [prompt] = await hosting.prompts(run)
+        assert prompt.prompt["text"] == "Really?"
         for late in cut:
             assert (await hosting.answer("late", late)).outcome != "accepted"
-        await hosting.answer("yes", asked)
+        await hosting.answer("yes", prompt)
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
     assert done == ["charge", "5 yes"]
 
@@ -366,7 +366,7 @@ async def test_nothing_that_code_calls_while_it_is_parked_is_recorded() -> None:
         await until_true(lambda: not hosting.hosts.run(str(run)))
         assert done
         await hosting.answer("yes")
-        ended = await hosting.until_ended(run)
-        assert (ended.status, ended.patches) == (Run.Status.COMPLETED, None)
+        row = await hosting.until_ended(run)
+        assert (row.status, row.patches) == (Run.Status.COMPLETED, None)
         assert await hosting.output(run) == "yes"
         assert await hosting.journal(run) == []

@@ -81,18 +81,18 @@ async def test_a_stop_takes_waiting_and_queued_runs_in_the_order_of_the_log() ->
 
 async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_behind_it() -> None:
     broken["now"] = True
-    async with running(Hosting("t_turn", park_after=0.01), "fail") as (hosting, failed):
-        await hosting.until_ended(failed)
+    async with running(Hosting("t_turn", park_after=0.01), "fail") as (hosting, failed_run):
+        await hosting.until_ended(failed_run)
         broken["now"] = False
         active, _ = await hosting.submit_until_prompt("one")
         queued = await hosting.submit("echo")
-        assert await hosting.in_thread(repairs.resume, failed, by="op")
+        assert await hosting.in_thread(repairs.resume, failed_run, by="op")
         await hosting.restart()
         echo = await hosting.submit("echo", conversation="other")
         await hosting.until_ended(echo)  # by then a host has looked
-        assert await statuses(failed, active, queued) == ["queued", "waiting", "queued"]
+        assert await statuses(failed_run, active, queued) == ["queued", "waiting", "queued"]
         await hosting.answer("1")
-        await hosting.prompts(failed)
+        await hosting.prompts(failed_run)
         assert await statuses(queued) == ["queued"]
         await hosting.complete(queued, "2")
 

@@ -103,9 +103,9 @@ async def waits_for_something_else(context: Context) -> str:
 async def test_check_replay_reports_matching_runs_without_effects() -> None:
     async with deployed(asks, park_after=0) as hosting:
         first, second = [await hosting.submit(conversation=name) for name in ("one", "two")]
-        [asked] = await hosting.prompts(first)
+        [prompt] = await hosting.prompts(first)
         await hosting.prompts(second)
-        await hosting.answer_any("blue", asked)
+        await hosting.answer_any("blue", prompt)
         await hosting.prompts(first)
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         before = await reads.read(everything)
@@ -135,7 +135,7 @@ async def problem_of(run: UUID) -> str:
 
 
 async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -> None:
-    async with asking(deployed(asks)) as (hosting, run, asked):
+    async with asking(deployed(asks)) as (hosting, run, prompt):
         assert await check() == []
         assert await problem_of(run) == ""
         deploy(books_first)
@@ -150,7 +150,7 @@ async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -
         assert await check() == []
         assert await problem_of(run) == ""
         assert (await reads.read(overview))["mismatches"] == 0
-        await hosting.answer("blue", asked)
+        await hosting.answer("blue", prompt)
         await hosting.prompts(run)
         assert executed == ["a", "blue"]
 
@@ -333,14 +333,14 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
         run = await replayable(hosting)
         child = await until(lambda: Run.objects.filter(parent=run, status="waiting").first())
         await hosting.prompts(child.id)
-        done = list(executed)
+        executed_before = list(executed)
         summary = "1 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
         assert await command(hosting, "check_replay", str(run), "--differences") == (0, summary)
         assert await command(hosting, "check_replay", str(child.id)) == (0, summary)
         file = tmp_path / "history.json"
         await command(hosting, "export_history", str(run), "--output", str(file))
         assert await replay_history(file) == []
-        assert executed == done
+        assert executed == executed_before
         never.set()
         calls = [entry["call"]["name"] for entry in json.loads(file.read_text())["journal"]]
         assert {"find", "now", "fail", "pieces", "history", "usage", "text"} <= set(calls)
@@ -348,8 +348,8 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
 
 
 async def test_a_file_is_replayed_without_the_database_that_it_is_from(tmp_path: Path) -> None:
-    async with asking(deployed(asks)) as (hosting, run, asked):
-        await hosting.answer("blue", asked)
+    async with asking(deployed(asks)) as (hosting, run, prompt):
+        await hosting.answer("blue", prompt)
         await hosting.prompts(run)
         _, printed = await command(hosting, "export_history", str(run))
         await hosting.in_thread(Conversation.objects.all().delete)

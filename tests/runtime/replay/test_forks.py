@@ -83,10 +83,10 @@ async def test_what_was_done_before_the_position_is_kept_and_shown() -> None:
     async with Hosting("t_forked") as hosting:
         source = await whole(hosting)
         run = await fork(hosting, source, 6)
-        [asked] = await hosting.prompts(run)
-        assert asked.prompt["text"] == "second?"
+        [prompt] = await hosting.prompts(run)
+        assert prompt.prompt["text"] == "second?"
         await hosting.crash()
-        await hosting.answer("three", asked)
+        await hosting.answer("three", prompt)
         row = await hosting.until_ended(run)
         assert row.status == Run.Status.COMPLETED
         assert (row.forked_from_id, row.fork_position) == (source, 6)
@@ -174,17 +174,17 @@ async def test_a_run_that_failed_goes_on_beside_itself() -> None:
         await context.step(work, "a")
         return f"{answer.text} {await context.step(other, 'b')}"
 
-    async with asking(deployed(wrong)) as (hosting, source, asked):
-        await hosting.answer("yes", asked)
+    async with asking(deployed(wrong)) as (hosting, source, prompt):
+        await hosting.answer("yes", prompt)
         await hosting.until_ended(source)
         deploy(right)
         run = await fork(hosting, source, 2)
         assert await hosting.result(run) == "yes b"
         assert executed == ["a", "a", "b"]
         answered = Interaction.objects.filter(run=run).select_related("answered_by")
-        [kept] = await reads.read(lambda: list(answered))
-        assert (kept.status, kept.answered_via) == ("answered", "test")
-        assert kept.answered_by_id == hosting.user
+        [kept_prompt] = await reads.read(lambda: list(answered))
+        assert (kept_prompt.status, kept_prompt.answered_via) == ("answered", "test")
+        assert kept_prompt.answered_by_id == hosting.user
 
 
 async def test_changes_of_the_code_behind_the_position_are_new() -> None:

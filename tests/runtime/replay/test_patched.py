@@ -76,8 +76,8 @@ async def through(*codes: Body) -> tuple[Run, list[str]]:
 async def test_a_run_has_the_changes_that_it_had_not_gone_by(
     codes: tuple[Body, ...], ends: str, steps: list[str]
 ) -> None:
-    run, done = await through(*codes)
-    assert (run.status, done) == (ends, steps)
+    run, done_steps = await through(*codes)
+    assert (run.status, done_steps) == (ends, steps)
 
 
 async def test_a_patch_in_a_loop_holds_for_every_turn_or_none() -> None:

@@ -122,8 +122,8 @@ async def test_a_resumed_run_asks_its_open_prompt_again() -> None:
         assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
         [anew] = await hosting.prompts(run.id)
         assert await hosting.complete(run.id, "no", anew, restart=True) == "yes no paid"
-        asked = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
-        prompts = await reads.read(lambda: list(asked.values_list("status", "position")))
+        rows = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
+        prompts = await reads.read(lambda: list(rows.values_list("status", "position")))
         assert prompts == [("cancelled", None), ("answered", 4)]
 
 

@@ -57,10 +57,10 @@ def _declared_for_this_test_only() -> Iterator[None]:
 @pytest.mark.django_db(transaction=True)
 async def test_old_runs_finish_with_the_code_that_began_them() -> None:
     deploy(first)
-    async with asking(NAME) as (hosting, old, asked):
+    async with asking(NAME) as (hosting, old, prompt):
         await redeploy(hosting, first, second)
         new, asked_anew = await hosting.submit_until_prompt(conversation="another")
-        await hosting.answer_any("yes", asked)
+        await hosting.answer_any("yes", prompt)
         await hosting.answer_any("yes", asked_anew)
         assert (await hosting.until_ended(old)).version == 1
         assert (await hosting.until_ended(new)).version == 2
@@ -72,9 +72,9 @@ async def test_old_runs_finish_with_the_code_that_began_them() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -> None:
     deploy(first)
-    async with asking(NAME) as (hosting, run, asked):
+    async with asking(NAME) as (hosting, run, prompt):
         await redeploy(hosting, second)
-        await hosting.answer("yes", asked)
+        await hosting.answer("yes", prompt)
         row = await hosting.until_ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")

@@ -137,5 +137,5 @@ print("saw it all", gc.isenabled())
 
 @pytest.mark.formless
 def test_a_process_that_is_looked_at_does_not_stand_still() -> None:
-    done = run("-c", LOOKS, env=environment(ROOT))
-    assert done.stdout == "saw it all True\n", done.stderr
+    process = run("-c", LOOKS, env=environment(ROOT))
+    assert process.stdout == "saw it all True\n", process.stderr

@@ -21,29 +21,29 @@ QUEUED = "SELECT 1 FROM sessions_app_run WHERE status = 'queued'"
 
 async def test_an_answered_run_that_waits_for_a_place_goes_on_when_there_is_one() -> None:
     async with Hosting("probe", park_after=0.2, max_concurrency=1) as hosting:
-        asked, _ = await hosting.submit_until_prompt("ask")
+        run, _ = await hosting.submit_until_prompt("ask")
         busy = await hosting.submit("slowstream 1 600", conversation="d")
         await hosting.until_status(busy, "running")
         await hosting.complete(busy, "yes")
-        assert await hosting.result(asked) == "yes"
+        assert await hosting.result(run) == "yes"
 
 
 async def test_a_host_that_is_asked_for_its_place_all_the_time_gives_it() -> None:
-    async with asking("probe", "ask") as (hosting, asked, _):
+    async with asking("probe", "ask") as (hosting, run, _):
         [host] = hosting.hosts
         async with asyncio.timeout(10):
             while hosting.hosted():
                 host.make_room()
                 await asyncio.sleep(0)
-        assert await hosting.complete(asked, "yes") == "yes"
+        assert await hosting.complete(run, "yes") == "yes"
 
 
 async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> None:
-    async with running("probe", "slowask 300") as (hosting, asked):
-        await hosting.until_status(asked, "running")
+    async with running("probe", "slowask 300") as (hosting, run):
+        await hosting.until_status(run, "running")
         [host] = hosting.hosts
         host.make_room()
-        await hosting.prompts(asked)
+        await hosting.prompts(run)
         await hosting.without_hosts()
 
 

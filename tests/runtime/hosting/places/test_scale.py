@@ -25,8 +25,8 @@ COUNT = 10_000
 def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: object) -> None:
     """Rows as so many runs of `ask` leave them when they are parked."""
     now = timezone.now()
-    conversations, runs, asked, events = [], [], [], []
-    made: dict[str, Any] = {"created_at": now}
+    conversations, runs, interactions, events = [], [], [], []
+    created: dict[str, Any] = {"created_at": now}
     conversation_fields: dict[str, Any] = {"workflow": "probe", "title": "ask"}
     message: dict[str, Any] = {"message_id": "m", "text": "ask", "client_format": "chat_stream"}
     message["status"] = Run.Status.WAITING
@@ -38,24 +38,31 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
             conversation_id=name,
             **conversation_fields,
             last_sequence=2,
-            **made,
+            **created,
             updated_at=now,
         )
         key = f"conversation:{conversation.id}:probe"
         run = Run(
-            conversation=conversation, workflow="probe", key=key, **message, **made, started_at=now
+            conversation=conversation,
+            workflow="probe",
+            key=key,
+            **message,
+            **created,
+            started_at=now,
         )
-        of: dict[str, Any] = {"conversation": conversation, "run": run, **made}
+        of: dict[str, Any] = {"conversation": conversation, "run": run, **created}
         conversations.append(conversation)
         runs.append(run)
-        asked.append(Interaction(id=uuid4(), position=1, sequence=2, **question, **of, **fields))
+        interactions.append(
+            Interaction(id=uuid4(), position=1, sequence=2, **question, **of, **fields)
+        )
         events += [
             Event(**of, first_sequence=at, sequence=at, type=type_, payload={"text": "ask"})
             for at, type_ in ((1, "user_message"), (2, "interaction"))
         ]
     Conversation.objects.bulk_create(conversations, batch_size=500)
     Run.objects.bulk_create(runs, batch_size=500)
-    Interaction.objects.bulk_create(asked, batch_size=500)
+    Interaction.objects.bulk_create(interactions, batch_size=500)
     Event.objects.bulk_create(events, batch_size=500)
 
 

@@ -165,16 +165,16 @@ async def test_frequent_work_reads_no_rows_of_parked_runs() -> None:
 async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() -> None:
     async with Hosting("probe", park_after=0.05) as hosting:
         await park_many(hosting)
-        asked = await reads.read(one_of_them)
+        interaction = await reads.read(one_of_them)
         before = await reads.read(examined, EVER)
         await hosting.start()
         await until(lambda: sql.fetch(MAINTAINED, ()))
         assert hosting.hosted() == []
         assert not await reads.read(sql.fetch, HOST_JOBS, ())
-        answer = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(asked.id))
-        by = Person.of(asked.conversation.owner)
+        answer = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(interaction.id))
+        by = Person.of(interaction.conversation.owner)
         await answers.answer(by=by, conversation_id=None, answer=answer)
-        assert (await hosting.until_ended(asked.run_id)).status == Run.Status.COMPLETED
-        assert hosting.hosted() == [asked.run.key]
+        assert (await hosting.until_ended(interaction.run_id)).status == Run.Status.COMPLETED
+        assert hosting.hosted() == [interaction.run.key]
     # Those who have read have closed their connections, and said how much.
     assert 0 < await reads.read(examined, EVER) - before < COUNT // 10
