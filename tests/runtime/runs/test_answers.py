@@ -151,8 +151,8 @@ async def test_prompts_of_others_and_of_nobody_are_not_told_apart() -> None:
             (ann, "c", "no uuid"),
         ]:
             answer = IncomingAnswer("x", "test", "yes", interaction=interaction)
-            settled = await answers.answer(by=by, conversation_id=conversation, answer=answer)
-            assert settled == answers.AnswerResult(Outcome.NOT_FOUND)
+            answer_result = await answers.answer(by=by, conversation_id=conversation, answer=answer)
+            assert answer_result == answers.AnswerResult(Outcome.NOT_FOUND)
 
 
 async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
@@ -201,8 +201,8 @@ async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
     async with asking("t_close_deadline") as (hosting, run, prompt):
         row = Interaction.objects.filter(pk=prompt.pk)
         await reads.read(lambda: row.update(expires_at=timezone.now()))
-        settled, _ = await asyncio.gather(hosting.answer("yes", prompt), hosting.settle_due())
-        assert settled.outcome == Outcome.EXPIRED
+        answer_result, _ = await asyncio.gather(hosting.answer("yes", prompt), hosting.settle_due())
+        assert answer_result.outcome == Outcome.EXPIRED
         await hosting.until_ended(run)
         assert (await reads.read(row.get)).status == "expired"
         assert await hosting.output(run) == "no True"

@@ -113,8 +113,8 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> None
 def test_a_mistake_ends_the_start_with_a_sentence_instead_of_a_traceback(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "    colour: red\n")
     env = {**os.environ, "WORKFLOWS_FILE": str(path), "DATA_DIR": str(tmp_path)}
-    done = run("manage.py", "check", env=env)
-    assert done.returncode == 1
+    process = run("manage.py", "check", env=env)
+    assert process.returncode == 1
     expected = f"{path}, line 4: workflows.calculator.colour: there is no such key. Keys"
-    assert done.stderr.startswith(expected)
-    assert len(done.stderr.splitlines()) == 1
+    assert process.stderr.startswith(expected)
+    assert len(process.stderr.splitlines()) == 1

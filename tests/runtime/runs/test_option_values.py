@@ -60,7 +60,7 @@ async def test_a_callback_may_answer_with_the_value(answer_value: Any) -> None:
     async def ask(message: Message, context: Context) -> Any:
         return (await context.ask(prompt)).value
 
-    async def answer(asked: Any) -> Any:
+    async def answer(prompt: Any) -> Any:
         return answer_value
 
     async with managing(declare(ask)) as manager:

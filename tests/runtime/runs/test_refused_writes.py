@@ -35,8 +35,8 @@ def _files(settings: Any, tmp_path: Path) -> None:
 @workflow(name="t_refusing", title="Asks")
 async def refusing(message: Message, context: Context) -> str:
     to = user("boss") if message.text == "boss" else None
-    asked = BinaryPrompt(text="ok?", options=["yes", "no"])
-    return str((await context.ask(asked, to=to, four_eyes=to is not None)).value)
+    prompt = BinaryPrompt(text="ok?", options=["yes", "no"])
+    return str((await context.ask(prompt, to=to, four_eyes=to is not None)).value)
 
 
 @workflow(name="t_takes_files", title="Files", takes_files=True)
@@ -64,8 +64,8 @@ async def test_an_answer_whose_file_is_gone_settles_nothing() -> None:
     async with asking("t_refusing") as (hosting, _, prompt):
         file = await keep(hosting)
         # Another tab's answer was faster by a moment.
-        taken = Attachment.objects.filter(pk=file.pk)
-        await reads.read(lambda: taken.update(taken_at=timezone.now()))
+        file_rows = Attachment.objects.filter(pk=file.pk)
+        await reads.read(lambda: file_rows.update(taken_at=timezone.now()))
         incoming = IncomingAnswer(
             uuid4().hex, "test", "yes", interaction=str(prompt.pk), files={"f": file}
         )
@@ -94,11 +94,11 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 async def test_of_two_messages_with_one_file_the_refused_one_leaves_no_run() -> None:
     async with Hosting("t_takes_files") as hosting:
         await hosting.submit("first")
-        refused: list[str] = []
+        refused_names: list[str] = []
         async with asyncio.timeout(60):
-            while not refused:  # chance may have one thread write both: then both are taken
-                refused = await send_two_with_one_file(hosting)
-        [name] = refused
+            while not refused_names:  # chance may have one thread write both: then both are taken
+                refused_names = await send_two_with_one_file(hosting)
+        [name] = refused_names
         refused_runs = Run.objects.filter(message_id=name)
         assert await reads.read(refused_runs.count) == 0
         assert await hosting.submit("again", message_id=name)
@@ -118,8 +118,8 @@ async def send_two_with_one_file(hosting: Hosting) -> list[str]:
     holder = reads.begin(hold)
     await asyncio.to_thread(held.wait, 10)
     names = [uuid4().hex, uuid4().hex]
-    sent = [hosting.submit(name, message_id=name, files=(str(file.pk),)) for name in names]
-    both = asyncio.gather(*sent, return_exceptions=True)
+    submissions = [hosting.submit(name, message_id=name, files=(str(file.pk),)) for name in names]
+    both = asyncio.gather(*submissions, return_exceptions=True)
     with suppress(TimeoutError):
         async with asyncio.timeout(1):
             while (await reads.read(sql.fetch, WAITING, ()))[0][0] < 2:  # noqa: ASYNC110 - others wait

@@ -31,21 +31,21 @@ async def test_a_run_that_works_too_long_frees_its_slot(settings: Settings, work
     set_hitl(settings, MAX_RUN_SECONDS=0.5)
     async with running(Hosting("probe", max_concurrency=1), work) as (hosting, run):
         behind = await hosting.submit("echo hello", conversation="d")
-        ended = await hosting.until_ended(run)
-        assert ended.status == Run.Status.FAILED
-        assert "MAX_RUN_SECONDS" in problem(ended)["message"]
+        row = await hosting.until_ended(run)
+        assert row.status == Run.Status.FAILED
+        assert "MAX_RUN_SECONDS" in problem(row)["message"]
         assert (await hosting.until_ended(behind)).status == Run.Status.COMPLETED
 
 
 async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1)
-    async with running(Hosting("probe", max_concurrency=1), "approve 3") as (hosting, asked):
+    async with running(Hosting("probe", max_concurrency=1), "approve 3") as (hosting, run):
         for number in range(3):
-            await hosting.prompts(asked)
+            await hosting.prompts(run)
             busy = await hosting.submit("slowstream 1 600", conversation=f"d{number}")
             await hosting.until_status(busy, "running")
             await hosting.complete(busy, "continue")
-        assert (await hosting.until_ended(asked)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
 
 
 async def test_what_was_worked_between_questions_is_added_up(settings: Settings) -> None:
@@ -102,10 +102,10 @@ async def test_what_is_replayed_is_not_stopped_by_a_lower_limit(settings: Settin
 async def test_output_beyond_the_limit_fails_the_run_and_stays(settings: Settings) -> None:
     set_hitl(settings, MAX_OUTPUT=30)
     async with running("probe", "stream 1000") as (hosting, run):
-        ended = await hosting.until_ended(run)
-        assert ended.status == Run.Status.FAILED
-        assert "30 characters" in problem(ended)["message"]
-        assert "MAX_OUTPUT" in problem(ended)["message"]
+        row = await hosting.until_ended(run)
+        assert row.status == Run.Status.FAILED
+        assert "30 characters" in problem(row)["message"]
+        assert "MAX_OUTPUT" in problem(row)["message"]
         assert await hosting.output(run) == "t0 t1 t2 t3 t4 t5 t6 t7 t8 t9 "
 
 

@@ -135,9 +135,9 @@ class Used:
 
 @asynccontextmanager
 async def used(options: BaseModel) -> AsyncIterator[Used]:
-    made = Used()
-    yield made
-    made.closed = True
+    built = Used()
+    yield built
+    built.closed = True
 
 
 async def serve(message: Message, context: Context) -> AsyncGenerator[str, None]:

@@ -226,8 +226,8 @@ def test_a_plain_script_needs_no_server_and_no_database(tmp_path: Path) -> None:
         "ENV_FILE": os.devnull,
         "PYTHONWARNINGS": "error",
     }
-    done = run("-c", dedent(SCRIPT), env=environment)
-    assert (done.stdout, done.stderr, done.returncode) == ("Hello Eve. BYE", "", 0)
+    process = run("-c", dedent(SCRIPT), env=environment)
+    assert (process.stdout, process.stderr, process.returncode) == ("Hello Eve. BYE", "", 0)
     assert not list(tmp_path.glob("*.sqlite3*"))
 
 

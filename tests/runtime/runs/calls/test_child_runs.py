@@ -228,9 +228,9 @@ async def test_a_forbidden_workflow_cannot_be_run_as_a_child(text: str, name: st
         config = {"default": "t_parent", "workflows": limited}
         registry.offer(RuntimeConfig.model_validate(config))
         run = await hosted.send(text)
-        failed = await hosted.until_ended(run.id)
-        assert failed.status == Run.Status.FAILED
-        assert f"'{name}'" in problem(failed)["message"]
+        failed_run = await hosted.until_ended(run.id)
+        assert failed_run.status == Run.Status.FAILED
+        assert f"'{name}'" in problem(failed_run)["message"]
         assert await run.children() == []
 
 
@@ -444,5 +444,5 @@ async def test_in_a_script_a_child_is_run_with_the_same_callback() -> None:
     executed.clear()
     output = await in_script("t_parent", "ask me", user_input_callback=answer)
     assert output == "Well. It said: Tell me. EVE"
-    failed = await in_script("t_parent", "fail")
-    assert failed.startswith("Well. t_child failed: Step fail failed")
+    failure_output = await in_script("t_parent", "fail")
+    assert failure_output.startswith("Well. t_child failed: Step fail failed")

@@ -98,8 +98,8 @@ async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
         return "; ".join(await context.gather(tool(context, "a"), works(context)))
 
     async with sent(code) as (_, run):
-        asked = Interaction.objects.filter(run_id=run.id, status="pending")
-        await until(asked.exists)
+        pending_prompts = Interaction.objects.filter(run_id=run.id, status="pending")
+        await until(pending_prompts.exists)
         await asyncio.sleep(0.2)  # in which it would be parked
         gates[0].set()
         assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
@@ -269,9 +269,9 @@ async def test_a_fork_keeps_what_came_before_its_position_in_each_coroutine() ->
         await run.answer("yes", to="a?")
         await run.result()
         journal = await run.journal()
-        asked = [e.call.position for e in journal if e.call.kind == "ask"]
+        ask_positions = [e.call.position for e in journal if e.call.kind == "ask"]
         user = await reads.read(make_user, "ann")
-        forked = await runs.afork(run.id, position=max(asked), by=user)
+        forked = await runs.afork(run.id, position=max(ask_positions), by=user)
         fork = HostedRun(forked, hosted.person, 20)
         assert [one.text for one in await fork.prompts()] == ["b?"]
         await fork.answer("again", to="b?")

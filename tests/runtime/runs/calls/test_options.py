@@ -69,20 +69,20 @@ async def test_an_argument_named_as_an_option_is_refused_with_a_sentence(
     call: Callable[..., Any], tool: Callable[..., Any], options: list[str]
 ) -> None:
     """A model may have chosen the argument, which must not be swallowed."""
-    refused = []
+    refusals = []
 
     async def agent(context: Context) -> str:
         for option in options:
             try:
                 await call(context, tool, **{option: CHOSEN.get(option, "high")})
             except AmbiguousOption as error:
-                refused.append(str(error))
+                refusals.append(str(error))
         return ""
 
     async with deployed(agent) as hosting:
         await hosting.reply_to()
     name = getattr(tool, "__name__", repr(tool))
-    for option, message in zip(options, refused, strict=True):
+    for option, message in zip(options, refusals, strict=True):
         assert f"context.step(partial({name}, {option}=…), …) is the argument" in message
 
 
@@ -97,10 +97,10 @@ async def test_a_partial_keeps_arguments_and_options_apart(tool: Callable[..., s
     async with running(deployed(agent)) as (hosting, run):
         assert await hosting.result(run) == "Lamp None no 5, Lamp None no 5"
         journal = await hosting.journal(run)
-        shown = [e.payload["name"] for e in await hosting.events() if e.type == "step"]
+        step_names = [e.payload["name"] for e in await hosting.events() if e.type == "step"]
     assert [entry.name for entry in journal] == ["ticket", "written"]
     assert journal[0].arguments == '[{"title":"Lamp","name":null,"retry":"no","timeout":5}]'
-    assert shown == ["Ticket", "Ticket", "Written"]
+    assert step_names == ["Ticket", "Ticket", "Written"]
 
 
 async def test_a_partial_streams_with_all_options_as_arguments() -> None:

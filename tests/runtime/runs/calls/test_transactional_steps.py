@@ -123,16 +123,16 @@ async def test_a_transactional_step_that_raises_is_rolled_back_and_recorded(
 
 async def test_a_result_that_cannot_be_stored_writes_nothing() -> None:
     async with running("t_writes", "lock") as (hosting, run):
-        ended = await hosting.until_ended(run)
-        assert (ended.status, problem(ended)["code"]) == (Run.Status.SUSPENDED, "NotJson")
+        row = await hosting.until_ended(run)
+        assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "NotJson")
         assert await hosting.in_thread(groups) == 0
         assert await hosting.journal(run) == []
 
 
 async def test_a_coroutine_is_refused_before_it_is_called() -> None:
     async with Hosting("t_writes") as hosting:
-        ended = await hosting.until_ended(await hosting.submit("async"))
-        assert "plain function" in problem(ended)["detail"]
+        row = await hosting.until_ended(await hosting.submit("async"))
+        assert "plain function" in problem(row)["detail"]
 
 
 async def test_a_transactional_step_is_written_once_despite_failing_writes() -> None:

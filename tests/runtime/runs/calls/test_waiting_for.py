@@ -102,8 +102,8 @@ async def test_a_message_to_a_suspended_run_is_kept_for_its_resumption(
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_a_wait_that_times_out_continues_without_a_message(park_after: float) -> None:
     async with running(Hosting("t_waits", park_after=park_after), "until 0.2") as (hosting, run):
-        ended = JournalEntry.objects.filter(run=run, kind="wait").exclude(finished_at=None)
-        while not await hosting.in_thread(ended.exists):
+        ended_waits = JournalEntry.objects.filter(run=run, kind="wait").exclude(finished_at=None)
+        while not await hosting.in_thread(ended_waits.exists):
             await hosting.settle_due()
         await hosting.prompts(run)
         assert await send(run, "late") == ACCEPTED
