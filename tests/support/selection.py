@@ -39,10 +39,10 @@ def _git(*arguments: str) -> str:
     """Return what git prints; nothing where there is no git, or no such commit."""
     try:
         command = ["git", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""
 
 
 # Said once, to the processes of xdist as well: they must all choose the same.

@@ -89,14 +89,14 @@ class Template:
 
 def seed(data_dir: Path, store: Store, users: list[str]) -> dict[str, str]:
     """Migrate a store and make users; return their session cookies by name."""
-    done = run(
+    process = run(
         "-m",
         "tests.support.database.migrate_and_seed",
         env=environment(data_dir, **store.environment),
         stdin=json.dumps(users),
     )
-    assert done.returncode == 0, done.stderr
-    cookies: dict[str, str] = json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr
+    cookies: dict[str, str] = json.loads(process.stdout)
     return cookies
 
 

@@ -102,16 +102,16 @@ class Log:
         self._counts[name] = self._counts.get(name, 0) + 1
         await self._note(f"{name} building")
         await self._pass(name)
-        made = Made(f"{name}#{self._counts[name]}")
-        self.made.append(made)
+        product = Made(f"{name}#{self._counts[name]}")
+        self.made.append(product)
         await self._note(f"{name} built")
         try:
-            yield made
+            yield product
         finally:
             if f"{name} closing" in self.gates:
                 await self._note(f"{name} closing")
                 await self._pass(f"{name} closing")
-            made.closed = True
+            product.closed = True
             await self._note(f"{name} closed")
 
     @asynccontextmanager

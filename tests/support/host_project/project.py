@@ -88,7 +88,7 @@ class Project:
 
 
 def _run(directory: Path, env: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *arguments],
         cwd=directory,
         env=env or None,
@@ -97,5 +97,5 @@ def _run(directory: Path, env: dict[str, str], *arguments: str) -> str:
         check=False,
         timeout=100,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
