@@ -24,7 +24,7 @@ def narrow(page: Page) -> Page:
     return page
 
 
-def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(narrow: Page) -> None:
+def test_form_errors_stand_at_their_fields_and_input_stays(narrow: Page) -> None:
     page = narrow
     begin(page, "prompt form")
     form = card(page)
@@ -144,7 +144,7 @@ def test_a_form_with_a_file_can_be_rejected(page: Page) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_who_is_asked_gives_a_file_in_the_inbox(
+def test_a_file_is_given_in_the_inbox(
     page: Page, open_page: OpenPage, server: Server, console: Console, *, script: bool
 ) -> None:
     console.allow("status of 4")

@@ -45,14 +45,14 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
     assert answers_by_reader == {ben: ["no"], eve: []}
 
 
-def test_one_answer_is_for_questions_of_one_workflow(ann: User) -> None:
+def test_only_prompts_of_one_workflow_are_answered_at_once(ann: User) -> None:
     prompts = [ask(ann, "a"), ask(ann, "b"), ask(ann, "c", workflow="other")]
     entries, [alike] = find_alike(make_entries(prompts, ann.pk))
     assert alike.count == 2
     assert [entry.alike_key for entry in entries] == [alike.key, alike.key, ""]
 
 
-async def test_of_several_answers_those_that_come_too_late_are_said(
+async def test_joint_answers_name_the_prompts_already_answered(
     client: AsyncClient, ann: User
 ) -> None:
     def store() -> list[Interaction]:

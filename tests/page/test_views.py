@@ -183,9 +183,7 @@ async def test_a_question_older_than_the_part_shown_is_in_the_dock(
     assert answer_url(prompt) in html
 
 
-async def test_what_is_typed_by_others_is_escaped_everywhere(
-    client: AsyncClient, ann: User
-) -> None:
+async def test_text_of_people_is_escaped_everywhere(client: AsyncClient, ann: User) -> None:
     attack = "</textarea></script><script>alert(1)</script>"
 
     def fill() -> None:
@@ -237,7 +235,7 @@ async def test_a_page_shows_a_bounded_part(client: AsyncClient, ann: User) -> No
     assert await reads.read(lambda: Conversation.objects.get().last_sequence) == 103
 
 
-async def test_of_a_huge_text_a_page_shows_the_beginning_and_where_the_rest_is(
+async def test_a_page_shows_the_beginning_of_a_huge_text_and_links_the_rest(
     client: AsyncClient, log: StoredLog
 ) -> None:
     size = 5_000_000

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.formless  # how pages look does not depend on where the
 
 
 @pytest.mark.long
-def test_what_waits_is_in_the_list_and_on_an_empty_page(page: Page) -> None:
+def test_pending_questions_are_in_the_list_and_on_a_new_page(page: Page) -> None:
     begin(page, "We publish the list", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
     page.goto("/c/")

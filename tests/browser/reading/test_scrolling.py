@@ -53,7 +53,7 @@ def assert_in_order(page: Page, count: int) -> None:
 
 
 @pytest.mark.long
-def test_who_reads_above_is_told_of_new_text_and_is_not_moved(page: Page) -> None:
+def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report 6000 1400 5")
     expect(newer).not_to_be_visible()

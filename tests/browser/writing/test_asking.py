@@ -7,7 +7,7 @@ from tests.browser.chat_page import answer, assert_page_is_log, begin, card, con
 from tests.support.server import Server
 
 
-def test_ask_refresh_answer(page: Page, server: Server) -> None:
+def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server) -> None:
     begin(page, "ask")
     expect(card(page).locator("h2")).to_have_text("prompt-1")
     page.reload()
@@ -84,7 +84,7 @@ def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> 
     expect(page.locator(".question .who")).to_have_count(2)
 
 
-def test_a_load_that_hangs_keeps_nothing_away(page: Page) -> None:
+def test_a_hanging_request_for_items_delays_no_later_items(page: Page) -> None:
     page.clock.install()
     begin(page, "approve 2")
     button = card(page).get_by_role("button", name="continue")
@@ -139,7 +139,7 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
     state(page, "completed")
 
 
-def test_what_is_typed_into_a_card_outlives_a_reload_and_other_news(page: Page) -> None:
+def test_text_typed_into_a_card_outlives_reloads_and_updates(page: Page) -> None:
     begin(page, "ask")
     card(page).locator("textarea").fill("not finished")
     page.get_by_role("button", name="Write a message instead").click()

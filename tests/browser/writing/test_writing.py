@@ -128,7 +128,7 @@ def test_a_message_queued_offline_can_be_edited(page: Page, server: Server) -> N
     expect(page.locator(".user")).to_have_count(2)
 
 
-def test_what_was_missed_is_there_after_a_reconnect(
+def test_missed_items_appear_after_a_reconnect(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
     console.allow("ERR_INTERNET_DISCONNECTED")

@@ -141,7 +141,7 @@ async def test_a_delegated_prompt_is_mailed_to_the_new_assignee_only() -> None:
         assert sent() == [("2 questions are waiting for you", ["cara@example.org"])]
 
 
-async def test_whoever_unsubscribes_gets_no_more() -> None:
+async def test_unsubscribing_stops_the_mails() -> None:
     async with asked_of("boss") as (hosting, _, _):
         await time_passes()
         header = outgoing.outbox.pop().extra_headers["List-Unsubscribe"]
@@ -158,7 +158,7 @@ async def test_whoever_unsubscribes_gets_no_more() -> None:
         assert sent() == []
 
 
-async def test_who_wants_no_mail_by_now_gets_none_that_was_put_off() -> None:
+async def test_switching_mail_off_drops_postponed_mails() -> None:
     async with asked_of("boss", "cara"):
         while await send_due():
             pass

@@ -20,7 +20,7 @@ def look(owner: User) -> None:
     assert len(sidebar(owner.pk).entries) == 30
 
 
-def test_a_look_reads_no_more_however_many_conversations_there_are() -> None:
+def test_the_list_costs_the_same_for_many_conversations() -> None:
     ann, ben = User.objects.create_user("ann"), User.objects.create_user("ben")
     for owner, count in ((ann, 100), (ben, 3_000)):
         fill(owner, count, deleted=10)

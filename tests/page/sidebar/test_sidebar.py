@@ -32,7 +32,7 @@ def ask(owner: User, name: str, question: str, timeout: float | None = None) -> 
     return log
 
 
-async def test_what_needs_the_person_comes_first_the_oldest_deadline_before_others(
+async def test_conversations_that_need_the_person_come_first_by_deadline(
     client: AsyncClient, ann: User
 ) -> None:
     def store() -> None:
@@ -95,7 +95,7 @@ def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -
     assert entry.state == "failed"
 
 
-def test_of_questions_without_a_deadline_the_first_of_the_log_is_shown(ann: User) -> None:
+def test_without_deadlines_the_earliest_question_is_shown(ann: User) -> None:
     log = ask(ann, "c", "First?")
     with an_hour_back():
         log.ask(log.message(), TextPrompt(text="Second?"))

@@ -275,7 +275,9 @@ async def test_too_many_files_are_refused(
     assert (await upload(browser))[1]["error"] == "Files are not allowed here."
 
 
-async def test_who_has_no_space_left_is_told_so(browser: AsyncClient, settings: Any) -> None:
+async def test_an_upload_beyond_the_users_quota_is_refused(
+    browser: AsyncClient, settings: Any
+) -> None:
     set_hitl(settings, FILES_MB_PER_USER=1.5)
     content = b"x" * (1024 * 1024)
     assert (await upload(browser, content=content))[0] == 201
@@ -318,7 +320,7 @@ def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.Monke
         assert "uploaded files that are not sent" in second.result()
 
 
-async def test_a_disk_that_takes_nothing_is_said(
+async def test_an_upload_to_a_failing_disk_is_explained(
     browser: AsyncClient, settings: Any, tmp_path: Any
 ) -> None:
     (tmp_path / "attachments").write_text("in the way")

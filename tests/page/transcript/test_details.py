@@ -81,7 +81,7 @@ def test_a_plain_client_gets_the_details_as_text() -> None:
     assert prompt["text"] == f"Send it?\n\n({PLAIN})"
 
 
-def test_of_a_long_text_what_changed_is_shown_with_what_is_around_it() -> None:
+def test_a_diff_of_long_texts_shows_changes_with_context() -> None:
     before = [f"line {number}" for number in range(40)]
     after = [*before[:10], "new", *before[10:30], *before[31:]]
     [row] = rows({"File": {"before": "\n".join(before), "after": "\n".join(after)}})
@@ -92,7 +92,7 @@ def test_of_a_long_text_what_changed_is_shown_with_what_is_around_it() -> None:
     assert [sign for sign, _ in row.value].count("…") == 1
 
 
-def test_what_did_not_change_is_shown_as_it_is() -> None:
+def test_unchanged_text_is_shown_without_marks() -> None:
     [row] = rows({"File": {"before": "a\nb", "after": "a\nb"}})
     assert row.value == [(" ", "a"), (" ", "b")]
 

@@ -71,7 +71,7 @@ def test_a_link_to_anything_but_the_web_or_mail_is_no_link(url: str) -> None:
     assert "<a" not in render(f"[x]({url})")
 
 
-def test_what_markdown_is_for_works() -> None:
+def test_common_markdown_is_rendered() -> None:
     html = render(
         "# One\n\n**b** ~~s~~ `c`\n\n|a|b|\n|:-|-:|\n|1|2|\n\n```py\nx < 1\n```\n3. three"
     )
@@ -140,7 +140,7 @@ def test_headings_stay_below_those_of_the_page() -> None:
         ("\x1b", "001B"),
     ],
 )
-def test_what_hides_or_reorders_text_is_shown_by_its_code(character: str, code: str) -> None:
+def test_invisible_and_reordering_characters_are_shown_as_codes(character: str, code: str) -> None:
     html = visible(f"pay 100{character}001")
     assert character not in html
     assert f"U+{code}" in html
