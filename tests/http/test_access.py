@@ -61,7 +61,7 @@ def owners(server: Server, conversation: str) -> list[str]:
     return [row["username"] for row in server.rows(OWNERS, conversation)]
 
 
-def test_nobody_does_nothing(shared: Server) -> None:
+def test_requests_without_an_identity_are_401(shared: Server) -> None:
     before = runs(shared)
     http = Http(shared, None)
     answers = [http.post(path, BODY) for path in PATHS]
@@ -152,7 +152,7 @@ def test_a_page_of_another_site_cannot_use_a_guests_cookie(with_guests: Server) 
     assert http.post("/generate", BODY, origin=with_guests.url).status == 200
 
 
-def test_where_there_are_no_guests_their_token_is_worth_nothing(shared: Server) -> None:
+def test_a_guest_token_is_refused_where_guests_are_off(shared: Server) -> None:
     assert Http(shared, None, session=GUEST).generate("echo 1").status == 401
 
 

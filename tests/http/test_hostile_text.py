@@ -72,7 +72,7 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
         assert client.text() == "ok"
 
 
-async def test_what_a_socket_names_with_a_nul_is_no_failure(shared: Server) -> None:
+async def test_a_nul_in_a_socket_message_is_no_failure(shared: Server) -> None:
     odd: dict[str, Any] = {"workflow": "probe", "odd\0": NUL, "session": NUL}
     async with WsClient(shared, "odd", **odd) as client:
         await client.message("echo hello")
@@ -80,7 +80,7 @@ async def test_what_a_socket_names_with_a_nul_is_no_failure(shared: Server) -> N
         assert client.text() == "hello"
 
 
-async def test_what_a_workflow_gives_that_is_not_stored_is_replaced_or_named(
+async def test_unstorable_text_of_a_workflow_is_replaced_or_named(
     shared: Server,
 ) -> None:
     ends = {"yield": "completed", "show": "completed", "raise": "failed"}

@@ -49,14 +49,14 @@ def test_the_client_gets_a_stream(openai: OpenAI) -> None:
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_its_stream_helper_puts_the_answer_together(openai: OpenAI) -> None:
+def test_the_stream_helper_assembles_the_answer(openai: OpenAI) -> None:
     with openai.chat.completions.stream(model="probe", messages=say("step 2")) as stream:
         completion = stream.get_final_completion()
     assert completion.choices[0].message.role == "assistant"
     assert completion.choices[0].message.content == "s1 s2 "
 
 
-async def test_its_asynchronous_client_gets_a_stream(shared: Server, key: str) -> None:
+async def test_the_asynchronous_client_gets_a_stream(shared: Server, key: str) -> None:
     async with AsyncOpenAI(base_url=f"{shared.url}/v1", api_key=key) as client:
         stream = await client.chat.completions.create(
             model="probe", messages=say("stream 3"), stream=True

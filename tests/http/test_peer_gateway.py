@@ -143,7 +143,7 @@ def test_there_are_no_tools_to_list(ui: PeerGateway) -> None:
     assert ui.tools() == {"mcp_clients": []}
 
 
-async def test_who_is_not_let_in_is_told_and_the_log_says_by_which_setting(
+async def test_a_refused_guest_is_told_and_the_log_names_the_setting(
     new_server: NewServer,
 ) -> None:
     server = new_server()

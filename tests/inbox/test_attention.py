@@ -109,7 +109,7 @@ def wait_until_told(number: int, *pages: Page) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
-def test_without_the_switches_a_page_does_nothing_for_it(
+def test_without_the_settings_a_page_asks_for_no_notifications(
     page: Page, server: Server, path: str
 ) -> None:
     urls: list[str] = []
@@ -130,7 +130,7 @@ def test_without_the_switches_a_page_does_nothing_for_it(
 
 @pytest.mark.long
 @pytest.mark.parametrize("paths", [("/c/", "/inbox/"), ("/inbox/", "/c/"), ("/p/", "/c/")])
-def test_of_two_tabs_that_are_hidden_one_tells_each_question_once(
+def test_only_one_of_two_hidden_tabs_notifies_of_each_question(
     page: Page, server: Server, paths: tuple[str, str]
 ) -> None:
     old = ask(server, "old")
@@ -149,7 +149,7 @@ def test_of_two_tabs_that_are_hidden_one_tells_each_question_once(
 
 
 @pytest.mark.long
-def test_nothing_is_told_while_a_page_is_in_view(page: Page, server: Server) -> None:
+def test_a_visible_page_suppresses_notifications(page: Page, server: Server) -> None:
     switch_on(page)
     hidden = opened(page, "/inbox/")
     leads(hidden)
@@ -300,7 +300,7 @@ def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
     assert {"chat_chime", "chat_notification"} <= names
 
 
-def test_what_is_answered_in_the_chat_was_not_answered_in_the_inbox(open_page: OpenPage) -> None:
+def test_an_answer_in_the_chat_is_recorded_as_from_the_chat(open_page: OpenPage) -> None:
     page = open_page(None)
     switch_on(page, "Chime")
     begin(page, "approve 1")

@@ -113,7 +113,7 @@ def test_the_focus_stays_when_others_answer(open_page: OpenPage, server: Server)
     expect(inbox.get_by_role("heading", name="Give ann 2 days off?")).to_be_focused()
 
 
-def test_one_answer_for_several(open_page: OpenPage, server: Server) -> None:
+def test_several_prompts_are_approved_at_once(open_page: OpenPage, server: Server) -> None:
     ask(server, "days=1", "days=2", "days=3", "text")
     inbox = inbox_of(open_page, 4)
     expect(inbox.locator(".tick").first).to_be_hidden()
@@ -150,7 +150,7 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_what_is_asked_together_is_answered_one_by_one(
+def test_prompts_of_one_card_are_answered_one_by_one_in_the_inbox(
     page: Page, open_page: OpenPage, script: bool
 ) -> None:
     begin(page, "together")

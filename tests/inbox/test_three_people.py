@@ -67,7 +67,7 @@ def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other:
     expect(page.locator(".question summary")).to_contain_text("user0, from the inbox")
 
 
-def test_of_two_that_answer_at_once_one_wins_and_the_other_sees_who(
+def test_of_two_simultaneous_answers_one_wins_and_names_the_winner(
     page: Page, ben: Page, other: Page
 ) -> None:
     begin(page, "assign managers text")
@@ -80,7 +80,7 @@ def test_of_two_that_answer_at_once_one_wins_and_the_other_sees_who(
     expect(other.locator(".entry")).to_have_count(0)
 
 
-def test_who_is_late_by_a_moment_is_told_who_was_faster(
+def test_a_late_answer_names_the_faster_person(
     page: Page, ben: Page, open_page: OpenPage, console: Console
 ) -> None:
     console.allow("net::ERR_FAILED")
@@ -142,7 +142,7 @@ def test_a_reassigned_prompt_moves_to_a_person_of_another_group(
     expect(page.locator("#items .text")).to_have_text("no.")
 
 
-def test_four_eyes_are_not_the_askers(page: Page, ben: Page, server: Server) -> None:
+def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server: Server) -> None:
     make_group(server, "both", ("ann", "ben"))
     begin(page, "assign both four")
     expect(card(ben)).to_have_count(1)
@@ -197,7 +197,7 @@ def test_the_permission_goes_while_the_card_is_open(
     state(page, "waiting")
 
 
-def test_it_escalates_while_the_server_is_down(
+def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     page: Page, ben: Page, open_page: OpenPage, server: Server
 ) -> None:
     make_group(server, "directors", ("user1",))

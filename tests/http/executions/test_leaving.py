@@ -133,7 +133,7 @@ async def test_news_that_is_lost_costs_a_look_at_the_log(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_is_written_while_a_stream_begins_arrives(
+async def test_events_written_while_a_stream_opens_arrive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sweeper, "INTERVAL", 3600)
