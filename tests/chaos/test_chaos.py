@@ -15,7 +15,9 @@ SEED, SECONDS, USERS = 52, 12, 8
 
 
 @pytest.mark.long
-async def test_one_process_survives_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_one_process_survives_every_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with OneProcess(tmp_path / "p") as form:
         wrong = await run(form, SEED, SECONDS, USERS)
     report = capsys.readouterr().out

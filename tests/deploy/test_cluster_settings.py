@@ -82,7 +82,7 @@ def test_a_wrong_url_is_told_without_its_password(
         ("postgresql:///?host=/run&dbname=chat&user=u&password=p%40ss", "/run", "", "chat"),
     ],
 )
-def test_a_url_becomes_what_django_takes(url: str, host: str, port: str, name: str) -> None:
+def test_a_database_url_becomes_django_settings(url: str, host: str, port: str, name: str) -> None:
     databases.check_postgresql_url(url)
     entry = databases.postgresql(url)
     assert (entry["HOST"], entry["PORT"], entry["NAME"]) == (host, port, name)

@@ -70,7 +70,7 @@ def test_doctor_finds_that_the_disk_takes_nothing(server: Server) -> None:
 
 
 @pytest.mark.long
-def test_a_database_that_takes_no_writes_is_said_until_it_does(new_server: NewServer) -> None:
+def test_health_reports_an_unwritable_database_until_writes_succeed(new_server: NewServer) -> None:
     """Somebody has locked it, or its disk is full."""
     faults = [(new_server(), locked)] + ([] if CLUSTER else [(new_server(), full)])
     with ExitStack() as stack:
@@ -85,7 +85,7 @@ def test_a_database_that_takes_no_writes_is_said_until_it_does(new_server: NewSe
 
 @pytest.mark.long
 @pytest.mark.local_only("SQLite's own file")
-def test_a_full_disk_is_said_on_pages_and_what_can_be_read_is_read(new_server: NewServer) -> None:
+def test_a_full_disk_is_explained_on_pages_that_stay_readable(new_server: NewServer) -> None:
     server = new_server()
     link = run("manage.py", "sign_in_link", "ann", env=server.environment).stdout.strip()
     path = link.removeprefix(server.url)

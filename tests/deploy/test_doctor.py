@@ -96,7 +96,7 @@ def test_migrate_runs_none_of_the_checks() -> None:
 
 
 @pytest.mark.local_only("the other form has all that it needs")
-def test_a_redis_without_the_packages_of_many_processes_is_told() -> None:
+def test_redis_without_the_cluster_packages_is_reported() -> None:
     """A sentence, and no traceback of the first import that fails."""
     code = (
         "import sys; sys.modules['procrastinate'] = sys.modules['psycopg'] = None\n"
@@ -153,7 +153,7 @@ def test_a_process_with_another_secret_or_another_code_is_named() -> None:
 
 
 @pytest.mark.usefixtures("up")
-def test_a_process_that_fell_silent_is_wrong() -> None:
+def test_a_silent_process_is_an_error() -> None:
     """Frozen, or on a machine that nobody can look at from here."""
     frozen = f"{socket.gethostname()}:{os.getpid()}"
     operator_rows.process("elsewhere:1", "web", silent=60)
@@ -164,7 +164,7 @@ def test_a_process_that_fell_silent_is_wrong() -> None:
 
 
 @pytest.mark.usefixtures("up")
-def test_a_process_that_was_killed_here_is_only_told() -> None:
+def test_a_process_killed_on_this_host_is_only_a_warning() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     name = f"{socket.gethostname()}:{ended.pid}"
@@ -176,7 +176,7 @@ def test_a_process_that_was_killed_here_is_only_told() -> None:
 @pytest.mark.parametrize(
     ("bound", "level"), [("LOW", WARNING), ("SHARE", WARNING), ("FULL", ERROR)]
 )
-def test_a_disk_with_little_room_is_told(
+def test_a_nearly_full_disk_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, level: int
 ) -> None:
     size = 1024**2
@@ -192,7 +192,7 @@ def test_the_disk_of_a_database_on_this_machine_is_looked_at() -> None:
 
 
 @cluster_only
-def test_a_disk_that_cannot_be_seen_is_told() -> None:
+def test_an_invisible_disk_is_a_warning() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET ROLE pg_signal_backend")  # one that may not see where the data is
         (line,) = run_check("disk")
@@ -240,7 +240,7 @@ def test_unsafe_settings_of_a_public_site_are_reported(settings: Any) -> None:
     assert "warning: cookies go over plain HTTP" in lines
 
 
-def test_a_workflow_that_nobody_may_use_is_told() -> None:
+def test_a_workflow_that_nobody_may_use_is_reported() -> None:
     limited = {"groups": ["managers", "nobody"], "permission": "shop.buy"}
     config = {"default": "calculator", "workflows": {"calculator": limited}}
     Group.objects.create(name="managers")
@@ -266,7 +266,7 @@ def test_no_secret_is_printed(settings: Any) -> None:
     assert "ValueError: *** is the key, *** or *** the password" in line.msg
 
 
-def test_of_a_secret_that_begins_as_another_nothing_is_printed(settings: Any) -> None:
+def test_overlapping_secrets_are_masked_completely(settings: Any) -> None:
     set_hitl(settings, REDIS_URL="redis://:hush@127.0.0.1:1/0")
     settings.SECRET_KEY = "hush-and-more"
     (line,) = examine([Check(1, "tell", lambda: iter([Error("hush and hush-and-more")]))])

@@ -29,7 +29,7 @@ async def test_health_is_ok_with_a_database(async_client: AsyncClient) -> None:
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-async def test_a_database_that_took_no_write_a_moment_ago_is_told(
+async def test_health_reports_a_recent_failed_write(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "failed_at", time.monotonic())

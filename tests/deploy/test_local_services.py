@@ -44,7 +44,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
         yield service
 
 
-def test_what_is_committed_outlives_a_kill(postgresql: PostgreSQL) -> None:
+def test_committed_rows_outlive_a_kill(postgresql: PostgreSQL) -> None:
     url = postgresql.create("kept")
     assert postgresql.create("kept") == url  # it is there
     with psycopg.connect(url, autocommit=True) as before:

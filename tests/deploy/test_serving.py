@@ -111,7 +111,7 @@ def test_a_data_dir_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch
         env.load()
 
 
-def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_environment_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "")
     assert env.load().PORT == 8000
 

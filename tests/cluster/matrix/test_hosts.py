@@ -23,7 +23,7 @@ def assert_taken_over(scene: Scene, before: dict[str, tuple[int, str]]) -> None:
     assert all(after[key][0] > generation for key, (generation, _) in before.items())
 
 
-async def test_others_go_on_where_a_killed_host_was(cluster: Cluster) -> None:
+async def test_another_worker_takes_over_from_a_killed_one(cluster: Cluster) -> None:
     killed, other = cluster.workers
     async with scene(cluster) as people:
         before = people.leases()
