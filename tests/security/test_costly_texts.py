@@ -36,9 +36,7 @@ def ask_for_page(server: Server, user: str) -> socket.socket:
 @pytest.mark.parametrize(
     "name", ["code", *(pytest.param(name, marks=pytest.mark.long) for name in [*COSTLY][1:])]
 )
-async def test_who_asks_for_costly_pages_holds_up_nobody_else(
-    new_server: NewServer, name: str
-) -> None:
+async def test_costly_pages_of_one_user_delay_nobody_else(new_server: NewServer, name: str) -> None:
     server = new_server()
     async with WsClient(server, "costly", workflow="probe") as ann:
         before, piece, times = COSTLY[name]

@@ -20,7 +20,7 @@ HALVES = {
 }
 
 
-def test_whoever_falls_silent_is_dropped_after_a_minute(server: Server) -> None:
+def test_a_half_sent_request_is_dropped_after_a_minute(server: Server) -> None:
     with ExitStack() as stack:
         silent = []
         for half in HALVES.values():

@@ -105,7 +105,7 @@ def test_a_form_of_the_page_is_refused(server: Server) -> None:
     assert STARTER in Http(server, MANAGER, workflow=None).get("/c/new/").text
 
 
-def test_who_leaves_the_group_finishes_and_begins_nothing(server: Server) -> None:
+def test_former_members_finish_their_runs_and_start_no_others(server: Server) -> None:
     person = Http(server, LEAVING, workflow="expense_approval", conversation_id="c")
     stop = person.generate("Taxi, 20 EUR").json()
     server.execute(LEAVE, LEAVING)

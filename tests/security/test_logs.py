@@ -41,7 +41,7 @@ def test_an_entry_says_when_in_utc_how_grave_and_from_where(formatter: logging.F
 
 
 @pytest.mark.django_db
-def test_who_is_refused_is_in_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_requests_are_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     client.force_login(User.objects.create_user("staff", is_staff=True))
     caplog.clear()
     client.get("/nothing/here")

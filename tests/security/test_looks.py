@@ -39,7 +39,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-async def test_what_looks_take_does_not_grow_with_those_who_do_something(world: World) -> None:
+async def test_checks_of_many_identities_are_batched(world: World) -> None:
     shared = identities.Looks()
     for identity in world.identities:
         assert await shared.held_at(identity) == world.now
@@ -52,7 +52,7 @@ async def test_what_looks_take_does_not_grow_with_those_who_do_something(world: 
     assert world.looked == [set(world.identities)] * 10
 
 
-async def test_a_look_is_good_for_a_second_and_no_longer(world: World) -> None:
+async def test_a_checked_identity_is_trusted_for_a_second(world: World) -> None:
     shared = identities.Looks()
     one, other = world.identities[:2]
     for identity in (one, other):

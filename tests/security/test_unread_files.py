@@ -27,7 +27,9 @@ def ask_for(server: Server, path: str) -> socket.socket:
 
 @pytest.mark.long
 @pytest.mark.parametrize("door", ["/c/big/export.json", "/executions/{run}"])
-def test_what_nobody_reads_costs_little_and_is_whole(new_server: NewServer, door: str) -> None:
+def test_an_unread_export_costs_little_memory_and_is_complete(
+    new_server: NewServer, door: str
+) -> None:
     server = new_server(STREAMS_PER_USER="100")
     fill_log(server, events=60, size=64 * 1024)
     [run] = server.rows("SELECT id FROM sessions_app_run")

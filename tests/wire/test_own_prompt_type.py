@@ -135,7 +135,9 @@ async def test_page_and_inbox_show_the_card_of_an_own_prompt_type(
         assert "★★★" in (await client.get("/c/c/")).content.decode()
 
 
-async def test_it_is_asked_and_answered_over_http(hosting: Hosting, client: AsyncClient) -> None:
+async def test_an_own_prompt_type_is_asked_and_answered_over_http(
+    hosting: Hosting, client: AsyncClient
+) -> None:
     run, _ = await hosting.submit_until_prompt("own")
     [prompt_body] = (await client.get("/v1/inbox")).json()["prompts"]
     assert prompt_body["prompt"]["input_type"] == "t_rating"
@@ -171,7 +173,9 @@ async def test_code_answers_it_and_its_history_is_replayed(
     assert await replay_history(tmp_path / "history.json") == []
 
 
-async def test_a_mail_has_its_question(hosting: Hosting, settings: Settings) -> None:
+async def test_a_mail_has_the_question_of_an_own_prompt_type(
+    hosting: Hosting, settings: Settings
+) -> None:
     set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
     notices.connect()
     boss: User = await reads.read(make_user, "boss")

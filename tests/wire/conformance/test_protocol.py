@@ -56,7 +56,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "code", "says"), BAD)
-def test_what_is_no_message_is_refused_with_the_reason(
+def test_a_malformed_message_is_refused_with_the_reason(
     text: str | None, code: str, says: str
 ) -> None:
     refusal = refused(text)

@@ -136,7 +136,7 @@ async def test_new_conversations_that_begin_at_the_same_time_count_each_other(
     assert await Conversation.objects.acount() == 5
 
 
-async def test_messages_of_conversations_that_are_there_count_as_no_new_one(
+async def test_messages_to_existing_conversations_are_no_new_conversations(
     settings: Settings, user: User
 ) -> None:
     set_hitl(settings, RATE_CONVERSATIONS_USER="2/hour")
@@ -191,7 +191,7 @@ async def test_an_address_makes_so_many_guests(settings: Settings) -> None:
         assert await socket.until_closed() == 4429
 
 
-async def test_one_socket_too_many_is_told_when_to_come_back(
+async def test_a_socket_beyond_the_limit_is_told_when_to_come_back(
     settings: Settings, user: User
 ) -> None:
     set_hitl(settings, SOCKETS_PER_USER=2, SOCKETS_PER_ADDRESS=3, PROXIES=1)
@@ -235,7 +235,7 @@ async def test_an_address_has_its_place_again_whoever_left_it(
         gc.enable()
 
 
-async def test_who_was_deactivated_says_nothing_more(user: User) -> None:
+async def test_a_deactivated_user_sends_nothing_more(user: User) -> None:
     async with LocalSocket(user, conversation_id="c") as socket:
         await socket.say("Hello", id="m0")
         await socket.until("ack_message")

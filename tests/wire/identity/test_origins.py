@@ -71,7 +71,7 @@ def test_the_origin_is_ours_or_a_trusted_one(origins: list[str], allowed: bool) 
         ("http://[::1]:3000", "localhost:8000", "::1"),
     ],
 )
-def test_where_guests_may_come_a_page_of_this_machine_may_be_one(
+def test_pages_of_this_machine_may_be_guests_where_guests_are_allowed(
     settings: Settings, origin: str, host: str, browser: str
 ) -> None:
     came = on_this_machine(settings, origin, host, browser)

@@ -84,7 +84,7 @@ def test_each_rate_has_a_setting_and_a_noun() -> None:
 
 
 @pytest.mark.cluster_only("one process has nobody to tell")
-async def test_what_another_process_let_through_counts(subject: str) -> None:
+async def test_requests_to_other_processes_count(subject: str) -> None:
     for _ in range(3):
         rate_limits.take((RATE, subject))
     rate_limits.clear()  # as another process, which knows nothing of it

@@ -87,7 +87,7 @@ ENDS: dict[str, Callable[[User], Any]] = {
 @pytest.mark.usefixtures("_writer")
 @pytest.mark.parametrize("lost", [False, True], ids=["told", "message lost"])
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-async def test_whatever_ends_the_identity_ends_the_socket(
+async def test_ending_an_identity_closes_its_sockets(
     end: Callable[[User], Any], lost: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if lost:

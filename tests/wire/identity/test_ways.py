@@ -80,7 +80,7 @@ async def test_a_key_in_either_header(ann: User, key: str) -> None:
         lambda key: "",
     ],
 )
-async def test_a_wrong_key_is_told_so(key: str, spoil: Any) -> None:
+async def test_a_wrong_api_key_is_refused_with_the_reason(key: str, spoil: Any) -> None:
     with pytest.raises(BadCredentials, match="API key is not valid"):
         await identify(x_api_key=spoil(key))
 
@@ -139,7 +139,7 @@ async def test_a_forged_token_is_refused(ann: User, tokens: Settings) -> None:
             await identify(authorization=f"Bearer {forged}")
 
 
-async def test_a_token_where_none_are_taken(ann: User) -> None:
+async def test_tokens_are_refused_where_none_are_configured(ann: User) -> None:
     with pytest.raises(BadCredentials, match="not accepted"):
         await identify(authorization=f"Bearer {token()}")
 

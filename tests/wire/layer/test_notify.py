@@ -94,7 +94,7 @@ async def test_news_has_the_last_sequence_and_the_events(layer: Layer) -> None:
     )
 
 
-async def test_conversations_are_told_apart(layer: Layer) -> None:
+async def test_news_of_two_conversations_stays_separate(layer: Layer) -> None:
     other = uuid4()
     await publish([event(1), event(7, conversation=other)])
     for deliveries in (layer.heard, layer.sent):
@@ -104,7 +104,7 @@ async def test_conversations_are_told_apart(layer: Layer) -> None:
         }
 
 
-async def test_many_or_large_events_are_left_out(layer: Layer) -> None:
+async def test_news_omits_many_or_large_events(layer: Layer) -> None:
     await publish([event(n) for n in range(1, MAX_EVENTS + 2)])
     await publish([event(1, "x" * MAX_SIZE)])
     for deliveries in (layer.heard, layer.sent):
@@ -125,7 +125,7 @@ async def test_news_for_other_processes_is_merged(layer: Layer) -> None:
     assert layer.sequences == [5]
 
 
-async def test_prompts_that_change_are_a_few_hints_elsewhere_after_what_is_waited_for(
+async def test_many_prompt_changes_make_few_hints_after_urgent_news(
     layer: Layer,
 ) -> None:
     notifier = Notifier()
@@ -142,7 +142,7 @@ async def test_prompts_that_change_are_a_few_hints_elsewhere_after_what_is_waite
     assert layer.sent[0][0] == group_name(CONVERSATION)
 
 
-async def test_the_last_change_of_prompts_is_told_elsewhere(layer: Layer) -> None:
+async def test_the_last_prompt_change_is_announced_before_stopping(layer: Layer) -> None:
     notifier = Notifier()
     await notifier.start()
 
@@ -186,7 +186,7 @@ async def test_publishing_before_the_start_and_after_the_stop_is_harmless(layer:
     assert layer.sequences == [2]
 
 
-async def test_who_has_joined_groups_hears_these_and_no_others() -> None:
+async def test_a_listener_hears_only_the_groups_it_joined() -> None:
     group, other = uuid4().hex, uuid4().hex
     try:
         async with join_groups(group) as receive:

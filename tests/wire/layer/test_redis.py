@@ -103,7 +103,7 @@ async def test_each_process_hears_the_group_once_and_itself_without_redis(redis:
         assert one.layer.channels[one.channel].empty()
 
 
-async def test_what_is_sent_together_comes_in_its_order(redis: Redis) -> None:
+async def test_messages_sent_together_arrive_in_order(redis: Redis) -> None:
     async with process(redis, "g", "h") as one, process(redis) as other:
         await one.hears(other)
         messages = [
@@ -180,7 +180,7 @@ async def send_all(process: Process, texts: list[str]) -> None:
         await process.send(text)
 
 
-async def test_who_does_not_read_is_told_that_messages_were_lost(redis: Redis) -> None:
+async def test_a_listener_that_does_not_read_is_told_of_lost_messages(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis) as other:
         for _ in range(1000):
             await other.send()
@@ -271,7 +271,7 @@ async def test_a_redis_that_is_frozen_for_a_moment_costs_nothing(redis: Redis) -
         assert await one.heard() == "a"
 
 
-async def test_a_listener_that_redis_forgot_is_found_out(redis: Redis) -> None:
+async def test_a_subscription_that_redis_lost_is_restored(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis) as other:
         await one.hears(other)
         link: Any = one.layer._link

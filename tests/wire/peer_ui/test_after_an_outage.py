@@ -68,7 +68,7 @@ async def leave(hosting: Hosting, message: str, shown_text: str) -> Any:
 
 
 @pytest.mark.parametrize("query", [{}, {"conversation_id": None}])
-async def test_nothing_of_the_answer_before_is_taken_for_the_next_one(
+async def test_no_output_of_the_previous_answer_joins_the_next(
     query: dict[str, Any], go_on: asyncio.Event
 ) -> None:
     async with live_hosting("t_outage") as hosting:
@@ -92,7 +92,7 @@ async def test_the_answer_before_goes_on_if_no_message_follows(go_on: asyncio.Ev
             assert socket.text() == "done "
 
 
-async def test_in_parallel_the_end_is_that_of_the_answer_before(go_on: asyncio.Event) -> None:
+async def test_parallel_runs_end_with_the_previous_answer(go_on: asyncio.Event) -> None:
     async with live_hosting("t_outage_in_parallel") as hosting:
         ann = await leave(hosting, "slow one", "one ")
         async with plain(ann) as socket:

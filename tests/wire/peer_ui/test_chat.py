@@ -78,7 +78,7 @@ async def test_a_run_that_goes_on_first_asks_again_and_gives_no_text(new_tab: Ne
         assert await ui.until_ended() == "`1+1` = **2**"
 
 
-async def test_where_one_message_is_taken_at_a_time_the_first_asks_again(new_tab: NewTab) -> None:
+async def test_a_queued_message_has_the_first_run_ask_again(new_tab: NewTab) -> None:
     ui = new_tab(workflow="parallel_review")
     async with ui:
         await ui.say("first")

@@ -138,7 +138,7 @@ def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
     tx.append(run, "text", {"text": "new "})
 
 
-async def test_of_an_older_run_nothing_comes_not_even_what_was_written_before() -> None:
+async def test_no_output_of_an_older_run_is_sent() -> None:
     async with LiveLog() as log:
         await store_message(log)
         await log.write("old ")

@@ -97,7 +97,9 @@ async def cost(
     return counted
 
 
-async def test_what_an_echo_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_statements_of_an_echo_are_counted(
+    socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A transaction stores the message and takes it up, another stores the text and the end."""
 
     async def echo() -> None:
@@ -113,7 +115,9 @@ async def test_what_an_echo_costs(socket: LocalSocket, monkeypatch: pytest.Monke
     }
 
 
-async def test_what_an_answer_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_statements_of_an_answer_are_counted(
+    socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A transaction stores the answer, another the next question."""
 
     async def answer() -> None:

@@ -154,7 +154,7 @@ async def test_an_unknown_option_is_refused_and_the_prompt_stays(chat: Chat) -> 
         assert socket.text() == "no"
 
 
-async def test_of_several_prompts_one_must_be_named(chat: Chat) -> None:
+async def test_an_answer_must_name_one_of_several_prompts(chat: Chat) -> None:
     async with await chat.socket() as socket:
         await socket.say("two")
         first = await socket.until("system_interaction_message")
@@ -288,7 +288,7 @@ async def test_a_failing_server_says_so_and_the_socket_lives(
         await socket.until("ack_message")
 
 
-async def test_busy_is_said_as_such(chat: Chat) -> None:
+async def test_a_busy_workflow_is_reported_as_busy(chat: Chat) -> None:
     chat.hosting.offer(second_message="reject")
     async with await chat.socket() as socket:
         await socket.say("ask")
@@ -298,7 +298,7 @@ async def test_busy_is_said_as_such(chat: Chat) -> None:
         assert error["details"] == {"reason": "busy"}
 
 
-async def test_one_socket_on_several_conversations(chat: Chat) -> None:
+async def test_one_socket_follows_several_conversations(chat: Chat) -> None:
     async with await chat.socket(conversation_id=None) as socket:
         await socket.say("echo one", conversation_id="c1")
         await socket.say("echo two", conversation_id="c2")

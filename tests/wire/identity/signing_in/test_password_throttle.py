@@ -94,7 +94,7 @@ class Waits(BaseBackend):
 
 
 @pytest.mark.usefixtures("three")
-async def test_those_who_guess_at_the_same_time_count_each_other(
+async def test_concurrent_wrong_passwords_are_all_counted(
     settings: Settings, name: str, rf: RequestFactory
 ) -> None:
     settings.AUTHENTICATION_BACKENDS = [
@@ -129,7 +129,7 @@ async def test_another_address_and_another_user_go_on(user: User) -> None:
 
 
 @pytest.mark.usefixtures("three")
-async def test_the_socket_counts_with_the_page(user: User) -> None:
+async def test_wrong_passwords_on_socket_and_page_count_together(user: User) -> None:
     assert (await by_socket(user.username, "wrong"))["payload"]["details"] == "user_auth_error"
     for _ in range(2):
         await on_page(user.username, "wrong", address="127.0.0.1")
@@ -145,7 +145,9 @@ async def test_the_admin_sends_to_the_same_page(user: User) -> None:
     assert (answer.status_code, answer["Location"][:9]) == (302, "/sign-in/")
 
 
-async def test_one_address_may_guess_at_so_many_users(settings: Settings, user: User) -> None:
+async def test_the_throttle_limits_users_guessed_at_from_one_address(
+    settings: Settings, user: User
+) -> None:
     set_hitl(settings, RATE_PASSWORDS_ADDRESS="3/hour")
     address = "2001:db8::1"
     for _ in range(3):
@@ -155,7 +157,7 @@ async def test_one_address_may_guess_at_so_many_users(settings: Settings, user: 
     assert (await on_page(user.username, "right", address="2001:db8:1::1")).status_code == 302
 
 
-async def test_one_user_may_be_guessed_at_from_so_many_addresses(
+async def test_the_throttle_limits_addresses_guessing_at_one_user(
     settings: Settings, user: User
 ) -> None:
     set_hitl(settings, RATE_PASSWORDS_USER="3/hour")

@@ -78,14 +78,14 @@ async def test_a_session_ends_when_its_person_is_idle(async_client: AsyncClient)
 
 
 @pytest.mark.usefixtures("ann")
-async def test_who_does_something_stays_signed_in(async_client: AsyncClient) -> None:
+async def test_activity_keeps_a_session_alive(async_client: AsyncClient) -> None:
     await change(ending_in(100))
     await async_client.get(PAGE)
     assert await seconds_left() == pytest.approx(IDLE, abs=30)
 
 
 @pytest.mark.usefixtures("ann")
-async def test_an_open_page_is_nobody_who_does_something(async_client: AsyncClient) -> None:
+async def test_background_requests_are_no_activity(async_client: AsyncClient) -> None:
     await change(ending_in(100))
     for path in (f"{PAGE}items/", "/conversations/"):
         answer = await async_client.get(path, headers={"x-background": "1"})
@@ -140,7 +140,9 @@ async def test_requests_in_a_row_store_the_session_once(async_client: AsyncClien
 
 
 @pytest.mark.usefixtures("ann")
-async def test_both_ends_can_be_switched_off(async_client: AsyncClient, settings: Settings) -> None:
+async def test_both_session_timeouts_can_be_switched_off(
+    async_client: AsyncClient, settings: Settings
+) -> None:
     set_hitl(settings, SESSION_IDLE_TIMEOUT=0, SESSION_ABSOLUTE_TIMEOUT=0)
     await change(ending_in(100))
     await async_client.get(PAGE)

@@ -85,7 +85,7 @@ async def test_nothing_else_may_come_first(first: Any) -> None:
         assert not socket.frames
 
 
-async def test_who_says_nothing_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_without_an_auth_message_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "PATIENCE", 0.05)
     async with LocalSocket(AnonymousUser()) as socket:
         assert await socket.until_closed() == 4401

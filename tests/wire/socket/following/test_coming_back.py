@@ -16,7 +16,7 @@ from tests.wire.local_socket import LocalSocket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_with_last_sequence_exactly_what_was_missed() -> None:
+async def test_last_sequence_selects_exactly_the_missed_events() -> None:
     async with LiveLog() as log:
         await log.write(*(f"{number} " for number in range(500)))
         for after in (0, 250, 499, 500):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(("writes", "size"), [(50, 1), (20, 500)], ids=["one by one", "a burst"])
-async def test_what_is_written_arrives_live_once_and_in_order(writes: int, size: int) -> None:
+async def test_written_events_arrive_once_and_in_order(writes: int, size: int) -> None:
     async with LiveLog() as log, log.socket() as socket:
         await socket.until_settled()
         pieces = [f"{number} " for number in range(writes * size)]

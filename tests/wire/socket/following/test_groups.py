@@ -19,7 +19,7 @@ from tests.wire.live_log import LiveLog
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_what_is_written_while_the_feed_opens_arrives(
+async def test_events_written_while_the_feed_opens_arrive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sweeper, "INTERVAL", 3600)
