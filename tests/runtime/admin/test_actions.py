@@ -110,7 +110,7 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
         assert "Too late: it was answered by boss" in late
 
 
-async def test_what_the_prompt_does_not_take_is_explained() -> None:
+async def test_an_invalid_answer_in_the_admin_is_explained() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
         (prompt,) = await hosting.prompts(await hosting.submit("ask"))
         (other,) = await hosting.prompts(await hosting.submit("ask", conversation="d"))
@@ -249,7 +249,7 @@ async def test_a_process_that_lost_a_key_describes_its_builder_no_more() -> None
 
 
 @pytest.mark.local_only("there a start knows that no other process is left")
-async def test_what_a_dead_process_held_is_free_after_the_next_start() -> None:
+async def test_keys_of_a_dead_process_are_free_after_the_next_start() -> None:
     async with Hosting("expense_approval") as hosting:
         await hosting.prompts(await hosting.submit("Taxi 10"))
         await hosting.stop()

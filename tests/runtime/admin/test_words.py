@@ -87,7 +87,7 @@ def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: Stor
     assert first.index("soon ann") < first.index("late ann") < first.index("never ann")
 
 
-def test_what_waits_is_shown_to_those_who_may_read_prompts(log: StoredLog) -> None:
+def test_pending_prompts_are_shown_to_staff_who_may_view_prompts(log: StoredLog) -> None:
     asked(log)
     staff = User.objects.create_user("staff", is_staff=True)
     client = Client()
@@ -144,7 +144,9 @@ def test_actions_are_offered_where_they_apply(admin_client: Client, log: StoredL
     assert 'value="expire"' not in settled
 
 
-def test_what_a_workflow_raises_is_told_from_a_crash(admin_client: Client, log: StoredLog) -> None:
+def test_the_admin_distinguishes_workflow_errors_from_crashes(
+    admin_client: Client, log: StoredLog
+) -> None:
     raised, crashed = log.message("one"), log.message("two")
     ended(raised, "failed", code="workflow_error", detail="Traceback\nValueError: no room")
     ended(crashed, "suspended", code="crashed", detail="")

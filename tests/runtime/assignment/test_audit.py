@@ -126,7 +126,7 @@ async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) ->
         assert answered.address == ADDRESS
 
 
-async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
+async def test_showing_an_assigned_prompt_is_recorded_once_for_each_person() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
         hosting, prompt, [boss, other] = scene
         asks()

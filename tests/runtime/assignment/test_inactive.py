@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ({"to": group("managers")}, "boss"),
     ],
 )
-async def test_who_is_inactive_answers_at_no_door(how: dict[str, Any], name: str) -> None:
+async def test_inactive_users_cannot_answer_anywhere(how: dict[str, Any], name: str) -> None:
     async with asking_people("boss", members="managers", **how) as (hosting, prompt, [boss]):
         person = {"ann": hosting.person, "boss": boss}[name]
         await User.objects.filter(pk=person.id).aupdate(is_active=False)

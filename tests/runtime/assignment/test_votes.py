@@ -137,7 +137,7 @@ async def test_a_delegates_vote_replaces_the_delegators_vote() -> None:
         await assert_outcomes(prompt, (third, "yes", Outcome.ACCEPTED))
 
 
-async def test_who_has_voted_keeps_no_claim_and_gets_none() -> None:
+async def test_voters_lose_their_claim_and_cannot_claim_again() -> None:
     async with asking_people("boss", "other", **MANAGERS) as (_, prompt, [boss, other]):
         assert await reads.read(counts, boss, other) == [1, 1]
         assert (await change("claim", prompt, boss)).changed
@@ -149,7 +149,7 @@ async def test_who_has_voted_keeps_no_claim_and_gets_none() -> None:
         await assert_outcomes(prompt, (other, "yes", Outcome.ACCEPTED))
 
 
-async def test_one_answer_takes_no_row_of_a_vote() -> None:
+async def test_a_prompt_settled_by_one_answer_stores_no_vote() -> None:
     async with asking_people("boss", to=user("boss")) as (_, prompt, [boss]):
         answer_result = await give("yes", prompt, boss)
         assert [one["by"] for one in (answer_result.response or {})["votes"]] == ["boss"]

@@ -141,7 +141,7 @@ async def test_reusing_the_id_of_another_persons_answer_is_stale() -> None:
         ]
 
 
-async def test_of_answers_given_together_none_is_taken_where_another_has_claimed_one() -> None:
+async def test_joint_answers_are_all_refused_if_one_prompt_is_claimed() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
         hosting, first, [boss, other] = scene
         _, second = await hosting.submit_until_prompt(conversation="c2")
@@ -153,7 +153,7 @@ async def test_of_answers_given_together_none_is_taken_where_another_has_claimed
         assert await reads.read(pending) == 2
 
 
-async def test_four_eyes_are_not_the_owners() -> None:
+async def test_four_eyes_exclude_the_owner() -> None:
     to = [user("ann"), group("managers")]
     async with asking_people("ann", "boss", members="managers", to=to, four_eyes=True) as scene:
         hosting, prompt, [ann, boss] = scene

@@ -158,7 +158,7 @@ class TestEndpoint:
             assert await run.result() == "Another story."
         assert endpoint.requests[0] == endpoint.requests[1]
 
-    async def test_an_endpoint_that_is_away_is_said_so(
+    async def test_an_unreachable_model_is_reported(
         self, endpoint: ModelEndpoint, settings: Settings, host_workflow: NewHosting
     ) -> None:
         settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
@@ -174,13 +174,15 @@ class TestScript:
         async with host_workflow("assistant") as hosting:
             assert "I am a small script" in await hosting.converse("Hello")
 
-    async def test_it_calculates(self, host_workflow: NewHosting) -> None:
+    async def test_the_assistant_calculates(self, host_workflow: NewHosting) -> None:
         async with host_workflow("assistant") as hosting:
             run = await hosting.send("What is 17.5 * 12?")
             assert await run.result() == "That is **210**."
             assert await run.shown() == ["Reasoning", "Calculate 17.5 * 12"]
 
-    async def test_it_keeps_and_deletes_notes(self, host_workflow: NewHosting, notes: Path) -> None:
+    async def test_the_assistant_keeps_and_deletes_notes(
+        self, host_workflow: NewHosting, notes: Path
+    ) -> None:
         async with host_workflow("assistant", replay_everywhere=True) as hosting:
             for thing in ("milk", "bread", "tea"):
                 await hosting.converse(f"Note: buy {thing}", {"May I write": "allow"})

@@ -50,7 +50,7 @@ def test_arithmetic_is_exact_to_28_digits(expression: str, result: str) -> None:
         "",
     ],
 )
-def test_what_has_no_value_is_explained(expression: str) -> None:
+def test_an_expression_without_a_value_is_explained(expression: str) -> None:
     attempt = evaluate(expression, 10)
     assert attempt.result is None
     assert attempt.problem
@@ -90,7 +90,7 @@ class TestConversation:
             (LONG, {"Try": "stop"}, "more than 8 operations"),
         ],
     )
-    async def test_it_asks_before_it_goes_beyond_its_limit(
+    async def test_the_calculator_asks_before_exceeding_its_limit(
         self, host_workflow: NewHosting, text: str, answers: dict[str, Answer], expected_text: str
     ) -> None:
         async with host_workflow("calculator") as hosting:

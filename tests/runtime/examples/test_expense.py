@@ -43,13 +43,15 @@ def test_text_without_an_amount_is_parsed_as_none(text: str) -> None:
     assert parse_amount(text) is None
 
 
-async def test_a_run_that_was_recorded_could_go_on() -> None:
+async def test_a_recorded_history_still_replays() -> None:
     file = Path(__file__).with_name("histories") / "expense_approval.json"
     assert await replay_history(file) == []
 
 
 class TestConversation:
-    async def test_it_asks_every_type_of_prompt_and_books(self, host_workflow: NewHosting) -> None:
+    async def test_an_expense_asks_every_type_of_prompt_and_is_booked(
+        self, host_workflow: NewHosting
+    ) -> None:
         async with host_workflow("expense_approval") as hosting:
             run = await hosting.send("A dinner")
             await run.answer_all(ANSWERS)

@@ -33,7 +33,9 @@ def test_the_plan_adds_up() -> None:
 
 
 class TestReport:
-    async def test_it_streams_a_long_text_with_steps(self, host_workflow: NewHosting) -> None:
+    async def test_the_report_streams_a_long_text_with_steps(
+        self, host_workflow: NewHosting
+    ) -> None:
         async with host_workflow("report", options={"pause": 0}) as hosting:
             run = await hosting.send("200 at 3.5 % for 20 years")
             text = await run.result()
@@ -49,7 +51,7 @@ class TestReport:
             ]
 
     @pytest.mark.long
-    async def test_cut_in_the_middle_it_goes_on_the_same(self, host_workflow: NewHosting) -> None:
+    async def test_a_report_cut_by_a_crash_ends_the_same(self, host_workflow: NewHosting) -> None:
         async with host_workflow("report", options={"pause": 0}) as hosting:
             whole = await hosting.converse("10 at 1 for 40")
             hosting.offer(options={"pause": 0.001})
@@ -61,7 +63,9 @@ class TestReport:
 
 
 class TestParallelReview:
-    async def test_all_are_asked_and_answered_in_any_order(self, host_workflow: NewHosting) -> None:
+    async def test_reviewers_are_asked_at_once_and_answer_in_any_order(
+        self, host_workflow: NewHosting
+    ) -> None:
         async with host_workflow("parallel_review") as hosting:
             run = await hosting.send("The list")
             for reviewer, verdict in [

@@ -141,7 +141,7 @@ def answer_to(prompt: Interaction, **value: Any) -> IncomingAnswer:
     return IncomingAnswer("a1", "test", interaction=str(prompt.pk), **value)
 
 
-async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
+async def test_prompts_of_one_card_are_answered_all_or_none() -> None:
     async with running("t_together") as (hosting, run):
         name, days = await hosting.prompts(run, 2)
         assert name.prompt["together"] == days.prompt["together"] == {"title": "Both", "first": 1}

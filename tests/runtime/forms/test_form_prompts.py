@@ -79,7 +79,7 @@ def test_a_prompt_is_the_same_once_it_was_stored() -> None:
     assert answered(again, GIVEN).before["number"] == Decimal("1.5")
 
 
-def test_what_is_wrong_is_said_by_field() -> None:
+def test_form_errors_are_listed_by_field() -> None:
     errors = problems(FormPrompt(Every, text="?"), {**GIVEN, "whole": 0, "day": "soon", "one": 3})
     assert set(errors["errors"]) == {"whole", "day", "one"}
     assert [str(one) for one in errors["errors"]["day"]] == ["Enter a valid date."]

@@ -63,7 +63,7 @@ async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
         assert not hosting.hosted()
 
 
-async def test_of_a_transaction_a_part_may_be_rolled_back() -> None:
+async def test_a_savepoint_with_a_start_may_be_rolled_back() -> None:
     def partly() -> tuple[Any, Any]:
         with transaction.atomic():
             kept = start("kept", conversation="kept")
