@@ -93,7 +93,7 @@ async def test_parallel_runs_go_side_by_side() -> None:
         assert await hosting.complete(first, "1", one) == "one=1"
 
 
-async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_run_selection_reads_few_of_many_queued_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
     read, look, queued = run_selection._read, run_selection.select_runs, list[int]()
 

@@ -132,7 +132,7 @@ async def test_a_stream_is_shown_once_however_it_is_read_and_replayed(form: Body
         assert len(calls) <= 1
 
 
-async def test_what_a_workflow_returns_is_not_shown_again_if_it_was_streamed() -> None:
+async def test_a_streamed_return_value_is_not_shown_again() -> None:
     async with asking("t_streams_whole") as (hosting, run, _):
         assert await hosting.complete(run, "yes", restart=True) == "a b c d"
 

@@ -61,7 +61,7 @@ async def test_a_burst_of_messages_in_one_transaction_is_executed_in_order() -> 
         assert texts == ["go", *(f"say {number}" for number in range(30))]
 
 
-async def test_what_was_taken_up_as_the_process_stops_goes_on_at_the_next_start() -> None:
+async def test_a_run_taken_up_during_shutdown_continues_after_the_next_start() -> None:
     async with Hosting("t_taken") as hosting:
         await hosting.until_ended(await hosting.submit())
         submitting = [asyncio.create_task(hosting.submit("pause")) for _ in range(10)]

@@ -174,7 +174,7 @@ async def test_check_replay_prints_a_shared_cause_once(
         assert all(line["same_as"] == first["run"] and "error" not in line for line in others)
 
 
-async def test_of_several_processes_the_last_that_was_started_checks() -> None:
+async def test_only_the_newest_process_checks_replays() -> None:
     def process(name: str, age: int) -> None:
         now = timezone.now()
         started = now - timedelta(seconds=age)

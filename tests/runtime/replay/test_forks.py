@@ -79,7 +79,7 @@ def shown(events: list[Any], run: UUID) -> list[tuple[str, Any]]:
     ]
 
 
-async def test_what_was_done_before_the_position_is_kept_and_shown() -> None:
+async def test_a_fork_keeps_and_shows_what_precedes_its_position() -> None:
     async with Hosting("t_forked") as hosting:
         source = await whole(hosting)
         run = await fork(hosting, source, 6)
@@ -239,7 +239,7 @@ async def test_a_fork_evaluates_patches_after_its_position_again() -> None:
         assert executed == ["new", "b"]
 
 
-async def test_what_cannot_be_forked_is_refused() -> None:
+async def test_an_impossible_fork_is_refused() -> None:
     async with Hosting("t_forked") as hosting:
         source = await whole(hosting)
         for position in (0, -1, 9):

@@ -73,7 +73,7 @@ async def through(*codes: Body) -> tuple[Run, list[str]]:
         ((before, after, earlier), "completed", ["a", "later", "b"]),
     ],
 )
-async def test_a_run_has_the_changes_that_it_had_not_gone_by(
+async def test_a_run_takes_patches_it_had_not_passed(
     codes: tuple[Body, ...], ends: str, steps: list[str]
 ) -> None:
     run, done_steps = await through(*codes)
@@ -99,7 +99,7 @@ async def test_a_patch_in_a_loop_holds_for_every_turn_or_none() -> None:
     assert (run.status, steps) == (Run.Status.COMPLETED, ["0", "1", "2"])
 
 
-async def test_calls_at_once_are_no_obstacle() -> None:
+async def test_patches_work_in_concurrent_coroutines() -> None:
     async def many(context: Context) -> str:
         async def one(number: int) -> None:
             if context.patched(f"part {number}"):
@@ -112,7 +112,7 @@ async def test_calls_at_once_are_no_obstacle() -> None:
     assert (run.status, sorted(steps)) == (Run.Status.COMPLETED, ["0", "1", "2"])
 
 
-async def test_a_script_has_every_change() -> None:
+async def test_a_script_takes_every_patch() -> None:
     deploy(after)
     executed.clear()
 

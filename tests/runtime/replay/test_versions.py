@@ -117,7 +117,7 @@ async def build(options: object) -> None:
     """Build nothing of use."""
 
 
-def test_versions_share_builders_and_options() -> None:
+def test_versions_must_share_builders_and_options() -> None:
     deploy(first)
     with pytest.raises(ImproperlyConfigured, match="version 1 has another builder"):
         workflow(name=NAME, title="Version 2", version=2, shared_builder=build)(second)

@@ -24,7 +24,7 @@ async def two_sleeps(message: Message, context: Context) -> str:
     return "both"
 
 
-async def test_of_two_sleeps_the_shorter_one_wakes_the_run_first() -> None:
+async def test_the_shorter_of_two_sleeps_wakes_the_run() -> None:
     woken.clear()
     async with running(Hosting("t_two_sleeps", park_after=0.01)) as (hosting, run):
         await hosting.until_status(run, "waiting")

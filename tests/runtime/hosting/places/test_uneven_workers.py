@@ -62,7 +62,7 @@ def ended(frame: Frame) -> bool:
     return bool(frame["content"].get("status") == "completed")
 
 
-async def test_a_message_does_not_wait_behind_a_worker_that_is_full(server: Server) -> None:
+async def test_a_message_does_not_wait_behind_a_full_worker(server: Server) -> None:
     await fill(server)
     async with conversations_of_ben(server) as clients:
         for client in clients:
@@ -72,7 +72,7 @@ async def test_a_message_does_not_wait_behind_a_worker_that_is_full(server: Serv
     assert len(server.rows(WORKING)) == LONG_RUNS
 
 
-async def test_who_is_answered_does_not_wait_behind_a_worker_that_is_full(server: Server) -> None:
+async def test_an_answered_run_does_not_wait_behind_a_full_worker(server: Server) -> None:
     async with conversations_of_ben(server) as clients:
         for client in clients:
             await client.message("ask")
