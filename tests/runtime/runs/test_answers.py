@@ -182,7 +182,7 @@ async def test_a_checkbox_keeps_its_bounds() -> None:
         assert await hosting.result(run) == "a,c"
 
 
-async def test_of_many_answers_at_once_one_is_accepted() -> None:
+async def test_one_of_many_concurrent_answers_is_accepted() -> None:
     async with asking("t_two") as (hosting, _, prompt):
         racing = [hosting.answer(["yes", "no"][n % 2], prompt) for n in range(50)]
         outcomes = [settled.outcome for settled in await asyncio.gather(*racing)]

@@ -27,7 +27,7 @@ def complaint(directory: Path, text: str) -> str:
     return str(raised.value).replace(str(path), "FILE")
 
 
-def test_a_name_alone_is_an_entry(tmp_path: Path) -> None:
+def test_a_workflow_name_alone_is_a_valid_entry(tmp_path: Path) -> None:
     config = RuntimeConfig.load(write(tmp_path, GOOD))
     assert config.workflows["calculator"].max_concurrency == 64
 

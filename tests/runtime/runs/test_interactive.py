@@ -103,7 +103,7 @@ def test_an_answer_is_stored_as_what_it_means(
         (TWO, None, ["plum"] * 2, "least 2; 1"),
     ],
 )
-def test_an_answer_that_does_not_fit_is_told_what_would(
+def test_an_invalid_answer_is_refused_with_what_is_allowed(
     prompt: AnyPrompt, value: str | None, values: list[str] | None, expected_error: str
 ) -> None:
     with pytest.raises(Invalid, match=expected_error):
@@ -118,7 +118,7 @@ def test_a_refused_option_is_quoted_in_part_only() -> None:
 
 
 @given(st.lists(st.sampled_from(["apple", "pear", "plum"])))
-def test_choices_are_a_set_in_the_prompt_s_order(answer: list[str]) -> None:
+def test_choices_are_stored_in_the_order_of_the_prompt(answer: list[str]) -> None:
     response = NONE.respond(NONE.check(None, answer), **WHO)
     assert response.values == [name for name in ("apple", "pear", "plum") if name in answer]
     assert response.value == ", ".join(response.values)

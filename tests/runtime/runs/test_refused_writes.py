@@ -91,7 +91,7 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 @pytest.mark.cluster_only("two writers wait for one row")
-async def test_of_two_messages_with_one_file_the_refused_one_leaves_no_run() -> None:
+async def test_a_message_refused_for_a_taken_file_leaves_no_run() -> None:
     async with Hosting("t_takes_files") as hosting:
         await hosting.submit("first")
         refused_names: list[str] = []
@@ -167,7 +167,7 @@ async def test_a_refused_write_is_not_announced_but_others_are(
         assert stored == announced == called == ["one", "two"]
 
 
-async def test_what_is_refused_within_a_callers_transaction_leaves_that_as_it_was() -> None:
+async def test_a_refused_write_leaves_the_callers_transaction_intact() -> None:
     async with Hosting("t_refusing") as hosting:
         called = list[str]()
 

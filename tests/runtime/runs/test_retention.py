@@ -89,7 +89,7 @@ async def test_a_conversation_updated_during_the_clean_up_is_kept(
     assert await reads.read(Conversation.objects.count) == 1
 
 
-async def test_what_its_owner_deletes_can_be_had_back_for_a_day_and_then_goes() -> None:
+async def test_a_deleted_conversation_is_restorable_for_a_day() -> None:
     conversation = (await reads.read(an_old_run)).conversation
     named: dict[str, Any] = {
         "owner": conversation.owner_id,

@@ -48,7 +48,7 @@ async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: S
         assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
 
 
-async def test_what_was_worked_between_questions_is_added_up(settings: Settings) -> None:
+async def test_working_time_between_questions_is_added_up(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1)
     async with running("probe", "slowapprove 100 300") as (hosting, run):
         for _ in range(3):
@@ -91,7 +91,7 @@ async def test_a_suspended_run_completes_once_the_limit_is_raised(settings: Sett
         assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
 
 
-async def test_what_is_replayed_is_not_stopped_by_a_lower_limit(settings: Settings) -> None:
+async def test_a_lower_limit_does_not_stop_a_replay(settings: Settings) -> None:
     async with asking("probe", "approve 2") as (hosting, run, _):
         await hosting.answer("continue")
         await hosting.prompts(run)
@@ -161,7 +161,7 @@ async def sizes(message: Message, context: Context) -> AsyncGenerator[str, None]
         ("prompts 1001", "What is asked at once", "MAX_PROMPTS_AT_ONCE"),
     ],
 )
-async def test_what_is_too_large_fails_the_run_with_a_reason(
+async def test_an_oversized_value_fails_the_run_with_a_reason(
     settings: Settings, message: str, subject: str, setting: str
 ) -> None:
     set_hitl(settings, **{setting: 1000})

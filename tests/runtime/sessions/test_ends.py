@@ -246,7 +246,7 @@ async def test_after_a_shutdown_nothing_begins() -> None:
     assert began == []
 
 
-async def test_who_waits_for_a_place_or_a_builder_is_told_of_the_shutdown() -> None:
+async def test_waiters_for_a_place_or_a_builder_are_told_of_the_shutdown() -> None:
     log = Log()
     log.hold("ben")
     manager = await SessionManager.create(

@@ -81,7 +81,7 @@ async def test_half_of_the_places_are_kept_for_others_who_may_come() -> None:
         assert [await task for task in tasks]
 
 
-async def test_who_is_nobody_in_particular_may_have_all_places() -> None:
+async def test_runs_without_a_user_may_take_every_place() -> None:
     work = Work()
     async with managing(declare(work.run), max_concurrency=4) as manager:
         tasks = await begun(manager, "", 4)

@@ -198,7 +198,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
         ("fail", "t_child failed: Step fail failed: ValueError: no luck", "", []),
     ],
 )
-async def test_what_a_child_comes_to_is_the_same_in_each_replay_of_its_parent(
+async def test_the_result_of_a_child_is_the_same_in_each_replay(
     text: str, expected_text: str, child_text: str | None, shown: list[str]
 ) -> None:
     """The child has a turn though its workflow takes one run at a time, which is its parent."""

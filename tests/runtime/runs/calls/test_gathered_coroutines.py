@@ -79,7 +79,7 @@ async def test_tools_ask_at_once_and_wait_in_any_order(order: str, way: str) -> 
         assert sorted(executed) == ALL
 
 
-async def test_who_is_answered_goes_on_while_the_other_waits() -> None:
+async def test_an_answered_coroutine_goes_on_while_another_waits() -> None:
     async with sent(two_tools) as (_, run):
         await run.answer("no", to="b?")
         assert await run.status() == Run.Status.WAITING
@@ -337,7 +337,7 @@ async def test_calls_that_depend_on_order_are_refused_in_coroutines(method: str)
         assert f"context.{method}() was called in a coroutine that" in problem(row)["message"]
 
 
-async def test_what_is_no_coroutine_is_refused() -> None:
+async def test_gather_refuses_anything_but_coroutines() -> None:
     async def code(context: Context) -> str:
         refused: Any = tool
         return str(await context.gather(tool(context, "a"), refused))
@@ -385,7 +385,9 @@ async def in_other(context: Context) -> None:
 
 @pytest.mark.parametrize("crashes", [False, True])
 @pytest.mark.parametrize("waits", [in_ask, in_step, in_sleep, in_other])
-async def test_a_stop_has_all_clean_up_once(waits: Callable[[Context], Any], crashes: bool) -> None:
+async def test_a_stop_cleans_up_every_coroutine_once(
+    waits: Callable[[Context], Any], crashes: bool
+) -> None:
     gates[:] = [asyncio.Event()]
 
     async def code(context: Context) -> str:

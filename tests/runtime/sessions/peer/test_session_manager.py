@@ -105,7 +105,7 @@ async def test_the_record_of_a_builder_has_times() -> None:
     assert abs(info.last_activity - at) < timedelta(seconds=1)
 
 
-async def test_what_is_idle_by_its_record_is_cleaned_up_and_nothing_in_use() -> None:
+async def test_clean_up_closes_idle_builders_that_are_not_in_use() -> None:
     manager = SessionManager(WorkflowConfig(per_user_idle=1), None, per_user())
     async with manager.session(user_id="user123"):
         pass
@@ -200,7 +200,7 @@ async def test_a_session_in_a_run_is_of_the_runs_user_whoever_is_served_around_i
         assert await runner.result() == "ann"
 
 
-async def test_sessions_after_metadata_was_set_are_of_the_requests_user() -> None:
+async def test_sessions_after_setting_metadata_belong_to_the_requests_user() -> None:
     async def serve(pk: int) -> None:
         request = RequestFactory().get("/")
         request.user = User(pk=pk, username=f"u{pk}")
