@@ -68,6 +68,19 @@ def test_a_refusal_by_one_limit_counts_for_no_other(settings: Settings, subject:
 
 
 @pytest.mark.formless
+def test_who_is_limited_is_not_forgotten_for_the_many_others(
+    monkeypatch: pytest.MonkeyPatch, subject: str
+) -> None:
+    monkeypatch.setattr(rate_limits, "_most", 3)
+    for _ in range(3):
+        rate_limits.take((RATE, subject))
+    for _ in range(3):
+        rate_limits.take((RATE, uuid4().hex))
+    with pytest.raises(TooMany):
+        rate_limits.take((RATE, subject))
+
+
+@pytest.mark.formless
 def test_nobody_and_none_are_not_limited(settings: Settings, subject: str) -> None:
     for _ in range(10):
         rate_limits.take((RATE, ""))
