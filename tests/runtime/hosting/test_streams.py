@@ -1,5 +1,7 @@
 """Streamed steps: shown as they come, recorded when they end, and never shown twice."""
 
+import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -8,7 +10,11 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from sessions_app.hosting import run_writes
+from sessions_app.hosting.output import HIGH_WATER
+from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.models import Run
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import (
     Context,
     Message,
@@ -20,7 +26,7 @@ from sessions_app.workflows import (
 )
 from sessions_app.workflows.registry import declared_workflows
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, asking, problem
+from tests.support.hosting import Hosting, asking, problem, running, until_true
 from tests.support.sessions import managing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -242,6 +248,31 @@ async def test_the_tries_of_a_stream_share_its_timeout() -> None:
 
     async with hosting_of(impatient) as hosting:
         assert await hosting.reply_to() == "TimeoutError"
+
+
+async def test_a_workflow_that_is_faster_than_the_database_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, piece = threading.Event(), "x" * 10_000
+    append = run_writes.append_text
+
+    def wait_and_append(tx: Transaction, leased: LeasedRun, text: str) -> int:
+        gate.wait(10)
+        return append(tx, leased, text)
+
+    async def fast(context: Context) -> AsyncGenerator[str, None]:
+        for _ in range(100):
+            calls.append("piece")
+            yield piece
+
+    monkeypatch.setattr(run_writes, "append_text", wait_and_append)
+    async with running(hosting_of(fast)) as (hosting, run):
+        await until_true(lambda: calls)
+        await asyncio.sleep(0.5)
+        yielded_count = len(calls)
+        gate.set()
+        assert yielded_count < 2 * HIGH_WATER / len(piece)
+        assert await hosting.result(run) == 100 * piece
 
 
 async def endless() -> AsyncIterator[str]:
