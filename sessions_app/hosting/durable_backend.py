@@ -58,16 +58,16 @@ class DurableBackend(RecordedBackend):
 
     def __init__(
         self,
-        started: StartedRun,
+        started_run: StartedRun,
         write: Write,
         freshness: LeaseFreshness,
         step_ended: Callable[[], None],
         overdue: Callable[[TookTooLong | TooManyCalls], None],
         broken: Callable[[BaseException], None],
     ) -> None:
-        super().__init__(started.journal, started.stop)
-        self._leased = started.leased
-        self._conversation, self._metadata = started.conversation, started.metadata
+        super().__init__(started_run.journal, started_run.stop)
+        self._leased_run = started_run.leased_run
+        self._conversation, self._metadata = started_run.conversation, started_run.metadata
         self._write = write
         self._freshness = freshness
         self._step_ended = step_ended
@@ -79,7 +79,7 @@ class DurableBackend(RecordedBackend):
         self._positions: dict[str, int] = {}
         self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self._most_calls = RuntimeSettings.load().MAX_CALLS
-        self.output = Output(started.leased, started.cut, write)
+        self.output = Output(started_run.leased_run, started_run.cut, write)
         self.waiting = RunWaits()
         # A step came to its end in this execution, and is stored.
         self.stored_step = False
@@ -100,9 +100,9 @@ class DurableBackend(RecordedBackend):
         self.stop = StopPoint.behind(self._journal, position, calls)
         return self.stop
 
-    def work_by(self, more: int) -> None:
+    def work_by(self, change: int) -> None:
         """Count the coroutines that work; when the last one waits, store that the run does."""
-        self._slot.work_by(more)
+        self._slot.work_by(change)
         if not self._slot.busy and not self.waiting.nothing:
             self.rest()
 
@@ -117,7 +117,7 @@ class DurableBackend(RecordedBackend):
             self._cleans_up = True
             stop = self.stop.model_dump(mode="json")
             self.output.settle()
-            self._write(partial(run_writes.clean_up, leased=self._leased, stop=stop))
+            self._write(partial(run_writes.clean_up, leased_run=self._leased_run, stop=stop))
 
     @contextmanager
     def _under_way(self, *positions: int) -> Iterator[None]:
@@ -134,7 +134,7 @@ class DurableBackend(RecordedBackend):
         is_patched = self._journal.patched(why, calls)
         if is_patched is None:
             patches = self._journal.patches = {**self._journal.patches, why: calls}
-            self._write(lambda tx: run_writes.patch(tx, self._leased, patches))
+            self._write(lambda tx: run_writes.patch(tx, self._leased_run, patches))
         return is_patched is not False
 
     def is_replayed(self, calls: int) -> bool:
@@ -151,16 +151,18 @@ class DurableBackend(RecordedBackend):
         if self._size > self._limit:
             raise TooLarge("The output of the run", f"{self._limit:,} characters", "MAX_OUTPUT")
 
-    async def put_out(self, text: str, *, again: bool) -> None:
+    async def put_out(self, text: str, *, is_repeat: bool) -> None:
         """Count the text against the limit, and emit it unless it is a repeat."""
         self.count(text)
-        if not again:
+        if not is_repeat:
             await self.output.emit(text)
 
     def has_news(self, calls: Mapping[str, int]) -> bool:
         """Return whether this execution, after so many calls, has recorded anything."""
-        known = self._journal.calls
-        return self.stored_step or any(calls[track] > known.get(track, 0) for track in calls)
+        recorded_calls = self._journal.calls
+        return self.stored_step or any(
+            calls[track] > recorded_calls.get(track, 0) for track in calls
+        )
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
@@ -182,14 +184,14 @@ class DurableBackend(RecordedBackend):
     def begin(self, call: Call, title: str) -> None:
         """Store that a step has begun, behind the text before it."""
         self.output.settle()
-        self._write(lambda tx: run_writes.begin_step(tx, self._leased, call, title))
+        self._write(lambda tx: run_writes.begin_step(tx, self._leased_run, call, title))
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
         """Store a part of a call as a step of its own."""
         self.output.put()  # the text goes on: it is not complete up to here
         show = partial(
             run_writes.show_part,
-            leased=self._leased,
+            leased_run=self._leased_run,
             call=call,
             number=number,
             title=title,
@@ -210,69 +212,71 @@ class DurableBackend(RecordedBackend):
         """Do the work of a transactional step in the transaction that records its result."""
 
         def write(tx: Transaction) -> Attempted:
-            self._leased.check(tx)
-            done = work()
-            if isinstance(done, CallResult):
-                run_writes.finish_call(tx, self._leased, call, self._now(call, done))
-            return done
+            self._leased_run.check(tx)
+            attempt = work()
+            if isinstance(attempt, CallResult):
+                run_writes.finish_call(tx, self._leased_run, call, self._now(call, attempt))
+            return attempt
 
         self.output.settle()
-        done = await self._write(write)
+        attempt = await self._write(write)
         self.stored_step = True
-        return done
+        return attempt
 
-    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
+    async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Ask the prompts, or find their recorded answers, and return all responses."""
         responses: dict[int, StoredResponse] = {}
-        recorded: dict[int, AnyPrompt] = {}
+        recorded_prompts: dict[int, AnyPrompt] = {}
         interactions: dict[int, UUID] = {}
-        new: list[tuple[OutgoingPrompt, UUID]] = []
-        for one in asked:
-            position, entry = one.call.position, self.recall(one.call)
+        new_prompts: list[tuple[OutgoingPrompt, UUID]] = []
+        for outgoing_prompt in outgoing_prompts:
+            position, entry = outgoing_prompt.call.position, self.recall(outgoing_prompt.call)
             if entry is not None:
-                before, mismatch = asked_before(entry, one)
+                recorded_prompt, mismatch = asked_before(entry, outgoing_prompt)
                 self._note(entry, mismatch)
-                if before is not None:
-                    recorded[position] = before
+                if recorded_prompt is not None:
+                    recorded_prompts[position] = recorded_prompt
             if entry is not None and entry.finished:
                 responses[position] = recorded_response(entry)
             elif entry is not None and entry.interaction is not None:
                 interactions[position] = entry.interaction
             else:
                 interactions[position] = uuid4()
-                new.append((one, interactions[position]))
+                new_prompts.append((outgoing_prompt, interactions[position]))
         if interactions:
             with self._under_way(*interactions):
-                prompts = _new_prompts(new, await self._resolve_assignments(new))
+                prompts = _new_prompts(new_prompts, await self._resolve_assignments(new_prompts))
                 answers = await self._wait_for_people(set(interactions.values()), prompts)
-            responses |= {position: answers[one] for position, one in interactions.items()}
-        for position, prompt in recorded.items():
-            responses[position] = replace(responses[position], prompt=prompt)
-        return [responses[one.call.position] for one in asked]
+            responses |= {
+                position: answers[interaction] for position, interaction in interactions.items()
+            }
+        for position, recorded_prompt in recorded_prompts.items():
+            responses[position] = replace(responses[position], prompt=recorded_prompt)
+        return [responses[prompt.call.position] for prompt in outgoing_prompts]
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
         """Return the last messages of the conversation, of the runs that the journal names."""
-        recorded, run = self.recall(call), self._leased.run
-        if recorded is None:
+        entry, run = self.recall(call), self._leased_run.run
+        if entry is None:
             runs = await reads.read(ended_runs, run.id, run.conversation_id, limit)
             self.note(call, CallResult(runs))
         else:
-            runs = recorded.result
+            runs = entry.result
         return await reads.read(read_messages, runs, limit)
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Wait for an arrival, and return it or its timeout."""
-        recorded = self._journal.recall(call)
-        if recorded is not None:
-            until = recorded.result and datetime.fromisoformat(recorded.result)
+        entry = self._journal.recall(call)
+        if entry is not None:
+            until = entry.result and datetime.fromisoformat(entry.result)
             return await self._outcome(call, until, None, arrivals.expire)
         return await self._outcome(call, _after(timeout), run_writes.begin_wait, arrivals.expire)
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Run a child workflow, and return its result or failure."""
-        recorded = self._journal.recall(call)
-        if recorded is not None:
-            until = recorded.result["until"]
+        entry = self._journal.recall(call)
+        if entry is not None:
+            until = entry.result["until"]
             until = until and datetime.fromisoformat(until)
             return await self._outcome(call, until, None, child_runs.expire)
         begin = partial(run_writes.begin_child, child=await self._new_child(child))
@@ -280,8 +284,8 @@ class DurableBackend(RecordedBackend):
 
     async def _new_child(self, child: ChildCall) -> NewChild:
         """Build a child run that serves the same request and belongs to this run."""
-        run, conversation = self._leased.run, self._conversation
-        offered = await reads.read(workflow_access.find, conversation.owner.id, child.workflow)
+        run, conversation = self._leased_run.run, self._conversation
+        offer = await reads.read(workflow_access.find, conversation.owner.id, child.workflow)
         own = {"workflow-parent-id": str(run.id), "workflow-parent-name": conversation.workflow}
         headers = {**(self._metadata.get("headers") or {}), **own, **child.headers}
         id_ = uuid4()
@@ -292,8 +296,8 @@ class DurableBackend(RecordedBackend):
             metadata={**self._metadata, "headers": headers},
         )
         check_message(conversation.conversation_id, message)
-        key = offered.key(conversation=run.conversation_id, owner=conversation.owner.id)
-        title = offered.workflow.title if child.title is None else child.title
+        key = offer.key(conversation=run.conversation_id, owner=conversation.owner.id)
+        title = offer.workflow.title if child.title is None else child.title
         return NewChild(id_, key, message, title)
 
     async def _outcome(
@@ -304,13 +308,15 @@ class DurableBackend(RecordedBackend):
         expire: Callable[[Transaction, RunRecord, Call], CallResult],
     ) -> CallResult:
         """Wait for what others do under the call; begins to, where that is not recorded."""
-        run, alone = self._leased.run, self._is_alone
+        run, alone = self._leased_run.run, self._is_alone
         wait = wait_id(run.id, call.position)
         deadline = self.waiting.sleep(call.position, until) if until else nullcontext()
         with self._under_way(call.position), self.waiting.ask({wait}) as came, deadline:
             if begin is not None:
                 self.output.settle()
-                work = partial(begin, leased=self._leased, call=call, until=until, alone=alone)
+                work = partial(
+                    begin, leased_run=self._leased_run, call=call, until=until, alone=alone
+                )
                 if (before := await self._write(work)) is not None:
                     return before
             seconds = None if until is None else max((until - timezone.now()).total_seconds(), 0)
@@ -318,26 +324,30 @@ class DurableBackend(RecordedBackend):
             if came.done():
                 response = came.result()[wait].response or {}
                 return CallResult(response.get("value"), response.get("error"))
-        return await self._write(lambda tx: expire(tx, self._leased.check(tx), call))
+        return await self._write(lambda tx: expire(tx, self._leased_run.check(tx), call))
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep until a moment, which is journaled."""
         seconds = (until - timezone.now()).total_seconds()
-        recorded = self._journal.recall(call) is not None
-        if recorded and seconds <= 0:
+        is_recorded = self._journal.recall(call) is not None
+        if is_recorded and seconds <= 0:
             return
         if self.stop is not None:
             self.stop.check_wait(call)
         alone = self._is_alone
         with self._under_way(call.position), self.waiting.sleep(call.position, until):
-            if not recorded:
+            if not is_recorded:
                 self.output.settle()
                 begin = partial(
-                    run_writes.begin_sleep, leased=self._leased, call=call, until=until, alone=alone
+                    run_writes.begin_sleep,
+                    leased_run=self._leased_run,
+                    call=call,
+                    until=until,
+                    alone=alone,
                 )
                 await self._write(begin)
             await self._rest_for(asyncio.sleep(max(seconds, 0)), alone=alone)
-        await self._write(lambda tx: run_writes.awake(tx, self._leased))
+        await self._write(lambda tx: run_writes.awake(tx, self._leased_run))
 
     def rests_since(self) -> float | None:
         """Return since when (monotonic) all of the run waits; None while any of it goes on."""
@@ -348,7 +358,7 @@ class DurableBackend(RecordedBackend):
         self._write(
             partial(
                 run_writes.rest,
-                leased=self._leased,
+                leased_run=self._leased_run,
                 waits_for=self.waiting.unanswered_interactions,
                 wake_at=self.waiting.wake_at,
             )
@@ -357,18 +367,18 @@ class DurableBackend(RecordedBackend):
     def _note(self, entry: Entry, mismatch: str) -> None:
         if mismatch not in ("", entry.difference):
             self._write(
-                lambda tx: run_writes.note_difference(tx, self._leased, entry.call, mismatch)
+                lambda tx: run_writes.note_difference(tx, self._leased_run, entry.call, mismatch)
             )
 
     async def _resolve_assignments(
-        self, asked: list[tuple[OutgoingPrompt, UUID]]
+        self, new_prompts: list[tuple[OutgoingPrompt, UUID]]
     ) -> dict[UUID, ResolvedAssignment]:
         """Look up the candidates of the prompts that are for others; free if there are none."""
         owner = self._conversation.owner.id
         return {
-            interaction: await reads.read(resolve, one.assignment, owner)
-            for one, interaction in asked
-            if one.assignment is not None
+            interaction: await reads.read(resolve, outgoing_prompt.assignment, owner)
+            for outgoing_prompt, interaction in new_prompts
+            if outgoing_prompt.assignment is not None
         }
 
     async def _wait_for_people(
@@ -381,7 +391,10 @@ class DurableBackend(RecordedBackend):
                 # Not awaited: an answer comes after it, and without it the run ends.
                 self._write(
                     partial(
-                        run_writes.open_interactions, leased=self._leased, prompts=new, alone=alone
+                        run_writes.open_interactions,
+                        leased_run=self._leased_run,
+                        prompts=new,
+                        alone=alone,
                     )
                 )
             return await self._rest_for(answers, alone=alone)
@@ -402,7 +415,7 @@ class DurableBackend(RecordedBackend):
     def _finish_work(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()
         record = self._now(call, record)
-        return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
+        return lambda tx: run_writes.finish_call(tx, self._leased_run, call, record)
 
     def _now(self, call: Call, record: CallResult) -> CallResult:
         """Add the present position of its track to a failed result."""
@@ -416,7 +429,7 @@ def _after(seconds: float | None) -> datetime | None:
 
 
 def _new_prompts(
-    asked: list[tuple[OutgoingPrompt, UUID]], assigned: dict[UUID, ResolvedAssignment]
+    outgoing_prompts: list[tuple[OutgoingPrompt, UUID]], assignments: dict[UUID, ResolvedAssignment]
 ) -> list[run_writes.NewPrompt]:
     """Build the prompts that are asked at once, as they are stored.
 
@@ -424,15 +437,19 @@ def _new_prompts(
         TooLarge: there are too many, or one of them is too long.
     """
     limits = RuntimeSettings.load()
-    if len(asked) > limits.MAX_PROMPTS_AT_ONCE:
+    if len(outgoing_prompts) > limits.MAX_PROMPTS_AT_ONCE:
         most = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"
         raise TooLarge("What is asked at once", most, "MAX_PROMPTS_AT_ONCE")
-    new = []
-    for one, interaction in asked:
-        stored = from_json(one.json)
-        if len(one.json) > limits.MAX_PROMPT:  # with the marks, which do not count
-            what = f"The {type(one.prompt).__name__} {one.prompt.text[:50]!r}"
-            check_size(what, stored, "MAX_PROMPT")
-        to = assigned.get(interaction)
-        new.append(run_writes.NewPrompt(one.call, stored, interaction, to))
-    return new
+    new_prompts = []
+    for outgoing_prompt, interaction in outgoing_prompts:
+        stored_prompt = from_json(outgoing_prompt.json)
+        if len(outgoing_prompt.json) > limits.MAX_PROMPT:  # with the marks, which do not count
+            subject = (
+                f"The {type(outgoing_prompt.prompt).__name__} {outgoing_prompt.prompt.text[:50]!r}"
+            )
+            check_size(subject, stored_prompt, "MAX_PROMPT")
+        assignment = assignments.get(interaction)
+        new_prompts.append(
+            run_writes.NewPrompt(outgoing_prompt.call, stored_prompt, interaction, assignment)
+        )
+    return new_prompts

@@ -73,13 +73,13 @@ class Host:
         manager: SessionManager,
         options: HostingOptions,
         claim: JobClaim | None = None,
-        looked: Callable[[], None] | None = None,
+        on_look: Callable[[], None] | None = None,
     ) -> None:
         self.key = key
         self._manager = manager
         self._options = options
         self._claim = claim
-        self._looked = looked
+        self._on_look = on_look
         self._lease = Lease(key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
@@ -262,21 +262,21 @@ class Host:
         self._evicting = selection.evict
         if selection.more:
             self._look_again()
-        for started in selection.started:
-            task = self._task(started)
-            self._runs[started.run.id] = task
+        for started_run in selection.started:
+            task = self._task(started_run)
+            self._runs[started_run.run.id] = task
             task.start(self._forget_run)
-        if self._looked is not None:
-            asyncio.get_running_loop().call_soon(self._looked)
-            self._looked = None
+        if self._on_look is not None:
+            asyncio.get_running_loop().call_soon(self._on_look)
+            self._on_look = None
         self._pass_on(selection)
         self._changed.set()
 
-    def _task(self, started: StartedRun) -> RunTask:
+    def _task(self, started_run: StartedRun) -> RunTask:
         lane = Lane(order_of=self._lane)
         options = self._options
         return RunTask(
-            started,
+            started_run,
             self._manager,
             lane,
             options.freshness,

@@ -36,9 +36,9 @@ class HostRegistry:
     `freed` is called when a run, or a host that has come, gives a place back.
     """
 
-    def __init__(self, options: HostingOptions, freed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, options: HostingOptions, on_free: Callable[[], None] = lambda: None) -> None:
         self._options = options
-        self._freed = freed
+        self._on_free = on_free
         self._hosts: dict[str, Host] = {}
         self._managers: dict[str, SessionManager] = {}
         self._manager_lock = asyncio.Lock()
@@ -76,11 +76,11 @@ class HostRegistry:
         """List the places that are all taken: of workflows and of their users, as jobs name
         them.
         """
-        taken = Counter(self._kept)
+        slots_by_place = Counter(self._kept)
         for workflow, limit in self._limits.items():
             for user, slots in limit.slots_by_user.items():
-                taken.update({workflow: slots, f"{workflow} {user}": slots})
-        return [place for place, slots in taken.items() if slots >= _limit_of(place)]
+                slots_by_place.update({workflow: slots, f"{workflow} {user}": slots})
+        return [place for place, slots in slots_by_place.items() if slots >= _limit_of(place)]
 
     def builders(self) -> dict[str, JsonObject]:
         """Return the metrics of live per-user builders, by key."""
@@ -106,17 +106,17 @@ class HostRegistry:
         """
         if suspect:
             await self._suspects.wait(key)
-        with ExitStack() as coming:
+        with ExitStack() as exit_stack:
             self._kept.update(places)
-            coming.callback(self._has_come, places)
-            await self._serve(HostKey(key), claim, coming.close)
+            exit_stack.callback(self._has_come, places)
+            await self._serve(HostKey(key), claim, exit_stack.close)
 
     def _has_come(self, places: Collection[str]) -> None:
         self._kept -= Counter(places)
-        self._freed()
+        self._on_free()
 
     async def _serve(
-        self, key: HostKey, claim: JobClaim | None, looked: Callable[[], None]
+        self, key: HostKey, claim: JobClaim | None, on_look: Callable[[], None]
     ) -> None:
         try:
             manager = await self._manager(key.workflow)
@@ -124,15 +124,15 @@ class HostRegistry:
             if not is_fault(error):
                 await self._refuse(key, claim, error)
             return
-        excused: set[UUID] = set()
+        excused_runs: set[UUID] = set()
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
                 while not self.stopping:
-                    host = self._hosts[key] = Host(key, manager, self._options, claim, looked)
-                    host.taken.excused |= excused
+                    host = self._hosts[key] = Host(key, manager, self._options, claim, on_look)
+                    host.taken.excused |= excused_runs
                     await host.main()
                     if host.dropped:
-                        excused = host.taken.excused
+                        excused_runs = host.taken.excused
                         await asyncio.sleep(RETRY_AFTER)
                     elif host.fenced or not host.woken:
                         break
@@ -170,7 +170,7 @@ class HostRegistry:
         manager = await SessionManager.create(entry_function=registry.get(workflow))
         if isinstance(manager.limit, FairSemaphore):
             self._limits[workflow] = manager.limit
-            manager.limit.freed = self._freed
+            manager.limit.freed = self._on_free
         return manager
 
     async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:
@@ -188,6 +188,6 @@ class HostRegistry:
 
 def _limit_of(place: str) -> float:
     workflow, _, user = place.partition(" ")
-    offered = registry.find(workflow)
-    most = offered and (offered.config.per_user if user else offered.config.max_concurrency)
+    offer = registry.find(workflow)
+    most = offer and (offer.config.per_user if user else offer.config.max_concurrency)
     return most or math.inf

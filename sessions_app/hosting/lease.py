@@ -74,8 +74,8 @@ def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> 
     """
     if claim is not None:
         claim(tx)
-    taken = (key, this_process(), key.workflow, key.user, tx.now, tx.now)
-    [(generation,)] = sql.fetch(TAKE, taken)
+    values = (key, this_process(), key.workflow, key.user, tx.now, tx.now)
+    [(generation,)] = sql.fetch(TAKE, values)
     tx.forget_fence(key)
     return Lease(key, generation)
 
@@ -99,8 +99,8 @@ def release_others(tx: Transaction) -> None:
     """Release all leases of other processes, and forget their builders: only this process is
     left.
     """
-    others = HostLease.objects.exclude(worker=this_process())
-    others.update(metrics={}, released_at=Coalesce("released_at", tx.now))
+    leases = HostLease.objects.exclude(worker=this_process())
+    leases.update(metrics={}, released_at=Coalesce("released_at", tx.now))
 
 
 class LeaseFreshness:

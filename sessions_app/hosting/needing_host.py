@@ -46,7 +46,7 @@ HAS_TURN = """
 def has_turn() -> tuple[str, list[str]]:
     """Return the condition under which a host would do something about a run, and its values."""
     parallel = [
-        one.workflow.name for one in registry.offered_workflows() if one.policy == "parallel"
+        offer.workflow.name for offer in registry.offered_workflows() if offer.policy == "parallel"
     ]
     return _condition(len(parallel)), parallel
 

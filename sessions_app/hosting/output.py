@@ -34,8 +34,8 @@ class Write(Protocol):
 class Output:
     """Chunks in, `text` events out, by the run's own way to write."""
 
-    def __init__(self, leased: LeasedRun, cut: CutText | None, write: Write) -> None:
-        self._leased = leased
+    def __init__(self, leased_run: LeasedRun, cut: CutText | None, write: Write) -> None:
+        self._leased_run = leased_run
         self._write = write
         self._cut = cut
         # How much of the cut text the replay has given again so far.
@@ -94,11 +94,11 @@ class Output:
     def _match(self, cut: CutText, text: str) -> str:
         """Return the new part of a chunk; restart the text where it differs from what was cut."""
         remaining = len(cut.text) - self._matched
-        repeated, new = text[:remaining], text[remaining:]
-        if not cut.text.startswith(repeated, self._matched):
+        repeat, new = text[:remaining], text[remaining:]
+        if not cut.text.startswith(repeat, self._matched):
             self._begin_anew(cut, cut.text[: self._matched] + text)
             return ""
-        self._matched += len(repeated)
+        self._matched += len(repeat)
         if self._matched == len(cut.text):
             self._cut = None
         return new
@@ -106,7 +106,11 @@ class Output:
     def _begin_anew(self, cut: CutText, text: str) -> None:
         self._cut = None
         self._write(
-            partial(run_writes.restart_text, leased=self._leased, from_sequence=cut.from_sequence)
+            partial(
+                run_writes.restart_text,
+                leased_run=self._leased_run,
+                from_sequence=cut.from_sequence,
+            )
         )
         if text:
             self._gather(text)
@@ -129,13 +133,13 @@ class Output:
 
     def _piece(self) -> Work[None]:
         """Build the work that writes the gathered text when its turn comes; it may run twice."""
-        taken: list[str] = []
+        texts: list[str] = []
         parts = self._parts
 
         def work(tx: Transaction) -> None:
-            if not taken:
-                taken.append(self._take(parts))
-            for piece in pieces_of(taken[0]):
-                run_writes.append_text(tx, self._leased, piece)
+            if not texts:
+                texts.append(self._take(parts))
+            for piece in pieces_of(texts[0]):
+                run_writes.append_text(tx, self._leased_run, piece)
 
         return work

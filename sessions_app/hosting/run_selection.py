@@ -94,7 +94,7 @@ class StartedRun:
     `stop` is where it was stopped, if it was.
     """
 
-    leased: LeasedRun
+    leased_run: LeasedRun
     conversation: ConversationRecord
     text: str
     metadata: JsonObject
@@ -106,7 +106,7 @@ class StartedRun:
     @property
     def run(self) -> RunRecord:
         """The run as the log knows it."""
-        return self.leased.run
+        return self.leased_run.run
 
 
 # A run as a look sees it: which, its status, and whether it is to stop.
@@ -172,22 +172,22 @@ class TakenRuns:
     def look(self, tx: Transaction, lease: Lease) -> Selection:
         """Take up the runs whose turn it is."""
         ids = frozenset(self._ids | tx.taken_up)
-        driven = DrivenRuns(ids, frozenset(self.excused), self._conversations)
-        selection = select_runs(tx, lease, driven)
-        started = {one.run.id for one in selection.started}
-        tx.taken_up |= started
+        driven_runs = DrivenRuns(ids, frozenset(self.excused), self._conversations)
+        selection = select_runs(tx, lease, driven_runs)
+        started_ids = {started_run.run.id for started_run in selection.started}
+        tx.taken_up |= started_ids
         self.left_some = selection.left_some
-        tx.after_commit.append(partial(self._ids.update, started))
+        tx.after_commit.append(partial(self._ids.update, started_ids))
         return selection
 
     def release(self, tx: Transaction, lease: Lease, ids: set[UUID], *, stays: bool) -> bool:
         """Let go of the lease, with these runs and all that is taken up. Not if the host may stay,
         and there is something: the transaction of a message was faster.
         """
-        taken = self._ids | tx.taken_up
-        self.released = not (stays and taken)
+        taken_ids = self._ids | tx.taken_up
+        self.released = not (stays and taken_ids)
         if self.released:
-            let_go(tx, lease, ids | taken)
+            let_go(tx, lease, ids | taken_ids)
         return self.released
 
     def note_selection(self, selection: Selection) -> None:
@@ -209,7 +209,7 @@ class TakenRuns:
         return run in self._ids
 
 
-def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
+def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selection:
     """Look at the unfinished runs of the key, and start those whose turn it is."""
     evict = lease.check(tx)
     condition, parallel = has_turn()
@@ -221,10 +221,10 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
         left_some=len(in_turn) < len(unfinished),
         evict=evict,
         workflow=lease.key.workflow,
-        conversations=dict(driven.conversations),
+        conversations=dict(driven_runs.conversations),
     )
     for run in in_turn:
-        _take_up(tx, lease, driven, run, selection)
+        _take_up(tx, lease, driven_runs, run, selection)
     selection.more = selection.more or len(selection.started) >= QUEUED_AT_ONCE
     return selection
 
@@ -269,41 +269,41 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
 
 
 def _take_up(
-    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, selection: Selection
+    tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
     """Start the run, or stop it; one that had its turn and is over makes way for the next."""
-    if run.id in driven.runs:
+    if run.id in driven_runs.runs:
         if run.stop:
             selection.stopping.append(run.id)
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
     else:  # also where it is to stop: its workflow may have something to clean up
-        _start(tx, lease, driven, run, selection)
+        _start(tx, lease, driven_runs, run, selection)
 
 
 def _start(
-    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, selection: Selection
+    tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
     if run.crashes >= MAX_CRASHES:
-        why = (
+        detail = (
             f"Its process died, or the database failed its code, {run.crashes} times while it ran, "
             "without getting on in between. "
             "Fix the cause, then resume it."
         )
-        _suspend(tx, LeasedRun(lease, run.record), "crashed", why)
+        _suspend(tx, LeasedRun(lease, run.record), "crashed", detail)
         selection.more = True
         return
     fresh = run.started_at is None
     conversation = selection.conversation(run.record.conversation_id)
     try:
         version = _version(conversation.workflow, run)
-    except UnknownVersion as unknown:
-        _suspend(tx, LeasedRun(lease, run.record), type(unknown).__name__, str(unknown))
+    except UnknownVersion as error:
+        _suspend(tx, LeasedRun(lease, run.record), type(error).__name__, str(error))
         selection.more = True
         return
     journal = Journal({}) if fresh else Journal.load(run.id, run.patches)
-    crashes = run.crashes + (run.id not in driven.excused)
+    crashes = run.crashes + (run.id not in driven_runs.excused)
     columns = {
         "status": Run.Status.RUNNING.value,
         "crashes": crashes,
@@ -320,29 +320,31 @@ def _start(
         payload["replayed"] = journal.finished_calls
     tx.append(run.record, Event.Type.RUN.value, payload)
     sql.update(Run, columns, id=run.id)
-    leased = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
+    leased_run = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
     stop = None
     if run.stop:
         stop = StopPoint.behind(journal, 0, {})
         if run.stop_point is not None:
             stop = StopPoint.model_validate(run.stop_point)
-    started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut, stop)
-    selection.started.append(started)
+    started_run = StartedRun(
+        leased_run, conversation, run.text, run.metadata, version, journal, cut, stop
+    )
+    selection.started.append(started_run)
 
 
-def _suspend(tx: Transaction, leased: LeasedRun, code: str, why: str) -> None:
+def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> None:
     """Suspend the run: people read that it is paused, operators and the log why."""
     error = {"code": code, "message": run_writes.PAUSED}
-    run_writes.end(tx, leased, Run.Status.SUSPENDED, error=error, detail=why)
-    tell = partial(log.error, "run.suspended", run=str(leased.run.id), error=why)
+    run_writes.end(tx, leased_run, Run.Status.SUSPENDED, error=error, detail=detail)
+    tell = partial(log.error, "run.suspended", run=str(leased_run.run.id), error=detail)
     tx.after_commit.append(tell)
 
 
 def _version(workflow: str, run: UnfinishedRun) -> int:
-    declared = registry.get(workflow).workflow
+    declaration = registry.get(workflow).workflow
     if run.started_at is None:
-        return declared.version
-    return declared.of_version(run.version or 1).version
+        return declaration.version
+    return declaration.of_version(run.version or 1).version
 
 
 def _record(run: Run) -> RunRecord:

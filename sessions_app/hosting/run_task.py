@@ -77,27 +77,27 @@ class RunTask:
 
     def __init__(
         self,
-        started: StartedRun,
+        started_run: StartedRun,
         manager: SessionManager,
         lane: Lane,
         freshness: LeaseFreshness,
         *,
         replay_everywhere: bool = False,
     ) -> None:
-        self.id = started.run.id
-        self._started = started
+        self.id = started_run.run.id
+        self._started_run = started_run
         self._manager = manager
         self._lane = lane
         self._freshness = freshness
         self._replay_everywhere = replay_everywhere
         self._backend = DurableBackend(
-            started, self._write, freshness, self._step_ended, self._overdue, self._break_off
+            started_run, self._write, freshness, self._step_ended, self._overdue, self._break_off
         )
         self._runner: Runner | None = None
-        self._leave_reason = None if started.stop is None else LeaveReason.STOP
+        self._leave_reason = None if started_run.stop is None else LeaveReason.STOP
         # Its code is told to end here and now: what it gives from then on is nobody's.
         self._thrown_out = False
-        self._returned: ReturnValue | None = None
+        self._return_value: ReturnValue | None = None
         self.failure: BaseException | None = None
         # What it may do no more of.
         self._limit: TookTooLong | TooManyCalls | None = None
@@ -110,25 +110,27 @@ class RunTask:
         self.task = asyncio.create_task(self._drive(), name=f"{self.NAME}{self.id}")
         self.task.add_done_callback(lambda _: on_end(self))
 
-    def leave(self, why: LeaveReason) -> None:
+    def leave(self, reason: LeaveReason) -> None:
         """Take the run out of memory. What it did is stored; what it does now is cancelled."""
-        if self.task is None or (self._leave_reason is not None and not self._stops_no_more(why)):
+        if self.task is None or (
+            self._leave_reason is not None and not self._stops_no_more(reason)
+        ):
             return
-        self._leave_reason = why
+        self._leave_reason = reason
         self._backend.output.put()
-        if why is LeaveReason.STOP:
+        if reason is LeaveReason.STOP:
             self._stop()
             return
         if self._runner is not None:
             self._runner.execution.leave()
-        if not (self._backend.waiting.in_a_step and why is LeaveReason.DRAIN):
+        if not (self._backend.waiting.in_a_step and reason is LeaveReason.DRAIN):
             self._throw_out()
 
-    def _stops_no_more(self, why: LeaveReason) -> bool:
+    def _stops_no_more(self, reason: LeaveReason) -> bool:
         """Return whether a stopped run leaves before its clean-up is over, which goes on
         elsewhere.
         """
-        ends_it = why in (LeaveReason.DRAIN, LeaveReason.LOST, LeaveReason.BROKEN)
+        ends_it = reason in (LeaveReason.DRAIN, LeaveReason.LOST, LeaveReason.BROKEN)
         return self._leave_reason is LeaveReason.STOP and ends_it
 
     def _throw_out(self) -> None:
@@ -175,10 +177,10 @@ class RunTask:
             return
         if self.task is None or self.task.done():
             return
-        made = runner.execution.calls.total()
-        if made < stop.count or made != last:
-            again = partial(self._look_whether_it_stands, made)
-            asyncio.get_running_loop().call_later(STANDS_AFTER, again)
+        call_count = runner.execution.calls.total()
+        if call_count < stop.count or call_count != last:
+            next_look = partial(self._look_whether_it_stands, call_count)
+            asyncio.get_running_loop().call_later(STANDS_AFTER, next_look)
         else:
             self._interrupt(stop)
 
@@ -216,10 +218,10 @@ class RunTask:
         self._thrown_out = True
         if self._runner is not None:
             self._runner.execution.leave()
-        block = partial(run_writes.block, leased=self._started.leased, stack=stack)
+        block = partial(run_writes.block, leased_run=self._started_run.leased_run, stack=stack)
         # In the host's order: it looks at its runs after this.
-        written = writer.submit(block, Lane(order_of=self._lane))
-        written.add_done_callback(lambda future: self._log_blocked(future.exception(), stack))
+        write_future = writer.submit(block, Lane(order_of=self._lane))
+        write_future.add_done_callback(lambda future: self._log_blocked(future.exception(), stack))
         if self.task is not None:
             self.task.get_loop().call_soon_threadsafe(self.task.cancel)
 
@@ -230,7 +232,7 @@ class RunTask:
     @property
     def workflow(self) -> str:
         """The name of the workflow."""
-        return self._started.conversation.workflow
+        return self._started_run.conversation.workflow
 
     @property
     def module(self) -> str:
@@ -277,18 +279,18 @@ class RunTask:
 
     async def _execute(self) -> None:
         await self._freshness.wait_fresh()  # a builder may be built now
-        started, run = self._started, self._started.run
-        files = attached_files(started.metadata)
-        message = Message(started.text, run.client_format, run.message_id, files)
+        started_run, run = self._started_run, self._started_run.run
+        files = attached_files(started_run.metadata)
+        message = Message(started_run.text, run.client_format, run.message_id, files)
         async with (
             self._manager.session(
-                user_manager=started.conversation.owner,
-                http_connection=RequestMetadata.of_stored(started.metadata),
+                user_manager=started_run.conversation.owner,
+                http_connection=RequestMetadata.of_stored(started_run.metadata),
                 user_message_id=run.message_id,
-                conversation_id=started.conversation.conversation_id,
+                conversation_id=started_run.conversation.conversation_id,
             ) as session,
             session.run(
-                message, run_id=str(run.id), backend=self._backend, version=started.version
+                message, run_id=str(run.id), backend=self._backend, version=started_run.version
             ) as runner,
         ):
             self._runner = runner
@@ -306,7 +308,7 @@ class RunTask:
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
-                self._returned = ReturnValue(runner.dump_result())
+                self._return_value = ReturnValue(runner.dump_result())
             self._backend.output.complete()
 
     async def _finish_leaving(self) -> None:
@@ -334,11 +336,11 @@ class RunTask:
         They come before the look that takes it up again, which may be in the transaction of a
         message or of an answer.
         """
-        written = writer.write(lambda tx: None, Lane(order_of=self._lane))
-        while not written.done():
+        write_future = writer.write(lambda tx: None, Lane(order_of=self._lane))
+        while not write_future.done():
             with suppress(asyncio.CancelledError):  # its code came to its end without an await
-                await asyncio.wait([written])
-        self.failure = self.failure or written.exception()
+                await asyncio.wait([write_future])
+        self.failure = self.failure or write_future.exception()
 
     async def _stop_overdue(self) -> None:
         if isinstance(self._limit, TooManyCalls):  # it may be right to let it go on
@@ -401,12 +403,12 @@ class RunTask:
         error = {"code": code, "message": message} if code else None
         end = partial(
             run_writes.end,
-            leased=self._started.leased,
+            leased_run=self._started_run.leased_run,
             status=status,
             text=self._backend.output.last(),
             error=error,
             detail=detail,
-            returned=self._returned,
+            return_value=self._return_value,
         )
         try:
             await writer.write(end, self._lane)

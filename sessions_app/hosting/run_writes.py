@@ -35,9 +35,9 @@ class NewPrompt(NamedTuple):
     """
 
     call: Call
-    stored: JsonObject
+    prompt: JsonObject
     interaction: UUID
-    assigned: ResolvedAssignment | None
+    assignment: ResolvedAssignment | None
 
 
 # What people read of a run that does not fit its code.
@@ -100,8 +100,8 @@ class LeasedRun:
         """Store that the run waits, which is progress too: several answers may each bring it
         back.
         """
-        waiting = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
-        sql.update(Run, waiting, id=self.run.id)
+        columns = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
+        sql.update(Run, columns, id=self.run.id)
         tx.after_commit.append(self._clear_suspicion)
 
     @property
@@ -115,30 +115,30 @@ class LeasedRun:
         self.suspect = False
 
 
-def append_text(tx: Transaction, leased: LeasedRun, text: str) -> int:
+def append_text(tx: Transaction, leased_run: LeasedRun, text: str) -> int:
     """Append a piece of output to the log."""
-    run = leased.check(tx)
-    leased.has_text = True
+    run = leased_run.check(tx)
+    leased_run.has_text = True
     return tx.append(run, Event.Type.TEXT.value, {"text": text})
 
 
-def restart_text(tx: Transaction, leased: LeasedRun, *, from_sequence: int) -> int:
+def restart_text(tx: Transaction, leased_run: LeasedRun, *, from_sequence: int) -> int:
     """Append that the run's text from a sequence on was cut, and starts again."""
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     return tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
 
 
-def begin_step(tx: Transaction, leased: LeasedRun, call: Call, title: str) -> None:
+def begin_step(tx: Transaction, leased_run: LeasedRun, call: Call, title: str) -> None:
     """Record the start of a step that people see, or that streams; others are recorded at their
     end.
     """
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     _begin(tx, run, call, sequence=_show(tx, run, call, title, "in_progress"))
 
 
 def show_part(
     tx: Transaction,
-    leased: LeasedRun,
+    leased_run: LeasedRun,
     call: Call,
     *,
     number: int,
@@ -146,7 +146,7 @@ def show_part(
     payload: str | None,
 ) -> None:
     """Show a part of a call as a step of its own: it begins, or with a payload it is complete."""
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     step = step_payload(
         run.id,
         call.position,
@@ -157,9 +157,9 @@ def show_part(
     tx.append(run, Event.Type.STEP.value, {**step, "step_id": f"{step['step_id']}:{number}"})
 
 
-def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResult) -> None:
+def finish_call(tx: Transaction, leased_run: LeasedRun, call: Call, record: CallResult) -> None:
     """Record the result of a call."""
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     state = "failed" if record.error else "complete"
     sequence = _show(tx, run, call, record.title, state, record.payload)
     outcome = {
@@ -172,12 +172,12 @@ def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResu
         outcome["last_position"] = record.last_position
     if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
         _begin(tx, run, call, **outcome)
-    leased.reset_crashes(tx)
+    leased_run.reset_crashes(tx)
 
 
 def open_interactions(
     tx: Transaction,
-    leased: LeasedRun,
+    leased_run: LeasedRun,
     prompts: list[NewPrompt],
     *,
     alone: bool,
@@ -186,14 +186,14 @@ def open_interactions(
 
     `alone`: the run does nothing else meanwhile, so it is a person's turn.
     """
-    run = leased.check_open(tx)
-    leased.has_asked = True
-    for call, stored, interaction_id, assigned in prompts:
-        timeout = stored["timeout"]
+    run = leased_run.check_open(tx)
+    leased_run.has_asked = True
+    for call, prompt, interaction_id, assignment in prompts:
+        timeout = prompt["timeout"]
         expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
         payload: JsonObject = {
             "interaction_id": str(interaction_id),
-            "prompt": stored,
+            "prompt": prompt,
             "expires_at": expires_at.isoformat() if expires_at else None,
             "version": 1,
         }
@@ -202,10 +202,10 @@ def open_interactions(
         type_, columns = Event.Type.INTERACTION, JsonObject()
         if call.place:
             columns["place"] = call.place
-        if assigned is not None:
-            payload["to"] = assigned.candidates.names
-            columns |= assigned.columns(tx.now)
-            if not assigned.for_owner:
+        if assignment is not None:
+            payload["to"] = assignment.candidates.names
+            columns |= assignment.columns(tx.now)
+            if not assignment.for_owner:
                 type_ = Event.Type.ASSIGNMENT
         sequence = tx.append(run, type_.value, payload)
         sql.insert(
@@ -215,7 +215,7 @@ def open_interactions(
             conversation_id=run.conversation_id,
             position=call.position,
             sequence=sequence,
-            prompt=stored,
+            prompt=prompt,
             name=call.name,
             status=Interaction.Status.PENDING.value,
             version=1,
@@ -225,59 +225,59 @@ def open_interactions(
             answer_id="",
             **columns,
         )
-        if assigned is not None:
+        if assignment is not None:
             assign(
                 tx,
-                assigned,
-                AuditedPrompt(interaction_id, run.id, leased.lease.key.workflow, stored),
+                assignment,
+                AuditedPrompt(interaction_id, run.id, leased_run.lease.key.workflow, prompt),
             )
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
-    leased.began(tx, alone=alone)
+    leased_run.began(tx, alone=alone)
 
 
-def note_difference(tx: Transaction, leased: LeasedRun, call: Call, difference: str) -> None:
+def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
     """Replay made a recorded call in another way: for operators to see."""
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     model = Interaction if call.kind == ASK else JournalEntry
     sql.update(model, {"difference": difference}, run_id=run.id, position=call.position)
 
 
-def patch(tx: Transaction, leased: LeasedRun, patches: dict[str, int]) -> None:
+def patch(tx: Transaction, leased_run: LeasedRun, patches: dict[str, int]) -> None:
     """Store which changes of its code the run has, each from a position on."""
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"patches": patches}, id=run.id)
 
 
 def begin_sleep(
-    tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime, alone: bool
+    tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime, alone: bool
 ) -> None:
     """Record a durable sleep with its end. `alone` as for `open_interactions`."""
-    run = leased.check_open(tx)
+    run = leased_run.check_open(tx)
     outcome = {"result": sql.Json(until.isoformat()), "finished_at": tx.now}
     _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
-    leased.began(tx, alone=alone, wake_at=until)
+    leased_run.began(tx, alone=alone, wake_at=until)
 
 
 def begin_wait(
-    tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime | None, alone: bool
+    tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
     """Record that the run waits for an arrival, or return one that came before. `alone`: as
     above.
     """
-    run = leased.check_open(tx)
-    if (came := arrivals.take(tx, run, call)) is not None:
-        finish_call(tx, leased, call, came)
-        return came
+    run = leased_run.check_open(tx)
+    if (arrival := arrivals.take(tx, run, call)) is not None:
+        finish_call(tx, leased_run, call, arrival)
+        return arrival
     ends = sql.Json(until and until.isoformat())
     _begin(tx, run, call, sequence=_last_sequence(run), result=ends)
-    leased.began(tx, alone=alone, wake_at=until)
+    leased_run.began(tx, alone=alone, wake_at=until)
     return None
 
 
 def begin_child(
     tx: Transaction,
-    leased: LeasedRun,
+    leased_run: LeasedRun,
     call: Call,
     child: NewChild,
     *,
@@ -285,43 +285,43 @@ def begin_child(
     alone: bool,
 ) -> None:
     """Begin a child run, and record that the parent waits for it. `alone` as above."""
-    run = leased.check_open(tx)
-    leased.has_children = True
+    run = leased_run.check_open(tx)
+    leased_run.has_children = True
     sequence = _show(tx, run, call, child.title, "in_progress")
     _begin(tx, run, call, sequence=sequence, result=sql.Json(child.journal_record(until)))
-    leased.began(tx, alone=alone, wake_at=until)
+    leased_run.began(tx, alone=alone, wake_at=until)
     child_runs.begin(tx, run, call, child, sequence)
 
 
 def rest(
-    tx: Transaction, leased: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
+    tx: Transaction, leased_run: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
 ) -> None:
     """Park the run: nothing has to host it until an answer, or the end of a sleep.
 
     Unless an answer came meanwhile: then it is the system's turn, and stays so.
     """
-    run = leased.check_open(tx)
+    run = leased_run.check_open(tx)
     tx.lock(run.conversation_id)  # an answer that is being written is to be seen
     pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
     if any(map(is_wait, waits_for)):
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
         positions = open_waits.values_list("position", flat=True)
         pending |= {wait_id(run.id, position) for position in positions}
-    leased.began(tx, alone=waits_for <= pending, wake_at=wake_at)
+    leased_run.began(tx, alone=waits_for <= pending, wake_at=wake_at)
 
 
-def awake(tx: Transaction, leased: LeasedRun) -> None:
+def awake(tx: Transaction, leased_run: LeasedRun) -> None:
     """Store that the sleep is over: it is the system's turn again."""
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     set_running(run.id)
 
 
-def clean_up(tx: Transaction, leased: LeasedRun, *, stop: JsonObject) -> None:
+def clean_up(tx: Transaction, leased_run: LeasedRun, *, stop: JsonObject) -> None:
     """Store the stop point from which the run cleans up, for replays; nothing is waited for any
     more.
     """
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"stop_point": stop}, id=run.id)
     # So that none of them takes what clean-up may wait for.
@@ -339,31 +339,31 @@ def _cancel_pending(tx: Transaction, run: RunRecord) -> None:
 
 def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
     tx: Transaction,
-    leased: LeasedRun,
+    leased_run: LeasedRun,
     status: Run.Status,
     *,
     text: str = "",
     error: dict[str, str] | None = None,
     detail: str = "",
-    returned: child_runs.ReturnValue | None = None,
+    return_value: child_runs.ReturnValue | None = None,
 ) -> None:
     """End (or suspend) the run with the last piece of its output.
 
     Its open interactions are cancelled, its children stopped, its text is folded, and its parent
-    gets what it `returned`. A suspended run keeps all: it may go on. People see `error`; operators
-    also `detail`.
+    gets `return_value`. A suspended run keeps all: it may go on. People see `error`; operators also
+    `detail`.
     """
-    run = leased.check(tx)
-    leased.is_over = True
+    run = leased_run.check(tx)
+    leased_run.is_over = True
     final = status in Run.FINISHED
-    if final and leased.has_asked:
+    if final and leased_run.has_asked:
         _cancel_pending(tx, run)
-    folded = final and not leased.has_text
+    is_folded = final and not leased_run.has_text
     for piece in pieces_of(text):
-        if folded:  # it is all of its text, so nothing is to be folded
+        if is_folded:  # it is all of its text, so nothing is to be folded
             tx.append(run, Event.Type.MESSAGE.value, {"text": piece, "lengths": [len(piece)]})
         else:
-            append_text(tx, leased, piece)
+            append_text(tx, leased_run, piece)
     payload: JsonObject = {"status": status.value}
     if error is not None:
         payload["error"] = error
@@ -375,27 +375,27 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
         "error": storable({**error, "detail": detail} if error and detail else error),
         "wake_at": None,
         "finished_at": tx.now if final else None,
-        **leased.reset_columns,
+        **leased_run.reset_columns,
     }
     sql.update(Run, outcome, id=run.id)
     if not final:
         return
     pending_signals.add(tx, "run_finished", run.id)
-    if not folded:
+    if not is_folded:
         fold(run.id, run.conversation_id)
-    if leased.has_children:
+    if leased_run.has_children:
         stop_all(tx, Run.objects.filter(parent=run.id))
     if run.parent is not None:
         reason = error["message"] if error else ""
-        child_runs.end(tx, run, run.parent, status, returned, reason)
+        child_runs.end(tx, run, run.parent, status, return_value, reason)
 
 
-def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
+def block(tx: Transaction, leased_run: LeasedRun, *, stack: str) -> None:
     """Suspend a run that blocks its process; the other runs of that process are charged nothing.
 
     Other processes may find that process dead.
     """
-    run = leased.check(tx)
+    run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     if not Run.objects.filter(pk=run.id, status__in=Run.UNFINISHED).exists():
         return
@@ -408,14 +408,14 @@ def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
     )
     end(
         tx,
-        leased,
+        leased_run,
         Run.Status.SUSPENDED,
         error={"code": "blocked", "message": message},
         detail=detail,
     )
-    hosted = HostLease.objects.filter(worker=this_process(), released_at=None)
-    others = Run.objects.filter(key__in=hosted.values("key"), status=Run.Status.RUNNING)
-    others.filter(crashes__gt=0).update(crashes=0)
+    leases = HostLease.objects.filter(worker=this_process(), released_at=None)
+    runs = Run.objects.filter(key__in=leases.values("key"), status=Run.Status.RUNNING)
+    runs.filter(crashes__gt=0).update(crashes=0)
 
 
 def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> None:

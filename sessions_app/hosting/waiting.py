@@ -47,8 +47,8 @@ class RunWaits:
     @property
     def unanswered_interactions(self) -> set[UUID]:
         """The interactions without an answer."""
-        waiting = (ask.interactions for ask in self._asks if not ask.answers.done())
-        return set().union(*waiting) - self._answers.keys()
+        interaction_sets = (ask.interactions for ask in self._asks if not ask.answers.done())
+        return set().union(*interaction_sets) - self._answers.keys()
 
     @property
     def wake_at(self) -> datetime | None:
@@ -75,7 +75,9 @@ class RunWaits:
 
     def _look(self, ask: _Ask) -> None:
         if not ask.answers.done() and ask.interactions <= self._answers.keys():
-            ask.answers.set_result({one: self._answers.pop(one) for one in ask.interactions})
+            ask.answers.set_result(
+                {interaction: self._answers.pop(interaction) for interaction in ask.interactions}
+            )
 
     @contextmanager
     def step(self) -> Iterator[None]:

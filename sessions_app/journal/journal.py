@@ -102,9 +102,9 @@ def wait_id(run: UUID, position: int) -> UUID:
     return uuid5(run, str(position))
 
 
-def is_wait(one: UUID) -> bool:
+def is_wait(id_: UUID) -> bool:
     """Return whether an id is one of a wait; interactions have random ones."""
-    return one.version == WAIT_VERSION
+    return id_.version == WAIT_VERSION
 
 
 def last_positions(run: UUID) -> dict[str, int]:
@@ -138,20 +138,25 @@ def describe_arguments(*values: object) -> str:
     return f"{text[:MAX_ARGUMENTS]}…{blake2b(json, digest_size=16).hexdigest()}"
 
 
-def difference(recorded: str, called: str) -> str:
+def difference(old_arguments: str, new_arguments: str) -> str:
     """Describe how a call's arguments differ from the recorded ones; empty if they do not."""
-    if recorded == called:
+    if old_arguments == new_arguments:
         return ""
-    if len(recorded) > MAX_ARGUMENTS and recorded[:MAX_ARGUMENTS] == called[:MAX_ARGUMENTS]:
+    if (
+        len(old_arguments) > MAX_ARGUMENTS
+        and old_arguments[:MAX_ARGUMENTS] == new_arguments[:MAX_ARGUMENTS]
+    ):
         return f"the arguments differ behind their first {MAX_ARGUMENTS} characters"
-    return _change("the arguments", recorded[:MAX_ARGUMENTS], called[:MAX_ARGUMENTS])
+    return _change("the arguments", old_arguments[:MAX_ARGUMENTS], new_arguments[:MAX_ARGUMENTS])
 
 
-def prompt_difference(recorded: JsonObject, asked: JsonObject) -> str:
+def prompt_difference(old_prompt: JsonObject, new_prompt: JsonObject) -> str:
     """Describe how a prompt differs from the recorded one, field by field."""
-    fields = [name for name in recorded | asked if recorded.get(name) != asked.get(name)]
+    fields = [
+        name for name in old_prompt | new_prompt if old_prompt.get(name) != new_prompt.get(name)
+    ]
     return "; ".join(
-        _change(name, *map(_field_text, (recorded, asked), [name] * 2)) for name in fields
+        _change(name, *map(_field_text, (old_prompt, new_prompt), [name] * 2)) for name in fields
     )
 
 
@@ -159,15 +164,17 @@ def _field_text(prompt: JsonObject, field: str) -> str:
     return to_json(prompt[field]).decode() if field in prompt else "nothing"
 
 
-def _change(what: str, recorded: str, called: str) -> str:
+def _change(subject: str, old_text: str, new_text: str) -> str:
     # From shortly before the place where they part.
-    same = next((n for n, (a, b) in enumerate(zip(recorded, called, strict=False)) if a != b), 0)
-    start = same - MAX_SAID // 4 if same > MAX_SAID // 2 else 0
-    was, now = (
-        f"{'…' * (start > 0)}{text[start:][:MAX_SAID]}{'…' * (len(text) > start + MAX_SAID)}"
-        for text in (recorded, called)
+    common_length = next(
+        (n for n, (a, b) in enumerate(zip(old_text, new_text, strict=False)) if a != b), 0
     )
-    return f"{what}: {was} became {now}"
+    start = common_length - MAX_SAID // 4 if common_length > MAX_SAID // 2 else 0
+    old_excerpt, new_excerpt = (
+        f"{'…' * (start > 0)}{text[start:][:MAX_SAID]}{'…' * (len(text) > start + MAX_SAID)}"
+        for text in (old_text, new_text)
+    )
+    return f"{subject}: {old_excerpt} became {new_excerpt}"
 
 
 def line_of(error: BaseException) -> str:
@@ -193,13 +200,13 @@ def _in_order(value: object) -> object:
     Half of a surrogate pair has no JSON.
     """
     if isinstance(value, set | frozenset):
-        return sorted((_in_order(one) for one in value), key=repr)
+        return sorted((_in_order(element) for element in value), key=repr)
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, list | tuple):
-        return [_in_order(one) for one in value]
+        return [_in_order(element) for element in value]
     if isinstance(value, dict):
-        return {name: _in_order(one) for name, one in value.items()}
+        return {name: _in_order(element) for name, element in value.items()}
     return value
 
 
@@ -217,10 +224,10 @@ class Journal:
     @classmethod
     def load(cls, run: UUID, patches: Mapping[str, int] | None = None) -> "Journal":
         """Read the journal of a run. Blocks: call it in a transaction or a thread."""
-        asked = Interaction.objects.filter(run_id=run, position__isnull=False)
+        interactions = Interaction.objects.filter(run_id=run, position__isnull=False)
         entries = [
             *map(_of_row, JournalEntry.objects.filter(run_id=run)),
-            *map(_of_interaction, asked.select_related("answered_by")),
+            *map(_of_interaction, interactions.select_related("answered_by")),
         ]
         return cls({entry.call.position: entry for entry in entries}, patches)
 
@@ -277,16 +284,16 @@ class Journal:
         entry = self._entries.get(call.position)
         if entry is None:
             return None
-        recorded = entry.call
-        for field, was, now in (
-            ("kind", recorded.kind, call.kind),
-            ("name", recorded.name, call.name),
-            ("place", recorded.place, call.place),
+        recorded_call = entry.call
+        for field, old_value, new_value in (
+            ("kind", recorded_call.kind, call.kind),
+            ("name", recorded_call.name, call.name),
+            ("place", recorded_call.place, call.place),
         ):
-            if was != now:
-                change = f"the {field} was {was!r} and is {now!r} now"
+            if old_value != new_value:
+                change = f"the {field} was {old_value!r} and is {new_value!r} now"
                 raise NonDeterminism(
-                    call.position, change, recorded_call=str(recorded), new_call=str(call)
+                    call.position, change, recorded_call=str(recorded_call), new_call=str(call)
                 )
         return entry
 
@@ -319,9 +326,9 @@ class Journal:
         """
         if (first := self.first_beyond(calls)) is not None:
             change = "the workflow comes to its end before it"
-            recorded = str(first.call)
+            recorded_call = str(first.call)
             raise NonDeterminism(
-                first.call.position, change, recorded_call=recorded, new_call="the end"
+                first.call.position, change, recorded_call=recorded_call, new_call="the end"
             )
 
 

@@ -31,9 +31,11 @@ class StopPoint(BaseModel):
     def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
         """Return the point behind all that is recorded, and behind so many calls of each track."""
         tracks = {**journal.calls, **calls}
-        made = {one: max(journal.calls.get(one, 0), calls.get(one, 0)) for one in tracks}
+        call_counts = {
+            track: max(journal.calls.get(track, 0), calls.get(track, 0)) for track in tracks
+        }
         position = max(journal.last_position, position)
-        return cls(position=position, calls=made if len(made) > 1 else {})
+        return cls(position=position, calls=call_counts if len(call_counts) > 1 else {})
 
     @property
     def count(self) -> int:
@@ -85,7 +87,7 @@ class StopPoint(BaseModel):
 
     def note_cut(self, *positions: int) -> None:
         """Note that these calls have been cancelled."""
-        self.cut |= {one for one in positions if one <= self.position}
+        self.cut |= {position for position in positions if position <= self.position}
 
     def _is_before(self, call: Call) -> bool:
         own = self.position if not (self.calls or call.track) else 0

@@ -22,11 +22,11 @@ CLEAN_EVERY = 24 * 3600  # rounds
 AT_ONCE = 200
 
 
-def due_interactions(when: str) -> list[UUID]:
+def due_interactions(column: str) -> list[UUID]:
     """Return pending interactions whose time of that column has come, oldest first."""
-    is_due = {f"{when}__lte": timezone.now()}
-    due = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
-    return list(due.order_by(when).values_list("id", flat=True)[:AT_ONCE])
+    is_due = {f"{column}__lte": timezone.now()}
+    interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
+    return list(interactions.order_by(column).values_list("id", flat=True)[:AT_ONCE])
 
 
 def due_sleeps() -> list[Run]:
@@ -59,10 +59,10 @@ async def settle_due() -> None:
     """Settle all that is due; each in a transaction of its own."""
     count = AT_ONCE
     while count >= AT_ONCE:  # else that was all
-        expired = await reads.read(due_interactions, "expires_at")
-        escalated = await reads.read(due_interactions, "escalates_at")
-        works = [partial(expire, interaction=one) for one in expired]
-        works += [partial(escalate, interaction=one) for one in escalated]
+        to_expire = await reads.read(due_interactions, "expires_at")
+        to_escalate = await reads.read(due_interactions, "escalates_at")
+        works = [partial(expire, interaction=interaction) for interaction in to_expire]
+        works += [partial(escalate, interaction=interaction) for interaction in to_escalate]
         works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
         await asyncio.gather(*(writer.write(work) for work in works))
         count = len(works)

@@ -33,16 +33,16 @@ _stored_at: list[float] = []
 
 async def report(dispatcher: Dispatcher) -> None:
     """Report until cancelled."""
-    known: Metrics = {}
+    stored_metrics: Metrics = {}
     _stored_at[:] = [time.monotonic()]
 
     async def once() -> None:
-        nonlocal known
+        nonlocal stored_metrics
         await writer.write(lambda tx: processes.record(tx, dispatcher.report()))
         _stored_at[:] = [time.monotonic()]
         live = dispatcher.builders()
-        await record_builders(live, known)
-        known = live
+        await record_builders(live, stored_metrics)
+        stored_metrics = live
 
     try:
         await repeat(once, every=EVERY, name="reports")
@@ -68,12 +68,12 @@ async def sign_off() -> None:
         log.warning("reports.storage_unavailable")
 
 
-async def record_builders(live: Metrics, known: Metrics) -> None:
-    """Store the changes of the live builders since `known`."""
-    changed = {key: metrics for key, metrics in live.items() if known.get(key) != metrics}
-    changed |= {key: {} for key in known.keys() - live.keys()}
+async def record_builders(live: Metrics, stored_metrics: Metrics) -> None:
+    """Store the changes of the live builders since `stored_metrics`."""
+    changes = {key: metrics for key, metrics in live.items() if stored_metrics.get(key) != metrics}
+    changes |= {key: {} for key in stored_metrics.keys() - live.keys()}
     # Each in its own transaction: several that lock many leases could wait for each other.
-    await asyncio.gather(*(writer.write(partial(_store, *one)) for one in changed.items()))
+    await asyncio.gather(*(writer.write(partial(_store, *change)) for change in changes.items()))
 
 
 def _store(key: str, metrics: JsonObject, tx: Transaction) -> None:

@@ -113,12 +113,12 @@ def _delete_leases(tx: Transaction) -> int:
     A user's key may. Its lease stays, or its generation would begin anew and an older host could
     take itself for the new one.
     """
-    released = HostLease.objects.filter(
+    leases = HostLease.objects.filter(
         ~Exists(Run.objects.filter(key=OuterRef("key"))),
         key__startswith=HostKey.CONVERSATION,
         released_at__lt=tx.now - LEASES_KEPT,
     )
-    keys = list(released.values_list("pk", flat=True)[:AT_ONCE])
+    keys = list(leases.values_list("pk", flat=True)[:AT_ONCE])
     return HostLease.objects.filter(pk__in=keys).delete()[0]
 
 

@@ -55,12 +55,12 @@ class WithRuntime:
         could not read why its socket is closed, and Django's handler leaves its tasks behind. Those
         that would not end by themselves are told to.
         """
-        serving = asyncio.ensure_future(self._application(scope, receive, send))
+        task = asyncio.ensure_future(self._application(scope, receive, send))
         try:
-            await asyncio.shield(serving)
+            await asyncio.shield(task)
         except asyncio.CancelledError:
-            await asyncio.wait([serving], timeout=startup.GOODBYE)
-            serving.cancel()
+            await asyncio.wait([task], timeout=startup.GOODBYE)
+            task.cancel()
             raise
 
     def _begin(self) -> None:

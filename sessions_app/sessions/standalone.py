@@ -55,7 +55,7 @@ class ScriptBackend(Backend):
         """Do nothing: scripts are not parked."""
         yield
 
-    async def put_out(self, text: str, *, again: bool) -> None:
+    async def put_out(self, text: str, *, is_repeat: bool) -> None:
         """Keep a text for the runner's next chunk."""
         self._untold.append(text)
 

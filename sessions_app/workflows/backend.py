@@ -138,8 +138,8 @@ class Backend(ABC):
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
         """Show a part of a call as a step of its own: its beginning, or with a payload its end."""
 
-    async def put_out(self, text: str, *, again: bool) -> None:
-        """Put out text for people. `again`: an earlier execution has put it out."""
+    async def put_out(self, text: str, *, is_repeat: bool) -> None:
+        """Put out text for people. `is_repeat`: an earlier execution has put it out."""
 
     def untold(self) -> list[str]:
         """Return what was put out and is for who reads the runner's results: all of it in a

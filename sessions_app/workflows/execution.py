@@ -315,9 +315,9 @@ class Execution:
         self._streams.add(step)
         return step
 
-    async def _put_out(self, text: str, *, again: bool) -> None:
+    async def _put_out(self, text: str, *, is_repeat: bool) -> None:
         self._put_out_texts.append(text)
-        await self.backend.put_out(text, again=again)
+        await self.backend.put_out(text, is_repeat=is_repeat)
 
     def _finished_entry(self, call: Call) -> Entry | None:
         """Return the recorded entry of the call, if it has come to its end."""

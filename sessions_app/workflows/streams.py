@@ -46,11 +46,12 @@ class StreamOptions:
 
 
 class PutOut(Protocol):
-    """A callable that takes a piece of text for people. `again`: an earlier execution has put it
-    out.
+    """A callable that takes a piece of text for people.
+
+    `is_repeat`: an earlier execution has put it out.
     """
 
-    def __call__(self, text: str, *, again: bool) -> Awaitable[None]: ...
+    def __call__(self, text: str, *, is_repeat: bool) -> Awaitable[None]: ...
 
 
 class StreamedStep:
@@ -136,7 +137,7 @@ class StreamedStep:
             self._keep(text, len(text))
             if not self._options.show:
                 return text
-            await self._put_out(text, again=False)
+            await self._put_out(text, is_repeat=False)
             return StreamedText(text)
         if isinstance(piece, Reasoning):
             self._think(piece.reasoning)
@@ -152,7 +153,7 @@ class StreamedStep:
             return pieces.load(stored)
         if not self._options.show:
             return stored
-        await self._put_out(stored, again=True)
+        await self._put_out(stored, is_repeat=True)
         return StreamedText(stored)
 
     def _keep(self, stored: object, size: int) -> None:

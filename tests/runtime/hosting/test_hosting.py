@@ -228,14 +228,14 @@ async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
         assert "secret" in problem(row)["detail"]
 
 
-def writes(leased: LeasedRun) -> dict[str, Work[Any]]:
+def writes(leased_run: LeasedRun) -> dict[str, Work[Any]]:
     """Return all that a host writes of a run; each looks at the lease before it does anything."""
     functions = dict(inspect.getmembers(run_writes, inspect.isfunction))
     parameters = {name: inspect.signature(one).parameters for name, one in functions.items()}
     return {
-        name: partial(functions[name], **{**dict.fromkeys([*names][1:]), "leased": leased})
+        name: partial(functions[name], **{**dict.fromkeys([*names][1:]), "leased_run": leased_run})
         for name, names in parameters.items()
-        if "leased" in names
+        if "leased_run" in names
     }
 
 

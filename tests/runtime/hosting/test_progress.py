@@ -64,7 +64,7 @@ async def test_a_run_that_has_ended_when_it_is_found_to_block_is_not_suspended()
     async with running("expense_approval", "Taxi 10") as (hosting, run):
         await runs.acancel(run)
         leased = await in_hand(await hosting.until_ended(run))
-        await writer.write(partial(block, leased=leased, stack="spin()"))
+        await writer.write(partial(block, leased_run=leased, stack="spin()"))
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
