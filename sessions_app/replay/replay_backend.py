@@ -63,18 +63,18 @@ class ReplayBackend(RecordedBackend):
         """Do no work: `working` never lets a step begin."""
         raise AssertionError("its `working` stands for ever")
 
-    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
+    async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Return the recorded responses, if all are there."""
         responses: list[StoredResponse] = []
-        for one in asked:
-            entry = self.recall(one.call)
+        for outgoing_prompt in outgoing_prompts:
+            entry = self.recall(outgoing_prompt.call)
             if entry is None:
                 continue
-            prompt, mismatch = asked_before(entry, one)
+            prompt, mismatch = asked_before(entry, outgoing_prompt)
             self._note(entry, mismatch)
             if entry.finished:
                 responses.append(replace(recorded_response(entry), prompt=prompt))
-        if len(responses) < len(asked):
+        if len(responses) < len(outgoing_prompts):
             await self._stand()
         return responses
 

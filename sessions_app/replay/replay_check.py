@@ -66,8 +66,8 @@ def _log(replay: Replay, first: dict[str, UUID]) -> None:
     if replay.problem:
         run = replay.history.run
         same_as = first.setdefault(replay.problem, run)
-        why = {"error": replay.problem} if same_as == run else {"same_as": str(same_as)}
-        log.error("run.mismatch_waits", run=str(run), **why)
+        fields = {"error": replay.problem} if same_as == run else {"same_as": str(same_as)}
+        log.error("run.mismatch_waits", run=str(run), **fields)
 
 
 async def _store(replay: Replay, before: str) -> None:
@@ -83,15 +83,20 @@ def _write(tx: Transaction, run: UUID, problem: str) -> None:
 
 def _waiting_runs(after: UUID) -> dict[UUID, str]:
     """Return some waiting runs in the order of their ids, with their stored problems."""
-    offered = [one.workflow for one in registry.offered_workflows()]
-    plain = [one.name for one in offered if not (one.shared_builder or one.per_user_builder)]
-    waiting = Run.objects.filter(status=Run.Status.WAITING, workflow__in=plain, pk__gt=after)
-    return dict(waiting.order_by("pk").values_list("pk", "replay_problem")[:AT_ONCE])
+    workflows = [offer.workflow for offer in registry.offered_workflows()]
+    plain = [
+        workflow.name
+        for workflow in workflows
+        if not (workflow.shared_builder or workflow.per_user_builder)
+    ]
+    runs = Run.objects.filter(status=Run.Status.WAITING, workflow__in=plain, pk__gt=after)
+    return dict(runs.order_by("pk").values_list("pk", "replay_problem")[:AT_ONCE])
 
 
 def _is_newer_one_up() -> bool:
-    mine = Process.objects.filter(name=this_process()).first()
-    others = [one for one in processes.alive() if one.kind != Process.Kind.WEB]
-    return mine is not None and any(
-        (one.started_at, one.name) > (mine.started_at, mine.name) for one in others
+    own_process = Process.objects.filter(name=this_process()).first()
+    other_processes = [process for process in processes.alive() if process.kind != Process.Kind.WEB]
+    return own_process is not None and any(
+        (process.started_at, process.name) > (own_process.started_at, own_process.name)
+        for process in other_processes
     )

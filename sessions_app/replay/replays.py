@@ -147,15 +147,15 @@ async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -
     Raises:
         NotReplayable: it waits for something else.
     """
-    until, still, calls = time.monotonic() + PATIENCE, 0, 0
-    while still < ROUNDS and backend.mismatch is None and not task.done():
+    until, still_rounds, calls = time.monotonic() + PATIENCE, 0, 0
+    while still_rounds < ROUNDS and backend.mismatch is None and not task.done():
         if time.monotonic() > until:
             raise NotReplayable(
                 f"For {PATIENCE:.0f} s the workflow has made only calls that are recorded. Put "
                 "what waits for something else into a step."
             )
         await asyncio.sleep(0 if backend.stands else 0.001)
-        still = still + 1 if backend.stands and backend.calls == calls else 0
+        still_rounds = still_rounds + 1 if backend.stands and backend.calls == calls else 0
         calls = backend.calls
 
 

@@ -162,8 +162,8 @@ def _result(run: UUID) -> RunResult | None:
     if (status := _status(run)) not in RESTING:
         return None
     error = Run.objects.values_list("error", flat=True).get(pk=run)
-    shown = error and {name: error[name] for name in ("code", "message")}
-    return RunResult(run, status, text_of(run), shown)
+    public_error = error and {name: error[name] for name in ("code", "message")}
+    return RunResult(run, status, text_of(run), public_error)
 
 
 def _status(run: UUID) -> Run.Status:

@@ -100,10 +100,12 @@ def start(
     if getattr(user, "pk", user) is None:
         raise Invalid("The user is not saved, or not signed in: a run needs one to belong to.")
     text = message if isinstance(message, str) else to_json(message).decode()
-    incoming = IncomingMessage(key or uuid4().hex, text, workflow=workflow)
-    named = conversation or (f"{workflow}:{key}" if key else uuid4().hex)
-    messages.check_message(named, incoming)
-    return partial(_submit, owner=Person.of(user).id, conversation_id=named, message=incoming)
+    incoming_message = IncomingMessage(key or uuid4().hex, text, workflow=workflow)
+    conversation_id = conversation or (f"{workflow}:{key}" if key else uuid4().hex)
+    messages.check_message(conversation_id, incoming_message)
+    return partial(
+        _submit, owner=Person.of(user).id, conversation_id=conversation_id, message=incoming_message
+    )
 
 
 astart = alone(start)
@@ -132,12 +134,12 @@ def answer(
     """
     make = partial(IncomingAnswer, answer_id or str(uuid4()), VIA)
     if isinstance(value, list):
-        incoming = make(values=[as_text(one) for one in value])
+        incoming_answer = make(values=[as_text(element) for element in value])
     else:
-        incoming = make(as_text(value))
-    check_answer(incoming)
+        incoming_answer = make(as_text(value))
+    check_answer(incoming_answer)
     return audit.from_here(
-        partial(answer_in_name, interaction=interaction, by=Person.of(by), answer=incoming)
+        partial(answer_in_name, interaction=interaction, by=Person.of(by), answer=incoming_answer)
     )
 
 
@@ -164,13 +166,13 @@ def send(run: UUID, name: str, payload: object = None, *, id: str) -> Work[Outco
     _check_name("The name", name)
     _check_name("The id", id)
     try:
-        stored = from_json(to_json(payload))
-        check_size("What is sent", stored, "MAX_STEP_RESULT")
+        json_payload = from_json(to_json(payload))
+        check_size("What is sent", json_payload, "MAX_STEP_RESULT")
     except (PydanticSerializationError, TooLarge) as error:
         raise Invalid(str(error)) from None
-    if storable(stored) != stored:
+    if storable(json_payload) != json_payload:
         raise Invalid("The payload contains a NUL (U+0000), which cannot be stored. Remove it.")
-    return partial(arrivals.send, run_id=run, name=name, payload=stored, sent_id=id)
+    return partial(arrivals.send, run_id=run, name=name, payload=json_payload, sent_id=id)
 
 
 asend = alone(send)
@@ -235,10 +237,14 @@ afork = alone(fork)
 
 
 def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage) -> UUID:
-    theirs = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
-    other = theirs.exclude(workflow=message.workflow).values_list("workflow", flat=True).first()
-    if other is not None:
-        raise Invalid(f"The conversation {conversation_id!r} is one of the workflow {other!r}.")
+    conversations = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    other_workflow = (
+        conversations.exclude(workflow=message.workflow).values_list("workflow", flat=True).first()
+    )
+    if other_workflow is not None:
+        raise Invalid(
+            f"The conversation {conversation_id!r} is one of the workflow {other_workflow!r}."
+        )
     return messages.submit_in(tx, owner, conversation_id, message, trusted=True).run
 
 
@@ -253,10 +259,10 @@ async def acall_back(token: str, payload: object) -> Outcome:
     return await asend(to.run, to.name, payload, id=f"callback:{to.name}:{to.id}")
 
 
-def _check_name(what: str, text: str) -> None:
-    check_storable(what, text)
+def _check_name(subject: str, text: str) -> None:
+    check_storable(subject, text)
     if not text or len(text) > MAX_NAME:
-        raise Invalid(f"{what} must have 1 to {MAX_NAME} characters.")
+        raise Invalid(f"{subject} must have 1 to {MAX_NAME} characters.")
 
 
 @within
@@ -298,11 +304,11 @@ def reassign(interaction: UUID, *, to: To, by: AbstractBaseUser) -> Work[bool]:
         Invalid: one of them does not exist, or they are too few for the prompt's rules.
         ValueError: nobody is named.
     """
-    named = assignees(to)
+    assignee_list = assignees(to)
 
     def work(tx: Transaction) -> bool:
         for record in find_interactions(interaction=interaction):
-            return claims.reassign(tx, record, named, by=Person.of(by), via=VIA)
+            return claims.reassign(tx, record, assignee_list, by=Person.of(by), via=VIA)
         raise NotFound("There is no such interaction.")
 
     return audit.from_here(work)

@@ -202,6 +202,6 @@ class BuiltObject:
             self._is_building = False
 
 
-async def wait_closed(ended: Collection[BuiltObject]) -> None:
+async def wait_closed(builders: Collection[BuiltObject]) -> None:
     """Wait for the end of builders that are to close, as long as `CLOSE_WAIT` gives them."""
-    await asyncio.wait([built.task for built in ended], timeout=CLOSE_WAIT + CUT_EVERY)
+    await asyncio.wait([builder.task for builder in builders], timeout=CLOSE_WAIT + CUT_EVERY)

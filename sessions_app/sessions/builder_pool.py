@@ -24,10 +24,10 @@ class BuilderPool:
     user there is never more than one alive.
     """
 
-    def __init__(self, offered: OfferedWorkflow) -> None:
-        self._workflow = offered.workflow
-        self._options = offered.options
-        self._max_concurrency = offered.config.max_concurrency
+    def __init__(self, offer: OfferedWorkflow) -> None:
+        self._workflow = offer.workflow
+        self._options = offer.options
+        self._max_concurrency = offer.config.max_concurrency
         self._pooled: dict[str, _PooledBuilder] = {}
         self._closing: dict[str, BuiltObject] = {}
         self._closed = False
@@ -35,7 +35,7 @@ class BuilderPool:
     @property
     def infos(self) -> dict[str, PerUserBuilderInfo]:
         """The live builders, and those being built, by user id."""
-        return {user_id: pooled.info for user_id, pooled in self._pooled.items()}
+        return {user_id: pooled_builder.info for user_id, pooled_builder in self._pooled.items()}
 
     async def acquire(self, user_id: str, person: Person) -> PerUserBuilderInfo:
         """Return the user's builder with a reference taken; `release` gives it back.
@@ -49,21 +49,23 @@ class BuilderPool:
         """
         if self._closed:
             raise SessionsError(SHUT)
-        pooled = self._pooled.get(user_id)
-        if pooled is None or pooled.built.has_failed:
-            pooled = self._pooled[user_id] = self._begin(user_id, person)
+        pooled_builder = self._pooled.get(user_id)
+        if pooled_builder is None or pooled_builder.built.has_failed:
+            pooled_builder = self._pooled[user_id] = self._begin(user_id, person)
         # Nothing awaits between finding it and this: nothing can evict it.
-        pooled.info.ref_count += 1
+        pooled_builder.info.ref_count += 1
         try:
-            pooled.info.builder = await pooled.built.ready()
+            pooled_builder.info.builder = await pooled_builder.built.ready()
         except BaseException:
-            self.release(pooled.info)
-            given_up = not (pooled.info.ref_count or pooled.built.is_ready)
-            if (given_up or pooled.built.has_failed) and self._pooled.get(user_id) is pooled:
+            self.release(pooled_builder.info)
+            given_up = not (pooled_builder.info.ref_count or pooled_builder.built.is_ready)
+            if (given_up or pooled_builder.built.has_failed) and self._pooled.get(
+                user_id
+            ) is pooled_builder:
                 self._let_go(user_id).end()
             raise
-        pooled.info.touch()
-        return pooled.info
+        pooled_builder.info.touch()
+        return pooled_builder.info
 
     def release(self, info: PerUserBuilderInfo) -> None:
         """Return a reference to a user's builder."""
@@ -72,8 +74,8 @@ class BuilderPool:
 
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
-        pooled = self._pooled.get(user_id)
-        if pooled is None or pooled.info.ref_count:
+        pooled_builder = self._pooled.get(user_id)
+        if pooled_builder is None or pooled_builder.info.ref_count:
             return False
         await self._let_go(user_id).close()
         return True
@@ -83,8 +85,8 @@ class BuilderPool:
         limit = time.monotonic() - seconds
         idle = [
             user_id
-            for user_id, pooled in self._pooled.items()
-            if not pooled.info.ref_count and pooled.info.active_at <= limit
+            for user_id, pooled_builder in self._pooled.items()
+            if not pooled_builder.info.ref_count and pooled_builder.info.active_at <= limit
         ]
         return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
 

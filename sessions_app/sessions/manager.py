@@ -31,7 +31,7 @@ CLEANUP_EVERY = 30.0
 CLEANUP_AT_MOST_EVERY = 1.0
 SHUTDOWN_WAIT = 10.0
 
-WHO = (
+NO_USER = (
     "This workflow is per user, and nobody is identified: give session() a user_id, a "
     "user_manager, or an http_connection with a signed-in user."
 )
@@ -61,18 +61,18 @@ class SessionManager:
         Raises:
             UnknownWorkflow, pydantic.ValidationError: as `create` does.
         """
-        offered = resolve(shared_workflow or entry_function, config, max_concurrency)
-        self.options = offered.options
+        offer = resolve(shared_workflow or entry_function, config, max_concurrency)
+        self.options = offer.options
         self.runtime_type = self._runtime_type = runtime_type
-        self._config = offered.config
+        self._config = offer.config
         self._entry_function = entry_function
-        self._workflow = offered.workflow
+        self._workflow = offer.workflow
         self._shared_workflow = None if self.is_workflow_per_user else self._workflow
         self._max_concurrency = self._config.max_concurrency
         self._semaphore = limit_of(self._max_concurrency, self._config.per_user)
         self._shared_builder = shared_builder
         self._shared: BuiltObject | None = None
-        self._pool = BuilderPool(offered)
+        self._pool = BuilderPool(offer)
         self._per_user_session_timeout = timedelta(seconds=self._config.per_user_idle)
         self._per_user_session_cleanup_interval = timedelta(
             seconds=max(min(CLEANUP_EVERY, self._config.per_user_idle), CLEANUP_AT_MOST_EVERY)
@@ -223,7 +223,7 @@ class SessionManager:
         if self._shutdown is not None:
             raise SessionsError(SHUT)
         if self.is_workflow_per_user and not request.user_id:
-            raise ValueError(WHO)
+            raise ValueError(NO_USER)
         variables = request_context.of_session(request, http_connection)
         if user_input_callback is not None:
             variables[standalone.user_input_callback] = user_input_callback
@@ -235,8 +235,8 @@ class SessionManager:
             info: PerUserBuilderInfo | None = None
             try:
                 if self.is_workflow_per_user:
-                    acquired = self._pool.acquire(request.user_id, request.user)
-                    info = await session.guard(acquired)
+                    acquisition = self._pool.acquire(request.user_id, request.user)
+                    info = await session.guard(acquisition)
                     session.use(info)
                 yield session
             finally:
@@ -256,7 +256,10 @@ class SessionManager:
         Raises:
             ValueError, BuilderFailed, SessionsError: as `session()` does.
         """
-        async with self.session(**session) as opened, opened.run(message, runtime_type) as runner:
+        async with (
+            self.session(**session) as open_session,
+            open_session.run(message, runtime_type) as runner,
+        ):
             yield runner
 
     async def run_beside(self, workflow: str, message: object) -> object:
@@ -320,8 +323,10 @@ class SessionManager:
         """
         cookies = {} if pre_parsed_cookies is None else {"cookies": pre_parsed_cookies}
         context = RequestContext.of(websocket, **cookies)
-        named = context.with_names(user_message_id=user_message_id, conversation_id=conversation_id)
-        request_context.set_request(named, request_context.scope_of(websocket).get("user"))
+        request = context.with_names(
+            user_message_id=user_message_id, conversation_id=conversation_id
+        )
+        request_context.set_request(request, request_context.scope_of(websocket).get("user"))
 
     async def _shut_down(self, wait: float) -> None:
         cleanup = self._per_user_builders_cleanup_task

@@ -240,10 +240,10 @@ class Runner:
 
     async def _whole(self) -> AsyncGenerator[object, None]:
         """Yield the workflow's return value, unless streams have put it out already."""
-        with self._call() as called:
+        with self._call() as work:
             self._inside = True
-            awaited = cast("Awaitable[object]", called)
-            self._returned = await self._stop.guard(within(self._own, awaited))
+            awaitable = cast("Awaitable[object]", work)
+            self._returned = await self._stop.guard(within(self._own, awaitable))
             for text in self._backend.untold():
                 yield text
             if not self.execution.has_put_out(self._returned):
@@ -251,8 +251,8 @@ class Runner:
 
     async def _chunks(self) -> AsyncGenerator[object, None]:
         """Yield the workflow's chunks, except those that streams have put out already."""
-        with self._call() as called:
-            generator = cast("AsyncGeneratorType[object, None]", called)
+        with self._call() as work:
+            generator = cast("AsyncGeneratorType[object, None]", work)
             try:
                 while True:
                     try:

@@ -71,13 +71,15 @@ def first_argument(workflow: Workflow, message: object) -> Any:
     message = message.text if isinstance(message, Message) else message
     for value in _readings(message, wraps="input_message" in schema.model_fields):
         try:
-            taken: Any = schema.model_validate(value)
+            argument: Any = schema.model_validate(value)
         except ValidationError as error:
             problem = error
         else:
             if schema is annotation:
-                return taken
-            return Message(taken.input_message) if annotation is Message else taken.input_message
+                return argument
+            return (
+                Message(argument.input_message) if annotation is Message else argument.input_message
+            )
     raise Invalid(f"The workflow does not take this message: {_reason(problem)}") from problem
 
 
@@ -116,7 +118,7 @@ def _readings(message: object, *, wraps: bool) -> Iterator[object]:
 
 def _reason(problem: ValidationError | None) -> str:
     errors = problem.errors(include_url=False, include_context=False) if problem else []
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors)
+    return "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors)
 
 
 @cache

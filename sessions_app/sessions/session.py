@@ -218,8 +218,8 @@ def _parent(*values: str | None) -> dict[ContextVar[str | None], str | None]:
     """Return the id and name of the step that calls a run: as given, else those that stand here."""
     variables = (workflow_parent_id, workflow_parent_name)
     return {
-        variable: variable.get() if one is None else one
-        for variable, one in zip(variables, values, strict=True)
+        variable: variable.get() if value is None else value
+        for variable, value in zip(variables, values, strict=True)
     }
 
 

@@ -46,9 +46,9 @@ class ScriptBackend(Backend):
         """Return the next position: nothing is recorded."""
         return after + 1
 
-    def work_by(self, more: int) -> None:
+    def work_by(self, change: int) -> None:
         """Count what goes on in the run's slot."""
-        self._slot.work_by(more)
+        self._slot.work_by(change)
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
@@ -68,12 +68,12 @@ class ScriptBackend(Backend):
         """Do the work, and record nothing; the work's own part of the transaction is all of it."""
         return cast("Attempted", await execute(work, None))
 
-    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
+    async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Ask the callback, all prompts at once."""
         try:
-            return await self._slot.release_for(self._ask_all(asked))
-        except BaseExceptionGroup as failed:  # the others were cancelled
-            raise failed.exceptions[0] from None
+            return await self._slot.release_for(self._ask_all(outgoing_prompts))
+        except BaseExceptionGroup as error_group:  # the others were cancelled
+            raise error_group.exceptions[0] from None
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Refuse to wait: nothing is sent to a script.
@@ -89,8 +89,8 @@ class ScriptBackend(Backend):
         try:
             async with asyncio.timeout(timeout) as limit:
                 result = await work
-            known = registry.declared_workflows()[child.workflow]
-            return CallResult(result if known.streams else dump_returned(known, result))
+            declaration = registry.declared_workflows()[child.workflow]
+            return CallResult(result if declaration.streams else dump_returned(declaration, result))
         except (UnknownWorkflow, Unrecorded):
             raise
         except Exception as error:  # noqa: BLE001 - workflow code may raise anything
@@ -102,9 +102,12 @@ class ScriptBackend(Backend):
         seconds = (until - timezone.now()).total_seconds()
         await self._slot.release_for(asyncio.sleep(max(seconds, 0)))
 
-    async def _ask_all(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
+    async def _ask_all(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
         async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(self._ask(one.prompt)) for one in asked]
+            answers = [
+                tasks.create_task(self._ask(outgoing_prompt.prompt))
+                for outgoing_prompt in outgoing_prompts
+            ]
         return [answer.result() for answer in answers]
 
     async def _ask(self, prompt: AnyPrompt) -> StoredResponse:

@@ -47,11 +47,11 @@ class Delivery:
             with suppress(RuntimeError):  # the loop is closed: the next process sends it
                 loop.call_soon_threadsafe(self._woken.set)
 
-        pending_signals.told.append(wake)
+        pending_signals.listeners.append(wake)
         try:
             await repeat(self._round, every=0, name="signals")
         finally:
-            pending_signals.told.remove(wake)
+            pending_signals.listeners.remove(wake)
 
     async def _round(self) -> None:
         with suppress(TimeoutError):
@@ -73,14 +73,15 @@ async def send_due() -> bool:
     """
     if not await reads.read(_due):
         return False
-    taken = await writer.write(_take)
-    by_run = groupby(sorted(taken, key=lambda one: (one.run_id, one.pk)), lambda one: one.run_id)
-    sent = await asyncio.gather(
+    due_signals = await writer.write(_take)
+    in_order = sorted(due_signals, key=lambda signal: (signal.run_id, signal.pk))
+    by_run = groupby(in_order, lambda signal: signal.run_id)
+    ids_by_run = await asyncio.gather(
         *(asyncio.to_thread(_send_all, list(signals)) for _, signals in by_run)
     )
-    done = [one for some in sent for one in some]
-    failed = [one for one in taken if one.pk not in done]
-    await writer.write(partial(_settle, done=done, failed=failed))
+    sent_ids = [id_ for ids in ids_by_run for id_ in ids]
+    unsent_signals = [signal for signal in due_signals if signal.pk not in sent_ids]
+    await writer.write(partial(_settle, sent_ids=sent_ids, unsent_signals=unsent_signals))
     return True
 
 
@@ -90,33 +91,34 @@ def _due() -> bool:
 
 def _take(tx: Transaction) -> list[PendingSignal]:
     due = PendingSignal.objects.filter(due_at__lte=tx.now).order_by("pk")
-    taken = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
-    mine = PendingSignal.objects.filter(pk__in=[one.pk for one in taken])
-    mine.update(due_at=tx.now + PATIENCE, attempts=F("attempts") + 1)
-    return taken
+    signals = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
+    rows = PendingSignal.objects.filter(pk__in=[signal.pk for signal in signals])
+    rows.update(due_at=tx.now + PATIENCE, attempts=F("attempts") + 1)
+    return signals
 
 
 def _send_all(signals: Iterable[PendingSignal]) -> list[int]:
     """Send them one after another; those that all receivers have taken. In a thread."""
     close_old_connections()
     try:
-        return [one.pk for one in signals if _send(one)]
+        return [signal.pk for signal in signals if _send(signal)]
     finally:
         close_old_connections()
 
 
-def _send(one: PendingSignal) -> bool:
-    signal: Signal = SIGNALS[one.name]
+def _send(pending_signal: PendingSignal) -> bool:
+    signal: Signal = SIGNALS[pending_signal.name]
     row: JsonObject
     try:
-        row = {"run": one.run} if one.interaction is None else {"interaction": one.interaction}
+        interaction = pending_signal.interaction
+        row = {"run": pending_signal.run} if interaction is None else {"interaction": interaction}
     except ObjectDoesNotExist:  # deleted a moment ago
         return True
-    if signal is interaction_due_soon and not _waits(one.interaction):
+    if signal is interaction_due_soon and not _waits(interaction):
         return True
     [sender] = map(type, row.values())
-    if one.about:
-        row["about"] = {**one.about, "attempts": one.attempts}
+    if pending_signal.about:
+        row["about"] = {**pending_signal.about, "attempts": pending_signal.attempts}
     results = signal.send_robust(sender, **row)  # Django logs what a receiver raises
     return not any(isinstance(result, Exception) for _, result in results)
 
@@ -125,11 +127,11 @@ def _waits(interaction: Interaction | None) -> bool:
     return interaction is not None and interaction.status == Interaction.Status.PENDING
 
 
-def _settle(tx: Transaction, done: list[int], failed: list[PendingSignal]) -> None:
-    PendingSignal.objects.filter(pk__in=done).delete()
-    for one in failed:
-        pause = min(timedelta(seconds=2 ** min(one.attempts, 20)), LONGEST)
-        PendingSignal.objects.filter(pk=one.pk).update(due_at=tx.now + pause)
+def _settle(tx: Transaction, sent_ids: list[int], unsent_signals: list[PendingSignal]) -> None:
+    PendingSignal.objects.filter(pk__in=sent_ids).delete()
+    for signal in unsent_signals:
+        pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), LONGEST)
+        PendingSignal.objects.filter(pk=signal.pk).update(due_at=tx.now + pause)
 
 
 def _give_back(tx: Transaction) -> None:

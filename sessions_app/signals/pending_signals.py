@@ -23,7 +23,7 @@ class Notice(NamedTuple):
 
 
 # What sends in this process, where it does: told after the commit, in the thread that wrote.
-told: list[Callable[[], None]] = []
+listeners: list[Callable[[], None]] = []
 
 
 def add(
@@ -33,7 +33,7 @@ def add(
     if not SIGNALS[name].has_listeners():
         return
     _insert(Notice(name, run, interaction, tx.now, about))
-    tx.after_commit += told
+    tx.after_commit += listeners
 
 
 def put_off(tx: Transaction, notices: Iterable[Notice]) -> None:

@@ -19,15 +19,15 @@ class Clock:
         """Return the time that all code reads."""
         return datetime.now(UTC)
 
-    def move_to(self, then: datetime) -> None:
+    def move_to(self, moment: datetime) -> None:
         """Set the clock to a time. Never backwards."""
-        if then <= self.now():
+        if moment <= self.now():
             return
         if self._moved is None:
-            self._travel = time_machine.travel(then, tick=True)
+            self._travel = time_machine.travel(moment, tick=True)
             self._moved = self._travel.start()
         else:
-            self._moved.move_to(then)
+            self._moved.move_to(moment)
 
     def stop(self) -> None:
         """Set the clock right again."""

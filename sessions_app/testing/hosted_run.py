@@ -36,15 +36,15 @@ class HostedRun:
     async def prompts(self) -> list[AnyPrompt]:
         """Return what it asks now, in the order of asking."""
         await self.rest()
-        return [load_prompt(one.prompt) for one in await reads.read(self._pending)]
+        return [load_prompt(interaction.prompt) for interaction in await reads.read(self._pending)]
 
     async def asked(self) -> list[AnyPrompt]:
         """Return all prompts that it has asked so far, answered or not."""
         await self.rest()
 
         def rows() -> list[Interaction]:
-            asked = Interaction.objects.filter(run__in=self._family())
-            return list(asked.order_by("sequence"))
+            interactions = Interaction.objects.filter(run__in=self._family())
+            return list(interactions.order_by("sequence"))
 
         return [load_prompt(one.prompt) for one in await reads.read(rows)]
 
@@ -62,11 +62,11 @@ class HostedRun:
         """
         await self.rest()
         pending = await reads.read(self._pending)
-        fitting = [one for one in pending if to in one.prompt["text"]]
-        if not fitting or (len(fitting) > 1 and not to):
-            asked = [one.prompt["text"] for one in pending]
-            raise AssertionError(f"which prompt is {value!r} for? {await self._state()}: {asked}")
-        await self._answer(fitting[0], value, Person.of(by) if by is not None else self.person)
+        matches = [interaction for interaction in pending if to in interaction.prompt["text"]]
+        if not matches or (len(matches) > 1 and not to):
+            texts = [interaction.prompt["text"] for interaction in pending]
+            raise AssertionError(f"which prompt is {value!r} for? {await self._state()}: {texts}")
+        await self._answer(matches[0], value, Person.of(by) if by is not None else self.person)
 
     async def answer_all(
         self, script: Mapping[str, Answer], *, by: AbstractBaseUser | None = None
@@ -81,12 +81,12 @@ class HostedRun:
         await self.rest()
         while pending := await reads.read(self._pending):
             text = pending[0].prompt["text"]
-            fitting = [value for word, value in script.items() if word in text]
-            if not fitting:
+            matching_values = [value for word, value in script.items() if word in text]
+            if not matching_values:
                 raise AssertionError(f"the script has no answer to {text!r}")
-            other = by if pending[0].assignment is not None else None
-            person = Person.of(other) if other is not None else self.person
-            await self._answer(pending[0], fitting[0], person)
+            answerer = by if pending[0].assignment is not None else None
+            person = Person.of(answerer) if answerer is not None else self.person
+            await self._answer(pending[0], matching_values[0], person)
             await self.rest()
 
     async def output(self) -> str:
@@ -131,7 +131,7 @@ class HostedRun:
         await self.rest()
         rows = Run.objects.filter(parent=self.id).order_by("parent_position")
         ids = await reads.read(lambda: list(rows.values_list("id", flat=True)))
-        return [HostedRun(one, self.person, self.patience) for one in ids]
+        return [HostedRun(run, self.person, self.patience) for run in ids]
 
     async def record(self, file: Path) -> None:
         """Write the run's history as `manage.py export_history` does."""
@@ -167,15 +167,15 @@ class HostedRun:
         return family
 
     async def _answer(self, interaction: Interaction, value: Answer, by: Person) -> None:
-        several = [as_text(one) for one in value] if isinstance(value, list) else None
-        incoming = answers.IncomingAnswer(
+        values = [as_text(element) for element in value] if isinstance(value, list) else None
+        incoming_answer = answers.IncomingAnswer(
             answer_id=uuid4().hex,
             via="test",
             value=None if isinstance(value, list) else as_text(value),
-            values=several,
+            values=values,
             interaction=str(interaction.id),
         )
-        result = await answers.answer(by=by, conversation_id=None, answer=incoming)
+        result = await answers.answer(by=by, conversation_id=None, answer=incoming_answer)
         if result.outcome in (answers.Outcome.ACCEPTED, answers.Outcome.VOTED):
             return
         text = interaction.prompt["text"]
@@ -191,8 +191,10 @@ class HostedRun:
         """Describe where the run is, for people."""
         run = await reads.read(lambda: Run.objects.get(pk=self.id))
         error = run.error or {}
-        asked = [repr(one.prompt["text"]) for one in await reads.read(self._pending)]
-        parts = [f"it is {run.status}", error.get("message", ""), *asked]
+        questions = [
+            repr(interaction.prompt["text"]) for interaction in await reads.read(self._pending)
+        ]
+        parts = [f"it is {run.status}", error.get("message", ""), *questions]
         if run.wake_at is not None:
             parts.append(f"it sleeps until {run.wake_at:%Y-%m-%d %H:%M:%S} UTC: move the clock")
         return ", ".join(filter(None, parts)) + f"\n{error.get('detail', '')}"

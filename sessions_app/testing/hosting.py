@@ -118,18 +118,18 @@ class Hosting:
         files: Mapping[str, bytes] | None = None,
     ) -> HostedRun:
         """Send a message to the workflow, or to one beside it: its run. `files` go with it."""
-        kept = [
+        uploads = [
             await attachments.keep(
                 owner=self.person.id, conversation_id=conversation, file=ContentFile(content, name)
             )
             for name, content in (files or {}).items()
         ]
-        ids = tuple(str(file.pk) for file in kept)
+        ids = tuple(str(file.pk) for file in uploads)
         message = messages.IncomingMessage(uuid4().hex, text, workflow=workflow, files=ids)
-        sent = await messages.submit(
+        submission = await messages.submit(
             owner=self.person.id, conversation_id=conversation, message=message
         )
-        return HostedRun(sent.run, self.person, self._patience)
+        return HostedRun(submission.run, self.person, self._patience)
 
     async def converse(
         self,
@@ -175,12 +175,12 @@ class Hosting:
         and asks with a deadline of a day is woken, asks, and learns that nobody has answered.
         """
         await self.rest()
-        then = self._clock.now() + timedelta(**time)
-        while (due := await reads.read(_next_due)) is not None and due <= then:
+        end = self._clock.now() + timedelta(**time)
+        while (due := await reads.read(_next_due)) is not None and due <= end:
             self._clock.move_to(due + timedelta(milliseconds=1))
             await settle_due()
             await self.rest()
-        self._clock.move_to(then)
+        self._clock.move_to(end)
 
     async def rest(self) -> None:
         """Wait until no run can do anything more by itself, and none is in memory."""
@@ -210,15 +210,15 @@ class Hosting:
         install(None)
 
     def _new_dispatcher(self) -> HostingDispatcher:
-        how: JsonObject = {
+        options: JsonObject = {
             "park_after": self._park_after,
             "replay_everywhere": self._replay_everywhere,
         }
         if not RuntimeSettings.load().cluster:
-            return LocalDispatcher(**how)
+            return LocalDispatcher(**options)
         # It imports Procrastinate, which only the form of many processes installs.
         worker = import_string("sessions_app.dispatch.worker.WorkerDispatcher")
-        dispatcher: HostingDispatcher = worker(Duty(drain=DRAIN), **how)
+        dispatcher: HostingDispatcher = worker(Duty(drain=DRAIN), **options)
         return dispatcher
 
 
@@ -228,8 +228,8 @@ NewHosting = Callable[..., Hosting]
 
 def make_user(username: str) -> Any:
     """Make or find a user."""
-    named: JsonObject = {get_user_model().USERNAME_FIELD: username}
-    return users().get_or_create(**named)[0]
+    lookup: JsonObject = {get_user_model().USERNAME_FIELD: username}
+    return users().get_or_create(**lookup)[0]
 
 
 def _next_due() -> datetime | None:

@@ -58,19 +58,19 @@ def recorded_response(entry: Entry) -> StoredResponse:
     return StoredResponse(entry.result, entry.by, entry.settled_at, is_default=entry.is_default)
 
 
-def asked_before(entry: Entry, asked: OutgoingPrompt) -> tuple[AnyPrompt | None, str]:
+def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyPrompt | None, str]:
     """Return the recorded prompt if it is another than the one asked now, and how they differ.
 
     Raises:
         FormChanged: it waits for the answer to a form that is not there any more.
     """
-    now = from_json(asked.json)
-    if entry.prompt is None or entry.prompt == now:
+    new_content = from_json(outgoing_prompt.json)
+    if entry.prompt is None or entry.prompt == new_content:
         return None, ""
-    before = load_prompt(entry.prompt)
+    recorded_prompt = load_prompt(entry.prompt)
     if not entry.finished:
-        before.check_found()
-    return before, prompt_difference(before.model_dump(mode="json"), now)
+        recorded_prompt.check_found()
+    return recorded_prompt, prompt_difference(recorded_prompt.model_dump(mode="json"), new_content)
 
 
 class Backend(ABC):
@@ -93,7 +93,7 @@ class Backend(ABC):
             CancelledError: the run was stopped before it.
         """
 
-    def work_by(self, more: int) -> None:
+    def work_by(self, change: int) -> None:
         """Count so many more (or fewer) calls and coroutines of the run as going on at once."""
 
     def has_stopped(self, track: str) -> bool:
@@ -160,7 +160,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
+    async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Open the interactions that are not open yet, and wait for all of them."""
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:

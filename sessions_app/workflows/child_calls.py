@@ -37,7 +37,7 @@ def dump_returned(workflow: registry.Workflow, value: object) -> object:
 
 def load_returned(name: str, stored: object) -> object:
     """Load a workflow's return value by its newest version's annotation."""
-    known = registry.declared_workflows().get(name)
-    if known is None or known.streams:
+    declaration = registry.declared_workflows().get(name)
+    if declaration is None or declaration.streams:
         return stored
-    return result_type(known.function, name).load(stored)
+    return result_type(declaration.function, name).load(stored)

@@ -215,10 +215,10 @@ class Slot:
             await self.take()
         return result
 
-    def work_by(self, more: int) -> None:
+    def work_by(self, change: int) -> None:
         """Count so many more of the run's calls and coroutines as going on; with none, it waits."""
         was_waiting = self.busy <= 0
-        self.busy += more
+        self.busy += change
         if was_waiting and self.busy > 0:
             self.waited += time.monotonic() - self._waiting_since
         elif not was_waiting and self.busy <= 0:
@@ -234,8 +234,8 @@ class Slot:
     def waiting(self, callback: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Wrap the callback so that no slot is held while it waits for a person."""
 
-        async def wait(*arguments: P.args, **named: P.kwargs) -> T:
-            return await self.release_for(callback(*arguments, **named))
+        async def wait(*arguments: P.args, **keywords: P.kwargs) -> T:
+            return await self.release_for(callback(*arguments, **keywords))
 
         return wait
 

@@ -138,10 +138,10 @@ class Context:
         options = explicit_options(
             function, args, title=title, name=name, retry=retry, timeout=timeout
         )
-        bound = partial(function, *args, **kwargs)
-        call = self._execution.function_call(Kind.STEP, bound, options.get("name"))
-        tried = partial(execute, bound, options.get("retry"), options.get("timeout"))
-        work = self._execution.step(call, bound, options.get("title") or "", tried)
+        bound_function = partial(function, *args, **kwargs)
+        call = self._execution.function_call(Kind.STEP, bound_function, options.get("name"))
+        run = partial(execute, bound_function, options.get("retry"), options.get("timeout"))
+        work = self._execution.step(call, bound_function, options.get("title") or "", run)
         return self._execution.expect(work, f"Step {call.name}")
 
     def transactional_step(
@@ -167,10 +167,10 @@ class Context:
             AmbiguousOption: as of `step`.
         """
         options = explicit_options(function, args, title=title, name=name)
-        bound = partial(function, *args, **kwargs)
-        check_plain(bound.func)
-        call = self._execution.function_call(Kind.STEP, bound, options.get("name"))
-        work = self._execution.transactional_step(call, bound, options.get("title") or "")
+        bound_function = partial(function, *args, **kwargs)
+        check_plain(bound_function.func)
+        call = self._execution.function_call(Kind.STEP, bound_function, options.get("name"))
+        work = self._execution.transactional_step(call, bound_function, options.get("title") or "")
         return self._execution.expect(work, f"Step {call.name}")
 
     def stream(  # noqa: PLR0913 - as `ask`
@@ -216,10 +216,10 @@ class Context:
         options = explicit_options(
             function, args, name=name, retry=retry, timeout=timeout, **shown_as
         )
-        bound = partial(function, *args, **kwargs)
-        call = self._execution.function_call(Kind.STREAM, bound, options.pop("name", None))
-        step = self._execution.stream(call, bound, StreamOptions(**options))
-        return Stream(step, piece_type(plain(bound.func), call.name))
+        bound_function = partial(function, *args, **kwargs)
+        call = self._execution.function_call(Kind.STREAM, bound_function, options.pop("name", None))
+        step = self._execution.stream(call, bound_function, StreamOptions(**options))
+        return Stream(step, piece_type(plain(bound_function.func), call.name))
 
     def ask(  # noqa: PLR0913 - a declaration, read like a form
         self,
@@ -260,8 +260,8 @@ class Context:
             remind=remind,
             escalate=escalate,
         )
-        asked = self._ask(prompt, assignment)
-        return self._execution.expect(asked, f"The question {_quote([prompt])}")
+        work = self._ask(prompt, assignment)
+        return self._execution.expect(work, f"The question {_quote([prompt])}")
 
     def ask_all(
         self, prompts: Sequence[Prompt[R]], *, to: To | None = None, together: str = ""
@@ -281,8 +281,8 @@ class Context:
         if together:
             prompts = on_one_card(prompts, together, self._execution.next_place()[0])
         assignment = make_assignment(to)
-        asked = self._execution.ask(prompts, assignment)
-        return self._execution.expect(asked, f"The question {_quote(prompts)}")
+        work = self._execution.ask(prompts, assignment)
+        return self._execution.expect(work, f"The question {_quote(prompts)}")
 
     def history(self, limit: int = 20) -> Coro[list[PastMessage]]:
         """Return the last `limit` messages of the conversation before this run's, oldest first.

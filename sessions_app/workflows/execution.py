@@ -88,14 +88,18 @@ class Execution:
             NeverAwaited: it has not.
             Unrecorded: a step of it could not be recorded.
         """
-        forgotten = [one for one in self._expected if getcoroutinestate(one[0]) == CORO_CREATED]
+        unawaited = [
+            expected
+            for expected in self._expected
+            if getcoroutinestate(expected[0]) == CORO_CREATED
+        ]
         self._expected.clear()
-        for work, _ in forgotten:
+        for work, _ in unawaited:
             work.close()
         if self.mistake is not None:
             raise self.mistake
-        if forgotten:
-            raise NeverAwaited(forgotten[0][1])
+        if unawaited:
+            raise NeverAwaited(unawaited[0][1])
 
     def has_put_out(self, result: object) -> bool:
         """Return whether this is the end of what streams have put out, so that people have it."""
@@ -129,10 +133,10 @@ class Execution:
         self._is_closed = True
         self._builder = None
 
-    def check_own(self, method: str, why: str) -> None:
+    def check_own(self, method: str, reason: str) -> None:
         """Raise Gathered unless the workflow itself calls this method."""
         if current_track.get():
-            raise Gathered(method, why)
+            raise Gathered(method, reason)
 
     def check_may_call(self) -> None:
         """Raise the error that a call of the context must raise now, if there is one."""
@@ -146,7 +150,7 @@ class Execution:
         if self._has_ended:
             raise RunEnded
 
-    def expect(self, work: Coro[T], what: str) -> Coro[T]:
+    def expect(self, work: Coro[T], description: str) -> Coro[T]:
         """Make it an error of the run if nobody ever awaits the call."""
         try:
             self.check_may_call()
@@ -155,12 +159,12 @@ class Execution:
             raise
         while self._expected and getcoroutinestate(self._expected[0][0]) != CORO_CREATED:
             self._expected.popleft()
-        self._expected.append((work, what))
+        self._expected.append((work, description))
         return work
 
     def is_expected(self, work: object) -> bool:
         """Return whether a call of the context gave this."""
-        return any(work is expected for expected, _ in self._expected)
+        return any(work is expected_work for expected_work, _ in self._expected)
 
     def call(self, kind: Kind, name: str, *arguments: object) -> Call:
         """Make the next call of the current track."""
@@ -191,20 +195,20 @@ class Execution:
         place = place_of(track, number)
         return self.backend.position_of(place, self.position), place
 
-    def begin_tracks(self, gathered: Call, number: int) -> list[str]:
+    def begin_tracks(self, call: Call, number: int) -> list[str]:
         """Begin tracks for the work of a `gather`."""
-        if self.backend.recall(gathered) is None:
-            self.backend.note(gathered, CallResult())
-        tracks = [f"{gathered.position}.{one}" for one in range(number)]
+        if self.backend.recall(call) is None:
+            self.backend.note(call, CallResult())
+        tracks = [f"{call.position}.{index}" for index in range(number)]
         self.calls.update(dict.fromkeys(tracks, 0))
         return tracks
 
     def record_once(self, kind: Kind, draw: Callable[[], object]) -> Any:
         """Return the recorded value of a call; the first time, draw it and record it."""
         call = self.call(kind, kind.value)
-        recorded = self.backend.recall(call)
-        if recorded is not None:
-            return recorded.result
+        entry = self.backend.recall(call)
+        if entry is not None:
+            return entry.result
         value = draw()
         self.backend.note(call, CallResult(value))
         return value
@@ -224,13 +228,13 @@ class Execution:
 
     async def ask(self, prompts: Sequence[Prompt[R]], assignment: Assignment | None) -> list[R]:
         """Ask prompts and return their responses, for `Context.ask_all`."""
-        asked = []
+        outgoing_prompts = []
         for prompt in cast("Sequence[AnyPrompt]", prompts):
             if assignment is not None:
                 assignment.check_prompt(prompt)
             call = self._next(ASK, prompt.kind)
-            asked.append(OutgoingPrompt(call, prompt, dump_prompt(prompt), assignment))
-        return list(map(_respond, prompts, await self.backend.ask(asked)))
+            outgoing_prompts.append(OutgoingPrompt(call, prompt, dump_prompt(prompt), assignment))
+        return list(map(_respond, prompts, await self.backend.ask(outgoing_prompts)))
 
     async def history(self, limit: int) -> list[PastMessage]:
         """Return earlier messages, for `Context.history`."""
@@ -239,27 +243,27 @@ class Execution:
     async def wait_for(self, name: str, seconds: float | None) -> object:
         """Wait for an arrival, for `Context.wait_for`."""
         call = self.call(Kind.WAIT, name)
-        done = self._finished_entry(call) or await self.backend.wait_for(call, seconds)
-        if done.error is not None:
+        call_result = self._finished_entry(call) or await self.backend.wait_for(call, seconds)
+        if call_result.error is not None:
             raise NothingCame(name)
-        return done.result
+        return call_result.result
 
     async def run(self, child: ChildCall, seconds: float | None) -> object:
         """Run a child workflow, for `Context.run`."""
         call = self.call(Kind.RUN, child.workflow, child.message)
-        done = self._finished_entry(call) or await self.backend.run(call, child, seconds)
-        if done.error is not None:
-            raise ChildFailed.of(child.workflow, done.error)
-        return load_returned(child.workflow, done.result)
+        call_result = self._finished_entry(call) or await self.backend.run(call, child, seconds)
+        if call_result.error is not None:
+            raise ChildFailed.of(child.workflow, call_result.error)
+        return load_returned(child.workflow, call_result.result)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep durably, for `Context.sleep`."""
         call = self.call(Kind.SLEEP, "sleep", seconds)
-        recorded = self.backend.recall(call)
-        if recorded is None:
+        entry = self.backend.recall(call)
+        if entry is None:
             until = timezone.now() + timedelta(seconds=seconds)
         else:
-            until = datetime.fromisoformat(recorded.result)
+            until = datetime.fromisoformat(entry.result)
         await self.backend.sleep(call, until)
 
     async def step(
@@ -272,12 +276,12 @@ class Execution:
         """Await `run`, which calls the function, unless its result is recorded."""
         self.check_may_call()  # it may be awaited in a step, though it was called outside
         returns = result_type(plain(function.func), call.name)
-        recorded = self.backend.recall(call)
-        if recorded is not None and recorded.finished:
-            if recorded.error is not None:
-                raise StepFailed.of(call.name, recorded.error)
-            return returns.load(recorded.result)
-        if title and recorded is None:
+        entry = self.backend.recall(call)
+        if entry is not None and entry.finished:
+            if entry.error is not None:
+                raise StepFailed.of(call.name, entry.error)
+            return returns.load(entry.result)
+        if title and entry is None:
             self.backend.begin(call, title)
         async with self.backend.working(call):
             try:
@@ -286,9 +290,9 @@ class Execution:
             except Exception as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
                     raise  # it is not the step's; nothing is recorded
-                failed = CallResult.of_error(error, title)
-                await self.backend.finish(call, failed)
-                raise StepFailed(call.name, type(error).__name__, failed.payload) from error
+                failure = CallResult.of_error(error, title)
+                await self.backend.finish(call, failure)
+                raise StepFailed(call.name, type(error).__name__, failure.payload) from error
             await self.backend.finish(call, outcome(stored, title))
         return returns.load(stored)
 
@@ -296,22 +300,22 @@ class Execution:
         """Call the function in a transaction of the backend, unless its result is recorded."""
         self.check_may_call()  # it may be awaited in a step, though it was called outside
         returns = result_type(plain(function.func), call.name)
-        done: Entry | Attempted | None = self._finished_entry(call)
-        if done is None:
+        call_result: Entry | Attempted | None = self._finished_entry(call)
+        if call_result is None:
             async with self.backend.working(call):
-                running = RunningStep(self, call.name)
-                work = partial(attempt, function, returns, title, running)
-                done = await self.backend.transact(call, work)
-        if isinstance(done, Unrecorded):
-            raise done
-        if done.error is not None:
-            raise StepFailed.of(call.name, done.error)
-        return returns.load(done.result)
+                running_step = RunningStep(self, call.name)
+                work = partial(attempt, function, returns, title, running_step)
+                call_result = await self.backend.transact(call, work)
+        if isinstance(call_result, Unrecorded):
+            raise call_result
+        if call_result.error is not None:
+            raise StepFailed.of(call.name, call_result.error)
+        return returns.load(call_result.result)
 
     def stream(self, call: Call, function: BoundFunction, options: StreamOptions) -> StreamedStep:
         """Make the step whose pieces a `Stream` reads."""
-        running = RunningStep(self, call.name)
-        step = StreamedStep(self.backend, call, function, options, self._put_out, running)
+        running_step = RunningStep(self, call.name)
+        step = StreamedStep(self.backend, call, function, options, self._put_out, running_step)
         self._streams.add(step)
         return step
 
@@ -321,19 +325,19 @@ class Execution:
 
     def _finished_entry(self, call: Call) -> Entry | None:
         """Return the recorded entry of the call, if it has come to its end."""
-        recorded = self.backend.recall(call)
-        return recorded if recorded is not None and recorded.finished else None
+        entry = self.backend.recall(call)
+        return entry if entry is not None and entry.finished else None
 
 
-def _respond(asked: Prompt[R], answered: StoredResponse) -> R:
+def _respond(asked_prompt: Prompt[R], stored_response: StoredResponse) -> R:
     # An answer is one to the prompt that the person saw.
-    prompt = cast("Prompt[R]", answered.prompt or asked)
-    if answered.response is None:
+    prompt = cast("Prompt[R]", stored_response.prompt or asked_prompt)
+    if stored_response.response is None:
         raise PromptExpired(prompt.text)
     return prompt.respond(
-        answered.response,
-        by=answered.by,
-        at=answered.at,
-        is_default=answered.is_default,
-        votes=prompt.votes_in(answered.response),
+        stored_response.response,
+        by=stored_response.by,
+        at=stored_response.at,
+        is_default=stored_response.is_default,
+        votes=prompt.votes_in(stored_response.response),
     )

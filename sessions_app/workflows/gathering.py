@@ -45,13 +45,13 @@ def _gathered_call(execution: Execution, works: Sequence[Coro[object]]) -> Call 
     None where all are calls of the context: these have their order, and need no tracks.
     """
     names = []
-    for one in works:
-        if not iscoroutine(one):
+    for work in works:
+        if not iscoroutine(work):
             raise TypeError(
                 "context.gather() takes calls of the context without await, such as "
-                f"context.step(…), and coroutines; {one!r:.100} is neither."
+                f"context.step(…), and coroutines; {work!r:.100} is neither."
             )
-        names.append(one.__qualname__)
+        names.append(work.__qualname__)
     if all(map(execution.is_expected, works)):
         return None
     execution.has_tracks = True
@@ -65,21 +65,23 @@ async def _gather(
     *,
     return_exceptions: bool,
 ) -> list[object]:
-    here = current_track.get()
-    tracks = [here] * len(works)
+    track = current_track.get()
+    tracks = [track] * len(works)
     try:
         if call is not None:
             tracks = execution.begin_tracks(call, len(works))
         outcomes = await _outcomes(execution, works, tracks)
     except asyncio.CancelledError:
-        execution.backend.have_stopped(here)
+        execution.backend.have_stopped(track)
         raise
     finally:
         _close(works)  # where they had no chance to begin
-    failed = [one.error for one in outcomes if isinstance(one, _FailedCoroutine)]
-    if failed and not return_exceptions:
-        raise failed[0]
-    return [one.error if isinstance(one, _FailedCoroutine) else one for one in outcomes]
+    errors = [outcome.error for outcome in outcomes if isinstance(outcome, _FailedCoroutine)]
+    if errors and not return_exceptions:
+        raise errors[0]
+    return [
+        outcome.error if isinstance(outcome, _FailedCoroutine) else outcome for outcome in outcomes
+    ]
 
 
 async def _outcomes(
@@ -97,9 +99,9 @@ async def _outcomes(
     }
     pending = set(tasks)
 
-    def work_by(more: int) -> None:
+    def work_by(change: int) -> None:
         if not execution.has_left:
-            execution.backend.work_by(more)
+            execution.backend.work_by(change)
 
     def over(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
@@ -120,20 +122,20 @@ async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], 
     Raises:
         CancelledError: this was cancelled, or one of them.
     """
-    cancelled: asyncio.CancelledError | None = None
+    cancellation: asyncio.CancelledError | None = None
     while pending := {task for task in tasks if not task.done()}:
         try:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
             is_to_end = any(map(_error, done))
         except asyncio.CancelledError as error:
-            cancelled, is_to_end = error, True
+            cancellation, is_to_end = error, True
         for task in pending:
             # A track that is cleaning up already is limited in time.
             if is_to_end and (execution.has_left or not execution.backend.has_stopped(tasks[task])):
                 task.cancel()
     errors = [error for error in map(_error, tasks) if error is not None]
-    if cancelled is not None:
-        raise cancelled
+    if cancellation is not None:
+        raise cancellation
     if errors:
         raise errors[0]
 

@@ -31,13 +31,13 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
     """
     order = branches.read(conversation)
     branch = set(order.up_to(order.end(run))) if order else None
-    ended = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
-    latest = ended.exclude(pk=run).order_by("-sequence")
+    runs = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
+    latest = runs.exclude(pk=run).order_by("-sequence")
     ids = latest.values_list("id", flat=True)
     if branch is not None:
-        ids_on = (one for one in ids.iterator() if one in branch)
-        return [str(one) for one in islice(ids_on, limit)]
-    return [str(one) for one in ids[:limit]]
+        ids_on = (id_ for id_ in ids.iterator() if id_ in branch)
+        return [str(id_) for id_ in islice(ids_on, limit)]
+    return [str(id_) for id_ in ids[:limit]]
 
 
 def read_messages(runs: Sequence[str], limit: int) -> list[PastMessage]:

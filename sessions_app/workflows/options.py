@@ -28,12 +28,12 @@ def explicit_options(function: Function, args: tuple[object, ...], **options: ob
     Raises:
         AmbiguousOption: the function would take one of them too. A `partial` has its arguments.
     """
-    chosen = {name: value for name, value in options.items() if value is not NOT_GIVEN}
-    if chosen and not isinstance(function, partial):
-        for name in chosen:
+    explicit = {name: value for name, value in options.items() if value is not NOT_GIVEN}
+    if explicit and not isinstance(function, partial):
+        for name in explicit:
             if _takes(function, len(args), name):
                 raise AmbiguousOption(name, getattr(function, "__name__", repr(function)))
-    return chosen
+    return explicit
 
 
 def plain(function: Function) -> Function:
@@ -52,10 +52,12 @@ def _takes(function: Function, args: int, name: str) -> bool:
     parameters = _parameters(plain(function))
     parameter = parameters.get(name)
     if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
-        return any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+        return any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     # `self` is the first of a method's.
-    filled = args + (plain(function) is not function)
-    return parameter.kind is parameter.KEYWORD_ONLY or list(parameters).index(name) >= filled
+    positional_count = args + (plain(function) is not function)
+    return (
+        parameter.kind is parameter.KEYWORD_ONLY or list(parameters).index(name) >= positional_count
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -57,10 +57,12 @@ class Workflow:
         Raises:
             UnknownVersion: it is declared no longer.
         """
-        for one in self.versions:
-            if one.version == version:
-                return one
-        raise UnknownVersion(self.name, version, [one.version for one in self.versions])
+        for declaration in self.versions:
+            if declaration.version == version:
+                return declaration
+        raise UnknownVersion(
+            self.name, version, [declaration.version for declaration in self.versions]
+        )
 
     @property
     def streams(self) -> bool:
@@ -131,7 +133,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
     """
 
     def declare(function: F) -> F:
-        declared = Workflow(
+        declaration = Workflow(
             name=name,
             title=title,
             description=description,
@@ -145,19 +147,19 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
             takes_files=takes_files,
             version=version,
         )
-        _check_declaration(declared)
-        known = _declared[name].versions if name in _declared else ()
-        others = [one for one in known if one.version != version]
-        _check_beside(declared, known)
-        *earlier, newest = sorted([*others, declared], key=lambda one: one.version)
+        _check_declaration(declaration)
+        versions = _declared[name].versions if name in _declared else ()
+        other_versions = [entry for entry in versions if entry.version != version]
+        _check_beside(declaration, versions)
+        *earlier, newest = sorted([*other_versions, declaration], key=lambda entry: entry.version)
         _declared[name] = replace(newest, earlier=tuple(earlier))
         return function
 
     return declare
 
 
-def _check_declaration(declared: Workflow) -> None:
-    name, function, where = declared.name, declared.function, _where(declared)
+def _check_declaration(declaration: Workflow) -> None:
+    name, function, where = declaration.name, declaration.function, _where(declaration)
     if not name.replace("_", "").replace("-", "").isalnum() or len(name) > 100:
         raise ImproperlyConfigured(f"{where}: a name has letters, digits, '_' and '-' only.")
     if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
@@ -170,34 +172,34 @@ def _check_declaration(declared: Workflow) -> None:
         raise ImproperlyConfigured(
             f"{where}: a workflow takes (message, context), in this order: {error}."
         ) from None
-    if declared.per_user_builder is not None and declared.shared_builder is not None:
+    if declaration.per_user_builder is not None and declaration.shared_builder is not None:
         raise ImproperlyConfigured(f"{where}: give per_user_builder or shared_builder, not both.")
-    if not 1 <= declared.version <= MAX_VERSION:
+    if not 1 <= declaration.version <= MAX_VERSION:
         raise ImproperlyConfigured(f"{where}: a version is a number from 1 to {MAX_VERSION:,}.")
 
 
-def _check_beside(declared: Workflow, known: Iterable[Workflow]) -> None:
-    for one in known:
-        module = one.function.__module__
-        if one.version == declared.version and module != declared.function.__module__:
+def _check_beside(declaration: Workflow, versions: Iterable[Workflow]) -> None:
+    for sibling in versions:
+        module = sibling.function.__module__
+        if sibling.version == declaration.version and module != declaration.function.__module__:
             raise ImproperlyConfigured(
-                f"{_where(declared)}: {module} has a workflow of that name already; a new version "
-                "of it has a higher version=."
+                f"{_where(declaration)}: {module} has a workflow of that name already; a new "
+                "version of it has a higher version=."
             )
-        if one.version != declared.version and _shared(one) != _shared(declared):
+        if sibling.version != declaration.version and _shared(sibling) != _shared(declaration):
             raise ImproperlyConfigured(
-                f"{_where(declared)}: version {one.version} has another builder or other options. "
-                "The versions of a workflow share these."
+                f"{_where(declaration)}: version {sibling.version} has another builder or other "
+                "options. The versions of a workflow share these."
             )
 
 
-def _where(declared: Workflow) -> str:
-    function = declared.function
-    return f"@workflow(name={declared.name!r}) on {getattr(function, '__qualname__', function)}"
+def _where(declaration: Workflow) -> str:
+    function = declaration.function
+    return f"@workflow(name={declaration.name!r}) on {getattr(function, '__qualname__', function)}"
 
 
-def _shared(one: Workflow) -> tuple[object, ...]:
-    return one.per_user_builder, one.shared_builder, one.options
+def _shared(declaration: Workflow) -> tuple[object, ...]:
+    return declaration.per_user_builder, declaration.shared_builder, declaration.options
 
 
 def declared_workflows() -> dict[str, Workflow]:
@@ -225,7 +227,7 @@ def offer(config: RuntimeConfig) -> None:
     Raises:
         ConfigError: a workflow is not declared, or its options do not fit; names the line.
     """
-    offered = {}
+    offers = {}
     for name, entry in config.workflows.items():
         if name not in _declared:
             raise config.error(
@@ -235,13 +237,13 @@ def offer(config: RuntimeConfig) -> None:
             )
         model = _declared[name].options
         options = config.check(model, entry.options, ("workflows", name, "options"))
-        offered[name] = OfferedWorkflow(_declared[name], entry, options)
-    if config.default not in offered:
+        offers[name] = OfferedWorkflow(_declared[name], entry, options)
+    if config.default not in offers:
         raise config.error(
-            ("default",), f"{config.default!r} is not among the workflows: {', '.join(offered)}"
+            ("default",), f"{config.default!r} is not among the workflows: {', '.join(offers)}"
         )
     _offered.clear()
-    _offered.update(offered)
+    _offered.update(offers)
     _default[:] = [config.default]
 
 
@@ -251,7 +253,7 @@ def offered_workflows() -> list[OfferedWorkflow]:
 
 
 def resolve(
-    wanted: "Workflow | OfferedWorkflow | str | None",
+    reference: "Workflow | OfferedWorkflow | str | None",
     config: WorkflowConfig | None,
     max_concurrency: int | None,
 ) -> OfferedWorkflow:
@@ -263,18 +265,22 @@ def resolve(
         UnknownWorkflow: there is none of that name.
         pydantic.ValidationError: the options in `config` are not the workflow's.
     """
-    if isinstance(wanted, OfferedWorkflow):
-        known, workflow = wanted, wanted.workflow
-    elif isinstance(wanted, Workflow):
-        known, workflow = None, wanted
-    elif wanted in _declared and wanted not in _offered:
-        known, workflow = None, _declared[wanted]
+    if isinstance(reference, OfferedWorkflow):
+        offered_workflow, workflow = reference, reference.workflow
+    elif isinstance(reference, Workflow):
+        offered_workflow, workflow = None, reference
+    elif reference in _declared and reference not in _offered:
+        offered_workflow, workflow = None, _declared[reference]
     else:
-        known = get(wanted)
-        workflow = known.workflow
+        offered_workflow = get(reference)
+        workflow = offered_workflow.workflow
     if config is None:
-        config = known.config if known is not None else WorkflowConfig()
-    options = known.options if known is not None and config is known.config else None
+        config = offered_workflow.config if offered_workflow is not None else WorkflowConfig()
+    options = (
+        offered_workflow.options
+        if offered_workflow is not None and config is offered_workflow.config
+        else None
+    )
     if max_concurrency is not None:
         config = config.model_copy(update={"max_concurrency": max_concurrency})
     return OfferedWorkflow(

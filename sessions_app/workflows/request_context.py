@@ -92,8 +92,8 @@ class RequestMetadata:
         """Read the metadata of a run from `Run.metadata`: these fields by name, if they were
         stored.
         """
-        known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
-        return cls(**{**known, "headers": CaseInsensitiveMapping(stored.get("headers") or {})})
+        fields = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
+        return cls(**{**fields, "headers": CaseInsensitiveMapping(stored.get("headers") or {})})
 
 
 def _port(headers: Mapping[str, str]) -> int | None:
@@ -147,7 +147,7 @@ class RequestContext:
 
     def with_names(self, **names: Any) -> Self:
         """Return a copy with the names that are given."""
-        return replace(self, **{name: one for name, one in names.items() if one is not None})
+        return replace(self, **{name: value for name, value in names.items() if value is not None})
 
 
 # The request that the current task serves; the user of the innermost session that is open in it;
@@ -205,8 +205,8 @@ async def open_request(
         request = RequestContext.of(connection)
     else:
         request = current_request.get() or RequestContext()
-    who = await identify(user_id, user_manager, connection) or user_in_context()
-    return request.with_names(user_id=who[0], user=who[1], **names)
+    identity = await identify(user_id, user_manager, connection) or user_in_context()
+    return request.with_names(user_id=identity[0], user=identity[1], **names)
 
 
 def request_of(user_id: AnyUserId | None) -> RequestContext:
@@ -214,12 +214,12 @@ def request_of(user_id: AnyUserId | None) -> RequestContext:
     context.
     """
     request = current_request.get() or RequestContext()
-    who = user_in_context()
-    if user_id is not None and str(user_id) != who[0]:
-        who = by_id(user_id)
-    if who == (request.user_id, request.user):
+    identity = user_in_context()
+    if user_id is not None and str(user_id) != identity[0]:
+        identity = by_id(user_id)
+    if identity == (request.user_id, request.user):
         return request
-    return replace(request, user_id=who[0], user=who[1])
+    return replace(request, user_id=identity[0], user=identity[1])
 
 
 def of_session(request: RequestContext, connection: Connection | None) -> Variables:

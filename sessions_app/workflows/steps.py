@@ -126,9 +126,9 @@ async def _try(function: Function, seconds: float | None) -> object:
 
 
 @asynccontextmanager
-async def _until(when: float | None, seconds: float | None) -> AsyncIterator[None]:
+async def _until(deadline: float | None, seconds: float | None) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout_at(when) as limit:
+        async with asyncio.timeout_at(deadline) as limit:
             yield
     except TimeoutError:
         if limit.expired():  # else it is the function's own
@@ -158,8 +158,8 @@ async def iterate(
     until = None if seconds is None else asyncio.get_running_loop().time() + seconds
     with step.inside():
         async with _until(until, seconds):
-            begun = await execute(partial(_begin, function), retry)
-            pieces, piece = cast("tuple[AsyncIterator[object], object]", begun)
+            stream_start = await execute(partial(_begin, function), retry)
+            pieces, piece = cast("tuple[AsyncIterator[object], object]", stream_start)
     try:
         while piece is not _END:
             yield piece
@@ -190,9 +190,9 @@ async def _in_threads(source: Iterator[object]) -> AsyncGenerator[object, None]:
 
 def outcome(stored: object, title: str) -> CallResult:
     """Make the record of a step's result. People are shown the beginning of a text."""
-    text, most = stored if isinstance(stored, str) else "", RuntimeSettings.load().MAX_SHOWN
-    if len(text) > most:
-        text = f"{text[:most]}\n\n… and {len(text) - most:,} characters more."
+    text, limit = stored if isinstance(stored, str) else "", RuntimeSettings.load().MAX_SHOWN
+    if len(text) > limit:
+        text = f"{text[:limit]}\n\n… and {len(text) - limit:,} characters more."
     return CallResult(stored, title=title, payload=text)
 
 
@@ -225,8 +225,10 @@ class ResultType:
         if storable(stored) != stored:
             problem = "it contains a NUL (U+0000) or half a surrogate pair, which cannot be stored"
             raise NotJson(f"The result of step {self._name}", problem)
-        for part, now in _changed_parts(result, back, tuples=self._annotated):
-            problem = f"a {type(part).__name__} in it would come back as a {type(now).__name__}"
+        for part, new_part in _changed_parts(result, back, tuples=self._annotated):
+            problem = (
+                f"a {type(part).__name__} in it would come back as a {type(new_part).__name__}"
+            )
             advice = "have the function's return annotation say what it is"
             raise NotJson(f"The result of step {self._name}", f"{problem}: {advice}")
         return stored
@@ -255,9 +257,9 @@ def _changed_parts(
         yield result, back
 
 
-def _equal(one: object, other: object) -> bool:
+def _equal(value: object, copy: object) -> bool:
     try:
-        return bool(one == other)
+        return bool(value == copy)
     except Exception:  # noqa: BLE001 - an author's class may compare as it likes
         return False
 

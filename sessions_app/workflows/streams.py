@@ -88,17 +88,17 @@ class StreamedStep:
 
     async def read(self, pieces: ResultType) -> AsyncGenerator[Any, None]:
         """Yield the pieces of the journal, else of the function."""
-        recorded = self._backend.recall(self._call)
-        if recorded is not None and recorded.finished:
-            for stored in recorded.result:
+        entry = self._backend.recall(self._call)
+        if entry is not None and entry.finished:
+            for stored in entry.result:
                 yield await self._given_again(stored, pieces)
-            if recorded.error is not None:
-                raise StepFailed.of(self._call.name, recorded.error)
+            if entry.error is not None:
+                raise StepFailed.of(self._call.name, entry.error)
             return
-        if recorded is None:
+        if entry is None:
             self._backend.begin(self._call, self._options.title or "")
         self.reader = asyncio.current_task()
-        failed: Exception | None = None
+        failure: Exception | None = None
         try:
             async with self._backend.working(self._call):
                 try:
@@ -109,13 +109,13 @@ class StreamedStep:
                 except Exception as error:
                     if isinstance(error, Unrecorded) or is_fault(error):
                         raise  # it is not the stream's; nothing is recorded
-                    failed = error
-                record = self._record(failed)
+                    failure = error
+                record = self._record(failure)
                 await self._backend.finish(self._call, record)
         finally:
             self.reader = None
         if record.error is not None:
-            raise StepFailed.of(self._call.name, record.error) from failed
+            raise StepFailed.of(self._call.name, record.error) from failure
 
     def leave(self) -> None:
         """Record the pieces so far as all that there are: nobody reads the stream to its end."""
@@ -174,12 +174,16 @@ class StreamedStep:
             self._backend.show_part(self._call, self._thought, self._options.reasoning, text)
         self._thoughts.clear()
 
-    def _record(self, failed: Exception | None) -> CallResult:
+    def _record(self, failure: Exception | None) -> CallResult:
         self._end_reasoning()
         title = self._options.title or ""
-        if failed is not None:
-            return replace(CallResult.of_error(failed, title), result=self._stored)
-        texts = [] if self._options.show else [one for one in self._stored if isinstance(one, str)]
+        if failure is not None:
+            return replace(CallResult.of_error(failure, title), result=self._stored)
+        texts = (
+            []
+            if self._options.show
+            else [piece for piece in self._stored if isinstance(piece, str)]
+        )
         return CallResult(self._stored, title=title, payload="".join(texts))
 
 

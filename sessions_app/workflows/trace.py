@@ -32,8 +32,8 @@ class Trace:
         match = _FORM.fullmatch(traceparent.strip(" \t"))
         if match is None:
             return None
-        version, trace_id, span_id, flags, more = match.groups()
-        if version == "ff" or (version == "00" and more) or not int(trace_id, 16):
+        version, trace_id, span_id, flags, extra_fields = match.groups()
+        if version == "ff" or (version == "00" and extra_fields) or not int(trace_id, 16):
             return None
         if not int(span_id, 16):
             return None
