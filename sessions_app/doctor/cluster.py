@@ -85,24 +85,26 @@ def unusable() -> CheckMessage | None:
             version = direct.info.server_version // 10000
     except psycopg.OperationalError as error:
         return _connection_finding(str(error))
-    needed = connection.features.minimum_database_version
-    if needed and version < needed[0]:
+    minimum_version = connection.features.minimum_database_version
+    if minimum_version and version < minimum_version[0]:
         return Error(
             f"The server of DATABASE_URL is PostgreSQL {version}",
-            f"Use version {needed[0]} or newer.",
+            f"Use version {minimum_version[0]} or newer.",
         )
     return None
 
 
 def _connection_finding(message: str) -> CheckMessage:
     """Turn libpq's error, which holds no password, into a finding with a remedy."""
-    named = connection.settings_dict
-    remedy = next((do for what, do in REMEDIES.items() if re.search(what, message)), UNREACHABLE)
+    settings = connection.settings_dict
+    remedy = next(
+        (do for pattern, do in REMEDIES.items() if re.search(pattern, message)), UNREACHABLE
+    )
     # Each attempt has a line, of which some go on in an indented one.
     attempts = message.partition("All failures were:\n")[2] or message
     reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
     reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")
-    return Error(f"PostgreSQL cannot be used: {reason}", remedy.format(**named))
+    return Error(f"PostgreSQL cannot be used: {reason}", remedy.format(**settings))
 
 
 def _durability() -> Findings:
@@ -130,14 +132,14 @@ def _integrity() -> Findings:
         yield Warning(f"it could not be read whole: {error}", "Run on its machine: pg_amcheck")
         return
     [(checksums, failures)] = sql.fetch(CHECKSUMS, ())
-    done = "tables and indexes" if amcheck else "tables, and no indexes (no extension amcheck)"
+    coverage = "tables and indexes" if amcheck else "tables, and no indexes (no extension amcheck)"
     if failures:
         todo = f"{RESTORE} Once it is fixed: SELECT pg_stat_reset()"
         yield Error(f"{failures} pages were found that had another checksum", todo)
     elif checksums == "on":
-        yield Info(f"checksums are on; read were {done}")
+        yield Info(f"checksums are on; read were {coverage}")
     else:
-        yield Warning(f"checksums are off; read were {done}", "Turn them on with pg_checksums.")
+        yield Warning(f"checksums are off; read were {coverage}", "Turn them on with pg_checksums.")
 
 
 def _tables() -> str:
@@ -153,9 +155,9 @@ def _disk() -> Findings:
         with suppress(OSError):
             yield room(Path(directory), size)
             return
-    known = f"the database has {in_bytes(size)}"
+    fact = f"the database has {in_bytes(size)}"
     yield Warning(
-        f"{known}; the free space of its disk is not visible from here",
+        f"{fact}; the free space of its disk is not visible from here",
         "Have it watched where PostgreSQL runs.",
     )
 
@@ -163,12 +165,12 @@ def _disk() -> Findings:
 def _connections() -> Findings:
     [(limit, used)] = sql.fetch(CONNECTIONS, ())
     alive = processes.alive()
-    queued = sum(row.kind == Process.Kind.WORKER for row in alive)
-    most = len(alive) * POOL_SIZE + queued * QUEUE_POOL_SIZE
-    fact = f"{used} of {limit} in use; the processes that are up may take {most}"
+    worker_count = sum(row.kind == Process.Kind.WORKER for row in alive)
+    demand = len(alive) * POOL_SIZE + worker_count * QUEUE_POOL_SIZE
+    fact = f"{used} of {limit} in use; the processes that are up may take {demand}"
     if used > limit * FULL:
         yield Error(fact, "Raise max_connections, or run fewer processes.")
-    elif most > limit:
+    elif demand > limit:
         yield Warning(fact, "Raise max_connections; see docs/deployment.md, Sizing.")
     else:
         yield Info(fact)
@@ -191,9 +193,9 @@ def _redis() -> Findings:
     limits = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     try:
         with Redis.from_url(RuntimeSettings.load().REDIS_URL, **limits) as redis:
-            started = time.perf_counter()
+            start = time.perf_counter()
             redis.ping()
-            took = (time.perf_counter() - started) * 1000
+            took = (time.perf_counter() - start) * 1000
             info: JsonObject = redis.info()
     except RedisError as error:
         yield Error(f"it does not answer: {error}", TODO)
@@ -233,10 +235,10 @@ async def _round_trip() -> float:
             channel = await receiver.new_channel()
             await receiver.group_add(GROUP, channel)
             for _ in range(2):  # the first one waits for connections
-                started = time.perf_counter()
+                start = time.perf_counter()
                 await sender.group_send(GROUP, {"type": "doctor"})
                 await receiver.receive(channel)
-            return time.perf_counter() - started
+            return time.perf_counter() - start
     finally:
         await asyncio.gather(sender.close(), receiver.close())
 

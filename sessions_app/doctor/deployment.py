@@ -31,17 +31,17 @@ from sessions_app.workflows import registry
 
 Kind = Process.Kind
 CLUSTER = RuntimeSettings.load().cluster
-HERE = {"localhost", "127.0.0.1", "[::1]", "::1"}
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
 # Not asked of Django: what the proxy that ends TLS may do (HSTS, the redirect to HTTPS), the list
 # of browsers, for who owns the domain, and what `_settings` says in our words.
-SKIPPED = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
+SKIPPED_CHECKS = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
 # Seconds that a process may be ahead of this machine's clock.
 AHEAD = 2.0
 # A job is taken within milliseconds where a worker has room.
 LONG = 5.0  # seconds
 # News that is on its way is none that was forgotten.
 PATIENCE = timedelta(seconds=15)
-SHOWN = 5
+KEYS_SHOWN = 5
 
 
 def _form() -> Findings:
@@ -67,7 +67,7 @@ of_form = import_module(
 
 def _settings() -> Findings:
     form = "cluster" if CLUSTER else "local"
-    public = set(settings.ALLOWED_HOSTS) - HERE
+    public = set(settings.ALLOWED_HOSTS) - LOCAL_HOSTS
     yield Info(f"{form} form, for {', '.join(sorted(public)) or 'this machine only'}")
     if CLUSTER and not public:
         yield Warning("no host but this machine is allowed", "Set ALLOWED_HOSTS.")
@@ -83,24 +83,24 @@ def _of_django() -> Findings:
     """Make all other checks of `manage.py check --deploy`."""
     for message in checks.run_checks(include_deployment_checks=True):
         ours = str(message.id).startswith("sessions_app.")
-        if not ours and message.id not in SKIPPED and not message.is_silenced():
+        if not ours and message.id not in SKIPPED_CHECKS and not message.is_silenced():
             kind = Error if message.level >= checks.ERROR else Warning
             yield kind(f"{message.id}: {message.msg}", message.hint)
 
 
 def _workflows() -> Findings:
-    names = ", ".join(offered.workflow.name for offered in registry.offered_workflows())
+    names = ", ".join(offer.workflow.name for offer in registry.offered_workflows())
     file = RuntimeSettings.load().WORKFLOWS_FILE
     yield Info(f"{file.name if file else 'what is declared'} offers {names}")
-    for offered in registry.offered_workflows():
-        yield from _limits(offered)
+    for offer in registry.offered_workflows():
+        yield from _limits(offer)
 
 
-def _limits(offered: registry.OfferedWorkflow) -> Findings:
+def _limits(offer: registry.OfferedWorkflow) -> Findings:
     """Find groups and permissions that do not exist: a typing error shuts everybody out."""
-    name, config = offered.workflow.name, offered.config
-    known = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
-    for group in sorted({*config.groups} - {*known}):
+    name, config = offer.workflow.name, offer.config
+    group_names = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
+    for group in sorted({*config.groups} - {*group_names}):
         yield Error(
             f"{name} is for the group {group!r}: no such group", "Create it, or fix its name."
         )
@@ -116,12 +116,12 @@ def _database() -> Findings:
         return
     try:
         connection.ensure_connection()
-        started = time.perf_counter()
+        start = time.perf_counter()
         sql.fetch("SELECT 1", ())
     except (DatabaseError, OSError) as error:
         yield unusable(error)
         return
-    took = (time.perf_counter() - started) * 1000
+    took = (time.perf_counter() - start) * 1000
     version = ".".join(map(str, connection.get_database_version()))
     yield Info(f"{connection.display_name} {version} answers in {took:.1f} ms")
 
@@ -152,7 +152,7 @@ def _writes() -> Findings:
     """
     now = timezone.now()
     lease = HostLease(key=f"doctor:{uuid4()}", started_at=now, last_activity=now, released_at=now)
-    started = time.perf_counter()
+    start = time.perf_counter()
     try:
         lease.save(force_insert=True)
         lease.delete()
@@ -162,7 +162,7 @@ def _writes() -> Findings:
             "Look for a full disk, locks, or a read-only server.",
         )
     else:
-        yield Info(f"one took {(time.perf_counter() - started) * 500:.1f} ms")
+        yield Info(f"one took {(time.perf_counter() - start) * 500:.1f} ms")
 
 
 def _web() -> Findings:
@@ -174,13 +174,13 @@ def _web() -> Findings:
 
 
 def _workers() -> Findings:
-    taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
-    if not taking:
+    workers = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
+    if not workers:
         yield Error("none is up: runs do not continue", "Start one: manage.py worker")
         return
-    free = {row.name: max(row.concurrency - row.hosts, 0) for row in taking}
-    places = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in taking)
-    fact = f"{len(taking)} up; free places: {places}"
+    free = {row.name: max(row.concurrency - row.hosts, 0) for row in workers}
+    places = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in workers)
+    fact = f"{len(workers)} up; free places: {places}"
     if any(free.values()):
         yield Info(fact)
     else:
@@ -192,14 +192,14 @@ def _workers() -> Findings:
 
 def _queues() -> Findings:
     """Check that each queue of an offered workflow has a worker that takes its jobs."""
-    taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
-    served = {name for row in taking for name in row.queues}
-    every = any(not row.queues for row in taking)
-    wanted: dict[str, list[str]] = {}
-    for offered in registry.offered_workflows():
-        wanted.setdefault(offered.config.queue, []).append(offered.workflow.name)
-    for queue, workflows in wanted.items():
-        if every or queue in served:
+    workers = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
+    served_queues = {name for row in workers for name in row.queues}
+    takes_all = any(not row.queues for row in workers)
+    workflows_by_queue: dict[str, list[str]] = {}
+    for offer in registry.offered_workflows():
+        workflows_by_queue.setdefault(offer.config.queue, []).append(offer.workflow.name)
+    for queue, workflows in workflows_by_queue.items():
+        if takes_all or queue in served_queues:
             yield Info(f"{queue} is served")
         else:
             yield Error(
@@ -245,14 +245,14 @@ def _has_ended(name: str) -> bool:
 def _agreement() -> Findings:
     ours = processes.shared_settings()
     alive = processes.alive()
-    for what, digest in ours.items():
-        if other := [row.name for row in alive if row.settings.get(what) != digest]:
+    for setting, digest in ours.items():
+        if names := [row.name for row in alive if row.settings.get(setting) != digest]:
             yield Error(
-                f"{what} is another one at {', '.join(other)} than here",
+                f"{setting} is another one at {', '.join(names)} than here",
                 "Give all processes the same, and restart them.",
             )
         elif alive:
-            yield Info(f"{what} is the same at all {len(alive)}")
+            yield Info(f"{setting} is the same at all {len(alive)}")
     now = timezone.now()
     for row in alive:
         if (ahead := (row.last_seen - now).total_seconds()) > AHEAD:
@@ -292,13 +292,15 @@ def _unhosted_runs() -> Findings:
     if RuntimeSettings.load().cluster:
         runs = jobs.without_job(runs)
     else:
-        held = HostLease.objects.filter(released_at=None, worker__in=processes.hosting_processes())
-        runs = runs.exclude(key__in=held.values("key"))
+        leases = HostLease.objects.filter(
+            released_at=None, worker__in=processes.hosting_processes()
+        )
+        runs = runs.exclude(key__in=leases.values("key"))
     keys = sorted(set(runs.values_list("key", flat=True)[:1000]))
     if keys:
-        more = " …" if len(keys) > SHOWN else ""
+        more = " …" if len(keys) > KEYS_SHOWN else ""
         yield Error(
-            f"work without a host, by key ({len(keys)}): {', '.join(keys[:SHOWN])}{more}",
+            f"work without a host, by key ({len(keys)}): {', '.join(keys[:KEYS_SHOWN])}{more}",
             "It is found within seconds where a process that hosts is up: see that one is.",
         )
     else:

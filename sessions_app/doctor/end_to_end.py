@@ -23,45 +23,45 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 
-TAKEN = 10.0  # seconds
+TAKE_TIMEOUT = 10.0  # seconds
 # Where all places are those of runs that wait, one of them is given up within a second or two.
 SLOW = 5.0
 # A host without runs stays for some seconds.
-RELEASED = 15.0
+RELEASE_TIMEOUT = 15.0
 LOOK = 0.02
 
 
 def _dispatch() -> Findings:
     """Announce work for one workflow of each queue, and time its way to a host."""
-    queues = {offered.config.queue: offered for offered in registry.offered_workflows()}
-    for queue, offered in queues.items():
-        key = HostKey.of_conversation(uuid4(), offered.workflow.name)
+    queues = {offer.config.queue: offer for offer in registry.offered_workflows()}
+    for queue, offer in queues.items():
+        key = HostKey.of_conversation(uuid4(), offer.workflow.name)
         yield _announce(key, queue)
         writer.write_now(partial(_forget, key=key))
 
 
 def _announce(key: str, queue: str) -> CheckMessage:
-    started = time.monotonic()
+    start = time.monotonic()
     writer.write_now(lambda tx: announce(tx, key))
-    taken = _wait(key, TAKEN, released_at=None)
-    took = time.monotonic() - started
-    if taken is None:
+    lease = _wait(key, TAKE_TIMEOUT, released_at=None)
+    took = time.monotonic() - start
+    if lease is None:
         return Error(
-            f"{queue}: nobody took the work in {TAKEN:.0f} s",
+            f"{queue}: nobody took the work in {TAKE_TIMEOUT:.0f} s",
             "Look at workers and jobs above, and into the workers' logs.",
         )
-    if _wait(key, RELEASED, released_at__isnull=False) is None:
-        return Error(f"{queue}: {taken.worker} does not let go", "Look into its log.")
-    fact = f"{queue}: {taken.worker} took the work after {took * 1000:.0f} ms"
+    if _wait(key, RELEASE_TIMEOUT, released_at__isnull=False) is None:
+        return Error(f"{queue}: {lease.worker} does not let go", "Look into its log.")
+    fact = f"{queue}: {lease.worker} took the work after {took * 1000:.0f} ms"
     if took > SLOW:
         return Warning(fact, "A new run waits for a place as long: start more workers.")
     return Info(fact)
 
 
-def _wait(key: str, seconds: float, **wanted: object) -> HostLease | None:
+def _wait(key: str, seconds: float, **conditions: object) -> HostLease | None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if lease := HostLease.objects.filter(pk=key, **wanted).first():
+        if lease := HostLease.objects.filter(pk=key, **conditions).first():
             return lease
         time.sleep(LOOK)
     return None
@@ -73,24 +73,24 @@ def _forget(tx: Transaction, key: str) -> None:
 
 def _page() -> Findings:
     """Ask the server for `/health`: in the local form its address is a setting."""
-    where = RuntimeSettings.load().HEALTH_URL
-    if not where:
+    address = RuntimeSettings.load().HEALTH_URL
+    if not address:
         yield Warning("where this site answers is not known", "Set HEALTH_URL in HITL.")
         return
-    url = urlsplit(where)
+    url = urlsplit(address)
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    connection = kind(url.netloc, timeout=TAKEN)
+    connection = kind(url.netloc, timeout=TAKE_TIMEOUT)
     try:
         with closing(connection):
             connection.request("GET", url.path)
             status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        yield Error(f"{where} does not answer: {error}", "Start the server.")
+        yield Error(f"{address} does not answer: {error}", "Start the server.")
         return
     if status == HTTPStatus.OK:
-        yield Info(f"{where} is well")
+        yield Info(f"{address} is well")
     else:
-        yield Error(f"{where} answers {status}", "Look into its log.")
+        yield Error(f"{address} answers {status}", "Look into its log.")
 
 
 CHECKS = (

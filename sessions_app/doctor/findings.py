@@ -41,16 +41,16 @@ class Check:
 def examine(checks: Iterable[Check]) -> Findings:
     """Make the checks in order; of each finding `obj` is the check's name. No secret is shown."""
     secrets = _secrets()
-    failed: set[str] = set()
+    failed_checks: set[str] = set()
     left_out: list[str] = []
     for check in checks:
-        if check.needs in failed:
-            failed.add(check.name)
+        if check.needs in failed_checks:
+            failed_checks.add(check.name)
             left_out.append(check.name)
             continue
         for finding in _look(check):
             if finding.level >= ERROR:
-                failed.add(check.name)
+                failed_checks.add(check.name)
             finding.obj = check.name
             finding.id = f"sessions_app.{type(finding).__name__[0]}{check.number}"
             finding.msg = _without(secrets, finding.msg)

@@ -70,8 +70,8 @@ def kind_of_disk(path: Path) -> str:
         return ""
     rows = [line.split() for line in MOUNTS.read_text().splitlines()]
     parents = {str(parent) for parent in (path.resolve(), *path.resolve().parents)}
-    mounted = [(len(row[1]), row[2]) for row in rows if row[1] in parents]
-    return max(mounted, default=(0, ""), key=lambda row: row[0])[1]
+    mounts = [(len(row[1]), row[2]) for row in rows if row[1] in parents]
+    return max(mounts, default=(0, ""), key=lambda row: row[0])[1]
 
 
 START = ()

@@ -15,8 +15,8 @@ class Conversations(models.QuerySet["Conversation"]):
 
     def of(self, owner: UserId, conversation_id: str | None = None) -> Self:
         """Return the owner's conversations that are not deleted, or the one of that name."""
-        kept = self.filter(owner_id=owner, deleted_at=None)
-        return kept if conversation_id is None else kept.filter(conversation_id=conversation_id)
+        rows = self.filter(owner_id=owner, deleted_at=None)
+        return rows if conversation_id is None else rows.filter(conversation_id=conversation_id)
 
 
 class Conversation(models.Model):

@@ -45,18 +45,18 @@ class ClusterLayer(MemoryLayer):
 
     async def group_add(self, group: str, channel: str) -> None:
         """Have the channel in the group; the first one has the link join."""
-        known = group in self.groups
+        is_known = group in self.groups
         await super().group_add(group, channel)
         link = self._usable_link()
-        if link is not None and not known:
+        if link is not None and not is_known:
             await link.join(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take the channel out; the last one has the link leave."""
-        known = group in self.groups
+        is_known = group in self.groups
         await super().group_discard(group, channel)
         link = self._usable_link()
-        if link is not None and known and group not in self.groups:
+        if link is not None and is_known and group not in self.groups:
             await link.leave(group)
 
     async def group_send(self, group: str, message: JsonObject) -> None:

@@ -23,8 +23,8 @@ def wake_message(key: str, settlement: InteractionSettled | None) -> LayerMessag
 
 def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
     """Return the key that a message is about, and what was settled."""
-    packed = message["settled"]
-    return message["key"], packed and _unpack(*packed)
+    columns = message["settled"]
+    return message["key"], columns and _unpack(*columns)
 
 
 def _pack(settlement: InteractionSettled) -> list[object]:

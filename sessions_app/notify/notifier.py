@@ -101,9 +101,9 @@ class Notifier:
         for conversation, own in _by_conversation(events).items():
             layer.deliver(group_name(conversation), news_message(conversation, own))
             if not layer.alone:
-                gathered = self._gathered.get(conversation, []) + own
+                conversation_events = self._gathered.get(conversation, []) + own
                 # One that is too many shows that they are.
-                self._gathered[conversation] = gathered[-MAX_EVENTS - 1 :]
+                self._gathered[conversation] = conversation_events[-MAX_EVENTS - 1 :]
                 self._wake.set()
         if any(event.type in ABOUT_PROMPTS for event in events):
             layer.deliver(PROMPTS, PROMPTS_CHANGED)
@@ -133,18 +133,18 @@ class Notifier:
 
     async def _flush(self) -> None:
         messages, self._messages = self._messages, []
-        gathered, self._gathered = self._gathered, {}
-        for conversation, events in gathered.items():
+        events_by_conversation, self._gathered = self._gathered, {}
+        for conversation, events in events_by_conversation.items():
             messages.append((group_name(conversation), news_message(conversation, events)))
         if messages:
             await send_elsewhere(messages)
 
 
 def _by_conversation(events: list[EventRecord]) -> dict[UUID, list[EventRecord]]:
-    grouped: dict[UUID, list[EventRecord]] = {}
+    events_by_conversation: dict[UUID, list[EventRecord]] = {}
     for event in events:
-        grouped.setdefault(event.conversation, []).append(event)
-    return grouped
+        events_by_conversation.setdefault(event.conversation, []).append(event)
+    return events_by_conversation
 
 
 _started: list[Notifier] = []

@@ -54,8 +54,8 @@ class Publisher:
             ("PUBLISH", f"{self._prefix}__group__{group}", self._serialize(message))
             for group, message in messages
         ]
-        packed = self._connection.pack_commands(commands)
-        await self._connection.send_packed_command(packed, check_health=False)
+        packed_commands = self._connection.pack_commands(commands)
+        await self._connection.send_packed_command(packed_commands, check_health=False)
 
     async def close(self) -> None:
         """Close the connection, once what was published is sent."""

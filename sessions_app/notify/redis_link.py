@@ -147,8 +147,8 @@ class RedisLink:
 
     async def _watch(self) -> None:
         """Listen until the link is lost."""
-        watched = {"hears": self._receive(), "sends": self._publisher.wait_until_closed()}
-        for name, work in watched.items():
+        coroutines = {"hears": self._receive(), "sends": self._publisher.wait_until_closed()}
+        for name, work in coroutines.items():
             task = self.loop.create_task(work, name=f"redis link {name}")
             task.add_done_callback(lambda _: self._lost.set())
             self._watched.append(task)
@@ -169,10 +169,10 @@ class RedisLink:
             with suppress(Exception):  # whatever Redis raises: they are thrown away
                 async with asyncio.timeout(TIMEOUT):
                     await close()
-        watched, self._watched = self._watched, []
-        for task in watched:
+        tasks, self._watched = self._watched, []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*watched, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pulse(self) -> None:
         """Send a pulse, and count it: a process that was stopped for a while finds nothing

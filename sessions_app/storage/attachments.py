@@ -87,9 +87,11 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     return row
 
 
-def content_type(ending: str) -> str:
+def content_type(extension: str) -> str:
     """Return the media type of files with this ending."""
-    return TYPES.get(ending) or _types.guess_type(f"x.{ending}")[0] or "application/octet-stream"
+    return (
+        TYPES.get(extension) or _types.guess_type(f"x.{extension}")[0] or "application/octet-stream"
+    )
 
 
 def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
@@ -100,35 +102,37 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
     Raises:
         Invalid: one of them is not there, or they are too many.
     """
-    most = RuntimeSettings.load().MAX_FILES
+    limit = RuntimeSettings.load().MAX_FILES
     unique_ids = list(dict.fromkeys(ids))
-    if len(unique_ids) > most:
+    if len(unique_ids) > limit:
         raise Invalid(
             format_lazy(
                 _("A message can have at most {most} files. Send the others with another message."),
-                most=most,
+                most=limit,
             ),
-            max_files=most,
+            max_files=limit,
         )
-    mine = Attachment.objects.filter(
+    files = Attachment.objects.filter(
         UNSENT | Q(run__isnull=False),
         owner_id=owner,
         conversation_name=conversation_id,
         is_stored=True,
     )
-    rows = mine.filter(pk__in=[one for one in unique_ids if sql.is_uuid(one)])
+    rows = files.filter(pk__in=[id_ for id_ in unique_ids if sql.is_uuid(id_)])
     rows_by_id = {str(row.id): row for row in rows}
     if rows_by_id.keys() != set(unique_ids):
         raise Invalid(GONE)
-    return [rows_by_id[one] for one in unique_ids]
+    return [rows_by_id[id_] for id_ in unique_ids]
 
 
 def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
     """Find those of the files that are kept and not sent. Reads."""
-    mine = Attachment.objects.filter(
+    files = Attachment.objects.filter(
         UNSENT, owner_id=owner, conversation_name=conversation_id, is_stored=True
     )
-    return list(mine.filter(pk__in=[one for one in ids if sql.is_uuid(one)]).order_by("created_at"))
+    return list(
+        files.filter(pk__in=[id_ for id_ in ids if sql.is_uuid(id_)]).order_by("created_at")
+    )
 
 
 def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile | None:
@@ -151,8 +155,8 @@ def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
     if not files:
         return
     new = [file.pk for file in files if file.run_id is None]
-    taken = Attachment.objects.filter(UNSENT, pk__in=new)
-    if taken.update(run_id=run, taken_at=tx.now) < len(new):
+    rows = Attachment.objects.filter(UNSENT, pk__in=new)
+    if rows.update(run_id=run, taken_at=tx.now) < len(new):
         raise Invalid(GONE)
 
 
@@ -185,8 +189,9 @@ def _file_extension(name: str) -> str:
 def _clean(name: str) -> str:
     """Return the last part of a path, without invisible characters; shortened before its ending."""
     name = PurePosixPath(name.replace("\\", "/")).name
-    shown = " ".join("".join(one for one in name if one.isprintable()).split()) or "file"
-    path = PurePosixPath(shown)
+    visible = "".join(character for character in name if character.isprintable())
+    base_name = " ".join(visible.split()) or "file"
+    path = PurePosixPath(base_name)
     return path.stem[: LONGEST_NAME - len(path.suffix)] + path.suffix[:LONGEST_NAME]
 
 
@@ -240,19 +245,20 @@ def _begin(tx: Transaction, row: Attachment) -> None:
 
 def _check_quota(row: Attachment) -> None:
     """Refuse a file for which its owner has no space left."""
-    most = RuntimeSettings.load().FILES_MB_PER_USER
-    stored = Attachment.objects.filter(owner_id=row.owner_id).aggregate(size=Sum("size"))["size"]
-    if most and (stored or 0) + row.size > most * MB:
+    limit = RuntimeSettings.load().FILES_MB_PER_USER
+    files = Attachment.objects.filter(owner_id=row.owner_id)
+    used_bytes = files.aggregate(size=Sum("size"))["size"]
+    if limit and (used_bytes or 0) + row.size > limit * MB:
         raise Invalid(
             format_lazy(
                 _(
                     "Your files use {size} MB of {most} MB. Delete conversations with files: "
                     "the space is free again a day later."
                 ),
-                size=f"{(stored or 0) / MB:.1f}",
-                most=f"{most:g}",
+                size=f"{(used_bytes or 0) / MB:.1f}",
+                most=f"{limit:g}",
             ),
-            files_mb_per_user=most,
+            files_mb_per_user=limit,
         )
 
 
@@ -263,8 +269,8 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
 def _claim(tx: Transaction) -> list[tuple[UUID, str]]:
     """Claim some files that nobody wants, locked; from now on no message can name them."""
     old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
-    unwanted = Attachment.objects.select_for_update().filter(old, run=None)
-    rows = list(unwanted.values_list("pk", "path")[:AT_ONCE])
+    files = Attachment.objects.select_for_update().filter(old, run=None)
+    rows = list(files.values_list("pk", "path")[:AT_ONCE])
     Attachment.objects.filter(pk__in=[pk for pk, _path in rows]).update(taken_at=tx.now)
     return rows
 

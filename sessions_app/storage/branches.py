@@ -144,11 +144,11 @@ def find_place(conversation: UUID, replaces: str | None, follows: str | None) ->
     Raises:
         NotFound: no message of the conversation has begun that run.
     """
-    named = replaces or follows
-    if named is None:
+    run_id = replaces or follows
+    if run_id is None:
         return None
-    begun = Run.objects.filter(conversation_id=conversation, parent=None)
-    run = begun.filter(pk=named).first() if sql.is_uuid(named) else None
+    runs = Run.objects.filter(conversation_id=conversation, parent=None)
+    run = runs.filter(pk=run_id).first() if sql.is_uuid(run_id) else None
     if run is None:
         raise NotFound("There is no such run in this conversation.")
     branches = read_all(conversation)

@@ -21,7 +21,7 @@ LIMITS = (
 )
 # Both in one statement, which spares each event the way there and back.
 APPEND_EVENT = """
-    WITH taken AS ({taking})
+    WITH taken AS ({sequence_query})
     INSERT INTO sessions_app_event
         (conversation_id, run_id, type, payload, created_at, first_sequence, sequence)
     SELECT %s::uuid, %s::uuid, %s, %s::json, %s::timestamptz, last_sequence, last_sequence
@@ -39,12 +39,12 @@ def execute(driver: Any, statement: LiteralString, values: Sequence[Any]) -> Any
 
 def append_event(
     fetch: Callable[[str, Sequence[Any]], list[Any]],
-    taking: str,
-    taken: tuple[Any, ...],
+    sequence_query: str,
+    sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
     """Take the next sequence by that statement, and store the event; returns the sequence's row."""
-    return fetch(APPEND_EVENT.format(taking=taking), (*taken, *event))
+    return fetch(APPEND_EVENT.format(sequence_query=sequence_query), (*sequence_values, *event))
 
 
 def prepare(connection: BaseDatabaseWrapper) -> None:

@@ -142,16 +142,16 @@ def fold(run: UUID, conversation: UUID) -> None:
     if not rows:
         return
     pieces = [Piece(sequence, sql.read_json(payload)["text"]) for sequence, payload, _ in rows]
-    written: dict[int, datetime | None] = {row[0]: sql.read_time(row[2]) for row in rows}
+    times: dict[int, datetime | None] = {row[0]: sql.read_time(row[2]) for row in rows}
     restarts = [
         taken_back_sequences(at, sql.read_json(payload))
         for at, payload in sql.fetch(RESTARTS, (run,))
     ]
     kept_pieces = undo(pieces, restarts)
-    removed = sorted(set(pieces) - set(kept_pieces), key=lambda piece: piece.sequence)
+    removed_pieces = sorted(set(pieces) - set(kept_pieces), key=lambda piece: piece.sequence)
     messages = [(part, join(part)) for part in parts(kept_pieces)] + [
         (part, {"text": "", "lengths": [0] * len(part), "taken_back": join(part)["text"]})
-        for part in parts(removed)
+        for part in parts(removed_pieces)
     ]
     sql.execute(DELETE_TEXTS, (run,))
     for part, payload in messages:
@@ -163,5 +163,5 @@ def fold(run: UUID, conversation: UUID) -> None:
             sequence=part[-1].sequence,
             type=Event.Type.MESSAGE.value,
             payload=payload,
-            created_at=written[part[-1].sequence],
+            created_at=times[part[-1].sequence],
         )

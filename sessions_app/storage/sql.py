@@ -50,9 +50,9 @@ def database() -> ModuleType:
     return import_module(f"sessions_app.storage.{connections[DEFAULT_DB_ALIAS].vendor}")
 
 
-def add_lock(query: str, how: str) -> str:
+def add_lock(query: str, clause: str) -> str:
     """Add a clause that locks the rows, such as `FOR UPDATE`, where others write meanwhile."""
-    return f"{query} {how}" if database().WRITERS > 1 else query
+    return f"{query} {clause}" if database().WRITERS > 1 else query
 
 
 def _json(value: object) -> str:

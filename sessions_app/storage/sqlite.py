@@ -53,12 +53,12 @@ def _with_question_marks(statement: str) -> str:
 
 def append_event(
     fetch: Callable[[str, Sequence[Any]], list[Any]],
-    taking: str,
-    taken: tuple[Any, ...],
+    sequence_query: str,
+    sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
     """Take the next sequence by that statement, and store the event; returns the sequence's row."""
-    rows = fetch(taking, taken)
+    rows = fetch(sequence_query, sequence_values)
     if rows:
         fetch(INSERT_EVENT, (*event, *rows[0], *rows[0]))
     return rows

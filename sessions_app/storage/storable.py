@@ -38,9 +38,9 @@ def storable(value: object) -> Any:
     if isinstance(value, str):
         return value if is_storable(value) else UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, dict):
-        return {storable(name): storable(one) for name, one in value.items()}
+        return {storable(name): storable(element) for name, element in value.items()}
     if isinstance(value, list):
-        return [storable(one) for one in value]
+        return [storable(element) for element in value]
     return value
 
 
@@ -78,7 +78,7 @@ def check_length(text: str, most: int, refusal: "StrOrPromise") -> None:
         raise Invalid(message, max_length=most)
 
 
-def check_size(what: str, value: object, setting: str) -> None:
+def check_size(subject: str, value: object, setting: str) -> None:
     """Check the size of a workflow's JSON value.
 
     Raises:
@@ -86,21 +86,21 @@ def check_size(what: str, value: object, setting: str) -> None:
     """
     limit: int = getattr(RuntimeSettings.load(), setting)
     if measure(value, limit) > limit:
-        raise TooLarge(what, f"{limit:,} characters", setting)
+        raise TooLarge(subject, f"{limit:,} characters", setting)
 
 
-def measure(value: object, most: int) -> int:
+def measure(value: object, limit: int) -> int:
     """Measure a JSON value: the length of its texts, and the number of its other values.
 
-    It stops at `most`, and never copies the value.
+    It stops at `limit`, and never copies the value.
     """
     size, values = 0, [value]
-    while values and size <= most:
-        one = values.pop()
-        size += len(one) if isinstance(one, str | list | dict) else 1
-        if isinstance(one, dict):
-            values += one
-            values += one.values()
-        elif isinstance(one, list):
-            values += one
+    while values and size <= limit:
+        element = values.pop()
+        size += len(element) if isinstance(element, str | list | dict) else 1
+        if isinstance(element, dict):
+            values += element
+            values += element.values()
+        elif isinstance(element, list):
+            values += element
     return size

@@ -17,11 +17,11 @@ from sessions_app.storage.storable import encode
 log = structlog.get_logger(__name__)
 
 TAKE_SEQUENCE = """
-    UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{also}
+    UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{extra}
     WHERE id = %s RETURNING last_sequence
 """
 # What an event changes in its conversation beside that, for its owner's list.
-ALSO = {
+EXTRA_ASSIGNMENTS = {
     Event.Type.USER_MESSAGE.value: ", listed_at = %s",
     Event.Type.INTERACTION.value: ", waiting = waiting + 1",
     Event.Type.INTERACTION_UPDATE.value: ", waiting = waiting - 1",
@@ -75,11 +75,14 @@ class Transaction:
         return sequence
 
     def _store(self, conversation: UUID, run: UUID, type_: str, payload: str) -> int:
-        also = ALSO.get(type_, "")
-        taking = (self.now,) * (1 + also.count("%s")) + (conversation,)
+        extra = EXTRA_ASSIGNMENTS.get(type_, "")
+        sequence_values = (self.now,) * (1 + extra.count("%s")) + (conversation,)
         event = (conversation, run, type_, payload, self.now)
         rows = sql.database().append_event(
-            sql.fetch, TAKE_SEQUENCE.format(also=also), taking, event
+            sql.fetch,
+            TAKE_SEQUENCE.format(extra=extra),
+            sequence_values,
+            event,
         )
         if not rows:
             raise errors.ConversationGone(conversation)

@@ -15,8 +15,8 @@ register = template.Library()
 @register.inclusion_tag("admin/sessions_app/overview.html", takes_context=True)
 def overview(context: template.Context) -> JsonObject:
     """Render the state of the deployment, for people who may see its processes."""
-    allowed = context["request"].user.has_perm("sessions_app.view_process")
-    return {"overview": look() if allowed else None}
+    may_view = context["request"].user.has_perm("sessions_app.view_process")
+    return {"overview": look() if may_view else None}
 
 
 @register.inclusion_tag("admin/sessions_app/waiting.html", takes_context=True)

@@ -29,9 +29,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, runs: list[UUID], differences: bool, **_: object) -> None:
-        begun = Run.objects.filter(status__in=Run.UNFINISHED, started_at__isnull=False)
-        chosen = Run.objects.filter(pk__in=runs) if runs else begun
-        runs = list(chosen.order_by("created_at").values_list("pk", flat=True))
+        unfinished_runs = Run.objects.filter(status__in=Run.UNFINISHED, started_at__isnull=False)
+        run_rows = Run.objects.filter(pk__in=runs) if runs else unfinished_runs
+        runs = list(run_rows.order_by("created_at").values_list("pk", flat=True))
         counts = asyncio.run(self._replay(runs, differences=differences))
         self.stdout.write(
             f"{counts['replayed']} runs replayed: {counts['stopped']} could not continue, "
@@ -42,18 +42,18 @@ class Command(BaseCommand):
 
     async def _replay(self, runs: list[UUID], *, differences: bool) -> Counter[str]:
         counts: Counter[str] = Counter()
-        stopped: dict[str, list[str]] = {}
+        names_by_problem: dict[str, list[str]] = {}
         async for replay in replay_all(runs):
             counts["replayed"] += 1
             counts["stopped"] += bool(replay.problem)
             counts["different"] += bool(replay.differences)
             if replay.problem:
-                stopped.setdefault(replay.problem, []).append(_run_name(replay))
+                names_by_problem.setdefault(replay.problem, []).append(_run_name(replay))
             if differences:
                 for difference in replay.differences:
                     self.stdout.write(f"~ {_run_name(replay)}: {difference}")
-        for problem, named in stopped.items():  # one cause may stop many
-            self.stdout.write(f"✗ {f',{NEXT}'.join(named)}: {problem}")
+        for problem, names in names_by_problem.items():  # one cause may stop many
+            self.stdout.write(f"✗ {f',{NEXT}'.join(names)}: {problem}")
         return counts
 
 

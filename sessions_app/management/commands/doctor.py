@@ -59,13 +59,20 @@ def _well(findings: list[CheckMessage]) -> bool:
 
 
 def _as_text(findings: list[CheckMessage]) -> str:
-    return "\n".join(f"{MARKS[one.level]} {one.obj}: {in_words(one)}" for one in findings)
+    return "\n".join(
+        f"{MARKS[finding.level]} {finding.obj}: {in_words(finding)}" for finding in findings
+    )
 
 
 def _as_json(findings: list[CheckMessage]) -> str:
     rows = [
-        {"check": one.obj, "level": LEVELS[one.level], "text": one.msg, "todo": one.hint or ""}
-        for one in findings
+        {
+            "check": finding.obj,
+            "level": LEVELS[finding.level],
+            "text": finding.msg,
+            "todo": finding.hint or "",
+        }
+        for finding in findings
     ]
     form = "cluster" if RuntimeSettings.load().cluster else "local"
     return json.dumps({"form": form, "well": _well(findings), "findings": rows}, indent=2)

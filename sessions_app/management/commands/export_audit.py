@@ -20,8 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
 
     def handle(self, *args: object, **options: Any) -> None:
-        wanted = EntrySelection(options["since"], options["until"], options["workflow"])
-        for text in FORMATS[options["format"]](wanted.entries()):
+        selection = EntrySelection(options["since"], options["until"], options["workflow"])
+        for text in FORMATS[options["format"]](selection.entries()):
             self.stdout.write(text, ending="")
 
 
