@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 MAX_QUERY = 1000
 TEXT = "text/plain; charset=utf-8"
 TOO_LONG = f"The address is too long: at most {MAX_QUERY:,} characters may follow its path.\n"
-REFUSED = "The database cannot look that up: a value is too large, or no valid pattern.\n"
+REFUSAL_TEXT = "The database cannot look that up: a value is too large, or no valid pattern.\n"
 
 
 class Site(AdminSite):
@@ -31,7 +31,7 @@ class Site(AdminSite):
             except (DataError, OverflowError, OperationalError) as error:
                 if not _is_of_the_query(error):
                     raise
-                return HttpResponse(REFUSED, status=400, content_type=TEXT)
+                return HttpResponse(REFUSAL_TEXT, status=400, content_type=TEXT)
             return answer
 
         return checked_view

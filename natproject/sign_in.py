@@ -20,9 +20,9 @@ class SignInForm(AuthenticationForm):
     """A sign-in form that says when to come back after too many wrong passwords."""
 
     def get_invalid_login_error(self) -> ValidationError:
-        refused = self.request and refused_sign_in(self.request)
-        if refused:
-            return ValidationError(str(refused), code="too_many")
+        refusal = self.request and refused_sign_in(self.request)
+        if refusal:
+            return ValidationError(str(refusal), code="too_many")
         return super().get_invalid_login_error()
 
 
@@ -38,9 +38,9 @@ class SignInView(LoginView):
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Show the form again, with what was typed except the password."""
         response = super().form_invalid(form)
-        if refused := refused_sign_in(self.request):
+        if refusal := refused_sign_in(self.request):
             response.status_code = HTTPStatus.TOO_MANY_REQUESTS
-            response["Retry-After"] = str(refused.seconds)
+            response["Retry-After"] = str(refusal.seconds)
         return response
 
     def get_context_data(self, **kwargs: object) -> JsonObject:

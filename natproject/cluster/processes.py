@@ -180,11 +180,11 @@ class Supervisor(Service):
 
     def pids(self) -> dict[str, int]:
         """Return the ids of the processes that run, by name."""
-        return {each["name"]: each["pid"] for each in self._processes() if each["pid"]}
+        return {process["name"]: process["pid"] for process in self._processes() if process["pid"]}
 
     def given_up(self) -> list[str]:
         """Return the names of processes that ended at each start, and are not started again."""
-        return [each["name"] for each in self._processes() if each["statename"] == "FATAL"]
+        return [process["name"] for process in self._processes() if process["statename"] == "FATAL"]
 
     @property
     def _configuration(self) -> Path:
@@ -228,7 +228,7 @@ class Cluster:
             ServiceFailed: something did not start.
         """
         os.environ.update(self.environment)  # for all that is started from here on
-        preparing = subprocess.Popen(
+        preparation = subprocess.Popen(
             [sys.executable, "-m", "natproject.cluster.prepare"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -240,10 +240,10 @@ class Cluster:
             self.supervisor.start()
             self.postgresql.wait_ready(START_TIMEOUT, self._has_ended)
             self.postgresql.create("chat")
-            link, _ = preparing.communicate("go\n", START_TIMEOUT)
+            link, _ = preparation.communicate("go\n", START_TIMEOUT)
         finally:
-            preparing.kill()
-        if preparing.returncode:
+            preparation.kill()
+        if preparation.returncode:
             raise ServiceFailed("The database could not be prepared.")
         # One after the other, for few cores: the link works once web processes serve, and by the
         # time somebody has asked something, workers are there too.
@@ -282,7 +282,7 @@ class Cluster:
         `restarts` is set by who wants a rolling restart.
         """
         pids: dict[str, int] = {}
-        reported: set[str] = set()
+        reported_names: set[str] = set()
         while self.supervisor.running:
             with suppress(Unreachable):
                 if restarts.is_set():
@@ -292,9 +292,9 @@ class Cluster:
                     if pids.setdefault(name, pid) != pid:
                         say(f"{name} ended, and was started again as {pid}.")
                     pids[name] = pid
-                for name in set(self.supervisor.given_up()) - reported:
+                for name in set(self.supervisor.given_up()) - reported_names:
                     say(f"{name} ends at each start. See {self.plan.directory / name}.log.")
-                    reported.add(name)
+                    reported_names.add(name)
             time.sleep(LOOK_AGAIN)
         raise ServiceFailed("The process manager was killed, and all with it.")
 

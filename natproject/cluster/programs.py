@@ -69,8 +69,8 @@ def not_as_root() -> list[str]:
     identity = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
     rights = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     # Else access(), by which PostgreSQL looks for its programs, takes no notice of these.
-    heeded = ["--securebits=+no_setuid_fixup"]
-    return [setpriv, *identity, *rights, *heeded, "--"]
+    security_bits = ["--securebits=+no_setuid_fixup"]
+    return [setpriv, *identity, *rights, *security_bits, "--"]
 
 
 def make_private(directory: Path) -> None:

@@ -112,11 +112,11 @@ class Service(ABC):
         self._process = _starter.submit(self._launch).result()
         self.wait_ready(timeout, lambda: not self.running)
 
-    def wait_ready(self, timeout: float, ended: Callable[[], bool] = lambda: False) -> None:
+    def wait_ready(self, timeout: float, has_ended: Callable[[], bool] = lambda: False) -> None:
         """Wait until it answers, also if another process has started it."""
         deadline = time.monotonic() + timeout
         while not self.answers():
-            if ended() or time.monotonic() > deadline:
+            if has_ended() or time.monotonic() > deadline:
                 lines = self.log.read_text(errors="replace").splitlines()[-15:]
                 raise ServiceFailed("\n".join([f"{self.name} did not start. It said:", *lines]))
             time.sleep(0.02)
@@ -248,20 +248,20 @@ class PostgreSQL(Service):
         if (self.data / "PG_VERSION").exists():
             return
         # Made aside and renamed, so that one that was interrupted is not taken for a whole one.
-        unfinished = self.directory / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        make_private(unfinished)
-        initdb = [postgresql_program("initdb"), "-D", str(unfinished), "-U", "postgres"]
+        unfinished_directory = self.directory / "data.unfinished"
+        shutil.rmtree(unfinished_directory, ignore_errors=True)
+        make_private(unfinished_directory)
+        initdb = [postgresql_program("initdb"), "-D", str(unfinished_directory), "-U", "postgres"]
         flags = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
-        done = subprocess.run(  # noqa: S603 - a program of an installed package
+        process = subprocess.run(  # noqa: S603 - a program of an installed package
             [*not_as_root(), *initdb, *flags, "--no-instructions"],
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise ServiceFailed(f"initdb failed: {done.stderr}")
-        unfinished.rename(self.data)
+        if process.returncode:
+            raise ServiceFailed(f"initdb failed: {process.stderr}")
+        unfinished_directory.rename(self.data)
 
     def command(self) -> list[str]:
         settings = {

@@ -9,32 +9,32 @@ from natproject.settings.logs import configure_logging
 from natproject.settings.static_files import add_headers, are_collected
 from sessions_app.storage import databases
 
-given = load()
+environment = load()
 
-DEBUG = given.DEBUG
-SECRET_KEY = given.SECRET_KEY
-DATA_DIR = given.DATA_DIR
-HOST = given.HOST
-PORT = given.PORT
-PUBLIC_URL = given.public_url
-ALLOWED_HOSTS = given.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", HOST]
-CSRF_TRUSTED_ORIGINS = given.CSRF_TRUSTED_ORIGINS
+DEBUG = environment.DEBUG
+SECRET_KEY = environment.SECRET_KEY
+DATA_DIR = environment.DATA_DIR
+HOST = environment.HOST
+PORT = environment.PORT
+PUBLIC_URL = environment.public_url
+ALLOWED_HOSTS = environment.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", HOST]
+CSRF_TRUSTED_ORIGINS = environment.CSRF_TRUSTED_ORIGINS
 # Of the workflow `assistant`.
-OPENAI_BASE_URL = given.OPENAI_BASE_URL
-OPENAI_API_KEY = given.OPENAI_API_KEY
-OPENAI_MODEL = given.OPENAI_MODEL
+OPENAI_BASE_URL = environment.OPENAI_BASE_URL
+OPENAI_API_KEY = environment.OPENAI_API_KEY
+OPENAI_MODEL = environment.OPENAI_MODEL
 
 # What the applications take; docs/install.md says what there is.
 HITL = {
-    "EXTRA_WORKFLOWS": {"probe": {}} if given.PROBE_WORKFLOW else {},
+    "EXTRA_WORKFLOWS": {"probe": {}} if environment.PROBE_WORKFLOW else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     # Where it is known: a host by which people came is better than the address that is listened at.
-    "PUBLIC_URL": PUBLIC_URL if given.HTTPS or given.PUBLIC_URL else "",
+    "PUBLIC_URL": PUBLIC_URL if environment.HTTPS or environment.PUBLIC_URL else "",
     "HEALTH_URL": f"http://{HOST}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",
-    "PROXIES": 1 if given.HTTPS else 0,
-    **given.hitl,
+    "PROXIES": 1 if environment.HTTPS else 0,
+    **environment.hitl,
 }
 
 INSTALLED_APPS = [
@@ -51,11 +51,11 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "ninja",  # for the files of the API's page
-    *(["procrastinate.contrib.django"] if given.cluster else []),
+    *(["procrastinate.contrib.django"] if environment.cluster else []),
     "sessions_app",
     "chat_app",
     "natproject",
-    *(["bench"] if given.PROBE_WORKFLOW else []),
+    *(["bench"] if environment.PROBE_WORKFLOW else []),
 ]
 
 MIDDLEWARE = [
@@ -95,8 +95,8 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": databases.postgresql(given.DATABASE_URL)
-    if given.cluster
+    "default": databases.postgresql(environment.DATABASE_URL)
+    if environment.cluster
     else {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "db.sqlite3",
@@ -110,9 +110,9 @@ DATABASES = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "sessions_app.notify.cluster_layer.ClusterLayer",
-        "CONFIG": {"url": given.REDIS_URL},
+        "CONFIG": {"url": environment.REDIS_URL},
     }
-    if given.cluster
+    if environment.cluster
     else {"BACKEND": "sessions_app.notify.memory_layer.MemoryLayer"}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -141,8 +141,8 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "German"), ("ja", "Japanese")]
 
 # What people attach to messages, for nobody else on the machine; it has no URL of its own.
-MEDIA_ROOT = given.FILES_DIR or DATA_DIR / "files"
-if given.cluster and given.FILES_DIR is None:
+MEDIA_ROOT = environment.FILES_DIR or DATA_DIR / "files"
+if environment.cluster and environment.FILES_DIR is None:
     HITL.setdefault("MAX_FILES", 0)  # a worker would not see what a web process has written
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
@@ -178,10 +178,10 @@ CONTENT_SECURITY_POLICY = {
         "form-action": ["'self'"],
     }
 }
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = given.HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.HTTPS
 CSRF_COOKIE_HTTPONLY = True  # the forms have the token
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
-if given.HTTPS:
+if environment.HTTPS:
     # By this prefix browsers know that no other host of the domain may set it.
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
@@ -190,7 +190,7 @@ if given.HTTPS:
     SECURE_SSL_REDIRECT = True
     # Probes come past the proxy.
     SECURE_REDIRECT_EXEMPT = ["^health$", "^live$"]
-    SECURE_HSTS_SECONDS = given.HSTS_SECONDS
+    SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 
-LOGGING = configure_logging(given.LOG_LEVEL)
+LOGGING = configure_logging(environment.LOG_LEVEL)

@@ -131,11 +131,11 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     @model_validator(mode="after")
     def _cluster_is_complete(self) -> Self:
         if bool(self.DATABASE_URL) != bool(self.REDIS_URL):
-            there, missing = ("DATABASE_URL", "REDIS_URL")
+            present, missing = ("DATABASE_URL", "REDIS_URL")
             if self.REDIS_URL:
-                there, missing = missing, there
+                present, missing = missing, present
             raise ValueError(
-                f"{there} is set, and {missing} is not. More than one process needs both: write "
+                f"{present} is set, and {missing} is not. More than one process needs both: write "
                 f"{Env.model_fields[missing].description}. One process needs neither."
             )
         if self.DATABASE_URL and not self.SECRET_KEY:
@@ -160,8 +160,8 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     @property
     def hitl(self) -> JsonObject:
         """The settings of the applications that are set."""
-        taken = RuntimeSettings.model_fields | ChatSettings.model_fields
-        names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & taken.keys()
+        fields = RuntimeSettings.model_fields | ChatSettings.model_fields
+        names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & fields.keys()
         return {name: getattr(self, name) for name in names}
 
 

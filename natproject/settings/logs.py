@@ -26,7 +26,8 @@ def escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 
@@ -35,7 +36,7 @@ def configure_logging(level: str) -> JsonObject:
 
     `level` is the lowest that is shown, as the standard library names it.
     """
-    shared: list[structlog.typing.Processor] = [
+    shared_processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -48,7 +49,7 @@ def configure_logging(level: str) -> JsonObject:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared,
+            *shared_processors,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -57,7 +58,7 @@ def configure_logging(level: str) -> JsonObject:
     )
     console = {
         "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": shared,
+        "foreign_pre_chain": shared_processors,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             in_one_line,

@@ -26,6 +26,6 @@ def are_collected(root: Path, sources: Path) -> bool:
     manifest: Path = root / CollectedFiles.manifest_name
     if not manifest.exists():
         return False
-    changed = [path.stat().st_mtime for path in sources.rglob("*")]
-    installed = Path(django.__file__).stat().st_mtime  # the admin's are of that time
-    return manifest.stat().st_mtime > max(installed, *changed)
+    change_times = [path.stat().st_mtime for path in sources.rglob("*")]
+    install_time = Path(django.__file__).stat().st_mtime  # the admin's are of that time
+    return manifest.stat().st_mtime > max(install_time, *change_times)

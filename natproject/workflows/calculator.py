@@ -75,7 +75,7 @@ async def calculator(message: Message, context: Context) -> str:
         if attempt.result is not None:
             return f"`{expression}` = **{plain(attempt.result)}**"
         if retries_left:
-            again = await context.ask(
+            answer = await context.ask(
                 BinaryPrompt(
                     text=f"This takes more than {limit} operations. Try with up to {2 * limit}?",
                     options=[
@@ -85,7 +85,7 @@ async def calculator(message: Message, context: Context) -> str:
                     details={"Expression": expression, "Retries left": retries_left},
                 )
             )
-            if again.value == "stop":
+            if answer.value == "stop":
                 break
             limit *= 2
     return f"`{expression}` takes more than {limit} operations. I stopped there."

@@ -173,12 +173,12 @@ async def complete(amount: Decimal, context: Context) -> Claim:
     """Ask for what the message does not say."""
     centres = [Option(value=name) for name in context.options.cost_centres]
     centre = await context.ask(DropdownPrompt(text="Which cost centre pays?", options=centres))
-    paid = await context.ask(RadioPrompt(text="What did you pay with?", options=PAID_WITH))
+    payment = await context.ask(RadioPrompt(text="What did you pay with?", options=PAID_WITH))
     papers = await context.ask(
         CheckboxPrompt(text="Which papers do you hand in?", options=PAPERS, min_selected=1)
     )
     purpose = await context.ask(TextPrompt(text="What was it for?", max_length=200))
-    return Claim(amount, centre.value, paid.value, papers.values, purpose.text)
+    return Claim(amount, centre.value, payment.value, papers.values, purpose.text)
 
 
 def parse_amount(text: str) -> Decimal | None:

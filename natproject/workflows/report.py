@@ -30,7 +30,7 @@ class ReportOptions(BaseModel, extra="forbid"):
 
 
 @dataclass(frozen=True)
-class Terms:
+class SavingsTerms:
     """The terms that the person asked for: euro a month, percent a year, years."""
 
     deposit: Decimal = Decimal(200)
@@ -65,13 +65,16 @@ async def report(message: Message, context: Context) -> AsyncGenerator[str, None
     async for piece in pace(opening(terms, plan), context.options.pause):
         yield piece
 
-    lower = Terms(terms.deposit, max(terms.rate - 1, Decimal()), terms.years)
-    higher = Terms(terms.deposit, terms.rate + 1, terms.years)
-    others = [
-        (other, await context.step(compute, other, title=f"Compare with {other.rate} %"))
-        for other in (lower, higher)
+    lower = SavingsTerms(terms.deposit, max(terms.rate - 1, Decimal()), terms.years)
+    higher = SavingsTerms(terms.deposit, terms.rate + 1, terms.years)
+    comparisons = [
+        (
+            other_terms,
+            await context.step(compute, other_terms, title=f"Compare with {other_terms.rate} %"),
+        )
+        for other_terms in (lower, higher)
     ]
-    async for piece in pace(closing(terms, plan, others), context.options.pause):
+    async for piece in pace(closing(terms, plan, comparisons), context.options.pause):
         yield piece
 
 
@@ -84,17 +87,17 @@ async def pace(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
             await asyncio.sleep(pause)
 
 
-def read_terms(text: str) -> Terms:
+def read_terms(text: str) -> SavingsTerms:
     """Read up to three numbers in the order deposit, rate, years; a missing one has its usual
     value.
     """
     numbers = [Decimal(number) for number in re.findall(r"\d{1,7}(?:\.\d{1,4})?", text)][:3]
-    usual = [Decimal(value) for value in astuple(Terms())]
+    usual = [Decimal(value) for value in astuple(SavingsTerms())]
     deposit, rate, years = [*numbers, *usual[len(numbers) :]]
-    return Terms(deposit, min(rate, Decimal(30)), max(1, min(int(years), 40)))
+    return SavingsTerms(deposit, min(rate, Decimal(30)), max(1, min(int(years), 40)))
 
 
-def compute(terms: Terms) -> list[Year]:
+def compute(terms: SavingsTerms) -> list[Year]:
     """Compute the plan year by year: interest each month, rounded to cents at the end of a year."""
     monthly = terms.rate / 100 / 12
     balance = paid = Decimal()
@@ -108,7 +111,7 @@ def compute(terms: Terms) -> list[Year]:
     return plan
 
 
-def opening(terms: Terms, plan: list[Year]) -> Iterator[str]:
+def opening(terms: SavingsTerms, plan: list[Year]) -> Iterator[str]:
     """Write the summary, the method and the table."""
     last = plan[-1]
     yield f"# {terms.deposit} € a month for {terms.years} years\n\n"
@@ -132,7 +135,7 @@ def opening(terms: Terms, plan: list[Year]) -> Iterator[str]:
 
 
 def closing(
-    terms: Terms, plan: list[Year], others: list[tuple[Terms, list[Year]]]
+    terms: SavingsTerms, plan: list[Year], comparisons: list[tuple[SavingsTerms, list[Year]]]
 ) -> Iterator[str]:
     """Write what the years mean, and what another rate would change."""
     yield "## What the years mean\n\n"
@@ -140,16 +143,16 @@ def closing(
         yield from _comment(terms, before, year)
     yield "## If the rate were another\n\n| Rate | Balance at the end | Difference |\n"
     yield "| ---: | ---: | ---: |\n"
-    for other, its_plan in others:
-        difference = its_plan[-1].balance - plan[-1].balance
-        yield f"| {other.rate} % | {its_plan[-1].balance:,} | {difference:+,} |\n"
+    for other_terms, other_plan in comparisons:
+        difference = other_plan[-1].balance - plan[-1].balance
+        yield f"| {other_terms.rate} % | {other_plan[-1].balance:,} | {difference:+,} |\n"
     yield "\n## In short\n\n"
     yield f"- **Paid in:** {plan[-1].paid:,} €\n"
     yield f"- **Interest:** {plan[-1].balance - plan[-1].paid:,} €\n"
     yield f"- **At the end:** {plan[-1].balance:,} €\n"
 
 
-def _comment(terms: Terms, before: Year | None, year: Year) -> Iterator[str]:
+def _comment(terms: SavingsTerms, before: Year | None, year: Year) -> Iterator[str]:
     yield f"### Year {year.number}\n\n"
     yearly = 12 * terms.deposit
     share = 100 * (year.balance - year.paid) / year.balance if year.balance else Decimal()

@@ -61,14 +61,14 @@ class Command(BaseCommand):
     def _welcome(self, cluster: "Cluster", link: str) -> str:
         plan = cluster.plan
         pids = cluster.supervisor.pids()
-        first, second = plan.own_ports
+        first_port, second_port = plan.own_ports
         logs = os.path.relpath(plan.directory / "*.log")
         return "\n".join(
             [
                 f"Sign in: {link or 'no user is active'}",
                 "         (works once; each start prints a new one)",
-                f"Ports:   {plan.port} is that of both web processes; {first} and {second} are one "
-                "each",
+                f"Ports:   {plan.port} is that of both web processes; {first_port} and "
+                f"{second_port} are one each",
                 f"Pids:    {'  '.join(f'{name} {pid}' for name, pid in sorted(pids.items()))}",
                 "Try:     ask something, then kill -9 or kill -STOP any of them: nothing is lost",
                 f"         or restart them one by one, as deployments do: kill -USR1 {os.getpid()}",

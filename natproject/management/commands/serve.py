@@ -60,8 +60,8 @@ def first_user() -> User | None:
         User.objects.create_superuser("admin")
     first = User.objects.filter(is_active=True).order_by("-is_superuser", "pk").first()
     # Whom `expense_approval` asks. Who is in it later is decided in the admin.
-    managers, made = Group.objects.get_or_create(name="managers")
-    if made and first is not None:
+    managers, is_new = Group.objects.get_or_create(name="managers")
+    if is_new and first is not None:
         managers.user_set.add(first)
     return first
 

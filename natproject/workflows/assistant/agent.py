@@ -137,8 +137,8 @@ async def use_tools(calls: list[ToolCall], context: Context) -> list[str]:
         elif answer.value != "allow":
             results[number] = "The person refused it."
     possible = [number for number, result in enumerate(results) if not result]
-    done = await asyncio.gather(*(use(calls[number], context) for number in possible))
-    for number, result in zip(possible, done, strict=True):
+    tool_results = await asyncio.gather(*(use(calls[number], context) for number in possible))
+    for number, result in zip(possible, tool_results, strict=True):
         results[number] = result
     return results
 

@@ -37,8 +37,8 @@ class EndpointModel:
                     yield Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
                 for choice in chunk.choices:
                     # Not of OpenAI's own API: servers of open models give it under this name.
-                    if thought := getattr(choice.delta, "reasoning_content", None):
-                        yield Reasoning(thought)
+                    if reasoning := getattr(choice.delta, "reasoning_content", None):
+                        yield Reasoning(reasoning)
                     if choice.delta.content:
                         yield choice.delta.content
                     _gather(calls, choice.delta.tool_calls or [])

@@ -24,9 +24,11 @@ class ScriptedModel:
     """A model that reads a few words of the last message."""
 
     async def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
-        asked = next(one["content"] for one in reversed(messages) if one["role"] == "user")
-        results = [one["content"] for one in _after_last(messages, "assistant")]
-        for piece in _answer(asked, messages, results) if results else _plan(asked):
+        user_text = next(
+            message["content"] for message in reversed(messages) if message["role"] == "user"
+        )
+        results = [message["content"] for message in _after_last(messages, "assistant")]
+        for piece in _answer(user_text, messages, results) if results else _plan(user_text):
             if isinstance(piece, str):
                 for word in re.findall(r"\s*\S+\s*?", piece):
                     yield word
@@ -45,31 +47,35 @@ def _after_last(messages: list[ModelMessage], role: str) -> list[ModelMessage]:
     return []
 
 
-def _plan(asked: str) -> Iterator[Piece]:
+def _plan(user_text: str) -> Iterator[Piece]:
     """Choose what to do about the person's message."""
-    if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", asked, re.I | re.S):
+    if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", user_text, re.I | re.S):
         name = "-".join(re.findall(r"[a-z0-9]+", note[1].lower())[:4])[:40] or "note"
         yield Reasoning("The user wants something kept.")
         yield _call(0, "write_note", name=name, text=note[1])
-    elif re.search(r"\bnotes\b", asked, re.I):
+    elif re.search(r"\bnotes\b", user_text, re.I):
         yield Reasoning("I have to see which notes there are.")
         yield _call(0, "list_notes")
-    elif expression := find_expression(asked):
+    elif expression := find_expression(user_text):
         yield Reasoning(f"There is a calculation in it: {expression}")
         yield _call(0, "calculate", expression=expression)
     else:
         yield HELP
 
 
-def _answer(asked: str, messages: list[ModelMessage], results: list[str]) -> Iterator[Piece]:
+def _answer(user_text: str, messages: list[ModelMessage], results: list[str]) -> Iterator[Piece]:
     """Say what the tools returned, or call further tools with it."""
-    called = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
+    tool_name = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
     names = results[0].split("\n")
-    if called == "list_notes" and re.search(r"\bdelete\b", asked, re.I) and " " not in names[0]:
+    if (
+        tool_name == "list_notes"
+        and re.search(r"\bdelete\b", user_text, re.I)
+        and " " not in names[0]
+    ):
         yield "These are your notes. I delete only those that you allow. "
         for number, name in enumerate(names):
             yield _call(number, "delete_note", name=name)
-    elif called == "calculate":
+    elif tool_name == "calculate":
         yield f"That is **{results[0]}**."
     else:
         yield " ".join(results)

@@ -68,7 +68,7 @@ def calculate(_notes: Path, arguments: Calculation) -> str:
     return plain(attempt.result)
 
 
-def list_notes(notes: Path, _given: Nothing) -> str:
+def list_notes(notes: Path, _arguments: Nothing) -> str:
     """Return the names of the notes, a line each."""
     names = sorted(path.stem for path in notes.glob("*.txt"))
     return "\n".join(names) or "There are no notes."

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from natproject.workflows.report import Terms, compute, read_terms
+from natproject.workflows.report import SavingsTerms, compute, read_terms
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 
@@ -13,18 +13,18 @@ from sessions_app.testing.hosting import NewHosting
 @pytest.mark.parametrize(
     ("text", "terms"),
     [
-        ("200 a month at 3.5 % for 20 years", Terms()),
-        ("please", Terms()),
-        ("50, 2", Terms(Decimal(50), Decimal(2), 20)),
-        ("1 99 99", Terms(Decimal(1), Decimal(30), 40)),
+        ("200 a month at 3.5 % for 20 years", SavingsTerms()),
+        ("please", SavingsTerms()),
+        ("50, 2", SavingsTerms(Decimal(50), Decimal(2), 20)),
+        ("1 99 99", SavingsTerms(Decimal(1), Decimal(30), 40)),
     ],
 )
-def test_terms_are_read_and_bounded(text: str, terms: Terms) -> None:
+def test_terms_are_read_and_bounded(text: str, terms: SavingsTerms) -> None:
     assert read_terms(text) == terms
 
 
 def test_the_plan_adds_up() -> None:
-    plan = compute(Terms())
+    plan = compute(SavingsTerms())
     assert plan[-1].paid == 200 * 12 * 20
     assert sum(year.interest for year in plan) == plan[-1].balance - plan[-1].paid
     # The closed formula, without the rounding to cents.
