@@ -43,7 +43,7 @@ def make_run(number: int) -> Run:
 
 async def append(runs: list[Run]) -> list[float]:
     """Append to all of them until the time is up; the milliseconds of each."""
-    spent: list[float] = []
+    durations: list[float] = []
     until = time.perf_counter() + SECONDS
 
     async def produce(run: Run) -> None:
@@ -53,17 +53,17 @@ async def append(runs: list[Run]) -> list[float]:
         while time.perf_counter() < until:
             began = time.perf_counter()
             await writer.write(work)
-            spent.append(1000 * (time.perf_counter() - began))
+            durations.append(1000 * (time.perf_counter() - began))
 
     await asyncio.gather(*(produce(run) for run in runs))
-    return spent
+    return durations
 
 
 if __name__ == "__main__":
-    spent = asyncio.run(append([make_run(number) for number in range(PRODUCERS)]))
+    durations = asyncio.run(append([make_run(number) for number in range(PRODUCERS)]))
     writer.stop()
     figures = {
-        f"{PRODUCERS} producers: durable appends a second": len(spent) / SECONDS,
-        f"{PRODUCERS} producers: an append, p99 ms": percentile(spent, 99),
+        f"{PRODUCERS} producers: durable appends a second": len(durations) / SECONDS,
+        f"{PRODUCERS} producers: an append, p99 ms": percentile(durations, 99),
     }
     json.dump(figures, sys.stdout)

@@ -46,11 +46,11 @@ class Contender:
 
 def processor_time(pid: int) -> float:
     """Seconds of processor time of a process and all children that it has had."""
-    spent = sum(psutil.Process(pid).cpu_times()[:4])
+    seconds = sum(psutil.Process(pid).cpu_times()[:4])
     for child in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            spent += sum(child.cpu_times()[:2])
-    return float(spent)
+            seconds += sum(child.cpu_times()[:2])
+    return float(seconds)
 
 
 @contextmanager
@@ -93,8 +93,8 @@ def seed_people(env: dict[str, str], root: Path = ROOT) -> list[str]:
     """Migrate, make people; a cookie of each."""
     command = [sys.executable, "-m", "tests.support.database.migrate_and_seed"]
     names = json.dumps(PEOPLE)
-    made = subprocess.check_output(command, env=env, cwd=root, input=names, text=True)
-    return [f"sessionid={cookie}" for cookie in json.loads(made).values()]
+    output = subprocess.check_output(command, env=env, cwd=root, input=names, text=True)
+    return [f"sessionid={cookie}" for cookie in json.loads(output).values()]
 
 
 def ours_target(ports: list[int], cookies: list[str]) -> Target:
@@ -186,8 +186,8 @@ class InProcess:
         return figures | {"cpu_ms": 1000 * (after - before) / figures["units"]}
 
 
-Served = Callable[[Path], AbstractContextManager[Contender]]
-SERVERS: dict[str, Served] = {
+ServerContext = Callable[[Path], AbstractContextManager[Contender]]
+SERVERS: dict[str, ServerContext] = {
     "ours": local,
     "ours-uvicorn": partial(local, server="uvicorn"),
     "ours-cluster": cluster,

@@ -65,14 +65,14 @@ class Pair:
 
     async def take(self, channel: str, count: int) -> list[dict[str, Any]]:
         """Return so many messages, or those that come in time."""
-        taken: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         try:
-            while len(taken) < count:
+            while len(messages) < count:
                 async with asyncio.timeout(PATIENCE):
-                    taken.append(await self.receiver.receive(channel))
+                    messages.append(await self.receiver.receive(channel))
         except TimeoutError:
             pass
-        return taken
+        return messages
 
 
 async def latency(pair: Pair) -> dict[str, object]:
@@ -98,14 +98,14 @@ async def sockets(pair: Pair) -> dict[str, object]:
         ("one group, deliveries/s", 50, ["all"]),
     ):
         began = time.perf_counter()
-        taking = asyncio.gather(*(pair.take(channel, per_socket) for channel in channels))
+        deliveries = asyncio.gather(*(pair.take(channel, per_socket) for channel in channels))
         for number in range(per_socket):
             for group in groups:
                 await pair.send(group, number)
-        taken = sum(len(messages) for messages in await taking)
-        last = time.perf_counter() - (PATIENCE if taken < per_socket * SOCKETS else 0)
-        rates[name] = f"{taken / (last - began):,.0f}"
-        rates[f"{name.split(',')[0]}, lost"] = per_socket * SOCKETS - taken
+        message_count = sum(len(messages) for messages in await deliveries)
+        last = time.perf_counter() - (PATIENCE if message_count < per_socket * SOCKETS else 0)
+        rates[name] = f"{message_count / (last - began):,.0f}"
+        rates[f"{name.split(',')[0]}, lost"] = per_socket * SOCKETS - message_count
     return rates
 
 
@@ -115,27 +115,27 @@ async def burst(pair: Pair) -> dict[str, object]:
     await asyncio.sleep(0.5)
     for number in range(1000):
         await pair.send("burst", number)
-    taken = await pair.take(channel, 1000)
-    ending = " and told so" if LOST in taken else ""
-    return {"burst, delivered": f"{len([m for m in taken if m != LOST])}{ending}"}
+    messages = await pair.take(channel, 1000)
+    suffix = " and told so" if LOST in messages else ""
+    return {"burst, delivered": f"{len([m for m in messages if m != LOST])}{suffix}"}
 
 
 async def silence(pair: Pair) -> dict[str, object]:
     """15 seconds without a message."""
     channel = await pair.socket("silent")
-    listening = asyncio.create_task(pair.receiver.receive(channel))
+    listener = asyncio.create_task(pair.receiver.receive(channel))
     await asyncio.sleep(15)
-    ended = repr(listening.exception()) if listening.done() else "it listens"
-    if not listening.done():
+    outcome = repr(listener.exception()) if listener.done() else "it listens"
+    if not listener.done():
         await pair.send("silent")
-    await asyncio.wait([listening], timeout=PATIENCE)
-    return {"after silence": ended}
+    await asyncio.wait([listener], timeout=PATIENCE)
+    return {"after silence": outcome}
 
 
 async def outage(pair: Pair) -> dict[str, object]:
     """Redis killed, and started 2 s later; the socket listens all the time."""
     channel = await pair.socket("outage")
-    listening = asyncio.create_task(pair.receiver.receive(channel))
+    listener = asyncio.create_task(pair.receiver.receive(channel))
     await asyncio.sleep(0.5)
     pair.redis.kill()
     worst, errors = 0.0, 0
@@ -148,20 +148,20 @@ async def outage(pair: Pair) -> dict[str, object]:
             errors += 1
         worst = max(worst, time.perf_counter() - began)
         await asyncio.sleep(0.1)
-    died = repr(listening.exception()) if listening.done() else ""
+    died = repr(listener.exception()) if listener.done() else ""
     pair.redis.start()
     began = time.perf_counter()
-    while not listening.done() and time.perf_counter() < began + 10:
+    while not listener.done() and time.perf_counter() < began + 10:
         try:
             await pair.send("outage")
         except Exception:  # noqa: BLE001 - they are counted
             errors += 1
-        await asyncio.wait([listening], timeout=0.05)
+        await asyncio.wait([listener], timeout=0.05)
     back = f"{time.perf_counter() - began:.1f} s"
-    listening.cancel()
+    listener.cancel()
     return {
-        "listener": died or ("survives" if listening.done() else "is deaf"),
-        "works again after": "never" if died or not listening.done() else back,
+        "listener": died or ("survives" if listener.done() else "is deaf"),
+        "works again after": "never" if died or not listener.done() else back,
         "sends that raise": errors,
         "longest send, ms": f"{1000 * worst:.0f}",
     }
@@ -172,18 +172,18 @@ async def freeze(pair: Pair) -> dict[str, object]:
     channel = await pair.socket("freeze")
     await asyncio.sleep(0.5)
     pair.redis.freeze()
-    waited = []
+    durations = []
     until = time.perf_counter() + 5
     while time.perf_counter() < until:
         began = time.perf_counter()
         with suppress(Exception):
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + 5):
                 await pair.send("freeze")
-        waited.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - began)
         await asyncio.sleep(0.1)
     pair.redis.thaw()
     await pair.take(channel, 1)
-    return {"frozen, waited for sends": f"{sum(waited):.1f} of 5 s"}
+    return {"frozen, waited for sends": f"{sum(durations):.1f} of 5 s"}
 
 
 async def measure(make: Make, redis: Redis, work: Callable[[Pair], Awaitable[Any]]) -> Any:
@@ -206,8 +206,8 @@ def main() -> None:
             print(name)
             for work in (latency, sockets, burst, silence, outage, freeze):
                 redis.start()
-                for what, value in asyncio.run(measure(make, redis, work)).items():
-                    print(f"  {what:<28}{value!s:>14}")
+                for figure_name, value in asyncio.run(measure(make, redis, work)).items():
+                    print(f"  {figure_name:<28}{value!s:>14}")
 
 
 if __name__ == "__main__":

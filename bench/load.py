@@ -36,24 +36,24 @@ class Tally:
     """The units of work that were done, and the milliseconds that each took."""
 
     units: int = 0
-    spent: list[float] = field(default_factory=list)
+    durations: list[float] = field(default_factory=list)
 
     def add(self, units: int, began: float) -> float:
         """Count what is done now; return now."""
         now = time.perf_counter()
         self.units += units
-        self.spent.append(1000 * (now - began))
+        self.durations.append(1000 * (now - began))
         return now
 
     def figures(self, seconds: float) -> dict[str, float]:
         """Return the rate and the times."""
-        self.spent.sort()
+        self.durations.sort()
         return {
             "units": self.units,
             "seconds": seconds,
             "per_s": self.units / seconds,
-            "p50_ms": statistics.median(self.spent),
-            "p99_ms": self.spent[len(self.spent) * 99 // 100],
+            "p50_ms": statistics.median(self.durations),
+            "p99_ms": self.durations[len(self.durations) * 99 // 100],
         }
 
 
@@ -81,8 +81,8 @@ class Person:
         """Send a message; what comes of it, up to the last frame of its run."""
         await self._send("user_message", text, id=uuid4().hex, schema_type="chat_stream")
         async with asyncio.timeout(PATIENCE):
-            async for received in self._socket:
-                frame = json.loads(received)
+            async for frame_text in self._socket:
+                frame = json.loads(frame_text)
                 if frame["type"] == "error_message":
                     raise RuntimeError(f"{text!r} was answered by {frame}")
                 if frame["type"] == "system_response_message" and frame["status"] == "complete":
@@ -106,26 +106,26 @@ Work = Callable[[Person, Tally], Awaitable[None]]
 
 async def prompts(person: Person, tally: Tally) -> None:
     """Time a run that asks ten times: from message or answer to the next prompt, and to the end."""
-    asked = 0
+    prompt_count = 0
     began = time.perf_counter()
     async for frame in person.say(f"approve {PROMPTS}"):
         if frame["type"] == "system_interaction_message":
-            asked += 1
-            if asked > 1:
+            prompt_count += 1
+            if prompt_count > 1:
                 began = tally.add(1, began)
             await person.answer(frame, "continue")
     tally.add(1, began)
-    if asked != PROMPTS:
-        raise RuntimeError(f"{asked} prompts of {PROMPTS} came")
+    if prompt_count != PROMPTS:
+        raise RuntimeError(f"{prompt_count} prompts of {PROMPTS} came")
 
 
 async def echo(person: Person, tally: Tally) -> None:
     """Time a message and its echo, to the run's end."""
-    sent, began = uuid4().hex, time.perf_counter()
-    text = await _text(person, f"echo {sent}", lambda text: None)
+    word, began = uuid4().hex, time.perf_counter()
+    text = await _text(person, f"echo {word}", lambda text: None)
     tally.add(1, began)
-    if text != sent:
-        raise RuntimeError(f"the echo of {sent} is {text!r}")
+    if text != word:
+        raise RuntimeError(f"the echo of {word} is {text!r}")
 
 
 async def stream(person: Person, tally: Tally) -> None:
@@ -160,12 +160,12 @@ async def load(
     enough = asyncio.Event()
 
     async def person(number: int) -> None:
-        async with Person(target, number) as one:
-            await echo(one, Tally())
+        async with Person(target, number) as client:
+            await echo(client, Tally())
             await warm.wait()
-            await WORK[work](one, tally)
+            await WORK[work](client, tally)
             while not enough.is_set():
-                await WORK[work](one, tally)
+                await WORK[work](client, tally)
 
     async with asyncio.TaskGroup() as group:
         for number in range(people):
@@ -174,9 +174,9 @@ async def load(
         begin, before, own = clock(), busy(), time.process_time()
         await asyncio.sleep(seconds)
         enough.set()
-    took, spent, client = clock() - begin, busy() - before, time.process_time() - own
+    took, cpu_seconds, client = clock() - begin, busy() - before, time.process_time() - own
     return tally.figures(took) | {
-        "cpu_ms": 1000 * spent / tally.units,
-        "server_cores": spent / took,
+        "cpu_ms": 1000 * cpu_seconds / tally.units,
+        "server_cores": cpu_seconds / took,
         "client_cores": client / took,
     }

@@ -34,34 +34,38 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Goal:
-    """The goal that `who` does `times` what `against` does, or, without one, so much a second."""
+    """The goal that `contender` does `times` what `against` does; without one, so much a second."""
 
     work: str
     people: int
-    who: str
+    contender: str
     against: str | None
     times: float
 
-    def values_reached(self, results: Results, who: str, what: str = "per_s") -> list[float]:
-        """Return what `who` reached in each round; nothing if it was not measured.
+    def values_reached(
+        self, results: Results, contender: str, figure: str = "per_s"
+    ) -> list[float]:
+        """Return what `contender` reached in each round; nothing if it was not measured.
 
         By processor time, `cpu_ms`, it is how much less of it was spent.
         """
         case = results.get(f"{self.work} {self.people}", {})
-        ours = [one[what] for one in case.get(who, [])]
+        ours = [round_[figure] for round_ in case.get(contender, [])]
         if self.against is None:
             return ours
-        theirs = [one[what] for one in case.get(self.against, [])]
-        if what == "cpu_ms":
+        theirs = [round_[figure] for round_ in case.get(self.against, [])]
+        if figure == "cpu_ms":
             ours, theirs = theirs, ours
-        return [one / other for one, other in zip(ours, theirs, strict=False)]
+        return [
+            our_value / their_value for our_value, their_value in zip(ours, theirs, strict=False)
+        ]
 
 
 GOALS = [
     *(Goal("prompts", people, "ours", "nat", 0.4) for people in (1, 16, 64)),
     *(
-        Goal("prompts", people, who, f"langgraph-{store}{nodes}", times)
-        for who, store, several in (
+        Goal("prompts", people, contender, f"langgraph-{store}{nodes}", times)
+        for contender, store, several in (
             ("ours", "sqlite", {1: 4, 16: 7, 64: 7}),
             ("ours-cluster", "postgresql", {1: 1, 16: 1.5, 64: 1.5}),
         )
@@ -103,13 +107,13 @@ def head(*cells: str) -> Iterator[str]:
     yield rows(*["---"] * len(cells))
 
 
-def rates(results: Results, what: str) -> Iterator[str]:
+def rates(results: Results, figure: str) -> Iterator[str]:
     """Yield a table by contender and case: a figure of `load`."""
     cases = [case for case in (f"{work} {people}" for work, people in CASES) if case in results]
     yield from head("", *cases)
     for name, label in LABELS.items():
         if any(name in results[case] for case in cases):
-            values = ([one[what] for one in results[case].get(name, [])] for case in cases)
+            values = ([round_[figure] for round_ in results[case].get(name, [])] for case in cases)
             yield rows(label, *map(spread, values))
 
 
@@ -117,15 +121,19 @@ def ratios(results: Results) -> Iterator[str]:
     """Yield a table by goal: what was reached."""
     yield from head("case", "against", "goal", "reached", "", "by processor time", "uvicorn")
     for goal in GOALS:
-        if reached := goal.values_reached(results, goal.who):
+        if values := goal.values_reached(results, goal.contender):
             yield rows(
-                f"{goal.work} {goal.people}, {LABELS[goal.who]}",
+                f"{goal.work} {goal.people}, {LABELS[goal.contender]}",
                 LABELS[goal.against] if goal.against else "a second",
                 f"≥ {goal.times:g}",
-                spread(reached),
-                "met" if statistics.median(reached) >= goal.times else "**not met**",
-                spread(goal.values_reached(results, goal.who, "cpu_ms")) if goal.against else "",
-                spread(goal.values_reached(results, "ours-uvicorn")) if goal.who == "ours" else "",
+                spread(values),
+                "met" if statistics.median(values) >= goal.times else "**not met**",
+                spread(goal.values_reached(results, goal.contender, "cpu_ms"))
+                if goal.against
+                else "",
+                spread(goal.values_reached(results, "ours-uvicorn"))
+                if goal.contender == "ours"
+                else "",
             )
 
 
@@ -166,11 +174,11 @@ def write(data: dict[str, Any]) -> None:
     DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    drawn = (
+    chart_text = (
         f"![Prompts, echoes and tokens a second]({CHART.name})\n\nData: [{DATA.name}]({DATA.name})."
     )
-    made = "\n".join(["", drawn, *tables(data), "", ""])
-    PAGE.write_text("".join([before, BEGIN, made, END, after]))
+    section = "\n".join(["", chart_text, *tables(data), "", ""])
+    PAGE.write_text("".join([before, BEGIN, section, END, after]))
     chart = [str(PEERS_PYTHON), "chart.py", str(DATA), str(CHART)]
     subprocess.run(chart, cwd=PEERS, check=True)
 

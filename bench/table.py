@@ -18,7 +18,7 @@ Figures = dict[str, float]
 # By case, such as "prompts 16", and contender: the figures of each round.
 Results = dict[str, dict[str, list[Figures]]]
 # The figures that are kept.
-KEPT = ("per_s", "cpu_ms", "p50_ms", "p99_ms")
+ROUNDED_FIGURES = ("per_s", "cpu_ms", "p50_ms", "p99_ms")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,11 @@ def measure(plan: Plan) -> Results:
                     if work in plan.works and takes_part(name, work, people):
                         figures = once(plan, servers.get(name), name, work, people)
                         case = results.setdefault(f"{work} {people}", {})
-                        kept = {what: round(figures[what], 4) for what in KEPT}
-                        case.setdefault(name, []).append(kept)
-                        say(f"{number}  {work:<8}{people:>3}  {name:<22}", kept)
+                        rounded_figures = {
+                            figure: round(figures[figure], 4) for figure in ROUNDED_FIGURES
+                        }
+                        case.setdefault(name, []).append(rounded_figures)
+                        say(f"{number}  {work:<8}{people:>3}  {name:<22}", rounded_figures)
     return results
 
 
@@ -72,20 +74,22 @@ def once(plan: Plan, server: Contender | None, name: str, work: str, people: int
         return IN_PROCESS[name].measure(Path(directory), people, plan.seconds)
 
 
-def say(which: str, figures: Figures) -> None:
+def say(label: str, figures: Figures) -> None:
     """Print how it goes."""
     rate, cpu, p50 = (figures[name] for name in ("per_s", "cpu_ms", "p50_ms"))
-    print(f"{which}{rate:>10,.0f}/s{cpu:>9.3f} ms CPU{p50:>9.2f} ms p50", flush=True)
+    print(f"{label}{rate:>10,.0f}/s{cpu:>9.3f} ms CPU{p50:>9.2f} ms p50", flush=True)
 
 
 def show(results: Results) -> None:
     """Medians, with the first contender's ratio to each."""
     for case, by_name in results.items():
-        first = [one["per_s"] for one in next(iter(by_name.values()))]
+        first = [round_["per_s"] for round_ in next(iter(by_name.values()))]
         for name, figures in by_name.items():
-            rates = [one["per_s"] for one in figures]
-            ratio = statistics.median(ours / its for ours, its in zip(first, rates, strict=True))
-            cpu = statistics.median(one["cpu_ms"] for one in figures)
+            rates = [round_["per_s"] for round_ in figures]
+            ratio = statistics.median(
+                ours / theirs for ours, theirs in zip(first, rates, strict=True)
+            )
+            cpu = statistics.median(round_["cpu_ms"] for round_ in figures)
             print(
                 f"{case:<11}  {name:<22}{statistics.median(rates):>10,.0f}/s "
                 f"({min(rates):,.0f}–{max(rates):,.0f}){cpu:>9.3f} ms CPU{ratio:>8.2f}"

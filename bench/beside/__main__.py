@@ -23,16 +23,16 @@ from bench.beside import (
 from tests.support.running_form import CLUSTER
 from tests.support.server import Template
 
-BOTH = (connecting, resumed, restarting, producers, memory, neighbours, inboxes)
-CASES = (*BOTH, workers, pending) if CLUSTER else (*BOTH, growth)
+COMMON_CASES = (connecting, resumed, restarting, producers, memory, neighbours, inboxes)
+CASES = (*COMMON_CASES, workers, pending) if CLUSTER else (*COMMON_CASES, growth)
 
 
 def main(names: list[str]) -> None:
     """Run all, or those that are named."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        seeded = Path(directory, "template")
-        seeded.mkdir()
-        template = Template.make(seeded, ["ann", "ben"])
+        template_directory = Path(directory, "template")
+        template_directory.mkdir()
+        template = Template.make(template_directory, ["ann", "ben"])
         try:
             for case in CASES:
                 name = case.__name__.rpartition(".")[2]

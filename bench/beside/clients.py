@@ -84,12 +84,12 @@ async def answer_to_end(client: WsClient) -> float:
 
 async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float]:
     """Return the milliseconds that the work takes, each time."""
-    spent = []
+    durations = []
     for _ in range(count):
         began = time.perf_counter()
         await work()
-        spent.append(1000 * (time.perf_counter() - began))
-    return spent
+        durations.append(1000 * (time.perf_counter() - began))
+    return durations
 
 
 async def milliseconds(count: int, work: Callable[[], Awaitable[object]]) -> float:

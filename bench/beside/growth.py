@@ -23,17 +23,17 @@ OWNERS = 100
 BATCH = 5000
 ROUNDS = 20
 TIMES = 10
-ONE = "SELECT id FROM sessions_app_conversation WHERE conversation_id = 'one'"
-RUN = f"SELECT id FROM sessions_app_run WHERE conversation_id = ({ONE})"  # noqa: S608 - ours
+ONE_ID = "SELECT id FROM sessions_app_conversation WHERE conversation_id = 'one'"
+RUN_IDS = f"SELECT id FROM sessions_app_run WHERE conversation_id = ({ONE_ID})"  # noqa: S608 - ours
 ROWS = {
     "conversation": "conversation_id = 'one'",
-    "run": f"conversation_id = ({ONE})",
-    "event": f"conversation_id = ({ONE})",
-    "interaction": f"conversation_id = ({ONE})",
-    "journalentry": f"run_id = ({RUN})",
+    "run": f"conversation_id = ({ONE_ID})",
+    "event": f"conversation_id = ({ONE_ID})",
+    "interaction": f"conversation_id = ({ONE_ID})",
+    "journalentry": f"run_id = ({RUN_IDS})",
 }
 Row = dict[str, Any]
-Measured = Callable[[], Awaitable[list[float]]]
+Measurement = Callable[[], Awaitable[list[float]]]
 
 
 def measure(template: Template, directory: Path) -> Figures:
@@ -69,22 +69,25 @@ def copy_rows(
 ) -> dict[str, list[Row]]:
     """Rows of so many copies, by table."""
     own = [row["id"] for table in ("conversation", "run", "interaction") for row in rows[table]]
-    made: dict[str, list[Row]] = defaultdict(list)
+    copies: dict[str, list[Row]] = defaultdict(list)
     for number in numbers:
         ids = {old: uuid4().hex for old in own}
-        owned = {"conversation_id": f"copy{number}", "owner_id": owners[number % len(owners)]}
+        owner_columns = {
+            "conversation_id": f"copy{number}",
+            "owner_id": owners[number % len(owners)],
+        }
         for table, its_rows in rows.items():
-            changed = owned if table == "conversation" else {}
+            changes = owner_columns if table == "conversation" else {}
             if its_rows:
-                made[table] += [rename_ids(row, ids) | changed for row in its_rows]
-    return made
+                copies[table] += [rename_ids(row, ids) | changes for row in its_rows]
+    return copies
 
 
 def of_one(server: Server) -> dict[str, list[Row]]:
     """Return all rows of the conversation `one` by table, without the database's own numbers."""
     rows = {}
-    for table, which in ROWS.items():
-        query = f"SELECT * FROM sessions_app_{table} WHERE {which}"  # noqa: S608 - ours
+    for table, condition in ROWS.items():
+        query = f"SELECT * FROM sessions_app_{table} WHERE {condition}"  # noqa: S608 - ours
         rows[table] = [
             {
                 name: value
@@ -101,8 +104,8 @@ def rename_ids(row: Row, ids: dict[str, str]) -> Row:
 
     def new(value: object) -> object:
         if isinstance(value, str):
-            for old, one in ids.items():
-                value = value.replace(old, one)
+            for old, new_id in ids.items():
+                value = value.replace(old, new_id)
         return value
 
     return {name: new(value) for name, value in row.items()}
@@ -120,12 +123,12 @@ async def _conversations(few: Server, many: Server) -> Figures:
     trips = await _alternate(partial(_trips, few), partial(_trips, many))
     new = await _alternate(partial(_new, few), partial(_new, many))
     pages = await _alternate(partial(_page, few, "/", "many0"), partial(_page, many, "/", "many0"))
-    what = f"{CONVERSATIONS[1]:,} conversations against {CONVERSATIONS[0]}"
+    comparison = f"{CONVERSATIONS[1]:,} conversations against {CONVERSATIONS[0]}"
     own = CONVERSATIONS[1] // OWNERS
     return {
-        f"{what}: a trip, ratio": trips,
-        f"{what}: an echo in a new one, ratio": new,
-        f"{what}: the page of one who has {own:,} of them, ratio": pages,
+        f"{comparison}: a trip, ratio": trips,
+        f"{comparison}: an echo in a new one, ratio": new,
+        f"{comparison}: the page of one who has {own:,} of them, ratio": pages,
     }
 
 
@@ -137,8 +140,8 @@ async def _events(server: Server) -> Figures:
     short, long = (partial(_page, server, f"/c/{name}/", "ann") for name in ("short", "long"))
     pages = await _alternate(short, long)
     trips = await _alternate(partial(_trips, server), partial(_trips, server, "long"))
-    what = f"{EVENTS[1]:,} events against {EVENTS[0]}"
-    return {f"{what}: a trip, ratio": trips, f"{what}: the page, ratio": pages}
+    comparison = f"{EVENTS[1]:,} events against {EVENTS[0]}"
+    return {f"{comparison}: a trip, ratio": trips, f"{comparison}: the page, ratio": pages}
 
 
 async def _trips(server: Server, name: str = "") -> list[float]:
@@ -146,10 +149,10 @@ async def _trips(server: Server, name: str = "") -> list[float]:
     async with socket(server, name or uuid4().hex) as client:
         await client.message(f"approve {TIMES + 1}")
         await client.until("system_interaction_message", timeout=60)
-        spent = await times(TIMES, lambda: trip(client))
+        durations = await times(TIMES, lambda: trip(client))
         await client.answer("continue")
         await client.until(is_end)
-    return spent
+    return durations
 
 
 async def _new(server: Server) -> list[float]:
@@ -164,10 +167,10 @@ async def _page(server: Server, path: str, user: str) -> list[float]:
     return await times(TIMES, lambda: asyncio.to_thread(server.get, path, user))
 
 
-async def _alternate(few: Measured, many: Measured) -> float:
+async def _alternate(few: Measurement, many: Measurement) -> float:
     """Return how much longer it takes with many; in rounds, to share what else the machine does."""
-    spent: tuple[list[float], list[float]] = ([], [])
+    durations: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
-        for its, work in zip(spent, (few, many), strict=True):
-            its.extend(await work())
-    return statistics.median(spent[1]) / statistics.median(spent[0])
+        for side_durations, work in zip(durations, (few, many), strict=True):
+            side_durations.extend(await work())
+    return statistics.median(durations[1]) / statistics.median(durations[0])

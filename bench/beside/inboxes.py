@@ -23,16 +23,16 @@ PENDING = """
 """
 
 
-async def _hears(client: WsClient, waiting: int) -> float:
+async def _hears(client: WsClient, count: int) -> float:
     """Return the time when the client is told."""
-    await client.until(lambda frame: frame.get("waiting") == waiting, timeout=60)
+    await client.until(lambda frame: frame.get("waiting") == count, timeout=60)
     return time.perf_counter()
 
 
 def _busy(server: Server) -> float:
     """Seconds of processor time that its processes have taken."""
     times = [psutil.Process(child.pid).cpu_times() for child in server.children]
-    return sum(one.user + one.system for one in times)
+    return sum(cpu_times.user + cpu_times.system for cpu_times in times)
 
 
 async def _rounds(server: Server) -> tuple[list[float], list[float]]:
@@ -41,32 +41,32 @@ async def _rounds(server: Server) -> tuple[list[float], list[float]]:
     """
     names = server.create_users(PEOPLE)
     make_group(server, people=names)
-    spent, busy = [], []
+    durations, busy = [], []
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         sockets = [await enter(WsClient(server, user=name, waiting="inbox")) for name in names]
         askers = [await enter(socket(server, name)) for name in ("stays", "goes")]
         await askers[0].message("assign managers")
-        await asyncio.gather(*(_hears(each, 1) for each in sockets))
-        for answering in sockets[:ROUNDS]:
+        await asyncio.gather(*(_hears(client, 1) for client in sockets))
+        for answerer in sockets[:ROUNDS]:
             await askers[1].message("assign managers")
-            await asyncio.gather(*(_hears(each, 2) for each in sockets))
-            [asked] = server.rows(PENDING)
+            await asyncio.gather(*(_hears(client, 2) for client in sockets))
+            [prompt] = server.rows(PENDING)
             began, before = time.perf_counter(), _busy(server)
-            await answering.answer("yes", interaction_id=str(asked["id"]))
-            heard = await asyncio.gather(*(_hears(each, 1) for each in sockets))
-            spent.append(1000 * (max(heard) - began))
+            await answerer.answer("yes", interaction_id=str(prompt["id"]))
+            arrival_times = await asyncio.gather(*(_hears(client, 1) for client in sockets))
+            durations.append(1000 * (max(arrival_times) - began))
             busy.append(1000 * (_busy(server) - before))
-    return spent, busy
+    return durations, busy
 
 
 def measure(template: Template, directory: Path) -> Figures:
     """Median and maximum of the rounds."""
     with running(template, directory) as server:
-        spent, busy = asyncio.run(_rounds(server))
+        durations, busy = asyncio.run(_rounds(server))
     return {
-        "100 inboxes, an answer to the last that is told, ms": statistics.median(spent),
-        "100 inboxes, an answer to the last that is told, at most, ms": max(spent),
+        "100 inboxes, an answer to the last that is told, ms": statistics.median(durations),
+        "100 inboxes, an answer to the last that is told, at most, ms": max(durations),
         "100 inboxes, processor time of web process and worker for that, ms": statistics.median(
             busy
         ),

@@ -16,10 +16,10 @@ WORKFLOWS = "default: probe\nworkflows:\n  probe: {}\n  probe_own: {}\n"
 def measure(template: Template, directory: Path) -> Figures:
     """Measure as the module says."""
     directory.mkdir()
-    offered = directory / "workflows.yaml"
-    offered.write_text(WORKFLOWS)
-    many = {f"SOCKETS_PER_{whose}": str(2 * COUNT) for whose in ("USER", "ADDRESS")}
-    env = {"WORKFLOWS_FILE": str(offered), "PARK_AFTER": "600", **many}
+    workflows_file = directory / "workflows.yaml"
+    workflows_file.write_text(WORKFLOWS)
+    many = {f"SOCKETS_PER_{subject}": str(2 * COUNT) for subject in ("USER", "ADDRESS")}
+    env = {"WORKFLOWS_FILE": str(workflows_file), "PARK_AFTER": "600", **many}
     with running(template, directory / "hosted", **env) as server:
         server.create_users(COUNT)
         figures = asyncio.run(_measure_hosted(server))
@@ -34,17 +34,17 @@ async def _measure_hosted(server: Server) -> Figures:
     # In this order, so that nothing takes what another has left behind.
     before = resident(server)
     await _ask(server, "ask")
-    waiting = each(server, before)
+    waiting_size = each(server, before)
     builders = await _builders(server)
     before = resident(server)
     async with AsyncExitStack() as stack:
         names = [f"idle{number}" for number in range(COUNT)]
         sockets = [await stack.enter_async_context(socket(server, name)) for name in names]
-        idle = each(server, before)
+        idle_size = each(server, before)
         assert all(client.close_code is None for client in sockets)
     return {
-        "an idle socket, KiB": idle,
-        "a conversation that waits in memory, KiB": waiting,
+        "an idle socket, KiB": idle_size,
+        "a conversation that waits in memory, KiB": waiting_size,
         **builders,
     }
 

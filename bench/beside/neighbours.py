@@ -39,14 +39,14 @@ LIMITS = {"RATE_MESSAGES_USER": "300/minute", "RUNS_PER_USER": "1000", "SOCKETS_
 
 async def echoes(server: Server) -> list[float]:
     """Milliseconds of each of ben's echoes."""
-    spent = []
+    durations = []
     async with socket(server, "mine", "ben") as client:
         for number in range(ECHOES):
             began = time.perf_counter()
             await client.message(f"echo {number}")
             await client.until(is_end, timeout=60)
-            spent.append(1000 * (time.perf_counter() - began))
-    return sorted(spent)
+            durations.append(1000 * (time.perf_counter() - began))
+    return sorted(durations)
 
 
 async def prepare(server: Server) -> None:
@@ -60,8 +60,8 @@ async def start_slow_runs(server: Server) -> None:
     """Begin them; they take longer than this benchmark."""
     async with socket(server, "slow") as client:
         for number in range(RUNS):
-            sent = await client.message("slowstream 600 100", conversation_id=f"slow{number}")
-            await client.reply_to(sent)
+            message_id = await client.message("slowstream 600 100", conversation_id=f"slow{number}")
+            await client.reply_to(message_id)
 
 
 async def flood(server: Server, name: str) -> None:
@@ -70,8 +70,8 @@ async def flood(server: Server, name: str) -> None:
         async with socket(server, name) as client:
             while client.close_code is None:
                 for _ in range(AT_ONCE):
-                    sent = await client.message("echo x")
-                await client.until(partial(is_reply, sent), timeout=60)
+                    message_id = await client.message("echo x")
+                await client.until(partial(is_reply, message_id), timeout=60)
 
 
 def is_reply(message_id: str, frame: Frame) -> bool:
@@ -79,14 +79,14 @@ def is_reply(message_id: str, frame: Frame) -> bool:
     return frame.get("for") == message_id
 
 
-async def attack(server: Server, begun: Event) -> None:
+async def attack(server: Server, runs_started: Event) -> None:
     """Do what ann does."""
     with ExitStack() as stack:
         for _ in range(SOCKETS):
             path = "/websocket?extended=true&conversation_id=large&last_sequence=0"
             stack.enter_context(upgrade(server, path, on_the_way=64 * 1024))
         await start_slow_runs(server)
-        begun.set()
+        runs_started.set()
         await asyncio.gather(*(flood(server, f"flood{number}") for number in range(FLOODS)))
 
 
@@ -94,11 +94,11 @@ async def attack(server: Server, begun: Event) -> None:
 def under_attack(server: Server) -> Iterator[None]:
     """Ann does it meanwhile."""
     fork = multiprocessing.get_context("fork")
-    begun = fork.Event()
-    process = fork.Process(target=lambda: asyncio.run(attack(server, begun)), daemon=True)
+    runs_started = fork.Event()
+    process = fork.Process(target=lambda: asyncio.run(attack(server, runs_started)), daemon=True)
     process.start()
     try:
-        assert begun.wait(60), "ann's runs have not begun"
+        assert runs_started.wait(60), "ann's runs have not begun"
         time.sleep(WARM_UP)
         yield
     finally:
@@ -109,17 +109,18 @@ def under_attack(server: Server) -> Iterator[None]:
 def measure(template: Template, directory: Path) -> Figures:
     """Ben alone and beside ann."""
     directory.mkdir()
-    offered = directory / "workflows.yaml"
-    offered.write_text(WORKFLOWS)
-    env = {"WORKFLOWS_FILE": str(offered), **LIMITS}
+    workflows_file = directory / "workflows.yaml"
+    workflows_file.write_text(WORKFLOWS)
+    env = {"WORKFLOWS_FILE": str(workflows_file), **LIMITS}
     with running(template, directory / "server", **env) as server:
         asyncio.run(prepare(server))
         asyncio.run(echoes(server))
-        quiet, before = asyncio.run(echoes(server)), kibibytes(server.web.pid)
+        quiet_echoes, before = asyncio.run(echoes(server)), kibibytes(server.web.pid)
         with under_attack(server):
-            beside, during = asyncio.run(echoes(server)), kibibytes(server.web.pid)
+            attacked_echoes, during = asyncio.run(echoes(server)), kibibytes(server.web.pid)
     return {
-        "ben's echo alone, p50 ms": statistics.median(quiet),
-        "ben's echo beside ann, ratio": statistics.median(beside) / statistics.median(quiet),
+        "ben's echo alone, p50 ms": statistics.median(quiet_echoes),
+        "ben's echo beside ann, ratio": statistics.median(attacked_echoes)
+        / statistics.median(quiet_echoes),
         "beside ann the web process has more, MiB": (during - before) / 1024,
     }

@@ -30,11 +30,11 @@ ECHOES = 20
 # Hosts that the worker takes which is full, and runs that ask it at once.
 PLACES = 300
 CROWD = 2 * PLACES
-WAITING = """
+PENDING_IDS = """
     SELECT run_id AS run, conversation_id AS conversation, id AS interaction
     FROM sessions_app_interaction
 """
-CROWDED = """
+CROWD_SIZE = """
     SELECT count(*) AS waiting FROM sessions_app_interaction one
     JOIN sessions_app_conversation its ON its.id = one.conversation_id
     WHERE its.conversation_id LIKE 'crowd%'
@@ -49,9 +49,9 @@ def fill(server: Server, count: int) -> None:
     """Copies of one run that waits, for many people; the statistics are up to date then."""
     server.create_users(OWNERS)
     asyncio.run(_ask(server))
-    [row] = server.rows(WAITING)
-    waiting = {name: UUID(value) for name, value in row.items()}
-    for statement, parameters in copies(waiting, count, owners="many%"):
+    [row] = server.rows(PENDING_IDS)
+    ids = {name: UUID(value) for name, value in row.items()}
+    for statement, parameters in copies(ids, count, owners="many%"):
         server.execute(statement, *parameters)
     server.execute("ANALYZE")
 
@@ -73,13 +73,13 @@ def resident(server: Server) -> float:
 
 async def answers(servers: dict[str, Server]) -> dict[str, float]:
     """Return the median time from an answer to the run's end."""
-    spent: dict[str, list[float]] = {name: [] for name in servers}
+    durations: dict[str, list[float]] = {name: [] for name in servers}
     for number in range(1, ANSWERS + 1):
         for name, server in servers.items():
             [row] = server.rows(OWNER, f"copy{number}")
             async with socket(server, f"copy{number}", row["username"]) as client:
-                spent[name].append(await answer_to_end(client))
-    return {name: statistics.median(times) for name, times in spent.items()}
+                durations[name].append(await answer_to_end(client))
+    return {name: statistics.median(times) for name, times in durations.items()}
 
 
 def crowd(server: Server) -> None:
@@ -87,7 +87,7 @@ def crowd(server: Server) -> None:
     too.
     """
     asyncio.run(_send(server))
-    while server.rows(CROWDED)[0]["waiting"] < CROWD:
+    while server.rows(CROWD_SIZE)[0]["waiting"] < CROWD:
         time.sleep(0.5)
 
 
@@ -99,15 +99,15 @@ async def _send(server: Server) -> None:
 
 async def echoes(servers: dict[str, Server]) -> dict[str, float]:
     """Return the median time of a message in a new conversation, to its run's end."""
-    spent: dict[str, list[float]] = {name: [] for name in servers}
+    durations: dict[str, list[float]] = {name: [] for name in servers}
     for number in range(ECHOES):
         for name, server in servers.items():
             async with socket(server, f"echo{number}") as client:
                 began = time.perf_counter()
                 await client.message("echo hello")
                 await client.until(is_end, timeout=60)
-                spent[name].append((time.perf_counter() - began) * 1000)
-    return {name: statistics.median(times) for name, times in spent.items()}
+                durations[name].append((time.perf_counter() - began) * 1000)
+    return {name: statistics.median(times) for name, times in durations.items()}
 
 
 def measure(template: Template, directory: Path) -> Figures:
@@ -121,7 +121,7 @@ def measure(template: Template, directory: Path) -> Figures:
             server.start()
             fill(server, count)
         sizes = {name: resident(server) for name, server in servers.items()}
-        answered = asyncio.run(answers(servers))
+        answer_times = asyncio.run(answers(servers))
         full = Server.from_template(
             template, directory / "full", worker_options=("--concurrency", str(PLACES))
         )
@@ -129,12 +129,12 @@ def measure(template: Template, directory: Path) -> Figures:
         full.start()
         fill(full, MANY)
         crowd(full)
-        echoed = asyncio.run(echoes(servers))
+        echo_times = asyncio.run(echoes(servers))
     finally:
         for server in servers.values():
             server.drop()
     return {
         **{f"{name}: a worker has MiB": size for name, size in sizes.items()},
-        **{f"{name}: answer to end, ms": took for name, took in answered.items()},
-        **{f"{name}: a newcomer's echo, ms": took for name, took in echoed.items()},
+        **{f"{name}: answer to end, ms": time_ for name, time_ in answer_times.items()},
+        **{f"{name}: a newcomer's echo, ms": time_ for name, time_ in echo_times.items()},
     }

@@ -14,9 +14,9 @@ def measure(template: Template, directory: Path) -> Figures:
     directory.mkdir()
     store = template.store.copy(directory)
     try:
-        done = run("-m", "bench.appending", env=environment(directory, **store.environment))
+        process = run("-m", "bench.appending", env=environment(directory, **store.environment))
     finally:
         store.drop()
-    assert done.returncode == 0, done.stderr
-    figures: Figures = json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr
+    figures: Figures = json.loads(process.stdout)
     return figures

@@ -16,14 +16,14 @@ def measure(template: Template, directory: Path) -> Figures:
     """Measure as the module says."""
     with running(template, directory) as server:
         asyncio.run(_echo(server))
-        none = statistics.median(_start(server) for _ in range(STARTS))
+        idle_start = statistics.median(_start(server) for _ in range(STARTS))
         asyncio.run(_begin(server))
-        many = statistics.median(_start(server) for _ in range(STARTS))
-        answered = asyncio.run(_answer(server))
+        busy_start = statistics.median(_start(server) for _ in range(STARTS))
+        answer_time = asyncio.run(_answer(server))
     return {
-        "a start, until a run has ended, s": none,
-        "a start with 1,000 unfinished runs, until another has ended, s": many,
-        "an answer to one of them, to its end, ms": answered,
+        "a start, until a run has ended, s": idle_start,
+        "a start with 1,000 unfinished runs, until another has ended, s": busy_start,
+        "an answer to one of them, to its end, ms": answer_time,
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.beside.clients import UNTIL_NO_HOST, Figures, answer_to_end, ask, running, socket
 from tests.support.server import Server, Template
 
-RESUMED = 20
+COUNT = 20
 PARK_AFTER = 0.3
 PATIENCE = {"in memory": 0.0, "parked": 3 * PARK_AFTER, "without a host": UNTIL_NO_HOST}
 
@@ -23,12 +23,12 @@ def measure(template: Template, directory: Path) -> Figures:
 async def _measure(server: Server) -> Figures:
     figures = {}
     for kind, seconds in PATIENCE.items():
-        names = [f"{kind}{number}" for number in range(RESUMED)]
+        names = [f"{kind}{number}" for number in range(COUNT)]
         if seconds:
             await asyncio.gather(*(_ask(server, name) for name in names))
             await asyncio.sleep(seconds)
-        spent = [await _answer(server, name, asked=bool(seconds)) for name in names]
-        figures[f"answer to end of a run {kind}, ms"] = statistics.median(spent)
+        durations = [await _answer(server, name, asked=bool(seconds)) for name in names]
+        figures[f"answer to end of a run {kind}, ms"] = statistics.median(durations)
     return figures
 
 

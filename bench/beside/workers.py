@@ -45,8 +45,8 @@ async def person(server: Server, number: int, load: Load, until: float) -> None:
             began = time.perf_counter()
             await client.message(MESSAGE)
             answer = await answer_to_end(client)
-            ended = time.perf_counter()
-            load.runs.append((ended, 1000 * (ended - began), answer))
+            end = time.perf_counter()
+            load.runs.append((end, 1000 * (end - began), answer))
 
 
 def busy(server: Server) -> dict[str, float]:
@@ -68,33 +68,36 @@ async def _load(server: Server) -> Figures:
     await asyncio.sleep(WARM_UP)
     before = busy(server)
     await asyncio.sleep(SECONDS)
-    spent = {name: seconds - before[name] for name, seconds in busy(server).items()}
+    cpu_seconds = {name: seconds - before[name] for name, seconds in busy(server).items()}
     await asyncio.gather(*people)
-    ended = load.between(begin, end)
+    ended_runs = load.between(begin, end)
     return {
-        "runs/s": len(ended) / SECONDS,
-        "answer to end, p50 ms": percentile([answer for _, answer in ended], 50),
-        **{f"{name}, % of a core": 100 * seconds / SECONDS for name, seconds in spent.items()},
+        "runs/s": len(ended_runs) / SECONDS,
+        "answer to end, p50 ms": percentile([answer for _, answer in ended_runs], 50),
+        **{
+            f"{name}, % of a core": 100 * seconds / SECONDS for name, seconds in cpu_seconds.items()
+        },
     }
 
 
 def measure(template: Template, directory: Path) -> Figures:
     """Measure the load on each number of workers."""
     directory.mkdir()
-    offered = directory / "workflows.yaml"
-    offered.write_text(WORKFLOWS)
+    workflows_file = directory / "workflows.yaml"
+    workflows_file.write_text(WORKFLOWS)
     figures: Figures = {}
     for count in COUNTS:
         server = Server.from_template(
-            template, directory / f"{count}", workers=count, WORKFLOWS_FILE=str(offered)
+            template, directory / f"{count}", workers=count, WORKFLOWS_FILE=str(workflows_file)
         )
         server.start()
         try:
             server.until_workers()
-            loaded = asyncio.run(_load(server))
+            load_figures = asyncio.run(_load(server))
         finally:
             server.drop()
         figures |= {
-            f"{count} worker{'s'[: count - 1]}: {name}": figure for name, figure in loaded.items()
+            f"{count} worker{'s'[: count - 1]}: {name}": figure
+            for name, figure in load_figures.items()
         }
     return figures

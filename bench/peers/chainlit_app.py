@@ -43,8 +43,8 @@ async def approve(arguments: list[str]) -> None:
 
 async def two(arguments: list[str]) -> None:
     """Ask two questions at once, each answered by a text."""
-    asked = (cl.AskUserMessage(content=text, timeout=600).send() for text in ("one?", "two?"))
-    texts = [answer and answer["output"] for answer in await asyncio.gather(*asked)]
+    questions = (cl.AskUserMessage(content=text, timeout=600).send() for text in ("one?", "two?"))
+    texts = [answer and answer["output"] for answer in await asyncio.gather(*questions)]
     await cl.Message(content="|".join(map(str, texts))).send()
 
 

@@ -53,12 +53,14 @@ def draw(part: pyplot.Axes, cases: dict[str, dict[str, list[dict[str, float]]]])
     for place, name in enumerate(names):
         label, colour = COLOURS[name]
         for group, by_name in enumerate(cases.values()):
-            rates = [one["per_s"] for one in by_name.get(name, [])]
+            rates = [round_["per_s"] for round_ in by_name.get(name, [])]
             if rates:
                 middle = statistics.median(rates)
-                spread = [[middle - min(rates)], [max(rates) - middle]]
+                error_bars = [[middle - min(rates)], [max(rates) - middle]]
                 at = group + (place - (len(names) - 1) / 2) * width
-                part.bar(at, middle, width, color=colour, label=label, yerr=spread, ecolor="#333")
+                part.bar(
+                    at, middle, width, color=colour, label=label, yerr=error_bars, ecolor="#333"
+                )
                 part.text(at, max(rates), f" {middle:,.0f}", **ABOVE)
                 label = None
     part.set_xticks(range(len(cases)), [f"{case.split()[1]} at once" for case in cases])

@@ -17,7 +17,7 @@ async def approve() -> str:
     return "|".join(answers)
 
 
-async def thread(answered: Callable[[], None]) -> None:
+async def thread(count_answer: Callable[[], None]) -> None:
     """Time each answer to the next prompt, and to the end."""
     handle = await DBOS.start_workflow_async(approve)
     await DBOS.get_event_async(handle.workflow_id, "prompt-1")
@@ -27,14 +27,14 @@ async def thread(answered: Callable[[], None]) -> None:
             await DBOS.get_event_async(handle.workflow_id, f"prompt-{number + 1}")
         elif await handle.get_result() != "|".join(["continue"] * PROMPTS):
             raise RuntimeError("answers are missing")
-        answered()
+        count_answer()
 
 
 def main() -> None:
     """Measure DBOS."""
     options = arguments()
-    served = options.database.startswith("postgresql")
-    url = options.database if served else f"sqlite:///{options.database}"
+    is_server = options.database.startswith("postgresql")
+    url = options.database if is_server else f"sqlite:///{options.database}"
     DBOS(config=DBOSConfig(name="bench", system_database_url=url, log_level="ERROR"))
     DBOS.launch()
     try:

@@ -42,14 +42,14 @@ def further(state: State) -> str:
 async def saver(database: str) -> AsyncIterator[BaseCheckpointSaver]:
     """Yield the saver of the database."""
     if not database.startswith("postgresql"):
-        async with AsyncSqliteSaver.from_conn_string(database) as made:
-            yield made
+        async with AsyncSqliteSaver.from_conn_string(database) as checkpointer:
+            yield checkpointer
         return
     options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     async with AsyncConnectionPool(database, max_size=16, kwargs=options) as pool:
-        made = AsyncPostgresSaver(pool)
-        await made.setup()
-        yield made
+        checkpointer = AsyncPostgresSaver(pool)
+        await checkpointer.setup()
+        yield checkpointer
 
 
 async def main() -> None:
@@ -59,15 +59,15 @@ async def main() -> None:
     builder.add_node("ask", ask_all if options.one_node else ask)
     builder.add_edge(START, "ask")
     builder.add_conditional_edges("ask", further)
-    async with saver(options.database) as made:
-        graph = builder.compile(checkpointer=made)
+    async with saver(options.database) as checkpointer:
+        graph = builder.compile(checkpointer=checkpointer)
 
-        async def thread(answered: Callable[[], None]) -> None:
+        async def thread(count_answer: Callable[[], None]) -> None:
             config = {"configurable": {"thread_id": uuid4().hex}}
             state = await graph.ainvoke({"answers": []}, config)
             while "__interrupt__" in state:
                 state = await graph.ainvoke(Command(resume="continue"), config)
-                answered()
+                count_answer()
             if len(state["answers"]) != PROMPTS:
                 raise RuntimeError(f"a thread ended with {state}")
 

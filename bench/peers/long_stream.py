@@ -37,9 +37,9 @@ class Watched:
         before = metrics(self.session)
         for number in range(1, LINES + 1):
             self.page.wait_for_timeout(1000 * (began + minutes * 60 * number / LINES - at))
-            spent, now = time.monotonic() - at, metrics(self.session)
+            seconds, now = time.monotonic() - at, metrics(self.session)
             busy, layout = (
-                (now[name] - before[name]) / spent for name in ("TaskDuration", "LayoutDuration")
+                (now[name] - before[name]) / seconds for name in ("TaskDuration", "LayoutDuration")
             )
             tasks = self.page.evaluate("window.longTasks.splice(0)")
             yield (

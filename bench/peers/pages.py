@@ -42,7 +42,7 @@ class Site:
     url: str
     new: str  # the path of a new conversation
     box: str  # where one writes
-    said: str  # what one has said
+    messages: str  # what one has said
     answers: str  # what was answered
     question: str  # an open question's button
     field: str  # where one answers with a text
@@ -61,14 +61,14 @@ class Site:
         """Send a message in a new conversation."""
         page.goto(self.new)
         self.choose(page)
-        shown = page.locator(self.said, has_text=text)
+        message = page.locator(self.messages, has_text=text)
         deadline = time.monotonic() + PATIENCE / 1000
-        while not shown.count() and time.monotonic() < deadline:
+        while not message.count() and time.monotonic() < deadline:
             # A page whose script is not there yet, or is not connected, does not send.
             page.locator(self.box).fill(text)
             page.locator(self.box).press("Enter")
             page.wait_for_timeout(2000)
-        shown.wait_for()
+        message.wait_for()
 
     def choose(self, page: Page) -> None:
         """Choose the workflow, where there are several."""
@@ -185,18 +185,21 @@ def streaming(site: Site, browser: Browser) -> str:
     began = time.monotonic()
     page.locator(site.box).fill(" ".join(map(str, ("report", *STREAM))))
     page.locator(site.box).press("Enter")
-    ended = is_there(page.get_by_text(last).last, 4 * PATIENCE)
-    spent = time.monotonic() - began
-    busy = (metrics(session)["TaskDuration"] - before["TaskDuration"]) / spent
+    is_complete = is_there(page.get_by_text(last).last, 4 * PATIENCE)
+    seconds = time.monotonic() - began
+    busy = (metrics(session)["TaskDuration"] - before["TaskDuration"]) / seconds
     tasks = page.evaluate("window.longTasks")
     longest = max(tasks, default=0)
-    end = f"shown after {spent:.0f} s" if ended else f"not yet shown after {spent:.0f} s"
+    end = f"shown after {seconds:.0f} s" if is_complete else f"not yet shown after {seconds:.0f} s"
     return f"{end}; {len(tasks)} tasks over 50 ms, the longest {longest:.0f} ms; {busy:.0%} busy"
 
 
 def metrics(session: Any) -> dict[str, float]:
     """Return the browser's counters."""
-    return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    return {
+        metric["name"]: metric["value"]
+        for metric in session.send("Performance.getMetrics")["metrics"]
+    }
 
 
 def refreshed(site: Site, browser: Browser) -> str:
@@ -205,13 +208,14 @@ def refreshed(site: Site, browser: Browser) -> str:
     site.say(page, "approve 1")
     site.buttons(page).first.wait_for()
     page.reload()
-    there = is_there(site.buttons(page))
-    other = page.context.new_page()
-    other.goto(page.url)
-    second = is_there(site.buttons(other))
-    works = there and answered(site, page)
+    after_reload = is_there(site.buttons(page))
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    in_tab = is_there(site.buttons(tab))
+    works = after_reload and answered(site, page)
     return (
-        f"after a reload {yes(there)}, in a second tab {yes(second)}, can be answered {yes(works)}"
+        f"after a reload {yes(after_reload)}, in a second tab {yes(in_tab)}, "
+        f"can be answered {yes(works)}"
     )
 
 
@@ -223,9 +227,9 @@ def killed(site: Site, browser: Browser) -> str:
     site.process.kill()
     site.process.restart()
     page.reload()
-    there = is_there(site.buttons(page))
-    works = there and answered(site, page)
-    return f"still there {yes(there)}, can be answered {yes(works)}"
+    after_restart = is_there(site.buttons(page))
+    works = after_restart and answered(site, page)
+    return f"still there {yes(after_restart)}, can be answered {yes(works)}"
 
 
 def several(site: Site, browser: Browser) -> str:
@@ -260,10 +264,10 @@ def failing(site: Site, browser: Browser) -> str:
     return f"“{sentence}”; shows what the exception says {yes('internal secret' in text)}"
 
 
-def is_there(what: Locator, patience: float = PATIENCE) -> bool:
+def is_there(locator: Locator, patience: float = PATIENCE) -> bool:
     """Return whether it comes in time."""
     try:
-        what.first.wait_for(timeout=patience)
+        locator.first.wait_for(timeout=patience)
     except TimeoutError:
         return False
     return True
@@ -301,14 +305,14 @@ def main() -> None:
         sys.exit("Chainlit is missing: run make bench-pages, which installs it.")
     with (
         tempfile.TemporaryDirectory() as directory,
-        ours(Path(directory)) as one,
-        chainlit(Path(directory)) as other,
+        ours(Path(directory)) as our_site,
+        chainlit(Path(directory)) as chainlit_site,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         print("| task | ours | Chainlit |\n| --- | --- | --- |")
         for name, task in TASKS.items():
-            cells = (attempt(task, site, browser) for site in (one, other))
+            cells = (attempt(task, site, browser) for site in (our_site, chainlit_site))
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
         browser.close()
 

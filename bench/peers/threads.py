@@ -27,7 +27,7 @@ async def measure(
     options: Namespace, thread: Callable[[Callable[[], None]], Awaitable[None]]
 ) -> None:
     """Run `thread`, which has ten prompts and calls back at each that is answered; print."""
-    spent: list[float] = []
+    durations: list[float] = []
     clock = time.perf_counter
     await thread(lambda: None)
     print("begin", flush=True)
@@ -39,19 +39,19 @@ async def measure(
 
             def answered() -> None:
                 nonlocal began
-                spent.append(1000 * (clock() - began))
+                durations.append(1000 * (clock() - began))
                 began = clock()
 
             await thread(answered)
 
     await asyncio.gather(*(person() for _ in range(options.people)))
     took = clock() - begin
-    spent.sort()
+    durations.sort()
     figures = {
-        "per_s": len(spent) / took,
-        "p50_ms": statistics.median(spent),
-        "p99_ms": spent[len(spent) * 99 // 100],
-        "units": len(spent),
+        "per_s": len(durations) / took,
+        "p50_ms": statistics.median(durations),
+        "p99_ms": durations[len(durations) * 99 // 100],
+        "units": len(durations),
         "seconds": took,
     }
     print(json.dumps(figures), flush=True)

@@ -155,9 +155,9 @@ async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, 
         yield answer.value
         return
     yield repr(answer.value)
-    for one in answer.after.values():
-        if isinstance(one, AttachedFile):
-            yield f" {one.name} {await one.read()!r}"
+    for file in answer.after.values():
+        if isinstance(file, AttachedFile):
+            yield f" {file.name} {await file.read()!r}"
 
 
 async def files(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -175,8 +175,8 @@ async def two(context: Context, arguments: list[str]) -> AsyncGenerator[str, Non
 
 async def together(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Prompts with one button."""
-    asked: list[Any] = [PROMPTS[one] for one in TOGETHER]
-    answers = await context.ask_all(asked, together="About your trip")
+    prompts: list[Any] = [PROMPTS[name] for name in TOGETHER]
+    answers = await context.ask_all(prompts, together="About your trip")
     yield "|".join(str(answer.value) for answer in answers)
 
 
@@ -351,10 +351,10 @@ def spin(seconds: float) -> None:
 
 async def block(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Block the event loop, which a workflow must not do."""
-    how, seconds = arguments[0], float(arguments[1]) if len(arguments) > 1 else 0.0
+    kind, seconds = arguments[0], float(arguments[1]) if len(arguments) > 1 else 0.0
     yield "block "
     await asyncio.sleep(0.1)
-    match how:
+    match kind:
         case "loop":
             spin(seconds)
         case "sleep":
@@ -381,10 +381,10 @@ async def spin_async(seconds: float) -> None:
 
 async def usage(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Tokens of two calls of a model, with a prompt between them."""
-    taken, produced = map(int, arguments)
-    context.add_usage(prompt_tokens=taken, completion_tokens=produced)
+    prompt_tokens, completion_tokens = map(int, arguments)
+    context.add_usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     yield (await context.ask(TextPrompt(text="prompt-1"))).text
-    context.add_usage(prompt_tokens=taken, completion_tokens=produced)
+    context.add_usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
 
 
 async def child(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -407,7 +407,7 @@ PARTS: dict[str, Part] = {
     "together": together,
     "two": two,
     "wide": wide(*PROMPTS.values(), FORM, PROPOSAL),
-    "widecard": wide(*(PROMPTS[one] for one in TOGETHER), FORM, title=WORD),
+    "widecard": wide(*(PROMPTS[name] for name in TOGETHER), FORM, title=WORD),
     "textask": textask,
     "fail": fail,
     "approve": approve,

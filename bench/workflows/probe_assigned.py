@@ -19,9 +19,9 @@ OPTIONS = [Option(value="yes", label="Approve"), Option(value="no", label="Rejec
 
 async def assign(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Ask one prompt of the groups, and users behind @, that the first word names."""
-    names, *how = arguments
+    names, *words = arguments
     to = [user(name[1:]) if name.startswith("@") else group(name) for name in names.split(",")]
-    options = dict(word.partition("=")[::2] for word in how)
+    options = dict(word.partition("=")[::2] for word in words)
     rules: dict[str, Any] = {"four_eyes": "four" in options, "votes": int(options.get("votes", 1))}
     if "share" in options:
         rules["share"] = True

@@ -7,12 +7,12 @@ import os
 import time
 
 
-def note(what: str, subject: str) -> None:
+def note(event: str, subject: str) -> None:
     """Append a line to the file named by PROBE_DIARY; one write, so that lines stay whole."""
     path = os.environ.get("PROBE_DIARY")
     if not path:
         return
-    line = f"{what} {subject} {os.getpid()} {time.time():.6f}\n"
+    line = f"{event} {subject} {os.getpid()} {time.time():.6f}\n"
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(file, line.encode())

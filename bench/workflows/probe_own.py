@@ -30,13 +30,13 @@ class Belongings:
 async def belongings(user: Person, options: Options) -> AsyncIterator[Belongings]:
     """Build, and close; the diary has a line before and after each."""
     note("builder.begin", user.username)
-    built = Belongings()
+    user_belongings = Belongings()
     try:
         await asyncio.sleep(options.build_ms / 1000)
         note("builder.built", user.username)
-        yield built
+        yield user_belongings
     finally:
-        built.open = False
+        user_belongings.open = False
         note("builder.closing", user.username)
         await asyncio.sleep(options.close_ms / 1000)
         note("builder.closed", user.username)
