@@ -37,6 +37,7 @@ KEYWORDS = {
     "gettext_lazy": None,
     "gettext_noop": None,
     "ngettext": (1, 2),
+    "ngettext_lazy": (1, 2),
     "pgettext": ((1, "c"), 2),
 }
 UNDATED = datetime(2026, 1, 1, tzinfo=UTC)

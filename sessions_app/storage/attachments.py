@@ -19,6 +19,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.json_types import JsonObject
@@ -107,7 +108,12 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
     if len(unique_ids) > limit:
         raise Invalid(
             format_lazy(
-                _("A message can have at most {most} files. Send the others with another message."),
+                ngettext_lazy(
+                    "A message can have at most {most} file. Send the others with another message.",
+                    "A message can have at most {most} files. Send the others with another "
+                    "message.",
+                    limit,
+                ),
                 most=limit,
             ),
             max_files=limit,
@@ -232,9 +238,12 @@ def _begin(tx: Transaction, row: Attachment) -> None:
     if unsent.count() >= MOST_UNSENT:
         raise Invalid(
             format_lazy(
-                _(
+                ngettext_lazy(
+                    "You have {count} uploaded file that is not sent. Send it, or try again "
+                    "tomorrow.",
                     "You have {count} uploaded files that are not sent. Send some of them, or "
-                    "try again tomorrow."
+                    "try again tomorrow.",
+                    MOST_UNSENT,
                 ),
                 count=MOST_UNSENT,
             )

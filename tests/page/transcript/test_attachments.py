@@ -264,15 +264,28 @@ async def test_a_workflow_that_takes_none_says_so(browser: AsyncClient, hosting:
 async def test_too_many_files_are_refused(
     browser: AsyncClient, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_hitl(settings, MAX_FILES=1)
-    ids = [(await upload(browser))[1]["id"] for _ in range(2)]
+    set_hitl(settings, MAX_FILES=2)
+    ids = [(await upload(browser))[1]["id"] for _ in range(3)]
     answer = await send(browser, text="x", file_ids=ids)
-    assert "A message can have at most 1 files." in answer.content.decode()
-    monkeypatch.setattr("sessions_app.storage.attachments.MOST_UNSENT", 2)
+    assert "A message can have at most 2 files." in answer.content.decode()
+    monkeypatch.setattr("sessions_app.storage.attachments.MOST_UNSENT", 3)
     status, body = await upload(browser)
-    assert (status, body["error"][:24]) == (422, "You have 2 uploaded file")
+    assert (status, body["error"][:24]) == (422, "You have 3 uploaded file")
     set_hitl(settings, MAX_FILES=0)
     assert (await upload(browser))[1]["error"] == "Files are not allowed here."
+
+
+async def test_limits_of_one_file_are_told_in_the_singular(
+    browser: AsyncClient, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_hitl(settings, MAX_FILES=1)
+    monkeypatch.setattr(attachments, "MOST_UNSENT", 2)
+    ids = [(await upload(browser))[1]["id"] for _ in range(2)]
+    answer = await send(browser, text="x", file_ids=ids)
+    assert "A message can have at most 1 file. Send" in answer.content.decode()
+    monkeypatch.setattr(attachments, "MOST_UNSENT", 1)
+    error = "You have 1 uploaded file that is not sent. Send it, or try again tomorrow."
+    assert (await upload(browser))[1]["error"] == error
 
 
 async def test_an_upload_beyond_the_users_quota_is_refused(
@@ -317,7 +330,7 @@ def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.Monke
         second = threads.submit(begin, lambda: None)
         second.add_done_callback(lambda _: second_is_done.set())
         assert first.result() == "kept"
-        assert "uploaded files that are not sent" in second.result()
+        assert "uploaded file that is not sent" in second.result()
 
 
 async def test_an_upload_to_a_failing_disk_is_explained(
