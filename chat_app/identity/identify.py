@@ -79,7 +79,8 @@ def _first_credentials(
 async def identity_of_scope(scope: JsonObject) -> Identity | None:
     """Return the identity of a socket from its ASGI scope, which gets its session and its user.
 
-    That is not done before the socket is accepted: who finds the database away is to be told so.
+    Call it only once the socket is accepted: a client of a rejected socket cannot be told that the
+    database is away.
 
     Raises:
         BadCredentials, TooMany: as `find_identity`.

@@ -248,9 +248,7 @@ class Journal:
 
     @cached_property
     def known_to(self) -> int:
-        """Return the number of the workflow's own call before which all text was put out
-        already.
-        """
+        """The number of the workflow's own call before which all text was put out already."""
         return self.calls[""] if self._cut_stream is None else self._cut_stream.call.number
 
     @cached_property

@@ -91,7 +91,7 @@ class Context:
 
     @property
     def user_interaction_manager(self) -> "UserInteractionManager":
-        """Return the manager that asks people."""
+        """The manager that asks people."""
         return UserInteractionManager(self)
 
     @property

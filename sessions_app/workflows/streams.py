@@ -20,9 +20,7 @@ T = TypeVar("T")
 
 
 class StreamedText(str):
-    """A text that people have already seen. a workflow that yields it too shows it no second
-    time.
-    """
+    """A text that people have seen already: a workflow that yields it shows it no second time."""
 
     __slots__ = ()
 
