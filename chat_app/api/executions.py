@@ -31,7 +31,7 @@ from sessions_app.storage import reads
 
 router = Router(tags=["Runs"])
 
-DOCUMENTED = {"responses": problems.DOCUMENTED}
+OPENAPI_EXTRA = {"responses": problems.PROBLEM_RESPONSE}
 ExecutionState = (
     schemas.Running
     | schemas.WaitingForAnswer
@@ -46,7 +46,7 @@ ExecutionState = (
     response=ExecutionState,
     exclude_unset=True,
     url_name="execution",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
 )
 async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object:
     """Return the state of a run, with its result, or the prompts that it waits for."""
@@ -69,7 +69,7 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
     "/executions/{uuid:execution_id}",
     response={202: None},
     url_name="cancel",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
 )
 async def cancel(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
     """Ask a run to stop; its status says when it has. One that has ended stays as it is."""
@@ -84,7 +84,7 @@ async def cancel(request: AuthenticatedRequest, execution_id: UUID) -> Status[No
     "/executions/{uuid:execution_id}/resume",
     response={202: None},
     url_name="resume",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
     tags=["Operating"],
 )
 async def resume(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
@@ -98,7 +98,7 @@ async def resume(request: AuthenticatedRequest, execution_id: UUID) -> Status[No
     "/executions/{uuid:execution_id}/fork",
     response={202: schemas.Forked},
     url_name="fork",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
     tags=["Operating"],
 )
 async def fork(
@@ -133,7 +133,7 @@ async def _operator(request: AuthenticatedRequest) -> AbstractBaseUser:
     "/executions/{uuid:execution_id}/interactions/{uuid:interaction_id}/response",
     response={204: None},
     url_name="answer",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
 )
 async def answer(
     request: AuthenticatedRequest,
@@ -184,7 +184,7 @@ async def give(
     auth=None,
     response={204: None},
     url_name="callback",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
 )
 async def callback(request: HttpRequest, token: str) -> Status[None]:
     """Send a run what it waits for; its workflow made the URL. What comes again changes nothing.
@@ -205,7 +205,7 @@ def _payload(request: HttpRequest) -> object:
 
 
 @router.get(
-    "/monitor/users", response=schemas.Monitor, openapi_extra=DOCUMENTED, tags=["Monitoring"]
+    "/monitor/users", response=schemas.Monitor, openapi_extra=OPENAPI_EXTRA, tags=["Monitoring"]
 )
 async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> object:
     """List the users' live builders, or those of one user. For staff who may view host leases."""
@@ -217,7 +217,7 @@ async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> 
 @router.post(
     "/feedback",
     response=schemas.Thanks,
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
 )
 async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBody) -> object:
     """Give feedback on an answer, named by its trace. What is empty is taken back."""
@@ -230,7 +230,7 @@ async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBod
 @router.get(
     "/mcp/client/tool/list",
     response=schemas.McpClients,
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
     # The UI asks from its server, which has nobody's cookies. There is nothing to protect.
     auth=None,
     throttle=[],

@@ -84,12 +84,12 @@ for path in ("/generate/async", "/v1/workflow/async"):
         response={200: schemas.Job, 202: schemas.Job},
         operation_id=name,
         url_name="generate_async",
-        openapi_extra={"responses": problems.DOCUMENTED_RUN},
+        openapi_extra={"responses": problems.RUN_PROBLEM_RESPONSE},
     )(start)
     router.get(
         f"{path}/job/{{job_id}}",
         response=schemas.Job,
         operation_id=f"{name}_job",
         url_name="job",
-        openapi_extra={"responses": problems.DOCUMENTED},
+        openapi_extra={"responses": problems.PROBLEM_RESPONSE},
     )(status)

@@ -23,11 +23,11 @@ from sessions_app.storage import reads
 
 router = Router(tags=["Inbox"])
 
-DOCUMENTED = {"responses": problems.DOCUMENTED}
+OPENAPI_EXTRA = {"responses": problems.PROBLEM_RESPONSE}
 NO_PROMPT = "There is no such prompt."
 
 
-@router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=DOCUMENTED)
+@router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=OPENAPI_EXTRA)
 async def inbox(
     request: AuthenticatedRequest, query: Annotated[schemas.InboxQuery, Query()]
 ) -> object:
@@ -47,7 +47,7 @@ async def inbox(
 
 
 @router.get(
-    "/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold, openapi_extra=DOCUMENTED
+    "/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold, openapi_extra=OPENAPI_EXTRA
 )
 async def prompt(request: AuthenticatedRequest, interaction_id: UUID) -> object:
     """Return one prompt: for its owner, for who may answer it, and for who has."""
@@ -58,7 +58,7 @@ async def prompt(request: AuthenticatedRequest, interaction_id: UUID) -> object:
     "/v1/prompts/{uuid:interaction_id}/response",
     response={204: None},
     url_name="answer_prompt",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
 )
 async def answer_prompt(
     request: AuthenticatedRequest,
@@ -75,7 +75,7 @@ async def answer_prompt(
     "/v1/prompts/{uuid:interaction_id}/claim",
     response=schemas.PromptTold,
     url_name="claim_prompt",
-    openapi_extra=DOCUMENTED,
+    openapi_extra=OPENAPI_EXTRA,
 )
 async def claim(
     request: AuthenticatedRequest, interaction_id: UUID, body: schemas.ClaimBody

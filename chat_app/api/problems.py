@@ -37,8 +37,8 @@ def _response_schema(media_type: str, schema: type[BaseModel]) -> JsonObject:
 
 
 # Of each operation in the OpenAPI document.
-DOCUMENTED = _response_schema(MEDIA_TYPE, Problem)
-DOCUMENTED_RUN = _response_schema("application/json", PeerError)
+PROBLEM_RESPONSE = _response_schema(MEDIA_TYPE, Problem)
+RUN_PROBLEM_RESPONSE = _response_schema("application/json", PeerError)
 
 
 class Failure(Exception):

@@ -14,9 +14,9 @@ from sessions_app.storage.records import EventRecord
 
 Json = JsonObject
 
-STOPPED = "The run was stopped."
-ASKED = "The workflow waits for an answer, on the chat page or over a WebSocket:"
-SUSPENDED = "The run is suspended: an administrator of this site must resume it."
+STOPPED_TEXT = "The run was stopped."
+QUESTION_TEXT = "The workflow waits for an answer, on the chat page or over a WebSocket:"
+SUSPENDED_TEXT = "The run is suspended: an administrator of this site must resume it."
 
 
 def completion(run: Run, text: str, usage: dict[str, int]) -> Json:
@@ -78,7 +78,7 @@ def _stop(run: UUID, frames: list[Frame]) -> Json:
         "execution_id": str(run),
         "status_url": reverse("chat:chat_api:execution", args=[run]),
         **interactions[0],
-        "message": f"{ASKED} {frames[0]['content']['text']}",
+        "message": f"{QUESTION_TEXT} {frames[0]['content']['text']}",
         "interactions": interactions,
     }
 
@@ -95,8 +95,8 @@ def _interaction(frame: Frame) -> Json:
 def failure(run: Run) -> tuple[str, str]:
     """Say why a run has no result, as a code and a sentence."""
     if run.status == Run.Status.CANCELLED:
-        return "cancelled", STOPPED
+        return "cancelled", STOPPED_TEXT
     error = run.error or {}
     if run.status == Run.Status.SUSPENDED:
-        return "suspended", f"{SUSPENDED} {error.get('message', '')}".strip()
+        return "suspended", f"{SUSPENDED_TEXT} {error.get('message', '')}".strip()
     return "workflow_error", error.get("message") or "The workflow failed."

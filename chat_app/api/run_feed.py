@@ -21,7 +21,7 @@ from sessions_app.storage import reads
 from sessions_app.storage.connections import give_back_thread
 from sessions_app.storage.records import EventRecord
 
-RESTARTING = "The server restarts. Send the same request again, with the ids of the response."
+RESTART_TEXT = "The server restarts. Send the same request again, with the ids of the response."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ async def follow(
                     raise Failure(404, "invalid_message", "The conversation was deleted.")
                 if feed.behind:
                     await feed.advance()
-                while feed.taken:
-                    yield feed.taken.popleft()
-                    if not feed.taken:
+                while feed.events:
+                    yield feed.events.popleft()
+                    if not feed.events:
                         await feed.acknowledge(feed.cursor)
                 if await reader.heard_nothing():
                     yield None
@@ -79,7 +79,7 @@ async def follow(
 
 def _failure(error: CloseSocket) -> Failure:
     if error.code == 1012:
-        return Failure(503, "unknown_error", RESTARTING, reason="restarting")
+        return Failure(503, "unknown_error", RESTART_TEXT, reason="restarting")
     return Failure(401, "user_auth_error", "You are not signed in any more.")
 
 
@@ -91,7 +91,7 @@ class _RunFeed(Feed):
     def __init__(self, run: Run) -> None:
         super().__init__(run.conversation_id, "", _send_nothing, Window(PAGE_BYTES))
         self.run = run.id
-        self.taken: deque[FollowedEvent] = deque()
+        self.events: deque[FollowedEvent] = deque()
 
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
@@ -99,7 +99,7 @@ class _RunFeed(Feed):
         """Keep the event for the generator's reader."""
         if event.run != self.run and not await self._is_prompt_within(event):
             return 0
-        self.taken.append(FollowedEvent(self.run, event, after, settled_ids))
+        self.events.append(FollowedEvent(self.run, event, after, settled_ids))
         return size_of(event)
 
     async def _is_prompt_within(self, event: EventRecord) -> bool:

@@ -18,7 +18,7 @@ router = Router(tags=["Runs"])
 Headers = Annotated[schemas.RunHeaders, Header()]
 StreamHeaders = Annotated[schemas.StreamHeaders, Header()]
 RunQuery = Annotated[schemas.RunQuery, Query()]
-Accepted = schemas.InteractionRequired | schemas.OAuthRequired
+PromptResponse = schemas.InteractionRequired | schemas.OAuthRequired
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 STREAM = {200: {"description": "Server-sent events", "content": EVENTS}}
 
@@ -30,11 +30,13 @@ def post(*paths: str, result: object = None, streams: bool = False) -> Callable[
         for path in paths:
             router.post(
                 path,
-                response={200: result, 202: Accepted} if result else None,
+                response={200: result, 202: PromptResponse} if result else None,
                 exclude_unset=True,
                 operation_id=path.strip("/").replace("/", "_"),
                 summary=view.__doc__.splitlines()[0],
-                openapi_extra={"responses": problems.DOCUMENTED_RUN | (STREAM if streams else {})},
+                openapi_extra={
+                    "responses": problems.RUN_PROBLEM_RESPONSE | (STREAM if streams else {})
+                },
             )(view)
         return view
 
@@ -132,7 +134,9 @@ async def completions(
     )
 
 
-@router.get("/v1/models", response=schemas.Models, openapi_extra={"responses": problems.DOCUMENTED})
+@router.get(
+    "/v1/models", response=schemas.Models, openapi_extra={"responses": problems.PROBLEM_RESPONSE}
+)
 async def models(request: AuthenticatedRequest) -> object:
     """List the workflows that the user may use, as OpenAI's clients list models."""
     usable = await reads.read(workflow_access.usable, request.auth.person.id)

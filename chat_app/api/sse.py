@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from uuid import UUID
 
-from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame, usage_chunk
+from chat_app.api.results import STOPPED_TEXT, Json, chunk, stop_at_frame, usage_chunk
 from chat_app.api.run_feed import FollowedEvent
 from chat_app.wire.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.models import Run
@@ -170,7 +170,7 @@ def _parts(run: UUID, frame: Frame, form: Generate) -> list[str]:
         case "run_update_message" if content["status"] == Run.Status.COMPLETED:
             return form.end()
         case "run_update_message" if content["status"] == Run.Status.CANCELLED:
-            return [form.error(error_content("cancelled", STOPPED, {})["content"])]
+            return [form.error(error_content("cancelled", STOPPED_TEXT, {})["content"])]
     return []
 
 

@@ -62,15 +62,15 @@ class Sweeper:
         # With the task that serves each to its end.
         self._followers: dict[Follower, asyncio.Task[object] | None] = {}
         self._task: asyncio.Task[None] | None = None
-        self._closing: CloseSocket | None = None
+        self._close_error: CloseSocket | None = None
         # The last sweep found no database; followers are woken when that changes.
         self.database_away = False
 
     def add(self, follower: Follower) -> None:
         """Add a follower, which the current task serves."""
         self._followers[follower] = asyncio.current_task()
-        if self._closing is not None:
-            follower.end(self._closing)
+        if self._close_error is not None:
+            follower.end(self._close_error)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="sweeper")
 
@@ -85,9 +85,9 @@ class Sweeper:
 
     async def close_all(self) -> None:
         """End all with 1012, since the server stops; clients come back to the next."""
-        self._closing = CloseSocket(1012, "restarting; come back")
+        self._close_error = CloseSocket(1012, "restarting; come back")
         for follower in self._followers:
-            follower.end(self._closing)
+            follower.end(self._close_error)
         if tasks := [task for task in self._followers.values() if task]:
             await asyncio.wait(tasks, timeout=GOODBYE)
 

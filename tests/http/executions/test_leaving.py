@@ -216,7 +216,7 @@ async def test_a_request_that_waits_ends_with_what_it_waits_for(
 ) -> None:
     set_hitl(settings, GUESTS=True)
     monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
-    monkeypatch.setattr(sweeper.sweeper, "_closing", None)
+    monkeypatch.setattr(sweeper.sweeper, "_close_error", None)
     async with Hosting("http-waits"):
         request = Request("/generate", {"input_message": "x"})
         await until_true(lambda: bool(sweeper.sweeper._followers))
