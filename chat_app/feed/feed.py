@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 FIRST_PAGE = 16
 PAGE = 200
 # Runs whose end is remembered, for a stop that is acknowledged when they have ended.
-ENDED = 64
+MOST_ENDED = 64
 
 
 # Sends a frame; waits while the client does not read; raises `ClientGone`.
@@ -54,7 +54,7 @@ class Feed:
         self._lock = asyncio.Lock()
         self.started = False
         self._page = FIRST_PAGE
-        self._ended: deque[UUID] = deque(maxlen=ENDED)
+        self._ended_runs: deque[UUID] = deque(maxlen=MOST_ENDED)
         self._stops: list[tuple[set[UUID], Frame]] = []
 
     @property
@@ -101,7 +101,7 @@ class Feed:
 
     async def send_when_ended(self, runs: Iterable[UUID], frame: Frame) -> None:
         """Send the frame once the last events of all these runs have been sent."""
-        pending_runs = set(runs) - set(self._ended)
+        pending_runs = set(runs) - set(self._ended_runs)
         if pending_runs:
             self._stops.append((pending_runs, frame))
         else:
@@ -189,7 +189,7 @@ class Feed:
             await self._note_end(event.run)
 
     async def _note_end(self, run: UUID) -> None:
-        self._ended.append(run)
+        self._ended_runs.append(run)
         for pending_runs, frame in self._stops:
             pending_runs.discard(run)
             if not pending_runs:

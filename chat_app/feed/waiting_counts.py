@@ -45,18 +45,18 @@ class WaitingCounts:
 
     def __init__(self) -> None:
         self._sockets: set[CountedSocket] = set()
-        self._changed = asyncio.Event()
+        self._change = asyncio.Event()
         self._tasks: list[asyncio.Task[object]] = []
 
     def add(self, socket: CountedSocket) -> None:
         """Count for a further socket."""
         self._sockets.add(socket)
         if not self._tasks:
-            self._changed = asyncio.Event()
+            self._change = asyncio.Event()
             create = asyncio.get_running_loop().create_task
-            hear = listen(PROMPTS, lambda _: self._changed.set())
+            hear = listen(PROMPTS, lambda _: self._change.set())
             self._tasks = [create(hear), create(self._run(), name="waiting counts")]
-        self._changed.set()
+        self._change.set()
 
     async def remove(self, socket: CountedSocket) -> None:
         """Remove a socket that has ended."""
@@ -71,8 +71,8 @@ class WaitingCounts:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SAFETY):
-                    await self._changed.wait()
-            self._changed.clear()
+                    await self._change.wait()
+            self._change.clear()
             began = time.monotonic()
             try:
                 await self._look()

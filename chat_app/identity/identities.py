@@ -107,7 +107,7 @@ class Looks:
 
     def __init__(self) -> None:
         # When each was last asked for.
-        self._asked: dict[Identity, float] = {}
+        self._asked_at: dict[Identity, float] = {}
         # The last look at each, and when it began.
         self._looks: dict[Identity, tuple[_Look, float]] = {}
 
@@ -118,7 +118,7 @@ class Looks:
         Raises:
             django.db.DatabaseError: the database could not be asked.
         """
-        now = self._asked[identity] = time.monotonic()
+        now = self._asked_at[identity] = time.monotonic()
         if self._age(identity, now) >= GOOD_FOR:
             self._look(now)
         look, began = self._looks[identity]
@@ -126,11 +126,15 @@ class Looks:
         return began if identity in await asyncio.shield(look) else None
 
     def _look(self, now: float) -> None:
-        self._asked = {identity: at for identity, at in self._asked.items() if now - at < GOES_ON}
-        self._looks = {
-            identity: self._looks[identity] for identity in self._asked if identity in self._looks
+        self._asked_at = {
+            identity: at for identity, at in self._asked_at.items() if now - at < GOES_ON
         }
-        old = [identity for identity in self._asked if self._age(identity, now) >= OLD]
+        self._looks = {
+            identity: self._looks[identity]
+            for identity in self._asked_at
+            if identity in self._looks
+        }
+        old = [identity for identity in self._asked_at if self._age(identity, now) >= OLD]
         look = reads.begin(still_valid, old)
         self._looks |= dict.fromkeys(old, (look, now))
 

@@ -108,7 +108,7 @@ def cards(pending: Sequence[Interaction], typed_answer: TypedAnswer | None = Non
 
 def card(
     interaction: Interaction,
-    *others: Interaction,
+    *other_interactions: Interaction,
     typed_answer: TypedAnswer | None = None,
     place: tuple[int, int] = (1, 1),
     alone: bool = False,
@@ -124,7 +124,7 @@ def card(
     if alone:
         prompt = prompt.model_copy(update={"together": None})
     default = prompt.default_answer()
-    form, parts, error = _contents(prompt, (interaction, *others), typed_answer)
+    form, parts, error = _contents(prompt, (interaction, *other_interactions), typed_answer)
     return Card(
         interaction=interaction,
         question=prompt.together.title if prompt.together else prompt.question,

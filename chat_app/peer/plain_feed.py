@@ -11,7 +11,7 @@ from chat_app.feed.feed import Feed, Send
 from chat_app.feed.limits import ClientGone
 from chat_app.feed.selectors import FeedStart, next_prompt, pending_interactions
 from chat_app.peer import plain_frames
-from chat_app.peer.plain_frames import AGAIN, PLAIN, TRACE, taken_away_note, with_trace
+from chat_app.peer.plain_frames import PLAIN, RECONNECT_TEXT, TRACE, taken_away_note, with_trace
 from chat_app.wire.frames import Frame, is_end
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.conversations.run_parts import RESTING
@@ -40,13 +40,13 @@ class ShownRuns:
     """The runs that a plain client is shown: the newest, or all where the workflow runs them in
     parallel.
 
-    A plain client takes all that comes for its last message. `unfinished` are those of the log up
-    to the cursor. With the last of them ends, for the client, what goes on in parallel.
+    A plain client takes all that comes for its last message. `unfinished_runs` are those of the log
+    up to the cursor. With the last of them ends, for the client, what goes on in parallel.
     """
 
     parallel: bool = False
     newest: UUID | None = None
-    unfinished: set[UUID] = field(default_factory=set)
+    unfinished_runs: set[UUID] = field(default_factory=set)
 
     def has(self, run: UUID) -> bool:
         """Return whether the client is shown what the run does."""
@@ -56,21 +56,21 @@ class ShownRuns:
         """Return whether the run's end is one for the client too: nothing else that it is shown
         goes on.
         """
-        return not (self.parallel and self.unfinished - {run})
+        return not (self.parallel and self.unfinished_runs - {run})
 
     def add(self, run: UUID) -> None:
         """Note the run of a newer message."""
         self.newest = run
-        self.unfinished.add(run)
+        self.unfinished_runs.add(run)
 
     def follow(self, event: EventRecord) -> None:
         """Note an event that the cursor passes."""
         if event.type != Event.Type.RUN:
             return
         if event.payload["status"] in RESTING:
-            self.unfinished.discard(event.run)
+            self.unfinished_runs.discard(event.run)
         else:
-            self.unfinished.add(event.run)
+            self.unfinished_runs.add(event.run)
 
 
 def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
@@ -85,8 +85,8 @@ def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
         conversation=conversation, type=Event.Type.RUN, sequence__gt=cursor
     ).values_list("run", flat=True)
     runs = Run.objects.filter(conversation=conversation)
-    unfinished = runs.filter(status__in=Run.UNFINISHED).values_list("pk", flat=True)
-    return ShownRuns(True, newest, {*later, *unfinished})
+    unfinished_runs = runs.filter(status__in=Run.UNFINISHED).values_list("pk", flat=True)
+    return ShownRuns(True, newest, {*later, *unfinished_runs})
 
 
 class PlainFeed(Feed):
@@ -105,7 +105,7 @@ class PlainFeed(Feed):
         super().__init__(conversation, conversation_id, send)
         self._link = link
         # The interaction whose prompt the client was sent, and that prompt while it is open there.
-        self.shown: str | None = None
+        self.shown_id: str | None = None
         self._open: EventRecord | None = None
         self._person = person
         # The interactions that wait for a person, as the log has it at the cursor.
@@ -117,7 +117,7 @@ class PlainFeed(Feed):
         """Start the feed; output that the client may have had already begins with a note."""
         self._runs = await reads.read(read_shown_runs, self.conversation, opening.cursor)
         first_events = [
-            event._replace(payload={"text": AGAIN + event.payload["text"]})
+            event._replace(payload={"text": RECONNECT_TEXT + event.payload["text"]})
             if event.type == Event.Type.TEXT
             else event
             for event in opening.first_events
@@ -144,7 +144,7 @@ class PlainFeed(Feed):
         Raises:
             Invalid: as `answers.answer`.
         """
-        names = [*incoming_answer.names, self.shown] if self.shown else incoming_answer.names
+        names = [*incoming_answer.names, self.shown_id] if self.shown_id else incoming_answer.names
         async with self._lock:
             try:
                 answer_result = await answers.answer(
@@ -157,7 +157,7 @@ class PlainFeed(Feed):
                 raise
             if answer_result.outcome not in TAKEN:
                 await self._offer_again()
-            elif str(answer_result.interaction) == self.shown:
+            elif str(answer_result.interaction) == self.shown_id:
                 self._open = None
         return answer_result
 
@@ -200,7 +200,7 @@ class PlainFeed(Feed):
     async def _handle_prompt(self, event: EventRecord, settled_ids: Collection[str]) -> int:
         interaction = event.payload["interaction_id"]
         self._pending.add(interaction)
-        if interaction in settled_ids or self.shown not in (None, interaction):
+        if interaction in settled_ids or self.shown_id not in (None, interaction):
             return 0
         if self._runs.has(event.run):
             return await self._offer(event)
@@ -208,9 +208,9 @@ class PlainFeed(Feed):
 
     async def _handle_settlement(self, event: EventRecord) -> int:
         self._pending.discard(event.payload["interaction_id"])
-        if self.shown not in (None, event.payload["interaction_id"]):
+        if self.shown_id not in (None, event.payload["interaction_id"]):
             return 0
-        was_open, self.shown, self._open = self._open, None, None
+        was_open, self.shown_id, self._open = self._open, None, None
         size = await self._offer_next(event.sequence)
         # At its deadline the client closes it by itself.
         if not size and was_open and event.payload["via"] != "deadline":
@@ -225,12 +225,14 @@ class PlainFeed(Feed):
                 self._pending.discard(interaction)
             return 0
         self._pending.add(interaction)
-        if self.shown not in (None, interaction):
+        if self.shown_id not in (None, interaction):
             return 0
         # Whose it is stands in no event.
-        if self.shown is not None and await reads.read(pending_interactions(pk=interaction).exists):
+        if self.shown_id is not None and await reads.read(
+            pending_interactions(pk=interaction).exists
+        ):
             return 0
-        was_open, self.shown, self._open = self._open, None, None
+        was_open, self.shown_id, self._open = self._open, None, None
         size = await self._offer_next(event.sequence)
         if not size and was_open:
             note = taken_away_note(was_open, event.payload["to"])
@@ -238,7 +240,7 @@ class PlainFeed(Feed):
         return size
 
     async def _offer_again(self, problem: str = "") -> None:
-        self.shown, self._open = None, None
+        self.shown_id, self._open = None, None
         try:
             await self._offer_next(self.cursor, problem)
         except (DatabaseError, StorageUnavailable) as error:  # the client comes back to it
@@ -263,9 +265,9 @@ class PlainFeed(Feed):
         size = await self._send_all(await self._frames(event, 0, (), PLAIN))
         if type_of(event.payload["prompt"]["input_type"]).is_seen:
             await self._see(event)
-            self.shown = event.payload["interaction_id"]
+            self.shown_id = event.payload["interaction_id"]
         else:
-            self.shown, self._open = event.payload["interaction_id"], event
+            self.shown_id, self._open = event.payload["interaction_id"], event
         return size
 
     async def _see(self, event: EventRecord) -> None:

@@ -23,12 +23,12 @@ TYPES = frozenset(
     }
 )
 # The notes stand between pieces of a text that nothing can be taken back from. They are markdown.
-FAILED = "\n\n**This run failed.**\n\n"
-RESTARTED = (
+FAILURE_TEXT = "\n\n**This run failed.**\n\n"
+RESTART_TEXT = (
     "\n\n*The server was interrupted. The last part of the answer is written again from here.*\n\n"
 )
-AGAIN = "\n\n*Reconnected. Some of what follows may be shown above already.*\n\n"
-SETTLED: dict[str, str] = {
+RECONNECT_TEXT = "\n\n*Reconnected. Some of what follows may be shown above already.*\n\n"
+SETTLEMENT_TEXTS: dict[str, str] = {
     Interaction.Status.ANSWERED: "{by} has answered the question.",
     Interaction.Status.EXPIRED: "The time for an answer is over.",
     Interaction.Status.CANCELLED: "The question was withdrawn.",
@@ -74,7 +74,7 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
     for frame in EXTENDED[Event.Type.RUN](event, view):
         if frame["type"] == "error_message":
             # By itself it is shown to nobody; below a text it is.
-            frames += [response(event, view, FAILED), plain_error(frame)]
+            frames += [response(event, view, FAILURE_TEXT), plain_error(frame)]
         elif frame["type"] in TYPES:
             frames.append(frame)
     if status == Run.Status.SUSPENDED:
@@ -85,7 +85,7 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _restart(event: EventRecord, view: View) -> list[Frame]:
-    return [] if event.client_format in SINGLE else [response(event, view, RESTARTED)]
+    return [] if event.client_format in SINGLE else [response(event, view, RESTART_TEXT)]
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
@@ -104,7 +104,9 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     another.
     """
     settlement = event.payload
-    content = _note(SETTLED[settlement["status"]].format(by=settlement["by"] or "Somebody"))
+    content = _note(
+        SETTLEMENT_TEXTS[settlement["status"]].format(by=settlement["by"] or "Somebody")
+    )
     [frame] = EXTENDED[Event.Type.INTERACTION_UPDATE](event, view)
     frame |= {"type": "system_interaction_message", "content": content, "status": "in_progress"}
     frame |= {"version": settlement["version"], "expires_at": None}
@@ -131,7 +133,10 @@ def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
             "voted": f"{payload.get('votes')} have answered",
         }.get(payload["change"], f"Waiting for {to}")
         return [step(event, view, {"name": name, "payload": ""}, id_=id_, state="in_progress")]
-    content = {"name": SETTLED[status].format(by=payload["by"] or "Somebody"), "payload": ""}
+    content = {
+        "name": SETTLEMENT_TEXTS[status].format(by=payload["by"] or "Somebody"),
+        "payload": "",
+    }
     return [step(event, view, content, id_=id_, state="complete")]
 
 

@@ -26,9 +26,9 @@ from sessions_app.settings import RuntimeSettings
 
 # Who has had nothing for long is forgotten, at the latest when there are so many more.
 MOST = 10_000
-ROUNDING = 1e-3  # seconds
+ROUNDING_ERROR = 1e-3  # seconds
 # Imported only where it is used: it imports a client of Redis.
-SHARED = "chat_app.rates.shared_counts.SharedCounts"
+SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
 
 RateBucket = tuple["Rate", str, PerTime]
 
@@ -94,7 +94,7 @@ class RateLimits:
         buckets = _limited_rates(rates)
         with self._lock:  # whoever comes at the same time finds it counted
             for rate, key, per in buckets:
-                if (wait := self._wait(rate, key, per)) > ROUNDING:
+                if (wait := self._wait(rate, key, per)) > ROUNDING_ERROR:
                     raise TooMany(rate.counted_things, math.ceil(wait))
             self._count(buckets)
         return Reservation(self, buckets)
@@ -171,7 +171,7 @@ def _tell(buckets: list[RateBucket]) -> None:
 @cache
 def _redis_counter(url: str) -> Callable[[Rate, str, PerTime], None]:
     """Return the counter for all processes, in this Redis."""
-    count: Callable[[Rate, str, PerTime], None] = import_string(SHARED)(
+    count: Callable[[Rate, str, PerTime], None] = import_string(SHARED_COUNTS_CLASS)(
         url, rate_limits.refuse
     ).count
     return count
@@ -199,4 +199,5 @@ def _per_time(rate: Rate) -> PerTime | None:
 
 rate_limits = RateLimits()
 if RuntimeSettings.load().cluster:
-    import_string(SHARED)  # here, as it takes a while, for which the event loop would stand still
+    # Here, as it takes a while, for which the event loop would stand still.
+    import_string(SHARED_COUNTS_CLASS)

@@ -21,7 +21,7 @@ from chat_app.settings import PerTime
 
 log = structlog.get_logger(__name__)
 
-GATHERING = 0.1  # seconds
+GATHER_TIME = 0.1  # seconds
 PAUSE = 1.0  # seconds without a call, once Redis has failed
 TIMEOUT = 1.0  # seconds for one call
 
@@ -36,7 +36,7 @@ class SharedCounts:
         self._refuse = refuse
         self._counts: Counter[tuple[str, str, PerTime]] = Counter()
         self._lock = threading.Lock()
-        self._there = threading.Event()
+        self._has_counts = threading.Event()
         storage = RedisStorage(
             url,
             key_prefix="chat.rates",
@@ -51,13 +51,13 @@ class SharedCounts:
         """Count one more that was let through here."""
         with self._lock:
             self._counts[rate, key, per] += 1
-        self._there.set()
+        self._has_counts.set()
 
     def _run(self) -> None:
         while True:
-            self._there.wait()
-            time.sleep(GATHERING)
-            self._there.clear()
+            self._has_counts.wait()
+            time.sleep(GATHER_TIME)
+            self._has_counts.clear()
             with self._lock:
                 counts, self._counts = self._counts, Counter()
             try:

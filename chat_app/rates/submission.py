@@ -96,9 +96,9 @@ async def _look(user: UserId, limit: int) -> None:
         # One after the other, or each would have to itself what one look finds.
         async with _looks.setdefault(user, asyncio.Lock()):
             if _room_left.get(user, 0) <= 0:
-                starting = _starting_runs[user]  # some of them may be stored when it looks
-                unfinished = await reads.read(messages.count_unfinished, user, limit)
-                _room_left[user] = min(OFTEN, limit - unfinished - starting)
+                starting_count = _starting_runs[user]  # some of them may be stored when it looks
+                unfinished_count = await reads.read(messages.count_unfinished, user, limit)
+                _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)
             if _room_left[user] <= 0:
                 raise TooMany(gettext_noop("unfinished runs"), RETRY)
     _room_left[user] -= 1

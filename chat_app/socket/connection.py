@@ -26,11 +26,11 @@ Late = Callable[[str], Coroutine[object, None, None]]
 log = structlog.get_logger(__name__)
 
 # Seconds that one frame may wait for the client to read.
-STALLED = 30.0
+STALL_TIME = 30.0
 # Bytes that wait with it: the rest of the page it is of, and what the server has in its buffer.
 BESIDE_A_FRAME = 128 * 1024
 # Seconds that a client has to hear that the socket is closed.
-CLOSING = 5.0
+CLOSE_TIME = 5.0
 # Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
 MAX_WAITING = 2 * 1024 * 1024
 # Characters of one frame with which the socket ends. (One that is smaller, and still too large as a
@@ -40,7 +40,7 @@ FRAME_COST = 100
 # Seconds that a ping waits for its turn. Other messages keep their order.
 LATE = 1.0
 # What the peer's clients call a conversation that they have not named.
-UNNAMED = "default"
+DEFAULT_CONVERSATION = "default"
 # Closing codes of every day.
 ORDINARY = (1012, 4401)
 
@@ -58,13 +58,13 @@ class Connection:
         self._late = late
         self._tasks = asyncio.TaskGroup()
         self.gone = asyncio.Event()
-        self._sending = 0
+        self._frames_under_way = 0
         self._moved_at = 0.0
-        self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
         # Texts, None for a binary frame, and last that the client has left.
-        self._waiting: deque[str | CloseSocket | None] = deque()
-        self._arrived = asyncio.Event()
+        self._waiting_frames: deque[str | CloseSocket | None] = deque()
+        self._frame_event = asyncio.Event()
         self._waiting_size = 0
         self.share = Share(self.end)
 
@@ -84,7 +84,8 @@ class Connection:
         level = logging.INFO if error.code in ORDINARY else logging.WARNING
         log.log(level, "socket.closed", code=error.code, reason=error.reason)
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(CLOSING):  # a client that floods us may go on until it reads
+            # A client that floods us may go on until it reads.
+            async with asyncio.timeout(CLOSE_TIME):
                 await self._send(
                     {"type": "websocket.close", "code": error.code, "reason": error.reason}
                 )
@@ -93,26 +94,26 @@ class Connection:
 
     def end(self, error: CloseSocket) -> None:
         """Let `live` return, whatever the connection is doing."""
-        if not self._ending.done():
-            self._ending.set_exception(error)
-            self._ending.exception()  # seen: asyncio logs those that nobody has asked for
+        if not self._end.done():
+            self._end.set_exception(error)
+            self._end.exception()  # seen: asyncio logs those that nobody has asked for
 
     @property
     def stalled(self) -> bool:
         """True if the client has not read for too long."""
-        return self._sending > 0 and time.monotonic() - self._moved_at > STALLED
+        return self._frames_under_way > 0 and time.monotonic() - self._moved_at > STALL_TIME
 
     async def has_frame(self, within: float) -> bool:
         """Wait so many seconds at most for a frame of the client; return whether one is there."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._frame_arrived()
-        return bool(self._waiting)
+        return bool(self._waiting_frames)
 
     async def _frame_arrived(self) -> None:
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
+        while not self._waiting_frames:
+            self._frame_event.clear()
+            await self._frame_event.wait()
 
     async def next_frame(self) -> str | None:
         """Return the client's next frame; None for a binary one.
@@ -120,10 +121,10 @@ class Connection:
         Raises:
             CloseSocket: the client is gone.
         """
-        if self._waiting:
+        if self._waiting_frames:
             await asyncio.sleep(0)  # a client that floods us lets the others have their turn
         await self._frame_arrived()
-        frame = self._waiting.popleft()
+        frame = self._waiting_frames.popleft()
         if isinstance(frame, CloseSocket):
             raise frame
         self._count_waiting(-len(frame or "") - FRAME_COST)
@@ -148,7 +149,7 @@ class Connection:
         if self.query.extended:
             await self.send(refusal_reply(refusal))
         else:
-            refusal.conversation_id = refusal.conversation_id or UNNAMED
+            refusal.conversation_id = refusal.conversation_id or DEFAULT_CONVERSATION
             await self.send(plain_error(refusal_reply(refusal)))
 
     async def send_encoded(self, data: bytes) -> None:
@@ -159,9 +160,9 @@ class Connection:
         """
         if self.gone.is_set():
             raise ClientGone
-        if not self._sending:
+        if not self._frames_under_way:
             self._moved_at = time.monotonic()
-        self._sending += 1
+        self._frames_under_way += 1
         size = len(data) + BESIDE_A_FRAME
         self.share.grow(size)
         try:
@@ -171,7 +172,7 @@ class Connection:
             raise ClientGone from None
         finally:
             self.share.grow(-size)
-            self._sending -= 1
+            self._frames_under_way -= 1
             self._moved_at = time.monotonic()
 
     def take(self, text: str | None, size: int) -> None:
@@ -206,13 +207,13 @@ class Connection:
         return reason
 
     def _queue(self, frame: str | CloseSocket | None) -> None:
-        self._waiting.append(frame)
-        self._arrived.set()
+        self._waiting_frames.append(frame)
+        self._frame_event.set()
 
     def _answer_late(self, ping: str) -> None:
         """Answer a ping that still waits for the message before it, which waits for a write."""
-        if ping in self._waiting and not (self.gone.is_set() or self._ending.done()):
-            self._waiting.remove(ping)
+        if ping in self._waiting_frames and not (self.gone.is_set() or self._end.done()):
+            self._waiting_frames.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)
             late_answer = self._late(ping)
             try:
@@ -228,7 +229,7 @@ class Connection:
         """Wait for the end in a task of its own: others may wait for a client that does not
         read.
         """
-        await self._ending
+        await self._end
 
 
 def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:

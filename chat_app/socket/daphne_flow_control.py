@@ -9,7 +9,7 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Connection
 
-from chat_app.socket.connection import CLOSING, LARGEST
+from chat_app.socket.connection import CLOSE_TIME, LARGEST
 from chat_app.socket.flow_control import keep_little
 from chat_app.wire.parsing import MAX_FRAME
 
@@ -73,7 +73,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.unregisterProducer()  # the HTTP channel's, which was here before
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
-        self.closeHandshakeTimeout = CLOSING
+        self.closeHandshakeTimeout = CLOSE_TIME
         self._is_socket = isinstance(self.transport, Connection) and not self.transport.TLS
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name

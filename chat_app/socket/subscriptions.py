@@ -45,12 +45,12 @@ class Subscriptions:
         self.all_waiting = (
             False  # whether to tell also when others wait than before, though as many
         )
-        self._told_waiting: WaitingPrompts | None = None
-        self._told_away = False
+        self._sent_counts: WaitingPrompts | None = None
+        self._sent_away = False
         self.end = connection.end
         self._wakes = asyncio.Event()
         self._ids: dict[str, UUID] = {}
-        self._following = asyncio.Lock()
+        self._follow_lock = asyncio.Lock()
         self._consumer = consumer
         self._connection = connection
         self._authentication = authentication
@@ -90,16 +90,16 @@ class Subscriptions:
         News was lost, the conversation that the connection named has come to be, one was deleted,
         more or fewer questions wait, or the database is away, or back.
         """
-        if self._extended and sweeper.database_away != self._told_away:
-            self._told_away = sweeper.database_away
-            await self._connection.send(database_state(away=self._told_away))
+        if self._extended and sweeper.database_away != self._sent_away:
+            self._sent_away = sweeper.database_away
+            await self._connection.send(database_state(away=self._sent_away))
         if sweeper.database_away:
             return
         if (waiting := self.waiting) is not None:
             visible_waiting = waiting if self.all_waiting else WaitingPrompts(waiting.prompts)
-            if visible_waiting != self._told_waiting:
-                gone_ids = visible_waiting.gone_since(self._told_waiting)
-                self._told_waiting = visible_waiting
+            if visible_waiting != self._sent_counts:
+                gone_ids = visible_waiting.gone_since(self._sent_counts)
+                self._sent_counts = visible_waiting
                 with suppress(ClientGone):
                     await self._connection.send(waiting_prompts(waiting.prompts, gone_ids))
         for feed in list(self.feeds.values()):
@@ -135,7 +135,7 @@ class Subscriptions:
         """
         if feed := self.find_feed(conversation_id):
             return feed
-        async with self._following:
+        async with self._follow_lock:
             if feed := self.find_feed(conversation_id):  # by another task meanwhile
                 return feed
             owner = self._authentication.person.id

@@ -211,7 +211,7 @@ class Cluster:
         self.postgresql = PostgreSQL(plan.directory)
         self.redis = Redis(plan.directory)
         self.supervisor = Supervisor(plan, [self.postgresql, self.redis])
-        self.supervisor.inherited = (lock,)
+        self.supervisor.inherited_files = (lock,)
         self.environment = {
             "DATABASE_URL": self.postgresql.url("chat"),
             "REDIS_URL": self.redis.url(),

@@ -59,7 +59,7 @@ class Service(ABC):
         """
         self.directory = Path(directory).expanduser().absolute()
         self.port = port
-        self.inherited: tuple[int, ...] = ()  # what it keeps open of this process
+        self.inherited_files: tuple[int, ...] = ()  # what it keeps open of this process
         self._process: subprocess.Popen[bytes] | None = None
         self._thawer: subprocess.Popen[bytes] | None = None
 
@@ -193,7 +193,7 @@ class Service(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=self.inherited,
+                pass_fds=self.inherited_files,
                 start_new_session=True,  # Ctrl-C in a terminal is not for it
             )
 

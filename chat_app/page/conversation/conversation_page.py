@@ -60,22 +60,22 @@ class ShownBranch:
     """
 
     def __init__(self, conversation: Conversation, selected_run: UUID | None) -> None:
-        self._all = read_all(conversation.id) if conversation.branched else Branches(())
-        newest = self._all.newest()
-        end = (selected_run and self._all.end(selected_run)) or newest
-        branch = self._all.up_to(end)
-        self.off = self._all.off(branch)
-        self.begins = self._all.beginning(branch) or ""
+        self._branches = read_all(conversation.id) if conversation.branched else Branches(())
+        newest = self._branches.newest()
+        end = (selected_run and self._branches.end(selected_run)) or newest
+        branch = self._branches.up_to(end)
+        self.off = self._branches.off(branch)
+        self.begins = self._branches.beginning(branch) or ""
         self.follows = "" if end == newest else end
         self.selected_run = selected_run if self.follows else None
 
     def versions(self, run: UUID) -> Sequence[UUID]:
         """Return the runs of all versions of a message, as `Branches` does."""
-        return self._all.versions(run)
+        return self._branches.versions(run)
 
     def place_among_versions(self, run: UUID) -> Versions | None:
         """Return which version of its message the run is of, where there are several."""
-        runs = self._all.versions(run)
+        runs = self._branches.versions(run)
         if len(runs) < 2:
             return None
         at = runs.index(run)

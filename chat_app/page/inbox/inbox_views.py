@@ -78,7 +78,7 @@ async def show(request: HttpRequest) -> HttpResponse:
             "wanted": inbox_query,
             "searched": MOST_SEARCHED if query and inbox_page.is_cut else 0,
             "heading": HEADINGS[inbox_query.part],
-            "parts": [(one, words, _query(one, query)) for one, words in PARTS.items()],
+            "parts": [(choice, words, _query(choice, query)) for choice, words in PARTS.items()],
             "earlier": _query(inbox_query.part, query, inbox_query.page - 1)
             if inbox_query.page > 1
             else "",

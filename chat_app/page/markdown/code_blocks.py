@@ -82,7 +82,7 @@ class _Painter:
     """The process that colours code: started when it is needed first, and when it has failed."""
 
     def __init__(self) -> None:
-        self._started: tuple[Popen[bytes], Connection] | None = None
+        self._child: tuple[Popen[bytes], Connection] | None = None
         self._lock = threading.Lock()
 
     def paint(self, language: str, code: str) -> tuple[str | None, float]:
@@ -92,15 +92,15 @@ class _Painter:
             OSError: there is no such process, or it does not answer.
         """
         with self._lock:
-            self._started = self._started or _start()
-            process, connection = self._started
+            self._child = self._child or _start()
+            process, connection = self._child
             try:
                 connection.send((language, code))
                 if not connection.poll(PATIENCE):
                     raise TimeoutError
                 html, seconds = connection.recv()
             except (OSError, EOFError) as error:
-                self._started = None
+                self._child = None
                 connection.close()
                 process.kill()
                 process.wait()

@@ -14,7 +14,7 @@ from markdown_it.rules_inline import StateInline
 
 # Of processor time. A megabyte of what people write takes about one second, a page is mostly less.
 SECONDS = 2.0
-COLOURING = 1.0  # of the process beside the server
+COLOURING_SECONDS = 1.0  # of the process beside the server
 
 
 # What a rule of the parser can be ended by at each of its lines: all that goes over lines.
@@ -30,7 +30,7 @@ class Work:
 
     def __init__(self) -> None:
         self._end = time.thread_time() + SECONDS
-        self._colouring = COLOURING
+        self._colouring_seconds = COLOURING_SECONDS
 
     def look(self) -> None:
         """Raise TooMuchWork once the time is over."""
@@ -40,11 +40,11 @@ class Work:
     @property
     def may_colour(self) -> bool:
         """True while there is time left to colour code."""
-        return self._colouring > 0
+        return self._colouring_seconds > 0
 
     def count_colouring(self, seconds: float) -> None:
         """Count the time that colouring code took."""
-        self._colouring -= seconds
+        self._colouring_seconds -= seconds
 
 
 _of_page: ContextVar[Work] = ContextVar("work")

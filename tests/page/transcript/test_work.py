@@ -42,8 +42,8 @@ def test_no_code_of_any_language_takes_longer_than_its_limit(alias: str) -> None
 
 def test_the_process_that_colours_is_replaced_when_it_has_died() -> None:
     assert 'class="code-number">2<' in render(PYTHON.format(2))
-    assert code_blocks._painter._started
-    process, _ = code_blocks._painter._started
+    assert code_blocks._painter._child
+    process, _ = code_blocks._painter._child
     process.kill()
     process.wait()
     assert "value = 3" in render(PYTHON.format(3))
@@ -51,7 +51,7 @@ def test_the_process_that_colours_is_replaced_when_it_has_died() -> None:
 
 
 def test_the_code_of_a_page_has_colours_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "COLOURING", painter.SECONDS / 2)
+    monkeypatch.setattr(work, "COLOURING_SECONDS", painter.SECONDS / 2)
     costly = f"```c\n{ENDLESS['c']}\n```\n"
     with work.of_page():
         before, _, after = (render(text) for text in (PYTHON.format(4), costly, PYTHON.format(5)))

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from chat_app.peer.plain_frames import AGAIN
+from chat_app.peer.plain_frames import RECONNECT_TEXT
 from tests.support.peer_ui import PeerUi
 from tests.support.server import Server
 from tests.support.websocket import WsClient
@@ -91,7 +91,7 @@ async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_wor
         backend.start()
         text = await ui.until_ended()
     tokens = [f"t{number} " for number in range(12)]
-    parts = text.split(AGAIN)
+    parts = text.split(RECONNECT_TEXT)
     for part in parts:  # each is in order, without a gap
         assert part in "".join(tokens)
     assert parts[0].startswith("t0 t1 t2 ")
@@ -107,7 +107,7 @@ async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
         copy = new_tab(copy_of=ui)
         async with copy:
             assert await ui.until_ended() == SIX
-            before, after = (await copy.until_ended()).split(AGAIN)
+            before, after = (await copy.until_ended()).split(RECONNECT_TEXT)
             assert SIX.startswith(before)
             assert after == SIX
 

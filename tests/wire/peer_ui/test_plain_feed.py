@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from chat_app.peer import plain_feed
-from chat_app.peer.plain_frames import AGAIN, RESTARTED, TYPES
+from chat_app.peer.plain_frames import RECONNECT_TEXT, RESTART_TEXT, TYPES
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import answers
 from sessions_app.models import Run
@@ -99,7 +99,7 @@ async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
             await log.end()
             await socket.until(lambda frame: frame["status"] == "complete")
             expected_text = (
-                f"one two {RESTARTED}three" if schema_type == "chat_stream" else "one three"
+                f"one two {RESTART_TEXT}three" if schema_type == "chat_stream" else "one three"
             )
             assert socket.text() == expected_text
 
@@ -110,7 +110,7 @@ async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others(
         await log.write("so ", "far ")
         async with plain(log) as socket:
             await until_text(socket, "so far ")
-            assert socket.text() == f"{AGAIN}so far "
+            assert socket.text() == f"{RECONNECT_TEXT}so far "
         async with plain(log) as socket:  # it had all of that
             await log.write("on")
             await until_text(socket, "on")
@@ -125,7 +125,7 @@ async def test_output_before_a_host_took_the_run_up_again_comes_too() -> None:
         async with plain(log) as socket:
             await log.write("later")
             await until_text(socket, "later")
-            assert socket.text() == f"{AGAIN}so far later"
+            assert socket.text() == f"{RECONNECT_TEXT}so far later"
 
 
 def append_next(tx: Transaction, log: LiveLog, text: str) -> None:

@@ -93,8 +93,8 @@ async def test_events_without_room_are_read_from_the_log_at_once() -> None:
 
 
 async def test_a_socket_that_never_reads_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STALLED", 0.1)
-    monkeypatch.setattr(connection, "CLOSING", 0.1)
+    monkeypatch.setattr(connection, "STALL_TIME", 0.1)
+    monkeypatch.setattr(connection, "CLOSE_TIME", 0.1)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
         await slow.until_settled()
         slow.reads.clear()
@@ -107,7 +107,7 @@ async def test_a_socket_that_never_reads_is_closed(monkeypatch: pytest.MonkeyPat
 async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "CLOSING", 0.1)
+    monkeypatch.setattr(connection, "CLOSE_TIME", 0.1)
     monkeypatch.setattr(sweeper, "_closing", None)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
         await slow.until_settled()
@@ -138,7 +138,7 @@ async def test_a_slow_reader_that_leaves_misses_nothing_on_return() -> None:
 async def test_beyond_the_budget_of_a_user_some_are_closed_and_miss_nothing(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    monkeypatch.setattr(connection, "CLOSING", 0.1)
+    monkeypatch.setattr(connection, "CLOSE_TIME", 0.1)
     set_hitl(settings, UNREAD_MB_PER_USER=1)
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(LiveLog())
