@@ -37,10 +37,10 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
     Raises:
         NotFound: there is none; another's is as good as none.
     """
-    mine = Run.objects.filter(
+    runs = Run.objects.filter(
         pk=run_id, conversation__owner_id=owner, conversation__deleted_at=None
     )
-    run = mine.select_related("conversation").first()
+    run = runs.select_related("conversation").first()
     if run is None:
         raise NotFound("There is no such execution.")
     prompts = _prompts(run) if run.status in Run.UNFINISHED else []
@@ -54,10 +54,10 @@ def read_job(owner: UserId, job_id: str) -> Run:
     Raises:
         NotFound: there is none.
     """
-    mine = Run.objects.filter(
+    runs = Run.objects.filter(
         message_id=job_id, conversation__owner_id=owner, conversation__deleted_at=None
     )
-    run = mine.order_by("-created_at").first() if is_storable(job_id) else None
+    run = runs.order_by("-created_at").first() if is_storable(job_id) else None
     if run is None:
         raise NotFound("There is no such job.")
     return run

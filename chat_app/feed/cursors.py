@@ -47,11 +47,11 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
     Known to `take` from the moment of the call, durable when this returns.
     """
     row = SocketCursor(conversation_id=conversation, user_id=user, sequence=sequence)
-    mine = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
+    rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
 
     def store(tx: Transaction) -> None:
         SocketCursor.objects.bulk_create([row], ignore_conflicts=True)
-        mine.filter(sequence__lt=sequence).update(sequence=sequence)
+        rows.filter(sequence__lt=sequence).update(sequence=sequence)
 
     _unstored_cursors[conversation, user] = sequence
     try:
@@ -65,16 +65,16 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
 
 async def take(conversation: UUID, user: UserId) -> int | None:
     """Return the kept cursor and forget it: what a socket gets from now on is its own to count."""
-    mine = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
+    rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
     unstored_sequence = _unstored_cursors.pop((conversation, user), None)
-    stored_sequence = await reads.read(mine.values_list("sequence", flat=True).first)
+    stored_sequence = await reads.read(rows.values_list("sequence", flat=True).first)
     cursor = max(
         (sequence for sequence in (unstored_sequence, stored_sequence) if sequence is not None),
         default=None,
     )
     if cursor is not None:
         try:
-            await writer.write(lambda tx: mine.delete(), Lane(order_of=_in_order))
+            await writer.write(lambda tx: rows.delete(), Lane(order_of=_in_order))
         except SessionsError:
             log.warning("cursor.not_forgotten", conversation=str(conversation))
     return cursor

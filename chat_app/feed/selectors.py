@@ -45,8 +45,8 @@ def pending_interactions(*conditions: Q, **lookups: object) -> QuerySet[Interact
 
 def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
     """Find the owner's conversation of a name; another's is as good as none."""
-    mine = Conversation.objects.of(owner, conversation_id)
-    return mine.values_list("pk", flat=True).first()
+    conversations = Conversation.objects.of(owner, conversation_id)
+    return conversations.values_list("pk", flat=True).first()
 
 
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:

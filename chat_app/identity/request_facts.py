@@ -119,13 +119,13 @@ def _is_guests_of_this_machine(origin: str, scope: AsgiScope) -> bool:
     Such a page may be a guest; it gets nothing of who is signed in here.
     """
     chat = ChatSettings.load()
-    own = own_origin(scope)
-    if not chat.GUESTS or chat.PROXIES or own is None:
+    site_origin = own_origin(scope)
+    if not chat.GUESTS or chat.PROXIES or site_origin is None:
         return False
     if settings.SESSION_COOKIE_NAME in RequestMetadata.of_scope(scope).cookies:
         return False
     browser, _ = scope.get("client") or ("", 0)
-    hosts = (browser, urlsplit(origin).hostname, urlsplit(own).hostname)
+    hosts = (browser, urlsplit(origin).hostname, urlsplit(site_origin).hostname)
     return all(map(_is_loopback, hosts))
 
 

@@ -33,7 +33,7 @@ async def find(username: str) -> AbstractBaseUser:
     return _active(await reads.read(_find, username))
 
 
-async def find_or_create(username: str, *of: tuple[Rate, object]) -> AbstractBaseUser:
+async def find_or_create(username: str, *rates: tuple[Rate, object]) -> AbstractBaseUser:
     """Find the active user of a name, or create one without a usable password.
 
     Raises:
@@ -42,7 +42,7 @@ async def find_or_create(username: str, *of: tuple[Rate, object]) -> AbstractBas
     """
     user = await reads.read(_find, username)
     if user is None:
-        rate_limits.take(*of)
+        rate_limits.take(*rates)
     return _active(user or await writer.write(lambda tx: _create(tx, username)))
 
 

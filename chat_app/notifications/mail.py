@@ -80,14 +80,14 @@ def send(user: UserId, since: datetime) -> None:
     waiting_prompts = [prompts[id_] for id_ in ids if id_ in prompts]
     if not waiting_prompts:
         return
-    before, now = preference.mailed_at, timezone.now()
-    mine = MailPreference.objects.filter(pk=user)
-    if not mine.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
+    previous_mail_at, now = preference.mailed_at, timezone.now()
+    preferences = MailPreference.objects.filter(pk=user)
+    if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return
     try:
         _message(person, address, waiting_prompts).send()
     except OSError:  # smtplib's are
-        mine.filter(mailed_at=now).update(mailed_at=before)
+        preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)
         raise
 
 

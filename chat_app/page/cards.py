@@ -200,8 +200,8 @@ def _part(interaction: Interaction, data: Data | None) -> Part:
     key, prompt = str(interaction.pk), load_prompt(interaction.prompt)
     options: JsonObject = {"auto_id": f"{key}-%s", "label_suffix": ""}
     common_arguments = (interaction.pk, prompt.question, prompt.more, prompt)
-    own = None if data is None else _within(data, f"{key}-")
-    if form := prompt.make(own, prefix=f"{PREFIX}-{key}", **options):
+    part_data = None if data is None else _within(data, f"{key}-")
+    if form := prompt.make(part_data, prefix=f"{PREFIX}-{key}", **options):
         return Part(*common_arguments, form, _fields(prompt, form, f"{key}-"), is_form=True)
     form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
     return Part(*common_arguments, form, [CardField(form[key], "", is_changed=False, key=key)])

@@ -54,20 +54,24 @@ async def submit(
         except TooMany:
             if not (await look_up())[1]:
                 raise
-        new = None
+        reservation = None
         try:
-            new = rate_limits.reserve(
+            reservation = rate_limits.reserve(
                 (Rate.CONVERSATIONS_USER, owner), (Rate.CONVERSATIONS_ADDRESS, address)
             )
-            stack.callback(new.give_back)
+            stack.callback(reservation.give_back)
         except TooMany:
             if not (await look_up())[0]:
                 raise
         submitted_message = await messages.submit(
             owner=owner, conversation_id=conversation_id, message=message
         )
-        if new is not None and submitted_message.sequence == 1 and not submitted_message.duplicate:
-            new.keep()
+        if (
+            reservation is not None
+            and submitted_message.sequence == 1
+            and not submitted_message.duplicate
+        ):
+            reservation.keep()
         return submitted_message
 
 

@@ -316,8 +316,8 @@ class Redis(Service):
 
 def _tree(pid: int) -> list[psutil.Process]:
     try:
-        own = psutil.Process(pid)
-        return [own, *own.children(recursive=True)]
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
 

@@ -185,8 +185,8 @@ def read_page(
     typed_answer: TypedAnswer | None = None,
 ) -> Page:
     """Read the page with the wanted part of its transcript. Blocks: call it in a thread."""
-    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
-    conversation = mine.first()
+    conversations = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    conversation = conversations.first()
     if conversation is None or conversation.deleted_at is not None:
         transcript = Transcript([], 0, 0, skipped=False, pending=[])
         state = RunState("new", "")

@@ -183,7 +183,10 @@ def _continued_texts(
             place is not None
             and first.type in TEXTS
             and place.first <= first.sequence
-            and not any(run == of and place.sequence in cut_sequences for of, cut_sequences in cuts)
+            and not any(
+                run == cut_run and place.sequence in cut_sequences
+                for cut_run, cut_sequences in cuts
+            )
         ):
             continued_texts[run] = place
             between = (place.first, first.first_sequence)

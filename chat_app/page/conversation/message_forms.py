@@ -145,12 +145,12 @@ def _answer_fields(data: Mapping[str, list[str]], name: str) -> JsonObject:
     name.
     """
     start = f"{name}-"
-    own = {
+    form_values = {
         key.removeprefix(start): field_values
         for key, field_values in data.items()
         if key.startswith(start)
     }
-    return {"value": as_text(own)} if own else {"values": data.get(name, [])}
+    return {"value": as_text(form_values)} if form_values else {"values": data.get(name, [])}
 
 
 def values(incoming_answer: IncomingAnswer) -> list[str]:

@@ -141,12 +141,12 @@ def _entry(
     typed_answer: TypedAnswer | None,
 ) -> Entry:
     prompt, outcome_text = load_prompt(interaction.prompt), outcome(interaction)
-    own = [prompt.answer_text(vote.response) for vote in votes if vote.by_id == reader]
+    my_votes = [prompt.answer_text(vote.response) for vote in votes if vote.by_id == reader]
     is_taken = interaction.assignee_id not in (None, reader)
     open_card = None
     if outcome_text is None and may_answer and not is_taken:
         open_card = card(interaction, typed_answer=typed_answer, alone=True)
-    shown_votes = votes if own or outcome_text else ()
+    shown_votes = votes if my_votes or outcome_text else ()
     offer = registry.find(interaction.run.workflow)
     return Entry(
         interaction=interaction,
@@ -161,7 +161,7 @@ def _entry(
         ],
         vote_count=len(votes),
         needed_votes=(interaction.assignment or {}).get("votes", 1),
-        my_vote=own[0] if own else "",
+        my_vote=my_votes[0] if my_votes else "",
     )
 
 

@@ -79,7 +79,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404
     done = request.method == "POST"
     if done:
-        mine = MailPreference.objects.filter(pk=user)
-        mine.update(mode=MailPreference.Mode.OFF)
+        preferences = MailPreference.objects.filter(pk=user)
+        preferences.update(mode=MailPreference.Mode.OFF)
     context = {**site_context(), "done": done}
     return render(request, "chat_app/mail/unsubscribe.html", context)

@@ -86,20 +86,22 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     thread.
     """
     limit = min(max(limit, PAGE), MOST)
-    mine = Conversation.objects.of(owner)
-    condition = _match_query(mine, query) if query else Q()
-    waiting_counts = _asking_conversations(mine.filter(condition, waiting__gt=0), limit + 1)
+    conversations = Conversation.objects.of(owner)
+    condition = _match_query(conversations, query) if query else Q()
+    waiting_counts = _asking_conversations(
+        conversations.filter(condition, waiting__gt=0), limit + 1
+    )
     ids = list(waiting_counts)
     if len(ids) <= limit:
-        rest = mine.filter(condition).exclude(pk__in=ids).order_by("-listed_at")
+        rest = conversations.filter(condition).exclude(pk__in=ids).order_by("-listed_at")
         ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
     next_limit = limit + PAGE if len(ids) > limit and limit < MOST else 0
     entries, is_assigned = _entries(ids[:limit], waiting_counts)
     if is_assigned:
         waiting_count = count_waiting([owner])[owner].prompts
     elif query or len(waiting_counts) > limit:
-        own = mine.filter(waiting__gt=0).values_list("waiting", flat=True)
-        waiting_count = min(sum(own[:CAP]), CAP)
+        stored_counts = conversations.filter(waiting__gt=0).values_list("waiting", flat=True)
+        waiting_count = min(sum(stored_counts[:CAP]), CAP)
     else:
         waiting_count = min(sum(count.count for count in waiting_counts.values()), CAP)
     return Sidebar(entries, next_limit, query, waiting_count)
@@ -107,14 +109,14 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
 
 def newest(owner: UserId) -> str | None:
     """Return the conversation that changed last; None where there is none yet."""
-    mine = Conversation.objects.of(owner).order_by("-listed_at")
-    return mine.values_list("conversation_id", flat=True).first()
+    conversations = Conversation.objects.of(owner).order_by("-listed_at")
+    return conversations.values_list("conversation_id", flat=True).first()
 
 
 def find_deleted(owner: UserId, conversation_id: str) -> Conversation | None:
     """Return the owner's conversation of a name, if it is deleted and can be restored."""
-    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
-    return mine.exclude(deleted_at=None).first()
+    conversations = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    return conversations.exclude(deleted_at=None).first()
 
 
 def title_of(owner: UserId, conversation_id: str) -> str | None:
@@ -187,7 +189,7 @@ def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str
     return "", ""
 
 
-def _match_query(mine: QuerySet[Conversation], query: str) -> Q:
+def _match_query(conversations: QuerySet[Conversation], query: str) -> Q:
     """Build the condition that title, workflow or texts of a conversation have the query.
 
     Texts: messages, questions, and output of runs that have ended.
@@ -200,12 +202,16 @@ def _match_query(mine: QuerySet[Conversation], query: str) -> Q:
         if query.casefold() in offer.workflow.title.casefold()
     ]
     condition = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
-    return condition if len(query) < SHORTEST else condition | Q(pk__in=_find_in_texts(mine, query))
+    return (
+        condition
+        if len(query) < SHORTEST
+        else condition | Q(pk__in=_find_in_texts(conversations, query))
+    )
 
 
-def _find_in_texts(mine: QuerySet[Conversation], query: str) -> list[UUID]:
+def _find_in_texts(conversations: QuerySet[Conversation], query: str) -> list[UUID]:
     # As a list: a database that knows only the number of all rows may else look through them all.
-    newest = list(mine.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
+    newest = list(conversations.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
     runs = Run.objects.filter(conversation__in=newest, text__icontains=query)
     interactions = Interaction.objects.filter(
         conversation__in=newest, prompt__text__icontains=query
