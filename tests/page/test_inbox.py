@@ -79,3 +79,22 @@ async def test_an_answer_to_what_somebody_else_has_claimed_is_said_to_be_none(
     path = reverse("chat:answer_prompt", args=[prompt.pk])
     response: Any = await client.post(path, {"value": "yes"}, follow=True)
     assert "ben has claimed this question. Your answer was: yes" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("next_url", "location"),
+    [
+        ("/inbox/?part=mine", "/inbox/?part=mine"),
+        ("", "/inbox/"),
+        ("mine", "/inbox/"),
+        ("//evil.example/", "/inbox/"),
+        ("/\\evil.example/", "/inbox/"),
+        ("https://evil.example/", "/inbox/"),
+    ],
+)
+@pytest.mark.usefixtures("ann")
+async def test_a_form_leads_back_to_pages_of_this_site_only(
+    client: AsyncClient, next_url: str, location: str
+) -> None:
+    response = await client.post(reverse("chat:answer_several"), {"next": next_url})
+    assert (response.status_code, response["Location"]) == (303, location)
