@@ -108,7 +108,7 @@ async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection, "CLOSE_TIME", 0.1)
-    monkeypatch.setattr(sweeper, "_closing", None)
+    monkeypatch.setattr(sweeper, "_close_error", None)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
         await slow.until_settled()
         slow.reads.clear()
