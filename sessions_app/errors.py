@@ -188,11 +188,11 @@ class TookTooLong(WorkflowError):
 class TooManyCalls(WorkflowError):
     """A run has made more calls of its context than a setting allows."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__(
-            f"The run has made {most:,} calls of its context, as many as MAX_CALLS in HITL allows. "
-            "If its journal shows a loop without an end, stop it and fix the workflow; else raise "
-            "MAX_CALLS and resume it."
+            f"The run has made {limit:,} calls of its context, as many as MAX_CALLS in HITL "
+            "allows. If its journal shows a loop without an end, stop it and fix the workflow; "
+            "else raise MAX_CALLS and resume it."
         )
 
 

@@ -91,11 +91,11 @@ def _versions() -> list[RunsOfVersion]:
         for name, newest in registry.declared_workflows().items()
         for declaration in newest.versions
     }
-    several = {name for name, version, _ in rows if not is_newest.get((name, version))}
+    workflow_names = {name for name, version, _ in rows if not is_newest.get((name, version))}
     return [
         RunsOfVersion(name, version, count, (name, version) in is_newest)
         for name, version, count in sorted(rows)
-        if name in several
+        if name in workflow_names
     ]
 
 

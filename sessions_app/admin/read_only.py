@@ -98,7 +98,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
     def get_urls(self) -> list[URLPattern]:
         """Add the pages that ask an operator for something, each `<name>_view(request, row)`."""
-        own = [
+        page_urls = [
             path(
                 f"<uuid:pk>/{page}/",
                 self.admin_site.admin_view(partial(self._ask, page)),
@@ -106,7 +106,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
             )
             for page in self.pages
         ]
-        return [*own, *super().get_urls()]
+        return [*page_urls, *super().get_urls()]
 
     def _ask(self, page: str, request: HttpRequest, pk: UUID) -> HttpResponse:
         if not self.has_operate_permission(request):

@@ -61,10 +61,12 @@ def answer(interaction: UUID, *, person: Person, value: str | list[str]) -> Answ
         Invalid: the answer is none that the prompt takes.
     """
     values = {"values": value} if isinstance(value, list) else {"value": value}
-    incoming = IncomingAnswer(str(uuid4()), VIA, **values)
+    incoming_answer = IncomingAnswer(str(uuid4()), VIA, **values)
     return writer.write_now(
         audit.from_here(
-            lambda tx: answers.answer_in_name(tx, interaction, person, incoming, over_claims=True)
+            lambda tx: answers.answer_in_name(
+                tx, interaction, person, incoming_answer, over_claims=True
+            )
         )
     )
 

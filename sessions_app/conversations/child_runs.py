@@ -38,8 +38,8 @@ class NewChild:
         """Return the record of the child in its parent's journal, for as long as the child goes
         on.
         """
-        ends = until and until.isoformat()
-        return {"run": str(self.id), "title": self.title, "until": ends}
+        until_text = until and until.isoformat()
+        return {"run": str(self.id), "title": self.title, "until": until_text}
 
 
 @dataclass(frozen=True, slots=True)

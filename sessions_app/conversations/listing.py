@@ -33,8 +33,8 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
         raise Invalid(_("The title is empty. Write one."))
     refusal = _("The title has {length} characters; at most {most} are allowed. Shorten it.")
     check_length(title, MAX_TITLE, refusal)
-    mine = Conversation.objects.of(owner, conversation_id)
-    if not await writer.write(lambda tx: mine.update(title=title)):
+    conversations = Conversation.objects.of(owner, conversation_id)
+    if not await writer.write(lambda tx: conversations.update(title=title)):
         raise NotFound("There is no such conversation.")
 
 
@@ -91,8 +91,8 @@ def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
     Raises:
         NotFound: there is none.
     """
-    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
-    conversation = mine.values_list("pk", flat=True).first()
+    rows = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    conversation = rows.values_list("pk", flat=True).first()
     if conversation is None:
         raise NotFound("There is no such conversation.")
     tx.lock(conversation)

@@ -121,9 +121,9 @@ def exist(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, b
     return False, False
 
 
-def count_unfinished(owner: UserId, most: int) -> int:
-    """Count the owner's unfinished runs, up to `most`. Reads."""
-    [(count,)] = sql.fetch(UNFINISHED, (owner, most))
+def count_unfinished(owner: UserId, limit: int) -> int:
+    """Count the owner's unfinished runs, up to `limit`. Reads."""
+    [(count,)] = sql.fetch(UNFINISHED, (owner, limit))
     return int(count)
 
 

@@ -44,10 +44,10 @@ async def find_run(*, owner: UserId, trace_id: str) -> UUID:
         NotFound: no run of this owner has that trace.
     """
     check_storable("The trace", trace_id)
-    mine = Run.objects.filter(
+    runs = Run.objects.filter(
         conversation__in=Conversation.objects.of(owner), metadata__trace_id=trace_id
     )
-    newest = mine.order_by("-created_at").values_list("pk", flat=True)
+    newest = runs.order_by("-created_at").values_list("pk", flat=True)
     run = await reads.read(newest.first)
     if run is None:
         raise NotFound("There is no run of that trace.")
@@ -55,8 +55,8 @@ async def find_run(*, owner: UserId, trace_id: str) -> UUID:
 
 
 def _give(tx: Transaction, owner: UserId, run: UUID, texts: dict[str, str]) -> None:
-    mine = Run.objects.filter(pk=run, conversation__in=Conversation.objects.of(owner))
-    conversation = mine.values_list("conversation_id", flat=True).first()
+    runs = Run.objects.filter(pk=run, conversation__in=Conversation.objects.of(owner))
+    conversation = runs.values_list("conversation_id", flat=True).first()
     if conversation is None:
         raise NotFound("There is no such run.")
     tx.lock(conversation)  # what is given at the same time elsewhere comes before or after

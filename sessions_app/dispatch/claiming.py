@@ -50,10 +50,10 @@ class PlacedWorker(Worker):
 
     def __init__(self, app: App, full: Callable[[], list[str]], **options: Any) -> None:
         # Without periodic jobs: each worker that queues them asks for each of them, by the second.
-        own = App(connector=app.connector)
-        own.tasks = app.tasks
-        own.job_manager = self._jobs = _PlacedJobs(own, full)
-        super().__init__(own, **options)
+        app_copy = App(connector=app.connector)
+        app_copy.tasks = app.tasks
+        app_copy.job_manager = self._jobs = _PlacedJobs(app_copy, full)
+        super().__init__(app_copy, **options)
 
     def place_is_free(self) -> None:
         """Look for jobs that were left because no place was free."""

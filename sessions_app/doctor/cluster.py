@@ -178,8 +178,8 @@ def _connections() -> Findings:
 
 def _clock() -> Findings:
     before = time.time()
-    [(theirs,)] = sql.fetch("SELECT EXTRACT(EPOCH FROM clock_timestamp())", ())
-    apart = float(theirs) - (before + time.time()) / 2
+    [(database_time,)] = sql.fetch("SELECT EXTRACT(EPOCH FROM clock_timestamp())", ())
+    apart = float(database_time) - (before + time.time()) / 2
     fact = f"{abs(apart):.3f} s {'behind' if apart > 0 else 'ahead of'} the database's"
     if abs(apart) > FAR:
         yield Error(fact, "Have NTP set the clocks of all machines.")
@@ -195,16 +195,16 @@ def _redis() -> Findings:
         with Redis.from_url(RuntimeSettings.load().REDIS_URL, **limits) as redis:
             start = time.perf_counter()
             redis.ping()
-            took = (time.perf_counter() - start) * 1000
+            milliseconds = (time.perf_counter() - start) * 1000
             info: JsonObject = redis.info()
     except RedisError as error:
         yield Error(f"it does not answer: {error}", TODO)
         return
-    yield Info(f"Redis {info['redis_version']} answers in {took:.1f} ms")
-    used, most = info.get("used_memory", 0), info.get("maxmemory", 0)
-    if most and used > most * 0.9:
+    yield Info(f"Redis {info['redis_version']} answers in {milliseconds:.1f} ms")
+    used_memory, max_memory = info.get("used_memory", 0), info.get("maxmemory", 0)
+    if max_memory and used_memory > max_memory * 0.9:
         yield Warning(
-            f"{used / most:.0%} of its memory is used",
+            f"{used_memory / max_memory:.0%} of its memory is used",
             "Give it more: it keeps nothing of ours, but needs buffers.",
         )
 
@@ -221,11 +221,11 @@ def _layer() -> Findings:
             f"Use {CLUSTER} in CHANNEL_LAYERS, or leave it: it is slower, and nothing is lost.",
         )
     try:
-        took = asyncio.run(_round_trip())
+        seconds = asyncio.run(_round_trip())
     except TimeoutError:
         yield Error(f"a message was not delivered in {TIMEOUT:.0f} s", TODO)
     else:
-        yield Info(f"a message from process to process took {took * 1000:.1f} ms")
+        yield Info(f"a message from process to process took {seconds * 1000:.1f} ms")
 
 
 async def _round_trip() -> float:

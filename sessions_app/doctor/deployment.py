@@ -82,8 +82,8 @@ def _settings() -> Findings:
 def _of_django() -> Findings:
     """Make all other checks of `manage.py check --deploy`."""
     for message in checks.run_checks(include_deployment_checks=True):
-        ours = str(message.id).startswith("sessions_app.")
-        if not ours and message.id not in SKIPPED_CHECKS and not message.is_silenced():
+        is_ours = str(message.id).startswith("sessions_app.")
+        if not is_ours and message.id not in SKIPPED_CHECKS and not message.is_silenced():
             kind = Error if message.level >= checks.ERROR else Warning
             yield kind(f"{message.id}: {message.msg}", message.hint)
 
@@ -121,9 +121,9 @@ def _database() -> Findings:
     except (DatabaseError, OSError) as error:
         yield unusable(error)
         return
-    took = (time.perf_counter() - start) * 1000
+    milliseconds = (time.perf_counter() - start) * 1000
     version = ".".join(map(str, connection.get_database_version()))
-    yield Info(f"{connection.display_name} {version} answers in {took:.1f} ms")
+    yield Info(f"{connection.display_name} {version} answers in {milliseconds:.1f} ms")
 
 
 def unusable(error: Exception) -> CheckMessage:
@@ -243,9 +243,9 @@ def _has_ended(name: str) -> bool:
 
 
 def _agreement() -> Findings:
-    ours = processes.shared_settings()
+    own_settings = processes.shared_settings()
     alive = processes.alive()
-    for setting, digest in ours.items():
+    for setting, digest in own_settings.items():
         if names := [row.name for row in alive if row.settings.get(setting) != digest]:
             yield Error(
                 f"{setting} is another one at {', '.join(names)} than here",
@@ -298,9 +298,9 @@ def _unhosted_runs() -> Findings:
         runs = runs.exclude(key__in=leases.values("key"))
     keys = sorted(set(runs.values_list("key", flat=True)[:1000]))
     if keys:
-        more = " …" if len(keys) > KEYS_SHOWN else ""
+        ellipsis = " …" if len(keys) > KEYS_SHOWN else ""
         yield Error(
-            f"work without a host, by key ({len(keys)}): {', '.join(keys[:KEYS_SHOWN])}{more}",
+            f"work without a host, by key ({len(keys)}): {', '.join(keys[:KEYS_SHOWN])}{ellipsis}",
             "It is found within seconds where a process that hosts is up: see that one is.",
         )
     else:

@@ -44,7 +44,7 @@ def _announce(key: str, queue: str) -> CheckMessage:
     start = time.monotonic()
     writer.write_now(lambda tx: announce(tx, key))
     lease = _wait(key, TAKE_TIMEOUT, released_at=None)
-    took = time.monotonic() - start
+    seconds = time.monotonic() - start
     if lease is None:
         return Error(
             f"{queue}: nobody took the work in {TAKE_TIMEOUT:.0f} s",
@@ -52,8 +52,8 @@ def _announce(key: str, queue: str) -> CheckMessage:
         )
     if _wait(key, RELEASE_TIMEOUT, released_at__isnull=False) is None:
         return Error(f"{queue}: {lease.worker} does not let go", "Look into its log.")
-    fact = f"{queue}: {lease.worker} took the work after {took * 1000:.0f} ms"
-    if took > SLOW:
+    fact = f"{queue}: {lease.worker} took the work after {seconds * 1000:.0f} ms"
+    if seconds > SLOW:
         return Warning(fact, "A new run waits for a place as long: start more workers.")
     return Info(fact)
 

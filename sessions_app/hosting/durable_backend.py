@@ -286,8 +286,11 @@ class DurableBackend(RecordedBackend):
         """Build a child run that serves the same request and belongs to this run."""
         run, conversation = self._leased_run.run, self._conversation
         offer = await reads.read(workflow_access.find, conversation.owner.id, child.workflow)
-        own = {"workflow-parent-id": str(run.id), "workflow-parent-name": conversation.workflow}
-        headers = {**(self._metadata.get("headers") or {}), **own, **child.headers}
+        parent_headers = {
+            "workflow-parent-id": str(run.id),
+            "workflow-parent-name": conversation.workflow,
+        }
+        headers = {**(self._metadata.get("headers") or {}), **parent_headers, **child.headers}
         id_ = uuid4()
         message = IncomingMessage(
             str(id_),
@@ -438,8 +441,8 @@ def _new_prompts(
     """
     limits = RuntimeSettings.load()
     if len(outgoing_prompts) > limits.MAX_PROMPTS_AT_ONCE:
-        most = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"
-        raise TooLarge("What is asked at once", most, "MAX_PROMPTS_AT_ONCE")
+        limit_text = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"
+        raise TooLarge("What is asked at once", limit_text, "MAX_PROMPTS_AT_ONCE")
     new_prompts = []
     for outgoing_prompt, interaction in outgoing_prompts:
         stored_prompt = from_json(outgoing_prompt.json)

@@ -189,5 +189,5 @@ class HostRegistry:
 def _limit_of(place: str) -> float:
     workflow, _, user = place.partition(" ")
     offer = registry.find(workflow)
-    most = offer and (offer.config.per_user if user else offer.config.max_concurrency)
-    return most or math.inf
+    limit = offer and (offer.config.per_user if user else offer.config.max_concurrency)
+    return limit or math.inf

@@ -269,8 +269,8 @@ def begin_wait(
     if (arrival := arrivals.take(tx, run, call)) is not None:
         finish_call(tx, leased_run, call, arrival)
         return arrival
-    ends = sql.Json(until and until.isoformat())
-    _begin(tx, run, call, sequence=_last_sequence(run), result=ends)
+    result = sql.Json(until and until.isoformat())
+    _begin(tx, run, call, sequence=_last_sequence(run), result=result)
     leased_run.began(tx, alone=alone, wake_at=until)
     return None
 

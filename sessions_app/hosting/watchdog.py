@@ -202,14 +202,14 @@ def frame_of(thread: int) -> FrameType | None:
 
 def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
     """Return the innermost executed line of the workflow's module, and the innermost of all."""
-    innermost = own = _line(frame)
+    innermost = own_line = _line(frame)
     outer: FrameType | None = frame
     while outer is not None:
         if outer.f_globals.get("__name__") == module:
-            own = _line(outer)
+            own_line = _line(outer)
             break
         outer = outer.f_back
-    return own, innermost
+    return own_line, innermost
 
 
 def _line(frame: FrameType) -> str:

@@ -63,13 +63,13 @@ def answerers(audience: PromptAudience, among: QuerySet[Any] | None = None) -> s
     people = users().filter(_might(candidate_names)).distinct() if among is None else among
     groups = Q(groups__in=_values(candidate_names, "group"))
     names_of_people = names(people, groups, _values(candidate_names, "permission"))
-    barred = {audience.owner} if audience.four_eyes else set()
+    barred_people = {audience.owner} if audience.four_eyes else set()
     able = {
         person
         for person, person_names in names_of_people.items()
         if not candidate_names.isdisjoint(person_names)
     }
-    return able - barred
+    return able - barred_people
 
 
 def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
@@ -119,10 +119,10 @@ def somebody_may_answer() -> Q:
             permitted_but_owner |= Q(permission=name) & (
                 Q() if holders[1:] else ~Q(owner__in=holders)
             )
-    own = Q(for_owner=True, conversation__owner__in=active)
+    by_owner = Q(for_owner=True, conversation__owner__in=active)
     four_eyes = Q(assignment__four_eyes=True)
     among_others = _among(active.exclude(pk=OuterRef("owner")), permitted_but_owner)
-    return own | (~four_eyes & _among(active, permitted)) | (four_eyes & among_others)
+    return by_owner | (~four_eyes & _among(active, permitted)) | (four_eyes & among_others)
 
 
 def permissions() -> Iterator[str]:

@@ -83,8 +83,8 @@ class _Prompts:
         """Return the prompts that a person with these names may answer, those they voted on
         included.
         """
-        theirs = (self._open.get((name, by), set()) for name in names for by in (None, person))
-        return set().union(*theirs) - self._barred.get(person, set())
+        prompt_sets = (self._open.get((name, by), set()) for name in names for by in (None, person))
+        return set().union(*prompt_sets) - self._barred.get(person, set())
 
     def voted_prompts(self, people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
         """Return the prompts that each person has voted on."""
@@ -102,17 +102,17 @@ class _Prompts:
                 yield (kind, value), prompt
 
     def _read_kind(self, kind: str, values: list[Any]) -> list[tuple[Any, UUID]]:
-        most = FIRST + TOGETHER * len(values)
-        rows = list(_rows(kind, values)[: most + 1])
-        if len(rows) <= most:
+        limit = FIRST + TOGETHER * len(values)
+        rows = list(_rows(kind, values)[: limit + 1])
+        if len(rows) <= limit:
             return rows
         order = (inbox_query.DUE, "created_at", "pk") if kind == "own" else PLACE
         rows = []
         for value in values:
-            of_this = list(_rows(kind, [value]).order_by(*order)[:FIRST])
-            if len(of_this) == FIRST:
+            rows_of_value = list(_rows(kind, [value]).order_by(*order)[:FIRST])
+            if len(rows_of_value) == FIRST:
                 self.cut.add((kind, value))
-            rows += of_this
+            rows += rows_of_value
         return rows
 
 

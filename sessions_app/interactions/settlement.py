@@ -136,8 +136,8 @@ def set_running(run: UUID, **where: object) -> bool:
 
     Returns False if it does not wait, or if its columns are not as `where` says.
     """
-    running = {"status": Run.Status.RUNNING.value, "wake_at": None}
-    return bool(sql.update(Run, running, id=run, status=Run.Status.WAITING.value, **where))
+    columns = {"status": Run.Status.RUNNING.value, "wake_at": None}
+    return bool(sql.update(Run, columns, id=run, status=Run.Status.WAITING.value, **where))
 
 
 def update_type(interaction: InteractionRecord) -> str:

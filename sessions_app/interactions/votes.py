@@ -33,14 +33,14 @@ def withdraw(user: UserId, interaction: UUID) -> None:
 
 def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     """Return the votes that count now, of those prompts that need several; once settled, all."""
-    several = [prompt for prompt in prompts if (prompt.assignment or {}).get("votes", 1) > 1]
-    votes = Vote.objects.filter(interaction__in=[prompt.pk for prompt in several])
-    with_votes = set(votes.values_list("interaction", flat=True)) if several else set()
+    voted_on = [prompt for prompt in prompts if (prompt.assignment or {}).get("votes", 1) > 1]
+    votes = Vote.objects.filter(interaction__in=[prompt.pk for prompt in voted_on])
+    with_votes = set(votes.values_list("interaction", flat=True)) if voted_on else set()
     return {
         prompt.pk: _counting_votes(PromptAudience.of(prompt))
         if prompt.status == prompt.Status.PENDING
         else _all(prompt.pk)
-        for prompt in several
+        for prompt in voted_on
         if prompt.pk in with_votes
     }
 
@@ -58,8 +58,12 @@ def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonO
 def _counting_votes(audience: PromptAudience) -> list[Vote]:
     """Return the votes of active people who may answer now, or were vouched for."""
     votes = _all(audience.interaction)
-    may = answerers(audience, users().filter(pk__in=[vote.by_id for vote in votes]))
-    return [vote for vote in votes if vote.by_id in may or (vote.vouched and is_active(vote.by))]
+    answerer_ids = answerers(audience, users().filter(pk__in=[vote.by_id for vote in votes]))
+    return [
+        vote
+        for vote in votes
+        if vote.by_id in answerer_ids or (vote.vouched and is_active(vote.by))
+    ]
 
 
 def _all(interaction: UUID) -> list[Vote]:

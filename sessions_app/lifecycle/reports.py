@@ -78,5 +78,5 @@ async def record_builders(live: Metrics, stored_metrics: Metrics) -> None:
 
 def _store(key: str, metrics: JsonObject, tx: Transaction) -> None:
     # Another process may have taken the key over, whose builder is not ours to describe.
-    own = HostLease.objects.filter(pk=key, worker=this_process())
-    own.update(metrics=metrics, last_activity=tx.now)
+    leases = HostLease.objects.filter(pk=key, worker=this_process())
+    leases.update(metrics=metrics, last_activity=tx.now)

@@ -98,10 +98,10 @@ class Notifier:
 
     def _tell(self, events: list[EventRecord]) -> None:
         layer = channel_layer()
-        for conversation, own in _by_conversation(events).items():
-            layer.deliver(group_name(conversation), news_message(conversation, own))
+        for conversation, new_events in _by_conversation(events).items():
+            layer.deliver(group_name(conversation), news_message(conversation, new_events))
             if not layer.alone:
-                conversation_events = self._gathered.get(conversation, []) + own
+                conversation_events = self._gathered.get(conversation, []) + new_events
                 # One that is too many shows that they are.
                 self._gathered[conversation] = conversation_events[-MAX_EVENTS - 1 :]
                 self._wake.set()

@@ -84,12 +84,12 @@ def _write(tx: Transaction, run: UUID, problem: str) -> None:
 def _waiting_runs(after: UUID) -> dict[UUID, str]:
     """Return some waiting runs in the order of their ids, with their stored problems."""
     workflows = [offer.workflow for offer in registry.offered_workflows()]
-    plain = [
+    workflow_names = [
         workflow.name
         for workflow in workflows
         if not (workflow.shared_builder or workflow.per_user_builder)
     ]
-    runs = Run.objects.filter(status=Run.Status.WAITING, workflow__in=plain, pk__gt=after)
+    runs = Run.objects.filter(status=Run.Status.WAITING, workflow__in=workflow_names, pk__gt=after)
     return dict(runs.order_by("pk").values_list("pk", "replay_problem")[:AT_ONCE])
 
 

@@ -143,12 +143,12 @@ def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list
 
 def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile | None:
     """Find a file of the owner's conversation. Reads."""
-    mine = Attachment.objects.filter(
+    files = Attachment.objects.filter(
         run__conversation__owner_id=owner,
         run__conversation__conversation_id=conversation_id,
         run__conversation__deleted_at=None,
     )
-    row = mine.filter(pk=file).first()
+    row = files.filter(pk=file).first()
     return row.file if row is not None else None
 
 
@@ -277,8 +277,8 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
 
 def _claim(tx: Transaction) -> list[tuple[UUID, str]]:
     """Claim some files that nobody wants, locked; from now on no message can name them."""
-    old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
-    files = Attachment.objects.select_for_update().filter(old, run=None)
+    is_old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
+    files = Attachment.objects.select_for_update().filter(is_old, run=None)
     rows = list(files.values_list("pk", "path")[:AT_ONCE])
     Attachment.objects.filter(pk__in=[pk for pk, _path in rows]).update(taken_at=tx.now)
     return rows

@@ -36,7 +36,7 @@ def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[E
 def trim(event: EventRecord, *, after: int) -> str:
     """Return the part of a `text` or `message` event that a reader at the cursor has not had."""
     text: str = event.payload["text"]
-    had = after - event.first_sequence + 1
-    if event.type != Event.Type.MESSAGE or had <= 0:
+    read_count = after - event.first_sequence + 1
+    if event.type != Event.Type.MESSAGE or read_count <= 0:
         return text
-    return text[sum(event.payload["lengths"][:had]) :]
+    return text[sum(event.payload["lengths"][:read_count]) :]

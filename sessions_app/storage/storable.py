@@ -67,15 +67,15 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
         )
 
 
-def check_length(text: str, most: int, refusal: "StrOrPromise") -> None:
+def check_length(text: str, limit: int, refusal: "StrOrPromise") -> None:
     """Check the length of a person's text.
 
     Raises:
         Invalid: it has more, which `refusal` says, with its `{length}` and `{most}`.
     """
-    if len(text) > most:
-        message = format_lazy(refusal, length=f"{len(text):,}", most=f"{most:,}")
-        raise Invalid(message, max_length=most)
+    if len(text) > limit:
+        message = format_lazy(refusal, length=f"{len(text):,}", most=f"{limit:,}")
+        raise Invalid(message, max_length=limit)
 
 
 def check_size(subject: str, value: object, setting: str) -> None:

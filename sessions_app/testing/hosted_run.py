@@ -46,7 +46,7 @@ class HostedRun:
             interactions = Interaction.objects.filter(run__in=self._family())
             return list(interactions.order_by("sequence"))
 
-        return [load_prompt(one.prompt) for one in await reads.read(rows)]
+        return [load_prompt(row.prompt) for row in await reads.read(rows)]
 
     async def answer(
         self, value: Answer, to: str = "", *, by: AbstractBaseUser | None = None

@@ -78,8 +78,8 @@ class FairSemaphore(asyncio.Semaphore):
 
     def _hand_out(self) -> None:
         while self._value:
-            may = filter(self._may_hold_more, self._waiting)
-            user = min(may, key=self._held.__getitem__, default=None)  # the first of them
+            users = filter(self._may_hold_more, self._waiting)
+            user = min(users, key=self._held.__getitem__, default=None)  # the first of them
             if user is None:
                 return
             queue = self._waiting.pop(user)

@@ -125,8 +125,8 @@ async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], 
     cancellation: asyncio.CancelledError | None = None
     while pending := {task for task in tasks if not task.done()}:
         try:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
-            is_to_end = any(map(_error, done))
+            done_tasks, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+            is_to_end = any(map(_error, done_tasks))
         except asyncio.CancelledError as error:
             cancellation, is_to_end = error, True
         for task in pending:

@@ -159,23 +159,23 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
 
 
 def _check_declaration(declaration: Workflow) -> None:
-    name, function, where = declaration.name, declaration.function, _where(declaration)
+    name, function, place = declaration.name, declaration.function, _where(declaration)
     if not name.replace("_", "").replace("-", "").isalnum() or len(name) > 100:
-        raise ImproperlyConfigured(f"{where}: a name has letters, digits, '_' and '-' only.")
+        raise ImproperlyConfigured(f"{place}: a name has letters, digits, '_' and '-' only.")
     if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
         raise ImproperlyConfigured(
-            f"{where}: a workflow is an 'async def' function; with 'yield' it streams."
+            f"{place}: a workflow is an 'async def' function; with 'yield' it streams."
         )
     try:
         inspect.signature(function).bind("message", "context")
     except TypeError as error:
         raise ImproperlyConfigured(
-            f"{where}: a workflow takes (message, context), in this order: {error}."
+            f"{place}: a workflow takes (message, context), in this order: {error}."
         ) from None
     if declaration.per_user_builder is not None and declaration.shared_builder is not None:
-        raise ImproperlyConfigured(f"{where}: give per_user_builder or shared_builder, not both.")
+        raise ImproperlyConfigured(f"{place}: give per_user_builder or shared_builder, not both.")
     if not 1 <= declaration.version <= MAX_VERSION:
-        raise ImproperlyConfigured(f"{where}: a version is a number from 1 to {MAX_VERSION:,}.")
+        raise ImproperlyConfigured(f"{place}: a version is a number from 1 to {MAX_VERSION:,}.")
 
 
 def _check_beside(declaration: Workflow, versions: Iterable[Workflow]) -> None:

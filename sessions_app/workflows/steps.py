@@ -95,8 +95,8 @@ running_step: ContextVar[RunningStep | None] = ContextVar("running_step", defaul
 
 def name_of(function: Function) -> str:
     """Return the name of a function where it is defined, wherever that is moved to."""
-    plain = function.func if isinstance(function, partial) else function
-    return str(getattr(plain, "__name__", type(plain).__name__))
+    plain_function = function.func if isinstance(function, partial) else function
+    return str(getattr(plain_function, "__name__", type(plain_function).__name__))
 
 
 async def execute(function: Function, retry: Retry | None, seconds: float | None = None) -> object:
@@ -137,8 +137,8 @@ async def _until(deadline: float | None, seconds: float | None) -> AsyncIterator
 
 
 async def _call(function: Function) -> object:
-    plain = function.func if isinstance(function, partial) else function
-    if inspect.iscoroutinefunction(plain):
+    plain_function = function.func if isinstance(function, partial) else function
+    if inspect.iscoroutinefunction(plain_function):
         return await function()
     result = await step_threads.call(function)
     return await result if inspect.isawaitable(result) else result
@@ -177,8 +177,10 @@ async def iterate(
 
 async def _begin(function: Function) -> tuple[AsyncIterator[object], object]:
     """Return what the function streams, and the first piece of it."""
-    plain = function.func if isinstance(function, partial) else function
-    source: Any = function() if inspect.isasyncgenfunction(plain) else await _call(function)
+    plain_function = function.func if isinstance(function, partial) else function
+    source: Any = (
+        function() if inspect.isasyncgenfunction(plain_function) else await _call(function)
+    )
     pieces = aiter(source) if hasattr(source, "__aiter__") else _in_threads(iter(source))
     return pieces, await anext(pieces, _END)
 
@@ -219,13 +221,13 @@ class ResultType:
         try:
             stored = self._adapter.dump_python(result, mode="json", warnings="error")
             check_size("The result", stored, "MAX_STEP_RESULT")
-            back = self._adapter.validate_python(stored)
+            copy = self._adapter.validate_python(stored)
         except (PydanticSerializationError, ValueError) as error:
             raise NotJson(f"The result of step {self._name}", str(error)) from None
         if storable(stored) != stored:
             problem = "it contains a NUL (U+0000) or half a surrogate pair, which cannot be stored"
             raise NotJson(f"The result of step {self._name}", problem)
-        for part, new_part in _changed_parts(result, back, tuples=self._annotated):
+        for part, new_part in _changed_parts(result, copy, tuples=self._annotated):
             problem = (
                 f"a {type(part).__name__} in it would come back as a {type(new_part).__name__}"
             )
@@ -239,22 +241,22 @@ class ResultType:
 
 
 def _changed_parts(
-    result: object, back: object, *, tuples: bool
+    result: object, copy: object, *, tuples: bool
 ) -> Iterator[tuple[object, object]]:
     """Yield each part of a result that comes back from JSON as something else, and as what.
 
     `tuples`: one may come back as a list, as by an annotation `Sequence`.
     """
-    if not isinstance(back, JSON) or _equal(result, back):  # the latter is fast, and most are
+    if not isinstance(copy, JSON) or _equal(result, copy):  # the latter is fast, and most are
         return
-    if isinstance(back, dict) and isinstance(result, Mapping) and back.keys() == result.keys():
-        for name, part in back.items():
+    if isinstance(copy, dict) and isinstance(result, Mapping) and copy.keys() == result.keys():
+        for name, part in copy.items():
             yield from _changed_parts(result[name], part, tuples=tuples)
-    elif isinstance(back, list) and isinstance(result, Sequence if tuples else list):
-        for was, part in zip(result, back, strict=True):
-            yield from _changed_parts(was, part, tuples=tuples)
-    elif not isinstance(result, type(back)) or isinstance(back, dict):
-        yield result, back
+    elif isinstance(copy, list) and isinstance(result, Sequence if tuples else list):
+        for original, part in zip(result, copy, strict=True):
+            yield from _changed_parts(original, part, tuples=tuples)
+    elif not isinstance(result, type(copy)) or isinstance(copy, dict):
+        yield result, copy
 
 
 def _equal(value: object, copy: object) -> bool:

@@ -110,10 +110,10 @@ class StepThreads:
 
     def _next(self) -> _Work | None:
         """Return the oldest work of the user with the fewest threads; None if nothing may begin."""
-        may = [
+        candidates = [
             work for work in self._waiting if not work.user or self._busy[work.user] < MOST_OF_ONE
         ]
-        return min(may, key=lambda work: self._busy[work.user], default=None)
+        return min(candidates, key=lambda work: self._busy[work.user], default=None)
 
     def _give_back(self, work: _Work) -> bool:
         """Count the thread of this work as free; return False if it was counted already."""

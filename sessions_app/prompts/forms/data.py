@@ -78,9 +78,9 @@ def texts(value: object, kind: str = "") -> list[str]:
     values = value if isinstance(value, list | tuple) else [value]
     if kind == "json" and not all(isinstance(element, str) for element in values):
         return [json.dumps(value)]
-    plain = (str, bool, int, float, dict)
+    json_types = (str, bool, int, float, dict)
     return [
-        as_text(element) if isinstance(element, plain) else str(element)
+        as_text(element) if isinstance(element, json_types) else str(element)
         for element in values
         if element is not None
     ]

@@ -74,10 +74,12 @@ def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonOb
     fields = _fields(form)
     if unknown := values.keys() - fields:
         raise ValueError(f"{form.__qualname__} has no field {min(unknown)!r}")
-    own = {name: field.initial for name, field in fields.items() if not callable(field.initial)}
+    field_initials = {
+        name: field.initial for name, field in fields.items() if not callable(field.initial)
+    }
     return {
         name: _clean_value(fields[name], value)
-        for name, value in {**own, **values}.items()
+        for name, value in {**field_initials, **values}.items()
         if value is not None
     }
 
