@@ -131,7 +131,7 @@ def _dump(collected: History, wrong: list[str]) -> list[str]:
     """Return the histories of the conversations that the violations are about."""
     text = "\n".join(wrong)
     names = {run.id: run.conversation for run in collected.runs}
-    names |= {asked.id: names[asked.run] for asked in collected.interactions}
+    names |= {interaction.id: names[interaction.run] for interaction in collected.interactions}
     blamed = {name for key, name in names.items() if key in text or name in text}
     lines = []
     for name in sorted(blamed)[:3]:

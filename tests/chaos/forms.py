@@ -43,15 +43,17 @@ def _seed(text: str) -> int:
 @contextmanager
 def started(form: str, directory: Path, **env: str) -> Iterator[AnyForm]:
     """Yield such a form, which is up."""
-    made: AnyForm
+    started_form: AnyForm
     if form == "local":
-        made = OneProcess(directory / "p")
+        started_form = OneProcess(directory / "p")
     else:
         template = Template(directory / "template")
-        made = Cluster(template, directory / "c", workers=3, idle=3.0, build=300, places=PLACES)
-        made.env |= interfered(made.orders)
-    made.env |= env
+        started_form = Cluster(
+            template, directory / "c", workers=3, idle=3.0, build=300, places=PLACES
+        )
+        started_form.env |= interfered(started_form.orders)
+    started_form.env |= env
     # However this program is ended, it ends what it has started, and gives the disk back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with made:
-        yield made
+    with started_form:
+        yield started_form

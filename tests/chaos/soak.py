@@ -133,11 +133,11 @@ class Soak:
     async def _talk(self, person: Person, own: random.Random) -> None:
         """Say a message and wait for its end."""
         person.answering = own.random() < 0.7
-        sent = await person.say(own.choice(WORDS))
+        message = await person.say(own.choice(WORDS))
         self._messages += 1
         if own.random() < 0.1:
-            await person.until("a run", lambda: sent.message_id in person.runs, timeout=90)
-            await person.stop(sent)
+            await person.until("a run", lambda: message.message_id in person.runs, timeout=90)
+            await person.stop(message)
         if own.random() < 0.2:
             await person.hang_up()
         if not person.answering:

@@ -66,9 +66,9 @@ def kept(cluster_template: Template, tmp_path_factory: pytest.TempPathFactory) -
 def cluster(kept: Kept, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Yield a cluster of two web processes and two workers."""
     cluster = kept.take()
-    failed = request.session.testsfailed
+    failed_before = request.session.testsfailed
     yield cluster
-    if request.session.testsfailed == failed:
+    if request.session.testsfailed == failed_before:
         kept.give_back(cluster)
     else:
         cluster.close()

@@ -77,20 +77,20 @@ class Person:
     async def say(self, text: str) -> Sent:
         """Send a message; it is sent again until it is acknowledged."""
         message_id = f"{self.user}-{self.name}-{next(self._numbers)}-{text.split()[0]}"
-        sent = Sent(self.conversation, message_id, text, output_of(text, message_id))
-        self.sent.append(sent)
+        message = Sent(self.conversation, message_id, text, output_of(text, message_id))
+        self.sent.append(message)
         await self._put({"type": "user_message", "id": message_id, **self._content(text)})
-        return sent
+        return message
 
-    async def stop(self, sent: Sent) -> None:
+    async def stop(self, message: Sent) -> None:
         """Ask for the run of an acknowledged message to be stopped."""
-        sent.stopped = True
+        message.stopped = True
         await self._put(
             {
                 "type": "stop_message",
-                "id": f"stop-{sent.message_id}",
+                "id": f"stop-{message.message_id}",
                 "conversation_id": self.name,
-                "run_id": self.runs[sent.message_id],
+                "run_id": self.runs[message.message_id],
             }
         )
 
@@ -113,15 +113,16 @@ class Person:
         """Return whether both clients saw the ends of all runs, and nothing is to be
         acknowledged.
         """
-        seen = all(sent.message_id in view.ended for sent in self.sent for view in self.views)
-        return seen and not self._outbox
+        all_ended = all(sent.message_id in view.ended for sent in self.sent for view in self.views)
+        return all_ended and not self._outbox
 
-    def text(self, sent: Sent) -> str:
+    def text(self, message: Sent) -> str:
         """Return the run's output so far."""
         return "".join(
             frame["content"].get("text", "")
             for frame in self.view.frames
-            if frame["type"] == "system_response_message" and frame["parent_id"] == sent.message_id
+            if frame["type"] == "system_response_message"
+            and frame["parent_id"] == message.message_id
         )
 
     async def until(
@@ -132,9 +133,9 @@ class Person:
 
     def story(self, description: str) -> str:
         """Return the description and what the person has received, for a failure."""
-        shown = [json.dumps(frame)[:300] for frame in self.view.frames[-12:]]
+        frame_texts = [json.dumps(frame)[:300] for frame in self.view.frames[-12:]]
         unsettled = f"to be acknowledged: {list(self._outbox)}; asked: {list(self._asked)}"
-        return "\n".join([f"{self.conversation}: {description}; {unsettled}", *shown])
+        return "\n".join([f"{self.conversation}: {description}; {unsettled}", *frame_texts])
 
     async def _put(self, frame: Frame) -> None:
         self._outbox[frame["id"]] = frame

@@ -75,10 +75,10 @@ class Workload:
     async def _live(self, person: Person, own: random.Random) -> None:
         while not self._finishing.is_set():
             for _ in range(own.choice((1, 1, 1, 2))):
-                sent = await person.say(own.choice(WORDS))
+                message = await person.say(own.choice(WORDS))
             if own.random() < STOPPED:
-                await person.until("a run", lambda: sent.message_id in person.runs, timeout=600)  # noqa: B023 - awaited here
+                await person.until("a run", lambda: message.message_id in person.runs, timeout=600)  # noqa: B023 - awaited here
                 await asyncio.sleep(own.random())
-                await person.stop(sent)
+                await person.stop(message)
             await person.until("the end", person.done, timeout=600)
             await asyncio.sleep(own.random())

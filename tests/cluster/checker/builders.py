@@ -31,8 +31,8 @@ def overlapping_builders(history: History) -> Iterator[str]:
     by_user: dict[str, list[_Alive]] = defaultdict(list)
     for one in _builders(history):
         for other in by_user[one.user]:
-            for began, ended in _overlaps(one.spans, other.spans):
-                seconds = f"{ended - began:.3f} s from {began:.3f} on"
+            for start, end in _overlaps(one.spans, other.spans):
+                seconds = f"{end - start:.3f} s from {start:.3f} on"
                 yield f"{one.user} has two builders, in {other.pid} and {one.pid}, for {seconds}"
         by_user[one.user].append(one)
 
@@ -51,12 +51,12 @@ def _builders(history: History) -> Iterator[_Alive]:
             yield _alive(history, place, began, last)
 
 
-def _alive(history: History, place: tuple[str, int], began: float, ended: float) -> _Alive:
+def _alive(history: History, place: tuple[str, int], start: float, end: float) -> _Alive:
     user, pid = place
-    life = _life(history, pid, began)
+    life = _life(history, pid, start)
     if life is not None and life.ended is not None:
-        ended = min(ended, life.ended)
-    return _Alive(user, pid, _without((began, ended), life.frozen if life else []))
+        end = min(end, life.ended)
+    return _Alive(user, pid, _without((start, end), life.frozen if life else []))
 
 
 def _life(history: History, pid: int, at: float) -> Life | None:
@@ -73,12 +73,12 @@ def _without(span: Span, frozen: list[Span]) -> list[Span]:
         spans.append((at, min(stood, end)))
         at = max(at, went_on + grace)
     spans.append((at, end))
-    return [(began, ended) for began, ended in spans if began < ended]
+    return [(start, stop) for start, stop in spans if start < stop]
 
 
 def _overlaps(ones: list[Span], others: list[Span]) -> Iterator[Span]:
     for one in ones:
         for other in others:
-            began, ended = max(one[0], other[0]), min(one[1], other[1])
-            if began < ended:
-                yield began, ended
+            start, end = max(one[0], other[0]), min(one[1], other[1])
+            if start < end:
+                yield start, end

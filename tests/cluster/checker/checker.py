@@ -23,27 +23,27 @@ def wrong_ends(history: History) -> Iterator[str]:
     runs = defaultdict(list)
     for run in history.runs:
         runs[run.conversation, run.message_id].append(run)
-    for sent in history.sent:
-        ended_runs = runs.pop((sent.conversation, sent.message_id), [])
+    for message in history.sent:
+        ended_runs = runs.pop((message.conversation, message.message_id), [])
         if len(ended_runs) != 1:
-            yield f"{sent.conversation}: {len(ended_runs)} runs of {sent.message_id}"
+            yield f"{message.conversation}: {len(ended_runs)} runs of {message.message_id}"
             continue
-        cancelled = sent.stopped and ended_runs[0].status == "cancelled"
+        cancelled = message.stopped and ended_runs[0].status == "cancelled"
         if ended_runs[0].status != "completed" and not cancelled:
-            yield f"{sent.conversation}: {sent.message_id} is {ended_runs[0].status}"
-        yield from _wrong_text(history, sent, ended_runs[0].id, cancelled=cancelled)
+            yield f"{message.conversation}: {message.message_id} is {ended_runs[0].status}"
+        yield from _wrong_text(history, message, ended_runs[0].id, cancelled=cancelled)
     for conversation, message_id in runs:
         yield f"{conversation}: nobody sent {message_id}"
 
 
-def _wrong_text(history: History, sent: Sent, run: str, *, cancelled: bool) -> Iterator[str]:
+def _wrong_text(history: History, message: Sent, run: str, *, cancelled: bool) -> Iterator[str]:
     text = "".join(
         event.payload["text"]
         for event in history.events
         if event.run == run and event.type in ("text", "message")
     )
-    if text != sent.output and not (cancelled and sent.output.startswith(text)):
-        yield f"{sent.conversation}: {sent.message_id} gave {text!r}, not {sent.output!r}"
+    if text != message.output and not (cancelled and message.output.startswith(text)):
+        yield f"{message.conversation}: {message.message_id} gave {text!r}, not {message.output!r}"
 
 
 def gaps(history: History) -> Iterator[str]:
@@ -71,16 +71,16 @@ def repeated_steps(history: History) -> Iterator[str]:
         elif entry.kind == "step" and entry.run not in cancelled:
             yield f"{entry.run}: a step at {entry.position} has no end"
     yield from _finished_again(history)
-    begun, ended = (_by_step(history, f"step.{phase}") for phase in ("begin", "end"))
+    begins, ends = (_by_step(history, f"step.{phase}") for phase in ("begin", "end"))
     for run, times in finished.items():
         for number, at in enumerate(times, 1):
             name = f"{run}:{number}"
-            if not ended[name]:
+            if not ends[name]:
                 yield f"{name} is finished and never ran"
-            if late := [since for since in begun[name] if since > at]:
+            if late := [since for since in begins[name] if since > at]:
                 yield f"{name} was begun {late[0] - at:.3f} s after it was finished"
-            if len(begun[name]) > 1 + history.faults:
-                yield f"{name} was begun {len(begun[name])} times by {history.faults} faults"
+            if len(begins[name]) > 1 + history.faults:
+                yield f"{name} was begun {len(begins[name])} times by {history.faults} faults"
 
 
 def _finished_again(history: History) -> Iterator[str]:
@@ -117,18 +117,18 @@ def wrong_answers(history: History) -> Iterator[str]:
     )
     acknowledged = _acknowledged(history)
     cancelled = _cancelled(history)
-    for asked in history.interactions:
-        entry = entries.get((asked.run, asked.position))
-        if asked.status == "cancelled" and asked.run in cancelled and not acknowledged[asked.id]:
+    for prompt in history.interactions:
+        entry = entries.get((prompt.run, prompt.position))
+        if prompt.status == "cancelled" and prompt.run in cancelled and not acknowledged[prompt.id]:
             continue
-        if asked.status != "answered":
-            yield f"{asked.id} is {asked.status}"
-        elif settled[asked.id] != 1:
-            yield f"{asked.id} was settled {settled[asked.id]} times"
-        elif entry is None or entry.finished_at is None or entry.result != asked.response:
-            yield f"{asked.id} has {asked.response}, its journal {entry and entry.result}"
-        elif others := acknowledged[asked.id] - {asked.answer_id}:
-            yield f"{asked.id} has the answer {asked.answer_id}, and {others} were accepted"
+        if prompt.status != "answered":
+            yield f"{prompt.id} is {prompt.status}"
+        elif settled[prompt.id] != 1:
+            yield f"{prompt.id} was settled {settled[prompt.id]} times"
+        elif entry is None or entry.finished_at is None or entry.result != prompt.response:
+            yield f"{prompt.id} has {prompt.response}, its journal {entry and entry.result}"
+        elif others := acknowledged[prompt.id] - {prompt.answer_id}:
+            yield f"{prompt.id} has the answer {prompt.answer_id}, and {others} were accepted"
 
 
 def _acknowledged(history: History) -> dict[str, set[str]]:

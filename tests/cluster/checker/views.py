@@ -33,16 +33,16 @@ def _wrong_order(view: View) -> Iterator[str]:
 
 
 def _wrong_events(view: View, log: list[Event]) -> Iterator[str]:
-    got = {frame["sequence"] for frame in view.frames if "sequence" in frame}
+    received_sequences = {frame["sequence"] for frame in view.frames if "sequence" in frame}
     ends = set()
     for event in log:
         ends.add(event.sequence)
         if event.type in TEXTS:
             ends.update(range(event.first, event.sequence))
         # One that was settled before the client came back is not shown as open.
-        elif event.type != "interaction" and event.sequence not in got:
+        elif event.type != "interaction" and event.sequence not in received_sequences:
             yield f"never got {event.type} {event.sequence}"
-    if strange := got - ends:
+    if strange := received_sequences - ends:
         yield f"got {sorted(strange)[:5]}, which the log does not have"
 
 
@@ -51,10 +51,10 @@ def _wrong_texts(view: View, log: list[Event]) -> Iterator[str]:
     for event in log:
         if event.type in TEXTS:
             logged[event.run] += event.payload["text"]
-    shown = _shown(view)
+    shown_texts = _shown(view)
     for run, text in logged.items():
-        if shown.get(run, "") != text:
-            yield f"shows {shown.get(run, '')[-60:]!r}, and the log has {text[-60:]!r}"
+        if shown_texts.get(run, "") != text:
+            yield f"shows {shown_texts.get(run, '')[-60:]!r}, and the log has {text[-60:]!r}"
 
 
 def _shown(view: View) -> dict[str, str]:

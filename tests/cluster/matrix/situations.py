@@ -48,18 +48,18 @@ async def prompt_pending(person: Person) -> None:
 
 async def streaming(person: Person) -> None:
     """Output is being written, several times a second."""
-    sent = await person.say(f"slowstream 250 {20 * person.pace}")
-    await person.until("output", lambda: person.text(sent).count("t") > 5)
+    message = await person.say(f"slowstream 250 {20 * person.pace}")
+    await person.until("output", lambda: person.text(message).count("t") > 5)
 
 
 async def inside_a_step(person: Person) -> None:
     """Go on until the second of three steps runs."""
-    sent = await person.say(f"step 3 {1000 * person.pace}")
-    await person.until("a step", lambda: person.text(sent))
+    message = await person.say(f"step 3 {1000 * person.pace}")
+    await person.until("a step", lambda: person.text(message))
     run = next(
         frame["run_id"]
         for frame in person.view.frames
-        if frame["parent_id"] == sent.message_id and "run_id" in frame
+        if frame["parent_id"] == message.message_id and "run_id" in frame
     )
     await person.until("inside", lambda: _noted(person.form, "step.begin", f"{run}:2"))
 
@@ -79,8 +79,8 @@ async def queued_behind(person: Person) -> None:
 
 async def not_taken(person: Person) -> None:
     """Store a message that no worker has looked at: for when all of them stand still."""
-    sent = await person.say("slowask 10")
-    await person.until("an acknowledgement", lambda: sent.message_id in person.accepted)
+    message = await person.say("slowask 10")
+    await person.until("an acknowledgement", lambda: message.message_id in person.accepted)
 
 
 async def answered(person: Person) -> None:
