@@ -25,9 +25,9 @@ def exit_message(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
     """Return what the start ends with; the variables are added to good ones or replace them."""
     for name, value in (GOOD | variables).items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as error_info:
         env.load()
-    return str(stopped.value)
+    return str(error_info.value)
 
 
 def test_good_values_make_the_cluster_form(monkeypatch: pytest.MonkeyPatch) -> None:

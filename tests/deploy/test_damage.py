@@ -98,8 +98,8 @@ def test_a_full_disk_is_explained_on_pages_that_stay_readable(new_server: NewSer
         assert (page.status, "stored" in page.text) == (200, True)
         # Whose session has no time-out yet.
         assert server.get("/c/c1/", "ben").status == 200
-        kept = ann.form("/c/c1/messages/", {"text": "keep me", "workflow": "probe"})
-        assert (kept.status, "keep me" in kept.text) == (503, True)
+        response = ann.form("/c/c1/messages/", {"text": "keep me", "workflow": "probe"})
+        assert (response.status, "keep me" in response.text) == (503, True)
     assert server.get(path).status == 302
     assert ann.generate("echo more", conversation_id="c1").status == 200
 

@@ -165,9 +165,9 @@ def test_a_silent_process_is_an_error() -> None:
 
 @pytest.mark.usefixtures("up")
 def test_a_process_killed_on_this_host_is_only_a_warning() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    name = f"{socket.gethostname()}:{ended.pid}"
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    name = f"{socket.gethostname()}:{process.pid}"
     operator_rows.process(name, "web", silent=60)
     assert run_check("silent") == [f"warning: {name} ended without a report"]
 

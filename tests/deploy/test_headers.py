@@ -66,8 +66,8 @@ def test_each_response_has_the_headers_that_keep_it_safe(shared: Server) -> None
         answer = ask(shared, method, path, user)
         headers = answer.headers
         assert answer.status == status, name
-        kept = headers["Cache-Control"].split(", ")
-        assert ("public" if name == "a static file" else "no-store") in kept, name
+        cache_directives = headers["Cache-Control"].split(", ")
+        assert ("public" if name == "a static file" else "no-store") in cache_directives, name
         assert "Server" not in headers, name
         if name == BARE:
             assert headers["X-Content-Type-Options"] == "nosniff"

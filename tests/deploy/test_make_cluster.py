@@ -272,7 +272,9 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server((HOST, port + 1)):
         error_text = refused(tmp_path, PORT=str(port))
     # Another test may have come to use the one before.
-    assert any(f"Port {taken} of {HOST} cannot be used" in error_text for taken in (port, port + 1))
+    assert any(
+        f"Port {used_port} of {HOST} cannot be used" in error_text for used_port in (port, port + 1)
+    )
 
 
 def refused(data_dir: Path, **env: str) -> str:

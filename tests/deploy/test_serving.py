@@ -98,9 +98,9 @@ def test_a_wrong_value_is_named_with_what_to_write(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as error_info:
         env.load()
-    message = str(stopped.value)
+    message = str(error_info.value)
     assert message.startswith(f"{name}={value} cannot be used")
     assert advice in message
 

@@ -77,10 +77,10 @@ def test_redis_alone_makes_no_cluster(
 async def answer_of(application: Any, path: str) -> Any:
     """Return what a handshake at the path gets first."""
     scope: Any = {"type": "websocket", "path": path, "headers": [], "query_string": b""}
-    received: asyncio.Queue[Any] = asyncio.Queue()
-    received.put_nowait({"type": "websocket.connect"})
+    frames: asyncio.Queue[Any] = asyncio.Queue()
+    frames.put_nowait({"type": "websocket.connect"})
     answers: asyncio.Queue[Any] = asyncio.Queue()
-    served = asyncio.ensure_future(application(scope, received.get, answers.put))
+    served = asyncio.ensure_future(application(scope, frames.get, answers.put))
     answer = await answers.get()
     served.cancel()
     await asyncio.wait([served])

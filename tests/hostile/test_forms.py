@@ -39,12 +39,12 @@ def test_any_json_is_taken_or_refused(form: type[Any]) -> None:
 def take(prompt: FormPrompt[Any], value: Any) -> None:
     """Check that what is taken is stored as it is, and read back as it was given."""
     try:
-        stored = prompt.check(value, None)
+        stored_answer = prompt.check(value, None)
     except Invalid:
         return
-    again = json.loads(json.dumps(stored))
-    assert storable(again) == again == stored
-    assert prompt.texts(again) or stored.get("rejected")
+    again = json.loads(json.dumps(stored_answer))
+    assert storable(again) == again == stored_answer
+    assert prompt.texts(again) or stored_answer.get("rejected")
     prompt.respond(again, by="", at=None, is_default=False)
 
 
@@ -52,8 +52,8 @@ def take(prompt: FormPrompt[Any], value: Any) -> None:
 def test_any_text_may_be_proposed(form: type[Any]) -> None:
     for text in texts().values():
         label = storable(text)[:100]
-        shown = {"text": label or "x", "submit": label, "reject": label}
-        prompt = FormPrompt(form, initial={"text": text}, proposal=True, **shown)
+        labels = {"text": label or "x", "submit": label, "reject": label}
+        prompt = FormPrompt(form, initial={"text": text}, proposal=True, **labels)
         loaded = load_prompt(json.loads(dump_prompt(prompt)))
         assert isinstance(loaded, FormPrompt)
         assert "<script" not in loaded.make().as_div()

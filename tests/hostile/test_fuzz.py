@@ -183,13 +183,13 @@ def test_a_socket_outlives_what_it_is_sent(attacked: Server) -> None:
 def requests(draw: st.DrawFn) -> Request:
     """Return a request of the interface, or of a page."""
     all_pages, names = pages_and_names()
-    named = draw(PIECES | st.text(max_size=40))
-    asked = escaped(draw(PIECES | st.text(max_size=40)))
-    query = f"?workflow=probe&{draw(st.sampled_from(names))}={asked}"
+    path_part = draw(PIECES | st.text(max_size=40))
+    query_part = escaped(draw(PIECES | st.text(max_size=40)))
+    query = f"?workflow=probe&{draw(st.sampled_from(names))}={query_part}"
     if draw(st.booleans()):
         page = draw(st.sampled_from(all_pages))
         user = draw(st.sampled_from(["admin", "ann", None]))
-        path = page.template % dict.fromkeys(page.parameters, escaped(named))
+        path = page.template % dict.fromkeys(page.parameters, escaped(path_part))
         return Request("fuzz", f"/{path}{query}", user=user)
     path, method, bodies = draw(st.sampled_from(operations()))
     headers = {

@@ -82,8 +82,8 @@ def _callback(server: Server) -> str:
 def nothing_is_lost(attacked: Server, known: dict[str, str]) -> Iterator[None]:
     """Yield what waited before still waits, and the server answers."""
     yield
-    kept = Http(attacked).get(f"/executions/{known['execution_id']}").json()
-    assert kept["status"] == "interaction_required", kept
+    status_body = Http(attacked).get(f"/executions/{known['execution_id']}").json()
+    assert status_body["status"] == "interaction_required", status_body
     assert Http(attacked).generate("echo well").json() == {"value": "well"}
 
 
@@ -232,13 +232,13 @@ def form_request(door: str, path: str, fields: dict[str, Any], user: str | None 
 def test_the_interface_may_be_sent_anything(attacked: Server, known: dict[str, str]) -> None:
     document = json.loads(send(attacked, Request("", "/openapi.json")).text)
     # A DELETE stops the run that it names, as it should; what waits is to go on waiting.
-    ended = known | {"execution_id": Http(attacked).generate("echo 1").headers["execution-id"]}
+    ended_run = known | {"execution_id": Http(attacked).generate("echo 1").headers["execution-id"]}
     requests = [
         request
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         for request in api_requests(
-            document, path.format(**(ended if method == "delete" else known)), method, operation
+            document, path.format(**(ended_run if method == "delete" else known)), method, operation
         )
     ]
     throw(attacked, requests)
@@ -251,12 +251,12 @@ def api_requests(document: Any, path: str, method: str, operation: Any) -> Itera
     data = json.dumps(bodies[0]).encode() if bodies else b""
     content = {"Content-Type": JSON} if bodies else {}
     url = f"{path}?workflow=probe"
-    named = [*operation.get("parameters", ()), {"in": "query", "name": "session"}]
-    names = [each["name"] for each in named if each["in"] == "query"]
+    parameters = [*operation.get("parameters", ()), {"in": "query", "name": "session"}]
+    names = [each["name"] for each in parameters if each["in"] == "query"]
     for name, (entry, text) in spread(names, [*texts().items()], 24):
-        asked = f"{url}&{name}={escaped(text)}"
-        yield Request(f"{name}: {entry}", asked, method.upper(), content, data)
-    names = [each["name"] for each in named if each["in"] == "header"]
+        query_url = f"{url}&{name}={escaped(text)}"
+        yield Request(f"{name}: {entry}", query_url, method.upper(), content, data)
+    names = [each["name"] for each in parameters if each["in"] == "header"]
     for name, (entry, text) in spread(names, [*entries("headers").items()], 12):
         yield Request(f"{name}: {entry}", url, method.upper(), {**content, name: text}, data)
     for good in bodies:

@@ -53,19 +53,19 @@ GOOD: dict[str, Any] = {
 @pytest.mark.daphne_only(reason="uvicorn leaves a handshake that it cannot read unanswered")
 def test_a_handshake_may_hold_anything(attacked: Server) -> None:
     names = [*Query.model_fields, "session", "nothing\ud800"]
-    asked = [
+    queries = [
         Request(f"{name}: {entry}", f"/websocket?{escaped(name)}={escaped(text)}", headers=UPGRADE)
         for name, (entry, text) in spread(names, [*texts().items()], 4)
     ]
-    asked += [
+    queries += [
         Request(f"{name}: {entry}", "/websocket", headers={**UPGRADE, name: text}, user=user)
         for user in ("ann", None)
         for name, (entry, text) in spread(HEADERS, [*entries("headers").items()], 6)
     ]
-    answers = in_order(knock, attacked, asked)
+    answers = in_order(knock, attacked, queries)
     wrong = [
         (request.door, answer.status, answer.text)
-        for request, answer in zip(asked, answers, strict=True)
+        for request, answer in zip(queries, answers, strict=True)
         if answer.status not in REFUSED or answer.text not in CODES
     ]
     assert not wrong
@@ -104,8 +104,8 @@ async def throw_frames(server: Server, message: Message) -> None:
                 await client.send(frame)
                 await client.send({"type": "ping_message", "id": "ping"})
                 await client.reply_to("ping")
-                failed = [one for one in client.frames if is_failure(one)]
-                assert not failed, (door, failed)
+                failures = [one for one in client.frames if is_failure(one)]
+                assert not failures, (door, failures)
                 client.frames.clear()
         thrown = thrown[some:]
 

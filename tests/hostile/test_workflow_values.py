@@ -72,8 +72,8 @@ def exception(way: str, text: str) -> str:
     """Return how else a run may come to rest: a result is not stored, or a prompt is refused."""
     if way == "return" and not is_storable(text):
         return "suspended"
-    refused = len(text) > 10_000 or not is_storable(text)
-    return "failed" if way == "ask" and refused else ""
+    is_refused = len(text) > 10_000 or not is_storable(text)
+    return "failed" if way == "ask" and is_refused else ""
 
 
 def look(server: Server, client: WsClient) -> None:
@@ -81,24 +81,24 @@ def look(server: Server, client: WsClient) -> None:
     assert client.conversation_id is not None
     path = "/c/" + client.conversation_id.replace(" ", "%20")
     runs = {frame["run_id"] for frame in client.frames if frame.get("run_id")}
-    wanted = [Request("", f"{path}/"), Request("", f"{path}/items/?from=1")]
+    requests = [Request("", f"{path}/"), Request("", f"{path}/items/?from=1")]
     for number, run in enumerate(sorted(runs)):
-        wanted.append(Request("", f"/executions/{run}"))
+        requests.append(Request("", f"/executions/{run}"))
         lists = [f"{name}/?run__id__exact={run}" for name in ("event", "journalentry")]
         one = [f"run/{run}/change/", "interaction/?q=" + run, *lists][number % 4]
-        wanted.append(Request("", f"/admin/sessions_app/{one}", user="admin"))
-    answers = throw(server, wanted, but=ASKED_FOR)
+        requests.append(Request("", f"/admin/sessions_app/{one}", user="admin"))
+    answers = throw(server, requests, but=ASKED_FOR)
     assert {answer.status for answer in answers} == {200}
 
 
 async def answer_all(client: WsClient) -> None:
     """Answer what waits, also the prompts that are still to come; all of it ends."""
     waiting = {prompt["run_id"] for prompt in client.of_type("system_interaction_message")}
-    answered: set[str] = set()
+    answered_ids: set[str] = set()
     while waiting:
         for prompt in client.of_type("system_interaction_message"):
-            if prompt["id"] not in answered:
-                answered.add(prompt["id"])
+            if prompt["id"] not in answered_ids:
+                answered_ids.add(prompt["id"])
                 await client.answer("yes", prompt)
         frame = await client.until(prompted_or_completed, timeout=60)
         if completed(frame):

@@ -89,9 +89,9 @@ def check_log(server: Server, *, but: str = "Traceback (") -> None:
 def _news(server: Server, number: int) -> str:
     """Return what a process of the server has printed since the last look."""
     log = server.children[number].log
-    seen = _looked_at.get((server.url, number), 0)
+    last_position = _looked_at.get((server.url, number), 0)
     _looked_at[server.url, number] = len(log)
-    return log[seen:]
+    return log[last_position:]
 
 
 def executable(html: str) -> list[str]:

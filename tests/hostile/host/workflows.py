@@ -48,14 +48,14 @@ def prompts(text: str) -> list[AnyPrompt]:
     """Return a prompt of each type, with the text wherever it takes one."""
     visible = text or " "
     choice = Option(value="yes", label=text, id=text, description=text)
-    named = [choice, Option(value="no", destructive=True)]
+    options = [choice, Option(value="no", destructive=True)]
     quoted = quote(text, safe="<>\"'&()[]", errors="surrogatepass")
     details: dict[str, JsonValue] = {text: text, "list": [text], "object": {text: [text]}}
     return [
         TextPrompt(text=visible, placeholder=text, error=text, details=details),
         NotificationPrompt(text=visible, details=details),
         *(
-            kind(text=visible, options=named, error=text, details=details)
+            kind(text=visible, options=options, error=text, details=details)
             for kind in (BinaryPrompt, RadioPrompt, DropdownPrompt, CheckboxPrompt)
         ),
         OAuthPrompt(text=f"https://login.example/?x={quoted}", details=details),
