@@ -141,14 +141,18 @@ class Http:
     def _open(
         self, method: str, path: str, body: Any, headers: dict[str, str | None]
     ) -> Iterator[http.client.HTTPResponse]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        sent = {name: value for name, value in (self._headers | named).items() if value is not None}
+        given_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent_headers = {
+            name: value
+            for name, value in (self._headers | given_headers).items()
+            if value is not None
+        }
         if self._query and "?" not in path:
             path = f"{path}?{self._query}"
         data = body if isinstance(body, str | None) else json.dumps(body)
         connection = http.client.HTTPConnection(HOST, self.server.port, timeout=20)
         try:
-            connection.request(method, path, data and data.encode(), sent)
+            connection.request(method, path, data and data.encode(), sent_headers)
             with connection.getresponse() as answer:  # which has the socket for itself
                 yield answer
         finally:

@@ -131,10 +131,10 @@ def test_usage_is_zero_without_reported_tokens(shared: Server, openai: OpenAI) -
 
 def test_a_failed_run_is_an_error_and_not_tried_again(shared: Server, openai: OpenAI) -> None:
     before = len(shared.rows("SELECT 1 FROM sessions_app_run"))
-    with pytest.raises(APIStatusError) as raised:
+    with pytest.raises(APIStatusError) as error_info:
         openai.chat.completions.create(model="probe", messages=say("fail"))
-    assert raised.value.status_code == 422
-    assert "internal secret" not in str(raised.value)
+    assert error_info.value.status_code == 422
+    assert "internal secret" not in str(error_info.value)
     assert len(shared.rows("SELECT 1 FROM sessions_app_run")) == before + 1
 
 

@@ -33,11 +33,11 @@ def wait_for_result(server: Server, user: str) -> http.client.HTTPConnection:
 
 @pytest.mark.long
 def test_waiting_requests_keep_no_thread(server: Server) -> None:
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         for number in range(EACH):
             user = USERS[number % len(USERS)]
-            stream = opened.enter_context(Http(server, user).stream("/chat/stream", chat("ask")))
+            stream = stack.enter_context(Http(server, user).stream("/chat/stream", chat("ask")))
             assert stream.status == 200
-            opened.enter_context(closing(wait_for_result(server, user)))
+            stack.enter_context(closing(wait_for_result(server, user)))
         until(lambda: len(server.rows("SELECT 1 FROM sessions_app_run")) >= 2 * EACH)
         until(lambda: threads(server) <= OWN, otherwise=lambda: threads(server))

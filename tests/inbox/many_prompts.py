@@ -73,8 +73,8 @@ def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
             Candidate.objects.create(
                 interaction=prompt, due=NOW, asked_at=NOW, owner=owner, **to_whom[kind - 1]
             )
-    answered = {"status": "answered", "answered_at": NOW, "response": {"value": "x"}}
-    new_prompt(run, EACH, **answered, answered_by=owner).save()
+    answer_fields = {"status": "answered", "answered_at": NOW, "response": {"value": "x"}}
+    new_prompt(run, EACH, **answer_fields, answered_by=owner).save()
     return conversation
 
 

@@ -33,9 +33,9 @@ def leave_groups(server: Server, person: str) -> None:
 
 def inbox_of(server: Server, user: str, query: str = "") -> list[dict[str, Any]]:
     """Return what waits for the user, over HTTP."""
-    listed = Http(server, user).get(f"/v1/inbox{query}")
-    assert listed.status == 200, listed.text
-    prompts: list[dict[str, Any]] = listed.json()["prompts"]
+    response = Http(server, user).get(f"/v1/inbox{query}")
+    assert response.status == 200, response.text
+    prompts: list[dict[str, Any]] = response.json()["prompts"]
     return prompts
 
 

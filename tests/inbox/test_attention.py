@@ -211,8 +211,8 @@ def test_switching_notifications_off_reaches_open_pages(page: Page, server: Serv
 def test_many_new_prompts_make_one_notification(page: Page, server: Server, more: bool) -> None:
     """More than a few at once; or more than are listed, of which none may be new."""
     switch_on(page)
-    listed = [{"interaction_id": str(number), "prompt": {"text": "x"}} for number in range(5)]
-    answer = {"prompts": listed if more else [], "more": more}
+    prompts = [{"interaction_id": str(number), "prompt": {"text": "x"}} for number in range(5)]
+    answer = {"prompts": prompts if more else [], "more": more}
 
     def give(route: Route) -> None:
         route.fulfill(body=json.dumps(answer), content_type="application/json")
@@ -220,10 +220,10 @@ def test_many_new_prompts_make_one_notification(page: Page, server: Server, more
     page.context.route("**/v1/inbox?*", give)
     tab = opened(page, "/c/")
     leads(tab)
-    answer["prompts"] = listed
+    answer["prompts"] = prompts
     prompt_id = ask(server)
     assert wait_until_told(1, tab) == [["several", QUESTION_TOLD, "", False]]
-    answer["prompts"] = [{**listed[0], "interaction_id": "moved up"}, *listed] if more else []
+    answer["prompts"] = [{**prompts[0], "interaction_id": "moved up"}, *prompts] if more else []
     response = Http(server, "user0").form(f"/p/{prompt_id}/answer/", {"value": "yes"})
     assert response.status == 303
     expect(tab).to_have_title("New conversation")

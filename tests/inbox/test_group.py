@@ -142,8 +142,8 @@ def read_all(reader: User) -> list[UUID]:
     """Return all pages of the inbox, in their order."""
     prompts: list[UUID] = []
     for page in range(1, MOST):
-        listed = read_inbox(reader.pk, InboxQuery(page=page))
-        prompts += [prompt.pk for prompt in listed.prompts]
-        if not listed.has_more:
+        inbox = read_inbox(reader.pk, InboxQuery(page=page))
+        prompts += [prompt.pk for prompt in inbox.prompts]
+        if not inbox.has_more:
             break
     return prompts

@@ -132,8 +132,8 @@ def test_a_background_refresh_leaves_messages_for_the_next_page(
     """The page hears that the prompt went before the browser has followed to where that is said."""
     ben = Http(server, "ben")
     several = f"prompt={inbox_prompt['interaction_id']}&value=yes"
-    answered = ben.post("/inbox/answers/", several, content_type=FORM)
-    cookie = cookies_of_ben(server, answered)
+    response = ben.post("/inbox/answers/", several, content_type=FORM)
+    cookie = cookies_of_ben(server, response)
     looked = ben.get("/inbox/", cookie=cookie, x_background="1")
     assert (looked.status, "1 answered." in looked.text) == (200, False)
     assert "messages=" not in str(looked.headers)

@@ -167,11 +167,11 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
         async with LocalSocket(former_user, waiting="inbox") as socket:
             assert await socket.until_closed()
         for user, is_open in ((chief, True), (former_user, False)):
-            opened = await doors(user, prompt)
-            assert set(opened.values()) == {is_open}, opened
-        opened = await doors(other, prompt)
+            is_open_by_door = await doors(user, prompt)
+            assert set(is_open_by_door.values()) == {is_open}, is_open_by_door
+        is_open_by_door = await doors(other, prompt)
         # Who has a program's word for it may vote for whoever they say, and it counts.
-        assert {name for name, is_open in opened.items() if is_open} == {"vote", "counts"}
+        assert {name for name, is_open in is_open_by_door.items() if is_open} == {"vote", "counts"}
         assert (await give("yes", prompt, Person.of(other))).outcome == "not_found"
         assert await mailed() == {"chief"}
 

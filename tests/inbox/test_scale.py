@@ -71,8 +71,8 @@ def test_the_inbox_costs_the_same_among_ten_thousand_people(
     monkeypatch.setattr(pending_counts, "TOGETHER", 0)
     assert_counts_agree(some)
     settle_all()
-    done = work_done(partial(sidebar, boss.pk))
-    assert done <= few, (few, done)
+    work = work_done(partial(sidebar, boss.pk))
+    assert work <= few, (few, work)
 
 
 def claim_and_vote(*people: User) -> None:
@@ -93,9 +93,9 @@ def assert_counts_agree(people: list[User]) -> None:
     """Check that what is counted for many at once is what each one's inbox has."""
     counted = count_waiting([one.pk for one in people])
     for one in people:
-        shown = set(inbox_query.first(inbox_query.waiting_prompts(one.pk), pending_counts.CAP))
-        assert counted[one.pk].prompts == len(shown)
-        assert counted[one.pk].ids == (shown if len(shown) < pending_counts.CAP else set())
+        first_ids = set(inbox_query.first(inbox_query.waiting_prompts(one.pk), pending_counts.CAP))
+        assert counted[one.pk].prompts == len(first_ids)
+        assert counted[one.pk].ids == (first_ids if len(first_ids) < pending_counts.CAP else set())
     assert count_waiting([people[1].pk])[people[1].pk] == counted[people[1].pk]
 
 

@@ -134,12 +134,12 @@ def make_prompt(number: int, question: Question, users: list[User]) -> Interacti
     prompt = new_prompt(run, 0, for_owner=for_owner, due_at=None, **assigned)
     prompt.save()
     groups = list(Group.objects.order_by("name"))
-    named: list[dict[str, Any]] = [
+    candidates: list[dict[str, Any]] = [
         *({"user": users[one]} for one in question.users),
         *({"group": groups[one]} for one in question.groups),
         *({"permission": one} for one in question.permissions),
     ]
-    for one in named if question.assigned else ():
+    for one in candidates if question.assigned else ():
         Candidate.objects.create(interaction=prompt, asked_at=NOW, owner=owner, **one)
     for voter in question.voters if question.assigned else ():
         Vote.objects.create(interaction=prompt, by=users[voter], response={}, at=NOW)

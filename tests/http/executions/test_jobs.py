@@ -13,13 +13,13 @@ JOB = "/generate/async"
 
 def test_a_job_is_begun_once_and_asked_about(shared: Server) -> None:
     http = Http(shared)
-    begun = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1"})
-    assert (begun.status, begun.json()["job_id"]) == (202, "jobs-1")
-    assert begun.json()["status"] in ("submitted", "running")
+    begin_response = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1"})
+    assert (begin_response.status, begin_response.json()["job_id"]) == (202, "jobs-1")
+    assert begin_response.json()["status"] in ("submitted", "running")
     again = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})
     assert (again.status, again.json()["status"]) == (202, "running")  # it waits for an answer
-    assert again.json()["execution_id"] == begun.json()["execution_id"]
-    stop = http.get(begun.json()["status_url"]).json()
+    assert again.json()["execution_id"] == begin_response.json()["execution_id"]
+    stop = http.get(begin_response.json()["status_url"]).json()
     http.answer(stop, {"type": "text", "text": "yes"})
     response = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})
     assert (response.status, response.json()["status"]) == (200, "success")

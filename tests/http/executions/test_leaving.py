@@ -140,9 +140,9 @@ async def test_events_written_while_a_stream_opens_arrive(
     read = reads.read
 
     async def read_before_a_write(
-        function: Callable[..., Any], *arguments: Any, **named: Any
+        function: Callable[..., Any], *arguments: Any, **keywords: Any
     ) -> Any:
-        result = await read(function, *arguments, **named)
+        result = await read(function, *arguments, **keywords)
         if function is sweeper._heads:
             monkeypatch.setattr(reads, "read", read)
             await log.write("between")
@@ -234,9 +234,9 @@ def test_streams_that_nobody_reads_cost_little_and_go_on_where_they_were(server:
         until_full(readers)
         assert memory(server) - before < 64 * 1024  # all of it has 470 MiB
         readers[7].settimeout(30)
-        got = b""
-        while b"id: %d\n" % last not in got:
-            got = got[-100:] + readers[7].recv(2**20)
+        tail = b""
+        while b"id: %d\n" % last not in tail:
+            tail = tail[-100:] + readers[7].recv(2**20)
 
 
 def _unread_stream(server: Server) -> socket.socket:

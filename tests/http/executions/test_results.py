@@ -127,8 +127,8 @@ def test_messages_of_a_conversation_id_are_of_one_conversation_and_of_nobody_els
     for user in ("ann", "ann", "ben"):
         answer = Http(shared, user).generate("echo 1", conversation_id="of two")
         assert answer.headers["conversation-id"] == "of two"
-    named = "SELECT 1 FROM sessions_app_conversation WHERE conversation_id = 'of two'"
-    assert len(shared.rows(named)) == 2
+    conversations_sql = "SELECT 1 FROM sessions_app_conversation WHERE conversation_id = 'of two'"
+    assert len(shared.rows(conversations_sql)) == 2
 
 
 def test_a_run_knows_the_request_but_no_secret_of_it(shared: Server) -> None:

@@ -26,9 +26,9 @@ async def test_events_written_while_the_feed_opens_arrive(
     read = reads.read
 
     async def read_before_a_write(
-        function: Callable[..., Any], *arguments: Any, **named: Any
+        function: Callable[..., Any], *arguments: Any, **keywords: Any
     ) -> Any:
-        result = await read(function, *arguments, **named)
+        result = await read(function, *arguments, **keywords)
         if function is read_opening:
             monkeypatch.setattr(reads, "read", read)
             await log.write("between")
