@@ -38,10 +38,10 @@ def start_editing(page: Page, text: str) -> None:
 
 def versions(page: Page, *words: str) -> None:
     """Wait until the switches of the page say this."""
-    shown = page.locator(".versions")
-    expect(shown).to_have_count(len(words))
+    switches = page.locator(".versions")
+    expect(switches).to_have_count(len(words))
     for index, each in enumerate(words):
-        expect(shown.nth(index)).to_contain_text(each)
+        expect(switches.nth(index)).to_contain_text(each)
 
 
 def three_messages(page: Page) -> None:
@@ -141,8 +141,8 @@ def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
     connected(other)
     other.get_by_role("link", name="Earlier version").click()
     connected(other)
-    begun = "slowstream 40 20"
-    say(page, begun)
+    message_text = "slowstream 40 20"
+    say(page, message_text)
     expect(page.locator("#items .text").last).to_contain_text("t39")
     state(other, "completed")
     bubbles(other, "echo a", "echo b", "echo c")

@@ -112,12 +112,12 @@ def test_an_interrupted_report_ends_the_same_after_a_restart(page: Page, server:
     expect(page.get_by_role("heading", name="In short")).to_have_count(1)
     expect(page.locator("#items")).not_to_contain_text("**")  # all of it is rendered
     expect(page.locator("#items .feedback")).to_have_count(1)  # the last thing that comes
-    cut, shown = logged(server, conversation_id(page)), page.locator("#items").inner_text()
+    cut_log, shown_text = logged(server, conversation_id(page)), page.locator("#items").inner_text()
     page.reload()
-    expect(page.locator("#items")).to_have_text(shown, use_inner_text=True)
+    expect(page.locator("#items")).to_have_text(shown_text, use_inner_text=True)
     begin(page, text, workflow="report")
     state(page, "completed")
-    assert cut == logged(server, conversation_id(page))
+    assert cut_log == logged(server, conversation_id(page))
 
 
 def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(

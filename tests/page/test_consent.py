@@ -35,8 +35,8 @@ def test_only_declined_refuses_consent() -> None:
     prompt = OAuthPrompt(text=URL, timeout=60, default="declined")
     assert prompt.host == "login.example"
     for answer_value, granted in (("done", True), ("", True), (None, True), ("declined", False)):
-        stored = prompt.check(answer_value, None)
-        answer = prompt.respond(stored, by="ann", at=None, is_default=False)
+        stored_answer = prompt.check(answer_value, None)
+        answer = prompt.respond(stored_answer, by="ann", at=None, is_default=False)
         assert answer.granted is granted
 
 

@@ -104,10 +104,10 @@ async def test_operators_find_feedback_by_reaction_and_words(
 ) -> None:
     await give(client, run, reaction=DOWN, comment="far <i>too</i> short")
     await client.aforce_login(admin_user)
-    listed = reverse("admin:sessions_app_feedback_changelist")
+    list_url = reverse("admin:sessions_app_feedback_changelist")
 
     async def is_listed(**query: str) -> bool:
-        html = (await client.get(listed, query)).content.decode()
+        html = (await client.get(list_url, query)).content.decode()
         return "far &lt;i&gt;too&lt;/i&gt; short" in html and "hello &lt;you&gt;" in html
 
     assert await is_listed()

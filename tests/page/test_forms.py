@@ -163,8 +163,8 @@ def test_a_file_is_given_in_the_inbox(
     expect(card(ben)).to_have_count(0)
     expect(page.locator("#items .text")).to_contain_text("ben: 1,2.")
     # The conversation's owner may save it.
-    taken = "SELECT id FROM sessions_app_attachment WHERE taken_at IS NOT NULL"
-    [file] = server.rows(taken)
+    taken_files_sql = "SELECT id FROM sessions_app_attachment WHERE taken_at IS NOT NULL"
+    [file] = server.rows(taken_files_sql)
     path = f"{page.url.removeprefix(server.url)}files/{UUID(str(file['id']))}/"
     assert [server.get(path, name).status for name in ("ann", "ben", "user1")] == [200, 404, 404]
 

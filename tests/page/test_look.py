@@ -89,8 +89,8 @@ async def test_the_list_and_errors_are_in_the_chosen_language(
 ) -> None:
     await asyncio.to_thread(StoredLog, ann)
     await choose(client, language="de")
-    listed = await client.get(reverse("chat:conversations"))
-    assert "Löschen" in listed.content.decode()
+    list_response = await client.get(reverse("chat:conversations"))
+    assert "Löschen" in list_response.content.decode()
     response = await client.post(reverse("chat:rename", args=["c"]), {"title": " "})
     assert "Der Titel ist leer." in response.content.decode()
     response = await client.post(reverse("chat:send", args=["c"]), {"text": " "})

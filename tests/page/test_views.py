@@ -92,7 +92,7 @@ async def test_an_unknown_workflow_is_422_and_an_unknown_prompt_404(client: Asyn
 
 
 @pytest.mark.parametrize(
-    ("prompt", "form", "stored"),
+    ("prompt", "form", "stored_response"),
     [
         (TextPrompt(text="Q"), {"value": "a\r\nb"}, {"value": "a\nb"}),
         (
@@ -123,7 +123,7 @@ async def test_a_prompt_is_answered_by_its_form(
     log: StoredLog,
     prompt: AnyPrompt,
     form: dict[str, str | list[str]],
-    stored: dict[str, str | list[str]],
+    stored_response: dict[str, str | list[str]],
 ) -> None:
     run = await asyncio.to_thread(log.message)
     interaction = await asyncio.to_thread(log.ask, run, prompt)
@@ -136,7 +136,7 @@ async def test_a_prompt_is_answered_by_its_form(
     response = await client.post(answer_url(interaction), {**form, "version": 1, "answer_id": "a"})
     assert response.status_code == 303
     settled_row = await fresh(interaction)
-    assert (settled_row.status, settled_row.response) == ("answered", stored)
+    assert (settled_row.status, settled_row.response) == ("answered", stored_response)
     assert settled_row.answered_via == "page"
     assert answer_url(interaction) not in await page(client)
 

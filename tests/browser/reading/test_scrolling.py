@@ -109,12 +109,12 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
         for place in (900, 40):  # as a person scrolls: not all at once
             scroller(page).evaluate("(each, place) => { each.scrollTop = place; }", place)
             page.wait_for_timeout(100)
-        seen = page.locator(f"#{page.evaluate(SEEN)}")
-        place = seen.evaluate(PLACE)
+        visible_item = page.locator(f"#{page.evaluate(SEEN)}")
+        place = visible_item.evaluate(PLACE)
         until(lambda count=count: items.count() > count)  # type: ignore[misc] # a default
         page.wait_for_timeout(200)
         assert items.count() - count <= 100
-        moves.append(abs(seen.evaluate(PLACE) - place))
+        moves.append(abs(visible_item.evaluate(PLACE) - place))
     assert len(moves) > 1
     assert max(moves) < 2, moves
     assert_in_order(page, 242)

@@ -51,7 +51,7 @@ def test_a_text_beyond_the_limit_is_kept_and_the_reason_said(page: Page) -> None
     expect(page.locator("#composer .count")).to_be_empty()
 
 
-def swallowing(page: Page, sent: list[Any]) -> None:
+def swallowing(page: Page, messages: list[Any]) -> None:
     """Let no message of the person reach the server."""
 
     def connect(route: WebSocketRoute) -> None:
@@ -60,7 +60,7 @@ def swallowing(page: Page, sent: list[Any]) -> None:
         def pass_on(frame: str | bytes) -> None:
             message = json.loads(frame)
             if message["type"] == "user_message":
-                sent.append(message)
+                messages.append(message)
             else:
                 server.send(frame)
 
@@ -70,8 +70,8 @@ def swallowing(page: Page, sent: list[Any]) -> None:
 
 
 def test_an_unacknowledged_message_can_be_edited(page: Page) -> None:
-    sent: list[Any] = []
-    swallowing(page, sent)
+    messages: list[Any] = []
+    swallowing(page, messages)
     page.goto("/c/")
     connected(page)
     send(page, "echo once")
@@ -80,7 +80,7 @@ def test_an_unacknowledged_message_can_be_edited(page: Page) -> None:
     expect(page.locator("#text")).to_be_editable()
     expect(page.locator("#text")).to_have_value("echo once")
     expect(page.locator("#progress .words")).to_be_empty()
-    assert [message["type"] for message in sent] == ["user_message"]
+    assert [message["type"] for message in messages] == ["user_message"]
 
 
 def test_a_refusal_gives_the_text_back(page: Page) -> None:

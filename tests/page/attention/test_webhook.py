@@ -77,9 +77,9 @@ def receiver(settings: Any) -> Iterator[type[Receiver]]:
 
 async def refused(prompt: Interaction) -> HTTPError:
     """Tell of a prompt, and return how it was refused."""
-    with pytest.raises(HTTPError) as raised:
+    with pytest.raises(HTTPError) as error_info:
         await asyncio.to_thread(webhook.post, prompt, "prompt.opened", "1", 0)
-    return raised.value
+    return error_info.value
 
 
 async def test_webhooks_are_signed_and_retried_after_a_refusal(

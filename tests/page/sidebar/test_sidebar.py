@@ -153,8 +153,8 @@ def test_queries_are_as_many_however_many_conversations_there_are(ann: User, que
 
 
 async def test_a_link_chooses_the_workflow(client: AsyncClient) -> None:
-    begun = await client.get(reverse("chat:new"), {"workflow": "report"})
-    html = (await client.get(begun["Location"])).content.decode()
+    response = await client.get(reverse("chat:new"), {"workflow": "report"})
+    html = (await client.get(response["Location"])).content.decode()
     assert re.findall(r'value="(\w+)"\s+checked', html) == ["report"]
     unknown = await client.get(reverse("chat:new"), {"workflow": "a&b=c"})
     html = (await client.get(unknown["Location"])).content.decode()

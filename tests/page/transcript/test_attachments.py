@@ -207,21 +207,21 @@ async def assert_harmless(answer: Any) -> None:
 async def test_nobody_reads_or_sends_what_is_anothers(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    _, sent = await upload(browser)
-    await hosting.until_ended(await hosting.submit("x", files=(sent["id"],)))
+    _, sent_file = await upload(browser)
+    await hosting.until_ended(await hosting.submit("x", files=(sent_file["id"],)))
     _, unsent = await upload(browser)
     ben = AsyncClient()
     await ben.aforce_login(await User.objects.acreate(username="ben", is_superuser=True))
-    for kept in (sent["id"], unsent["id"], str(uuid4()), "no-id", "x" * 300, "\0"):
-        answer = await send(ben, text="x", file_ids=[kept])
+    for file_id in (sent_file["id"], unsent["id"], str(uuid4()), "no-id", "x" * 300, "\0"):
+        answer = await send(ben, text="x", file_ids=[file_id])
         assert answer.status_code == 422
         assert "A file is no longer available." in answer.content.decode()
         assert "a.csv" not in answer.content.decode()
-    for kept in (sent["id"], unsent["id"]):
-        assert (await fetch(ben, kept)).status_code == 404
+    for file_id in (sent_file["id"], unsent["id"]):
+        assert (await fetch(ben, file_id)).status_code == 404
         # Nor does the owner by another conversation.
-        assert (await fetch(browser, kept, "d")).status_code == 404
-        assert (await send(browser, "d", text="x", file_ids=[kept])).status_code == 422
+        assert (await fetch(browser, file_id, "d")).status_code == 404
+        assert (await send(browser, "d", text="x", file_ids=[file_id])).status_code == 422
     assert (await fetch(browser, unsent["id"])).status_code == 404  # before it is sent
     assert await Run.objects.acount() == 1
 
@@ -229,12 +229,12 @@ async def test_nobody_reads_or_sends_what_is_anothers(
 async def test_a_file_is_away_while_its_conversation_is_deleted(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    _, sent = await upload(browser)
-    await hosting.until_ended(await hosting.submit("x", files=(sent["id"],)))
+    _, sent_file = await upload(browser)
+    await hosting.until_ended(await hosting.submit("x", files=(sent_file["id"],)))
     await listing.delete(owner=hosting.user, conversation_id="c")
-    assert (await fetch(browser, sent["id"])).status_code == 404
+    assert (await fetch(browser, sent_file["id"])).status_code == 404
     await listing.restore(owner=hosting.user, conversation_id="c")
-    assert (await fetch(browser, sent["id"])).status_code == 200
+    assert (await fetch(browser, sent_file["id"])).status_code == 200
 
 
 async def test_accepted_files_of_a_refused_form_are_kept(
@@ -319,14 +319,14 @@ def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.Monke
         return "kept"
 
     with ThreadPoolExecutor() as threads:
-        begun = threading.Event()
+        began = threading.Event()
 
         def hold() -> None:
-            begun.set()
+            began.set()
             second_is_done.wait(0.5)
 
         first = threads.submit(begin, hold)
-        begun.wait(10)
+        began.wait(10)
         second = threads.submit(begin, lambda: None)
         second.add_done_callback(lambda _: second_is_done.set())
         assert first.result() == "kept"

@@ -52,11 +52,11 @@ async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(serve
         file_ids += upload_until_killed(server)
         server.restart()
     rows = server.rows("SELECT id, path, is_stored FROM sessions_app_attachment")
-    stored = {str(row["id"]).replace("-", ""): row for row in rows}
+    rows_by_id = {str(row["id"]).replace("-", ""): row for row in rows}
     folder = server.data_dir / "files"
     assert len(file_ids) >= ROUNDS * TAKEN
     for id_ in file_ids:
-        row = stored[id_.replace("-", "")]
+        row = rows_by_id[id_.replace("-", "")]
         assert row["is_stored"]
         assert (folder / row["path"]).stat().st_size == SIZE
     # Whatever is there has a row, by which it is deleted in time.

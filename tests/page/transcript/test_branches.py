@@ -39,8 +39,8 @@ def store_run(log: StoredLog, text: str, **place: Run) -> Run:
 
 def shown(log: StoredLog, branch: Run | None = None) -> list[str]:
     """Return the messages on the page, each with which version it is."""
-    wanted = ItemRange(branch=branch.id if branch else None)
-    items = read_page(log.conversation.owner_id, "c", wanted).transcript.items
+    item_range = ItemRange(branch=branch.id if branch else None)
+    items = read_page(log.conversation.owner_id, "c", item_range).transcript.items
     return [
         f"{item.text} {item.versions.number}/{item.versions.total}" if item.versions else item.text
         for item in items
@@ -106,8 +106,8 @@ def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
     texts: list[str] = []
     before = None
     while True:
-        wanted = ItemRange(before=before, branch=first.id)
-        part = read_page(log.conversation.owner_id, "c", wanted).transcript
+        item_range = ItemRange(before=before, branch=first.id)
+        part = read_page(log.conversation.owner_id, "c", item_range).transcript
         texts = [item.text for item in part.items if isinstance(item, UserMessage)] + texts
         before = part.older
         if not before:
@@ -118,9 +118,9 @@ def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
 
 def queries(log: StoredLog) -> int:
     """Return how many queries the page takes."""
-    with CaptureQueriesContext(connection) as taken:
+    with CaptureQueriesContext(connection) as captured_queries:
         read_page(log.conversation.owner_id, "c")
-    return len(taken)
+    return len(captured_queries)
 
 
 def test_branches_cost_one_query_however_many_there_are(log: StoredLog) -> None:

@@ -41,19 +41,19 @@ class Reader:
         self.sizes: list[int] = []
 
     def look(self, after: int) -> list[TextSegment]:
-        wanted = ItemRange(after=after, known_texts=self._known, hold=True)
-        items = read_transcript(self._log.conversation, wanted).items
+        item_range = ItemRange(after=after, known_texts=self._known, hold=True)
+        items = read_transcript(self._log.conversation, item_range).items
         texts = [item for item in items if isinstance(item, TextSegment)]
         for item in texts:
             self._take(item, item.shown)
         return texts
 
-    def _take(self, item: TextSegment, shown: ShownText) -> None:
+    def _take(self, item: TextSegment, shown_text: ShownText) -> None:
         if not item.known_text:
             self.above = ""
-        self.above += "".join(shown.above)
-        self.last = "".join(shown.last)
-        self._known = {self._run.id: shown.place}
+        self.above += "".join(shown_text.above)
+        self.last = "".join(shown_text.last)
+        self._known = {self._run.id: shown_text.place}
         self.sizes.append(len(item.text))
 
     @property
@@ -128,8 +128,8 @@ def test_text_before_and_behind_a_step_comes_as_two(log: StoredLog) -> None:
     """A page that was away for a moment has the rest of the one, and the other as a whole."""
     run = log.message()
     reader = Reader(log, run)
-    begun = log.text(run, "One\n\nTwo")
-    reader.look(begun - 1)
+    first_sequence = log.text(run, "One\n\nTwo")
+    reader.look(first_sequence - 1)
     grown = log.text(run, " and more\n\n")
     log.step(run, "look")
     log.text(run, "Three\n\n")
@@ -147,8 +147,8 @@ def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
     for end in range(len(text)):
         parts = blocks.cut(text[:end])
         last = text[parts.at : end]
-        shown = "".join(map(render, parts.above)) + render(finish_block(last, parts.inside))
-        prose = words(re.sub(r"<pre.*?</pre>", "", shown, flags=re.DOTALL))
+        html = "".join(map(render, parts.above)) + render(finish_block(last, parts.inside))
+        prose = words(re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL))
         assert not re.search(r"[*`#|\[\]~]|\b_", prose), (text[:end], prose)
 
 

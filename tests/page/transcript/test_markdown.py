@@ -113,8 +113,8 @@ def test_each_language_shows_all_of_the_code(language: str) -> None:
     code = "".join(map(chr, range(9, 127))) * 20 + "\n\n"
     alias = {"Django/Jinja": "django", "Protocol Buffer": "proto", "Bash Session": "console"}
     html = figure(code, alias.get(language, language), is_coloured=True, is_whole=True)
-    shown = re.sub(r"<[^>]+>", "", html.partition("<pre>")[2])
-    assert unescape(shown) == code.replace("\r\n", "\n").replace("\r", "\n") + "\n"
+    shown_code = re.sub(r"<[^>]+>", "", html.partition("<pre>")[2])
+    assert unescape(shown_code) == code.replace("\r\n", "\n").replace("\r", "\n") + "\n"
 
 
 def test_a_task_is_a_mark_that_nobody_can_click() -> None:

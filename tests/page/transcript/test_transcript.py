@@ -161,9 +161,14 @@ def test_the_texts_of_two_runs_do_not_cut_each_other(log: StoredLog) -> None:
 def test_a_step_is_one_item_from_its_beginning_to_its_end(log: StoredLog) -> None:
     run = log.message()
     began = log.step(run, "look", "in_progress")
-    ended = log.step(run, "look", "complete", "found")
+    end_sequence = log.step(run, "look", "complete", "found")
     (step,) = (item for item in items(log) if isinstance(item, Step))
-    assert (step.first, step.last, step.state, step.text) == (began, ended, "complete", "found")
+    assert (step.first, step.last, step.state, step.text) == (
+        began,
+        end_sequence,
+        "complete",
+        "found",
+    )
 
 
 def test_text_that_was_begun_anew_is_left_out(log: StoredLog) -> None:
@@ -204,10 +209,10 @@ def test_a_question_changes_where_it_was_asked(log: StoredLog, ann: User) -> Non
     )
     interaction = log.ask(run, prompt)
     assert question_at_end(log).outcome is None
-    settled = log.settle(interaction, {"value": "y"}, by=ann)
-    (question,) = items(log, after=settled - 1)
+    settle_sequence = log.settle(interaction, {"value": "y"}, by=ann)
+    (question,) = items(log, after=settle_sequence - 1)
     assert isinstance(question, Question)
-    assert (question.first, question.last) == (interaction.sequence, settled)
+    assert (question.first, question.last) == (interaction.sequence, settle_sequence)
     assert question.outcome is not None
     assert (question.outcome.line, question.outcome.by) == ("Go on", "ann")
 
@@ -250,9 +255,9 @@ def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) 
     assert len(older) > 1
     for part in (newest, *older):
         items = {item.dom_id: item for item in part.items} | items
-    shown = sorted(items.values(), key=lambda item: item.first)
-    messages = [item.text for item in shown if isinstance(item, UserMessage)]
-    answers = [item.text for item in shown if isinstance(item, TextSegment)]
+    sorted_items = sorted(items.values(), key=lambda item: item.first)
+    messages = [item.text for item in sorted_items if isinstance(item, UserMessage)]
+    answers = [item.text for item in sorted_items if isinstance(item, TextSegment)]
     assert messages == [f"m{number}" for number in range(45)]
     assert answers == [f"a{number} x" for number in range(45)]
 
@@ -268,10 +273,10 @@ def test_a_part_of_large_items_has_few_of_them_and_none_is_left_out(
         log.end(run)
     texts: list[str] = []
     for part in parts(log):
-        shown = [item.text for item in part.items if isinstance(item, TextSegment)]
-        assert sum(map(len, shown[1:])) <= 10_000
-        assert shown
-        texts = [*shown, *texts]
+        segment_texts = [item.text for item in part.items if isinstance(item, TextSegment)]
+        assert sum(map(len, segment_texts[1:])) <= 10_000
+        assert segment_texts
+        texts = [*segment_texts, *texts]
     assert [text[:2] for text in texts] == [(str(number) * 2)[:2] for number in range(12)]
 
 
@@ -283,8 +288,8 @@ def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
         run = log.message()
         log.text(run, "```python\nNone\n```\n".ljust(400))
         log.end(run)
-    shown = [item.shown for item in items(log) if isinstance(item, TextSegment)]
-    assert ["code-" in "".join([*text.above, *text.last]) for text in shown] == [
+    shown_texts = [item.shown for item in items(log) if isinstance(item, TextSegment)]
+    assert ["code-" in "".join([*text.above, *text.last]) for text in shown_texts] == [
         *(False, False, False),
         *(True, True),
     ]

@@ -65,9 +65,9 @@ def test_markdown_that_takes_too_long_is_shown_as_it_was_written(
     monkeypatch.setattr(work, "SECONDS", 0.1)
     with work.of_page():
         began = time.thread_time()
-        shown = segment(WIDE * 4 + "*the end* <b>").shown
+        shown_text = segment(WIDE * 4 + "*the end* <b>").shown
         assert time.thread_time() - began < 2  # without a limit it is ten seconds
-        assert "*the end* &lt;b&gt;" in "".join([*shown.above, *shown.last])
+        assert "*the end* &lt;b&gt;" in "".join([*shown_text.above, *shown_text.last])
         assert render("*beyond*") == "<p>*beyond*</p>"
     assert render("*another page*") == "<p><em>another page</em></p>\n"
 
