@@ -103,8 +103,8 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
         assert "Select a valid choice" in await boss.post(page, {"answer": "x"})
         assert "Answered." in await boss.post(page, {"answer": "continue"})
         assert await hosting.result(run) == "continue"
-        settled = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
-        assert (settled.answered_via, settled.status) == ("admin", "answered")
+        settled_prompt = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
+        assert (settled_prompt.answered_via, settled_prompt.status) == ("admin", "answered")
         assert await history() == ["boss: answered by an operator: continue"]
         late = await boss.post(page, {"answer": "cancel"})
         assert "Too late: it was answered by boss" in late
@@ -126,8 +126,8 @@ async def test_several_choices_are_given_at_once() -> None:
             (prompt,) = await hosting.prompts(run)
             await boss.post(answer_page(prompt.pk), {"answer": value})
         (prompt,) = await hosting.prompts(run)
-        settled = await reads.read(lambda: Interaction.objects.get(position=3))
-        assert settled.response == {"values": ["receipt", "guests"]}
+        settled_prompt = await reads.read(lambda: Interaction.objects.get(position=3))
+        assert settled_prompt.response == {"values": ["receipt", "guests"]}
 
 
 async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
@@ -137,8 +137,8 @@ async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
         assert 'value="true"' in await boss.act("interaction", "answer", prompt)
         assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "true"})
         assert await hosting.result(run) == "true"
-        settled = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
-        assert settled.response == {"value": True}
+        settled_prompt = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
+        assert settled_prompt.response == {"value": True}
 
 
 async def test_expire_brings_the_declared_outcome_early() -> None:
@@ -212,13 +212,13 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
         held = {"released_at": None, "worker": "worker:1", "generation": 5}
         await reads.read(lambda: HostLease.objects.update(**held))
         lease = await reads.read(HostLease.objects.get)
-        refused = "It has no host, or the worker of its host is alive."
-        assert refused in await boss.act("hostlease", "take_over", lease)
+        refusal_text = "It has no host, or the worker of its host is alive."
+        assert refusal_text in await boss.act("hostlease", "take_over", lease)
         dead = Process.objects.filter(name="worker:1")
         await reads.read(lambda: dead.update(last_seen=lease.started_at - DAY))
         assert "taken over" in await boss.act("hostlease", "take_over", lease)
         await until(HostLease.objects.filter(worker=this_process(), generation=7).exists)
-        assert refused in await boss.act("hostlease", "take_over", lease)
+        assert refusal_text in await boss.act("hostlease", "take_over", lease)
 
 
 async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:

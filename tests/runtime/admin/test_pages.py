@@ -28,9 +28,9 @@ MODELS = [
 @pytest.fixture
 def run(admin_user: User) -> Run:
     """Return a suspended run with a pending interaction, a journal and 150 events."""
-    made: dict[str, Any] = {"created_at": NOW}
+    created: dict[str, Any] = {"created_at": NOW}
     title = {"conversation_id": "c <b>", "workflow": "probe", "title": "A <b>title</b>"}
-    conversation = Conversation.objects.create(owner=admin_user, **title, **made, updated_at=NOW)
+    conversation = Conversation.objects.create(owner=admin_user, **title, **created, updated_at=NOW)
     run = Run.objects.create(
         conversation=conversation,
         key="user:1:probe",
@@ -41,9 +41,9 @@ def run(admin_user: User) -> Run:
         status="suspended",
         error={"code": "x", "message": "It stopped.", "detail": "Traceback <x>"},
         started_at=NOW,
-        **made,
+        **created,
     )
-    of: dict[str, Any] = {"conversation": conversation, "run": run, **made}
+    of: dict[str, Any] = {"conversation": conversation, "run": run, **created}
     Event.objects.bulk_create(
         Event(**of, first_sequence=n, sequence=n, type="text", payload={"text": f"piece-{n}."})
         for n in range(1, 151)
@@ -83,13 +83,13 @@ def page(client: Client, model: str, row: Any = None) -> str:
 
 
 def test_every_list_is_read_in_few_queries(admin_client: Client, run: Run) -> None:
-    taken = {}
+    query_counts = {}
     for model in MODELS:
         page(admin_client, model)  # stores when the session ends, once in a while
         with CaptureQueriesContext(connection) as queries:
             page(admin_client, model)
-        taken[model] = len(queries)
-    assert {model: count for model, count in taken.items() if count > 15} == {}
+        query_counts[model] = len(queries)
+    assert {model: count for model, count in query_counts.items() if count > 15} == {}
 
 
 def test_a_run_shows_prompts_journal_and_events_in_order(admin_client: Client, run: Run) -> None:

@@ -80,8 +80,8 @@ def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: Stor
     for text, timeout in (("never", None), ("late", 9000), ("soon", 60), ("done", 30)):
         last = asked(log, TextPrompt(text=text, timeout=timeout))
     log.settle(last, {"value": "yes"})
-    wanted = ["soon", "late", "never"]
-    assert links(admin_client, f"{LISTS}interaction/?status__exact=pending") == wanted
+    expected_names = ["soon", "late", "never"]
+    assert links(admin_client, f"{LISTS}interaction/?status__exact=pending") == expected_names
     first = words(admin_client, "/admin/")
     assert "3 wait for people 1 due within the hour" in first
     assert first.index("soon ann") < first.index("late ann") < first.index("never ann")
@@ -140,22 +140,22 @@ def test_actions_are_offered_where_they_apply(admin_client: Client, log: StoredL
     assert offered(admin_client, page) == []
     rows = admin_client.get(f"{LISTS}interaction/").content.decode()
     assert 'class="action-select"' not in rows
-    settled = admin_client.get(f"{LISTS}interaction/?status__exact=cancelled").content.decode()
-    assert 'value="expire"' not in settled
+    settled_list = admin_client.get(f"{LISTS}interaction/?status__exact=cancelled").content.decode()
+    assert 'value="expire"' not in settled_list
 
 
 def test_the_admin_distinguishes_workflow_errors_from_crashes(
     admin_client: Client, log: StoredLog
 ) -> None:
-    raised, crashed = log.message("one"), log.message("two")
-    ended(raised, "failed", code="workflow_error", detail="Traceback\nValueError: no room")
-    ended(crashed, "suspended", code="crashed", detail="")
+    failed_run, crashed_run = log.message("one"), log.message("two")
+    ended(failed_run, "failed", code="workflow_error", detail="Traceback\nValueError: no room")
+    ended(crashed_run, "suspended", code="crashed", detail="")
     assert "ValueError: no room" in words(admin_client, f"{LISTS}run/")
     assert "its process died" in words(admin_client, f"{LISTS}run/?status__exact=suspended")
     assert links(admin_client, f"{LISTS}run/?cause=workflow_error") == ["one"]
-    Run.objects.filter(pk=raised.pk).update(finished_at=timezone.now() - timedelta(days=2))
+    Run.objects.filter(pk=failed_run.pk).update(finished_at=timezone.now() - timedelta(days=2))
     assert "0 failed in 24 hours" in words(admin_client, "/admin/")
-    ended(raised, "failed", code="workflow_error")
+    ended(failed_run, "failed", code="workflow_error")
     assert "1 failed in 24 hours" in words(admin_client, "/admin/")
 
 
@@ -182,7 +182,7 @@ def test_the_history_of_a_run_is_chronological(
     log.append(run, "run", {"status": "failed", "error": {"message": "It was full."}})
     text = words(admin_client, f"{LISTS}run/{run.pk}/change/")
     history = text.partition("What came of it")[2]
-    wanted = (
+    expected_lines = (
         "Began",
         "Asked Book &lt;both&gt; rooms?",
         "Answered by admin from the admin",
@@ -191,7 +191,7 @@ def test_the_history_of_a_run_is_chronological(
         "1. step book 2.0 s",
         "Failed It was full.",
     )
-    places = [history.find(one) for one in wanted]
+    places = [history.find(one) for one in expected_lines]
     assert -1 not in places, (places, history[:1500])
     assert places == sorted(places)
 

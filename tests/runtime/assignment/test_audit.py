@@ -47,13 +47,15 @@ application = WithSocket(ASGIHandler())  # type: ignore[arg-type] # Django names
 
 def connected(kind: str, path: str, **headers: str) -> Any:
     """Return a request or a socket, of ADDRESS."""
-    named = {"host": "testserver", **headers}
+    scope_headers = {"host": "testserver", **headers}
     scope = {
         "type": kind,
         "method": "POST",
         "path": path,
         "query_string": b"extended=true",
-        "headers": [(name.replace("_", "-").encode(), v.encode()) for name, v in named.items()],
+        "headers": [
+            (name.replace("_", "-").encode(), v.encode()) for name, v in scope_headers.items()
+        ],
         "client": [ADDRESS, 1],
         "server": ["testserver", 80],
         "scheme": "http" if kind == "http" else "ws",
@@ -89,8 +91,12 @@ async def test_an_answer_over_http_has_its_address() -> None:
         body = {"response": {"type": "text", "text": "yes"}}
         await served.send_input({"type": "http.request", "body": json.dumps(body).encode()})
         assert (await served.receive_output(5))["status"] == 204
-        *_, answered = await reads.read(entries, prompt)
-        assert (answered.action, answered.via, answered.address) == ("answered", "http", ADDRESS)
+        *_, answer_entry = await reads.read(entries, prompt)
+        assert (answer_entry.action, answer_entry.via, answer_entry.address) == (
+            "answered",
+            "http",
+            ADDRESS,
+        )
 
 
 async def test_a_claim_on_a_socket_has_its_address() -> None:
@@ -103,9 +109,13 @@ async def test_a_claim_on_a_socket_has_its_address() -> None:
         await until(lambda: len(entries(prompt)) > 1)
         await socket.send_input({"type": "websocket.disconnect", "code": 1001})
         await socket.wait(5)
-        opened, claimed = await reads.read(entries, prompt)
-        assert (claimed.action, claimed.by_name, claimed.via) == ("claimed", "boss", "websocket")
-        assert (opened.address, claimed.address) == ("", ADDRESS)
+        open_entry, claim_entry = await reads.read(entries, prompt)
+        assert (claim_entry.action, claim_entry.by_name, claim_entry.via) == (
+            "claimed",
+            "boss",
+            "websocket",
+        )
+        assert (open_entry.address, claim_entry.address) == ("", ADDRESS)
 
 
 @pytest.mark.parametrize("how", ["together", "python", "admin"])
@@ -120,10 +130,14 @@ async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) ->
         else:
             await hosting.in_thread(repairs.answer, prompt.pk, person=boss, value="yes")
         audit.address.reset(token)
-        *_, answered = await reads.read(entries, prompt)
-        assert (answered.action, answered.by_name, answered.via) == ("answered", "boss", how)
-        assert answered.detail["response"]["value"] == "yes"
-        assert answered.address == ADDRESS
+        *_, answer_entry = await reads.read(entries, prompt)
+        assert (answer_entry.action, answer_entry.by_name, answer_entry.via) == (
+            "answered",
+            "boss",
+            how,
+        )
+        assert answer_entry.detail["response"]["value"] == "yes"
+        assert answer_entry.address == ADDRESS
 
 
 async def test_showing_an_assigned_prompt_is_recorded_once_for_each_person() -> None:
@@ -183,8 +197,8 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
             users().all().delete()
 
         await reads.read(try_all)
-        kept = await reads.read(entries, prompt)
-        assert [(one.action, one.by_name, one.by) for one in kept] == [
+        kept_entries = await reads.read(entries, prompt)
+        assert [(one.action, one.by_name, one.by) for one in kept_entries] == [
             ("opened", "", ""),
             ("answered", "boss", str(boss.id)),
         ]

@@ -98,8 +98,8 @@ async def test_votes_that_have_decided_stay_when_their_people_leave() -> None:
 
         def standing() -> list[Any]:
             Group.objects.get(name="managers").user_set.clear()
-            settled = Interaction.objects.select_related("conversation").get(pk=prompt.pk)
-            return [one.by_id for one in votes.counting_votes([settled])[prompt.pk]]
+            settled_prompt = Interaction.objects.select_related("conversation").get(pk=prompt.pk)
+            return [one.by_id for one in votes.counting_votes([settled_prompt])[prompt.pk]]
 
         assert await reads.read(standing) == [boss.id, other.id]
 

@@ -74,8 +74,8 @@ async def test_the_owner_named_beside_others_answers_as_ever() -> None:
     async with asking_people("boss", to=to) as (hosting, prompt, [boss]):
         assert await reads.read(waiting_for_owner) == 1
         assert (await change("claim", prompt, boss)).changed
-        taken = await hosting.answer("yes", prompt)
-        assert (taken.outcome, taken.by) == (Outcome.CLAIMED, "boss")
+        answer_result = await hosting.answer("yes", prompt)
+        assert (answer_result.outcome, answer_result.by) == (Outcome.CLAIMED, "boss")
         await change("release", prompt, boss)
         assert (await hosting.answer("yes")).outcome == Outcome.ACCEPTED
         await hosting.until_ended(prompt.run_id)
@@ -234,9 +234,9 @@ async def test_a_wrong_assignment_fails_the_run_with_the_reason() -> None:
     async with Hosting("t_assigned") as hosting:
         for how, why in MISTAKES:
             asks(**how)
-            ended = await hosting.until_ended(await hosting.submit())
-            assert ended.status == Run.Status.FAILED, why
-            assert why in problem(ended)["detail"]
+            row = await hosting.until_ended(await hosting.submit())
+            assert row.status == Run.Status.FAILED, why
+            assert why in problem(row)["detail"]
 
 
 async def test_an_inbox_has_what_waits_for_a_person_the_first_due_first() -> None:

@@ -72,8 +72,8 @@ class TestEndpoint:
             assert await run.result() == "It is 42."
             assert await run.shown() == ["Calculate 6 * 7"]
             assert await run.asked() == []
-        called, result = endpoint.requests[1]["messages"][2:]
-        assert called["tool_calls"][0]["function"]["arguments"] == '{"expression": "6 * 7"}'
+        tool_call, result = endpoint.requests[1]["messages"][2:]
+        assert tool_call["tool_calls"][0]["function"]["arguments"] == '{"expression": "6 * 7"}'
         assert result == {"role": "tool", "tool_call_id": "call_0", "content": "42"}
         assert len(endpoint.requests) == 2
 

@@ -196,11 +196,11 @@ async def test_leave_that_is_asked_for_from_django_is_asked_for_once(boss: User)
         names |= load(code)
     async with Hosting("vacation") as hosting:
         ann = await hosting.in_thread(make_user, "ann")
-        asked = [
+        run_ids = [
             await hosting.in_thread(names["ask_for_leave"], ann, 3, request_number=7)
             for _ in range(2)
         ]
-        assert len(set(asked)) == 1
-        await hosting.prompts(asked[0])
-        assert await hosting.in_thread(names["approve_all"], asked[0], by=boss) == ["accepted"]
-        assert "Enjoy it!" in (await runs.aresult(asked[0], timeout=30)).text
+        assert len(set(run_ids)) == 1
+        await hosting.prompts(run_ids[0])
+        assert await hosting.in_thread(names["approve_all"], run_ids[0], by=boss) == ["accepted"]
+        assert "Enjoy it!" in (await runs.aresult(run_ids[0], timeout=30)).text

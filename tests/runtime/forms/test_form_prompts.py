@@ -54,8 +54,8 @@ CLEANED = {
 
 def answered(prompt: FormPrompt[Any], data: Any) -> FormResponse[Any]:
     """Return the answer by way of what is stored."""
-    stored = prompt.check(data, None)
-    return prompt.respond(stored, by="ann", at=None, is_default=False)
+    stored_answer = prompt.check(data, None)
+    return prompt.respond(stored_answer, by="ann", at=None, is_default=False)
 
 
 def problems(prompt: FormPrompt[Any], data: Any) -> Any:
@@ -115,24 +115,24 @@ def test_a_proposal_says_what_was_changed() -> None:
 
 def test_the_line_ends_of_a_browser_change_nothing() -> None:
     prompt = FormPrompt(Local.Inside, text="?", initial={"text": "Dear A,\nB"}, proposal=True)
-    sent = read_posted(QueryDict("f-text=Dear+A,%0D%0AB"))
-    assert answered(prompt, sent).changed == ()
+    form_data = read_posted(QueryDict("f-text=Dear+A,%0D%0AB"))
+    assert answered(prompt, form_data).changed == ()
 
 
 def test_an_answer_is_read_as_given_whatever_the_form_is(monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = FormPrompt(Today, text="?")
-    stored = prompt.check({"days": "2.5"}, None)
+    stored_answer = prompt.check({"days": "2.5"}, None)
     monkeypatch.setattr(Today, "takes", [])
     problems(prompt, {"days": "2.5"})
-    gone = prompt.model_copy(update={"form": "tests.runtime.forms.asked:Gone"})
-    for one in (prompt, gone):
-        assert one.respond(stored, by="", at=None, is_default=False).value == {
+    orphaned_prompt = prompt.model_copy(update={"form": "tests.runtime.forms.asked:Gone"})
+    for one in (prompt, orphaned_prompt):
+        assert one.respond(stored_answer, by="", at=None, is_default=False).value == {
             "days": Decimal("2.5")
         }
     with pytest.raises(FormChanged, match="asked:Gone"):
-        gone.check_found()
+        orphaned_prompt.check_found()
     with pytest.raises(Invalid, match="does not work"):
-        gone.check({"days": 1}, None)
+        orphaned_prompt.check({"days": 1}, None)
 
 
 def test_a_form_that_raises_is_no_answer_and_no_end() -> None:

@@ -10,9 +10,9 @@ GIVEN = {"supplier": "Bolts", "pieces": 7, "price": "2.50", "to": ["a", "b"], "l
 
 
 async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server: Server) -> None:
-    gone = await killed_at(server, "prompt proposal", "system_interaction_message")
-    [first] = gone.of_type("system_interaction_message")
-    async with back(server, gone) as client:
+    killed_socket = await killed_at(server, "prompt proposal", "system_interaction_message")
+    [first] = killed_socket.of_type("system_interaction_message")
+    async with back(server, killed_socket) as client:
         again = await client.until("system_interaction_message")
         assert again["content"] == first["content"]
         frame = {"type": "user_interaction_message", "interaction_id": again["id"], "id": "a1"}

@@ -84,7 +84,7 @@ def test_labels_and_helps_are_those_of_the_model() -> None:
 
 def test_a_model_that_no_longer_takes_the_answer_stops_the_run_and_nothing_else() -> None:
     prompt = FormPrompt(Small, text="?")
-    stored = prompt.check({"days": "2"}, None)
+    stored_answer = prompt.check({"days": "2"}, None)
     other = prompt.model_copy(update={"form": "tests.runtime.forms.asked:Model"})
     with pytest.raises(FormChanged, match="does not take the answer any more"):
-        other.respond(stored, by="", at=None, is_default=False)
+        other.respond(stored_answer, by="", at=None, is_default=False)
