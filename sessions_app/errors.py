@@ -207,7 +207,12 @@ class StepFailed(WorkflowError):
     @classmethod
     def of(cls, step: str, error: JsonObject) -> "StepFailed":
         """Rebuild the error from its journal entry."""
-        return cls(step, error["type"], error["message"])
+        is_unknown = error["type"] == OutcomeUnknown.__name__
+        return (OutcomeUnknown if is_unknown else cls)(step, error["type"], error["message"])
+
+
+class OutcomeUnknown(StepFailed):
+    """A step with `once=True` was begun and cut off: nobody knows what it has done."""
 
 
 class AmbiguousOption(WorkflowError):

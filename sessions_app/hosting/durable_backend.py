@@ -186,6 +186,11 @@ class DurableBackend(RecordedBackend):
         self.output.settle()
         self._write(lambda tx: run_writes.begin_step(tx, self._leased_run, call, title))
 
+    async def reserve(self, call: Call, title: str) -> None:
+        """Store that a step has begun, and wait for the commit."""
+        self.output.settle()
+        await self._write(lambda tx: run_writes.begin_step(tx, self._leased_run, call, title))
+
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
         """Store a part of a call as a step of its own."""
         self.output.put()  # the text goes on: it is not complete up to here

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from django.db.models import Max
 from pydantic_core import to_json
 
-from sessions_app.errors import NonDeterminism
+from sessions_app.errors import NonDeterminism, OutcomeUnknown
 from sessions_app.journal.tracks import track_of
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, JournalEntry
@@ -95,6 +95,13 @@ class CallResult:
         """Make the result of a call that raised this."""
         reason = {"type": type(error).__name__, "message": str(error)[:2000]}
         return cls(error=reason, title=title, payload=reason["message"])
+
+    @classmethod
+    def unknown(cls, title: str) -> Self:
+        """Make the result of a call that was begun, and must not be made again."""
+        message = "It was begun, and its process ended before its result was stored."
+        reason = {"type": OutcomeUnknown.__name__, "message": message}
+        return cls(error=reason, title=title, payload=message)
 
 
 def wait_id(run: UUID, position: int) -> UUID:

@@ -3,6 +3,7 @@
 from sessions_app.errors import (
     ChildFailed,
     NothingCame,
+    OutcomeUnknown,
     PromptExpired,
     StepFailed,
     TooLarge,
@@ -56,6 +57,7 @@ __all__ = [
     "NotificationResponse",
     "OAuthPrompt",
     "Option",
+    "OutcomeUnknown",
     "PastMessage",
     "Person",
     "Prompt",

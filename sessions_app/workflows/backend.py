@@ -135,6 +135,9 @@ class Backend(ABC):
         Ordered before all that follows, not awaited.
         """
 
+    async def reserve(self, call: Call, title: str) -> None:
+        """Record the start of a step that is not to be repeated; stored when this returns."""
+
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
         """Show a part of a call as a step of its own: its beginning, or with a payload its end."""
 

@@ -112,6 +112,7 @@ class Context:
         name: str | None = NOT_GIVEN,
         retry: Retry | None = NOT_GIVEN,
         timeout: float | None = NOT_GIVEN,
+        once: bool = NOT_GIVEN,
         **kwargs: object,
     ) -> Coro[T]:
         """Run the function once, and return its recorded result ever after.
@@ -128,20 +129,24 @@ class Context:
             retry: tries again when it raises.
             timeout: seconds that a try may take, after which it raises `TimeoutError`. One in a
                 thread is left to itself then: nothing ends a thread.
+            once: never runs it again, not even after a crash before the result is stored. That it
+                begins is stored before it does, which costs one more commit.
 
         Raises:
+            OutcomeUnknown: with `once`, it was begun and its result is not stored; recorded.
             StepFailed: it raised, after all retries, or its result is longer than MAX_STEP_RESULT
                 (`TooLarge`); recorded, so replay raises it too.
             NotJson: its result cannot be stored.
             AmbiguousOption: the function takes an argument that has the name of an option given.
         """
         options = explicit_options(
-            function, args, title=title, name=name, retry=retry, timeout=timeout
+            function, args, title=title, name=name, retry=retry, timeout=timeout, once=once
         )
         bound_function = partial(function, *args, **kwargs)
         call = self._execution.function_call(Kind.STEP, bound_function, options.get("name"))
         run = partial(execute, bound_function, options.get("retry"), options.get("timeout"))
-        work = self._execution.step(call, bound_function, options.get("title") or "", run)
+        title, is_once = options.get("title") or "", options.get("once", False)
+        work = self._execution.step(call, bound_function, title, run, once=is_once)
         return self._execution.expect(work, f"Step {call.name}")
 
     def transactional_step(

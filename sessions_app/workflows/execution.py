@@ -272,8 +272,13 @@ class Execution:
         function: BoundFunction,
         title: str,
         run: Callable[[], Awaitable[object]],
+        *,
+        once: bool = False,
     ) -> Any:
-        """Await `run`, which calls the function, unless its result is recorded."""
+        """Await `run`, which calls the function, unless its result is recorded.
+
+        With `once` not even where only its beginning is.
+        """
         self.check_may_call()  # it may be awaited in a step, though it was called outside
         returns = result_type(plain(function.func), call.name)
         entry = self.backend.recall(call)
@@ -281,20 +286,27 @@ class Execution:
             if entry.error is not None:
                 raise StepFailed.of(call.name, entry.error)
             return returns.load(entry.result)
-        if title and entry is None:
+        if title and entry is None and not once:
             self.backend.begin(call, title)
         async with self.backend.working(call):
+            if once and entry is not None:
+                raise await self._fail(call, CallResult.unknown(title))
+            if once:
+                await self.backend.reserve(call, title)
             try:
                 with RunningStep(self, call.name).inside():
                     stored = returns.dump(await run())
             except Exception as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
                     raise  # it is not the step's; nothing is recorded
-                failure = CallResult.of_error(error, title)
-                await self.backend.finish(call, failure)
-                raise StepFailed(call.name, type(error).__name__, failure.payload) from error
+                raise await self._fail(call, CallResult.of_error(error, title)) from error
             await self.backend.finish(call, outcome(stored, title))
         return returns.load(stored)
+
+    async def _fail(self, call: Call, failed: CallResult) -> StepFailed:
+        """Record the failure of a step, and return the error that it raises."""
+        await self.backend.finish(call, failed)
+        return StepFailed.of(call.name, failed.error or {})
 
     async def transactional_step(self, call: Call, function: BoundFunction, title: str) -> Any:
         """Call the function in a transaction of the backend, unless its result is recorded."""
