@@ -60,7 +60,7 @@ from django.db.models.functions import Concat
 from bench.peers import long_answer
 from bench.workflows.probe_assigned import assign
 from bench.workflows.probe_diary import note
-from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT
+from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT, TOOL_CALL
 from bench.workflows.probe_wide import FORM, PROPOSAL, WORD, wide
 from sessions_app.prompts import AnyPrompt, FormResponse
 from sessions_app.workflows import (
@@ -75,6 +75,7 @@ from sessions_app.workflows import (
     Option,
     RadioPrompt,
     TextPrompt,
+    ToolCallResponse,
     workflow,
 )
 
@@ -98,7 +99,7 @@ PROMPTS: dict[str, AnyPrompt] = {
     )
 }
 PROMPTS["values"] = RadioPrompt(text="Which?", options=[True, 3, 0.5])
-PROMPTS |= {"form": LEAVE, "proposal": ORDER, "receipt": RECEIPT}
+PROMPTS |= {"form": LEAVE, "proposal": ORDER, "receipt": RECEIPT, "tool_call": TOOL_CALL}
 PROMPTS["details"] = BinaryPrompt(
     text="Order the parts?",
     options=COLOURS,
@@ -151,6 +152,9 @@ async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, Non
 async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Ask a prompt of any type."""
     answer = await context.ask(PROMPTS[arguments[0]])
+    if isinstance(answer, ToolCallResponse):
+        yield f"{answer.value} {json.dumps(answer.arguments)} {answer.note}"
+        return
     if not isinstance(answer, FormResponse):
         yield answer.value
         return

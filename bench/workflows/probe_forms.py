@@ -7,7 +7,7 @@ from typing import Any, Literal
 from django import forms
 from pydantic import BaseModel, Field
 
-from sessions_app.prompts import FormPrompt
+from sessions_app.prompts import FormPrompt, ToolCallPrompt
 
 KINDS = [("holiday", "Holiday"), ("care", "Care of a child")]
 
@@ -78,4 +78,21 @@ ORDER = FormPrompt(
     proposal=True,
     submit="Order",
     reject="Do not order",
+)
+TOOL_CALL = ToolCallPrompt(
+    text="May I order the parts?\nThe workshop runs out of them on Friday.",
+    tool="order_parts",
+    arguments={"supplier": "Nuts", "pieces": 200, "letter": "Dear Nuts,\nplease send 200 bolts."},
+    input_schema={
+        "type": "object",
+        "properties": {
+            "supplier": {"enum": ["Nuts", "Bolts"]},
+            "pieces": {"type": "integer", "minimum": 1, "maximum": 500},
+            "letter": {"type": "string", "pattern": "please"},
+            "express": {"type": "boolean", "description": "Costs 5 € more."},
+        },
+        "required": ["supplier", "pieces", "letter"],
+    },
+    editable=True,
+    answerable=True,
 )

@@ -20,6 +20,7 @@ from sessions_app.errors import FormChanged, Invalid
 from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
+from sessions_app.prompts import load_prompt
 
 
 class _Words:
@@ -228,7 +229,10 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         elif interaction.status != Interaction.Status.PENDING:
             self.message_user(request, "It is settled already.", messages.WARNING)
         title = interaction.prompt.get("text", "")
-        return self.form_page(request, "answer", title, original=interaction, form=form)
+        buttons = load_prompt(interaction.prompt).buttons
+        return self.form_page(
+            request, "answer", title, original=interaction, form=form, buttons=buttons
+        )
 
     def _give(self, request: HttpRequest, interaction: Interaction, form: BaseForm) -> bool:
         """Give the operator's answer; return False if the prompt refuses it, and add the error to

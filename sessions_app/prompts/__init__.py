@@ -8,6 +8,7 @@ from sessions_app.prompts.base import (
     AnyPrompt,
     Content,
     FieldText,
+    FormButton,
     Given,
     Prompt,
     Response,
@@ -40,6 +41,7 @@ from sessions_app.prompts.texts import (
     TextResponse,
     plain_text,
 )
+from sessions_app.prompts.tool_call import ToolCallPrompt, ToolCallResponse, argument_problems
 
 __all__ = [
     "MOST_TOGETHER",
@@ -54,6 +56,7 @@ __all__ = [
     "Content",
     "DropdownPrompt",
     "FieldText",
+    "FormButton",
     "FormPrompt",
     "FormResponse",
     "Given",
@@ -67,8 +70,11 @@ __all__ = [
     "TextPrompt",
     "TextResponse",
     "Together",
+    "ToolCallPrompt",
+    "ToolCallResponse",
     "Vote",
     "any_type",
+    "argument_problems",
     "as_posted",
     "as_text",
     "dump_prompt",

@@ -91,8 +91,10 @@ def _is_none(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FieldText:
-    """A field's value as people read it; `before` is what was proposed, where the person has
-    changed it. `file` is the id of the one that was given.
+    """A field's value as people read it; `before` is what was proposed.
+
+    `is_changed` is true where the person has changed a proposed value. `file` is the id of the one
+    that was given.
     """
 
     label: str
@@ -100,6 +102,20 @@ class FieldText:
     after: str
     is_changed: bool
     file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FormButton:
+    """A button of a prompt's form. It sends `value` under `name`, where it has a name.
+
+    A primary button requires that the fields are filled in correctly.
+    """
+
+    label: str
+    name: str = ""
+    value: str = ""
+    is_primary: bool = False
+    is_destructive: bool = False
 
 
 class Prompt(BaseModel, Generic[R]):
@@ -244,6 +260,11 @@ class Prompt(BaseModel, Generic[R]):
     def read(self, value: Given | None) -> dict[str, list[str]]:
         """Return the form data of an answer."""
         return {}
+
+    @property
+    def buttons(self) -> Sequence[FormButton]:
+        """The buttons of its form; the first one is what Enter presses."""
+        return [FormButton(gettext("Answer"), is_primary=True)]
 
     @property
     def proposed(self) -> dict[str, str]:

@@ -29,6 +29,8 @@ from sessions_app.prompts import (
     Response,
     TextPrompt,
     TextResponse,
+    ToolCallPrompt,
+    ToolCallResponse,
 )
 from sessions_app.prompts.assignment import Escalation, group, permission, user
 from sessions_app.workflows.context import Context
@@ -71,6 +73,8 @@ __all__ = [
     "TextPrompt",
     "TextResponse",
     "TooLarge",
+    "ToolCallPrompt",
+    "ToolCallResponse",
     "WorkflowError",
     "group",
     "permission",

@@ -89,6 +89,51 @@ def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
     expect(page.locator(".question .outcome")).to_have_text("Do not order")
 
 
+def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
+    begin(page, "prompt tool_call")
+    form = card(page)
+    expect(form.get_by_role("heading")).to_have_text("May I order the parts?")
+    letter = form.get_by_label("Letter")
+    letter.fill("Send 200 bolts.")
+    form.get_by_role("button", name="Approve").click()
+    expect(form.locator(".errorlist")).to_have_text(["'Send 200 bolts.' does not match 'please'"])
+    expect(letter).to_be_focused()
+    letter.fill("Dear Nuts,\nplease send 200 bolts.")
+    form.get_by_label("Pieces").fill("150")
+    form.get_by_label("Note").fill("We have 50 left.")
+    expect(form.locator(".field[data-changed]")).to_have_count(1)
+    form.get_by_role("button", name="Approve").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_contain_text('approve {"supplier": "Nuts"')
+    expect(page.locator("#items .text")).to_contain_text('"pieces": 150')
+    question = page.locator(".question")
+    expect(question.locator(".outcome")).to_have_text(
+        "Approved; We have 50 left.; Pieces: 200 → 150"
+    )
+    question.locator("summary").click()
+    expect(question.locator("del")).to_have_text(["200"])
+
+
+def test_tool_call_is_rejected_with_a_reason_whatever_its_fields_have(page: Page) -> None:
+    begin(page, "prompt tool_call")
+    card(page).get_by_label("Pieces").fill("")
+    card(page).get_by_label("Note").fill("Too dear.")
+    card(page).get_by_role("button", name="Reject").click()
+    state(page, "completed")
+    expect(page.locator(".question .outcome")).to_have_text("Rejected; Too dear.")
+
+
+def test_note_of_a_person_stands_in_for_the_result_of_a_tool(page: Page) -> None:
+    begin(page, "prompt tool_call")
+    answer = card(page).get_by_role("button", name="Use the note as the result")
+    answer.click()
+    expect(card(page).locator(".errorlist")).to_have_text(["Write the result into the note."])
+    card(page).get_by_label("Note").fill("Ordered by telephone.")
+    answer.click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_contain_text("Ordered by telephone.")
+
+
 @pytest.mark.long
 def test_axe_finds_nothing(page: Page) -> None:
     begin(page, "prompt form")
@@ -98,6 +143,9 @@ def test_axe_finds_nothing(page: Page) -> None:
     expect(card(page).locator(".errorlist")).to_have_count(1)
     assert_accessible(page)
     begin(page, "prompt proposal")
+    card(page).get_by_label("Pieces").fill("4")
+    assert_accessible(page)
+    begin(page, "prompt tool_call")
     card(page).get_by_label("Pieces").fill("4")
     assert_accessible(page)
     begin(page, "together")

@@ -1,10 +1,12 @@
-"""A Django form from a pydantic model.
+"""A Django form from a pydantic model, and the fields of any JSON schema of an object.
 
-Its JSON schema says what the fields are; what the model checks beyond that, it checks itself when
+The JSON schema says what the fields are; what the model checks beyond that, it checks itself when
 the form is cleaned.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django import forms
@@ -93,21 +95,28 @@ def form_class(form: type[forms.BaseForm] | type[BaseModel]) -> type[forms.BaseF
 @lru_cache(maxsize=256)
 def _of_model(model: type[BaseModel]) -> type[forms.Form]:
     """Build the form whose fields are the model's, under the names that it is validated by."""
-    schema = model.model_json_schema()
-    defs, infos = schema.get("$defs", {}), model.model_fields
-    titles = {info.validation_alias or name: info.title for name, info in infos.items()}
-    fields = {
-        name: _field(property_schema, defs, titles.get(name))
-        for name, property_schema in schema.get("properties", {}).items()
+    infos = model.model_fields
+    titles: JsonObject = {
+        str(info.validation_alias or name): info.title for name, info in infos.items()
     }
+    fields = schema_fields(model.model_json_schema(), titles)
     return type(model.__name__, (OfModel,), {**fields, "model": model})
 
 
+def schema_fields(
+    schema: JsonObject, titles: Mapping[str, str | None] = MappingProxyType({})
+) -> dict[str, forms.Field]:
+    """Build a form field for each property of a JSON schema; `titles` are labels by name."""
+    defs = schema.get("$defs") or schema.get("definitions") or {}
+    return {
+        name: _field(property_schema, defs, titles.get(name))
+        for name, property_schema in schema.get("properties", {}).items()
+    }
+
+
 def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Field:
-    alternatives = [
-        _resolve_references(alternative, defs) for alternative in schema.get("anyOf", [schema])
-    ]
-    kinds = [kind for kind in alternatives if kind.get("type") != "null"]
+    alternatives = [_resolve_references(one, defs) for one in _alternatives(schema)]
+    kinds = [kind for kind in alternatives if kind.get("type") != "null"] or [{}]
     default = schema.get("default")
     is_optional = len(kinds) < len(alternatives)
     class_, options = _kind(kinds)
@@ -125,11 +134,21 @@ def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Fie
     return class_(label=label, help_text=schema.get("description", ""), initial=default, **options)
 
 
+def _alternatives(schema: Any) -> list[JsonObject]:
+    """Return the schemas of which a value fits one; a schema need not be an object."""
+    if not isinstance(schema, dict):
+        return [{}]
+    types = schema.get("type")
+    if isinstance(types, list):
+        return [{**schema, "type": one} for one in types]
+    return [one for one in schema.get("anyOf", ()) if isinstance(one, dict)] or [schema]
+
+
 def _resolve_references(schema: JsonObject, defs: JsonObject) -> JsonObject:
     """Replace the references of a schema, on its first level and that of its items."""
     if name := schema.get("$ref", "").rpartition("/")[2]:
-        schema = {**defs[name], **schema}
-    if "items" in schema:
+        schema = {**defs.get(name, {}), **schema}
+    if isinstance(schema.get("items"), dict):
         schema = {**schema, "items": _resolve_references(schema["items"], defs)}
     return schema
 
@@ -144,7 +163,7 @@ def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
     if values := _values(kind):
         return forms.TypedChoiceField, _choices(values)
     if names == ["array"]:
-        items = kind.get("items", {})
+        items = kind["items"] if isinstance(kind.get("items"), dict) else {}
         if values := _values(items):
             options = {**_choices(values), "widget": forms.CheckboxSelectMultiple}
             return forms.TypedMultipleChoiceField, options

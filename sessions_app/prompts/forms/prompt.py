@@ -23,6 +23,7 @@ from sessions_app.prompts.base import (
     Content,
     FieldText,
     Files,
+    FormButton,
     Given,
     Prompt,
     Response,
@@ -193,7 +194,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                 field.label,
                 value_text(field, before.get(field.name)),
                 value_text(field, after.get(field.name)),
-                field.name in stored["changed"],
+                self.proposal and field.name in stored["changed"],
                 (after.get(field.name) or {}).get("id", "") if field.type == "file" else "",
             )
             for field in self.fields
@@ -202,6 +203,14 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     @property
     def has_own_card(self) -> bool:
         return bool(self.reject) or super().has_own_card
+
+    @property
+    def buttons(self) -> list[FormButton]:
+        label = self.submit or (gettext("Approve") if self.proposal else gettext("Answer"))
+        submit = FormButton(label, is_primary=True)
+        if not self.reject:
+            return [submit]
+        return [submit, FormButton(self.reject, "value", REJECT, is_destructive=True)]
 
     @property
     def proposed(self) -> dict[str, str]:

@@ -30,6 +30,7 @@ export function read(card, submitter) {
   if (submitter?.name === "value") return { text: submitter.value };
   const data = {};
   for (const [name, value] of entries(card)) (data[name] ??= []).push(value);
+  if (submitter?.name) data[submitter.name.slice(2)] = [submitter.value];
   return { text: JSON.stringify(data) };
 }
 
@@ -131,7 +132,7 @@ function isChanged(field) {
 }
 
 function mark(card) {
-  for (const field of card.querySelectorAll("[data-proposal] .field")) {
+  for (const field of card.querySelectorAll("[data-proposal] .field:has(> .was)")) {
     field.toggleAttribute("data-changed", isChanged(field));
   }
 }

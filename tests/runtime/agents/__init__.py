@@ -1,0 +1,1 @@
+"""Agents: their loop, their tools, and the approvals of tool calls."""
