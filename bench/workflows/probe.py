@@ -4,6 +4,10 @@ Offered only where PROBE_WORKFLOW is set.
     echo TEXT         one chunk
     ask               one text prompt, then the answer as a chunk
     prompt TYPE       one prompt of that `input_type`, then the answer's value as a chunk
+    agent MS S        an agent that streams 30 words with so many milliseconds before each, looks
+                      three things up, asks whether it may pay, and pays. Each takes S ms (the
+                      second look twice as long, the third three times), and appends a line to the
+                      file named by PROBE_LOG at its beginning and at its end
     together          prompts of several types on one card, then the answers joined by "|"
     wide              prompts of all types at once, with words wider than a small screen
     widecard          as together, with such words
@@ -58,6 +62,7 @@ from django.db.models import Value
 from django.db.models.functions import Concat
 
 from bench.peers import long_answer
+from bench.workflows.probe_agent import agent
 from bench.workflows.probe_assigned import assign
 from bench.workflows.probe_diary import note
 from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT, TOOL_CALL
@@ -404,6 +409,7 @@ async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 
 
 PARTS: dict[str, Part] = {
+    "agent": agent,
     "ask": ask,
     "assign": assign,
     "files": files,

@@ -6,10 +6,11 @@ What it says comes as that of a model does, so that all the assistant shows can 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
-from natproject.workflows.assistant.pieces import ModelMessage, Piece, ToolCall
 from natproject.workflows.calculator import find_expression
+from sessions_app.agents import ModelMessage, Piece, ToolCall
+from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Reasoning
 
 PAUSE = 0.02  # seconds between two words
@@ -20,15 +21,16 @@ HELP = (
 )
 
 
-class ScriptedModel:
+class Script:
     """A model that reads a few words of the last message."""
 
-    async def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
-        user_text = next(
-            message["content"] for message in reversed(messages) if message["role"] == "user"
-        )
-        results = [message["content"] for message in _after_last(messages, "assistant")]
-        for piece in _answer(user_text, messages, results) if results else _plan(user_text):
+    async def stream(
+        self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
+    ) -> AsyncGenerator[Piece, None]:
+        """Stream the answer, as of `Model`."""
+        question = next(one["content"] for one in reversed(messages) if one["role"] == "user")
+        results = [one["content"] for one in _after_last(messages, "assistant")]
+        for piece in _answer(question, messages, results) if results else _plan(question):
             if isinstance(piece, str):
                 for word in re.findall(r"\s*\S+\s*?", piece):
                     yield word
@@ -37,7 +39,7 @@ class ScriptedModel:
                 yield piece
 
 
-def _after_last(messages: list[ModelMessage], role: str) -> list[ModelMessage]:
+def _after_last(messages: Sequence[ModelMessage], role: str) -> list[ModelMessage]:
     """Return the tool results at the end, if they follow a message of that role."""
     results: list[ModelMessage] = []
     for message in reversed(messages):
@@ -47,35 +49,31 @@ def _after_last(messages: list[ModelMessage], role: str) -> list[ModelMessage]:
     return []
 
 
-def _plan(user_text: str) -> Iterator[Piece]:
+def _plan(question: str) -> Iterator[Piece]:
     """Choose what to do about the person's message."""
-    if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", user_text, re.I | re.S):
+    if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", question, re.I | re.S):
         name = "-".join(re.findall(r"[a-z0-9]+", note[1].lower())[:4])[:40] or "note"
         yield Reasoning("The user wants something kept.")
         yield _call(0, "write_note", name=name, text=note[1])
-    elif re.search(r"\bnotes\b", user_text, re.I):
+    elif re.search(r"\bnotes\b", question, re.I):
         yield Reasoning("I have to see which notes there are.")
         yield _call(0, "list_notes")
-    elif expression := find_expression(user_text):
+    elif expression := find_expression(question):
         yield Reasoning(f"There is a calculation in it: {expression}")
         yield _call(0, "calculate", expression=expression)
     else:
         yield HELP
 
 
-def _answer(user_text: str, messages: list[ModelMessage], results: list[str]) -> Iterator[Piece]:
+def _answer(question: str, messages: Sequence[ModelMessage], results: list[str]) -> Iterator[Piece]:
     """Say what the tools returned, or call further tools with it."""
-    tool_name = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
+    called = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
     names = results[0].split("\n")
-    if (
-        tool_name == "list_notes"
-        and re.search(r"\bdelete\b", user_text, re.I)
-        and " " not in names[0]
-    ):
+    if called == "list_notes" and re.search(r"\bdelete\b", question, re.I) and " " not in names[0]:
         yield "These are your notes. I delete only those that you allow. "
         for number, name in enumerate(names):
             yield _call(number, "delete_note", name=name)
-    elif tool_name == "calculate":
+    elif called == "calculate":
         yield f"That is **{results[0]}**."
     else:
         yield " ".join(results)

@@ -48,9 +48,11 @@ class TestEndpoint:
             usage = [one.result for one in await run.journal() if one.call.kind == "usage"]
         assert usage == [{"prompt_tokens": 7, "completion_tokens": 3}]
         assert endpoint.keys == ["Bearer a-key"]
-        [request] = endpoint.requests
-        assert request["model"] == "some-model"
-        assert {tool["function"]["name"] for tool in request["tools"]} == set(tools.TOOLS)
+        [asked] = endpoint.requests
+        assert asked["model"] == "some-model"
+        assert {tool["function"]["name"] for tool in asked["tools"]} == {
+            tool.name for tool in tools.TOOLS
+        }
 
     async def test_the_model_is_told_the_conversation_so_far(
         self, endpoint: ModelEndpoint, host_workflow: NewHosting
@@ -92,13 +94,13 @@ class TestEndpoint:
         ]
         async with host_workflow("assistant", replay_everywhere=True) as hosting:
             run = await hosting.send("Write three notes")
-            prompt_texts = [prompt.text for prompt in await run.prompts()]
-            assert prompt_texts == [f"May I write note {name}?" for name in "abc"]
+            asked = [prompt.text for prompt in await run.prompts()]
+            assert sorted(asked) == [f"May I do this: Write note {name}?" for name in "abc"]
             assert kept(notes) == []
-            await run.answer("allow", to="note c")
+            await run.answer("approve", to="note c")
             await hosting.crash()
-            await run.answer("refuse", to="note b")
-            await run.answer("allow", to="note a")
+            await run.answer("reject", to="note b")
+            await run.answer("approve", to="note a")
             assert await run.result() == "I write them.\n\nDone."
         assert kept(notes) == ["a", "c"]
         results = [one["content"] for one in endpoint.requests[1]["messages"][3:]]
@@ -145,7 +147,11 @@ class TestEndpoint:
     ) -> None:
         endpoint.answers = [call(0, "list_notes", "")] * 3
         async with host_workflow("assistant", options={"max_turns": 3}) as hosting:
-            assert (await hosting.converse("Go")).endswith("3 times, and stop here.")
+            run = await hosting.send("Go")
+            [question] = await run.prompts()
+            assert question.text == "I have asked the model 3 times. Shall I go on?"
+            await run.answer("stop")
+            assert await run.result() == "I stop here."
 
     async def test_an_answer_that_a_crash_cut_is_asked_for_again(
         self, endpoint: ModelEndpoint, host_workflow: NewHosting
@@ -185,9 +191,9 @@ class TestScript:
     ) -> None:
         async with host_workflow("assistant", replay_everywhere=True) as hosting:
             for thing in ("milk", "bread", "tea"):
-                await hosting.converse(f"Note: buy {thing}", {"May I write": "allow"})
+                await hosting.converse(f"Note: buy {thing}", {"Write note": "approve"})
             assert kept(notes) == ["buy-bread", "buy-milk", "buy-tea"]
-            script = {"buy-milk": "refuse", "May I delete": "allow"}
+            script = {"buy-milk": "reject", "Delete note": "approve"}
             output = await hosting.converse("Delete all my notes", script)
         assert output.endswith(
             "The note 'buy-bread' is deleted. The person refused it. The note 'buy-tea' is deleted."

@@ -32,7 +32,10 @@ def load(code: str) -> dict[str, Any]:
 
 
 PAGES = ("writing-workflows", "prompts", "assignment", "steps", "conversations", "replay")
+# The first block of this page is a workflow, the second its test.
+AGENT = blocks("docs/agents.md")
 CODE = blocks("README.md") + [code for page in PAGES for code in blocks(f"docs/{page}.md")]
+CODE += AGENT[:1]
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +114,7 @@ async def test_each_example_of_the_documents_runs_as_documented(
         assert re.search(output, await hosting.converse(text, answers, by=boss), re.S)
 
 
-TESTS = blocks("docs/testing-workflows.md")
+TESTS = blocks("docs/testing-workflows.md") + AGENT[1:]
 
 
 @pytest.mark.parametrize("code", TESTS, ids=lambda code: code.split("test_")[1].split("(")[0])
@@ -120,6 +123,7 @@ async def test_the_tests_in_the_document_pass(
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
     load_named("vacation")
+    load_named("orders")
     [test] = [value for name, value in load(code).items() if name.startswith("test_")]
     fixtures = {"host_workflow": host_workflow, "boss": boss}
     await test(**{name: fixtures[name] for name in inspect.signature(test).parameters})

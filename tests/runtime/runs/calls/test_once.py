@@ -14,7 +14,7 @@ from sessions_app.workflows import Context, Message, OutcomeUnknown, TextPrompt,
 
 
 class Payment:
-    """How often the payment was begun; it ends once it may."""
+    """A payment that counts how often it was begun, and ends when it may."""
 
     begun: ClassVar[int] = 0
     may_end: ClassVar[asyncio.Event] = asyncio.Event()

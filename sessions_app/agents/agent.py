@@ -1,0 +1,172 @@
+"""The loop of an agent: a model answers, and asks for tools until it needs none."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from sessions_app.agents.budget import Budget, Spending
+from sessions_app.agents.models import Model, ModelMessage, Piece, ToolCall, Usage
+from sessions_app.agents.tool_use import use_tools
+from sessions_app.agents.tools import Tool, Tools
+from sessions_app.errors import StepFailed
+from sessions_app.json_types import JsonObject
+from sessions_app.workflows import Context, PastMessage, Retry
+from sessions_app.workflows.streams import StreamedText
+
+MODEL_RETRY = Retry(attempts=3)
+
+
+class Agent:
+    """A model with instructions and tools, which answers a message durably.
+
+    Each request to the model and each call of a tool is a step: a restart repeats none that is
+    recorded. It keeps nothing of a run, so one object serves all.
+    """
+
+    def __init__(  # noqa: PLR0913 - a declaration, read like a form
+        self,
+        *,
+        instructions: str = "",
+        tools: Iterable[Tool | Callable[..., Any]] = (),
+        budget: Budget = Budget(),  # noqa: B008 - it is frozen
+        history: int = 20,
+        max_history: int = 50_000,
+        max_result: int = 20_000,
+        timeout: float = 300,
+        retry: Retry | None = MODEL_RETRY,
+    ) -> None:
+        """Declare an agent.
+
+        Args:
+            instructions: the first message that the model gets.
+            tools: functions, or what `tool` makes of them.
+            budget: when a person is asked whether it goes on.
+            history: how many earlier messages of the conversation the model gets.
+            max_history: characters of these; older messages are left out.
+            max_result: characters of a tool's result that the model gets.
+            timeout: seconds that one answer of the model may take.
+            retry: tries again where the model fails before its first piece.
+        """
+        self.instructions = instructions
+        self.tools = Tools(tools)
+        self.budget = budget
+        self.history = history
+        self.max_history = max_history
+        self.max_result = max_result
+        self.timeout = timeout
+        self.retry = retry
+
+    async def run(self, context: Context, model: Model) -> str:
+        """Answer the run's message, and return the last text; all texts are streamed to people.
+
+        Where the model cannot be asked, the text says so.
+        """
+        messages = [*self._beginning(await context.history(self.history)), _question(context)]
+        spending, turn, has_said = Spending(self.budget, context), 0, False
+        while await spending.may_go_on():
+            try:
+                text, calls, usage = await self._ask(context, model, messages, apart=has_said)
+            except StepFailed as error:
+                return f"The model cannot be asked ({error.error_type}). Try again later."
+            spending.add_turn(usage)
+            if not calls:
+                return StreamedText(text)
+            has_said, turn = has_said or bool(text), turn + 1
+            results = await use_tools(calls, self.tools, context, turn)
+            messages += self._exchange(text, calls, results)
+        return "I stop here."
+
+    def _beginning(self, past: Sequence[PastMessage]) -> list[ModelMessage]:
+        """Return the instructions, and as many of the last messages as fit."""
+        kept: list[ModelMessage] = []
+        size = 0
+        for one in reversed(past):
+            size += len(one.text)
+            if size > self.max_history:
+                break
+            kept.append({"role": one.role, "content": one.text})
+        while kept and kept[-1]["role"] == "assistant":  # without what it answers
+            kept.pop()
+        first = [{"role": "system", "content": self.instructions}] if self.instructions else []
+        return first + kept[::-1]
+
+    async def _ask(
+        self, context: Context, model: Model, messages: list[ModelMessage], *, apart: bool
+    ) -> tuple[str, list[ToolCall], Usage | None]:
+        """Stream the model's answer to people; return its text, tool calls and usage."""
+        schemas = [one.schema for one in self.tools]
+        stream = context.stream(
+            _Request(model, apart=apart).stream,
+            messages,
+            schemas,
+            name="model",
+            timeout=self.timeout,
+            retry=self.retry,
+        )
+        pieces = [piece async for piece in stream]
+        usage = None
+        # After the stream: what depends on its pieces comes once they are recorded.
+        for piece in pieces:
+            if isinstance(piece, Usage):
+                usage = piece
+                context.add_usage(
+                    prompt_tokens=piece.prompt_tokens, completion_tokens=piece.completion_tokens
+                )
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        return text.lstrip("\n"), [one for one in pieces if isinstance(one, ToolCall)], usage
+
+    def _exchange(
+        self, text: str, calls: Sequence[ToolCall], results: Sequence[str]
+    ) -> list[ModelMessage]:
+        """Return the messages of an answer with tool calls, and of their results."""
+        answer: ModelMessage = {
+            "role": "assistant",
+            "content": text,
+            "tool_calls": [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for call in calls
+            ],
+        }
+        return [
+            answer,
+            *(
+                {"role": "tool", "tool_call_id": call.id, "content": self._cut(result)}
+                for call, result in zip(calls, results, strict=True)
+            ),
+        ]
+
+    def _cut(self, result: str) -> str:
+        """Return the result of a tool, without what is too much of it."""
+        more = len(result) - self.max_result
+        if more <= 0:
+            return result
+        return f"{result[: self.max_result]}\n… and {more:,} characters more, which are left out."
+
+
+class _Request:
+    """A request to the model. Its text stands `apart` from what people have read before."""
+
+    def __init__(self, model: Model, *, apart: bool) -> None:
+        self._model = model
+        self._apart = apart
+
+    async def stream(
+        self, messages: list[ModelMessage], schemas: list[JsonObject]
+    ) -> AsyncGenerator[Piece, None]:
+        """Stream the model's answer."""
+        apart = self._apart
+        async with aclosing(self._model.stream(messages, schemas)) as pieces:
+            async for piece in pieces:
+                if apart and isinstance(piece, str):
+                    yield "\n\n"
+                    apart = False
+                yield piece
+
+
+def _question(context: Context) -> ModelMessage:
+    message = context.input_message
+    return {"role": "user", "content": message if isinstance(message, str) else str(message)}

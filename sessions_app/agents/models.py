@@ -1,0 +1,45 @@
+"""The interface of a language model, and the pieces of its answer."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sessions_app.json_types import JsonObject
+from sessions_app.workflows import Reasoning
+
+# In the form of OpenAI's chat completions, which most servers of models take.
+ModelMessage = JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call that the model wants; `arguments` is JSON, if the model writes it correctly."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens that an answer took and gave."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+Piece = str | Reasoning | ToolCall | Usage
+
+
+class Model(Protocol):
+    """A language model, which answers the messages so far."""
+
+    def stream(
+        self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
+    ) -> AsyncGenerator[Piece, None]:
+        """Stream the answer: text and thoughts in pieces, each tool call as a whole.
+
+        Args:
+            messages: the conversation, in the form of OpenAI's chat completions.
+            tools: the description of each tool, in that form.
+        """

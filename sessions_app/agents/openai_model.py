@@ -1,0 +1,74 @@
+"""A model behind any endpoint that speaks OpenAI's chat completions. It needs `[openai]`."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from sessions_app.agents.models import ModelMessage, Piece, ToolCall, Usage
+from sessions_app.json_types import JsonObject
+from sessions_app.workflows import Reasoning
+
+try:
+    from openai import AsyncOpenAI
+except ImportError as error:
+    raise ImproperlyConfigured(
+        "sessions_app.agents.openai_model needs the package openai: "
+        "pip install 'django-durable-hitl[openai]'"
+    ) from error
+
+
+class OpenAIModel:
+    """A model of an endpoint, by its name there."""
+
+    def __init__(self, client: AsyncOpenAI, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    async def stream(
+        self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
+    ) -> AsyncGenerator[Piece, None]:
+        """Stream the answer, as of `Model`."""
+        request: Any = {"messages": messages}  # the client's types name each kind of message
+        if tools:
+            request["tools"] = tools
+        chunks = await self._client.chat.completions.create(
+            model=self._name, stream=True, stream_options={"include_usage": True}, **request
+        )
+        calls: dict[int, dict[str, str]] = {}
+        async with chunks:
+            async for chunk in chunks:
+                if chunk.usage is not None:
+                    yield Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+                for choice in chunk.choices:
+                    # Not of OpenAI's own API: servers of open models give it under this name.
+                    if thought := getattr(choice.delta, "reasoning_content", None):
+                        yield Reasoning(thought)
+                    if choice.delta.content:
+                        yield choice.delta.content
+                    _gather(calls, choice.delta.tool_calls or [])
+        for _, call in sorted(calls.items()):
+            yield ToolCall(**call)
+
+
+def _gather(calls: dict[int, dict[str, str]], parts: list[Any]) -> None:
+    """Add the parts of tool calls: first id and name, then pieces of the arguments."""
+    for part in parts:
+        call = calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
+        call["id"] += part.id or ""
+        call["name"] += part.function.name or ""
+        call["arguments"] += part.function.arguments or ""
+
+
+@asynccontextmanager
+async def open_model(
+    name: str, *, base_url: str | None = None, api_key: str = ""
+) -> AsyncIterator[OpenAIModel]:
+    """Open a model with its connections, to be shared by all users of a process.
+
+    Without a `base_url` it is OpenAI's own endpoint.
+    """
+    # Servers of one's own want no key, but the client does.
+    async with AsyncOpenAI(base_url=base_url or None, api_key=api_key or "none") as client:
+        yield OpenAIModel(client, name)

@@ -1,0 +1,356 @@
+"""An agent's loop: its tools, who allows them, and what the model gets to read."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from sessions_app.agents import (
+    Agent,
+    Budget,
+    ModelMessage,
+    Piece,
+    ToolContext,
+    Tools,
+    Usage,
+    tool,
+)
+from sessions_app.agents.tools import schema_tool
+from sessions_app.json_types import JsonObject
+from sessions_app.models import AuditEntry, Interaction
+from sessions_app.models.people import Person
+from sessions_app.prompts.assignment import To
+from sessions_app.storage import reads
+from sessions_app.testing.hosting import NewHosting
+from sessions_app.testing.scripted_model import ScriptedModel, tool_call
+from sessions_app.workflows import Context, Message, ToolCallPrompt, group, workflow
+
+
+class Hosted:
+    """The agent and the model of the next run, and what its tools have done."""
+
+    agent: ClassVar[Agent] = Agent()
+    model: ClassVar[Any] = ScriptedModel()
+    done: ClassVar[list[str]] = []
+
+
+@workflow(name="t_agent", title="Agent")
+async def hosted(message: Message, context: Context) -> str:
+    return await Hosted.agent.run(context, Hosted.model)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    Hosted.done = []
+
+
+def host(model: Any, *tools: Any, **options: Any) -> None:
+    """Have the next runs of `t_agent` be this agent's."""
+    Hosted.agent = Agent(tools=tools, **options)
+    Hosted.model = model
+
+
+def refund(euro: int, reason: str = "none") -> str:
+    """Pay money back."""
+    Hosted.done.append(f"refund {euro} {reason}")
+    return f"{euro} € are paid back."
+
+
+def order(euro: int) -> str:
+    """Order something."""
+    Hosted.done.append(f"order {euro}")
+    return "It is ordered."
+
+
+async def look_up(words: list[str]) -> JsonObject:
+    """Look words up."""
+    await asyncio.sleep(0)
+    Hosted.done.append(f"look_up {words}")
+    return dict.fromkeys(words, 1)
+
+
+def results() -> list[str]:
+    """Return the results of tools that the model read last."""
+    return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
+
+
+def members(**groups: str) -> dict[str, User]:
+    """Make a group of each name, with a member of that name."""
+    users = {}
+    for name, username in groups.items():
+        users[username] = User.objects.create_user(username)
+        Group.objects.create(name=name).user_set.add(users[username])
+    return users
+
+
+async def test_tools_of_one_answer_are_used_and_the_model_reads_their_results(
+    host_workflow: NewHosting,
+) -> None:
+    calls = [tool_call("look_up", words=["a", "b"]), tool_call("order", euro=3)]
+    host(ScriptedModel(["I look. ", *calls], "Ready."), look_up, order)
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
+        run = await hosting.send("Go")
+        assert await run.result() == "I look. \n\nReady."
+        assert sorted(await run.shown()) == ["Look up ['a', 'b']", "Order 3"]
+    assert sorted(Hosted.done) == ["look_up ['a', 'b']", "order 3"]
+    assert results() == ['{"a":1,"b":1}', "It is ordered."]
+
+
+async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
+    host_workflow: NewHosting,
+) -> None:
+    tools = [
+        tool(refund).needs(approval=group("support")),
+        tool(order).needs(approval=group("buying")),
+        tool(look_up).needs(approval=group("archive")),
+    ]
+    calls = [
+        tool_call("refund", euro=5),
+        tool_call("order", euro=7),
+        tool_call("look_up", words=["x"]),
+    ]
+    host(ScriptedModel(calls, "All three."), *tools)
+    people = await reads.read(lambda: members(support="sue", buying="bob", archive="al"))
+    async with host_workflow("t_agent") as hosting:
+        run = await hosting.send("Go")
+        asked = sorted(prompt.text for prompt in await run.prompts())
+        assert asked == [
+            "May I do this: Look up ['x']?",
+            "May I do this: Order 7?",
+            "May I do this: Refund 5?",
+        ]
+        await run.answer("approve", to="Look up", by=people["al"])
+        await hosting.crash()
+        await run.answer("approve", to="Refund", by=people["sue"])
+        await hosting.crash()
+        assert len(await run.prompts()) == 1
+        await run.answer("approve", to="Order", by=people["bob"])
+        assert await run.result() == "All three."
+    assert sorted(Hosted.done) == ["look_up ['x']", "order 7", "refund 5 none"]
+    assert results() == ["5 € are paid back.", "It is ordered.", '{"x":1}']
+
+
+async def test_edited_arguments_are_those_that_are_executed_and_audited(
+    host_workflow: NewHosting,
+) -> None:
+    host(
+        ScriptedModel([tool_call("refund", euro=500, reason="late")], "Paid."),
+        tool(refund).needs(approval=group("support"), edit=True),
+    )
+    people = await reads.read(lambda: members(support="sue"))
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
+        run = await hosting.send("Go")
+        edited = {"decision": "approve", "arguments": {"euro": 50, "reason": "late"}}
+        await run.answer(edited, by=people["sue"])
+        assert await run.result() == "Paid."
+        [step] = [one for one in await run.journal() if one.call.name == "refund"]
+    assert Hosted.done == ["refund 50 late"]
+    assert step.call.arguments == '[{"euro":50,"reason":"late"}]'
+    entry = await AuditEntry.objects.aget(action=AuditEntry.Action.ANSWERED)
+    response = entry.detail["response"]
+    assert (entry.by_name, entry.via) == ("sue", "test")
+    assert response["arguments"] == {"euro": 50, "reason": "late"}
+    assert (response["changed"], len(response["digest"])) == (["euro"], 64)
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ({"decision": "reject", "note": "Too dear."}, "The person refused it. Too dear."),
+        ("reject", "The person refused it."),
+        ({"decision": "answer", "note": "Paid by hand."}, "Paid by hand."),
+    ],
+)
+async def test_model_reads_the_decision_where_the_tool_is_not_used(
+    answer: Any, result: str, host_workflow: NewHosting
+) -> None:
+    host(ScriptedModel([tool_call("refund", euro=5)], "I see."), tool(refund).needs(answer=True))
+    async with host_workflow("t_agent") as hosting:
+        run = await hosting.send("Go")
+        await run.answer(answer)
+        assert await run.result() == "I see."
+    assert results() == [result]
+    assert Hosted.done == []
+
+
+async def test_call_that_nobody_allows_in_time_is_rejected(host_workflow: NewHosting) -> None:
+    host(ScriptedModel([tool_call("refund", euro=5)], "Then not."), tool(refund).needs(timeout=60))
+    async with host_workflow("t_agent") as hosting:
+        run = await hosting.send("Go")
+        await hosting.advance(minutes=2)
+        assert await run.result() == "Then not."
+    assert (results(), Hosted.done) == (["Nobody allowed it in time."], [])
+
+
+async def test_policy_looks_at_arguments_and_at_the_owner(host_workflow: NewHosting) -> None:
+    def who(arguments: JsonObject, owner: Person) -> To | bool:
+        if arguments["euro"] < 10:
+            return False
+        return group("support") if owner.username == "ann" else True
+
+    calls = [tool_call("refund", euro=euro) for euro in (5, 50)]
+    host(ScriptedModel(calls, "Both."), tool(refund).needs(approval=who, four_eyes=True))
+    people = await reads.read(lambda: members(support="sue"))
+    async with host_workflow("t_agent") as hosting:
+        run = await hosting.send("Go")
+        [asked] = await run.prompts()
+        assert isinstance(asked, ToolCallPrompt)
+        assert asked.arguments == {"euro": 50}
+        assert Hosted.done == ["refund 5 none"]
+        await run.answer("approve", by=people["sue"])
+        assert await run.result() == "Both."
+        [interaction] = [one async for one in Interaction.objects.all()]
+        assert interaction.assignment is not None
+        assert interaction.assignment["four_eyes"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "question"),
+    [
+        (Budget(turns=2), "I have asked the model 2 times. Shall I go on?"),
+        (Budget(tokens=30), "I have used 30 tokens. Shall I go on?"),
+    ],
+)
+async def test_person_is_asked_where_the_budget_is_spent(
+    budget: Budget, question: str, host_workflow: NewHosting
+) -> None:
+    turn: list[Piece] = [Usage(10, 5), tool_call("order", euro=1)]
+    host(ScriptedModel(turn, turn, turn, turn, "Done."), order, budget=budget)
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
+        run = await hosting.send("Go")
+        assert [one.text for one in await run.prompts()] == [question]
+        assert len(Hosted.done) == 2
+        await run.answer("continue")
+        assert [one.text for one in await run.prompts()] == [question]
+        assert len(Hosted.done) == 4
+        await run.answer("stop")
+        assert await run.result() == "I stop here."
+
+
+async def test_time_of_the_budget_passes_while_people_think(host_workflow: NewHosting) -> None:
+    host(
+        ScriptedModel([tool_call("order", euro=1)], "Done."),
+        tool(order).needs(approval=True),
+        budget=Budget(seconds=60),
+    )
+    async with host_workflow("t_agent") as hosting:
+        run = await hosting.send("Go")
+        await hosting.advance(seconds=90)
+        await run.answer("approve")
+        [question] = await run.prompts()
+        assert re.fullmatch(r"I have worked for 9\d seconds. Shall I go on\?", question.text)
+        await run.answer("continue")
+        assert await run.result() == "Done."
+
+
+class FailingModel:
+    """A model that fails so often, and then answers."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    async def stream(
+        self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
+    ) -> AsyncGenerator[Piece, None]:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError
+        yield "Here I am."
+
+
+async def test_model_that_fails_once_is_asked_again(host_workflow: NewHosting) -> None:
+    host(FailingModel(1))
+    async with host_workflow("t_agent") as hosting:
+        assert await hosting.converse("Hello") == "Here I am."
+
+
+async def test_model_that_cannot_be_asked_is_said_so(host_workflow: NewHosting) -> None:
+    host(FailingModel(9), retry=None)
+    async with host_workflow("t_agent") as hosting:
+        output = await hosting.converse("Hello")
+    assert output == "The model cannot be asked (ConnectionError). Try again later."
+
+
+async def test_history_is_cut_to_size_from_its_beginning(host_workflow: NewHosting) -> None:
+    host(ScriptedModel("Yes."), instructions="Be brief.", max_history=25)
+    async with host_workflow("t_agent") as hosting:
+        for text in ("the first question", "the second one", "the third"):
+            await hosting.converse(text)
+    sent = [(one["role"], one["content"]) for one in Hosted.model.requests[-1]]
+    assert sent == [
+        ("system", "Be brief."),
+        ("user", "the second one"),
+        ("assistant", "Yes."),
+        ("user", "the third"),
+    ]
+
+
+async def test_result_of_a_tool_is_cut_to_size_for_the_model(host_workflow: NewHosting) -> None:
+    def shout() -> str:
+        """Shout."""
+        return "a" * 5000
+
+    host(ScriptedModel([tool_call("shout")], "Loud."), shout, max_result=10)
+    async with host_workflow("t_agent") as hosting:
+        await hosting.converse("Go")
+    assert results() == ["a" * 10 + "\n… and 4,990 characters more, which are left out."]
+
+
+async def test_tool_that_raises_is_told_to_the_model(host_workflow: NewHosting) -> None:
+    def fail() -> str:
+        """Fail."""
+        raise RuntimeError("secret")
+
+    host(ScriptedModel([tool_call("fail")], "I see."), fail)
+    async with host_workflow("t_agent") as hosting:
+        await hosting.converse("Go")
+    assert results() == ["That failed (RuntimeError)."]
+
+
+async def test_tool_gets_its_user_and_a_key_that_is_the_same_again(
+    host_workflow: NewHosting,
+) -> None:
+    keys: list[str] = []
+
+    def remember(context: ToolContext, name: str) -> str:
+        """Remember who called."""
+        keys.append(context.call_id)
+        return f"{name} for {context.user.username}"
+
+    host(ScriptedModel([tool_call("remember", name=n) for n in "ab"], "Done."), remember)
+    async with host_workflow("t_agent") as hosting:
+        run = await hosting.send("Go")
+        await run.result()
+    assert results() == ["a for ann", "b for ann"]
+    assert sorted(keys) == [f"{run.id}-1-0", f"{run.id}-1-1"]
+
+
+async def test_tool_of_a_schema_alone_is_checked_and_used(host_workflow: NewHosting) -> None:
+    schema = {"properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    double = schema_tool("double", "Double it.", schema, lambda values, _: values["n"] * 2)
+    host(ScriptedModel([tool_call("double", n=4), tool_call("double", n="x")], "Done."), double)
+    async with host_workflow("t_agent") as hosting:
+        await hosting.converse("Go")
+    assert results() == ["8", "The arguments do not fit: n: 'x' is not of type 'integer'"]
+
+
+def test_tool_describes_the_function_to_the_model() -> None:
+    described = tool(refund).schema["function"]
+    assert (described["name"], described["description"]) == ("refund", "Pay money back.")
+    assert described["parameters"]["required"] == ["euro"]
+    assert set(described["parameters"]["properties"]) == {"euro", "reason"}
+
+
+def test_function_that_cannot_be_a_tool_is_refused_with_the_reason() -> None:
+    def bare(name) -> str:  # type: ignore[no-untyped-def] # that is the mistake
+        return str(name)
+
+    with pytest.raises(TypeError, match="'name' needs an annotation"):
+        tool(bare)
+    with pytest.raises(TypeError, match="'values' cannot be passed by name"):
+        tool(lambda *values: None)
+    with pytest.raises(ValueError, match="two tools 'order'"):
+        Tools([order, order])

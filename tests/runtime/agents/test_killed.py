@@ -1,0 +1,150 @@
+"""An agent's server is killed at the worst moments: no recorded call is made again."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from bench.workflows.probe_agent import WORDS
+from tests.runtime.hosting.test_crashes import (
+    SETTLE,
+    assert_gap_free,
+    back,
+    completed,
+    killed_at,
+    socket,
+)
+from tests.support.polling import until
+from tests.support.processes.command import run
+from tests.support.received_frames import Frame
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+TEXT = "".join(WORDS) + "\n\nIt is paid."
+PROMPT = "system_interaction_message"
+
+
+def effect_lines(server: Server) -> list[list[str]]:
+    log = server.data_dir / "probe.log"
+    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def effects(server: Server) -> Counter[str]:
+    """Return how often each thing was done outside, without the ids of calls."""
+    return Counter(" ".join([*line[:2], *line[2:][-1:]]) for line in effect_lines(server))
+
+
+def once(*names: str) -> Counter[str]:
+    return Counter(f"{name} {end}" for name in names for end in ("begins", "ends"))
+
+
+ALL = once("look 1", "look 2", "look 3", "pay 5") + Counter(f"model {n}" for n in range(4))
+
+
+async def killed_after(server: Server, effect: str, *, milliseconds: int) -> WsClient:
+    """Kill the server once it has done so much outside, and start it again."""
+    async with socket(server, "c") as client:
+        await client.message(f"agent 1 {milliseconds}")
+        await asyncio.to_thread(until, lambda: effects(server)[effect])
+        server.kill()
+    server.restart()
+    return client
+
+
+async def approved(server: Server, client: WsClient, **answer: Any) -> str:
+    """Approve the payment, and return all that people have read at the end."""
+    async with back(server, client) as again:
+        await again.answer("approve", await again.until(PROMPT), **answer)
+        await again.until(completed)
+    assert_gap_free(server)
+    async with socket(server, "c", last_sequence=0) as reader:
+        await reader.until(completed)
+        return reader.text()
+
+
+def tool_complete(frame: Frame) -> bool:
+    done = (frame["type"], frame["status"]) == ("system_intermediate_message", "complete")
+    return bool(done and frame["content"]["name"].startswith("Look"))
+
+
+async def test_kill_at_a_prompt_repeats_nothing(server: Server) -> None:
+    gone = await killed_at(server, "agent 1 0", PROMPT)
+    assert await approved(server, gone) == TEXT
+    assert effects(server) == ALL
+
+
+async def test_kill_in_the_middle_of_an_answer_asks_the_model_again(server: Server) -> None:
+    gone = await killed_at(server, "agent 25 0", 5)
+    assert await approved(server, gone) == TEXT
+    assert effects(server) == ALL + Counter(["model 0"])
+
+
+async def test_kill_inside_a_tool_calls_that_tool_again(server: Server) -> None:
+    gone = await killed_after(server, "look 3 begins", milliseconds=1500)
+    assert await approved(server, gone) == TEXT
+    assert effects(server) == ALL + Counter(["look 3 begins"])
+
+
+async def test_kill_between_two_tools_repeats_none_that_is_recorded(server: Server) -> None:
+    gone = await killed_at(server, "agent 1 1500", tool_complete)
+    assert await approved(server, gone) == TEXT
+    assert effects(server) == ALL + Counter(["look 2 begins"])
+
+
+async def test_kill_between_approval_and_payment_pays_once(server: Server) -> None:
+    async with socket(server, "c") as gone:
+        await gone.message("agent 1 0")
+        await gone.until(PROMPT)
+        server.kill()
+    # Stored while no host lives: just what a kill between commit and next line leaves.
+    settle = SETTLE.replace("continue", "approve")
+    done = await asyncio.to_thread(
+        run, "manage.py", "shell", "--no-imports", "-c", settle, env=server.environment
+    )
+    assert "accepted" in done.stdout, done.stderr
+    server.restart()
+    async with back(server, gone) as client:
+        await client.until(completed)
+    assert effects(server) == ALL
+
+
+async def killed_while_paying(server: Server) -> WsClient:
+    async with socket(server, "c") as client:
+        await client.message("agent 1 1500")
+        await client.answer("approve", await client.until(PROMPT))
+        await asyncio.to_thread(until, lambda: effects(server)["pay 5 begins"])
+        server.kill()
+    server.restart()
+    return client
+
+
+async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server) -> None:
+    gone = await killed_while_paying(server)
+    async with back(server, gone) as client:
+        question = await client.until(PROMPT)
+        assert question["content"]["text"].startswith("Was this done: Pay 5?")
+        await client.answer("done", question)
+        await client.until(completed)
+    assert effects(server) == ALL - Counter(["pay 5 ends"])
+
+
+async def test_payment_is_made_again_where_a_person_says_so(server: Server) -> None:
+    gone = await killed_while_paying(server)
+    async with back(server, gone) as client:
+        await client.answer("again", await client.until(PROMPT))
+        await client.until(completed)
+    assert effects(server) == ALL + Counter(["pay 5 begins"])
+    call_ids = {line[2] for line in effect_lines(server) if line[0] == "pay"}
+    assert len(call_ids) == 1
+
+
+async def test_kill_after_the_last_answer_loses_nothing(server: Server) -> None:
+    async with socket(server, "c") as client:
+        await client.message("agent 1 0")
+        await client.answer("approve", await client.until(PROMPT))
+        await client.until(completed)
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=0) as reader:
+        await reader.until(completed)
+        assert reader.text() == TEXT
+    assert effects(server) == ALL
