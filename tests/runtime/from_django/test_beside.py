@@ -146,8 +146,8 @@ def test_messages_sent_while_servers_are_killed_are_read_in_order(
             assert outcomes == ["accepted"] * 10
             server.start()
         assert run_command("result", run) == "|".join(numbers)
-    taken = server.rows("SELECT position FROM sessions_app_arrival ORDER BY id")
-    assert [row["position"] for row in taken] == list(range(1, 41))
+    arrivals = server.rows("SELECT position FROM sessions_app_arrival ORDER BY id")
+    assert [row["position"] for row in arrivals] == list(range(1, 41))
 
 
 @pytest.mark.long

@@ -40,17 +40,17 @@ def all_events(run: UUID, after: int = 0) -> list[Any]:
 
 async def test_events_come_as_they_are_stored_up_to_the_end_of_the_run() -> None:
     async with running("t_told") as (hosting, run):
-        seen = []
+        events = []
         async for event in runs.aevents(run, timeout=30):
-            seen.append(event)
+            events.append(event)
             if event.type == "interaction":
                 await hosting.answer("Eve")
-        assert types(seen)[0] == "user_message"
-        assert types(seen)[-1] == "run"
-        assert text(seen) == "one two Eve"
+        assert types(events)[0] == "user_message"
+        assert types(events)[-1] == "run"
+        assert text(events) == "one two Eve"
         again = await hosting.in_thread(all_events, run)
     assert text(again) == "one two Eve"
-    assert again[-1] == seen[-1]
+    assert again[-1] == events[-1]
 
 
 async def test_events_after_a_sequence_are_the_rest() -> None:
@@ -64,12 +64,12 @@ async def test_events_after_a_sequence_are_the_rest() -> None:
 
 
 async def _until(run: UUID, type_: str) -> list[Any]:
-    seen = []
+    events = []
     async for event in runs.aevents(run, timeout=30):
-        seen.append(event)
+        events.append(event)
         if event.type == type_:
             break
-    return seen
+    return events
 
 
 async def test_a_run_that_failed_says_so() -> None:

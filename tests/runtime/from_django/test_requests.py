@@ -66,11 +66,11 @@ async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
 async def test_a_savepoint_with_a_start_may_be_rolled_back() -> None:
     def partly() -> tuple[Any, Any]:
         with transaction.atomic():
-            kept = start("kept", conversation="kept")
+            kept_run = start("kept", conversation="kept")
             with transaction.atomic():
-                undone = start("undone", conversation="undone")
+                undone_run = start("undone", conversation="undone")
                 transaction.set_rollback(True)
-        return kept, undone
+        return kept_run, undone_run
 
     async with Hosting("t_greet") as hosting:
         kept, undone = await hosting.in_thread(partly)
@@ -146,8 +146,8 @@ async def test_an_answer_goes_on_with_the_run_and_is_given_once() -> None:
         with pytest.raises(NotFound):
             await runs.aanswer(uuid4(), "Eva", by=ben)
         assert (await hosting.in_thread(runs.result, run, 10)).text == "ann: Eve"
-        settled = await hosting.in_thread(Interaction.objects.get, run=run)
-        assert (settled.answered_by_id, settled.answered_via) == (ben.pk, "python")
+        settled_prompt = await hosting.in_thread(Interaction.objects.get, run=run)
+        assert (settled_prompt.answered_by_id, settled_prompt.answered_via) == (ben.pk, "python")
 
 
 async def test_a_checkbox_is_answered_with_a_list() -> None:

@@ -34,9 +34,9 @@ async def delivering() -> Any:
 
 
 @pytest.fixture
-def received() -> list[tuple[str, Any]]:
+def received_signals() -> list[tuple[str, Any]]:
     """Return what receivers of all signals get."""
-    received: list[tuple[str, Any]] = []
+    received_signals: list[tuple[str, Any]] = []
 
     def of(name: str) -> Any:
         def receive(sender: Any, **row: Any) -> None:
@@ -44,28 +44,30 @@ def received() -> list[tuple[str, Any]]:
             [value] = row.values()
             assert type(value) is sender
             assert not connection.in_atomic_block
-            received.append((name, value))
+            received_signals.append((name, value))
 
         return receive
 
     for name, signal in signals.SIGNALS.items():
         signal.connect(of(name), weak=False)
-    return received
+    return received_signals
 
 
 async def none_pending() -> None:
     await until(lambda: not PendingSignal.objects.exists())
 
 
-async def test_a_run_is_told_from_its_question_to_its_end(received: list[tuple[str, Any]]) -> None:
+async def test_a_run_is_told_from_its_question_to_its_end(
+    received_signals: list[tuple[str, Any]],
+) -> None:
     async with Hosting("t_signals") as hosting, delivering():
         run, prompt = await hosting.submit_until_prompt()
-        await until_true(lambda: received)
-        assert received == [("interaction_opened", prompt)]
+        await until_true(lambda: received_signals)
+        assert received_signals == [("interaction_opened", prompt)]
         await hosting.answer("Eve")
         await hosting.until_ended(run)
         await none_pending()
-    names, rows = zip(*received, strict=True)
+    names, rows = zip(*received_signals, strict=True)
     assert names == ("interaction_opened", "interaction_settled", "run_finished")
     assert isinstance(rows[1], Interaction)
     assert rows[1].response == {"value": "Eve"}
@@ -73,12 +75,14 @@ async def test_a_run_is_told_from_its_question_to_its_end(received: list[tuple[s
     assert (rows[2].pk, rows[2].status) == (run, "completed")
 
 
-async def test_a_question_is_settled_by_its_runs_end(received: list[tuple[str, Any]]) -> None:
+async def test_a_question_is_settled_by_its_runs_end(
+    received_signals: list[tuple[str, Any]],
+) -> None:
     async with asking("t_signals") as (hosting, run, _), delivering():
         await runs.acancel(run)
         await hosting.until_ended(run)
         await none_pending()
-    assert [(name, row.status) for name, row in received[-2:]] == [
+    assert [(name, row.status) for name, row in received_signals[-2:]] == [
         ("interaction_settled", "cancelled"),
         ("run_finished", "cancelled"),
     ]
@@ -91,7 +95,9 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
         assert not await hosting.in_thread(PendingSignal.objects.count)
 
 
-async def test_a_rolled_back_answer_sends_no_signal(received: list[tuple[str, Any]]) -> None:
+async def test_a_rolled_back_answer_sends_no_signal(
+    received_signals: list[tuple[str, Any]],
+) -> None:
     async with asking("t_signals") as (hosting, _, prompt), delivering():
         await none_pending()
 
@@ -102,10 +108,12 @@ async def test_a_rolled_back_answer_sends_no_signal(received: list[tuple[str, An
 
         await hosting.in_thread(undone)
         assert not await hosting.in_thread(PendingSignal.objects.count)
-    assert [name for name, _ in received] == ["interaction_opened"]
+    assert [name for name, _ in received_signals] == ["interaction_opened"]
 
 
-async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, Any]]) -> None:
+async def test_a_receiver_that_raises_is_called_again(
+    received_signals: list[tuple[str, Any]],
+) -> None:
     failures = [ValueError("on purpose"), ValueError("on purpose, again")]
 
     def receive(**_: Any) -> None:
@@ -118,7 +126,7 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
         await hosting.until_ended(run)
         await until_true(lambda: not failures)
         await none_pending()
-    assert [name for name, _ in received].count("run_finished") == 3
+    assert [name for name, _ in received_signals].count("run_finished") == 3
 
 
 @pytest.mark.parametrize(("attempts", "pause"), [(0, 1), (5, 32), (30, 3600)])
@@ -155,16 +163,20 @@ async def test_a_signal_being_sent_is_not_sent_twice() -> None:
         assert await sending
 
 
-async def test_signals_taken_by_a_dead_process_are_sent(received: list[tuple[str, Any]]) -> None:
+async def test_signals_taken_by_a_dead_process_are_sent(
+    received_signals: list[tuple[str, Any]],
+) -> None:
     async with asking("t_signals") as (hosting, _, _):
-        taken = {"due_at": "2100-01-01T00:00:00Z", "attempts": 1}
-        await hosting.in_thread(PendingSignal.objects.update, **taken)
+        taken_fields = {"due_at": "2100-01-01T00:00:00Z", "attempts": 1}
+        await hosting.in_thread(PendingSignal.objects.update, **taken_fields)
         async with delivering():
             await none_pending()
-    assert [name for name, _ in received] == ["interaction_opened"]
+    assert [name for name, _ in received_signals] == ["interaction_opened"]
 
 
-async def test_a_conversation_is_deleted_with_its_signals(received: list[tuple[str, Any]]) -> None:
+async def test_a_conversation_is_deleted_with_its_signals(
+    received_signals: list[tuple[str, Any]],
+) -> None:
     async with asking("t_signals") as (hosting, run, _):
         await hosting.answer("Eve")
         await hosting.until_ended(run)
@@ -172,4 +184,4 @@ async def test_a_conversation_is_deleted_with_its_signals(received: list[tuple[s
         await hosting.in_thread(deleted.delete)
         async with delivering():
             await none_pending()
-    assert not received
+    assert not received_signals

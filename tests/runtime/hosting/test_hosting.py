@@ -365,8 +365,8 @@ async def test_a_stop_in_good_order_is_no_crash_however_often_it_comes() -> None
             await hosting.restart()
             await executed(number + 2)
         await hosting.stop()
-        stopped = await reads.read(Run.objects.get, pk=run)
-        assert (stopped.status, stopped.crashes) == (Run.Status.RUNNING, 0)
+        row = await reads.read(Run.objects.get, pk=run)
+        assert (row.status, row.crashes) == (Run.Status.RUNNING, 0)
 
 
 @workflow(name="t_gets_on", title="Gets on")

@@ -70,8 +70,8 @@ async def test_a_stream_that_takes_too_long_fails_with_what_it_gave() -> None:
 async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None:
     async def many(context: Context) -> str:
         hung = [context.step(blocks, 3, timeout=0.05) for _ in range(64)]
-        failed = await asyncio.gather(*hung, return_exceptions=True)
-        return f"{len(failed)} {await context.step(blocks, 0)}"
+        errors = await asyncio.gather(*hung, return_exceptions=True)
+        return f"{len(errors)} {await context.step(blocks, 0)}"
 
     async with deployed(many) as hosting:
         assert await hosting.reply_to() == "64 there"

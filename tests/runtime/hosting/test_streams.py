@@ -144,16 +144,16 @@ async def test_a_streamed_return_value_is_not_shown_again() -> None:
 
 
 async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_type() -> None:
-    received: list[list[Any]] = []
+    received_pieces: list[list[Any]] = []
 
     async def agent(context: Context) -> AsyncGenerator[str, None]:
-        received.append([piece async for piece in context.stream(answer_and_call, "search")])
+        received_pieces.append([piece async for piece in context.stream(answer_and_call, "search")])
         yield await goes_on(context)
 
     async with asking(hosting_of(agent)) as (hosting, run, _):
         assert await hosting.complete(run, " Done.", restart=True) == "Looking. Done."
         steps = [e.payload for e in await hosting.events() if e.type == "step"]
-    first, again = received
+    first, again = received_pieces
     assert first == again
     assert first == [Reasoning("First "), Reasoning("think."), "Looking.", ToolCall("search")]
     assert [(s["name"], s["state"], s["payload"]) for s in steps] == [

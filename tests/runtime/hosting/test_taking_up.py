@@ -47,8 +47,8 @@ async def test_each_message_is_executed_once_in_any_host(monkeypatch: pytest.Mon
         assert {str(run): executed[str(run)] for run in runs} == {str(run): 1 for run in runs}
         for name in ("c0", "c1"):
             events = await hosting.events(name)
-            begun = [event.run for event in events if event.payload.get("status") == "running"]
-            assert len(begun) == len(set(begun)), "a run was taken up twice"
+            begun_ids = [event.run for event in events if event.payload.get("status") == "running"]
+            assert len(begun_ids) == len(set(begun_ids)), "a run was taken up twice"
 
 
 async def test_a_burst_of_messages_in_one_transaction_is_executed_in_order() -> None:

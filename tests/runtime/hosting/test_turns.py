@@ -73,9 +73,9 @@ async def test_a_stop_takes_waiting_and_queued_runs_in_the_order_of_the_log() ->
     async with asking("t_turn", "one") as (hosting, first, _):
         with an_hour_back():
             second = await hosting.submit("two")
-        stopped = await messages.stop(owner=hosting.user, conversation_id="c")
-        assert stopped == [first, second]
-        for run in stopped:
+        stopped_ids = await messages.stop(owner=hosting.user, conversation_id="c")
+        assert stopped_ids == [first, second]
+        for run in stopped_ids:
             assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 

@@ -40,15 +40,15 @@ def fail() -> None:
 
 
 async def test_a_failing_callback_after_the_commit_loses_no_result_or_write() -> None:
-    lane, called = Lane(), list[str]()
+    lane, calls = Lane(), list[str]()
 
     def work(tx: Transaction) -> str:
-        tx.after_commit += [fail, lambda: called.append("after it")]
+        tx.after_commit += [fail, lambda: calls.append("after it")]
         return "committed"
 
     async with asyncio.timeout(10):
         assert await writer.write(work, lane) == "committed"
-        assert called == ["after it"]
+        assert calls == ["after it"]
         assert await writer.write(lambda tx: "next", Lane(order_of=lane)) == "next"
 
 
@@ -74,19 +74,19 @@ async def test_a_write_that_may_be_committed_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The connection is lost when the commit of two writes has gone through, and nobody knows."""
-    lane, done = Lane(), list[str]()
+    lane, done_names = Lane(), list[str]()
     held, gate = threading.Event(), threading.Event()
     commit = vars(BaseDatabaseWrapper)["_commit"]  # which its types do not have
 
     def lose(connection: BaseDatabaseWrapper) -> None:
         commit(connection)
-        if done == ["a", "b"]:
+        if done_names == ["a", "b"]:
             raise OperationalError("server closed the connection unexpectedly")
 
     def make(name: str) -> Work[None]:
         def work(tx: Transaction) -> None:
-            get_user_model().objects.create(username=f"{name}{len(done)}")
-            done.append(name)
+            get_user_model().objects.create(username=f"{name}{len(done_names)}")
+            done_names.append(name)
 
         return work
 
@@ -103,7 +103,7 @@ async def test_a_write_that_may_be_committed_is_not_repeated(
         await before
         outcomes = await asyncio.gather(*two, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 2
-    assert done == ["a", "b"]
+    assert done_names == ["a", "b"]
     assert await reads.read(get_user_model().objects.count) == 2
 
 
@@ -117,29 +117,29 @@ def test_queued_writes_are_written_before_the_process_stops() -> None:
 
 
 async def test_writes_of_lanes_beside_each_other_are_made_in_the_order_queued() -> None:
-    lane, made = Lane(), list[int]()
+    lane, numbers = Lane(), list[int]()
 
     def make(number: int) -> Work[None]:
         def work(tx: Transaction) -> None:
             if not number:
                 time.sleep(0.2)  # any that may overtake it does so meanwhile
-            made.append(number)
+            numbers.append(number)
 
         return work
 
     await asyncio.gather(*(writer.write(make(number), Lane(order_of=lane)) for number in range(9)))
-    assert made == list(range(9))
+    assert numbers == list(range(9))
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
 async def test_a_failed_write_skips_later_writes_of_its_lane(*, together: bool) -> None:
-    lane, made, gate = Lane(), list[str](), threading.Event()
+    lane, made_names, gate = Lane(), list[str](), threading.Event()
     other_lane = Lane(order_of=lane)
 
     def make(name: str) -> Work[None]:
         def work(tx: Transaction) -> None:
             get_user_model().objects.create(username=name)
-            tx.after_commit.append(lambda: made.append(name))
+            tx.after_commit.append(lambda: made_names.append(name))
 
         return work
 
@@ -160,7 +160,7 @@ async def test_a_failed_write_skips_later_writes_of_its_lane(*, together: bool) 
     kinds = [type(one) for one in outcomes]
     assert kinds == [type(None), ValueError, StorageUnavailable, type(None)]
     names = get_user_model().objects.values_list("username", flat=True)
-    assert set(await reads.read(lambda: list(names))) == set(made) == {"a", "c"}
+    assert set(await reads.read(lambda: list(names))) == set(made_names) == {"a", "c"}
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
@@ -173,13 +173,13 @@ async def test_after_a_refused_write_the_next_of_its_lane_is_made(*, together: b
     before = writer.write(lambda tx: gate.wait(10), Lane(order_of=lane))
     if not together:
         gate.set()
-    refused = writer.write(refuse, lane)
+    refused_write = writer.write(refuse, lane)
     if not together:
-        await asyncio.wait([refused])
+        await asyncio.wait([refused_write])
     after = writer.write(lambda tx: "made", lane)
     gate.set()
     with pytest.raises(Refused):
-        await refused
+        await refused_write
     assert await after == "made"
     assert await before
 

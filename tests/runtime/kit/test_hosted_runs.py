@@ -25,7 +25,7 @@ from sessions_app.workflows import (
     workflow,
 )
 
-done: list[str] = []
+executed: list[str] = []
 calls = count()
 gates: list[asyncio.Event] = []
 DAY = 86400
@@ -33,12 +33,12 @@ DAY = 86400
 
 @pytest.fixture(autouse=True)
 def _nothing_done() -> None:
-    done.clear()
+    executed.clear()
     gates.clear()
 
 
 async def work(name: str) -> str:
-    done.append(name)
+    executed.append(name)
     return name
 
 
@@ -47,8 +47,8 @@ async def other(name: str) -> str:
 
 
 async def held(name: str) -> str:
-    done.append(name)
-    await gates[len(done) - 1].wait()
+    executed.append(name)
+    await gates[len(executed) - 1].wait()
     return name
 
 
@@ -69,9 +69,9 @@ async def chance(message: Message, context: Context) -> str:
 
 @workflow(name="t_kit_end", title="Chance at the end")
 async def chance_at_the_end(message: Message, context: Context) -> str:
-    done: str = await context.step(work, "done")
+    executed: str = await context.step(work, "done")
     (context.now, context.random)[next(calls) % 2]()
-    return done
+    return executed
 
 
 @workflow(name="t_kit_held", title="A step that waits")
@@ -107,7 +107,7 @@ async def test_replaying_everywhere_does_each_step_once(host_workflow: NewHostin
         assert await run.result() == "abcdTrue"
         replays = [entry.call.kind for entry in await run.journal()]
         assert replays == ["step", "step", "step", "ask", "now", "now"]
-    assert sorted(done) == ["a", "b", "c"]
+    assert sorted(executed) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("name", ["t_kit_chance", "t_kit_end"])
@@ -125,22 +125,22 @@ async def test_a_crash_in_a_step_has_it_done_again(host_workflow: NewHosting) ->
     gates.extend([asyncio.Event(), asyncio.Event()])
     async with host_workflow("t_kit_held") as hosting:
         run = await hosting.send("go")
-        await until_true(lambda: done)
+        await until_true(lambda: executed)
         await hosting.crash()
         gates[1].set()
         assert await run.result() == "a"
-    assert done == ["a", "a"]
+    assert executed == ["a", "a"]
 
 
 async def test_a_restart_lets_a_step_end_first(host_workflow: NewHosting) -> None:
     gates.append(asyncio.Event())
     async with host_workflow("t_kit_held") as hosting:
         run = await hosting.send("go")
-        await until_true(lambda: done)
+        await until_true(lambda: executed)
         asyncio.get_running_loop().call_soon(gates[0].set)
         await hosting.restart()
         assert await run.result() == "a"
-    assert done == ["a"]
+    assert executed == ["a"]
 
 
 async def test_the_clock_brings_what_falls_due_in_its_order(host_workflow: NewHosting) -> None:
@@ -203,9 +203,9 @@ async def assigned(message: Message, context: Context) -> str:
 async def test_an_assigned_prompt_is_answered_by_who_may(host_workflow: NewHosting) -> None:
     def people() -> list[User]:
         managers = Group.objects.create(name="managers")
-        made = [User.objects.create_user(name) for name in ("boss", "cara")]
-        managers.user_set.add(*made)
-        return made
+        users = [User.objects.create_user(name) for name in ("boss", "cara")]
+        managers.user_set.add(*users)
+        return users
 
     boss, cara = await reads.read(people)
     async with host_workflow("t_kit_assigned") as hosted:

@@ -140,9 +140,9 @@ async def test_names_stay_in_the_order_in_which_they_were_written(client: Client
         [event] = [one for one in await hosting.events() if one.type == Event.Type.INTERACTION]
         assert str(prompt.prompt["details"]) == str(event.payload["prompt"]["details"])
         assert str(prompt.prompt["details"]) == str(DETAILS)
-        shown = await reads.read(page, run)
+        html = await reads.read(page, run)
     names = ["table", "zone", "id", "area", "rows", "backup"]
-    assert names == sorted(names, key=lambda name: shown.index(f">{name}<"))
+    assert names == sorted(names, key=lambda name: html.index(f">{name}<"))
 
 
 async def test_a_workflow_goes_through_a_step_s_result_in_the_same_order_again() -> None:
@@ -151,9 +151,9 @@ async def test_a_workflow_goes_through_a_step_s_result_in_the_same_order_again()
 
     async def goes_through(context: Context) -> str:
         names = await context.step(stock)
-        done = [await context.step(work, name) for name in names]
+        results = [await context.step(work, name) for name in names]
         await context.ask(TextPrompt(text="Sure?"))
-        return done[0]
+        return results[0]
 
     run, output, note = await changed_while_it_waits(goes_through, goes_through, "yes")
     assert (run.status, output, note) == (Run.Status.COMPLETED, "pears", "")

@@ -71,9 +71,9 @@ async def whole(hosting: Hosting) -> UUID:
 
 def shown(events: list[Any], run: UUID) -> list[tuple[str, Any]]:
     """Return what a run showed, without its ids and its text."""
-    kept = ("name", "state", "status", "response", "by")
+    fields = ("name", "state", "status", "response", "by")
     return [
-        (event.type, {name: event.payload.get(name) for name in kept})
+        (event.type, {name: event.payload.get(name) for name in fields})
         for event in events
         if event.run == run and event.type in ("step", "interaction", "interaction_update")
     ]
@@ -140,8 +140,8 @@ async def test_from_each_position_it_comes_to_the_same_end(position: int) -> Non
             await hosting.restart()
             await hosting.answer("two", second)
         assert await hosting.result(run) == TOLD
-        done = ["a", "", "stream s", "transact t", "", "", "b", ""]
-        assert executed == [name for name in done[position - 1 :] if name]
+        step_names = ["a", "", "stream s", "transact t", "", "", "b", ""]
+        assert executed == [name for name in step_names[position - 1 :] if name]
         types = [event.type for event in await hosting.events()]
         assert Event.Type.TEXT not in types
         assert Event.Type.RESTART not in types
@@ -181,8 +181,8 @@ async def test_a_run_that_failed_goes_on_beside_itself() -> None:
         run = await fork(hosting, source, 2)
         assert await hosting.result(run) == "yes b"
         assert executed == ["a", "a", "b"]
-        answered = Interaction.objects.filter(run=run).select_related("answered_by")
-        [kept_prompt] = await reads.read(lambda: list(answered))
+        rows = Interaction.objects.filter(run=run).select_related("answered_by")
+        [kept_prompt] = await reads.read(lambda: list(rows))
         assert (kept_prompt.status, kept_prompt.answered_via) == ("answered", "test")
         assert kept_prompt.answered_by_id == hosting.user
 
@@ -195,10 +195,10 @@ async def test_changes_of_the_code_behind_the_position_are_new() -> None:
         return f"{early} {context.patched('late')}"
 
     async def after(context: Context) -> str:
-        asked = [context.patched("new") and context.patched("early")]
+        patches = [context.patched("new") and context.patched("early")]
         await context.step(work, "a")
         await context.step(work, "b")
-        return f"{asked} {context.patched('late')}"
+        return f"{patches} {context.patched('late')}"
 
     async with running(deployed(before)) as (hosting, source):
         await hosting.until_ended(source)

@@ -144,16 +144,16 @@ async def test_a_failed_step_is_done_again_though_the_clock_was_set_back() -> No
 
 
 async def test_a_step_that_failed_beside_others_is_done_again() -> None:
-    failed = asyncio.Event()
+    step_failed = asyncio.Event()
 
     async def refused() -> str:
         try:
             return charge()
         finally:
-            failed.set()
+            step_failed.set()
 
     async def later() -> str:
-        await failed.wait()
+        await step_failed.wait()
         return work("later")
 
     async def code(context: Context) -> str:

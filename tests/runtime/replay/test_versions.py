@@ -102,8 +102,8 @@ async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client:
         deploy(second)
         assert f"2 of {NAME} 1 (not declared)" in await reads.read(figures)
         path = f"/admin/sessions_app/run/?conversation__workflow={NAME}&version=1"
-        listed = await reads.read(admin_client.get, f"{path}&finished_at__isnull=True")
-        assert listed.content.decode().count('class="action-select"') == 2
+        response = await reads.read(admin_client.get, f"{path}&finished_at__isnull=True")
+        assert response.content.decode().count('class="action-select"') == 2
 
 
 def test_the_newest_is_what_people_see_in_whatever_order_they_are_declared() -> None:

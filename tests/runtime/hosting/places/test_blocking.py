@@ -37,14 +37,14 @@ async def beside_runs(server: Server, how: str) -> None:
     async with WsClient(server, workflow="probe") as ann:
         for number in range(NEIGHBOURS):
             await ann.message("slowstream 40 50", conversation_id=f"{how}{number}")
-        begun: set[str] = set()
-        while len(begun) < NEIGHBOURS:
+        begun_ids: set[str] = set()
+        while len(begun_ids) < NEIGHBOURS:
             frame = await ann.until("system_response_message")
-            begun.add(frame["conversation_id"])
+            begun_ids.add(frame["conversation_id"])
         await ann.message(f"block {how}", conversation_id=how)
-        ended: set[str] = set()
-        while len(ended) < NEIGHBOURS:
-            ended.add((await ann.until(completed, 60))["conversation_id"])
+        ended_ids: set[str] = set()
+        while len(ended_ids) < NEIGHBOURS:
+            ended_ids.add((await ann.until(completed, 60))["conversation_id"])
 
 
 def assert_unhurt(server: Server, neighbours: int) -> None:

@@ -105,9 +105,10 @@ def finish(owner: int, count: int) -> None:
     conversation = Conversation.objects.create(
         owner_id=owner, conversation_id=f"{count}", workflow="probe", created_at=now, updated_at=now
     )
-    ended = {"key": "k", "text": "x", "status": Run.Status.COMPLETED, "created_at": now}
+    run_fields = {"key": "k", "text": "x", "status": Run.Status.COMPLETED, "created_at": now}
     Run.objects.bulk_create(
-        Run(conversation=conversation, message_id=f"m{number}", **ended) for number in range(count)
+        Run(conversation=conversation, message_id=f"m{number}", **run_fields)
+        for number in range(count)
     )
 
 
@@ -115,12 +116,12 @@ def steps_to_count(owner: int) -> int:
     """Return how many steps (of a hundred instructions) SQLite takes to count his unfinished
     runs.
     """
-    taken: list[None] = []
+    steps: list[None] = []
     connection.ensure_connection()
-    connection.connection.set_progress_handler(lambda: taken.append(None), 100)
+    connection.connection.set_progress_handler(lambda: steps.append(None), 100)
     assert count_unfinished(owner, 100) == 0
     connection.connection.set_progress_handler(None, 0)
-    return len(taken)
+    return len(steps)
 
 
 @pytest.mark.local_only(reason="SQLite tells how many steps a read takes")

@@ -44,8 +44,8 @@ async def fill(server: Server) -> None:
     """Have ann's runs in all places but one, for longer than a test takes."""
     async with WsClient(server, "0", workflow="probe") as ann:
         for number in range(LONG_RUNS):
-            sent = await ann.message("slowstream 3600 1000", conversation_id=f"{number}")
-            await ann.reply_to(sent)
+            message_id = await ann.message("slowstream 3600 1000", conversation_id=f"{number}")
+            await ann.reply_to(message_id)
     await until_true(lambda: len(server.rows(WORKING)) == LONG_RUNS)
 
 
