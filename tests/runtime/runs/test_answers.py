@@ -111,11 +111,13 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
         await hosting.answer("yes", first)
         [second] = await hosting.prompts(run)
         # A plain client names the prompt by the id that it answers with.
-        named = IncomingAnswer(str(first.id), "test", "no", names=[str(first.id)])
-        late = await answers.answer(by=hosting.person, conversation_id="c", answer=named)
+        incoming = IncomingAnswer(str(first.id), "test", "no", names=[str(first.id)])
+        late = await answers.answer(by=hosting.person, conversation_id="c", answer=incoming)
         assert late.outcome == Outcome.STALE
         await hosting.submit_until_prompt(conversation="another")
-        elsewhere = await answers.answer(by=hosting.person, conversation_id="another", answer=named)
+        elsewhere = await answers.answer(
+            by=hosting.person, conversation_id="another", answer=incoming
+        )
         assert elsewhere.outcome == Outcome.NOT_FOUND
         assert await hosting.complete(run, "mine", second) == "yes|mine"
 
@@ -169,8 +171,8 @@ async def test_several_pending_and_none_named_is_an_error_that_lists_them() -> N
         prompts = await hosting.prompts(run, 2)
         with pytest.raises(Invalid, match="2 prompts are pending") as refusal:
             await hosting.answer("x")
-        listed = [one["interaction_id"] for one in refusal.value.details["pending"]]
-        assert listed == [str(prompt.id) for prompt in prompts]
+        pending_ids = [one["interaction_id"] for one in refusal.value.details["pending"]]
+        assert pending_ids == [str(prompt.id) for prompt in prompts]
 
 
 async def test_a_checkbox_keeps_its_bounds() -> None:
@@ -185,7 +187,7 @@ async def test_a_checkbox_keeps_its_bounds() -> None:
 async def test_one_of_many_concurrent_answers_is_accepted() -> None:
     async with asking("t_two") as (hosting, _, prompt):
         racing = [hosting.answer(["yes", "no"][n % 2], prompt) for n in range(50)]
-        outcomes = [settled.outcome for settled in await asyncio.gather(*racing)]
+        outcomes = [answer_result.outcome for answer_result in await asyncio.gather(*racing)]
         assert sorted(set(outcomes)) == [Outcome.ACCEPTED, Outcome.STALE]
         assert outcomes.count(Outcome.ACCEPTED) == 1
         assert len(await updates(hosting)) == 1

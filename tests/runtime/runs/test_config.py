@@ -22,9 +22,9 @@ def write(directory: Path, text: str) -> Path:
 def complaint(directory: Path, text: str) -> str:
     """Return what loading and offering say of the text, without the file's path."""
     path = write(directory, text)
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(ConfigError) as error_info:
         registry.offer(RuntimeConfig.load(path))
-    return str(raised.value).replace(str(path), "FILE")
+    return str(error_info.value).replace(str(path), "FILE")
 
 
 def test_a_workflow_name_alone_is_a_valid_entry(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_plain_value_is_an_option_with_that_value_id_and_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "value", "values", "stored"),
+    ("prompt", "value", "values", "stored_answer"),
     [
         (BINARY, "y", None, {"value": "y"}),
         (BINARY, "1", None, {"value": "y"}),
@@ -80,11 +80,11 @@ def test_a_plain_value_is_an_option_with_that_value_id_and_label() -> None:
     ],
 )
 def test_an_answer_is_stored_as_what_it_means(
-    prompt: AnyPrompt, value: str | None, values: list[str] | None, stored: dict[str, Any]
+    prompt: AnyPrompt, value: str | None, values: list[str] | None, stored_answer: dict[str, Any]
 ) -> None:
-    assert prompt.check(value, values) == stored
-    response = prompt.respond(stored, **WHO)
-    assert (response.value, response.by) == (stored["value"], "ann")
+    assert prompt.check(value, values) == stored_answer
+    response = prompt.respond(stored_answer, **WHO)
+    assert (response.value, response.by) == (stored_answer["value"], "ann")
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_an_invalid_answer_is_refused_with_what_is_allowed(
 
 
 def test_a_refused_option_is_quoted_in_part_only() -> None:
-    with pytest.raises(Invalid) as raised:
+    with pytest.raises(Invalid) as error_info:
         RADIO.check("x" * 100_000, None)
-    assert len(str(raised.value)) < 300
-    assert raised.value.details == {"options": ["apple", "pear", "plum"]}
+    assert len(str(error_info.value)) < 300
+    assert error_info.value.details == {"options": ["apple", "pear", "plum"]}
 
 
 @given(st.lists(st.sampled_from(["apple", "pear", "plum"])))

@@ -54,9 +54,9 @@ async def keep(hosting: Hosting) -> Attachment:
 async def test_a_message_that_is_refused_leaves_no_conversation(field: str) -> None:
     """The message replaces none that there is, or has a file that the workflow does not take."""
     async with Hosting("t_refusing") as hosting:
-        named: Any = str(uuid4()) if field == "replaces" else (str((await keep(hosting)).pk),)
+        field_value: Any = str(uuid4()) if field == "replaces" else (str((await keep(hosting)).pk),)
         with pytest.raises((NotFound, Invalid)):
-            await hosting.submit(**{field: named})
+            await hosting.submit(**{field: field_value})
         assert await reads.read(Conversation.objects.count) == 0
 
 
@@ -138,12 +138,12 @@ async def test_a_refused_write_is_not_announced_but_others_are(
         run = await reads.read(Run.objects.get)
         announced = list[str]()
         tell = lambda tx: announced.extend(one.payload["text"] for one in tx.events)  # noqa: E731
-        called = list[str]()
+        called_texts = list[str]()
 
         def say(text: str, *, refused: bool) -> Work[None]:
             def work(tx: Transaction) -> None:
                 tx.append(run, Event.Type.TEXT.value, {"text": text})
-                tx.after_commit.append(lambda: called.append(text))
+                tx.after_commit.append(lambda: called_texts.append(text))
                 if refused:
                     raise Refused
 
@@ -163,17 +163,17 @@ async def test_a_refused_write_is_not_announced_but_others_are(
             outcomes = await asyncio.gather(*written, return_exceptions=True)
         assert [type(one) for one in outcomes] == [type(None), Refused, type(None)]
         texts = Event.objects.filter(type="text").order_by("sequence")
-        stored = await reads.read(lambda: [one.payload["text"] for one in texts])
-        assert stored == announced == called == ["one", "two"]
+        stored_texts = await reads.read(lambda: [one.payload["text"] for one in texts])
+        assert stored_texts == announced == called_texts == ["one", "two"]
 
 
 async def test_a_refused_write_leaves_the_callers_transaction_intact() -> None:
     async with Hosting("t_refusing") as hosting:
-        called = list[str]()
+        calls = list[str]()
 
         def work(tx: Transaction) -> None:
             make_user("written")
-            tx.after_commit.append(lambda: called.append("told"))
+            tx.after_commit.append(lambda: calls.append("told"))
             raise Refused
 
         def within() -> None:
@@ -185,4 +185,4 @@ async def test_a_refused_write_leaves_the_callers_transaction_intact() -> None:
         await reads.read(within)
         names = get_user_model().objects.values_list("username", flat=True)
         assert set(await reads.read(lambda: list(names))) == {hosting.person.username, "callers"}
-        assert not called
+        assert not calls

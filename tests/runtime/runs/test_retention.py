@@ -91,36 +91,36 @@ async def test_a_conversation_updated_during_the_clean_up_is_kept(
 
 async def test_a_deleted_conversation_is_restorable_for_a_day() -> None:
     conversation = (await reads.read(an_old_run)).conversation
-    named: dict[str, Any] = {
+    conversation_key: dict[str, Any] = {
         "owner": conversation.owner_id,
         "conversation_id": conversation.conversation_id,
     }
     deleted = Conversation.objects.exclude(deleted_at=None)
-    for hours, gone in ((23, 0), (25, 1)):
-        await listing.delete(**named)
+    for hours, deleted_count in ((23, 0), (25, 1)):
+        await listing.delete(**conversation_key)
         assert await reads.read(deleted.update, deleted_at=NOW - timedelta(hours=hours)) == 1
-        assert await retention.clean() == gone
-        if not gone:
-            await listing.restore(**named)
+        assert await retention.clean() == deleted_count
+        if not deleted_count:
+            await listing.restore(**conversation_key)
             assert not await reads.read(deleted.exists)
     with pytest.raises(NotFound):
-        await listing.restore(**named)
+        await listing.restore(**conversation_key)
 
 
 async def test_leases_of_conversations_that_are_gone_go() -> None:
     """The lease of a user stays: its key comes again, and its generation must not begin anew."""
-    kept = (await reads.read(an_old_run, "completed")).key
+    kept_key = (await reads.read(an_old_run, "completed")).key
     times = {"started_at": NOW, "last_activity": NOW, "released_at": NOW - LONG_AGO}
 
     def lease(key: str, **fields: Any) -> None:
         HostLease.objects.create(key=key, worker="w", workflow="probe", **{**times, **fields})
 
-    for key in (kept, "conversation:gone:probe", "user:1:probe"):
+    for key in (kept_key, "conversation:gone:probe", "user:1:probe"):
         await reads.read(lease, key)
     await reads.read(lease, "conversation:held:probe", released_at=None)
     assert await retention.clean() == 1
     keys = await reads.read(lambda: set(HostLease.objects.values_list("key", flat=True)))
-    assert keys == {kept, "user:1:probe", "conversation:held:probe"}
+    assert keys == {kept_key, "user:1:probe", "conversation:held:probe"}
 
 
 async def test_expired_sessions_and_silent_processes_go() -> None:

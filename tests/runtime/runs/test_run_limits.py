@@ -73,9 +73,9 @@ async def test_a_run_that_calls_without_end_is_suspended_and_gone(settings: Sett
     async with Hosting("t_endless", beside=("probe",), max_concurrency=1) as hosting:
         run = await hosting.submit()
         await hosting.until_status(run, Run.Status.SUSPENDED)
-        stopped = await reads.read(Run.objects.get, pk=run)
-        assert problem(stopped)["code"] == "TooManyCalls"
-        assert "20 calls" in problem(stopped)["detail"]
+        row = await reads.read(Run.objects.get, pk=run)
+        assert problem(row)["code"] == "TooManyCalls"
+        assert "20 calls" in problem(row)["detail"]
         journal = JournalEntry.objects.filter(run=run, finished_at__isnull=False)
         assert await reads.read(journal.count) == 20
         other = await hosting.submit("ask", conversation="d")

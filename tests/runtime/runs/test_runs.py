@@ -132,19 +132,19 @@ async def retrying(message: Message, context: Context) -> AsyncGenerator[str, No
 
 
 @pytest.mark.parametrize(
-    ("sent", "text", "tried"),
+    ("message_text", "text", "attempts"),
     [("3", "took 3", 3), ("4", "failed OSError", 3), ("3 refused", "failed OSError", 1)],
 )
 async def test_a_step_is_retried_and_its_failure_is_its_own_error(
-    sent: str, text: str, tried: int
+    message_text: str, text: str, attempts: int
 ) -> None:
     """Retries come only after errors that `Retry.on` names: what was refused is not charged
     again.
     """
     tries.clear()
     async with Hosting("t_retry") as hosting:
-        assert await hosting.reply_to(sent) == text
-    assert len(tries) == tried
+        assert await hosting.reply_to(message_text) == text
+    assert len(tries) == attempts
 
 
 @workflow(name="t_deadline", title="Deadline")

@@ -109,12 +109,12 @@ def test_every_error_that_is_raised_is_in_the_docstring() -> None:
 def errors_of(function: FunctionType) -> set[str]:
     """Return the errors that a function raises by their names."""
     tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)).strip())
-    raised = {
+    error_names = {
         getattr(node.exc.func if isinstance(node.exc, ast.Call) else node.exc, "id", "")
         for node in ast.walk(tree)
         if isinstance(node, ast.Raise) and node.exc is not None
     }
-    return raised - {""}
+    return error_names - {""}
 
 
 class Quote(BaseModel):

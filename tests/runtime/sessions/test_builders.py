@@ -78,19 +78,19 @@ async def test_a_build_that_nobody_waits_for_is_given_up_and_the_next_request_bu
 
 
 async def test_a_builder_is_entered_and_left_in_one_task_outside_of_the_request() -> None:
-    seen: list[tuple[Any, Any]] = []
+    tasks_and_users: list[tuple[Any, Any]] = []
 
     @asynccontextmanager
     async def build(user: Person, options: BaseModel) -> AsyncIterator[str]:
-        seen.append((asyncio.current_task(), None))
+        tasks_and_users.append((asyncio.current_task(), None))
         async with asyncio.timeout(60):  # like a cancel scope: it must end in its own task
             yield "x"
-        seen.append((asyncio.current_task(), manager._get_user_id_from_context()))
+        tasks_and_users.append((asyncio.current_task(), manager._get_user_id_from_context()))
 
     workflow = declare(own, per_user_builder=build)
     async with managing(workflow) as manager, manager.session("ann"):
         assert manager._get_user_id_from_context() == "ann"
-    [(entry_task, _), (exit_task, user)] = seen
+    [(entry_task, _), (exit_task, user)] = tasks_and_users
     assert entry_task is exit_task is not asyncio.current_task()
     assert user is None
 

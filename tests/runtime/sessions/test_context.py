@@ -91,12 +91,12 @@ async def test_a_django_request_is_read_into_the_context() -> None:
     request.auser = auser
     async with managing(declare(tell)) as manager:
         values = await say(manager, http_connection=request)
-    seen = values["request"]
-    assert (seen.method, seen.url_path) == ("POST", "/chat")
-    assert seen.query_params == {"a": "1", "b": "2"}
-    assert seen.cookies["k"] == "v"
-    assert seen.headers["Workflow-Run-ID"] == "r7"
-    assert seen.client_host == "127.0.0.1"
+    metadata = values["request"]
+    assert (metadata.method, metadata.url_path) == ("POST", "/chat")
+    assert metadata.query_params == {"a": "1", "b": "2"}
+    assert metadata.cookies["k"] == "v"
+    assert metadata.headers["Workflow-Run-ID"] == "r7"
+    assert metadata.client_host == "127.0.0.1"
     check_ids(values)
     assert values["user"] == "5"
 
@@ -106,11 +106,11 @@ async def test_a_websockets_scope_is_read_into_the_context() -> None:
     scope = websocket(headers, user=User(pk=5, username="ann"))
     async with managing(declare(tell)) as manager:
         values = await say(manager, http_connection=scope)
-    seen = values["request"]
-    assert (seen.method, seen.url_path) == (None, "/websocket")
-    assert seen.query_params == {"a": "2", "b": ""}
-    assert seen.cookies == {"k": "v", "l": "w"}
-    assert (seen.client_host, seen.client_port) == ("10.0.0.1", 1234)
+    metadata = values["request"]
+    assert (metadata.method, metadata.url_path) == (None, "/websocket")
+    assert metadata.query_params == {"a": "2", "b": ""}
+    assert metadata.cookies == {"k": "v", "l": "w"}
+    assert (metadata.client_host, metadata.client_port) == ("10.0.0.1", 1234)
     check_ids(values)
     assert values["user"] == "5"
 

@@ -169,7 +169,7 @@ async def answer(prompt: Any) -> str:
 @pytest.mark.parametrize("text", ["work", "ask", "deaf"])
 async def test_a_run_that_goes_on_is_ended_before_its_builder_is_closed(text: str) -> None:
     manager = await SessionManager.create(entry_function=declare(serve), shared_builder=used)
-    made = manager.shared_builder
+    builder = manager.shared_builder
 
     async def read() -> None:
         async with manager.run(text, user_input_callback=answer) as runner:
@@ -180,25 +180,25 @@ async def test_a_run_that_goes_on_is_ended_before_its_builder_is_closed(text: st
     reading = asyncio.create_task(read())
     await until_true(lambda: bool(chunks))
     await manager.shutdown(wait=0)
-    assert made.closed
+    assert builder.closed
     with SHUT:
         await reading
     assert chunks == ["begun"]
-    assert made.uses == [False, False]
+    assert builder.uses == [False, False]
 
 
 async def test_a_stream_between_two_chunks_is_closed_first_and_ends_with_an_error() -> None:
     manager = await SessionManager.create(entry_function=declare(serve), shared_builder=used)
-    made = manager.shared_builder
+    builder = manager.shared_builder
     async with manager.run("go on") as runner:
         chunks = runner.result_stream()
         assert await anext(chunks) == "begun"
         await manager.shutdown(wait=0)
-        assert made.closed
-        assert made.uses == [False, False]
+        assert builder.closed
+        assert builder.uses == [False, False]
         with SHUT:
             await anext(chunks)
-    assert made.uses == [False, False]
+    assert builder.uses == [False, False]
 
 
 async def test_a_reader_that_comes_while_its_stream_is_closed_gets_the_same_error() -> None:
@@ -341,15 +341,15 @@ async def test_at_the_deadline_the_default_is_the_answer() -> None:
 async def test_a_clean_up_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with logged(own, per_user_idle=0.01) as (manager, log):
         evict_idle = manager._pool.evict_idle
-        failed: list[bool] = []
+        failures: list[bool] = []
 
         async def fail_first(seconds: float) -> int:
-            if not failed:
-                failed.append(True)
+            if not failures:
+                failures.append(True)
                 raise RuntimeError("once")
             return await evict_idle(seconds)
 
         monkeypatch.setattr(manager._pool, "evict_idle", fail_first)
         await say(manager, user_id="ann")
         await log.until("ann closed")
-    assert failed
+    assert failures

@@ -210,8 +210,8 @@ def test_no_place_is_lost_or_doubled(runs: list[tuple[str, int, bool]], per_user
         for _ in range(200):  # turns of the loop, more than all can take: a lost slot never comes
             await asyncio.sleep(0)
         assert all(task.done() for task in tasks)
-        done = await asyncio.gather(*tasks, return_exceptions=True)
-        assert not [one for one in done if isinstance(one, Exception)]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not [one for one in outcomes if isinstance(one, Exception)]
         assert (semaphore._value, semaphore.locked()) == (3, False)
 
     asyncio.run(scene())

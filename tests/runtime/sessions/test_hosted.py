@@ -124,9 +124,9 @@ async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversa
         with pytest.raises(NotFound):
             await messages.stop(owner=ann.user, conversation_id="c", run=others)
         await ann.until_ended(runs[ann])
-        seen = json.dumps([event.payload for event in await ann.events()])
-        assert "Work of ann" in seen
-        assert "ben" not in seen
+        payloads_text = json.dumps([event.payload for event in await ann.events()])
+        assert "Work of ann" in payloads_text
+        assert "ben" not in payloads_text
         assert await ann.output(runs[ann]) == "A ann#1"
         events = [event.type for event in await ben.events()]
         assert events == [Event.Type.USER_MESSAGE, Event.Type.RUN, Event.Type.INTERACTION]

@@ -33,7 +33,7 @@ class Person:
         self.asked = asyncio.Event()
         self.answered = asyncio.Event()
 
-    async def __call__(self, *asked: Any) -> str:
+    async def __call__(self, *prompts: Any) -> str:
         self.asked.set()
         await self.answered.wait()
         return "Eve"
@@ -166,7 +166,7 @@ def test_overlapping_waits_of_a_run_leak_no_place(waits: list[tuple[int, int, bo
 
 
 async def test_steps_of_one_user_are_not_seen_by_another() -> None:
-    seen: dict[str, list[str]] = {"ann": [], "ben": []}
+    notes_by_user: dict[str, list[str]] = {"ann": [], "ben": []}
     met = asyncio.Barrier(2)
 
     async def work(message: Message, context: Context) -> AsyncGenerator[str, None]:
@@ -176,14 +176,14 @@ async def test_steps_of_one_user_are_not_seen_by_another() -> None:
 
     async def note(number: int) -> str:
         here = Context.get()
-        seen[here.user_id].append(f"{number}{here.user_id}")
+        notes_by_user[here.user_id].append(f"{number}{here.user_id}")
         return f"{number}{here.user_id}{here.builder.name} "
 
     async with logged(work) as (manager, _):
         both = [say(manager, user_id=user, conversation_id="same") for user in ("ann", "ben")]
         texts = list(await asyncio.gather(*both))
     assert texts == ["0annann#1 1annann#1 2annann#1 ", "0benben#1 1benben#1 2benben#1 "]
-    assert seen == {user: [f"{n}{user}" for n in range(3)] for user in ("ann", "ben")}
+    assert notes_by_user == {user: [f"{n}{user}" for n in range(3)] for user in ("ann", "ben")}
 
 
 SCRIPT = """

@@ -41,7 +41,7 @@ async def test_latency_is_the_runs_time_without_that_of_people(clock: Clock) -> 
         await context.user_auth_callback()
         clock.now += 2
 
-    async def answer(*asked: Any) -> str:
+    async def answer(*prompts: Any) -> str:
         clock.now += 100
         return "x"
 

@@ -190,7 +190,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
 
 
 @pytest.mark.parametrize(
-    ("text", "expected_text", "child_text", "shown"),
+    ("text", "expected_text", "child_text", "step_titles"),
     [
         ("go", "It said: GO", "GO", ["Child"]),
         ("quote", "book 9", "", ["Quote"]),  # read back by its annotation
@@ -199,7 +199,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
     ],
 )
 async def test_the_result_of_a_child_is_the_same_in_each_replay(
-    text: str, expected_text: str, child_text: str | None, shown: list[str]
+    text: str, expected_text: str, child_text: str | None, step_titles: list[str]
 ) -> None:
     """The child has a turn though its workflow takes one run at a time, which is its parent."""
     async with sent(text, replay_everywhere=True, max_concurrency=1) as (_, run):
@@ -207,7 +207,7 @@ async def test_the_result_of_a_child_is_the_same_in_each_replay(
         assert len(executed) <= 1
         [one] = await run.children()
         assert await one.output() == (expected_text if child_text is None else child_text)
-        assert await run.shown() == shown
+        assert await run.shown() == step_titles
 
 
 async def test_a_child_runs_in_the_host_of_the_users_builder() -> None:
@@ -330,9 +330,9 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         assert len(await run.children()) == 2
         # One that ends late does not end the wait for the one in its place.
         late = await reads.read(lambda: Run.objects.get(pk=first.id))
-        called = ParentCall(run.id, late.parent_position or 0)
+        parent_call = ParentCall(run.id, late.parent_position or 0)
         end = partial(child_runs.end, return_value=None, reason="")
-        await writer.write(lambda tx: end(tx, log_record(late), called, Run.Status.CANCELLED))
+        await writer.write(lambda tx: end(tx, log_record(late), parent_call, Run.Status.CANCELLED))
         await run.answer("Eve")
         assert await run.result() == "Well. Tell me. EVE"
 
@@ -381,8 +381,8 @@ async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.Mo
     def too_late(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
         child = Run.objects.get(parent=parent.id)
         record = RunRecord(child.id, child.conversation_id, child.message_id, child.client_format)
-        called = ParentCall(parent.id, call.position)
-        child_runs.end(tx, record, called, Run.Status.COMPLETED, ReturnValue("just so"), "")
+        parent_call = ParentCall(parent.id, call.position)
+        child_runs.end(tx, record, parent_call, Run.Status.COMPLETED, ReturnValue("just so"), "")
         return expire(tx, parent, call)
 
     monkeypatch.setattr(child_runs, "expire", too_late)

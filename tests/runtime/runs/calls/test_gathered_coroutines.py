@@ -47,8 +47,8 @@ async def tool(context: Context, name: str) -> str:
     """Prepares, asks whether it may, and does it."""
     prepared = await context.step(work, f"{name} prepared")
     answer = await context.ask(TextPrompt(text=f"{name}?"))
-    done = await context.step(work, f"{name} done")
-    return f"{prepared}, {answer.text}, {done}"
+    step_result = await context.step(work, f"{name} done")
+    return f"{prepared}, {answer.text}, {step_result}"
 
 
 async def two_tools(context: Context) -> str:
@@ -339,8 +339,8 @@ async def test_calls_that_depend_on_order_are_refused_in_coroutines(method: str)
 
 async def test_gather_refuses_anything_but_coroutines() -> None:
     async def code(context: Context) -> str:
-        refused: Any = tool
-        return str(await context.gather(tool(context, "a"), refused))
+        call: Any = tool
+        return str(await context.gather(tool(context, "a"), call))
 
     async with sent(code) as (_, run):
         assert await run.status() == Run.Status.FAILED
@@ -400,8 +400,10 @@ async def test_a_stop_cleans_up_every_coroutine_once(
         return "never"
 
     async with sent(code, park_after=60, patience=60) as (hosted, run):
-        begun = JournalEntry.objects.filter(run=run.id, finished_at__isnull=False, kind="step")
-        await until(lambda: begun.count() == 2)
+        finished_steps = JournalEntry.objects.filter(
+            run=run.id, finished_at__isnull=False, kind="step"
+        )
+        await until(lambda: finished_steps.count() == 2)
         await until(lambda: Run.objects.get(pk=run.id).interactions.exists())
         await asyncio.sleep(0.05)
         await messages.stop(owner=hosted.user, conversation_id=await conversation(run))

@@ -90,9 +90,11 @@ async def test_an_argument_named_as_an_option_is_refused_with_a_sentence(
 async def test_a_partial_keeps_arguments_and_options_apart(tool: Callable[..., str]) -> None:
     async def agent(context: Context) -> str:
         ticket = partial(tool, **CHOSEN)
-        made = await context.step(ticket, title="Ticket", name="ticket", retry=Retry(), timeout=9)
+        ticket_text = await context.step(
+            ticket, title="Ticket", name="ticket", retry=Retry(), timeout=9
+        )
         again = await context.transactional_step(ticket, title="Written", name="written")
-        return f"{made}, {again}"
+        return f"{ticket_text}, {again}"
 
     async with running(deployed(agent)) as (hosting, run):
         assert await hosting.result(run) == "Lamp None no 5, Lamp None no 5"

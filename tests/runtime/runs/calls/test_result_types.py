@@ -122,32 +122,32 @@ async def typed(message: Message, context: Context) -> Quote:
 
 
 async def test_a_script_reads_what_a_child_returns_as_a_hosted_run_does() -> None:
-    seen: list[Any] = []
+    results: list[Any] = []
 
     async def agent(context: Context) -> str:
-        seen.append(await context.run("t_result_typed", "x"))
+        results.append(await context.run("t_result_typed", "x"))
         return str(await context.run("t_result_child", "x"))
 
     deploy(agent)
     with pytest.raises(NotJson):
         await in_script("t_deployed")
-    assert seen == [Quote(Decimal("9.90"))]
+    assert results == [Quote(Decimal("9.90"))]
 
 
 async def test_an_annotated_result_is_the_same_on_replay() -> None:
-    seen: list[Any] = []
+    results: list[Any] = []
 
     def annotated() -> Quote:
         return Quote(Decimal("9.90"))
 
     async def agent(context: Context) -> str:
-        seen.append(await context.step(annotated))
-        seen.append([piece async for piece in context.stream(typed_pieces)])
+        results.append(await context.step(annotated))
+        results.append([piece async for piece in context.stream(typed_pieces)])
         return (await context.ask(TextPrompt(text="Go on?"))).text
 
     async with asking(deployed(agent)) as (hosting, run, _):
         await hosting.complete(run, "yes", restart=True)
-    assert seen[:2] == seen[2:] == [Quote(Decimal("9.90")), ["a ", Quote(Decimal("9.90"))]]
+    assert results[:2] == results[2:] == [Quote(Decimal("9.90")), ["a ", Quote(Decimal("9.90"))]]
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,16 @@ def rows() -> list[Row]:
             match = ROW.fullmatch(line)
             assert match is not None, line
             name, arguments, verdict, why = match.groups()
-            named = None if arguments is None else arguments.replace("*", "").split(", ")
-            all_rows.append(Row(owner, name, named and [one for one in named if one], verdict, why))
+            argument_names = None if arguments is None else arguments.replace("*", "").split(", ")
+            all_rows.append(
+                Row(
+                    owner,
+                    name,
+                    argument_names and [one for one in argument_names if one],
+                    verdict,
+                    why,
+                )
+            )
     return all_rows
 
 

@@ -70,8 +70,8 @@ async def test_no_limit_is_a_null_context() -> None:
             assert isinstance(session._semaphore, nullcontext)
             for _ in range(20):
                 runs = [session.run(str(number)) for number in range(20)]
-                opened = await asyncio.gather(*(run.__aenter__() for run in runs))
-                assert await opened[7].result() == "ann: 7"
+                runners = await asyncio.gather(*(run.__aenter__() for run in runs))
+                assert await runners[7].result() == "ann: 7"
                 for run in runs:
                     await run.__aexit__(None, None, None)
         await manager.shutdown()
@@ -127,8 +127,8 @@ async def test_a_clock_that_is_set_evicts_nobody() -> None:
         pass
     with time_machine.travel(datetime.now(UTC) + timedelta(days=3), tick=True):
         assert await manager._cleanup_inactive_per_user_builders() == 0
-        seen = manager._per_user_builders["user123"].last_activity
-        assert datetime.now(UTC) - seen < timedelta(minutes=1)
+        last_activity = manager._per_user_builders["user123"].last_activity
+        assert datetime.now(UTC) - last_activity < timedelta(minutes=1)
     await manager.shutdown()
 
 
@@ -244,13 +244,17 @@ async def test_a_websocket_is_set_with_cookies_that_were_read_before() -> None:
         assert inspect.signature(manager.set_metadata_from_websocket).return_annotation is None
         manager.set_metadata_from_websocket(Socket(), "m1", "c1", pre_parsed_cookies=cookies)
         async with manager.run("x") as runner:
-            message, conversation, seen = await runner.result()
+            message, conversation, metadata = await runner.result()
         assert (message, conversation) == ("m1", "c1")
-        assert seen.cookies == cookies
-        assert (seen.url_scheme, seen.url_port, seen.url_path) == ("wss", 8443, "/websocket")
-        assert (seen.client_host, seen.client_port) == ("10.0.0.1", 1234)
-        assert (seen.query_params, seen.path_params) == ({"a": "1"}, {"room": "r"})
-        assert (seen.method, seen.payload) == (None, None)
+        assert metadata.cookies == cookies
+        assert (metadata.url_scheme, metadata.url_port, metadata.url_path) == (
+            "wss",
+            8443,
+            "/websocket",
+        )
+        assert (metadata.client_host, metadata.client_port) == ("10.0.0.1", 1234)
+        assert (metadata.query_params, metadata.path_params) == ({"a": "1"}, {"room": "r"})
+        assert (metadata.method, metadata.payload) == (None, None)
         manager.set_metadata_from_websocket(Socket.scope, None, None)
         async with manager.run("x") as runner:
             assert (await runner.result())[2].cookies == {"nat-session": "raw"}
@@ -268,9 +272,9 @@ async def test_a_requests_body_is_its_payload(body: str, payload: Any) -> None:
         managing(declare(echo)) as manager,
         manager.run("x", http_connection=request) as runner,
     ):
-        seen = runner.context.metadata
-    assert seen.payload == payload
-    assert (seen.method, seen.url_scheme, seen.url_port) == ("POST", "https", 81)
+        metadata = runner.context.metadata
+    assert metadata.payload == payload
+    assert (metadata.method, metadata.url_scheme, metadata.url_port) == ("POST", "https", 81)
 
 
 async def test_the_parent_that_run_is_given_is_set_for_its_block() -> None:

@@ -95,9 +95,9 @@ async def test_results_are_converted() -> None:
             with pytest.raises(ValueError, match="int"):
                 await runner.result(to_type=int)
     async with managing(declare(numbers)) as manager, manager.session() as session:
-        wanted: list[tuple[Any, list[Any]]]
-        wanted = [(None, [1, 2]), (str, ["1", "2"]), (float, [1.0, 2.0])]
-        for to_type, chunks in wanted:
+        cases: list[tuple[Any, list[Any]]]
+        cases = [(None, [1, 2]), (str, ["1", "2"]), (float, [1.0, 2.0])]
+        for to_type, chunks in cases:
             async with session.run([1, 2]) as runner:
                 stream = runner.result_stream(to_type=to_type)
                 converted = [chunk async for chunk in stream]
