@@ -58,8 +58,8 @@ def _paths(resolver: URLResolver, prefix: str) -> Iterator[str]:
         if isinstance(pattern, URLResolver):
             yield from _paths(pattern, path)
         else:
-            named = re.sub(r"\(\?P(<\w+>)[^)]*\)", r"\1", path)  # of a regular expression
-            yield "/" + re.sub(r"[\^$]", "", re.sub(r"<\w+:(\w+)>", r"<\1>", named))
+            django_path = re.sub(r"\(\?P(<\w+>)[^)]*\)", r"\1", path)  # of a regular expression
+            yield "/" + re.sub(r"[\^$]", "", re.sub(r"<\w+:(\w+)>", r"<\1>", django_path))
 
 
 def model_admins() -> list[Any]:

@@ -131,8 +131,8 @@ def test_pages_and_actions_are_for_whom_the_document_says(
         client = client_of(role, name)
         for page, roles in pages.items():
             answer = client.get(page)
-            opened = answer.status_code == 200
-            if opened != (role in roles) or (SECRET in answer.content.decode()) > opened:
+            is_open = answer.status_code == 200
+            if is_open != (role in roles) or (SECRET in answer.content.decode()) > is_open:
                 wrong.append((role, page, answer.status_code))
         for action in codes.split(", ") if needed else ():
             offered = f'value="{action}"' in client.get(base).content.decode()

@@ -95,7 +95,7 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     scene: Scene,
 ) -> None:
     before = scene.hers()
-    wrong, shown = [], set()
+    wrong, secret_doors = [], set()
     strangers = [person for person in scene.people if person not in OWNER]
     rows = sorted(doors.documented(), key=lambda door: door.path in LAST)
     assert len(rows) > 30
@@ -109,9 +109,9 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
                 if was_let_in(door, answer) != expected:
                     wrong.append((person, method, door.path, answer.status))
                 if SECRET in answer.text or scene.stop["prompt"]["text"] in answer.text:
-                    shown.add((person, method, door.path))
+                    secret_doors.add((person, method, door.path))
     assert wrong == []
-    assert shown == {(person, "GET", path) for person in VIEWERS for path in OVERVIEWS}
+    assert secret_doors == {(person, "GET", path) for person in VIEWERS for path in OVERVIEWS}
     assert scene.hers() == before
 
     for door in rows:

@@ -44,7 +44,7 @@ async def test_costly_pages_of_one_user_delay_nobody_else(new_server: NewServer,
             message = await ann.message(f"echo {before}{piece.format(n=number) * times}.")
             await ann.until(partial(is_done, message))
     with ExitStack() as pages:
-        asked = [pages.enter_context(ask_for_page(server, "ann")) for _ in range(PAGES)]
+        responses = [pages.enter_context(ask_for_page(server, "ann")) for _ in range(PAGES)]
         # The first of them is being made, and looked at, before anybody else comes.
         async with WsClient(server, "other", user="ben", workflow="probe") as ben:
             for number in range(3):
@@ -56,12 +56,12 @@ async def test_costly_pages_of_one_user_delay_nobody_else(new_server: NewServer,
                 page = await asyncio.to_thread(server.get, "/c/other/", "ben")
                 assert page.status == 200
                 assert time.monotonic() - began < SOON
-        asked[0].settimeout(60)
-        first = await asyncio.to_thread(asked[0].recv, 12)
+        responses[0].settimeout(60)
+        first = await asyncio.to_thread(responses[0].recv, 12)
         assert first == b"HTTP/1.1 200"
 
 
 def is_done(message: str, frame: Frame) -> bool:
     """Return whether the run of a message has completed."""
-    ended = frame["type"] == "run_update_message" and frame["content"]["status"] == "completed"
-    return bool(ended and frame["parent_id"] == message)
+    has_ended = frame["type"] == "run_update_message" and frame["content"]["status"] == "completed"
+    return bool(has_ended and frame["parent_id"] == message)

@@ -93,7 +93,7 @@ NEW = ("old_password", "new_password1", "new_password2")
 
 
 @pytest.mark.parametrize(
-    ("password", "taken"),
+    ("password", "is_accepted"),
     [
         ("seven77", False),
         ("password1", False),
@@ -107,15 +107,15 @@ NEW = ("old_password", "new_password1", "new_password2")
     ],
 )
 def test_a_password_is_long_and_not_well_known_and_else_what_one_likes(
-    ann: User, password: str, taken: bool
+    ann: User, password: str, is_accepted: bool
 ) -> None:
     ann.username = "ann-marie"
     ann.save()
     client = Client()
     client.force_login(ann)
     answer = client.post("/password/", dict(zip(NEW, (PASSWORD, password, password), strict=True)))
-    assert (answer.status_code == 302) == taken
-    assert (sign_in(Client(), "ann-marie", password).status_code == 302) == taken
+    assert (answer.status_code == 302) == is_accepted
+    assert (sign_in(Client(), "ann-marie", password).status_code == 302) == is_accepted
     for other in {password.upper(), password[:-1]} - {password}:
         assert sign_in(Client(), "ann-marie", other).status_code == 200
 

@@ -13,10 +13,10 @@ def ask(server: Server, head: str, body: bytes) -> list[bytes]:
     """Return the first lines of the answers to raw bytes."""
     with socket.create_connection((HOST, server.port), timeout=10) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
-        answered = b""
+        answer = b""
         while piece := connection.recv(65536):
-            answered += piece
-    return [line for line in answered.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+            answer += piece
+    return [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
 
 
 HEAD = "POST /sign-in/ HTTP/1.1\nHost: 127.0.0.1\n"

@@ -101,21 +101,21 @@ def _stream(stream: Stream) -> Iterator[Shown]:
     if stream.status != 200:
         yield _refused(Response(stream.status, stream.headers, "\n".join(stream.lines())))
         return
-    shown = Shown()
+    answer_view = Shown()
     for line in stream.lines():
         if line.startswith("data: "):
             data = line.removeprefix("data: ")
             if data == "[DONE]":
                 break
-            shown.text += _piece(json.loads(data))
+            answer_view.text += _piece(json.loads(data))
         elif line.startswith("intermediate_data: "):
-            shown.steps.append(json.loads(line.removeprefix("intermediate_data: ")))
+            answer_view.steps.append(json.loads(line.removeprefix("intermediate_data: ")))
         elif line.startswith("observability_trace: "):
             trace = json.loads(line.removeprefix("observability_trace: "))
-            shown.trace = trace["observability_trace_id"]
+            answer_view.trace = trace["observability_trace_id"]
         elif line.strip().startswith("{"):
-            shown.text += _workflow_error(line) or line
-        yield shown
+            answer_view.text += _workflow_error(line) or line
+        yield answer_view
 
 
 def _piece(data: Json) -> str:

@@ -230,13 +230,13 @@ class PeerUi:
             await self._socket.__aexit__()
 
     async def _live(self, socket: WsClient) -> None:
-        shown = 0
-        while socket.close_code is None or shown < len(socket.frames):
+        frame_count = 0
+        while socket.close_code is None or frame_count < len(socket.frames):
             async with socket._news:
-                if shown == len(socket.frames) and socket.close_code is None:
+                if frame_count == len(socket.frames) and socket.close_code is None:
                     await socket._news.wait()
-            for frame in socket.frames[shown:]:
-                shown += 1
+            for frame in socket.frames[frame_count:]:
+                frame_count += 1
                 self.received.append(frame)
                 self._take(frame)
             await self._tell()

@@ -20,7 +20,7 @@ def until(
         AssertionError: nothing came in time; `otherwise` says what there was.
     """
     deadline = time.monotonic() + patience
-    while not (seen := look()):
+    while not (outcome := look()):
         assert time.monotonic() < deadline, f"not in {patience} s: {otherwise()}"
         time.sleep(every)
-    return seen
+    return outcome

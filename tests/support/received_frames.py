@@ -76,5 +76,5 @@ class ReceivedFrames:
         return None
 
     def _story(self, description: str) -> str:
-        got = "\n".join(json.dumps(frame)[:400] for frame in self.frames[-30:])
-        return f"{description} on {self._name}; frames so far:\n{got}"
+        frame_lines = "\n".join(json.dumps(frame)[:400] for frame in self.frames[-30:])
+        return f"{description} on {self._name}; frames so far:\n{frame_lines}"

@@ -57,9 +57,9 @@ for folder, tests in SUBJECTS.items():
         WHOLE.update(tests)
 
 
-def choose_all(named: list[str]) -> None:
+def choose_all(paths: list[str]) -> None:
     """Have all tests, where files of them are named; in the processes of xdist as well."""
-    if any(".py" in name for name in named):
+    if any(".py" in name for name in paths):
         os.environ["LONG"] = "1"
 
 

@@ -183,8 +183,11 @@ class Server:
             child.start(self.environment)
 
         def answers() -> bool:
-            if not (well := self._answers()) and (ended := self.web.process.poll()) is not None:
-                raise Ended(f"the server ended with {ended}:\n{self.log_tail()}")
+            if (
+                not (well := self._answers())
+                and (exit_status := self.web.process.poll()) is not None
+            ):
+                raise Ended(f"the server ended with {exit_status}:\n{self.log_tail()}")
             return well
 
         until(answers, timeout, otherwise=self.log_tail)

@@ -145,9 +145,11 @@ class PostgresStore:
 
     def _create(self, template: str) -> None:
         # Copying files is the faster of the two ways here: nothing is written to the log.
-        made = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         with _service() as connection:
-            connection.execute(made.format(sql.Identifier(self._name), sql.Identifier(template)))
+            connection.execute(
+                statement.format(sql.Identifier(self._name), sql.Identifier(template))
+            )
 
 
 def empty_store(data_dir: Path) -> Store:

@@ -48,18 +48,18 @@ async def test_each_schema_type_gets_its_form_of_output(
     async with client:
         await client.send(frame)
         await client.until_ended()
-        got = answers(client)
+        outputs = answers(client)
         pieces = "".join(
-            frame["content"].get("text", frame["content"].get("value")) for frame in got
+            frame["content"].get("text", frame["content"].get("value")) for frame in outputs
         )
         assert pieces == "t0 t1 t2 "
         if schema_type in ("chat", "generate"):
-            assert [frame["content"] for frame in got] == expected
-        assert set(got[0]["content"]) == set(expected[0])
-        assert got[-1]["content"] == expected[-1]
-        assert [frame["status"] for frame in got[-2:]] == ["in_progress", "complete"]
-        assert {frame["parent_id"] for frame in got} == {"m1"}
-        assert {frame["conversation_id"] for frame in got} == {client.conversation_id}
+            assert [frame["content"] for frame in outputs] == expected
+        assert set(outputs[0]["content"]) == set(expected[0])
+        assert outputs[-1]["content"] == expected[-1]
+        assert [frame["status"] for frame in outputs[-2:]] == ["in_progress", "complete"]
+        assert {frame["parent_id"] for frame in outputs} == {"m1"}
+        assert {frame["conversation_id"] for frame in outputs} == {client.conversation_id}
 
 
 CONTENTS: list[Any] = [

@@ -86,17 +86,17 @@ async def test_a_plain_client_sees_a_step_that_lasts_until_it_is_answered() -> N
         LocalSocket(boss) as answers,
     ):
         await asker.say("please")
-        begun = await asker.until("system_intermediate_message")
-        assert (begun["content"]["name"], begun["status"]) == (
+        step_begin = await asker.until("system_intermediate_message")
+        assert (step_begin["content"]["name"], step_begin["status"]) == (
             "Waiting for managers",
             "in_progress",
         )
-        assert begun["content"]["payload"] == "Give ann 3 days off?"
-        await answers.answer("no", interaction_id=begun["id"], id="a")
+        assert step_begin["content"]["payload"] == "Give ann 3 days off?"
+        await answers.answer("no", interaction_id=step_begin["id"], id="a")
         await asker.until(lambda frame: frame.get("content") == {"text": "no by boss"})
         steps = asker.of_type("system_intermediate_message")
         assert [(one["id"], one["status"]) for one in steps] == [
-            (begun["id"], "in_progress"),
-            (begun["id"], "complete"),
+            (step_begin["id"], "in_progress"),
+            (step_begin["id"], "complete"),
         ]
         assert steps[-1]["content"]["name"] == "boss has answered the question."

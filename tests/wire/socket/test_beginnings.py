@@ -23,10 +23,10 @@ async def beginning(message: Message, context: Context) -> str:
     return "ok"
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
 @pytest.mark.parametrize("place", ["store", "open"])
 async def test_a_beginning_is_not_lost_by_a_fault(
-    monkeypatch: pytest.MonkeyPatch, place: str, *, named: bool
+    monkeypatch: pytest.MonkeyPatch, place: str, *, is_named: bool
 ) -> None:
     faults = ["one"]
 
@@ -47,7 +47,7 @@ async def test_a_beginning_is_not_lost_by_a_fault(
     monkeypatch.setattr(consumers, "submit", submit_and_lose)
     monkeypatch.setattr(subscriptions, "read_opening", lose)
     async with Hosting("t_beginning") as hosting:
-        query: dict[str, Any] = {"conversation_id": "new"} if named else {}
+        query: dict[str, Any] = {"conversation_id": "new"} if is_named else {}
         user = await reads.read(make_user, hosting.person.username)
         async with LocalSocket(user, workflow="t_beginning", **query) as socket:
             for answer in ("error_message", "ack_message"):

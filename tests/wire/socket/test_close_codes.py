@@ -32,9 +32,9 @@ async def test_a_message_beyond_all_measure_is_4413(server: Server) -> None:
 
 def hears_of_it(client: socket.socket, code: int) -> None:
     """Read the code, and be slow to answer: hung up on, a client could be reset before it reads."""
-    received = b""
-    while bytes([0x88, 2]) + code.to_bytes(2) not in received:
-        received += client.recv(4096)
+    received_bytes = b""
+    while bytes([0x88, 2]) + code.to_bytes(2) not in received_bytes:
+        received_bytes += client.recv(4096)
     client.settimeout(1.5)
     with pytest.raises(TimeoutError):
         client.recv(1)

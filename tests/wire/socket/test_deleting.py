@@ -54,8 +54,8 @@ async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) ->
             await late.until_settled()
             assert [frame["type"] for frame in late.frames] == ["pong_message"]
             await late.send({"type": "stop_message", "id": "s1", "conversation_id": "c"})
-            stopped = await late.until(lambda frame: frame.get("for") == "s1")
-            assert stopped["outcome"] == "not_found"
+            stop_reply = await late.until(lambda frame: frame.get("for") == "s1")
+            assert stop_reply["outcome"] == "not_found"
     run = await Run.objects.aget()
     while run.status != Run.Status.CANCELLED:
         await run.arefresh_from_db()

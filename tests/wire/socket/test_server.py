@@ -152,9 +152,9 @@ def test_messages_that_never_end_cost_little(server: Server) -> None:
 
 def until_upgraded(client: socket.socket) -> None:
     """Read the handshake's answer."""
-    got = b""
-    while not got.endswith(b"\r\n\r\n"):
-        got += client.recv(1)
+    received_bytes = b""
+    while not received_bytes.endswith(b"\r\n\r\n"):
+        received_bytes += client.recv(1)
 
 
 def until_said(client: socket.socket) -> bytes:
@@ -171,10 +171,10 @@ def open_sockets(server: Server) -> int:
 
 def sequences(reader: socket.socket, last: int) -> list[int]:
     """Return the sequences of all frames, up to the last."""
-    got = b""
+    received_bytes = b""
     reader.settimeout(30)
-    while not got.endswith(b'"sequence":%d}' % last):
+    while not received_bytes.endswith(b'"sequence":%d}' % last):
         read = reader.recv(2**20)
         assert read, "closed"
-        got += read
-    return [int(number) for number in re.findall(rb'"sequence":(\d+)}', got)]
+        received_bytes += read
+    return [int(number) for number in re.findall(rb'"sequence":(\d+)}', received_bytes)]

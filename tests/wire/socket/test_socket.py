@@ -161,8 +161,8 @@ async def test_an_answer_must_name_one_of_several_prompts(chat: Chat) -> None:
         second = await socket.until("system_interaction_message")
         await socket.answer("x")
         error = await socket.until("error_message")
-        listed = [one["interaction_id"] for one in error["details"]["pending"]]
-        assert listed == [first["id"], second["id"]]
+        pending_ids = [one["interaction_id"] for one in error["details"]["pending"]]
+        assert pending_ids == [first["id"], second["id"]]
         await socket.answer("b", interaction_id=second["id"])
         await socket.answer("a", thread_id=first["id"])
         await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")

@@ -180,8 +180,8 @@ async def test_behind_a_proxy_the_address_is_what_that_saw(
 ) -> None:
     set_hitl(settings, RATE_PASSWORDS="1/hour", PROXIES=proxies)
 
-    async def from_client(seen: str, password: str) -> int:
-        answer = await on_page(user.username, password, address=f"1.2.3.4, {seen}")
+    async def from_client(forwarded_for: str, password: str) -> int:
+        answer = await on_page(user.username, password, address=f"1.2.3.4, {forwarded_for}")
         return int(answer.status_code)
 
     await from_client("10.2.0.1", "wrong")

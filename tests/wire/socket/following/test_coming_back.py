@@ -147,14 +147,14 @@ async def test_the_kept_cursor_is_the_users_own() -> None:
             assert socket.sequences() == []
 
 
-@pytest.mark.parametrize("stored", [True, False])
-async def test_a_kept_cursor_is_given_once(stored: bool) -> None:
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_kept_cursor_is_given_once(is_stored: bool) -> None:
     async with LiveLog() as scene:
         mine = (scene.conversation, scene.user.pk)
         free = threading.Event()
         writing = writer.write(lambda tx: free.wait(10), Lane(order_of=cursors._in_order))
         keeping = asyncio.create_task(cursors.keep(*mine, 7))
-        if stored:
+        if is_stored:
             free.set()
             await keeping
         taking = asyncio.create_task(cursors.take(*mine))
