@@ -64,7 +64,7 @@ class HostingOptions:
 class Host:
     """A host, which lives as long as it has runs in memory or a builder, and a moment longer.
 
-    `looked` is called once the runs that it has found have asked for their places.
+    `on_look` is called once the runs that it has found have asked for their places.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 class HostRegistry:
     """The hosts of this process: one a key; and its session managers: one a workflow.
 
-    `freed` is called when a run, or a host that has come, gives a place back.
+    `on_free` is called when a run, or a host that has come, gives a place back.
     """
 
     def __init__(self, options: HostingOptions, on_free: Callable[[], None] = lambda: None) -> None:
@@ -170,7 +170,7 @@ class HostRegistry:
         manager = await SessionManager.create(entry_function=registry.get(workflow))
         if isinstance(manager.limit, FairSemaphore):
             self._limits[workflow] = manager.limit
-            manager.limit.freed = self._on_free
+            manager.limit.on_free = self._on_free
         return manager
 
     async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:

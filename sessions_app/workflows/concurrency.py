@@ -34,7 +34,7 @@ class FairSemaphore(asyncio.Semaphore):
         # By user, in the order in which each of them had a slot, or came.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         # Called when a slot was given back.
-        self.freed: Callable[[], None] = _do_nothing
+        self.on_free: Callable[[], None] = _do_nothing
 
     @property
     def slots_by_user(self) -> Mapping[str, int]:
@@ -74,7 +74,7 @@ class FairSemaphore(asyncio.Semaphore):
             del self._held[user]
         self._value += 1
         self._hand_out()
-        self.freed()
+        self.on_free()
 
     def _hand_out(self) -> None:
         while self._value:
