@@ -27,19 +27,19 @@ class _PlacedJobs(JobManager):
         # The last look may have left a job because of them.
         self.left_some = False
         # One became free since the last look began.
-        self.on_free = False
+        self.freed = False
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Claim a job that can be served now."""
         self.left_some = False
         while full := self._full():
-            self.on_free = False
+            self.freed = False
             rows = await self.connector.execute_query_all_async(
                 FETCH, queues=queues, worker_id=worker_id, full=full
             )
             if rows:
                 return Job.from_row(rows[0])
-            if not self.on_free:
+            if not self.freed:
                 self.left_some = True
                 return None
         return await super().fetch_job(queues, worker_id)
@@ -57,6 +57,6 @@ class PlacedWorker(Worker):
 
     def place_is_free(self) -> None:
         """Look for jobs that were left because no place was free."""
-        self._jobs.on_free = True
+        self._jobs.freed = True
         if self._jobs.left_some:
             self._new_job_event.set()
