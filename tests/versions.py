@@ -24,15 +24,15 @@ def main(choice: str) -> None:
 
 def lowest() -> dict[str, str]:
     """Return the lower bound of each package that the wheel needs, as a requirement, by name."""
-    return {name_of(one): BOUNDS.sub(r"==\1", one) for one in needed()}
+    return {name_of(one): BOUNDS.sub(r"==\1", one) for one in needed_packages()}
 
 
 def newest() -> dict[str, str]:
     """Return what the wheel says of Django, of which pip takes the newest."""
-    return {"django": next(one for one in needed() if name_of(one) == "django")}
+    return {"django": next(one for one in needed_packages() if name_of(one) == "django")}
 
 
-def needed() -> list[str]:
+def needed_packages() -> list[str]:
     """Return what the wheel and its extras for processes need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]

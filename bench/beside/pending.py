@@ -19,7 +19,7 @@ from bench.beside.clients import (
     kibibytes,
     socket,
 )
-from tests.support.database.copied_conversations import copies
+from tests.support.database.copied_conversations import copy_statements
 from tests.support.server import Server, Template
 
 FEW = 60
@@ -51,7 +51,7 @@ def fill(server: Server, count: int) -> None:
     asyncio.run(_ask(server))
     [row] = server.rows(PENDING_IDS)
     ids = {name: UUID(value) for name, value in row.items()}
-    for statement, parameters in copies(ids, count, owners="many%"):
+    for statement, parameters in copy_statements(ids, count, owners="many%"):
         server.execute(statement, *parameters)
     server.execute("ANALYZE")
 

@@ -16,7 +16,7 @@ SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 def begin(page: Page, text: str, workflow: str = "probe") -> None:
     """Begin a conversation with a message, and wait until it is in the transcript."""
     page.goto("/c/")
-    connected(page)
+    until_connected(page)
     page.locator(f"input[name=workflow][value={workflow}]").check()
     say(page, text)
 
@@ -29,7 +29,7 @@ def say(page: Page, text: str) -> None:
     expect(page.locator("#text")).to_have_value("")
 
 
-def connected(page: Page) -> None:
+def until_connected(page: Page) -> None:
     """Wait until the socket is up."""
     expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
 
@@ -61,13 +61,13 @@ def conversation_id(page: Page) -> str:
     return unquote(page.url.split("/c/")[1].split("?")[0].strip("/"))
 
 
-def shown(page: Page) -> str:
+def output_on_page(page: Page) -> str:
     """Return all output on the page, in words."""
     texts = page.locator("#items .text .body").all_text_contents()
     return " ".join(" ".join(texts).split())
 
 
-def logged(server: Server, conversation: str) -> str:
+def output_in_log(server: Server, conversation: str) -> str:
     """Return all output in the log, in words, without what was begun anew."""
     pieces: list[tuple[str, int, str]] = []
     for row in server.rows(
@@ -95,13 +95,13 @@ def logged(server: Server, conversation: str) -> str:
 
 def assert_page_is_log(page: Page, server: Server) -> None:
     """Check that the page has every word of the log, once, in order, in items of the server's."""
-    text = logged(server, conversation_id(page))
+    text = output_in_log(server, conversation_id(page))
     expect(page.locator("#items [data-temporary]")).to_have_count(0)
     expect(page.locator("#items .tail")).to_have_count(0)
     # The page may just be putting in what the server rendered.
     deadline = time.monotonic() + PATIENCE / 1000
-    while shown(page) != text and time.monotonic() < deadline:
+    while output_on_page(page) != text and time.monotonic() < deadline:
         page.wait_for_timeout(50)
-    assert shown(page) == text, f"{shown(page)!r}\nis not\n{text!r}"
+    assert output_on_page(page) == text, f"{output_on_page(page)!r}\nis not\n{text!r}"
     firsts = page.eval_on_selector_all("#items > *", "all => all.map(e => Number(e.dataset.first))")
     assert firsts == sorted(set(firsts))

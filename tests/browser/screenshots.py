@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import answer, begin, card, connected, say, state
+from tests.browser.chat_page import answer, begin, card, say, state, until_connected
 from tests.inbox.people import make_group
 from tests.support.browser import OpenPage
 from tests.support.server import Server
@@ -74,13 +74,13 @@ def test_draw_inbox(
 def draw_prompt(page: Page, draw: Callable[[Page, str], None]) -> None:
     """Draw one prompt before and after one's vote: what others decide, and what one has."""
     page.locator(".entry", has_text="20 days").locator(".permanent").click()
-    connected(page)
+    until_connected(page)
     draw(page, "prompt-1-open")
     card(page).get_by_role("button", name="Approve").click()
     expect(page.locator(".voted")).to_be_visible()
     draw(page, "prompt-2-voted")
     page.goto("/inbox/?part=answered")
-    connected(page)
+    until_connected(page)
     draw(page, "inbox-5-answered")
     page.goto("/inbox/?q=nothing+of+this")
     draw(page, "inbox-6-nothing-found")
@@ -88,7 +88,7 @@ def draw_prompt(page: Page, draw: Callable[[Page, str], None]) -> None:
 
 def draw_answers(page: Page, draw: Callable[[str], None]) -> None:
     """Draw an empty page, and what runs write."""
-    connected(page)
+    until_connected(page)
     draw("1-empty")
     drawer = page.get_by_role("button", name="Conversations")
     if drawer.is_visible():

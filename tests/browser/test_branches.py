@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, card, connected, say, shown, state
+from tests.browser.chat_page import begin, card, output_on_page, say, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
@@ -71,7 +71,7 @@ def test_versions_are_switched_and_an_older_one_gone_on_with(page: Page) -> None
     bubbles(page, "echo a", "echo b2")
     versions(page, "2 of 2")
     page.get_by_role("link", name="Earlier version").click()
-    connected(page)
+    until_connected(page)
     bubbles(page, "echo a", "echo b", "echo c")
     versions(page, "1 of 2")
     say(page, "echo d")
@@ -100,7 +100,7 @@ def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) ->
     bubbles(page, "echo instead")
     expect(card(page)).to_have_count(0)
     state(page, "completed")
-    assert shown(page) == "instead"
+    assert output_on_page(page) == "instead"
 
 
 def test_an_older_branch_that_is_open_is_told_of_newer_versions(page: Page) -> None:
@@ -111,7 +111,7 @@ def test_an_older_branch_that_is_open_is_told_of_newer_versions(page: Page) -> N
     older = page.context.new_page()
     older.goto(page.url)
     older.get_by_role("link", name="Earlier version").click()
-    connected(older)
+    until_connected(older)
     versions(older, "1 of 2")
     edit(page, "echo a2", "echo a3")
     versions(older, "1 of 3")
@@ -123,7 +123,7 @@ def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> Non
     three_messages(page)
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     other.locator("#text").fill("a draft")
     edit(page, "echo b", "echo b2")
     bubbles(other, "echo a", "echo b2")
@@ -138,15 +138,15 @@ def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
     bubbles(page, "echo a", "echo b2")
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     other.get_by_role("link", name="Earlier version").click()
-    connected(other)
+    until_connected(other)
     message_text = "slowstream 40 20"
     say(page, message_text)
     expect(page.locator("#items .text").last).to_contain_text("t39")
     state(other, "completed")
     bubbles(other, "echo a", "echo b", "echo c")
-    assert shown(other) == "a b c"
+    assert output_on_page(other) == "a b c"
 
 
 def test_cancelled_editing_brings_the_draft_back(page: Page) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.chat_page import connected
+from tests.browser.chat_page import until_connected
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
@@ -29,7 +29,7 @@ def open_with_socket(open_page: OpenPage, path: str) -> tuple[Page, list[WebSock
 
     page.on("websocket", follow)
     page.goto(path)
-    connected(page)
+    until_connected(page)
     # What comes once the browser is offline would show that the socket holds; and where Chromium
     # cuts the network off in the middle of a frame, it never reads on.
     while not all(any(first in str(frame) for frame in heard) for first in FIRST_FRAMES):
@@ -51,7 +51,7 @@ def test_a_socket_that_outlives_a_blip_is_called_connected_again(
     for _ in range(2):
         go_offline(page)
         page.context.set_offline(False)
-        connected(page)
+        until_connected(page)
         expect(page.locator("#connection")).to_have_text("Connected", use_inner_text=True)
         expect(page.locator("#status")).to_have_text("Connected")
         expect(page.locator("#alert")).to_be_empty()
@@ -65,7 +65,7 @@ def test_try_now_believes_the_socket_before_the_browser(open_page: OpenPage) -> 
     page.evaluate("dispatchEvent(new Event('offline'))")
     expect(page.locator("#connection")).to_contain_text("Offline. Your text stays here.")
     page.get_by_role("button", name="Try now").click()
-    connected(page)
+    until_connected(page)
     expect(page.get_by_role("button", name="Try now")).to_be_hidden()
     assert len(sockets) == 1
 
@@ -76,7 +76,7 @@ def test_try_now_says_that_it_tries(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("#connection")).to_have_text("Connecting", use_inner_text=True)
     page.context.set_offline(False)
-    connected(page)
+    until_connected(page)
 
 
 def test_a_socket_that_was_lost_while_offline_is_opened_anew(
@@ -90,4 +90,4 @@ def test_a_socket_that_was_lost_while_offline_is_opened_anew(
     page.context.set_offline(False)
     expect(page.locator("#connection")).to_contain_text("Reconnecting in")
     server.restart()
-    connected(page)
+    until_connected(page)

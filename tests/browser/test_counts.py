@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.chat_page import begin, card, connected
+from tests.browser.chat_page import begin, card, until_connected
 from tests.support.browser import Console, OpenPage
 
 HIDDEN = "Object.defineProperty(Document.prototype, 'hidden', { get: () => true })"
@@ -24,7 +24,7 @@ def test_another_tab_that_is_hidden_follows_the_count(page: Page, console: Conso
     other.add_init_script(HIDDEN)
     other.route("**/conversations/**", lambda route: route.abort())
     other.goto("/c/new-one/")
-    connected(other)
+    until_connected(other)
     expect(other).to_have_title("New conversation")
     plain = other.locator("link[rel=icon]").get_attribute("href")
     begin(page, "ask")
@@ -53,10 +53,10 @@ def test_a_page_whose_timers_come_once_a_minute_stays_connected(open_page: OpenP
     page.add_init_script(HEARD)
     page.clock.install()
     page.goto("/c/")
-    connected(page)
+    until_connected(page)
     for _minute in range(3):
         before = page.evaluate("heard")
         page.clock.fast_forward(60_000)
         page.wait_for_function("before => heard > before", arg=before)  # the answer to its ping
-    connected(page)
+    until_connected(page)
     assert len(sockets) == 1

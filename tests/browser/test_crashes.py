@@ -7,11 +7,11 @@ from tests.browser.chat_page import (
     assert_page_is_log,
     begin,
     card,
-    connected,
     conversation_id,
-    logged,
+    output_in_log,
     say,
     state,
+    until_connected,
 )
 from tests.browser.test_branches import bubbles, edit, three_messages, versions
 from tests.support.server import Server
@@ -34,7 +34,7 @@ def test_a_pending_question_outlives_the_server(page: Page, server: Server, relo
     server.restart()
     if reload:
         page.reload()
-    connected(page)
+    until_connected(page)
     expect(card(page)).to_have_count(1)
     answer(page, "still here")
     state(page, "completed")
@@ -46,10 +46,10 @@ def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Serv
     begin(page, "ask")
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     server.restart()
     for tab in (page, other):
-        connected(tab)
+        until_connected(tab)
         expect(card(tab)).to_have_count(1)
     answer(page, "once")
     for tab in (page, other):
@@ -112,12 +112,15 @@ def test_an_interrupted_report_ends_the_same_after_a_restart(page: Page, server:
     expect(page.get_by_role("heading", name="In short")).to_have_count(1)
     expect(page.locator("#items")).not_to_contain_text("**")  # all of it is rendered
     expect(page.locator("#items .feedback")).to_have_count(1)  # the last thing that comes
-    cut_log, shown_text = logged(server, conversation_id(page)), page.locator("#items").inner_text()
+    cut_log, shown_text = (
+        output_in_log(server, conversation_id(page)),
+        page.locator("#items").inner_text(),
+    )
     page.reload()
     expect(page.locator("#items")).to_have_text(shown_text, use_inner_text=True)
     begin(page, text, workflow="report")
     state(page, "completed")
-    assert cut_log == logged(server, conversation_id(page))
+    assert cut_log == output_in_log(server, conversation_id(page))
 
 
 def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(
@@ -138,7 +141,7 @@ def test_questions_one_after_another_survive_a_kill_after_each_answer(
     begin(page, "approve 3")
     for number in range(1, 4):
         expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
-        connected(page)
+        until_connected(page)
         card(page).get_by_role("button", name="continue").click()
         # Killed wherever it is: before the commit, after it, or before the next question.
         server.restart()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, card, connected, say, state
+from tests.browser.chat_page import begin, card, say, state, until_connected
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -128,7 +128,7 @@ def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
     expect(question).to_be_focused()
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     card(other).first.get_by_role("radio").first.check()
     card(other).first.get_by_role("button", name="Answer").click()
     expect(card(page)).to_have_count(2)
@@ -142,7 +142,7 @@ def test_a_chosen_option_outlives_a_reload(page: Page) -> None:
     expect(card(page)).to_have_count(3)
     card(page).first.get_by_role("radio").nth(1).check()
     page.reload()
-    connected(page)
+    until_connected(page)
     expect(card(page).first.get_by_role("radio").nth(1)).to_be_checked()
 
 

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
+from tests.browser.chat_page import assert_page_is_log, begin, card, say, state, until_connected
 from tests.support.browser import OpenPage
 from tests.support.polling import until
 from tests.support.server import Server
@@ -38,7 +38,7 @@ def assert_accessible(page: Page) -> None:
 @pytest.mark.long
 def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
     page = open_page("/c/")
-    connected(page)
+    until_connected(page)
     assert_accessible(page)
     begin(page, "We publish the list", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
@@ -84,7 +84,7 @@ def test_nothing_is_wider_than_the_screen(open_page: OpenPage) -> None:
 
 def test_a_new_conversation_is_shown_from_its_top(open_page: OpenPage) -> None:
     page = open_page("/c/", user="admin", viewport={"width": 1280, "height": 500})
-    connected(page)
+    until_connected(page)
     assert page.evaluate("document.getElementById('scroller').scrollTop") == 0
     name = page.locator("#sidebar > footer span")
     assert name.evaluate(
@@ -130,7 +130,7 @@ def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
         assert page.locator("#items :is(.bubble, .body) button").count() == 0
         assert "owned" not in page.title().replace(ATTACKS[0], "")
         page.reload()
-        connected(page)
+        until_connected(page)
     assert not [url for url in requests if "evil" in url]
 
 

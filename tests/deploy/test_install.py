@@ -9,11 +9,11 @@ import pytest
 from packaging.requirements import Requirement
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import card, connected, say, state
+from tests.browser.chat_page import card, say, state, until_connected
 from tests.support.browser import OpenPage
 from tests.support.host_project import files
 from tests.support.host_project.project import Project, build_wheel
-from tests.support.host_project.site import Site, served
+from tests.support.host_project.site import Site, serve
 from tests.support.processes.environment import ROOT
 
 pytestmark = pytest.mark.every_form(reason="its project has workers there")
@@ -44,7 +44,7 @@ def test_the_document_says_what_the_tests_do(name: str) -> None:
 def server(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """Serve the project; the fixtures of the browser take it for their server."""
     name: str = request.param
-    with served(project, name, tmp_path / "log", SERVERS[name]) as site:
+    with serve(project, name, tmp_path / "log", SERVERS[name]) as site:
         yield site
     request.node.add_report_section("teardown", f"log of {name}", site.log_file.read_text())
 
@@ -92,7 +92,7 @@ def test_the_project_is_told_what_it_forgot(project: Project, tmp_path: Path) ->
     assert "host.bare_asgi.application does not serve the chat's sockets" in str(failure.value)
     assert "runserver opens no sockets and runs no workflows" in str(failure.value)
     for kind in ("runserver", "uvicorn"):
-        with served(project, kind, tmp_path / kind, {}, bare=True) as site:
+        with serve(project, kind, tmp_path / kind, {}, bare=True) as site:
             status, answer = site.get("/assistant/health")
         assert status == 503
         assert "asgi.py" in answer
@@ -125,11 +125,11 @@ def test_a_person_signs_in_is_asked_and_answers(
 ) -> None:
     page = open_page("/assistant/c/", user=None)
     sign_in(page)
-    connected(page)
+    until_connected(page)
     say(page, "Good morning")
     expect(card(page).locator("h2")).to_have_text("What is your name?")
     page.reload()
-    connected(page)
+    until_connected(page)
     expect(card(page).locator("h2")).to_have_text("What is your name?")
     card(page).locator("textarea").fill("Ann")
     card(page).locator("textarea").press("Enter")

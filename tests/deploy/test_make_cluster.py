@@ -150,14 +150,14 @@ async def test_any_process_may_die_and_all_may_be_restarted(cluster: MadeCluster
     await ask(cluster, "before", first, second)
     for name in (f"web-{first}", "worker-1", "redis"):
         await asyncio.to_thread(kill, cluster, name)
-    await asyncio.to_thread(served, cluster.signed_in(first))
+    await asyncio.to_thread(until_served, cluster.signed_in(first))
     await ask(cluster, "after", first, second)
     await asyncio.to_thread(kill, cluster, "postgresql")
-    await recovered(cluster)
-    await restarted(cluster)
+    await until_recovered(cluster)
+    await restart_all(cluster)
 
 
-async def recovered(cluster: MadeCluster) -> None:
+async def until_recovered(cluster: MadeCluster) -> None:
     """Wait until people can work again; before, sockets are refused, or closed with *try again*."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -168,7 +168,7 @@ async def recovered(cluster: MadeCluster) -> None:
     pytest.fail("it does not recover")
 
 
-async def restarted(cluster: MadeCluster) -> None:
+async def restart_all(cluster: MadeCluster) -> None:
     """Have all restarted, one by one: somebody can be reached at any time; nothing is lost."""
     name = f"at {time.monotonic()}"
     async with WsClient(
@@ -176,14 +176,14 @@ async def restarted(cluster: MadeCluster) -> None:
     ) as client:
         await client.message("ask")
         await client.until("system_interaction_message", PATIENCE)
-    old = [*started(cluster, "worker"), *started(cluster, "daphne")]
+    old = [*processes_of(cluster, "worker"), *processes_of(cluster, "daphne")]
     assert len(old) == 2 + WORKERS
     cluster.process.send_signal(signal.SIGUSR1)
     await asyncio.to_thread(
         always_reached, cluster, expected_output="All workers and web processes were"
     )
     wait_gone(old)
-    last_worker, first_web = started(cluster, "worker")[-1], started(cluster, "daphne")[0]
+    last_worker, first_web = processes_of(cluster, "worker")[-1], processes_of(cluster, "daphne")[0]
     assert last_worker.create_time() < first_web.create_time()
     async with WsClient(cluster.signed_in(cluster.port), name, user="admin") as client:
         prompt = await client.until("system_interaction_message", PATIENCE)
@@ -191,7 +191,7 @@ async def restarted(cluster: MadeCluster) -> None:
         await client.until(lambda frame: frame["content"].get("status") == "completed", PATIENCE)
 
 
-def started(cluster: MadeCluster, command: str) -> list[psutil.Process]:
+def processes_of(cluster: MadeCluster, command: str) -> list[psutil.Process]:
     """Processes of that kind, in the order in which they were started."""
     of_kind = [process for process in cluster.family() if command in process.cmdline()]
     return sorted(of_kind, key=psutil.Process.create_time)
@@ -223,7 +223,7 @@ def kill(cluster: MadeCluster, name: str) -> None:
     cluster.says(rf"({name}) ended, and was started again as \d+")
 
 
-def served(server: Server) -> None:
+def until_served(server: Server) -> None:
     """Wait until the process that has this port is well."""
 
     def is_well() -> bool:
@@ -259,25 +259,25 @@ def test_nothing_is_left_without_the_process_manager(cluster: MadeCluster) -> No
 
 def test_one_directory_has_one_cluster(tmp_path: Path) -> None:
     with alone(tmp_path / "cluster"):
-        assert "A cluster runs in" in refused(tmp_path)
+        assert "A cluster runs in" in refusal_of_start(tmp_path)
 
 
 def test_urls_of_another_cluster_are_refused(tmp_path: Path) -> None:
     urls = {"DATABASE_URL": f"postgresql://{HOST}/chat", "REDIS_URL": f"redis://{HOST}"}
-    assert "leave both out" in refused(tmp_path, **urls)
+    assert "leave both out" in refusal_of_start(tmp_path, **urls)
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     port = three_free_ports()
     with socket.create_server((HOST, port + 1)):
-        error_text = refused(tmp_path, PORT=str(port))
+        error_text = refusal_of_start(tmp_path, PORT=str(port))
     # Another test may have come to use the one before.
     assert any(
         f"Port {used_port} of {HOST} cannot be used" in error_text for used_port in (port, port + 1)
     )
 
 
-def refused(data_dir: Path, **env: str) -> str:
+def refusal_of_start(data_dir: Path, **env: str) -> str:
     """Start a cluster that does not start; returns why."""
     variables = environment(data_dir, PORT=str(three_free_ports())) | env
     process = run("manage.py", "cluster", env=variables)

@@ -23,7 +23,7 @@ from sessions_app.templatetags.detail_tags import visible
 from tests.hostile.attack.doors import Page, looked_up, messages, pages
 from tests.hostile.attack.entries import entries, hostile_json, texts
 from tests.hostile.attack.examples import MARK, examples, places, replaced
-from tests.hostile.attack.raw_http import Request, escaped, send
+from tests.hostile.attack.raw_http import Request, escape, send
 from tests.hostile.attack.throwing import check_log, complaint_about, executable
 from tests.hostile.test_socket_doors import GOOD, is_failure
 from tests.http.client import Http
@@ -184,12 +184,12 @@ def requests(draw: st.DrawFn) -> Request:
     """Return a request of the interface, or of a page."""
     all_pages, names = pages_and_names()
     path_part = draw(PIECES | st.text(max_size=40))
-    query_part = escaped(draw(PIECES | st.text(max_size=40)))
+    query_part = escape(draw(PIECES | st.text(max_size=40)))
     query = f"?workflow=probe&{draw(st.sampled_from(names))}={query_part}"
     if draw(st.booleans()):
         page = draw(st.sampled_from(all_pages))
         user = draw(st.sampled_from(["admin", "ann", None]))
-        path = page.template % dict.fromkeys(page.parameters, escaped(path_part))
+        path = page.template % dict.fromkeys(page.parameters, escape(path_part))
         return Request("fuzz", f"/{path}{query}", user=user)
     path, method, bodies = draw(st.sampled_from(operations()))
     headers = {

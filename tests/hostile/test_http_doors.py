@@ -13,7 +13,7 @@ from django.test import RequestFactory
 from tests.hostile.attack.doors import Page, list_parameters, looked_up, model_pages, pages
 from tests.hostile.attack.entries import entries, hostile_json, texts
 from tests.hostile.attack.examples import MARK, examples, places, replaced
-from tests.hostile.attack.raw_http import FORM, Request, escaped, form, send
+from tests.hostile.attack.raw_http import FORM, Request, escape, form, send
 from tests.hostile.attack.throwing import spread, throw
 from tests.http.client import Http
 from tests.support.server import Server
@@ -36,7 +36,7 @@ HEADERS = (
 
 
 @pytest.fixture(scope="module")
-def known(attacked: Server) -> dict[str, str]:
+def known_ids(attacked: Server) -> dict[str, str]:
     """Good values of what URLs name, in a conversation with a run that waits."""
     body = {"input_message": "prompt radio"}
     prompt = Http(attacked).post("/generate", body, conversation_id="kept").json()
@@ -79,23 +79,23 @@ def _callback(server: Server) -> str:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_lost(attacked: Server, known: dict[str, str]) -> Iterator[None]:
+def nothing_is_lost(attacked: Server, known_ids: dict[str, str]) -> Iterator[None]:
     """Yield what waited before still waits, and the server answers."""
     yield
-    status_body = Http(attacked).get(f"/executions/{known['execution_id']}").json()
+    status_body = Http(attacked).get(f"/executions/{known_ids['execution_id']}").json()
     assert status_body["status"] == "interaction_required", status_body
     assert Http(attacked).generate("echo well").json() == {"value": "well"}
 
 
-def path_of(server: Server, page: Page, known: dict[str, str], **hostile: str) -> str:
+def path_of(server: Server, page: Page, known_ids: dict[str, str], **hostile: str) -> str:
     """Return a path to the page, with hostile values of some of its parameters."""
-    good = dict(known)
+    good = dict(known_ids)
     if "object_id" in page.parameters:
         good["object_id"] = _row_of(server, page)
     missing = set(page.parameters) - set(good)
     assert not missing, f"No test has a good value of {missing} of {page.template}: add it."
     values = {name: hostile.get(name, good[name]) for name in page.parameters}
-    return "/" + page.template % {name: escaped(value) for name, value in values.items()}
+    return "/" + page.template % {name: escape(value) for name, value in values.items()}
 
 
 def _row_of(server: Server, page: Page) -> str:
@@ -114,7 +114,7 @@ def user_of(page: Page) -> str:
 
 
 @pytest.mark.long
-def test_a_path_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
+def test_a_path_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     doors = [(page, name) for page in sorted(pages(), key=str) for name in page.parameters]
     chat = [door for door in doors if not door[0].template.startswith("admin")]
     others = [door for door in doors if door not in chat]
@@ -124,7 +124,7 @@ def test_a_path_may_hold_anything(attacked: Server, known: dict[str, str]) -> No
         (
             Request(
                 f"{name}: {entry}",
-                path_of(attacked, page, known, **{name: text}),
+                path_of(attacked, page, known_ids, **{name: text}),
                 user=user_of(page),
             )
             for (page, name), (entry, text) in pairs
@@ -133,7 +133,7 @@ def test_a_path_may_hold_anything(attacked: Server, known: dict[str, str]) -> No
 
 
 @pytest.mark.long
-def test_a_query_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
+def test_a_query_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     doors = [page for page in sorted(pages(), key=str) if not page.template.startswith("sign-out")]
     names = looked_up("GET") | ELSEWHERE
     throw(
@@ -141,7 +141,7 @@ def test_a_query_may_hold_anything(attacked: Server, known: dict[str, str]) -> N
         (
             Request(
                 entry,
-                f"{path_of(attacked, page, known)}?{form(dict.fromkeys(names, text)).decode()}",
+                f"{path_of(attacked, page, known_ids)}?{form(dict.fromkeys(names, text)).decode()}",
                 user=user_of(page),
             )
             for page, (entry, text) in spread(doors, [*texts().items()], 30)
@@ -159,17 +159,17 @@ def test_a_list_of_the_admin_may_be_asked_for_anything(attacked: Server) -> None
     throw(
         attacked,
         (
-            Request(f"{name}: {entry}", f"{path}?{name}={escaped(text)}", user="admin")
+            Request(f"{name}: {entry}", f"{path}?{name}={escape(text)}", user="admin")
             for (path, name), (entry, text) in spread(doors, [*texts().items()], 100)
         ),
     )
 
 
 @pytest.mark.long
-def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
+def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     good = {"text": "echo x", "workflow": "probe", "value": "none of these"}
-    known = known | {"conversation_id": "forms"}
-    paths = [path_of(attacked, page, known) for page in sorted(pages(), key=str)]
+    known_ids = known_ids | {"conversation_id": "forms"}
+    paths = [path_of(attacked, page, known_ids) for page in sorted(pages(), key=str)]
     chat = [path for path in paths if path.startswith(("/c/", "/conversations"))]
     takes = [path for path in chat if send(attacked, form_request("", path, {})).status != 405]
     assert len(takes) >= 3
@@ -229,16 +229,21 @@ def form_request(door: str, path: str, fields: dict[str, Any], user: str | None 
 
 
 @pytest.mark.long
-def test_the_interface_may_be_sent_anything(attacked: Server, known: dict[str, str]) -> None:
+def test_the_interface_may_be_sent_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     document = json.loads(send(attacked, Request("", "/openapi.json")).text)
     # A DELETE stops the run that it names, as it should; what waits is to go on waiting.
-    ended_run = known | {"execution_id": Http(attacked).generate("echo 1").headers["execution-id"]}
+    ended_run = known_ids | {
+        "execution_id": Http(attacked).generate("echo 1").headers["execution-id"]
+    }
     requests = [
         request
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         for request in api_requests(
-            document, path.format(**(ended_run if method == "delete" else known)), method, operation
+            document,
+            path.format(**(ended_run if method == "delete" else known_ids)),
+            method,
+            operation,
         )
     ]
     throw(attacked, requests)
@@ -254,7 +259,7 @@ def api_requests(document: Any, path: str, method: str, operation: Any) -> Itera
     parameters = [*operation.get("parameters", ()), {"in": "query", "name": "session"}]
     names = [each["name"] for each in parameters if each["in"] == "query"]
     for name, (entry, text) in spread(names, [*texts().items()], 24):
-        query_url = f"{url}&{name}={escaped(text)}"
+        query_url = f"{url}&{name}={escape(text)}"
         yield Request(f"{name}: {entry}", query_url, method.upper(), content, data)
     names = [each["name"] for each in parameters if each["in"] == "header"]
     for name, (entry, text) in spread(names, [*entries("headers").items()], 12):
@@ -268,7 +273,7 @@ def api_requests(document: Any, path: str, method: str, operation: Any) -> Itera
 
 
 @pytest.mark.long
-def test_a_header_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
+def test_a_header_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     data = b'{"input_message": "echo x"}'
     bases = [
         Request("page", "/c/kept/"),

@@ -12,7 +12,7 @@ from chat_app.wire.client_messages import Query
 from tests.hostile.attack.doors import Message, messages
 from tests.hostile.attack.entries import entries, frames, hostile_json, texts
 from tests.hostile.attack.examples import MARK, replaced
-from tests.hostile.attack.raw_http import Request, escaped
+from tests.hostile.attack.raw_http import Request, escape
 from tests.hostile.attack.raw_socket import (
     PING,
     UPGRADE,
@@ -54,7 +54,7 @@ GOOD: dict[str, Any] = {
 def test_a_handshake_may_hold_anything(attacked: Server) -> None:
     names = [*Query.model_fields, "session", "nothing\ud800"]
     queries = [
-        Request(f"{name}: {entry}", f"/websocket?{escaped(name)}={escaped(text)}", headers=UPGRADE)
+        Request(f"{name}: {entry}", f"/websocket?{escape(name)}={escape(text)}", headers=UPGRADE)
         for name, (entry, text) in spread(names, [*texts().items()], 4)
     ]
     queries += [
@@ -88,7 +88,7 @@ async def test_a_field_of_a_message_may_hold_anything(attacked: Server) -> None:
         for message in messages(GOOD):
             await throw_frames(attacked, message)
         await bystander.answer("well", prompt)
-        await bystander.until(ended)
+        await bystander.until(is_ended)
         assert bystander.text() == "well"
     check_log(attacked)
 
@@ -116,7 +116,7 @@ def is_failure(frame: dict[str, Any]) -> bool:
     return code == "unknown_error"
 
 
-def ended(frame: dict[str, Any]) -> bool:
+def is_ended(frame: dict[str, Any]) -> bool:
     """Return whether a run has come to its end."""
     return frame["content"].get("status") in ("completed", "failed", "suspended")
 

@@ -52,7 +52,7 @@ async def test_every_run_comes_to_rest_and_every_page_shows_it(attacked: Server,
             await answer_all(client)
         async with WsClient(attacked, f"{way} {number}", last_sequence=0) as again:
             await again.message("say a number")
-            await again.until(completed, timeout=60)
+            await again.until(is_completed, timeout=60)
     check_log(attacked, but=ASKED_FOR)
 
 
@@ -63,7 +63,7 @@ def rests_now(frame: Frame) -> bool:
     return bool(frame["type"] == "system_interaction_message")
 
 
-def completed(frame: Frame) -> bool:
+def is_completed(frame: Frame) -> bool:
     """Return whether a run has completed."""
     return str(frame["content"].get("status")) == "completed"
 
@@ -101,13 +101,13 @@ async def answer_all(client: WsClient) -> None:
                 answered_ids.add(prompt["id"])
                 await client.answer("yes", prompt)
         frame = await client.until(prompted_or_completed, timeout=60)
-        if completed(frame):
+        if is_completed(frame):
             waiting.discard(frame["run_id"])
 
 
 def prompted_or_completed(frame: Frame) -> bool:
     """Return whether a run asks, or has completed."""
-    return frame["type"] == "system_interaction_message" or completed(frame)
+    return frame["type"] == "system_interaction_message" or is_completed(frame)
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ NUL = "a\0b"
 STORED = "a\ufffdb"
 
 
-def ended(frame: dict[str, Any]) -> bool:
+def is_ended(frame: dict[str, Any]) -> bool:
     return frame["content"].get("status") in ("completed", "failed", "suspended")
 
 
@@ -68,7 +68,7 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
         assert response.status == 422
         assert "cannot be stored" in response.text
         assert http.form(path, {"value": "ok"}).status == 303
-        await client.until(ended)
+        await client.until(is_ended)
         assert client.text() == "ok"
 
 
@@ -76,7 +76,7 @@ async def test_a_nul_in_a_socket_message_is_no_failure(shared: Server) -> None:
     odd: dict[str, Any] = {"workflow": "probe", "odd\0": NUL, "session": NUL}
     async with WsClient(shared, "odd", **odd) as client:
         await client.message("echo hello")
-        await client.until(ended)
+        await client.until(is_ended)
         assert client.text() == "hello"
 
 
@@ -90,7 +90,7 @@ async def test_unstorable_text_of_a_workflow_is_replaced_or_named(
             name = f"{way} {character}"
             async with WsClient(shared, name, workflow="probe") as client:
                 await client.message(f"unstorable {name}")
-                end = await client.until(ended)
+                end = await client.until(is_ended)
                 assert end["content"]["status"] == status, name
                 frames_text = json.dumps(client.frames)
                 assert "u0000" not in frames_text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.chat_page import begin, card, connected
+from tests.browser.chat_page import begin, card, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.http.client import Http
 from tests.inbox.people import ask_managers, make_group
@@ -72,11 +72,11 @@ def switch_on(page: Page, *labels: str) -> None:
     page.wait_for_url("**/settings/")
 
 
-def opened(page: Page, path: str) -> Page:
+def open_hidden_tab(page: Page, path: str) -> Page:
     """Return another tab, which nobody looks at."""
     other = page.context.new_page()
     other.goto(path)
-    connected(other)
+    until_connected(other)
     return other
 
 
@@ -117,7 +117,7 @@ def test_without_the_settings_a_page_asks_for_no_notifications(
     page.on("request", lambda request: urls.append(request.url))
     page.on("websocket", lambda socket: sockets.append(socket.url))
     page.goto(path)
-    connected(page)
+    until_connected(page)
     ask(server)
     expect(page).to_have_title(
         "(1) Inbox" if path == "/inbox/" else "(1) Needs you – New conversation"
@@ -135,7 +135,7 @@ def test_only_one_of_two_hidden_tabs_notifies_of_each_question(
 ) -> None:
     old = ask(server, "old")
     switch_on(page)
-    tabs = [opened(page, path.replace("/p/", f"/p/{old}/")) for path in paths]
+    tabs = [open_hidden_tab(page, path.replace("/p/", f"/p/{old}/")) for path in paths]
     leads(tabs[0])
     first = ask(server, "one")
     words = [QUESTION_TOLD, QUESTION, False]
@@ -151,9 +151,9 @@ def test_only_one_of_two_hidden_tabs_notifies_of_each_question(
 @pytest.mark.long
 def test_a_visible_page_suppresses_notifications(page: Page, server: Server) -> None:
     switch_on(page)
-    hidden = opened(page, "/inbox/")
+    hidden = open_hidden_tab(page, "/inbox/")
     leads(hidden)
-    visible_page = opened(page, "/c/")
+    visible_page = open_hidden_tab(page, "/c/")
     look = "isHidden = {}; document.dispatchEvent(new Event('visibilitychange'))"
     visible_page.evaluate(look.format("false"))
     for name in ("one", "two"):  # the second look comes when the first has done all it does
@@ -169,7 +169,7 @@ def test_a_notification_closes_when_its_prompt_is_answered_elsewhere(
     page: Page, server: Server
 ) -> None:
     switch_on(page)
-    tab = opened(page, "/c/")
+    tab = open_hidden_tab(page, "/c/")
     leads(tab)
     prompt_id = ask(server)
     wait_until_told(1, tab)
@@ -181,7 +181,7 @@ def test_a_notification_closes_when_its_prompt_is_answered_elsewhere(
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
 def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) -> None:
     switch_on(page)
-    tab = opened(page, path)
+    tab = open_hidden_tab(page, path)
     leads(tab)
     prompt_id = ask(server)
     wait_until_told(1, tab)
@@ -197,7 +197,7 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
 
 def test_switching_notifications_off_reaches_open_pages(page: Page, server: Server) -> None:
     switch_on(page)
-    tab = opened(page, "/inbox/")
+    tab = open_hidden_tab(page, "/inbox/")
     leads(tab)
     page.goto("/settings/")
     page.get_by_label("Notification", exact=True).uncheck()
@@ -218,7 +218,7 @@ def test_many_new_prompts_make_one_notification(page: Page, server: Server, more
         route.fulfill(body=json.dumps(answer), content_type="application/json")
 
     page.context.route("**/v1/inbox?*", give)
-    tab = opened(page, "/c/")
+    tab = open_hidden_tab(page, "/c/")
     leads(tab)
     answer["prompts"] = prompts
     prompt_id = ask(server)

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.chat_page import begin, card, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.inbox.people import make_group, send_question
 from tests.support.browser import OpenPage
@@ -35,7 +35,7 @@ def ask(server: Server, *prompts: str) -> None:
 def inbox_of(open_page: OpenPage, count: int, **options: object) -> Page:
     """Ben's, with so many prompts."""
     page = open_page("/inbox/", user="ben", **options)
-    connected(page)
+    until_connected(page)
     expect(page.locator(".entry")).to_have_count(count)
     return page
 
@@ -59,7 +59,7 @@ def test_no_fault_at_any_size(
     page.locator(".several summary").click()
     assert_fits(page)
     entry(page, "20 days").locator(".permanent").click()
-    connected(page)
+    until_connected(page)
     assert_fits(page)
     card(page).get_by_role("button", name="Approve").click()
     expect(page.locator(".voted")).to_be_visible()
@@ -107,7 +107,7 @@ def test_the_focus_stays_when_others_answer(open_page: OpenPage, server: Server)
     inbox = inbox_of(open_page, 2)
     entry(inbox, "1 days").get_by_role("button", name="Reject").focus()
     other = open_page("/inbox/", user="user0")
-    connected(other)
+    until_connected(other)
     entry(other, "1 days").get_by_role("button", name="Approve").click()
     expect(inbox.locator(".entry")).to_have_count(1)
     expect(inbox.get_by_role("heading", name="Give ann 2 days off?")).to_be_focused()
@@ -137,13 +137,13 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
     expect(inbox.locator("#count")).to_have_text(str(MOST + 2))
     expect(inbox.get_by_role("link", name="Back")).to_have_count(0)
     inbox.get_by_role("link", name="More").click()
-    connected(inbox)
+    until_connected(inbox)
     headings = [f"Give ann {number} days off?" for number in (MOST, MOST + 1)]
     expect(inbox.locator(".entry h2")).to_have_text(headings)
     assert_fits(inbox)
     # The next comes up to the first page when one of it is answered.
     inbox.get_by_role("link", name="Back").click()
-    connected(inbox)
+    until_connected(inbox)
     card(inbox).first.get_by_role("button", name="Approve").click()
     expect(inbox.locator(".entry h2").last).to_have_text(headings[0])
     expect(inbox.locator(".entry")).to_have_count(MOST)
@@ -157,7 +157,7 @@ def test_prompts_of_one_card_are_answered_one_by_one_in_the_inbox(
     state(page, "needs-you")
     inbox = open_page("/inbox/", java_script_enabled=script)
     if script:
-        connected(inbox)
+        until_connected(inbox)
     expect(inbox.locator(".entry")).to_have_count(5)
     text = entry(inbox, "Name?")
     text.locator("textarea").fill("by train")

@@ -78,7 +78,7 @@ def pages(user: User) -> set[str]:
     return {path for path in ("/inbox/", "/v1/inbox") if QUESTION in client.get(path).text}
 
 
-async def mailed() -> set[str]:
+async def send_and_list_mails() -> set[str]:
     """Send what is due as if a minute had passed; return to whom."""
     await time_passes()
     return {one.to[0].partition("@")[0] for one in mail.outbox}
@@ -112,7 +112,7 @@ async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
         "page": "/inbox/" in shown_on,
         "api": "/v1/inbox" in shown_on,
         "count": count == 1,
-        "mail": user.username in await mailed(),
+        "mail": user.username in await send_and_list_mails(),
         "claim": await changes(claims.change("claim", str(prompt.pk), by=by, via="test")),
         "release": await changes(runs.arelease(prompt.pk, by=user)),
         "python": await changes(runs.aclaim(prompt.pk, by=user)),
@@ -173,7 +173,7 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
         # Who has a program's word for it may vote for whoever they say, and it counts.
         assert {name for name, is_open in is_open_by_door.items() if is_open} == {"vote", "counts"}
         assert (await give("yes", prompt, Person.of(other))).outcome == "not_found"
-        assert await mailed() == {"chief"}
+        assert await send_and_list_mails() == {"chief"}
 
         await User.objects.filter(pk=chief.pk).aupdate(is_active=False)
         with pytest.raises(Invalid, match="not active"):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.chat_page import begin, card, state, until_connected
 from tests.inbox.people import leave_groups, make_group
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
@@ -39,7 +39,7 @@ def other(open_page: OpenPage) -> Page:
 
 def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
     page = open_page("/inbox/", user=user, **options)
-    connected(page)
+    until_connected(page)
     return page
 
 
@@ -89,7 +89,7 @@ def test_a_late_answer_names_the_faster_person(
     begin(page, "assign managers text")
     state(page, "waiting")
     slow.goto("/inbox/")
-    connected(slow)
+    until_connected(slow)
     card(slow).locator("textarea").fill("mine")
     slow.route("**/inbox/", lambda route: route.abort())  # it hears nothing of what others do
     card(ben).locator("textarea").fill("theirs")

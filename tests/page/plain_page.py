@@ -112,7 +112,7 @@ async def page(
     return response.content.decode()
 
 
-async def exported(client: AsyncClient, conversation: str, form: str) -> str:
+async def export(client: AsyncClient, conversation: str, form: str) -> str:
     """Return the file of a conversation, `md` or `json`."""
     answer = await client.get(reverse("chat:export", args=[conversation, form]))
     assert answer.status_code == 200

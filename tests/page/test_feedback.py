@@ -10,7 +10,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from sessions_app.models import Feedback, Run
-from tests.page.plain_page import exported, page, press
+from tests.page.plain_page import export, page, press
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,7 +32,7 @@ async def give(client: AsyncClient, run: Any, *, script: bool = False, **fields:
     return await client.post(path, fields, headers=headers)
 
 
-async def kept() -> list[tuple[str, str]]:
+async def stored_feedback() -> list[tuple[str, str]]:
     return [pair async for pair in Feedback.objects.values_list("reaction", "comment")]
 
 
@@ -51,7 +51,7 @@ async def test_feedback_is_given_changed_and_withdrawn_by_the_forms(
         ("Save", {"comment": " "}, []),
     ):
         html = await press(client, html, button, **typed)
-        assert await kept() == expected
+        assert await stored_feedback() == expected
         assert html.count('aria-pressed="true"') == sum(bool(thumb) for thumb, _ in expected)
         assert ("too &lt;b&gt;short&lt;/b&gt; so" in html) == ((comment) in str(expected))
     answer = await give(client, run, reaction=UP, comment="")
@@ -66,13 +66,13 @@ async def test_the_script_is_answered_without_a_page(client: AsyncClient, run: R
     assert json.loads(answer.content)["error"].startswith("The text has 1,025 characters")
     answer = await give(client, run, script=True, reaction="a\0b")
     assert answer.status_code == 422
-    assert await kept() == [(UP, "")]
+    assert await stored_feedback() == [(UP, "")]
 
 
 async def test_refused_feedback_shows_the_reason_on_the_page(client: AsyncClient, run: Run) -> None:
     await give(client, run, reaction="x" * 21)
     assert "The text has 21 characters; at most 20 are allowed." in await page(client)
-    assert await kept() == []
+    assert await stored_feedback() == []
 
 
 async def test_only_runs_with_an_answer_ask_for_feedback(
@@ -92,11 +92,11 @@ async def test_only_runs_with_an_answer_ask_for_feedback(
 
 
 async def test_feedback_is_in_both_exports(client: AsyncClient, run: Run) -> None:
-    assert json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"] is None
+    assert json.loads(await export(client, "c", "json"))["runs"][0]["feedback"] is None
     await give(client, run, reaction=DOWN, comment="too short")
-    feedback = json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"]
+    feedback = json.loads(await export(client, "c", "json"))["runs"][0]["feedback"]
     assert feedback == {"reaction": DOWN, "comment": "too short"}
-    assert f"An answer.\n\n{DOWN} too short\n" in await exported(client, "c", "md")
+    assert f"An answer.\n\n{DOWN} too short\n" in await export(client, "c", "md")
 
 
 async def test_operators_find_feedback_by_reaction_and_words(

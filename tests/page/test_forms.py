@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.chat_page import begin, card, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.http.client import Http
 from tests.inbox.people import make_group
@@ -65,7 +65,7 @@ def test_changed_fields_of_a_proposal_stay_marked(page: Page) -> None:
     expect(form.get_by_text("Proposed: 200")).to_be_visible()
     # It survives a reload, as any draft.
     page.reload()
-    connected(page)
+    until_connected(page)
     expect(form.locator(".field[data-changed]")).to_have_count(2)
     expect(pieces).to_have_value("250")
     form.get_by_label("Express").uncheck()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.chat_page import begin, card, state, until_connected
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -40,7 +40,7 @@ def test_every_type_of_prompt_fits(
         page.locator("prompt-card:not([data-folded]) [data-all]").click()
     assert_fits(page)
     page.goto("/inbox/")
-    connected(page)
+    until_connected(page)
     expect(page.locator("prompt-card:not([data-folded])")).to_have_count(max(count, 6))
     assert_fits(page)
     plain = open_page("/inbox/", java_script_enabled=False)

@@ -33,17 +33,17 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
 
 
-def named(cell: str) -> list[str]:
+def names_in_backticks(cell: str) -> list[str]:
     """Return what a cell has in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
-def documented() -> list[Door]:
+def documented_doors() -> list[Door]:
     """Return the doors of the table of addresses."""
     return [
         Door(path, tuple(methods.split(", ")), audience)
         for paths, methods, audience, _ in table("Who may open each address")
-        for path in named(paths)
+        for path in names_in_backticks(paths)
     ]
 
 

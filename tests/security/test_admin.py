@@ -108,7 +108,7 @@ def client_of(role: str, model: str) -> Client:
     return client
 
 
-def everything() -> list[Any]:
+def all_rows() -> list[Any]:
     """Return all that an action could change."""
     models = (Run, Arrival, Interaction, HostLease, ApiKey)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
@@ -139,9 +139,9 @@ def test_pages_and_actions_are_for_whom_the_document_says(
             if offered != (role in MAY[needed]):
                 wrong.append((role, action, offered))
             if role not in MAY[needed]:
-                before = everything()
+                before = all_rows()
                 client.post(base, {"action": action, "_selected_action": rows[name].pk})
                 for form, form_data in FORMS.get(name, {}).items():
                     client.post(f"{own}{form}/", form_data)
-                assert everything() == before, (role, action)
+                assert all_rows() == before, (role, action)
     assert wrong == []

@@ -97,7 +97,7 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     before = scene.hers()
     wrong, secret_doors = [], set()
     strangers = [person for person in scene.people if person not in OWNER]
-    rows = sorted(doors.documented(), key=lambda door: door.path in LAST)
+    rows = sorted(doors.documented_doors(), key=lambda door: door.path in LAST)
     assert len(rows) > 30
     for door in rows:
         if "<object_id>" in door.path or "autocomplete" in door.path:
@@ -145,7 +145,7 @@ def test_a_conversation_of_the_same_name_opens_no_door_to_anothers(scene: Scene)
         assert (page.status, SECRET in page.text) == (200, False), query
     headers = {"conversation_id": CONVERSATION, "last_event_id": str(before[0]["last_sequence"])}
     assert ben.post("/generate/stream", BODY, **headers).status == 404  # his log is shorter
-    rows = doors.documented()
+    rows = doors.documented_doors()
     for door in sorted(rows, key=lambda door: (door.path in LAST, "delete" in door.path)):
         for method in door.methods:
             answer = knock(scene, "other", door, method)

@@ -16,14 +16,14 @@ ASVS = ROOT / "docs" / "security-asvs.md"
 
 def test_each_address_is_in_the_table() -> None:
     code = {path for path in doors.addresses() if not doors.OF_A_MODEL.match(path)}
-    assert {door.path for door in doors.documented()} == code
+    assert {door.path for door in doors.documented_doors()} == code
 
 
 def test_each_message_of_the_socket_is_in_the_table() -> None:
     names = [
         name
         for row in doors.table("What each socket message reaches")
-        for name in doors.named(row[0])
+        for name in doors.names_in_backticks(row[0])
     ]
     assert sorted(names) == sorted(MESSAGES)
 
@@ -39,7 +39,11 @@ def test_each_page_of_the_admin_is_in_the_table() -> None:
 
 
 def test_each_command_is_in_the_table() -> None:
-    names = [name for row in doors.table("Commands of the product") for name in doors.named(row[0])]
+    names = [
+        name
+        for row in doors.table("Commands of the product")
+        for name in doors.names_in_backticks(row[0])
+    ]
     ours = ("natproject", "chat_app", "sessions_app")
     assert sorted(names) == sorted(name for name, app in get_commands().items() if app in ours)
 

@@ -81,7 +81,7 @@ class Console:
         """
         pages = [page for context in self.contexts for page in context.pages]
         waiting = [f"no answer: {request.method} {request.url}" for request in self.waiting]
-        return "\n".join([*map(_shown, pages), *waiting])
+        return "\n".join([*map(_describe_page, pages), *waiting])
 
     def _on_end(self, request: Request) -> None:
         if request in self.waiting:
@@ -92,7 +92,7 @@ class Console:
             self.complaints.append(f"{message.text} ({message.location['url']})")
 
 
-def _shown(page: Page) -> str:
+def _describe_page(page: Page) -> str:
     try:
         return f"{page.url}\n{page.locator('body').aria_snapshot(timeout=2000)}"
     except Error as error:  # it is closed, or stands still

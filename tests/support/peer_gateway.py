@@ -46,7 +46,7 @@ class PeerGateway:
             with self.stream(text, mode) as (_, looks):
                 return list(looks)[-1]
         answer = self._http.post(mode, _payload(text, mode), **self._ids())
-        return _single(answer, mode) if answer.status in (200, 202) else _refused(answer)
+        return _single(answer, mode) if answer.status in (200, 202) else _show_refusal(answer)
 
     @contextmanager
     def stream(self, text: str, mode: str) -> Iterator[tuple[str, Iterator[Shown]]]:
@@ -76,7 +76,7 @@ def _payload(text: str, mode: str) -> Json:
     return {"messages": [message], **how}
 
 
-def _refused(answer: Response) -> Shown:
+def _show_refusal(answer: Response) -> Shown:
     """Return what the page shows of a refusal: an answer for a 422 of the peer's form, else a
     toast.
     """
@@ -99,7 +99,7 @@ def _single(answer: Response, mode: str) -> Shown:
 def _stream(stream: Stream) -> Iterator[Shown]:
     """Line by line, as the gateway does; what begins with a brace is shown as it is."""
     if stream.status != 200:
-        yield _refused(Response(stream.status, stream.headers, "\n".join(stream.lines())))
+        yield _show_refusal(Response(stream.status, stream.headers, "\n".join(stream.lines())))
         return
     answer_view = Shown()
     for line in stream.lines():

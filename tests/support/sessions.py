@@ -67,7 +67,7 @@ class Made:
 
 
 @asynccontextmanager
-async def logged(
+async def managing_with_log(
     function: Callable[..., Any], **config: Any
 ) -> AsyncIterator[tuple[SessionManager, "Log"]]:
     """Create a manager of a per-user workflow; yield it with the log of its builders."""

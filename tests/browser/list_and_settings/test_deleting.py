@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chat_page import SEEN_AGAIN, begin, card, connected, state
+from tests.browser.chat_page import SEEN_AGAIN, begin, card, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 
@@ -16,7 +16,7 @@ def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> 
     begin(page, "echo plum")
     state(page, "completed")
     page.goto("/c/")
-    connected(page)
+    until_connected(page)
     page.get_by_role("button", name="Conversations").click()
     page.locator("#list summary").focus()
     page.keyboard.press("Enter")
@@ -40,11 +40,11 @@ def test_another_tab_shows_the_deletion_keeps_its_draft_and_offers_undo(
     expect(card(page)).to_have_count(1)
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     other.locator("#text").fill("half a sent")
     elsewhere = page.context.new_page()
     elsewhere.goto("/c/")
-    connected(elsewhere)
+    until_connected(elsewhere)
     expect(elsewhere).to_have_title("(1) Needs you – New conversation")
     page.locator("#list summary").click()
     page.get_by_role("button", name="Stop and delete").click()
@@ -65,7 +65,7 @@ def test_an_undone_deletion_reaches_other_tabs(open_page: OpenPage, console: Con
     state(page, "completed")
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     page.locator("#list summary").click()
     page.locator("#list").get_by_role("button", name="Delete").click()
     expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.chat_page import begin, card, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 
@@ -60,7 +60,7 @@ def test_theme_and_size_are_chosen_and_hold_against_the_system(open_page: OpenPa
     page.wait_for_url(here)  # with all its styles
     assert_look(page, DARK, "20px")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    connected(page)
+    until_connected(page)
     assert_accessible(page)
     page.emulate_media(color_scheme="dark")
     choose(page, "Light", "Normal")
@@ -71,9 +71,9 @@ def test_theme_and_size_are_chosen_and_hold_against_the_system(open_page: OpenPa
 
 def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage) -> None:
     page = open_page("/c/")
-    connected(page)
+    until_connected(page)
     choose(page, "starts a new line; Ctrl+Enter sends")
-    connected(page)
+    until_connected(page)
     field = page.locator("#text")
     field.fill("echo one")
     field.press("Enter")

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import SEEN_AGAIN, begin, card, connected, say, state
+from tests.browser.chat_page import SEEN_AGAIN, begin, card, say, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
@@ -18,7 +18,7 @@ def test_pending_questions_are_in_the_list_and_on_a_new_page(page: Page) -> None
     begin(page, "We publish the list", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
     page.goto("/c/")
-    connected(page)
+    until_connected(page)
     page.locator("#list summary").click()
     assert_accessible(page)
     expect(page.locator("#list .others")).to_have_text("+2")
@@ -35,11 +35,11 @@ def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab
     open_page: OpenPage,
 ) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 568})
-    connected(page)
+    until_connected(page)
     expect(page.get_by_role("heading", name="What do you want to do?")).to_be_in_viewport()
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     other.locator("input[name=workflow][value=probe]").check()
     say(other, "slowstream 200 0")
     state(other, "completed")
@@ -74,7 +74,7 @@ def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: Open
     other = page.context.new_page()
     other.clock.install()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     page.get_by_role("button", name="Conversations").click()
     page.locator("#list summary").focus()
     page.keyboard.press("Enter")
@@ -88,7 +88,7 @@ def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: Open
     title.press("Enter")
     expect(page.locator("#title")).to_contain_text("Plums <b>& pears</b>")
     expect(page).to_have_title(re.compile("^Plums <b>& pears</b>"))
-    connected(page)  # and so its styles are there
+    until_connected(page)  # and so its styles are there
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     other.clock.run_for(21_000)  # it looks every 20 seconds
     expect(other.locator("#title")).to_contain_text("Plums")

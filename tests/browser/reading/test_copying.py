@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, connected, say, state
+from tests.browser.chat_page import begin, say, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
@@ -22,14 +22,14 @@ def page(page: Page) -> Page:
     return page
 
 
-def answered(page: Page, text: str = ANSWER) -> None:
+def begin_and_complete(page: Page, text: str = ANSWER) -> None:
     begin(page, f"echo {text}")
     state(page, "completed")
     expect(page.locator("#items .tail")).to_have_count(0)
 
 
 def test_code_is_copied_as_it_was_written(page: Page) -> None:
-    answered(page)
+    begin_and_complete(page)
     figure = page.locator("#items figure")
     expect(figure.locator("figcaption")).to_have_text("Python")
     expect(figure.locator(".code-keyword")).to_have_text(["def", "return"])
@@ -43,7 +43,7 @@ def test_code_is_copied_as_it_was_written(page: Page) -> None:
 @pytest.mark.long
 def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> None:
     code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
-    answered(page, f"```python\n{code}```\n\n```python\nother\n```")
+    begin_and_complete(page, f"```python\n{code}```\n\n```python\nother\n```")
     expect(page.locator("#items figure.rest")).not_to_have_count(0)
     page.get_by_role("button", name="Copy code").first.click()
     expect(page.locator("#status")).to_have_text("Copied")
@@ -51,7 +51,7 @@ def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> Non
 
 
 def test_an_answer_is_copied_as_its_markdown(page: Page) -> None:
-    answered(page)
+    begin_and_complete(page)
     button = page.get_by_role("button", name="Copy the answer as Markdown")
     page.locator("#text").hover()
     expect(page.locator("#items .copy")).to_have_css("opacity", "0")
@@ -67,7 +67,7 @@ def test_an_answer_is_copied_as_its_markdown(page: Page) -> None:
 
 def test_touch_screens_always_show_the_copy_button(open_page: OpenPage) -> None:
     page = open_page("/c/", has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
-    connected(page)
+    until_connected(page)
     page.locator("input[name=workflow][value=probe]").check()
     page.locator("#text").fill(f"echo {ANSWER}")
     page.get_by_role("button", name="Send").click()
@@ -79,14 +79,14 @@ def test_touch_screens_always_show_the_copy_button(open_page: OpenPage) -> None:
 
 
 def test_a_failed_copy_shows_an_error(page: Page, server: Server) -> None:
-    answered(page)
+    begin_and_complete(page)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }")
     page.get_by_role("button", name="Copy code").click()
     expect(page.locator("#alert")).to_have_text("Copying failed. Try again.")
 
 
 def test_copying_works_without_the_clipboard_api(page: Page) -> None:
-    answered(page)
+    begin_and_complete(page)
     read = page.evaluate_handle("() => navigator.clipboard")
     page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     button = page.get_by_role("button", name="Copy code")
@@ -98,7 +98,7 @@ def test_copying_works_without_the_clipboard_api(page: Page) -> None:
 
 def test_code_and_tasks_have_no_accessibility_fault(page: Page) -> None:
     diff = '```diff\n@@ 1 @@\n-one\n+two\n```\n\n```json\n{"a": [1, true, "b"]}\n```'
-    answered(page, f"{ANSWER}\n\n{diff}")
+    begin_and_complete(page, f"{ANSWER}\n\n{diff}")
     say(page, "echo ```mermaid\nz\n```")
     state(page, "completed")
     page.locator("#items .text").last.hover()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, connected, state
+from tests.browser.chat_page import begin, state, until_connected
 from tests.support.browser import Console, OpenPage
 from tests.support.polling import until
 
@@ -98,7 +98,7 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
     begin(page, "step 120")
     state(page, "completed")
     page.reload()
-    connected(page)
+    until_connected(page)
     items = page.locator("#items > *")
     before = items.count()
     assert before <= 50
@@ -136,7 +136,7 @@ def test_an_earlier_part_that_does_not_come_is_said_and_can_be_asked_for(
     begin(page, "step 40")
     state(page, "completed")
     page.reload()
-    connected(page)
+    until_connected(page)
     page.route("**/items/?before=*", lambda route: route.abort())
     scroller(page).evaluate("each => { each.scrollTop = 0; }")
     expect(page.locator("#alert")).to_contain_text("Loading the earlier part failed.")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
+from tests.browser.chat_page import assert_page_is_log, begin, card, say, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
@@ -37,7 +37,7 @@ def mode(page: Page) -> Locator:
     return page.locator("#answering")
 
 
-def answering(page: Page, question: str) -> None:
+def until_answering(page: Page, question: str) -> None:
     """Wait until the composer answers this question."""
     expect(mode(page)).to_contain_text(f"Answering: {question}")
     expect(field(page)).to_have_accessible_name(f"Answering: {question}")
@@ -47,7 +47,7 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     page: Page, server: Server
 ) -> None:
     begin(page, "ask")
-    answering(page, "prompt-1")
+    until_answering(page, "prompt-1")
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_attribute("placeholder", "Your answer")
     field(page).press("Enter")  # of nothing, which is no answer
@@ -75,7 +75,7 @@ def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> N
     field(page).press("Enter")
     expect(page.locator(".user .bubble").last).to_have_text("echo later")
     expect(page.locator("#state")).to_contain_text("1 message queued")
-    answering(page, "prompt-1")
+    until_answering(page, "prompt-1")
 
 
 def test_message_and_answer_are_two_drafts(page: Page) -> None:
@@ -83,7 +83,7 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
     field(page).press_sequentially("echo later")
     expect(card(page)).to_have_count(1)
     page.get_by_role("button", name="Answer here").click()
-    answering(page, "prompt-1")
+    until_answering(page, "prompt-1")
     expect(field(page)).to_have_value("")
     expect(field(page)).to_be_focused()
     field(page).press_sequentially("Ev")
@@ -92,7 +92,7 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
     expect(card(page).locator("textarea")).to_have_value("Ev")
     assert_accessible(page)
     page.reload()
-    connected(page)
+    until_connected(page)
     expect(field(page)).to_have_value("echo later")
     expect(mode(page)).to_contain_text(FIRST)
     page.get_by_role("button", name="Answer here").click()
@@ -107,7 +107,7 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
 
 def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
     begin(page, "ask")
-    answering(page, "prompt-1")
+    until_answering(page, "prompt-1")
     field(page).press("Escape")
     expect(field(page)).to_have_attribute("placeholder", FIRST)
     expect(field(page)).to_be_focused()
@@ -120,7 +120,7 @@ def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
     page: Page, open_page: OpenPage
 ) -> None:
     begin(page, "ask")
-    answering(page, "prompt-1")
+    until_answering(page, "prompt-1")
     other = open_page(page.url)
     expect(card(other)).to_have_count(1)
     field(page).press_sequentially("half of an answ")
@@ -138,7 +138,7 @@ def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
 
 def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
     begin(page, "ask")
-    answering(page, "prompt-1")
+    until_answering(page, "prompt-1")
     expect(field(page)).to_have_js_property("maxLength", 10_000)
     field(page).evaluate("field => field.removeAttribute('maxlength')")
     field(page).fill("x" * 20_000)

@@ -3,7 +3,15 @@
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.chat_page import answer, assert_page_is_log, begin, card, connected, say, state
+from tests.browser.chat_page import (
+    answer,
+    assert_page_is_log,
+    begin,
+    card,
+    say,
+    state,
+    until_connected,
+)
 from tests.support.server import Server
 
 
@@ -105,7 +113,7 @@ def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: S
     begin(page, "ask")
     other = page.context.new_page()
     other.goto(page.url)
-    connected(other)
+    until_connected(other)
     expect(card(other)).to_have_count(1)
     card(other).locator("textarea").fill("half typed here")
     card(page).locator("textarea").fill("first")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.chat_page import assert_page_is_log, begin, connected, say, state
+from tests.browser.chat_page import assert_page_is_log, begin, say, state, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
@@ -36,7 +36,7 @@ def server(one_server: Server) -> Server:
 def page(open_page: OpenPage) -> Page:
     """Return a new conversation."""
     page = open_page("/c/")
-    connected(page)
+    until_connected(page)
     page.locator("input[name=workflow][value=probe]").check()
     return page
 
@@ -49,14 +49,14 @@ def choose(page: Page, *files: Any) -> None:
     page.get_by_label("Attach files").set_input_files(list(files))
 
 
-def kept(page: Page, count: int) -> None:
+def until_uploaded(page: Page, count: int) -> None:
     """Wait until so many are uploaded."""
     expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(count)
 
 
 def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server) -> None:
     choose(page, file(), file("dot.png", PNG))
-    kept(page, 2)
+    until_uploaded(page, 2)
     expect(page.locator("#files .how").first).to_have_text("3 bytes")
     assert_accessible(page)
     say(page, "files")
@@ -80,7 +80,7 @@ def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server
 
 def test_a_file_alone_is_a_message(page: Page) -> None:
     choose(page, file())
-    kept(page, 1)
+    until_uploaded(page, 1)
     page.get_by_role("button", name="Send").click()
     expect(page.locator("#items .text")).to_contain_text("a.csv text/csv 3")
     expect(page.locator("#title")).to_have_text("a.csv")
@@ -94,12 +94,12 @@ def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Pag
                 "paste", { clipboardData: carried, bubbles: true, cancelable: true }))""",
             carried,
         )
-    kept(page, 1)  # though the script that uploads them may have been on its way
+    until_uploaded(page, 1)  # though the script that uploads them may have been on its way
     carried = page.evaluate_handle(CARRIED, [["one.csv", "two.csv"], ""])
     page.dispatch_event("#scroller", "dragover", {"dataTransfer": carried})
     expect(page.locator("#composer")).to_have_attribute("data-over", "")
     page.dispatch_event("#scroller", "drop", {"dataTransfer": carried})
-    kept(page, 3)
+    until_uploaded(page, 3)
     expect(page.locator("#composer[data-over]")).to_have_count(0)
     assert page.locator("#files .name").all_text_contents() == ["pasted.csv", "one.csv", "two.csv"]
     page.get_by_role("button", name="Remove one.csv").click()
@@ -116,7 +116,7 @@ def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
     expect(page.locator("#composer-error")).to_contain_text(
         "Not attached: page.html has a type that is not allowed. Allowed: png,"
     )
-    kept(page, 1)
+    until_uploaded(page, 1)
     say(page, "files")
     expect(page.locator("#items .text")).to_contain_text("a.csv")
 
@@ -124,9 +124,9 @@ def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
 def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) -> None:
     page.locator("#text").fill("files")
     choose(page, file())
-    kept(page, 1)
+    until_uploaded(page, 1)
     page.reload()
-    kept(page, 1)
+    until_uploaded(page, 1)
     expect(page.locator("#text")).to_have_value("files")
     page.locator("input[name=workflow][value=probe]").check()
     # Sent while the second is on its way.

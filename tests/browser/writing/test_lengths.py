@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.chat_page import begin, connected, state
+from tests.browser.chat_page import begin, state, until_connected
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # what the page does is the same
@@ -51,7 +51,7 @@ def test_a_text_beyond_the_limit_is_kept_and_the_reason_said(page: Page) -> None
     expect(page.locator("#composer .count")).to_be_empty()
 
 
-def swallowing(page: Page, messages: list[Any]) -> None:
+def swallow_messages(page: Page, messages: list[Any]) -> None:
     """Let no message of the person reach the server."""
 
     def connect(route: WebSocketRoute) -> None:
@@ -71,9 +71,9 @@ def swallowing(page: Page, messages: list[Any]) -> None:
 
 def test_an_unacknowledged_message_can_be_edited(page: Page) -> None:
     messages: list[Any] = []
-    swallowing(page, messages)
+    swallow_messages(page, messages)
     page.goto("/c/")
-    connected(page)
+    until_connected(page)
     send(page, "echo once")
     expect(page.locator("#progress")).to_contain_text("Sending")
     page.get_by_role("button", name="Edit").click()

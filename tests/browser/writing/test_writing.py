@@ -9,11 +9,11 @@ from tests.browser.chat_page import (
     assert_page_is_log,
     begin,
     card,
-    connected,
     conversation_id,
+    output_on_page,
     say,
-    shown,
     state,
+    until_connected,
 )
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.formless  # what the page does is the same; see test_cr
 def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> None:
     begin(page, "stream 3000")
     state(page, "completed")
-    assert shown(page) == " ".join(f"t{number}" for number in range(3000))
+    assert output_on_page(page) == " ".join(f"t{number}" for number in range(3000))
     assert_page_is_log(page, server)
 
 
@@ -45,7 +45,7 @@ def test_a_draft_outlives_a_reload_and_is_its_writers(page: Page, server: Server
         session = {"name": "sessionid", "value": server.cookies[user], "url": server.url}
         page.context.add_cookies([session])  # type: ignore[list-item] # a TypedDict there
         page.reload()
-        connected(page)
+        until_connected(page)
         expect(page.locator("#text")).to_have_value(draft)
     say(page, "echo now")
     page.reload()
@@ -75,7 +75,7 @@ def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> 
 
     page.route_web_socket("**/websocket?*", connect)
     page.goto("/c/")
-    connected(page)
+    until_connected(page)
     page.locator("#text").fill("echo once")
     for count in (1, 2):
         expect(page.locator("#text")).to_have_value("echo once")
@@ -85,7 +85,7 @@ def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> 
         if count == 2:
             expect(page.locator(".user .bubble")).to_have_text("echo once")
         page.reload()
-        connected(page)
+        until_connected(page)
     assert ids[0] == ids[1]
     expect(page.locator("#text")).to_have_value("")
 
@@ -122,7 +122,7 @@ def test_a_message_queued_offline_can_be_edited(page: Page, server: Server) -> N
     page.get_by_role("button", name="Edit").click()
     page.locator("#text").fill("echo yes")
     server.restart()
-    connected(page)
+    until_connected(page)
     page.locator("#text").press("Enter")
     expect(page.locator("#items .text").last).to_have_text("yes")
     expect(page.locator(".user")).to_have_count(2)
@@ -135,7 +135,7 @@ def test_missed_items_appear_after_a_reconnect(
     begin(page, "echo hi")
     state(page, "completed")
     other = open_page(page.url)
-    connected(other)
+    until_connected(other)
     page.context.set_offline(True)
     expect(page.locator("#connection")).to_contain_text("Your text stays here")
     say(other, "stream 500")

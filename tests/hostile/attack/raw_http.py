@@ -72,7 +72,7 @@ def send(server: Server, request: Request) -> Answer:
     return Answer(answer.status, media_type, answer.getheader("Location") or "", text)
 
 
-def escaped(text: Any) -> str:
+def escape(text: Any) -> str:
     """Return a text for a path or a query. Halves of surrogate pairs are escaped as if they were
     UTF-8.
     """
@@ -81,5 +81,5 @@ def escaped(text: Any) -> str:
 
 def form(fields: Mapping[str, Any]) -> bytes:
     """Return the body of a form."""
-    pairs = (f"{escaped(name)}={escaped(value)}" for name, value in fields.items())
+    pairs = (f"{escape(name)}={escape(value)}" for name, value in fields.items())
     return "&".join(pairs).encode()

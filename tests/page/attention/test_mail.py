@@ -88,7 +88,7 @@ async def time_passes() -> None:
         pass
 
 
-def sent() -> list[tuple[str, list[str]]]:
+def sent_mails() -> list[tuple[str, list[str]]]:
     return [(str(one.subject), one.to) for one in outgoing.outbox]
 
 
@@ -110,7 +110,7 @@ async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -
         await hosting.submit_until_prompt(conversation="c2")
         await claims.change("claim", str(first.pk), by=cara, via="test")
         await time_passes()
-        assert sorted(sent()) == [
+        assert sorted(sent_mails()) == [
             ("2 questions are waiting for you", ["cara@example.org"]),
             ("Give ann 3 days off?", ["boss@example.org"]),
         ]
@@ -126,9 +126,9 @@ async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.Monke
         with monkeypatch.context() as patched:
             patched.setattr(outgoing.EmailMessage, "send", refuse)
             await time_passes()
-        assert sent() == []
+        assert sent_mails() == []
         await time_passes()
-        assert len(sent()) == 1
+        assert len(sent_mails()) == 1
 
 
 async def test_a_delegated_prompt_is_mailed_to_the_new_assignee_only() -> None:
@@ -138,7 +138,7 @@ async def test_a_delegated_prompt_is_mailed_to_the_new_assignee_only() -> None:
         outgoing.outbox.clear()
         await delegate(first, boss, "cara")
         await time_passes()
-        assert sent() == [("2 questions are waiting for you", ["cara@example.org"])]
+        assert sent_mails() == [("2 questions are waiting for you", ["cara@example.org"])]
 
 
 async def test_unsubscribing_stops_the_mails() -> None:
@@ -155,7 +155,7 @@ async def test_unsubscribing_stops_the_mails() -> None:
         assert (await client.post(forged)).status_code == 404
         await hosting.submit_until_prompt(conversation="c2")
         await time_passes()
-        assert sent() == []
+        assert sent_mails() == []
 
 
 async def test_switching_mail_off_drops_postponed_mails() -> None:
@@ -165,7 +165,7 @@ async def test_switching_mail_off_drops_postponed_mails() -> None:
         boss = MailPreference.objects.filter(user__username="boss")
         assert await reads.read(lambda: boss.update(mode=Mode.OFF)) == 1
         await time_passes()
-        assert sent() == [("Give ann 3 days off?", ["cara@example.org"])]
+        assert sent_mails() == [("Give ann 3 days off?", ["cara@example.org"])]
 
 
 async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(inbox_query, "waiting_prompts", seen_by_both)
         since = timezone.now()
         await asyncio.gather(*(asyncio.to_thread(send, boss.id, since) for _ in range(2)))
-        assert len(sent()) == 1
+        assert len(sent_mails()) == 1
 
 
 def modes() -> list[str]:
@@ -234,7 +234,7 @@ async def test_nothing_is_written_where_the_site_offers_no_mail(settings: Any) -
     assert (await client.get("/settings/mail/")).status_code == 404
     async with asked_of("boss"):
         await time_passes()
-        assert sent() == []
+        assert sent_mails() == []
         assert not await MailPreference.objects.aexists()
 
 
@@ -259,12 +259,12 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
         assert first is not None
         await reads.read(lambda: reminders.filter(pk=first.pk).update(due_at=timezone.now()))
         await time_passes()
-        assert sent() == [("Give ann 3 days off?", ["boss@example.org"])]
+        assert sent_mails() == [("Give ann 3 days off?", ["boss@example.org"])]
         answer = IncomingAnswer("m1", "test", "yes", interaction=str(prompt.pk))
         await answers.answer(by=boss, conversation_id=None, answer=answer)
         await reads.read(lambda: reminders.update(due_at=timezone.now()))
         await time_passes()
-        assert (len(sent()), seconds_before) == (1, [600])
+        assert (len(sent_mails()), seconds_before) == (1, [600])
         assert not await reads.read(PendingSignal.objects.exists)
 
 
@@ -284,4 +284,4 @@ async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing
         assert await reads.read(lambda: list(names)) == [
             *("notice_due", "interaction_due_soon", "interaction_due_soon")
         ]
-        assert sent() == []
+        assert sent_mails() == []

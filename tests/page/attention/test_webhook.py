@@ -75,7 +75,7 @@ def receiver(settings: Any) -> Iterator[type[Receiver]]:
     server.server_close()
 
 
-async def refused(prompt: Interaction) -> HTTPError:
+async def post_refused(prompt: Interaction) -> HTTPError:
     """Tell of a prompt, and return how it was refused."""
     with pytest.raises(HTTPError) as error_info:
         await asyncio.to_thread(webhook.post, prompt, "prompt.opened", "1", 0)
@@ -127,7 +127,7 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
 async def test_a_refused_webhook_closes_its_connection(receiver: type[Receiver]) -> None:
     receiver.statuses = [500]
     async with asking("t_webhook") as (_, _, prompt):
-        error = await refused(prompt)
+        error = await post_refused(prompt)
     assert error.fp is not None
     assert error.fp.closed
 
@@ -140,7 +140,7 @@ async def test_a_redirect_is_a_refusal_and_is_not_followed(
         for leads_to in ("/latest/meta-data/", "http://["):
             monkeypatch.setattr(receiver, "leads_to", leads_to)
             receiver.statuses = list(statuses)
-            assert [(await refused(prompt)).code for _ in statuses] == statuses
+            assert [(await post_refused(prompt)).code for _ in statuses] == statuses
     assert len(receiver.got) == 2 * len(statuses)
     assert b"GET" not in [body for _, body in receiver.got]
 

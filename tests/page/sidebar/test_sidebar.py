@@ -15,7 +15,7 @@ from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.prompts import OAuthPrompt, TextPrompt
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow
-from tests.page.plain_page import exported, text_of
+from tests.page.plain_page import export, text_of
 from tests.page.sidebar.many import fill
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
@@ -188,7 +188,7 @@ async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient,
         log.text(going, "Sti", "ll")
 
     await asyncio.to_thread(store)
-    read = json.loads(await exported(client, "a/b", "json"))
+    read = json.loads(await export(client, "a/b", "json"))
     assert (read["conversation_id"], read["title"]) == ("a/b", "Plums & <pears>")
     first, second = read["runs"]
     assert [one.get("text") or one["type"] for one in first["said"]] == [
@@ -200,7 +200,7 @@ async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient,
     question = first["said"][2]
     assert (question["response"], question["answered_by"]) == ({"value": "yes"}, "ann")
     assert [one["text"] for one in second["said"]] == ["Still"]
-    text = await exported(client, "a/b", "md")
+    text = await export(client, "a/b", "md")
     places = [
         "> How many?\n> Please.",
         "I look.",

@@ -25,7 +25,7 @@ from sessions_app.models import Attachment, Run
 from sessions_app.storage import attachments
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.page.plain_page import content_of, exported, follow, page, press
+from tests.page.plain_page import content_of, export, follow, page, press
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
 
@@ -71,7 +71,7 @@ async def browser(hosting: Hosting) -> AsyncClient:
     return client
 
 
-def named(name: str, content: bytes = b"1,2") -> SimpleUploadedFile:
+def named_file(name: str, content: bytes = b"1,2") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, content)
 
 
@@ -79,7 +79,7 @@ async def upload(
     client: AsyncClient, name: str = "a.csv", content: bytes = b"1,2", conversation: str = "c"
 ) -> tuple[int, Any]:
     path = reverse("chat:upload", args=[conversation])
-    answer = await client.post(path, {"file": named(name, content)})
+    answer = await client.post(path, {"file": named_file(name, content)})
     return answer.status_code, json.loads(answer.content)
 
 
@@ -100,7 +100,9 @@ async def newest(hosting: Hosting) -> Run:
 async def test_the_form_sends_files_with_the_message(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    answer = await send(browser, text="both", files=[named("a.csv"), named("B.TXT", b"<b>")])
+    answer = await send(
+        browser, text="both", files=[named_file("a.csv"), named_file("B.TXT", b"<b>")]
+    )
     assert answer.status_code == 303
     run = await newest(hosting)
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\nB.TXT|text/plain|<b>\n"
@@ -124,7 +126,7 @@ async def test_the_script_uploads_first_and_names_them_in_the_message(
 async def test_a_file_alone_gives_the_conversation_its_title(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    await send(browser, text="", files=[named("Receipt of May.csv")])
+    await send(browser, text="", files=[named_file("Receipt of May.csv")])
     assert '<h1 id="title" dir="auto">Receipt of May.csv</h1>' in await page(browser)
 
 
@@ -165,7 +167,7 @@ async def test_a_refused_file_is_explained_and_not_stored(
     ):
         status, answer = await upload(browser, name, content)
         assert (status, answer["error"][: len(expected_error)]) == (422, expected_error)
-        assert (await send(browser, text="x", files=[named(name, content)])).status_code == 422
+        assert (await send(browser, text="x", files=[named_file(name, content)])).status_code == 422
     assert not await Attachment.objects.aexists()
     assert not await Run.objects.aexists()
 
@@ -241,7 +243,7 @@ async def test_accepted_files_of_a_refused_form_are_kept(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
     html = await page(browser, "new")
-    files = [named("a.csv"), named("b.exe")]
+    files = [named_file("a.csv"), named_file("b.exe")]
     html = await press(browser, html, "Send", text="words", workflow="t_files", files=files)
     assert "b.exe has a type that is not allowed." in html
     assert ">words</textarea>" in html
@@ -252,7 +254,7 @@ async def test_accepted_files_of_a_refused_form_are_kept(
 
 
 async def test_a_workflow_that_takes_none_says_so(browser: AsyncClient, hosting: Hosting) -> None:
-    answer = await send(browser, text="x", workflow="t_no_files", files=[named("a.csv")])
+    answer = await send(browser, text="x", workflow="t_no_files", files=[named_file("a.csv")])
     assert answer.status_code == 422
     assert "This workflow accepts no files." in answer.content.decode()
     await send(browser, text="x", workflow="t_no_files")
@@ -354,7 +356,7 @@ async def test_another_version_of_a_message_keeps_its_files(
     await send(browser, text="", replaces=str(failed_run.pk))  # tried again
     again = await newest(hosting)
     assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\n"
-    await send(browser, text="edited", replaces=str(again.pk), files=[named("b.csv", b"3")])
+    await send(browser, text="edited", replaces=str(again.pk), files=[named_file("b.csv", b"3")])
     edited = await newest(hosting)
     assert await hosting.output(edited.pk) == "a.csv|text/csv|1,2\nb.csv|text/csv|3\n"
     assert (await fetch(browser, uploaded_file["id"])).status_code == 200
@@ -363,11 +365,11 @@ async def test_another_version_of_a_message_keeps_its_files(
 async def test_the_exports_name_the_files(browser: AsyncClient, hosting: Hosting) -> None:
     _, uploaded_file = await upload(browser)
     await hosting.until_ended(await hosting.submit("x", files=(uploaded_file["id"],)))
-    [file] = json.loads(await exported(browser, "c", "json"))["runs"][0]["files"]
+    [file] = json.loads(await export(browser, "c", "json"))["runs"][0]["files"]
     assert file == {
         "id": uploaded_file["id"],
         "name": "a.csv",
         "content_type": "text/csv",
         "size": 3,
     }
-    assert "- a.csv (3 bytes)" in await exported(browser, "c", "md")
+    assert "- a.csv (3 bytes)" in await export(browser, "c", "md")

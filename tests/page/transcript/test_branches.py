@@ -15,7 +15,7 @@ from chat_app.page.conversation.conversation_page import ItemRange, read_page
 from chat_app.page.conversation.transcript import UserMessage
 from sessions_app.models import Conversation, Run
 from sessions_app.prompts import TextPrompt
-from tests.page.plain_page import exported, follow, page, press
+from tests.page.plain_page import export, follow, page, press
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 
@@ -37,7 +37,7 @@ def store_run(log: StoredLog, text: str, **place: Run) -> Run:
     return run
 
 
-def shown(log: StoredLog, branch: Run | None = None) -> list[str]:
+def shown_messages(log: StoredLog, branch: Run | None = None) -> list[str]:
     """Return the messages on the page, each with which version it is."""
     item_range = ItemRange(branch=branch.id if branch else None)
     items = read_page(log.conversation.owner_id, "c", item_range).transcript.items
@@ -52,16 +52,16 @@ def test_the_newest_branch_is_shown_unless_another_is_asked_for(log: StoredLog) 
     store_run(log, "a")
     first = store_run(log, "b")
     store_run(log, "c")
-    assert shown(log) == ["a", "b", "c"]
+    assert shown_messages(log) == ["a", "b", "c"]
     second = store_run(log, "b2", replaces=first)
-    assert shown(log) == ["a", "b2 2/2"]
-    assert shown(log, first) == ["a", "b 1/2", "c"]
+    assert shown_messages(log) == ["a", "b2 2/2"]
+    assert shown_messages(log, first) == ["a", "b 1/2", "c"]
     store_run(log, "b3", replaces=second)
     store_run(log, "d")
-    assert shown(log) == ["a", "b3 3/3", "d"]
-    assert shown(log, second) == ["a", "b2 2/3"]
+    assert shown_messages(log) == ["a", "b3 3/3", "d"]
+    assert shown_messages(log, second) == ["a", "b2 2/3"]
     store_run(log, "e", follows=second)
-    assert shown(log) == ["a", "b2 2/3", "e"]
+    assert shown_messages(log) == ["a", "b2 2/3", "e"]
 
 
 def test_a_branch_that_begins_after_the_clock_was_set_back_is_the_newest(log: StoredLog) -> None:
@@ -70,7 +70,7 @@ def test_a_branch_that_begins_after_the_clock_was_set_back_is_the_newest(log: St
     with an_hour_back():
         store_run(log, "b2", replaces=first)
         store_run(log, "c")
-    assert shown(log) == ["a", "b2 2/2", "c"]
+    assert shown_messages(log) == ["a", "b2 2/2", "c"]
 
 
 def test_versions_within_versions(log: StoredLog) -> None:
@@ -78,14 +78,14 @@ def test_versions_within_versions(log: StoredLog) -> None:
     inner = store_run(log, "b")
     store_run(log, "b2", replaces=inner)
     store_run(log, "a2", replaces=first)
-    assert shown(log) == ["a2 2/2"]
-    assert shown(log, first) == ["a 1/2", "b2 2/2"]
-    assert shown(log, inner) == ["a 1/2", "b 1/2"]
+    assert shown_messages(log) == ["a2 2/2"]
+    assert shown_messages(log, first) == ["a 1/2", "b2 2/2"]
+    assert shown_messages(log, inner) == ["a 1/2", "b 1/2"]
 
 
 def test_a_run_of_another_conversation_selects_the_newest_branch(log: StoredLog, ann: User) -> None:
     store_run(log, "a2", replaces=store_run(log, "a"))
-    assert shown(log, store_run(StoredLog(ann, "d"), "elsewhere")) == ["a2 2/2"]
+    assert shown_messages(log, store_run(StoredLog(ann, "d"), "elsewhere")) == ["a2 2/2"]
 
 
 def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) -> None:
@@ -113,7 +113,7 @@ def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
         if not before:
             break
     assert texts == ["a", *(f"b{number}" for number in range(20))]
-    assert shown(log, last)[-1] == "c19"
+    assert shown_messages(log, last)[-1] == "c19"
 
 
 def queries(log: StoredLog) -> int:
@@ -190,8 +190,8 @@ async def test_an_export_says_which_run_replaces_which(client: AsyncClient, log:
     first = await asyncio.to_thread(store_run, log, "a")
     second = await asyncio.to_thread(store_run, log, "a2", replaces=first)
     await asyncio.to_thread(store_run, log, "b", follows=first)
-    text = await exported(client, "c", "md")
-    runs = json.loads(await exported(client, "c", "json"))["runs"]
+    text = await export(client, "c", "md")
+    runs = json.loads(await export(client, "c", "json"))["runs"]
     assert [run["run"] for run in runs[:2]] == [str(first.id), str(second.id)]
     assert [run["replaces"] for run in runs] == [None, str(first.id), None]
     assert [run["follows"] for run in runs] == [None, None, str(first.id)]

@@ -69,7 +69,7 @@ class Operator:
 
 
 @asynccontextmanager
-async def operated(hosting: Hosting) -> AsyncIterator[tuple[Hosting, Operator]]:
+async def host_and_operate(hosting: Hosting) -> AsyncIterator[tuple[Hosting, Operator]]:
     """Host, with somebody signed in who operates it."""
     async with hosting as hosted:
         yield hosted, await Operator().signed_in()
@@ -86,7 +86,7 @@ def answer_page(interaction: UUID) -> str:
 
 
 async def test_stop_ends_a_run_that_waits() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("ask")
         assert "asked to stop" in await boss.act("run", "cancel", run)
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
@@ -95,7 +95,7 @@ async def test_stop_ends_a_run_that_waits() -> None:
 
 
 async def test_an_answer_is_given_in_the_operator_s_name() -> None:
-    async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
+    async with host_and_operate(Hosting("probe", park_after=0)) as (hosting, boss):
         run = await hosting.submit("approve 1")
         (prompt,) = await hosting.prompts(run)
         assert 'value="continue"' in await boss.act("interaction", "answer", prompt)
@@ -111,7 +111,7 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
 
 
 async def test_an_invalid_answer_in_the_admin_is_explained() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         (prompt,) = await hosting.prompts(await hosting.submit("ask"))
         (other,) = await hosting.prompts(await hosting.submit("ask", conversation="d"))
         page = await boss.post(answer_page(prompt.pk), {"answer": " "})
@@ -120,7 +120,7 @@ async def test_an_invalid_answer_in_the_admin_is_explained() -> None:
 
 
 async def test_several_choices_are_given_at_once() -> None:
-    async with operated(Hosting("expense_approval")) as (hosting, boss):
+    async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
         run = await hosting.submit("Taxi 10")
         for value in ("Sales", "card", ["receipt", "guests"]):
             (prompt,) = await hosting.prompts(run)
@@ -131,7 +131,7 @@ async def test_several_choices_are_given_at_once() -> None:
 
 
 async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("prompt values")
         (prompt,) = await hosting.prompts(run)
         assert 'value="true"' in await boss.act("interaction", "answer", prompt)
@@ -143,7 +143,7 @@ async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
 
 async def test_expire_brings_the_declared_outcome_early() -> None:
     reviewed = Hosting("parallel_review", options={"reviewers": ["One"]})
-    async with operated(reviewed) as (hosting, boss):
+    async with host_and_operate(reviewed) as (hosting, boss):
         run = await hosting.submit("text")
         (prompt,) = await hosting.prompts(run)
         assert "expired." in await boss.act("interaction", "expire", prompt)
@@ -154,7 +154,7 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
 
 
 async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("ask")
         assert "It has not failed and is not suspended." in await boss.act("run", "resume", run)
         await hosting.stop()
@@ -168,7 +168,7 @@ async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
 
 
 async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
-    async with operated(Hosting("expense_approval")) as (hosting, boss):
+    async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("Taxi 10")
         lease = await reads.read(HostLease.objects.get)
         assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
@@ -185,7 +185,7 @@ async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
 
 
 async def test_an_idle_builder_is_closed_at_once() -> None:
-    async with operated(Hosting("expense_approval")) as (hosting, boss):
+    async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("Taxi 10")
         await boss.act("run", "cancel", run)
         await hosting.until_ended(run)
@@ -196,14 +196,14 @@ async def test_an_idle_builder_is_closed_at_once() -> None:
 
 
 async def test_a_key_without_a_builder_is_left_alone() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         await hosting.prompts(await hosting.submit("ask"))
         lease = await reads.read(HostLease.objects.get)
         assert "It has no builder." in await boss.act("hostlease", "evict", lease)
 
 
 async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         await hosting.submit_until_prompt("ask")
         await hosting.stop()
         await reads.read(operator_rows.process, "worker:1", "worker")
@@ -222,7 +222,7 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
 
 
 async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
-    async with operated(Hosting("expense_approval")) as (hosting, boss):
+    async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
         await hosting.prompts(await hosting.submit("Taxi 10"))
         known = hosting.builders()
         await record_builders(known, {})
@@ -262,7 +262,7 @@ async def test_keys_of_a_dead_process_are_free_after_the_next_start() -> None:
 
 
 async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("ask")
         await hosting.answer("yes", (await hosting.prompts(run))[0])
         await hosting.until_ended(run)
@@ -287,7 +287,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
 
 
 async def test_an_operator_sends_an_awaited_message_once() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("waitfor 2")
         await _waits(run)
         own, form = f"/admin/sessions_app/run/{run}/change/", f"/admin/sessions_app/run/{run}/send/"
@@ -311,7 +311,7 @@ async def test_an_operator_sends_an_awaited_message_once() -> None:
 
 
 async def test_an_operator_sends_nothing_to_a_run_that_waits_for_nothing() -> None:
-    async with operated(Hosting("probe")) as (hosting, boss):
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("ask")
         assert 'value="send"' not in await boss.get(f"/admin/sessions_app/run/{run}/change/")
         assert "waits for nothing" in await boss.act("run", "send", run)

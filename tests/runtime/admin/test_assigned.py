@@ -14,7 +14,7 @@ from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
-from tests.runtime.admin.test_actions import history, operated
+from tests.runtime.admin.test_actions import history, host_and_operate
 from tests.runtime.assignment.asking import asks, give, people
 from tests.support.hosting import Hosting
 
@@ -24,7 +24,7 @@ PROMPTS = "/admin/sessions_app/interaction/"
 REASSIGN = {"action": "reassign", "index": 0, "apply": 1}
 
 
-async def named(hosting: Hosting) -> list[str]:
+async def candidate_names(hosting: Hosting) -> list[str]:
     """Return who the candidates are."""
 
     def names() -> list[str]:
@@ -36,7 +36,7 @@ async def named(hosting: Hosting) -> list[str]:
 
 async def test_prompts_are_reassigned_several_at_once() -> None:
     asks(to=group("managers"), four_eyes=True)
-    async with operated(Hosting("t_assigned")) as (hosting, boss):
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old", to="managers")
         [dora] = await reads.read(people, "dora", to="directors")
         [first] = await hosting.prompts(await hosting.submit(conversation="c1"))
@@ -54,7 +54,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
         response_text = await boss.post(PROMPTS, {**fields, "groups": [directors]})
         assert response_text.count(": reassigned.") == 2
-        assert await named(hosting) == ["directors", "directors"]
+        assert await candidate_names(hosting) == ["directors", "directors"]
         # The second was its owner's own, and waits for them no longer.
         waiting = await reads.read(
             lambda: list(Conversation.objects.values_list("waiting", flat=True))
@@ -69,7 +69,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
 
 async def test_a_prompt_is_reassigned_to_its_owner() -> None:
     asks(to=user("old"))
-    async with operated(Hosting("t_assigned")) as (hosting, boss):
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
         [prompt] = await hosting.prompts(await hosting.submit())
         await boss.post(PROMPTS, {**REASSIGN, "_selected_action": str(prompt.pk), "users": "ann"})
@@ -80,13 +80,13 @@ async def test_a_prompt_is_reassigned_to_its_owner() -> None:
 
 async def test_an_operator_escalates_a_prompt_early() -> None:
     asks(to=user("old"), escalate=Escalation(3600, group("directors")))
-    async with operated(Hosting("t_assigned")) as (hosting, boss):
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
         await reads.read(people, "dora", to="directors")
         [prompt] = await hosting.prompts(await hosting.submit())
         assert "Escalate now" in await boss.get(f"{PROMPTS}{prompt.pk}/change/")
         assert ": escalated." in await boss.act("interaction", "escalate", prompt)
-        assert await named(hosting) == ["old", "directors"]
+        assert await candidate_names(hosting) == ["old", "directors"]
         assert "not escalated" in await boss.act("interaction", "escalate", prompt)
         page = await boss.get(f"{PROMPTS}{prompt.pk}/change/")
         assert "Escalate now" not in page
@@ -95,7 +95,7 @@ async def test_an_operator_escalates_a_prompt_early() -> None:
 
 
 async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:
-    async with operated(Hosting("t_assigned")) as (hosting, boss):
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "gone")
         await reads.read(lambda: Group.objects.create(name="empty"))
         await reads.read(
@@ -129,7 +129,7 @@ async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:
 
 async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
     asks(to=user("old"))
-    async with operated(Hosting("t_assigned")) as (hosting, boss):
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
         prompts: list[Interaction] = []
         for number in range(3):

@@ -33,7 +33,7 @@ def log(admin_user: User) -> StoredLog:
     return StoredLog(User.objects.create_user("ann"), workflow="report")
 
 
-def asked(log: StoredLog, prompt: AnyPrompt = ASKED, message: str = "May we?") -> Interaction:
+def ask(log: StoredLog, prompt: AnyPrompt = ASKED, message: str = "May we?") -> Interaction:
     return log.ask(log.message(message), prompt)
 
 
@@ -50,18 +50,18 @@ def links(client: Client, path: str) -> list[str]:
     return re.findall(r'<th class="field-\w+">.*?>(.*?)</a>', text)
 
 
-def offered(client: Client, path: str) -> list[str]:
+def offered_actions(client: Client, path: str) -> list[str]:
     """Return the actions on the page of a row."""
     return re.findall(r'name="action" value="(\w+)"', client.get(path).content.decode())
 
 
-def ended(run: Run, status: str, **error: str) -> None:
+def end_run(run: Run, status: str, **error: str) -> None:
     now = timezone.now()
     Run.objects.filter(pk=run.pk).update(status=status, error=error or None, finished_at=now)
 
 
 def test_a_prompt_is_a_sentence(admin_client: Client, log: StoredLog) -> None:
-    text = words(admin_client, f"{LISTS}interaction/{asked(log).pk}/change/")
+    text = words(admin_client, f"{LISTS}interaction/{ask(log).pk}/change/")
     assert "Book &lt;both&gt; rooms?" in text
     assert "Rooms FiveSeven Public yes" in text
     assert "one of two: Book them · Leave it" in text
@@ -71,14 +71,14 @@ def test_a_prompt_is_a_sentence(admin_client: Client, log: StoredLog) -> None:
 def test_an_answer_is_told_by_its_label_with_who_gave_it(
     admin_client: Client, admin_user: User, log: StoredLog
 ) -> None:
-    log.settle(asked(log), {"value": "a"}, by=admin_user, via="admin")
+    log.settle(ask(log), {"value": "a"}, by=admin_user, via="admin")
     text = words(admin_client, f"{LISTS}interaction/")
     assert re.search(r"answered ann Book them admin from the admin [\d:]{8} ", text)
 
 
 def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: StoredLog) -> None:
     for text, timeout in (("never", None), ("late", 9000), ("soon", 60), ("done", 30)):
-        last = asked(log, TextPrompt(text=text, timeout=timeout))
+        last = ask(log, TextPrompt(text=text, timeout=timeout))
     log.settle(last, {"value": "yes"})
     expected_names = ["soon", "late", "never"]
     assert links(admin_client, f"{LISTS}interaction/?status__exact=pending") == expected_names
@@ -88,7 +88,7 @@ def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: Stor
 
 
 def test_pending_prompts_are_shown_to_staff_who_may_view_prompts(log: StoredLog) -> None:
-    asked(log)
+    ask(log)
     staff = User.objects.create_user("staff", is_staff=True)
     client = Client()
     client.force_login(staff)
@@ -106,18 +106,18 @@ def queries(client: Client, path: str) -> int:
 
 
 def test_pages_take_as_many_queries_with_more_prompts(admin_client: Client, log: StoredLog) -> None:
-    run = asked(log).run
+    run = ask(log).run
     pages = ("/admin/", f"{LISTS}run/{run.pk}/change/", f"{LISTS}interaction/")
     before = [queries(admin_client, page) for page in pages]
     for _ in range(4):
         log.settle(log.ask(run, ASKED), {"value": "a"}, by=log.conversation.owner)
-        asked(log)
+        ask(log)
     assert [queries(admin_client, page) for page in pages] == before
     assert max(before) < 20
 
 
 def test_search_finds_questions_and_messages(admin_client: Client, log: StoredLog) -> None:
-    asked(log, message="Some marzipan")
+    ask(log, message="Some marzipan")
     StoredLog(log.conversation.owner, "other", title="Other").message("Nothing of it")
     for model in ("interaction", "run", "conversation"):
         for query in ("both", "marzipan"):
@@ -126,18 +126,18 @@ def test_search_finds_questions_and_messages(admin_client: Client, log: StoredLo
 
 
 def test_actions_are_offered_where_they_apply(admin_client: Client, log: StoredLog) -> None:
-    interaction = asked(log)
+    interaction = ask(log)
     run = interaction.run
     run_page = f"{LISTS}run/{run.pk}/change/"
     page = f"{LISTS}interaction/{interaction.pk}/change/"
-    assert "cancel" in offered(admin_client, run_page)
-    assert "resume" not in offered(admin_client, run_page)
-    assert offered(admin_client, page) == ["answer", "reassign", "expire"]
+    assert "cancel" in offered_actions(admin_client, run_page)
+    assert "resume" not in offered_actions(admin_client, run_page)
+    assert offered_actions(admin_client, page) == ["answer", "reassign", "expire"]
     log.settle(interaction, None, status="cancelled")
-    ended(run, "failed", code="workflow_error")
-    assert "cancel" not in offered(admin_client, run_page)
-    assert "resume" in offered(admin_client, run_page)
-    assert offered(admin_client, page) == []
+    end_run(run, "failed", code="workflow_error")
+    assert "cancel" not in offered_actions(admin_client, run_page)
+    assert "resume" in offered_actions(admin_client, run_page)
+    assert offered_actions(admin_client, page) == []
     rows = admin_client.get(f"{LISTS}interaction/").content.decode()
     assert 'class="action-select"' not in rows
     settled_list = admin_client.get(f"{LISTS}interaction/?status__exact=cancelled").content.decode()
@@ -148,14 +148,14 @@ def test_the_admin_distinguishes_workflow_errors_from_crashes(
     admin_client: Client, log: StoredLog
 ) -> None:
     failed_run, crashed_run = log.message("one"), log.message("two")
-    ended(failed_run, "failed", code="workflow_error", detail="Traceback\nValueError: no room")
-    ended(crashed_run, "suspended", code="crashed", detail="")
+    end_run(failed_run, "failed", code="workflow_error", detail="Traceback\nValueError: no room")
+    end_run(crashed_run, "suspended", code="crashed", detail="")
     assert "ValueError: no room" in words(admin_client, f"{LISTS}run/")
     assert "its process died" in words(admin_client, f"{LISTS}run/?status__exact=suspended")
     assert links(admin_client, f"{LISTS}run/?cause=workflow_error") == ["one"]
     Run.objects.filter(pk=failed_run.pk).update(finished_at=timezone.now() - timedelta(days=2))
     assert "0 failed in 24 hours" in words(admin_client, "/admin/")
-    ended(failed_run, "failed", code="workflow_error")
+    end_run(failed_run, "failed", code="workflow_error")
     assert "1 failed in 24 hours" in words(admin_client, "/admin/")
 
 
@@ -171,7 +171,7 @@ def test_how_long_a_run_took_is_in_the_list(admin_client: Client, log: StoredLog
 def test_the_history_of_a_run_is_chronological(
     admin_client: Client, admin_user: User, log: StoredLog
 ) -> None:
-    interaction = asked(log)
+    interaction = ask(log)
     run = interaction.run
     log.settle(interaction, {"value": "a"}, by=admin_user, via="admin")
     log.append(run, "run", {"status": "running", "replayed": 2, "reason": "resumed by boss"})

@@ -9,7 +9,7 @@ from tests.runtime.hosting.test_crashes import (
     SETTLE,
     assert_gap_free,
     back,
-    completed,
+    is_completed,
     killed_at,
     socket,
 )
@@ -54,10 +54,10 @@ async def approved(server: Server, client: WsClient, **answer: Any) -> str:
     """Approve the payment, and return all that people have read at the end."""
     async with back(server, client) as again:
         await again.answer("approve", await again.until(PROMPT), **answer)
-        await again.until(completed)
+        await again.until(is_completed)
     assert_gap_free(server)
     async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(completed)
+        await reader.until(is_completed)
         return reader.text()
 
 
@@ -103,7 +103,7 @@ async def test_kill_between_approval_and_payment_pays_once(server: Server) -> No
     assert "accepted" in done.stdout, done.stderr
     server.restart()
     async with back(server, gone) as client:
-        await client.until(completed)
+        await client.until(is_completed)
     assert effects(server) == ALL
 
 
@@ -123,7 +123,7 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server) ->
         question = await client.until(PROMPT)
         assert question["content"]["text"].startswith("Was this done: Pay 5?")
         await client.answer("done", question)
-        await client.until(completed)
+        await client.until(is_completed)
     assert effects(server) == ALL - Counter(["pay 5 ends"])
 
 
@@ -131,7 +131,7 @@ async def test_payment_is_made_again_where_a_person_says_so(server: Server) -> N
     gone = await killed_while_paying(server)
     async with back(server, gone) as client:
         await client.answer("again", await client.until(PROMPT))
-        await client.until(completed)
+        await client.until(is_completed)
     assert effects(server) == ALL + Counter(["pay 5 begins"])
     call_ids = {line[2] for line in effect_lines(server) if line[0] == "pay"}
     assert len(call_ids) == 1
@@ -141,10 +141,10 @@ async def test_kill_after_the_last_answer_loses_nothing(server: Server) -> None:
     async with socket(server, "c") as client:
         await client.message("agent 1 0")
         await client.answer("approve", await client.until(PROMPT))
-        await client.until(completed)
+        await client.until(is_completed)
         server.kill()
     server.restart()
     async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(completed)
+        await reader.until(is_completed)
         assert reader.text() == TEXT
     assert effects(server) == ALL

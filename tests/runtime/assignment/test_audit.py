@@ -45,7 +45,7 @@ ADDRESS = "203.0.113.7"
 application = WithSocket(ASGIHandler())  # type: ignore[arg-type] # Django names the types otherwise
 
 
-def connected(kind: str, path: str, **headers: str) -> Any:
+def connection_from_address(kind: str, path: str, **headers: str) -> Any:
     """Return a request or a socket, of ADDRESS."""
     scope_headers = {"host": "testserver", **headers}
     scope = {
@@ -63,7 +63,7 @@ def connected(kind: str, path: str, **headers: str) -> Any:
     return COMMUNICATOR(application, scope)
 
 
-def exported(form: str, *args: str) -> str:
+def export_audit(form: str, *args: str) -> str:
     printed = StringIO()
     call_command("export_audit", "--format", form, *args, stdout=printed)
     return printed.getvalue()
@@ -87,7 +87,7 @@ async def test_an_answer_over_http_has_its_address() -> None:
         path = f"/executions/{prompt.run_id}/interactions/{prompt.pk}/response"
         key = await reads.read(key_of, hosting.person)
         headers = {"content_type": "application/json", "x_api_key": key}
-        served = connected("http", path, **headers)
+        served = connection_from_address("http", path, **headers)
         body = {"response": {"type": "text", "text": "yes"}}
         await served.send_input({"type": "http.request", "body": json.dumps(body).encode()})
         assert (await served.receive_output(5))["status"] == 204
@@ -102,7 +102,7 @@ async def test_an_answer_over_http_has_its_address() -> None:
 async def test_a_claim_on_a_socket_has_its_address() -> None:
     async with asking_people("boss", to=user("boss")) as (_, prompt, [boss]):
         cookie = f"sessionid={await reads.read(session_of, boss)}"
-        socket = connected("websocket", "/websocket", cookie=cookie)
+        socket = connection_from_address("websocket", "/websocket", cookie=cookie)
         await socket.send_input({"type": "websocket.connect"})
         claim = {"type": "claim_message", "id": "1", "interaction_id": str(prompt.pk)}
         await socket.send_input({"type": "websocket.receive", "text": json.dumps(claim)})
@@ -218,7 +218,7 @@ async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
         await give("yes", first, boss)
         await give("\uff1dHYPERLINK(1)", plain, hosting.person)
 
-        lines = (await reads.read(exported, "jsonl")).splitlines()
+        lines = (await reads.read(export_audit, "jsonl")).splitlines()
         entries = [json.loads(line) for line in lines]
         assert [(one["action"], one["by_name"], one["interaction"]) for one in entries] == [
             ("opened", "", str(first.pk)),
@@ -227,13 +227,13 @@ async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
             ("answered", "ann", str(plain.pk)),
         ]
         assert entries[3]["detail"] == {"response": {"value": "\uff1dHYPERLINK(1)"}}
-        rows = list(csv.DictReader(StringIO(await reads.read(exported, "csv"))))
+        rows = list(csv.DictReader(StringIO(await reads.read(export_audit, "csv"))))
         assert [row["question"] for row in rows][1] == "'=1+1"  # no formula
         assert [row["action"] for row in rows] == [one["action"] for one in entries]
-        assert await reads.read(exported, "jsonl", "--workflow", "another") == ""
+        assert await reads.read(export_audit, "jsonl", "--workflow", "another") == ""
         later = (timezone.now() + timedelta(hours=1)).isoformat()
-        assert await reads.read(exported, "jsonl", "--since", later) == ""
-        assert await reads.read(exported, "jsonl", "--until", later) == "\n".join(lines) + "\n"
+        assert await reads.read(export_audit, "jsonl", "--since", later) == ""
+        assert await reads.read(export_audit, "jsonl", "--until", later) == "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "  =1", "\uff1d1", "\r1"])

@@ -23,11 +23,11 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.runtime.admin.test_actions import Operator, answer_page, operated
+from tests.runtime.admin.test_actions import Operator, answer_page, host_and_operate
 from tests.runtime.forms import asked
 from tests.runtime.forms.asked import Every, Small, Today
 from tests.runtime.forms.test_form_prompts import GIVEN
-from tests.runtime.replay.deployed import deploy, deployed
+from tests.runtime.replay.deployed import deploy, host_code
 from tests.support.hosting import Hosting, asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +72,7 @@ async def test_the_kit_takes_a_dict_by_field(host_workflow: NewHosting) -> None:
 
 
 async def test_an_operator_fills_in_the_same_form() -> None:
-    async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
+    async with host_and_operate(Hosting("probe", park_after=0)) as (hosting, boss):
         run, prompt = await hosting.submit_until_prompt("prompt proposal")
         page = answer_page(prompt.pk)
         assert "the fields of a form" in await boss.get(
@@ -92,7 +92,7 @@ async def test_an_operator_fills_in_the_same_form() -> None:
 
 
 async def test_an_operator_rejects_a_proposal() -> None:
-    async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
+    async with host_and_operate(Hosting("probe", park_after=0)) as (hosting, boss):
         run, prompt = await hosting.submit_until_prompt("prompt proposal")
         assert "Answered." in await boss.post(answer_page(prompt.pk), {"value": "reject"})
         assert await hosting.result(run) == "None"
@@ -107,7 +107,7 @@ async def ask_today(context: Context) -> str:
 
 
 async def test_a_form_that_is_gone_is_found_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with asking(deployed(ask_small, park_after=0)) as (hosting, run, prompt):
+    async with asking(host_code(ask_small, park_after=0)) as (hosting, run, prompt):
         deploy(ask_today)
         gone = asked.Small
         monkeypatch.delattr(asked, "Small")

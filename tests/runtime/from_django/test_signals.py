@@ -25,7 +25,7 @@ async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 
 @asynccontextmanager
-async def delivering() -> Any:
+async def deliver_signals() -> Any:
     """Deliver signals as a process that hosts does."""
     task = asyncio.create_task(Delivery(alone=True).main())
     yield
@@ -60,7 +60,7 @@ async def none_pending() -> None:
 async def test_a_run_is_told_from_its_question_to_its_end(
     received_signals: list[tuple[str, Any]],
 ) -> None:
-    async with Hosting("t_signals") as hosting, delivering():
+    async with Hosting("t_signals") as hosting, deliver_signals():
         run, prompt = await hosting.submit_until_prompt()
         await until_true(lambda: received_signals)
         assert received_signals == [("interaction_opened", prompt)]
@@ -78,7 +78,7 @@ async def test_a_run_is_told_from_its_question_to_its_end(
 async def test_a_question_is_settled_by_its_runs_end(
     received_signals: list[tuple[str, Any]],
 ) -> None:
-    async with asking("t_signals") as (hosting, run, _), delivering():
+    async with asking("t_signals") as (hosting, run, _), deliver_signals():
         await runs.acancel(run)
         await hosting.until_ended(run)
         await none_pending()
@@ -98,7 +98,7 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
 async def test_a_rolled_back_answer_sends_no_signal(
     received_signals: list[tuple[str, Any]],
 ) -> None:
-    async with asking("t_signals") as (hosting, _, prompt), delivering():
+    async with asking("t_signals") as (hosting, _, prompt), deliver_signals():
         await none_pending()
 
         def undone() -> None:
@@ -121,7 +121,7 @@ async def test_a_receiver_that_raises_is_called_again(
             raise failures.pop()
 
     signals.run_finished.connect(receive)
-    async with asking("t_signals") as (hosting, run, _), delivering():
+    async with asking("t_signals") as (hosting, run, _), deliver_signals():
         await hosting.answer("Eve")
         await hosting.until_ended(run)
         await until_true(lambda: not failures)
@@ -169,7 +169,7 @@ async def test_signals_taken_by_a_dead_process_are_sent(
     async with asking("t_signals") as (hosting, _, _):
         taken_fields = {"due_at": "2100-01-01T00:00:00Z", "attempts": 1}
         await hosting.in_thread(PendingSignal.objects.update, **taken_fields)
-        async with delivering():
+        async with deliver_signals():
             await none_pending()
     assert [name for name, _ in received_signals] == ["interaction_opened"]
 
@@ -182,6 +182,6 @@ async def test_a_conversation_is_deleted_with_its_signals(
         await hosting.until_ended(run)
         deleted = await hosting.in_thread(Run.objects.get, pk=run)
         await hosting.in_thread(deleted.delete)
-        async with delivering():
+        async with deliver_signals():
             await none_pending()
     assert not received_signals

@@ -46,11 +46,11 @@ def assert_gap_free(server: Server) -> None:
         at = event["sequence"] + 1
 
 
-def completed(frame: Frame) -> bool:
+def is_completed(frame: Frame) -> bool:
     return (frame["type"], frame["status"]) == ("system_response_message", "complete")
 
 
-def cancelled(frame: Frame) -> bool:
+def is_cancelled(frame: Frame) -> bool:
     update = frame["type"] == "run_update_message"
     return update and bool(frame["content"].get("status") == "cancelled")
 
@@ -89,7 +89,7 @@ async def killed_at(server: Server, text: str, wanted: Wanted | int) -> WsClient
 async def assert_whole(server: Server, text: str) -> None:
     """Check that a reader of the whole log gets this text."""
     async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(completed)
+        await reader.until(is_completed)
         assert reader.text() == text
 
 
@@ -109,7 +109,7 @@ async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server
         assert again["parent_id"] == first["parent_id"]
         await client.answer("continue", again)
         await client.answer("cancel", await client.until("system_interaction_message"))
-        await client.until(completed)
+        await client.until(is_completed)
         assert client.text() == "continue|cancel"
     assert_gap_free(server)
 
@@ -128,7 +128,7 @@ async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) 
         second = await client.until("system_interaction_message")
         assert second["content"]["text"] == "prompt-2"
         await client.answer("cancel", second)
-        await client.until(completed)
+        await client.until(is_completed)
         assert client.text() == "continue|cancel"
 
 
@@ -136,7 +136,7 @@ async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) 
 async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, after: int) -> None:
     killed_socket = await killed_at(server, "slowstream 120 4", after)
     async with back(server, killed_socket) as client:
-        await client.until(completed)
+        await client.until(is_completed)
     whole = "".join(f"t{n} " for n in range(120))
     assert killed_socket.text() + client.text() == whole
     assert_gap_free(server)
@@ -151,7 +151,7 @@ async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Ser
             lambda frame: frame["type"] == "run_update_message" and "replayed" in frame["content"]
         )
         assert resumed["content"]["replayed"] == 2
-        await client.until(completed)
+        await client.until(is_completed)
     assert_four_steps(server, killed_socket.text() + client.text())
 
 
@@ -165,7 +165,7 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
         server.restart()
     async with back(server, client) as answering:
         await answering.answer("yes", prompt)
-        await answering.until(completed)
+        await answering.until(is_completed)
         assert answering.text() == "yes"
     await assert_whole(server, f"{whole}yes")
     assert (server.data_dir / "probe.log").read_text().count("model") == 2
@@ -183,7 +183,7 @@ async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -
         server.kill()
     server.restart()
     async with back(server, killed_socket) as client:
-        await client.until(cancelled)
+        await client.until(is_cancelled)
     assert not server.rows("select 1 from sessions_app_interaction where status = 'pending'")
     assert_four_steps(server, killed_socket.text() + client.text())
 
@@ -214,7 +214,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_settled(server: Serve
         update = await client.until("interaction_update_message")
         assert update["content"]["status"] == "expired"
         assert update["content"]["response"] == {"value": "reject"}
-        await client.until(completed)
+        await client.until(is_completed)
         assert "nobody decided in time" in client.text()
 
 
@@ -263,7 +263,7 @@ def resident_mb(server: Server) -> float:
 async def echo(server: Server, name: str) -> None:
     async with socket(server, name) as client:
         await client.message("echo hello")
-        await client.until(completed, 120)
+        await client.until(is_completed, 120)
 
 
 @pytest.mark.long
@@ -297,7 +297,7 @@ async def test_many_prompts_survive_a_kill_and_cost_no_memory(new_server: NewSer
             for name in names:
                 await client.answer(name, prompts[name], conversation_id=name)
             for _ in names:
-                await client.until(completed, 120)
+                await client.until(is_completed, 120)
         assert sorted(client.text().split("c")[1:]) == sorted(name[1:] for name in names)
     [row] = server.rows(
         "select count(*) as runs, count(distinct run_id) as distinct_runs from sessions_app_event"

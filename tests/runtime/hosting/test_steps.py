@@ -11,7 +11,7 @@ import pytest
 
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Retry, StepFailed, TextPrompt
-from tests.runtime.replay.deployed import Body, deployed
+from tests.runtime.replay.deployed import Body, host_code
 from tests.support.hosting import asking, problem
 from tests.support.processes.environment import ROOT
 
@@ -48,7 +48,7 @@ async def test_a_step_that_takes_long_is_tried_again(step: Callable[..., Any]) -
             return f"{error} {(await context.ask(TextPrompt(text='?'))).text}"
 
     tries.clear()
-    async with asking(deployed(impatient)) as (hosting, run, _):
+    async with asking(host_code(impatient)) as (hosting, run, _):
         await hosting.complete(run, "yes", restart=True)
         why = "TimeoutError: it took longer than its timeout of 0.5 s"
         assert await hosting.output(run) == f"Step {step.__name__} failed: {why} yes"
@@ -63,7 +63,7 @@ async def test_a_stream_that_takes_too_long_fails_with_what_it_gave() -> None:
             return f"far: {error.error_type}"
 
     tries.clear()
-    async with deployed(impatient) as hosting:
+    async with host_code(impatient) as hosting:
         assert await hosting.reply_to() == "so far: TimeoutError"
 
 
@@ -73,7 +73,7 @@ async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None
         errors = await asyncio.gather(*hung, return_exceptions=True)
         return f"{len(errors)} {await context.step(blocks, 0)}"
 
-    async with deployed(many) as hosting:
+    async with host_code(many) as hosting:
         assert await hosting.reply_to() == "64 there"
 
 
@@ -123,7 +123,7 @@ async def forgets_to_sleep(context: Context) -> str:
 async def test_a_call_that_nobody_awaits_is_an_error_of_the_run(
     forgets: Body, expected_error: str
 ) -> None:
-    async with deployed(forgets) as hosting:
+    async with host_code(forgets) as hosting:
         run = await hosting.until_ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert problem(run)["message"].startswith(expected_error)

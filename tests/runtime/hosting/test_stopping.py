@@ -94,7 +94,7 @@ async def hangs(context: Context) -> AsyncGenerator[str, None]:
         await context.step(do, "never")
 
 
-async def recorded(run: UUID) -> None:
+async def until_recorded(run: UUID) -> None:
     """Wait until its first step is over, so that it is in what comes after."""
     await until(JournalEntry.objects.filter(run=run, finished_at__isnull=False).exists)
 
@@ -134,7 +134,7 @@ async def test_a_stopped_run_cleans_up_also_where_parked(name: str, park_after: 
 @pytest.mark.parametrize("form", [talks, waits])
 async def test_a_run_that_does_not_ask_is_stopped_where_it_is(form: Body) -> None:
     async with running(hosting_of(form)) as (hosting, run):
-        await recorded(run)
+        await until_recorded(run)
         await stop(hosting, run)
         text: Any = await hosting.output(run)
         assert text.replace("bla ", "") == ("refunded" if form is talks else "")
@@ -235,7 +235,7 @@ async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun "
     """Wait until it is in what it waits for."""
     if waits is in_stream:
         text += "a b "
-    await recorded(run)
+    await until_recorded(run)
     await until(lambda: output(run) == text)
     if waits in (in_ask, in_sleep, in_wait):
         await hosting.until_status(run, Run.Status.WAITING)

@@ -80,7 +80,7 @@ async def test_a_message_in_the_transaction_in_which_its_host_lets_go_is_execute
         held.set()
         gate.wait(10)
 
-    async def queued(count: int) -> None:
+    async def queued_messages(count: int) -> None:
         await until_true(lambda: writer._threads[0].queue.qsize() == count)
 
     async with Hosting("t_taken") as hosting:
@@ -89,9 +89,9 @@ async def test_a_message_in_the_transaction_in_which_its_host_lets_go_is_execute
         holding = writer.write(hold)
         await asyncio.to_thread(held.wait, 10)
         host.make_room()
-        await queued(1)
+        await queued_messages(1)
         submitting = asyncio.create_task(hosting.submit())
-        await queued(2)
+        await queued_messages(2)
         gate.set()
         await holding
         assert await hosting.result(await submitting) == "go"

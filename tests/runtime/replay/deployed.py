@@ -17,7 +17,7 @@ def deploy(code: Body) -> None:
     body[:] = [code]
 
 
-def deployed(code: Body, **config: Any) -> Hosting:
+def host_code(code: Body, **config: Any) -> Hosting:
     """Host this code, of which no step was executed so far."""
     executed.clear()
     deploy(code)

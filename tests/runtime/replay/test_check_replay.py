@@ -38,7 +38,7 @@ from sessions_app.workflows import (
     registry,
     workflow,
 )
-from tests.runtime.replay.deployed import deploy, deployed, executed, other, work
+from tests.runtime.replay.deployed import deploy, executed, host_code, other, work
 from tests.support.hosting import Hosting, asking, running, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,7 +64,7 @@ async def command(hosting: Hosting, name: str, *args: str) -> tuple[int, str]:
     return exit_code, printed
 
 
-def everything() -> list[Any]:
+def all_rows() -> list[Any]:
     """Return all that runs have in the database."""
     models = (Conversation, Run, Event, JournalEntry, Interaction)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
@@ -101,14 +101,14 @@ async def waits_for_something_else(context: Context) -> str:
 
 
 async def test_check_replay_reports_matching_runs_without_effects() -> None:
-    async with deployed(asks, park_after=0) as hosting:
+    async with host_code(asks, park_after=0) as hosting:
         first, second = [await hosting.submit(conversation=name) for name in ("one", "two")]
         [prompt] = await hosting.prompts(first)
         await hosting.prompts(second)
         await hosting.answer_any("blue", prompt)
         await hosting.prompts(first)
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
-        before = await reads.read(everything)
+        before = await reads.read(all_rows)
         summary = "2 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
         assert await command(hosting, "check_replay") == (0, summary)
         deploy(asks_otherwise)
@@ -116,7 +116,7 @@ async def test_check_replay_reports_matching_runs_without_effects() -> None:
         assert exit_code == 0
         assert 'text: "Where?" became "In which room?"' in printed
         assert "0 could not continue, 2 differ harmlessly." in printed
-        assert await reads.read(everything) == before
+        assert await reads.read(all_rows) == before
         assert executed == ["a", "a", "blue"]
 
 
@@ -135,7 +135,7 @@ async def problem_of(run: UUID) -> str:
 
 
 async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -> None:
-    async with asking(deployed(asks)) as (hosting, run, prompt):
+    async with asking(host_code(asks)) as (hosting, run, prompt):
         assert await check() == []
         assert await problem_of(run) == ""
         deploy(books_first)
@@ -159,7 +159,7 @@ async def test_check_replay_prints_a_shared_cause_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replay_check, "AT_ONCE", 2)
-    async with deployed(asks, park_after=0) as hosting:
+    async with host_code(asks, park_after=0) as hosting:
         waiting = [await hosting.submit(conversation=f"c{number}") for number in range(5)]
         for run in waiting:
             await hosting.prompts(run)
@@ -180,7 +180,7 @@ async def test_only_the_newest_process_checks_replays() -> None:
         started = now - timedelta(seconds=age)
         Process.objects.create(name=name, kind=Process.Kind.BOTH, started_at=started, last_seen=now)
 
-    async with asking(deployed(asks)) as (hosting, _, _):
+    async with asking(host_code(asks)) as (hosting, _, _):
         deploy(books_first)
         await hosting.restart()
         await reads.read(process, this_process(), 0)
@@ -209,9 +209,9 @@ async def test_check_replay_prints_why_a_run_could_not_continue(
     code: Any, expected_texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replays, "PATIENCE", 0.2)
-    async with asking(deployed(asks, park_after=0)) as (hosting, run, _):
+    async with asking(host_code(asks, park_after=0)) as (hosting, run, _):
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
-        before = await reads.read(everything)
+        before = await reads.read(all_rows)
         deploy(code)
         exit_code, printed = await command(hosting, "check_replay")
         assert exit_code == 1
@@ -219,13 +219,13 @@ async def test_check_replay_prints_why_a_run_could_not_continue(
         assert all(words in printed for words in expected_texts)
         assert "1 runs replayed: 1 could not continue" in printed
         assert await command(hosting, "check_replay", str(run)) == (1, printed)
-        assert await reads.read(everything) == before
+        assert await reads.read(all_rows) == before
         deploy(asks)
         assert (await command(hosting, "check_replay"))[0] == 0
 
 
 async def test_a_run_that_no_workflow_is_declared_for_is_one_that_could_not_go_on() -> None:
-    async with asking(deployed(asks, park_after=0)) as (hosting, _, _):
+    async with asking(host_code(asks, park_after=0)) as (hosting, _, _):
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         await hosting.in_thread(Run.objects.update, version=7)
         exit_code, printed = await command(hosting, "check_replay")
@@ -348,7 +348,7 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
 
 
 async def test_a_file_is_replayed_without_the_database_that_it_is_from(tmp_path: Path) -> None:
-    async with asking(deployed(asks)) as (hosting, run, prompt):
+    async with asking(host_code(asks)) as (hosting, run, prompt):
         await hosting.answer("blue", prompt)
         await hosting.prompts(run)
         _, printed = await command(hosting, "export_history", str(run))
@@ -373,7 +373,7 @@ async def test_a_file_of_a_run_that_ended_is_replayed_to_its_end(tmp_path: Path)
         return await context.step(work, "a")
 
     for code in (ends, raises):
-        async with running(deployed(code)) as (hosting, run):
+        async with running(host_code(code)) as (hosting, run):
             await hosting.until_ended(run)
             await command(hosting, "export_history", str(run), "--output", str(file))
         assert await replay_history(file) == []

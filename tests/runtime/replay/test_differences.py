@@ -20,7 +20,7 @@ from sessions_app.workflows import (
     RadioPrompt,
     TextPrompt,
 )
-from tests.runtime.replay.deployed import Body, deploy, deployed, executed, work
+from tests.runtime.replay.deployed import Body, deploy, executed, host_code, work
 from tests.support.hosting import asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,7 +30,7 @@ ROOMS = ["red", "blue"]
 
 async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tuple[Run, str, str]:
     """Return the run, its text and the differences that were noted."""
-    async with asking(deployed(before)) as (hosting, run, prompt):
+    async with asking(host_code(before)) as (hosting, run, prompt):
         deploy(after)
         await hosting.restart()
         if isinstance(answer, list):
@@ -38,10 +38,10 @@ async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tupl
         else:
             await hosting.answer(answer, prompt)
         row = await hosting.until_ended(run)
-        return row, await hosting.output(run), await reads.read(noted, row)
+        return row, await hosting.output(run), await reads.read(noted_differences, row)
 
 
-def noted(run: Run) -> str:
+def noted_differences(run: Run) -> str:
     notes = [
         *JournalEntry.objects.filter(run=run).values_list("difference", flat=True),
         *Interaction.objects.filter(run=run).values_list("difference", flat=True),
@@ -110,7 +110,7 @@ async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answere
 
         return code
 
-    async with running(deployed(both(ROOMS))) as (hosting, run):
+    async with running(host_code(both(ROOMS))) as (hosting, run):
         room_prompt, name_prompt = await hosting.prompts(run, 2)
         await hosting.answer("blue", room_prompt)
         await hosting.answer("eve", name_prompt)
@@ -136,7 +136,7 @@ async def test_names_stay_in_the_order_in_which_they_were_written(client: Client
         page = client.get(f"/c/{conversation.conversation_id}/")
         return page.content.decode().split('id="items"')[1]
 
-    async with asking(deployed(asks(text(details=DETAILS)))) as (hosting, run, prompt):
+    async with asking(host_code(asks(text(details=DETAILS)))) as (hosting, run, prompt):
         [event] = [one for one in await hosting.events() if one.type == Event.Type.INTERACTION]
         assert str(prompt.prompt["details"]) == str(event.payload["prompt"]["details"])
         assert str(prompt.prompt["details"]) == str(DETAILS)
@@ -249,7 +249,7 @@ async def test_a_difference_is_noted_once_however_often_it_is_replayed() -> None
         await context.ask(TextPrompt(text="first"))
         return (await context.ask(TextPrompt(text="second"))).text
 
-    async with asking(deployed(twice)) as (hosting, run, first):
+    async with asking(host_code(twice)) as (hosting, run, first):
         await hosting.restart()
         await hosting.answer("x", first)
         await hosting.prompts(run)
@@ -257,7 +257,7 @@ async def test_a_difference_is_noted_once_however_often_it_is_replayed() -> None
         await hosting.answer("x")
         row = await hosting.until_ended(run)
         assert row.status == Run.Status.COMPLETED
-        assert await reads.read(noted, row) == 'the arguments: ["0"] became ["1"]'
+        assert await reads.read(noted_differences, row) == 'the arguments: ["0"] became ["1"]'
 
 
 def test_the_order_of_a_set_is_no_difference() -> None:

@@ -13,7 +13,7 @@ from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.models import Arrival, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.runtime.replay.deployed import deploy, deployed, executed, other, work
+from tests.runtime.replay.deployed import deploy, executed, host_code, other, work
 from tests.support.hosting import Hosting, asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -174,7 +174,7 @@ async def test_a_run_that_failed_goes_on_beside_itself() -> None:
         await context.step(work, "a")
         return f"{answer.text} {await context.step(other, 'b')}"
 
-    async with asking(deployed(wrong)) as (hosting, source, prompt):
+    async with asking(host_code(wrong)) as (hosting, source, prompt):
         await hosting.answer("yes", prompt)
         await hosting.until_ended(source)
         deploy(right)
@@ -200,7 +200,7 @@ async def test_changes_of_the_code_behind_the_position_are_new() -> None:
         await context.step(work, "b")
         return f"{patches} {context.patched('late')}"
 
-    async with running(deployed(before)) as (hosting, source):
+    async with running(host_code(before)) as (hosting, source):
         await hosting.until_ended(source)
         deploy(after)
         run = await fork(hosting, source, 3)
@@ -224,7 +224,7 @@ async def test_a_fork_evaluates_patches_after_its_position_again() -> None:
         await context.step(work, "b")
         return f"{context.patched('change')}"
 
-    async with running(deployed(before)) as (hosting, source):
+    async with running(host_code(before)) as (hosting, source):
         assert (await hosting.until_ended(source)).patches == {"change": 2}
         executed.clear()
         deploy(after)

@@ -12,7 +12,7 @@ from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
-from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
+from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
 from tests.support.hosting import asking, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,7 +84,7 @@ CALLS = "(recorded there is step other, the code now calls step work)"
 async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
     changed: Body, position: int, expected_problem: str, where: str
 ) -> None:
-    async with asking(deployed(recorded)) as (hosting, run, prompt):
+    async with asking(host_code(recorded)) as (hosting, run, prompt):
         deploy(changed)
         await hosting.restart()
         await hosting.answer("yes", prompt)
@@ -106,7 +106,7 @@ async def ask_once(context: Context) -> str:
 
 
 async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it() -> None:
-    async with asking(deployed(ask_once, park_after=0)) as (hosting, run, _):
+    async with asking(host_code(ask_once, park_after=0)) as (hosting, run, _):
         loop = asyncio.get_running_loop()
         outcomes: list[Any] = []
 

@@ -6,7 +6,7 @@ import pytest
 
 from sessions_app.models import Run
 from sessions_app.workflows import Context, TextPrompt
-from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
+from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
 from tests.support.hosting import running
 from tests.support.sessions import in_script
 
@@ -50,7 +50,7 @@ async def earlier(context: Context) -> str:
 
 async def through(*codes: Body) -> tuple[Run, list[str]]:
     """Return a run of the first code; the others are deployed before an answer each."""
-    async with running(deployed(codes[0])) as (hosting, run):
+    async with running(host_code(codes[0])) as (hosting, run):
         for code in codes[1:]:
             [prompt] = await hosting.prompts(run)
             deploy(code)

@@ -55,7 +55,7 @@ async def failed_after_an_answer(hosting: Hosting, then: Body) -> Run:
     return row
 
 
-async def resumed(hosting: Hosting, run: Run) -> Run:
+async def resume_to_end(hosting: Hosting, run: Run) -> Run:
     assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
     return await hosting.until_ended(run.id)
 
@@ -85,7 +85,7 @@ async def test_a_stop_that_came_too_late_for_it_does_not_stop_it_now() -> None:
         late = Run.objects.filter(pk=run.id)
         await reads.read(late.update, stop_requested_at=timezone.now())
         deploy(lambda context: asks(context, right))
-        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
 
 
 async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
@@ -99,9 +99,9 @@ async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
     broken["now"] = True
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, caught_and_not)
-        assert (await resumed(hosting, run)).status == Run.Status.FAILED
+        assert (await resume_to_end(hosting, run)).status == Run.Status.FAILED
         broken["now"] = False
-        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
         assert await hosting.output(run.id) == "yes paid"
         assert executed == ["a", "charge", "charge", "charge", "charge"]
         journal = [(entry.name, entry.error is None) for entry in await hosting.journal(run.id)]
@@ -140,7 +140,7 @@ async def test_a_failed_step_is_done_again_though_the_clock_was_set_back() -> No
         async with Hosting("t_deployed") as hosting:
             run = await failed_after_an_answer(hosting, code)
             broken["now"] = False
-            assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+            assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
 
 
 async def test_a_step_that_failed_beside_others_is_done_again() -> None:
@@ -163,7 +163,7 @@ async def test_a_step_that_failed_beside_others_is_done_again() -> None:
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, code)
         broken["now"] = False
-        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
         assert executed == ["a", "charge", "later", "charge"]
 
 
@@ -192,7 +192,7 @@ async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> N
         run = await hosting.until_ended(await hosting.submit())
         assert await hosting.output(run.id) == "Hello. one two "
         broken["now"], pieces[:] = False, then
-        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
         assert await hosting.output(run.id) == f"Hello. {''.join(then)}Done."
         events = await hosting.events()
         types = [event.type for event in events]
@@ -214,12 +214,12 @@ async def test_withdrawn_text_stays_withdrawn_through_resumptions() -> None:
         run = await hosting.until_ended(await hosting.submit())
         for again, restarts in (["one ", "three "], 1), (["one ", "three "], 1), (["four "], 2):
             pieces[:] = again
-            assert (await resumed(hosting, run)).status == Run.Status.FAILED
+            assert (await resume_to_end(hosting, run)).status == Run.Status.FAILED
             assert await hosting.output(run.id) == f"Hello. {''.join(again)}"
             types = [event.type for event in await hosting.events()]
             assert types.count(Event.Type.RESTART) == restarts
         broken["now"] = False
-        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
         assert await hosting.output(run.id) == "Hello. four Done."
         # An operator finds all that was ever shown.
         assert await reads.read(gone) == ["one two ", "one three "]

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from sessions_app.models import Run
 from sessions_app.sessions.runner import AWAIT, ORM
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.runtime.replay.deployed import Body, deployed
+from tests.runtime.replay.deployed import Body, host_code
 from tests.support.hosting import problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,7 +44,7 @@ async def gives_object(context: Context) -> Any:
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 async def test_the_error_says_what_to_do(code: Body, advice: str) -> None:
-    async with deployed(code) as hosting:
+    async with host_code(code) as hosting:
         run = await hosting.until_ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert advice in problem(run)["detail"]
@@ -62,7 +62,7 @@ async def test_the_error_begins_with_the_authors_own_line(*, in_a_step: bool) ->
     async def parses(context: Context) -> str:
         return str(await context.step(parse, "{") if in_a_step else parse("here"))
 
-    async with deployed(parses) as hosting:
+    async with host_code(parses) as hosting:
         run = await hosting.until_ended(await hosting.submit())
         first, line, *_ = problem(run)["detail"].splitlines()
         assert "JSONDecodeError" in first

@@ -13,7 +13,7 @@ from sessions_app.errors import BuilderFailed, RunEnded, SessionsError
 from sessions_app.sessions.builder import PerUserBuilderInfo
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person
-from tests.support.sessions import Log, declare, logged, managing, say, turns
+from tests.support.sessions import Log, declare, managing, managing_with_log, say, turns
 
 
 async def own(message: Message, context: Context) -> str:
@@ -21,7 +21,7 @@ async def own(message: Message, context: Context) -> str:
 
 
 async def test_two_requests_of_one_user_build_once() -> None:
-    async with logged(own) as (manager, log):
+    async with managing_with_log(own) as (manager, log):
         gate = log.hold("ann")
         sessions = [asyncio.create_task(say(manager, user_id="ann")) for _ in range(3)]
         await log.until("ann building")
@@ -32,7 +32,7 @@ async def test_two_requests_of_one_user_build_once() -> None:
 
 
 async def test_builders_of_different_users_are_built_at_the_same_time() -> None:
-    async with logged(own) as (manager, log):
+    async with managing_with_log(own) as (manager, log):
         gates = [log.hold("ann"), log.hold("ben")]
         sessions = [asyncio.create_task(say(manager, user_id=user)) for user in ("ann", "ben")]
         await log.until("ann building")
@@ -43,7 +43,7 @@ async def test_builders_of_different_users_are_built_at_the_same_time() -> None:
 
 
 async def test_a_build_that_fails_says_why_to_all_who_wait_and_is_not_kept() -> None:
-    async with logged(own) as (manager, log):
+    async with managing_with_log(own) as (manager, log):
         gate = log.hold("ann", error=OSError("no such host"))
         sessions = [asyncio.create_task(say(manager, user_id="ann")) for _ in range(2)]
         await log.until("ann building")
@@ -56,7 +56,7 @@ async def test_a_build_that_fails_says_why_to_all_who_wait_and_is_not_kept() -> 
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_takes_no_build_from_others() -> None:
-    async with logged(own) as (manager, log):
+    async with managing_with_log(own) as (manager, log):
         gate = log.hold("ann")
         first, second = (asyncio.create_task(say(manager, user_id="ann")) for _ in range(2))
         await log.until("ann building")
@@ -67,7 +67,7 @@ async def test_a_request_that_is_cancelled_while_it_waits_takes_no_build_from_ot
 
 
 async def test_a_build_that_nobody_waits_for_is_given_up_and_the_next_request_builds() -> None:
-    async with logged(own) as (manager, log):
+    async with managing_with_log(own) as (manager, log):
         log.hold("ann")  # it hangs
         session = asyncio.create_task(say(manager, user_id="ann"))
         await log.until("ann building")
@@ -96,7 +96,7 @@ async def test_a_builder_is_entered_and_left_in_one_task_outside_of_the_request(
 
 
 async def test_eviction_during_a_request_waits_for_its_end() -> None:
-    async with logged(own, per_user_idle=0.001) as (manager, log):
+    async with managing_with_log(own, per_user_idle=0.001) as (manager, log):
         async with manager.session("ann") as session, session.run("x") as runner:
             manager.builders["ann"].last_activity -= timedelta(seconds=1000)
             assert not await manager.evict("ann")
@@ -110,7 +110,7 @@ async def test_eviction_during_a_request_waits_for_its_end() -> None:
 
 
 async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew() -> None:
-    async with logged(own) as (manager, log):
+    async with managing_with_log(own) as (manager, log):
         await say(manager, user_id="ann")
         gate = log.hold("ann closing")
         eviction = asyncio.create_task(manager.evict("ann"))
@@ -125,7 +125,7 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
 
 
 async def test_a_session_is_of_no_use_after_its_end() -> None:
-    async with logged(own) as (manager, _):
+    async with managing_with_log(own) as (manager, _):
         async with manager.session("ann") as session:
             pass
         with pytest.raises(SessionsError, match="has ended"):

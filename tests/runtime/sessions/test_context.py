@@ -23,7 +23,7 @@ from sessions_app.workflows.request_context import (
     workflow_parent_name,
 )
 from sessions_app.workflows.run_info import RuntimeTypeEnum
-from tests.support.sessions import Log, declare, logged, managing, say
+from tests.support.sessions import Log, declare, managing, managing_with_log, say
 
 # What authors of workflows read of the context.
 PAGES = [page.read_text() for page in Path("docs").glob("*.md")]
@@ -298,7 +298,7 @@ async def take(chunks: AsyncGenerator[str, None]) -> str:
 
 async def test_a_stream_that_is_left_in_the_middle_is_closed_before_its_session_ends() -> None:
     ended.clear()
-    async with logged(stream) as (manager, _), manager.session("ann") as session:
+    async with managing_with_log(stream) as (manager, _), manager.session("ann") as session:
         async with session.run("x") as runner:
             async for _ in runner.result_stream():
                 break
@@ -308,7 +308,7 @@ async def test_a_stream_that_is_left_in_the_middle_is_closed_before_its_session_
 
 
 async def test_a_session_in_a_generator_that_another_task_closes_gives_all_back() -> None:
-    async with logged(tell) as (manager, _):
+    async with managing_with_log(tell) as (manager, _):
 
         async def serve() -> AsyncGenerator[str, None]:
             async with manager.session("ann"):
@@ -368,7 +368,7 @@ async def test_nothing_is_kept_after_the_run_ended() -> None:
     async def answer(prompt: Any) -> str:
         return "yes"
 
-    async with logged(hold) as (manager, _):
+    async with managing_with_log(hold) as (manager, _):
         for text in ("go", "fail"):
             try:
                 async with manager.run(text, user_id="ann", user_input_callback=answer) as runner:
@@ -396,7 +396,7 @@ async def test_a_block_that_is_left_while_another_task_reads_ends_the_context() 
         await stuck.wait()
         yield context.builder.name
 
-    async with logged(wait) as (manager, _):
+    async with managing_with_log(wait) as (manager, _):
         async with manager.run("x", user_id="ann") as runner:
             chunks = runner.result_stream()
             await take(chunks)

@@ -14,7 +14,7 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person, TextPrompt
 from sessions_app.workflows.config import WorkflowConfig
 from tests.support.hosting import until_true
-from tests.support.sessions import Log, Made, declare, free, logged, managing, say, turns
+from tests.support.sessions import Log, Made, declare, free, managing, managing_with_log, say, turns
 
 SHUT = pytest.raises(SessionsError, match="shut down")
 
@@ -339,7 +339,7 @@ async def test_at_the_deadline_the_default_is_the_answer() -> None:
 
 
 async def test_a_clean_up_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with logged(own, per_user_idle=0.01) as (manager, log):
+    async with managing_with_log(own, per_user_idle=0.01) as (manager, log):
         evict_idle = manager._pool.evict_idle
         failures: list[bool] = []
 

@@ -47,7 +47,7 @@ class Work:
         await turns()
 
 
-async def begun(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"]:
+async def begin_runs(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"]:
     """Return so many runs of the user, begun as far as they may be."""
     coroutines = [say(manager, f"{user}{number}", user_id=user) for number in range(count)]
     tasks = [asyncio.create_task(one) for one in coroutines]
@@ -59,9 +59,9 @@ async def test_the_next_free_place_is_for_the_user_who_has_the_fewest() -> None:
     work = Work()
     limits = {"max_concurrency": 3, "max_concurrency_per_user": 3}
     async with managing(declare(work.run), **limits) as manager:
-        tasks = await begun(manager, "ann", 6)
+        tasks = await begin_runs(manager, "ann", 6)
         assert work.began == ["ann0", "ann1", "ann2"]  # who is alone may have all
-        tasks += await begun(manager, "ben", 2) + await begun(manager, "eve", 1)
+        tasks += await begin_runs(manager, "ben", 2) + await begin_runs(manager, "eve", 1)
         assert len(work.began) == 3
         for _ in range(9):
             await work.end()
@@ -73,8 +73,8 @@ async def test_the_next_free_place_is_for_the_user_who_has_the_fewest() -> None:
 async def test_half_of_the_places_are_kept_for_others_who_may_come() -> None:
     work = Work()
     async with managing(declare(work.run), max_concurrency=4) as manager:
-        tasks = await begun(manager, "ann", 4)
-        tasks += await begun(manager, "ben", 1)
+        tasks = await begin_runs(manager, "ann", 4)
+        tasks += await begin_runs(manager, "ben", 1)
         assert work.began == ["ann0", "ann1", "ben0"]
         for _ in range(5):
             await work.end()
@@ -84,7 +84,7 @@ async def test_half_of_the_places_are_kept_for_others_who_may_come() -> None:
 async def test_runs_without_a_user_may_take_every_place() -> None:
     work = Work()
     async with managing(declare(work.run), max_concurrency=4) as manager:
-        tasks = await begun(manager, "", 4)
+        tasks = await begin_runs(manager, "", 4)
         assert len(work.began) == 4
         for _ in range(4):
             await work.end()
@@ -95,9 +95,9 @@ async def test_one_user_may_be_held_to_fewer_than_half() -> None:
     work = Work()
     limits = {"max_concurrency": 4, "max_concurrency_per_user": 1}
     async with managing(declare(work.run), **limits) as manager:
-        tasks = await begun(manager, "ann", 4)
+        tasks = await begin_runs(manager, "ann", 4)
         assert work.began == ["ann0"]
-        tasks += await begun(manager, "ben", 1)
+        tasks += await begin_runs(manager, "ben", 1)
         assert work.began[1:] == ["ben0"]
         for _ in range(5):
             await work.end()

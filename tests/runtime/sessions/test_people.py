@@ -16,7 +16,7 @@ from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt
 from sessions_app.workflows.concurrency import Slot
 from tests.support.processes.command import run
 from tests.support.processes.environment import ROOT
-from tests.support.sessions import Log, declare, free, logged, managing, say, turns
+from tests.support.sessions import Log, declare, free, managing, managing_with_log, say, turns
 
 
 async def ask(message: Message, context: Context) -> str:
@@ -179,7 +179,7 @@ async def test_steps_of_one_user_are_not_seen_by_another() -> None:
         notes_by_user[here.user_id].append(f"{number}{here.user_id}")
         return f"{number}{here.user_id}{here.builder.name} "
 
-    async with logged(work) as (manager, _):
+    async with managing_with_log(work) as (manager, _):
         both = [say(manager, user_id=user, conversation_id="same") for user in ("ann", "ben")]
         texts = list(await asyncio.gather(*both))
     assert texts == ["0annann#1 1annann#1 2annann#1 ", "0benben#1 1benben#1 2benben#1 "]

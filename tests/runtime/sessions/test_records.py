@@ -12,7 +12,7 @@ from sessions_app.sessions import session
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, TextPrompt, concurrency
 from tests.support.hosting import until_true
-from tests.support.sessions import logged, say
+from tests.support.sessions import managing_with_log, say
 
 
 class Clock:
@@ -49,7 +49,7 @@ async def test_latency_is_the_runs_time_without_that_of_people(clock: Clock) -> 
         "user_input_callback": answer,
         "user_authentication_callback": answer,
     }
-    async with logged(work) as (manager, _):
+    async with managing_with_log(work) as (manager, _):
         for _ in range(2):
             await say(manager, user_id="ann", **callbacks)
         assert manager.builders["ann"].total_latency_ms == 6000
@@ -68,7 +68,7 @@ async def visit(manager: SessionManager, text: str) -> None:
 
 
 async def test_errors_are_counted_and_cancelled_runs_are_none() -> None:
-    async with logged(act) as (manager, _):
+    async with managing_with_log(act) as (manager, _):
         await visit(manager, "well")
         info = manager.builders["ann"]
         assert (info.total_requests, info.error_count) == (1, 0)
@@ -83,7 +83,7 @@ async def test_errors_are_counted_and_cancelled_runs_are_none() -> None:
 
 
 async def test_an_error_counts_that_the_caller_handles_in_the_block_or_makes_there() -> None:
-    async with logged(act) as (manager, _):
+    async with managing_with_log(act) as (manager, _):
         async with manager.run("fail", user_id="ann") as runner:
             with pytest.raises(KeyError):
                 await runner.result()
@@ -95,7 +95,7 @@ async def test_an_error_counts_that_the_caller_handles_in_the_block_or_makes_the
 
 
 async def test_a_session_is_activity_when_it_begins_and_when_it_ends() -> None:
-    async with logged(act) as (manager, _):
+    async with managing_with_log(act) as (manager, _):
         await visit(manager, "well")
         info = manager.builders["ann"]
         info.last_activity = long_ago = info.last_activity - timedelta(seconds=1000)
@@ -108,7 +108,7 @@ async def test_a_session_is_activity_when_it_begins_and_when_it_ends() -> None:
 
 
 async def test_the_end_of_a_build_is_activity() -> None:
-    async with logged(act) as (manager, log):
+    async with managing_with_log(act) as (manager, log):
         gate = log.hold("ann")
         visiting = asyncio.create_task(visit(manager, "hang"))
         await log.until("ann building")
@@ -123,7 +123,7 @@ async def test_the_end_of_a_build_is_activity() -> None:
 
 
 async def test_a_clean_up_closes_what_is_idle_and_nothing_else() -> None:
-    async with logged(act, per_user_idle=60) as (manager, log):
+    async with managing_with_log(act, per_user_idle=60) as (manager, log):
         for user in ("ann", "ben"):
             async with manager.session(user):
                 pass

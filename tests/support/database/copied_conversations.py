@@ -38,7 +38,7 @@ TABLES = (
 )
 
 
-def copies(waiting: dict[str, UUID], count: int, *, owners: str) -> Iterator[Statement]:
+def copy_statements(waiting: dict[str, UUID], count: int, *, owners: str) -> Iterator[Statement]:
     """Statements that copy a conversation, whose one run waits for one answer, so often.
 
     `waiting`: its `conversation`, `run` and `interaction`. They belong to the users whose names

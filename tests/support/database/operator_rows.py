@@ -70,12 +70,12 @@ def job(key: str, status: str = "todo", *, queue: str = "default", by: int | Non
     return _insert(QUEUE_JOB, queue, key, status, by)
 
 
-def failed(task: str, *, at: int) -> int:
+def insert_failed_job(task: str, *, at: int) -> int:
     """Insert a failed maintenance job that was due at `at`; return its id."""
     return _insert(FAILED, task, at)
 
 
-def deferred(task: str, *, at: int) -> None:
+def store_deferral(task: str, *, at: int) -> None:
     """Store that a maintenance task was last due at `at`."""
     _insert(DEFERRED, task, at)
 

@@ -26,7 +26,7 @@ IMPATIENT = "PRAGMA busy_timeout=20"
 @asynccontextmanager
 async def database_away() -> AsyncIterator[None]:
     """Have each write fail within the block, and some reads."""
-    away = _cut_off() if CLUSTER else _locked()
+    away = _disconnect_postgresql() if CLUSTER else _lock_sqlite()
     if not CLUSTER:  # or a write would wait for the lock for longer than it is held
         await writer.write(lambda tx: statements.execute(IMPATIENT, ()))
     await asyncio.to_thread(away.__enter__)
@@ -37,7 +37,7 @@ async def database_away() -> AsyncIterator[None]:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def _lock_sqlite() -> Iterator[None]:
     """Keep SQLite's write lock on another connection. After a failed write the writer
     reconnects.
     """
@@ -52,7 +52,7 @@ def _locked() -> Iterator[None]:
 
 
 @contextmanager
-def _cut_off() -> Iterator[None]:
+def _disconnect_postgresql() -> Iterator[None]:
     """Break every connection to PostgreSQL and let no new one in.
 
     The tests' own connections are spared: nothing would restore them before the next test.
@@ -60,17 +60,17 @@ def _cut_off() -> Iterator[None]:
     theirs = [one for thread, one in opened if not thread.name.startswith(OURS)]
     spared = [one.info.backend_pid for one in theirs if not one.closed]
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
-        _let_in(other, False)
+        _allow_connections(other, False)
         other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = %s AND NOT pid = ANY(%s)",
             [_name(), spared],
         )
         yield
-        _let_in(other, True)
+        _allow_connections(other, True)
 
 
-def _let_in(other: "psycopg.Connection[Any]", allowed: bool) -> None:
+def _allow_connections(other: "psycopg.Connection[Any]", allowed: bool) -> None:
     statement = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
     other.execute(statement.format(sql.Identifier(_name()), sql.Literal(allowed)))
 

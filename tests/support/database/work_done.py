@@ -17,7 +17,7 @@ def work_done(look: Callable[[], object]) -> int:
 def rows_read(look: Callable[[], object]) -> int:
     """Return how many rows all parts of PostgreSQL's plans gave or left out."""
     count = 0.0
-    for plan in _explained(look, "EXPLAIN (ANALYZE, FORMAT JSON) "):
+    for plan in _explain(look, "EXPLAIN (ANALYZE, FORMAT JSON) "):
         for node in _nodes(json.loads(plan) if isinstance(plan, str) else plan):
             left_out = [node[name] for name in node if name.startswith("Rows Removed by ")]
             count += node["Actual Loops"] * (1 + node["Actual Rows"] + sum(left_out))
@@ -26,7 +26,7 @@ def rows_read(look: Callable[[], object]) -> int:
 
 def whole_tables(look: Callable[[], object]) -> list[str]:
     """Return the tables, or their aliases in a query, that SQLite reads without any index."""
-    plans = _explained(look, "EXPLAIN QUERY PLAN ")
+    plans = _explain(look, "EXPLAIN QUERY PLAN ")
     return [scan[1] for line in plans if (scan := re.fullmatch(r"SCAN (\w+)", line))]
 
 
@@ -47,7 +47,7 @@ def steps_taken(look: Callable[[], object]) -> int:
     return count
 
 
-def _explained(look: Callable[[], object], explain: str) -> Iterator[Any]:
+def _explain(look: Callable[[], object], explain: str) -> Iterator[Any]:
     """Yield the last column of each row that explains one of the queries."""
     with CaptureQueriesContext(connection) as queries:
         look()

@@ -60,7 +60,7 @@ class Site:
 
 
 @contextmanager
-def served(
+def serve(
     project: Project, kind: str, log_file: Path, env: dict[str, str], *, bare: bool = False
 ) -> Iterator[Site]:
     """Serve the project until the end of the block; `bare`: by Django's own ASGI application."""

@@ -50,8 +50,8 @@ _LATER = {"PARK_AFTER", "MAX_BLOCKING"}
 def is_usual(env: Mapping[str, str]) -> bool:
     """Return whether a process in this environment imports and sets up what nearly all do."""
     form = {bool(env.get(name)) for name in ("DATABASE_URL", "REDIS_URL")}
-    return form == {CLUSTER} and _shared(env) == _shared(environment(ROOT))
+    return form == {CLUSTER} and _shared_variables(env) == _shared_variables(environment(ROOT))
 
 
-def _shared(env: Mapping[str, str]) -> dict[str, str]:
+def _shared_variables(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in _OWN | _LATER}

@@ -39,20 +39,20 @@ def start_second_process(server: Server, new_server: NewServer, **env: str) -> S
     return other
 
 
-async def opened(client: WsClient) -> None:
+async def until_open(client: WsClient) -> None:
     """Wait until it is served."""
     await client.send({"type": "ping_message"})
     await client.until("pong_message", timeout=LIVE)
 
 
-async def answered(client: WsClient, timeout: float) -> str:
+async def answer_to_next_prompt(client: WsClient, timeout: float) -> str:
     """Answer, and return the id of the next prompt."""
     await client.answer("continue")
     prompt = await client.until("system_interaction_message", timeout=timeout)
     return str(prompt["id"])
 
 
-async def shown(client: WsClient, prompt: str, timeout: float = LIVE) -> None:
+async def until_shown(client: WsClient, prompt: str, timeout: float = LIVE) -> None:
     """Wait until it has the prompt of that id."""
     await client.until(lambda frame: bool(frame["id"] == prompt), timeout)
 
@@ -64,18 +64,18 @@ async def test_a_conversation_goes_on_without_redis_and_is_quick_when_it_is_back
     async with WsClient(server, "c", workflow="probe") as before:
         await before.message("approve 9")
         await before.until("system_interaction_message", timeout=SWEPT)
-        await answered(before, LIVE)
+        await answer_to_next_prompt(before, LIVE)
         getattr(redis, fault)()
-        await answered(before, SWEPT)
+        await answer_to_next_prompt(before, SWEPT)
         async with WsClient(server, "c", workflow="probe") as during:
             await during.until("system_interaction_message", timeout=LIVE)
-            await answered(during, SWEPT)
+            await answer_to_next_prompt(during, SWEPT)
             redis.thaw()
             redis.start()
             await until_true(lambda: server.log.count("redis.works_again") == 2, SWEPT)
             for _ in range(3):
-                prompt = await answered(during, LIVE)
-                await shown(before, prompt)
+                prompt = await answer_to_next_prompt(during, LIVE)
+                await until_shown(before, prompt)
     assert server.log.count("redis.failed") == 2
 
 
@@ -91,8 +91,8 @@ async def test_signing_out_closes_the_sockets_on_every_process_also_without_redi
     server: Server, second: Server, redis: Redis, fault: str, within: float
 ) -> None:
     async with WsClient(server, "c") as one, WsClient(second, "c") as other:
-        await opened(one)
-        await opened(other)
+        await until_open(one)
+        await until_open(other)
         if fault:
             getattr(redis, fault)()
         assert await asyncio.to_thread(server.sign_out, "ann") < LIVE
@@ -119,16 +119,16 @@ async def test_with_a_layer_of_channels_redis_two_processes_go_on_over_an_outage
         await one.until("system_interaction_message", timeout=SWEPT)
         await other.until("system_interaction_message", timeout=SWEPT)
         for client, witness in ((one, other), (other, one)):
-            prompt = await answered(client, LIVE)
-            await shown(witness, prompt)
+            prompt = await answer_to_next_prompt(client, LIVE)
+            await until_shown(witness, prompt)
         redis.kill()
-        await answered(one, SWEPT)
+        await answer_to_next_prompt(one, SWEPT)
         cursor = max(frame.get("sequence", 0) for frame in one.frames)
-        prompt = await answered(one, SWEPT)
+        prompt = await answer_to_next_prompt(one, SWEPT)
         redis.start()
         async with WsClient(second, "c", last_sequence=cursor) as back:
-            await shown(back, prompt)
-            await shown(back, await answered(one, SWEPT), SWEPT)
-        await shown(other, await answered(one, SWEPT), SWEPT)
+            await until_shown(back, prompt)
+            await until_shown(back, await answer_to_next_prompt(one, SWEPT), SWEPT)
+        await until_shown(other, await answer_to_next_prompt(one, SWEPT), SWEPT)
     sequences = [frame["sequence"] for frame in other.frames if "sequence" in frame]
     assert sequences == sorted(sequences)

@@ -159,7 +159,7 @@ async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
         assert await ui.until_ended() == "one?|two?"
 
 
-async def linked(ui: PeerUi) -> str:
+async def link_to_form(ui: PeerUi) -> str:
     """Ask for a form; return the path of the link to it."""
     await ui.say("prompt form")
     await ui.until_asked("Fill in the form here: http")
@@ -170,7 +170,7 @@ async def linked(ui: PeerUi) -> str:
 
 async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend: Server) -> None:
     async with ui:
-        path = await linked(ui)
+        path = await link_to_form(ui)
         nobody = Http(backend, None, workflow=None, headers={"cookie": f"csrftoken={CSRF}"})
         page = await asyncio.to_thread(nobody.get, path)
         assert (page.status, f'action="{path}"' in page.text) == (200, True)
@@ -190,7 +190,7 @@ async def test_the_link_opens_that_prompt_and_nothing_else(
     new_tab: NewTab, backend: Server
 ) -> None:
     async with new_tab() as ui, new_tab() as other:
-        path, others = await linked(ui), await linked(other)
+        path, others = await link_to_form(ui), await link_to_form(other)
         nobody = Http(backend, None, workflow=None)
         page = await asyncio.to_thread(nobody.get, path)
         cookies = page.headers.get_all("set-cookie", [])

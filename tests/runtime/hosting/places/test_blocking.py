@@ -9,7 +9,7 @@ import pytest
 
 from sessions_app.dispatch.local import LocalDispatcher
 from tests.conftest import NewServer
-from tests.runtime.hosting.test_crashes import completed
+from tests.runtime.hosting.test_crashes import is_completed
 from tests.support.hosting import until_true
 from tests.support.processes.command import run
 from tests.support.processes.environment import ROOT, environment
@@ -24,7 +24,7 @@ TEXTS = """
 WHOLE = "".join(f"t{number} " for number in range(40))
 
 
-def blocked(server: Server) -> list[dict[str, Any]]:
+def blocked_errors(server: Server) -> list[dict[str, Any]]:
     """Return the errors of the runs that blocked, which are suspended."""
     rows = server.rows("select status, error from sessions_app_run where text like 'block%'")
     assert {row["status"] for row in rows} == {"suspended"}
@@ -44,7 +44,7 @@ async def beside_runs(server: Server, how: str) -> None:
         await ann.message(f"block {how}", conversation_id=how)
         ended_ids: set[str] = set()
         while len(ended_ids) < NEIGHBOURS:
-            ended_ids.add((await ann.until(completed, 60))["conversation_id"])
+            ended_ids.add((await ann.until(is_completed, 60))["conversation_id"])
 
 
 def assert_unhurt(server: Server, neighbours: int) -> None:
@@ -64,7 +64,7 @@ async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: N
     hows = ["loop 60", "sleep 60", "task 60", "match", "caught 60"]
     for how in hows:
         await beside_runs(server, how)
-    errors = blocked(server)
+    errors = blocked_errors(server)
     assert [error["code"] for error in errors] == ["blocked"] * len(hows)
     assert all("bench/workflows/probe.py" in error["detail"] for error in errors)
     assert_unhurt(server, len(hows) * NEIGHBOURS)
@@ -74,7 +74,7 @@ async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: N
 async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: NewServer) -> None:
     server = new_server(workers=2, MAX_BLOCKING="1")
     await beside_runs(server, "deaf 10")
-    assert [error["code"] for error in blocked(server)] == ["blocked"]
+    assert [error["code"] for error in blocked_errors(server)] == ["blocked"]
     assert_unhurt(server, NEIGHBOURS)
 
 
@@ -82,7 +82,7 @@ async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: 
 async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how: str) -> None:
     async with WsClient(server, workflow="probe") as ann:
         await ann.message(f"block {how} 1.5", conversation_id="slow")
-        await ann.until(completed)
+        await ann.until(is_completed)
 
     def slow_run_lines() -> list[str]:
         return [line for line in server.host.log.splitlines() if "run.slow" in line]

@@ -23,7 +23,7 @@ from sessions_app.models.people import Person
 from sessions_app.storage import reads, sql
 from sessions_app.storage.event_log import read
 from sessions_app.storage.transaction import Transaction
-from tests.support.database.copied_conversations import copies
+from tests.support.database.copied_conversations import copy_statements
 from tests.support.hosting import Hosting, until
 from tests.support.running_form import CLUSTER
 
@@ -75,7 +75,7 @@ def multiply(run: UUID) -> None:
         "conversation_id", "id"
     )
     waiting = {"conversation": conversation, "run": run, "interaction": interaction}
-    for statement, parameters in copies(waiting, COUNT, owners="copied%"):
+    for statement, parameters in copy_statements(waiting, COUNT, owners="copied%"):
         sql.execute(statement.replace("?", "%s"), parameters)
     sql.execute("ANALYZE", ())
 

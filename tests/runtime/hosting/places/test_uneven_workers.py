@@ -58,7 +58,7 @@ async def conversations_of_ben(server: Server) -> AsyncIterator[list[WsClient]]:
         ]
 
 
-def ended(frame: Frame) -> bool:
+def is_ended(frame: Frame) -> bool:
     return bool(frame["content"].get("status") == "completed")
 
 
@@ -68,7 +68,7 @@ async def test_a_message_does_not_wait_behind_a_full_worker(server: Server) -> N
         for client in clients:
             await client.message("echo hello")
         for client in clients:
-            await client.until(ended)
+            await client.until(is_ended)
     assert len(server.rows(WORKING)) == LONG_RUNS
 
 
@@ -81,7 +81,7 @@ async def test_an_answered_run_does_not_wait_behind_a_full_worker(server: Server
         for client, prompt in zip(clients, prompts, strict=True):
             await client.answer("yes", prompt)
         for client in clients:
-            await client.until(ended)
+            await client.until(is_ended)
     assert len(server.rows(WORKING)) == LONG_RUNS
 
 

@@ -12,7 +12,7 @@ from sessions_app.errors import CalledInStep
 from sessions_app.models import Run
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Retry, TextPrompt
-from tests.runtime.replay.deployed import Body, deploy, deployed, work
+from tests.runtime.replay.deployed import Body, deploy, host_code, work
 from tests.support.hosting import problem, running
 from tests.support.sessions import in_script
 
@@ -81,9 +81,9 @@ CALLS: list[Callable[[Context], Awaitable[Any]]] = [
 ]
 
 
-async def refused(agent: Body) -> None:
+async def assert_refused(agent: Body) -> None:
     """Assert that a run of the agent is suspended, with nothing of it in the journal."""
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         row = await hosting.until_ended(await hosting.submit())
         assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "CalledInStep")
         assert "Await the function itself, without a step around it" in problem(row)["detail"]
@@ -105,7 +105,7 @@ async def test_no_call_of_the_context_is_made_in_a_step(call: Callable[[Context]
         except Exception:  # noqa: BLE001 - as agents do that tell the model of it
             return await context.step(work, "it failed")
 
-    await refused(agent)
+    await assert_refused(agent)
     with pytest.raises(CalledInStep):
         await in_script("t_deployed", user_input_callback=_nobody)
 
@@ -124,7 +124,7 @@ async def test_a_call_made_outside_a_step_is_not_awaited_inside(method: str) -> 
 
         return await context.step(tool)
 
-    await refused(agent)
+    await assert_refused(agent)
 
 
 async def test_a_tool_that_calls_is_not_tried_again() -> None:
@@ -137,7 +137,7 @@ async def test_a_tool_that_calls_is_not_tried_again() -> None:
     async def agent(context: Context) -> str:
         return await context.step(tool, retry=Retry(wait=0))
 
-    await refused(agent)
+    await assert_refused(agent)
     assert tries == ["tool"]
 
 
@@ -168,7 +168,7 @@ async def _in_a_thread(context: Context) -> str:
 
 @pytest.mark.parametrize("agent", [_streams, _writes, _in_a_thread])
 async def test_streamed_transactional_and_plain_steps_are_steps_too(agent: Body) -> None:
-    await refused(agent)
+    await assert_refused(agent)
 
 
 async def test_a_run_with_fixed_code_goes_on() -> None:
@@ -184,7 +184,7 @@ async def test_a_run_with_fixed_code_goes_on() -> None:
     async def fixed(context: Context) -> str:
         return await context.step(work, "a ") + await tool(context)
 
-    async with running(deployed(broken)) as (hosting, run):
+    async with running(host_code(broken)) as (hosting, run):
         assert (await hosting.until_ended(run)).status == Run.Status.SUSPENDED
         deploy(fixed)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
@@ -216,5 +216,5 @@ async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:
         return "".join(await asyncio.gather(*(asyncio.sleep(0, one) for one in text)))
 
     loop = asyncio.get_running_loop()
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         assert await hosting.reply_to() == "abc"

@@ -168,7 +168,7 @@ def hosting(workflow: str = "t_parent", **config: Any) -> Hosting:
 
 
 @asynccontextmanager
-async def sent(
+async def send_to_hosted(
     text: str, workflow: str = "t_parent", **config: Any
 ) -> AsyncIterator[tuple[Hosting, HostedRun]]:
     async with hosting(workflow, **config) as hosted:
@@ -177,7 +177,7 @@ async def sent(
 
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: float) -> None:
-    async with sent("ask me", park_after=park_after) as (hosted, run):
+    async with send_to_hosted("ask me", park_after=park_after) as (hosted, run):
         await run.answer("Eve", to="Name for me?")
         assert await run.result() == "Well. It said: Tell me. EVE"
         [one] = await run.children()
@@ -202,7 +202,7 @@ async def test_the_result_of_a_child_is_the_same_in_each_replay(
     text: str, expected_text: str, child_text: str | None, step_titles: list[str]
 ) -> None:
     """The child has a turn though its workflow takes one run at a time, which is its parent."""
-    async with sent(text, replay_everywhere=True, max_concurrency=1) as (_, run):
+    async with send_to_hosted(text, replay_everywhere=True, max_concurrency=1) as (_, run):
         assert (await run.result()).startswith(f"Well. {expected_text}")
         assert len(executed) <= 1
         [one] = await run.children()
@@ -235,7 +235,7 @@ async def test_a_forbidden_workflow_cannot_be_run_as_a_child(text: str, name: st
 
 
 async def test_a_child_is_forked_with_its_parent_only() -> None:
-    async with sent("go") as (_, run):
+    async with send_to_hosted("go") as (_, run):
         [one] = await run.children()
         user = await reads.read(make_user, "ann")
         with pytest.raises(Invalid):
@@ -253,7 +253,7 @@ async def test_a_child_is_forked_with_its_parent_only() -> None:
 async def test_a_stop_of_the_parent_stops_the_child_but_for_that_of_clean_up(
     name: str, expected_text: str, park_after: float
 ) -> None:
-    async with sent("ask me", name, park_after=park_after) as (hosted, run):
+    async with send_to_hosted("ask me", name, park_after=park_after) as (hosted, run):
         await run.prompts()
         assert await runs.acancel(run.id)
         assert (await hosted.until_ended(run.id)).status == Run.Status.CANCELLED
@@ -281,7 +281,7 @@ async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
 
     monkeypatch.setattr(RunTask, "leave", learn_last)
     late: list[asyncio.Task[None]] = []
-    async with sent("ask me", park_after=park_after) as (hosted, run):
+    async with send_to_hosted("ask me", park_after=park_after) as (hosted, run):
         await run.prompts()
         assert await runs.acancel(run.id)
         assert (await hosted.until_ended(run.id)).status == Run.Status.CANCELLED
@@ -290,14 +290,14 @@ async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
 
 
 async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -> None:
-    async with sent("ask me") as (_, run):
+    async with send_to_hosted("ask me") as (_, run):
         [one] = await run.children()
         assert await runs.acancel(one.id)
         assert await run.result() == "Well. t_child cancelled: "
 
 
 async def test_a_child_that_takes_too_long_is_stopped() -> None:
-    async with sent("within 0.3", park_after=60) as (hosted, run):
+    async with send_to_hosted("within 0.3", park_after=60) as (hosted, run):
         await hosted.until_status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "Well. t_child timeout"
         [one] = await run.children()
@@ -305,7 +305,7 @@ async def test_a_child_that_takes_too_long_is_stopped() -> None:
 
 
 async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_timeout() -> None:
-    async with sent("go", "t_hurried_parent") as (hosted, run):
+    async with send_to_hosted("go", "t_hurried_parent") as (hosted, run):
         await hosted.advance(seconds=61)
         [one] = await run.children()
         assert await one.status() == Run.Status.CANCELLED
@@ -364,7 +364,7 @@ async def test_a_child_about_to_begin_leaves_its_parent_failed(
 
 
 async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:
-    async with sent("both", replay_everywhere=True) as (_, run):
+    async with send_to_hosted("both", replay_everywhere=True) as (_, run):
         await run.answer("second", to="two")
         await runs.asend(run.id, "payment", 5, id="a")
         await runs.asend(run.id, "parcel", "box", id="b")
@@ -386,7 +386,7 @@ async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.Mo
         return expire(tx, parent, call)
 
     monkeypatch.setattr(child_runs, "expire", too_late)
-    async with sent("within 0.01", park_after=60) as (hosted, run):
+    async with send_to_hosted("within 0.01", park_after=60) as (hosted, run):
         await hosted.until_status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "Well. just so"
 
@@ -404,13 +404,13 @@ async def parent_of_all(message: Message, context: Context) -> str:
 
 
 async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
-    async with sent("go", "t_parent_of_all", replay_everywhere=True) as (hosted, run):
+    async with send_to_hosted("go", "t_parent_of_all", replay_everywhere=True) as (hosted, run):
         await hosted.until_status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "StepFailed NothingCame ChildFailed A"
 
 
 async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
-    async with sent("leave") as (_, run):
+    async with send_to_hosted("leave") as (_, run):
         assert await run.status() == Run.Status.WAITING
         await run.answer("Eve")
         assert await run.status() == Run.Status.FAILED

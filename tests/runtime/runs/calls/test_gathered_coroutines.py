@@ -19,7 +19,7 @@ from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, TextPrompt
-from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
+from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
 from tests.support.hosting import Hosting, make_user, problem, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,11 +34,11 @@ def _nothing_broken() -> None:
 
 
 def hosting(code: Body, **config: Any) -> Hosting:
-    return deployed(code, **{"park_after": 0, **config})
+    return host_code(code, **{"park_after": 0, **config})
 
 
 @asynccontextmanager
-async def sent(code: Body, **config: Any) -> AsyncIterator[tuple[Hosting, HostedRun]]:
+async def send_to_hosted(code: Body, **config: Any) -> AsyncIterator[tuple[Hosting, HostedRun]]:
     async with hosting(code, **config) as hosted:
         yield hosted, await hosted.send("go")
 
@@ -65,7 +65,7 @@ ALL = ["a done", "a prepared", "after", "b done", "b prepared", "before"]
 @pytest.mark.parametrize("way", ["parks", "stays", "replays everywhere", "crashes"])
 async def test_tools_ask_at_once_and_wait_in_any_order(order: str, way: str) -> None:
     config = {"park_after": 60 if way == "stays" else 0, "patience": 60}
-    async with sent(two_tools, replay_everywhere=way.startswith("replays"), **config) as (
+    async with send_to_hosted(two_tools, replay_everywhere=way.startswith("replays"), **config) as (
         hosted,
         run,
     ):
@@ -80,7 +80,7 @@ async def test_tools_ask_at_once_and_wait_in_any_order(order: str, way: str) -> 
 
 
 async def test_an_answered_coroutine_goes_on_while_another_waits() -> None:
-    async with sent(two_tools) as (_, run):
+    async with send_to_hosted(two_tools) as (_, run):
         await run.answer("no", to="b?")
         assert await run.status() == Run.Status.WAITING
         assert "b done" in executed
@@ -97,7 +97,7 @@ async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
     async def code(context: Context) -> str:
         return "; ".join(await context.gather(tool(context, "a"), works(context)))
 
-    async with sent(code) as (_, run):
+    async with send_to_hosted(code) as (_, run):
         pending_prompts = Interaction.objects.filter(run_id=run.id, status="pending")
         await until(pending_prompts.exists)
         await asyncio.sleep(0.2)  # in which it would be parked
@@ -106,7 +106,7 @@ async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
 
 
 async def test_histories_of_gathered_coroutines_are_replayable(tmp_path: Path) -> None:
-    async with sent(two_tools) as (_, run):
+    async with send_to_hosted(two_tools) as (_, run):
         await run.answer("no", to="b?")
         await run.record(tmp_path / "half.json")
         await run.answer("yes", to="a?")
@@ -159,7 +159,7 @@ async def test_gathered_coroutines_run_each_step_once(
         return "ended"
 
     chance = random.Random(seed)
-    async with sent(code, park_after=park_after, patience=40) as (hosted, run):
+    async with send_to_hosted(code, park_after=park_after, patience=40) as (hosted, run):
         while (pending := await pending_or_over(hosted, run)) != "over":
             await run.answer("x", to=chance.choice(pending))
         assert await run.result() == "ended"
@@ -209,7 +209,7 @@ async def test_gather_reports_failures_after_all_coroutines_ended(
             return f"{error} failed first"
         return " | ".join(map(str, outcomes))
 
-    async with sent(code) as (_, run):
+    async with send_to_hosted(code) as (_, run):
         for name in "bac":
             await run.answer("yes", to=f"{name}?")
         assert await run.result() == expected_text
@@ -232,7 +232,7 @@ async def test_a_resumed_run_does_again_what_failed_last_in_its_coroutine(caught
     async def code(context: Context) -> str:
         return " ".join(await context.gather(may_fail(context), tool(context, "t")))
 
-    async with sent(code) as (_, run):
+    async with send_to_hosted(code) as (_, run):
         await run.answer("yes", to="t?")
         assert await run.status() == Run.Status.FAILED
         broken.clear()
@@ -254,7 +254,7 @@ async def test_a_failure_that_the_workflow_went_on_with_stays_when_it_is_resumed
         await context.gather(may_fail(context), tool(context, "t"), return_exceptions=True)
         return await context.step(fail, "b")
 
-    async with sent(code) as (hosted, run):
+    async with send_to_hosted(code) as (hosted, run):
         await run.answer("yes", to="t?")
         assert await run.status() == Run.Status.FAILED
         broken.clear()
@@ -264,7 +264,7 @@ async def test_a_failure_that_the_workflow_went_on_with_stays_when_it_is_resumed
 
 
 async def test_a_fork_keeps_what_came_before_its_position_in_each_coroutine() -> None:
-    async with sent(two_tools) as (hosted, run):
+    async with send_to_hosted(two_tools) as (hosted, run):
         await run.answer("no", to="b?")
         await run.answer("yes", to="a?")
         await run.result()
@@ -305,7 +305,7 @@ def gathers(*tools: Callable[[Context, str], Any]) -> Body:
     ids=["fewer", "less", "another", "none"],
 )
 async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: Body) -> None:
-    async with sent(two_tools) as (hosted, run):
+    async with send_to_hosted(two_tools) as (hosted, run):
         await run.prompts()
         deploy(changed)
         await hosted.crash()  # or the run may still be in memory, and go on with its code
@@ -331,7 +331,7 @@ async def test_calls_that_depend_on_order_are_refused_in_coroutines(method: str)
     async def code(context: Context) -> str:
         return str(await context.gather(wrong(context)))
 
-    async with sent(code) as (_, run):
+    async with send_to_hosted(code) as (_, run):
         assert await run.status() == Run.Status.FAILED
         row = await reads.read(Run.objects.get, pk=run.id)
         assert f"context.{method}() was called in a coroutine that" in problem(row)["message"]
@@ -342,7 +342,7 @@ async def test_gather_refuses_anything_but_coroutines() -> None:
         call: Any = tool
         return str(await context.gather(tool(context, "a"), call))
 
-    async with sent(code) as (_, run):
+    async with send_to_hosted(code) as (_, run):
         assert await run.status() == Run.Status.FAILED
         assert executed == []
 
@@ -399,7 +399,7 @@ async def test_a_stop_cleans_up_every_coroutine_once(
             await context.step(work, "all undone")
         return "never"
 
-    async with sent(code, park_after=60, patience=60) as (hosted, run):
+    async with send_to_hosted(code, park_after=60, patience=60) as (hosted, run):
         finished_steps = JournalEntry.objects.filter(
             run=run.id, finished_at__isnull=False, kind="step"
         )

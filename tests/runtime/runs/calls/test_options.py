@@ -9,7 +9,7 @@ import pytest
 
 from sessions_app.errors import AmbiguousOption
 from sessions_app.workflows import Context, Retry
-from tests.runtime.replay.deployed import deployed
+from tests.runtime.replay.deployed import host_code
 from tests.support.hosting import running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,7 +79,7 @@ async def test_an_argument_named_as_an_option_is_refused_with_a_sentence(
                 refusals.append(str(error))
         return ""
 
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         await hosting.reply_to()
     name = getattr(tool, "__name__", repr(tool))
     for option, message in zip(options, refusals, strict=True):
@@ -96,7 +96,7 @@ async def test_a_partial_keeps_arguments_and_options_apart(tool: Callable[..., s
         again = await context.transactional_step(ticket, title="Written", name="written")
         return f"{ticket_text}, {again}"
 
-    async with running(deployed(agent)) as (hosting, run):
+    async with running(host_code(agent)) as (hosting, run):
         assert await hosting.result(run) == "Lamp None no 5, Lamp None no 5"
         journal = await hosting.journal(run)
         step_names = [e.payload["name"] for e in await hosting.events() if e.type == "step"]
@@ -110,7 +110,7 @@ async def test_a_partial_streams_with_all_options_as_arguments() -> None:
         chosen_stream = partial(say_any, **CHOSEN, reasoning="high", show="all")
         return "".join([piece async for piece in context.stream(chosen_stream, show=False)])
 
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         assert await hosting.reply_to() == "Lamp None no 5 high all"
 
 
@@ -125,7 +125,7 @@ async def test_an_option_that_is_no_parameter_stays_an_option() -> None:
         four = await context.step(str.upper, "f", title="Four", name="four")
         return f"{one}, {two}, {three}, {four}"
 
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         assert await hosting.reply_to() == "a b c 3, d , e , F"
 
 
@@ -134,7 +134,7 @@ async def test_a_tool_may_be_an_object() -> None:
         red = await context.step(Stamp("red"), "Lamp", "1", name="stamp")
         return red + await context.step(partial(Stamp("blue"), title="Desk"), title="Stamped")
 
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         assert await hosting.reply_to() == "Lamp in red 1Desk in blue "
 
 
@@ -145,5 +145,5 @@ async def test_arguments_named_self_and_function_reach_the_function() -> None:
     async def agent(context: Context) -> str:
         return await context.step(tool, function="sin", self="x")
 
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         assert await hosting.reply_to() == "sin x"

@@ -16,7 +16,7 @@ from sessions_app.errors import NotJson
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from sessions_app.workflows.steps import ResultType
-from tests.runtime.replay.deployed import Body, deploy, deployed
+from tests.runtime.replay.deployed import Body, deploy, host_code
 from tests.support.hosting import asking, problem
 from tests.support.sessions import in_script
 
@@ -101,7 +101,7 @@ OTHERWISE = (
 async def test_a_result_that_would_come_back_otherwise_is_refused(
     agent: Body, expected_problem: str
 ) -> None:
-    async with deployed(agent) as hosting:
+    async with host_code(agent) as hosting:
         run = await hosting.until_ended(await hosting.submit())
     assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
     assert expected_problem in problem(run)["detail"]
@@ -145,7 +145,7 @@ async def test_an_annotated_result_is_the_same_on_replay() -> None:
         results.append([piece async for piece in context.stream(typed_pieces)])
         return (await context.ask(TextPrompt(text="Go on?"))).text
 
-    async with asking(deployed(agent)) as (hosting, run, _):
+    async with asking(host_code(agent)) as (hosting, run, _):
         await hosting.complete(run, "yes", restart=True)
     assert results[:2] == results[2:] == [Quote(Decimal("9.90")), ["a ", Quote(Decimal("9.90"))]]
 

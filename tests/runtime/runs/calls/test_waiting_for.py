@@ -44,7 +44,7 @@ async def waits(message: Message, context: Context) -> AsyncGenerator[str, None]
             yield f" {(await context.ask(TextPrompt(text='Name?'))).text}"
 
 
-async def waiting(hosting: Hosting, run: UUID, count: int = 1) -> None:
+async def until_waiting(hosting: Hosting, run: UUID, count: int = 1) -> None:
     """Wait until the run waits for so many."""
     open_waits = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
     await until(lambda: open_waits.count() == count)
@@ -57,7 +57,7 @@ async def send(run: UUID, payload: Any, name: str = "payment", **fields: Any) ->
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_messages_to_a_run_are_delivered_once_and_in_order(park_after: float) -> None:
     async with running(Hosting("t_waits", park_after=park_after), "times 3") as (hosting, run):
-        await waiting(hosting, run)
+        await until_waiting(hosting, run)
         assert await send(run, {"eur": 5}, id="a") == ACCEPTED
         assert await send(run, {"eur": 5}, id="a") == DUPLICATE
         assert await send(run, "else", name="parcel") == ACCEPTED
@@ -77,7 +77,7 @@ async def test_of_messages_sent_before_the_wait_the_first_is_taken() -> None:
 
 async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> None:
     async with running(Hosting("t_waits", park_after=0), "times 2") as (hosting, run):
-        await waiting(hosting, run)
+        await until_waiting(hosting, run)
         await hosting.until_status(run, Run.Status.WAITING)
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         await send(run, 1)
@@ -127,10 +127,10 @@ async def test_a_message_just_sent_wins_over_the_timeout(monkeypatch: pytest.Mon
 
 async def test_concurrent_sends_with_one_id_deliver_one_message() -> None:
     async with running("t_waits", "times 2") as (hosting, run):
-        await waiting(hosting, run)
+        await until_waiting(hosting, run)
         outcomes = await asyncio.gather(*(send(run, 1, id="a") for _ in range(20)))
         assert sorted(outcomes) == [ACCEPTED, *[DUPLICATE] * 19]
-        await waiting(hosting, run)
+        await until_waiting(hosting, run)
         await runs.acancel(run)
         assert (await runs.aresult(run, timeout=30)).text == "1 "
 
@@ -142,7 +142,7 @@ async def test_a_rolled_back_message_never_arrives() -> None:
             transaction.set_rollback(True)
 
     async with running("t_waits", "times 1") as (hosting, run):
-        await waiting(hosting, run)
+        await until_waiting(hosting, run)
         await hosting.in_thread(undone, run)
         assert not await hosting.in_thread(Arrival.objects.count)
         assert await hosting.in_thread(lambda: runs.send(run, "payment", 2, id="a")) == ACCEPTED

@@ -49,7 +49,7 @@ async def seconds_left() -> float:
     return (row.expire_date - timezone.now()).total_seconds()
 
 
-async def loaded() -> SessionStore:
+async def load_session() -> SessionStore:
     """Return the only session, with its data."""
     store = SessionStore((await Session.objects.aget()).session_key)
     await store.ahas_key(LATEST)
@@ -58,7 +58,7 @@ async def loaded() -> SessionStore:
 
 async def change(action: Callable[[SessionBase], Any]) -> None:
     """Change the only session."""
-    store = await loaded()
+    store = await load_session()
     action(store)
     await store.asave()
 
@@ -110,7 +110,7 @@ async def test_nobody_stays_signed_in_for_ever(async_client: AsyncClient) -> Non
 async def socket_of(user: User) -> LocalSocket:
     """Return a socket that the only session opens."""
     socket = LocalSocket(user)
-    socket.scope["session"] = await loaded()
+    socket.scope["session"] = await load_session()
     return socket
 
 
