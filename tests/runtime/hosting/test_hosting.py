@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from pydantic import BaseModel
 
@@ -21,7 +22,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import Lease, LeaseFreshness, take_lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
 from sessions_app.hosting.run_writes import LeasedRun
-from sessions_app.models import Event, HostLease, JournalEntry, Run
+from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
@@ -436,6 +437,28 @@ async def test_an_outage_is_no_crash_of_the_runs_that_it_interrupts() -> None:
             await until_true(lambda: not hosting.hosts.run(str(run)))
         await until(lambda: begun() == 2)
         assert (await reads.read(Run.objects.get, pk=run)).crashes == 1
+
+
+@workflow(name="t_default", title="Has a default")
+async def has_default(message: Message, context: Context) -> str:
+    return (await context.ask(TextPrompt(text="Name?", timeout=3600, default="nobody"))).text
+
+
+@pytest.mark.cluster_only("one process sends itself no messages")
+@pytest.mark.parametrize("answer", ["Eve", None])
+async def test_a_run_goes_on_though_the_message_of_its_answer_or_deadline_is_lost(
+    monkeypatch: pytest.MonkeyPatch, answer: str | None
+) -> None:
+    dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
+    monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
+    async with asking("t_default") as (hosting, run, asked):
+        if answer is None:
+            pending = Interaction.objects.filter(pk=asked.pk)
+            await reads.read(lambda: pending.update(expires_at=F("created_at")))
+            await hosting.settle_due()
+        else:
+            await hosting.answer(answer)
+        assert await hosting.result(run) == (answer or "nobody")
 
 
 async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:
