@@ -103,7 +103,7 @@ def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) ->
     assert output_on_page(page) == "instead"
 
 
-def test_an_older_branch_that_is_open_is_told_of_newer_versions(page: Page) -> None:
+def test_an_open_older_branch_shows_that_newer_versions_exist(page: Page) -> None:
     begin(page, "echo a")
     state(page, "completed")
     edit(page, "echo a", "echo a2")

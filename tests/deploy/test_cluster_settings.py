@@ -62,7 +62,7 @@ def test_a_cluster_needs_a_secret_that_all_share(monkeypatch: pytest.MonkeyPatch
         ("REDIS_URL", "redis://:pass@h?socket_timeout=pass", "cannot be read"),
     ],
 )
-def test_a_wrong_url_is_told_without_its_password(
+def test_a_wrong_url_is_reported_without_its_password(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
 ) -> None:
     message = exit_message(monkeypatch, **{name: value})

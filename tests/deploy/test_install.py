@@ -84,7 +84,7 @@ def test_the_project_has_nothing_to_complain_of(project: Project) -> None:
     assert "No changes" in project.run("manage.py", "makemigrations", "--check", "--dry-run")
 
 
-def test_the_project_is_told_what_it_forgot(project: Project, tmp_path: Path) -> None:
+def test_checks_name_what_a_project_forgot_to_install(project: Project, tmp_path: Path) -> None:
     with pytest.raises(AssertionError) as failure:
         project.run(
             "manage.py", "check", "--fail-level=WARNING", DJANGO_SETTINGS_MODULE="host.bare"

@@ -124,7 +124,7 @@ def test_a_service_that_fails_to_start_raises_the_reason(tmp_path: Path) -> None
             second.start()
 
 
-def test_a_missing_package_is_told_with_how_to_get_it(
+def test_a_missing_package_is_named_with_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "find_spec", lambda _name: None)

@@ -184,7 +184,7 @@ def test_mails_and_webhooks_have_the_address_that_is_named(tmp_path: Path, url: 
 
 
 @pytest.mark.local_only("many processes share PostgreSQL")
-def test_a_second_server_on_the_same_data_says_so_and_ends(server: Server) -> None:
+def test_a_second_server_on_the_same_data_ends_with_the_reason(server: Server) -> None:
     second = Server(server.data_dir, server.cookies, server.store)
     with pytest.raises(
         Ended, match=r"ended with \d:\n.*Another server is at work on .*db.sqlite3: "

@@ -69,7 +69,7 @@ async def test_joint_answers_name_the_prompts_already_answered(
     assert "1 answered." in html
 
 
-async def test_an_answer_to_what_somebody_else_has_claimed_is_said_to_be_none(
+async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
     client: AsyncClient, ann: User
 ) -> None:
     prompt = await asyncio.to_thread(ask, ann)

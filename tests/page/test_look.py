@@ -108,7 +108,7 @@ async def test_an_error_is_translated_where_it_is_said() -> None:
     assert str(busy).startswith("This workflow accepts one message at a time.")
 
 
-async def test_a_language_that_runs_from_the_right_has_its_page_so(
+async def test_pages_in_right_to_left_languages_are_right_to_left(
     client: AsyncClient, settings: Any
 ) -> None:
     settings.LANGUAGES = [("en", "English"), ("he", "Hebrew")]

@@ -154,7 +154,7 @@ async def test_an_answer_that_is_refused_stays_in_its_field(
     assert (await fresh(prompt)).status == "pending"
 
 
-async def test_an_answer_that_comes_too_late_is_told_who_was_first(
+async def test_a_late_answer_on_the_page_names_who_was_first(
     client: AsyncClient, log: StoredLog, ann: User
 ) -> None:
     run = await asyncio.to_thread(log.message)

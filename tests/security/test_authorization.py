@@ -127,7 +127,7 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     assert scene.http("key of ann").get(scene.stop["status_url"]).json()["prompt"]
 
 
-def test_a_place_in_anothers_log_is_as_good_as_none(scene: Scene) -> None:
+def test_a_cursor_into_another_users_log_is_404(scene: Scene) -> None:
     for path in ("/generate/stream", "/chat/stream", "/v1/chat/completions"):
         body = BODY | {"stream": True}
         headers: dict[str, Any] = {"conversation_id": CONVERSATION, "last_event_id": "1"}

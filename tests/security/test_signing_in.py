@@ -65,7 +65,7 @@ def test_nothing_leads_to_another_site(ann: User, to: str) -> None:
         assert "evil" not in answer["Location"]
 
 
-def test_a_session_that_was_signed_out_is_of_no_use(ann: User) -> None:
+def test_a_signed_out_session_cannot_be_used(ann: User) -> None:
     client = Client()
     sign_in(client)
     session_key = client.cookies["sessionid"].value

@@ -129,7 +129,7 @@ def test_a_short_page_is_filled(open_page: OpenPage) -> None:
     expect(page.locator("#items > *")).to_have_count(82)
 
 
-def test_an_earlier_part_that_does_not_come_is_said_and_can_be_asked_for(
+def test_earlier_items_that_fail_to_load_are_reported_and_can_be_retried(
     page: Page, console: Console
 ) -> None:
     console.allow("net::ERR_FAILED")

@@ -141,7 +141,7 @@ def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) ->
     expect(page.locator("#items .text")).to_contain_text("a.csv")
 
 
-def test_an_upload_that_is_cut_off_is_said(page: Page, console: Console) -> None:
+def test_an_interrupted_upload_is_reported(page: Page, console: Console) -> None:
     console.allow("ERR_FAILED")
     page.route("**/files/", lambda route: route.abort())
     choose(page, file())

@@ -146,7 +146,7 @@ def test_missed_items_appear_after_a_reconnect(
     assert_page_is_log(page, server)
 
 
-def test_stop_says_so_until_it_has_stopped(page: Page, server: Server) -> None:
+def test_a_stopped_run_shows_a_note_and_no_stop_button(page: Page, server: Server) -> None:
     begin(page, "slowstream 2000 20")
     for number in (2, 5):  # also on a page that was opened in the midst of it
         expect(page.locator("#items .text")).to_contain_text(f"t{number} ")
@@ -199,7 +199,7 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
     expect(page.locator("#text")).to_have_value("kept")
 
 
-def test_twenty_seconds_without_news_are_said(page: Page) -> None:
+def test_the_page_reports_twenty_seconds_without_news(page: Page) -> None:
     page.clock.install()
     begin(page, "slowask 60000")
     state(page, "working")

@@ -79,7 +79,7 @@ def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(shared: Serve
     assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
 
 
-def test_a_second_answer_is_told_who_gave_the_first_and_when(shared: Server) -> None:
+def test_a_second_answer_is_refused_naming_the_first_person_and_time(shared: Server) -> None:
     http = Http(shared)
     stop = http.generate("ask").json()
     assert http.answer(stop, YES).status == 204

@@ -30,7 +30,7 @@ def test_a_job_is_begun_once_and_asked_about(shared: Server) -> None:
     assert http.get(f"{JOB}/job/none").status == 404
 
 
-def test_a_job_that_failed_says_so(shared: Server) -> None:
+def test_the_status_of_a_failed_job_is_failure(shared: Server) -> None:
     job = Http(shared).post(JOB, {"input_message": "fail", "sync_timeout": 30})
     assert (job.status, job.json()["status"], job.json()["output"]) == (200, "failure", None)
     assert job.json()["error"]

@@ -156,7 +156,7 @@ def test_a_stopped_run_is_a_conflict(shared: Server) -> None:
     assert again.headers["x-should-retry"] == "false"
 
 
-def test_a_failed_run_says_so_without_internals(shared: Server) -> None:
+def test_a_failed_run_is_reported_without_internals(shared: Server) -> None:
     answer = Http(shared).generate("stream many")
     assert answer.status == 422
     error = answer.json()

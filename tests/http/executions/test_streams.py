@@ -204,7 +204,7 @@ async def test_a_socket_sees_the_run_and_answers_it(shared: Server) -> None:
     assert late.json()["answered_via"] == "websocket"
 
 
-def test_a_server_that_stops_says_so(new_server: NewServer) -> None:
+def test_a_stopping_server_announces_its_end_in_streams(new_server: NewServer) -> None:
     server = new_server()
     http = Http(server)
     with http.stream("/chat/stream", chat("slowstream 10000 10"), user_message_id="m1") as stream:

@@ -41,7 +41,7 @@ async def test_a_new_title_is_in_the_list_the_heading_and_the_form(
     assert after == before  # it keeps its place
 
 
-async def test_a_title_that_is_none_is_refused_and_stays_in_its_field(
+async def test_an_invalid_title_is_refused_and_stays_in_its_field(
     client: AsyncClient, ann: User
 ) -> None:
     await store(ann, "c")

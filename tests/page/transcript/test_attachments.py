@@ -253,7 +253,9 @@ async def test_accepted_files_of_a_refused_form_are_kept(
     assert "The files of the message are sent again." in await follow(browser, html, "Edit")
 
 
-async def test_a_workflow_that_takes_none_says_so(browser: AsyncClient, hosting: Hosting) -> None:
+async def test_a_workflow_without_files_refuses_them_with_the_reason(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
     answer = await send(browser, text="x", workflow="t_no_files", files=[named_file("a.csv")])
     assert answer.status_code == 422
     assert "This workflow accepts no files." in answer.content.decode()

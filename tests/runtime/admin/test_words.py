@@ -68,7 +68,7 @@ def test_a_prompt_is_a_sentence(admin_client: Client, log: StoredLog) -> None:
     assert "it continues with “Leave it”" in text
 
 
-def test_an_answer_is_told_by_its_label_with_who_gave_it(
+def test_an_answer_is_shown_by_its_label_with_the_person(
     admin_client: Client, admin_user: User, log: StoredLog
 ) -> None:
     log.settle(ask(log), {"value": "a"}, by=admin_user, via="admin")

@@ -159,7 +159,7 @@ class Local:
         text = forms.CharField()
 
 
-def test_a_mistake_is_told_when_the_prompt_is_made() -> None:
+def test_a_mistake_in_a_form_prompt_raises_at_construction() -> None:
     class Unfound(forms.Form):
         text = forms.CharField()
 

@@ -72,7 +72,7 @@ async def _until(run: UUID, type_: str) -> list[Any]:
     return events
 
 
-async def test_a_run_that_failed_says_so() -> None:
+async def test_the_result_of_a_failed_run_has_status_failed() -> None:
     async with asking("t_told") as (hosting, run, _):
         await hosting.answer("fail")
         result = await runs.aresult(run, timeout=30)

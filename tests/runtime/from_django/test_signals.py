@@ -57,7 +57,7 @@ async def none_pending() -> None:
     await until(lambda: not PendingSignal.objects.exists())
 
 
-async def test_a_run_is_told_from_its_question_to_its_end(
+async def test_signals_are_sent_from_the_question_to_the_end_of_a_run(
     received_signals: list[tuple[str, Any]],
 ) -> None:
     async with Hosting("t_signals") as hosting, deliver_signals():

@@ -166,7 +166,7 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
         assert await hosting.result(run) == "its result"
 
 
-async def test_a_write_that_fails_is_said_by_the_health_of_the_process() -> None:
+async def test_a_failed_write_is_reported_by_the_health_of_the_process() -> None:
     """A disk that is nearly full still takes what is as small as a report."""
     assert reports.stores_writes()
     async with database_away():

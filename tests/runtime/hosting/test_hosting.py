@@ -202,7 +202,7 @@ async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
         assert await hosting.reply_to() == "1"
 
 
-async def test_a_builder_that_fails_says_so_without_internals() -> None:
+async def test_a_failing_builder_is_reported_without_internals() -> None:
     async with Hosting("t_built") as hosting:
         hosting.person = Person.of(await until(lambda: make_user("nobody")))
         row = await hosting.until_ended(await hosting.submit())

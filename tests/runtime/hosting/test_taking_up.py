@@ -115,7 +115,9 @@ async def test_work_that_comes_as_a_host_begins_or_ends_has_another_begin(
         await until_true(lambda: served == ["key", "key"])
 
 
-async def test_a_message_behind_many_does_not_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_behind_many_others_reads_none_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     looks = []
 
     def select(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:

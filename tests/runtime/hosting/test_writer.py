@@ -203,7 +203,7 @@ async def test_values_come_back_from_postgresql_as_they_went() -> None:
 
 
 @ON_POSTGRESQL
-async def test_a_statement_that_fails_is_told_and_the_next_one_is_not() -> None:
+async def test_a_failed_statement_raises_and_the_next_one_succeeds() -> None:
     lane = Lane()
     with pytest.raises(DataError, match="division by zero"):
         await fetch("SELECT 1 / %s::int", 0, lane=lane)

@@ -97,7 +97,7 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("value", "answer_id"), [("no", "a1"), ("yes", "a2"), ("bogus", "a1")])
-async def test_any_other_late_answer_is_told_who_answered(value: str, answer_id: str) -> None:
+async def test_any_other_late_answer_names_who_answered(value: str, answer_id: str) -> None:
     async with asking("t_two") as (hosting, _, prompt):
         await hosting.answer("yes", prompt, answer_id="a1")
         late = await hosting.answer(value, prompt, answer_id=answer_id)
@@ -142,7 +142,7 @@ async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.ACCEPTED
 
 
-async def test_prompts_of_others_and_of_nobody_are_not_told_apart() -> None:
+async def test_foreign_and_unknown_prompts_get_the_same_refusal() -> None:
     async with asking("t_two") as (hosting, _, prompt):
         ben, ann = Person.of(await reads.read(make_user, "ben")), hosting.person
         for by, conversation, interaction in [
@@ -166,7 +166,7 @@ async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
         assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND
 
 
-async def test_several_pending_and_none_named_is_an_error_that_lists_them() -> None:
+async def test_an_unnamed_answer_to_several_prompts_is_refused_with_a_list() -> None:
     async with running("t_pair") as (hosting, run):
         prompts = await hosting.prompts(run, 2)
         with pytest.raises(Invalid, match="2 prompts are pending") as refusal:

@@ -68,7 +68,7 @@ async def test_unfinished_runs_are_not_in_the_history() -> None:
     assert histories["ask"] == ["one", "re one"]  # as before, whatever was said since
 
 
-async def test_no_more_is_told_than_a_step_may_give(settings: Settings) -> None:
+async def test_the_history_is_limited_to_the_size_of_a_step_result(settings: Settings) -> None:
     set_hitl(settings, MAX_STEP_RESULT=14)
     async with Hosting("t_branches") as hosting:
         for text in ("one", "two", "three"):
@@ -138,7 +138,7 @@ async def test_replacing_a_message_leaves_earlier_active_runs() -> None:
     assert histories["c"] == ["ask", "re ask"]
 
 
-async def test_replay_is_told_the_same_whatever_branch_was_begun_since() -> None:
+async def test_a_replay_sees_the_same_history_despite_new_branches() -> None:
     async with Hosting("t_branches") as hosting:
         first = await complete_message(hosting, "a")
         asks, prompt = await hosting.submit_until_prompt("ask", replaces=first)

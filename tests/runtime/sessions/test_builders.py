@@ -124,7 +124,7 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
         assert await session == "ann has ann#2"
 
 
-async def test_a_session_is_of_no_use_after_its_end() -> None:
+async def test_a_session_cannot_be_used_after_its_end() -> None:
     async with managing_with_log(own) as (manager, _):
         async with manager.session("ann") as session:
             pass

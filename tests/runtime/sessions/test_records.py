@@ -67,7 +67,7 @@ async def visit(manager: SessionManager, text: str) -> None:
     await say(manager, text, user_id="ann")
 
 
-async def test_errors_are_counted_and_cancelled_runs_are_none() -> None:
+async def test_errors_are_counted_but_cancelled_runs_are_no_errors() -> None:
     async with managing_with_log(act) as (manager, _):
         await visit(manager, "well")
         info = manager.builders["ann"]

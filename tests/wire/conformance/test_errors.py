@@ -55,7 +55,7 @@ async def test_an_error_names_the_message_and_the_conversation(client: Conformin
         assert error["conversation_id"] == client.conversation_id
 
 
-async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conforming) -> None:
+async def test_a_failed_run_is_an_error_without_internals(client: Conforming) -> None:
     async with client:
         await client.message("fail", message_id="m1")
         error = await client.until("error_message")
@@ -69,9 +69,7 @@ async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conformin
 
 
 @pytest.mark.parametrize("sequence", ["-1", "999999"])
-async def test_a_cursor_that_is_no_place_of_the_log_is_said(
-    client: Conforming, sequence: str
-) -> None:
+async def test_an_invalid_cursor_is_reported(client: Conforming, sequence: str) -> None:
     async with client:
         await client.message("echo x")
         await client.until_ended()

@@ -89,7 +89,7 @@ async def test_several_boxes_are_answered_by_values(client: Conforming) -> None:
         assert await client.result() == "red, blue"
 
 
-async def test_a_form_is_answered_by_its_data_and_what_is_wrong_is_said_by_field(
+async def test_a_form_is_answered_by_its_data_with_errors_by_field(
     client: Conforming,
 ) -> None:
     async with client:

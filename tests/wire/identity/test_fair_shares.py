@@ -215,7 +215,7 @@ async def test_a_socket_beyond_the_limit_is_told_when_to_come_back(
         await socket.until_settled()
 
 
-async def test_an_address_has_its_place_again_whoever_left_it(
+async def test_a_closed_socket_frees_the_place_of_its_address(
     settings: Settings, user: User
 ) -> None:
     set_hitl(settings, SOCKETS_PER_ADDRESS=1, SOCKETS_PER_USER=1, PROXIES=1)

@@ -96,7 +96,7 @@ def test_pages_of_this_machine_may_be_guests_where_guests_are_allowed(
         ("null", "127.0.0.1:8000", "127.0.0.1"),
     ],
 )
-def test_a_page_of_another_machine_is_none_of_this_one(
+def test_pages_of_other_machines_are_foreign_origins(
     settings: Settings, origin: str, host: str, browser: str
 ) -> None:
     assert not origin_allowed(on_this_machine(settings, origin, host, browser))

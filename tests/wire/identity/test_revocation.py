@@ -42,7 +42,7 @@ async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Ser
 
 
 @pytest.mark.long
-async def test_a_change_that_nobody_announces_is_found_all_the_same(server: Server) -> None:
+async def test_an_unannounced_deactivation_closes_the_socket(server: Server) -> None:
     async with WsClient(server, "c") as client:
         await client.send({"type": "ping_message"})
         await client.until("pong_message")

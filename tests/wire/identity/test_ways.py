@@ -196,7 +196,7 @@ async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
             await identify(authorization=f"Bearer {forged}")
 
 
-async def test_a_key_server_that_is_away_is_said(
+async def test_an_unreachable_key_server_is_reported(
     ann: User, jwks: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_: Any) -> None:

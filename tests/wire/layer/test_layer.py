@@ -23,7 +23,7 @@ async def test_leaving_the_last_group_drops_undelivered_messages() -> None:
     assert layer.groups == {}
 
 
-async def test_a_channel_that_is_full_says_so_and_stays_in_its_groups() -> None:
+async def test_a_full_channel_reports_lost_messages_and_keeps_its_groups() -> None:
     layer = MemoryLayer(capacity=3)
     channel = await layer.new_channel()
     await layer.group_add("a", channel)

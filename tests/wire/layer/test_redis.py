@@ -286,7 +286,7 @@ async def test_a_subscription_that_redis_lost_is_restored(redis: Redis) -> None:
         await one.hears(other)
 
 
-async def test_an_outage_is_said_once_and_its_end_too(
+async def test_an_outage_and_its_end_are_each_logged_once(
     redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with process(redis, "g") as one, process(redis, "g") as other:

@@ -87,7 +87,7 @@ async def test_a_run_that_cannot_go_on_says_why() -> None:
 
 
 @pytest.mark.parametrize("schema_type", ["chat_stream", "chat"])
-async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
+async def test_restarted_text_is_marked_as_restarted(schema_type: str) -> None:
     async with LiveLog(schema_type) as log:
         await store_message(log)
         async with plain(log, last_sequence=0) as socket:
@@ -104,7 +104,7 @@ async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
             assert socket.text() == expected_text
 
 
-async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others() -> None:
+async def test_repeated_output_is_marked_and_whole_for_new_clients() -> None:
     async with LiveLog() as log:
         await store_message(log)
         await log.write("so ", "far ")

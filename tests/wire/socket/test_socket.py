@@ -181,7 +181,7 @@ async def test_an_answer_to_a_prompt_elsewhere_is_not_applied_to_the_one_here(ch
         assert (await here.reply_to("a2"))["outcome"] == "not_found"
 
 
-async def test_an_answer_after_the_end_is_told_so_and_the_next_prompt_stays(chat: Chat) -> None:
+async def test_an_answer_after_the_end_is_refused_and_the_next_prompt_stays(chat: Chat) -> None:
     async with await chat.socket() as socket:
         await socket.say("ask")
         old = await socket.until("system_interaction_message")
@@ -197,7 +197,7 @@ async def test_an_answer_after_the_end_is_told_so_and_the_next_prompt_stays(chat
         assert socket.text() == "right"
 
 
-async def test_another_users_things_are_as_good_as_missing(chat: Chat) -> None:
+async def test_things_of_another_user_are_not_found(chat: Chat) -> None:
     async with await chat.socket() as mine, await chat.socket("ben") as other:
         await mine.say("ask")
         prompt = await mine.until("system_interaction_message")
@@ -271,7 +271,7 @@ async def test_bad_frames_leave_the_socket_open(chat: Chat) -> None:
         await socket.until_settled()
 
 
-async def test_a_failing_server_says_so_and_the_socket_lives(
+async def test_an_internal_error_is_reported_and_the_socket_lives(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(**_: Any) -> None:

@@ -264,7 +264,7 @@ async def test_a_stop_of_the_parent_stops_the_child_but_for_that_of_clean_up(
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
-async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
+async def test_a_parent_that_learns_late_of_its_stop_is_still_stopped(
     park_after: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave, children = RunTask.leave, Run.objects.filter(parent__isnull=False)

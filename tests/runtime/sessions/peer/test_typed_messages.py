@@ -67,7 +67,7 @@ async def test_a_message_is_of_the_type_taken(function: Any, message: Any, resul
 @pytest.mark.parametrize(
     ("function", "message"), [(model, "hi"), (model, {}), (numbers, "x"), (echo, 3), (echo, None)]
 )
-async def test_a_message_that_does_not_fit_says_so(function: Any, message: Any) -> None:
+async def test_a_message_of_the_wrong_type_raises_the_reason(function: Any, message: Any) -> None:
     async with managing(declare(function)) as manager, manager.run(message) as runner:
         with pytest.raises(Exception, match="The workflow does not take this message: "):
             await runner.result()

@@ -46,7 +46,7 @@ async def test_each_method_lets_in(
 
 
 @pytest.mark.parametrize("method", ["jwt", "api_key", "basic"])
-async def test_wrong_credentials_are_told_so_and_may_be_corrected(
+async def test_wrong_credentials_are_refused_and_may_be_corrected(
     method: str, payloads: dict[str, dict[str, Any]]
 ) -> None:
     async with LocalSocket(AnonymousUser()) as socket:

@@ -58,7 +58,7 @@ async def test_a_settled_prompt_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize("wrong", [7, -1, 10**30, "x", ""])
-async def test_a_last_sequence_that_cannot_be_is_said_and_never_a_silent_hole(
+async def test_an_impossible_last_sequence_is_reported_and_leaves_no_gap(
     wrong: object,
 ) -> None:
     async with LiveLog() as log:
