@@ -8,6 +8,7 @@ Offered only where PROBE_WORKFLOW is set.
                       three things up, asks whether it may pay, and pays. Each takes S ms (the
                       second look twice as long, the third three times), and appends a line to the
                       file named by PROBE_LOG at its beginning and at its end
+    pydantic_ai MS S  the same with an agent of Pydantic AI
     together          prompts of several types on one card, then the answers joined by "|"
     wide              prompts of all types at once, with words wider than a small screen
     widecard          as together, with such words
@@ -54,6 +55,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,14 @@ async def together(context: Context, arguments: list[str]) -> AsyncGenerator[str
     prompts: list[Any] = [PROMPTS[name] for name in TOGETHER]
     answers = await context.ask_all(prompts, together="About your trip")
     yield "|".join(str(answer.value) for answer in answers)
+
+
+async def pydantic_ai(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Host an agent of Pydantic AI."""
+    # Not at start, nor in the event loop: the package takes a second to import.
+    part = await asyncio.to_thread(import_module, "bench.workflows.probe_pydantic_ai")
+    async for chunk in part.pydantic_ai(context, arguments):
+        yield chunk
 
 
 async def fail(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -410,6 +420,7 @@ async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 
 PARTS: dict[str, Part] = {
     "agent": agent,
+    "pydantic_ai": pydantic_ai,
     "ask": ask,
     "assign": assign,
     "files": files,

@@ -37,7 +37,8 @@ def log_effect(what: str) -> None:
         log.write(f"{what}\n")
 
 
-def _work(name: str, seconds: float) -> str:
+def work(name: str, seconds: float) -> str:
+    """Take so many seconds, and log the beginning and the end."""
     log_effect(f"{name} begins")
     time.sleep(seconds)
     log_effect(f"{name} ends")
@@ -50,11 +51,11 @@ async def agent(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 
     def look(number: int) -> str:
         """Look something up; a higher number takes longer."""
-        return _work(f"look {number}", seconds * number)
+        return work(f"look {number}", seconds * number)
 
     def pay(euro: int, tool_context: ToolContext) -> str:
         """Pay an amount."""
-        return _work(f"pay {euro} {tool_context.call_id}", seconds)
+        return work(f"pay {euro} {tool_context.call_id}", seconds)
 
     model = SlowModel(
         pause,

@@ -6,11 +6,24 @@ from functools import partial
 from typing import Any
 
 from sessions_app.agents.models import ToolCall
-from sessions_app.agents.tools import Tool, ToolContext, Tools, as_text
+from sessions_app.agents.tools import (
+    Policy,
+    Tool,
+    ToolCallDescription,
+    ToolContext,
+    Tools,
+    as_text,
+)
 from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.assignment import To
-from sessions_app.workflows import Context, Option, RadioPrompt, ToolCallPrompt
+from sessions_app.workflows import (
+    Context,
+    Option,
+    RadioPrompt,
+    ToolCallPrompt,
+    ToolCallResponse,
+)
 
 # The model is told so where something else than the tool's result comes back.
 IN_TIME = "Nobody allowed it in time."
@@ -41,16 +54,11 @@ async def _use(call: ToolCall, tools: Tools, context: Context, call_id: str) -> 
     if problem:
         return problem
     tool = tools[call.name]
-    approvers = tool.policy.approvers(arguments, context.user) if tool.policy else False
-    if approvers is not False:
-        prompt = _approval(tool, arguments)
-        decision = await context.ask(prompt, **_assignment(tool, approvers))
-        if decision.is_default:
-            return IN_TIME
-        if decision.value == "answer":
-            return decision.note
+    if tool.policy and (
+        decision := await ask_approval(context, tool.policy, tool.describe(arguments))
+    ):
         if not decision.approved:
-            return f"{REJECTED} {decision.note}".strip()
+            return refusal(decision)
         arguments = decision.arguments
         if problem := tool.check(arguments):
             return f"The arguments do not fit: {problem}"
@@ -63,40 +71,72 @@ async def _use(call: ToolCall, tools: Tools, context: Context, call_id: str) -> 
         options=context.options,
     )
     try:
-        return await _use_tool(context, tool_context, tool, arguments, approvers)
+        return await _use_tool(context, tool_context, tool, arguments)
     except StepFailed as error:
         return f"That failed ({error.error_type})."
 
 
-def _approval(tool: Tool, arguments: JsonObject) -> ToolCallPrompt:
-    assert tool.policy is not None  # noqa: S101 - for types: who calls this has looked
-    return ToolCallPrompt(
-        text=f"May I do this: {tool.title(arguments)}?",
-        tool=tool.name,
-        arguments=arguments,
-        input_schema=tool.input_schema,
-        editable=tool.policy.edit,
-        answerable=tool.policy.answer,
-        timeout=tool.policy.timeout,
-        default="reject" if tool.policy.timeout else None,
+async def ask_approval(
+    context: Context,
+    policy: Policy,
+    call: ToolCallDescription,
+) -> ToolCallResponse | None:
+    """Ask people whether a tool may be called; None where nobody needs to be asked."""
+    approvers = policy.approvers(call.arguments, context.user)
+    if approvers is False:
+        return None
+    prompt = ToolCallPrompt(
+        text=f"May I do this: {call.title}?",
+        tool=call.tool,
+        arguments=call.arguments,
+        input_schema=call.input_schema,
+        editable=policy.edit,
+        answerable=policy.answer,
+        timeout=policy.timeout,
+        default="reject" if policy.timeout else None,
         error=IN_TIME,
     )
+    return await context.ask(prompt, **_assignment(policy, approvers))
 
 
-def _assignment(tool: Tool, approvers: To | bool) -> JsonObject:
+def refusal(decision: ToolCallResponse) -> str:
+    """Return what the model reads in place of the result of a tool that is not called."""
+    if decision.is_default:
+        return IN_TIME
+    return decision.note if decision.value == "answer" else f"{REJECTED} {decision.note}".strip()
+
+
+async def ask_after_crash(
+    context: Context, policy: Policy | None, call: ToolCallDescription
+) -> str:
+    """Ask whether a call that was cut off is to be made again.
+
+    Return "" for that, else what the model reads in place of the result.
+    """
+    prompt = RadioPrompt(
+        text=f"Was this done: {call.title}?\nIt was begun, and the server stopped before it ended.",
+        options=[
+            Option(value="again", label="It was not done: do it now"),
+            Option(value="done", label="It was done"),
+            Option(value="unknown", label="I do not know: go on without it"),
+        ],
+        details=call.arguments,
+    )
+    approvers = policy.approvers(call.arguments, context.user) if policy else True
+    answer = await context.ask(prompt, **(_assignment(policy, approvers) if policy else {}))
+    return {"again": "", "done": DONE}.get(answer.value, UNKNOWN)
+
+
+def _assignment(policy: Policy, approvers: To | bool) -> JsonObject:
     """Return the arguments of `Context.ask` that say whom to ask."""
-    if approvers is True or tool.policy is None:
+    if isinstance(approvers, bool):
         return {}
     names = ("four_eyes", "share", "due", "remind", "escalate")
-    return {"to": approvers, **{name: getattr(tool.policy, name) for name in names}}
+    return {"to": approvers, **{name: getattr(policy, name) for name in names}}
 
 
 async def _use_tool(
-    context: Context,
-    tool_context: ToolContext,
-    tool: Tool,
-    arguments: JsonObject,
-    approvers: To | bool,
+    context: Context, tool_context: ToolContext, tool: Tool, arguments: JsonObject
 ) -> str:
     """Call a tool, and return its result.
 
@@ -107,10 +147,9 @@ async def _use_tool(
         try:
             return await _step(context, tool_context, tool, arguments)
         except OutcomeUnknown:
-            question = _question_after_crash(tool, arguments)
-        answer = await context.ask(question, **_assignment(tool, approvers))
-        if answer.value != "again":
-            return DONE if answer.value == "done" else UNKNOWN
+            described = tool.describe(arguments)
+        if text := await ask_after_crash(context, tool.policy, described):
+            return text
 
 
 async def _step(
@@ -124,19 +163,6 @@ async def _step(
     title, once = tool.title(arguments), not tool.repeatable
     result: str = await context.step(bound, name=tool.name, title=title, once=once)
     return result
-
-
-def _question_after_crash(tool: Tool, arguments: JsonObject) -> RadioPrompt:
-    return RadioPrompt(
-        text=f"Was this done: {tool.title(arguments)}?\n"
-        "It was begun, and the server stopped before it ended.",
-        options=[
-            Option(value="again", label="It was not done: do it now"),
-            Option(value="done", label="It was done"),
-            Option(value="unknown", label="I do not know: go on without it"),
-        ],
-        details=arguments,
-    )
 
 
 class _Call:

@@ -63,6 +63,21 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDescription:
+    """A call of a tool, as people are asked about it."""
+
+    tool: str
+    arguments: JsonObject
+    input_schema: JsonObject
+
+    @property
+    def title(self) -> str:
+        """The call in short: the tool, and its first argument."""
+        subject = str(next(iter(self.arguments.values()), ""))[:60]
+        return f"{self.tool.replace('_', ' ').capitalize()} {subject}".strip()
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A function that a model may call by name.
 
@@ -102,10 +117,13 @@ class Tool:
         }
         return {"type": "function", "function": function}
 
+    def describe(self, arguments: JsonObject) -> ToolCallDescription:
+        """Describe a call for people."""
+        return ToolCallDescription(self.name, arguments, self.input_schema)
+
     def title(self, arguments: JsonObject) -> str:
-        """Return a call in short: the tool, and its first argument."""
-        subject = str(next(iter(arguments.values()), ""))[:60]
-        return f"{self.name.replace('_', ' ').capitalize()} {subject}".strip()
+        """Return a call in short."""
+        return self.describe(arguments).title
 
 
 def tool(function: Callable[..., Any], *, name: str = "", description: str = "") -> Tool:

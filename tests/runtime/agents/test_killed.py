@@ -1,8 +1,13 @@
-"""An agent's server is killed at the worst moments: no recorded call is made again."""
+"""An agent's server is killed at the worst moments: no recorded call is made again.
+
+The same for our own loop, and for an agent of Pydantic AI.
+"""
 
 import asyncio
 from collections import Counter
 from typing import Any
+
+import pytest
 
 from bench.workflows.probe_agent import WORDS
 from tests.runtime.hosting.test_crashes import (
@@ -37,13 +42,19 @@ def once(*names: str) -> Counter[str]:
     return Counter(f"{name} {end}" for name in names for end in ("begins", "ends"))
 
 
+@pytest.fixture(params=["agent", "pydantic_ai"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return the part of the probe that is the agent."""
+    return str(request.param)
+
+
 ALL = once("look 1", "look 2", "look 3", "pay 5") + Counter(f"model {n}" for n in range(4))
 
 
-async def killed_after(server: Server, effect: str, *, milliseconds: int) -> WsClient:
+async def killed_after(server: Server, text: str, effect: str) -> WsClient:
     """Kill the server once it has done so much outside, and start it again."""
     async with socket(server, "c") as client:
-        await client.message(f"agent 1 {milliseconds}")
+        await client.message(text)
         await asyncio.to_thread(until, lambda: effects(server)[effect])
         server.kill()
     server.restart()
@@ -66,33 +77,35 @@ def tool_complete(frame: Frame) -> bool:
     return bool(done and frame["content"]["name"].startswith("Look"))
 
 
-async def test_kill_at_a_prompt_repeats_nothing(server: Server) -> None:
-    gone = await killed_at(server, "agent 1 0", PROMPT)
+async def test_kill_at_a_prompt_repeats_nothing(server: Server, kind: str) -> None:
+    gone = await killed_at(server, f"{kind} 1 0", PROMPT)
     assert await approved(server, gone) == TEXT
     assert effects(server) == ALL
 
 
-async def test_kill_in_the_middle_of_an_answer_asks_the_model_again(server: Server) -> None:
-    gone = await killed_at(server, "agent 25 0", 5)
+async def test_kill_within_an_answer_asks_the_model_again(server: Server, kind: str) -> None:
+    gone = await killed_at(server, f"{kind} 25 0", 5)
     assert await approved(server, gone) == TEXT
     assert effects(server) == ALL + Counter(["model 0"])
 
 
-async def test_kill_inside_a_tool_calls_that_tool_again(server: Server) -> None:
-    gone = await killed_after(server, "look 3 begins", milliseconds=1500)
+async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: str) -> None:
+    gone = await killed_after(server, f"{kind} 1 500", "look 3 begins")
     assert await approved(server, gone) == TEXT
     assert effects(server) == ALL + Counter(["look 3 begins"])
 
 
-async def test_kill_between_two_tools_repeats_none_that_is_recorded(server: Server) -> None:
-    gone = await killed_at(server, "agent 1 1500", tool_complete)
+async def test_kill_between_two_tools_repeats_no_recorded_one(server: Server, kind: str) -> None:
+    gone = await killed_at(server, f"{kind} 1 1500", tool_complete)
     assert await approved(server, gone) == TEXT
-    assert effects(server) == ALL + Counter(["look 2 begins"])
+    # The second one was at work; where they work one after another, perhaps not yet.
+    assert effects(server) - ALL in (Counter(["look 2 begins"]), Counter())
+    assert not ALL - effects(server)
 
 
-async def test_kill_between_approval_and_payment_pays_once(server: Server) -> None:
+async def test_kill_between_approval_and_payment_pays_once(server: Server, kind: str) -> None:
     async with socket(server, "c") as gone:
-        await gone.message("agent 1 0")
+        await gone.message(f"{kind} 1 0")
         await gone.until(PROMPT)
         server.kill()
     # Stored while no host lives: just what a kill between commit and next line leaves.
@@ -107,9 +120,9 @@ async def test_kill_between_approval_and_payment_pays_once(server: Server) -> No
     assert effects(server) == ALL
 
 
-async def killed_while_paying(server: Server) -> WsClient:
+async def killed_while_paying(server: Server, kind: str) -> WsClient:
     async with socket(server, "c") as client:
-        await client.message("agent 1 1500")
+        await client.message(f"{kind} 1 500")
         await client.answer("approve", await client.until(PROMPT))
         await asyncio.to_thread(until, lambda: effects(server)["pay 5 begins"])
         server.kill()
@@ -117,8 +130,8 @@ async def killed_while_paying(server: Server) -> WsClient:
     return client
 
 
-async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server) -> None:
-    gone = await killed_while_paying(server)
+async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server, kind: str) -> None:
+    gone = await killed_while_paying(server, kind)
     async with back(server, gone) as client:
         question = await client.until(PROMPT)
         assert question["content"]["text"].startswith("Was this done: Pay 5?")
@@ -127,8 +140,8 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server) ->
     assert effects(server) == ALL - Counter(["pay 5 ends"])
 
 
-async def test_payment_is_made_again_where_a_person_says_so(server: Server) -> None:
-    gone = await killed_while_paying(server)
+async def test_payment_is_made_again_where_a_person_says_so(server: Server, kind: str) -> None:
+    gone = await killed_while_paying(server, kind)
     async with back(server, gone) as client:
         await client.answer("again", await client.until(PROMPT))
         await client.until(is_completed)
@@ -137,9 +150,9 @@ async def test_payment_is_made_again_where_a_person_says_so(server: Server) -> N
     assert len(call_ids) == 1
 
 
-async def test_kill_after_the_last_answer_loses_nothing(server: Server) -> None:
+async def test_kill_after_the_last_answer_loses_nothing(server: Server, kind: str) -> None:
     async with socket(server, "c") as client:
-        await client.message("agent 1 0")
+        await client.message(f"{kind} 1 0")
         await client.answer("approve", await client.until(PROMPT))
         await client.until(is_completed)
         server.kill()

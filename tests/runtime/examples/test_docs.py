@@ -129,6 +129,13 @@ async def test_the_tests_in_the_document_pass(
     await test(**{name: fixtures[name] for name in inspect.signature(test).parameters})
 
 
+async def test_agent_of_pydantic_ai_in_the_document_is_hosted(host_workflow: NewHosting) -> None:
+    load("\n".join(blocks("docs/pydantic-ai.md")))
+    async with host_workflow("shop") as hosting:
+        output = await hosting.converse("Pay order 17 back", {"Refund 17": "approve"})
+    assert output == "Done: 40 € for order 17 are paid back."
+
+
 async def test_the_test_of_hello_in_the_document_passes() -> None:
     await load_named("hello")["test_hello"]()
 

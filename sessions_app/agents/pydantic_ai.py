@@ -1,0 +1,379 @@
+"""Agents of Pydantic AI as workflows: unchanged, durable, and with approvals by people.
+
+It needs `[pydantic-ai]`. Each request to a model and each call of a tool is a step, by the
+interface that the package has for engines of durable execution.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+from sessions_app.agents.tool_use import ask_after_crash, ask_approval, refusal
+from sessions_app.agents.tools import Policy, ToolCallDescription
+from sessions_app.errors import OutcomeUnknown, StepFailed
+from sessions_app.json_types import JsonObject
+from sessions_app.models import JournalEntry
+from sessions_app.workflows import Context, Message, PastMessage, Reasoning, workflow
+from sessions_app.workflows.context import current_context
+from sessions_app.workflows.steps import running_step
+from sessions_app.workflows.streams import StreamedText
+
+try:
+    from pydantic_ai import (
+        Agent,
+        AgentStreamEvent,
+        DeferredToolRequests,
+        DeferredToolResults,
+        ModelMessagesTypeAdapter,
+        PartDeltaEvent,
+        PartStartEvent,
+        RunContext,
+        TextPart,
+        TextPartDelta,
+        ThinkingPart,
+        ThinkingPartDelta,
+        ToolApproved,
+        ToolCallPart,
+        ToolDenied,
+    )
+    from pydantic_ai.capabilities import HandleDeferredToolCalls
+    from pydantic_ai.durable_exec import (
+        JSON_CODEC,
+        BaseDurabilityCapability,
+        DurabilityEngineSpec,
+        DurableOperationId,
+        EventStreamHandlerId,
+        JournalCallableOperationBackend,
+        ModelRequestId,
+        RoleBasedOperationConfig,
+        ToolsetCallToolId,
+        conversation_id_from_run_id,
+    )
+    from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
+except ImportError as error:
+    raise ImproperlyConfigured(
+        "sessions_app.agents.pydantic_ai needs Pydantic AI 2.60 or newer, below 3: "
+        "pip install 'django-durable-hitl[pydantic-ai]'"
+    ) from error
+
+# The name of the step that keeps the messages of a run for those after it.
+MESSAGES = "pydantic_ai messages"
+# What a model's stream gives meanwhile, inside the step that records it.
+_live: ContextVar["asyncio.Queue[str | Reasoning | None] | None"] = ContextVar(
+    "_live", default=None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The whole response of a model as JSON, the last piece of its stream."""
+
+    response: JsonObject
+
+
+def pydantic_ai_workflow(
+    agent: "Agent[Any, Any]", *, name: str, title: str, **options: Any
+) -> None:
+    """Host an agent of Pydantic AI as a workflow.
+
+    Args:
+        agent: the agent as it is. Each toolset that it was given needs an `id`.
+        name: the workflow's name; `title` is what people see.
+        options: further arguments of `HostedAgent` and of `workflow`.
+    """
+    own = {one: options.pop(one) for one in ("deps", "approvals", "history") if one in options}
+    hosted = HostedAgent(agent, name, **own)
+
+    @workflow(name=name, title=title, **options)
+    async def answer(message: Message, context: Context) -> str:
+        return await hosted.run(context)
+
+
+class HostedAgent:
+    """An agent of Pydantic AI whose runs are durable."""
+
+    def __init__(
+        self,
+        agent: "Agent[Any, Any]",
+        name: str,
+        *,
+        deps: Callable[[Context], Any] | None = None,
+        approvals: Policy | Mapping[str, Policy] = Policy(),  # noqa: B008 - it is frozen
+        history: int = 20,
+    ) -> None:
+        """Check that the agent can be hosted.
+
+        Args:
+            agent: the agent as it is.
+            name: the first part of the names of its steps; replay knows them by it.
+            deps: makes the agent's dependencies; replay calls it again.
+            approvals: who allows the calls that need approval: one policy for all, or one by the
+                name of a tool. A tool that is not named asks the owner of the conversation.
+            history: how many earlier messages of the conversation the agent gets.
+
+        Raises:
+            UserError: a toolset of the agent has no `id`.
+        """
+        self._agent = agent
+        self._name = name
+        self._deps = deps
+        self._approvals = approvals
+        self._history = history
+        Durability(name=name, policy=self.policy).for_agent(agent)
+
+    async def run(self, context: Context) -> str:
+        """Answer the run's message, and return the agent's output as text.
+
+        Where a model cannot be asked, the text says so.
+        """
+        past = await context.history(self._history)
+        earlier = await context.step(read_messages, past, name="pydantic_ai history")
+        durability = Durability(name=self._name, policy=self.policy)
+        try:
+            result = await self._agent.run(
+                context.input_message,
+                message_history=ModelMessagesTypeAdapter.validate_python(earlier),
+                deps=self._deps(context) if self._deps else None,
+                capabilities=[durability, HandleDeferredToolCalls(self._decide)],
+            )
+        except StepFailed as error:
+            if f"{self._name}__model." not in error.step:
+                raise
+            return f"The model cannot be asked ({error.error_type}). Try again later."
+        usage = result.usage
+        context.add_usage(
+            prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
+        )
+        messages = partial(_as_json, result.new_messages())
+        await context.step(messages, name=MESSAGES)
+        output = result.output
+        # People have read a text; another output is put into words.
+        return StreamedText(output) if isinstance(output, str) else str(output)
+
+    def policy(self, tool: str) -> Policy:
+        """Return the policy of a tool's calls."""
+        if isinstance(self._approvals, Policy):
+            return self._approvals
+        return self._approvals.get(tool, Policy())
+
+    async def _decide(
+        self, run_context: "RunContext[Any]", requests: DeferredToolRequests
+    ) -> DeferredToolResults:
+        """Ask people about all calls that need approval at once, and wait for outside results."""
+        context = Context.get()
+        approvals = [self._approve(context, run_context, call) for call in requests.approvals]
+        arrivals = [context.wait_for(f"tool {call.tool_call_id}") for call in requests.calls]
+        results = await context.gather(*approvals, *arrivals)
+        calls = [*requests.approvals, *requests.calls]
+        by_id = {call.tool_call_id: result for call, result in zip(calls, results, strict=True)}
+        return requests.build_results(
+            approvals={one.tool_call_id: by_id[one.tool_call_id] for one in requests.approvals},
+            calls={one.tool_call_id: by_id[one.tool_call_id] for one in requests.calls},
+        )
+
+    async def _approve(
+        self, context: Context, run_context: "RunContext[Any]", call: ToolCallPart
+    ) -> ToolApproved | ToolDenied:
+        definition = run_context.tools.get(call.tool_name)
+        schema = definition.parameters_json_schema if definition else {}
+        described = ToolCallDescription(call.tool_name, call.args_as_dict(), schema)
+        decision = await ask_approval(context, self.policy(call.tool_name), described)
+        if decision is None:
+            return ToolApproved()
+        if not decision.approved:
+            return ToolDenied(refusal(decision))
+        return ToolApproved(override_args=decision.arguments if decision.changed else None)
+
+
+class Durability(BaseDurabilityCapability[Any]):
+    """The capability that makes requests to models and calls of tools steps of the run."""
+
+    engine_spec: ClassVar = DurabilityEngineSpec(
+        engine_name="django-durable-hitl",
+        durable_unit_noun="step",
+        durable_container_noun="workflow",
+        codec=JSON_CODEC,
+        # One after another, so that the order of steps does not depend on which is faster.
+        sequential_tools_in_durable_context=True,
+    )
+
+    def __init__(self, *, name: str, policy: Callable[[str], Policy]) -> None:
+        super().__init__(name=name, event_stream_handler=_give_live)
+        self._policy = policy
+        self._texts = _Texts()
+
+    @property
+    def in_durable_context(self) -> bool:
+        """True in the workflow, and not in a step of it."""
+        return current_context.get() is not None and running_step.get() is None
+
+    def get_default_run_id(self) -> str | None:
+        """Return the id of the run, which replay has again."""
+        return Context.get().run_id if self.in_durable_context else None
+
+    def get_default_conversation_id(self, run_id: str) -> str | None:
+        """Return an id that follows from the run's."""
+        return conversation_id_from_run_id(run_id) if self.in_durable_context else None
+
+    async def get_run_start_time(self, run_id: str) -> datetime | None:
+        """Return the recorded time."""
+        return Context.get().now() if self.in_durable_context else None
+
+    def get_durable_operation_backend(self) -> "_Steps":
+        """Return what executes the operations of the agent."""
+        return _Steps(self.name, self._policy, self._texts)
+
+
+@dataclass
+class _Texts:
+    """The texts of a run so far: a later one stands apart from the first."""
+
+    is_first: bool = True
+
+
+class _Steps(JournalCallableOperationBackend[None]):
+    """The execution of an agent's operations as steps of the run."""
+
+    def __init__(self, agent_name: str, policy: Callable[[str], Policy], texts: _Texts) -> None:
+        config = RoleBasedOperationConfig(model=None, event=None, capability=None, tool=None)
+        super().__init__(agent_name=agent_name, config=config)
+        self._policy = policy
+        self._texts = texts
+
+    async def execute(
+        self,
+        *,
+        operation_id: DurableOperationId,
+        name: str,
+        body: Callable[[], Awaitable[object]],
+        cache_key: tuple[object, ...],
+        config: None,
+    ) -> object:
+        """Execute an operation in a step, or take its result from the journal."""
+        context = Context.get()
+        if isinstance(operation_id, EventStreamHandlerId):
+            return await body()  # events of tools: nothing outside comes of them
+        if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
+            stream = context.stream(_ModelStream(body, self._texts.is_first).pieces, name=name)
+            [*pieces, last] = [piece async for piece in stream]
+            if any(isinstance(piece, str) for piece in pieces):
+                self._texts.is_first = False
+            return last.response if isinstance(last, Recorded) else None
+        if isinstance(operation_id, ToolsetCallToolId):
+            return await self._call_tool(context, name, body, cache_key)
+        return await context.step(_Unit(body).run, name=name)
+
+    async def _call_tool(
+        self,
+        context: Context,
+        name: str,
+        body: Callable[[], Awaitable[object]],
+        cache_key: tuple[Any, ...],
+    ) -> object:
+        tool, arguments, run_context, *_ = cache_key
+        call = ToolCallDescription(tool, arguments, {})
+        once = bool(run_context.tool_call_approved)
+        while True:
+            unit = partial(_Unit(body).run_with, arguments)
+            try:
+                return await context.step(unit, name=name, title=call.title, once=once)
+            except OutcomeUnknown:
+                pass
+            if text := await ask_after_crash(context, self._policy(tool), call):
+                return {"kind": "tool_return", "result": text}
+
+
+class _Unit:
+    """An operation as the function of a step."""
+
+    def __init__(self, body: Callable[[], Awaitable[Any]]) -> None:
+        self._body = body
+
+    async def run(self) -> Any:
+        return await self._body()
+
+    async def run_with(self, _arguments: object) -> Any:
+        """Execute the operation; the arguments are for the record."""
+        return await self._body()
+
+
+class _ModelStream:
+    """A streamed request to a model, as the function of a streamed step."""
+
+    def __init__(self, body: Callable[[], Awaitable[Any]], is_first: bool) -> None:
+        self._body = body
+        self._is_first = is_first
+
+    async def pieces(self) -> AsyncGenerator[str | Reasoning | Recorded, None]:
+        """Yield text and thoughts as they come, and at last the whole response."""
+        live: asyncio.Queue[str | Reasoning | None] = asyncio.Queue()
+        token = _live.set(live)
+        request = asyncio.create_task(self._request(live))
+        _live.reset(token)
+        try:
+            is_apart = self._is_first
+            while (piece := await live.get()) is not None:
+                if isinstance(piece, str) and not is_apart:
+                    yield "\n\n"
+                    is_apart = True
+                yield piece
+            yield Recorded(await request)
+        finally:
+            request.cancel()
+
+    async def _request(self, live: "asyncio.Queue[str | Reasoning | None]") -> Any:
+        try:
+            return await self._body()
+        finally:
+            live.put_nowait(None)
+
+
+async def _give_live(
+    _run_context: "RunContext[Any]", events: AsyncIterable[AgentStreamEvent]
+) -> None:
+    """Give what people see of a model's stream to the step that records it."""
+    live = _live.get()
+    async for event in events:
+        if live is None:
+            continue
+        part = event.part if isinstance(event, PartStartEvent) else None
+        delta = event.delta if isinstance(event, PartDeltaEvent) else None
+        if isinstance(part, TextPart) and part.content:
+            live.put_nowait(part.content)
+        elif isinstance(delta, TextPartDelta) and delta.content_delta:
+            live.put_nowait(delta.content_delta)
+        elif isinstance(part, ThinkingPart) and part.content:
+            live.put_nowait(Reasoning(part.content))
+        elif isinstance(delta, ThinkingPartDelta) and delta.content_delta:
+            live.put_nowait(Reasoning(delta.content_delta))
+
+
+def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
+    """Return the messages of earlier runs: as their agent kept them, else their texts. Reads."""
+    runs = dict.fromkeys(one.run for one in past)
+    rows = JournalEntry.objects.filter(
+        run__in=list(runs), kind="step", name=MESSAGES, error__isnull=True
+    )
+    kept = {str(run): result for run, result in rows.values_list("run", "result")}
+    messages: list[JsonObject] = []
+    for run in runs:
+        texts = [one for one in past if one.run == run]
+        messages += kept.get(run) or _as_json([_of_text(one) for one in texts])
+    return messages
+
+
+def _of_text(past: PastMessage) -> ModelMessage:
+    if past.role == "user":
+        return ModelRequest(parts=[UserPromptPart(past.text)])
+    return ModelResponse(parts=[TextPart(past.text)])
+
+
+def _as_json(messages: list[ModelMessage]) -> list[JsonObject]:
+    dumped: list[JsonObject] = ModelMessagesTypeAdapter.dump_python(messages, mode="json")
+    return dumped

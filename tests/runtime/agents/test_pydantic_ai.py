@@ -1,0 +1,179 @@
+"""Agents of Pydantic AI, hosted as they are."""
+
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.auth.models import Group, User
+from pydantic_ai import (
+    Agent,
+    CallDeferred,
+    FunctionToolset,
+    ModelMessage,
+    RunContext,
+    UserError,
+)
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
+
+from sessions_app import runs
+from sessions_app.agents import Policy
+from sessions_app.agents.pydantic_ai import pydantic_ai_workflow
+from sessions_app.storage import reads
+from sessions_app.testing.hosting import NewHosting
+from sessions_app.workflows import group
+
+Turn = list[str | tuple[str, str]]
+
+
+class Script:
+    """The answers of the model, and a record of what the tools have done."""
+
+    turns: ClassVar[list[Turn]] = []
+    requests: ClassVar[list[list[ModelMessage]]] = []
+    done: ClassVar[list[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    Script.turns, Script.requests, Script.done = [], [], []
+
+
+async def say(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+    """Stream the turn that follows the responses since the person's message."""
+    Script.requests.append(list(messages))
+    number = 0
+    for message in reversed(messages):
+        if any(part.part_kind == "user-prompt" for part in message.parts):
+            break
+        number += message.kind == "response"
+    for index, piece in enumerate(Script.turns[number]):
+        if isinstance(piece, str):
+            yield piece
+        else:
+            name, arguments = piece
+            yield {index: DeltaToolCall(name, arguments, tool_call_id=f"{name}-{index}")}
+
+
+agent = Agent(FunctionModel(stream_function=say), name="shop", deps_type=str)
+
+
+@agent.tool_plain
+def look_up(order: int) -> str:
+    Script.done.append(f"look_up {order}")
+    return f"order {order} is open"
+
+
+@agent.tool(requires_approval=True)
+def refund(context: RunContext[str], order: int, euro: int) -> str:
+    Script.done.append(f"refund {order} {euro} for {context.deps}")
+    return f"{euro} € are paid back"
+
+
+@agent.tool_plain
+def weigh(parcel: int) -> str:
+    raise CallDeferred
+
+
+pydantic_ai_workflow(
+    agent,
+    name="t_pydantic_ai",
+    title="Shop",
+    deps=lambda context: context.user.username,
+    approvals={"refund": Policy(group("support"), edit=True)},
+)
+
+
+def support() -> User:
+    user = User.objects.create_user("sue")
+    Group.objects.create(name="support").user_set.add(user)
+    return user
+
+
+async def test_text_streams_and_each_tool_is_called_once(host_workflow: NewHosting) -> None:
+    Script.turns = [["I ", "look. ", ("look_up", '{"order": 17}')], ["It is ", "open."]]
+    async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
+        run = await hosting.send("What about 17?")
+        assert await run.result() == "I look. \n\nIt is open."
+        assert await run.shown() == ["Look up 17"]
+    assert Script.done == ["look_up 17"]
+    assert len(Script.requests) == 2
+
+
+async def test_approval_with_edited_arguments_survives_crashes(host_workflow: NewHosting) -> None:
+    Script.turns = [
+        [("refund", '{"order": 17, "euro": 400}'), ("look_up", '{"order": 17}')],
+        ["Paid back."],
+    ]
+    sue = await reads.read(support)
+    async with host_workflow("t_pydantic_ai") as hosting:
+        run = await hosting.send("Pay 17 back")
+        [prompt] = await run.prompts()
+        assert prompt.text == "May I do this: Refund 17?"
+        await hosting.crash()
+        edited: Any = {"decision": "approve", "arguments": {"order": 17, "euro": 40}}
+        await run.answer(edited, by=sue)
+        assert await run.result() == "Paid back."
+    assert Script.done == ["look_up 17", "refund 17 40 for ann"]
+
+
+async def test_rejection_is_told_to_the_model(host_workflow: NewHosting) -> None:
+    Script.turns = [[("refund", '{"order": 17, "euro": 400}')], ["I see."]]
+    sue = await reads.read(support)
+    async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
+        run = await hosting.send("Pay 17 back")
+        await run.answer({"decision": "reject", "note": "Too much."}, by=sue)
+        assert await run.result() == "I see."
+    assert Script.done == []
+    assert "Too much." in str(Script.requests[-1][-1])
+
+
+async def test_agent_gets_the_messages_of_earlier_runs(host_workflow: NewHosting) -> None:
+    Script.turns = [[("look_up", '{"order": 17}')], ["It is open."]]
+    async with host_workflow("t_pydantic_ai") as hosting:
+        await hosting.converse("What about 17?")
+        await hosting.converse("And now?")
+    kinds = [part.part_kind for message in Script.requests[-2] for part in message.parts]
+    assert kinds == ["user-prompt", "tool-call", "tool-return", "text", "user-prompt"]
+
+
+async def test_three_approvals_are_decided_in_any_order_over_two_restarts(
+    host_workflow: NewHosting,
+) -> None:
+    calls = [("refund", f'{{"order": {order}, "euro": 5}}') for order in (1, 2, 3)]
+    Script.turns = [[*calls], ["All three."]]
+    sue = await reads.read(support)
+    async with host_workflow("t_pydantic_ai") as hosting:
+        run = await hosting.send("Pay them back")
+        assert len(await run.prompts()) == 3
+        await run.answer("approve", to="Refund 3", by=sue)
+        await hosting.crash()
+        await run.answer("reject", to="Refund 1", by=sue)
+        await hosting.crash()
+        await run.answer("approve", to="Refund 2", by=sue)
+        assert await run.result() == "All three."
+    assert Script.done == ["refund 2 5 for ann", "refund 3 5 for ann"]
+    assert len(Script.requests) == 2
+
+
+async def test_result_of_a_deferred_call_comes_from_outside(host_workflow: NewHosting) -> None:
+    Script.turns = [[("weigh", '{"parcel": 4}')], ["It weighs 3 kg."]]
+    async with host_workflow("t_pydantic_ai") as hosting:
+        run = await hosting.send("Weigh it")
+        assert await run.status() == "waiting"
+        await runs.asend(run.id, "tool weigh-0", "3 kg", id="1")
+        assert await run.result() == "It weighs 3 kg."
+    assert "3 kg" in str(Script.requests[-1][-1])
+
+
+async def test_model_that_cannot_be_asked_is_said_so(host_workflow: NewHosting) -> None:
+    Script.turns = []
+    async with host_workflow("t_pydantic_ai") as hosting:
+        output = await hosting.converse("Hello")
+    assert output == "The model cannot be asked (IndexError). Try again later."
+
+
+def test_agent_whose_toolset_has_no_id_is_refused_when_it_is_declared() -> None:
+    toolset: FunctionToolset[None] = FunctionToolset([look_up])
+    nameless = Agent(FunctionModel(stream_function=say), toolsets=[toolset])
+    with pytest.raises(UserError, match="need to have a unique `id`"):
+        pydantic_ai_workflow(nameless, name="t_nameless", title="Nameless")
