@@ -228,9 +228,7 @@ class ResultType:
             problem = "it contains a NUL (U+0000) or half a surrogate pair, which cannot be stored"
             raise NotJson(f"The result of step {self._name}", problem)
         for part, new_part in _changed_parts(result, copy, tuples=self._annotated):
-            problem = (
-                f"a {type(part).__name__} in it would come back as a {type(new_part).__name__}"
-            )
+            problem = f"a {_kind(part)} in it would come back as a {_kind(new_part)}"
             advice = "have the function's return annotation say what it is"
             raise NotJson(f"The result of step {self._name}", f"{problem}: {advice}")
         return stored
@@ -253,10 +251,18 @@ def _changed_parts(
         for name, part in copy.items():
             yield from _changed_parts(result[name], part, tuples=tuples)
     elif isinstance(copy, list) and isinstance(result, Sequence if tuples else list):
+        if len(result) != len(copy):
+            yield result, copy
+            return
         for original, part in zip(result, copy, strict=True):
             yield from _changed_parts(original, part, tuples=tuples)
     elif not isinstance(result, type(copy)) or isinstance(copy, dict):
         yield result, copy
+
+
+def _kind(part: object) -> str:
+    """Name the type of a part of a result; of a list also how long it is."""
+    return f"list of {len(part)}" if isinstance(part, list) else type(part).__name__
 
 
 def _equal(value: object, copy: object) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, PrivateAttr
+from pydantic import AfterValidator, BaseModel, PrivateAttr
 
 from sessions_app.errors import NotJson
 from sessions_app.models import Run
@@ -206,3 +206,9 @@ def test_a_result_that_survives_json_is_accepted(annotation: Any, result: Any) -
     if annotation == Sequence[int]:
         back = tuple(back)
     assert repr(back) == repr(result) or back == result
+
+
+def test_list_whose_items_a_validator_drops_is_refused() -> None:
+    annotation = Annotated[list[int], AfterValidator(lambda items: items[:1])]
+    with pytest.raises(NotJson, match="a list of 2 in it would come back as a list of 1:"):
+        ResultType(annotation, "t").dump([1, 2])
