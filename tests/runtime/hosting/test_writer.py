@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
@@ -208,6 +209,21 @@ async def test_a_failed_statement_raises_and_the_next_one_succeeds() -> None:
     with pytest.raises(DataError, match="division by zero"):
         await fetch("SELECT 1 / %s::int", 0, lane=lane)
     assert await fetch("SELECT 1 / %s::int", 1, lane=Lane(order_of=lane)) == [(1,)]
+
+
+@ON_POSTGRESQL
+async def test_a_write_that_is_repeated_is_told_once() -> None:
+    tries, told = list[int](), list[int]()
+
+    def work(tx: Transaction) -> str:
+        tries.append(len(tries))
+        tx.after_commit.append(partial(told.append, len(tries)))
+        if len(tries) < 3:
+            raise OperationalError("server closed the connection unexpectedly")
+        return "written"
+
+    assert await writer.write(work) == "written"
+    assert told == [3]
 
 
 @ON_POSTGRESQL
