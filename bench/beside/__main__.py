@@ -13,6 +13,7 @@ from bench.beside import (
     growth,
     inboxes,
     memory,
+    model_calls,
     neighbours,
     pending,
     producers,
@@ -23,7 +24,16 @@ from bench.beside import (
 from tests.support.running_form import CLUSTER
 from tests.support.server import Template
 
-COMMON_CASES = (connecting, resumed, restarting, producers, memory, neighbours, inboxes)
+COMMON_CASES = (
+    connecting,
+    resumed,
+    restarting,
+    producers,
+    memory,
+    neighbours,
+    inboxes,
+    model_calls,
+)
 CASES = (*COMMON_CASES, workers, pending) if CLUSTER else (*COMMON_CASES, growth)
 
 

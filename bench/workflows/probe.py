@@ -9,6 +9,7 @@ Offered only where PROBE_WORKFLOW is set.
                       second look twice as long, the third three times), and appends a line to the
                       file named by PROBE_LOG at its beginning and at its end
     pydantic_ai MS S  the same with an agent of Pydantic AI
+    modelcalls N      times N streams of a model, bare and recorded
     together          prompts of several types on one card, then the answers joined by "|"
     wide              prompts of all types at once, with words wider than a small screen
     widecard          as together, with such words
@@ -64,7 +65,7 @@ from django.db.models import Value
 from django.db.models.functions import Concat
 
 from bench.peers import long_answer
-from bench.workflows.probe_agent import agent
+from bench.workflows.probe_agent import agent, modelcalls
 from bench.workflows.probe_assigned import assign
 from bench.workflows.probe_diary import note
 from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT, TOOL_CALL
@@ -420,6 +421,7 @@ async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 
 PARTS: dict[str, Part] = {
     "agent": agent,
+    "modelcalls": modelcalls,
     "pydantic_ai": pydantic_ai,
     "ask": ask,
     "assign": assign,

@@ -66,3 +66,18 @@ async def agent(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
     )
     tools = [tool(look), tool(pay).needs(approval=True, edit=True)]
     yield await Agent(tools=tools, budget=Budget(turns=4)).run(context, model)
+
+
+async def modelcalls(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Time so many streams of a model, bare and recorded, in milliseconds each."""
+    count, model = int(arguments[0]), ScriptedModel([f"w{number} " for number in range(20)])
+    messages: list[ModelMessage] = [{"role": "user", "content": "Hello"}]
+    started = time.perf_counter()
+    for _ in range(count):
+        [piece async for piece in model.stream(messages, [])]
+    between = time.perf_counter()
+    for _ in range(count):
+        stream = context.stream(model.stream, messages, [], name="model", show=False)
+        [piece async for piece in stream]
+    ended = time.perf_counter()
+    yield f"{1000 * (between - started) / count:.3f} {1000 * (ended - between) / count:.3f}"
