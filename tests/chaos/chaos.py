@@ -60,8 +60,10 @@ def _hurt(form: str, arguments: argparse.Namespace) -> int:
     sys.stdout.write(lines)
     sys.stdout.flush()
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
-    with started(form, directory) as running:
-        wrong = asyncio.run(run(running, arguments.seed, arguments.minutes * 60, arguments.users))
+    with started(form, directory) as running_form:
+        wrong = asyncio.run(
+            run(running_form, arguments.seed, arguments.minutes * 60, arguments.users)
+        )
     if wrong:
         sys.stdout.write(f"\nAll logs and the database are in {directory}\n")
     else:

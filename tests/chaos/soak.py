@@ -57,8 +57,8 @@ def _soak(form: str, arguments: argparse.Namespace) -> int:
     )
     sys.stdout.flush()
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
-    with started(form, directory, PARK_AFTER=str(PARK_AFTER), KEEP_DAYS="1") as running:
-        soak = Soak(running, arguments.seed, arguments.users, arguments.leak)
+    with started(form, directory, PARK_AFTER=str(PARK_AFTER), KEEP_DAYS="1") as running_form:
+        soak = Soak(running_form, arguments.seed, arguments.users, arguments.leak)
         try:
             samples = asyncio.run(soak.run(arguments.minutes * 60))
         except ExceptionGroup as failed:

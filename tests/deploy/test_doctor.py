@@ -222,8 +222,8 @@ def test_work_that_nobody_would_do_is_found() -> None:
     if CLUSTER:
         operator_rows.job(hosted.key, "doing")
     else:
-        held = {"worker": "all:1", "started_at": MINUTE_AGO, "last_activity": MINUTE_AGO}
-        HostLease.objects.create(key=hosted.key, workflow="probe", **held)
+        lease_fields = {"worker": "all:1", "started_at": MINUTE_AGO, "last_activity": MINUTE_AGO}
+        HostLease.objects.create(key=hosted.key, workflow="probe", **lease_fields)
     assert run_check("forgotten") == [f"wrong: work without a host, by key (1): {forgotten.key}"]
 
 

@@ -51,7 +51,7 @@ def server(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> 
 
 def test_the_wheel_holds_the_two_applications_whole_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    held = {name for name in names if not name.startswith("django_durable_hitl-")}
+    packaged_names = {name for name in names if not name.startswith("django_durable_hitl-")}
     code = {path for app in ("chat_app", "sessions_app") for path in _files(app)}
     moved = {
         f"{app}/{kind}/{path.removeprefix(f'{kind}/')}"
@@ -60,7 +60,7 @@ def test_the_wheel_holds_the_two_applications_whole_and_nothing_else(wheel: Path
         for path in _files(kind)
         if f"/{app}/" in path
     }
-    assert held == code | moved
+    assert packaged_names == code | moved
 
 
 def test_the_wheel_starts_no_servers_of_a_developer(wheel: Path) -> None:

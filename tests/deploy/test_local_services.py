@@ -65,13 +65,13 @@ def test_committed_rows_outlive_a_kill(postgresql: PostgreSQL) -> None:
 def test_a_frozen_postgresql_answers_when_it_thaws(postgresql: PostgreSQL) -> None:
     with psycopg.connect(postgresql.url(), autocommit=True) as connection:
         postgresql.freeze()
-        waiting = threading.Thread(target=connection.execute, args=["SELECT 1"])
-        waiting.start()
-        waiting.join(0.3)
-        assert waiting.is_alive()
+        waiter = threading.Thread(target=connection.execute, args=["SELECT 1"])
+        waiter.start()
+        waiter.join(0.3)
+        assert waiter.is_alive()
         postgresql.thaw()
-        waiting.join(10)
-        assert not waiting.is_alive()
+        waiter.join(10)
+        assert not waiter.is_alive()
 
 
 def test_redis_keeps_its_url_and_nothing_else(tmp_path: Path) -> None:

@@ -112,8 +112,10 @@ async def test_a_plain_client_gets_what_it_can_show(ann: User) -> None:
         assert prompt["content"]["input_type"] == "text"
         assert prompt["content"]["text"] == "How was it? (1 to 5)"
         await socket.answer("6", thread_id=prompt["thread_id"])
-        again = await socket.until(lambda frame: "Give 1 to 5" in frame["content"].get("text", ""))
-        await socket.answer("5", thread_id=again["thread_id"])
+        second_prompt = await socket.until(
+            lambda frame: "Give 1 to 5" in frame["content"].get("text", "")
+        )
+        await socket.answer("5", thread_id=second_prompt["thread_id"])
         await socket.until(lambda frame: frame["content"].get("text") == "5 of 5, by ann")
 
 

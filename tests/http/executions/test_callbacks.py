@@ -50,8 +50,8 @@ def waiting_run(server: Server, count: int = 1, **headers: str) -> Iterator[Site
 def test_each_url_counts_once(shared: Server) -> None:
     with waiting_run(shared, 2) as site:
         assert site.post({"eur": 20}, 1).status == 204
-        again = site.post({"eur": 99}, 1)
-        assert (again.status, again.text) == (204, "")
+        second_response = site.post({"eur": 99}, 1)
+        assert (second_response.status, second_response.text) == (204, "")
         assert site.post("", 0).status == 204
         assert site.rest() == ' {"eur": 20} null'
 

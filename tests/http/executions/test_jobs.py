@@ -16,9 +16,14 @@ def test_a_job_is_begun_once_and_asked_about(shared: Server) -> None:
     begin_response = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1"})
     assert (begin_response.status, begin_response.json()["job_id"]) == (202, "jobs-1")
     assert begin_response.json()["status"] in ("submitted", "running")
-    again = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})
-    assert (again.status, again.json()["status"]) == (202, "running")  # it waits for an answer
-    assert again.json()["execution_id"] == begin_response.json()["execution_id"]
+    second_response = http.post(
+        JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30}
+    )
+    assert (second_response.status, second_response.json()["status"]) == (
+        202,
+        "running",
+    )  # it waits for an answer
+    assert second_response.json()["execution_id"] == begin_response.json()["execution_id"]
     stop = http.get(begin_response.json()["status_url"]).json()
     http.answer(stop, {"type": "text", "text": "yes"})
     response = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})

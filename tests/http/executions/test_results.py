@@ -90,9 +90,9 @@ def test_the_status_of_a_run_at_work_is_running(shared: Server) -> None:
 def test_the_same_message_id_again_starts_nothing_new(shared: Server) -> None:
     http, before = Http(shared), _runs(shared)
     ids = {"conversation_id": "repeated", "user_message_id": "m1"}
-    first, again = http.generate("echo 1", **ids), http.generate("echo 1", **ids)
-    assert first.headers["execution-id"] == again.headers["execution-id"]
-    assert first.json() == again.json() == {"value": "1"}
+    first, second = http.generate("echo 1", **ids), http.generate("echo 1", **ids)
+    assert first.headers["execution-id"] == second.headers["execution-id"]
+    assert first.json() == second.json() == {"value": "1"}
     # A message of a new conversation names that too.
     stop, stop_again = (http.generate("ask", user_message_id="alone").json() for _ in range(2))
     assert stop == stop_again
@@ -151,9 +151,9 @@ def test_a_stopped_run_is_a_conflict(shared: Server) -> None:
     stop = http.generate("ask", **ids).json()
     assert http.post("/c/stopped/stop/", "").status == 303
     assert _until(http, stop["status_url"], "failed")["run_status"] == "cancelled"
-    again = http.generate("ask", **ids)
-    assert (again.status, again.json()["code"]) == (409, "cancelled")
-    assert again.headers["x-should-retry"] == "false"
+    response = http.generate("ask", **ids)
+    assert (response.status, response.json()["code"]) == (409, "cancelled")
+    assert response.headers["x-should-retry"] == "false"
 
 
 def test_a_failed_run_is_reported_without_internals(shared: Server) -> None:

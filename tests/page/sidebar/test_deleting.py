@@ -189,8 +189,8 @@ async def test_undo_restores_the_whole_conversation(
 async def test_a_second_click_deletes_no_later(client: AsyncClient, prompt: Interaction) -> None:
     first = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
     assert (await post(client, "delete", "c", here="other")).status_code == 303
-    again = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
-    assert first == again
+    deleted_at = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
+    assert first == deleted_at
 
 
 async def test_deletions_of_other_users_are_not_shown(client: AsyncClient) -> None:

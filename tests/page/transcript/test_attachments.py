@@ -118,8 +118,8 @@ async def test_the_script_uploads_first_and_names_them_in_the_message(
     run = await hosting.until_ended(await hosting.submit("one", files=(uploaded_file["id"],)))
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
     # A file alone is a message too; what was sent before can be sent again.
-    again = await hosting.until_ended(await hosting.submit("", files=(uploaded_file["id"],)))
-    assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\na.csv"
+    second_run = await hosting.until_ended(await hosting.submit("", files=(uploaded_file["id"],)))
+    assert await hosting.output(second_run.pk) == "a.csv|text/csv|1,2\na.csv"
     assert await Attachment.objects.filter(run=run).acount() == 1
 
 
@@ -141,8 +141,8 @@ async def test_a_replay_and_a_fork_read_the_same_file(
     await hosting.until_ended(run)
     assert await hosting.output(run) == "a.csv|text/csv|How many?\n ten "
     fork = await hosting.in_thread(_fork, run)
-    [again] = await hosting.prompts(fork)
-    assert again.prompt["text"] == "How many?"
+    [fork_prompt] = await hosting.prompts(fork)
+    assert fork_prompt.prompt["text"] == "How many?"
     events = [event for event in await hosting.events() if event.type == "user_message"]
     assert [event.payload["files"][0]["name"] for event in events] == ["a.csv", "a.csv"]
     assert "path" not in events[0].payload["files"][0]
@@ -356,9 +356,9 @@ async def test_another_version_of_a_message_keeps_its_files(
         await hosting.submit("fail", files=(uploaded_file["id"],))
     )
     await send(browser, text="", replaces=str(failed_run.pk))  # tried again
-    again = await newest(hosting)
-    assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\n"
-    await send(browser, text="edited", replaces=str(again.pk), files=[named_file("b.csv", b"3")])
+    new_run = await newest(hosting)
+    assert await hosting.output(new_run.pk) == "a.csv|text/csv|1,2\n"
+    await send(browser, text="edited", replaces=str(new_run.pk), files=[named_file("b.csv", b"3")])
     edited = await newest(hosting)
     assert await hosting.output(edited.pk) == "a.csv|text/csv|1,2\nb.csv|text/csv|3\n"
     assert (await fetch(browser, uploaded_file["id"])).status_code == 200

@@ -209,8 +209,8 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
         await reads.read(operator_rows.process, "worker:1", "worker")
         await reads.read(operator_rows.process, this_process(), "both")
         await hosting.start()
-        held = {"released_at": None, "worker": "worker:1", "generation": 5}
-        await reads.read(lambda: HostLease.objects.update(**held))
+        lease_fields = {"released_at": None, "worker": "worker:1", "generation": 5}
+        await reads.read(lambda: HostLease.objects.update(**lease_fields))
         lease = await reads.read(HostLease.objects.get)
         refusal_text = "It has no host, or the worker of its host is alive."
         assert refusal_text in await boss.act("hostlease", "take_over", lease)
@@ -224,26 +224,26 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
 async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
     async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
         await hosting.prompts(await hosting.submit("Taxi 10"))
-        known = hosting.builders()
-        await record_builders(known, {})
+        builders = hosting.builders()
+        await record_builders(builders, {})
         lease = await reads.read(HostLease.objects.get)
         assert lease.metrics["ref_count"] == 1
         assert lease.key in await boss.get("/admin/sessions_app/hostlease/?builder=live")
         await hosting.restart()
-        await record_builders(hosting.builders(), known)
+        await record_builders(hosting.builders(), builders)
         assert lease.key not in await boss.get("/admin/sessions_app/hostlease/?builder=live")
 
 
 async def test_a_process_that_lost_a_key_describes_its_builder_no_more() -> None:
     async with Hosting("expense_approval") as hosting:
         await hosting.prompts(await hosting.submit("Taxi 10"))
-        known = hosting.builders()
-        await record_builders(known, {})
+        builders = hosting.builders()
+        await record_builders(builders, {})
         others = {"worker": "other:1", "metrics": {"ref_count": 7}}
         await reads.read(lambda: HostLease.objects.update(**others))
         await hosting.stop()
         await reads.read(lambda: HostLease.objects.update(**others))
-        await record_builders({}, known)
+        await record_builders({}, builders)
         lease = await reads.read(HostLease.objects.get)
         assert lease.metrics == {"ref_count": 7}
 
@@ -253,8 +253,8 @@ async def test_keys_of_a_dead_process_are_free_after_the_next_start() -> None:
     async with Hosting("expense_approval") as hosting:
         await hosting.prompts(await hosting.submit("Taxi 10"))
         await hosting.stop()
-        held = {"released_at": None, "worker": "dead:1", "metrics": {"ref_count": 1}}
-        await reads.read(lambda: HostLease.objects.update(**held))
+        lease_fields = {"released_at": None, "worker": "dead:1", "metrics": {"ref_count": 1}}
+        await reads.read(lambda: HostLease.objects.update(**lease_fields))
         await hosting.start()
         lease = await reads.read(HostLease.objects.get)
         assert lease.released_at is not None

@@ -116,8 +116,8 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
     people = await reads.read(lambda: members(support="sue", buying="bob", archive="al"))
     async with host_workflow("t_agent") as hosting:
         run = await hosting.send("Go")
-        asked = sorted(prompt.text for prompt in await run.prompts())
-        assert asked == [
+        prompt_texts = sorted(prompt.text for prompt in await run.prompts())
+        assert prompt_texts == [
             "May I do this: Look up ['x']?",
             "May I do this: Order 7?",
             "May I do this: Refund 5?",
@@ -186,19 +186,19 @@ async def test_call_that_nobody_allows_in_time_is_rejected(host_workflow: NewHos
 
 
 async def test_policy_looks_at_arguments_and_at_the_owner(host_workflow: NewHosting) -> None:
-    def who(arguments: JsonObject, owner: Person) -> To | bool:
+    def approvers(arguments: JsonObject, owner: Person) -> To | bool:
         if arguments["euro"] < 10:
             return False
         return group("support") if owner.username == "ann" else True
 
     calls = [tool_call("refund", euro=euro) for euro in (5, 50)]
-    host(ScriptedModel(calls, "Both."), tool(refund).needs(approval=who, four_eyes=True))
+    host(ScriptedModel(calls, "Both."), tool(refund).needs(approval=approvers, four_eyes=True))
     people = await reads.read(lambda: members(support="sue"))
     async with host_workflow("t_agent") as hosting:
         run = await hosting.send("Go")
-        [asked] = await run.prompts()
-        assert isinstance(asked, ToolCallPrompt)
-        assert asked.arguments == {"euro": 50}
+        [prompt] = await run.prompts()
+        assert isinstance(prompt, ToolCallPrompt)
+        assert prompt.arguments == {"euro": 50}
         assert Hosted.done == ["refund 5 none"]
         await run.answer("approve", by=people["sue"])
         assert await run.result() == "Both."
@@ -279,8 +279,8 @@ async def test_history_is_cut_to_size_from_its_beginning(host_workflow: NewHosti
     async with host_workflow("t_agent") as hosting:
         for text in ("the first question", "the second one", "the third"):
             await hosting.converse(text)
-    sent = [(one["role"], one["content"]) for one in Hosted.model.requests[-1]]
-    assert sent == [
+    sent_messages = [(one["role"], one["content"]) for one in Hosted.model.requests[-1]]
+    assert sent_messages == [
         ("system", "Be brief."),
         ("user", "the second one"),
         ("assistant", "Yes."),

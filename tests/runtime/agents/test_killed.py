@@ -63,9 +63,9 @@ async def killed_after(server: Server, text: str, effect: str) -> WsClient:
 
 async def approved(server: Server, client: WsClient, **answer: Any) -> str:
     """Approve the payment, and return all that people have read at the end."""
-    async with back(server, client) as again:
-        await again.answer("approve", await again.until(PROMPT), **answer)
-        await again.until(is_completed)
+    async with back(server, client) as socket_after:
+        await socket_after.answer("approve", await socket_after.until(PROMPT), **answer)
+        await socket_after.until(is_completed)
     assert_gap_free(server)
     async with socket(server, "c", last_sequence=0) as reader:
         await reader.until(is_completed)
@@ -78,44 +78,44 @@ def tool_complete(frame: Frame) -> bool:
 
 
 async def test_kill_at_a_prompt_repeats_nothing(server: Server, kind: str) -> None:
-    gone = await killed_at(server, f"{kind} 1 0", PROMPT)
-    assert await approved(server, gone) == TEXT
+    killed_socket = await killed_at(server, f"{kind} 1 0", PROMPT)
+    assert await approved(server, killed_socket) == TEXT
     assert effects(server) == ALL
 
 
 async def test_kill_within_an_answer_asks_the_model_again(server: Server, kind: str) -> None:
-    gone = await killed_at(server, f"{kind} 25 0", 5)
-    assert await approved(server, gone) == TEXT
+    killed_socket = await killed_at(server, f"{kind} 25 0", 5)
+    assert await approved(server, killed_socket) == TEXT
     assert effects(server) == ALL + Counter(["model 0"])
 
 
 async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: str) -> None:
-    gone = await killed_after(server, f"{kind} 1 500", "look 3 begins")
-    assert await approved(server, gone) == TEXT
+    killed_socket = await killed_after(server, f"{kind} 1 500", "look 3 begins")
+    assert await approved(server, killed_socket) == TEXT
     assert effects(server) == ALL + Counter(["look 3 begins"])
 
 
 async def test_kill_between_two_tools_repeats_no_recorded_one(server: Server, kind: str) -> None:
-    gone = await killed_at(server, f"{kind} 1 1500", tool_complete)
-    assert await approved(server, gone) == TEXT
+    killed_socket = await killed_at(server, f"{kind} 1 1500", tool_complete)
+    assert await approved(server, killed_socket) == TEXT
     # The second one was at work; where they work one after another, perhaps not yet.
     assert effects(server) - ALL in (Counter(["look 2 begins"]), Counter())
     assert not ALL - effects(server)
 
 
 async def test_kill_between_approval_and_payment_pays_once(server: Server, kind: str) -> None:
-    async with socket(server, "c") as gone:
-        await gone.message(f"{kind} 1 0")
-        await gone.until(PROMPT)
+    async with socket(server, "c") as killed_socket:
+        await killed_socket.message(f"{kind} 1 0")
+        await killed_socket.until(PROMPT)
         server.kill()
     # Stored while no host lives: just what a kill between commit and next line leaves.
     settle = SETTLE.replace("continue", "approve")
-    done = await asyncio.to_thread(
+    process = await asyncio.to_thread(
         run, "manage.py", "shell", "--no-imports", "-c", settle, env=server.environment
     )
-    assert "accepted" in done.stdout, done.stderr
+    assert "accepted" in process.stdout, process.stderr
     server.restart()
-    async with back(server, gone) as client:
+    async with back(server, killed_socket) as client:
         await client.until(is_completed)
     assert effects(server) == ALL
 
@@ -131,8 +131,8 @@ async def killed_while_paying(server: Server, kind: str) -> WsClient:
 
 
 async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server, kind: str) -> None:
-    gone = await killed_while_paying(server, kind)
-    async with back(server, gone) as client:
+    killed_socket = await killed_while_paying(server, kind)
+    async with back(server, killed_socket) as client:
         question = await client.until(PROMPT)
         assert question["content"]["text"].startswith("Was this done: Pay 5?")
         await client.answer("done", question)
@@ -141,8 +141,8 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server, ki
 
 
 async def test_payment_is_made_again_where_a_person_says_so(server: Server, kind: str) -> None:
-    gone = await killed_while_paying(server, kind)
-    async with back(server, gone) as client:
+    killed_socket = await killed_while_paying(server, kind)
+    async with back(server, killed_socket) as client:
         await client.answer("again", await client.until(PROMPT))
         await client.until(is_completed)
     assert effects(server) == ALL + Counter(["pay 5 begins"])

@@ -209,21 +209,21 @@ def test_argument_that_its_field_would_change_is_shown_as_json_and_stays() -> No
         input_schema={"properties": properties},
         editable=True,
     )
-    sent = as_browser(prompt.make())
-    assert sent["at"] == ['"soon"']
-    assert decide(prompt, {**sent, "pieces": ["3"]}).arguments == {**arguments, "pieces": 3}
+    form_data = as_browser(prompt.make())
+    assert form_data["at"] == ['"soon"']
+    assert decide(prompt, {**form_data, "pieces": ["3"]}).arguments == {**arguments, "pieces": 3}
 
 
 def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
     """Return what a browser sends of the form as it is shown."""
-    sent: dict[str, list[str]] = {}
+    form_data: dict[str, list[str]] = {}
     for bound in form:
         value = bound.value()
         if isinstance(bound.field.widget, forms.CheckboxInput):
-            sent |= {bound.name: ["on"]} if value else {}
+            form_data |= {bound.name: ["on"]} if value else {}
         elif (shown := bound.field.widget.format_value(value)) is not None:
-            sent[bound.name] = shown if isinstance(shown, list) else [str(shown)]
-    return sent
+            form_data[bound.name] = shown if isinstance(shown, list) else [str(shown)]
+    return form_data
 
 
 NAMES = st.text("abcdefgh_", min_size=1, max_size=8).filter(lambda name: name[0] != "_")

@@ -70,18 +70,18 @@ async def test_votes_of_former_candidates_do_not_count() -> None:
 )
 async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str, via: str) -> None:
     async with asking_people("gone", "boss", "other", **MANAGERS) as scene:
-        _, prompt, [gone, boss, other] = scene
+        _, prompt, [former_member, boss, other] = scene
         if via == "python":
-            by = await User.objects.aget(pk=gone.id)
+            by = await User.objects.aget(pk=former_member.id)
             assert (await runs.aanswer(prompt.pk, "yes", by=by)).outcome == Outcome.VOTED
         else:
-            await assert_outcomes(prompt, (gone, "yes", Outcome.VOTED))
+            await assert_outcomes(prompt, (former_member, "yes", Outcome.VOTED))
 
         def go() -> None:
             if how == "left the group":
-                Group.objects.get(name="managers").user_set.remove(gone.id)
+                Group.objects.get(name="managers").user_set.remove(former_member.id)
             else:
-                User.objects.filter(pk=gone.id).update(is_active=False)
+                User.objects.filter(pk=former_member.id).update(is_active=False)
 
         await reads.read(go)
         await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
@@ -96,12 +96,12 @@ async def test_votes_that_have_decided_stay_when_their_people_leave() -> None:
         decided = ((boss, "yes", Outcome.VOTED), (other, "yes", Outcome.ACCEPTED))
         await assert_outcomes(prompt, *decided)
 
-        def standing() -> list[Any]:
+        def counted_ids() -> list[Any]:
             Group.objects.get(name="managers").user_set.clear()
             settled_prompt = Interaction.objects.select_related("conversation").get(pk=prompt.pk)
             return [one.by_id for one in votes.counting_votes([settled_prompt])[prompt.pk]]
 
-        assert await reads.read(standing) == [boss.id, other.id]
+        assert await reads.read(counted_ids) == [boss.id, other.id]
 
 
 async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:

@@ -74,9 +74,9 @@ def test_values_have_the_types_of_their_fields(give: Any) -> None:
 
 def test_a_prompt_is_the_same_once_it_was_stored() -> None:
     prompt = FormPrompt(Every, text="?", initial={"number": "1.5", "day": date(2026, 1, 2)})
-    again = load_prompt(json.loads(dump_prompt(prompt)))
-    assert again == prompt
-    assert answered(again, GIVEN).before["number"] == Decimal("1.5")
+    loaded_prompt = load_prompt(json.loads(dump_prompt(prompt)))
+    assert loaded_prompt == prompt
+    assert answered(loaded_prompt, GIVEN).before["number"] == Decimal("1.5")
 
 
 def test_form_errors_are_listed_by_field() -> None:

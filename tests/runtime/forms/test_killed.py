@@ -13,9 +13,9 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
     killed_socket = await killed_at(server, "prompt proposal", "system_interaction_message")
     [first] = killed_socket.of_type("system_interaction_message")
     async with back(server, killed_socket) as client:
-        again = await client.until("system_interaction_message")
-        assert again["content"] == first["content"]
-        frame = {"type": "user_interaction_message", "interaction_id": again["id"], "id": "a1"}
+        prompt = await client.until("system_interaction_message")
+        assert prompt["content"] == first["content"]
+        frame = {"type": "user_interaction_message", "interaction_id": prompt["id"], "id": "a1"}
         await client.send({**frame, "data": GIVEN})
         assert (await client.reply_to("a1"))["outcome"] == "accepted"
         server.kill()

@@ -97,9 +97,9 @@ async def test_one_key_starts_a_run_of_each_workflow() -> None:
     async with Hosting("t_greet", beside=("t_greet_again",)) as hosting:
         user = await hosting.in_thread(make_user, "ann")
         first = await runs.astart("t_greet", "hello", user=user, key="order-1")
-        again = await runs.astart("t_greet_again", "hello", user=user, key="order-1")
-        assert again != first
-        assert (await runs.aresult(again, timeout=30)).text == "ann: hello"
+        second = await runs.astart("t_greet_again", "hello", user=user, key="order-1")
+        assert second != first
+        assert (await runs.aresult(second, timeout=30)).text == "ann: hello"
 
 
 async def test_a_run_may_go_on_with_a_conversation_and_be_of_what_has_a_json_form() -> None:

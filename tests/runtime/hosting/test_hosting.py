@@ -451,9 +451,9 @@ async def test_a_run_goes_on_though_the_message_of_its_answer_or_deadline_is_los
 ) -> None:
     dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
     monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
-    async with asking("t_default") as (hosting, run, asked):
+    async with asking("t_default") as (hosting, run, prompt):
         if answer is None:
-            pending = Interaction.objects.filter(pk=asked.pk)
+            pending = Interaction.objects.filter(pk=prompt.pk)
             await reads.read(lambda: pending.update(expires_at=F("created_at")))
             await hosting.settle_due()
         else:

@@ -234,8 +234,8 @@ async def test_a_fork_evaluates_patches_after_its_position_again() -> None:
         assert executed == ["new", "b"]
         executed.clear()
         # What was met before it is kept, as it decided which calls are.
-        again = await fork(hosting, run, 2)
-        assert (await hosting.until_ended(again)).patches == {"change": 1}
+        fork_id = await fork(hosting, run, 2)
+        assert (await hosting.until_ended(fork_id)).patches == {"change": 1}
         assert executed == ["new", "b"]
 
 

@@ -59,9 +59,9 @@ async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing() 
         first = await hosting.answer("yes", prompt, answer_id="a1")
         [_] = await hosting.prompts(run)
         count = len(await hosting.events())
-        again = await hosting.answer("yes", prompt, answer_id="a1")
-        assert (first.outcome, again.outcome) == (Outcome.ACCEPTED, Outcome.DUPLICATE)
-        assert again.response == {"value": "yes"}
+        second_result = await hosting.answer("yes", prompt, answer_id="a1")
+        assert (first.outcome, second_result.outcome) == (Outcome.ACCEPTED, Outcome.DUPLICATE)
+        assert second_result.response == {"value": "yes"}
         assert len(await hosting.events()) == count
 
 

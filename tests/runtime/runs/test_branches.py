@@ -131,10 +131,10 @@ async def test_a_suspended_run_whose_message_is_replaced_does_not_go_on(settings
 async def test_replacing_a_message_leaves_earlier_active_runs() -> None:
     async with asking("t_branches", "ask") as (hosting, asks, prompt):
         queued = await hosting.submit("b")
-        again = await hosting.submit("c", replaces=str(queued))
+        replacement = await hosting.submit("c", replaces=str(queued))
         await hosting.until_status(queued, Run.Status.CANCELLED)
         await hosting.complete(asks, "yes", prompt)
-        assert (await hosting.until_ended(again)).status == Run.Status.COMPLETED
+        assert (await hosting.until_ended(replacement)).status == Run.Status.COMPLETED
     assert histories["c"] == ["ask", "re ask"]
 
 

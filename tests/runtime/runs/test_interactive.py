@@ -47,8 +47,8 @@ PROMPTS: list[AnyPrompt] = [
 
 
 def test_a_prompt_is_the_same_after_it_was_stored() -> None:
-    again = [load_prompt(json.loads(dump_prompt(prompt))) for prompt in PROMPTS]
-    assert repr(again) == repr(PROMPTS)  # as True equals 1
+    loaded_prompts = [load_prompt(json.loads(dump_prompt(prompt))) for prompt in PROMPTS]
+    assert repr(loaded_prompts) == repr(PROMPTS)  # as True equals 1
 
 
 def test_a_prompt_is_stored_without_what_a_database_does_not_take() -> None:

@@ -255,10 +255,10 @@ async def test_waiters_for_a_place_or_a_builder_are_told_of_the_shutdown() -> No
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(manager.session("ann"))
         await stack.enter_async_context(session.run("holds the place"))
-        waiting = [asyncio.create_task(say(manager, user_id=user)) for user in ("ann", "ben")]
+        waiters = [asyncio.create_task(say(manager, user_id=user)) for user in ("ann", "ben")]
         await log.until("ben building")
         await manager.shutdown(wait=0)
-        for task in waiting:
+        for task in waiters:
             with SHUT:
                 await task
         assert session._info is not None

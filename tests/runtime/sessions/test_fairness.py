@@ -108,9 +108,9 @@ async def test_one_user_may_be_held_to_fewer_than_half() -> None:
 async def test_a_closed_waiter_takes_no_place() -> None:
     places = FairSemaphore(1)
     await places.acquire("ann")
-    waiting = places.acquire("ben")
-    waiting.send(None)  # as far as the wait
-    waiting.close()
+    waiter = places.acquire("ben")
+    waiter.send(None)  # as far as the wait
+    waiter.close()
     places.release("ann")
     assert free(places) == 1
     async with asyncio.timeout(5):

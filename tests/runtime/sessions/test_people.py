@@ -53,11 +53,11 @@ async def test_a_callback_that_waits_frees_the_place(function: Any, callback: st
     person = Person()
     callbacks: dict[str, Any] = {callback: person}
     async with managing(declare(function), max_concurrency=1) as manager:
-        waiting = asyncio.create_task(say(manager, "ask", **callbacks))
+        waiter = asyncio.create_task(say(manager, "ask", **callbacks))
         await person.asked.wait()
         assert await say(manager, "echo", **callbacks) == "echo"
         person.answered.set()
-        assert await waiting == "Eve"
+        assert await waiter == "Eve"
         assert free(manager._semaphore) == 1
 
 
@@ -129,10 +129,10 @@ async def test_the_limit_is_for_each_user_of_a_per_user_workflow_and_shared_othe
 async def test_a_run_that_is_cancelled_while_it_waits_keeps_no_place() -> None:
     person = Person()
     async with managing(declare(ask), max_concurrency=1) as manager:
-        waiting = asyncio.create_task(say(manager, "ask", user_input_callback=person))
+        waiter = asyncio.create_task(say(manager, "ask", user_input_callback=person))
         await person.asked.wait()
-        waiting.cancel()
-        await asyncio.wait([waiting])
+        waiter.cancel()
+        await asyncio.wait([waiter])
         assert free(manager._semaphore) == 1
 
 

@@ -73,8 +73,8 @@ async def test_an_invalid_cursor_is_reported(client: Conforming, sequence: str) 
     async with client:
         await client.message("echo x")
         await client.until_ended()
-    again: dict[str, Any] = {"last_sequence": int(sequence)}
-    async with Conforming(client.server, client.conversation_id, **again) as back:
+    query: dict[str, Any] = {"last_sequence": int(sequence)}
+    async with Conforming(client.server, client.conversation_id, **query) as back:
         error = await back.until("error_message")
         assert error["details"]["recovered"] is False
         await back.message("echo y")

@@ -69,8 +69,8 @@ async def test_a_socket_is_told_when_to_come_back(settings: Settings, user: User
         assert 1700 < error["details"]["retry_after"] <= 1800
         # What was taken is acknowledged again, however often it is sent.
         await socket.say("Hello", id="m1")
-        again = await socket.until(lambda frame: frame.get("outcome") == "duplicate")
-        assert again["for"] == "m1"
+        duplicate_ack = await socket.until(lambda frame: frame.get("outcome") == "duplicate")
+        assert duplicate_ack["for"] == "m1"
         await socket.until_settled()
     assert await messages() == 2
 
