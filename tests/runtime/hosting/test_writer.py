@@ -213,17 +213,17 @@ async def test_a_failed_statement_raises_and_the_next_one_succeeds() -> None:
 
 @ON_POSTGRESQL
 async def test_a_write_that_is_repeated_is_told_once() -> None:
-    tries, told = list[int](), list[int]()
+    tries, announced = list[int](), list[int]()
 
     def work(tx: Transaction) -> str:
         tries.append(len(tries))
-        tx.after_commit.append(partial(told.append, len(tries)))
+        tx.after_commit.append(partial(announced.append, len(tries)))
         if len(tries) < 3:
             raise OperationalError("server closed the connection unexpectedly")
         return "written"
 
     assert await writer.write(work) == "written"
-    assert told == [3]
+    assert announced == [3]
 
 
 @ON_POSTGRESQL
