@@ -139,8 +139,8 @@ def tool(function: Callable[..., Any], *, name: str = "", description: str = "")
 
     def keywords(values: JsonObject, tool_context: ToolContext) -> JsonObject:
         checked = arguments.model_validate(values)
-        given = {one: getattr(checked, one) for one in type(checked).model_fields}
-        return given | ({context_name: tool_context} if context_name else {})
+        by_name = {name: getattr(checked, name) for name in type(checked).model_fields}
+        return by_name | ({context_name: tool_context} if context_name else {})
 
     def use(values: JsonObject, tool_context: ToolContext) -> Any:
         return function(**keywords(values, tool_context))
