@@ -1,10 +1,13 @@
 """Agents of Pydantic AI, hosted as they are."""
 
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth.models import Group, User
+from fastmcp.client.transports import StdioTransport
 from pydantic_ai import (
     Agent,
     CallDeferred,
@@ -13,8 +16,10 @@ from pydantic_ai import (
     RunContext,
     UserError,
 )
+from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
+from natproject.settings.env import ROOT
 from sessions_app import runs
 from sessions_app.agents import Policy
 from sessions_app.agents.pydantic_ai import pydantic_ai_workflow
@@ -177,3 +182,22 @@ def test_agent_whose_toolset_has_no_id_is_refused_when_it_is_declared() -> None:
     nameless = Agent(FunctionModel(stream_function=say), toolsets=[toolset])
     with pytest.raises(UserError, match="need to have a unique `id`"):
         pydantic_ai_workflow(nameless, name="t_nameless", title="Nameless")
+
+
+async def test_tool_of_an_mcp_server_is_called_once(
+    host_workflow: NewHosting, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    module = "tests.runtime.agents.mcp_server"
+    transport = StdioTransport(sys.executable, ["-m", module, str(log)], cwd=str(ROOT))
+    travel = Agent(
+        FunctionModel(stream_function=say), toolsets=[MCPToolset(transport, id="weather")]
+    )
+    pydantic_ai_workflow(travel, name="t_mcp", title="Travel")
+    Script.turns = [[("forecast", '{"town": "Oslo"}')], ["Take a coat."]]
+    async with host_workflow("t_mcp", replay_everywhere=True) as hosting:
+        run = await hosting.send("What do I pack?")
+        assert await run.result() == "Take a coat."
+        assert await run.shown() == ["Forecast Oslo"]
+    assert log.read_text() == "forecast Oslo\n"
+    assert "It rains in Oslo." in str(Script.requests[-1][-1])
