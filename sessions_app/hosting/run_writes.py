@@ -87,7 +87,7 @@ class LeasedRun:
             sql.update(Run, {"crashes": 0}, id=self.run.id)
             tx.after_commit.append(self._clear_suspicion)
 
-    def began(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
+    def note_wait(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
         """Note that a wait began. `alone`: the run does nothing else meanwhile, so it came to
         rest.
         """
@@ -232,7 +232,7 @@ def open_interactions(
                 AuditedPrompt(interaction_id, run.id, leased_run.lease.key.workflow, prompt),
             )
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
-    leased_run.began(tx, alone=alone)
+    leased_run.note_wait(tx, alone=alone)
 
 
 def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
@@ -256,7 +256,7 @@ def begin_sleep(
     run = leased_run.check_open(tx)
     outcome = {"result": sql.Json(until.isoformat()), "finished_at": tx.now}
     _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
-    leased_run.began(tx, alone=alone, wake_at=until)
+    leased_run.note_wait(tx, alone=alone, wake_at=until)
 
 
 def begin_wait(
@@ -271,7 +271,7 @@ def begin_wait(
         return arrival
     result = sql.Json(until and until.isoformat())
     _begin(tx, run, call, sequence=_last_sequence(run), result=result)
-    leased_run.began(tx, alone=alone, wake_at=until)
+    leased_run.note_wait(tx, alone=alone, wake_at=until)
     return None
 
 
@@ -289,7 +289,7 @@ def begin_child(
     leased_run.has_children = True
     sequence = _show(tx, run, call, child.title, "in_progress")
     _begin(tx, run, call, sequence=sequence, result=sql.Json(child.journal_record(until)))
-    leased_run.began(tx, alone=alone, wake_at=until)
+    leased_run.note_wait(tx, alone=alone, wake_at=until)
     child_runs.begin(tx, run, call, child, sequence)
 
 
@@ -307,7 +307,7 @@ def rest(
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
         positions = open_waits.values_list("position", flat=True)
         pending |= {wait_id(run.id, position) for position in positions}
-    leased_run.began(tx, alone=waits_for <= pending, wake_at=wake_at)
+    leased_run.note_wait(tx, alone=waits_for <= pending, wake_at=wake_at)
 
 
 def awake(tx: Transaction, leased_run: LeasedRun) -> None:
