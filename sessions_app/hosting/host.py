@@ -292,6 +292,8 @@ class Host:
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:
                 task.leave(LeaveReason.STOP)
+            elif run in self.taken:  # the look that took it up is on its way here
+                self._look_again()
 
     async def _wait(self) -> bool:
         """Wait for work; park what rests. False if there is none, and none came for a while."""

@@ -13,9 +13,12 @@ from pytest_django import Settings
 from sessions_app import runs
 from sessions_app.conversations import messages
 from sessions_app.errors import Invalid, NotReplayable
+from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.run_selection import Selection, TakenRuns
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
+from sessions_app.storage.transaction import Transaction
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
@@ -102,6 +105,23 @@ async def until_recorded(run: UUID) -> None:
 async def stop(hosting: Hosting, run: UUID) -> None:
     await messages.stop(owner=hosting.user, conversation_id="c")
     assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
+
+
+async def test_a_stop_in_the_moment_in_which_its_run_is_taken_up_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look = TakenRuns.look
+
+    def look_and_stop(taken: TakenRuns, tx: Transaction, lease: Lease) -> Selection:
+        selection = look(taken, tx, lease)
+        for one in selection.started:
+            messages.stop_run(tx, one.run.id)
+        return selection
+
+    monkeypatch.setattr(TakenRuns, "look", look_and_stop)
+    async with hosting_of(waits) as hosting:
+        run = await hosting.submit()
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
 @pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
