@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
+from django.db.models import Q
 
 from sessions_app.errors import UnknownVersion
 from sessions_app.hosting import run_writes
@@ -259,11 +260,11 @@ def _read(
 
 def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail: str) -> None:
     """Suspend the key's runs that cannot be driven here; those that wait for people keep
-    waiting.
+    waiting. Whatever is to stop ends: nothing can clean up.
     """
-    for run in Run.objects.filter(
-        key=lease.key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]
-    ):
+    to_stop = Q(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED], stop_requested_at__isnull=False)
+    in_hand = Q(status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
+    for run in Run.objects.filter(in_hand | to_stop, key=lease.key):
         status = Run.Status.CANCELLED if run.stop_requested_at else Run.Status.SUSPENDED
         run_writes.end(tx, LeasedRun(lease, _record(run)), status, error=error, detail=detail)
 

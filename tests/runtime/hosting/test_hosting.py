@@ -411,6 +411,20 @@ async def test_a_run_that_is_to_stop_ends_though_its_workflow_is_not_offered_any
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
+@pytest.mark.parametrize("status", [Run.Status.WAITING, Run.Status.SUSPENDED])
+async def test_a_stop_ends_what_rests_of_a_workflow_that_is_not_offered_any_more(
+    status: Run.Status,
+) -> None:
+    async with Hosting("t_ask") as hosting:
+        run, _ = await hosting.submit_until_prompt()
+        await hosting.stop()
+        await reads.read(Run.objects.filter(pk=run).update, status=status)
+        Hosting("t_busy").offer()
+        await hosting.start()
+        await messages.stop(owner=hosting.user, conversation_id="c")
+        await hosting.until_status(run, Run.Status.CANCELLED)
+
+
 @workflow(name="t_paced", title="Paced")
 async def paced(message: Message, context: Context) -> AsyncGenerator[str, None]:
     for number in range(10_000 if message.text == "long" else 40):
