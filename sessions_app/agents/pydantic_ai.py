@@ -6,11 +6,13 @@ interface that the package has for engines of durable execution.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -19,6 +21,8 @@ from sessions_app.agents.tools import Policy, ToolCallDescription
 from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.storable import measure
 from sessions_app.workflows import Context, Message, PastMessage, Reasoning, workflow
 from sessions_app.workflows.context import current_context
 from sessions_app.workflows.steps import running_step
@@ -151,7 +155,8 @@ class HostedAgent:
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
         )
         messages = partial(_as_json, result.new_messages())
-        await context.step(messages, name=MESSAGES)
+        with suppress(StepFailed):  # they are too long: later runs get the texts
+            await context.step(messages, name=MESSAGES)
         output = result.output
         # People have read a text; another output is put into words.
         return StreamedText(output) if isinstance(output, str) else str(output)
@@ -355,16 +360,22 @@ async def _give_live(
 
 
 def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
-    """Return the messages of earlier runs: as their agent kept them, else their texts. Reads."""
-    runs = dict.fromkeys(one.run for one in past)
-    rows = JournalEntry.objects.filter(
-        run__in=list(runs), kind="step", name=MESSAGES, error__isnull=True
-    )
+    """Return the messages of earlier runs: as their agent kept them, else their texts. Reads.
+
+    As many of the latest as fit into the result of a step.
+    """
+    runs = list(dict.fromkeys(one.run for one in past))
+    ids = [UUID(run) for run in runs]
+    rows = JournalEntry.objects.filter(run__in=ids, name=MESSAGES, error__isnull=True)
     kept = {str(run): result for run, result in rows.values_list("run", "result")}
+    limit = RuntimeSettings.load().MAX_STEP_RESULT
     messages: list[JsonObject] = []
-    for run in runs:
-        texts = [one for one in past if one.run == run]
-        messages += kept.get(run) or _as_json([_of_text(one) for one in texts])
+    for run in reversed(runs):
+        texts = [_of_text(one) for one in past if one.run == run]
+        earlier = [*(kept.get(run) or _as_json(texts)), *messages]
+        if measure(earlier, limit) > limit:
+            break
+        messages = earlier
     return messages
 
 

@@ -18,6 +18,7 @@ from pydantic_ai import (
 )
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
+from pytest_django import Settings
 
 from natproject.settings.env import ROOT
 from sessions_app import runs
@@ -26,6 +27,7 @@ from sessions_app.agents.pydantic_ai import pydantic_ai_workflow
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import group
+from tests.support.hitl import set_hitl
 
 Turn = list[str | tuple[str, str]]
 
@@ -139,6 +141,24 @@ async def test_agent_gets_the_messages_of_earlier_runs(host_workflow: NewHosting
         await hosting.converse("And now?")
     kinds = [part.part_kind for message in Script.requests[-2] for part in message.parts]
     assert kinds == ["user-prompt", "tool-call", "tool-return", "text", "user-prompt"]
+
+
+async def test_messages_that_are_too_long_are_left_out(
+    host_workflow: NewHosting, settings: Settings
+) -> None:
+    set_hitl(settings, MAX_STEP_RESULT=2000)
+    Script.turns = [[("look_up", '{"order": 17}')], ["It is open."]]
+    async with host_workflow("t_pydantic_ai") as hosting:
+        for number in range(4):
+            await hosting.converse(f"What about {number}?")
+    questions = [
+        part.content
+        for message in Script.requests[-1]
+        for part in message.parts
+        if part.part_kind == "user-prompt"
+    ]
+    assert questions[-1] == "What about 3?"
+    assert 1 < len(questions) < 4
 
 
 async def test_three_approvals_are_decided_in_any_order_over_two_restarts(
