@@ -9,6 +9,7 @@ Offered only where PROBE_WORKFLOW is set.
                       second look twice as long, the third three times), and appends a line to the
                       file named by PROBE_LOG at its beginning and at its end
     pydantic_ai MS S  the same with an agent of Pydantic AI
+    langgraph MS S    the same with a graph of LangGraph
     modelcalls N      times N streams of a model, bare and recorded
     together          prompts of several types on one card, then the answers joined by "|"
     wide              prompts of all types at once, with words wider than a small screen
@@ -192,12 +193,16 @@ async def together(context: Context, arguments: list[str]) -> AsyncGenerator[str
     yield "|".join(str(answer.value) for answer in answers)
 
 
-async def pydantic_ai(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """Host an agent of Pydantic AI."""
-    # Not at start, nor in the event loop: the package takes a second to import.
-    part = await asyncio.to_thread(import_module, "bench.workflows.probe_pydantic_ai")
-    async for chunk in part.pydantic_ai(context, arguments):
-        yield chunk
+def framework(name: str) -> Part:
+    """Return the part that is an agent of a framework, imported when it is first used."""
+
+    async def part(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+        # Not in the event loop: such a package takes a second to import.
+        module = await asyncio.to_thread(import_module, f"bench.workflows.probe_{name}")
+        async for chunk in getattr(module, name)(context, arguments):
+            yield chunk
+
+    return part
 
 
 async def fail(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -422,7 +427,8 @@ async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 PARTS: dict[str, Part] = {
     "agent": agent,
     "modelcalls": modelcalls,
-    "pydantic_ai": pydantic_ai,
+    "pydantic_ai": framework("pydantic_ai"),
+    "langgraph": framework("langgraph"),
     "ask": ask,
     "assign": assign,
     "files": files,

@@ -186,6 +186,15 @@ class DurableBackend(RecordedBackend):
         self.output.settle()
         self._write(lambda tx: run_writes.begin_step(tx, self._leased_run, call, title))
 
+    async def store(self, work: Callable[[Transaction], None]) -> None:
+        """Do a write of the run beside its journal, and wait for the commit."""
+
+        def write(tx: Transaction) -> None:
+            self._leased_run.check(tx)
+            work(tx)
+
+        await self._write(write)
+
     async def reserve(self, call: Call, title: str) -> None:
         """Store that a step has begun, and wait for the commit."""
         self.output.settle()

@@ -21,6 +21,7 @@ from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt, load_prompt
 from sessions_app.prompts.assignment import Assignment
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
@@ -134,6 +135,15 @@ class Backend(ABC):
 
         Ordered before all that follows, not awaited.
         """
+
+    async def store(self, work: Callable[[Transaction], None]) -> None:
+        """Do a write of the run beside its journal, fenced like all of them; stored when this
+        returns.
+
+        Raises:
+            NotImplementedError: the run has no rows.
+        """
+        raise NotImplementedError
 
     async def reserve(self, call: Call, title: str) -> None:
         """Record the start of a step that is not to be repeated; stored when this returns."""

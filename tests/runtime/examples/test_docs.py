@@ -136,6 +136,14 @@ async def test_agent_of_pydantic_ai_in_the_document_is_hosted(host_workflow: New
     assert output == "Done: 40 € for order 17 are paid back."
 
 
+async def test_graph_of_langgraph_in_the_document_is_hosted(host_workflow: NewHosting) -> None:
+    load("\n".join(blocks("docs/langgraph.md")))
+    async with host_workflow("refunds") as hosting:
+        edited: Answer = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
+        output = await hosting.converse("Pay order 17 back", {"Refund 17": edited})
+    assert output == "20 € are paid back."
+
+
 async def test_the_test_of_hello_in_the_document_passes() -> None:
     await load_named("hello")["test_hello"]()
 

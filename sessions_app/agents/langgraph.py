@@ -1,0 +1,287 @@
+"""Graphs of LangGraph as workflows: unchanged, durable, and with their interrupts asked of people.
+
+It needs `[langgraph]`. Each super-step of a graph is a step of the run. The graph's own state is in
+rows of the run (`graph_checkpoints`): a super-step that a crash cut goes on from there, so that a
+node that has finished does not run again.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic_core import to_json, to_jsonable_python
+
+from sessions_app.agents.tool_use import ask_approval, refusal
+from sessions_app.agents.tools import Policy, ToolCallDescription
+from sessions_app.json_types import JsonObject
+from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
+
+try:
+    from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.pregel import Pregel
+    from langgraph.types import Command, Interrupt, StateSnapshot
+
+    from sessions_app.agents.graph_checkpoints import GraphCheckpoints
+except ImportError as error:
+    raise ImproperlyConfigured(
+        "sessions_app.agents.langgraph needs LangGraph 1.2 or newer, below 2: "
+        "pip install 'django-durable-hitl[langgraph]'"
+    ) from error
+
+# Builds the input of a graph.
+BuildInput = Callable[[Context, list[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingInterrupt:
+    """An interrupt that waits for an answer; its `id` is the graph's own."""
+
+    id: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a super-step: interrupts that wait, or the graph's output if it is over.
+
+    `finished` are the tasks of the graph's checkpoint that need not run again.
+    """
+
+    interrupts: list[PendingInterrupt]
+    is_over: bool
+    output: str
+    finished: list[str]
+
+
+def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
+    """Return the input of a graph whose state has `messages`, as most agents have."""
+    return {"messages": [*earlier, HumanMessage(str(context.input_message))]}
+
+
+def langgraph_workflow(
+    graph: "Pregel[Any, Any, Any, Any]", *, name: str, title: str, **options: Any
+) -> None:
+    """Host a compiled graph as a workflow.
+
+    Args:
+        graph: the graph as it is; a checkpointer that it has is not used.
+        name: the workflow's name; `title` is what people see.
+        options: further arguments of `HostedGraph` and of `workflow`.
+    """
+    own = {
+        one: options.pop(one) for one in ("build_input", "approvals", "history") if one in options
+    }
+    hosted = HostedGraph(graph, name, **own)
+
+    @workflow(name=name, title=title, **options)
+    async def answer(message: Message, context: Context) -> str:
+        return await hosted.run(context)
+
+
+class HostedGraph:
+    """A graph of LangGraph whose runs are durable."""
+
+    def __init__(
+        self,
+        graph: "Pregel[Any, Any, Any, Any]",
+        name: str,
+        *,
+        build_input: BuildInput = messages_input,
+        approvals: Policy | Mapping[str, Policy] = Policy(),  # noqa: B008 - it is frozen
+        history: int = 20,
+    ) -> None:
+        """Take a graph as it is.
+
+        Args:
+            graph: the compiled graph.
+            name: the name of its steps; replay knows them by it.
+            build_input: makes the graph's input of the context and of earlier messages; replay
+                calls it again.
+            approvals: who answers an interrupt about an action: one policy for all, or one by the
+                name of the action. The owner of the conversation answers all else.
+            history: how many earlier messages of the conversation the graph gets.
+        """
+        self._graph = graph
+        self._name = name
+        self._build_input = build_input
+        self._approvals = approvals
+        self._history = history
+
+    async def run(self, context: Context) -> str:
+        """Drive the graph to its end, and return its output as text."""
+        earlier = [
+            HumanMessage(one.text) if one.role == "user" else AIMessage(one.text)
+            for one in await context.history(self._history)
+        ]
+        start = self._build_input(context, earlier)
+        graph = self._graph.copy({"checkpointer": GraphCheckpoints(context.store)})
+        answers: dict[str, Any] = {}
+        finished: list[str] = []
+        while True:
+            superstep = _Superstep(graph, context.run_id, start, answers, finished)
+            pieces = [piece async for piece in context.stream(superstep.pieces, name=self._name)]
+            outcome = pieces[-1]
+            if not isinstance(outcome, Outcome):
+                raise TypeError("a super-step ends with its outcome")
+            if outcome.is_over:
+                return outcome.output
+            finished = outcome.finished
+            asked = [self._ask(context, one.value) for one in outcome.interrupts]
+            replies = await context.gather(*asked)
+            answers = {
+                one.id: reply for one, reply in zip(outcome.interrupts, replies, strict=True)
+            }
+
+    async def _ask(self, context: Context, value: Any) -> Any:
+        """Ask people what an interrupt wants to know, and return what it is resumed with."""
+        match value:
+            case {"action_requests": [*requests]}:
+                reviews = value.get("review_configs") or ()
+                rules = {one.get("action_name"): one for one in reviews}
+                decisions = [
+                    self._decide(context, one, rules.get(one["name"], {})) for one in requests
+                ]
+                return {"decisions": await context.gather(*decisions)}
+            case {"action_request": {"action": str()}} | [{"action_request": {"action": str()}}]:
+                return [await self._inbox_answer(context, value)]
+        text = value if isinstance(value, str) else to_json(value, fallback=str).decode()
+        return (await context.ask(TextPrompt(text=text or "?"))).text
+
+    async def _decide(self, context: Context, request: JsonObject, rules: JsonObject) -> JsonObject:
+        """Ask about an action of LangChain's human-in-the-loop middleware."""
+        allowed = rules.get("allowed_decisions", ("approve", "edit", "reject"))
+        answer = await self._approve(
+            context,
+            ToolCallDescription(
+                request["name"], request.get("args", {}), rules.get("args_schema", {})
+            ),
+            editable="edit" in allowed,
+        )
+        if answer is None or (answer.approved and not answer.changed):
+            return {"type": "approve"}
+        if not answer.approved:
+            return {"type": "reject", "message": refusal(answer)}
+        action = {"name": request["name"], "args": answer.arguments}
+        return {"type": "edit", "edited_action": action}
+
+    async def _inbox_answer(self, context: Context, value: Any) -> JsonObject:
+        """Ask about an interrupt in the form of Agent Inbox."""
+        interrupt = value[0] if isinstance(value, list) else value
+        request, config = interrupt["action_request"], interrupt.get("config", {})
+        call = ToolCallDescription(request["action"], request.get("args", {}), {})
+        answer = await self._approve(
+            context,
+            call,
+            editable=config.get("allow_edit", False),
+            answerable=config.get("allow_respond", False),
+        )
+        if answer is None or (answer.approved and not answer.changed):
+            return {"type": "accept", "args": None}
+        if answer.approved:
+            edited = {"action": request["action"], "args": answer.arguments}
+            return {"type": "edit", "args": edited}
+        if answer.value == "answer" or not config.get("allow_ignore", True):
+            return {"type": "response", "args": refusal(answer)}
+        return {"type": "ignore", "args": None}
+
+    async def _approve(
+        self,
+        context: Context,
+        call: ToolCallDescription,
+        *,
+        editable: bool,
+        answerable: bool = False,
+    ) -> ToolCallResponse | None:
+        policy = self._approvals
+        if not isinstance(policy, Policy):
+            policy = policy.get(call.tool, Policy())
+        allowed = replace(policy, edit=editable, answer=answerable)
+        return await ask_approval(context, allowed, call)
+
+
+class _Superstep:
+    """A super-step of a graph, as the function of a step; with `answers` to its interrupts.
+
+    `finished` are tasks whose text people have read at the end of an earlier one.
+    """
+
+    def __init__(
+        self,
+        graph: "Pregel[Any, Any, Any, Any]",
+        thread: str,
+        start: Any,
+        answers: Mapping[str, Any],
+        finished: Collection[str],
+    ) -> None:
+        self._graph = graph
+        self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
+        self._start = start
+        self._answers = answers
+        self._finished = finished
+
+    async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
+        """Yield the text of models as it comes, and at last the outcome."""
+        state = await self._graph.aget_state(self._config)
+        for task, value in await self._writes(state):
+            # A crash cut this super-step after the task had finished: it does not speak again.
+            if task not in self._finished and (text := _text_of(value)):
+                yield text
+        stream = self._graph.astream(
+            self._next_input(state),
+            self._config,
+            stream_mode="messages",
+            durability="sync",
+            interrupt_after="*",
+            subgraphs=True,
+        )
+        part: Any
+        async for part in stream:  # a namespace, and a message with its metadata
+            if isinstance(part[1][0], AIMessageChunk) and (text := str(part[1][0].text)):
+                yield text
+        state = await self._graph.aget_state(self._config)
+        yield _outcome(state, [task for task, _ in await self._writes(state)])
+
+    def _next_input(self, state: StateSnapshot) -> Any:
+        """Return what the graph is to be called with, where it stands now.
+
+        Answers are for interrupts that still wait: a crash may have come after one was used.
+        """
+        if state.created_at is None:
+            return self._start
+        waiting = {one.id for one in state.interrupts}
+        answers = {one: self._answers[one] for one in waiting & self._answers.keys()}
+        return Command(resume=answers) if answers else None
+
+    async def _writes(self, state: StateSnapshot) -> list[tuple[str, Any]]:
+        """Return what tasks have written since the graph's checkpoint, each with its task."""
+        checkpointer: Any = self._graph.checkpointer
+        if state.created_at is None:
+            return []
+        latest = await checkpointer.aget_tuple(self._config)
+        return [(task, value) for task, _, value in latest.pending_writes]
+
+
+def _outcome(state: StateSnapshot, finished: list[str]) -> Outcome:
+    interrupts = [_pending(one) for one in state.interrupts]
+    is_over = not interrupts and not state.next
+    return Outcome(interrupts, is_over, _as_text(state.values) if is_over else "", finished)
+
+
+def _text_of(value: Any) -> str:
+    """Return the text of the messages of a model in what a task has written."""
+    values = value if isinstance(value, list) else [value]
+    return "".join(str(one.text) for one in values if isinstance(one, AIMessage))
+
+
+def _pending(interrupt: Interrupt) -> PendingInterrupt:
+    return PendingInterrupt(interrupt.id, to_jsonable_python(interrupt.value, fallback=str))
+
+
+def _as_text(values: Any) -> str:
+    """Return the output of a graph: its last message, else all of its values as JSON."""
+    messages = values.get("messages") if isinstance(values, dict) else None
+    if messages:
+        return str(messages[-1].text)
+    return to_json(values, fallback=str).decode()

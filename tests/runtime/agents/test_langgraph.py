@@ -1,0 +1,204 @@
+"""Graphs of LangGraph, hosted as they are."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, ClassVar, TypedDict
+from uuid import UUID, uuid5
+
+import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import interrupt
+
+from sessions_app.agents.graph_checkpoints import GraphCheckpoints
+from sessions_app.agents.langgraph import langgraph_workflow
+from sessions_app.models import GraphWrite, Run
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from sessions_app.testing.hosting import NewHosting
+from sessions_app.testing.polling import until
+from tests.support.database import operator_rows
+
+THREADS = UUID("00000000-0000-4000-8000-000000000001")
+
+
+class Done:
+    """A record of what the nodes have done, and a gate for one of them."""
+
+    effects: ClassVar[list[str]] = []
+    gate: ClassVar[asyncio.Event] = asyncio.Event()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    Done.effects = []
+    Done.gate = asyncio.Event()
+
+
+class State(TypedDict, total=False):
+    """The state of a graph without messages."""
+
+    question: str
+    notes: Annotated[list[str], lambda old, new: [*old, *new]]
+
+
+def _join(values: list[str]) -> str:
+    return ", ".join(values)
+
+
+async def look(state: State) -> State:
+    Done.effects.append("look")
+    return {"notes": ["looked"]}
+
+
+async def wait(state: State) -> State:
+    Done.effects.append("wait begins")
+    await Done.gate.wait()
+    Done.effects.append("wait ends")
+    return {"notes": ["waited"]}
+
+
+async def ask(state: State) -> State:
+    Done.effects.append("ask")
+    name = interrupt("Whose is it?")
+    colour = interrupt("Which colour?")
+    return {"notes": [f"{name} {colour}"]}
+
+
+async def approve(state: State) -> State:
+    request = {"name": "refund", "args": {"euro": 400}}
+    review = {"action_name": "refund", "allowed_decisions": ["approve", "edit", "reject"]}
+    answer = interrupt({"action_requests": [request, request], "review_configs": [review]})
+    return {"notes": [str(one) for one in answer["decisions"]]}
+
+
+async def inbox(state: State) -> State:
+    request = {"action": "send", "args": {"to": "eve"}}
+    config = {"allow_accept": True, "allow_edit": True, "allow_respond": True}
+    [answer] = interrupt([{"action_request": request, "config": config}])
+    return {"notes": [f"{answer['type']} {answer['args']}"]}
+
+
+def host(*nodes: Any, parallel: bool = False) -> None:
+    """Have `t_graph` be a graph of these nodes."""
+    graph = StateGraph(State)
+    before = START
+    for node in nodes:
+        graph.add_node(node.__name__, node)
+        graph.add_edge(START if parallel else before, node.__name__)
+        before = node.__name__
+    langgraph_workflow(
+        graph.compile(),
+        name="t_graph",
+        title="Graph",
+        build_input=lambda context, earlier: {"question": context.input_message, "notes": []},
+    )
+
+
+async def test_text_of_a_model_streams_and_history_comes_along(host_workflow: NewHosting) -> None:
+    requests: list[list[str]] = []
+
+    async def talk(state: MessagesState) -> Any:
+        requests.append([str(message.text) for message in state["messages"]])
+        model = GenericFakeChatModel(messages=iter([AIMessage("Good morning.")]))
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("talk", talk)
+    graph.add_edge(START, "talk")
+    graph.add_edge("talk", END)
+    langgraph_workflow(graph.compile(), name="t_talk", title="Talk")
+    async with host_workflow("t_talk", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Hello") == "Good morning."
+        assert await hosting.converse("Again") == "Good morning."
+    assert requests == [["Hello"], ["Hello", "Good morning.", "Again"]]
+
+
+async def test_interrupts_of_one_node_are_asked_one_after_another(
+    host_workflow: NewHosting,
+) -> None:
+    host(look, ask)
+    async with host_workflow("t_graph") as hosting:
+        run = await hosting.send("Go")
+        assert [one.text for one in await run.prompts()] == ["Whose is it?"]
+        await hosting.crash()
+        await run.answer("Eve's")
+        assert [one.text for one in await run.prompts()] == ["Which colour?"]
+        await hosting.crash()
+        await run.answer("red")
+        assert "Eve's red" in await run.result()
+    assert Done.effects.count("look") == 1
+
+
+async def test_interrupts_of_parallel_nodes_are_answered_in_any_order(
+    host_workflow: NewHosting,
+) -> None:
+    host(approve, inbox, parallel=True)
+    async with host_workflow("t_graph") as hosting:
+        run = await hosting.send("Go")
+        assert sorted(one.text for one in await run.prompts()) == [
+            "May I do this: Refund 400?",
+            "May I do this: Refund 400?",
+            "May I do this: Send eve?",
+        ]
+        edited: Any = {"decision": "approve", "arguments": {"to": "ann"}}
+        await run.answer(edited, to="Send")
+        await hosting.crash()
+        await run.answer({"decision": "approve", "arguments": {"euro": 40}}, to="Refund")
+        await hosting.crash()
+        await run.answer({"decision": "reject", "note": "Too much."}, to="Refund")
+        output = await run.result()
+    assert "edit {'action': 'send', 'args': {'to': 'ann'}}" in output
+    assert "{'type': 'edit', 'edited_action': {'name': 'refund', 'args': {'euro': 40}}}" in output
+    assert "Too much." in output
+
+
+async def test_node_that_has_finished_does_not_run_again_after_a_crash(
+    host_workflow: NewHosting,
+) -> None:
+    host(look, wait, parallel=True)
+    async with host_workflow("t_graph") as hosting:
+        run = await hosting.send("Go")
+        await until(lambda: {"look", "wait begins"} <= set(Done.effects))
+        await until(lambda: GraphWrite.objects.filter(channel="notes").exists())
+        await hosting.crash()
+        Done.gate.set()
+        assert "looked" in await run.result()
+    assert Done.effects.count("look") == 1
+    assert Done.effects.count("wait ends") == 1
+
+
+class OfAnyThread(GraphCheckpoints):
+    """Checkpoints whose threads have any name; a run is made for each."""
+
+    names: ClassVar[dict[UUID, str]] = {}
+
+    def run_of(self, thread_id: str) -> UUID:
+        run = uuid5(THREADS, thread_id)
+        self.names[run] = thread_id
+        return run
+
+    def thread_of(self, run_id: UUID) -> str:
+        return self.names[run_id]
+
+
+async def test_checkpointer_passes_the_conformance_suite(transactional_db: None) -> None:
+    async def store(work: Any) -> None:
+        def write(tx: Transaction) -> None:
+            for run in OfAnyThread.names:
+                if not Run.objects.filter(pk=run).exists():
+                    operator_rows.run("completed", id=run)
+            work(tx)
+
+        await writer.write(write)
+
+    @checkpointer_test(name="rows of runs")
+    async def checkpoints() -> AsyncGenerator[GraphCheckpoints, None]:
+        yield OfAnyThread(store)
+
+    report = await validate(checkpoints)
+    failures = {name: result.failures for name, result in report.results.items() if result.failures}
+    assert failures == {}
+    assert report.passed_all_base()
