@@ -67,7 +67,7 @@ def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server
     picture.scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('.files img').naturalWidth === 1")
     with page.expect_download() as saved:
-        page.get_by_role("link", name="a.csv").click()
+        page.get_by_role("link", name="a.csv", exact=True).click()
     assert saved.value.suggested_filename == "a.csv"
     assert saved.value.path().read_bytes() == b"1,2"
     assert_accessible(page)
