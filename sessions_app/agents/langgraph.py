@@ -5,7 +5,7 @@ rows of the run (`graph_checkpoints`): a super-step that a crash cut goes on fro
 node that has finished does not run again.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,13 +46,19 @@ class PendingInterrupt:
 class Outcome:
     """The end of a super-step: interrupts that wait, or the graph's output if it is over.
 
-    `finished` are the tasks of the graph's checkpoint that need not run again.
+    `number` is that of the last super-step that all tasks have finished, `finished` are those tasks
+    of the next one that have.
     """
 
-    interrupts: list[PendingInterrupt]
-    is_over: bool
-    output: str
+    number: int
     finished: list[str]
+    interrupts: list[PendingInterrupt]
+    is_over: bool = False
+    output: str = ""
+
+
+# Before the first super-step.
+START = Outcome(-1, [], [])
 
 
 def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
@@ -118,21 +124,20 @@ class HostedGraph:
         start = self._build_input(context, earlier)
         graph = self._graph.copy({"checkpointer": GraphCheckpoints(context.store)})
         answers: dict[str, Any] = {}
-        finished: list[str] = []
-        while True:
-            superstep = _Superstep(graph, context.run_id, start, answers, finished)
-            pieces = [piece async for piece in context.stream(superstep.pieces, name=self._name)]
-            outcome = pieces[-1]
-            if not isinstance(outcome, Outcome):
+        outcome = START
+        while not outcome.is_over:
+            superstep = _Superstep(graph, context.run_id, start, outcome, answers)
+            stream = context.stream(superstep.pieces, name=self._name)
+            [*_, last] = [piece async for piece in stream]
+            if not isinstance(last, Outcome):
                 raise TypeError("a super-step ends with its outcome")
-            if outcome.is_over:
-                return outcome.output
-            finished = outcome.finished
+            outcome = last
             asked = [self._ask(context, one.value) for one in outcome.interrupts]
             replies = await context.gather(*asked)
             answers = {
                 one.id: reply for one, reply in zip(outcome.interrupts, replies, strict=True)
             }
+        return outcome.output
 
     async def _ask(self, context: Context, value: Any) -> Any:
         """Ask people what an interrupt wants to know, and return what it is resumed with."""
@@ -202,34 +207,47 @@ class HostedGraph:
 
 
 class _Superstep:
-    """A super-step of a graph, as the function of a step; with `answers` to its interrupts.
-
-    `finished` are tasks whose text people have read at the end of an earlier one.
-    """
+    """The super-step behind an outcome, as the function of a step; `answers` are to interrupts."""
 
     def __init__(
         self,
         graph: "Pregel[Any, Any, Any, Any]",
         thread: str,
         start: Any,
+        before: Outcome,
         answers: Mapping[str, Any],
-        finished: Collection[str],
     ) -> None:
         self._graph = graph
         self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
         self._start = start
+        self._before = before
         self._answers = answers
-        self._finished = finished
 
     async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
-        """Yield the text of models as it comes, and at last the outcome."""
+        """Yield the text of models as it comes, and at last the outcome.
+
+        Tasks that had finished when a crash cut the super-step do not speak again: their text is in
+        what they have written.
+        """
         state = await self._graph.aget_state(self._config)
-        for task, value in await self._writes(state):
-            # A crash cut this super-step after the task had finished: it does not speak again.
-            if task not in self._finished and (text := _text_of(value)):
+        is_done = _number(state) > self._before.number
+        for task, value in await self._writes(state.parent_config if is_done else state.config):
+            if task not in self._before.finished and (text := _text_of(value)):
                 yield text
+        if not is_done:
+            async for text in self._texts(self._next_input(state)):
+                yield text
+            state = await self._graph.aget_state(self._config)
+        finished = [task for task, _ in await self._writes(state.config)]
+        interrupts = [_pending(one) for one in state.interrupts]
+        is_over = not interrupts and not state.next
+        output = _as_text(state.values) if is_over else ""
+        yield Outcome(_number(state), finished, interrupts, is_over, output)
+
+    async def _texts(self, start: Any) -> AsyncGenerator[str, None]:
+        """Execute one super-step, and yield the text of models."""
         stream = self._graph.astream(
-            self._next_input(state),
+            start,
             self._config,
             stream_mode="messages",
             durability="sync",
@@ -240,8 +258,6 @@ class _Superstep:
         async for part in stream:  # a namespace, and a message with its metadata
             if isinstance(part[1][0], AIMessageChunk) and (text := str(part[1][0].text)):
                 yield text
-        state = await self._graph.aget_state(self._config)
-        yield _outcome(state, [task for task, _ in await self._writes(state)])
 
     def _next_input(self, state: StateSnapshot) -> Any:
         """Return what the graph is to be called with, where it stands now.
@@ -254,19 +270,17 @@ class _Superstep:
         answers = {one: self._answers[one] for one in waiting & self._answers.keys()}
         return Command(resume=answers) if answers else None
 
-    async def _writes(self, state: StateSnapshot) -> list[tuple[str, Any]]:
-        """Return what tasks have written since the graph's checkpoint, each with its task."""
+    async def _writes(self, config: RunnableConfig | None) -> list[tuple[str, Any]]:
+        """Return what tasks have written since a checkpoint, each with its task."""
         checkpointer: Any = self._graph.checkpointer
-        if state.created_at is None:
-            return []
-        latest = await checkpointer.aget_tuple(self._config)
-        return [(task, value) for task, _, value in latest.pending_writes]
+        checkpoint = await checkpointer.aget_tuple(config) if config else None
+        writes = checkpoint.pending_writes if checkpoint else ()
+        return [(task, value) for task, _, value in writes]
 
 
-def _outcome(state: StateSnapshot, finished: list[str]) -> Outcome:
-    interrupts = [_pending(one) for one in state.interrupts]
-    is_over = not interrupts and not state.next
-    return Outcome(interrupts, is_over, _as_text(state.values) if is_over else "", finished)
+def _number(state: StateSnapshot) -> int:
+    """Return the number of the last finished super-step; -1 before the first one."""
+    return int((state.metadata or {}).get("step", START.number))
 
 
 def _text_of(value: Any) -> str:

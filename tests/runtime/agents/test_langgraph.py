@@ -13,8 +13,8 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
 from sessions_app.agents.graph_checkpoints import GraphCheckpoints
-from sessions_app.agents.langgraph import langgraph_workflow
-from sessions_app.models import GraphWrite, Run
+from sessions_app.agents.langgraph import _Superstep, langgraph_workflow
+from sessions_app.models import GraphCheckpoint, GraphWrite, Run
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.testing.hosting import NewHosting
@@ -168,6 +168,41 @@ async def test_node_that_has_finished_does_not_run_again_after_a_crash(
         assert "looked" in await run.result()
     assert Done.effects.count("look") == 1
     assert Done.effects.count("wait ends") == 1
+
+
+async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(
+    host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(text: str) -> Any:
+        async def node(state: MessagesState) -> Any:
+            Done.effects.append(text)
+            model = GenericFakeChatModel(messages=iter([AIMessage(text)]))
+            return {"messages": [await model.ainvoke(state["messages"])]}
+
+        return node
+
+    async def texts_and_wait(superstep: Any, start: Any) -> AsyncGenerator[str, None]:
+        async for text in texts(superstep, start):
+            yield text
+        await Done.gate.wait()  # all is in the database but the record of the step
+
+    texts = _Superstep._texts
+    graph = StateGraph(MessagesState)
+    graph.add_node("first", say("One."))
+    graph.add_node("second", say("Two."))
+    graph.add_edge(START, "first")
+    graph.add_edge("first", "second")
+    langgraph_workflow(graph.compile(), name="t_talk", title="Talk")
+    monkeypatch.setattr(_Superstep, "_texts", texts_and_wait)
+    async with host_workflow("t_talk") as hosting:
+        run = await hosting.send("Go")
+        await until(lambda: GraphWrite.objects.filter(channel="messages").exists())
+        await run.until_said("One.")
+        await until(lambda: GraphCheckpoint.objects.count() >= 2)
+        await hosting.crash()
+        Done.gate.set()
+        assert await run.result() == "One.Two."
+    assert Done.effects == ["One.", "Two."]
 
 
 class OfAnyThread(GraphCheckpoints):
