@@ -16,6 +16,7 @@ from sessions_app.agents.tool_use import ask_approval, refusal
 from sessions_app.agents.tools import Policy, ToolCallDescription
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
+from sessions_app.workflows.execution import store
 
 try:
     from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
@@ -122,7 +123,7 @@ class HostedGraph:
             for one in await context.history(self._history)
         ]
         start = self._build_input(context, earlier)
-        graph = self._graph.copy({"checkpointer": GraphCheckpoints(context.store)})
+        graph = self._graph.copy({"checkpointer": GraphCheckpoints(store)})
         answers: dict[str, Any] = {}
         outcome = START
         while not outcome.is_over:

@@ -13,7 +13,6 @@ from sessions_app.errors import NoRun
 from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.prompts import Prompt, Response, on_one_card
 from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
-from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.callbacks import callback_url
 from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.execution import Execution
@@ -149,14 +148,6 @@ class Context:
         title, is_once = options.get("title") or "", options.get("once", False)
         work = self._execution.step(call, bound_function, title, run, once=is_once)
         return self._execution.expect(work, f"Step {call.name}")
-
-    async def store(self, work: Callable[[Transaction], None]) -> None:
-        """Do a write of the run beside its journal, for code of the runtime within a step.
-
-        Raises:
-            NotImplementedError: the run is a script's, and has no rows.
-        """
-        await self._execution.backend.store(work)
 
     def transactional_step(
         self,

@@ -17,6 +17,7 @@ from sessions_app.errors import (
     ChildFailed,
     Gathered,
     NeverAwaited,
+    NoRun,
     NothingCame,
     PromptExpired,
     RunEnded,
@@ -30,6 +31,7 @@ from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, load_returned
 from sessions_app.workflows.history import PastMessage
@@ -339,6 +341,19 @@ class Execution:
         """Return the recorded entry of the call, if it has come to its end."""
         entry = self.backend.recall(call)
         return entry if entry is not None and entry.finished else None
+
+
+async def store(work: Callable[[Transaction], None]) -> None:
+    """Do a write of the run, beside its journal, whose step this code is part of.
+
+    Raises:
+        NoRun: it is part of none.
+        NotImplementedError: the run is a script's, and has no rows.
+    """
+    step = running_step.get()
+    if step is None or not isinstance(step.caller, Execution):
+        raise NoRun
+    await step.caller.backend.store(work)
 
 
 def _respond(asked_prompt: Prompt[R], stored_response: StoredResponse) -> R:
