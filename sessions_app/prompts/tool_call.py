@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -103,10 +104,8 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     @field_validator("input_schema")
     @classmethod
     def _check_schema(cls, schema: JsonObject) -> JsonObject:
-        try:
-            Draft202012Validator.check_schema(schema)
-        except SchemaError as error:
-            raise ValueError(f"input_schema is not a JSON schema: {error.message}") from error
+        if problem := _schema_problem(to_json(schema)):
+            raise ValueError(f"input_schema is not a JSON schema: {problem}")
         return schema
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
@@ -332,6 +331,19 @@ class ToolCallForm(forms.Form):
             elif name != NOTE:
                 arguments[name] = value
         return arguments
+
+
+@lru_cache(maxsize=256)
+def _schema_problem(schema: bytes) -> str:
+    """Return what is wrong with a schema, "" for nothing.
+
+    It takes a millisecond, and a list loads many prompts about the same tools.
+    """
+    try:
+        Draft202012Validator.check_schema(from_json(schema))
+    except SchemaError as error:
+        return error.message
+    return ""
 
 
 def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str | Promise"]:
