@@ -1,6 +1,7 @@
 """The prompt that asks for the approval of an agent's tool call."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from django import forms
+from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -31,7 +33,13 @@ from sessions_app.prompts.base import (
     as_text,
     with_details,
 )
-from sessions_app.prompts.forms.data import PREFIX, as_posted, refusal_error, texts
+from sessions_app.prompts.forms.data import (
+    PREFIX,
+    as_posted,
+    check_storable_values,
+    refusal_error,
+    texts,
+)
 from sessions_app.prompts.forms.fields import (
     FormField,
     describe_fields,
@@ -40,15 +48,14 @@ from sessions_app.prompts.forms.fields import (
     value_text,
 )
 from sessions_app.prompts.forms.models import schema_fields
+from sessions_app.prompts.forms.prompt import APPROVE, REJECT
 from sessions_app.prompts.texts import in_common
-from sessions_app.storage.storable import storable
 
-APPROVE, REJECT, ANSWER = "approve", "reject", "answer"
+# Beside `approve` and `reject`.
+ANSWER = "answer"
 # The names under which the form of a page sends what is no argument.
 DECISION, NOTE = "_decision", "_note"
 MAX_NOTE = 10_000
-# The values of an empty field.
-EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +151,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         if problems := self.problems(decision, note, edited):
             raise Invalid(" ".join(map(str, problems.values())), errors=_as_lists(problems))
         arguments: Any = edited if decision == APPROVE else self.arguments
-        if storable([arguments, note]) != [arguments, note]:
-            raise Invalid(_("A value contains a NUL or half a character, which is not stored."))
+        check_storable_values([arguments, note])
         names = {**self.arguments, **arguments}
         changed = [one for one in names if _differs(one, self.arguments, arguments)]
         digest = digest_of(arguments)
@@ -300,7 +306,7 @@ class ToolCallForm(forms.Form):
         required = prompt.input_schema.get("required")
         self._required = required if isinstance(required, list) else []
         for name, field in self.fields.items():
-            is_empty = prompt.arguments.get(name) in EMPTY
+            is_empty = prompt.arguments.get(name) in EMPTY_VALUES
             field.required = field.required and name in self._required and not is_empty
         use_native(self)
 
@@ -326,7 +332,7 @@ class ToolCallForm(forms.Form):
         arguments = dict(self._prompt.arguments)
         for name in self.changed_data:
             value = to_jsonable_python(self.cleaned_data[name])
-            if value in EMPTY and name not in self._required:
+            if value in EMPTY_VALUES and name not in self._required:
                 arguments.pop(name, None)
             elif name != NOTE:
                 arguments[name] = value
@@ -367,7 +373,7 @@ def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str |
 
 def _is_kept(field: forms.Field, value: Any) -> bool:
     """Return whether a form field shows a value and gives back the same; lines are stripped."""
-    if value in EMPTY:
+    if value in EMPTY_VALUES:
         return True
     try:
         again = to_jsonable_python(field.clean(field.prepare_value(value)))
@@ -378,16 +384,8 @@ def _is_kept(field: forms.Field, value: Any) -> bool:
 
 def digest_of(arguments: JsonObject) -> str:
     """Return the SHA-256 of the arguments in hexadecimal: of their JSON with sorted names."""
-    return hashlib.sha256(to_json(_sorted(arguments))).hexdigest()
-
-
-def _sorted(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _sorted(value[name]) for name in sorted(value)}
-        case list():
-            return [_sorted(one) for one in value]
-    return value
+    text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _differs(name: str, before: JsonObject, after: JsonObject) -> bool:

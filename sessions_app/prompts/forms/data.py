@@ -16,6 +16,7 @@ from django.forms import BaseForm, MultiWidget
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import lazy
 from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
@@ -23,6 +24,7 @@ from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile
 from sessions_app.prompts.base import as_text
+from sessions_app.storage.storable import storable
 
 if TYPE_CHECKING:
     from django.http import QueryDict
@@ -139,6 +141,12 @@ class Upload(AnyFile):
         """Close the file, if anything has opened it."""
         if "file" in vars(self):
             self.file.close()
+
+
+def check_storable_values(values: object) -> None:
+    """Raise Invalid if values of an answer have text that cannot be stored."""
+    if storable(values) != values:
+        raise Invalid(_("A value contains a NUL or half a character, which is not stored."))
 
 
 def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:

@@ -34,6 +34,7 @@ from sessions_app.prompts.forms.data import (
     Upload,
     as_posted,
     as_shown,
+    check_storable_values,
     pack,
     refusal_error,
     texts,
@@ -48,7 +49,6 @@ from sessions_app.prompts.forms.fields import (
 )
 from sessions_app.prompts.forms.models import form_class
 from sessions_app.prompts.texts import in_common, plain_text
-from sessions_app.storage.storable import storable
 
 log = structlog.get_logger(__name__)
 
@@ -154,8 +154,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             raise Invalid(
                 _("This form does not work at the moment. An administrator can see why.")
             ) from error
-        if storable(json_values) != json_values:
-            raise Invalid(_("A value contains a NUL or half a character, which is not stored."))
+        check_storable_values(json_values)
         return {"value": json_values, "types": types, "changed": form.changed_data}
 
     def respond(self, stored: JsonObject, **attribution: Any) -> FormResponse[T]:
