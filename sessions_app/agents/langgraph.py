@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic_core import to_json, to_jsonable_python
 
 from sessions_app.agents.tool_use import ask_approval, refusal
-from sessions_app.agents.tools import Policy, ToolCallDescription
+from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, policy_of
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
 from sessions_app.workflows.execution import store
@@ -96,7 +96,7 @@ class HostedGraph:
         name: str,
         *,
         build_input: BuildInput = messages_input,
-        approvals: Policy | Mapping[str, Policy] = Policy(),  # noqa: B008 - it is frozen
+        approvals: Policies = Policy(),  # noqa: B008 - it is frozen
         history: int = 20,
     ) -> None:
         """Take a graph as it is.
@@ -200,9 +200,7 @@ class HostedGraph:
         editable: bool,
         answerable: bool = False,
     ) -> ToolCallResponse | None:
-        policy = self._approvals
-        if not isinstance(policy, Policy):
-            policy = policy.get(call.tool, Policy())
+        policy = policy_of(self._approvals, call.tool)
         allowed = replace(policy, edit=editable, answer=answerable)
         return await ask_approval(context, allowed, call)
 

@@ -5,7 +5,7 @@ interface that the package has for engines of durable execution.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from uuid import UUID
 from django.core.exceptions import ImproperlyConfigured
 
 from sessions_app.agents.tool_use import ask_after_crash, ask_approval, refusal
-from sessions_app.agents.tools import Policy, ToolCallDescription
+from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, policy_of
 from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
@@ -108,7 +108,7 @@ class HostedAgent:
         name: str,
         *,
         deps: Callable[[Context], Any] | None = None,
-        approvals: Policy | Mapping[str, Policy] = Policy(),  # noqa: B008 - it is frozen
+        approvals: Policies = Policy(),  # noqa: B008 - it is frozen
         history: int = 20,
     ) -> None:
         """Check that the agent can be hosted.
@@ -129,7 +129,7 @@ class HostedAgent:
         self._deps = deps
         self._approvals = approvals
         self._history = history
-        Durability(name=name, policy=self.policy).for_agent(agent)
+        Durability(name=name, approvals=self._approvals).for_agent(agent)
 
     async def run(self, context: Context) -> str:
         """Answer the run's message, and return the agent's output as text.
@@ -138,7 +138,7 @@ class HostedAgent:
         """
         past = await context.history(self._history)
         earlier = await context.step(read_messages, past, name="pydantic_ai history")
-        durability = Durability(name=self._name, policy=self.policy)
+        durability = Durability(name=self._name, approvals=self._approvals)
         try:
             result = await self._agent.run(
                 context.input_message,
@@ -161,12 +161,6 @@ class HostedAgent:
         # People have read a text; another output is put into words.
         return StreamedText(output) if isinstance(output, str) else str(output)
 
-    def policy(self, tool: str) -> Policy:
-        """Return the policy of a tool's calls."""
-        if isinstance(self._approvals, Policy):
-            return self._approvals
-        return self._approvals.get(tool, Policy())
-
     async def _decide(
         self, run_context: "RunContext[Any]", requests: DeferredToolRequests
     ) -> DeferredToolResults:
@@ -188,7 +182,9 @@ class HostedAgent:
         definition = run_context.tools.get(call.tool_name)
         schema = definition.parameters_json_schema if definition else {}
         described = ToolCallDescription(call.tool_name, call.args_as_dict(), schema)
-        decision = await ask_approval(context, self.policy(call.tool_name), described)
+        decision = await ask_approval(
+            context, policy_of(self._approvals, call.tool_name), described
+        )
         if decision is None:
             return ToolApproved()
         if not decision.approved:
@@ -208,9 +204,9 @@ class Durability(BaseDurabilityCapability[Any]):
         sequential_tools_in_durable_context=True,
     )
 
-    def __init__(self, *, name: str, policy: Callable[[str], Policy]) -> None:
+    def __init__(self, *, name: str, approvals: Policies) -> None:
         super().__init__(name=name, event_stream_handler=_give_live)
-        self._policy = policy
+        self._approvals = approvals
         self._texts = _Texts()
 
     @property
@@ -232,7 +228,7 @@ class Durability(BaseDurabilityCapability[Any]):
 
     def get_durable_operation_backend(self) -> "_Steps":
         """Return what executes the operations of the agent."""
-        return _Steps(self.name, self._policy, self._texts)
+        return _Steps(self.name, self._approvals, self._texts)
 
 
 @dataclass
@@ -245,10 +241,10 @@ class _Texts:
 class _Steps(JournalCallableOperationBackend[None]):
     """The execution of an agent's operations as steps of the run."""
 
-    def __init__(self, agent_name: str, policy: Callable[[str], Policy], texts: _Texts) -> None:
+    def __init__(self, agent_name: str, approvals: Policies, texts: _Texts) -> None:
         config = RoleBasedOperationConfig(model=None, event=None, capability=None, tool=None)
         super().__init__(agent_name=agent_name, config=config)
-        self._policy = policy
+        self._approvals = approvals
         self._texts = texts
 
     async def execute(
@@ -285,12 +281,12 @@ class _Steps(JournalCallableOperationBackend[None]):
         call = ToolCallDescription(tool, arguments, {})
         once = bool(run_context.tool_call_approved)
         while True:
-            unit = partial(_Unit(body).run_with, arguments)
+            unit = partial(_Unit(body).run, arguments)
             try:
                 return await context.step(unit, name=name, title=call.title, once=once)
             except OutcomeUnknown:
                 pass
-            if text := await ask_after_crash(context, self._policy(tool), call):
+            if text := await ask_after_crash(context, policy_of(self._approvals, tool), call):
                 return {"kind": "tool_return", "result": text}
 
 
@@ -300,10 +296,7 @@ class _Unit:
     def __init__(self, body: Callable[[], Awaitable[Any]]) -> None:
         self._body = body
 
-    async def run(self) -> Any:
-        return await self._body()
-
-    async def run_with(self, _arguments: object) -> Any:
+    async def run(self, *_arguments: object) -> Any:
         """Execute the operation; the arguments are for the record."""
         return await self._body()
 
@@ -322,11 +315,11 @@ class _ModelStream:
         request = asyncio.create_task(self._request(live))
         _live.reset(token)
         try:
-            is_apart = self._is_first
+            needs_space = not self._is_first
             while (piece := await live.get()) is not None:
-                if isinstance(piece, str) and not is_apart:
+                if isinstance(piece, str) and needs_space:
                     yield "\n\n"
-                    is_apart = True
+                    needs_space = False
                 yield piece
             yield Recorded(await request)
         finally:

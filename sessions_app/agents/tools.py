@@ -1,7 +1,7 @@
 """Tools of an agent: functions that a model may call, and who must allow each call."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, get_type_hints
 
@@ -60,6 +60,15 @@ class Policy:
     def approvers(self, arguments: JsonObject, owner: Person) -> To | bool:
         """Return who must allow a call with these arguments."""
         return self.approval(arguments, owner) if callable(self.approval) else self.approval
+
+
+# One policy for all tools, or one by the name of a tool.
+Policies: TypeAlias = Policy | Mapping[str, Policy]
+
+
+def policy_of(policies: Policies, tool: str) -> Policy:
+    """Return the policy of a tool; where it is not named, the owner of the conversation decides."""
+    return policies if isinstance(policies, Policy) else policies.get(tool, Policy())
 
 
 @dataclass(frozen=True, slots=True)
