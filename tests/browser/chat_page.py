@@ -15,10 +15,15 @@ SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 
 def begin(page: Page, text: str, workflow: str = "probe") -> None:
     """Begin a conversation with a message, and wait until it is in the transcript."""
+    open_new(page, workflow)
+    say(page, text)
+
+
+def open_new(page: Page, workflow: str = "probe") -> None:
+    """Open the page on which a conversation with this workflow begins."""
     page.goto("/c/")
     until_connected(page)
     page.locator(f"input[name=workflow][value={workflow}]").check()
-    say(page, text)
 
 
 def say(page: Page, text: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, state, until_connected
+from tests.browser.chat_page import begin, open_new, state, until_connected
 from tests.support.browser import Console, OpenPage
 from tests.support.polling import until
 
@@ -93,10 +93,20 @@ def test_the_new_text_button_disappears_at_the_end(page: Page) -> None:
     expect(newer).not_to_be_visible()
 
 
+def run_steps(page: Page, count: int) -> None:
+    """Begin a conversation of so many steps, and wait until its run ended.
+
+    Its message is not waited for: a page that opens after the run shows only the last items.
+    """
+    open_new(page)
+    page.locator("#text").fill(f"step {count}")
+    page.locator("#text").press("Enter")
+    state(page, "completed")
+
+
 @pytest.mark.long
 def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Page) -> None:
-    begin(page, "step 120")
-    state(page, "completed")
+    run_steps(page, 120)
     page.reload()
     until_connected(page)
     items = page.locator("#items > *")
@@ -123,8 +133,7 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
 @pytest.mark.long
 def test_a_short_page_is_filled(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 1280, "height": 6000})
-    begin(page, "step 40")
-    state(page, "completed")
+    run_steps(page, 40)
     page.reload()
     expect(page.locator("#items > *")).to_have_count(82)
 
@@ -133,8 +142,7 @@ def test_earlier_items_that_fail_to_load_are_reported_and_can_be_retried(
     page: Page, console: Console
 ) -> None:
     console.allow("net::ERR_FAILED")
-    begin(page, "step 40")
-    state(page, "completed")
+    run_steps(page, 40)
     page.reload()
     until_connected(page)
     page.route("**/items/?before=*", lambda route: route.abort())
