@@ -55,6 +55,8 @@ from sessions_app.prompts.texts import in_common
 ANSWER = "answer"
 # The names under which the form of a page sends what is no argument.
 DECISION, NOTE = "_decision", "_note"
+# An argument of such a name is shown, and cannot be edited.
+OWN_FIELDS = frozenset((DECISION, NOTE))
 MAX_NOTE = 10_000
 
 
@@ -103,10 +105,15 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     @classmethod
     def _show_arguments(cls, fields: object) -> object:
         """Show arguments that have no fields of their own among the details."""
-        if isinstance(fields, dict) and not fields.get("editable"):
-            details = {**fields.get("arguments", {}), **fields.get("details", {})}
-            return {**fields, "details": details}
-        return fields
+        if not isinstance(fields, dict):
+            return fields
+        has_fields = fields.get("editable")
+        shown = {
+            name: value
+            for name, value in fields.get("arguments", {}).items()
+            if not has_fields or name in OWN_FIELDS
+        }
+        return {**fields, "details": {**shown, **fields.get("details", {})}} if shown else fields
 
     @field_validator("input_schema")
     @classmethod
@@ -117,7 +124,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         answer = self._answer(values[0] if value is None and values else value)
-        if "decision" in answer:
+        if _is_of_a_program(answer):
             decision, note = answer["decision"], answer.get("note") or ""
             edited = answer.get("arguments", self.arguments)
         else:
@@ -135,9 +142,10 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             answer = from_json(value) if isinstance(value, str) else value
         except ValueError:
             answer = None
-        names = set(answer) if isinstance(answer, dict) else set()
-        is_known = "decision" not in names or names <= {"decision", "arguments", "note"}
-        if not isinstance(answer, dict) or not is_known:
+        known_names = {"decision", "arguments", "note"}
+        if not isinstance(answer, dict) or (
+            _is_of_a_program(answer) and not set(answer) <= known_names
+        ):
             raise Invalid(
                 _(
                     "This asks about a tool call: send approve, reject, or JSON with a decision "
@@ -276,11 +284,14 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         if not self.editable:
             return ToolCallForm
         fields = schema_fields(self.input_schema)
+        for name in OWN_FIELDS:
+            fields.pop(name, None)
         unfit = argument_problems(self.input_schema, self.arguments)
         as_json = [
             name
             for name, value in self.arguments.items()
-            if name in unfit or name not in fields or not _is_kept(fields[name], value)
+            if name not in OWN_FIELDS
+            and (name in unfit or name not in fields or not _is_kept(fields[name], value))
         ]
         fields |= schema_fields({"properties": {name: {} for name in as_json}})
         return type("Arguments", (ToolCallForm,), fields)
@@ -297,7 +308,8 @@ class ToolCallForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, prompt: ToolCallPrompt, **options: Any) -> None:
-        proposed = initial_values(type(self), prompt.arguments if prompt.editable else {})
+        names = prompt.arguments.keys() - OWN_FIELDS if prompt.editable else ()
+        proposed = initial_values(type(self), {name: prompt.arguments[name] for name in names})
         super().__init__(data, initial=proposed, **options)
         self.order_fields([*(name for name in self.fields if name != NOTE), NOTE])
         self._prompt = prompt
@@ -390,6 +402,11 @@ def digest_of(arguments: JsonObject) -> str:
 
 def _differs(name: str, before: JsonObject, after: JsonObject) -> bool:
     return (name in before, before.get(name)) != (name in after, after.get(name))
+
+
+def _is_of_a_program(answer: JsonObject) -> bool:
+    """Return whether it is no form of a page, whose argument may be named `decision`, too."""
+    return "decision" in answer and not OWN_FIELDS & set(answer)
 
 
 def _shown(field: FormField, arguments: JsonObject) -> str:

@@ -226,7 +226,9 @@ def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
     return form_data
 
 
-NAMES = st.text("abcdefgh_", min_size=1, max_size=8).filter(lambda name: name[0] != "_")
+NAMES = st.text("abcdefgh_", min_size=1, max_size=8) | st.sampled_from(
+    ["decision", "note", "arguments", "_decision", "_note", "fields", "prompt"]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text("ab \n\"'<é", max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
@@ -266,3 +268,14 @@ def test_page_that_edits_nothing_approves_what_the_agent_wrote(
     )
     decision = decide(prompt, {**as_browser(prompt.make()), "_decision": ["approve"]})
     assert decision.arguments == arguments
+    assert arguments.keys() <= prompt.make().fields.keys() | prompt.details.keys()
+
+
+def test_arguments_are_edited_whatever_they_are_named() -> None:
+    arguments: dict[str, Any] = {"decision": "buy", "note": "a", "arguments": "b", "_note": "c"}
+    prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments, editable=True)
+    form_data = {**as_browser(prompt.make()), "decision": ['"sell"'], "_decision": ["approve"]}
+    decision = decide(prompt, as_text({**form_data, "_note": ["Too many."]}))
+    assert decision.arguments == {**arguments, "decision": "sell"}
+    assert (decision.changed, decision.note) == (("decision",), "Too many.")
+    assert prompt.details == {"_note": "c"}
