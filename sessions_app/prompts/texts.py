@@ -55,6 +55,10 @@ class TextPrompt(Prompt[TextResponse]):
     def is_required(self) -> bool:
         return self.required
 
+    def field(self) -> forms.Field:
+        widget = forms.Textarea(attrs={"placeholder": self.placeholder})
+        return forms.CharField(widget=widget, required=False, strip=False)
+
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         text = "\n".join(map(as_text, (values or []) if value is None else [value]))
         if self.required and not text.strip():

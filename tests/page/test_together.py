@@ -32,6 +32,7 @@ def test_one_button_answers_all_or_none(page: Page, server: Server, console: Con
     expect(page.locator(".question")).to_have_count(5)
     expect(page.get_by_text("is asked together with the questions before it")).to_have_count(4)
     expect(page.get_by_text("is asked together with the questions before it").last).to_be_hidden()
+    expect(form.get_by_label("Name?")).to_have_attribute("placeholder", "a name")
     fill(form)
     form.get_by_role("button", name="Answer all").click()
     day = form.get_by_label("First day")
