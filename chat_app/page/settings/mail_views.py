@@ -26,6 +26,11 @@ else:
 class MailForm(ModelForm):
     """The form of when mails come."""
 
+    mode = forms.ChoiceField(  # a model's field without a default would offer a choice of nothing
+        label=_("Send me a mail about a waiting question"),
+        choices=MailPreference.Mode.choices,
+        widget=forms.RadioSelect,
+    )
     zone = forms.ChoiceField(
         label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())]
     )
@@ -34,13 +39,11 @@ class MailForm(ModelForm):
         model = MailPreference
         fields = ("mode", "hour", "quiet_from", "quiet_until", "zone")
         labels = {
-            "mode": _("Send me a mail about a waiting question"),
             "hour": _("Send the daily mail at (hour)"),
             "quiet_from": _("Send no mail from"),
             "quiet_until": _("until"),
         }
         widgets = {
-            "mode": forms.RadioSelect,
             "quiet_from": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
             "quiet_until": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
         }

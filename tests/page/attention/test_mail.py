@@ -26,6 +26,7 @@ from sessions_app.signals import delivery
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, group, workflow
+from tests.page.plain_page import PlainPage
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user, until
 
@@ -218,6 +219,9 @@ async def client_of_ann() -> AsyncClient:
 async def test_the_settings_say_when_and_refuse_half_of_quiet_hours() -> None:
     client = await client_of_ann()
     assert "/settings/mail/" in (await client.get("/settings/")).content.decode()
+    form = PlainPage((await client.get("/settings/mail/")).content.decode())
+    modes = [one.value for one in form.controls if one.attributes.get("name") == "mode"]
+    assert modes == ["off", "now", "daily"]
     choice = {"mode": "daily", "hour": "9", "zone": "Asia/Tokyo", "quiet_from": "20:00"}
     half = await client.post("/settings/mail/", choice)
     assert half.status_code == 422
