@@ -21,6 +21,7 @@ from sessions_app.interactions import inbox_query
 from sessions_app.interactions.audit import first_line
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId, read_user_id, users
+from sessions_app.workflows import registry
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +77,7 @@ def send(user: UserId, since: datetime) -> None:
     if not address or (preference.mailed_at is not None and preference.mailed_at >= since):
         return
     ids = inbox_query.first(inbox_query.waiting_prompts(user), MOST_SHOWN + 1)
-    prompts = Interaction.objects.in_bulk(ids)
+    prompts = Interaction.objects.select_related("conversation__owner", "run").in_bulk(ids)
     waiting_prompts = [prompts[id_] for id_ in ids if id_ in prompts]
     if not waiting_prompts:
         return
@@ -85,7 +86,8 @@ def send(user: UserId, since: datetime) -> None:
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return
     try:
-        _message(person, address, waiting_prompts).send()
+        with timezone.override(preference.zone):
+            _message(person, address, waiting_prompts).send()
     except OSError:  # smtplib's are
         preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)
         raise
@@ -98,7 +100,12 @@ def _message(
     shown_prompts = waiting_prompts[:MOST_SHOWN]
     context = {
         "questions": [
-            (prompt, first_line(prompt.prompt), link("chat:prompt", prompt.pk))
+            {
+                "line": first_line(prompt.prompt),
+                "by": _asker(prompt, person),
+                "due": prompt.due_at or prompt.expires_at,
+                "url": link("chat:prompt", prompt.pk),
+            }
             for prompt in shown_prompts
         ],
         "more": len(waiting_prompts) > MOST_SHOWN,
@@ -118,6 +125,15 @@ def _message(
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
     return EmailMessage(" ".join(subject.split()), body, to=[address], headers=headers)
+
+
+def _asker(prompt: Interaction, reader: AbstractBaseUser) -> str:
+    """Return who asks: the owner of the conversation, or in the reader's own the workflow."""
+    owner = prompt.conversation.owner
+    if owner != reader:
+        return str(owner.get_username())
+    offer = registry.find(prompt.run.workflow)
+    return offer.workflow.title if offer else prompt.run.workflow
 
 
 def link(name: str, *args: object) -> str:

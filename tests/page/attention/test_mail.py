@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core import mail as outgoing
 from django.test import AsyncClient
-from django.utils import timezone
+from django.utils import formats, timezone
 
 from chat_app.models import MailPreference
 from chat_app.notifications import notices
@@ -102,8 +103,20 @@ async def test_every_answerer_gets_one_mail_with_a_link() -> None:
         assert mail.subject == "Give ann 3 days off?"
         assert f"https://chat.example.org/p/{prompt.pk}/" in mail.body
         assert "She asks" not in mail.body
+        assert "Asked by ann\n" in mail.body
         await time_passes()
         assert len(outgoing.outbox) == 2
+
+
+async def test_a_mail_has_the_time_of_the_persons_zone_with_its_name() -> None:
+    async with asked_of("boss", workflow="t_reminded") as (_, prompt, [boss]):
+        preference = MailPreference(user_id=boss.id, mode="now", zone="Asia/Tokyo")
+        await preference.asave()
+        await time_passes()
+        assert prompt.due_at is not None
+        at = prompt.due_at.astimezone(ZoneInfo("Asia/Tokyo"))
+        [mail] = outgoing.outbox
+        assert f"Asked by ann\nAnswer by {formats.localize(at)} JST" in mail.body
 
 
 async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -> None:
