@@ -8,7 +8,7 @@ and needs a package of its own.
 from sessions_app.agents.agent import Agent
 from sessions_app.agents.budget import Budget
 from sessions_app.agents.models import Model, ModelMessage, Piece, ToolCall, Usage
-from sessions_app.agents.tools import Policy, Tool, ToolContext, Tools, tool
+from sessions_app.agents.tools import Policy, Tool, ToolContext, Tools, Toolset, tool
 
 __all__ = [
     "Agent",
@@ -21,6 +21,7 @@ __all__ = [
     "ToolCall",
     "ToolContext",
     "Tools",
+    "Toolset",
     "Usage",
     "tool",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from sessions_app.agents.budget import Budget, Spending
 from sessions_app.agents.models import Model, ModelMessage, Piece, ToolCall, Usage
 from sessions_app.agents.tool_use import use_tools
-from sessions_app.agents.tools import Tool, Tools
+from sessions_app.agents.tools import Tool, Tools, Toolset
 from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, PastMessage, Retry
@@ -27,7 +27,7 @@ class Agent:
         self,
         *,
         instructions: str = "",
-        tools: Iterable[Tool | Callable[..., Any]] = (),
+        tools: Iterable[Tool | Toolset | Callable[..., Any]] = (),
         budget: Budget = Budget(),  # noqa: B008 - it is frozen
         history: int = 20,
         max_history: int = 50_000,
@@ -39,7 +39,7 @@ class Agent:
 
         Args:
             instructions: the first message that the model gets.
-            tools: functions, or what `tool` makes of them.
+            tools: functions, what `tool` makes of them, and sets of tools such as `McpServer`.
             budget: when a person is asked whether it goes on.
             history: how many earlier messages of the conversation the model gets.
             max_history: characters of these; older messages are left out.
@@ -47,8 +47,10 @@ class Agent:
             timeout: seconds that one answer of the model may take.
             retry: tries again where the model fails before its first piece.
         """
+        tools = list(tools)
         self.instructions = instructions
-        self.tools = Tools(tools)
+        self.tools = Tools(one for one in tools if not isinstance(one, Toolset))
+        self.toolsets = [one for one in tools if isinstance(one, Toolset)]
         self.budget = budget
         self.history = history
         self.max_history = max_history
@@ -61,22 +63,39 @@ class Agent:
 
         Where the model cannot be asked, the text says so.
         """
-        messages = [*self._beginning(await context.history(self.history)), _question(context)]
+        past = await context.history(self.history)
+        tools, problems = await self._collect_tools(context)
+        messages = [*self._beginning(past, problems), _question(context)]
         spending, turn, has_said = Spending(self.budget, context), 0, False
         while await spending.may_go_on():
+            request = _Request(model, tools, apart=has_said)
             try:
-                text, calls, usage = await self._ask(context, model, messages, apart=has_said)
+                text, calls, usage = await self._ask(context, request, messages)
             except StepFailed as error:
                 return f"The model cannot be asked ({error.error_type}). Try again later."
             spending.add_turn(usage)
             if not calls:
                 return StreamedText(text)
             has_said, turn = has_said or bool(text), turn + 1
-            results = await use_tools(calls, self.tools, context, turn)
+            results = await use_tools(calls, tools, context, turn)
             messages += self._exchange(text, calls, results)
         return "I stop here."
 
-    def _beginning(self, past: Sequence[PastMessage]) -> list[ModelMessage]:
+    async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
+        """Return the tools with those of the toolsets, and a sentence on each that has none now."""
+        if not self.toolsets:
+            return self.tools, []
+        tools, problems = list(self.tools), []
+        for toolset in self.toolsets:
+            try:
+                tools += await toolset.tools(context)
+            except StepFailed:
+                problems.append(f"The tools of {toolset.name} cannot be used at the moment.")
+        return Tools(tools), problems
+
+    def _beginning(
+        self, past: Sequence[PastMessage], problems: Sequence[str]
+    ) -> list[ModelMessage]:
         """Return the instructions, and as many of the last messages as fit."""
         kept: list[ModelMessage] = []
         size = 0
@@ -87,18 +106,18 @@ class Agent:
             kept.append({"role": one.role, "content": one.text})
         while kept and kept[-1]["role"] == "assistant":  # without what it answers
             kept.pop()
-        first = [{"role": "system", "content": self.instructions}] if self.instructions else []
+        text = "\n\n".join(filter(None, [self.instructions, *problems]))
+        first = [{"role": "system", "content": text}] if text else []
         return first + kept[::-1]
 
     async def _ask(
-        self, context: Context, model: Model, messages: list[ModelMessage], *, apart: bool
+        self, context: Context, request: "_Request", messages: list[ModelMessage]
     ) -> tuple[str, list[ToolCall], Usage | None]:
         """Stream the model's answer to people; return its text, tool calls and usage."""
-        schemas = [one.schema for one in self.tools]
         stream = context.stream(
-            _Request(model, apart=apart).stream,
+            request.stream,
             messages,
-            schemas,
+            request.schemas,
             name="model",
             timeout=self.timeout,
             retry=self.retry,
@@ -150,9 +169,10 @@ class Agent:
 class _Request:
     """A request to the model. Its text stands `apart` from what people have read before."""
 
-    def __init__(self, model: Model, *, apart: bool) -> None:
+    def __init__(self, model: Model, tools: Tools, *, apart: bool) -> None:
         self._model = model
         self._apart = apart
+        self.schemas = [one.schema for one in tools]
 
     async def stream(
         self, messages: list[ModelMessage], schemas: list[JsonObject]

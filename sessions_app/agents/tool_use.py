@@ -1,9 +1,9 @@
 """The way of a tool call: checked, allowed by people where a policy says so, called, recorded."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sessions_app.agents.models import ToolCall
 from sessions_app.agents.tools import (
@@ -16,7 +16,6 @@ from sessions_app.agents.tools import (
 )
 from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts.assignment import To
 from sessions_app.workflows import (
     Context,
     Option,
@@ -24,6 +23,8 @@ from sessions_app.workflows import (
     ToolCallPrompt,
     ToolCallResponse,
 )
+
+T = TypeVar("T")
 
 # The model is told so where something else than the tool's result comes back.
 IN_TIME = "Nobody allowed it in time."
@@ -96,7 +97,7 @@ async def ask_approval(
         default="reject" if policy.timeout else None,
         error=IN_TIME,
     )
-    return await context.ask(prompt, **_assignment(policy, approvers))
+    return await context.ask(prompt, **policy.assignment(approvers))
 
 
 def refusal(decision: ToolCallResponse) -> str:
@@ -122,34 +123,48 @@ async def ask_after_crash(
         ],
         details=call.arguments,
     )
-    approvers = policy.approvers(call.arguments, context.user) if policy else True
-    answer = await context.ask(prompt, **(_assignment(policy, approvers) if policy else {}))
+    answer = await context.ask(prompt, **ask_options(context, policy, call))
     return {"again": "", "done": DONE}.get(answer.value, UNKNOWN)
 
 
-def _assignment(policy: Policy, approvers: To | bool) -> JsonObject:
-    """Return the arguments of `Context.ask` that say whom to ask."""
-    if isinstance(approvers, bool):
+def ask_options(context: Context, policy: Policy | None, call: ToolCallDescription) -> JsonObject:
+    """Return the arguments of `Context.ask` that have those asked who must allow the call.
+
+    Where nobody must, it is the owner of the conversation.
+    """
+    if policy is None:
         return {}
-    names = ("four_eyes", "share", "due", "remind", "escalate")
-    return {"to": approvers, **{name: getattr(policy, name) for name in names}}
+    return policy.assignment(policy.approvers(call.arguments, context.user))
+
+
+async def call_once(
+    context: Context,
+    policy: Policy | None,
+    call: ToolCallDescription,
+    step: Callable[[], Awaitable[T]],
+) -> T | str:
+    """Make a call in a step, and return its result.
+
+    Where a process died in the middle of one that must not be made twice, a person says whether it
+    is to be made again.
+    """
+    while True:
+        try:
+            return await step()
+        except OutcomeUnknown:
+            pass
+        if text := await ask_after_crash(context, policy, call):
+            return text
 
 
 async def _use_tool(
     context: Context, tool_context: ToolContext, tool: Tool, arguments: JsonObject
 ) -> str:
-    """Call a tool, and return its result.
-
-    Where a process died in the middle of one that must not be called twice, a person says whether
-    it is to be called again.
-    """
-    while True:
-        try:
-            return await _step(context, tool_context, tool, arguments)
-        except OutcomeUnknown:
-            described = tool.describe(arguments)
-        if text := await ask_after_crash(context, tool.policy, described):
-            return text
+    """Call a tool, and return its result."""
+    if not tool.in_step:
+        return as_text(await tool.use(arguments, tool_context))
+    step = partial(_step, context, tool_context, tool, arguments)
+    return await call_once(context, tool.policy, tool.describe(arguments), step)
 
 
 async def _step(

@@ -1,6 +1,7 @@
 """Tools of an agent: functions that a model may call, and who must allow each call."""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, get_type_hints
@@ -13,6 +14,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.prompts import argument_problems
 from sessions_app.prompts.assignment import Escalation, To
+from sessions_app.workflows import Context
 
 # Who must allow a call: True is the owner of the conversation, False nobody. A function gets the
 # arguments and the owner; it is called again by replay, so it looks at nothing else.
@@ -61,6 +63,13 @@ class Policy:
         """Return who must allow a call with these arguments."""
         return self.approval(arguments, owner) if callable(self.approval) else self.approval
 
+    def assignment(self, approvers: To | bool) -> JsonObject:
+        """Return the arguments of `Context.ask` that have these people asked."""
+        if isinstance(approvers, bool):
+            return {}
+        names = ("four_eyes", "share", "due", "remind", "escalate")
+        return {"to": approvers, **{name: getattr(self, name) for name in names}}
+
 
 # One policy for all tools, or one by the name of a tool.
 Policies: TypeAlias = Policy | Mapping[str, Policy]
@@ -92,7 +101,8 @@ class Tool:
 
     `use` gets the arguments and the tool's context; it may be async, and its result becomes text.
     `check` returns what is wrong with arguments, "" for nothing. A `repeatable` tool is called
-    again after a crash in the middle; for another a person is asked whether to.
+    again after a crash in the middle; for another a person is asked whether to. One that is not
+    `in_step` is no step itself: it calls the context, for steps and questions of its own.
     """
 
     name: str
@@ -102,6 +112,7 @@ class Tool:
     check: Callable[[JsonObject], str]
     policy: Policy | None = None
     repeatable: bool = True
+    in_step: bool = True
 
     def needs(
         self, approval: Approval = True, *, repeatable: bool = False, **options: Any
@@ -206,6 +217,20 @@ def _arguments_model(function: Callable[..., Any]) -> tuple[type[BaseModel], str
         function.__name__, __config__={"extra": "forbid"}, **definitions
     )
     return model, context_name
+
+
+class Toolset(ABC):
+    """Tools that are known only while a run is at work, such as those that a server offers."""
+
+    name: str
+
+    @abstractmethod
+    async def tools(self, context: Context) -> Sequence[Tool]:
+        """Return the tools; replay returns the same.
+
+        Raises:
+            StepFailed: they cannot be had now.
+        """
 
 
 class Tools:

@@ -1,5 +1,6 @@
 """The code in the documents runs."""
 
+import asyncio
 import inspect
 import re
 import sys
@@ -142,6 +143,18 @@ async def test_graph_of_langgraph_in_the_document_is_hosted(host_workflow: NewHo
         edited: Answer = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
         output = await hosting.converse("Pay order 17 back", {"Refund 17": edited})
     assert output == "20 € are paid back."
+
+
+async def test_agent_with_tools_of_an_mcp_server_in_the_document_is_hosted(
+    host_workflow: NewHosting, boss: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server, helper = blocks("docs/mcp.md")
+    await asyncio.to_thread((tmp_path / "shop_server.py").write_text, server)
+    monkeypatch.chdir(tmp_path)
+    load(helper)
+    async with host_workflow("shop_helper", patience=60) as hosting:
+        output = await hosting.converse("Pay Eve back", {"Shop refund 17": "approve"}, by=boss)
+    assert output == "It is paid back."
 
 
 async def test_the_test_of_hello_in_the_document_passes() -> None:

@@ -1,0 +1,211 @@
+"""Tools of MCP servers in an agent: a real server process for each connection."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import ImproperlyConfigured
+from mcp import StdioServerParameters
+
+from natproject.settings.env import ROOT
+from sessions_app.agents import Agent, Policy
+from sessions_app.agents.mcp import McpServer
+from sessions_app.agents.tool_use import UNKNOWN
+from sessions_app.storage import reads
+from sessions_app.testing.hosting import NewHosting
+from sessions_app.testing.scripted_model import ScriptedModel, tool_call
+from sessions_app.workflows import Context, Message, group, workflow
+from tests.support.polling import until
+from tests.support.server import free_port
+
+
+class Hosted:
+    """The agent and the model of the next run."""
+
+    agent: ClassVar[Agent] = Agent()
+    model: ClassVar[ScriptedModel] = ScriptedModel()
+
+
+@workflow(name="t_mcp_tools", title="Travel")
+async def hosted(message: Message, context: Context) -> str:
+    return await Hosted.agent.run(context, Hosted.model)
+
+
+NOBODY = Policy(approval=False)
+Host = Callable[..., None]
+Done = Callable[[], list[str]]
+COMMAND = ["-m", "tests.runtime.agents.mcp_server"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Serve over HTTP: the URL, and the file to which the server appends what it does."""
+    log, port = tmp_path_factory.mktemp("mcp") / "log", free_port()
+    process = subprocess.Popen([sys.executable, *COMMAND, str(log), str(port)], cwd=ROOT)
+    try:
+        until(lambda: is_open(port))
+        yield f"http://127.0.0.1:{port}/mcp", log
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def done(server: tuple[str, Path]) -> Done:
+    """Return what tells what the server has done in this test."""
+    log = server[1]
+    log.write_text("")
+    return lambda: log.read_text().splitlines()
+
+
+@pytest.fixture
+def host(server: tuple[str, Path]) -> Host:
+    """Have the next run be an agent's with the tools of the server."""
+
+    def set_up(model: ScriptedModel, target: Any = None, **options: Any) -> None:
+        sky = McpServer("sky", target or server[0], **options)
+        Hosted.agent, Hosted.model = Agent(instructions="Help.", tools=[sky]), model
+
+    return set_up
+
+
+def results() -> list[str]:
+    """Return the results of tools that the model read last."""
+    return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
+
+
+def support() -> User:
+    user = User.objects.create_user("sue")
+    Group.objects.create(name="support").user_set.add(user)
+    return user
+
+
+@pytest.fixture(params=["legacy", "auto"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """Return the era of the protocol: of 2025, and of 2026."""
+    return str(request.param)
+
+
+async def test_tool_that_only_reads_is_called_once_where_the_server_is_trusted(
+    host_workflow: NewHosting, host: Host, done: Done, mode: str
+) -> None:
+    model = ScriptedModel([tool_call("sky_forecast", town="Oslo")], "Take a coat.")
+    host(model, mode=mode, trusted=True)
+    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+        run = await hosting.send("What do I pack?")
+        assert await run.result() == "Take a coat."
+        assert await run.shown() == ["Sky forecast Oslo"]
+    assert done() == ["forecast Oslo"]
+    assert results() == ["It rains in Oslo."]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "tool"), [(False, "forecast"), (True, "forget"), (True, "look")]
+)
+async def test_other_tools_ask_the_owner(
+    host_workflow: NewHosting, host: Host, done: Done, trusted: bool, tool: str
+) -> None:
+    arguments = {} if tool == "look" else {"town": "Oslo"}
+    model = ScriptedModel([tool_call(f"sky_{tool}", **arguments)], "Then not.")
+    host(model, trusted=trusted)
+    async with host_workflow("t_mcp_tools") as hosting:
+        run = await hosting.send("Go")
+        await run.answer({"decision": "reject", "note": "No."}, to=f"Sky {tool}")
+        assert await run.result() == "Then not."
+    assert done() == []
+
+
+async def test_policy_by_name_survives_crashes(
+    host_workflow: NewHosting, host: Host, done: Done
+) -> None:
+    model = ScriptedModel(
+        [tool_call("sky_forget", town="Oslo"), tool_call("sky_forecast", town="Rome")], "Ready."
+    )
+    approvals = {"forget": Policy(group("support"), edit=True), "forecast": Policy(approval=False)}
+    host(model, approvals=approvals)
+    sue = await reads.read(support)
+    async with host_workflow("t_mcp_tools") as hosting:
+        run = await hosting.send("Go")
+        [prompt] = await run.prompts()
+        assert prompt.text == "May I do this: Sky forget Oslo?"
+        await hosting.crash()
+        edited: Any = {"decision": "approve", "arguments": {"town": "Ulm"}}
+        await run.answer(edited, by=sue)
+        assert await run.result() == "Ready."
+    assert sorted(done()) == ["forecast Rome", "forget Ulm"]
+    assert results() == ["Ulm is forgotten.", "It rains in Rome."]
+
+
+async def test_failures_and_pictures_become_words(
+    host_workflow: NewHosting, host: Host, done: Done
+) -> None:
+    calls = [tool_call("sky_fail_loudly", code="aaa"), tool_call("sky_look")]
+    host(ScriptedModel(calls, "Sorry."), approvals=NOBODY)
+    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Go") == "Sorry."
+    assert results() == [
+        "It failed: Error executing tool fail.loudly",
+        "Clouds.\n[image, image/png, which cannot be shown]",
+    ]
+
+
+async def test_process_that_dies_within_a_call_leaves_its_outcome_unknown(
+    host_workflow: NewHosting, host: Host, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    arguments = [*COMMAND, str(log)]
+    command = StdioServerParameters(command=sys.executable, args=arguments, cwd=str(ROOT))
+    host(ScriptedModel([tool_call("sky_die")], "Sorry."), command, approvals=NOBODY)
+    async with host_workflow("t_mcp_tools", patience=60) as hosting:
+        assert await hosting.converse("Go") == "Sorry."
+    assert results() == [UNKNOWN]
+    assert log.read_text() == "die\n"
+
+
+async def test_slow_server_is_not_waited_for(
+    host_workflow: NewHosting, host: Host, done: Done
+) -> None:
+    model = ScriptedModel([tool_call("sky_sleep", seconds=60)], "Too slow.")
+    host(model, approvals=NOBODY, timeout=2)
+    async with host_workflow("t_mcp_tools", patience=60) as hosting:
+        assert await hosting.converse("Go") == "Too slow."
+    assert results() == [UNKNOWN]
+
+
+async def test_model_is_told_of_a_server_that_is_away(
+    host_workflow: NewHosting, host: Host
+) -> None:
+    host(ScriptedModel("I cannot see the sky."), StdioServerParameters(command="/nonexistent"))
+    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Go") == "I cannot see the sky."
+    system = Hosted.model.requests[-1][0]["content"]
+    assert system == "Help.\n\nThe tools of sky cannot be used at the moment."
+
+
+def test_name_that_a_tool_cannot_begin_with_is_refused() -> None:
+    with pytest.raises(ValueError, match="not 'my sky'"):
+        McpServer("my sky", "http://127.0.0.1:1/mcp")
+
+
+@pytest.mark.parametrize("installed", ["none", "1.28.0", "3.0.0"])
+def test_package_that_is_missing_or_does_not_fit_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, installed: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "sessions_app.agents.mcp")
+    if installed == "none":
+        monkeypatch.setitem(sys.modules, "mcp", None)
+    else:
+        monkeypatch.setattr("importlib.metadata.version", lambda _name: installed)
+    with pytest.raises(ImproperlyConfigured, match=r"pip install 'django-durable-hitl\[mcp\]'"):
+        import_module("sessions_app.agents.mcp")
