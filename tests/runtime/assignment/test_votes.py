@@ -13,7 +13,7 @@ from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
-from sessions_app.workflows import group, user
+from sessions_app.workflows import CheckboxPrompt, group, user
 from tests.runtime.assignment.asking import actions, asking_people, change, counts, give, people
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +50,18 @@ async def test_two_of_three_give_the_same_answer() -> None:
         assert await reads.read(actions, prompt) == [
             *(("opened", ""), ("voted", "boss"), ("voted", "other"), ("answered", "other"))
         ]
+
+
+async def test_votes_for_different_options_do_not_agree() -> None:
+    prompt = CheckboxPrompt(text="Which days?", options=["monday", "tuesday"])
+    how = {**BOTH, "prompt": prompt}
+    async with asking_people("boss", "other", **how) as (_, question, [boss, other]):
+        await assert_outcomes(
+            question,
+            (boss, "monday", Outcome.VOTED),
+            (other, "monday, tuesday", Outcome.VOTED),
+            (other, "monday", Outcome.ACCEPTED),
+        )
 
 
 async def test_votes_of_former_candidates_do_not_count() -> None:

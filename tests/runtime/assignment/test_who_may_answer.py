@@ -14,7 +14,14 @@ from sessions_app.interactions import answers, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
-from sessions_app.workflows import Escalation, TextPrompt, group, permission, user
+from sessions_app.workflows import (
+    BinaryPrompt,
+    Escalation,
+    TextPrompt,
+    group,
+    permission,
+    user,
+)
 from tests.runtime.assignment.asking import (
     actions,
     answer_to,
@@ -200,6 +207,18 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
         assert (await give("yes", prompt, dora)).outcome == Outcome.ACCEPTED
         action_names = [action for action, _ in await reads.read(actions, prompt)]
         assert action_names == ["opened", "claimed", "escalated", "answered"]
+
+
+async def test_an_escalated_prompt_has_its_place_in_the_inbox_by_its_deadline() -> None:
+    async with Hosting("t_assigned") as hosting:
+        boss, dora = await reads.read(people, "boss", "dora")
+        asks(to=user("dora"))
+        _, first = await hosting.submit_until_prompt()
+        urgent = BinaryPrompt(text="Pay?", options=["yes", "no"], timeout=3600)
+        asks(urgent, to=user("boss"), escalate=Escalation(60, user("dora")))
+        _, escalated = await hosting.submit_until_prompt(conversation="c2")
+        assert await hosting.in_thread(repairs.escalate, escalated.pk, by=boss)
+        assert await reads.read(inbox_of, dora) == [escalated.pk, first.pk]
 
 
 WHY = TextPrompt(text="Why?", timeout=10)

@@ -33,6 +33,9 @@ async def waits(message: Message, context: Context) -> AsyncGenerator[str, None]
         case ["times", count]:
             for _ in range(int(count)):
                 yield f"{await context.wait_for('payment')} "
+        case ["at", "once"]:
+            both = [context.wait_for("payment") for _ in range(2)]
+            yield " ".join(map(str, await context.gather(*both)))
         case ["after", "asking"]:
             name = await context.ask(TextPrompt(text="Name?"))
             yield f"{name.text} {await context.wait_for('payment')}"
@@ -73,6 +76,14 @@ async def test_of_messages_sent_before_the_wait_the_first_is_taken() -> None:
         assert await send(run, 7) == ACCEPTED
         assert await send(run, 8) == ACCEPTED
         assert await hosting.complete(run, "Eve") == "Eve 7"
+
+
+async def test_of_waits_at_once_the_first_gets_what_comes_first() -> None:
+    async with running("t_waits", "at once") as (hosting, run):
+        await until_waiting(hosting, run, 2)
+        await send(run, 1)
+        await send(run, 2)
+        assert await hosting.result(run) == "1 2"
 
 
 async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> None:
