@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sessions_app.signals import SIGNALS
 from tests.support import running_form, selection
@@ -16,6 +17,10 @@ pytest_plugins = [
     "tests.support.browser",
     "tests.support.database.cleanup",
 ]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 NewServer = Callable[..., Server]
 # The servers of a test: what they have stored is shown if it fails.

@@ -42,7 +42,6 @@ def effort(form: str) -> settings:
     return settings(
         max_examples=EXAMPLES or QUICK[form],
         stateful_step_count=25,
-        deadline=None,
         derandomize=not EXAMPLES,
         database=None,
         print_blob=True,

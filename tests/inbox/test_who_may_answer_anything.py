@@ -157,7 +157,6 @@ def listed(user: User, part: Part) -> set[Any]:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django import forms
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -250,7 +250,6 @@ SCHEMAS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(arguments=st.dictionaries(NAMES, JSON, max_size=4), data=st.data())
 def test_page_that_edits_nothing_approves_what_the_agent_wrote(
     arguments: dict[str, Any], data: st.DataObject

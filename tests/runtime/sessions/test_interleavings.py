@@ -227,5 +227,5 @@ class Interleavings(RuleBasedStateMachine):
         await self.manager.shutdown()
 
 
-Interleavings.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Interleavings.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestInterleavings = Interleavings.TestCase

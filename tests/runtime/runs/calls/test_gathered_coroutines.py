@@ -135,9 +135,7 @@ async def move(context: Context, name: str, kind: str) -> Any:
             return await context.gather(nested, context.step(work, name))
 
 
-@settings(
-    max_examples=20, phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=20, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(
     tools=st.lists(
         st.lists(st.sampled_from(["step", "ask", "now", "sleep", "two"]), max_size=4),
