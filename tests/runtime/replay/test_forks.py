@@ -266,7 +266,9 @@ async def test_a_fork_is_made_once_for_a_key_and_rolled_back_with_its_caller() -
 
 
 async def test_a_fork_is_to_the_policy_what_a_message_is() -> None:
-    async with asking("t_forked") as (hosting, source, _):
+    async with asking("t_forked") as (hosting, source, first):
+        await hosting.answer("one", first)
+        await hosting.until_status(source, Run.Status.WAITING)  # and not for a person
         hosting.offer(second_message="reject")
         with pytest.raises(Busy):
             await fork(hosting, source, 2)
