@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, TypedDict
 from uuid import UUID, uuid5
 
 import pytest
+from django.db.models import F
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -14,11 +15,12 @@ from langgraph.types import interrupt
 
 from sessions_app.agents.graph_checkpoints import GraphCheckpoints
 from sessions_app.agents.langgraph import _Superstep, langgraph_workflow
-from sessions_app.models import GraphCheckpoint, GraphWrite, Run
+from sessions_app.models import GraphCheckpoint, GraphWrite, HostLease, Run
+from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.testing.hosting import NewHosting
-from sessions_app.testing.polling import until
+from sessions_app.testing.polling import until, until_true
 from tests.support.database import operator_rows
 
 THREADS = UUID("00000000-0000-4000-8000-000000000001")
@@ -168,6 +170,24 @@ async def test_node_that_has_finished_does_not_run_again_after_a_crash(
         assert "looked" in await run.result()
     assert Done.effects.count("look") == 1
     assert Done.effects.count("wait ends") == 1
+
+
+async def test_host_that_was_replaced_stores_nothing_of_a_graph(host_workflow: NewHosting) -> None:
+    host(wait)
+    async with host_workflow("t_graph") as hosting:
+        await hosting.send("Go")
+        await until(lambda: "wait begins" in Done.effects)
+        await until(GraphCheckpoint.objects.exists)
+        stored = await reads.read(stored_rows)
+        await reads.read(lambda: HostLease.objects.update(generation=F("generation") + 1))
+        Done.gate.set()
+        await until(lambda: "wait ends" in Done.effects)
+        await until_true(lambda: not any(one.runs for one in hosting.hosts))
+        assert await reads.read(stored_rows) == stored
+
+
+def stored_rows() -> list[int]:
+    return [model.objects.count() for model in (GraphCheckpoint, GraphWrite)]
 
 
 async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(

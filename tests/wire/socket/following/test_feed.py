@@ -80,6 +80,21 @@ async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> Non
         assert "".join(texts) == whole
 
 
+async def test_the_stop_of_a_run_that_has_just_ended_is_acknowledged() -> None:
+    frames: list[Frame] = []
+
+    async def send(data: bytes) -> None:
+        frames.append(json.loads(data))
+
+    async with LiveLog() as log:
+        feed = Feed(log.conversation, "c", send)
+        await feed.start(await opening(log))
+        await log.end()
+        await feed.news(News(log.conversation, await log.last(), []))
+        await feed.send_when_ended([log.run.pk], {"type": "ack_message"})
+        assert frames[-1] == {"type": "ack_message"}
+
+
 async def test_the_sweeper_makes_up_for_lost_news(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
     async with LiveLog() as log, log.socket() as socket:
