@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError, OperationalError, connection
 from pydantic import BaseModel
 
+from sessions_app.admin import repairs
 from sessions_app.errors import StorageUnavailable
 from sessions_app.lifecycle import reports
 from sessions_app.storage.faults import is_fault
@@ -100,6 +101,9 @@ async def test_a_run_with_repeated_database_faults_is_suspended_and_can_be_resum
         row = await hosting.until_ended(await hosting.submit(place))
         assert row.status == "suspended"
         assert "the database failed its code" in problem(row)["detail"]
+        faults[place] = 0
+        assert await hosting.in_thread(repairs.resume, row.pk, by="op")
+        assert await hosting.result(row.pk) == f"1 of {place}"
 
 
 @pytest.mark.parametrize("place", ["gone", "gone, transactional"])
