@@ -38,6 +38,7 @@ Offered only where PROBE_WORKFLOW is set.
                       process
     waitfor N         waits for what is sent under the name `n`, N times, then joins it by "|"
     callback N        waits for what is posted to N URLs of its own, which it says before
+    calledask         as callback 1, then as ask
     undo N MS         as ask; where it is stopped, N steps as of `step`
     block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
@@ -347,6 +348,14 @@ async def callback(context: Context, arguments: list[str]) -> AsyncGenerator[str
         yield f" {json.dumps(await context.wait_for('n'))}"
 
 
+async def calledask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Ask a prompt when something is posted to the URL that it says."""
+    async for chunk in callback(context, ["1"]):
+        yield chunk
+    async for chunk in ask(context, arguments):
+        yield chunk
+
+
 async def large(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Say so many characters in one chunk, counted off by thousands."""
     yield "".join(f"{number:<1000}" for number in range(int(arguments[0]) // 1000))
@@ -450,6 +459,7 @@ PARTS: dict[str, Part] = {
     "transact": transact,
     "waitfor": waitfor,
     "callback": callback,
+    "calledask": calledask,
     "model": model,
     "undo": undo,
     "large": large,

@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import unquote
 
 from playwright.sync_api import Locator, Page, expect
@@ -32,6 +34,14 @@ def say(page: Page, text: str) -> None:
     page.locator("#text").press("Enter")
     expect(page.locator(".user .bubble").last).to_have_text(text)
     expect(page.locator("#text")).to_have_value("")
+
+
+def begin_called(page: Page) -> Callable[[], object]:
+    """Begin a conversation that asks when it is told to, by the function that is returned."""
+    begin(page, "calledask")
+    url = page.locator("#items .text p")
+    expect(url).to_contain_text("/callbacks/")
+    return partial(page.request.post, url.inner_text())
 
 
 def until_connected(page: Page) -> None:

@@ -8,7 +8,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import assert_page_is_log, begin, card, say, state, until_connected
+from tests.browser.chat_page import (
+    assert_page_is_log,
+    begin,
+    begin_called,
+    card,
+    say,
+    state,
+    until_connected,
+)
 from tests.support.browser import OpenPage
 from tests.support.polling import until
 from tests.support.server import Server
@@ -184,8 +192,9 @@ def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
 
 
 def test_a_question_is_announced_and_takes_no_focus(page: Page) -> None:
-    begin(page, "slowask 1500")
+    have_asked = begin_called(page)
     page.locator("#text").press_sequentially("typing on")
+    have_asked()
     expect(page.locator("#alert")).to_have_text("A question for you: prompt-1")
     expect(page.locator("#text")).to_be_focused()
     expect(page.locator("#text")).to_have_value("typing on")
