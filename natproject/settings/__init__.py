@@ -23,10 +23,15 @@ CSRF_TRUSTED_ORIGINS = environment.CSRF_TRUSTED_ORIGINS
 OPENAI_BASE_URL = environment.OPENAI_BASE_URL
 OPENAI_API_KEY = environment.OPENAI_API_KEY
 OPENAI_MODEL = environment.OPENAI_MODEL
+# Those of other frameworks, which need requirements-agents.txt.
+EXAMPLE_AGENTS = environment.EXAMPLE_AGENTS
 
 # What the applications take; docs/install.md says what there is.
 HITL = {
-    "EXTRA_WORKFLOWS": {"probe": {}} if environment.PROBE_WORKFLOW else {},
+    "EXTRA_WORKFLOWS": {
+        **({"probe": {}} if environment.PROBE_WORKFLOW else {}),
+        **({"shop": {}, "refunds": {}} if EXAMPLE_AGENTS else {}),
+    },
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     # Where it is known: a host by which people came is better than the address that is listened at.
     "PUBLIC_URL": PUBLIC_URL if environment.HTTPS or environment.PUBLIC_URL else "",

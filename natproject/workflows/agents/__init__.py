@@ -1,0 +1,5 @@
+"""Agents of other frameworks, unchanged. EXAMPLE_AGENTS offers them; they need their packages."""
+
+from natproject.workflows.agents import refunds, shop
+
+__all__ = ["refunds", "shop"]

@@ -1,0 +1,38 @@
+"""A graph of LangGraph that looks up an order, and asks before it pays back."""
+
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import interrupt
+
+from sessions_app.agents.langgraph import langgraph_workflow
+from sessions_app.json_types import JsonObject
+
+
+class State(MessagesState):
+    """The messages, and what the order had cost."""
+
+    euro: int
+
+
+async def look_up(state: State) -> JsonObject:
+    """Find out what was paid; a restart does not do it again."""
+    return {"euro": 40}
+
+
+async def refund(state: State) -> JsonObject:
+    """Ask by the interrupt of LangChain's middleware, and do what was decided."""
+    action = {"name": "refund", "args": {"order": 17, "euro": state["euro"]}}
+    request = {"action_requests": [action]}
+    [decision] = interrupt(request)["decisions"]
+    if decision["type"] == "reject":
+        return {"messages": [AIMessage(f"Not paid back. {decision['message']}")]}
+    order = decision.get("edited_action", action)["args"]
+    return {"messages": [AIMessage(f"{order['euro']} € are paid back.")]}
+
+
+graph = StateGraph(State)
+graph.add_sequence([look_up, refund])
+graph.add_edge(START, "look_up")
+
+starters = ("Pay order 17 back",)
+langgraph_workflow(graph.compile(), name="refunds", title="Refunds (LangGraph)", starters=starters)

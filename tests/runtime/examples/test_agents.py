@@ -1,0 +1,38 @@
+"""The examples of agents of other frameworks: decided, edited, and gone on with after a restart."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from natproject.workflows import agents
+from sessions_app.testing.hosting import NewHosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+EDITED = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
+EXAMPLES = {
+    "shop": "I pay order 17 back. \n\nDone: 20 € for order 17 are paid back.",
+    "refunds": "20 € are paid back.",
+}
+
+
+def test_there_is_an_example_of_each_framework() -> None:
+    assert set(agents.__all__) == set(EXAMPLES)
+
+
+@pytest.fixture
+def boss() -> User:
+    person = User.objects.create_user("boss")
+    person.groups.add(Group.objects.create(name="managers"))
+    return person
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_refund_is_edited_after_a_restart(
+    host_workflow: NewHosting, boss: User, name: str
+) -> None:
+    async with host_workflow(name, replay_everywhere=True) as hosting:
+        run = await hosting.send("Pay order 17 back")
+        [approval] = await run.prompts()
+        assert approval.model_dump()["arguments"] == {"order": 17, "euro": 40}
+        await hosting.restart()
+        await run.answer(EDITED, by=boss if name == "shop" else None)
+        assert await run.result() == EXAMPLES[name]
