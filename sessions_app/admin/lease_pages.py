@@ -37,7 +37,6 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = ("key", "host", "generation", "since", "builder")
     list_filter = (IsHeld, HasBuilder, "workflow")
-    show_facets = admin.ShowFacets.NEVER
     search_fields = ("key", "user_id__exact", "worker")
     ordering = ("-last_activity",)
     actions = ("evict", "take_over")

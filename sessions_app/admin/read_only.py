@@ -46,6 +46,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
     change_form_template = "admin/sessions_app/operate.html"
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     empty_value_display = ""
     pages: tuple[str, ...] = ()
@@ -178,9 +179,9 @@ class ConditionFilter(admin.SimpleListFilter):
 class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # generic only in stubs
     """The last rows of a long list, in order. `order` names the column."""
 
+    template = "admin/sessions_app/last_rows.html"
     order = "position"
     extra = 0
-    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the last rows only: a run may have a hundred thousand events."""

@@ -1,6 +1,10 @@
 """The parts that the admin shows above its lists and in a run's page."""
 
+from typing import Any
+
 from django import template
+from django.contrib.admin.views.main import ChangeList
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import assignment_texts, question_texts
 from sessions_app.admin import timeline as timelines
@@ -10,6 +14,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 
 register = template.Library()
+NO_VALUE = _("none")
 
 
 @register.inclusion_tag("admin/sessions_app/overview.html", takes_context=True)
@@ -25,6 +30,20 @@ def waiting(context: template.Context) -> JsonObject:
     user = context["request"].user
     names = ("sessions_app.view_interaction", "sessions_app.change_interaction")
     return {"waiting": look_who() if any(map(user.has_perm, names)) else None}
+
+
+@register.inclusion_tag("admin/sessions_app/filter.html")
+def folded_filter(changes: ChangeList, spec: Any) -> JsonObject:
+    """Render a filter of a list, folded; the choice for rows without a value is named, too."""
+    choices = list(spec.choices(changes))
+    selected = [choice["display"] or NO_VALUE for choice in choices[1:] if choice["selected"]]
+    return {
+        "title": spec.title,
+        "choices": choices,
+        "none": NO_VALUE,
+        "is_active": bool(selected),
+        "selected": selected[0] if selected else "",
+    }
 
 
 @register.inclusion_tag("admin/sessions_app/timeline.html")

@@ -24,6 +24,9 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 SCHEMES: list[Literal["dark", "light"]] = ["dark", "light"]
+# Colours change over a moment, and are measured after it.
+SETTLE = """Promise.allSettled(document.getAnimations()
+    .filter(animation => animation instanceof CSSTransition).map(one => one.finished))"""
 WIDTHS = [320, 360, 768, 1920]
 ATTACKS = [
     "<script>document.title='owned'</script>",
@@ -39,6 +42,7 @@ def assert_accessible(page: Page) -> None:
     """Check the page with axe in the dark and, at the end, in the light."""
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
+        page.evaluate(SETTLE)
         results = Axe().run(page)
         assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
 

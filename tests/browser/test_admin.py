@@ -1,0 +1,66 @@
+"""The operators' pages for everyone: no accessibility fault, in both themes."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import begin, state
+from tests.browser.test_looks import assert_accessible
+from tests.inbox.people import make_group, send_question
+from tests.support.browser import Console, OpenPage
+from tests.support.server import Server
+
+pytestmark = [
+    pytest.mark.formless,  # how pages look does not depend on where their rows are
+    pytest.mark.timeout(300),  # axe looks at each page twice
+]
+
+ADMIN = "/admin/sessions_app"
+LISTS = ("conversation", "run", "interaction", "auditentry", "hostlease", "process")
+
+
+@pytest.fixture
+def admin(open_page: OpenPage, server: Server) -> Page:
+    """Return the admin's first page, where ann has asked others, has failed, and is asked."""
+    make_group(server)
+    send_question(server, "days=3 due=60", name="asked")
+    page = open_page("/c/")
+    begin(page, "approve many")
+    state(page, "failed")
+    begin(page, "ask")
+    state(page, "needs-you")
+    return open_page("/admin/", user="admin")
+
+
+def open_first_row(page: Page, model: str) -> None:
+    page.goto(f"{ADMIN}/{model}/")
+    page.locator("#result_list tbody th a").first.click()
+    page.wait_for_url("**/change/**")
+
+
+@pytest.mark.long
+def test_no_list_has_an_accessibility_fault(admin: Page) -> None:
+    assert_accessible(admin)
+    for model in LISTS:
+        admin.goto(f"{ADMIN}/{model}/")
+        expect(admin.locator("#result_list tbody tr").first).to_be_visible()
+        assert_accessible(admin)
+    for query in ("?status__exact=pending", "?q=nothing+of+this", "?answered_via="):
+        admin.goto(f"{ADMIN}/interaction/{query}")
+        admin.locator("#filters summary").first.click()
+        assert_accessible(admin)
+
+
+@pytest.mark.long
+def test_no_page_of_a_row_has_an_accessibility_fault(admin: Page, console: Console) -> None:
+    console.allow("Applying inline style")  # axe's, for the sheet that Django's forms.css imports
+    for model in LISTS:
+        open_first_row(admin, model)
+        folded = admin.locator("#content details")
+        folded.evaluate_all("each => each.forEach(details => { details.open = true; })")
+        assert_accessible(admin)
+    for model, forms in {"run": ("fork", "send"), "interaction": ("answer", "history")}.items():
+        open_first_row(admin, model)
+        address = admin.url
+        for form in forms:
+            admin.goto(address.replace("change", form))
+            assert_accessible(admin)
