@@ -1,5 +1,6 @@
 """Tests of what a look at the page asks of the database, however long the conversation is."""
 
+import cProfile
 from typing import Any
 
 import pytest
@@ -39,6 +40,23 @@ def test_a_page_takes_at_most_twelve_queries(rounds: int, branched: bool) -> Non
         read_page(ann.pk, "c")
         sidebar(ann.pk)
     assert len(queries) <= 12, "\n".join(query["sql"][:200] for query in queries)
+
+
+def calls_to_read(log: StoredLog) -> int:
+    """Count the calls of functions that one look at a conversation takes."""
+    with cProfile.Profile() as profile:
+        history.read(log.conversation.id)
+    return sum(int(entry.callcount) for entry in profile.getstats())
+
+
+def test_a_piece_of_a_growing_answer_is_little_work() -> None:
+    log = StoredLog(User.objects.create_user("ann"))
+    run = log.message()
+    log.text(run, "one ")
+    history.read(log.conversation.id)  # what is made once
+    before = calls_to_read(log)
+    log.text(run, *("word " for _ in range(200)))
+    assert (calls_to_read(log) - before) / 200 < 15
 
 
 @pytest.mark.long

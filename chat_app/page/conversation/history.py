@@ -17,6 +17,7 @@ from operator import or_
 from uuid import UUID
 
 from django.db.models import BigIntegerField, Q, Subquery, TextField
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, Length
 from django.utils import timezone
 
@@ -99,11 +100,11 @@ def read(
     start = row_sizes[fitting_count - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
     texts = events.filter(type=Event.Type.TEXT).order_by("sequence")
-    # There may be ten thousand pieces, so of each only the columns that differ are read.
-    pieces = texts.values_list("run_id", "sequence", "payload")
-    rows = _fold_pieces(
-        conversation, ((run, Piece(at, payload["text"])) for run, at, payload in pieces)
+    # There may be ten thousand pieces, so of each only what differs is read, and as it is.
+    pieces = texts.values_list(
+        Cast("run_id", TextField()), "sequence", KeyTextTransform("text", "payload")
     )
+    rows = _fold_pieces(conversation, ((run, Piece(at, text)) for run, at, text in pieces))
     rows += read_records(events.exclude(type=Event.Type.TEXT))
     aside = _aside(rows)
     continued_texts = {} if skipped else _continued_texts(rows, aside, known_texts or {})
@@ -125,15 +126,15 @@ def _count_fitting(sizes: list[int]) -> int:
     return sum(end - size < SIZE for end, size in zip(ends, sizes, strict=True))
 
 
-def _fold_pieces(conversation: UUID, texts: Iterable[tuple[UUID, Piece]]) -> list[EventRecord]:
+def _fold_pieces(conversation: UUID, texts: Iterable[tuple[str, Piece]]) -> list[EventRecord]:
     """Fold the pieces of runs: one record for each unbroken stretch of a run."""
-    pieces: dict[UUID, list[Piece]] = {}
+    pieces: dict[str, list[Piece]] = {}
     for run, piece in texts:
         pieces.setdefault(run, []).append(piece)
     return [
         _message(
             conversation,
-            run,
+            UUID(run),
             (stretch[0].sequence, stretch[-1].sequence),
             join(stretch),
             timezone.now(),
@@ -157,11 +158,11 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
         return []
     columns = ("run_id", "first_sequence", "sequence", "type", "payload", "created_at")
     texts = Event.objects.filter(condition, type__in=TEXTS).order_by("sequence")
-    pieces: list[tuple[UUID, Piece]] = []
+    pieces: list[tuple[str, Piece]] = []
     rows = []
     for run, first, last, type_, payload, at in texts.values_list(*columns):
         if type_ == Event.Type.TEXT:
-            pieces.append((run, Piece(last, payload["text"])))
+            pieces.append((run.hex, Piece(last, payload["text"])))
         else:
             rows.append(_message(conversation, run, (first, last), payload, at))
     return [*_fold_pieces(conversation, pieces), *rows]
