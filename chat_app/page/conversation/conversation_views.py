@@ -345,7 +345,8 @@ def _context(page: Page, choices: Sequence[OfferedWorkflow] = ()) -> JsonObject:
 
 def _side_context(request: HttpRequest, owner: UserId, current: str) -> JsonObject:
     query = request.GET.get("q", "").strip()[:100]
-    side = sidebar(owner, query=query, limit=message_forms.number(request.GET, "show"))
+    limit = message_forms.number(request.GET, "show")
+    side = sidebar(owner, query=query, limit=limit, current=current)
     return {"side": side, "conversation_id": current}
 
 

@@ -81,9 +81,11 @@ class _WaitingCount:
     deadline: datetime | None
 
 
-def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
+def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str = "") -> Sidebar:
     """List the conversations that need the person first, then the newest. Blocks: call it in a
     thread.
+
+    The `current` one is listed wherever it stands, unless something is searched for.
     """
     limit = min(max(limit, PAGE), MOST)
     conversations = Conversation.objects.of(owner)
@@ -96,7 +98,8 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
         rest = conversations.filter(condition).exclude(pk__in=ids).order_by("-listed_at")
         ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
     next_limit = limit + PAGE if len(ids) > limit and limit < MOST else 0
-    entries, is_assigned = _entries(ids[:limit], waiting_counts)
+    always = Q() if query else Q(owner=owner, conversation_id=current, deleted_at=None)
+    entries, is_assigned = _entries(ids[:limit], always, waiting_counts)
     if is_assigned:
         waiting_count = count_waiting([owner])[owner].prompts
     elif query or len(waiting_counts) > limit:
@@ -139,15 +142,17 @@ def _asking_conversations(
 
 
 def _entries(
-    ids: list[UUID], waiting_counts: dict[UUID, _WaitingCount]
+    ids: list[UUID], always: Q, waiting_counts: dict[UUID, _WaitingCount]
 ) -> tuple[list[Entry], bool]:
     """Read the entries, and whether prompts may be assigned to anybody, which mostly spares a
     query.
+
+    What meets the condition `always` comes last, if it is not among the ids.
     """
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
     first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
-    conversations = Conversation.objects.filter(pk__in=ids).annotate(
+    conversations = Conversation.objects.filter(always | Q(pk__in=ids)).annotate(
         working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
         last_status=Subquery(runs.order_by("-sequence").values("status")[:1]),
         question=Subquery(first.values("prompt__text")[:1]),
@@ -156,7 +161,8 @@ def _entries(
     )
     rows: dict[UUID, JsonObject] = {row["id"]: dict(row) for row in conversations.values(*FIELDS)}
     is_assigned = not rows or any(row["is_assigned"] for row in rows.values())
-    return [_entry(rows[pk], waiting_counts.get(pk)) for pk in ids if pk in rows], is_assigned
+    listed_ids = dict.fromkeys(pk for pk in (*ids, *rows) if pk in rows)
+    return [_entry(rows[pk], waiting_counts.get(pk)) for pk in listed_ids], is_assigned
 
 
 def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:

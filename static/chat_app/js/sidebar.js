@@ -15,6 +15,21 @@ function placeOf(element) {
   return element.getAttribute("href") ?? element.getAttribute("formaction");
 }
 
+/** The entry of the conversation that is shown. */
+function current() {
+  return list.querySelector("[aria-current]");
+}
+
+function showCurrent() {
+  current()?.scrollIntoView({ block: "nearest" });
+}
+
+/** Whether the current entry was scrolled out of sight: then somebody looks at others. */
+function isCurrentAway() {
+  const [entry, shown] = [current(), list].map((each) => each?.getBoundingClientRect());
+  return Boolean(entry && (entry.bottom < shown.top || entry.top > shown.bottom));
+}
+
 /** Events: `renamed` (the page's title may be another). */
 export class Sidebar extends EventTarget {
   #timer = 0;
@@ -34,6 +49,9 @@ export class Sidebar extends EventTarget {
       this.#show = more.dataset.more;
       this.refresh();
     });
+    // On a small screen it is not there before it is opened.
+    list.parentElement.addEventListener("toggle", showCurrent);
+    showCurrent();
     setInterval(() => document.hidden || this.refresh(), EVERY);
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
   }
@@ -64,7 +82,7 @@ export class Sidebar extends EventTarget {
       // It comes with the next look.
     }
     // It may have been renamed in another tab.
-    const title = list.querySelector("[aria-current] .title")?.textContent;
+    const title = current()?.querySelector(".title").textContent;
     if (title) document.getElementById("title").textContent = title;
     this.dispatchEvent(new Event("renamed"));
   }
@@ -75,7 +93,9 @@ export class Sidebar extends EventTarget {
     if (shown.trim() === fresh.innerHTML.trim()) return;
     const focused = list.contains(document.activeElement) && placeOf(document.activeElement);
     const open = list.querySelector("details[open] a")?.getAttribute("href");
+    const isAway = isCurrentAway();
     list.replaceChildren(...fresh.childNodes);
+    if (!isAway) showCurrent();
     const menu = open && list.querySelector(`[href="${CSS.escape(open)}"]`)?.closest("details");
     if (menu) menu.open = true;
     if (focused) {

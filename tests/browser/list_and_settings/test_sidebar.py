@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import SEEN_AGAIN, begin, card, say, state, until_connected
 from tests.browser.test_looks import assert_accessible
+from tests.http.client import Http
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -49,6 +50,26 @@ def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab
         "() => { const { scrollTop, clientHeight, scrollHeight } = document.getElementById("
         "'scroller'); return scrollHeight - clientHeight - scrollTop < 60; }"
     )
+
+
+def test_the_current_conversation_is_in_sight_in_the_list(
+    open_page: OpenPage, server: Server
+) -> None:
+    for number in range(9):
+        message = {"text": f"approve {number}", "workflow": "probe"}
+        assert Http(server).form(f"/c/asks{number}/messages/", message).status == 303
+    page = open_page("/c/", viewport={"width": 1280, "height": 480})
+    begin(page, "echo one")
+    current = page.locator("#list [aria-current]")
+    expect(current).to_contain_text("echo one")
+    expect(current).to_be_in_viewport(ratio=0.9)
+    page.reload()
+    expect(current).to_be_in_viewport(ratio=0.9)
+    page.set_viewport_size({"width": 390, "height": 480})
+    page.reload()
+    until_connected(page)
+    page.get_by_role("button", name="Conversations").click()
+    expect(current).to_be_in_viewport(ratio=0.9)
 
 
 def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(

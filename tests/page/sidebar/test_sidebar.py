@@ -56,6 +56,18 @@ async def test_conversations_that_need_the_person_come_first_by_deadline(
     assert html.count('<span class="others">+1</span>') == 1
 
 
+async def test_the_current_conversation_is_listed_behind_many_others_but_not_in_a_search(
+    client: AsyncClient, ann: User
+) -> None:
+    await asyncio.to_thread(fill, ann, 40)
+    html = await text_of(client, "conversations", current="o39")
+    assert TITLES.findall(html)[29:] == ["Other 29", "Other 39"]
+    assert len(TITLES.findall(await text_of(client, "conversations", current="o3"))) == 30
+    assert TITLES.findall(await text_of(client, "conversations", current="o39", q="r 12")) == [
+        "Other 12"
+    ]
+
+
 async def test_a_settled_question_needs_nobody(client: AsyncClient, ann: User) -> None:
     def store() -> None:
         log = StoredLog(ann, "c")
