@@ -1,4 +1,4 @@
-"""The list of conversations: those that need the person first, the oldest deadline before others.
+"""The list of conversations in sections: what needs the person, then what waits for others.
 
 However many conversations a person has, it takes a handful of queries, which read as many rows as
 are shown, by the indexes of `Conversation`. Only a search reads more: there is no index of words,
@@ -10,14 +10,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    Count,
+    Exists,
+    F,
+    IntegerChoices,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.utils import timezone
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chat_app.feed.selectors import pending_interactions
 from sessions_app.interactions import answerers
 from sessions_app.interactions.pending_counts import CAP, count_waiting
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.models import Candidate, Conversation, Event, Interaction, Run
+from sessions_app.models.candidate import PLACE
 from sessions_app.models.people import UserId
 from sessions_app.prompts import type_of
 from sessions_app.storage.storable import is_storable
@@ -31,8 +45,17 @@ NEWEST = 500
 SHORTEST = 2  # characters; less is in nearly every text
 FIELDS = (
     *("id", "conversation_id", "title", "workflow", "listed_at"),
-    *("working", "last_status", "question", "kind", "is_assigned"),
+    *("working", "last_status", "question", "kind", "names", "is_assigned"),
 )
+
+
+class Section(IntegerChoices):
+    """A section of the list, in their order."""
+
+    NEEDS_YOU = 0, _("Needs you")
+    WAITING = 1, _("Waiting for others")
+    TODAY = 2, _("Today")
+    EARLIER = 3, _("Earlier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +75,16 @@ class Entry:
     question: str = ""
     other_count: int = 0
     deadline: datetime | None = None
+
+    @property
+    def section(self) -> Section:
+        """The section of the list that has it."""
+        if self.question:
+            return Section.NEEDS_YOU
+        if self.state == "waiting":
+            return Section.WAITING
+        is_today = timezone.localdate(self.at) == timezone.localdate()
+        return Section.TODAY if is_today else Section.EARLIER
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +115,8 @@ class _WaitingCount:
 
 
 def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str = "") -> Sidebar:
-    """List the conversations that need the person first, then the newest. Blocks: call it in a
-    thread.
+    """List the conversations that need the person first, then those that wait for others, then
+    the newest. Blocks: call it in a thread.
 
     The `current` one is listed wherever it stands, unless something is searched for.
     """
@@ -95,8 +128,8 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str =
     )
     ids = list(waiting_counts)
     if len(ids) <= limit:
-        rest = conversations.filter(condition).exclude(pk__in=ids).order_by("-listed_at")
-        ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
+        rest = conversations.filter(condition).exclude(pk__in=ids)
+        ids += _waiting_then_newest(owner, rest, limit + 1 - len(ids))
     next_limit = limit + PAGE if len(ids) > limit and limit < MOST else 0
     always = Q() if query else Q(owner=owner, conversation_id=current, deleted_at=None)
     entries, is_assigned = _entries(ids[:limit], always, waiting_counts)
@@ -107,7 +140,9 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str =
         waiting_count = min(sum(stored_counts[:CAP]), CAP)
     else:
         waiting_count = min(sum(count.count for count in waiting_counts.values()), CAP)
-    return Sidebar(entries, next_limit, query, waiting_count)
+    return Sidebar(
+        sorted(entries, key=lambda entry: entry.section), next_limit, query, waiting_count
+    )
 
 
 def newest(owner: UserId) -> str | None:
@@ -141,6 +176,23 @@ def _asking_conversations(
     return {row["conversation_id"]: _WaitingCount(row["count"], row["deadline"]) for row in rows}
 
 
+def _waiting_then_newest(
+    owner: UserId, conversations: QuerySet[Conversation], limit: int
+) -> list[UUID]:
+    """Return the conversations with prompts for others, then the newest, in one statement."""
+    newest = conversations.order_by("-listed_at").values("pk")[:limit]
+    candidates = Candidate.objects.filter(pending=True, owner=owner, interaction__for_owner=False)
+    waiting = candidates.order_by(*PLACE).values("interaction__conversation")[:limit]
+    parts = [
+        conversations.filter(pk__in=some)
+        .annotate(part=Value(part))
+        .values_list("part", "listed_at", "pk")
+        for part, some in enumerate((waiting, newest))
+    ]
+    rows = sorted(parts[0].union(parts[1]), key=lambda row: (row[0], -row[1].timestamp()))
+    return list(dict.fromkeys(pk for *_, pk in rows))[:limit]
+
+
 def _entries(
     ids: list[UUID], always: Q, waiting_counts: dict[UUID, _WaitingCount]
 ) -> tuple[list[Entry], bool]:
@@ -152,11 +204,15 @@ def _entries(
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
     first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
+    for_others = Interaction.objects.filter(
+        conversation=OuterRef("pk"), status=Interaction.Status.PENDING, for_owner=False
+    )
     conversations = Conversation.objects.filter(always | Q(pk__in=ids)).annotate(
         working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
         last_status=Subquery(runs.order_by("-sequence").values("status")[:1]),
         question=Subquery(first.values("prompt__text")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),
+        names=Subquery(for_others.order_by("sequence").values("assignment__names")[:1]),
         is_assigned=answerers.any_pending(),
     )
     rows: dict[UUID, JsonObject] = {row["id"]: dict(row) for row in conversations.values(*FIELDS)}
@@ -169,7 +225,7 @@ def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
     # It may have been answered since the first look.
     unanswered = waiting_count if waiting_count and row["question"] else None
     offer = registry.find(row["workflow"])
-    state, words = _state(unanswered is not None, row["working"], row["last_status"])
+    state, words = _state(row, needs_you=unanswered is not None)
     return Entry(
         conversation_id=row["conversation_id"],
         title=row["title"] or row["conversation_id"],
@@ -183,14 +239,16 @@ def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
     )
 
 
-def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str, str]:
+def _state(row: JsonObject, *, needs_you: bool) -> tuple[str, str]:
     if needs_you:
         return "needs-you", gettext("needs you")
-    if working:
+    if row["names"] is not None:
+        return "waiting", gettext("Waiting for %(names)s") % {"names": ", ".join(row["names"])}
+    if row["working"]:
         return "working", gettext("working")
-    if last_status == Run.Status.FAILED:
+    if row["last_status"] == Run.Status.FAILED:
         return "failed", gettext("failed")
-    if last_status == Run.Status.SUSPENDED:
+    if row["last_status"] == Run.Status.SUSPENDED:
         return "failed", gettext("suspended")
     return "", ""
 

@@ -58,7 +58,7 @@ export class Sidebar extends EventTarget {
 
   /** How many questions waited for the person, in all conversations, when the list was made. */
   get waiting() {
-    return Number(list.querySelector("ul").dataset.waiting);
+    return Number(list.querySelector("[data-waiting]").dataset.waiting);
   }
 
   refresh() {

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,8 +11,10 @@ from django.db import connection
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from chat_app.page.sidebar.sidebar_entries import sidebar
+from sessions_app.models import Candidate, Conversation, Interaction
 from sessions_app.prompts import OAuthPrompt, TextPrompt
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow
@@ -66,6 +69,46 @@ async def test_the_current_conversation_is_listed_behind_many_others_but_not_in_
     assert TITLES.findall(await text_of(client, "conversations", current="o39", q="r 12")) == [
         "Other 12"
     ]
+
+
+SECTIONS = re.compile("<h2>(.*?)</h2>")
+
+
+async def test_the_list_has_sections_of_what_waits_for_whom_and_since_when(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> None:
+        ask(ann, "mine", "Book it?")
+        for name in ("older", "hers"):
+            log = ask(ann, name, "Days off?")
+            prompt = Interaction.objects.get(conversation=log.conversation)
+            Interaction.objects.filter(pk=prompt.pk).update(
+                for_owner=False, assignment={"names": ["managers", "boss"]}
+            )
+            Candidate.objects.create(
+                interaction=prompt, user=ann, asked_at=timezone.now(), owner=ann
+            )
+            Conversation.objects.filter(pk=log.conversation.pk).update(waiting=0)
+        fill(ann, 35)
+        StoredLog(ann, "new", title="new")
+        day = timedelta(days=1)
+        for name, days in (("older", 9), ("o33", 2), ("o34", 1)):
+            rows = Conversation.objects.filter(conversation_id=name)
+            rows.update(listed_at=timezone.now() - days * day)
+
+    await asyncio.to_thread(store)
+    html = await text_of(client, "conversations", show=60)
+    parts = SECTIONS.split(html)
+    assert parts[1::2] == ["Needs you", "Waiting for others", "Today", "Earlier"]
+    titles = [TITLES.findall(part) for part in parts[2::2]]
+    assert titles[:2] == [["mine"], ["hers", "older"]]
+    assert titles[2][0] == "new"
+    assert titles[3][-2:] == ["Other 34", "Other 33"]
+    assert (
+        parts[4].count('data-state="waiting"') == parts[4].count("Waiting for managers, boss") == 2
+    )
+    searched = SECTIONS.split(await text_of(client, "conversations", q="Other 33"))
+    assert searched[1::2] == ["Earlier"]
 
 
 async def test_a_settled_question_needs_nobody(client: AsyncClient, ann: User) -> None:
