@@ -58,29 +58,39 @@ class InboxQuery:
 class InboxPage:
     """A page of an inbox; `is_cut`: there are more than MOST_SEARCHED.
 
-    `has_more`: it is not the last.
+    `ids` are those that were read, of other pages too. `has_more`: it is not the last.
     """
 
     prompts: Sequence[Interaction]
+    ids: Sequence[UUID]
     has_more: bool
     is_cut: bool
 
 
-def read_inbox(user: UserId, query: InboxQuery) -> InboxPage:
-    """Read the prompts, the first to be due first; of those that were answered the newest first."""
+def read_inbox(user: UserId, query: InboxQuery, look_ahead: int = 0) -> InboxPage:
+    """Read the prompts, the first to be due first; of those that were answered the newest first.
+
+    At least so many of the ids are read, `look_ahead`, where more wait than the page shows.
+    """
     start = (min(query.page, MOST) - 1) * PAGE
-    ids = _first(user, query.part, MOST_SEARCHED + 1 if query.query else start + PAGE + 1)
-    is_cut = len(ids) > MOST_SEARCHED
-    if query.query:
-        matching_prompts = _match_query(
-            Interaction.objects.filter(pk__in=ids[:MOST_SEARCHED]), query.query
-        )
-        matching_ids = set(matching_prompts.values_list("pk", flat=True))
-        ids = [id_ for id_ in ids if id_ in matching_ids]
+    ids, is_cut = find_ids(user, query, max(look_ahead, start + PAGE) + 1)
     page_ids = ids[start : start + PAGE]
     prompts = Interaction.objects.select_related(*RELATED_ROWS).in_bulk(page_ids)
     has_more = len(ids) > start + PAGE and query.page < MOST
-    return InboxPage([prompts[id_] for id_ in page_ids if id_ in prompts], has_more, is_cut)
+    return InboxPage([prompts[id_] for id_ in page_ids if id_ in prompts], ids, has_more, is_cut)
+
+
+def find_ids(user: UserId, query: InboxQuery, count: int) -> tuple[list[UUID], bool]:
+    """Return the first so many prompts of a part, or all that a search finds in it.
+
+    Beside them: whether more wait than are searched.
+    """
+    if not query.query:
+        return _first(user, query.part, count), False
+    ids = _first(user, query.part, MOST_SEARCHED + 1)
+    rows = _match_query(Interaction.objects.filter(pk__in=ids[:MOST_SEARCHED]), query.query)
+    matching_ids = set(rows.values_list("pk", flat=True))
+    return [id_ for id_ in ids if id_ in matching_ids], len(ids) > MOST_SEARCHED
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:

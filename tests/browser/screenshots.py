@@ -57,7 +57,6 @@ def test_draw_inbox(
     draw(inbox, "inbox-2-prompts")
     inbox.get_by_role("button", name="Claim").first.click()
     expect(inbox.locator(".holds")).to_be_visible()
-    inbox.locator(".several summary").first.click()
     inbox.locator(".tick input").first.check()
     draw(inbox, "inbox-3-several")
     inbox.locator(".entry", has_text="20 days").get_by_text("Reassign…").click()

@@ -56,7 +56,7 @@ def test_no_fault_at_any_size(
     entry(page, "20 days").get_by_role("button", name="Claim").click()
     expect(entry(page, "20 days").locator(".holds")).to_be_visible()
     entry(page, "20 days").get_by_text("Reassign…").click()
-    page.locator(".several summary").click()
+    page.get_by_label("Select all").check()
     assert_fits(page)
     entry(page, "20 days").locator(".permanent").click()
     until_connected(page)
@@ -113,21 +113,52 @@ def test_the_focus_stays_when_others_answer(open_page: OpenPage, server: Server)
     expect(inbox.get_by_role("heading", name="Give ann 2 days off?")).to_be_focused()
 
 
-def test_several_prompts_are_approved_at_once(open_page: OpenPage, server: Server) -> None:
+@pytest.mark.parametrize("script", [True, False])
+def test_several_prompts_are_approved_at_once(
+    open_page: OpenPage, server: Server, script: bool
+) -> None:
     ask(server, "days=1", "days=2", "days=3", "text")
-    inbox = inbox_of(open_page, 4)
-    expect(inbox.locator(".tick").first).to_be_hidden()
-    several = inbox.locator(".several")
-    several.locator("summary").click()
+    inbox = open_page("/inbox/", user="ben", java_script_enabled=script)
+    bar = inbox.locator(".several")
+    if script:
+        until_connected(inbox)
+        expect(bar).to_be_hidden()
     for words in ("1 days", "3 days"):
         entry(inbox, words).get_by_role("checkbox").check()
-    several.get_by_role("button", name="Approve").click()
-    expect(inbox.locator(".notice")).to_have_text("2 answered.")
+    if script:
+        expect(bar).to_contain_text("2 selected")
+        expect(bar).to_be_in_viewport(ratio=1)
+        assert_fits(inbox)
+    bar.get_by_role("button", name="Approve").click()
+    questions = inbox.get_by_role("listitem")
+    expect(questions).to_contain_text(["Give ann 1 days off?", "Give ann 3 days off?"])
+    if script:
+        assert_fits(inbox)
+    questions.get_by_label("1 days").uncheck()
+    inbox.get_by_role("button", name="Send").click()
+    expect(inbox.locator(".notice")).to_have_text("1 answered.")
     expect(inbox.locator(".entry h2")).to_have_text(
-        ["Give ann 2 days off?", "Why give them 3 days off?"]
+        ["Give ann 1 days off?", "Give ann 2 days off?", "Why give them 3 days off?"]
     )
-    expect(inbox.locator(".several")).to_have_count(0)
-    assert_fits(inbox)
+
+
+def test_all_of_a_question_are_selected_at_once_and_one_left_out(
+    open_page: OpenPage, server: Server
+) -> None:
+    ask(server, "days=1", "days=2", "days=3", "text")
+    inbox = inbox_of(open_page, 4)
+    selected = inbox.locator(".selected")
+    everything = inbox.get_by_label("Select all 3")
+    everything.check()
+    expect(selected).to_have_text("3 selected")
+    entry(inbox, "2 days").get_by_role("checkbox").uncheck()
+    expect(selected).to_have_text("2 selected")
+    expect(everything).not_to_be_checked()
+    send_question(server, "days=4", name="4")  # one that comes meanwhile is not among them
+    expect(inbox.locator(".entry")).to_have_count(5)
+    expect(selected).to_have_text("2 selected")
+    inbox.get_by_role("button", name="Clear").click()
+    expect(inbox.locator(".several")).to_be_hidden()
 
 
 @pytest.mark.long

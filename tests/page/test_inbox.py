@@ -1,6 +1,7 @@
 """Tests of the inbox with a prompt for several people, and of one answer to several prompts."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
-from chat_app.page.inbox.inbox_entries import find_alike, make_entries
+from chat_app.feed.inbox_parts import PAGE
+from chat_app.page.inbox.alike import group_alike
+from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.models import Interaction, Vote
 from sessions_app.prompts import BinaryPrompt, Option
 from tests.support.database.stored_log import StoredLog
@@ -17,11 +20,11 @@ from tests.support.database.stored_log import StoredLog
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def ask(owner: User, name: str = "c", *, workflow: str = "none") -> Interaction:
+def ask(owner: User, name: str = "c", *, workflow: str = "none", question: str = "") -> Interaction:
     """Return a question in a conversation of its own."""
     log = StoredLog(owner, name, workflow=workflow)
-    options = [Option(value="yes"), Option(value="no")]
-    return log.ask(log.message(), BinaryPrompt(text=f"{name}?", options=options))
+    options = [Option(value="yes", label="Approve"), Option(value="no", label="Reject")]
+    return log.ask(log.message(), BinaryPrompt(text=question or f"{name}?", options=options))
 
 
 def test_votes_are_shown_only_after_voting(ann: User) -> None:
@@ -42,31 +45,90 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
         for reader in (ben, eve)
         for entry in make_entries([prompt], reader.pk)
     }
-    assert answers_by_reader == {ben: ["no"], eve: []}
+    assert answers_by_reader == {ben: ["Reject"], eve: []}
 
 
 def test_only_prompts_of_one_workflow_are_answered_at_once(ann: User) -> None:
     prompts = [ask(ann, "a"), ask(ann, "b"), ask(ann, "c", workflow="other")]
-    entries, [alike] = find_alike(make_entries(prompts, ann.pk))
-    assert alike.count == 2
-    assert [entry.alike_key for entry in entries] == [alike.key, alike.key, ""]
+    entries = make_entries(prompts, ann.pk)
+    groups, [bar] = group_alike(entries, ann.pk, [prompt.pk for prompt in prompts])
+    keys = [entry.answers_key for group in groups for entry in group.entries]
+    assert keys == [bar.key, bar.key, ""]
+
+
+def test_a_group_has_one_question_however_it_is_filled_in(ann: User) -> None:
+    questions = ["Pay 20 € to ann?", "Delete “a”?", "Pay 1,700 € to ann?", "Delete “b c”?", "Stop?"]
+    prompts = [ask(ann, str(n), question=text) for n, text in enumerate(questions)]
+    groups, _ = group_alike(make_entries(prompts, ann.pk), ann.pk, [])
+    assert [[entry.question for entry in group.entries] for group in groups] == [
+        questions[0:3:2],
+        questions[1:4:2],
+        questions[4:],
+    ]
+    assert [group.kind and group.kind.words for group in groups[:2]] == [
+        "Pay … € to …?",
+        "Delete …?",
+    ]
+
+
+async def review(client: AsyncClient, **fields: Any) -> str:
+    """Return the page that the bar of the inbox leads to."""
+    response = await client.post(reverse("chat:answer_several"), {"value": "yes", **fields})
+    return str(response.content.decode())
+
+
+async def test_all_of_a_question_are_listed_and_then_answered_across_pages(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> None:
+        for number in range(PAGE + 5):
+            ask(ann, str(number), question=f"Pay {number} €?")
+            ask(ann, f"other{number}", question=f"Delete {number}?")
+
+    await asyncio.to_thread(store)
+    inbox = (await client.get(reverse("chat:inbox"))).content.decode()
+    assert f"Select all {PAGE + 5}" in inbox
+    [question, *_] = re.findall(r'name="all"\s+value="(\w+)"', inbox)
+    html = await review(client, all=question)
+    assert f"Answer “Approve” to {PAGE + 5} questions?" in html
+    assert "Delete" not in html
+    assert not await Interaction.objects.exclude(status="pending").aexists()
+    form = {"prompt": re.findall(r'name="prompt"\s+value="(.*?)"', html), "sent": "1"}
+    assert f"{PAGE + 5} answered." in await send(client, form)
+    answered_prompts = Interaction.objects.filter(status="answered", response__value="yes")
+    assert await answered_prompts.acount() == PAGE + 5
+    left = Interaction.objects.filter(status="pending", prompt__text__startswith="Delete")
+    assert await left.acount() == PAGE + 5
+
+
+async def test_a_selection_shows_no_question_of_others(client: AsyncClient, ann: User) -> None:
+    ben = await User.objects.acreate_user("ben")
+    prompts = [await asyncio.to_thread(ask, owner, owner.username) for owner in (ann, ben)]
+    html = await review(client, prompt=[str(prompt.pk) for prompt in prompts])
+    assert "ann?" in html
+    assert "ben?" not in html
+
+
+async def send(client: AsyncClient, fields: dict[str, Any]) -> str:
+    """Send an answer to several prompts; return the page to which that leads."""
+    form = {"value": "yes", **fields}
+    response: Any = await client.post(reverse("chat:answer_several"), form, follow=True)
+    return str(response.content.decode())
 
 
 async def test_joint_answers_name_the_prompts_already_answered(
     client: AsyncClient, ann: User
 ) -> None:
     def store() -> list[Interaction]:
-        prompts = [ask(ann, name) for name in "ab"]
+        prompts = [ask(ann, name) for name in "abc"]
         settled_rows = Interaction.objects.filter(pk=prompts[0].pk)
         settled_rows.update(status="answered", response={"value": "no"}, answered_by=ann)
         return prompts
 
     prompts = await asyncio.to_thread(store)
-    form = {"prompt": [str(one.pk) for one in prompts], "value": "yes"}
-    response: Any = await client.post(reverse("chat:answer_several"), form, follow=True)
-    html = response.content.decode()
+    html = await send(client, {"prompt": [str(one.pk) for one in prompts], "sent": "1"})
+    assert "2 answered, 1 was answered by ann meanwhile." in html
     assert "“a?”: ann already answered this question." in html
-    assert "1 answered." in html
 
 
 async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
@@ -96,5 +158,6 @@ async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
 async def test_a_form_leads_back_to_pages_of_this_site_only(
     client: AsyncClient, next_url: str, location: str
 ) -> None:
-    response = await client.post(reverse("chat:answer_several"), {"next": next_url})
+    form = {"next": next_url, "sent": "1"}
+    response = await client.post(reverse("chat:answer_several"), form)
     assert (response.status_code, response["Location"]) == (303, location)

@@ -1,10 +1,8 @@
 """Prompts as those read them who do not have the conversation before them."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
-from uuid import NAMESPACE_URL, uuid5
 
 from django.utils import timezone
 
@@ -42,7 +40,9 @@ class Entry:
     vote_count: int
     needed_votes: int
     my_vote: str
-    alike_key: str = ""
+    # Set where one answer can be for several: what all of these have, and those with its question.
+    answers_key: str = ""
+    question_key: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -110,7 +110,7 @@ class Entry:
             self.may_answer,
         )
         return blake2b(
-            repr((*visible_state, self.my_vote, self.alike_key)).encode(), digest_size=8
+            repr((*visible_state, self.my_vote, self.question_key)).encode(), digest_size=8
         ).hexdigest()
 
 
@@ -163,42 +163,3 @@ def _entry(
         needed_votes=(interaction.assignment or {}).get("votes", 1),
         my_vote=my_votes[0] if my_votes else "",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """Prompts that one answer can be for; `card` has the controls of one."""
-
-    key: str
-    workflow: str
-    count: int
-    card: Card
-
-
-def find_alike(entries: Sequence[Entry]) -> tuple[list[Entry], list[Alike]]:
-    """Find entries that are alike: the same workflow asks, and the same answers fit.
-
-    Returns the entries, which know to which they belong, and those of which there are several.
-    """
-    keys = [_key(entry) for entry in entries]
-    several = {key: number for key, number in Counter(keys).items() if key and number > 1}
-    marked_entries = [
-        replace(entry, alike_key=key) if key in several else entry
-        for entry, key in zip(entries, keys, strict=True)
-    ]
-    alike = []
-    for key, number in several.items():
-        entry = next(candidate for candidate in marked_entries if candidate.alike_key == key)
-        if entry.card is not None:
-            stand_in = Interaction(id=uuid5(NAMESPACE_URL, key), prompt=entry.interaction.prompt)
-            card = replace(entry.card, interaction=stand_in, values=[], error="")
-            alike.append(Alike(key, entry.workflow, number, card))
-    return marked_entries, alike
-
-
-def _key(entry: Entry) -> str:
-    if entry.card is None or not entry.card.prompt.alike:
-        return ""
-    prompt = {**entry.interaction.prompt, "text": "", "details": None, "timeout": None}
-    description = repr((entry.interaction.run.workflow, sorted(prompt.items())))
-    return blake2b(description.encode(), digest_size=8).hexdigest()

@@ -1,5 +1,7 @@
 """The inbox and the page of a prompt. Each works by forms and links; the script makes it live."""
 
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -18,7 +20,6 @@ from chat_app.feed.inbox_parts import (
     ANSWERABLE,
     LONGEST,
     MOST_SEARCHED,
-    PAGE,
     InboxQuery,
     Part,
     read_inbox,
@@ -28,7 +29,8 @@ from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import or_404, person_of, personal, site_context
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.file_views import is_script, refusal
-from chat_app.page.inbox.inbox_entries import find_alike, make_entries
+from chat_app.page.inbox.alike import MOST_ALIKE, find_selected, group_alike
+from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.inbox.prompt_page import read_prompt
 from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import INBOX, WORDS
@@ -39,6 +41,7 @@ from sessions_app.interactions import answers, audit, pending_counts
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
+from sessions_app.prompts import load_prompt
 from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
 
@@ -58,25 +61,20 @@ HEADINGS = PARTS | {Part.ALL: gettext_lazy("Waiting for you")}
 async def show(request: HttpRequest) -> HttpResponse:
     """Show what waits for the person: `?part=`, searched by `?q=`, `?page=`."""
     person = await person_of(request)
-    part, query = request.GET.get("part"), request.GET.get("q", "").strip()[:LONGEST]
-    inbox_query = InboxQuery(
-        Part(part) if part in set(Part) else Part.ALL,
-        query,
-        max(1, message_forms.number(request.GET, "page")),
-    )
+    inbox_query = _read_query(request.GET)
+    query = inbox_query.query
 
     def render() -> tuple[str, list[UUID]]:
-        inbox_page = read_inbox(person.id, inbox_query)
-        entries = make_entries(
-            inbox_page.prompts, person.id, may_answer=inbox_query.part in ANSWERABLE
-        )
-        entries, alike = find_alike(entries)
+        is_answerable = inbox_query.part in ANSWERABLE
+        inbox_page = read_inbox(person.id, inbox_query, MOST_ALIKE if is_answerable else 0)
+        entries = make_entries(inbox_page.prompts, person.id, may_answer=is_answerable)
+        groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
             **_context(request, person),
-            "entries": entries,
-            "alike": alike,
+            "groups": groups,
+            "bars": bars,
             "wanted": inbox_query,
-            "searched": MOST_SEARCHED if query and inbox_page.is_cut else 0,
+            "searched": MOST_SEARCHED if inbox_page.is_cut else 0,
             "heading": HEADINGS[inbox_query.part],
             "parts": [(choice, words, _query(choice, query)) for choice, words in PARTS.items()],
             "earlier": _query(inbox_query.part, query, inbox_query.page - 1)
@@ -92,6 +90,15 @@ async def show(request: HttpRequest) -> HttpResponse:
     html, prompts = await make(render, reader=person.id)
     await audit.record_shown(prompts, by=person, via="inbox")
     return HttpResponse(html)
+
+
+def _read_query(data: Mapping[str, str]) -> InboxQuery:
+    part = data.get("part")
+    return InboxQuery(
+        Part(part) if part in set(Part) else Part.ALL,
+        data.get("q", "").strip()[:LONGEST],
+        max(1, message_forms.number(data, "page")),
+    )
 
 
 def _query(part: Part, query: str = "", page: int = 1) -> str:
@@ -198,6 +205,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
     return _back(request)
 
 
+MOST_NAMED = 10  # of questions that were refused
 LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 
@@ -225,32 +233,92 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 
 @personal("POST")
+@gzip_page
 async def answer_several(request: HttpRequest) -> HttpResponse:
-    """Give one answer to all prompts that are ticked; each is taken or refused by itself."""
+    """Show the questions that are selected for one answer; sent from there, answer them.
+
+    Each is taken or refused by itself.
+    """
     person = await person_of(request)
-    ticked_ids = [UUID(id_) for id_ in request.POST.getlist("prompt") if is_uuid(id_)][:PAGE]
-    count = 0
-    for interaction in dict.fromkeys(ticked_ids):
+    ids = dict.fromkeys(UUID(id_) for id_ in request.POST.getlist("prompt") if is_uuid(id_))
+    if "sent" not in request.POST:
+        return await _review(request, person, ids)
+    answered, refusals, late = 0, list[str](), Counter[str]()
+    for interaction in list(ids)[:MOST_ALIKE]:
         incoming_answer = message_forms.answer(request, interaction, via="inbox")
         try:
             answer_result = await answers.answer(
                 by=person, conversation_id=None, answer=incoming_answer
             )
         except (Refused, StorageUnavailable) as error:
-            messages.warning(request, await _add_question(person, interaction, str(error)))
+            refusals.append(await _add_question(person, interaction, str(error)))
             continue
         if answer_result.outcome in answers.TAKEN:
-            count += 1
-        else:
-            messages.warning(
-                request, await _add_question(person, interaction, _why_not(answer_result))
-            )
-    if count:
-        words = ngettext("%(n)d answered.", "%(n)d answered.", count) % {"n": count}
-        messages.success(request, words)
-    elif not ticked_ids:
-        messages.warning(request, gettext("Select the questions to answer."))
+            answered += 1
+            continue
+        if answer_result.outcome == Outcome.STALE and answer_result.by:
+            late[answer_result.by] += 1
+        refusals.append(await _add_question(person, interaction, _why_not(answer_result)))
+    _report(request, answered, late, refusals)
     return _back(request)
+
+
+async def _review(
+    request: HttpRequest, person: Person, ticked_ids: Collection[UUID]
+) -> HttpResponse:
+    """Show what is to be answered together, with the answer, before it is sent."""
+    inbox_query = _read_query(request.POST)
+
+    def render() -> tuple[str, list[UUID]]:
+        questions = request.POST.getlist("all")
+        prompts = find_selected(person.id, inbox_query, ticked_ids, questions)
+        if not prompts:
+            raise Invalid(gettext("Select the questions to answer."))
+        prompt = load_prompt(prompts[0].prompt)
+        incoming_answer = message_forms.answer(request, prompts[0].pk, via="inbox")
+        stored_answer = prompt.check(incoming_answer.value, incoming_answer.values)
+        values = request.POST.getlist("value")
+        context = {
+            **_context(request, person),
+            "entries": make_entries(prompts, person.id),
+            "answer": prompt.answer_text(stored_answer),
+            "values": values,
+            "is_destructive": any(
+                option.destructive for option in prompt.choices if option.text in values
+            ),
+            "here": _read_origin(request),
+        }
+        html = render_to_string("chat_app/inbox/review.html", context, request)
+        return html, [prompt.pk for prompt in prompts]
+
+    try:
+        html, shown_ids = await make(render, reader=person.id)
+    except Invalid as error:
+        messages.warning(request, str(error))
+        return _back(request)
+    await audit.record_shown(shown_ids, by=person, via="inbox")
+    return HttpResponse(html)
+
+
+def _report(
+    request: HttpRequest, answered: int, late: Mapping[str, int], refusals: Sequence[str]
+) -> None:
+    """Say in one sentence what became of answers, then of each question that was refused."""
+    parts = [ngettext("%(n)d answered", "%(n)d answered", answered) % {"n": answered}]
+    for name, count in late.items():
+        words = ngettext(
+            "%(n)d was answered by %(name)s meanwhile",
+            "%(n)d were answered by %(name)s meanwhile",
+            count,
+        )
+        parts.append(words % {"n": count, "name": name})
+    if others := len(refusals) - sum(late.values()):
+        words = ngettext("%(n)d was not answered", "%(n)d were not answered", others)
+        parts.append(words % {"n": others})
+    level = messages.WARNING if refusals else messages.SUCCESS
+    messages.add_message(request, level, ", ".join(parts) + ".")
+    for reason in refusals[:MOST_NAMED]:
+        messages.warning(request, reason)
 
 
 def _why_not(answer_result: AnswerResult) -> str:
@@ -272,8 +340,13 @@ async def _add_question(person: Person, interaction: UUID, reason: str) -> str:
 
 def _back(request: HttpRequest) -> HttpResponse:
     """Redirect with "see other" to where the form was. A reload of the page repeats none."""
-    next_url = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(next_url, allowed_hosts=None)
-    response = redirect(next_url if is_ours and next_url.startswith("/") else "chat:inbox")
+    response = redirect(_read_origin(request))
     response.status_code = 303
     return response
+
+
+def _read_origin(request: HttpRequest) -> str:
+    """Return the page of this site on which the form was."""
+    next_url = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(next_url, allowed_hosts=None)
+    return next_url if is_ours and next_url.startswith("/") else resolve_url("chat:inbox")

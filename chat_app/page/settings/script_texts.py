@@ -53,6 +53,7 @@ INBOX = {
     "claimedBy": _("{name} has claimed this question."),
     "notYours": _("This question is no longer waiting for you."),
     "answeredBy": _("{name} already answered this question."),
+    "selected": _("{number} selected"),
 }
 
 # Of the switches of chime and notification.

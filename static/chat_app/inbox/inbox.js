@@ -62,26 +62,30 @@ function take(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   learn(fresh.getElementById("chat").dataset.now);
   for (const id of ["alike", "none", "pages", "history"]) replacePart(id, fresh);
-  const listed = [...fresh.querySelectorAll("#entries > .entry")];
+  const listed = [...fresh.getElementById("entries").children];
   const wanted = listed.filter((each) => !gone.has(each.dataset.id));
   const ids = new Set(wanted.map((each) => each.id));
   const before = [...list.children].map((each) => each.id).join();
-  for (const entry of entries()) if (!ids.has(entry.id)) leave(entry);
+  for (const entry of [...list.children]) if (!ids.has(entry.id)) leave(entry);
   for (const [index, one] of wanted.entries()) {
     const shown = document.getElementById(one.id);
     if (shown) update(shown, one);
-    else list.insertBefore(one, list.children[index] ?? null);
+    const [entry, place] = [document.getElementById(one.id) ?? one, list.children[index] ?? null];
+    // What is being used does not move.
+    const stays = entry === place || (shown && list.contains(document.activeElement));
+    if (!stays) list.insertBefore(entry, place);
   }
   for (const card of cards()) if (!card.isBegun) begin(card);
   if (before !== [...list.children].map((each) => each.id).join()) grace();
   showProgress();
+  showSelected();
 }
 
 function replacePart(id, fresh) {
   const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
   if (!old || !next || old.contains(document.activeElement)) return;
   // What is open is being used; a token in it is another each time.
-  if (!old.querySelector("details[open]")) old.replaceChildren(...next.childNodes);
+  if (!old.querySelector("details[open], [data-selected]")) old.replaceChildren(...next.childNodes);
 }
 
 /** It waits no more: it goes, unless somebody has typed into it. */
@@ -108,6 +112,10 @@ function removeAll() {
 /** What is about it changes; its card stays, if it is in use. */
 function update(entry, fresh) {
   if (entry.dataset.stamp === fresh.dataset.stamp || entry.querySelector(".stale")) return;
+  if (entry.matches(".group")) {
+    if (!entry.querySelector(":checked")) entry.replaceWith(fresh);
+    return;
+  }
   const card = entry.querySelector("prompt-card");
   const keeps =
     card && (card.isSending || isTouched(card) || card.contains(document.activeElement));
@@ -231,6 +239,32 @@ async function claim(event, form) {
   if (word) refresh();
 }
 
+list.addEventListener("change", ({ target }) => {
+  const { form, name, value, checked, dataset } = target;
+  const others = form?.matches(".several") ? [...form.elements] : [];
+  for (const other of others) {
+    // One of many that is left out: then it is not all of them.
+    if (other.name === "all" && other.value === dataset.question) other.checked &&= checked;
+    if (name === "all" && other.dataset.question === value) other.checked = checked;
+  }
+  showSelected();
+});
+
+document.addEventListener("reset", () => setTimeout(showSelected));
+
+/** Say at each bar how many it will answer; of a question that is selected whole, all. */
+function showSelected() {
+  for (const form of document.querySelectorAll(".several")) {
+    const ticked = [...form.elements].filter((each) => each.checked && each.type === "checkbox");
+    const ticks = ticked.filter((each) => ["prompt", "all"].includes(each.name));
+    const number = ticks.reduce((sum, each) => sum + Number(each.dataset.more ?? 1), 0);
+    form.toggleAttribute("data-selected", ticks.length > 0);
+    const words = number ? say("selected", { number }) : "";
+    const place = form.querySelector(".selected");
+    if (place.textContent !== words) place.textContent = words;
+  }
+}
+
 function grace() {
   list.dataset.moved = "";
   setTimeout(() => {
@@ -289,6 +323,7 @@ document.addEventListener("visibilitychange", () => document.hidden || refresh()
 
 learn(main.dataset.now);
 cards().forEach(begin);
+showSelected();
 showWaiting(Number(counter.textContent) || 0);
 if (main.dataset.attention) {
   import("../attention/attention.js").then(({ follow }) =>

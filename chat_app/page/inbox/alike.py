@@ -1,0 +1,136 @@
+"""The prompts that one answer can be for, and those among them that ask the same question."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import NamedTuple
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+
+from chat_app.feed.inbox_parts import MOST_SEARCHED, RELATED_ROWS, InboxQuery, find_ids
+from chat_app.page.cards import Card
+from chat_app.page.inbox.inbox_entries import Entry
+from sessions_app.json_types import JsonObject
+from sessions_app.models import Interaction
+from sessions_app.models.people import UserId
+from sessions_app.prompts import type_of
+
+MOST_ALIKE = 500  # prompts that are looked through for those alike, and answered at once
+# What differs between questions that are the same: numbers, and what is quoted.
+VARIABLE = r'\d[\d.,:/%-]*|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
+
+
+class Kind(NamedTuple):
+    """A kind of prompts. `answers`: one answer can be for all that have it. `question`: they ask
+    the same, in these `words`, too.
+    """
+
+    answers: str
+    question: str
+    words: str
+
+
+def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
+    """Return the kind of a prompt; None where each answer is for one alone."""
+    type_ = type_of(prompt["input_type"])
+    if not type_.alike:
+        return None
+    controls = {**prompt, "text": "", "details": None, "timeout": None}
+    answers = _digest(workflow, sorted(controls.items()))
+    words = re.sub(rf"\b{re.escape(asker)}\b|{VARIABLE}", "…", type_.title(prompt["text"]))
+    words = re.sub(r"…(\s*…)+", "…", words)
+    return Kind(answers, _digest(answers, words), words)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries of a page that ask the same, or one alone. `count`: so many wait on all pages."""
+
+    kind: Kind | None
+    count: int
+    entries: Sequence[Entry]
+
+    @property
+    def more_count(self) -> int:
+        """The number of those on other pages."""
+        return self.count - len(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The controls of one answer for several prompts; `card` has those of one."""
+
+    key: str
+    workflow: str
+    card: Card
+
+
+def group_alike(
+    entries: Sequence[Entry], reader: UserId, ids: Sequence[UUID]
+) -> tuple[list[Group], list[Bar]]:
+    """Group the entries of a page, among all `ids` that wait, each group at its first entry."""
+    kinds = {entry.interaction.pk: _kind(entry) for entry in entries if entry.card}
+    shown_ids = {entry.interaction.pk for entry in entries}
+    rest = [id_ for id_ in ids if id_ not in shown_ids][:MOST_ALIKE]
+    everywhere = [*kinds.values(), *(_read_kinds(rest, reader).values() if kinds else ())]
+    counts = Counter(kind.question for kind in everywhere if kind)
+    answer_counts = Counter(kind.answers for kind in everywhere if kind)
+    groups: dict[object, list[Entry]] = {}
+    bars: dict[str, Bar] = {}
+    for entry in entries:
+        kind = kinds.get(entry.interaction.pk)
+        if entry.card is None or kind is None or answer_counts[kind.answers] < 2:
+            groups[entry.interaction.pk] = [entry]
+            continue
+        groups.setdefault(kind, []).append(
+            replace(entry, answers_key=kind.answers, question_key=kind.question)
+        )
+        bars.setdefault(kind.answers, _bar(kind.answers, entry.workflow, entry.card))
+    return [
+        Group(key, counts[key.question], some) if isinstance(key, Kind) else Group(None, 1, some)
+        for key, some in groups.items()
+    ], list(bars.values())
+
+
+def find_selected(
+    reader: UserId, query: InboxQuery, ticked_ids: Collection[UUID], questions: Collection[str]
+) -> list[Interaction]:
+    """Return the waiting prompts that are ticked, or ask one of the `questions`."""
+    ids, _ = find_ids(reader, query, MOST_SEARCHED)
+    kinds = _read_kinds(ids, reader) if questions else {}
+    selected_ids = [
+        id_
+        for id_ in ids
+        if id_ in ticked_ids or ((kind := kinds.get(id_)) and kind.question in questions)
+    ][:MOST_ALIKE]
+    prompts = Interaction.objects.select_related(*RELATED_ROWS).in_bulk(selected_ids)
+    return [prompts[id_] for id_ in selected_ids if id_ in prompts]
+
+
+def _read_kinds(ids: Sequence[UUID], reader: UserId) -> dict[UUID, Kind | None]:
+    """Read the kinds of prompts that nobody else has claimed."""
+    if not ids:
+        return {}
+    asker = f"conversation__owner__{get_user_model().USERNAME_FIELD}"
+    free = Interaction.objects.filter(Q(assignee=None) | Q(assignee=reader), pk__in=ids)
+    rows = free.values_list("pk", "run__workflow", "prompt", asker)
+    return {pk: kind_of(*facts) for pk, *facts in rows}
+
+
+def _kind(entry: Entry) -> Kind | None:
+    interaction = entry.interaction
+    asker = interaction.conversation.owner.get_username()
+    return kind_of(interaction.run.workflow, interaction.prompt, asker)
+
+
+def _bar(key: str, workflow: str, card: Card) -> Bar:
+    stand_in = Interaction(id=uuid5(NAMESPACE_URL, key), prompt=card.interaction.prompt)
+    return Bar(key, workflow, replace(card, interaction=stand_in, values=[], error=""))
+
+
+def _digest(*parts: object) -> str:
+    return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
