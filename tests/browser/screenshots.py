@@ -59,6 +59,7 @@ def test_draw_inbox(
     expect(inbox.locator(".holds")).to_be_visible()
     inbox.locator(".tick input").first.check()
     draw(inbox, "inbox-3-several")
+    inbox.locator(".entry", has_text="20 days").dispatch_event("focusin")
     inbox.locator(".entry", has_text="20 days").get_by_text("Reassign…").click()
     inbox.locator(".entry", has_text="20 days").scroll_into_view_if_needed()
     draw(inbox, "inbox-4-hand-on")
@@ -72,7 +73,8 @@ def test_draw_inbox(
 
 def draw_prompt(page: Page, draw: Callable[[Page, str], None]) -> None:
     """Draw one prompt before and after one's vote: what others decide, and what one has."""
-    page.locator(".entry", has_text="20 days").locator(".permanent").click()
+    link = page.locator(".entry", has_text="20 days").locator(".permanent")
+    page.goto(link.get_attribute("href") or "")
     until_connected(page)
     draw(page, "prompt-1-open")
     card(page).get_by_role("button", name="Approve").click()

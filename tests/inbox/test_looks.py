@@ -33,7 +33,8 @@ def ask(server: Server, *prompts: str) -> None:
 
 
 def inbox_of(open_page: OpenPage, count: int, **options: object) -> Page:
-    """Ben's, with so many prompts."""
+    """Ben's, with so many prompts, all cards below each other unless the screen is larger."""
+    options = {"viewport": {"width": 1000, "height": 800}} | options
     page = open_page("/inbox/", user="ben", **options)
     until_connected(page)
     expect(page.locator(".entry")).to_have_count(count)
@@ -118,7 +119,8 @@ def test_several_prompts_are_approved_at_once(
     open_page: OpenPage, server: Server, script: bool
 ) -> None:
     ask(server, "days=1", "days=2", "days=3", "text")
-    inbox = open_page("/inbox/", user="ben", java_script_enabled=script)
+    viewport = {"width": 1000, "height": 800}
+    inbox = open_page("/inbox/", user="ben", java_script_enabled=script, viewport=viewport)
     bar = inbox.locator(".several")
     if script:
         until_connected(inbox)
@@ -186,7 +188,8 @@ def test_prompts_of_one_card_are_answered_one_by_one_in_the_inbox(
 ) -> None:
     begin(page, "together")
     state(page, "needs-you")
-    inbox = open_page("/inbox/", java_script_enabled=script)
+    viewport = {"width": 1000, "height": 800}
+    inbox = open_page("/inbox/", java_script_enabled=script, viewport=viewport)
     if script:
         until_connected(inbox)
     expect(inbox.locator(".entry")).to_have_count(5)

@@ -210,7 +210,7 @@ def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     # A minute has passed since it was asked.
     server.execute("UPDATE sessions_app_interaction SET escalates_at = created_at")
     server.restart()
-    expect(director.locator("h2")).to_have_text(QUESTION)
+    expect(director.locator(".entry h2")).to_have_text(QUESTION)
     # Whoever had claimed it holds it no longer.
     expect(ben.get_by_role("button", name="Claim")).to_be_visible()
     card(director).get_by_role("button", name="Approve").click()

@@ -15,6 +15,7 @@ const USUAL = 20_000;
 // Of many that have a question before them when it goes, not all look anew at once.
 const SPREAD = 1500;
 // Where what may no longer be answered has no place.
+const WIDE = matchMedia("(width >= 64rem)");
 const ANSWERABLE = new Set(["all", "mine", "groups"]);
 
 const main = document.getElementById("chat");
@@ -77,6 +78,7 @@ function take(html) {
   }
   for (const card of cards()) if (!card.isBegun) begin(card);
   if (before !== [...list.children].map((each) => each.id).join()) grace();
+  if (!selected() && entries().length) select(entries()[0]);
   showProgress();
   showSelected();
 }
@@ -96,10 +98,30 @@ function leave(entry) {
     showUnused(entry, card, given(card));
     return;
   }
-  const hadFocus = entry.contains(document.activeElement);
-  const next = entry.nextElementSibling ?? entry.previousElementSibling;
+  remove(entry, entry.contains(document.activeElement));
+}
+
+/** The next entry, else the one before, is selected in its place, and has the focus that it had. */
+function remove(entry, hadFocus) {
+  const next = neighbour(entry, 1) ?? neighbour(entry, -1);
+  if (next && "current" in entry.dataset) select(next);
   entry.remove();
   if (hadFocus) (next?.querySelector("h2") ?? list).focus({ preventScroll: true });
+}
+
+function neighbour(entry, step) {
+  const all = entries();
+  return all[all.indexOf(entry) + step];
+}
+
+/** Where there is room for two panes, the selected entry is the one whose card is shown. */
+function select(entry) {
+  for (const each of list.querySelectorAll("[data-current]")) delete each.dataset.current;
+  entry.dataset.current = "";
+}
+
+function selected() {
+  return list.querySelector("[data-current]");
 }
 
 function removeAll() {
@@ -123,6 +145,7 @@ function update(entry, fresh) {
     if (card.isSending) return; // the word on what was sent comes first
     if (isTouched(card)) showUnused(fresh, card, given(card));
     entry.replaceWith(fresh);
+    if ("current" in entry.dataset) select(fresh);
     return;
   }
   const [old, next] = [entry, fresh].map((each) => each.querySelector(".claims"));
@@ -206,11 +229,10 @@ function settled(entry, card, { outcome, content }, submitter) {
     card.querySelector("form").reset();
     const hadFocus =
       card.contains(document.activeElement) || document.activeElement === document.body;
-    const next = entry.nextElementSibling?.querySelector("h2");
     announce(say(outcome === "voted" ? "voted" : "answered"));
-    if (hadFocus) (next ?? list).focus({ preventScroll: true });
     entry.dataset.stamp = "";
-    if (list.dataset.part !== "prompt") entry.remove();
+    if (list.dataset.part !== "prompt") remove(entry, hadFocus);
+    else if (hadFocus) list.focus({ preventScroll: true });
   } else {
     const word = outcome === "claimed" ? "claimedBy" : "answeredBy";
     const why = content?.by ? say(word, { name: content.by }) : say("notYours");
@@ -238,6 +260,39 @@ async function claim(event, form) {
   form.elements.to.value = "";
   if (word) refresh();
 }
+
+list.addEventListener("focusin", ({ target }) => {
+  const entry = target.closest(".entry");
+  if (entry) select(entry);
+});
+
+list.addEventListener("click", (event) => {
+  const row = event.target.closest(".permanent");
+  const hasPanes = row && document.body.matches(".panes") && WIDE.matches;
+  if (!hasPanes || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const entry = row.closest(".entry");
+  select(entry);
+  entry.querySelector("h2").focus();
+});
+
+const KEYS = {
+  j: () => neighbour(selected(), 1)?.querySelector(".permanent").focus(),
+  k: () => neighbour(selected(), -1)?.querySelector(".permanent").focus(),
+  e: () => selected().querySelector("[name=change]:not([value=delegate])")?.click(),
+  x: () => selected().querySelector(".tick input")?.click(),
+  "?": () => document.getElementById("help").togglePopover(),
+};
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest(
+    "input:not([type=checkbox], [type=radio]), textarea, select",
+  );
+  const act = !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey && KEYS[event.key];
+  if (!act || list.dataset.part === "prompt" || !(selected() || event.key === "?")) return;
+  event.preventDefault();
+  act();
+});
 
 list.addEventListener("change", ({ target }) => {
   const { form, name, value, checked, dataset } = target;
@@ -323,6 +378,7 @@ document.addEventListener("visibilitychange", () => document.hidden || refresh()
 
 learn(main.dataset.now);
 cards().forEach(begin);
+if (entries().length) select(entries()[0]);
 showSelected();
 showWaiting(Number(counter.textContent) || 0);
 if (main.dataset.attention) {

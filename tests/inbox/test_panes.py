@@ -1,0 +1,101 @@
+"""The inbox on a screen that is wide enough for two panes: rows, the selected question, keys."""
+
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import until_connected
+from tests.browser.test_looks import assert_accessible
+from tests.inbox.people import make_group
+from tests.inbox.test_looks import ask, card, entry
+from tests.support.browser import OpenPage
+from tests.support.polling import until
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
+WIDE = {"width": 1280, "height": 800}
+
+
+@pytest.fixture
+def inbox(open_page: OpenPage, server: Server) -> Page:
+    make_group(server)
+    page = open_page("/inbox/", user="ben", viewport=WIDE)
+    until_connected(page)
+    return page
+
+
+def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server: Server) -> None:
+    ask(server, "days=1 due=60", "text days=2 due=90", "days=3")
+    expect(inbox.locator(".entry")).to_have_count(3)
+    shown = inbox.locator(".pane:visible h2")
+    expect(shown).to_have_text("Give ann 1 days off?")
+    for row in inbox.locator(".meta").all():
+        assert row.evaluate("each => each.offsetHeight") == 48
+    assert_accessible(inbox)
+    inbox.keyboard.press("j")  # those that ask the same stand together
+    expect(shown).to_have_text("Give ann 3 days off?")
+    expect(entry(inbox, "3 days off").locator(".permanent").first).to_be_focused()
+    inbox.keyboard.press("e")
+    expect(inbox.locator(".holds:visible")).to_have_count(1)
+    inbox.keyboard.press("x")
+    expect(inbox.locator(".selected")).to_have_text("1 selected")
+    inbox.keyboard.press("k")
+    expect(shown).to_have_text("Give ann 1 days off?")
+    inbox.keyboard.press("j")
+    inbox.keyboard.press("j")
+    inbox.keyboard.press("Enter")
+    expect(shown).to_be_focused()
+    inbox.keyboard.press("Tab")
+    inbox.keyboard.type("jk?")
+    expect(inbox.locator(".pane:visible textarea")).to_have_value("jk?")
+    inbox.keyboard.press("Tab")
+    inbox.keyboard.press("?")
+    expect(inbox.locator("#help")).to_be_visible()
+    assert_accessible(inbox)
+
+
+def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
+    inbox: Page, server: Server
+) -> None:
+    ask(server, "days=1 due=60", "days=2 due=90", "days=3")
+    expect(inbox.locator(".entry")).to_have_count(3)
+    inbox.locator(".meta", has_text="2 days").click()
+    shown = inbox.locator(".pane:visible h2")
+    expect(shown).to_have_text("Give ann 2 days off?")
+    inbox.locator(".pane:visible").get_by_role("button", name="Approve").click()
+    expect(shown).to_have_text("Give ann 3 days off?")
+    expect(shown).to_be_focused()
+    inbox.locator(".pane:visible").get_by_role("button", name="Approve").click()
+    expect(shown).to_have_text("Give ann 1 days off?")
+    inbox.set_viewport_size({"width": 1000, "height": 800})
+    expect(inbox.locator(".permanent .open")).to_be_visible()
+    expect(card(inbox)).to_be_visible()
+
+
+@pytest.mark.long
+def test_ten_of_thirty_questions_are_answered_by_keys_within_a_minute(
+    inbox: Page, server: Server
+) -> None:
+    kinds = ("", " text", " votes=1")
+    ask(server, *(f"days={n}{kinds[n % 3]} due={600 + n}" for n in range(30)))
+    expect(inbox.locator("#count")).to_have_text("30")
+    expect(inbox.locator(".entry")).to_have_count(25)
+    began = time.monotonic()
+    inbox.keyboard.press("j")
+    inbox.keyboard.press("Enter")
+    for _ in range(10):
+        pane = inbox.locator(".pane:visible")
+        expect(pane.locator("h2")).to_be_focused()
+        question = pane.locator("h2").inner_text()
+        expect(pane.locator(".buttons button").first).to_be_enabled()
+        inbox.keyboard.press("Tab")
+        if pane.locator("textarea").count():
+            inbox.keyboard.type("because")
+            inbox.keyboard.press("Tab")
+        inbox.keyboard.press("Enter")
+        expect(inbox.locator(".entry h2", has_text=question)).to_have_count(0)
+    assert time.monotonic() - began < 60
+    sql = "SELECT id FROM sessions_app_interaction WHERE status = 'answered'"
+    assert len(until(lambda: server.rows(sql))) == 10
