@@ -3,7 +3,7 @@
 Everything here blocks. The database reads as many rows as are shown, or searched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -11,7 +11,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from sessions_app.interactions import inbox_query, votes
-from sessions_app.interactions.answerers import PromptAudience, may_answer
+from sessions_app.interactions.answerers import Name, PromptAudience, may_answer
+from sessions_app.interactions.pending_counts import CAP, find_parts
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable
@@ -67,30 +68,56 @@ class InboxPage:
     is_cut: bool
 
 
-def read_inbox(user: UserId, query: InboxQuery, look_ahead: int = 0) -> InboxPage:
+def read_inbox(
+    user: UserId, query: InboxQuery, look_ahead: int = 0, names: set[Name] | None = None
+) -> InboxPage:
     """Read the prompts, the first to be due first; of those that were answered the newest first.
 
     At least so many of the ids are read, `look_ahead`, where more wait than the page shows.
     """
     start = (min(query.page, MOST) - 1) * PAGE
-    ids, is_cut = find_ids(user, query, max(look_ahead, start + PAGE) + 1)
+    ids, is_cut = find_ids(user, query, max(look_ahead, start + PAGE) + 1, names)
     page_ids = ids[start : start + PAGE]
     prompts = Interaction.objects.select_related(*RELATED_ROWS).in_bulk(page_ids)
     has_more = len(ids) > start + PAGE and query.page < MOST
     return InboxPage([prompts[id_] for id_ in page_ids if id_ in prompts], ids, has_more, is_cut)
 
 
-def find_ids(user: UserId, query: InboxQuery, count: int) -> tuple[list[UUID], bool]:
+def find_ids(
+    user: UserId, query: InboxQuery, count: int, names: set[Name] | None = None
+) -> tuple[list[UUID], bool]:
     """Return the first so many prompts of a part, or all that a search finds in it.
 
     Beside them: whether more wait than are searched.
     """
     if not query.query:
-        return _first(user, query.part, count), False
-    ids = _first(user, query.part, MOST_SEARCHED + 1)
+        return _first(user, query.part, count, names), False
+    ids = _first(user, query.part, MOST_SEARCHED + 1, names)
     rows = _match_query(Interaction.objects.filter(pk__in=ids[:MOST_SEARCHED]), query.query)
     matching_ids = set(rows.values_list("pk", flat=True))
     return [id_ for id_ in ids if id_ in matching_ids], len(ids) > MOST_SEARCHED
+
+
+def count_parts(user: UserId, names: set[Name], part: Part, ids: Sequence[UUID]) -> dict[Part, int]:
+    """Count the prompts of the parts that wait, up to CAP each, for who goes by these names.
+
+    The `ids` of one `part` are known. What waits for others is left out beside what was answered:
+    that page reads too little to spare a statement.
+    """
+    waiting = find_parts(user, names)
+    parts: dict[Part, Collection[UUID]] = {
+        Part.ALL: waiting.all,
+        Part.MINE: waiting.mine,
+        Part.GROUPS: waiting.groups,
+        Part.CLAIMED: waiting.claimed,
+    }
+    if waiting.is_cut:
+        parts = {each: _first(user, each, CAP, names) for each in parts}
+    if part == Part.OTHERS:
+        parts[part] = ids
+    elif part != Part.ANSWERED:
+        parts[Part.OTHERS] = _first(user, Part.OTHERS, CAP)
+    return {each: min(len(some), CAP) for each, some in parts.items()}
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:
@@ -104,23 +131,23 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
     return (prompt, may) if sees or votes.has_voted(reader, prompt.pk) else None
 
 
-def _first(user: UserId, part: Part, count: int) -> list[UUID]:
+def _first(user: UserId, part: Part, count: int, names: set[Name] | None = None) -> list[UUID]:
     match part:
         case Part.ANSWERED:
             return inbox_query.answered_prompts(user, count)
         case Part.OTHERS:
             ways = inbox_query.of_others(user)
         case Part.CLAIMED:
-            ways = inbox_query.claimed_prompts(user)
+            ways = inbox_query.claimed_prompts(user, names)
         case Part.GROUPS:
-            ways = inbox_query.waiting_prompts(user, "group", "permission")
+            ways = inbox_query.waiting_prompts(user, "group", "permission", names=names)
         case Part.MINE:
             ways = [
-                *inbox_query.waiting_prompts(user, "own", "user"),
-                *inbox_query.claimed_prompts(user, assignee=user),
+                *inbox_query.waiting_prompts(user, "own", "user", names=names),
+                *inbox_query.claimed_prompts(user, names, assignee=user),
             ]
         case _:
-            ways = inbox_query.waiting_prompts(user)
+            ways = inbox_query.waiting_prompts(user, names=names)
     return inbox_query.first(ways, count)
 
 

@@ -25,7 +25,7 @@ DUE = Coalesce("due_at", "expires_at", NEVER)
 MOST = 2000  # rows at once
 
 
-def waiting_prompts(user: UserId, *kinds: str) -> list[First]:
+def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -> list[First]:
     """Return the ways in which prompts that this person may answer now wait for them.
 
     Prompts that others have claimed, or on which the person has voted, are left out.
@@ -33,6 +33,7 @@ def waiting_prompts(user: UserId, *kinds: str) -> list[First]:
     Args:
         kinds: by what the person has to go ("own", "user", "group", "permission"); without, by
             anything. Where "user" is not among them, prompts that name the person are left out.
+        names: what the person goes by, where that is known.
     """
     own_votes = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
     # Of prompts that one answer settles there are no votes, which need not be looked up.
@@ -48,15 +49,15 @@ def waiting_prompts(user: UserId, *kinds: str) -> list[First]:
             **{kind: value},
             **KIND_CONDITIONS.get(kind, {}),
         )
-        for kind, value in _names_of(user)
+        for kind, value in (_names_of(user) if names is None else names)
         if not kinds or kind in kinds
     ]
 
 
-def claimed_prompts(user: UserId, **by: UserId) -> list[First]:
+def claimed_prompts(user: UserId, names: set[Name] | None = None, **by: UserId) -> list[First]:
     """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
     claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
-    names = _names_of(user)
+    names = _names_of(user) if names is None else names
     for kind, value in names:
         is_candidate |= Q(**{kind: value}) if kind != "own" else Q()
     may_answer = Exists(Candidate.objects.filter(is_candidate, interaction=OuterRef("pk")))

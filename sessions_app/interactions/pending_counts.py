@@ -55,6 +55,35 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     return counts
 
 
+class WaitingParts(NamedTuple):
+    """The prompts that wait for one person, by parts of an inbox.
+
+    `is_cut`: not all were read.
+    """
+
+    all: set[UUID]
+    mine: set[UUID]
+    groups: set[UUID]
+    claimed: set[UUID]
+    is_cut: bool
+
+
+def find_parts(person: UserId, names: set[Name]) -> WaitingParts:
+    """Find what waits for a person who goes by these names, in the statements of a count."""
+    prompts = _Prompts(names)
+    voted_prompts = prompts.voted_prompts([person])[person]
+    direct_names = {name for name in names if name[0] in ("own", "user")}
+    direct = prompts.answerable(person, direct_names) - voted_prompts
+    others = prompts.answerable(person, names - direct_names) - voted_prompts
+    return WaitingParts(
+        all=direct | others,
+        mine=direct | prompts.claimed(person, names, by=person),
+        groups=others - prompts.named(person),
+        claimed=prompts.claimed(person, names),
+        is_cut=not prompts.cut.isdisjoint(names),
+    )
+
+
 class _Prompts:
     """The prompts that wait: the rules of `inbox` in sets, for many people.
 
@@ -85,6 +114,24 @@ class _Prompts:
         """
         prompt_sets = (self._open.get((name, by), set()) for name in names for by in (None, person))
         return set().union(*prompt_sets) - self._barred.get(person, set())
+
+    def claimed(
+        self, person: UserId, names: Collection[Name], by: UserId | None = None
+    ) -> set[UUID]:
+        """Return the claimed prompts that a person with these names may answer."""
+        prompt_sets = (
+            prompts
+            for (name, assignee), prompts in self._open.items()
+            if name in names and assignee is not None and by in (None, assignee)
+        )
+        return set().union(*prompt_sets) - self._barred.get(person, set())
+
+    def named(self, person: UserId) -> set[UUID]:
+        """Return the prompts that name the person."""
+        prompt_sets = (
+            prompts for (name, _), prompts in self._open.items() if name == ("user", person)
+        )
+        return set().union(*prompt_sets)
 
     def voted_prompts(self, people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
         """Return the prompts that each person has voted on."""

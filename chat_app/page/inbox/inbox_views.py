@@ -22,6 +22,7 @@ from chat_app.feed.inbox_parts import (
     MOST_SEARCHED,
     InboxQuery,
     Part,
+    count_parts,
     read_inbox,
 )
 from chat_app.identity.prompt_links import read_prompt_link
@@ -38,6 +39,7 @@ from chat_app.rates import change_claim
 from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit, pending_counts
+from sessions_app.interactions.answerers import pending_names
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
@@ -66,17 +68,23 @@ async def show(request: HttpRequest) -> HttpResponse:
 
     def render() -> tuple[str, list[UUID]]:
         is_answerable = inbox_query.part in ANSWERABLE
-        inbox_page = read_inbox(person.id, inbox_query, MOST_ALIKE if is_answerable else 0)
+        names = pending_names([person.id]).get(person.id, set())
+        look_ahead = MOST_ALIKE if is_answerable else pending_counts.CAP
+        inbox_page = read_inbox(person.id, inbox_query, look_ahead, names)
+        counts = count_parts(person.id, names, inbox_query.part, inbox_page.ids)
         entries = make_entries(inbox_page.prompts, person.id, may_answer=is_answerable)
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
-            **_context(request, person),
+            **_context(request, person, counts[Part.ALL]),
             "groups": groups,
             "bars": bars,
             "wanted": inbox_query,
             "searched": MOST_SEARCHED if inbox_page.is_cut else 0,
             "heading": HEADINGS[inbox_query.part],
-            "parts": [(choice, words, _query(choice, query)) for choice, words in PARTS.items()],
+            "parts": [
+                (part, words, _query(part, query), 0 if query else counts.get(part, 0))
+                for part, words in PARTS.items()
+            ],
             "earlier": _query(inbox_query.part, query, inbox_query.page - 1)
             if inbox_query.page > 1
             else "",
@@ -164,11 +172,13 @@ async def _prompt_page(
     return HttpResponse(html, status=status)
 
 
-def _context(request: HttpRequest, person: Person) -> JsonObject:
+def _context(request: HttpRequest, person: Person, waiting: int | None = None) -> JsonObject:
+    if waiting is None:
+        waiting = pending_counts.count_waiting([person.id])[person.id].prompts
     return {
         **site_context(),
         "username": person.username,
-        "waiting": pending_counts.count_waiting([person.id])[person.id].prompts,
+        "waiting": waiting,
         "now": timezone.now(),
         "words": {**WORDS, **INBOX},
         "answer_id": uuid4(),

@@ -62,7 +62,7 @@ async function load() {
 function take(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   learn(fresh.getElementById("chat").dataset.now);
-  for (const id of ["alike", "none", "pages", "history"]) replacePart(id, fresh);
+  for (const id of ["parts", "alike", "none", "pages", "history"]) replacePart(id, fresh);
   const listed = [...fresh.getElementById("entries").children];
   const wanted = listed.filter((each) => !gone.has(each.dataset.id));
   const ids = new Set(wanted.map((each) => each.id));

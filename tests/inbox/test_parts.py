@@ -1,0 +1,75 @@
+"""The counts on the parts of the inbox, and how many statements a page of it takes."""
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chat_app.feed.inbox_parts import InboxQuery, Part, count_parts, read_inbox
+from chat_app.page.inbox.alike import MOST_ALIKE, group_alike
+from chat_app.page.inbox.inbox_entries import make_entries
+from sessions_app.interactions import pending_counts
+from sessions_app.interactions.answerers import pending_names
+from sessions_app.interactions.pending_counts import count_waiting
+from sessions_app.models import Interaction, Vote
+from tests.inbox.many_prompts import NOW, ask
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def boss() -> User:
+    """Return a user for whom prompts wait in all ways, some of them claimed or voted on."""
+    boss, other = User.objects.create_user("boss"), User.objects.create_user("other")
+    group = Group.objects.create(name="managers")
+    group.user_set.add(boss, other)
+    boss.user_permissions.add(Permission.objects.get(codename="add_group"))
+    for owner in (boss, other):
+        ask(owner, boss, group, "auth.add_group")
+    free = list(Interaction.objects.filter(for_owner=False, candidates__group=group))
+    Interaction.objects.filter(pk=free[0].pk).update(assignee=boss)
+    Interaction.objects.filter(pk=free[1].pk).update(assignee=other)
+    rules = {"votes": 2, "four_eyes": False}
+    Interaction.objects.filter(pk=free[2].pk).update(assignment=rules)
+    Vote.objects.create(interaction=free[2], by=boss, response={}, at=NOW)
+    four_eyes = Interaction.objects.filter(conversation__owner=boss, candidates__user=boss)
+    four_eyes.update(assignment={"votes": 1, "four_eyes": True})
+    return boss
+
+
+def names_of(user: User) -> set[tuple[str, object]]:
+    return pending_names([user.pk])[user.pk]
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("part", [Part.ALL, Part.OTHERS])
+def test_counts_are_what_the_parts_have(
+    boss: User, part: Part, is_cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_cut:
+        monkeypatch.setattr(pending_counts, "FIRST", 2)
+        monkeypatch.setattr(pending_counts, "TOGETHER", 0)
+    ids = read_inbox(boss.pk, InboxQuery(part)).ids
+    counts = count_parts(boss.pk, names_of(boss), part, ids)
+    found = {one: len(read_inbox(boss.pk, InboxQuery(one)).prompts) for one in counts}
+    assert counts == found
+    assert min(found.values()) > 0
+
+
+@pytest.mark.parametrize("part", list(Part))
+@pytest.mark.parametrize("more", [0, 40])
+def test_counts_and_groups_take_no_more_statements_than_one_count(
+    boss: User, part: Part, more: int
+) -> None:
+    group = Group.objects.get()
+    for number in range(more // 10):
+        ask(User.objects.create_user(f"user{number}"), boss, group, "auth.add_group")
+    with CaptureQueriesContext(connection) as queries:
+        names = names_of(boss)
+        page = read_inbox(boss.pk, InboxQuery(part), MOST_ALIKE, names)
+        count_parts(boss.pk, names, part, page.ids)
+        group_alike(make_entries(page.prompts, boss.pk), boss.pk, page.ids)
+    with CaptureQueriesContext(connection) as plain_queries:  # without groups, with one count
+        make_entries(read_inbox(boss.pk, InboxQuery(part)).prompts, boss.pk)
+        count_waiting([boss.pk])
+    assert len(queries) <= len(plain_queries)
