@@ -41,6 +41,8 @@ def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server
     expect(inbox.locator(".holds:visible")).to_have_count(1)
     inbox.keyboard.press("x")
     expect(inbox.locator(".selected")).to_have_text("1 selected")
+    inbox.keyboard.press("a")
+    expect(inbox.locator(".several").get_by_role("button", name="Approve")).to_be_focused()
     inbox.keyboard.press("k")
     expect(shown).to_have_text("Give ann 1 days off?")
     inbox.keyboard.press("j")

@@ -276,11 +276,13 @@ list.addEventListener("click", (event) => {
   entry.querySelector("h2").focus();
 });
 
+const FIELDS = ":is(button, select, textarea, input:not([type=hidden]))";
 const KEYS = {
   j: () => neighbour(selected(), 1)?.querySelector(".permanent").focus(),
   k: () => neighbour(selected(), -1)?.querySelector(".permanent").focus(),
   e: () => selected().querySelector("[name=change]:not([value=delegate])")?.click(),
   x: () => selected().querySelector(".tick input")?.click(),
+  a: () => document.querySelector(`.several[data-selected] ${FIELDS}`)?.focus(),
   "?": () => document.getElementById("help").togglePopover(),
 };
 
