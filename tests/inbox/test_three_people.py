@@ -173,7 +173,7 @@ def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     expect(page.locator("#items .text")).to_have_text("yes.")
     ben.reload()
     expect(ben.locator(".outcome")).to_contain_text("Approve")
-    ben.get_by_role("link", name=QUESTION).click()
+    ben.get_by_role("link", name="Details and history").click()
     expect(ben.locator("#history")).to_contain_text("Voted: ben")
 
 

@@ -66,7 +66,7 @@ function take(html) {
   const listed = [...fresh.getElementById("entries").children];
   const wanted = listed.filter((each) => !gone.has(each.dataset.id));
   const ids = new Set(wanted.map((each) => each.id));
-  const before = [...list.children].map((each) => each.id).join();
+  const before = places();
   for (const entry of [...list.children]) if (!ids.has(entry.id)) leave(entry);
   for (const [index, one] of wanted.entries()) {
     const shown = document.getElementById(one.id);
@@ -77,8 +77,8 @@ function take(html) {
     if (!stays) list.insertBefore(entry, place);
   }
   for (const card of cards()) if (!card.isBegun) begin(card);
-  if (before !== [...list.children].map((each) => each.id).join()) grace();
   if (!selected() && entries().length) select(entries()[0]);
+  if (before !== places()) grace();
   showProgress();
   showSelected();
 }
@@ -268,8 +268,7 @@ list.addEventListener("focusin", ({ target }) => {
 
 list.addEventListener("click", (event) => {
   const row = event.target.closest(".permanent");
-  const hasPanes = row && document.body.matches(".panes") && WIDE.matches;
-  if (!hasPanes || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!row || !hasPanes() || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   const entry = row.closest(".entry");
   select(entry);
@@ -277,6 +276,15 @@ list.addEventListener("click", (event) => {
 });
 
 const FIELDS = ":is(button, select, textarea, input:not([type=hidden]))";
+function hasPanes() {
+  return document.body.matches(".panes") && WIDE.matches;
+}
+
+/** Which cards are where. */
+function places() {
+  return hasPanes() ? selected()?.id : [...list.children].map((each) => each.id).join();
+}
+
 const KEYS = {
   j: () => neighbour(selected(), 1)?.querySelector(".permanent").focus(),
   k: () => neighbour(selected(), -1)?.querySelector(".permanent").focus(),
@@ -362,14 +370,15 @@ connection.addEventListener("frame", ({ detail }) => {
   showWaiting(detail.waiting);
   const left = ANSWERABLE.has(list.dataset.part) ? detail.gone : [];
   setTimeout(refresh, left.length ? Math.random() * SPREAD : 0);
-  if (left.filter(goes).length) grace();
+  const before = places();
+  left.forEach(goes);
+  if (before !== places()) grace();
 });
 
 function goes(id) {
   const entry = document.getElementById(`entry-${id}`);
   gone.add(id);
   if (entry) leave(entry);
-  return entry;
 }
 
 sayState(connection);
