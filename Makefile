@@ -8,6 +8,10 @@ BIN := $(VENV)/bin
 # Of those that `make bench` compares with.
 PEERS ?= .venv-peers
 CHAINLIT ?= .venv-chainlit
+# Of configurations of the NeMo Agent Toolkit, which needs some ninety packages. Its test package
+# would have all tests run in an event loop that it patches.
+NAT ?= .venv-nat
+TEST_NAT := pytest -p no:nvidia-nat-test tests/nat/test_*.py
 # Of `make test-versions`, and the Python of the second: Django 6 needs 3.12.
 LOWEST ?= .venv-lowest
 NEWEST ?= .venv-newest
@@ -25,7 +29,7 @@ PLANTED ?= 8
 CHAOS ?= one
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test suites beside checks test-all test-versions format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test test-nat suites beside checks test-all test-versions format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -43,7 +47,7 @@ suites:
 	@$(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
 	@WEB_SERVER=uvicorn $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-beside: checks
+beside: checks test-nat
 	@.ci/quietly --last $(BIN)/python -m tests.planted --at-once 1 --share $(PLANTED) --seed $(SEED)
 	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --form $(CHAOS) --seed $(SEED) --minutes 1
 	@[ -z "$(ALSO)" ] || $(MAKE) --no-print-directory $(ALSO)
@@ -59,6 +63,10 @@ checks:
 	@.ci/quietly $(BIN)/lint-imports
 	@.ci/quietly $(BIN)/python manage.py check
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
+
+test-nat: $(NAT)/test.stamp
+	@.ci/quietly --last $(NAT)/bin/python -m $(TEST_NAT)
+	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)
 
 # Everything: all that takes long (crash matrix, scale, hostile input at every door), all planted
 # bugs, chaos in both forms, other versions of what the wheel needs.
@@ -147,6 +155,12 @@ $(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml requirem
 	@"$(if $(filter $(NEWEST),$*),$(NEWER_PYTHON),$(PYTHON))" -m venv --clear "$*"
 	@"$(PYTHON)" -m tests.versions $(if $(filter $(NEWEST),$*),newest,lowest) > "$*/requirements.txt"
 	@$*/bin/pip install -qq --disable-pip-version-check -r "$*/requirements.txt"
+	@touch $@
+
+$(NAT)/test.stamp: requirements-nat.txt requirements.txt requirements-cluster.txt
+	@echo "Installing the NeMo Agent Toolkit into $(NAT) …"
+	@"$(PYTHON)" -m venv "$(NAT)"
+	@$(NAT)/bin/pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
 # Our chat page beside Chainlit's, in a browser.

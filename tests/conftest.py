@@ -1,6 +1,7 @@
 """Fixtures of all tests: servers in child processes, and a browser (see `support/`)."""
 
 from collections.abc import Callable, Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ pytest_plugins = [
 # How long an example takes says how busy the machine is.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+# They need packages of an environment of their own, where `make test-nat` runs them.
+collect_ignore = [] if find_spec("nat") else ["nat"]
 
 NewServer = Callable[..., Server]
 # The servers of a test: what they have stored is shown if it fails.

@@ -41,6 +41,8 @@ class WorkflowConfig(BaseModel):
     groups: list[str] = []
     permission: str | None = Field(default=None, pattern=r"^\w+\.\w+$")
     options: JsonObject = Field(default_factory=dict)
+    # The workflow is this configuration of the NeMo Agent Toolkit; relative to this file.
+    nat: Path | None = None
 
     @property
     def per_user(self) -> int | None:
@@ -99,6 +101,10 @@ class RuntimeConfig(BaseModel):
         """Remember where the configuration was read from, for errors."""
         self._path, self._node = path, node
         return self
+
+    def path(self, path: Path) -> Path:
+        """Return the path of a file that is named relative to this one."""
+        return Path(self._path).parent / path
 
     def check(self, model: type[M], content: object, at: Location) -> M:
         """Check a part of the file against another model."""

@@ -3,10 +3,12 @@
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 from pydantic import BaseModel
 
 from sessions_app.errors import UnknownVersion, UnknownWorkflow
@@ -21,6 +23,7 @@ BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
 
 MAX_VERSION = 1_000_000
+NAT_WORKFLOW = "sessions_app.agents.nat.nat_workflow"
 
 
 class NoOptions(BaseModel, extra="forbid"):
@@ -229,6 +232,8 @@ def offer(config: RuntimeConfig) -> None:
     """
     offers = {}
     for name, entry in config.workflows.items():
+        if entry.nat is not None:
+            _declare_nat(config, name, config.path(entry.nat))
         if name not in _declared:
             raise config.error(
                 ("workflows", name),
@@ -245,6 +250,18 @@ def offer(config: RuntimeConfig) -> None:
     _offered.clear()
     _offered.update(offers)
     _default[:] = [config.default]
+
+
+def _declare_nat(config: RuntimeConfig, name: str, path: Path) -> None:
+    """Declare a configuration of the NeMo Agent Toolkit, whose packages nothing else imports.
+
+    Raises:
+        ConfigError: they are not installed, or the toolkit does not take the file.
+    """
+    try:
+        import_string(NAT_WORKFLOW)(path, name=name)
+    except ImproperlyConfigured as error:
+        raise config.error(("workflows", name, "nat"), str(error)) from error
 
 
 def offered_workflows() -> list[OfferedWorkflow]:

@@ -74,6 +74,11 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
             "FILE, line 4: workflows.nope: no installed application declares a workflow 'nope'",
         ),
         (
+            GOOD + "  refunds:\n    nat: config.yml\n",
+            "FILE, line 5: workflows.refunds.nat: sessions_app.agents.nat needs the NeMo Agent "
+            "Toolkit 1.9 (nvidia-nat-core): pip install 'django-durable-hitl[nat]'",
+        ),
+        (
             GOOD.replace("default: calculator", "default: report"),
             "FILE, line 1: default: 'report' is not among the workflows: calculator",
         ),

@@ -1,0 +1,173 @@
+"""Calls that make other calls, for frameworks whose functions call each other.
+
+A step makes no calls, and a gather knows its coroutines beforehand. Here a call is recorded when it
+ends; one that a crash cuts off is executed again, and finds in the journal what it had called. So
+each call is a track, known by its path: the names of the calls around it, each with its number
+among the calls of that name which one call makes.
+"""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+from sessions_app.errors import StepFailed, Unrecorded
+from sessions_app.journal.journal import Call, CallResult
+from sessions_app.journal.tracks import current_track
+from sessions_app.models import JournalEntry
+from sessions_app.storage.faults import is_fault
+from sessions_app.workflows.context_variables import bind
+from sessions_app.workflows.execution import Execution
+from sessions_app.workflows.gathering import FATAL
+from sessions_app.workflows.steps import ResultType, outcome
+
+Kind = JournalEntry.Kind
+Pieces = Callable[[], AsyncGenerator[Any, None]]
+# The mark of a failure that follows from what was called: replay executes the call again, so that
+# its caller gets the very error.
+FOLLOWS = "follows"
+_END = object()
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCall:
+    """A call as the journal knows it, and people: its title, and what `text` makes of each piece.
+
+    Without a title nobody is shown it.
+    """
+
+    name: str
+    arguments: tuple[object, ...] = ()
+    title: str = ""
+    text: Callable[[object], str] = str
+
+
+@dataclass(slots=True, eq=False)
+class _Frame:
+    """A call that is being executed. It counts as a step until it makes a call of its own."""
+
+    path: str
+    track: str
+    working: AsyncExitStack = field(default_factory=AsyncExitStack)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    async def next_path(self, name: str) -> str:
+        """Return the path of the next call that this one makes."""
+        self.counts[name] += 1
+        path = f"{self.path}/{name} {self.counts[name]}"
+        await self.working.aclose()
+        return path
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Mark the code in the block, and its tasks, as part of the call."""
+        with bind({_frame: self, current_track: self.track}):
+            yield
+
+
+_frame: ContextVar[_Frame | None] = ContextVar("_frame", default=None)
+
+
+class NestedCalls:
+    """The nested calls of one execution of a workflow."""
+
+    def __init__(self, execution: Execution) -> None:
+        """Make the call that the tracks begin with: the workflow's own next one."""
+        self._execution = execution
+        execution.has_tracks = True
+        self._call = execution.call(Kind.GATHER, "nested calls")
+        [track] = execution.begin_tracks(self._call, 1)
+        self._root = _Frame("", track)
+
+    def outermost(self) -> AbstractContextManager[None]:
+        """Mark the code in the block as what makes the outermost calls."""
+        return self._root.inside()
+
+    async def enter(self) -> None:
+        """Have the call around this code be more than a step: it makes a call of the context."""
+        await (_frame.get() or self._root).next_path("")
+
+    async def pieces(self, named_call: NamedCall, source: Pieces) -> AsyncGenerator[Any, None]:
+        """Yield what a call gives, as JSON: from the journal, or by executing it. It is recorded
+        when it ends.
+
+        Raises:
+            StepFailed: it raised without having made a call; recorded. What is raised by one that
+                has made calls is raised as it is, and by a replay again.
+            NotJson: a piece cannot be stored.
+        """
+        frame = await self._new_frame(named_call.name)
+        with frame.inside():
+            call = self._execution.call(Kind.STEP, named_call.name, *named_call.arguments)
+        entry = self._execution.backend.recall(call)
+        if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
+            del self._execution.calls[call.track]  # nothing that it has called is called again
+            if entry.error is not None:
+                raise StepFailed.of(call.name, entry.error)
+            for piece in entry.result:
+                yield piece
+            return
+        if named_call.title and entry is None:
+            self._execution.backend.begin(call, named_call.title)
+        is_recorded = entry is not None and entry.finished
+        async for piece in self._execute(frame, call, named_call, source, is_recorded):
+            yield piece
+
+    async def _execute(
+        self, frame: _Frame, call: Call, named_call: NamedCall, source: Pieces, is_recorded: bool
+    ) -> AsyncGenerator[Any, None]:
+        backend, pieces = self._execution.backend, ResultType(Any, call.name)
+        stored: list[object] = []
+        async with frame.working:
+            await frame.working.enter_async_context(backend.working(call))
+            try:
+                async for piece in _inside(frame, source):
+                    stored.append(pieces.dump(piece))
+                    yield piece
+            except Unrecorded as error:
+                self._execution.mistake = error  # whatever its caller makes of it
+                raise
+            except Exception as error:
+                if isinstance(error, FATAL) or is_fault(error):
+                    raise
+                failure = _failure(error, named_call.title, follows=bool(frame.counts))
+                if not is_recorded:
+                    await backend.finish(call, failure)
+                if frame.counts:
+                    raise
+                raise StepFailed.of(call.name, failure.error or {}) from error
+            await backend.finish(call, _result(stored, named_call))
+
+    async def _new_frame(self, name: str) -> _Frame:
+        path = await (_frame.get() or self._root).next_path(name)
+        digest = blake2b(path.encode(), digest_size=8).hexdigest()
+        return _Frame(path, f"{self._call.position}.{digest}")
+
+
+async def _inside(frame: _Frame, source: Pieces) -> AsyncGenerator[Any, None]:
+    """Yield what a source gives; its code, and no other, is part of the call."""
+    pieces = source()
+    try:
+        while True:
+            with frame.inside():
+                piece = await anext(pieces, _END)
+            if piece is _END:
+                return
+            yield piece
+    finally:
+        with frame.inside():
+            await pieces.aclose()
+
+
+def _result(pieces: list[object], named_call: NamedCall) -> CallResult:
+    shown = "".join(map(named_call.text, pieces))
+    return replace(outcome(shown, named_call.title), result=pieces)
+
+
+def _failure(error: Exception, title: str, *, follows: bool) -> CallResult:
+    failure = CallResult.of_error(error, title)
+    mark = {FOLLOWS: True} if follows else {}
+    return replace(failure, error={**(failure.error or {}), **mark})

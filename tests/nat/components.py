@@ -1,0 +1,253 @@
+"""Functions of the toolkit as its users write them: they know nothing of this server."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, ClassVar
+
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatResult
+from langgraph.errors import GraphRecursionError
+from nat.builder.builder import Builder
+from nat.builder.context import Context
+from nat.builder.framework_enum import LLMFrameworkEnum
+from nat.builder.function import FunctionGroup
+from nat.builder.function_info import FunctionInfo
+from nat.builder.llm import LLMProviderInfo
+from nat.builder.workflow_builder import WorkflowBuilder
+from nat.cli.register_workflow import (
+    register_function,
+    register_function_group,
+    register_llm_client,
+    register_llm_provider,
+    register_per_user_function,
+)
+from nat.data_models.component_ref import FunctionRef, LLMRef
+from nat.data_models.function import FunctionBaseConfig, FunctionGroupBaseConfig
+from nat.data_models.interactive import HumanPrompt, HumanPromptText
+from nat.data_models.llm import LLMBaseConfig
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+
+class Done:
+    """A record of what the functions have done outside."""
+
+    effects: ClassVar[list[str]] = []
+    fails: ClassVar[bool] = False
+
+
+async def prompt(content: Any) -> Any:
+    response = await Context.get().user_interaction_manager.prompt_user_input(content)
+    return response.content
+
+
+class ModelConfig(LLMBaseConfig, name="t_model"):
+    """A model that answers in turn, of the kind that agents need: `nat_test_llm` is of none."""
+
+    answers: list[str]
+
+
+@register_llm_provider(config_type=ModelConfig)
+async def model_provider(config: ModelConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    yield LLMProviderInfo(config=config, description="Answers in turn.")
+
+
+class Model(GenericFakeChatModel):
+    """A model that notes each request."""
+
+    def _generate(self, *arguments: Any, **options: Any) -> ChatResult:
+        Done.effects.append("model")
+        return super()._generate(*arguments, **options)
+
+
+@register_llm_client(config_type=ModelConfig, wrapper_type=LLMFrameworkEnum.LANGCHAIN)
+async def model_client(config: ModelConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    yield Model(messages=map(AIMessage, config.answers))
+
+
+class ConfirmConfig(FunctionBaseConfig, name="t_confirm"):
+    """A question that is answered by yes or no."""
+
+    question: str
+
+
+@register_function(config_type=ConfirmConfig)
+async def confirm(config: ConfirmConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def ask(unused: str = "") -> bool:
+        """Ask the person."""
+        answer = await prompt(HumanPromptText(text=config.question, timeout=60))
+        return "yes" in answer.text.lower()
+
+    yield FunctionInfo.from_fn(ask, description="Ask the person.")
+
+
+class ShopConfig(FunctionGroupBaseConfig, name="t_shop"):
+    """A group of functions that have effects."""
+
+
+@register_function_group(config_type=ShopConfig)
+async def shop(config: ShopConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    group = FunctionGroup(config=config)
+
+    async def look(order: int) -> str:
+        """Look an order up."""
+        Done.effects.append(f"look {order}")
+        return f"Order {order} costs 40 €."
+
+    async def pay(order: int) -> str:
+        """Pay an order back."""
+        Done.effects.append(f"pay {order}")
+        if Done.fails:
+            raise ValueError("The bank is closed.")
+        return f"Order {order} is paid back."
+
+    group.add_function("look", look, description="Look an order up.")
+    group.add_function("pay", pay, description="Pay an order back.")
+    yield group
+
+
+class Receipt(BaseModel):
+    """What a function gives that is no text."""
+
+    order: int
+    lines: list[str]
+
+
+class RefundConfig(FunctionBaseConfig, name="t_refund"):
+    """A workflow with an effect between two prompts, and a model."""
+
+    llm: LLMRef
+    confirm: FunctionRef
+
+
+@register_function(config_type=RefundConfig)
+async def refund(config: RefundConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    model = await builder.get_llm(config.llm, wrapper_type=LLMFrameworkEnum.LANGCHAIN)
+    ask = await builder.get_function(config.confirm)
+    pay = await builder.get_function("shop__pay")
+    look = await builder.get_function("shop__look")
+
+    async def run(message: str) -> str:
+        """Pay an order back."""
+        facts = await look.acall_invoke(order=17)
+        if not await ask.acall_invoke():
+            return "Not paid."
+        paid = await pay.acall_invoke(order=17)
+        words = await model.ainvoke(f"{message} {facts} {paid}")
+        name = await prompt(HumanPromptText(text="Who wants it?"))
+        return f"{paid} {words} {name.text}"
+
+    yield FunctionInfo.from_fn(run, description="Pay an order back.")
+
+
+class RetryConfig(FunctionBaseConfig, name="t_retry"):
+    """A workflow that has an agent try again with a builder of its own, as often as allowed."""
+
+    agent: FunctionRef
+    confirm: FunctionRef
+
+
+@register_function(config_type=RetryConfig)
+async def retry(config: RetryConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    ask = await builder.get_function(config.confirm)
+    first = await builder.get_function(config.agent)
+
+    async def run(message: str) -> str:
+        """Answer, with more calls of tools each time."""
+        agent, agent_config = first, builder.get_function_config(config.agent)
+        while True:
+            try:
+                return str(await agent.ainvoke(message, to_type=str))
+            except GraphRecursionError:
+                if not await ask.acall_invoke():
+                    return "Given up."
+            more = agent_config.max_tool_calls + 1
+            agent_config = agent_config.model_copy(update={"max_tool_calls": more})
+            async with WorkflowBuilder() as other:
+                await other.add_llm("model", builder.get_llm_config("model"))
+                await other.add_function_group("shop", builder.get_function_group_config("shop"))
+                agent = await other.add_function("again", agent_config)
+
+    yield FunctionInfo.from_fn(run, description="Answer.")
+
+
+class AskAllConfig(FunctionBaseConfig, name="t_ask_all"):
+    """A workflow that asks all that there is to ask."""
+
+    prompts: list[HumanPrompt]
+
+
+@register_function(config_type=AskAllConfig)
+async def ask_all(config: AskAllConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def run(message: str) -> str:
+        """Ask, and say what was answered."""
+        answers = [await prompt(content) for content in config.prompts]
+        return to_json(answers).decode()
+
+    yield FunctionInfo.from_fn(run, description="Ask.")
+
+
+class ReceiptConfig(FunctionBaseConfig, name="t_receipt"):
+    """A function that gives an object, and one chunk after another if it is streamed."""
+
+
+@register_function(config_type=ReceiptConfig)
+async def receipt(config: ReceiptConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def once(order: int) -> list[Receipt]:
+        """Make a receipt."""
+        Done.effects.append(f"receipt {order}")
+        return [Receipt(order=order, lines=["Bolt"])]
+
+    async def streamed(order: int) -> AsyncGenerator[str, None]:
+        """Read a receipt out."""
+        Done.effects.append(f"read {order}")
+        for word in ("Bolt, ", "nut. "):
+            yield word
+
+    yield FunctionInfo.create(single_fn=once, stream_fn=streamed, description="A receipt.")
+
+
+class StreamConfig(FunctionBaseConfig, name="t_stream"):
+    """A workflow that streams only, and calls several functions at once."""
+
+    receipt: FunctionRef
+
+
+@register_function(config_type=StreamConfig)
+async def stream(config: StreamConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    make = await builder.get_function(config.receipt)
+    look = await builder.get_function("shop__look")
+    pay = await builder.get_function("shop__pay")
+
+    async def run(message: str) -> AsyncGenerator[str, None]:
+        """Stream what the functions give."""
+        [one] = await make.acall_invoke(order=1)
+        yield f"{one.order} {one.lines} "
+        async for word in make.acall_stream(order=2):
+            yield word
+        results = await asyncio.gather(
+            look.acall_invoke(order=3), pay.acall_invoke(order=4), return_exceptions=True
+        )
+        await prompt(HumanPromptText(text="Go on?"))
+        yield " ".join(map(str, results))
+
+    yield FunctionInfo.from_fn(run, description="Stream.")
+
+
+class CountConfig(FunctionBaseConfig, name="t_count"):
+    """A workflow of each user's own, which counts its runs."""
+
+
+@register_per_user_function(config_type=CountConfig, input_type=str, single_output_type=str)
+async def count(config: CountConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    Done.effects.append(f"built for {Context.get().user_id}")
+    runs: list[str] = []
+
+    async def run(message: str) -> str:
+        """Count."""
+        runs.append(message)
+        answer = await prompt(HumanPromptText(text=f"{message}?"))
+        return f"{Context.get().user_id} {answer.text} {Context.get().workflow_run_id}"
+
+    yield FunctionInfo.from_fn(run, description="Count.")

@@ -1,0 +1,166 @@
+"""Configurations of the NeMo Agent Toolkit, hosted as they are."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from natproject.settings.env import ROOT
+from sessions_app.agents.nat import nat_workflow
+from sessions_app.models import Run
+from sessions_app.testing.hosted_run import Answer
+from sessions_app.testing.hosting import NewHosting
+from sessions_app.workflows import registry
+from sessions_app.workflows.config import ConfigError, RuntimeConfig
+from tests.nat.components import Done
+
+# A package of LangChain's that its agents import says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*langchain-community:DeprecationWarning")
+HERE = Path(__file__).parent
+# To the prompts of prompts.yml, but for the last.
+ANSWERS: list[Answer] = ["Eve", "ok", True, "sms", "bonn", ["Nut"]]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    Done.effects = []
+    Done.fails = False
+
+
+async def test_what_is_recorded_is_not_called_again(host_workflow: NewHosting) -> None:
+    nat_workflow(HERE / "refund.yml", name="t_refund", title="Refund")
+    async with host_workflow("t_refund") as hosting:
+        run = await hosting.send("Pay it back")
+        assert [one.text for one in await run.prompts()] == ["Pay order 17 back?"]
+        await hosting.crash()
+        await run.answer("yes")
+        assert [one.text for one in await run.prompts()] == ["Who wants it?"]
+        await hosting.crash()
+        await run.answer("Eve")
+        assert await run.result() == "Order 17 is paid back. With pleasure. Eve"
+        assert await run.shown() == ["Shop look 17", "Confirm", "Shop pay 17", "Model"]
+    assert Done.effects == ["look 17", "pay 17"]
+
+
+async def test_failure_of_a_function_is_recorded(host_workflow: NewHosting) -> None:
+    Done.fails = True
+    nat_workflow(HERE / "stream.yml", name="t_stream")
+    async with host_workflow("t_stream") as hosting:
+        run = await hosting.send("Go")
+        await run.prompts()
+        await hosting.crash()
+        await run.answer("yes")
+        assert "ValueError: The bank is closed." in await run.result()
+    assert Done.effects == ["receipt 1", "read 2", "look 3", "pay 4"]
+
+
+async def test_objects_streams_and_calls_at_once_are_recorded(host_workflow: NewHosting) -> None:
+    nat_workflow(HERE / "stream.yml", name="t_stream")
+    async with host_workflow("t_stream") as hosting:
+        run = await hosting.send("Go")
+        await run.prompts()
+        await hosting.crash()
+        await run.answer("yes")
+        assert await run.result() == (
+            "1 ['Bolt'] Bolt, nut. Order 3 costs 40 €. Order 4 is paid back."
+        )
+    assert Done.effects == ["receipt 1", "read 2", "look 3", "pay 4"]
+
+
+async def test_agents_of_builders_that_functions_make_are_recorded(
+    host_workflow: NewHosting,
+) -> None:
+    nat_workflow(HERE / "retry.yml", name="t_retry", title="Retry")
+    async with host_workflow("t_retry") as hosting:
+        run = await hosting.send("Pay it back")
+        for _ in range(2):
+            assert [one.text for one in await run.prompts()] == ["It needs more calls. Go on?"]
+            await hosting.crash()
+            await run.answer("Yes, please")
+        assert await run.result() == "Order 2 is paid back."
+    # Each of the three attempts begins anew, and gets one call further.
+    assert Counter(Done.effects) == {"model": 9, "look 1": 3, "look 2": 3, "pay 2": 2}
+
+
+async def test_each_prompt_becomes_one_of_ours(host_workflow: NewHosting) -> None:
+    nat_workflow(HERE / "prompts.yml", name="t_prompts")
+    async with host_workflow("t_prompts", replay_everywhere=True) as hosting:
+        run = await hosting.send("Go")
+        for answer in [*ANSWERS, "No"]:
+            await run.answer(answer)
+        answers = json.loads(await run.result())
+    assert [one["type"] for one in answers] == [
+        "text",
+        "notification",
+        "binary_choice",
+        "radio",
+        "dropdown",
+        "checkbox",
+        "text",
+    ]
+    options = [one["selected_option"] for one in answers if "selected_option" in one]
+    assert [options[0]["value"], options[1]["id"], options[2]["value"], options[3]["label"]] == [
+        True,
+        "sms",
+        "bonn",
+        "Nut",
+    ]
+
+
+async def test_nobody_answers_in_time(host_workflow: NewHosting) -> None:
+    nat_workflow(HERE / "prompts.yml", name="t_prompts")
+    async with host_workflow("t_prompts") as hosting:
+        run = await hosting.send("Go")
+        for answer in ANSWERS:
+            await run.answer(answer)
+        await run.prompts()
+        await hosting.advance(seconds=61)
+        with pytest.raises(AssertionError, match="Too late"):
+            await run.result()
+
+
+async def test_each_user_has_a_builder(host_workflow: NewHosting) -> None:
+    nat_workflow(HERE / "count.yml", name="t_count")
+    async with host_workflow("t_count") as hosting:
+        for number in range(2):
+            run = await hosting.send("Go", conversation=f"c{number}")
+            await run.answer("yes")
+            row = await Run.objects.alatest("created_at")
+            assert await run.result() == f"{hosting.person.id} yes {row.pk}"
+        user = str(hosting.person.id)
+    assert Done.effects == [f"built for {user}"]
+
+
+async def test_configuration_file_names_one_of_the_toolkit(
+    host_workflow: NewHosting,
+) -> None:
+    async with host_workflow("refunds", nat=HERE / "refund.yml") as hosting:
+        run = await hosting.send("Pay it back")
+        await run.answer("no")
+        assert await run.result() == "Not paid."
+
+
+async def test_configuration_of_the_page_talks(host_workflow: NewHosting, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "nat-configs.md").read_text()
+    config = tmp_path / "shop.yml"
+    config.write_text(page.split("```yaml\n")[1].split("```")[0])
+    nat_workflow(config, name="shop", title="Shop")
+    async with host_workflow("shop", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Good evening") == "It is late."
+        assert await hosting.converse("And now?") == "It is late."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_error"),
+    [("", "there is no such file"), ("workflow: {_type: nothing}", "the toolkit cannot load it")],
+)
+def test_mistake_ends_the_start(tmp_path: Path, text: str, expected_error: str) -> None:
+    if text:
+        (tmp_path / "config.yml").write_text(text)
+    (tmp_path / "workflows.yaml").write_text(
+        "default: refunds\nworkflows:\n  refunds:\n    nat: config.yml\n"
+    )
+    config = RuntimeConfig.load(tmp_path / "workflows.yaml")
+    with pytest.raises(ConfigError, match=rf"line 4: workflows.refunds.nat: .*{expected_error}"):
+        registry.offer(config)
