@@ -2,6 +2,7 @@
 
 import http.client
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ workflows:
 """
 # Seconds, milliseconds, and places of a worker.
 OFFERED = {"idle": 300.0, "build": 2000, "places": 1000}
+# Until a process manager starts what has ended.
+RESTART_AFTER = 1.0
 READY = "SELECT name FROM sessions_app_process WHERE kind = 'worker'"
 
 
@@ -93,12 +96,15 @@ class Cluster:
         self.ports = [free_port() for _ in range(webs)]
         self.webs = [self._web(number, port) for number, port in enumerate(self.ports)]
         self.workers = [self._worker(number) for number in range(workers)]
+        self._is_closing = threading.Event()
+        self._manager = threading.Thread(target=self._keep_up, daemon=True)
 
     def __enter__(self) -> "Cluster":
         """Start all of it."""
         try:
             with ThreadPoolExecutor() as threads:
                 list(threads.map(lambda service: service.start(), (self.postgresql, self.redis)))
+            self._manager.start()
             self.heal()
         except BaseException:
             self.close()
@@ -141,7 +147,8 @@ class Cluster:
         self.redis.start()
         for node in self.nodes:
             node.thaw()
-        self.until("all are up", self._kept_up)
+            node.start()
+        self.until_up()
 
     def until_up(self) -> None:
         """Wait until all processes serve."""
@@ -150,6 +157,7 @@ class Cluster:
 
     def close(self) -> None:
         """Kill everything."""
+        self._is_closing.set()
         for node in self.nodes:
             node.kill()
         self.redis.kill()
@@ -182,20 +190,21 @@ class Cluster:
             "\n".join([f"----- {name}", *log.splitlines()[-lines:]]) for name, log in logs.items()
         )
 
-    def _kept_up(self) -> bool:
-        """Return whether all serve; start one again that ended because PostgreSQL was not up
-        yet.
-        """
-        for node in self.nodes:
-            node.start()
-        return self._served() and self._worked()
+    def _keep_up(self) -> None:
+        """Start again what ends by itself: a process that starts before PostgreSQL is up does."""
+        while not self._is_closing.wait(RESTART_AFTER):
+            for node in self.nodes:
+                node.keep_up()
 
     def _served(self) -> bool:
         return all(answers(port) for port in self.ports)
 
+    def working(self) -> set[int]:
+        """Return the process ids of the workers that have said they work."""
+        return {int(row["name"].rpartition(":")[2]) for row in self.rows(READY)}
+
     def _worked(self) -> bool:
-        names = {row["name"] for row in self.rows(READY)}
-        return all(any(name.endswith(f":{node.pid}") for name in names) for node in self.workers)
+        return self.working() >= {node.pid for node in self.workers}
 
     def environment(self, name: str) -> Mapping[str, str]:
         return environment(

@@ -9,12 +9,11 @@ import psycopg
 
 from natproject.cluster.servers import PostgreSQL, Redis
 from sessions_app.testing.polling import until_true
+from tests.cluster.cluster import RESTART_AFTER
 from tests.cluster.node import Node
 
 # Longer than the silence after which others take over, and what they need for it.
 FREEZE = 12.0  # seconds
-# Until a process manager starts what has ended.
-RESTART_AFTER = 1.0
 # Who is amid a transaction comes first.
 BACKENDS = """
     SELECT pid FROM pg_stat_activity

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,17 +23,22 @@ class Node:
         self._child = Child(directory / f"{name}.log", *arguments)
         self._environment = environment
         self._frozen_since: float | None = None
+        # Nobody has asked it to end. A process manager is a thread: it starts it, or somebody else.
+        self._is_wanted = False
+        self._lock = threading.RLock()
         self.lives: list[Life] = []
 
     @property
     def pid(self) -> int:
         """Return the id of the running process."""
-        return self._child.pid
+        with self._lock:
+            return self._child.pid
 
     @property
     def up(self) -> bool:
         """Return whether it runs, frozen or not."""
-        return self._child.started and self._child.process.poll() is None
+        with self._lock:
+            return self._child.started and self._child.process.poll() is None
 
     @property
     def frozen(self) -> bool:
@@ -51,22 +57,33 @@ class Node:
 
     def start(self) -> None:
         """Start it, unless it runs; its name in the database tells this start from others."""
-        if self.up:
-            return
-        self.reap()
-        name = f"{self.name}.{len(self.lives) + 1}"
-        began = time.time()
-        self._child.start(dict(self._environment(name)))
-        self.lives.append(Life(name, self.pid, began))
+        with self._lock:
+            self._is_wanted = True
+            if self.up:
+                return
+            self.reap()
+            name = f"{self.name}.{len(self.lives) + 1}"
+            began = time.time()
+            self._child.start(dict(self._environment(name)))
+            self.lives.append(Life(name, self.pid, began))
+
+    def keep_up(self) -> None:
+        """Start it again if it has ended by itself, as a process manager does."""
+        with self._lock:
+            if self._is_wanted:
+                self.start()
 
     def kill(self) -> None:
         """End it with SIGKILL."""
-        if self._child.started:
-            self._child.send(signal.SIGKILL)
-            self.reap()
+        with self._lock:
+            self._is_wanted = False
+            if self._child.started:
+                self._child.send(signal.SIGKILL)
+                self.reap()
 
     def terminate(self) -> None:
         """Send SIGTERM and do not wait."""
+        self._is_wanted = False
         if self.up:
             self._child.send(signal.SIGTERM)
 
