@@ -92,6 +92,7 @@ class ChatSettings(Section):
     # What one process keeps for sockets whose clients do not read.
     UNREAD_MB: int = Field(default=128, ge=1, description="MiB, 1 or more, such as 128")
     UNREAD_MB_PER_USER: int = Field(default=32, ge=1, description="MiB, 1 or more, such as 32")
+    SWEEP_SECONDS: float = Field(default=3, gt=0, le=30, description="seconds, 30 at most")
 
     PROXIES: int = Field(
         default=0, ge=0, le=10, description="how many proxies a request comes through, such as 1"

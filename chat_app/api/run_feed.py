@@ -11,9 +11,10 @@ from chat_app.api.run_selectors import is_within
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket, Window
 from chat_app.feed.selectors import PAGE_BYTES, FeedStart, size_of
-from chat_app.feed.sweeper import INTERVAL, hear_news, look, recheck, sweeper
+from chat_app.feed.sweeper import hear_news, look, recheck, sweeper
 from chat_app.identity import Identity, revocation
 from chat_app.rates import Place
+from chat_app.settings import ChatSettings
 from sessions_app.models import Event, Run
 from sessions_app.notify.groups import LayerMessage, group_name, join_groups
 from sessions_app.notify.news import NEWS
@@ -135,8 +136,9 @@ class _Reader:
             CloseSocket: `end` was called, or the identity has ended.
         """
         message = None
+        seconds = 0 if self._woken else ChatSettings.load().SWEEP_SECONDS
         try:
-            async with asyncio.timeout(0 if self._woken else INTERVAL) as self._patience:
+            async with asyncio.timeout(seconds) as self._patience:
                 message = await self.receive()
         except TimeoutError:
             pass

@@ -16,6 +16,7 @@ from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.identity import Identity, metadata
 from chat_app.identity.request_facts import address_of
 from chat_app.rates import Place, submit, take_stream
+from chat_app.settings import ChatSettings
 from chat_app.wire.frames import is_end
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid
@@ -23,8 +24,7 @@ from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 
-# Looks without news between two signs of life of a stream.
-HEARTBEAT = 5
+HEARTBEAT = 15  # seconds without news between two signs of life of a stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,12 @@ async def _stream(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator
 
 
 async def _pieces(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
-    quiet = 0
+    quiet, looks = 0, max(1, round(HEARTBEAT / ChatSettings.load().SWEEP_SECONDS))
     async with aclosing(started_run.follow()) as events:
         async for followed_event in events:
             if followed_event is None:
                 quiet += 1
-                if quiet % HEARTBEAT == 0:
+                if quiet % looks == 0:
                     yield sse.HEARTBEAT
                 continue
             if form.tells_usage and is_end(followed_event.event):

@@ -15,6 +15,7 @@ from django.db import DatabaseError
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket
 from chat_app.identity import Identity, still_valid
+from chat_app.settings import ChatSettings
 from sessions_app.lifecycle.startup import GOODBYE
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
@@ -24,7 +25,6 @@ from sessions_app.storage.faults import is_fault
 
 log = structlog.get_logger(__name__)
 
-INTERVAL = 3.0  # seconds
 REVALIDATE = 3  # sweeps: how often it is looked whether people may still be here
 IDS = 1000  # in one query
 
@@ -93,7 +93,7 @@ class Sweeper:
 
     async def _run(self) -> None:
         for sweep in count(1):
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(ChatSettings.load().SWEEP_SECONDS)
             for follower in self._followers:
                 if follower.stalled:
                     follower.end(CloseSocket(4408, "too much unread; come back"))

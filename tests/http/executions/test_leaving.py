@@ -107,8 +107,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(path: str, settings: S
 async def test_news_that_is_lost_costs_a_look_at_the_log(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_hitl(settings, GUESTS=True)
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    set_hitl(settings, GUESTS=True, SWEEP_SECONDS=0.05)
     looks: list[int] = []
     sweep = sweeper._sweep
 
@@ -134,9 +133,9 @@ async def test_news_that_is_lost_costs_a_look_at_the_log(
 
 @pytest.mark.django_db(transaction=True)
 async def test_events_written_while_a_stream_opens_arrive(
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 3600)
+    set_hitl(settings, SWEEP_SECONDS=30)
     read = reads.read
 
     async def read_before_a_write(
@@ -164,9 +163,9 @@ async def test_events_written_while_a_stream_opens_arrive(
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_stream_ends_as_soon_as_its_user_may_not_be_here(
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 3600)  # nobody looks by chance
+    set_hitl(settings, SWEEP_SECONDS=30)  # nobody looks by chance
     async with LiveLog() as log:
         last = await log.write("begun")
         place = take_stream(user=log.user.pk, address="")
@@ -214,8 +213,7 @@ async def test_a_request_that_waits_ends_with_what_it_waits_for(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    set_hitl(settings, GUESTS=True)
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    set_hitl(settings, GUESTS=True, SWEEP_SECONDS=0.05)
     monkeypatch.setattr(sweeper.sweeper, "_close_error", None)
     async with Hosting("http-waits"):
         request = Request("/generate", {"input_message": "x"})

@@ -13,11 +13,11 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
 from pytest_django import Settings
 
-from chat_app.feed import sweeper
 from chat_app.identity import revocation
 from chat_app.identity.api_keys import issue
 from chat_app.identity.jwt_tokens import LEEWAY
 from chat_app.models import ApiKey
+from tests.support.hitl import set_hitl
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
@@ -88,13 +88,13 @@ ENDS: dict[str, Callable[[User], Any]] = {
 @pytest.mark.parametrize("lost", [False, True], ids=["told", "message lost"])
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 async def test_ending_an_identity_closes_its_sockets(
-    end: Callable[[User], Any], lost: bool, monkeypatch: pytest.MonkeyPatch
+    end: Callable[[User], Any], lost: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if lost:
         monkeypatch.setattr(revocation, "_send", lambda user: None)
-        monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+        set_hitl(settings, SWEEP_SECONDS=0.05)
     else:
-        monkeypatch.setattr(sweeper, "INTERVAL", 60)
+        set_hitl(settings, SWEEP_SECONDS=30)
     user = await User.objects.acreate(username="ann")
     session = await sync_to_async(store_session)(user)
     socket = LocalSocket(user)
@@ -129,8 +129,8 @@ async def test_nothing_is_done_for_an_identity_that_has_ended(message: Frame) ->
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_writer", "ann", "tokens")
-async def test_a_token_that_expires_ends_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+async def test_a_token_that_expires_ends_its_socket(settings: Settings) -> None:
+    set_hitl(settings, SWEEP_SECONDS=0.05)
     about_to_expire = token(exp=int(time.time()) + 2 - LEEWAY)
     headers = {"authorization": f"Bearer {about_to_expire}"}
     async with LocalSocket(AnonymousUser(), headers=headers) as socket:

@@ -10,7 +10,6 @@ from django.contrib.auth.models import AnonymousUser
 from pytest_django import Settings
 
 from chat_app import consumers
-from chat_app.feed import sweeper
 from chat_app.socket import connection
 from sessions_app.storage import reads
 from sessions_app.storage.sql import database
@@ -315,9 +314,9 @@ async def test_one_socket_follows_several_conversations(chat: Chat) -> None:
 
 
 async def test_a_tab_on_a_conversation_that_begins_elsewhere(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
+    chat: Chat, settings: Settings
 ) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    set_hitl(settings, SWEEP_SECONDS=0.05)
     async with await chat.socket() as first, await chat.socket() as second:
         await second.until_settled()
         await first.say("echo hello")

@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.asyncio import async_unsafe
 from pytest_django import Settings
 
-from chat_app.feed import sweeper
 from chat_app.identity.session_timeouts import LATEST
 from sessions_app.storage.writer import writer
 from tests.support.hitl import set_hitl
@@ -124,8 +123,8 @@ async def test_a_message_on_a_socket_is_something_that_a_person_does(ann: User) 
     assert await seconds_left() == pytest.approx(IDLE, abs=30)
 
 
-async def test_a_socket_ends_with_the_session(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+async def test_a_socket_ends_with_the_session(ann: User, settings: Settings) -> None:
+    set_hitl(settings, SWEEP_SECONDS=0.05)
     async with await socket_of(ann) as socket:
         await socket.until_settled()
         await change(ending_in(-1))

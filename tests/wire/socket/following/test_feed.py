@@ -6,12 +6,14 @@ import random
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
-from chat_app.feed import limits, sweeper
+from chat_app.feed import limits
 from chat_app.feed.feed import Feed
 from chat_app.feed.selectors import read_opening
 from sessions_app.notify.news import News
 from sessions_app.storage import event_log, reads, writer
+from tests.support.hitl import set_hitl
 from tests.support.received_frames import Frame
 from tests.wire.live_log import LiveLog
 
@@ -95,8 +97,8 @@ async def test_the_stop_of_a_run_that_has_just_ended_is_acknowledged() -> None:
         assert frames[-1] == {"type": "ack_message"}
 
 
-async def test_the_sweeper_makes_up_for_lost_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+async def test_the_sweeper_makes_up_for_lost_news(settings: Settings) -> None:
+    set_hitl(settings, SWEEP_SECONDS=0.05)
     async with LiveLog() as log, log.socket() as socket:
         await socket.until_settled()
         writer.writer.on_commit = None
@@ -132,8 +134,10 @@ async def test_a_window_by_size() -> None:
         assert socket.sequences()[-1] == 11
 
 
-async def test_a_window_that_stays_full_closes_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+async def test_a_window_that_stays_full_closes_the_socket(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_hitl(settings, SWEEP_SECONDS=0.05)
     monkeypatch.setattr(limits, "WINDOW_PATIENCE", 0.2)
     async with LiveLog() as log, log.socket() as socket:
         await socket.send({"type": "ack_message", "sequence": 0})

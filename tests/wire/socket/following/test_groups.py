@@ -5,24 +5,25 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pytest_django import Settings
 
 from chat_app.consumers import ChatConsumer
-from chat_app.feed import sweeper
 from chat_app.feed.selectors import read_opening
 from sessions_app.models import Conversation, Run
 from sessions_app.notify.groups import LayerMessage
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
+from tests.support.hitl import set_hitl
 from tests.wire.live_log import LiveLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def test_events_written_while_the_feed_opens_arrive(
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 3600)
+    set_hitl(settings, SWEEP_SECONDS=30)
     read = reads.read
 
     async def read_before_a_write(

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from chat_app import consumers, rates
-from chat_app.feed import sweeper
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow
+from tests.support.hitl import set_hitl
 from tests.support.hosting import make_user
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
@@ -22,9 +23,9 @@ async def begun_elsewhere(message: Message, context: Context) -> str:
 
 
 @pytest.fixture
-async def ann(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+async def ann(settings: Settings) -> AsyncIterator[Any]:
     """Keep the sweeper from making up for anything: what comes, the socket gets by itself."""
-    monkeypatch.setattr(sweeper, "INTERVAL", 3600)
+    set_hitl(settings, SWEEP_SECONDS=30)
     async with live_hosting("t_begun_elsewhere"):
         yield await reads.read(make_user, "ann")
 
