@@ -15,6 +15,7 @@ from langgraph.types import interrupt
 
 from sessions_app.agents.graph_checkpoints import GraphCheckpoints
 from sessions_app.agents.langgraph import _Superstep, langgraph_workflow
+from sessions_app.errors import Invalid
 from sessions_app.models import GraphCheckpoint, GraphWrite, HostLease, Run
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
@@ -73,6 +74,13 @@ async def approve(state: State) -> State:
     request = {"name": "refund", "args": {"euro": 400}}
     review = {"action_name": "refund", "allowed_decisions": ["approve", "edit", "reject"]}
     answer = interrupt({"action_requests": [request, request], "review_configs": [review]})
+    return {"notes": [str(one) for one in answer["decisions"]]}
+
+
+async def pay(state: State) -> State:
+    request = {"name": "pay", "args": {"euro": 400}}
+    review = {"action_name": "pay", "allowed_decisions": ["approve", "reject"]}
+    answer = interrupt({"action_requests": [request], "review_configs": [review]})
     return {"notes": [str(one) for one in answer["decisions"]]}
 
 
@@ -155,6 +163,18 @@ async def test_interrupts_of_parallel_nodes_are_answered_in_any_order(
     assert "edit {'action': 'send', 'args': {'to': 'ann'}}" in output
     assert "{'type': 'edit', 'edited_action': {'name': 'refund', 'args': {'euro': 40}}}" in output
     assert "Too much." in output
+
+
+async def test_action_is_edited_only_where_its_author_allows_that(
+    host_workflow: NewHosting,
+) -> None:
+    host(pay)
+    async with host_workflow("t_graph") as hosting:
+        run = await hosting.send("Go")
+        with pytest.raises(Invalid, match="cannot be edited"):
+            await run.answer({"decision": "approve", "arguments": {"euro": 4}})
+        await run.answer({"decision": "approve"})
+        assert "{'type': 'approve'}" in await run.result()
 
 
 async def test_node_that_has_finished_does_not_run_again_after_a_crash(
