@@ -1,9 +1,11 @@
 """A conversation whose events a test writes itself."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from django.utils import timezone
 
 from sessions_app.models import Conversation, Event, Interaction, Run
@@ -141,3 +143,23 @@ class LiveLog:
     def socket(self, **query: Any) -> LocalSocket:
         """Return a socket of `ann` on the conversation."""
         return LocalSocket(self.user, **{"conversation_id": "c", **query})
+
+
+def write_after(
+    function: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    log: LiveLog,
+    witness: LocalSocket,
+) -> None:
+    """Have an event written between what that function reads next, and what comes of it."""
+    read = reads.read
+
+    async def read_before_a_write(called: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = await read(called, *args, **kwargs)
+        if called is function:
+            monkeypatch.setattr(reads, "read", read)
+            sequence = await log.write("between")
+            await witness.until_sequence(sequence)  # who listens has heard of it
+        return result
+
+    monkeypatch.setattr(reads, "read", read_before_a_write)

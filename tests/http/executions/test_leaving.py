@@ -20,7 +20,6 @@ from chat_app.identity import Identity
 from chat_app.rates import take_stream
 from sessions_app.models import Conversation
 from sessions_app.notify import groups
-from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
@@ -28,7 +27,7 @@ from tests.http.client import Http
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, until_true
 from tests.support.server import HOST, Server
-from tests.wire.live_log import LiveLog
+from tests.wire.live_log import LiveLog, write_after
 from tests.wire.slow_readers import fill_log, memory, until_full
 
 
@@ -136,22 +135,10 @@ async def test_events_written_while_a_stream_opens_arrive(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_hitl(settings, SWEEP_SECONDS=30)
-    read = reads.read
-
-    async def read_before_a_write(
-        function: Callable[..., Any], *arguments: Any, **keywords: Any
-    ) -> Any:
-        result = await read(function, *arguments, **keywords)
-        if function is sweeper._heads:
-            monkeypatch.setattr(reads, "read", read)
-            await log.write("between")
-            await witness.until_sequence(2)  # who listens has heard of it
-        return result
-
     async with LiveLog() as log, log.socket() as witness:
         await log.write("before")
         await witness.until_sequence(1)
-        monkeypatch.setattr(reads, "read", read_before_a_write)
+        write_after(sweeper._heads, monkeypatch, log, witness)
         place = take_stream(user=log.user.pk, address="")
         stream = run_feed.follow(Identity.of(log.user), log.run, after=1, place=place)
         async with asyncio.timeout(10), aclosing(stream):

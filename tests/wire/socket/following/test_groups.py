@@ -1,7 +1,5 @@
 """The group that a socket joins for a conversation: when, and which news it gets there."""
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,11 +9,10 @@ from chat_app.consumers import ChatConsumer
 from chat_app.feed.selectors import read_opening
 from sessions_app.models import Conversation, Run
 from sessions_app.notify.groups import LayerMessage
-from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from tests.support.hitl import set_hitl
-from tests.wire.live_log import LiveLog
+from tests.wire.live_log import LiveLog, write_after
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,22 +21,10 @@ async def test_events_written_while_the_feed_opens_arrive(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_hitl(settings, SWEEP_SECONDS=30)
-    read = reads.read
-
-    async def read_before_a_write(
-        function: Callable[..., Any], *arguments: Any, **keywords: Any
-    ) -> Any:
-        result = await read(function, *arguments, **keywords)
-        if function is read_opening:
-            monkeypatch.setattr(reads, "read", read)
-            await log.write("between")
-            await witness.until_sequence(2)  # who listens has heard of it
-        return result
-
     async with LiveLog() as log, log.socket() as witness:
         await log.write("before")
         await witness.until_sequence(1)
-        monkeypatch.setattr(reads, "read", read_before_a_write)
+        write_after(read_opening, monkeypatch, log, witness)
         async with log.socket(last_sequence=1) as socket:  # no other news has it look again
             await socket.until_sequence(2)
 
