@@ -143,7 +143,7 @@ $(VENV)/cluster.stamp: requirements.txt requirements-cluster.txt | $(BIN)/pip
 	@$(PIP) -r requirements-cluster.txt
 	@touch $@ $(VENV)/run.stamp
 
-$(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-agents.txt requirements-assistant.txt requirements-dev.txt | $(BIN)/pip
+$(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-agents.txt requirements-assistant.txt requirements-oauth.txt requirements-dev.txt | $(BIN)/pip
 	@echo "Installing what tests need into $(VENV) …"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp

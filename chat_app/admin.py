@@ -1,4 +1,6 @@
-"""API keys in the admin: made for a user, shown once, revoked."""
+"""API keys in the admin: made for a user, shown once, revoked; and the consents of people, without
+their tokens.
+"""
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -8,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from chat_app.identity.api_keys import issue
-from chat_app.models import ApiKey
+from chat_app.models import ApiKey, OAuthGrant
 
 
 @admin.register(ApiKey)
@@ -70,3 +72,21 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
             row.save(update_fields=["revoked_at"])
             self.log_change(request, row, "revoked")
             self.message_user(request, f"{row}: revoked.")
+
+
+@admin.register(OAuthGrant)
+class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
+    """A grant is given and revoked by its person; here it can be deleted."""
+
+    fields = ("user", "provider", "scopes", "created_at", "last_used_at", "expires_at")
+    list_display = ("provider", "user", "scopes", "created_at", "last_used_at")
+    list_filter = ("provider",)
+    list_select_related = ("user",)
+    search_fields = ("provider", f"user__{get_user_model().USERNAME_FIELD}")
+    actions = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False

@@ -74,3 +74,48 @@ class MailPreference(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.mode}"
+
+
+class OAuthGrant(models.Model):
+    """A person's consent that workflows act for them at a provider. Its tokens are encrypted."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # A name of OAUTH_PROVIDERS.
+    provider = models.CharField(max_length=50)
+    scopes = models.JSONField()
+    # See `chat_app.oauth.encryption`.
+    tokens = models.TextField()
+    # Of the access token; None where the provider does not say.
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    # One process refreshes the tokens until then, and nobody else: a provider that takes a refresh
+    # token once would take a second use for a theft.
+    refreshing_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "OAuth grant"
+        constraints = (
+            models.UniqueConstraint(fields=["user", "provider"], name="oauth_grant_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.provider} of {self.user_id}"
+
+
+class OAuthRequest(models.Model):
+    """A person's way to a provider and back: there from when they leave until they come back."""
+
+    # SHA-256 of the `state`, which the person's browser has.
+    state = models.CharField(max_length=64, unique=True)
+    # Of PKCE, encrypted.
+    verifier = models.TextField()
+    # The prompt that is settled by it. Not a key: the row lasts an hour in any case.
+    interaction = models.UUIDField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    provider = models.CharField(max_length=50)
+    scopes = models.JSONField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.provider} for {self.interaction}"

@@ -2,9 +2,12 @@
 
 import re
 from functools import cache
+from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from sessions_app.settings import Section
 
@@ -17,6 +20,7 @@ JWT_ALGORITHMS = (
 SHORTEST_SECRET = 32  # bytes
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # it is in addresses
 RATE = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})")
 A_RATE = "a number and a time, such as 300/minute, or none"
 
@@ -40,10 +44,60 @@ def check_origins(value: list[str]) -> list[str]:
     return value
 
 
+def check_provider_url(url: str) -> str:
+    """Return a URL to which secrets may go; raise ValueError if they could be read on the way."""
+    parts = urlsplit(url)
+    is_plain = url.isascii() and url.isprintable() and "@" not in parts.netloc
+    if not is_plain or not parts.hostname or parts.fragment:
+        raise ValueError("it must be a whole URL, without a user name and a fragment")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        raise ValueError("it must begin with https://")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class OAuthProvider(BaseModel):
+    """A provider at which people let workflows act for them, by OAuth 2.0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field(min_length=1, max_length=100)
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr = SecretStr("")
+    client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    # The document (RFC 8414, or OpenID Connect Discovery) that has the rest, or the rest itself.
+    metadata_url: str = ""
+    issuer: str = ""
+    authorize_url: str = ""
+    token_url: str = ""
+    revoke_url: str = ""
+    # What is asked for where a workflow does not say.
+    scopes: list[str] = []
+    # Beside those of OAuth, such as {"access_type": "offline"}.
+    authorize_parameters: dict[str, str] = {}
+
+    @field_validator("metadata_url", "authorize_url", "token_url", "revoke_url")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        return check_provider_url(value) if value else value
+
+    @model_validator(mode="after")
+    def _has_endpoints(self) -> Self:
+        if not self.metadata_url and not (self.authorize_url and self.token_url):
+            raise ValueError("it needs metadata_url, or authorize_url and token_url")
+        return self
+
+
 class ChatSettings(Section):
     """The settings of who may come in without Django's sign-in, and of the page in its site."""
 
-    secrets = frozenset({"JWT_KEY", "WEBHOOK_SECRET"})
+    secrets = frozenset({"JWT_KEY", "OAUTH_PROVIDERS", "WEBHOOK_SECRET"})
 
     # Whose pages may open sockets, beside our own; these may not send our forms.
     ALLOWED_ORIGINS: list[str] = Field(
@@ -86,6 +140,10 @@ class ChatSettings(Section):
     WEBHOOK_SECRET: str = Field(
         default="", description="what signs that: whsec_ and base64, or any text"
     )
+    # By their names, which are in the addresses to which they send people back.
+    OAUTH_PROVIDERS: dict[str, OAuthProvider] = Field(
+        default={}, description="a dict by name, as in docs/oauth.md"
+    )
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
     )
@@ -106,6 +164,7 @@ class ChatSettings(Section):
     RATE_CONVERSATIONS_USER: str = _rate("1000/hour")
     RATE_CONVERSATIONS_ADDRESS: str = _rate("10000/hour")
     RATE_CLAIMS_USER: str = _rate("300/minute")
+    RATE_CONSENTS_USER: str = _rate("30/minute")
     RATE_API_USER: str = _rate("600/minute")
     RATE_API_ADDRESS: str = _rate("6000/minute")
     RUNS_PER_USER: int = Field(default=1000, ge=0, description="a number, or 0 for no limit")
@@ -138,12 +197,23 @@ class ChatSettings(Section):
             raise ValueError(f"{unknown[0]} is not offered")
         return value
 
+    @field_validator("OAUTH_PROVIDERS")
+    @classmethod
+    def _can_be_reached(cls, value: dict[str, OAuthProvider]) -> dict[str, OAuthProvider]:
+        if bad := [name for name in value if not PROVIDER_NAME.fullmatch(name)]:
+            raise ValueError(f"{bad[0]!r} is no name: use a-z, 0-9, - and _")
+        if value and not (find_spec("authlib") and find_spec("httpx2")):
+            raise ValueError("pip install 'django-durable-hitl[oauth]' is missing")
+        return value
+
     @model_validator(mode="after")
     def _attention_is_complete(self) -> Self:
         if self.MAIL and not self.PUBLIC_URL:
             raise ValueError("PUBLIC_URL is missing: mails contain links to the questions.")
         if self.WEBHOOK_URL and not (self.WEBHOOK_SECRET and self.PUBLIC_URL):
             raise ValueError("WEBHOOK_URL needs WEBHOOK_SECRET and PUBLIC_URL beside it.")
+        if self.OAUTH_PROVIDERS and not self.PUBLIC_URL:
+            raise ValueError("PUBLIC_URL is missing: OAUTH_PROVIDERS send people back to it.")
         return self
 
     @model_validator(mode="after")

@@ -9,10 +9,11 @@ from django.urls.converters import StringConverter
 from chat_app.api import problems
 from chat_app.api.app import api
 from chat_app.api.health import health, live
+from chat_app.page import consent_views
 from chat_app.page.conversation import conversation_views
 from chat_app.page.conversation import file_views as given
 from chat_app.page.inbox import inbox_views as inbox
-from chat_app.page.settings import mail_views
+from chat_app.page.settings import account_views, mail_views
 from chat_app.page.settings import settings_views as look
 from chat_app.page.sidebar import sidebar_views as menu
 from sessions_app.storage.storable import is_storable
@@ -79,7 +80,10 @@ urlpatterns = [
     path("p/<uuid:interaction>/claim/", inbox.claim, name="claim"),
     path("p/linked/<str:token>/", inbox.show_linked_prompt, name="linked"),
     path("settings/", look.settings, name="settings"),
+    path("settings/accounts/", account_views.accounts, name="accounts"),
     path("settings/mail/", mail_views.mail_settings, name="mail_settings"),
+    path("oauth/<uuid:run>/<slug:nonce>/", consent_views.leave, name="consent"),
+    path("oauth/<slug:provider>/", consent_views.come_back, name="consent_callback"),
     path("unsubscribe/<str:token>/", mail_views.unsubscribe, name="unsubscribe"),
     path("c/<name:conversation_id>/title/", menu.rename, name="rename"),
     path("c/<name:conversation_id>/delete/", menu.delete, name="delete"),

@@ -158,7 +158,9 @@ def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) ->
     if not problem["loc"]:  # several names that do not go together; no value is shown
         return str(reason)
     name = str(problem["loc"][0])
-    setting = name if name in secrets else f"{name}={problem['input']}"
+    # What is wrong within a secret one is named by its place.
+    place = ".".join(map(str, problem["loc"]))
+    setting = place if name in secrets else f"{name}={problem['input']}"
     field = section.model_fields[name]
     return f"{setting} cannot be used ({reason}). Write {field.description}."
 

@@ -45,6 +45,7 @@ class Rate(StrEnum):
     CONVERSATIONS_USER = "RATE_CONVERSATIONS_USER"
     CONVERSATIONS_ADDRESS = "RATE_CONVERSATIONS_ADDRESS"
     CLAIMS_USER = "RATE_CLAIMS_USER"
+    CONSENTS_USER = "RATE_CONSENTS_USER"
     API_USER = "RATE_API_USER"
     API_ADDRESS = "RATE_API_ADDRESS"
 
@@ -60,6 +61,7 @@ COUNTED_THINGS = {
     "MESSAGES": gettext_noop("messages"),
     "CONVERSATIONS": gettext_noop("new conversations"),
     "CLAIMS": gettext_noop("changes of claims"),
+    "CONSENTS": gettext_noop("tries to connect an account"),
     "API": gettext_noop("requests"),
 }
 

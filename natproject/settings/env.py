@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import from_json
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chat_app.settings import YES_NO, ChatSettings, check_origins
@@ -99,6 +100,11 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         if isinstance(value, str):
             return [item for part in value.split(",") if (item := part.strip())]
         return value
+
+    @field_validator("OAUTH_PROVIDERS", mode="before")
+    @classmethod
+    def _decode(cls, value: object) -> object:
+        return from_json(value) if isinstance(value, str) else value
 
     @field_validator("CSRF_TRUSTED_ORIGINS")
     @classmethod

@@ -85,7 +85,8 @@ class Together(BaseModel):
     first: int
 
 
-def _is_none(value: object) -> bool:
+def is_none(value: object) -> bool:
+    """Return whether a field is left out of what is stored and sent."""
     return value is None
 
 
@@ -154,7 +155,7 @@ class Prompt(BaseModel, Generic[R]):
     error: str = "The time for an answer is over."
     details: dict[str, JsonValue] = Field(default_factory=dict)
     # Set by `ask_all`; nearly none has it, and it is not told of those.
-    together: Together | None = Field(default=None, exclude_if=_is_none)
+    together: Together | None = Field(default=None, exclude_if=is_none)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_options: object) -> None:

@@ -28,6 +28,7 @@ from sessions_app.prompts.base import (
     Response,
     as_text,
     details_line,
+    is_none,
     with_details,
 )
 from sessions_app.prompts.texts import in_common, plain_text
@@ -320,7 +321,17 @@ class ConsentResponse(Response):
     @property
     def granted(self) -> bool:
         """True if the person says that they have signed in and agreed."""
-        return bool(self.value == "done")
+        return bool(self.value == OAuthPrompt.DONE)
+
+
+class ConsentRequest(BaseModel):
+    """A request to a person to let this site act for them at a provider; `title` is for people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: str
+    title: str
+    scopes: list[str]
 
 
 class OAuthPrompt(Prompt[ConsentResponse]):
@@ -328,8 +339,13 @@ class OAuthPrompt(Prompt[ConsentResponse]):
     http:// or https://. `details` may say what for.
     """
 
+    DONE: ClassVar = "done"
+    DECLINED: ClassVar = "declined"
+
     input_type: Literal["oauth_consent"] = "oauth_consent"
     default: Literal["declined"] | None = None
+    # Set by `chat_app.oauth`: the URL is this site's own, and coming back there settles the prompt.
+    request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
     template = "chat_app/cards/oauth_consent.html"
     takes = "that somebody has signed in there, or declined"
     response = ConsentResponse
@@ -338,6 +354,8 @@ class OAuthPrompt(Prompt[ConsentResponse]):
 
     @property
     def question(self) -> str:
+        if self.request is not None:
+            return gettext("Connect your account at %(title)s") % {"title": self.request.title}
         return gettext("Sign in at %(host)s, then confirm it here.") % {"host": self.host}
 
     @classmethod
@@ -348,11 +366,13 @@ class OAuthPrompt(Prompt[ConsentResponse]):
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
         url, details = content["text"], details_line(content)
         suffix = f" ({details})" if details else ""
+        request = content.get("request")
+        task = f"Connect your account at {request['title']}" if request else None
         choice = {
             **in_common(content),
             "input_type": "binary_choice",
-            "text": f"Sign in at {urlsplit(url).netloc}{suffix}, in the window that opened. If "
-            f"there is none, go to: {url}",
+            "text": f"{task or f'Sign in at {urlsplit(url).netloc}'}{suffix}, in the window that "
+            f"opened. If there is none, go to: {url}",
             "options": [
                 {"id": "done", "label": "I have signed in", "value": "done"},
                 {"id": "declined", "label": "Decline", "value": "declined"},
@@ -367,7 +387,8 @@ class OAuthPrompt(Prompt[ConsentResponse]):
         return {"status": "oauth_required", "auth_url": url, "oauth_state": state}
 
     def answer_text(self, stored: JsonObject) -> str:
-        return gettext("Declined") if stored.get("value") == "declined" else gettext("Done")
+        is_declined = stored.get("value") == self.DECLINED
+        return gettext("Declined") if is_declined else gettext("Done")
 
     @property
     def host(self) -> str:
@@ -385,4 +406,9 @@ class OAuthPrompt(Prompt[ConsentResponse]):
         return url
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        return {"value": "declined" if value == "declined" else "done"}
+        if value == self.DECLINED:
+            return {"value": self.DECLINED}
+        if self.request is not None:
+            text = _("Open the link and agree at {title}. That answers the question.")
+            raise Invalid(format_lazy(text, title=self.request.title))
+        return {"value": self.DONE}

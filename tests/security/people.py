@@ -64,6 +64,7 @@ class Scene:
             "file": self.file,
             "app_label": "sessions_app",
             "form": "json",
+            "provider": "notes",
             "run": str(UUID(str(self.text_row["run_id"]))),
             "first": str(self.text_row["first_sequence"]),
         }

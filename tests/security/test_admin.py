@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from chat_app.models import ApiKey
+from chat_app.models import ApiKey, OAuthGrant
 from sessions_app.models import (
     Arrival,
     Attachment,
@@ -68,6 +68,9 @@ def rows() -> dict[str, Model]:
         last_activity=now,
     )
     key = ApiKey.objects.create(user=ann, name=SECRET, prefix="p", salt="", digest="")
+    grant = OAuthGrant.objects.create(
+        user=ann, provider=SECRET, scopes=[SECRET], tokens=SECRET, created_at=now
+    )
     return {
         "Conversation": log.conversation,
         "Run": run,
@@ -94,6 +97,7 @@ def rows() -> dict[str, Model]:
         "HostLease": lease,
         "Process": operator_rows.process(SECRET, "web"),
         "ApiKey": key,
+        "OAuthGrant": grant,
     }
 
 

@@ -36,6 +36,7 @@ async def settings(request: HttpRequest) -> HttpResponse:
         "words": ATTENTION,
         "here": origin,
         "offers_mail": bool(ChatSettings.load().MAIL) and user.is_authenticated,
+        "offers_accounts": bool(ChatSettings.load().OAUTH_PROVIDERS) and user.is_authenticated,
         "is_known": user.is_authenticated,
         "waiting": sum(count.prompts for count in counts.values()),
     }

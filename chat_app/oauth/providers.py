@@ -1,0 +1,46 @@
+"""The providers of OAUTH_PROVIDERS, and the way to them."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse
+from django.utils.module_loading import import_string
+
+from chat_app.settings import ChatSettings, OAuthProvider
+
+if TYPE_CHECKING:
+    from chat_app.oauth.client import ProviderClient
+
+# Imported only where it is used: it imports Authlib.
+CONNECT = "chat_app.oauth.client.connect"
+
+TIMEOUT = 15  # seconds, for all that one task asks of a provider
+
+
+def find_provider(name: str) -> OAuthProvider:
+    """Return a provider by its name.
+
+    Raises:
+        ImproperlyConfigured: OAUTH_PROVIDERS does not have it.
+    """
+    providers = ChatSettings.load().OAUTH_PROVIDERS
+    if name not in providers:
+        raise ImproperlyConfigured(
+            f"OAUTH_PROVIDERS in HITL has no {name!r}; there are: {', '.join(providers) or 'none'}."
+        )
+    return providers[name]
+
+
+def own_url(door: str, *names: object) -> str:
+    """Return the whole address of one of our pages: on PUBLIC_URL, whoever asks, from wherever."""
+    site = ChatSettings.load().PUBLIC_URL.rstrip("/")
+    return site + reverse(f"chat:{door}", args=names)
+
+
+def open_client(name: str) -> "AbstractAsyncContextManager[ProviderClient]":
+    """Open a connection to a provider: `client.connect`."""
+    connect = import_string(CONNECT)
+    client: AbstractAsyncContextManager[ProviderClient]
+    client = connect(find_provider(name), own_url("consent_callback", name))
+    return client

@@ -1,0 +1,43 @@
+"""The page on which a person sees at which sites workflows may act for them, and revokes that."""
+
+from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+
+from chat_app.models import OAuthGrant
+from chat_app.oauth import grants
+from chat_app.oauth.providers import find_provider
+from chat_app.page.common import person_of, personal, site_context
+from chat_app.settings import PROVIDER_NAME, ChatSettings
+from sessions_app.storage import reads
+
+
+@personal("GET", "POST")
+async def accounts(request: HttpRequest) -> HttpResponse:
+    """List a person's connected accounts, and revoke the one that the form names."""
+    if not ChatSettings.load().OAUTH_PROVIDERS:
+        raise Http404
+    person = await person_of(request)
+    if request.method == "POST":
+        provider = request.POST.get("provider", "")
+        is_name = PROVIDER_NAME.fullmatch(provider) is not None
+        if is_name and not await grants.revoke(person.id, provider):
+            text = gettext(
+                "Nothing here can use the account any more. The other site could not be told: "
+                "remove this site there, too."
+            )
+            messages.warning(request, text)
+        return redirect("chat:accounts")
+    rows = await reads.read(grants.find_grants, person.id)
+    context = {**site_context(), "accounts": [(_title(row), row) for row in rows]}
+    return render(request, "chat_app/accounts.html", context)
+
+
+def _title(row: OAuthGrant) -> str:
+    """Return what people call the provider; its name where the settings have it no more."""
+    try:
+        return find_provider(row.provider).title
+    except ImproperlyConfigured:
+        return row.provider

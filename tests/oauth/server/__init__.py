@@ -1,0 +1,1 @@
+"""An OAuth server with an API, made of a package."""

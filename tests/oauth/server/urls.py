@@ -1,0 +1,33 @@
+"""The addresses of the OAuth server: those of the package, a sign-in, and an API."""
+
+from typing import Any
+
+from django.contrib.auth import login
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import include, path
+from oauth2_provider.views.generic import ScopedProtectedResourceView
+
+
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign in whoever comes: the tests are about what follows."""
+    user, _ = User.objects.get_or_create(username="octo")
+    login(request, user)
+    return HttpResponseRedirect(request.GET["next"])
+
+
+class Notes(ScopedProtectedResourceView):  # type: ignore[misc] # the package has no types
+    """The API: what a token of the scope `read` is for."""
+
+    required_scopes = ("read",)
+
+    def get(self, request: Any) -> HttpResponse:
+        """Return whose notes they are."""
+        return JsonResponse({"notes_of": str(request.resource_owner)})
+
+
+urlpatterns = [
+    path("login/", sign_in),
+    path("api/notes/", Notes.as_view()),
+    path("", include("oauth2_provider.urls")),
+]
