@@ -33,6 +33,7 @@ PIP := $(BIN)/pip install -qq --disable-pip-version-check
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
+	@$(BIN)/python manage.py collect_changed --noinput
 	@exec $(BIN)/python manage.py serve
 
 cluster: $(VENV)/cluster.stamp

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from natproject.settings.static_files import are_collected
+from tests.http.client import Http
 from tests.support.browser import OpenPage
+from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.server import Server
 
+# Bytes on the wire of a conversation's page, headers and all.
 FIRST_PAINT = 40 * 1024
+SECOND_PAINT = 8 * 1024
 # Modules that are loaded when somebody first uses them, and never by the page itself.
 WHEN_USED = {
     "chat_app/js/answering.js",
@@ -31,7 +36,7 @@ HASHED = re.compile(r"/static/.+\.[0-9a-f]{12}\.\w+$")
 def collected(server: Server) -> Server:
     """Return a server whose static files are collected; those of others take longer."""
     answer = run(
-        *("manage.py", "collectstatic", "--noinput", "-i", "admin", "-i", "ninja"),
+        *("manage.py", "collect_changed", "--noinput", "-i", "admin", "-i", "ninja"),
         env=server.environment,
     )
     assert answer.returncode == 0, answer.stderr
@@ -52,19 +57,24 @@ def traffic(collected: Server, open_page: OpenPage) -> tuple[Page, list[Any], li
     return page, responses, sizes
 
 
-def load(page: Page) -> None:
-    page.goto("/c/")
+def load(page: Page, path: str = "/c/") -> None:
+    page.goto(path)
     expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
 
 
-def test_a_first_visit_is_small_and_a_second_asks_for_no_file(
+def hold_conversation(server: Server) -> None:
+    """Have ann hold a conversation, with a table in the answer, and wait for its end."""
+    message = {"text": "200 a month at 3.5 % for 2 years", "workflow": "report"}
+    assert Http(server).form("/c/kept/messages/", message).status == 303
+    completed = "SELECT id FROM sessions_app_run WHERE status = 'completed'"
+    until(lambda: server.rows(completed))
+
+
+def test_files_are_kept_for_good_and_loaded_when_they_are_used(
     traffic: tuple[Page, list[Any], list[int]],
 ) -> None:
     page, responses, sizes = traffic
     load(page)
-    # Without the headers, which not each version of the browser counts.
-    bodies = [int(one["headers"]["Content-Length"]) for one in responses]
-    assert sum(bodies) < FIRST_PAINT, (sum(bodies), *bodies)
     files = [one for one in responses if "/static/" in one["url"]]
     assert not [one for one in files if any(Path(name).stem in one["url"] for name in WHEN_USED)]
     assert len(files) > 10
@@ -78,6 +88,29 @@ def test_a_first_visit_is_small_and_a_second_asks_for_no_file(
     expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
     # From the cache nothing comes over the wire; the page itself does, and what it asks for.
     assert len([size for size in sizes if size]) <= 3, sizes
+
+
+def test_a_conversation_is_small_at_first_and_smaller_later(
+    collected: Server, traffic: tuple[Page, list[Any], list[int]]
+) -> None:
+    page, _, sizes = traffic
+    hold_conversation(collected)
+    load(page, "/c/kept/")
+    expect(page.locator("#items table").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert sum(sizes) < FIRST_PAINT, (sum(sizes), sizes)
+    sizes.clear()
+    page.reload()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
+    page.wait_for_load_state("networkidle")
+    assert sum(sizes) < SECOND_PAINT, (sum(sizes), sizes)
+
+
+def test_make_run_collects_what_has_changed() -> None:
+    plan = subprocess.run(
+        ["make", "--dry-run", "--always-make", "run"], capture_output=True, text=True, check=True
+    ).stdout
+    assert plan.index("collect_changed") < plan.index("manage.py serve")
 
 
 def test_each_module_is_loaded_beside_the_first_and_not_after_it(server: Server) -> None:
