@@ -11,7 +11,7 @@ from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.interactions import pending_counts
 from sessions_app.interactions.answerers import pending_names
 from sessions_app.interactions.pending_counts import count_waiting
-from sessions_app.models import Interaction, Vote
+from sessions_app.models import Candidate, Interaction, Vote
 from tests.inbox.many_prompts import NOW, ask
 
 pytestmark = pytest.mark.django_db
@@ -26,12 +26,15 @@ def boss() -> User:
     boss.user_permissions.add(Permission.objects.get(codename="add_group"))
     for owner in (boss, other):
         ask(owner, boss, group, "auth.add_group")
-    free = list(Interaction.objects.filter(for_owner=False, candidates__group=group))
+    for_group = Interaction.objects.filter(for_owner=False, candidates__group=group)
+    free = list(for_group.order_by("conversation__owner", "position"))
     Interaction.objects.filter(pk=free[0].pk).update(assignee=boss)
     Interaction.objects.filter(pk=free[1].pk).update(assignee=other)
     rules = {"votes": 2, "four_eyes": False}
     Interaction.objects.filter(pk=free[2].pk).update(assignment=rules)
     Vote.objects.create(interaction=free[2], by=boss, response={}, at=NOW)
+    times = {"due": NOW, "asked_at": NOW}
+    Candidate.objects.create(interaction=free[3], user=boss, owner=other, **times)
     four_eyes = Interaction.objects.filter(conversation__owner=boss, candidates__user=boss)
     four_eyes.update(assignment={"votes": 1, "four_eyes": True})
     return boss
