@@ -74,7 +74,7 @@ class Card:
     """A pending question. `question` is its first line, `more` what follows.
 
     `default` is the answer with which the run goes on at the deadline, in words, if it does. It is
-    the one of that `number` among `total` that are shown, from the oldest on.
+    the one of that `number` among `total` on the page, from its top on.
     `values` are those of an answer that was refused, because of `error`.
     """
 
@@ -85,8 +85,8 @@ class Card:
     values: Sequence[str]
     error: str
     default: str
-    number: int
-    total: int
+    number: int = 1
+    total: int = 1
     form: CardForm | None = None
     # What is asked together with it, itself first; empty where it is asked alone.
     parts: Sequence[Part] = ()
@@ -99,23 +99,18 @@ def cards(pending: Sequence[Interaction], typed_answer: TypedAnswer | None = Non
         together = interaction.prompt.get("together")
         group = (interaction.run_id, together["first"]) if together else interaction.pk
         groups.setdefault(group, []).append(interaction)
-    card_groups = list(groups.values())
-    return [
-        card(*group, typed_answer=typed_answer, place=(n, len(card_groups)))
-        for n, group in enumerate(card_groups, 1)
-    ]
+    return [card(*group, typed_answer=typed_answer) for group in groups.values()]
 
 
 def card(
     interaction: Interaction,
     *other_interactions: Interaction,
     typed_answer: TypedAnswer | None = None,
-    place: tuple[int, int] = (1, 1),
     alone: bool = False,
 ) -> Card:
     """Build the card of a question, and of others that are asked together with it.
 
-    Unless it is to stand `alone`; `place` is its number, and of how many.
+    Unless it is to stand `alone`.
     """
     typed_answer = (
         typed_answer if typed_answer and typed_answer.interaction == interaction.id else None
@@ -133,8 +128,6 @@ def card(
         values=typed_answer.values if typed_answer else [],
         error=error,
         default=prompt.answer_text(default)[:LINE] if default else "",
-        number=place[0],
-        total=place[1],
         form=form,
         parts=parts,
     )

@@ -1,7 +1,7 @@
 """The contents of a conversation's page, read at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -200,14 +200,14 @@ def read_page(
     transcript = read_transcript(conversation, item_range, branch)
     pending = cards(transcript.pending, typed_answer)
     state = run_state(runs, {card.interaction.run_id for card in pending})
-    unplaced_cards = _place(pending, transcript.items)
+    placed_cards, unplaced_cards = _place(pending, transcript.items)
     return Page(
         conversation_id,
         conversation,
         branch,
         transcript,
         state,
-        pending,
+        [*placed_cards, *unplaced_cards],
         unplaced_cards,
         registry.find(conversation.workflow),
         timezone.now(),
@@ -268,13 +268,21 @@ def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str
     return texts[0] if texts else None
 
 
-def _place(pending: list[Card], items: list[Item]) -> list[Card]:
-    """Put each card where its question was asked; returns those that have no place here."""
+def _place(pending: list[Card], items: list[Item]) -> tuple[list[Card], list[Card]]:
+    """Put each card where its question was asked, and number them as they stand on the page.
+
+    Returns those that have a place here, and those that have none, which stand at its end.
+    """
     places = {item.interaction.id: item for item in items if isinstance(item, Question)}
-    for card in pending:
+    on_page = sorted(pending, key=lambda card: card.interaction.id not in places)
+    numbered_cards = [
+        replace(card, number=number, total=len(on_page)) for number, card in enumerate(on_page, 1)
+    ]
+    for card in numbered_cards:
         if place := places.get(card.interaction.id):
             place.card = card
-    return [card for card in pending if card.interaction.id not in places]
+    placed_count = sum(card.interaction.id in places for card in numbered_cards)
+    return numbered_cards[:placed_count], numbered_cards[placed_count:]
 
 
 def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Interaction]:

@@ -133,6 +133,7 @@ export class Cards extends EventTarget {
       turn.hidden = cards.length === 1;
       const numbers = { number: index + 1, total: cards.length };
       turn.querySelector(".number").textContent = say("turn", numbers);
+      turn.querySelector("[data-next]").hidden = index === cards.length - 1;
       turn.querySelector("[data-all]").setAttribute("aria-pressed", areAll);
     }
     this.#docking.watch(areAll ? null : this.#current);
@@ -238,10 +239,9 @@ function all() {
   return [...scroller.querySelectorAll("prompt-card")];
 }
 
-/** The next card, or the first one after the last. */
 function after(card) {
   const cards = all();
-  return cards[(cards.indexOf(card) + 1) % cards.length];
+  return cards[cards.indexOf(card) + 1];
 }
 
 /** The place where the question of a card was asked. */

@@ -226,6 +226,20 @@ def test_a_question_that_is_withdrawn_does_not_break_the_text_behind_it(log: Sto
     assert texts(log) == ["one text"]
 
 
+def test_cards_are_numbered_as_they_stand_on_the_page(log: StoredLog) -> None:
+    for number in range(12):
+        run = log.message()
+        log.ask(run, TextPrompt(text=f"{number}?"))
+        log.step(run, "look")
+        log.end(run, "suspended")
+    page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
+    placed_cards = [item.card for item in page.transcript.items if isinstance(item, Question)]
+    on_page = [*placed_cards, *page.unplaced_cards]
+    assert page.unplaced_cards
+    assert [card and card.number for card in on_page] == list(range(1, 13))
+    assert page.cards == on_page
+
+
 def test_an_expired_question_says_what_happened_then(log: StoredLog) -> None:
     run = log.message()
     prompt = log.ask(run, TextPrompt(text="Name?", default="nobody"))
