@@ -14,7 +14,8 @@ from chat_app.feed.inbox_parts import PAGE
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.models import Interaction, Vote
-from sessions_app.prompts import BinaryPrompt, Option
+from sessions_app.prompts import BinaryPrompt, Option, TextPrompt
+from tests.page.plain_page import page, post, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +47,29 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
         for entry in make_entries([prompt], reader.pk)
     }
     assert answers_by_reader == {ben: ["Reject"], eve: []}
+
+
+async def test_the_page_of_an_answered_prompt_says_the_question_once(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> Interaction:
+        log = StoredLog(ann)
+        prompt = log.ask(log.message(), TextPrompt(text="How is it?\nSay all."))
+        log.settle(prompt, {"value": "well"}, by=ann)
+        return prompt
+
+    prompt = await asyncio.to_thread(store)
+    html = await text_of(client, "prompt", prompt.pk)
+    assert html.partition("<main")[2].count("How is it?") == 1
+    assert "Say all." in html
+
+
+async def test_what_worked_is_said_in_another_colour_than_a_warning(
+    client: AsyncClient, ann: User
+) -> None:
+    prompt = await asyncio.to_thread(ask, ann)
+    await post(client, "answer_several", prompt=str(prompt.pk), value="yes")
+    assert 'class="notice success"' in await page(client, "elsewhere")
 
 
 def test_only_prompts_of_one_workflow_are_answered_at_once(ann: User) -> None:

@@ -92,6 +92,11 @@ class Entry:
         return str(self.interaction.prompt["text"]).strip().partition("\n")[0]
 
     @property
+    def more(self) -> str:
+        """The text below the first line."""
+        return str(self.interaction.prompt["text"]).strip().partition("\n")[2].strip("\n")
+
+    @property
     def is_late(self) -> bool:
         """True if it was due before now."""
         due = self.interaction.due_at
