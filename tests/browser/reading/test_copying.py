@@ -40,6 +40,12 @@ def test_code_is_copied_as_it_was_written(page: Page) -> None:
     expect(button).to_be_focused()
 
 
+def test_the_button_stands_at_the_same_side_whatever_the_code_is(page: Page) -> None:
+    begin_and_complete(page, "```python\n1\n```\n\n```\n2\n```")
+    boxes = [one.bounding_box() for one in page.get_by_role("button", name="Copy code").all()]
+    assert len({box and box["x"] for box in boxes}) == 1
+
+
 @pytest.mark.long
 def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> None:
     code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
