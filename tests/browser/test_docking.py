@@ -71,6 +71,17 @@ def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
     assert in_sight(card(page).first.get_by_role("button", name="Answer"))
 
 
+def test_much_of_a_question_is_seen_on_a_short_wide_screen(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 640, "height": 256})
+    begin(page, "prompt details")
+    buttons = card(page).locator(".buttons")
+    assert in_sight(buttons.get_by_role("button").first)
+    seen, covered = page.locator("#scroller").bounding_box(), buttons.bounding_box()
+    assert seen
+    assert covered
+    assert seen["height"] - covered["height"] > 70
+
+
 def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> None:
     begin(page, "slowstream 3000 0")
     state(page, "completed")
