@@ -386,7 +386,7 @@ class RunTask:
         internals.
         """
         log.warning("run.failed", run=str(self.id), exc_info=error)
-        reason = f"The workflow failed ({type(error).__name__})."
+        reason = f"The workflow raised {type(error).__name__}."
         if isinstance(error, BuilderFailed):
             reason = "What the workflow needs could not be built. Try again later."
         elif isinstance(error, SessionsError):

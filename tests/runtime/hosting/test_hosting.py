@@ -225,7 +225,7 @@ async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
         row = await hosting.until_ended(run)
         assert await hosting.output(run) == "so far "
         [error] = [e.payload["error"] for e in await hosting.events() if "error" in e.payload]
-        assert error == {"code": "workflow_error", "message": "The workflow failed (ValueError)."}
+        assert error == {"code": "workflow_error", "message": "The workflow raised ValueError."}
         assert "secret" in problem(row)["detail"]
 
 

@@ -36,14 +36,14 @@ async def test_a_failure_after_text_is_seen_once(ui: PeerUi, schema_type: str) -
         text = await ui.until_ended()
         assert text.startswith("so far ")
         assert "This run failed." in text
-        assert ui.errors == ["The workflow failed (ValueError). workflow_error"]
+        assert ui.errors == ["The workflow raised ValueError. workflow_error"]
 
 
 async def test_a_failure_before_the_first_text_is_seen_too(ui: PeerUi) -> None:
     async with ui:
         await ui.say("unstorable raise half")
         assert "This run failed." in await ui.until_ended()
-        assert ui.errors == ["The workflow failed (ValueError). workflow_error"]
+        assert ui.errors == ["The workflow raised ValueError. workflow_error"]
         await ui.say("echo on")
         assert await ui.until_ended() == "on"
 
