@@ -40,7 +40,7 @@ PAPERS = [
 ]
 DECISIONS = [
     Option(value="approve", label="Approve"),
-    Option(value="reject", label="Reject", destructive=True),
+    Option(value="reject", label="Reject"),
 ]
 
 

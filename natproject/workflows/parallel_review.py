@@ -14,7 +14,7 @@ from sessions_app.workflows import Context, Message, Option, RadioPrompt, TextPr
 VERDICTS = [
     Option(value="approve", label="Approve"),
     Option(value="change", label="Ask for changes", description="Say which in the next question."),
-    Option(value="reject", label="Reject", destructive=True),
+    Option(value="reject", label="Reject"),
 ]
 ABSTAIN = Option(
     value="abstain", label="Abstain", description="This counts if nobody answers in time."

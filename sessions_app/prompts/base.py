@@ -116,7 +116,6 @@ class FormButton:
     name: str = ""
     value: str = ""
     is_primary: bool = False
-    is_destructive: bool = False
 
 
 class Prompt(BaseModel, Generic[R]):

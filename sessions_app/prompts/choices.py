@@ -56,7 +56,7 @@ class Option(BaseModel):
     label: str = ""
     value: Value
     description: str = ""
-    # A destructive choice is never focused by default and looks like one.
+    # The deed cannot be undone, and looks like that: danger is not in refusing it.
     destructive: bool = False
 
     @model_validator(mode="before")

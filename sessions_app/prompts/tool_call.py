@@ -210,7 +210,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     def buttons(self) -> list[FormButton]:
         name = f"{PREFIX}-{DECISION}"
         approve = FormButton(gettext("Approve"), name, APPROVE, is_primary=True)
-        reject = FormButton(gettext("Reject"), name, REJECT, is_destructive=True)
+        reject = FormButton(gettext("Reject"), name, REJECT)
         answer = FormButton(gettext("Use the note as the result"), name, ANSWER)
         return [approve, reject, answer] if self.answerable else [approve, reject]
 

@@ -209,7 +209,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         submit = FormButton(label, is_primary=True)
         if not self.reject:
             return [submit]
-        return [submit, FormButton(self.reject, "value", REJECT, is_destructive=True)]
+        return [submit, FormButton(self.reject, "value", REJECT)]
 
     @property
     def proposed(self) -> dict[str, str]:
