@@ -64,7 +64,8 @@ def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other:
     expect(other).to_have_title("Inbox")
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("yes.")
-    expect(page.locator(".question summary")).to_contain_text("user0, from the inbox")
+    expect(page.locator(".question summary")).to_contain_text("by user0")
+    expect(page.locator(".question .via")).to_have_text("from the inbox")
 
 
 def test_of_two_simultaneous_answers_one_wins_and_names_the_winner(

@@ -5,7 +5,7 @@ import { begin, frame, given, isTouched, read } from "./forms.js";
 import { Docking } from "./docking.js";
 import { newId } from "./connection.js";
 import { isShowingEnd } from "./transcript/transcript.js";
-import { say } from "./words.js";
+import { announce, say } from "./words.js";
 
 // A card that opens takes no click for so long: the second click of a double click on the card
 // before it, or one aimed at what was there a moment ago, must not approve anything.
@@ -199,6 +199,9 @@ export class Cards extends EventTarget {
     if (!card) return;
     event.preventDefault();
     old.before(item);
+    const row = item.querySelector("summary");
+    const parts = [".asked", ".outcome", ".who"].map((part) => row?.querySelector(part).innerText);
+    if (row && card.isSending) announce(parts.join(" ").replace(/ ·[^·]*$/, ""));
     this.#settle(card, item, old);
   }
 

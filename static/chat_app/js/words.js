@@ -12,9 +12,15 @@ export function counted(count) {
   return count > 99 ? "99+" : count || "";
 }
 
-/** Tell what is news to somebody who does not see it. */
+let news = [];
+
+/** Tell what is news to somebody who does not see it: all that comes at once in one go. */
 export function announce(text) {
-  document.getElementById("status").textContent = text;
+  if (news.push(text) > 1) return;
+  setTimeout(() => {
+    document.getElementById("status").textContent = news.join(". ");
+    news = [];
+  });
 }
 
 /** Tell at once what somebody must not miss. */

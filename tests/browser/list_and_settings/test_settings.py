@@ -105,7 +105,7 @@ def test_a_question_is_walked_through_in_a_language(
     expect(page.locator("#list .state")).to_contain_text(waits[1:])
     assert_accessible(page)
     card(page).locator("button.primary").first.click()
-    expect(page.locator(".question .who")).to_contain_text(answered)
+    expect(page.locator(".question .via")).to_contain_text(answered)
     state(page, "completed")
     expect(page.locator("#state .words")).to_have_text(done)
     page.locator("#text").fill("x" * 32_001)

@@ -1,6 +1,10 @@
 """A question on the page: asked, kept, answered, in one tab and in several."""
 
+import re
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import (
@@ -30,11 +34,36 @@ def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server
     expect(page).to_have_title("ask")
     expect(page.locator("#items .text")).to_have_text("Eve")
     expect(card(page)).to_have_count(0)
-    expect(page.locator("#items .question summary")).to_contain_text("ann")
+    expect(page.locator("#items .question summary")).to_contain_text("by you")
     assert_page_is_log(page, server)
     before = page.locator("#items").inner_text()
     page.reload()
     assert page.locator("#items").inner_text() == before
+
+
+def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page: Page) -> None:
+    begin(page, "approve 2")
+    buttons = card(page).get_by_role("button")
+    expect(buttons.get_by_text("continue")).to_have_class("primary")
+    expect(buttons.get_by_text("cancel")).not_to_have_class("primary")
+    buttons.get_by_text("continue").click()
+    row = page.locator("#items .question summary")
+    expect(row).to_have_text("prompt-1 continue by you · just now · Open", use_inner_text=True)
+    expect(page.locator("#status")).to_contain_text("prompt-1 continue by you · just now")
+    row.click()
+    expect(page.locator("#items .question .via")).to_have_text("from the chat")
+    expect(row.get_by_text("Open")).to_be_hidden()
+
+
+def test_a_deadline_is_urgent_in_its_last_tenth(page: Page) -> None:
+    begin(page, "Release 2.0", workflow="parallel_review")
+    deadline = card(page).first.locator(".deadline")
+    expect(deadline).to_have_text("Answers itself Abstain in 7 days", use_inner_text=True)
+    expect(deadline).to_have_attribute("title", re.compile(f"{timezone.now().year}.*:"))
+    expect(deadline.locator("[urgent]")).to_have_count(0)
+    asked = timezone.now() - timedelta(days=70)
+    deadline.locator("count-down").evaluate(SET_SINCE, asked.isoformat())
+    expect(deadline.locator("[urgent]")).to_have_count(1)
 
 
 def test_the_field_of_a_card_that_was_folded_is_as_high_as_the_first(page: Page) -> None:
@@ -50,6 +79,7 @@ def test_the_field_of_a_card_that_was_folded_is_as_high_as_the_first(page: Page)
     assert heights[0] == heights[1]
 
 
+SET_SINCE = """(each, since) => each.setAttribute("since", since)"""
 CLOSED_AT_FIRST = """() => {
   window.closedAtFirst = [];
   const isClosed = (card) =>

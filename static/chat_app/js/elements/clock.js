@@ -60,6 +60,7 @@ class ElapsedTime extends Ticking {
   }
 }
 
+const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: "always" });
 const LARGEST = [
   [2 * DAY, DAY, "day"],
@@ -67,22 +68,30 @@ const LARGEST = [
   [MINUTE, MINUTE, "minute"],
 ];
 
-/** In how long a time comes, in one unit: in seconds only in the last minute. */
+/** In how long a time comes, in one unit: in seconds only in the last minute. It is urgent then, and
+ * in the last tenth of the time since another. */
 class CountDown extends Ticking {
+  connectedCallback() {
+    super.connectedCallback();
+    this.parentElement.title = EXACT.format(Date.parse(this.getAttribute("until")));
+  }
+
   tick() {
-    const left = Math.max(0, Date.parse(this.getAttribute("until")) - now());
+    const until = Date.parse(this.getAttribute("until"));
+    const left = Math.max(0, until - now());
     const [, size, name] = LARGEST.find(([from]) => left >= from) ?? [0, 1000, "second"];
     const text = relative.format(
       size > MINUTE ? Math.round(left / size) : Math.floor(left / size),
       name,
     );
     if (this.textContent !== text) this.textContent = text;
-    this.toggleAttribute("urgent", left < MINUTE);
+    const tenth = (until - Date.parse(this.getAttribute("since") ?? until)) / 10;
+    this.toggleAttribute("urgent", left < Math.max(MINUTE, tenth));
   }
 }
 
 /** Around a `<time>` of the server: the same in the reader's zone and language; where it is `short`,
- * of another day the date alone. */
+ * of another day the date alone; with a word for now, that for a minute. */
 class LocalTime extends HTMLElement {
   connectedCallback() {
     const time = this.querySelector("time");
@@ -92,11 +101,13 @@ class LocalTime extends HTMLElement {
       ? { day: "numeric", month: "short" }
       : { dateStyle: "medium", timeStyle: "short" };
     const style = near ? { timeStyle: "short" } : date;
-    time.textContent = new Intl.DateTimeFormat(LOCALE, style).format(at);
-    time.title = new Intl.DateTimeFormat(LOCALE, {
-      dateStyle: "full",
-      timeStyle: "long",
-    }).format(at);
+    const text = new Intl.DateTimeFormat(LOCALE, style).format(at);
+    time.textContent = text;
+    time.title = EXACT.format(at);
+    const age = now() - at;
+    if (!this.dataset.now || age > MINUTE) return;
+    time.textContent = this.dataset.now;
+    setTimeout(() => (time.textContent = text), MINUTE - age);
   }
 }
 
