@@ -36,6 +36,7 @@ class TypedAnswer:
     values: Sequence[str]
     error: str
     errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Card:
 
     `default` is the answer with which the run goes on at the deadline, in words, if it does. It is
     the one of that `number` among `total` on the page, from its top on.
-    `values` are those of an answer that was refused, because of `error`.
+    `values` and `note` are those of an answer that was refused, because of `error`.
     """
 
     interaction: Interaction
@@ -85,6 +86,7 @@ class Card:
     values: Sequence[str]
     error: str
     default: str
+    note: str = ""
     number: int = 1
     total: int = 1
     form: CardForm | None = None
@@ -128,6 +130,7 @@ def card(
         values=typed_answer.values if typed_answer else [],
         error=error,
         default=prompt.answer_text(default)[:LINE] if default else "",
+        note=typed_answer.note if typed_answer else "",
         form=form,
         parts=parts,
     )

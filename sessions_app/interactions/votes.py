@@ -46,8 +46,8 @@ def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
 
 
 def count_agreeing(votes: list[Vote], response: JsonObject) -> int:
-    """Count the votes for this answer."""
-    return sum(vote.response == response for vote in votes)
+    """Count the votes for this answer, whatever was noted beside it."""
+    return sum({**vote.response, "note": ""} == {**response, "note": ""} for vote in votes)
 
 
 def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonObject:

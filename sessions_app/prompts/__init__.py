@@ -32,6 +32,7 @@ from sessions_app.prompts.choices import (
     OAuthPrompt,
     Option,
     RadioPrompt,
+    split_note,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
 from sessions_app.prompts.forms.prompt import REJECT, FormPrompt, FormResponse
@@ -84,5 +85,6 @@ __all__ = [
     "on_one_card",
     "plain_text",
     "read_posted",
+    "split_note",
     "type_of",
 ]

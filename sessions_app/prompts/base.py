@@ -29,6 +29,7 @@ Content = JsonObject
 MOST_TOGETHER = 20
 # As JSON has a NUL; a backslash before "u0000" looks the same.
 ESCAPED_NUL = b"\\u0000"
+MAX_NOTE = 10_000  # characters of what a person writes beside a decision
 
 
 def as_text(value: Given) -> str:
@@ -46,12 +47,16 @@ def as_text(value: Given) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A person's answer to a prompt that needs several; `via` says by what door it came."""
+    """A person's answer to a prompt that needs several, with a note or "".
+
+    `via` says by what door it came.
+    """
 
     by: str
     at: datetime
     value: Any
     via: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,8 @@ class Prompt(BaseModel, Generic[R]):
         for record in stored.get("votes", ()):
             at = datetime.fromisoformat(record["at"])
             vote = self.respond(record, by=record["by"], at=at, is_default=False)
-            votes.append(Vote(record["by"], at, vote.value, record["via"]))
+            note = record.get("note", "")
+            votes.append(Vote(record["by"], at, vote.value, record["via"], note))
         return tuple(votes)
 
     @property

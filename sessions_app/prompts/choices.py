@@ -1,6 +1,7 @@
 """Prompts that are answered by options, or whose answer is one of two."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
@@ -18,10 +19,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import from_json
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import (
+    MAX_NOTE,
     Content,
     Given,
     Prompt,
@@ -31,6 +34,7 @@ from sessions_app.prompts.base import (
     is_none,
     with_details,
 )
+from sessions_app.prompts.forms.data import check_storable_values
 from sessions_app.prompts.texts import in_common, plain_text
 
 R = TypeVar("R", bound=Response, covariant=True)
@@ -58,6 +62,8 @@ class Option(BaseModel):
     description: str = ""
     # The deed cannot be undone, and looks like that: danger is not in refusing it.
     destructive: bool = False
+    # Who chooses it must say why.
+    needs_note: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -77,11 +83,26 @@ class Option(BaseModel):
         return as_text(self.value)
 
 
+def split_note(answer: Given) -> tuple[Given, str]:
+    """Split an answer into its value and its note, which come together as an object or as JSON."""
+    content: object = answer
+    if isinstance(answer, str) and answer.startswith("{"):
+        with suppress(ValueError):
+            content = from_json(answer)
+    if isinstance(content, dict) and content.keys() == {"value", "note"}:
+        return content["value"], str(content["note"])
+    return answer, ""
+
+
 @dataclass(frozen=True, slots=True)
 class ChoiceResponse(Response):
-    """`value` is the chosen option's value, of the type that the prompt gave it."""
+    """`value` is the chosen option's value, of the type that the prompt gave it.
+
+    `note` is what the person wrote beside it.
+    """
 
     option: Option
+    note: str = ""
 
     @property
     def selected_option(self) -> Option:
@@ -138,7 +159,8 @@ class _WithOptions(Prompt[R]):
     def answer_text(self, stored: JsonObject) -> str:
         values = stored["values"] if "values" in stored else [stored["value"]]
         labels = [self.find(value).label for value in values]
-        return ", ".join(labels) or gettext("(nothing chosen)")
+        text = ", ".join(labels) or gettext("(nothing chosen)")
+        return f"{text} – {stored['note']}" if stored.get("note") else text
 
     @field_validator("options", mode="before")
     @classmethod
@@ -184,8 +206,10 @@ class _WithOptions(Prompt[R]):
 
 
 class OneOption(_WithOptions[ChoiceResponse]):
-    """A prompt whose answer is one option."""
+    """A prompt whose answer is one option, with a note or without."""
 
+    # Whether its card has a field for a note where no option needs one.
+    offers_note: ClassVar[bool] = False
     default: Value | None = None
 
     @property
@@ -201,11 +225,27 @@ class OneOption(_WithOptions[ChoiceResponse]):
         if len(answers) != 1:
             count = len(answers)
             raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=count))
-        return {"value": self.find(answers[0]).value}
+        answer, note = split_note(answers[0])
+        option = self.find(answer)
+        if len(note) > MAX_NOTE:
+            raise Invalid(_("The note must be a text of at most 10,000 characters."))
+        if option.needs_note and not note.strip():
+            raise Invalid(format_lazy(_("“{option}” needs a note: say why."), option=option.label))
+        check_storable_values(note)
+        return {"value": option.value, "note": note} if note else {"value": option.value}
+
+    def default_answer(self) -> JsonObject | None:
+        """Return the declared outcome of the deadline, which nobody writes a note to."""
+        return None if self.default is None else {"value": self.find(self.default).value}
 
     def respond(self, stored: JsonObject, **attribution: Any) -> ChoiceResponse:
-        option = self.find(stored["value"])
-        return ChoiceResponse(value=option.value, option=option, **attribution)
+        option, note = self.find(stored["value"]), stored.get("note", "")
+        return ChoiceResponse(value=option.value, option=option, note=note, **attribution)
+
+    @property
+    def note_options(self) -> str:
+        """The options that need a note, in words."""
+        return ", ".join(option.label for option in self.choices if option.needs_note)
 
 
 class BinaryPrompt(OneOption):
@@ -214,6 +254,7 @@ class BinaryPrompt(OneOption):
     min_options = max_options = 2
     template = "chat_app/cards/buttons.html"
     takes = "one of two"
+    offers_note = True
     input_type: Literal["binary_choice"] = "binary_choice"
 
 

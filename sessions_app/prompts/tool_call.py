@@ -23,6 +23,7 @@ from referencing.exceptions import Unresolvable
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import (
+    MAX_NOTE,
     Content,
     FieldText,
     Files,
@@ -57,7 +58,6 @@ ANSWER = "answer"
 DECISION, NOTE = "_decision", "_note"
 # An argument of such a name is shown, and cannot be edited.
 OWN_FIELDS = frozenset((DECISION, NOTE))
-MAX_NOTE = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sessions_app.errors import Invalid, Refused, StorageUnavailable
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person, UserId
-from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, read_posted
+from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, read_posted, split_note
 from sessions_app.storage import attachments
 
 MOST = 2**53
@@ -92,6 +92,8 @@ def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> Incomi
     value = request.POST.get("value", "").replace("\r\n", "\n")
     if "form" in request.POST and not value:
         value = as_text(read_posted(request.POST))
+    if note := request.POST.get("note", "").replace("\r\n", "\n").strip():
+        value = as_text({"value": value, "note": note})
     version = number(request.POST, "version")
     return IncomingAnswer(
         answer_id=request.POST.get("answer_id") or str(uuid4()),
@@ -154,10 +156,13 @@ def _answer_fields(data: Mapping[str, list[str]], name: str) -> JsonObject:
 
 
 def values(incoming_answer: IncomingAnswer) -> list[str]:
-    """Return what was chosen or typed."""
+    """Return what was chosen or typed, and the note if there is one."""
     if incoming_answer.values is not None:
         return incoming_answer.values
-    return [incoming_answer.value] if incoming_answer.value is not None else []
+    if incoming_answer.value is None:
+        return []
+    value, note = split_note(incoming_answer.value)
+    return [as_text(value), note] if note else [as_text(value)]
 
 
 def typed_answer(
@@ -165,7 +170,8 @@ def typed_answer(
 ) -> TypedAnswer:
     """Return the refused answer, as it goes back into its card."""
     errors = getattr(error, "details", {}).get("errors", {})
-    return TypedAnswer(interaction, values(incoming_answer), str(error), errors)
+    note = split_note(incoming_answer.value or "")[1]
+    return TypedAnswer(interaction, values(incoming_answer), str(error), errors, note)
 
 
 def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> str:

@@ -46,6 +46,7 @@ class PromptHistoryEntry:
     to: str
     via: str
     at: datetime
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def _history(prompt: Interaction) -> list[PromptHistoryEntry]:
             to=", ".join(entry.detail.get("to") or ()) if entry.action in HANDED_ON_ACTIONS else "",
             via=via_words(entry.via),
             at=entry.at,
+            note=entry.detail.get("note") or (entry.detail.get("response") or {}).get("note", ""),
         )
         for entry in reversed(newest)
     ]

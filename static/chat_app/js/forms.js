@@ -63,7 +63,9 @@ export function given(card) {
     each.firstChild.textContent.trim(),
   );
   const option = card.querySelector("select")?.selectedOptions[0]?.textContent.trim();
-  return card.querySelector("textarea")?.value ?? option ?? chosen.join(", ");
+  const text = card.querySelector("textarea[name=value]")?.value ?? option ?? chosen.join(", ");
+  const note = card.querySelector("[name=note]")?.value;
+  return [text, note].filter(Boolean).join(" – ");
 }
 
 /** The answer: `{text}` or `{values}`; null while there is none. */
@@ -72,7 +74,9 @@ export function read(form, submitter) {
   if (data.has("several")) return { values: data.getAll("value") };
   const text = submitter?.name === "value" ? submitter.value : data.get("value");
   const isRequired = form.dataset.type !== "text" || form.querySelector("textarea").required;
-  return text == null || (isRequired && !text.trim()) ? null : { text };
+  if (text == null || (isRequired && !text.trim())) return null;
+  const note = data.get("note")?.trim();
+  return { text: note ? JSON.stringify({ value: text, note }) : text };
 }
 
 /** The message that brings an answer. */
@@ -92,12 +96,15 @@ export function frame(card, id, { text, values }) {
 }
 
 function allOf(form) {
-  return new FormData(form).getAll("value");
+  return [...new FormData(form)].filter(([name]) => name === "value" || name === "note");
 }
 
 function fill(form, kept) {
-  for (const field of form.querySelectorAll("[name=value]")) {
-    if (field.matches("input")) field.checked = kept.includes(field.value);
-    else if (!field.matches("button")) field.value = kept[0];
+  for (const field of form.querySelectorAll("[name=value], [name=note]")) {
+    const own = kept.filter(([name]) => name === field.name).map(([, value]) => value);
+    if (field.matches("input")) field.checked = own.includes(field.value);
+    else if (!field.matches("button")) [field.value = ""] = own;
   }
+  const reason = form.querySelector(".reason");
+  if (reason?.querySelector("textarea").value) reason.open = true;
 }

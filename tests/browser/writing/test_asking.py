@@ -55,6 +55,20 @@ def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page:
     expect(row.get_by_text("Open")).to_be_hidden()
 
 
+def test_a_note_goes_with_a_decision_and_outlives_a_reload(page: Page) -> None:
+    begin(page, "approve 1")
+    card(page).get_by_text("Add a note").click()
+    card(page).get_by_label("Note").fill("as agreed")
+    page.reload()
+    until_connected(page)
+    expect(card(page).get_by_label("Note")).to_have_value("as agreed")
+    card(page).get_by_role("button", name="continue").click()
+    row = page.locator("#items .question summary")
+    expect(row).to_contain_text("continue – as agreed")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("continue")
+
+
 def test_a_deadline_is_urgent_in_its_last_tenth(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     deadline = card(page).first.locator(".deadline")
