@@ -81,7 +81,7 @@ def build_change(
         if action == "delegate":
             return _delegate(tx, prompt, to, by=by, via=via)
         if votes.has_voted(by.id, prompt.id):
-            raise Invalid(_("You have voted on this. Leave it to the others."))
+            raise Invalid(_("You have voted. The others decide now."))
         return _assign(tx, prompt, by, Action.CLAIMED, by=by, via=via)
 
     return audit.from_here(work)

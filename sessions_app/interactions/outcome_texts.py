@@ -43,7 +43,7 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
         fields = prompt.texts(interaction.response or {})
         return OutcomeText(interaction.status, line, full, by=name, at=at, via=via, fields=fields)
     if interaction.status == Interaction.Status.CANCELLED:
-        line = gettext("No longer needed: the run ended first.")
+        line = gettext("Cancelled – the conversation was stopped.")
     elif interaction.response is None:
         line = prompt.error
     else:

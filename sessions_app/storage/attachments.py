@@ -205,10 +205,14 @@ def _check(name: str, size: int) -> None:
     limits = RuntimeSettings.load()
     if not limits.MAX_FILES:
         raise Invalid(_("Files are not allowed here."))
-    if _file_extension(name) not in limits.FILE_TYPES:
+    ending = _file_extension(name)
+    if ending not in limits.FILE_TYPES:
+        files = _(".{ending} files are not allowed. Allowed: {types}.")
+        unnamed = _("{name} has no ending that says its type. Allowed: {types}.")
         raise Invalid(
             format_lazy(
-                _("{name} has a type that is not allowed. Allowed: {types}."),
+                files if ending else unnamed,
+                ending=ending,
                 name=name,
                 types=", ".join(limits.FILE_TYPES),
             ),

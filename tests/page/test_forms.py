@@ -163,7 +163,7 @@ def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page, console:
     form = card(page)
     form.get_by_label("Euro").fill("12.50")
     for wrong, problem in (
-        (receipt("taxi.exe"), "taxi.exe has a type that is not allowed. Allowed: "),
+        (receipt("taxi.exe"), ".exe files are not allowed. Allowed: "),
         (receipt(content=b"x"), "That is no table."),
     ):
         form.get_by_label("Receipt").set_input_files([wrong])

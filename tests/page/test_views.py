@@ -230,7 +230,7 @@ async def test_a_page_shows_a_bounded_part(client: AsyncClient, ann: User) -> No
     html = await page(client)
     assert html.count('class="item ') <= 50
     earlier = await follow(client, html, "Show earlier messages", "/c/c/")
-    assert "You are viewing an earlier part." in earlier
+    assert "You are viewing earlier messages." in earlier
     assert ["hello</div>" in one for one in (html, earlier)] == [False, True]
     assert await reads.read(lambda: Conversation.objects.get().last_sequence) == 103
 
@@ -249,7 +249,7 @@ async def test_a_page_shows_the_beginning_of_a_huge_text_and_links_the_rest(
     run = await reads.read(write)
     html = await page(client)
     assert len(html) < 500_000
-    assert "… and 4737856 characters more." in html
+    assert "… and 4737856 more characters." in html
     rest = await client.get(reverse("chat:chat_api:execution", args=[run.pk]))
     whole = json.loads(await content_of(rest))
     assert len(whole["result"]["choices"][0]["message"]["content"]) == size

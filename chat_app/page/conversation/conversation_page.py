@@ -165,15 +165,15 @@ class Page:
         if self.cards:
             return {
                 "enqueue": gettext("Answer above first, or write a message for later"),
-                "reject": gettext("Answer above first; messages wait for the end of this run"),
+                "reject": gettext("Answer above first; this run takes no other message"),
                 "interrupt": gettext("Answer above first, or send a message to stop and redirect"),
                 "parallel": gettext("Answer above first, or start another run"),
             }[policy]
         return {
-            "enqueue": gettext("Queue a message"),
-            "reject": gettext("Messages wait for the end of this run"),
+            "enqueue": gettext("Write a message for later"),
+            "reject": gettext("Wait for this run to end, or stop it"),
             "interrupt": gettext("Send a message to stop and redirect"),
-            "parallel": gettext("Start another run"),
+            "parallel": gettext("Send a message to start another run"),
         }[policy]
 
 

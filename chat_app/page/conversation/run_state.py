@@ -94,7 +94,7 @@ def _words(
     if run.status == Run.Status.QUEUED:
         return "queued", gettext("Queued"), run.created_at, None
     if run.status == Run.Status.WAITING and run.wake_at is not None:
-        return "sleeping", gettext("Sleeping until"), None, run.wake_at
+        return "sleeping", gettext("Paused until"), None, run.wake_at
     if run.status == Run.Status.WAITING and (interaction := _others(run)) is not None:
         return "waiting", waits_for(interaction), interaction.created_at, None
     step = last["name"] if last and last["state"] == "in_progress" else ""

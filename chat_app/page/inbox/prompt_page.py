@@ -28,12 +28,12 @@ WORDS: dict[str, str | Promise] = {
     Action.CLAIMED: _("Claimed"),
     Action.RELEASED: _("Released"),
     Action.DELEGATED: _("Reassigned"),
-    Action.REASSIGNED: _("Candidates changed"),
+    Action.REASSIGNED: _("Reassigned to others"),
     Action.ESCALATED: _("Escalated"),
     Action.VOTED: _("Voted"),
     Action.ANSWERED: _("Answered"),
     Action.EXPIRED: _("Expired"),
-    Action.CANCELLED: _("No longer needed"),
+    Action.CANCELLED: _("Cancelled"),
 }
 
 

@@ -27,7 +27,7 @@ class MailForm(ModelForm):
     """The form of when mails come."""
 
     mode = forms.ChoiceField(  # a model's field without a default would offer a choice of nothing
-        label=_("Send me a mail about a waiting question"),
+        label=_("E-mail me about waiting questions"),
         choices=MailPreference.Mode.choices,
         widget=forms.RadioSelect,
     )
@@ -39,8 +39,8 @@ class MailForm(ModelForm):
         model = MailPreference
         fields = ("mode", "hour", "quiet_from", "quiet_until", "zone")
         labels = {
-            "hour": _("Send the daily mail at (hour)"),
-            "quiet_from": _("Send no mail from"),
+            "hour": _("Daily e-mail at (hour)"),
+            "quiet_from": _("No e-mail from"),
             "quiet_until": _("until"),
         }
         widgets = {

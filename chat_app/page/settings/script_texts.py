@@ -12,7 +12,7 @@ WORDS = {
     "restarting": _("The server restarts."),
     "away": _("The database does not respond."),
     "tooFast": _("Too many messages at once; the connection was closed for a moment."),
-    "idle": _("The connection was closed because this page did not keep up."),
+    "idle": _("This page could not keep up, so the connection was closed."),
     "lost": _("Connection lost. Your text stays here."),
     "sending": _("Sending"),
     "willSend": _("Will be sent when connected"),
@@ -26,8 +26,8 @@ WORDS = {
     "uploadFailed": _("The upload of {name} was interrupted. Attach it again."),
     "remove": _("Remove {name}"),
     "attached": _("Attached: {name}"),
-    "noNews": _("No update for {seconds} s. The connection is up; the work may take longer."),
-    "noNewsOffline": _("No updates: this page is not connected."),
+    "noNews": _("No news for {seconds} s. You are connected; this may take longer."),
+    "noNewsOffline": _("No news: this page is not connected."),
     "working": _("Working"),
     "complete": _("Answer complete, {words} words"),
     "stopped": _("Stopped"),
@@ -43,7 +43,7 @@ WORDS = {
     "questionGone": _("“{question}” is closed. What you wrote is kept there."),
     "copied": _("Copied"),
     "notCopied": _("Copying failed. Try again."),
-    "olderFailed": _("Loading the earlier part failed. Try again."),
+    "olderFailed": _("Earlier messages could not be loaded. Try again."),
 }
 
 # Of the inbox, beside those.

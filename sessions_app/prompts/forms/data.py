@@ -146,7 +146,7 @@ class Upload(AnyFile):
 def check_storable_values(values: object) -> None:
     """Raise Invalid if values of an answer have text that cannot be stored."""
     if storable(values) != values:
-        raise Invalid(_("A value contains a NUL or half a character, which is not stored."))
+        raise Invalid(_("The answer contains a character that cannot be stored."))
 
 
 def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:

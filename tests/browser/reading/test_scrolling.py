@@ -147,7 +147,7 @@ def test_earlier_items_that_fail_to_load_are_reported_and_can_be_retried(
     until_connected(page)
     page.route("**/items/?before=*", lambda route: route.abort())
     scroller(page).evaluate("each => { each.scrollTop = 0; }")
-    expect(page.locator("#alert")).to_contain_text("Loading the earlier part failed.")
+    expect(page.locator("#alert")).to_contain_text("Earlier messages could not be loaded.")
     page.unroute("**/items/?before=*")
     page.get_by_role("link", name="Show earlier messages").click()
     assert_in_order(page, 82)

@@ -75,7 +75,7 @@ def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server
     page.reload()
     expect(page.locator(".user .files li")).to_have_count(2)
     page.get_by_role("link", name="Edit").click()
-    expect(page.locator("#editing")).to_contain_text("The files of the message are sent again.")
+    expect(page.locator("#editing")).to_contain_text("Its files are sent again.")
 
 
 def test_a_file_alone_is_a_message(page: Page) -> None:
@@ -114,7 +114,7 @@ def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
     console.allow("422")
     choose(page, file(), file("page.html"))
     expect(page.locator("#composer-error")).to_contain_text(
-        "Not attached: page.html has a type that is not allowed. Allowed: png,"
+        "Not attached: .html files are not allowed. Allowed: png,"
     )
     until_uploaded(page, 1)
     say(page, "files")

@@ -172,7 +172,7 @@ def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
     page.get_by_role("button", name="Stop").click()
     state(page, "cancelled")
     expect(card(page)).to_have_count(0)
-    expect(page.locator(".question")).to_contain_text("No longer needed")
+    expect(page.locator(".question")).to_contain_text("Cancelled")
     page.get_by_role("button", name="Try again").click()
     expect(card(page)).to_have_count(1)
     expect(page.locator(".user")).to_have_count(1)

@@ -157,11 +157,11 @@ async def test_a_refused_file_is_explained_and_not_stored(
 ) -> None:
     set_hitl(settings, MAX_FILE_MB=0.001)
     for name, content, expected_error in (
-        ("page.html", PAGE, "page.html has a type that is not allowed. Allowed: png,"),
-        ("picture.svg", PAGE, "picture.svg has a type that is not allowed."),
-        ("noending", b"x", "noending has a type that is not allowed."),
-        (".csv", b"x", ".csv has a type that is not allowed."),
-        ("a.csv.exe", b"x", "a.csv.exe has a type that is not allowed."),
+        ("page.html", PAGE, ".html files are not allowed. Allowed: png,"),
+        ("picture.svg", PAGE, ".svg files are not allowed."),
+        ("noending", b"x", "noending has no ending that says its type."),
+        (".csv", b"x", ".csv has no ending that says its type."),
+        ("a.csv.exe", b"x", ".exe files are not allowed."),
         ("a.csv", b"", "a.csv is empty. Choose another file."),
         ("a.csv", b"x" * 1100, "a.csv has 0.0 MB; at most 0.001 are allowed. Make it smaller"),
     ):
@@ -245,12 +245,12 @@ async def test_accepted_files_of_a_refused_form_are_kept(
     html = await page(browser, "new")
     files = [named_file("a.csv"), named_file("b.exe")]
     html = await press(browser, html, "Send", text="words", workflow="t_files", files=files)
-    assert "b.exe has a type that is not allowed." in html
+    assert ".exe files are not allowed." in html
     assert ">words</textarea>" in html
     html = await press(browser, html, "Send", workflow="t_files")
     run = await newest(hosting)
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
-    assert "The files of the message are sent again." in await follow(browser, html, "Edit")
+    assert "Its files are sent again." in await follow(browser, html, "Edit")
 
 
 async def test_a_workflow_without_files_refuses_them_with_the_reason(
