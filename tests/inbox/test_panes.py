@@ -5,10 +5,10 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import until_connected
+from tests.browser.chat_page import card, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.inbox.people import make_group
-from tests.inbox.test_looks import ask, card, entry
+from tests.inbox.test_looks import ask, entry
 from tests.support.browser import OpenPage
 from tests.support.polling import until
 from tests.support.server import Server
