@@ -11,7 +11,7 @@ CHAINLIT ?= .venv-chainlit
 # Of configurations of the NeMo Agent Toolkit, which needs some ninety packages. Its test package
 # would have all tests run in an event loop that it patches.
 NAT ?= .venv-nat
-TEST_NAT := pytest -p no:nvidia-nat-test tests/nat/test_*.py
+TEST_NAT := pytest -p no:nvidia-nat-test tests/nat
 # Of `make test-versions`, and the Python of the second: Django 6 needs 3.12.
 LOWEST ?= .venv-lowest
 NEWEST ?= .venv-newest
@@ -66,8 +66,8 @@ checks:
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
 
 test-nat: $(NAT)/test.stamp
-	@.ci/quietly --last $(NAT)/bin/python -m $(TEST_NAT)
-	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)
+	@.ci/quietly --last $(NAT)/bin/python -m $(TEST_NAT)/test_*.py
+	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)/test_killed.py
 
 # Everything: all that takes long (crash matrix, scale, hostile input at every door), all planted
 # bugs, chaos in both forms, other versions of what the wheel needs.

@@ -70,13 +70,14 @@ class ConfirmConfig(FunctionBaseConfig, name="t_confirm"):
     """A question that is answered by yes or no."""
 
     question: str
+    timeout: int | None = None
 
 
 @register_function(config_type=ConfirmConfig)
 async def confirm(config: ConfirmConfig, builder: Builder) -> AsyncGenerator[Any, None]:
     async def ask(unused: str = "") -> bool:
         """Ask the person."""
-        answer = await prompt(HumanPromptText(text=config.question, timeout=60))
+        answer = await prompt(HumanPromptText(text=config.question, timeout=config.timeout))
         return "yes" in answer.text.lower()
 
     yield FunctionInfo.from_fn(ask, description="Ask the person.")

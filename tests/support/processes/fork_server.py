@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ LIBRARIES = """
     yaml servestatic msgspec tenacity csp.middleware filelock channels.routing daphne
     multiprocessing unittest.mock xml.sax wsgiref.simple_server
 """
+# The same of the servers of tests/nat, where that is installed.
+if find_spec("nat"):
+    LIBRARIES += "nat.runtime.loader langchain_core.language_models nat.plugins.langchain.register"
 
 
 class Forked:

@@ -1,0 +1,93 @@
+"""A server that hosts a configuration of the toolkit is killed: nothing recorded is done again."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from bench.workflows.probe_agent import WORDS
+from tests.conftest import NewServer
+from tests.runtime.hosting.test_crashes import SETTLE, is_completed, last_sequence
+from tests.support.polling import until
+from tests.support.processes.command import run
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+PROMPT = "system_interaction_message"
+TEXT = "".join(WORDS) + "It is paid."
+DONE = ["model streamed", "model invoked"]
+DONE += [
+    f"{what} {end}"
+    for what in ("look 1", "look 2", "look 3", "pay 5")
+    for end in ("begins", "ends")
+]
+# Where a run is when the server is killed; what it takes its time for, and what is done again.
+WORKING = {
+    "model": ("250", "model streamed", ["model streamed"]),
+    "function": ("5000", "look 3 begins", ["look 3 begins"]),
+    "between": ("5000", "look 1 ends", []),
+}
+SETTLED = SETTLE.replace("continue", "yes").replace(
+    'get(status="pending")', 'get(status="pending", run__conversation__conversation_id="answered")'
+)
+
+
+def socket(server: Server, place: str, last_sequence: int | None = None) -> WsClient:
+    """Return a socket of the conversation whose run is at that place."""
+    return WsClient(server, place, workflow="killed", last_sequence=last_sequence)
+
+
+def effects(server: Server, place: str) -> Counter[str]:
+    log = (server.data_dir / "probe.log").read_text().splitlines()
+    return Counter(line.removeprefix(f"{place}: ") for line in log if line.startswith(place))
+
+
+async def until_asked(server: Server, place: str) -> WsClient:
+    async with socket(server, place) as client:
+        await client.message(place)
+        question = await client.until(PROMPT)
+        if place == "completed":
+            await client.answer("yes", question)
+            await client.until(is_completed)
+    return client
+
+
+async def until_working(server: Server, place: str) -> WsClient:
+    milliseconds, effect, _ = WORKING[place]
+    async with socket(server, place) as client:
+        await client.message(f"{place} {milliseconds}")
+        await asyncio.to_thread(until, lambda: effects(server, place)[effect])
+    return client
+
+
+async def read_to_the_end(server: Server, client: WsClient, place: str) -> str:
+    """Answer what is asked, and return all that people have read."""
+    if place not in ("answered", "completed"):
+        async with socket(server, place, last_sequence=last_sequence(client)) as answerer:
+            question = await answerer.until(PROMPT)
+            await answerer.answer("yes", question)
+            await answerer.until(is_completed)
+    async with socket(server, place, last_sequence=0) as reader:
+        await reader.until(is_completed)
+        return reader.text()
+
+
+async def test_kill_repeats_nothing_that_is_recorded(new_server: NewServer) -> None:
+    workflows = str(Path(__file__).with_name("workflows.yaml"))
+    server = new_server(DJANGO_SETTINGS_MODULE="tests.nat.settings", WORKFLOWS_FILE=workflows)
+    asked = {
+        place: await until_asked(server, place) for place in ("asked", "answered", "completed")
+    }
+    working = await asyncio.gather(*(until_working(server, place) for place in WORKING))
+    server.kill()
+    # Stored while no host lives: just what a kill between commit and next line leaves.
+    process = await asyncio.to_thread(
+        run, "manage.py", "shell", "--no-imports", "-c", SETTLED, env=server.environment
+    )
+    assert "accepted" in process.stdout, process.stderr
+    server.restart()
+    clients = asked | dict(zip(WORKING, working, strict=True))
+    texts = [read_to_the_end(server, client, place) for place, client in clients.items()]
+    assert await asyncio.gather(*texts) == [TEXT] * len(clients)
+    for place in clients:
+        again = WORKING[place][2] if place in WORKING else []
+        assert effects(server, place) == Counter([*DONE, *again]), place
