@@ -79,6 +79,7 @@ from sessions_app.workflows import (
     CheckboxPrompt,
     Context,
     DropdownPrompt,
+    LinkPrompt,
     Message,
     NotificationPrompt,
     OAuthPrompt,
@@ -106,6 +107,7 @@ PROMPTS: dict[str, AnyPrompt] = {
         DropdownPrompt(text="Which?", options=COLOURS),
         CheckboxPrompt(text="Which ones?", options=COLOURS),
         OAuthPrompt(text="https://login.example/authorize?state=s1"),
+        LinkPrompt(text="Pay there.", url="https://bank.example/pay?for=books"),
     )
 }
 PROMPTS["values"] = RadioPrompt(text="Which?", options=[True, 3, 0.5])

@@ -439,12 +439,7 @@ class OAuthPrompt(Prompt[ConsentResponse]):
     @field_validator("text")
     @classmethod
     def _leads_somewhere(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the text of an OAuthPrompt is a URL with http:// or https://")
-        if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
-            raise ValueError("the URL has a user name, or characters that must be encoded")
-        return url
+        return _checked_url(url)
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         if value == self.DECLINED:
@@ -453,3 +448,63 @@ class OAuthPrompt(Prompt[ConsentResponse]):
             text = _("Open the link and agree at {title}. That answers the question.")
             raise Invalid(format_lazy(text, title=self.request.title))
         return {"value": self.DONE}
+
+
+class LinkPrompt(Prompt[ConsentResponse]):
+    """A prompt to do something on another page, which is not opened before the person has seen its
+    whole address. `text` says what for.
+    """
+
+    input_type: Literal["link"] = "link"
+    url: str = Field(max_length=4_000)
+    default: Literal["declined"] | None = None
+    template = "chat_app/cards/link.html"
+    takes = "that somebody has done it there, or declined"
+    response = ConsentResponse
+    acts = True
+    alike = False
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        choice = {
+            **in_common(content),
+            "input_type": "binary_choice",
+            "text": f"{with_details(content)}\n\n{content['url']}",
+            "options": [
+                {"id": "done", "label": "It is done there", "value": "done"},
+                {"id": "declined", "label": "Decline", "value": "declined"},
+            ],
+        }
+        return [choice]
+
+    def answer_text(self, stored: JsonObject) -> str:
+        return gettext("Declined") if stored.get("value") == "declined" else gettext("Done")
+
+    @property
+    def host(self) -> str:
+        """The host of the link: a person must see it before they follow it."""
+        return urlsplit(self.url).netloc
+
+    @field_validator("url")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
+        return _checked_url(url)
+
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
+        if value not in ("done", "declined"):
+            raise Invalid(_("Say done once it is done there, or declined."))
+        return {"value": value}
+
+
+def _checked_url(url: str) -> str:
+    """Return a URL whose host is what a reader takes it for.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it must be a URL with http:// or https://")
+    if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("the URL has a user name, or characters that must be encoded")
+    return url

@@ -1,10 +1,10 @@
-"""The prompt that asks to sign in elsewhere: what it takes, and its card on the page."""
+"""The prompts that lead to other pages: what they take, and their cards on the page."""
 
 import pytest
 from playwright.sync_api import Page, expect
 from pydantic import ValidationError
 
-from sessions_app.prompts import OAuthPrompt
+from sessions_app.prompts import LinkPrompt, OAuthPrompt
 from tests.browser.chat_page import begin
 
 URL = "https://login.example/authorize?state=s1"
@@ -29,6 +29,8 @@ URL = "https://login.example/authorize?state=s1"
 def test_only_a_plain_web_address_is_a_consent_link(url: str) -> None:
     with pytest.raises(ValidationError):
         OAuthPrompt(text=url)
+    with pytest.raises(ValidationError):
+        LinkPrompt(text="Pay there.", url=url)
 
 
 def test_only_declined_refuses_consent() -> None:
@@ -52,3 +54,15 @@ def test_the_card_has_a_link_that_shows_where_it_leads(page: Page) -> None:
     card.get_by_role("button", name="I have signed in").click()
     expect(page.locator(".question .outcome")).to_have_text("Done")
     expect(page.locator("#items")).to_contain_text("done")
+
+
+def test_a_link_shows_its_whole_address_before_it_is_opened(page: Page) -> None:
+    begin(page, "prompt link")
+    card = page.locator("prompt-card")
+    expect(card.get_by_role("heading")).to_contain_text("Pay there.")
+    expect(card.locator("code")).to_have_text("https://bank.example/pay?for=books")
+    link = card.get_by_role("link", name="Open bank.example")
+    expect(link).to_have_attribute("href", "https://bank.example/pay?for=books")
+    expect(link).to_have_attribute("rel", "noopener noreferrer external")
+    card.get_by_role("button", name="It is done there").click()
+    expect(page.locator(".question .outcome")).to_have_text("Done")

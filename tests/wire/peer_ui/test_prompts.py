@@ -23,6 +23,8 @@ from tests.wire.peer_ui.conftest import NewTab
         ("checkbox", "text", "", ""),
         ("oauth_consent", "binary_choice", "done", "done"),
         ("oauth_consent", "binary_choice", "declined", "declined"),
+        ("link", "binary_choice", "done", "done"),
+        ("link", "binary_choice", "declined", "declined"),
     ],
 )
 async def test_each_type_can_be_answered(
