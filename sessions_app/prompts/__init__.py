@@ -36,6 +36,7 @@ from sessions_app.prompts.choices import (
     split_note,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
+from sessions_app.prompts.forms.models import argument_problems
 from sessions_app.prompts.forms.prompt import REJECT, FormPrompt, FormResponse
 from sessions_app.prompts.texts import (
     NotificationPrompt,
@@ -44,7 +45,7 @@ from sessions_app.prompts.texts import (
     TextResponse,
     plain_text,
 )
-from sessions_app.prompts.tool_call import ToolCallPrompt, ToolCallResponse, argument_problems
+from sessions_app.prompts.tool_call import ToolCallPrompt, ToolCallResponse
 
 __all__ = [
     "MOST_TOGETHER",

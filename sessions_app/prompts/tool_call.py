@@ -13,12 +13,10 @@ from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import Field, JsonValue, field_validator, model_validator
 from pydantic_core import from_json, to_json, to_jsonable_python
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
@@ -48,7 +46,7 @@ from sessions_app.prompts.forms.fields import (
     use_native,
     value_text,
 )
-from sessions_app.prompts.forms.models import schema_fields
+from sessions_app.prompts.forms.models import argument_problems, schema_fields
 from sessions_app.prompts.forms.prompt import APPROVE, REJECT
 from sessions_app.prompts.texts import in_common
 
@@ -362,25 +360,6 @@ def _schema_problem(schema: bytes) -> str:
     except SchemaError as error:
         return error.message
     return ""
-
-
-def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str | Promise"]:
-    """Return what is wrong with a tool's arguments, by argument; "" is for them as a whole.
-
-    References of the schema to other documents are not followed.
-    """
-    if not isinstance(arguments, dict):
-        return {"": _("The arguments must be a JSON object.")}
-    validator = Draft202012Validator(schema, format_checker=FormatChecker(), registry=Registry())
-    try:
-        errors = list(validator.iter_errors(arguments))
-    except Unresolvable as error:
-        return {"": f"The schema of this tool refers to what is not there: {error.ref}"}
-    problems: dict[str, str | Promise] = {}
-    for one in errors:
-        name = str(one.absolute_path[0]) if one.absolute_path else ""
-        problems.setdefault(name, one.message[:300])
-    return problems
 
 
 def _is_kept(field: forms.Field, value: Any) -> bool:

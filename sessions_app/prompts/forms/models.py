@@ -1,4 +1,4 @@
-"""A Django form from a pydantic model, and the fields of any JSON schema of an object.
+"""A Django form from a pydantic model, or from any JSON schema of an object.
 
 The JSON schema says what the fields are; what the model checks beyond that, it checks itself when
 the form is cleaned.
@@ -10,7 +10,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django import forms
+from django.core.validators import EMPTY_VALUES
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json, to_jsonable_python
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from sessions_app.json_types import JsonObject
 
@@ -87,6 +94,26 @@ class OfModel(forms.Form):
         self.add_error(str(place[0]), f"{within}: {message}" if within else message)
 
 
+class OfSchema(forms.Form):
+    """A form whose cleaned data is JSON that fits its schema; optional fields may be left out."""
+
+    json_schema: ClassVar[JsonObject]
+
+    def clean(self) -> JsonObject:
+        """Check the data by the schema, and put its errors beside their fields."""
+        super().clean()
+        required = self.json_schema.get("required", ())
+        values: JsonObject = {
+            name: to_jsonable_python(value)
+            for name, value in self.cleaned_data.items()
+            if name in required or value not in EMPTY_VALUES
+        }
+        if not self.errors:
+            for name, problem in argument_problems(self.json_schema, values).items():
+                self.add_error(name if name in self.fields else None, str(problem))
+        return values
+
+
 def form_class(form: type[forms.BaseForm] | type[BaseModel]) -> type[forms.BaseForm]:
     """Return the class of the Django form."""
     return _of_model(form) if issubclass(form, BaseModel) else form
@@ -101,6 +128,47 @@ def _of_model(model: type[BaseModel]) -> type[forms.Form]:
     }
     fields = schema_fields(model.model_json_schema(), titles)
     return type(model.__name__, (OfModel,), {**fields, "model": model})
+
+
+def schema_form_class(schema: JsonObject) -> type[forms.Form]:
+    """Return the class of a form with a field for each property of a JSON schema."""
+    return _of_schema(to_json(schema))
+
+
+@lru_cache(maxsize=256)
+def _of_schema(schema: bytes) -> type[forms.Form]:
+    json_schema = from_json(schema)
+    titles = {
+        name: one.get("title")
+        for name, one in json_schema.get("properties", {}).items()
+        if isinstance(one, dict)
+    }
+    fields = schema_fields(json_schema, titles)
+    for name, field in fields.items():
+        is_required = name in json_schema.get("required", ())
+        field.required = is_required and not isinstance(field, forms.BooleanField)
+    class_: type[OfSchema] = type("Answers", (OfSchema,), fields)
+    class_.json_schema = json_schema
+    return class_
+
+
+def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str | Promise"]:
+    """Return what is wrong with a tool's arguments, by argument; "" is for them as a whole.
+
+    References of the schema to other documents are not followed.
+    """
+    if not isinstance(arguments, dict):
+        return {"": _("The arguments must be a JSON object.")}
+    validator = Draft202012Validator(schema, format_checker=FormatChecker(), registry=Registry())
+    try:
+        errors = list(validator.iter_errors(arguments))
+    except Unresolvable as error:
+        return {"": f"The schema of this tool refers to what is not there: {error.ref}"}
+    problems: dict[str, str | Promise] = {}
+    for one in errors:
+        name = str(one.absolute_path[0]) if one.absolute_path else ""
+        problems.setdefault(name, one.message[:300])
+    return problems
 
 
 def schema_fields(
@@ -160,12 +228,12 @@ def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
         return forms.DecimalField, _limits(kind)
     if len(kinds) > 1:
         return forms.JSONField, {}
-    if values := _values(kind):
-        return forms.TypedChoiceField, _choices(values)
+    if choices := _choices(kind):
+        return forms.TypedChoiceField, choices
     if names == ["array"]:
         items = kind["items"] if isinstance(kind.get("items"), dict) else {}
-        if values := _values(items):
-            options = {**_choices(values), "widget": forms.CheckboxSelectMultiple}
+        if choices := _choices(items):
+            options = {**choices, "widget": forms.CheckboxSelectMultiple}
             return forms.TypedMultipleChoiceField, options
         if items.get("type") == "string" and "format" not in items:
             return LinesField, {}
@@ -178,16 +246,23 @@ def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
     return forms.JSONField, {}
 
 
-def _values(kind: JsonObject) -> list[object]:
-    return kind.get("enum") or ([kind["const"]] if "const" in kind else [])
+def _choices(kind: JsonObject) -> JsonObject:
+    """Build a choice for each value that a schema names, if it names them.
 
-
-def _choices(values: list[object]) -> JsonObject:
-    """Build a choice for each value; what is chosen is the value itself, which need not be a
-    text.
+    What is chosen is the value itself, which need not be a text.
     """
+    titled = kind.get("oneOf") or kind.get("anyOf") or []
+    if titled and all(isinstance(one, dict) and "const" in one for one in titled):
+        labels = {str(one["const"]): str(one.get("title", one["const"])) for one in titled}
+        values = [one["const"] for one in titled]
+    else:
+        values = kind.get("enum") or ([kind["const"]] if "const" in kind else [])
+        names = kind.get("enumNames") or values
+        labels = dict(zip(map(str, values), map(str, names), strict=False))
     by_text = {str(value): value for value in values}
-    choices = [(text, text) for text in by_text]
+    if not by_text:
+        return {}
+    choices = [(text, labels.get(text, text)) for text in by_text]
     return {"choices": choices, "coerce": lambda choice: by_text[str(choice)]}
 
 

@@ -27,6 +27,7 @@ from sessions_app.prompts.base import (
     Given,
     Prompt,
     Response,
+    is_none,
     with_details,
 )
 from sessions_app.prompts.forms.data import (
@@ -47,7 +48,7 @@ from sessions_app.prompts.forms.fields import (
     use_native,
     value_text,
 )
-from sessions_app.prompts.forms.models import form_class
+from sessions_app.prompts.forms.models import form_class, schema_form_class
 from sessions_app.prompts.texts import in_common, plain_text
 
 log = structlog.get_logger(__name__)
@@ -78,7 +79,9 @@ class FormResponse(Response, Generic[T]):
 
 
 class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
-    """Asks for the fields of a Django form, or of a pydantic model; the answer is typed.
+    """Asks for the fields of a Django form, of a pydantic model, or of a JSON schema.
+
+    The answer is typed; by a JSON schema it is JSON that fits it.
 
     With `proposal` its initial values are proposed: what the person changes is marked, and the
     button says that they approve. `reject` is the label of a second button, which takes no values.
@@ -86,8 +89,9 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     """
 
     input_type: Literal["form"] = "form"
-    # Where the class is found: by the process that shows it, too.
+    # Where the class is found, by the process that shows it, too; empty with a JSON schema.
     form: str
+    json_schema: dict[str, JsonValue] | None = Field(default=None, exclude_if=is_none)
     is_model: bool = False
     fields: list[FormField] = Field(min_length=1)
     # As JSON, and of which types: see `values`.
@@ -118,9 +122,13 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         **options: object,
     ) -> None: ...
     @overload
+    def __init__(
+        self: "FormPrompt[JsonObject]", form: Mapping[str, object], **options: object
+    ) -> None: ...
+    @overload
     def __init__(self, form: str, **options: object) -> None: ...
     def __init__(self, form: Any, **options: Any) -> None:
-        """Ask for the fields of a form or model.
+        """Ask for the fields of a form, of a model, or of a JSON schema.
 
         Raises:
             TypeError: it is not a form, a field of it cannot be answered here, or an initial value
@@ -180,8 +188,8 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return any(field.type == "file" for field in self.fields)
 
     def check_found(self) -> None:
-        """Import the class of the form."""
-        find(self.form)
+        """Find the class of the form."""
+        self._form_class()
 
     def texts(self, stored: JsonObject) -> list[FieldText]:
         """Return the answer field by field; nothing if it was rejected."""
@@ -268,7 +276,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             uploads = {f"{prefix}-{name}": [Upload(file)] for name, file in files.items()}
             options |= {"data": as_posted(data, prefix), "files": MultiValueDict(uploads)}
         initial = unpack(self.initial, self.types)
-        form = form_class(find(self.form))(initial=initial, **options)
+        form = self._form_class()(initial=initial, **options)
         use_native(form)
         return form
 
@@ -299,6 +307,11 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                 ),
                 fields=names,
             ) from None
+
+    def _form_class(self) -> type[BaseForm]:
+        if self.json_schema is not None:
+            return schema_form_class(self.json_schema)
+        return form_class(find(self.form))
 
     def _clean(self, value: Given | None, values: Sequence[Given] | None, files: Files) -> BaseForm:
         form = self.make(self.read(value if values is None else None), files)
@@ -353,17 +366,16 @@ def find(path: str) -> AnyForm:
     return form
 
 
-def _describe_form(form: AnyForm, initial: Any) -> JsonObject:
-    """Describe a form for storage, by its class."""
-    path, class_ = path_of(form), form_class(form)
+def _describe_form(form: AnyForm | JsonObject, initial: Any) -> JsonObject:
+    """Describe a form for storage, by its class or by its schema."""
+    if isinstance(form, dict):
+        place: JsonObject = {"form": "", "json_schema": form}
+        class_: type[BaseForm] = schema_form_class(form)
+    else:
+        place = {"form": path_of(form), "is_model": issubclass(form, BaseModel)}
+        class_ = form_class(form)
     fields = describe_fields(class_)
     if isinstance(initial, BaseModel):
         initial = initial.model_dump()
     values, types = pack(initial_values(class_, initial or {}))
-    return {
-        "form": path,
-        "is_model": issubclass(form, BaseModel),
-        "fields": fields,
-        "initial": values,
-        "types": types,
-    }
+    return {**place, "fields": fields, "initial": values, "types": types}

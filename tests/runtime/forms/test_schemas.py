@@ -1,0 +1,89 @@
+"""Prompts that a JSON schema of a form's fields is enough for."""
+
+from typing import Any
+
+import pytest
+
+from sessions_app.prompts import dump_prompt, load_prompt
+from sessions_app.workflows import FormPrompt
+from tests.runtime.forms.test_form_prompts import answered, problems
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "title": "Full name", "minLength": 2, "maxLength": 20},
+        "mail": {"type": "string", "format": "email"},
+        "day": {"type": "string", "format": "date", "default": "2026-01-31"},
+        "at": {"type": "string", "format": "date-time"},
+        "age": {"type": "integer", "minimum": 18},
+        "share": {"type": "number", "maximum": 1},
+        "sure": {"type": "boolean", "default": True},
+        "size": {"type": "string", "enum": ["s", "l"], "enumNames": ["Small", "Large"]},
+        "colour": {"type": "string", "oneOf": [{"const": "#f00", "title": "Red"}]},
+        "days": {
+            "type": "array",
+            "items": {"type": "string", "enum": ["sat", "sun"]},
+            "maxItems": 1,
+        },
+        "rooms": {
+            "type": "array",
+            "items": {
+                "anyOf": [{"const": "r1", "title": "Attic"}, {"const": "r2", "title": "Hall"}]
+            },
+        },
+    },
+    "required": ["name", "age"],
+}
+LEAST = {"name": "Ada", "age": 20}
+
+
+def ask() -> Any:
+    prompt = FormPrompt(SCHEMA, text="Who?", submit="Send", reject="Decline")
+    return load_prompt(prompt.model_validate_json(dump_prompt(prompt)).model_dump(mode="json"))
+
+
+def test_answer_is_json_without_what_is_left_empty() -> None:
+    answer = answered(ask(), {**LEAST, "mail": "", "days": []})
+    assert answer.value == {**LEAST, "sure": False}
+    assert answered(ask(), "reject").approved is False
+
+
+def test_every_kind_of_field_comes_back_as_the_schema_has_it() -> None:
+    full = {
+        "mail": "a@example.org",
+        "day": "2026-02-01",
+        "at": "2026-02-01T10:00:00Z",
+        "share": 0.5,
+        "sure": True,
+        "size": "l",
+        "colour": "#f00",
+        "days": ["sun"],
+        "rooms": ["r1", "r2"],
+    }
+    assert answered(ask(), LEAST | full).value == LEAST | full
+
+
+def test_fields_have_their_titles_choices_and_defaults() -> None:
+    prompt = ask()
+    fields = {one.name: one for one in prompt.fields}
+    assert fields["name"].label == "Full name"
+    assert fields["size"].choices == [("s", "Small"), ("l", "Large")]
+    assert fields["rooms"].choices == [("r1", "Attic"), ("r2", "Hall")]
+    assert [name for name, one in fields.items() if one.required] == ["name", "age"]
+    assert answered(prompt, LEAST).before["day"].isoformat() == "2026-01-31"
+
+
+@pytest.mark.parametrize(
+    ("answer", "field"),
+    [
+        ({"name": "Ada"}, "age"),
+        ({"name": "A", "age": 20}, "name"),
+        ({"name": "Ada", "age": 17}, "age"),
+        ({**LEAST, "share": 2}, "share"),
+        ({**LEAST, "mail": "nobody"}, "mail"),
+        ({**LEAST, "size": "m"}, "size"),
+        ({**LEAST, "days": ["sat", "sun"]}, "days"),
+    ],
+)
+def test_what_does_not_fit_is_refused_at_its_field(answer: Any, field: str) -> None:
+    assert list(problems(ask(), answer)["errors"]) == [field]
