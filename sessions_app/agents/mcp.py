@@ -6,7 +6,15 @@ has in memory: what a crash would take away.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -19,7 +27,8 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import ValidationError
 
-from sessions_app.agents.tool_use import UNKNOWN, call_once
+from sessions_app.agents.elicitation import Answers, ask
+from sessions_app.agents.tool_use import UNKNOWN, ask_after_crash, ask_options, call_once
 from sessions_app.agents.tools import (
     Policies,
     Policy,
@@ -39,17 +48,26 @@ NEEDS = (
 )
 
 try:
+    from anyio import CancelScope, fail_after, sleep, sleep_forever
     from httpx2 import AsyncClient, Timeout, create_ssl_context
-    from mcp import Client, MCPError, StdioServerParameters
+    from mcp import Client, MCPError, StdioServerParameters, UrlElicitationRequiredError
+    from mcp.client import ClientRequestContext
     from mcp.client.streamable_http import streamable_http_client
     from mcp_types import (
         CONNECTION_CLOSED,
+        INVALID_PARAMS,
         REQUEST_TIMEOUT,
+        URL_ELICITATION_REQUIRED,
         BlobResourceContents,
         CallToolResult,
         ContentBlock,
+        ElicitRequest,
+        ElicitRequestParams,
+        ElicitResult,
         EmbeddedResource,
         Implementation,
+        InputRequiredResult,
+        InputResponses,
         PaginatedRequestParams,
         ResourceLink,
         TextContent,
@@ -64,6 +82,19 @@ log = structlog.get_logger(__name__)
 
 # The address of a server over HTTP, the command that starts one, or what opens a transport.
 Target: TypeAlias = str | StdioServerParameters | Callable[[], AbstractAsyncContextManager[Any]]
+
+# Sends a request for a call, with what to go on with.
+Request: TypeAlias = Callable[[JsonObject], Awaitable[CallToolResult | InputRequiredResult]]
+
+# What a round has come to that has no result: the server answers with what it wants to know; it
+# asks, and the call is cut off there, as its process ends with the connection, or it waits within
+# the call; it refuses until pages were visited; or it does not know any more what it had asked.
+INPUT_REQUIRED, CUT_OFF = "input_required", "cut_off"
+URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
+MAX_ROUNDS = 20
+PAUSE = 0.5  # seconds, where a server wants to be asked again
+BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
+GIVEN_UP = "The person did not answer what the server asked. The call was given up."
 
 CLIENT = Implementation(name="django-durable-hitl", version="1")
 # Under it a server finds a key that is the same whenever the call is made again.
@@ -167,15 +198,19 @@ class McpServer(Toolset):
         return call.tool
 
     @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[Client]:
-        """Open a connection."""
+    async def _connect(self, elicit: "_Question | None" = None) -> AsyncIterator[Client]:
+        """Open a connection; without `elicit` the server is told that nobody answers."""
         server: Any = self._server
         if isinstance(server, str):
             server = self._open_http(server)
         elif callable(server):
             server = server()
         async with Client(
-            server, mode=self._mode, read_timeout_seconds=self._timeout, client_info=CLIENT
+            server,
+            mode=self._mode,
+            read_timeout_seconds=self._timeout,
+            client_info=CLIENT,
+            elicitation_callback=elicit,
         ) as client:
             yield client
 
@@ -191,36 +226,134 @@ class McpServer(Toolset):
         ):
             yield streams
 
-    async def call(self, tool: str, arguments: JsonObject, call_id: str) -> str:
-        """Call a tool, and return its result or what became of it, in words."""
-        outcome, is_sent = "", False
+    async def call(
+        self, tool: str, arguments: JsonObject, call_id: str, resumed: JsonObject
+    ) -> str | JsonObject:
+        """Call a tool, and return its result or what became of it in words, or what it asks.
+
+        Args:
+            resumed: what to go on with after it has asked: its `state` with `responses`, or the
+                `answers` for a call that begins anew.
+        """
+        outcome: str | JsonObject = ""
+        is_sent, question = False, _Question(Answers(resumed.get("answers", [])))
         try:
-            async with self._connect() as client:
+            async with self._connect(question) as client:
                 await client.list_tools()  # by which the client checks the result
                 is_sent = True
-                outcome = await self._request(client, tool, arguments, call_id)
+                request = partial(self._request, client, question, tool, arguments, call_id)
+                outcome = await self._outcome(request, question, resumed)
         except Exception as error:
             log.warning("mcp.lost", server=self.name, tool=tool, exc_info=error)
             if not is_sent:
                 return f"The server {self.name} cannot be reached. Nothing was done."
         return outcome or UNKNOWN
 
-    async def _request(self, client: Client, tool: str, arguments: JsonObject, call_id: str) -> str:
-        meta: Any = {CALL_ID: call_id}
+    async def _outcome(
+        self, request: Request, question: "_Question", resumed: JsonObject
+    ) -> str | JsonObject:
+        """Return what comes of a request, in words or as what the server asks."""
         try:
-            result = await client.session.call_tool(tool, arguments, meta=meta)
+            with question.scope:
+                result = await request(resumed)
+            if question.scope.cancelled_caught:
+                return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
-            if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
-                return UNKNOWN
-            return f"The server {self.name} refuses: {error.message[:MAX_DESCRIPTION]}"
+            return self._refused(error, resumed)
         except (RuntimeError, ValidationError) as error:
-            log.warning("mcp.broken_promise", server=self.name, tool=tool, problem=str(error))
+            log.warning("mcp.broken_promise", server=self.name, problem=str(error))
             return "It was called, but the answer is not what the server had promised."
-        return _result_text(result)
+        if isinstance(result, CallToolResult):
+            return _result_text(result)
+        kind = CUT_OFF if isinstance(self._server, StdioServerParameters) else INPUT_REQUIRED
+        requests = (result.input_requests or {}).items()
+        asked = {key: _dump(one.params) for key, one in requests if isinstance(one, ElicitRequest)}
+        for _, other in requests:
+            if not isinstance(other, ElicitRequest):
+                return f"The server asks for what is not offered here: {other.method}."
+        known = {key: answer for key, answer in question.known.items() if key in asked}
+        return {"kind": kind, "requests": asked, "known": known, "state": result.request_state}
+
+    async def _request(
+        self,
+        client: Client,
+        question: "_Question",
+        tool: str,
+        arguments: JsonObject,
+        call_id: str,
+        resumed: JsonObject,
+    ) -> CallToolResult | InputRequiredResult:
+        """Send a request for a call, until the server has a result or asks what is not known."""
+        responses, state = resumed.get("responses", {}), resumed.get("state")
+        meta: Any = {CALL_ID: call_id}
+        with fail_after(self._timeout):
+            while True:
+                result = await client.session.call_tool(
+                    tool,
+                    arguments,
+                    input_responses=_validate(responses) or None,
+                    request_state=state,
+                    meta=meta,
+                    allow_input_required=True,
+                )
+                if isinstance(result, CallToolResult) or not question.knows(result):
+                    return result
+                responses, state = question.known, result.request_state
+                if not responses:
+                    await sleep(PAUSE)
+
+    def _refused(self, error: MCPError, resumed: JsonObject) -> str | JsonObject:
+        """Return what to do about an error that the server has answered with."""
+        if error.code == URL_ELICITATION_REQUIRED:
+            urls = UrlElicitationRequiredError.from_error(error.error).elicitations
+            asked = {str(number): _dump(one) for number, one in enumerate(urls)}
+            return {"kind": URL_REQUIRED, "requests": asked}
+        if error.code == INVALID_PARAMS and resumed.get("state"):
+            return {"kind": FORGOTTEN, "requests": {}}
+        if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
+            return UNKNOWN
+        return f"The server {self.name} refuses: {error.message[:MAX_DESCRIPTION]}"
+
+
+class _Question:
+    """What a server asks within a call, and nobody has answered: the call ends there.
+
+    In the era of 2025 a server asks by a request of its own, and waits for the answer; in that of
+    2026 by its result.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self.request: JsonObject = {}
+        self.known: dict[str, JsonObject] = {}
+        self.scope = CancelScope()
+
+    def knows(self, result: InputRequiredResult) -> bool:
+        """Return whether all that a result asks has been answered; `known` has the answers."""
+        requests = result.input_requests or {}
+        answers = {
+            key: self._answers.take(_dump(one.params))
+            for key, one in requests.items()
+            if isinstance(one, ElicitRequest)
+        }
+        self.known = {key: answer for key, answer in answers.items() if answer is not None}
+        return len(self.known) == len(requests)
+
+    async def __call__(
+        self, context: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult:
+        """Answer with what a person has answered to an earlier call, else end the call."""
+        request = _dump(params)
+        answer = self._answers.take(request)
+        if answer is None:
+            self.request = request
+            self.scope.cancel()
+            await sleep_forever()
+        return ElicitResult.model_validate(answer)
 
 
 class _Call:
-    """The calls of a tool, which are steps of their own."""
+    """The calls of a tool: a step for each round, and questions between them."""
 
     tool: Tool
 
@@ -229,24 +362,88 @@ class _Call:
         self._name = name
 
     async def use(self, arguments: JsonObject, tool_context: ToolContext) -> str:
-        """Call the tool."""
-        context, tool = Context.get(), self.tool
+        """Call the tool, ask people what it asks, and return its result."""
+        context = Context.get()
+        answers: list[tuple[JsonObject, JsonObject]] = []
+        resumed: JsonObject = {}
+        for _ in range(MAX_ROUNDS):
+            outcome = await self._round(context, arguments, tool_context.call_id, resumed)
+            if isinstance(outcome, str):
+                return outcome
+            kind, resumed = outcome["kind"], {"answers": answers}
+            if kind == FORGOTTEN:
+                if words := await self._allow_again(context, arguments):
+                    return words
+                continue
+            responses = await self._ask(context, arguments, outcome, answers)
+            if kind == INPUT_REQUIRED:
+                resumed = {"state": outcome["state"], "responses": responses}
+            elif any(one["action"] != "accept" for one in responses.values()) and not (
+                kind == CUT_OFF and self.tool.repeatable
+            ):
+                return GIVEN_UP
+        return "The server asks and asks. The call was given up."
+
+    async def _round(
+        self, context: Context, arguments: JsonObject, call_id: str, resumed: JsonObject
+    ) -> str | JsonObject:
+        """Call the tool once, in a step."""
+        tool = self.tool
         # In a `partial`, as a tool may have any name.
-        function: Any = partial(self._server.call, self._name, arguments, tool_context.call_id)
-        step = partial(
-            context.step,
-            function,
-            name=tool.name,
-            title=tool.title(arguments),
-            once=not tool.repeatable,
+        call: Any = partial(self._server.call, self._name, arguments, call_id, resumed)
+        title, once = tool.title(arguments), not tool.repeatable
+        step = partial(context.step, call, name=tool.name, title=title, once=once)
+        outcome: str | JsonObject = await call_once(
+            context, tool.policy, tool.describe(arguments), step
         )
-        return await call_once(context, tool.policy, tool.describe(arguments), step)
+        return outcome
+
+    async def _allow_again(self, context: Context, arguments: JsonObject) -> str:
+        """Return "" if a call may begin anew, else what the model reads."""
+        if self.tool.repeatable:
+            return ""
+        return await ask_after_crash(context, self.tool.policy, self.tool.describe(arguments))
+
+    async def _ask(
+        self,
+        context: Context,
+        arguments: JsonObject,
+        outcome: JsonObject,
+        answers: list[tuple[JsonObject, JsonObject]],
+    ) -> dict[str, JsonObject]:
+        """Return the answers to all questions of a round, and add the new ones to `answers`.
+
+        They go to whom the policy of the tool names.
+        """
+        policy, known = self.tool.policy, outcome.get("known", {})
+        new = {key: one for key, one in outcome["requests"].items() if key not in known}
+        is_cut_off = outcome["kind"] == CUT_OFF and not self.tool.repeatable
+        options = ask_options(context, policy, self.tool.describe(arguments))
+        options["timeout"] = policy.timeout if policy else None
+        note = BEGINS_ANEW if is_cut_off else ""
+        works = [ask(context, self._server.name, one, note, options) for one in new.values()]
+        responses = dict(zip(new, await _all(context, works), strict=True))
+        answers += [(new[key], answer) for key, answer in responses.items()]
+        return {**known, **responses}
+
+
+async def _all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Await all; one needs no tracks."""
+    return [await works[0]] if len(works) == 1 else list(await context.gather(*works))
 
 
 @cache
 def _read_certificates() -> SSLContext:
     """Read the certificates of authorities, once: that blocks for a while."""
     return create_ssl_context()
+
+
+def _validate(responses: Mapping[str, JsonObject]) -> InputResponses:
+    return {key: ElicitResult.model_validate(one) for key, one in responses.items()}
+
+
+def _dump(params: ElicitRequestParams) -> JsonObject:
+    return params.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _record(tool: ListedTool) -> JsonObject:

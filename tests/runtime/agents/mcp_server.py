@@ -9,10 +9,18 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+from mcp import UrlElicitationRequiredError
 from mcp.server import MCPServer
-from mcp.server.mcpserver import Image
-from mcp_types import ToolAnnotations
-from pydantic import Field
+from mcp.server.mcpserver import (
+    AcceptedElicitation,
+    Context,
+    Elicit,
+    ElicitationResult,
+    Image,
+    Resolve,
+)
+from mcp_types import ElicitRequestURLParams, ToolAnnotations
+from pydantic import BaseModel, Field
 
 server = MCPServer("weather")
 
@@ -47,6 +55,49 @@ def fail(code: Annotated[str, Field(pattern="^(a+)+$")]) -> str:
 def look():  # type: ignore[no-untyped-def] # with an annotation it has a schema
     """Look out of the window."""
     return ["Clouds.", Image(data=b"png", format="png")]
+
+
+class Traveller(BaseModel):
+    """What the server wants to know before it books."""
+
+    name: str = Field(min_length=2)
+    window: bool = False
+
+
+async def traveller(town: str) -> Elicit[Traveller]:
+    """Ask who travels, in the way of the era that the client speaks."""
+    log(f"asks for {town}")
+    return Elicit(f"Who goes to {town}?", Traveller)
+
+
+@server.tool()
+def book(town: str, traveller: Annotated[ElicitationResult[Traveller], Resolve(traveller)]) -> str:
+    """Book a journey."""
+    if not isinstance(traveller, AcceptedElicitation):
+        return f"Nothing is booked: {traveller.action}."
+    log(f"book {town} {traveller.data.name}")
+    seat = "at the window" if traveller.data.window else "anywhere"
+    return f"{traveller.data.name} goes to {town}, {seat}."
+
+
+@server.tool()
+def pay(context: Context) -> str:
+    """Pay, once the person has been to a page."""
+    visited = Path(sys.argv[1]).read_text().count("pay")
+    log("pay")
+    if not visited:
+        page = ElicitRequestURLParams(
+            message="Sign in at the bank.", url="https://bank.example/in?x=1", elicitation_id="e1"
+        )
+        raise UrlElicitationRequiredError([page])
+    return "Paid."
+
+
+@server.tool()
+async def guess(context: Context) -> str:
+    """Want the client's model to answer."""
+    await context.session.list_roots()
+    return "Guessed."
 
 
 @server.tool()

@@ -1,9 +1,11 @@
 """Tools of MCP servers in an agent: a real server process for each connection."""
 
+import asyncio
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +17,9 @@ from mcp import StdioServerParameters
 
 from natproject.settings.env import ROOT
 from sessions_app.agents import Agent, Policy
-from sessions_app.agents.mcp import McpServer
+from sessions_app.agents.mcp import BEGINS_ANEW, GIVEN_UP, McpServer
 from sessions_app.agents.tool_use import UNKNOWN
+from sessions_app.errors import Invalid
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
@@ -43,17 +46,33 @@ Done = Callable[[], list[str]]
 COMMAND = ["-m", "tests.runtime.agents.mcp_server"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Serve over HTTP: the URL, and the file to which the server appends what it does."""
-    log, port = tmp_path_factory.mktemp("mcp") / "log", free_port()
+@contextmanager
+def serving(log: Path, port: int) -> Iterator[None]:
+    """Serve over HTTP in a process of its own."""
     process = subprocess.Popen([sys.executable, *COMMAND, str(log), str(port)], cwd=ROOT)
     try:
         until(lambda: is_open(port))
-        yield f"http://127.0.0.1:{port}/mcp", log
+        yield
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Serve: the URL, and the file to which the server appends what it does."""
+    log, port = tmp_path_factory.mktemp("mcp") / "log", free_port()
+    with serving(log, port):
+        yield url_of(port), log
+
+
+def command(log: Path) -> StdioServerParameters:
+    """Return the command that starts the server for one connection."""
+    return StdioServerParameters(command=sys.executable, args=[*COMMAND, str(log)], cwd=str(ROOT))
+
+
+def url_of(port: int) -> str:
+    return f"http://127.0.0.1:{port}/mcp"
 
 
 def is_open(port: int) -> bool:
@@ -164,13 +183,135 @@ async def test_process_that_dies_within_a_call_leaves_its_outcome_unknown(
     host_workflow: NewHosting, host: Host, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    arguments = [*COMMAND, str(log)]
-    command = StdioServerParameters(command=sys.executable, args=arguments, cwd=str(ROOT))
-    host(ScriptedModel([tool_call("sky_die")], "Sorry."), command, approvals=NOBODY)
+    host(ScriptedModel([tool_call("sky_die")], "Sorry."), command(log), approvals=NOBODY)
     async with host_workflow("t_mcp_tools", patience=60) as hosting:
         assert await hosting.converse("Go") == "Sorry."
     assert results() == [UNKNOWN]
     assert log.read_text() == "die\n"
+
+
+async def test_question_of_a_server_is_a_form_and_survives_crashes(
+    host_workflow: NewHosting, host: Host, done: Done, mode: str
+) -> None:
+    host(ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time."), mode=mode)
+    async with host_workflow("t_mcp_tools") as hosting:
+        run = await hosting.send("Book it")
+        await run.answer("approve")
+        form: Any
+        [form] = await run.prompts()
+        assert form.text.startswith("sky asks:\nWho goes to Rome?")
+        assert [one.name for one in form.fields] == ["name", "window"]
+        await hosting.crash()
+        with pytest.raises(Invalid, match="Name"):
+            await run.answer({"name": "A"})
+        await run.answer({"name": "Ada", "window": True})
+        assert await run.result() == "Have a good time."
+    assert results() == ["Ada goes to Rome, at the window."]
+    assert [one for one in done() if one.startswith("book")] == ["book Rome Ada"]
+
+
+@pytest.mark.parametrize("repeatable", [(), ("book",)])
+async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
+    host_workflow: NewHosting, host: Host, tmp_path: Path, repeatable: tuple[str, ...]
+) -> None:
+    log, port = tmp_path / "log", free_port()
+    model = ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time.")
+    host(model, url_of(port), approvals=NOBODY, repeatable=repeatable)
+    with ExitStack() as first:
+        await asyncio.to_thread(first.enter_context, serving(log, port))
+        async with host_workflow("t_mcp_tools", patience=60) as hosting:
+            run = await hosting.send("Book it")
+            assert len(await run.prompts()) == 1
+            await asyncio.to_thread(first.close)
+            with ExitStack() as second:
+                await asyncio.to_thread(second.enter_context, serving(log, port))
+                await run.answer({"name": "Ada"})
+                if not repeatable:
+                    await run.answer("again", to="Was this done: Sky book Rome?")
+                assert await run.result() == "Have a good time."
+    assert results() == ["Ada goes to Rome, anywhere."]
+
+
+async def test_command_is_told_the_answers_when_it_is_started_again(
+    host_workflow: NewHosting, host: Host, tmp_path: Path, mode: str
+) -> None:
+    model = ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time.")
+    host(model, command(tmp_path / "log"), approvals=NOBODY, mode=mode)
+    async with host_workflow("t_mcp_tools", patience=60) as hosting:
+        output = await hosting.converse("Book it", {BEGINS_ANEW: {"name": "Ada"}})
+    assert output == "Have a good time."
+    assert results() == ["Ada goes to Rome, anywhere."]
+
+
+@pytest.mark.parametrize("repeatable", [(), ("book",)])
+async def test_server_is_told_of_a_person_who_declines(
+    host_workflow: NewHosting, host: Host, done: Done, mode: str, repeatable: tuple[str, ...]
+) -> None:
+    call = tool_call("sky_book", town="Rome")
+    host(ScriptedModel([call], "Then not."), mode=mode, approvals=NOBODY, repeatable=repeatable)
+    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Book it", {"Who goes": "reject"}) == "Then not."
+    # Only to tell it so, a call that was cut off is not begun again, unless it does no harm.
+    is_told = mode == "auto" or repeatable
+    assert results() == ["Nothing is booked: decline." if is_told else GIVEN_UP]
+    assert "book Rome Ada" not in done()
+
+
+async def test_tool_that_is_begun_again_says_so_on_the_card(
+    host_workflow: NewHosting, host: Host, done: Done, mode: str
+) -> None:
+    host(ScriptedModel([tool_call("sky_book", town="Rome")], "x"), mode=mode, approvals=NOBODY)
+    async with host_workflow("t_mcp_tools") as hosting:
+        run = await hosting.send("Book it")
+        form: Any
+        [form] = await run.prompts()
+    assert (BEGINS_ANEW in form.text) == (mode == "legacy")
+
+
+async def test_question_goes_to_whom_the_policy_names(
+    host_workflow: NewHosting, host: Host, done: Done, mode: str
+) -> None:
+    approvals = Policy(group("support"), timeout=3600)
+    host(ScriptedModel([tool_call("sky_book", town="Rome")], "x"), mode=mode, approvals=approvals)
+    sue = await reads.read(support)
+    async with host_workflow("t_mcp_tools") as hosting:
+        run = await hosting.send("Book it")
+        await run.answer("approve", by=sue)
+        form: Any
+        [form] = await run.prompts()
+        assert form.timeout == 3600
+        with pytest.raises(AssertionError, match="is for support"):
+            await run.answer({"name": "Ann"})
+        await run.answer({"name": "Sue"}, by=sue)
+        assert await run.result() == "x"
+    assert results() == ["Sue goes to Rome, anywhere."]
+
+
+async def test_page_is_visited_before_a_refused_call_is_made_again(
+    host_workflow: NewHosting, host: Host, done: Done
+) -> None:
+    host(ScriptedModel([tool_call("sky_pay")], "Paid."), mode="legacy", approvals=NOBODY)
+    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+        run = await hosting.send("Pay")
+        link: Any
+        [link] = await run.prompts()
+        assert (link.text, link.url) == (
+            "sky asks:\nSign in at the bank.",
+            "https://bank.example/in?x=1",
+        )
+        await run.answer("done")
+        assert await run.result() == "Paid."
+    assert done() == ["pay", "pay"]
+
+
+async def test_other_requests_of_a_server_are_refused(
+    host_workflow: NewHosting, host: Host, done: Done, mode: str
+) -> None:
+    host(ScriptedModel([tool_call("sky_guess")], "x"), mode=mode, approvals=NOBODY)
+    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Guess") == "x"
+    [result] = results()
+    assert "Guessed" not in result
 
 
 async def test_slow_server_is_not_waited_for(
