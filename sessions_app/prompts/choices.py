@@ -405,21 +405,24 @@ class OAuthPrompt(Prompt[ConsentResponse]):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        url, details = content["text"], details_line(content)
+        # The reason why an answer was not taken may stand before the URL.
+        reason, gap, url = content["text"].rpartition("\n\n")
+        details, request = details_line(content), content.get("request")
         suffix = f" ({details})" if details else ""
-        request = content.get("request")
-        task = f"Connect your account at {request['title']}" if request else None
+        task = f"Sign in at {urlsplit(url).netloc}"
+        if request:
+            task = f"Connect your account at {request['title']}"
         choice = {
             **in_common(content),
             "input_type": "binary_choice",
-            "text": f"{task or f'Sign in at {urlsplit(url).netloc}'}{suffix}, in the window that "
-            f"opened. If there is none, go to: {url}",
+            "text": f"{reason}{gap}{task}{suffix}, in the window that opened. If there is none, go "
+            f"to: {url}",
             "options": [
                 {"id": "done", "label": "I have signed in", "value": "done"},
                 {"id": "declined", "label": "Decline", "value": "declined"},
             ],
         }
-        return [content, choice]
+        return [{**content, "text": url}, choice]
 
     @classmethod
     def http(cls, content: Content) -> JsonObject:

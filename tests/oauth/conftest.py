@@ -1,5 +1,6 @@
 """An OAuth server, the settings that name it, and people in front of their browsers."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -7,11 +8,13 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from pytest_django import Settings
 
-from tests.oauth import workflows  # noqa: F401 - it declares them
+from tests.conftest import NewServer
 from tests.oauth.people import SITE, Browser
 from tests.oauth.provider import Provider
+from tests.oauth.site import workflows  # noqa: F401 - it declares them
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +37,22 @@ def provider(
     set_hitl(settings, PUBLIC_URL=SITE, OAUTH_PROVIDERS=offered)
     monkeypatch.setenv("NOTES_API", f"{shared_provider.url}/api/notes/")
     return shared_provider
+
+
+@pytest.fixture
+def server(new_server: NewServer, provider: Provider) -> Server:
+    """Return a running server that offers the workflow, and to which the provider sends people."""
+    server = new_server(
+        start=False,
+        DJANGO_SETTINGS_MODULE="tests.oauth.site.settings",
+        OAUTH_PROVIDERS=json.dumps({"notes": provider.setting}),
+        NOTES_API=f"{provider.url}/api/notes/",
+        PARK_AFTER="0.1",
+    )
+    server.env["PUBLIC_URL"] = server.url
+    provider.take_back_to(f"{server.url}/oauth/notes/")
+    server.start()
+    return server
 
 
 @pytest.fixture

@@ -80,6 +80,11 @@ class Provider:
         ):
             self.rows(statement)
 
+    def take_back_to(self, address: str) -> None:
+        """Register one more address to which it may send people back."""
+        add = "UPDATE oauth2_provider_application SET redirect_uris = redirect_uris || ' ' || ?"
+        self.rows(add, address)
+
     def valid_tokens(self) -> list[str]:
         """Return the access tokens that its API takes."""
         rows = self.rows("SELECT token FROM oauth2_provider_accesstoken")

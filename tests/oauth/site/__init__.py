@@ -1,0 +1,1 @@
+"""The application that a server under test gets beside its own."""

@@ -1,0 +1,79 @@
+"""The page on which people see and revoke their consents, and what the admin shows of them."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from pytest_django import Settings
+
+from chat_app.models import OAuthGrant
+from tests.oauth.people import Browser
+from tests.oauth.provider import Provider
+from tests.page.plain_page import press, text_of
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting
+
+
+@pytest.fixture(autouse=True)
+async def _connected(hosting: Hosting, ann: Browser) -> None:
+    run = await hosting.send("read")
+    await ann.consent(run)
+    assert await run.result() == "octo"
+
+
+async def test_the_page_lists_what_a_person_has_connected(ann: Browser, ben: Browser) -> None:
+    assert "Connected accounts" in await text_of(ann.client, "settings")
+    page = await text_of(ann.client, "accounts")
+    assert all(word in page for word in ("Notes", "read", "Last used"))
+    assert "There are none." in await text_of(ben.client, "accounts")
+
+
+async def test_revoked_it_is_gone_here_and_there(
+    hosting: Hosting, ann: Browser, provider: Provider
+) -> None:
+    page = await text_of(ann.client, "accounts")
+    page = await press(ann.client, page, "Revoke Notes", "/settings/accounts/")
+    assert ("There are none." in page, "could not be told" in page) == (True, False)
+    assert provider.valid_tokens() == []
+    assert len(await (await hosting.send("read")).prompts()) == 1
+
+
+async def test_revoked_while_the_provider_is_away_it_is_gone_here(
+    ann: Browser, provider: Provider
+) -> None:
+    page = await text_of(ann.client, "accounts")
+    provider.stop()
+    page = await press(ann.client, page, "Revoke Notes", "/settings/accounts/")
+    assert "could not be told" in page
+    assert not await OAuthGrant.objects.aexists()
+
+
+async def test_nobody_revokes_for_others(ben: Browser) -> None:
+    await ben.client.post("/settings/accounts/", {"provider": "notes"})
+    assert await OAuthGrant.objects.acount() == 1
+
+
+async def test_what_the_settings_have_no_more_can_be_revoked(
+    ann: Browser, provider: Provider, settings: Settings
+) -> None:
+    set_hitl(settings, OAUTH_PROVIDERS={"other": provider.setting})
+    page = await text_of(ann.client, "accounts")
+    page = await press(ann.client, page, "Revoke notes", "/settings/accounts/")
+    assert "could not be told" in page
+    assert not await OAuthGrant.objects.aexists()
+
+
+async def test_without_providers_there_is_no_page(ann: Browser, settings: Settings) -> None:
+    set_hitl(settings, OAUTH_PROVIDERS={})
+    for path in ("/settings/accounts/", "/oauth/notes/"):
+        assert (await ann.get(path)).status_code == 404
+    assert "Connected accounts" not in await text_of(ann.client, "settings")
+
+
+async def test_the_admin_shows_no_token() -> None:
+    boss = await User.objects.acreate_superuser("boss")
+    client = AsyncClient()
+    await client.aforce_login(boss)
+    grant = await OAuthGrant.objects.aget()
+    for path in ("", f"{grant.pk}/change/"):
+        page = (await client.get(f"/admin/chat_app/oauthgrant/{path}")).content.decode()
+        assert ("notes" in page, grant.tokens in page) == (True, False)
