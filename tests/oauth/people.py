@@ -39,7 +39,7 @@ class Browser:
 
     async def come_back(self, address: str) -> Page:
         """Come back to the address to which the provider sends the person."""
-        assert address.startswith(f"{SITE}/oauth/notes/?")
+        assert address.startswith(f"{SITE}/oauth/")
         answer = await self.get(address)
         return Page(answer.status_code, " ".join(answer.content.decode().split()))
 

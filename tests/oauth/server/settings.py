@@ -29,7 +29,7 @@ LOGIN_URL = "/login/"
 USE_TZ = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 OAUTH2_PROVIDER = {
-    "SCOPES": {"read": "Read your notes", "write": "Write notes"},
+    "SCOPES": {"read": "Read your notes", "write": "Write notes", "repo": "Issues"},
     "DEFAULT_SCOPES": ["read"],
     "ALLOWED_SCHEMES": ["http"],
     "ROTATE_REFRESH_TOKEN": True,

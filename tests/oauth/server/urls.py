@@ -26,7 +26,18 @@ class Notes(ScopedProtectedResourceView):  # type: ignore[misc] # the package ha
         return JsonResponse({"notes_of": str(request.resource_owner)})
 
 
+class Issues(ScopedProtectedResourceView):  # type: ignore[misc] # as above
+    """The API of the example in the document."""
+
+    required_scopes = ("repo",)
+
+    def get(self, request: HttpRequest, repository: str) -> HttpResponse:
+        """Return the issues of a repository."""
+        return JsonResponse([{"title": "First"}, {"title": "Second"}], safe=False)
+
+
 urlpatterns = [
+    path("repos/<path:repository>/issues", Issues.as_view()),
     path("login/", sign_in),
     path("api/notes/", Notes.as_view()),
     path("", include("oauth2_provider.urls")),
