@@ -55,6 +55,14 @@ class Group:
     entries: Sequence[Entry]
 
     @property
+    def words(self) -> str:
+        """The question in the words that all have."""
+        questions = {entry.question for entry in self.entries}
+        if len(questions) == 1 and not self.more_count:
+            return questions.pop()
+        return self.kind.words if self.kind else ""
+
+    @property
     def more_count(self) -> int:
         """The number of those on other pages."""
         return self.count - len(self.entries)
