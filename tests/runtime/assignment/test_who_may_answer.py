@@ -240,6 +240,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"prompt": WHY, "to": user("ann"), "escalate": Escalation(20, user("ann"))},
         "an escalation comes after the prompt",
     ),
+    ({"to": user("ann"), "due": 1e12}, "OverflowError"),  # only the write finds it out
     ({"to": user("nobody")}, "user 'nobody', which does not exist"),
     ({"to": group("nobodies")}, "group 'nobodies', which does not exist"),
     (
