@@ -226,6 +226,38 @@ async def test_a_write_that_is_repeated_is_told_once() -> None:
     assert announced == [3]
 
 
+# A table in which the first two commits of a row fail. A sequence counts
+# what is rolled back too.
+COLLIDING = (
+    "CREATE TABLE colliding (n int)",
+    "CREATE SEQUENCE commits",
+    """
+    CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('commits') < 3 THEN RAISE USING ERRCODE = 'serialization_failure'; END IF;
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE CONSTRAINT TRIGGER collides AFTER INSERT ON colliding
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION collide()
+    """,
+)
+
+
+@ON_POSTGRESQL
+async def test_a_commit_that_collides_with_another_is_tried_again() -> None:
+    lane = Lane()
+
+    async def execute(*statements: str) -> None:
+        await writer.write(lambda _: [sql.execute(one, ()) for one in statements], lane)
+
+    await execute(*COLLIDING)
+    await execute("INSERT INTO colliding VALUES (1)")
+    assert await fetch("SELECT n FROM colliding", lane=lane) == [(1,)]
+    await execute("DROP TABLE colliding", "DROP FUNCTION collide", "DROP SEQUENCE commits")
+
+
 @ON_POSTGRESQL
 async def test_a_connection_that_was_cut_is_made_anew() -> None:
     lane = Lane()
