@@ -136,7 +136,9 @@ def _show_tasks(state: StateCore) -> None:
 
 
 def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": True})
+    parser.enable(["table", "strikethrough", "linkify"])
+    parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})  # type: ignore[union-attr] # it is installed
     work.limit(parser)
     parser.validateLink = _is_safe_link  # type: ignore[method-assign] # the documented way
     parser.core.ruler.push("adapt", _adapt)

@@ -15,6 +15,7 @@ _INLINE = (
     re.compile(r"(?<![\w_])_(?![\s_])[^_]*$"),
     re.compile(r"(?<!~)~$|\\$"),
     re.compile(r"&#?\w{0,20}$"),
+    re.compile(r"(?<![(<])https?://[^\s<>]{0,500}$"),
 )
 _PAIRS = ("**", "__", "~~")
 # Characters; a mark that is so far back and has no other is none.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chat_app.page.markdown.code_blocks import LANGUAGES, figure
 from chat_app.page.markdown.markdown import ATTRIBUTES, CLASSES, TAGS, render
+from chat_app.page.markdown.unfinished import finish_block
 from sessions_app.storage.storable import storable
 from sessions_app.templatetags.detail_tags import visible
 from tests.hostile.attack.entries import entries, texts
@@ -69,6 +70,14 @@ def test_an_image_is_a_link_and_loads_nothing() -> None:
 @pytest.mark.parametrize("url", ["/admin/", "//e.example/x", "ftp://e.example", "#dock", "x"])
 def test_a_link_to_anything_but_the_web_or_mail_is_no_link(url: str) -> None:
     assert "<a" not in render(f"[x]({url})")
+
+
+def test_a_bare_address_is_a_link_once_it_is_whole() -> None:
+    html = render("See https://a.example/x?y=1.")
+    assert '<a href="https://a.example/x?y=1" rel="noopener nofollow">' in html
+    assert finish_block("See https://a.exam") == "See "
+    for text in ("www.a.example", "ann@a.example", "ftp://a.example", "`https://a.example`"):
+        assert "<a" not in render(text)
 
 
 def test_common_markdown_is_rendered() -> None:
