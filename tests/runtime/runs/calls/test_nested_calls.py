@@ -1,0 +1,135 @@
+"""Calls that make other calls, as functions of the NeMo Agent Toolkit do."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sessions_app.conversations import messages
+from sessions_app.errors import NotJson
+from sessions_app.models import Run
+from sessions_app.workflows import Context, TextPrompt
+from sessions_app.workflows.nesting import NamedCall, NestedCalls
+from tests.runtime.replay.deployed import Body, executed, host_code, work
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Function = Callable[[], Awaitable[object]]
+# Those of the execution that is under way.
+nested: list[NestedCalls] = []
+
+
+class Odd(Exception):
+    """An error of the author's own."""
+
+
+def hosting(code: Body) -> Hosting:
+    async def body(context: Context) -> str:
+        nested[:] = [NestedCalls(context._execution)]
+        with nested[0].outermost():
+            return await code(context)
+
+    return host_code(body, park_after=0)
+
+
+async def call(name: str, function: Function) -> Any:
+    async def result() -> AsyncGenerator[object, None]:
+        yield await function()
+
+    [value] = [piece async for piece in nested[0].pieces(NamedCall(name, title=name), result)]
+    return value
+
+
+async def leaf(name: str) -> str:
+    async def do() -> str:
+        return work(name)
+
+    return str(await call("leaf", do))
+
+
+async def ask(context: Context, text: str) -> str:
+    await nested[0].enter()
+    return (await context.ask(TextPrompt(text=text))).text
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+async def test_calls_at_once_are_answered_in_any_order_over_crashes(order: str) -> None:
+    async def code(context: Context) -> str:
+        def tool(name: str) -> Function:
+            async def use() -> str:
+                await leaf(f"{name} prepared")
+                answer = await ask(context, name)
+                return f"{await leaf(f'{name} done')} {answer}"
+
+            return use
+
+        results = await asyncio.gather(*(call(name, tool(name)) for name in "ab"))
+        return f"{results} {await ask(context, 'c')}"
+
+    async with hosting(code) as hosted:
+        run = await hosted.send("go")
+        for name in [*order, "c"]:
+            assert name in [prompt.text for prompt in await run.prompts()]
+            await hosted.crash()
+            await run.answer(f"yes {name}", to=name)
+        assert await run.result() == "['a done yes a', 'b done yes b'] yes c"
+    assert sorted(executed) == ["a done", "a prepared", "b done", "b prepared"]
+
+
+async def test_error_that_follows_from_calls_is_the_same_in_a_replay() -> None:
+    async def code(context: Context) -> str:
+        async def fail() -> None:
+            await leaf("before")
+            raise Odd("again")
+
+        try:
+            await call("fails", fail)
+        except Odd as error:
+            return f"{error} {await ask(context, 'Go on?')}"
+        return "It did not fail."
+
+    async with hosting(code) as hosted:
+        run = await hosted.send("go")
+        await run.prompts()
+        await hosted.crash()
+        await run.answer("yes")
+        assert await run.result() == "again yes"
+    assert executed == ["before"]
+
+
+async def test_result_that_cannot_be_stored_suspends_though_the_caller_goes_on() -> None:
+    async def code(context: Context) -> str:
+        async def give() -> object:
+            work("done")
+            return object()
+
+        try:
+            await call("gives", give)
+        except NotJson:
+            return "It went on."
+        return "It was stored."
+
+    async with hosting(code) as hosted:
+        run = await hosted.send("go")
+        row = await run.rest()
+        assert row.status == Run.Status.SUSPENDED
+        assert row.error is not None
+        assert row.error["code"] == "NotJson"
+
+
+async def test_stop_ends_a_call_that_asks() -> None:
+    async def code(context: Context) -> str:
+        async def wait() -> str:
+            return await ask(context, "Go on?")
+
+        return str(await call("waits", wait))
+
+    async with hosting(code) as hosted:
+        run = await hosted.send("go")
+        await run.prompts()
+        await hosted.crash()
+        await messages.stop(owner=hosted.user, conversation_id="c")
+        row = await hosted.until_ended(run.id)
+        assert row.status == Run.Status.CANCELLED
