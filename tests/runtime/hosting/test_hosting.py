@@ -19,12 +19,12 @@ from sessions_app.errors import Busy, Fenced, StorageUnavailable
 from sessions_app.hosting import run_selection, run_writes
 from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.lease import Lease, LeaseFreshness, take_lease
+from sessions_app.hosting.lease import Lease, LeaseFreshness, let_go, take_lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
 from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
-from sessions_app.storage import reads
+from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
@@ -274,6 +274,23 @@ async def test_a_host_is_replaced_for_the_rest_of_that_very_transaction() -> Non
         assert not second.check(tx)
 
     await writer.write(replace)
+
+
+@pytest.mark.cluster_only("one process has no queue")
+async def test_a_host_that_lets_go_queues_what_came_to_it_meanwhile() -> None:
+    async with asking("t_ask", "one") as (hosting, run, prompt):
+        key = HostKey((await hosting.until_status(run, "waiting")).key)
+        await hosting.stop()
+        lease = await writer.write(lambda tx: take_lease(tx, key))
+        await hosting.answer("x", prompt)
+        assert not await reads.read(sql.fetch, QUEUED, (key,))
+        await writer.write(lambda tx: let_go(tx, lease))
+        assert await reads.read(sql.fetch, QUEUED, (key,))
+        await hosting.start()
+        assert await hosting.result(run) == "one=x"
+
+
+QUEUED = "SELECT 1 FROM procrastinate_jobs WHERE lock = %s AND status = 'todo'"
 
 
 steps: list[str] = []
