@@ -38,7 +38,6 @@ def test_feedback_is_given_changed_and_withdrawn_without_a_reload(
     bad.click()
     expect(bad).to_have_attribute("aria-pressed", "true")
     expect(good).to_have_attribute("aria-pressed", "false")
-    page.get_by_text("Comment", exact=True).click()
     page.get_by_label("Comment").fill("Too short.\nMuch.")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".feedback .said")).to_have_text("Too short. Much.")
@@ -59,9 +58,9 @@ def test_a_refused_comment_shows_its_error_beside_the_answer(
     page: Page, console: Console, server: Server
 ) -> None:
     console.allow("422")
-    page.get_by_text("Comment", exact=True).click()
+    page.get_by_role("button", name="Bad answer").click()
     page.get_by_label("Comment").evaluate("field => field.removeAttribute('maxlength')")
     page.get_by_label("Comment").fill("x" * 1025)
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".feedback .error")).to_contain_text("at most 1,024 are allowed")
-    assert stored_feedback(server) == []
+    assert stored_feedback(server) == [("👎", "")]

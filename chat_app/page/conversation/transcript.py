@@ -163,13 +163,17 @@ class TextSegment(Item):
 
 @dataclass(slots=True, kw_only=True)
 class Step(Item):
-    """A step that people see. `state` is in_progress, complete or failed; `text` Markdown."""
+    """A step that people see. `state` is in_progress, complete or failed; `text` Markdown.
+
+    `seconds` is how long it took, or has taken so far.
+    """
 
     template = "chat_app/items/step.html"
 
     name: str
     state: str
     text: str
+    seconds: float = 0
     coloured_length: int = MOST_COLOURED
 
     @property
@@ -275,7 +279,9 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
             )
         case Event.Type.STEP:
             name, state, text = (payload[key] for key in ("name", "state", "payload"))
-            return Step(**base, name=name, state=state, text=text)
+            took = (part.events[-1].created_at - part.events[0].created_at).total_seconds()
+            seconds = round(max(0, took), 0 if took >= 10 else 1)
+            return Step(**base, name=name, state=state, text=text, seconds=seconds)
         case Event.Type.INTERACTION:
             interaction = interactions.get(UUID(payload["interaction_id"]))
             if interaction is not None:

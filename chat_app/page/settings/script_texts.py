@@ -41,6 +41,7 @@ WORDS = {
     "messageInstead": _("Write a message instead"),
     "yourAnswer": _("Your answer"),
     "questionGone": _("“{question}” is closed. What you wrote is kept there."),
+    "steps": _("{count} steps · {seconds} s"),
     "copied": _("Copied"),
     "notCopied": _("Copying failed. Try again."),
     "olderFailed": _("Earlier messages could not be loaded. Try again."),

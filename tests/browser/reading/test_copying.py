@@ -58,14 +58,18 @@ def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> Non
 
 def test_an_answer_is_copied_as_its_markdown(page: Page) -> None:
     begin_and_complete(page)
-    button = page.get_by_role("button", name="Copy the answer as Markdown")
+    say(page, "echo and on")  # the icons of the last answer are always there
+    state(page, "completed")
+    expect(page.locator("#items .copy")).to_have_count(2)
+    button = page.get_by_role("button", name="Copy the answer as Markdown").first
+    copy = page.locator("#items .copy").first
     page.locator("#text").hover()
-    expect(page.locator("#items .copy")).to_have_css("opacity", "0")
-    page.locator("#items .text").hover()
-    expect(page.locator("#items .copy")).to_have_css("opacity", "1")
+    expect(copy).to_have_css("opacity", "0")
+    page.locator("#items .text").first.hover()
+    expect(copy).to_have_css("opacity", "1")
     page.locator("#text").hover()
     button.focus()
-    expect(page.locator("#items .copy")).to_have_css("opacity", "1")
+    expect(copy).to_have_css("opacity", "1")
     page.keyboard.press("Enter")
     expect(page.locator("#status")).to_have_text("Copied")
     assert page.evaluate(CLIPBOARD) == ANSWER

@@ -38,6 +38,9 @@ function press(form, reaction) {
     thumb.setAttribute("aria-pressed", isPressed);
     thumb.value = isPressed ? "" : thumb.dataset.thumb;
   }
+  const details = form.querySelector("details");
+  details.open = Boolean(reaction);
+  details.hidden = !reaction && !form.querySelector(".said").textContent;
 }
 
 function show(form, comment) {

@@ -2,6 +2,8 @@
 // it has no marks, and what the server made of it takes its place soon after. Of a text that grows
 // the server renders only the last block again: what is above it is on the page for good.
 
+import { say } from "../words.js";
+
 const DRAWING = 40; // ms between two drawings of text that streams: each costs a whole frame
 const PACE = 250;
 const BURST_PACE = 50;
@@ -12,6 +14,7 @@ const NEAR = 80; // px from the end that still count as being there
 const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
 // What may be shown before the server has seen it: up to the first character that may be a mark.
 const PLAIN = /^[^\n|#*_~`[\]<>\\&]*/;
+const DONE = ".step[data-state=complete]";
 const INLINE = "span, a, em, strong, s, br, hr, :not(pre) > code";
 const MARKS_A_LINE = /^\s*([-+=:]|\d+[.)]?)/;
 
@@ -83,6 +86,7 @@ export class Transcript extends EventTarget {
       for (const item of part.querySelectorAll(":scope > [data-part=items] > *")) {
         if (!document.getElementById(item.id)) place(item);
       }
+      foldSteps();
       const older = part.querySelector("[data-part=older]").childNodes;
       document.getElementById("older").replaceChildren(...older);
     });
@@ -249,6 +253,7 @@ export class Transcript extends EventTarget {
       else if (isChanged(old, item)) exchange(old, item);
     }
     for (const body of items.querySelectorAll(":scope > .text > .body")) bundle(body);
+    foldSteps();
     this.#removeEmptied(from);
     this.covered = Math.max(this.covered, Number(part.dataset.last));
     this.last = Math.max(this.last, this.covered);
@@ -356,6 +361,30 @@ function bundle(body) {
     for (let each = start; each < start + CHUNK; each += 1) chunk.append(loose[each], "\n");
   }
 }
+
+/** Fold three and more steps of a run that follow each other, once they are done. */
+function foldSteps() {
+  for (const step of items.querySelectorAll(`:scope > ${DONE}`)) {
+    const before = step.previousElementSibling;
+    const first = before?.previousElementSibling;
+    if (before?.dataset.run !== step.dataset.run) continue;
+    if (before.matches(".steps")) before.append(step);
+    else if (before.matches(DONE) && first?.matches(`${DONE}[data-run="${step.dataset.run}"]`)) {
+      const group = document.createElement("details");
+      group.className = "steps";
+      Object.assign(group.dataset, { first: first.dataset.first, run: step.dataset.run });
+      first.before(group);
+      group.append(document.createElement("summary"), first, before, step);
+    }
+  }
+  for (const group of items.querySelectorAll(".steps")) {
+    const all = [...group.querySelectorAll(".step")];
+    const sum = all.reduce((total, { dataset }) => total + Number(dataset.seconds), 0);
+    const seconds = Number(sum.toFixed(1)).toLocaleString(document.documentElement.lang);
+    group.firstElementChild.textContent = say("steps", { count: all.length, seconds });
+  }
+}
+foldSteps();
 
 /** The items of a run, the newest first. */
 function* itemsOf(run) {
