@@ -68,7 +68,7 @@ async def test_what_worked_is_said_in_another_colour_than_a_warning(
     client: AsyncClient, ann: User
 ) -> None:
     prompt = await asyncio.to_thread(ask, ann)
-    await post(client, "answer_several", prompt=str(prompt.pk), value="yes")
+    await post(client, "answer_several", prompt=str(prompt.pk), value="yes", sent="1")
     assert 'class="notice success"' in await page(client, "elsewhere")
 
 

@@ -128,8 +128,7 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str =
     )
     ids = list(waiting_counts)
     if len(ids) <= limit:
-        rest = conversations.filter(condition).exclude(pk__in=ids)
-        ids += _waiting_then_newest(owner, rest, limit + 1 - len(ids))
+        ids += _waiting_then_newest(owner, condition & ~Q(pk__in=ids), limit + 1 - len(ids))
     next_limit = limit + PAGE if len(ids) > limit and limit < MOST else 0
     always = Q() if query else Q(owner=owner, conversation_id=current, deleted_at=None)
     entries, is_assigned = _entries(ids[:limit], always, waiting_counts)
@@ -176,18 +175,17 @@ def _asking_conversations(
     return {row["conversation_id"]: _WaitingCount(row["count"], row["deadline"]) for row in rows}
 
 
-def _waiting_then_newest(
-    owner: UserId, conversations: QuerySet[Conversation], limit: int
-) -> list[UUID]:
+def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
     """Return the conversations with prompts for others, then the newest, in one statement."""
-    newest = conversations.order_by("-listed_at").values("pk")[:limit]
     candidates = Candidate.objects.filter(pending=True, owner=owner, interaction__for_owner=False)
     waiting = candidates.order_by(*PLACE).values("interaction__conversation")[:limit]
+    listed = Conversation.objects.of(owner).filter(condition).order_by("-listed_at")
+    # Of these, rows are looked up by their ids: by the owner, all of the owner's would be read.
     parts = [
-        conversations.filter(pk__in=some)
+        Conversation.objects.filter(condition, deleted_at=None, pk__in=some)
         .annotate(part=Value(part))
         .values_list("part", "listed_at", "pk")
-        for part, some in enumerate((waiting, newest))
+        for part, some in enumerate((waiting, listed.values("pk")[:limit]))
     ]
     rows = sorted(parts[0].union(parts[1]), key=lambda row: (row[0], -row[1].timestamp()))
     return list(dict.fromkeys(pk for *_, pk in rows))[:limit]
