@@ -15,8 +15,16 @@ TOO_LONG = f"The address is too long: at most {MAX_QUERY:,} characters may follo
 REFUSAL_TEXT = "The database cannot look that up: a value is too large, or no valid pattern.\n"
 
 
+# What operators look for most comes first.
+FIRST_APP = "sessions_app"
+FIRST_MODELS = ("HostLease", "Run", "Interaction", "Conversation", "AuditEntry", "Process")
+
+
 class Site(AdminSite):
     """Staff may write any lookup into an address; what no database answers is a 400, not a 500."""
+
+    site_header = site_title = "Operations"
+    index_title = "What is going on"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Wrap a view in Django's checks, and in those of the query around them."""
@@ -36,11 +44,22 @@ class Site(AdminSite):
 
         return checked_view
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the applications with their models, what operators look for first."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        for app in apps:
+            app["models"].sort(key=lambda model: _place(model["object_name"]))
+        return sorted(apps, key=lambda app: app["app_label"] != FIRST_APP)
+
 
 class Config(AdminConfig):
     """The admin's configuration, in place of `django.contrib.admin`."""
 
     default_site = "natproject.admin_site.Site"
+
+
+def _place(model: str) -> int:
+    return FIRST_MODELS.index(model) if model in FIRST_MODELS else len(FIRST_MODELS)
 
 
 def _is_of_the_query(error: Exception) -> bool:

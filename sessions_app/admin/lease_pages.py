@@ -1,44 +1,87 @@
-"""The admin pages of processes (which are alive) and of host leases (who drives a key's runs)."""
+"""The admin pages of sessions (who uses which workflow, and where) and of processes."""
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Case, FloatField, Q, QuerySet, Value, When
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import repairs
-from sessions_app.admin.cells import ago
-from sessions_app.admin.read_only import ConditionFilter, ReadOnlyAdmin, operation
+from sessions_app.admin.cells import ago, moment, show_duration
+from sessions_app.admin.read_only import USERNAME, ConditionFilter, ReadOnlyAdmin, operation
+from sessions_app.admin.session_facts import read_facts
 from sessions_app.dispatch import processes
-from sessions_app.models import HostLease, Process
+from sessions_app.models import HostLease, Process, Run
 
 
 class HasBuilder(ConditionFilter):
-    """A filter for leases with a live builder: a lease has metrics while its builder lives."""
+    """A filter of sessions by their builder: a lease has metrics while its builder lives."""
 
-    title = parameter_name = "builder"
-    conditions: ClassVar = {"live": ("live", lambda: ~Q(metrics={}))}
+    title = _("builder")
+    parameter_name = "builder"
+    conditions: ClassVar = {
+        "live": (_("live"), lambda: ~Q(metrics={})),
+        "used": (_("in use"), lambda: Q(metrics__ref_count__gt=0)),
+        "idle": (_("idle"), lambda: Q(metrics__ref_count=0)),
+        "none": (_("none"), lambda: Q(metrics={})),
+    }
 
 
 class IsHeld(ConditionFilter):
     """A filter for leases that a host holds now, and for those whose host disappeared."""
 
-    title = parameter_name = "host"
+    title = _("worker")
+    parameter_name = "host"
     conditions: ClassVar = {
-        "held": ("held", lambda: Q(released_at=None)),
-        "gone": ("its worker is gone", lambda: Q(released_at=None, worker_alive=False)),
+        "held": (_("has one"), lambda: Q(released_at=None)),
+        "gone": (_("its worker is gone"), lambda: Q(released_at=None, worker_alive=False)),
     }
+
+
+class SessionList(ChangeList):
+    """A page of sessions, with what is known of all of them in a few queries."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the rows of the page, and the facts beside them."""
+        super().get_results(request)
+        leases: list[Any] = list(self.result_list)
+        for lease, facts in zip(leases, read_facts(leases), strict=True):
+            lease.facts = facts
+        self.result_list = leases
 
 
 @admin.register(HostLease)
 class HostLeaseAdmin(ReadOnlyAdmin):
-    """A lease of a key, and the metrics of the key's builder."""
+    """A session: a key's lease, whose it is, and the metrics of its builder."""
 
     change_list_template = "admin/sessions_app/overviewed_list.html"
-    list_display = ("key", "host", "generation", "since", "builder")
-    list_filter = (IsHeld, HasBuilder, "workflow")
+    list_display = (
+        *("who", "workflow", "builder", "in_use", "requests", "errors"),
+        *("latency", "activity", "host"),
+    )
+    list_filter = (HasBuilder, IsHeld, "workflow")
     search_fields = ("key", "user_id__exact", "worker")
+    search_help_text = _("A user name, a worker, or a part of a key")
     ordering = ("-last_activity",)
+    readonly_fields = list_display
+    fieldsets = (
+        (None, {"fields": list_display}),
+        (
+            _("As it is stored"),
+            {
+                "fields": (
+                    *("key", "generation", "user_id", "worker", "started_at"),
+                    *("last_activity", "released_at", "evict_requested_at", "metrics"),
+                ),
+                "classes": ("collapse",),
+            },
+        ),
+    )
     actions = ("evict", "take_over")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
@@ -47,6 +90,28 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         # "" is no worker's name: Django cannot filter by what compares with an empty list.
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return SessionList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        """Return the row of a page, with the facts beside it."""
+        lease: Any = super().get_object(request, object_id, from_field)
+        if lease is not None:
+            [lease.facts] = read_facts([lease])
+        return lease
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[HostLease], search_term: str
+    ) -> tuple[QuerySet[HostLease], bool]:
+        """Find the sessions of a user by the user's name, too: each has had a run."""
+        rows, may_repeat = super().get_search_results(request, queryset, search_term)
+        if search_term:
+            owner = {f"conversation__owner__{USERNAME}__iexact": search_term}
+            rows |= queryset.filter(key__in=Run.objects.filter(**owner).values("key"))
+        return rows, may_repeat
+
     def applies(self, action: str, row: Any) -> bool:
         """Return whether there is a builder to close, or a dead worker's host to take over."""
         if action == "evict":
@@ -54,7 +119,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return row.released_at is None and not row.worker_alive
 
     evict = operation(
-        "Close the idle builder",
+        "Evict: close the builder once nothing uses it",
         lambda lease, _by: repairs.evict(lease.key),
         done="asked to close its builder",
         refusal="It has no builder.",
@@ -66,28 +131,58 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         refusal="It has no host, or the worker of its host is alive.",
     )
 
-    @admin.display(description="host", ordering="worker")
+    @admin.display(description=_("who"))
+    def who(self, lease: Any) -> str:
+        return str(lease.facts.who)
+
+    @admin.display(description=_("builder"))
+    def builder(self, lease: HostLease) -> str:
+        """Say in a word whether a builder lives, and whether it is used."""
+        if lease.evict_requested_at:
+            return gettext("asked to close")
+        if lease.metrics:
+            kind, word = ("running", _("live")) if _uses(lease) else ("idle", _("idle"))
+        else:
+            kind, word = "none", _("none") if lease.user_id else _("shared with all")
+        return format_html('<span class="state {}">{}</span>', kind, word)
+
+    @admin.display(description=_("in use by"))
+    def in_use(self, lease: Any) -> int:
+        """Count what uses the builder now; of a shared one, this session's running runs."""
+        return _uses(lease) if lease.metrics else int(lease.facts.running)
+
+    @admin.display(description=_("requests"))
+    def requests(self, lease: Any) -> int:
+        """Count the runs that have ended, since ever."""
+        return int(lease.facts.ended)
+
+    @admin.display(description=_("errors"))
+    def errors(self, lease: Any) -> int:
+        """Count the runs that have failed, since ever."""
+        return int(lease.facts.failed)
+
+    @admin.display(description=_("latency"))
+    def latency(self, lease: HostLease) -> str:
+        """Show how long a request of the live builder takes, without waiting for people."""
+        if not (count := lease.metrics.get("total_requests", 0)):
+            return ""
+        return show_duration(timedelta(milliseconds=lease.metrics["total_latency_ms"] / count))
+
+    @admin.display(description=_("last activity"), ordering="last_activity")
+    def activity(self, lease: HostLease) -> str:
+        return moment(lease.last_activity)
+
+    @admin.display(description=_("worker"), ordering="worker")
     def host(self, lease: Any) -> str:
+        """Name the process that hosts the session now; empty where none does."""
         if lease.released_at is not None:
             return ""
-        return str(lease.worker) if lease.worker_alive else f"{lease.worker} (gone)"
+        gone = gettext("%(worker)s (gone)") % {"worker": lease.worker}
+        return str(lease.worker) if lease.worker_alive else gone
 
-    @admin.display(description="since", ordering="started_at")
-    def since(self, lease: HostLease) -> str:
-        return ago(lease.started_at)
 
-    @admin.display(description="builder")
-    def builder(self, lease: HostLease) -> str:
-        """Show whether a builder lives and what it has served; times exclude waiting for people."""
-        state = "asked to close" if lease.evict_requested_at else ""
-        if not (metrics := lease.metrics):
-            return state
-        requests = metrics.get("total_requests", 0)
-        mean = metrics.get("total_latency_ms", 0) / 1000 / (requests or 1)
-        return (
-            f"{state or 'live'}: {requests} runs, {metrics.get('error_count', 0)} failed, "
-            f"{mean:.3f} s each, {metrics.get('ref_count', 0)} now"
-        )
+def _uses(lease: HostLease) -> int:
+    return int(lease.metrics.get("ref_count", 0))
 
 
 @admin.register(Process)

@@ -166,7 +166,7 @@ class ConditionFilter(admin.SimpleListFilter):
     """A filter by one of several conditions."""
 
     # By the value in the address: in words, and what makes the condition.
-    conditions: ClassVar[dict[str, tuple[str, Callable[[], Q]]]]
+    conditions: ClassVar[dict[str, tuple[Any, Callable[[], Q]]]]
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         return [(value, words) for value, (words, _) in self.conditions.items()]

@@ -94,6 +94,10 @@ class Migration(migrations.Migration):
                 ("evict_requested_at", models.DateTimeField(blank=True, null=True)),
                 ("metrics", models.JSONField(default=dict)),
             ],
+            options={
+                "verbose_name": "session",
+                "verbose_name_plural": "sessions",
+            },
         ),
         migrations.CreateModel(
             name="Process",

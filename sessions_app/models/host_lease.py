@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class HostKey(str):
@@ -53,6 +54,10 @@ class HostLease(models.Model):
     evict_requested_at = models.DateTimeField(null=True, blank=True)
     # Of the builder: total_requests, error_count, total_latency_ms, ref_count.
     metrics = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
 
     def __str__(self) -> str:
         return f"{self.key} #{self.generation}"

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
@@ -228,10 +229,11 @@ async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
         await record_builders(builders, {})
         lease = await reads.read(HostLease.objects.get)
         assert lease.metrics["ref_count"] == 1
-        assert lease.key in await boss.get("/admin/sessions_app/hostlease/?builder=live")
+        live = "/admin/sessions_app/hostlease/?builder=live"
+        assert quote(lease.key) in await boss.get(live)
         await hosting.restart()
         await record_builders(hosting.builders(), builders)
-        assert lease.key not in await boss.get("/admin/sessions_app/hostlease/?builder=live")
+        assert quote(lease.key) not in await boss.get(live)
 
 
 async def test_a_process_that_lost_a_key_describes_its_builder_no_more() -> None:

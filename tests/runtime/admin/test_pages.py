@@ -119,9 +119,85 @@ def test_all_events_of_a_run_are_a_link_away(admin_client: Client, run: Run) -> 
 
 
 def test_the_metrics_of_a_builder_are_shown(admin_client: Client, run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(status="failed")
     text = page(admin_client, "hostlease")
-    assert "0.250 s" in text
-    assert "w:1" in text
+    cells = {
+        name: cell(text, "admin", name)
+        for name in ("workflow", "in_use", "requests", "errors", "latency", "host")
+    }
+    assert cells == {
+        "workflow": "probe",
+        "in_use": "1",
+        "requests": "1",
+        "errors": "1",
+        "latency": "250 ms",
+        "host": "w:1 (gone)",
+    }
+    assert 'class="state running">live' in text
+
+
+def test_a_session_of_a_shared_workflow_is_its_owner_s(admin_client: Client) -> None:
+    run = operator_rows.run("running")
+    HostLease.objects.create(
+        key=run.key, worker="w:1", workflow="probe", started_at=NOW, last_activity=NOW
+    )
+    text = page(admin_client, "hostlease")
+    assert [cell(text, "ann", name) for name in ("in_use", "requests")] == ["1", "0"]
+    assert "shared with all" in text
+    path = "/admin/sessions_app/hostlease/?q="
+    assert ">ann</a>" in admin_client.get(f"{path}Ann").content.decode()
+    assert ">ann</a>" not in admin_client.get(f"{path}ben").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "found"),
+    [({}, ["none"]), ({"ref_count": 0}, ["live", "idle"]), ({"ref_count": 2}, ["live", "used"])],
+)
+def test_sessions_are_filtered_by_their_builder(
+    admin_client: Client, run: Run, metrics: dict[str, int], found: list[str]
+) -> None:
+    HostLease.objects.update(metrics=metrics)
+    path = "/admin/sessions_app/hostlease/?builder="
+    texts = {
+        name: admin_client.get(path + name).content.decode()
+        for name in ("live", "used", "idle", "none")
+    }
+    assert [name for name, text in texts.items() if ">admin</a>" in text] == found
+
+
+def test_sessions_are_the_first_entry(admin_client: Client) -> None:
+    text = admin_client.get("/admin/").content.decode()
+    entries = re.findall(r'<th scope="row" id="([\w-]+)">', text)
+    assert entries[:2] == ["sessions_app-hostlease", "sessions_app-run"]
+
+
+def statements_of(client: Client, path: str) -> int:
+    client.get(path)  # stores when the session ends, once in a while
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(path).status_code == 200
+    return len(queries)
+
+
+def test_a_list_takes_as_many_statements_with_more_rows(admin_client: Client) -> None:
+    def add_rows() -> None:
+        for number in range(4):
+            run = operator_rows.run("failed", error={"code": "x"})
+            user = User.objects.create_user(run.pk.hex[:20])
+            for key in (run.key, f"user:{user.pk}:probe"):
+                HostLease.objects.create(
+                    key=key,
+                    user_id=str(user.pk) if key.startswith("user") else "",
+                    worker=f"w:{number}",
+                    workflow="probe",
+                    started_at=NOW,
+                    last_activity=NOW,
+                )
+
+    paths = [f"/admin/sessions_app/{model}/" for model in MODELS]
+    add_rows()
+    before = {path: statements_of(admin_client, path) for path in paths}
+    add_rows()
+    assert {path: statements_of(admin_client, path) for path in paths} == before
 
 
 def cell(text: str, row: str, column: str) -> str:
@@ -144,11 +220,11 @@ def test_processes_are_alive_draining_or_gone(admin_client: Client) -> None:
 
 def test_a_host_shows_whether_its_worker_is_gone(admin_client: Client, run: Run) -> None:
     path = "/admin/sessions_app/hostlease/?host=gone"
-    assert cell(page(admin_client, "hostlease"), run.key, "host") == "w:1 (gone)"
-    assert run.key in admin_client.get(path).content.decode()
+    assert cell(page(admin_client, "hostlease"), "admin", "host") == "w:1 (gone)"
+    assert ">admin</a>" in admin_client.get(path).content.decode()
     operator_rows.process("w:1", "worker")
-    assert cell(page(admin_client, "hostlease"), run.key, "host") == "w:1"
-    assert run.key not in admin_client.get(path).content.decode()
+    assert cell(page(admin_client, "hostlease"), "admin", "host") == "w:1"
+    assert ">admin</a>" not in admin_client.get(path).content.decode()
 
 
 def figures(client: Client) -> str:

@@ -1,0 +1,71 @@
+"""What stands beside the leases of a page of sessions: whose they are, and their runs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q
+
+from sessions_app.admin.read_only import USERNAME
+from sessions_app.models import Conversation, HostLease, Run
+from sessions_app.models.people import name_of, read_user_id, users
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """The user of a session, and how many of its runs have ended, failed, and are running."""
+
+    who: str
+    ended: int = 0
+    failed: int = 0
+    running: int = 0
+
+
+def read_facts(leases: Sequence[HostLease]) -> list[SessionFacts]:
+    """Read the facts of sessions, in three queries however many they are."""
+    names = {**_user_names(leases), **_owner_names(leases)}
+    counts = _count_runs(lease.key for lease in leases)
+    return [
+        SessionFacts(names.get(_subject(lease), _subject(lease)), *counts.get(lease.key, ()))
+        for lease in leases
+    ]
+
+
+def _subject(lease: HostLease) -> str:
+    """Return whose key it is: the user's part of the name, or the conversation's id."""
+    return lease.user_id or lease.key.split(":", 2)[1]
+
+
+def _user_names(leases: Iterable[HostLease]) -> dict[str, str]:
+    """Return the user names behind the keys of users. One that is hashed into its key has none."""
+    ids = []
+    for name in {lease.user_id for lease in leases if lease.user_id}:
+        try:
+            ids.append(read_user_id(name))
+        except ValidationError:
+            continue
+    rows = users().filter(pk__in=ids).values_list("pk", USERNAME)
+    return {name_of(pk): str(username) for pk, username in rows}
+
+
+def _owner_names(leases: Iterable[HostLease]) -> dict[str, str]:
+    """Return the owners of the conversations behind the keys of shared workflows."""
+    ids = []
+    for lease in leases:
+        try:
+            ids.append(UUID(_subject(lease)))
+        except ValueError:
+            continue
+    rows = Conversation.objects.filter(pk__in=ids).values_list("pk", f"owner__{USERNAME}")
+    return {str(pk): str(username) for pk, username in rows}
+
+
+def _count_runs(keys: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+    counts = Run.objects.filter(key__in=list(keys)).order_by().values_list("key")
+    rows = counts.annotate(
+        ended=Count("pk", filter=Q(status__in=Run.FINISHED)),
+        failed=Count("pk", filter=Q(status=Run.Status.FAILED)),
+        running=Count("pk", filter=Q(status=Run.Status.RUNNING)),
+    )
+    return {key: (ended, failed, running) for key, ended, failed, running in rows}
