@@ -10,6 +10,7 @@ Offered only where PROBE_WORKFLOW is set.
                       file named by PROBE_LOG at its beginning and at its end
     pydantic_ai MS S  the same with an agent of Pydantic AI
     langgraph MS S    the same with a graph of LangGraph
+    mcp MODE URL S    an agent with three tools of the MCP server of the tests
     modelcalls N      times N streams of a model, bare and recorded
     together          prompts of several types on one card, then the answers joined by "|"
     wide              prompts of all types at once, with words wider than a small screen
@@ -440,6 +441,7 @@ PARTS: dict[str, Part] = {
     "modelcalls": modelcalls,
     "pydantic_ai": framework("pydantic_ai"),
     "langgraph": framework("langgraph"),
+    "mcp": framework("mcp"),
     "ask": ask,
     "assign": assign,
     "files": files,

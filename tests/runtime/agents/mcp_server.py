@@ -3,6 +3,7 @@
 It is started by a command, and speaks over its pipes, or with a port over HTTP.
 """
 
+import asyncio
 import os
 import sys
 import time
@@ -105,6 +106,14 @@ def die() -> str:
     """Take the process away in the middle of the call."""
     log("die")
     os._exit(1)
+
+
+@server.tool()
+async def stay(town: str, seconds: float) -> str:
+    """Stay in a town for some time."""
+    log(f"stay {town} begins")
+    await asyncio.sleep(seconds)
+    return f"{town} is seen."
 
 
 @server.tool()

@@ -1,11 +1,9 @@
 """Tools of MCP servers in an agent: a real server process for each connection."""
 
 import asyncio
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +13,6 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import ImproperlyConfigured
 from mcp import StdioServerParameters
 
-from natproject.settings.env import ROOT
 from sessions_app.agents import Agent, Policy
 from sessions_app.agents.mcp import BEGINS_ANEW, GIVEN_UP, McpServer
 from sessions_app.agents.tool_use import UNKNOWN
@@ -24,7 +21,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context, Message, group, workflow
-from tests.support.polling import until
+from tests.runtime.agents.mcp_process import command, serving, url_of
 from tests.support.server import free_port
 
 
@@ -43,19 +40,6 @@ async def hosted(message: Message, context: Context) -> str:
 NOBODY = Policy(approval=False)
 Host = Callable[..., None]
 Done = Callable[[], list[str]]
-COMMAND = ["-m", "tests.runtime.agents.mcp_server"]
-
-
-@contextmanager
-def serving(log: Path, port: int) -> Iterator[None]:
-    """Serve over HTTP in a process of its own."""
-    process = subprocess.Popen([sys.executable, *COMMAND, str(log), str(port)], cwd=ROOT)
-    try:
-        until(lambda: is_open(port))
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +48,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     log, port = tmp_path_factory.mktemp("mcp") / "log", free_port()
     with serving(log, port):
         yield url_of(port), log
-
-
-def command(log: Path) -> StdioServerParameters:
-    """Return the command that starts the server for one connection."""
-    return StdioServerParameters(command=sys.executable, args=[*COMMAND, str(log)], cwd=str(ROOT))
-
-
-def url_of(port: int) -> str:
-    return f"http://127.0.0.1:{port}/mcp"
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
