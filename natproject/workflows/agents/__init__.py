@@ -1,5 +1,5 @@
-"""Agents of other frameworks, unchanged. EXAMPLE_AGENTS offers them; they need their packages."""
+"""Agents with packages of their own, of other frameworks unchanged. EXAMPLE_AGENTS offers them."""
 
-from natproject.workflows.agents import refunds, shop
+from natproject.workflows.agents import refunds, shop, travel
 
-__all__ = ["refunds", "shop"]
+__all__ = ["refunds", "shop", "travel"]

@@ -15,7 +15,7 @@ EXAMPLES = {
 
 
 def test_there_is_an_example_of_each_framework() -> None:
-    assert set(agents.__all__) == set(EXAMPLES)
+    assert set(agents.__all__) == {*EXAMPLES, "travel"}
 
 
 @pytest.fixture
@@ -36,3 +36,16 @@ async def test_refund_is_edited_after_a_restart(
         await hosting.restart()
         await run.answer(EDITED, by=boss if name == "shop" else None)
         assert await run.result() == EXAMPLES[name]
+
+
+async def test_train_is_booked_for_whom_the_server_asks_after_a_restart(
+    host_workflow: NewHosting,
+) -> None:
+    async with host_workflow("travel", patience=60) as hosting:
+        run = await hosting.send("Book me a train to Rome")
+        await run.answer("approve", to="Travel book Rome")
+        assert len(await run.prompts()) == 1
+        await hosting.restart()
+        await run.answer({"name": "Ada"}, to="travel asks:")
+        assert await run.result() == "I look for trains. \n\nHave a good time."
+        assert await run.shown() == ["Travel find trains Rome", *["Travel book Rome"] * 2]

@@ -1,0 +1,31 @@
+"""An agent of ours with the tools of an MCP server, which is started for each call."""
+
+import sys
+from pathlib import Path
+
+from mcp import StdioServerParameters
+
+from sessions_app.agents import Agent
+from sessions_app.agents.mcp import McpServer
+from sessions_app.testing.scripted_model import ScriptedModel, tool_call
+from sessions_app.workflows import Context, Message, workflow
+
+SERVER = Path(__file__).with_name("travel_server.py")
+COMMAND = StdioServerParameters(command=sys.executable, args=[str(SERVER)])
+# Trusted: what only reads asks nobody. To book, the owner is asked.
+AGENT = Agent(tools=[McpServer("travel", COMMAND, trusted=True)])
+
+
+def script() -> ScriptedModel:
+    """Play a model, in the place of a real one."""
+    return ScriptedModel(
+        ["I look for trains. ", tool_call("travel_find_trains", town="Rome")],
+        [tool_call("travel_book", town="Rome", train="8:15")],
+        "Have a good time.",
+    )
+
+
+@workflow(name="travel", title="Travel (MCP)", starters=("Book me a train to Rome",))
+async def travel(message: Message, context: Context) -> str:
+    """Answer with the model and the server's tools."""
+    return await AGENT.run(context, script())
