@@ -4,7 +4,7 @@ It needs `[nat]`. Each call of a function and each request to a model is recorde
 own interface for middleware; its prompts are prompts of ours.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
 from functools import partial, wraps
@@ -35,6 +35,7 @@ try:
     from nat.builder.workflow_builder import WorkflowBuilder
     from nat.cli.type_registry import GlobalTypeRegistry
     from nat.data_models.api_server import ChatRequest, ChatRequestOrMessage
+    from nat.data_models.authentication import AuthenticatedContext
     from nat.data_models.config import Config
     from nat.middleware.function_middleware import FunctionMiddleware, FunctionMiddlewareChain
     from nat.middleware.middleware import FunctionMiddlewareContext
@@ -48,6 +49,8 @@ if not (installed := version("nvidia-nat-core")).startswith("1.9."):
     raise ImproperlyConfigured(f"{NEEDED}. {installed} is installed.")
 
 Source = Callable[[], AsyncIterator[Any]]
+# Signs the run's person in: takes the context, the provider's configuration, and the kind of flow.
+Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
 # The methods by which frameworks ask a model. Those that block cannot be recorded.
 MODEL_METHODS = ("ainvoke", "astream")
 CLASS = "__class__"
@@ -55,21 +58,19 @@ CLASS = "__class__"
 _calls: ContextVar[NestedCalls | None] = ContextVar("_calls", default=None)
 
 
-def nat_workflow(
-    config_path: str | Path, *, name: str, title: str = "", history: int = 20, **options: Any
-) -> None:
+def nat_workflow(config_path: str | Path, *, name: str, title: str = "", **options: Any) -> None:
     """Host a configuration of the toolkit as a workflow.
 
     Args:
         config_path: the configuration file as it is.
         name: the workflow's name; `title` is what people see, by default the name.
-        history: how many earlier messages a workflow gets that takes a conversation.
-        options: further arguments of `workflow`.
+        options: further arguments of `HostedConfig` and of `workflow`.
 
     Raises:
         ImproperlyConfigured: there is no such file, or it does not fit.
     """
-    hosted = HostedConfig(config_path, history=history)
+    own = {one: options.pop(one) for one in ("authenticate", "history") if one in options}
+    hosted = HostedConfig(config_path, **own)
     builder = "per_user_builder" if hosted.is_per_user else "shared_builder"
     options[builder] = hosted.open_for_user if hosted.is_per_user else hosted.open
 
@@ -81,9 +82,23 @@ def nat_workflow(
 class HostedConfig:
     """A configuration of the toolkit whose runs are durable."""
 
-    def __init__(self, config_path: str | Path, *, history: int = 20) -> None:
-        """Check the file; see `nat_workflow`."""
+    def __init__(
+        self,
+        config_path: str | Path,
+        *,
+        authenticate: Authenticate | None = None,
+        history: int = 20,
+    ) -> None:
+        """Check the file; see `nat_workflow`.
+
+        Args:
+            config_path: the configuration file as it is.
+            authenticate: signs the run's person in where a function needs that, and returns what
+                requests need; without it such a function fails. Replay may call it again.
+            history: how many earlier messages a workflow gets that takes a conversation.
+        """
         self._path = Path(config_path)
+        self._authenticate = authenticate
         self._history = history
         registration = GlobalTypeRegistry.get().get_function(type(read(self._path).workflow))
         self.is_per_user: bool = registration.is_per_user
@@ -123,6 +138,8 @@ class HostedConfig:
                     conversation_id=context.conversation_id,
                     user_message_id=context.user_message_id,
                     user_input_callback=partial(ask_person, context, calls),
+                    user_authentication_callback=self._authenticate
+                    and partial(self._sign_in, self._authenticate, context, calls),
                 ) as session,
                 session.run(message) as runner,
             ):
@@ -130,6 +147,19 @@ class HostedConfig:
                     return as_text(await runner.result(), runner.convert)
                 # Not as it comes: replay could not tell which of it people have read.
                 return "".join([chunk async for chunk in runner.result_stream(to_type=str)])
+
+    async def _sign_in(
+        self,
+        authenticate: Authenticate,
+        context: Context,
+        calls: NestedCalls,
+        *provider: Any,
+    ) -> "AuthenticatedContext":
+        """Sign the person in. The toolkit keeps what comes of it in memory, and asks no second
+        time: so it is apart, and what is recorded of it are the calls that it makes.
+        """
+        async with calls.apart("sign in"):
+            return await authenticate(context, *provider)
 
     async def _input(self, context: Context, manager: "SessionManager") -> Any:
         """Return the message as the workflow takes it: with earlier ones, or from JSON."""

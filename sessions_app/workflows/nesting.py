@@ -7,8 +7,13 @@ among the calls of that name which one call makes.
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -85,6 +90,15 @@ class NestedCalls:
     def outermost(self) -> AbstractContextManager[None]:
         """Mark the code in the block as what makes the outermost calls."""
         return self._root.inside()
+
+    @asynccontextmanager
+    async def apart(self, name: str) -> AsyncIterator[None]:
+        """Give the calls of the context in the block a track of their own: a replay in which they
+        are not made misses nothing.
+        """
+        frame = await self._new_frame(name)
+        with frame.inside():
+            yield
 
     async def enter(self) -> None:
         """Have the call around this code be more than a step: it makes a call of the context."""

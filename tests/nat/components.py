@@ -22,7 +22,7 @@ from nat.cli.register_workflow import (
     register_llm_provider,
     register_per_user_function,
 )
-from nat.data_models.component_ref import FunctionRef, LLMRef
+from nat.data_models.component_ref import AuthenticationRef, FunctionRef, LLMRef
 from nat.data_models.function import FunctionBaseConfig, FunctionGroupBaseConfig
 from nat.data_models.interactive import HumanPrompt, HumanPromptText
 from nat.data_models.llm import LLMBaseConfig
@@ -252,3 +252,24 @@ async def count(config: CountConfig, builder: Builder) -> AsyncGenerator[Any, No
         return f"{Context.get().user_id} {answer.text} {Context.get().workflow_run_id}"
 
     yield FunctionInfo.from_fn(run, description="Count.")
+
+
+class OrdersConfig(FunctionBaseConfig, name="t_orders"):
+    """A workflow that acts for its person at another site."""
+
+    login: AuthenticationRef
+
+
+@register_function(config_type=OrdersConfig)
+async def orders(config: OrdersConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    provider = await builder.get_auth_provider(config.login)
+
+    async def run(message: str) -> str:
+        """Use a token, ask, and use it again."""
+        for _ in range(2):
+            [credential] = (await provider.authenticate()).credentials
+            Done.effects.append(credential.token.get_secret_value())
+            answer = await prompt(HumanPromptText(text="Go on?"))
+        return str(answer.text)
+
+    yield FunctionInfo.from_fn(run, description="Use a token.")

@@ -3,15 +3,17 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nat.data_models.authentication import AuthenticatedContext
 
 from natproject.settings.env import ROOT
 from sessions_app.agents.nat import nat_workflow
 from sessions_app.models import Run
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
-from sessions_app.workflows import registry
+from sessions_app.workflows import Context, OAuthPrompt, registry
 from sessions_app.workflows.config import ConfigError, RuntimeConfig
 from tests.nat.components import Done
 
@@ -130,6 +132,32 @@ async def test_each_user_has_a_builder(host_workflow: NewHosting) -> None:
             assert await run.result() == f"{hosting.person.id} yes {row.pk}"
         user = str(hosting.person.id)
     assert Done.effects == [f"built for {user}"]
+
+
+async def test_sign_in_is_a_consent_and_its_token_is_not_recorded(
+    host_workflow: NewHosting,
+) -> None:
+    async def authenticate(context: Context, provider: Any, flow: Any) -> AuthenticatedContext:
+        consent = await context.ask(OAuthPrompt(text=f"{provider.authorization_url}?scope=orders"))
+        assert consent.granted
+        return AuthenticatedContext(headers={"Authorization": "Bearer t0ken"})
+
+    nat_workflow(HERE / "orders.yml", name="t_orders", authenticate=authenticate)
+    async with host_workflow("t_orders") as hosting:
+        run = await hosting.send("Go")
+        [consent] = await run.prompts()
+        assert isinstance(consent, OAuthPrompt)
+        await hosting.crash()
+        await run.answer("granted")
+        assert [one.text for one in await run.prompts()] == ["Go on?"]
+        await hosting.crash()
+        await run.answer("yes")
+        # The toolkit has the token, and replay goes on without the consent.
+        assert [one.text for one in await run.prompts()] == ["Go on?"]
+        await run.answer("yes")
+        assert await run.result() == "yes"
+        assert "t0ken" not in str(await run.journal())
+    assert set(Done.effects) == {"t0ken"}
 
 
 async def test_configuration_file_names_one_of_the_toolkit(
