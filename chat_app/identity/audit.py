@@ -39,6 +39,16 @@ def log_refused_credentials(request: HttpRequest | None, method: str, reason: st
     log.warning("credentials.refused", method=method, reason=reason, **_where(request))
 
 
+def log_connected_account(request: HttpRequest, username: str, provider: str) -> None:
+    """Log that a person connected an account that they have elsewhere."""
+    log.info("account.connected", user=username, provider=provider, **_where(request))
+
+
+def log_revoked_account(request: HttpRequest, username: str, provider: str) -> None:
+    """Log that a person revoked the use of an account that they have elsewhere."""
+    log.info("account.revoked", user=username, provider=provider, **_where(request))
+
+
 def log_refused_origin(request: HttpRequest) -> None:
     """Log that a page of another site tried to use the browser's credentials; `setting` would let
     it.

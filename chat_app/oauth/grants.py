@@ -18,6 +18,7 @@ from chat_app.models import OAuthGrant
 from chat_app.oauth.errors import ConsentError, ConsentGone, ProviderRefused
 from chat_app.oauth.providers import TIMEOUT, open_client
 from chat_app.oauth.tokens import Tokens
+from sessions_app.errors import NotFound
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
@@ -87,11 +88,14 @@ def store(user: UserId, provider: str, tokens: Tokens, scopes: list[str], now: d
 
 async def revoke(user: UserId, provider: str) -> bool:
     """Delete a person's grant, and have the provider forget its tokens. Return whether that is
-    done there, too; True if there is no such grant.
+    done there, too.
+
+    Raises:
+        NotFound: there is no such grant.
     """
     row = await reads.read(OAuthGrant.objects.filter(provider=provider, user=user).first)
     if row is None:
-        return True
+        raise NotFound
     # First here: whatever the provider says, nothing acts for the person from now on.
     await writer.write(lambda tx: row.delete())
     tokens = Tokens.decrypt(user, row.tokens)

@@ -1,6 +1,8 @@
 """The providers of OAUTH_PROVIDERS, and the way to them."""
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
@@ -38,9 +40,11 @@ def own_url(door: str, *names: object) -> str:
     return site + reverse(f"chat:{door}", args=names)
 
 
-def open_client(name: str) -> "AbstractAsyncContextManager[ProviderClient]":
+@asynccontextmanager
+async def open_client(name: str) -> "AsyncIterator[ProviderClient]":
     """Open a connection to a provider: `client.connect`."""
-    connect = import_string(CONNECT)
-    client: AbstractAsyncContextManager[ProviderClient]
-    client = connect(find_provider(name), own_url("consent_callback", name))
-    return client
+    provider, redirect_uri = find_provider(name), own_url("consent_callback", name)
+    # In a thread: the first time that takes longer than others in the event loop should wait.
+    connect = await asyncio.to_thread(import_string, CONNECT)
+    async with connect(provider, redirect_uri) as client:
+        yield client

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from chat_app.identity import audit
 from chat_app.oauth.consent import Outcome, Return, begin, finish
 from chat_app.page.common import or_404, person_of, personal, site_context
 from chat_app.rates import Rate, rate_limits
@@ -49,7 +50,7 @@ PAGES = {
     Outcome.FOREIGN: Page(
         NOT_CONNECTED, _("The answer did not come from the site that was asked."), 400
     ),
-    Outcome.REFUSED: Page(NOT_CONNECTED, _("The other site refused."), 502),
+    Outcome.REFUSED: Page(NOT_CONNECTED, _("The other site refused."), 400),
     Outcome.UNAVAILABLE: Page(
         NOT_CONNECTED, _("The other site does not respond. Try again in a minute."), 503
     ),
@@ -81,7 +82,11 @@ async def come_back(request: HttpRequest, provider: str) -> HttpResponse:
     """Take a person back from a provider."""
     if provider not in ChatSettings.load().OAUTH_PROVIDERS:
         raise Http404
-    return _render(request, await finish(await person_of(request), provider, request.GET))
+    person = await person_of(request)
+    back = await finish(person, provider, request.GET)
+    if back.outcome == Outcome.CONNECTED:
+        audit.log_connected_account(request, person.username, provider)
+    return _render(request, back)
 
 
 def _render(request: HttpRequest, back: Return) -> HttpResponse:

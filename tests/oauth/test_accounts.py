@@ -28,12 +28,13 @@ async def test_the_page_lists_what_a_person_has_connected(ann: Browser, ben: Bro
 
 
 async def test_revoked_it_is_gone_here_and_there(
-    hosting: Hosting, ann: Browser, provider: Provider
+    hosting: Hosting, ann: Browser, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = await text_of(ann.client, "accounts")
     page = await press(ann.client, page, "Revoke Notes", "/settings/accounts/")
     assert ("There are none." in page, "could not be told" in page) == (True, False)
     assert provider.valid_tokens() == []
+    assert ("account.connected" in caplog.text, "account.revoked" in caplog.text) == (False, True)
     assert len(await (await hosting.send("read")).prompts()) == 1
 
 

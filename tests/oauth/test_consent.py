@@ -131,7 +131,7 @@ async def test_the_code_of_another_way_is_refused(hosting: Hosting, ann: Browser
     own = await elsewhere(await ann.leave(second))
     code = stolen.partition("code=")[2].partition("&")[0]
     page = await ann.come_back(changed(own, code=code))
-    assert (page.status, STILL_WAITS in page.text) == (502, True)
+    assert (page.status, STILL_WAITS in page.text) == (400, True)
     assert not await OAuthGrant.objects.aexists()
 
 

@@ -1,16 +1,21 @@
 """The page on which a person sees at which sites workflows may act for them, and revokes that."""
 
+from contextlib import suppress
+
 from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 
+from chat_app.identity import audit
 from chat_app.models import OAuthGrant
 from chat_app.oauth import grants
 from chat_app.oauth.providers import find_provider
 from chat_app.page.common import person_of, personal, site_context
 from chat_app.settings import PROVIDER_NAME, ChatSettings
+from sessions_app.errors import NotFound
+from sessions_app.models.people import Person
 from sessions_app.storage import reads
 
 
@@ -21,18 +26,26 @@ async def accounts(request: HttpRequest) -> HttpResponse:
         raise Http404
     person = await person_of(request)
     if request.method == "POST":
-        provider = request.POST.get("provider", "")
-        is_name = PROVIDER_NAME.fullmatch(provider) is not None
-        if is_name and not await grants.revoke(person.id, provider):
-            text = gettext(
-                "Nothing here can use the account any more. The other site could not be told: "
-                "remove this site there, too."
-            )
-            messages.warning(request, text)
+        with suppress(NotFound):  # revoked in another tab
+            await _revoke(request, person)
         return redirect("chat:accounts")
     rows = await reads.read(grants.find_grants, person.id)
     context = {**site_context(), "accounts": [(_title(row), row) for row in rows]}
     return render(request, "chat_app/accounts.html", context)
+
+
+async def _revoke(request: HttpRequest, person: Person) -> None:
+    provider = request.POST.get("provider", "")
+    if not PROVIDER_NAME.fullmatch(provider):
+        raise NotFound
+    is_told = await grants.revoke(person.id, provider)
+    audit.log_revoked_account(request, person.username, provider)
+    if not is_told:
+        text = gettext(
+            "Nothing here can use the account any more. The other site could not be told: "
+            "remove this site there, too."
+        )
+        messages.warning(request, text)
 
 
 def _title(row: OAuthGrant) -> str:
