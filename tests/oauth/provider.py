@@ -54,7 +54,7 @@ class Provider:
                 env={"PATH": os.environ["PATH"], **COVERAGE},
                 stderr=log,
             )
-        until(self._answers, otherwise=(self.directory / "log").read_text)
+        until(self._answers, 100, otherwise=(self.directory / "log").read_text)
 
     def stop(self) -> None:
         """Kill it: nothing answers at its address any more."""

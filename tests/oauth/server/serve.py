@@ -1,4 +1,4 @@
-"""Migrates, registers the client, and serves until it is killed."""
+"""Makes the tables, registers the client, and serves until it is killed."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def main(directory: str, port: str, redirect_uris: str) -> None:
     from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 - as above
     from oauth2_provider.models import get_application_model  # noqa: PLC0415 - as above
 
-    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
     get_application_model().objects.update_or_create(
         client_id="hitl",
         defaults={
