@@ -5,12 +5,15 @@ from typing import cast
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.translation import gettext
 
-from sessions_app.admin import assignment_texts, question_texts, repairs
+from sessions_app.admin import answers_page, assignment_texts, question_texts, repairs
 from sessions_app.admin.answer_form import answer_form, answer_in
 from sessions_app.admin.cells import short
 from sessions_app.admin.prompt_filters import Waits, nobody_can_answer
@@ -18,6 +21,7 @@ from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin, oper
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.interactions.answers import Outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts import load_prompt
@@ -124,6 +128,29 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     readonly_fields = (*SENTENCE_FIELDS, *ASSIGNMENT_FIELDS)
     actions = ("answer", "reassign", "escalate", "expire")
     pages = ("answer",)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page Answers."""
+        view = self.admin_site.admin_view(self.answers_view)
+        answers = path("answers/", view, name="sessions_app_interaction_answers")
+        return [answers, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: JsonObject | None = None
+    ) -> HttpResponse:
+        """Show the list, with a link to the page Answers."""
+        context = {"answers_title": gettext("Answers"), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def answers_view(self, request: HttpRequest) -> HttpResponse:
+        """Show how fast people and steps are, what is overdue, and which notices wait."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        with_steps = bool(request.user.has_perm("sessions_app.view_journalentry"))
+        tables = answers_page.tables(with_steps=with_steps)
+        title = gettext("Answers of the last %(days)s days") % {"days": answers_page.DAYS}
+        nothing = gettext("Nothing.")
+        return self.form_page(request, "answers", title, tables=tables, nothing=nothing)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Interaction], search_term: str

@@ -1,4 +1,4 @@
-"""What stands beside the leases of a page of sessions: whose they are, and their runs."""
+"""The facts beside the leases of a page of sessions: whose they are, and their runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
