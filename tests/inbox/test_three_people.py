@@ -136,7 +136,7 @@ def test_a_reassigned_prompt_moves_to_a_person_of_another_group(
     ben.get_by_role("button", name="Reassign").click()
     expect(ben.locator(".claims .error")).to_contain_text("nobody-here")
     ben.get_by_label("To (user name)").fill("user1")
-    ben.get_by_role("button", name="Reassign").click()
+    ben.get_by_label("To (user name)").press("Enter")
     expect(ben.locator(".entry")).to_have_count(0)
     expect(user1.locator(".holds")).to_be_visible()
     card(user1).get_by_role("button", name="Reject").click()

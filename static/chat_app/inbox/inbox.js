@@ -156,7 +156,7 @@ function update(entry, fresh) {
     later.closest("details").open = true;
   }
   old.replaceWith(next);
-  if (hadFocus) next.querySelector("button, summary")?.focus();
+  if (hadFocus) (next.querySelector("form > button") ?? next.querySelector("summary"))?.focus();
   entry.querySelector(".meta").replaceWith(fresh.querySelector(".meta"));
   if (!keeps) entry.querySelector(".place").replaceWith(fresh.querySelector(".place"));
   entry.dataset.stamp = fresh.dataset.stamp;
