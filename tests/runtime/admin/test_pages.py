@@ -67,7 +67,7 @@ def run(admin_user: User) -> Run:
         generation=3,
         worker="w:1",
         workflow="probe",
-        user_id="1",
+        user_id=str(admin_user.pk),
         started_at=NOW,
         last_activity=NOW,
         metrics={"total_requests": 4, "total_latency_ms": 1000, "ref_count": 1, "error_count": 0},
