@@ -1,5 +1,6 @@
 """The function by which a workflow gets a token of its person."""
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,10 +37,10 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A look for a usable grant; without one, the last part of the address for a new consent."""
+    """A look for a usable grant; without one, the address of a link for a new consent."""
 
     grant: int | None
-    nonce: str
+    link: str = ""
 
 
 async def access_token(
@@ -70,6 +71,7 @@ async def access_token(
     while True:
         lookup: Lookup = await context.step(
             _look_up,
+            context.run_id,
             user.id,
             provider,
             wanted,
@@ -80,7 +82,7 @@ async def access_token(
             return AccessToken(lookup.grant, user.id, provider)
         answer = await context.ask(
             OAuthPrompt(
-                text=own_url("consent", context.run_id, lookup.nonce),
+                text=lookup.link,
                 request=ConsentRequest(provider=provider, title=offered.title, scopes=wanted),
                 details={"Access": [*wanted]} if wanted else {},
                 timeout=timeout,
@@ -90,6 +92,9 @@ async def access_token(
             raise ConsentDeclined(offered.title)
 
 
-async def _look_up(user: UserId, provider: str, scopes: list[str]) -> Lookup:
-    grant = await grants.find_usable(user, provider, scopes)
-    return Lookup(grant, "" if grant else secrets.token_urlsafe(16))
+async def _look_up(run: str, user: UserId, provider: str, scopes: list[str]) -> Lookup:
+    if (grant := await grants.find_usable(user, provider, scopes)) is not None:
+        return Lookup(grant)
+    # In a thread: the first address of a worker imports all pages, and other runs should go on.
+    nonce = secrets.token_urlsafe(16)
+    return Lookup(None, await asyncio.to_thread(own_url, "consent", run, nonce))

@@ -43,8 +43,9 @@ def own_url(door: str, *names: object) -> str:
 @asynccontextmanager
 async def open_client(name: str) -> "AsyncIterator[ProviderClient]":
     """Open a connection to a provider: `client.connect`."""
-    provider, redirect_uri = find_provider(name), own_url("consent_callback", name)
-    # In a thread: the first time that takes longer than others in the event loop should wait.
+    provider = find_provider(name)
+    # In threads: the first time each imports more than others in the event loop should wait for.
+    redirect_uri = await asyncio.to_thread(own_url, "consent_callback", name)
     connect = await asyncio.to_thread(import_string, CONNECT)
     async with connect(provider, redirect_uri) as client:
         yield client
