@@ -66,7 +66,6 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     )
     list_filter = (HasBuilder, IsHeld, "workflow")
     search_fields = ("key", "user_id__exact", "worker")
-    search_help_text = _("A user name, a worker, or a part of a key")
     ordering = ("-last_activity",)
     readonly_fields = list_display
     fieldsets = (

@@ -40,6 +40,8 @@ def open_first_row(page: Page, model: str) -> None:
 @pytest.mark.long
 def test_no_list_has_an_accessibility_fault(admin: Page) -> None:
     assert_accessible(admin)
+    admin.goto(f"{ADMIN}/interaction/answers/")
+    assert_accessible(admin)
     for model in LISTS:
         admin.goto(f"{ADMIN}/{model}/")
         expect(admin.locator("#result_list tbody tr").first).to_be_visible()
