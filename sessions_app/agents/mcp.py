@@ -316,7 +316,7 @@ class McpServer(Toolset):
 
 
 class _Question:
-    """What a server asks within a call, and nobody has answered: the call ends there.
+    """A question that a server asks within a call. If nobody has answered it, the call ends there.
 
     In the era of 2025 a server asks by a request of its own, and waits for the answer; in that of
     2026 by its result.

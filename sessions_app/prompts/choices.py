@@ -454,8 +454,9 @@ class OAuthPrompt(Prompt[ConsentResponse]):
 
 
 class LinkPrompt(Prompt[ConsentResponse]):
-    """A prompt to do something on another page, which is not opened before the person has seen its
-    whole address. `text` says what for.
+    """A prompt to do something on another page; `text` says what for.
+
+    The page is not opened before the person has seen its whole address.
     """
 
     input_type: Literal["link"] = "link"

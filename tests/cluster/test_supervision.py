@@ -1,4 +1,7 @@
-"""What ends by itself is started again, as by a process manager: the other tests count on it."""
+"""Processes that end by themselves are started again, as by a process manager.
+
+The other tests count on it.
+"""
 
 import os
 import signal

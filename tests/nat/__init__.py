@@ -1,3 +1,4 @@
-"""Tests of configurations of the NeMo Agent Toolkit, which `make test-nat` runs in an
-environment of their own.
+"""Tests of hosted configurations of the NeMo Agent Toolkit.
+
+`make test-nat` runs them in an environment of their own.
 """

@@ -109,7 +109,7 @@ async def shop(config: ShopConfig, builder: Builder) -> AsyncGenerator[Any, None
 
 
 class Receipt(BaseModel):
-    """What a function gives that is no text."""
+    """The result of a function, which is no text."""
 
     order: int
     lines: list[str]

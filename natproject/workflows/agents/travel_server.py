@@ -11,7 +11,7 @@ server = MCPServer("travel")
 
 
 class Traveller(BaseModel):
-    """Who travels."""
+    """The person who travels."""
 
     name: str = Field(min_length=2)
     window: bool = Field(False, title="At the window")

@@ -59,7 +59,7 @@ def look():  # type: ignore[no-untyped-def] # with an annotation it has a schema
 
 
 class Traveller(BaseModel):
-    """What the server wants to know before it books."""
+    """The facts that the server needs before it books."""
 
     name: str = Field(min_length=2)
     window: bool = False
