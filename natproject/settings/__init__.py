@@ -32,7 +32,7 @@ EXAMPLE_AGENTS = environment.EXAMPLE_AGENTS
 HITL = {
     "EXTRA_WORKFLOWS": {
         **({"probe": {}} if environment.PROBE_WORKFLOW else {}),
-        **({"shop": {}, "refunds": {}, "travel": {}} if EXAMPLE_AGENTS else {}),
+        **({"shop_agent": {}, "refund_graph": {}, "travel": {}} if EXAMPLE_AGENTS else {}),
     },
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     # Where it is known: a host by which people came is better than the address that is listened at.

@@ -57,6 +57,8 @@ def known_ids(attacked: Server) -> dict[str, str]:
         "job_id": attacked.rows("SELECT message_id FROM sessions_app_run")[0]["message_id"],
         "id": "1",
         "content_type_id": "1",
+        "provider": "notes",
+        "nonce": "none",
     }
 
 

@@ -139,7 +139,7 @@ def test_a_failed_run_is_an_error_and_not_tried_again(shared: Server, openai: Op
 
 
 def test_a_failed_run_is_an_error_of_its_stream(openai: OpenAI) -> None:
-    with pytest.raises(APIError, match="workflow failed"):
+    with pytest.raises(APIError, match="The workflow raised ValueError"):
         list(openai.chat.completions.create(model="probe", messages=say("fail"), stream=True))
 
 

@@ -34,5 +34,5 @@ graph = StateGraph(State)
 graph.add_sequence([look_up, refund])
 graph.add_edge(START, "look_up")
 
-starters = ("Pay order 17 back",)
-langgraph_workflow(graph.compile(), name="refunds", title="Refunds (LangGraph)", starters=starters)
+title, starters = "Refunds (LangGraph)", ("Pay order 17 back",)
+langgraph_workflow(graph.compile(), name="refund_graph", title=title, starters=starters)

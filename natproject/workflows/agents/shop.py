@@ -33,7 +33,7 @@ def refund(order: int, euro: int) -> str:
 
 pydantic_ai_workflow(
     agent,
-    name="shop",
+    name="shop_agent",
     title="Shop (Pydantic AI)",
     starters=("Pay order 17 back",),
     approvals={"refund": Policy(group("managers"), edit=True)},

@@ -9,13 +9,13 @@ from sessions_app.testing.hosting import NewHosting
 pytestmark = pytest.mark.django_db(transaction=True)
 EDITED = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
 EXAMPLES = {
-    "shop": "I pay order 17 back. \n\nDone: 20 € for order 17 are paid back.",
-    "refunds": "20 € are paid back.",
+    "shop_agent": "I pay order 17 back. \n\nDone: 20 € for order 17 are paid back.",
+    "refund_graph": "20 € are paid back.",
 }
 
 
 def test_there_is_an_example_of_each_framework() -> None:
-    assert set(agents.__all__) == {*EXAMPLES, "travel"}
+    assert set(agents.__all__) == {"shop", "refunds", "travel"}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def test_refund_is_edited_after_a_restart(
         [approval] = await run.prompts()
         assert approval.model_dump()["arguments"] == {"order": 17, "euro": 40}
         await hosting.restart()
-        await run.answer(EDITED, by=boss if name == "shop" else None)
+        await run.answer(EDITED, by=boss if name == "shop_agent" else None)
         assert await run.result() == EXAMPLES[name]
 
 
