@@ -22,7 +22,6 @@ SECOND_PAINT = 8 * 1024
 # Modules that are loaded when somebody first uses them, and never by the page itself.
 WHEN_USED = {
     "chat_app/js/answering.js",
-    "chat_app/js/editing.js",
     "chat_app/js/elements/feedback.js",
     "chat_app/js/elements/files.js",
     "chat_app/js/elements/formcard.js",

@@ -35,7 +35,6 @@ export class Composer {
     this.#restore();
     this.#prepare(cards);
     cards.addEventListener("arranged", () => this.#prepare(cards));
-    if ("stored" in main.dataset) load();
     field.addEventListener("input", () => {
       if (!this.#answering?.card) return this.keep();
       problem.textContent = "";
@@ -107,16 +106,27 @@ export class Composer {
     if (!isTaken && kept.files && chooser) attaching().then(({ show }) => show(kept.files));
   }
 
-  async #click(event) {
+  #click(event) {
     const link = event.target.closest("[data-edit], #editing a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    if (!module) await load();
-    if (!module) problem.textContent = say("lost");
-    else if (!this.#sending) {
-      this.#answering?.leave();
-      module.change(this, link);
+    if (this.#sending) return;
+    this.#answering?.leave();
+    this.#edit(link);
+  }
+
+  /** Begin with the message that a link stands below, or end with the link that cancels. */
+  #edit(link) {
+    const run = link.dataset.edit;
+    if (run) {
+      const text = link.closest(".item").querySelector(".bubble").textContent;
+      this.fill(text, run, replaces.value ? this.rest : field.value);
+    } else {
+      history.replaceState(null, "", link.href); // a reload does not begin again
+      this.fill();
     }
+    this.keep();
+    field.focus();
   }
 
   /** Have a text in the field: that of an earlier message, or by default what is left to write. */
@@ -212,7 +222,6 @@ export class Composer {
     this.#answering?.leave();
     this.fill();
     this.keep();
-    load();
     this.#taken(word);
   }
 
@@ -250,12 +259,6 @@ function attached() {
   return [...form.querySelectorAll("[name=file_ids]:enabled")].filter(
     ({ type, checked }) => type === "hidden" || checked,
   );
-}
-
-/** What edits a message: once there is one, so that it is here without a connection too. */
-let module = null;
-async function load() {
-  module ??= await import("./editing.js").catch(() => null);
 }
 
 /** `wanted`: a workflow, which only a new conversation has a choice of, runs, and files. */
