@@ -65,7 +65,7 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     field(page).press("Enter")
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("Eve")
-    expect(page.locator("#items .question summary")).to_contain_text("by you")
+    expect(page.locator("#items .question > details > summary")).to_contain_text("by you")
     expect(page.locator(".user")).to_have_count(1)
     expect(field(page)).to_have_value("")
     expect(field(page)).to_have_accessible_name("Message")

@@ -34,7 +34,7 @@ def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server
     expect(page).to_have_title("ask")
     expect(page.locator("#items .text")).to_have_text("Eve")
     expect(card(page)).to_have_count(0)
-    expect(page.locator("#items .question summary")).to_contain_text("by you")
+    expect(page.locator("#items .question > details > summary")).to_contain_text("by you")
     assert_page_is_log(page, server)
     before = page.locator("#items").inner_text()
     page.reload()
@@ -47,7 +47,7 @@ def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page:
     expect(buttons.get_by_text("continue")).to_have_class("primary")
     expect(buttons.get_by_text("cancel")).not_to_have_class("primary")
     buttons.get_by_text("continue").click()
-    row = page.locator("#items .question summary")
+    row = page.locator("#items .question > details > summary")
     expect(row).to_have_text("prompt-1 continue by you · just now · Open", use_inner_text=True)
     expect(page.locator("#status")).to_contain_text("prompt-1 continue by you · just now")
     row.click()
@@ -63,7 +63,7 @@ def test_a_note_goes_with_a_decision_and_outlives_a_reload(page: Page) -> None:
     until_connected(page)
     expect(card(page).get_by_label("Note")).to_have_value("as agreed")
     card(page).get_by_role("button", name="continue").click()
-    row = page.locator("#items .question summary")
+    row = page.locator("#items .question > details > summary")
     expect(row).to_contain_text("continue – as agreed")
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("continue")
@@ -89,7 +89,7 @@ def test_the_field_of_a_card_that_was_folded_is_as_high_as_the_first(page: Page)
         heights.append(field.evaluate("field => field.clientHeight"))
         field.fill(text)
         card(page).locator("visible=true").get_by_role("button", name="Answer").click()
-        expect(page.locator("#items .question summary").last).to_contain_text(text)
+        expect(page.locator("#items .question > details > summary").last).to_contain_text(text)
     assert heights[0] == heights[1]
 
 
@@ -217,6 +217,6 @@ def test_every_type_of_prompt_can_be_answered(page: Page) -> None:
         types.add(kind)
         form.evaluate("form => form.setAttribute('data-seen', '')")
         answer(form)
-        expect(page.locator("#items .question summary").last).to_contain_text(question)
+        expect(page.locator("#items .question > details > summary").last).to_contain_text(question)
     state(page, "completed")
     assert types == {"text", "dropdown", "radio", "checkbox", "notification", "binary_choice"}

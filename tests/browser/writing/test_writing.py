@@ -206,4 +206,4 @@ def test_the_page_reports_twenty_seconds_without_news(page: Page) -> None:
     page.clock.run_for(15_000)
     expect(page.locator("#state")).not_to_contain_text("No news")
     page.clock.run_for(8_000)
-    expect(page.locator("#state")).to_contain_text("No update for 2")
+    expect(page.locator("#state")).to_contain_text("No news for 2")
