@@ -100,7 +100,7 @@ class OAuthGrant(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.provider} of {self.user_id}"
+        return f"{self.provider} of {self.user}"
 
 
 class OAuthRequest(models.Model):

@@ -101,6 +101,9 @@ class HostLeaseAdmin(ReadOnlyAdmin):
             [lease.facts] = read_facts([lease])
         return lease
 
+    def title_of(self, row: Any) -> str:
+        return f"{row.facts.who}: {row.workflow}"
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[HostLease], search_term: str
     ) -> tuple[QuerySet[HostLease], bool]:

@@ -128,6 +128,4 @@ def run_link(row: Any) -> str:
     """Link the page of the row's run by workflow and message."""
     run = row.run
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
-    message = Truncator(run.text).chars(40) or "without a message"
-    workflow = run.conversation.workflow
-    return format_html('<a href="{}">{}</a><br>{}', page, message, workflow)
+    return format_html('<a href="{}">{}</a><br>{}', page, run.title, run.conversation.workflow)

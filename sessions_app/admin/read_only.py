@@ -60,6 +60,10 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         """
         return True
 
+    def title_of(self, row: Any) -> str:
+        """Return the title of a row's page."""
+        return str(row)
+
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Allow staff with the model's view or change permission to read rows."""
         return super().has_view_permission(request, obj) or self.has_operate_permission(request)
@@ -86,9 +90,10 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def render_change_form(
         self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Offer the actions that apply on the page of a row, too."""
+        """Title the page by its row, and offer the actions that apply there, too."""
         row = context.get("original")
         if row is not None:
+            context |= {"title": self.title_of(row), "subtitle": None}
             choices = self.get_action_choices(request, default_choices=[])
             context["operations"] = [
                 (name, label)

@@ -25,13 +25,13 @@ CAUSES = {
 @admin.display(description="message")
 def message(run: Run) -> str:
     """Return the beginning of the user message."""
-    return Truncator(" ".join(run.text.split())).chars(TEXT_SHOWN) or "(without a message)"
+    return run.title
 
 
 def link(run: Run) -> str:
     """Link the run's page by its message."""
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
-    return format_html('<a href="{}">{}</a>', page, message(run))
+    return format_html('<a href="{}">{}</a>', page, run.title)
 
 
 @admin.display(description="status", ordering="status")

@@ -60,4 +60,5 @@ class HostLease(models.Model):
         verbose_name_plural = _("sessions")
 
     def __str__(self) -> str:
-        return f"{self.key} #{self.generation}"
+        whose = f"user {self.user_id}" if self.user_id else "one conversation"
+        return f"{self.workflow} for {whose}"

@@ -3,8 +3,11 @@
 import uuid
 
 from django.db import models
+from django.utils.text import Truncator
 
 from sessions_app.models.conversation import Conversation
+
+TITLE = 80
 
 
 class Run(models.Model):
@@ -136,4 +139,9 @@ class Run(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.id} ({self.status})"
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """The first words of the message that began it."""
+        return Truncator(" ".join(self.text.split())).chars(TITLE) or "(without a message)"

@@ -110,6 +110,26 @@ def test_every_row_has_a_page(admin_client: Client, run: Run) -> None:
         assert "<script>" not in text.replace("<script src", ""), model
 
 
+@pytest.mark.parametrize(
+    ("model", "title"),
+    [
+        (Conversation, "A &lt;b&gt;title&lt;/b&gt;"),
+        (Run, "hello &lt;script&gt;"),
+        (Interaction, "Your &lt;i&gt;name&lt;/i&gt;? (pending)"),
+        (HostLease, "admin: probe"),
+        (JournalEntry, "1 step book"),
+    ],
+)
+def test_a_page_is_titled_by_words(
+    admin_client: Client, run: Run, model: type[Any], title: str
+) -> None:
+    text = page(admin_client, model.__name__.lower(), model.objects.last())
+    assert f"<h1>{title}</h1>" in text
+    assert f"› {title}" in text
+    for row in (run, run.conversation, HostLease.objects.get()):
+        assert not re.search(rf"<(h\d|title|a)\b[^>]*>[^<]*{row.pk}", text)
+
+
 def test_all_events_of_a_run_are_a_link_away(admin_client: Client, run: Run) -> None:
     link = f"/admin/sessions_app/event/?run__id__exact={run.pk}"
     assert link in page(admin_client, "run", run)
