@@ -114,6 +114,24 @@ def server(new_server: NewServer) -> Server:
     return new_server()
 
 
+@pytest.fixture(scope="module")
+def new_module_server(
+    server_template: Template, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NewServer]:
+    """Return a function that starts a server for the tests of a module, which leave it running."""
+    servers: list[Server] = []
+
+    def new_module_server(**options: Any) -> Server:
+        data_dir = tmp_path_factory.mktemp("server") / "data"
+        servers.append(Server.from_template(server_template, data_dir, **options))
+        servers[-1].start()
+        return servers[-1]
+
+    yield new_module_server
+    for server in servers:
+        server.drop()
+
+
 @pytest.fixture(scope="session")
 def shared(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start a server for tests that leave it running.

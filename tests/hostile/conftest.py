@@ -1,22 +1,17 @@
 """A server under attack, for all tests of a module."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.support.server import Server, Template
+from tests.conftest import NewServer
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="module")
-def attacked(
-    server_template: Template, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def attacked(new_module_server: NewServer) -> Server:
     """Start a server with every door open: guests, tokens, keys, and a workflow that says the
     corpus.
     """
-    server = Server.from_template(
-        server_template,
-        tmp_path_factory.mktemp("attacked") / "data",
+    return new_module_server(
         DJANGO_SETTINGS_MODULE="tests.hostile.host.settings",
         GUESTS="true",
         JWT_KEY="only-for-tests-" + "k" * 50,
@@ -24,6 +19,3 @@ def attacked(
         JWT_ALGORITHMS="HS256",
         JWT_CREATE_USERS="true",
     )
-    server.start()
-    yield server
-    server.drop()

@@ -1,6 +1,6 @@
 """Tests of who may do what over HTTP."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ from tests.conftest import NewServer
 from tests.http.api_keys import make_key
 from tests.http.client import Http
 from tests.support.polling import until
-from tests.support.server import Server, Template
+from tests.support.server import Server
 
 GUEST = "a-guest-without-any-account"
 PATHS = [
@@ -34,15 +34,9 @@ BODY = {"input_message": "echo 1", "messages": [{"role": "user", "content": "ech
 
 
 @pytest.fixture(scope="module")
-def with_guests(
-    server_template: Template, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """Yield a server that lets guests in."""
-    data_dir = tmp_path_factory.mktemp("guests") / "data"
-    server = Server.from_template(server_template, data_dir, GUESTS="true")
-    server.start()
-    yield server
-    server.drop()
+def with_guests(new_module_server: NewServer) -> Server:
+    """Return a server that lets guests in."""
+    return new_module_server(GUESTS="true")
 
 
 def runs(server: Server) -> int:

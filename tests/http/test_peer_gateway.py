@@ -1,8 +1,5 @@
 """The peer's web UI in HTTP mode: through its gateway, as a guest, in each of its four ways."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +9,7 @@ from tests.conftest import NewServer
 from tests.http.client import Http
 from tests.support.peer_gateway import CHAT, CHAT_STREAM, GENERATE, MODES, PeerGateway
 from tests.support.peer_ui import PeerUi
-from tests.support.server import Server, Template
+from tests.support.server import Server
 from tests.support.websocket import WsClient
 
 ORIGIN = "http://ui.example:3000"
@@ -30,19 +27,10 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @pytest.fixture(scope="module")
-def backend(
-    server_template: Template, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """Yield a server that lets the UI's guests in."""
-    directory = tmp_path_factory.mktemp("gateway")
-    config = directory / "workflows.yaml"
-    config.write_text("default: probe\nworkflows:\n  probe: {}\n")
-    env: dict[str, Any] = {"GUESTS": "true", "ALLOWED_ORIGINS": ORIGIN}
-    env["WORKFLOWS_FILE"] = str(config)
-    server = Server.from_template(server_template, Path(directory) / "data", **env)
-    server.start()
-    yield server
-    server.drop()
+def backend(new_module_server: NewServer) -> Server:
+    """Return a server that lets the UI's guests in."""
+    workflows = "default: probe\nworkflows:\n  probe: {}\n"
+    return new_module_server(workflows=workflows, GUESTS="true", ALLOWED_ORIGINS=ORIGIN)
 
 
 def new_session() -> str:

@@ -1,11 +1,10 @@
 """A workflow that is limited to some people is not there for the others, at any door."""
 
-from collections.abc import Iterator
-
 import pytest
 
+from tests.conftest import NewServer
 from tests.http.client import Http, chat
-from tests.support.server import Response, Server, Template
+from tests.support.server import Response, Server
 from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.formless  # who may does not depend on where rows are
@@ -35,19 +34,14 @@ BEGUN = "SELECT workflow FROM sessions_app_conversation ORDER BY created_at DESC
 
 
 @pytest.fixture(scope="module")
-def server(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Yield a server with two workflows for some, and one for everybody."""
-    directory = tmp_path_factory.mktemp("limited")
-    config = directory / "workflows.yaml"
-    config.write_text(CONFIG)
-    server = Server.from_template(server_template, directory / "data", WORKFLOWS_FILE=str(config))
-    server.start()
+def server(new_module_server: NewServer) -> Server:
+    """Return a server with two workflows for some, and one for everybody."""
+    server = new_module_server(workflows=CONFIG)
     server.execute("INSERT INTO auth_group (name) VALUES ('managers')")
     server.execute(JOIN, MANAGER)
     server.execute(JOIN, LEAVING)
     server.execute(PERMIT)
-    yield server
-    server.drop()
+    return server
 
 
 def begin(server: Server, user: str, workflow: str | None) -> Response:

@@ -136,10 +136,17 @@ class Server:
         *,
         workers: int = 1,
         worker_options: tuple[str, ...] = (),
+        workflows: str = "",
         **env: str,
     ) -> "Server":
-        """Make a server, not started, that begins with a copy of the template's rows."""
+        """Make a server, not started, that begins with a copy of the template's rows.
+
+        `workflows` are the YAML of those that it offers, in the place of what tests mostly offer.
+        """
         data_dir.mkdir()
+        if workflows:
+            (data_dir / "workflows.yaml").write_text(workflows)
+            env["WORKFLOWS_FILE"] = str(data_dir / "workflows.yaml")
         store = template.store.copy(data_dir)
         cookies = dict(template.cookies)
         return cls(

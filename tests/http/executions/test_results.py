@@ -276,12 +276,9 @@ def test_an_unknown_workflow_is_an_error_that_lists_the_known(shared: Server) ->
     assert "probe" in json.loads(answer.json()["details"])["workflows"]
 
 
-def test_a_workflow_that_takes_one_message_at_a_time_is_busy(
-    new_server: NewServer, tmp_path: Any
-) -> None:
-    workflows = tmp_path / "workflows.yaml"
-    workflows.write_text("default: probe\nworkflows: {probe: {second_message: reject}}\n")
-    http = Http(new_server(WORKFLOWS_FILE=str(workflows)))
+def test_a_workflow_that_takes_one_message_at_a_time_is_busy(new_server: NewServer) -> None:
+    workflows = "default: probe\nworkflows: {probe: {second_message: reject}}\n"
+    http = Http(new_server(workflows=workflows))
     body = {"input_message": "slowstream 10000 10"}
     with http.stream("/generate/stream", body, conversation_id="c1") as stream:
         assert stream.next() is not None

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.conftest import NewServer
 from tests.support.peer_ui import PeerUi
-from tests.support.server import Server, Template
+from tests.support.server import Server
 
 ORIGIN = "http://ui.example:3000"
 OFFERED = """\
@@ -24,23 +25,11 @@ NewTab = Callable[..., PeerUi]
 
 
 @pytest.fixture(scope="module")
-def backend(
-    server_template: Template, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def backend(new_module_server: NewServer) -> Server:
     """Start a server that lets guests in, from the origin of the UI."""
-    offered = tmp_path_factory.mktemp("config") / "workflows.yaml"
-    offered.write_text(OFFERED)
-    env: dict[str, Any] = {
-        "GUESTS": "true",
-        "ALLOWED_ORIGINS": ORIGIN,
-        "WORKFLOWS_FILE": str(offered),
-        "PARK_AFTER": "0.2",
-    }
-    data = tmp_path_factory.mktemp("peer") / "data"
-    server = Server.from_template(server_template, data, **env)
-    server.start()
-    yield server
-    server.drop()
+    return new_module_server(
+        workflows=OFFERED, GUESTS="true", ALLOWED_ORIGINS=ORIGIN, PARK_AFTER="0.2"
+    )
 
 
 @pytest.fixture

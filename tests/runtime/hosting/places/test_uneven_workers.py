@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -32,10 +31,8 @@ WORKING = """
 
 
 @pytest.fixture
-def server(new_server: NewServer, tmp_path: Path) -> Server:
-    workflows = tmp_path / "workflows.yaml"
-    workflows.write_text(WORKFLOWS)
-    server = new_server(workers=2, WORKFLOWS_FILE=str(workflows), PARK_AFTER="3600")
+def server(new_server: NewServer) -> Server:
+    server = new_server(workers=2, workflows=WORKFLOWS, PARK_AFTER="3600")
     server.until_workers()
     return server
 
