@@ -82,33 +82,20 @@ async def hosting(settings: Settings, tmp_path: Path) -> AsyncIterator[Hosting]:
         yield hosting
 
 
-@pytest.fixture
-async def ann(hosting: Hosting) -> User:
-    person: User = await reads.read(make_user, "ann")
-    return person
-
-
-@pytest.fixture
-async def client(ann: User) -> AsyncClient:
-    client = AsyncClient()
-    await client.aforce_login(ann)
-    return client
-
-
 async def test_the_socket_sends_the_fields_of_an_own_prompt_type(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("own")
-        prompt = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
+        prompt = await socket.until("system_interaction_message")
         assert (prompt["content"]["input_type"], prompt["content"]["most"]) == ("t_rating", 5)
         await socket.answer("4", interaction_id=prompt["interaction_id"])
-        output = await socket.until(lambda frame: frame["type"] == "system_response_message")
+        output = await socket.until("system_response_message")
         assert output["content"]["text"] == "4 of 5, by ann"
 
 
 async def test_a_plain_client_gets_what_it_can_show(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
         await socket.say("own")
-        prompt = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
+        prompt = await socket.until("system_interaction_message")
         assert prompt["content"]["input_type"] == "text"
         assert prompt["content"]["text"] == "How was it? (1 to 5)"
         await socket.answer("6", thread_id=prompt["thread_id"])

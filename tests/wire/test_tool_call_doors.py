@@ -15,8 +15,7 @@ from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
 from sessions_app.storage import reads
 from tests.runtime.admin.test_actions import Operator, answer_page
-from tests.support.hosting import Hosting, make_user
-from tests.support.received_frames import Frame
+from tests.support.hosting import Hosting
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
@@ -37,23 +36,6 @@ async def hosting() -> AsyncIterator[Hosting]:
         yield hosting
 
 
-@pytest.fixture
-async def ann(hosting: Hosting) -> User:
-    person: User = await reads.read(make_user, "ann")
-    return person
-
-
-@pytest.fixture
-async def client(ann: User) -> AsyncClient:
-    client = AsyncClient()
-    await client.aforce_login(ann)
-    return client
-
-
-def is_prompt(frame: Frame) -> bool:
-    return bool(frame["type"] == "system_interaction_message")
-
-
 async def assert_executed(hosting: Hosting, run: Any, *, by: str, via: str) -> None:
     """Check what the workflow got, and what is kept of who said so, and where."""
     result = await hosting.result(run)
@@ -69,7 +51,7 @@ async def assert_executed(hosting: Hosting, run: Any, *, by: str, via: str) -> N
 async def test_the_socket_takes_edited_arguments(hosting: Hosting, ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say(ASK)
-        prompt = await socket.until(is_prompt)
+        prompt = await socket.until("system_interaction_message")
         assert prompt["content"]["arguments"] == TOOL_CALL.arguments
         assert prompt["content"]["input_schema"] == TOOL_CALL.input_schema
         await socket.answer(json.dumps(REFUSED), interaction_id=prompt["interaction_id"])
@@ -84,7 +66,7 @@ async def test_the_socket_takes_edited_arguments(hosting: Hosting, ann: User) ->
 async def test_a_plain_client_chooses_between_two(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
         await socket.say(ASK)
-        prompt = await socket.until(is_prompt)
+        prompt = await socket.until("system_interaction_message")
         assert prompt["content"]["input_type"] == "radio"
         assert [one["value"] for one in prompt["content"]["options"]] == ["approve", "reject"]
         assert "- pieces: 200" in prompt["content"]["text"]
