@@ -52,33 +52,6 @@ async def test_a_new_socket_takes_over_before_the_prompt_comes(client: Conformin
         assert len(back.of_type("system_interaction_message")) == 1
 
 
-async def test_a_disconnect_right_after_a_prompt(client: Conforming) -> None:
-    async with client:
-        first = await client.message_until_prompt("ask")
-    for _ in range(3):
-        async with Conforming(client.server, client.conversation_id) as back:
-            assert (await back.until("system_interaction_message"))["id"] == first["id"]
-    async with Conforming(client.server, client.conversation_id) as back:
-        await back.send(answer("Ada"))
-        assert await back.result() == "Ada"
-
-
-async def test_a_second_message_during_a_run_comes_after_it(client: Conforming) -> None:
-    async with client:
-        prompt = await client.message_until_prompt("ask", message_id="m1")
-        await client.send(message("echo second", id="m2"))
-        await client.reply_to("m2")
-        await client.send(answer("first", thread_id=prompt["id"]))
-        await client.until_ended()
-        await client.until_ended()
-        texts = [
-            (frame["parent_id"], frame["content"]["text"])
-            for frame in client.of_type("system_response_message")
-            if frame["status"] == "in_progress"
-        ]
-        assert texts == [("m1", "first"), ("m2", "second")]
-
-
 async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
     tab = Conforming(client.server, client.conversation_id)
     async with client, tab:

@@ -41,15 +41,6 @@ async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Ser
         await other.until("pong_message")
 
 
-@pytest.mark.long
-async def test_an_unannounced_deactivation_closes_the_socket(server: Server) -> None:
-    async with WsClient(server, "c") as client:
-        await client.send({"type": "ping_message"})
-        await client.until("pong_message")
-        server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
-        assert await client.until_closed(timeout=25) == 4401
-
-
 def store_session(user: User) -> Any:
     session = import_module(project.SESSION_ENGINE).SessionStore()
     session["_auth_user_id"] = str(user.pk)

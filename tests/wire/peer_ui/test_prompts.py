@@ -58,12 +58,6 @@ async def test_a_proposal_is_approved_as_it_is(ui: PeerUi) -> None:
         assert "pieces=200" in await ui.until_ended()
 
 
-async def test_the_modal_of_a_consent_has_the_address(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("prompt oauth_consent")
-        await ui.until_asked("https://login.example/authorize?state=s1")
-
-
 async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> None:
     async with ui:
         await ui.say("prompt notification")

@@ -46,30 +46,6 @@ def test_text_is_a_response_in_progress_with_the_common_fields() -> None:
     ]
 
 
-def test_a_folded_message_gives_what_the_cursor_has_not_passed() -> None:
-    message = event("message", first=5, text="abcdef", lengths=[1, 2, 3])
-    assert frames(message, after=4)[0]["content"] == {"text": "abcdef"}
-    assert frames(message, after=5)[0]["content"] == {"text": "bcdef"}
-    assert frames(message, after=6)[0]["content"] == {"text": "def"}
-
-
-def test_generate_gives_output_and_value_beside_the_text() -> None:
-    (frame,) = frames(event("text", "generate_stream", text="Hi"))
-    assert frame["content"] == {"text": "Hi", "output": "Hi", "value": "Hi"}
-
-
-@pytest.mark.parametrize("schema_type", ["chat", "generate"])
-def test_single_results_withhold_text_until_the_end(schema_type: str) -> None:
-    assert frames(event("text", schema_type, text="Hi")) == []
-    end = frames(event("run", schema_type, status="completed"), result="Hi all")
-    assert [frame["status"] for frame in end] == ["in_progress", "complete", "complete"]
-    texts = [frame["content"] for frame in end[:2]]
-    if schema_type == "chat":
-        assert texts == [{"text": "Hi all"}, {"text": ""}]
-    else:
-        assert texts == [{"text": t, "output": t, "value": t} for t in ("Hi all", "")]
-
-
 def test_only_the_last_frame_of_an_event_has_its_sequence() -> None:
     error = {"code": "workflow_failed", "message": "It failed."}
     end = frames(event("run", status="failed", error=error))
@@ -106,24 +82,6 @@ def test_a_prompt_without_deadline_or_past_it() -> None:
     assert frames(prompt())[0]["content"]["timeout"] is None
     past = (NOW - timedelta(seconds=5)).isoformat()
     assert frames(prompt(expires_at=past))[0]["content"]["timeout"] == 1
-
-
-def test_an_update_of_an_interaction_says_who_when_and_via() -> None:
-    (frame,) = frames(
-        event(
-            "interaction_update",
-            interaction_id="i1",
-            status="answered",
-            version=2,
-            response={"value": "yes"},
-            by="ann",
-            at=NOW.isoformat(),
-            via="page",
-        )
-    )
-    assert frame["type"] == "interaction_update_message"
-    assert frame["content"]["at"] == "2026-01-13T10:00:03.250Z"
-    assert (frame["content"]["by"], frame["content"]["via"]) == ("ann", "page")
 
 
 def test_a_step_keeps_its_id_from_start_to_end() -> None:

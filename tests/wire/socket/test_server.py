@@ -22,25 +22,6 @@ COMPLETED = "SELECT 1 FROM sessions_app_run WHERE status = 'completed'"
 BIG = "/websocket?extended=true&conversation_id=big&last_sequence=0"
 
 
-async def test_dropped_in_the_middle_of_a_stream_nothing_is_missed_or_doubled(
-    server: Server,
-) -> None:
-    async with WsClient(server, "c", workflow="probe") as client:
-        await client.message("slowstream 100 5")
-        for _ in range(20):
-            await client.until("system_response_message")
-        last = max(frame.get("sequence", 0) for frame in client.frames)
-        head = text_until(client, last)
-    async with WsClient(server, "c", last_sequence=last) as client:
-        await client.until(lambda frame: frame["content"].get("status") == "completed")
-        assert head + client.text() == "".join(f"t{number} " for number in range(100))
-
-
-def text_until(client: WsClient, last: int) -> str:
-    frames = client.of_type("system_response_message")
-    return "".join(f["content"]["text"] for f in frames if f.get("sequence", last + 1) <= last)
-
-
 async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
     async with WsClient(server, "c", workflow="probe") as neighbour:
         calm = await slowest_echo(neighbour)
