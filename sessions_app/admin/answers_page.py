@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet
+from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -89,17 +89,18 @@ def _steps(since: object) -> Table:
         .values_list("run__workflow", "name")
         .annotate(
             count=Count("pk"),
+            retries=Sum("attempts") - Count("pk"),
             failed=Count("pk", filter=Q(error__isnull=False)),
             mean=Avg(STEP),
             longest=Max(STEP),
         )
     )
     rows = [
-        (workflow, name, count, failed, show_duration(mean), show_duration(longest))
-        for workflow, name, count, failed, mean, longest in groups.order_by("-longest")[:ROWS]
+        (*counts, show_duration(mean), show_duration(longest))
+        for *counts, mean, longest in groups.order_by("-longest")[:ROWS]
     ]
-    columns = (_("workflow"), _("step"), _("calls"), _("failed"), _("on average"), _("longest"))
-    return Table(_("Slowest steps"), columns, rows)
+    columns = (_("workflow"), _("step"), _("calls"), _("retries"), _("failed"))
+    return Table(_("Slowest steps"), (*columns, _("on average"), _("longest")), rows)
 
 
 def _notices() -> Table:

@@ -170,6 +170,8 @@ def finish_call(tx: Transaction, leased_run: LeasedRun, call: Call, record: Call
     }
     if record.error:
         outcome["last_position"] = record.last_position
+    if record.attempts > 1:
+        outcome["attempts"] = record.attempts
     if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
         _begin(tx, run, call, **outcome)
     leased_run.reset_crashes(tx)

@@ -81,7 +81,7 @@ class CallResult:
     """The result or the error of a call.
 
     With a title it is a step that people see, and `payload` is its Markdown. `last_position`: that
-    of the last call that its track had made by then.
+    of the last call that its track had made by then. `attempts`: how often its function was called.
     """
 
     result: Any = None
@@ -89,6 +89,7 @@ class CallResult:
     title: str = ""
     payload: str = ""
     last_position: int | None = None
+    attempts: int = 1
 
     @classmethod
     def of_error(cls, error: BaseException, title: str) -> Self:

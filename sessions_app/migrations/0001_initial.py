@@ -566,6 +566,7 @@ class Migration(migrations.Migration):
                 ),
                 ("error", models.JSONField(blank=True, null=True)),
                 ("last_position", models.PositiveIntegerField(blank=True, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=1, default=1)),
                 ("sequence", models.BigIntegerField()),
                 ("started_at", models.DateTimeField()),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),

@@ -41,6 +41,8 @@ class JournalEntry(models.Model):
     # Of a failure: the last position in its track when it came up. A resumed run does it again,
     # unless it made calls after it.
     last_position = models.PositiveIntegerField(null=True, blank=True)
+    # How often the execution that ended called the step's function: more than once by `retry=`.
+    attempts = models.PositiveSmallIntegerField(default=1, db_default=1)
     # The conversation's last sequence when this was recorded. Text of the run after the last
     # finished entry's sequence is what a crash may have cut.
     sequence = models.BigIntegerField()

@@ -4,6 +4,7 @@ from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from inspect import CORO_CREATED, getcoroutinestate
@@ -295,14 +296,18 @@ class Execution:
                 raise await self._fail(call, CallResult.unknown(title))
             if once:
                 await self.backend.reserve(call, title)
+            running_step = RunningStep(self, call.name)
             try:
-                with RunningStep(self, call.name).inside():
+                with running_step.inside():
                     stored = returns.dump(await run())
             except Exception as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
                     raise  # it is not the step's; nothing is recorded
-                raise await self._fail(call, CallResult.of_error(error, title)) from error
-            await self.backend.finish(call, outcome(stored, title))
+                failed = CallResult.of_error(error, title)
+                failed = replace(failed, attempts=running_step.attempts)
+                raise await self._fail(call, failed) from error
+            record = replace(outcome(stored, title), attempts=running_step.attempts)
+            await self.backend.finish(call, record)
         return returns.load(stored)
 
     async def _fail(self, call: Call, failed: CallResult) -> StepFailed:

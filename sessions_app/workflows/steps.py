@@ -68,6 +68,7 @@ class RunningStep:
     caller: Caller
     name: str
     mistake: Unrecorded | None = None
+    attempts: int = 1
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -113,6 +114,8 @@ async def execute(function: Function, retry: Retry | None, seconds: float | None
         retry=retry_if_exception_type(retry.on) & retry_if_not_exception_type(Unrecorded),
         reraise=True,
     ):
+        if (step := running_step.get()) is not None:
+            step.attempts = attempt.retry_state.attempt_number
         with attempt:
             return await _try(function, seconds)
     raise AssertionError("AsyncRetrying returns or raises")

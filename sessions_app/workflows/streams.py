@@ -108,7 +108,7 @@ class StreamedStep:
                     if isinstance(error, Unrecorded) or is_fault(error):
                         raise  # it is not the stream's; nothing is recorded
                     failure = error
-                record = self._record(failure)
+                record = replace(self._record(failure), attempts=self._step.attempts)
                 await self._backend.finish(self._call, record)
         finally:
             self.reader = None

@@ -69,13 +69,20 @@ def test_overdue_prompts_slow_steps_and_late_notices_are_shown(
     times = {"started_at": now, "finished_at": now + timedelta(seconds=3)}
     for position, error in enumerate((None, {"message": "no"}), start=5):
         JournalEntry.objects.create(
-            run=run, position=position, kind="step", name="book", sequence=1, error=error, **times
+            run=run,
+            position=position,
+            kind="step",
+            name="book",
+            sequence=1,
+            error=error,
+            attempts=position - 4,
+            **times,
         )
     late = {"name": "notice_due", "run": run, "due_at": now - timedelta(hours=1), "attempts": 4}
     PendingSignal.objects.create(about={"webhook": "asked", "id": "1"}, **late)
     parts = sections(admin_client)
     assert "Who pays? ann" in parts["Overdue"]
-    assert "probe book 2 1 3.0 s 3.0 s" in parts["Slowest steps"]
+    assert "probe book 2 1 1 3.0 s 3.0 s" in parts["Slowest steps"]
     assert "mails 0 0 0 0" in parts["Mails and webhooks"]
     assert "webhooks 1 1 1 4" in parts["Mails and webhooks"]
 

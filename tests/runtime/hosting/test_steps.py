@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sessions_app.models import Run
+from sessions_app.models import JournalEntry, Run
+from sessions_app.storage import reads
 from sessions_app.workflows import Context, Retry, StepFailed, TextPrompt
 from tests.runtime.replay.deployed import Body, host_code
 from tests.support.hosting import asking, problem
@@ -52,7 +53,8 @@ async def test_a_step_that_takes_long_is_tried_again(step: Callable[..., Any]) -
         await hosting.complete(run, "yes", restart=True)
         why = "TimeoutError: it took longer than its timeout of 0.5 s"
         assert await hosting.output(run) == f"Step {step.__name__} failed: {why} yes"
-    assert len(tries) == 2
+        recorded_step = await reads.read(lambda: JournalEntry.objects.get(run=run, kind="step"))
+    assert len(tries) == recorded_step.attempts == 2
 
 
 async def test_a_stream_that_takes_too_long_fails_with_what_it_gave() -> None:

@@ -13,7 +13,8 @@ from pytest_django import Settings
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.output import HIGH_WATER
 from sessions_app.hosting.run_writes import LeasedRun
-from sessions_app.models import Run
+from sessions_app.models import JournalEntry, Run
+from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import (
     Context,
@@ -234,7 +235,8 @@ async def test_a_stream_is_tried_again_until_its_first_piece(
 
     async with asking(hosting_of(talk)) as (hosting, run, _):
         assert await hosting.complete(run, "yes", restart=True) == expected_text
-    assert len(calls) == tried
+        recorded_step = await reads.read(lambda: JournalEntry.objects.get(run=run, kind="stream"))
+    assert len(calls) == recorded_step.attempts == tried
 
 
 async def test_the_tries_of_a_stream_share_its_timeout() -> None:
