@@ -25,6 +25,11 @@ def pretty(value: object) -> str:
     return format_html("<pre>{}</pre>", text)
 
 
+def folded(summary: object, text: str) -> str:
+    """Show a summary that opens to a whole text."""
+    return format_html("<details><summary>{}</summary><pre>{}</pre></details>", summary, text)
+
+
 def moment(at: datetime | None) -> str:
     """Show a time of today as a time, any other with its date; the title has all of it."""
     if at is None:

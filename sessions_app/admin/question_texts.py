@@ -59,10 +59,10 @@ def answer(interaction: Interaction) -> str:
 
 @admin.display(description="answer")
 def whole_answer(interaction: Interaction) -> str:
-    """Show the whole answer, or say that there is none."""
+    """Show the whole answer; empty while the prompt is pending."""
     outcome_text = outcome(interaction)
     if outcome_text is None:
-        return "none yet"
+        return ""
     return format_html('<div class="said">{}</div>', outcome_text.full or outcome_text.line)
 
 

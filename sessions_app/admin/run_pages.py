@@ -8,10 +8,11 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import linebreaksbr
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from sessions_app.admin import repairs, run_texts
+from sessions_app.admin import cells, repairs, run_texts
 from sessions_app.admin.cells import short
 from sessions_app.admin.event_pages import EventsInline, JournalInline
 from sessions_app.admin.prompt_pages import InteractionsInline
@@ -31,7 +32,7 @@ from sessions_app.runs import Outcome
 from sessions_app.runs import send as send_to_run
 
 TEXT_FIELDS = (
-    "text",
+    "whole_message",
     "state",
     "problem",
     "detail",
@@ -126,7 +127,7 @@ class RunAdmin(ReadOnlyAdmin):
         refusal="It has ended.",
     )
     resume = operation(
-        "Resume (failed or suspended runs)",
+        "Resume",
         lambda run, by: repairs.resume(run.pk, by=by.username),
         done="resumed",
         refusal="It has not failed and is not suspended.",
@@ -195,6 +196,11 @@ class RunAdmin(ReadOnlyAdmin):
     def owner(self, run: Run) -> str:
         return str(run.conversation.owner.get_username())
 
+    @admin.display(description="message")
+    def whole_message(self, run: Run) -> str:
+        """Show the whole message; empty where the title has all of it."""
+        return "" if run.text == run.title else format_html('<div class="said">{}</div>', run.text)
+
     @admin.display(description="error")
     def problem(self, run: Run) -> str:
         """Return the error message that people were shown."""
@@ -203,7 +209,8 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="error in detail")
     def detail(self, run: Run) -> object:
         """Show the error detail that only operators see."""
-        return format_html("<pre>{}</pre>", (run.error or {}).get("detail", ""))
+        beginning, _, rest = (run.error or {}).get("detail", "").partition("\n\n")
+        return cells.folded(linebreaksbr(beginning), rest) if rest else linebreaksbr(beginning)
 
     @admin.display(description="feedback")
     def opinion(self, run: Run) -> str:
@@ -211,7 +218,8 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="children")
     def children(self, run: Run) -> object:
-        count = run.children.count()
+        if not (count := run.children.count()):
+            return ""
         url = reverse("admin:sessions_app_run_changelist")
         return format_html('<a href="{}?parent__id__exact={}">{}</a>', url, run.pk, count)
 

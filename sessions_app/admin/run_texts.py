@@ -84,9 +84,9 @@ def where(run: Run) -> str:
     """Link the run's conversation and its chat page."""
     conversation = run.conversation
     page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
-    line = '<a href="{}">{}</a>, {} of {} · {}'
+    line = '{} of {}, in <a href="{}">{}</a> · {}'
     owner = conversation.owner.get_username()
-    return format_html(line, page, conversation, conversation.workflow, owner, chat(run))
+    return format_html(line, run.workflow, owner, page, conversation, chat(run))
 
 
 @admin.display(description="process crashes")

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import assignment_texts, question_texts
 from sessions_app.admin import timeline as timelines
+from sessions_app.admin.cells import pretty
 from sessions_app.admin.overview import count_waiting as look_who
 from sessions_app.admin.overview import overview as look
 from sessions_app.json_types import JsonObject
@@ -44,6 +45,25 @@ def folded_filter(changes: ChangeList, spec: Any) -> JsonObject:
         "is_active": bool(selected),
         "selected": selected[0] if selected else "",
     }
+
+
+@register.inclusion_tag("admin/sessions_app/facts.html")
+def facts(fieldset: Any) -> JsonObject:
+    """Render the fields of a row that hold something, as they are stored or in words."""
+    rows = ((field.field["label"], _contents(field)) for line in fieldset for field in line)
+    return {
+        "title": fieldset.name,
+        "element": "details" if "collapse" in fieldset.classes else "section",
+        "facts": [(label, contents) for label, contents in rows if contents],
+    }
+
+
+def _contents(field: Any) -> str:
+    value = getattr(field.form.instance, str(field.field["field"]), None)
+    if isinstance(value, dict | list):
+        return pretty(value) if value else ""
+    contents: str = field.contents()
+    return contents if contents.strip() else ""
 
 
 @register.inclusion_tag("admin/sessions_app/timeline.html")

@@ -130,6 +130,17 @@ def test_a_page_is_titled_by_words(
         assert not re.search(rf"<(h\d|title|a)\b[^>]*>[^<]*{row.pk}", text)
 
 
+def test_a_page_leaves_out_what_is_empty(admin_client: Client, run: Run) -> None:
+    labels = re.compile("<dt>(.*?)</dt>")
+    names = labels.findall(page(admin_client, "run", run))
+    assert names[:4] == ["Status", "Error", "Error in detail", "Where"]
+    assert not {"Message", "Feedback", "Replay problem", "Finished at", "Children"} & {*names}
+    Run.objects.filter(pk=run.pk).update(error=None, finished_at=NOW, text="w " * 99)
+    names = labels.findall(page(admin_client, "run", run))
+    assert names[:3] == ["Message", "Status", "Where"]
+    assert "Finished at" in names
+
+
 def test_all_events_of_a_run_are_a_link_away(admin_client: Client, run: Run) -> None:
     link = f"/admin/sessions_app/event/?run__id__exact={run.pk}"
     assert link in page(admin_client, "run", run)
