@@ -146,14 +146,14 @@ async def test_graph_of_langgraph_in_the_document_is_hosted(host_workflow: NewHo
 
 
 async def test_agent_with_tools_of_an_mcp_server_in_the_document_is_hosted(
-    host_workflow: NewHosting, boss: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     server, helper = blocks("docs/mcp.md")
     await asyncio.to_thread((tmp_path / "shop_server.py").write_text, server)
     monkeypatch.chdir(tmp_path)
     load(helper)
     async with host_workflow("shop_helper", patience=60) as hosting:
-        output = await hosting.converse("Pay Eve back", {"Shop refund 17": "approve"}, by=boss)
+        output = await hosting.converse("Pay Eve back", {"Shop refund 17": "approve"})
     assert output == "It is paid back."
 
 
