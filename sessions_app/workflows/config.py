@@ -2,11 +2,18 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from sessions_app.json_types import JsonObject
@@ -43,6 +50,14 @@ class WorkflowConfig(BaseModel):
     options: JsonObject = Field(default_factory=dict)
     # The workflow is this configuration of the NeMo Agent Toolkit; relative to this file.
     nat: Path | None = None
+    # What signs people in for its functions, such as `chat_app.oauth.nat.authenticate`.
+    authenticate: str | None = None
+
+    @model_validator(mode="after")
+    def _authenticates_for_nat(self) -> Self:
+        if self.authenticate and self.nat is None:
+            raise ValueError("authenticate is for a configuration that nat names")
+        return self
 
     @property
     def per_user(self) -> int | None:

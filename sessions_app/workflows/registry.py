@@ -233,7 +233,7 @@ def offer(config: RuntimeConfig) -> None:
     offers = {}
     for name, entry in config.workflows.items():
         if entry.nat is not None:
-            _declare_nat(config, name, config.path(entry.nat))
+            _declare_nat(config, name, config.path(entry.nat), entry.authenticate)
         if name not in _declared:
             raise config.error(
                 ("workflows", name),
@@ -252,14 +252,19 @@ def offer(config: RuntimeConfig) -> None:
     _default[:] = [config.default]
 
 
-def _declare_nat(config: RuntimeConfig, name: str, path: Path) -> None:
+def _declare_nat(config: RuntimeConfig, name: str, path: Path, authenticate: str | None) -> None:
     """Declare a configuration of the NeMo Agent Toolkit, whose packages nothing else imports.
 
     Raises:
-        ConfigError: they are not installed, or the toolkit does not take the file.
+        ConfigError: they are not installed, the toolkit does not take the file, or there is no
+            such function.
     """
     try:
-        import_string(NAT_WORKFLOW)(path, name=name)
+        sign_in = authenticate and import_string(authenticate)
+    except ImportError as error:
+        raise config.error(("workflows", name, "authenticate"), str(error)) from error
+    try:
+        import_string(NAT_WORKFLOW)(path, name=name, authenticate=sign_in)
     except ImproperlyConfigured as error:
         raise config.error(("workflows", name, "nat"), str(error)) from error
 

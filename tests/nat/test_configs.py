@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
 from nat.data_models.authentication import AuthenticatedContext
+from pytest_django import Settings
 
+from chat_app.models import OAuthGrant
+from chat_app.oauth import grants
+from chat_app.oauth.tokens import Tokens
 from natproject.settings.env import ROOT
 from sessions_app.agents.nat import nat_workflow
 from sessions_app.models import Run
@@ -16,6 +22,7 @@ from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import Context, OAuthPrompt, registry
 from sessions_app.workflows.config import ConfigError, RuntimeConfig
 from tests.nat.components import Done
+from tests.support.hitl import set_hitl
 
 # A package of LangChain's that its agents import says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*langchain-community:DeprecationWarning")
@@ -160,6 +167,29 @@ async def test_sign_in_is_a_consent_and_its_token_is_not_recorded(
     assert set(Done.effects) == {"t0ken"}
 
 
+async def test_sign_in_is_that_of_this_site(
+    host_workflow: NewHosting, settings: Settings, transactional_db: None
+) -> None:
+    address = {"authorize_url": "https://login.example/", "token_url": "https://login.example/"}
+    provider = {"title": "Login", "client_id": "chat", "scopes": ["all"], **address}
+    set_hitl(settings, PUBLIC_URL="https://chat.example", OAUTH_PROVIDERS={"login": provider})
+    authenticate = "chat_app.oauth.nat.authenticate"
+    async with host_workflow(
+        "orders", nat=HERE / "orders.yml", authenticate=authenticate
+    ) as hosting:
+        tokens, user = Tokens(access="t0ken"), hosting.person.id
+        await sync_to_async(grants.store)(user, "login", tokens, ["orders"], timezone.now())
+        run = await hosting.send("Go")
+        assert [one.text for one in await run.prompts()] == ["Go on?"]
+        await OAuthGrant.objects.all().adelete()  # as if the person revoked it
+        await run.answer("yes")
+        [consent] = await run.prompts()
+        assert isinstance(consent, OAuthPrompt)
+        assert consent.text.startswith("https://chat.example/oauth/")
+        assert "t0ken" not in str(await run.journal())
+    assert set(Done.effects) == {"t0ken"}
+
+
 async def test_configuration_file_names_one_of_the_toolkit(
     host_workflow: NewHosting,
 ) -> None:
@@ -169,26 +199,33 @@ async def test_configuration_file_names_one_of_the_toolkit(
         assert await run.result() == "Not paid."
 
 
-async def test_configuration_of_the_page_talks(host_workflow: NewHosting, tmp_path: Path) -> None:
+async def test_configuration_of_the_page_asks(host_workflow: NewHosting, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "nat-configs.md").read_text()
+    exec(page.split("```py\n")[1].split("```")[0], {"__name__": __name__})  # noqa: S102 - it is ours
     config = tmp_path / "shop.yml"
     config.write_text(page.split("```yaml\n")[1].split("```")[0])
-    nat_workflow(config, name="shop", title="Shop")
-    async with host_workflow("shop", replay_everywhere=True) as hosting:
-        assert await hosting.converse("Good evening") == "It is late."
-        assert await hosting.converse("And now?") == "It is late."
+    async with host_workflow("shop", nat=config, replay_everywhere=True) as hosting:
+        assert await hosting.converse("17", {"Pay order 17 back?": True}) == "It is paid back."
+        assert await hosting.converse("17", {"Pay order 17 back?": False}) == "Nothing is paid."
 
 
 @pytest.mark.parametrize(
-    ("text", "expected_error"),
-    [("", "there is no such file"), ("workflow: {_type: nothing}", "the toolkit cannot load it")],
+    ("text", "authenticate", "expected_error"),
+    [
+        ("", "", "4: workflows.refunds.nat: .*there is no such file"),
+        ("workflow: {_type: nothing}", "", "4: workflows.refunds.nat: .*cannot load it"),
+        ("", "desk.nothing", "5: workflows.refunds.authenticate: No module named 'desk'"),
+    ],
 )
-def test_mistake_ends_the_start(tmp_path: Path, text: str, expected_error: str) -> None:
+def test_mistake_ends_the_start(
+    tmp_path: Path, text: str, authenticate: str, expected_error: str
+) -> None:
     if text:
         (tmp_path / "config.yml").write_text(text)
     (tmp_path / "workflows.yaml").write_text(
         "default: refunds\nworkflows:\n  refunds:\n    nat: config.yml\n"
+        f"    authenticate: {authenticate}\n"
     )
     config = RuntimeConfig.load(tmp_path / "workflows.yaml")
-    with pytest.raises(ConfigError, match=rf"line 4: workflows.refunds.nat: .*{expected_error}"):
+    with pytest.raises(ConfigError, match=f"line {expected_error}"):
         registry.offer(config)

@@ -52,6 +52,7 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
     ("text", "expected_error"),
     [
         (GOOD + "    max_concurrency: 0\n", "FILE, line 4: workflows.calculator.max_concurrency"),
+        (GOOD + "    authenticate: a.b\n", "authenticate is for a configuration that nat names"),
         (
             GOOD + "    colour: red\n",
             "FILE, line 4: workflows.calculator.colour: there is no such key. Keys: "
