@@ -278,6 +278,7 @@ class ChatConsumer(AsyncConsumer):
                 message.change,
                 message.interaction_id,
                 to=message.to,
+                note=message.note,
                 by=self._authentication.person,
                 via=self._via,
             )

@@ -13,8 +13,10 @@ from chat_app.api.executions import give
 from chat_app.api.problems import Failure
 from chat_app.feed.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
 from chat_app.feed.run_transcript import in_words, read_shared
+from chat_app.identity.users import is_guest
 from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
+from sessions_app.interactions import claims
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
@@ -84,7 +86,12 @@ async def claim(
     person = request.auth.person
     try:
         claim_state = await change_claim(
-            body.change, str(interaction_id), to=body.to, by=person, via="http"
+            body.change,
+            str(interaction_id),
+            to=body.to,
+            note=body.note,
+            by=person,
+            via="http",
         )
     except NotFound as error:
         raise NotFound(NO_PROMPT) from error
@@ -95,6 +102,33 @@ async def claim(
         detail = f"{claim_state.assignee or 'Nobody'} has claimed it."
         raise Failure(409, "invalid_data_content", detail, claimed_by=claim_state.assignee)
     return await reads.read(_read, person.id, interaction_id)
+
+
+@router.get(
+    "/v1/prompts/{uuid:interaction_id}/people",
+    response=schemas.People,
+    url_name="people",
+    openapi_extra=OPENAPI_EXTRA,
+)
+async def people(
+    request: AuthenticatedRequest,
+    interaction_id: UUID,
+    query: Annotated[schemas.PeopleQuery, Query()],
+) -> object:
+    """Find people by name to whom the person can hand the prompt on; guests find nobody."""
+    person = request.auth.person
+    try:
+        delegates = await reads.read(claims.find_people, str(interaction_id), query.q, person)
+    except NotFound as error:
+        raise NotFound(NO_PROMPT) from error
+    known_people = [] if is_guest(person.username) else delegates
+    return {
+        "people": [
+            {"username": delegate.username, "name": delegate.name}
+            for delegate in known_people
+            if not is_guest(delegate.username)
+        ]
+    }
 
 
 def _read(reader: UserId, interaction: UUID) -> JsonObject:
@@ -130,6 +164,7 @@ def _prompt_objects(
             "may_answer": may_answer and interaction.status == Interaction.Status.PENDING,
             "to": (interaction.assignment or {}).get("names", []),
             "assignee": interaction.assignee and interaction.assignee.get_username(),
+            "note": (interaction.assignment or {}).get("note"),
             "needed": (interaction.assignment or {}).get("votes", 1),
             "voted": len(
                 (interaction.response or {}).get("votes", votes_by_prompt.get(interaction.pk, []))

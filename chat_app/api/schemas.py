@@ -356,11 +356,18 @@ class SharedMessage(BaseModel):
     text: str
 
 
+class HandedOnNote(BaseModel):
+    """The note of who handed a prompt on last."""
+
+    by: str
+    text: str
+
+
 class PromptTold(BaseModel):
     """A prompt that waits for a person, or did. `conversation_id` is told to its owner alone;
-    `to` are names for people to read; `assignee` has claimed it. `needed` people must give the same
-    answer, `voted` have. `response` is what it came to. `shared` is the conversation, where its
-    workflow shares it with them, in the answer for one prompt.
+    `to` are names for people to read; `assignee` has claimed it; `note` is of who handed it on.
+    `needed` people must give the same answer, `voted` have. `response` is what it came to. `shared`
+    is the conversation, where its workflow shares it with them, in the answer for one prompt.
     """
 
     interaction_id: UUID
@@ -372,6 +379,7 @@ class PromptTold(BaseModel):
     may_answer: bool
     to: list[str]
     assignee: str | None
+    note: HandedOnNote | None
     needed: int
     voted: int
     created_at: datetime
@@ -393,10 +401,30 @@ class Inbox(BaseModel):
 
 
 class ClaimBody(BaseModel):
-    """Claims the prompt, gives the claim up, or hands the prompt to the user `to`."""
+    """Claims the prompt, gives the claim up, or hands it to the person `to`, with a note."""
 
     change: Literal["claim", "release", "delegate"] = "claim"
     to: Text = ""
+    note: Text = ""
+
+
+class PeopleQuery(BaseModel):
+    """The beginning of a name, of two characters or more."""
+
+    q: Text = ""
+
+
+class PersonTold(BaseModel):
+    """A user; `name` is "" where only the user name is known."""
+
+    username: str
+    name: str
+
+
+class People(BaseModel):
+    """The first few people whom a search found."""
+
+    people: list[PersonTold]
 
 
 class ForkBody(BaseModel):

@@ -109,7 +109,7 @@ async def _look(user: UserId, limit: int) -> None:
 
 
 async def change_claim(
-    change: str, interaction: str, *, to: str, by: Person, via: str
+    change: str, interaction: str, *, to: str, note: str, by: Person, via: str
 ) -> ClaimState:
     """Claim a prompt, release it, or delegate it: `claims.change`.
 
@@ -118,4 +118,4 @@ async def change_claim(
         NotFound, Invalid: as `claims.change`.
     """
     rate_limits.take((Rate.CLAIMS_USER, by.id))
-    return await claims.change(change, interaction, to=to, by=by, via=via)
+    return await claims.change(change, interaction, to=to, note=note, by=by, via=via)

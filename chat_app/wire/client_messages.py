@@ -169,11 +169,12 @@ class InteractionMessage(ClientMessage):
 
 
 class ClaimMessage(ClientMessage):
-    """A message that claims an assigned prompt, releases it, or reassigns it to the user `to`."""
+    """A message that claims an assigned prompt, releases it, or hands it on to the person `to`."""
 
     interaction_id: Text
     change: Literal["claim", "release", "delegate"] = "claim"
     to: Text = ""
+    note: Text = ""
 
 
 class StopMessage(ClientMessage):

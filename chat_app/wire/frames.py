@@ -183,7 +183,8 @@ def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
     content = {name: payload.get(name) for name in ("interaction_id", "status", "by", "response")}
     content["change"] = payload.get("change", payload["status"])
     content["at"] = timestamp(datetime.fromisoformat(payload["at"]))
-    content |= {name: payload.get(name) for name in ("assignee", "to", "votes", "needed")}
+    names = ("assignee", "to", "note", "votes", "needed")
+    content |= {name: payload.get(name) for name in names}
     return [_frame(event, view, "assignment_update_message", content)]
 
 

@@ -151,6 +151,7 @@ class AssignmentChange(_Strict):
     response: JsonObject | None
     assignee: str | None
     to: list[str] | None
+    note: str | None
     votes: int | None
     needed: int | None
 

@@ -200,7 +200,8 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
 
         def reassign_one(interaction: Interaction, by: Person) -> bool:
             try:
-                return repairs.reassign(interaction.pk, to=form.assignees, by=by)
+                note = form.cleaned_data["note"]
+                return repairs.reassign(interaction.pk, to=form.assignees, note=note, by=by)
             except Invalid as error:
                 self.message_user(request, f"{interaction}: {error}", messages.ERROR)
                 return False

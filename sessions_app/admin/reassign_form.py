@@ -6,6 +6,7 @@ from django.contrib.auth.models import Group
 from sessions_app.errors import UnknownAssignee
 from sessions_app.interactions import assigning
 from sessions_app.json_types import JsonObject
+from sessions_app.prompts import MAX_NOTE
 from sessions_app.prompts.assignment import Assignee, group, permission, user
 
 
@@ -22,6 +23,12 @@ class ReassignForm(forms.Form):
         label="Holders of the permission",
         required=False,
         help_text="Such as app_label.codename.",
+    )
+    note = forms.CharField(
+        required=False,
+        max_length=MAX_NOTE,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="For these people, and for who asked.",
     )
 
     def clean(self) -> JsonObject:

@@ -76,13 +76,16 @@ def expire(interaction: UUID) -> bool:
     return _change(interaction, lambda tx, pending: settle(tx, pending, expiry(pending, VIA)))
 
 
-def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
+def reassign(interaction: UUID, *, to: list[Assignee], note: str = "", by: Person) -> bool:
     """Let other people answer a prompt, and nobody else. False if it was settled before.
 
     Raises:
         Invalid: one of them does not exist, or they are too few for its rules.
     """
-    return _change(interaction, lambda tx, prompt: claims.reassign(tx, prompt, to, by=by, via=VIA))
+    return _change(
+        interaction,
+        lambda tx, prompt: claims.reassign(tx, prompt, to, note=note, by=by, via=VIA),
+    )
 
 
 def escalate(interaction: UUID, *, by: Person) -> bool:

@@ -54,13 +54,19 @@ def may_answer(user: UserId, audience: PromptAudience) -> bool:
     return user in answerers(audience, users().filter(pk=user))
 
 
-def answerers(audience: PromptAudience, among: QuerySet[Any] | None = None) -> set[UserId]:
+def answerers(
+    audience: PromptAudience, among: QuerySet[Any] | None = None, *, matching: Q = ANYBODY
+) -> set[UserId]:
     """Return who may answer the prompt now, of these people or of all, whoever has claimed it.
 
     It states the rule: an active person who goes by what is wanted, unless four eyes bar them.
+    Without `among`, only those who meet `matching` are looked at.
     """
     candidate_names = _names_of(audience)
-    people = users().filter(_might(candidate_names)).distinct() if among is None else among
+    if among is None:
+        people = users().filter(_might(candidate_names) & matching).distinct()
+    else:
+        people = among
     groups = Q(groups__in=_values(candidate_names, "group"))
     names_of_people = names(people, groups, _values(candidate_names, "permission"))
     barred_people = {audience.owner} if audience.four_eyes else set()
@@ -109,9 +115,7 @@ def heeds_four_eyes(user: UserId) -> Q:
 
 def somebody_may_answer() -> Q:
     """Return the condition on assigned prompts that at least one person may answer them now."""
-    active = users().all()
-    if any(field.name == "is_active" for field in active.model._meta.concrete_fields):  # noqa: SLF001 - Django's documented _meta
-        active = active.filter(is_active=True)
+    active = active_users()
     permitted = permitted_but_owner = Q(pk__in=[])
     for name in permissions():
         if holders := list(islice(_holders(name), 2)):
@@ -140,6 +144,13 @@ def any_pending() -> Q:
     pending = Candidate.objects.filter(pending=True)
     of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
     return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))
+
+
+def active_users() -> QuerySet[Any]:
+    """Return the users that were not deactivated, as far as a column says so."""
+    rows = users().all()
+    has_column = any(field.name == "is_active" for field in rows.model._meta.concrete_fields)  # noqa: SLF001 - Django's documented _meta
+    return rows.filter(is_active=True) if has_column else rows
 
 
 def is_active(person: object) -> bool:

@@ -16,10 +16,12 @@ from sessions_app.errors import Invalid, NotFound, UnknownAssignee
 from sessions_app.interactions import assigning, audit, votes
 from sessions_app.interactions.answerers import may_answer
 from sessions_app.interactions.assigning import Candidates
+from sessions_app.interactions.delegates import find_delegate, find_delegates, is_closed
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
 from sessions_app.models.people import Person, UserId, users
+from sessions_app.prompts import check_note
 from sessions_app.prompts.assignment import Assignee, Assignment, user
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
@@ -50,24 +52,25 @@ class ClaimState:
 
 
 async def change(
-    action: str, interaction: str, *, to: str = "", by: Person, via: str
+    action: str, interaction: str, *, to: str = "", note: str = "", by: Person, via: str
 ) -> ClaimState:
     """Claim or release a prompt, or delegate it.
 
-    `claim` takes it if nobody else has; `release` gives up one's claim; `delegate` hands it to the
-    user of the name `to`, who has it claimed then.
+    `claim` takes it if nobody else has; `release` gives up one's claim; `delegate` hands it, with
+    the note, to the person of the name `to`, who has it claimed then.
 
     Raises:
         NotFound: it is none of those that this person may answer.
         Invalid: there is no such user, or they may not answer.
     """
-    return await writer.write(build_change(action, interaction, to=to, by=by, via=via))
+    return await writer.write(build_change(action, interaction, to=to, note=note, by=by, via=via))
 
 
 def build_change(
-    action: str, interaction: str, *, to: str = "", by: Person, via: str
+    action: str, interaction: str, *, to: str = "", note: str = "", by: Person, via: str
 ) -> Work[ClaimState]:
     """Build the work behind `change`, for callers that hold a transaction."""
+    check_note(note)
 
     def work(tx: Transaction) -> ClaimState:
         prompt = find_assigned(interaction, by)
@@ -79,7 +82,7 @@ def build_change(
         if action == "release":
             return _assign(tx, prompt, None, Action.RELEASED, by=by, via=via)
         if action == "delegate":
-            return _delegate(tx, prompt, to, by=by, via=via)
+            return _delegate(tx, prompt, to, note, by=by, via=via)
         if votes.has_voted(by.id, prompt.id):
             raise Invalid(_("You have voted. The others decide now."))
         return _assign(tx, prompt, by, Action.CLAIMED, by=by, via=via)
@@ -97,34 +100,52 @@ def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
     return None
 
 
+def find_people(interaction: str, query: str, by: Person) -> list[Person]:
+    """Find people of such a name to whom this person can hand the prompt on now. Blocks.
+
+    Raises:
+        NotFound: it is none of those that this person may answer.
+    """
+    prompt = find_assigned(interaction, by)
+    if prompt is None:
+        raise NotFound
+    is_free = prompt.status == Interaction.Status.PENDING and prompt.assignee in (None, by.id)
+    return find_delegates(prompt, query, by=by.id) if is_free else []
+
+
 def _delegate(
-    tx: Transaction, prompt: InteractionRecord, to: str, *, by: Person, via: str
+    tx: Transaction, prompt: InteractionRecord, to: str, note: str, *, by: Person, via: str
 ) -> ClaimState:
-    try:
-        candidates = assigning.find([user(to)])
-    except (UnknownAssignee, ValueError) as error:
-        raise Invalid(format_lazy(_("There is no user “{name}”."), name=to[:100])) from error
-    delegate = Person.of(users().get(pk=candidates.rows[0][0]))
-    rules = Assignment.model_validate(prompt.assignment)
+    delegate = find_delegate(prompt, to)
+    candidates = assigning.find([user(delegate.username)])
     if not may_answer(delegate.id, prompt.audience):
-        if rules.four_eyes or rules.votes > 1:  # one person could be several users
+        if is_closed(prompt):
             raise Invalid(format_lazy(_("{name} may not answer this."), name=delegate.username))
         assigning.change(prompt.id, candidates)
     elif votes.has_voted(delegate.id, prompt.id):
         raise Invalid(format_lazy(_("{name} has voted on this already."), name=delegate.username))
     votes.withdraw(by.id, prompt.id)
     candidates.names = [delegate.username]
-    return _hand_on(tx, prompt, Action.DELEGATED, candidates, assignee=delegate, by=by, via=via)
+    return _hand_on(
+        tx, prompt, Action.DELEGATED, candidates, assignee=delegate, by=by, via=via, note=note
+    )
 
 
 def reassign(
-    tx: Transaction, prompt: InteractionRecord, to: list[Assignee], *, by: Person, via: str
+    tx: Transaction,
+    prompt: InteractionRecord,
+    to: list[Assignee],
+    *,
+    note: str = "",
+    by: Person,
+    via: str,
 ) -> bool:
     """Have these answer it, and nobody else; no claim holds any more. False if it is settled.
 
     Raises:
-        Invalid: one of them does not exist, or they are too few for its rules.
+        Invalid: one of them does not exist, or they are too few for its rules; or a bad note.
     """
+    check_note(note)
     if prompt.status != Interaction.Status.PENDING:
         return False
     try:
@@ -134,8 +155,8 @@ def reassign(
     assignment = {**(prompt.assignment or {}), "to": [assignee.model_dump() for assignee in to]}
     _check_enough(Assignment.model_validate(assignment), candidates, prompt.owner)
     assigning.change(prompt.id, candidates, only=True)
-    assignment["names"] = candidates.names
-    _hand_on(tx, prompt, Action.REASSIGNED, candidates, by=by, via=via, assignment=assignment)
+    columns: JsonObject = {"assignment": {**assignment, "names": candidates.names}}
+    _hand_on(tx, prompt, Action.REASSIGNED, candidates, by=by, via=via, note=note, columns=columns)
     return True
 
 
@@ -174,7 +195,7 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
         },
         "escalates_at": tx.now + gap if gap else None,
     }
-    _hand_on(tx, prompt, Action.ESCALATED, candidates, by=by, via=via, **columns)
+    _hand_on(tx, prompt, Action.ESCALATED, candidates, by=by, via=via, columns=columns)
     return True
 
 
@@ -187,18 +208,25 @@ def _hand_on(  # noqa: PLR0913 - all that a change is
     assignee: Person | None = None,
     by: Person | None,
     via: str,
-    **columns: object,
+    note: str = "",
+    columns: JsonObject | None = None,
 ) -> ClaimState:
-    """Hand a prompt on to these, who are among its candidates; only they where it is reassigned."""
+    """Hand a prompt on to these, who are among its candidates; only they where it is reassigned.
+
+    The note of whoever did so last stays with it.
+    """
     for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.audience.four_eyes) or (
         prompt.for_owner and action != Action.REASSIGNED
     )
     if for_owner != prompt.for_owner:
         step = 1 if for_owner else -1
         Conversation.objects.filter(pk=prompt.conversation_id).update(waiting=F("waiting") + step)
-    columns["for_owner"] = for_owner
-    to = candidates.names
-    return _assign(tx, prompt, assignee, action, by=by, via=via, columns=columns, to=to)
+    columns = {"assignment": prompt.assignment, "for_owner": for_owner, **(columns or {})}
+    detail: JsonObject = {"to": candidates.names, **({"note": note} if note else {})}
+    if by and action != Action.ESCALATED:
+        last_note = {"by": by.username, "text": note} if note else None
+        columns["assignment"] = {**columns["assignment"], "note": last_note}
+    return _assign(tx, prompt, assignee, action, by=by, via=via, columns=columns, **detail)
 
 
 def _assign(  # noqa: PLR0913 - all that a change is

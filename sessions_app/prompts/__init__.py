@@ -4,6 +4,7 @@
 """
 
 from sessions_app.prompts.base import (
+    MAX_NOTE,
     MOST_TOGETHER,
     AnyPrompt,
     Content,
@@ -33,6 +34,7 @@ from sessions_app.prompts.choices import (
     OAuthPrompt,
     Option,
     RadioPrompt,
+    check_note,
     split_note,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
@@ -48,6 +50,7 @@ from sessions_app.prompts.texts import (
 from sessions_app.prompts.tool_call import ToolCallPrompt, ToolCallResponse
 
 __all__ = [
+    "MAX_NOTE",
     "MOST_TOGETHER",
     "PREFIX",
     "REJECT",
@@ -83,6 +86,7 @@ __all__ = [
     "argument_problems",
     "as_posted",
     "as_text",
+    "check_note",
     "dump_prompt",
     "load_prompt",
     "on_one_card",

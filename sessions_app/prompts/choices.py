@@ -94,6 +94,13 @@ def split_note(answer: Given) -> tuple[Given, str]:
     return answer, ""
 
 
+def check_note(note: str) -> None:
+    """Raise Invalid if a person's note is too long, or cannot be stored."""
+    if len(note) > MAX_NOTE:
+        raise Invalid(_("The note must be a text of at most 10,000 characters."))
+    check_storable_values(note)
+
+
 @dataclass(frozen=True, slots=True)
 class ChoiceResponse(Response):
     """`value` is the chosen option's value, of the type that the prompt gave it.
@@ -227,11 +234,9 @@ class OneOption(_WithOptions[ChoiceResponse]):
             raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=count))
         answer, note = split_note(answers[0])
         option = self.find(answer)
-        if len(note) > MAX_NOTE:
-            raise Invalid(_("The note must be a text of at most 10,000 characters."))
+        check_note(note)
         if option.needs_note and not note.strip():
             raise Invalid(format_lazy(_("“{option}” needs a note: say why."), option=option.label))
-        check_storable_values(note)
         return {"value": option.value, "note": note} if note else {"value": option.value}
 
     def default_answer(self) -> JsonObject | None:

@@ -288,12 +288,13 @@ arelease = alone(release)
 
 
 @within
-def reassign(interaction: UUID, *, to: To, by: AbstractBaseUser) -> Work[bool]:
+def reassign(interaction: UUID, *, to: To, note: str = "", by: AbstractBaseUser) -> Work[bool]:
     """Have others answer a prompt, whosever it was, and nobody else; a claim holds no more.
 
     Args:
         interaction: its id, of the rows `Interaction.objects.filter(run=…, status="pending")`.
         to: as of `context.ask`.
+        note: what the people who get it, and who asked, are to read.
         by: who wants it; the audit says so. Their rights are the caller's matter.
 
     Returns:
@@ -308,7 +309,8 @@ def reassign(interaction: UUID, *, to: To, by: AbstractBaseUser) -> Work[bool]:
 
     def work(tx: Transaction) -> bool:
         for record in find_interactions(interaction=interaction):
-            return claims.reassign(tx, record, assignee_list, by=Person.of(by), via=VIA)
+            person = Person.of(by)
+            return claims.reassign(tx, record, assignee_list, note=note, by=person, via=VIA)
         raise NotFound("There is no such interaction.")
 
     return audit.from_here(work)

@@ -13,7 +13,7 @@ from tests.support.server import Server
 
 PROMPTS = ("prompt radio", "prompt oauth_consent")
 PROMPT = "/v1/prompts/{interaction_id}"
-INBOX = ("/v1/inbox", PROMPT, f"{PROMPT}/response", f"{PROMPT}/claim")
+INBOX = ("/v1/inbox", PROMPT, f"{PROMPT}/response", f"{PROMPT}/claim", f"{PROMPT}/people")
 OTHERS = (*INBOX, "/callbacks/{token}", "/feedback", "/mcp/client/tool/list")
 pytestmark = pytest.mark.formless  # the document is made of the code
 

@@ -22,6 +22,12 @@ def make_group(server: Server, name: str = "managers", people: Sequence[str] = M
         )
 
 
+def name_user(server: Server, person: str, *names: str) -> None:
+    """Give a user a first and a last name."""
+    statement = "UPDATE auth_user SET first_name = ?, last_name = ? WHERE username = ?"
+    server.execute(statement, *names, person)
+
+
 def leave_groups(server: Server, person: str) -> None:
     """Take a user out of all groups."""
     server.execute(

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from tests.http.client import Http, chat
-from tests.inbox.people import ask_managers, inbox_of, leave_groups, make_group
+from tests.inbox.people import ask_managers, inbox_of, leave_groups, make_group, name_user
 from tests.support.server import Response, Server
 from tests.support.websocket import WsClient
 
@@ -63,6 +63,22 @@ def test_a_prompt_is_listed_claimed_delegated_and_answered(
     assert (answered_prompt["status"], answered_prompt["answered_by"]) == ("answered", "user1")
     late = ben.post(inbox_prompt["response_url"], {"response": {"text": "no"}})
     assert (late.status, late.json()["answered_by"]) == (400, "user1")
+
+
+def test_a_prompt_is_delegated_by_name_with_a_note(
+    server: Server, inbox_prompt: dict[str, Any]
+) -> None:
+    name_user(server, "user1", "Una", "One")
+    ben, user0, user1 = (Http(server, name) for name in ("ben", "user0", "user1"))
+    people = f"/v1/prompts/{inbox_prompt['interaction_id']}/people?q=un"
+    assert ben.get(people).json() == {"people": [{"username": "user1", "name": "Una One"}]}
+    assert user1.get(people).status == 404
+    assert ben.post(inbox_prompt["claim_url"], {}).status == 200
+    assert user0.get(people).json() == {"people": []}
+    note = {"by": "ben", "text": "See page 2."}
+    delegation = {"change": "delegate", "to": "una one", "note": note["text"]}
+    handed = ben.post(inbox_prompt["claim_url"], delegation).json()
+    assert (handed["assignee"], handed["note"]) == ("user1", note)
 
 
 def test_a_claim_on_what_waits_no_longer_is_refused(

@@ -221,15 +221,16 @@ LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 @personal("POST")
 async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
-    """Claim a prompt, give it back, or hand it to the user `to`."""
+    """Claim a prompt, give it back, or hand it to the person `to`, with a `note`."""
     person = await person_of(request)
-    change, to = request.POST.get("change", ""), request.POST.get("to", "").strip()
+    change = request.POST.get("change", "")
+    to, note = (request.POST.get(name, "").strip() for name in ("to", "note"))
     if change not in ("claim", "release", "delegate"):
         raise Http404
     try:
         with or_404():
             claim_state = await change_claim(
-                change, str(interaction), to=to, by=person, via="inbox"
+                change, str(interaction), to=to, note=note, by=person, via="inbox"
             )
     except (Invalid, StorageUnavailable, TooMany) as error:
         messages.warning(request, str(error))

@@ -63,8 +63,8 @@ async def give(value: str, prompt: Interaction, by: Person) -> AnswerResult:
     return await answers.answer(by=by, conversation_id=None, answer=answer_to(prompt, value))
 
 
-async def change(action: str, prompt: Interaction, by: Person, to: str = "") -> claims.ClaimState:
-    return await claims.change(action, str(prompt.pk), to=to, by=by, via="test")
+async def change(action: str, prompt: Interaction, by: Person, **to: str) -> claims.ClaimState:
+    return await claims.change(action, str(prompt.pk), **to, by=by, via="test")
 
 
 def entries(prompt: Interaction) -> list[AuditEntry]:
