@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.chat_page import begin, card, state, until_connected
-from tests.inbox.people import leave_groups, make_group
+from tests.inbox.people import leave_groups, make_group, name_user
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
@@ -125,20 +125,31 @@ def test_an_answered_prompt_leaves_other_inboxes_without_a_page_request(
     expect(other).to_have_title("Inbox")
 
 
-def test_a_reassigned_prompt_moves_to_a_person_of_another_group(
-    page: Page, ben: Page, open_page: OpenPage
+def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
+    page: Page, ben: Page, open_page: OpenPage, server: Server
 ) -> None:
+    name_user(server, "user1", "Una", "One")
     user1 = inbox_of(open_page, "user1")
     expect(user1.locator(".empty")).to_be_visible()
     begin(page, "assign managers")
-    ben.get_by_text("Reassign…").click()
-    ben.get_by_label("To (user name)").fill("nobody-here")
-    ben.get_by_role("button", name="Reassign").click()
+    ben.get_by_text("Reassign…").focus()
+    ben.keyboard.press("Enter")
+    to = ben.get_by_label("To (name or user name)")
+    to.fill("nobody-here")
+    to.press("Enter")
     expect(ben.locator(".claims .error")).to_contain_text("nobody-here")
-    ben.get_by_label("To (user name)").fill("user1")
-    ben.get_by_label("To (user name)").press("Enter")
+    to.fill("")
+    to.press_sequentially("una")
+    expect(ben.locator("#people option")).to_have_attribute("value", "user1")
+    expect(ben.locator("#people option")).to_have_text("Una One")
+    to.fill("user1")
+    to.press("Tab")
+    ben.keyboard.type("You know her.")
+    ben.keyboard.press("Enter")
     expect(ben.locator(".entry")).to_have_count(0)
-    expect(user1.locator(".holds")).to_be_visible()
+    expect(ben.get_by_role("status")).to_contain_text(["user1 is on it"])
+    for one in (page.locator("#items"), user1.locator("#entries")):
+        expect(one.locator(".handed-on")).to_have_text("ben: You know her.")
     card(user1).get_by_role("button", name="Reject").click()
     expect(page.locator("#items .text")).to_have_text("no.")
 
@@ -238,6 +249,11 @@ def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> 
     expect(plain.locator(".holds")).to_be_visible()
     other = open_page("/inbox/?part=claimed", user="user0", java_script_enabled=False)
     expect(other.locator(".waits")).to_have_text("ben is on it")
+    plain.get_by_text("Reassign…").click()
+    plain.get_by_label("To (name or user name)").fill("BEN")
+    plain.get_by_label("Note for this person").fill("To myself")
+    plain.get_by_role("button", name="Reassign").click()
+    expect(plain.locator(".handed-on")).to_have_text("ben: To myself")
     plain.get_by_role("button", name="Approve").click()
     expect(plain.locator(".empty")).to_be_visible()
     expect(plain.locator("h1")).to_have_text("Waiting for you")

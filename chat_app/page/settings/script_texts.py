@@ -51,6 +51,7 @@ WORDS = {
 INBOX = {
     "answered": _("Answered"),
     "voted": _("Your vote counts"),
+    "onIt": _("{name} is on it"),
     "claimedBy": _("{name} has claimed this question."),
     "notYours": _("This question is no longer waiting for you."),
     "answeredBy": _("{name} already answered this question."),

@@ -149,14 +149,12 @@ function update(entry, fresh) {
     return;
   }
   const [old, next] = [entry, fresh].map((each) => each.querySelector(".claims"));
-  const [to, later] = [old, next].map((each) => each.querySelector("[name=to]"));
-  const hadFocus = old.contains(document.activeElement);
-  if (to?.value && later) {
-    later.value = to.value;
-    later.closest("details").open = true;
-  }
+  const [used, unused] = [old, next].map((each) => each.querySelector("details"));
+  const focused = old.contains(document.activeElement) && document.activeElement;
+  if (used?.open) unused?.replaceWith(used);
   old.replaceWith(next);
-  if (hadFocus) (next.querySelector("form > button") ?? next.querySelector("summary"))?.focus();
+  const button = next.querySelector("form > button") ?? next.querySelector("summary");
+  if (focused) (next.contains(focused) ? focused : button)?.focus();
   entry.querySelector(".meta").replaceWith(fresh.querySelector(".meta"));
   if (!keeps) entry.querySelector(".place").replaceWith(fresh.querySelector(".place"));
   entry.dataset.stamp = fresh.dataset.stamp;
@@ -252,13 +250,31 @@ async function claim(event, form) {
     interaction_id: form.dataset.claim,
     change: event.submitter?.value ?? "delegate",
     to: form.elements.to.value.trim(),
+    note: form.elements.note.value.trim(),
   });
   if (word?.type === "error_message") {
     problem.textContent = word.content.message;
     return;
   }
-  form.elements.to.value = "";
+  form.reset();
+  const name = word?.content.assignee;
+  if (name && event.submitter?.value !== "claim") announce(say("onIt", { name }));
   if (word) refresh();
+}
+
+let lookup;
+list.addEventListener("input", ({ target }) => {
+  clearTimeout(lookup);
+  if (target.dataset.people) lookup = setTimeout(offerPeople, 200, target);
+});
+
+/** Offer the people with such a name to whom the question can go. */
+async function offerPeople(field) {
+  const query = new URLSearchParams({ q: field.value });
+  const response = await fetch(`${field.dataset.people}?${query}`).catch(() => null);
+  if (!response?.ok) return;
+  const { people } = await response.json();
+  field.list.replaceChildren(...people.map(({ username, name }) => new Option(name, username)));
 }
 
 list.addEventListener("focusin", ({ target }) => {
