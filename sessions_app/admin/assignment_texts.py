@@ -6,10 +6,12 @@ from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 
 from sessions_app.admin.cells import due, moment, short, show_duration
+from sessions_app.admin.people_texts import display_name
 from sessions_app.interactions import audit_trail
 from sessions_app.interactions.outcome_texts import waits_for
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import AuditEntry, Interaction
+from sessions_app.prompts import load_prompt
 from sessions_app.prompts.assignment import Assignment
 
 ROWS_SHOWN = 100
@@ -19,7 +21,7 @@ ROWS_SHOWN = 100
 def whom(interaction: Interaction) -> str:
     """Name the people asked: the conversation's owner, or the candidates and who has claimed."""
     if interaction.assignment is None:
-        return str(interaction.run.conversation.owner.get_username())
+        return display_name(interaction.run.conversation.owner)
     if interaction.status == Interaction.Status.PENDING:
         return waits_for(interaction)
     return ", ".join(interaction.assignment.get("names", ()))
@@ -44,7 +46,8 @@ def rules(interaction: Interaction) -> str:
         "they may read the conversation" if assignment.share else "",
         *(f"reminds {_span(before)} before it is due" for before in assignment.remind),
         *(
-            f"unanswered after {_span(escalation.after)}, also {', '.join(map(str, escalation.to))}"
+            f"unanswered after {_span(escalation.after)}, also "
+            f"{', '.join(f'the {to.kind} {to.name}' for to in escalation.to)}"
             for escalation in assignment.escalate
         ),
     ]
@@ -66,7 +69,7 @@ def candidates(interaction: Interaction) -> str:
         if candidate.permission
         else f"the group {candidate.group}"
         if candidate.group
-        else str(candidate.user and candidate.user.get_username())
+        else display_name(candidate.user)
         for candidate in rows
     )
 
@@ -74,12 +77,13 @@ def candidates(interaction: Interaction) -> str:
 @admin.display(description="votes")
 def votes(interaction: Interaction) -> str:
     """List the votes with their voters, and which of them do not count now."""
+    prompt = load_prompt(interaction.prompt)
     rows = interaction.votes.select_related("by").order_by("at", "pk")[:ROWS_SHOWN]
     count = {vote.pk for vote in counting_votes([interaction]).get(interaction.pk, ())}
     lines = [
         (
-            vote.by.get_username(),
-            short(vote.response),
+            display_name(vote.by),
+            prompt.answer_text(vote.response),
             moment(vote.at),
             "" if vote.pk in count else " does not count: this person may not answer now",
         )

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from sessions_app.admin import run_texts
+from sessions_app.admin.people_texts import display_name
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
 from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
 
@@ -34,7 +35,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
     chat = staticmethod(run_texts.chat)
-    list_display = ("title", "owner", "workflow", "last_sequence", "created_at", "updated_at")
+    list_display = ("title", "whose", "workflow", "last_sequence", "created_at", "updated_at")
     list_filter = ("workflow", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
     search_fields = (
@@ -55,6 +56,10 @@ class ConversationAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("everything", "chat")
     inlines = (RunsInline,)
+
+    @admin.display(description="owner", ordering=f"owner__{USERNAME}")
+    def whose(self, conversation: Conversation) -> str:
+        return display_name(conversation.owner)
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
@@ -121,7 +126,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
 
     @admin.display(description="user", ordering=f"run__conversation__owner__{USERNAME}")
     def owner(self, feedback: Feedback) -> str:
-        return str(feedback.run.conversation.owner.get_username())
+        return display_name(feedback.run.conversation.owner)
 
 
 @admin.register(Attachment)

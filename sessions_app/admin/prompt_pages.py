@@ -1,6 +1,6 @@
 """The admin pages of interactions: read them, answer in your name, reassign, expire early."""
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -13,10 +13,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
 
-from sessions_app.admin import answers_page, assignment_texts, question_texts, repairs
+from sessions_app.admin import answers_page, assignment_texts, people_texts, question_texts, repairs
 from sessions_app.admin.answer_form import answer_form, answer_in
 from sessions_app.admin.cells import short
-from sessions_app.admin.prompt_filters import Waits, nobody_can_answer
+from sessions_app.admin.prompt_filters import Waits
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin, operation
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.errors import FormChanged, Invalid
@@ -29,6 +29,7 @@ from sessions_app.prompts import load_prompt
 
 class _Words:
     whom = staticmethod(assignment_texts.whom)
+    who_can_answer = staticmethod(people_texts.who_can_answer)
     is_due = staticmethod(assignment_texts.is_due)
     rules = staticmethod(assignment_texts.rules)
     candidates = staticmethod(assignment_texts.candidates)
@@ -80,7 +81,7 @@ SENTENCE_FIELDS = (
     "at_deadline",
     "run_link",
 )
-ASSIGNMENT_FIELDS = ("answerable", "candidates", "rules", "is_due", "votes", "audited")
+ASSIGNMENT_FIELDS = ("who_can_answer", "candidates", "rules", "is_due", "votes", "audited")
 # So many questions are named on the page of a bulk operation.
 TITLES_SHOWN = 20
 STORED_FIELDS = (
@@ -129,6 +130,9 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     actions = ("answer", "reassign", "escalate", "expire")
     pages = ("answer",)
 
+    def title_of(self, row: Any) -> str:
+        return question_texts.title(row)
+
     def get_urls(self) -> list[URLPattern]:
         """Add the page Answers."""
         view = self.admin_site.admin_view(self.answers_view)
@@ -172,13 +176,6 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             escalates = bool((row.assignment or {}).get("escalate"))
             return escalates and row.status == Interaction.Status.PENDING
         return row.status == Interaction.Status.PENDING
-
-    @admin.display(description="who can answer now")
-    def answerable(self, interaction: Interaction) -> str:
-        if interaction.status != Interaction.Status.PENDING:
-            return ""
-        unanswerable = Interaction.objects.filter(nobody_can_answer(), pk=interaction.pk)
-        return "nobody: reassign it, or escalate it" if unanswerable.exists() else "somebody"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
         """Order pending interactions by deadline, all others with the newest first."""

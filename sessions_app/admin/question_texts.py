@@ -10,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
 from sessions_app.admin.cells import due, moment
+from sessions_app.admin.people_texts import display_name
 from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.models import Interaction
 from sessions_app.prompts import load_prompt
@@ -28,7 +29,9 @@ def title(interaction: Interaction) -> str:
 
 @admin.display(description="question")
 def question(interaction: Interaction) -> str:
-    """Show the whole question."""
+    """Show the whole question; empty where the title has all of it."""
+    if interaction.prompt.get("text") == title(interaction):
+        return ""
     return format_html('<div class="said">{}</div>', interaction.prompt.get("text", ""))
 
 
@@ -72,7 +75,8 @@ def show_settlement(interaction: Interaction) -> str:
     outcome_text = outcome(interaction)
     if outcome_text is None:
         return ""
-    person = " ".join(filter(None, (outcome_text.by, outcome_text.via)))
+    by = interaction.answered_by
+    person = " ".join(filter(None, (display_name(by) if by else outcome_text.by, outcome_text.via)))
     return format_html("{} {}", person, moment(outcome_text.at))
 
 

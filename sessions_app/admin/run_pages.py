@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from sessions_app.admin import cells, repairs, run_texts
 from sessions_app.admin.cells import short
 from sessions_app.admin.event_pages import EventsInline, JournalInline
+from sessions_app.admin.people_texts import display_name
 from sessions_app.admin.prompt_pages import InteractionsInline
 from sessions_app.admin.read_only import (
     INLINE_ROWS,
@@ -194,7 +195,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="user", ordering=f"conversation__owner__{USERNAME}")
     def owner(self, run: Run) -> str:
-        return str(run.conversation.owner.get_username())
+        return display_name(run.conversation.owner)
 
     @admin.display(description="message")
     def whole_message(self, run: Run) -> str:

@@ -7,6 +7,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from sessions_app.admin import cells
+from sessions_app.admin.people_texts import display_name
 from sessions_app.models import Conversation, Run
 
 TEXT_SHOWN = 80
@@ -85,7 +86,7 @@ def where(run: Run) -> str:
     conversation = run.conversation
     page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
     line = '{} of {}, in <a href="{}">{}</a> · {}'
-    owner = conversation.owner.get_username()
+    owner = display_name(conversation.owner)
     return format_html(line, run.workflow, owner, page, conversation, chat(run))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q
 
-from sessions_app.admin.read_only import USERNAME
+from sessions_app.admin.people_texts import display_name
 from sessions_app.models import Conversation, HostLease, Run
 from sessions_app.models.people import name_of, read_user_id, users
 
@@ -45,8 +45,7 @@ def _user_names(leases: Iterable[HostLease]) -> dict[str, str]:
             ids.append(read_user_id(name))
         except ValidationError:
             continue
-    rows = users().filter(pk__in=ids).values_list("pk", USERNAME)
-    return {name_of(pk): str(username) for pk, username in rows}
+    return {name_of(user.pk): display_name(user) for user in users().filter(pk__in=ids)}
 
 
 def _owner_names(leases: Iterable[HostLease]) -> dict[str, str]:
@@ -57,8 +56,8 @@ def _owner_names(leases: Iterable[HostLease]) -> dict[str, str]:
             ids.append(UUID(_subject(lease)))
         except ValueError:
             continue
-    rows = Conversation.objects.filter(pk__in=ids).values_list("pk", f"owner__{USERNAME}")
-    return {str(pk): str(username) for pk, username in rows}
+    rows = Conversation.objects.filter(pk__in=ids).select_related("owner")
+    return {str(row.pk): display_name(row.owner) for row in rows}
 
 
 def _count_runs(keys: Iterable[str]) -> dict[str, tuple[int, int, int]]:

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
@@ -92,6 +93,26 @@ async def test_an_operator_escalates_a_prompt_early() -> None:
         assert "Escalate now" not in page
         for word in ("the group directors", "escalated", "opened", "boss admin"):
             assert word in page
+
+
+async def test_who_can_answer_is_said_by_name_and_group() -> None:
+    asks(to=[group("managers"), user("old")], four_eyes=True, votes=2)
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
+        [ben, _, _] = await reads.read(people, "ben", "gone", "ann", to="managers")
+        await reads.read(people, "old")
+        named_ben = {"first_name": "Ben", "last_name": "<b>"}
+        await reads.read(lambda: users().filter(username="ben").update(**named_ben))
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await reads.read(lambda: users().filter(username="gone").update(is_active=False))
+        await give("yes", prompt, ben)
+        page = await boss.get(f"{PROMPTS}{prompt.pk}/change/")
+        can_answer = page.partition("Who can answer now</dt>")[2].partition("</dd>")[0]
+        lines = [" ".join(strip_tags(line).split()) for line in can_answer.split("</li>")]
+        assert lines == ["Ben &lt;b&gt; (ben) managers", "old", ""]
+        assert "Ben &lt;b&gt; (ben): yes" in page
+        await reads.read(lambda: users().update(is_active=False))
+        await reads.read(lambda: users().filter(username="boss").update(is_active=True))
+        assert "nobody: reassign it" in await boss.get(f"{PROMPTS}{prompt.pk}/change/")
 
 
 async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:

@@ -115,7 +115,7 @@ def test_every_row_has_a_page(admin_client: Client, run: Run) -> None:
     [
         (Conversation, "A &lt;b&gt;title&lt;/b&gt;"),
         (Run, "hello &lt;script&gt;"),
-        (Interaction, "Your &lt;i&gt;name&lt;/i&gt;? (pending)"),
+        (Interaction, "Your &lt;i&gt;name&lt;/i&gt;?"),
         (HostLease, "admin: probe"),
         (JournalEntry, "1 step book"),
     ],
