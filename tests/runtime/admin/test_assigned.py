@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
@@ -17,6 +15,7 @@ from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
 from tests.runtime.admin.test_actions import history, host_and_operate
 from tests.runtime.assignment.asking import asks, give, people
+from tests.support.database.work_done import statements_of
 from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -165,12 +164,7 @@ async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
         def statements() -> list[int]:
             client = Client()
             client.force_login(users().get(username="boss"))
-            counts = []
-            for path in (PROMPTS, f"{PROMPTS}?waits=nobody", f"{PROMPTS}{prompts[0].pk}/change/"):
-                client.get(path)
-                with CaptureQueriesContext(connection) as queries:
-                    client.get(path)
-                counts.append(len(queries))
-            return counts
+            paths = (PROMPTS, f"{PROMPTS}?waits=nobody", f"{PROMPTS}{prompts[0].pk}/change/")
+            return [statements_of(client, path) for path in paths]
 
         assert max(await reads.read(statements)) < 20

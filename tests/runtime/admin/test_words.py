@@ -4,16 +4,15 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.contrib.auth.models import User
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
 from tests.support.database.stored_log import StoredLog
+from tests.support.database.work_done import statements_of
 
 pytestmark = pytest.mark.django_db
 
@@ -87,32 +86,14 @@ def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: Stor
     assert first.index("soon ann") < first.index("late ann") < first.index("never ann")
 
 
-def test_pending_prompts_are_shown_to_staff_who_may_view_prompts(log: StoredLog) -> None:
-    ask(log)
-    staff = User.objects.create_user("staff", is_staff=True)
-    client = Client()
-    client.force_login(staff)
-    assert "Book" not in words(client, "/admin/")
-    staff.user_permissions.add(Permission.objects.get(codename="view_interaction"))
-    assert "Book" in words(client, "/admin/")
-
-
-def queries(client: Client, path: str) -> int:
-    """Return how many queries a page takes."""
-    client.get(path)  # stores when the session ends, once in a while
-    with CaptureQueriesContext(connection) as captured:
-        client.get(path)
-    return len(captured)
-
-
 def test_pages_take_as_many_queries_with_more_prompts(admin_client: Client, log: StoredLog) -> None:
     run = ask(log).run
     pages = ("/admin/", f"{LISTS}run/{run.pk}/change/", f"{LISTS}interaction/")
-    before = [queries(admin_client, page) for page in pages]
+    before = [statements_of(admin_client, page) for page in pages]
     for _ in range(4):
         log.settle(log.ask(run, ASKED), {"value": "a"}, by=log.conversation.owner)
         ask(log)
-    assert [queries(admin_client, page) for page in pages] == before
+    assert [statements_of(admin_client, page) for page in pages] == before
     assert max(before) < 20
 
 

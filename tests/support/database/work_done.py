@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+
+
+def statements_of(client: Client, path: str) -> int:
+    """Return how many statements a page takes."""
+    client.get(path)  # stores when the session ends, once in a while
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(path).status_code == 200, path
+    return len(queries)
 
 
 def work_done(look: Callable[[], object]) -> int:
