@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.contrib.auth.models import Group
+
 from sessions_app.conversations import messages
 from sessions_app.interactions import answers
 from sessions_app.lifecycle.due import settle_due
@@ -24,7 +26,10 @@ from sessions_app.testing import hosting
 from sessions_app.testing.hosting import make_user
 from sessions_app.testing.polling import until, until_true
 
-__all__ = ["Hosting", "asking", "make_user", "output", "problem", "running", "until", "until_true"]
+__all__ = [
+    *("Hosting", "asking", "make_members", "make_user", "output", "problem", "running"),
+    *("until", "until_true"),
+]
 
 
 class Hosting(hosting.Hosting):
@@ -156,6 +161,13 @@ class Hosting(hosting.Hosting):
     async def settle_due(self) -> None:
         """Do once what the maintenance loop does each second."""
         await settle_due()
+
+
+def make_members(group: str, *names: str) -> list[Any]:
+    """Make users of these names, in the group."""
+    users = [make_user(name) for name in names]
+    Group.objects.get_or_create(name=group)[0].user_set.add(*users)
+    return users
 
 
 @asynccontextmanager

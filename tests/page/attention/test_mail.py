@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.contrib.auth.models import Group
 from django.core import mail as outgoing
 from django.test import AsyncClient
 from django.utils import formats, timezone
@@ -29,7 +28,7 @@ from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, group, workflow
 from tests.page.plain_page import PlainPage
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, make_user, until
+from tests.support.hosting import Hosting, make_members, make_user, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Mode = MailPreference.Mode
@@ -57,11 +56,10 @@ def site_that_sends_mail(settings: Any) -> None:
 
 
 def managers(*names: str) -> list[Person]:
-    users = [make_user(name) for name in names]
+    users = make_members("managers", *names)
     for one in users:
         one.email = f"{one.username}@example.org"
         one.save()
-    Group.objects.get_or_create(name="managers")[0].user_set.add(*users)
     return [Person.of(one) for one in users]
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, ClassVar
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 
 from sessions_app.agents import (
     Agent,
@@ -27,6 +27,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context, Message, ToolCallPrompt, group, workflow
+from tests.support.hosting import make_members
 
 
 class Hosted:
@@ -79,11 +80,7 @@ def results() -> list[str]:
 
 def members(**groups: str) -> dict[str, User]:
     """Make a group of each name, with a member of that name."""
-    users = {}
-    for name, username in groups.items():
-        users[username] = User.objects.create_user(username)
-        Group.objects.create(name=name).user_set.add(users[username])
-    return users
+    return {username: make_members(name, username)[0] for name, username in groups.items()}
 
 
 async def test_tools_of_one_answer_are_used_and_the_model_reads_their_results(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.core.exceptions import ImproperlyConfigured
 from mcp import StdioServerParameters
 
@@ -22,6 +21,7 @@ from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context, Message, group, workflow
 from tests.runtime.agents.mcp_process import command, serving, url_of
+from tests.support.hosting import make_members
 from tests.support.server import free_port
 
 
@@ -74,12 +74,6 @@ def results() -> list[str]:
     return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
 
 
-def support() -> User:
-    user = User.objects.create_user("sue")
-    Group.objects.create(name="support").user_set.add(user)
-    return user
-
-
 @pytest.fixture(params=["legacy", "auto"])
 def mode(request: pytest.FixtureRequest) -> str:
     """Return the era of the protocol: of 2025, and of 2026."""
@@ -123,7 +117,7 @@ async def test_policy_by_name_survives_crashes(
     )
     approvals = {"forget": Policy(group("support"), edit=True), "forecast": Policy(approval=False)}
     host(model, approvals=approvals)
-    sue = await reads.read(support)
+    [sue] = await reads.read(make_members, "support", "sue")
     async with host_workflow("t_mcp_tools") as hosting:
         run = await hosting.send("Go")
         [prompt] = await run.prompts()
@@ -170,6 +164,7 @@ async def test_question_of_a_server_is_a_form_and_survives_crashes(
         form: Any
         [form] = await run.prompts()
         assert form.text.startswith("sky asks:\nWho goes to Rome?")
+        assert (BEGINS_ANEW in form.text) == (mode == "legacy")
         assert [one.name for one in form.fields] == ["name", "window"]
         await hosting.crash()
         with pytest.raises(Invalid, match="Name"):
@@ -227,23 +222,12 @@ async def test_server_is_told_of_a_person_who_declines(
     assert "book Rome Ada" not in done()
 
 
-async def test_tool_that_is_begun_again_says_so_on_the_card(
-    host_workflow: NewHosting, host: Host, done: Done, mode: str
-) -> None:
-    host(ScriptedModel([tool_call("sky_book", town="Rome")], "x"), mode=mode, approvals=NOBODY)
-    async with host_workflow("t_mcp_tools") as hosting:
-        run = await hosting.send("Book it")
-        form: Any
-        [form] = await run.prompts()
-    assert (BEGINS_ANEW in form.text) == (mode == "legacy")
-
-
 async def test_question_goes_to_whom_the_policy_names(
     host_workflow: NewHosting, host: Host, done: Done, mode: str
 ) -> None:
     approvals = Policy(group("support"), timeout=3600)
     host(ScriptedModel([tool_call("sky_book", town="Rome")], "x"), mode=mode, approvals=approvals)
-    sue = await reads.read(support)
+    [sue] = await reads.read(make_members, "support", "sue")
     async with host_workflow("t_mcp_tools") as hosting:
         run = await hosting.send("Book it")
         await run.answer("approve", by=sue)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from django.contrib.auth.models import Group, User
 from fastmcp.client.transports import StdioTransport
 from pydantic_ai import (
     Agent,
@@ -28,6 +27,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import group
 from tests.support.hitl import set_hitl
+from tests.support.hosting import make_members
 
 Turn = list[str | tuple[str, str]]
 
@@ -90,12 +90,6 @@ pydantic_ai_workflow(
 )
 
 
-def support() -> User:
-    user = User.objects.create_user("sue")
-    Group.objects.create(name="support").user_set.add(user)
-    return user
-
-
 async def test_text_streams_and_each_tool_is_called_once(host_workflow: NewHosting) -> None:
     Script.turns = [["I ", "look. ", ("look_up", '{"order": 17}')], ["It is ", "open."]]
     async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
@@ -111,7 +105,7 @@ async def test_approval_with_edited_arguments_survives_crashes(host_workflow: Ne
         [("refund", '{"order": 17, "euro": 400}'), ("look_up", '{"order": 17}')],
         ["Paid back."],
     ]
-    sue = await reads.read(support)
+    [sue] = await reads.read(make_members, "support", "sue")
     async with host_workflow("t_pydantic_ai") as hosting:
         run = await hosting.send("Pay 17 back")
         [prompt] = await run.prompts()
@@ -125,7 +119,7 @@ async def test_approval_with_edited_arguments_survives_crashes(host_workflow: Ne
 
 async def test_rejection_is_told_to_the_model(host_workflow: NewHosting) -> None:
     Script.turns = [[("refund", '{"order": 17, "euro": 400}')], ["I see."]]
-    sue = await reads.read(support)
+    [sue] = await reads.read(make_members, "support", "sue")
     async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
         run = await hosting.send("Pay 17 back")
         await run.answer({"decision": "reject", "note": "Too much."}, by=sue)
@@ -166,7 +160,7 @@ async def test_three_approvals_are_decided_in_any_order_over_two_restarts(
 ) -> None:
     calls = [("refund", f'{{"order": {order}, "euro": 5}}') for order in (1, 2, 3)]
     Script.turns = [[*calls], ["All three."]]
-    sue = await reads.read(support)
+    [sue] = await reads.read(make_members, "support", "sue")
     async with host_workflow("t_pydantic_ai") as hosting:
         run = await hosting.send("Pay them back")
         assert len(await run.prompts()) == 3

@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from django.contrib.auth.models import Group
-
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
 from sessions_app.interactions.pending_counts import count_waiting
@@ -14,7 +12,7 @@ from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting, make_members, make_user
 
 
 class Asks:
@@ -37,9 +35,7 @@ def asks(prompt: Any = None, **how: Any) -> None:
 
 def people(*names: str, to: str = "") -> list[Person]:
     """Users of these names, in the group."""
-    users = [make_user(name) for name in names]
-    if to:
-        Group.objects.get_or_create(name=to)[0].user_set.add(*users)
+    users = make_members(to, *names) if to else [make_user(name) for name in names]
     return [Person.of(one) for one in users]
 
 

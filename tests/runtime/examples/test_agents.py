@@ -1,10 +1,11 @@
 """The examples of agents of other frameworks: decided, edited, and gone on with after a restart."""
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 
 from natproject.workflows import agents
 from sessions_app.testing.hosting import NewHosting
+from tests.support.hosting import make_members
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EDITED = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
@@ -20,8 +21,7 @@ def test_there_is_an_example_of_each_framework() -> None:
 
 @pytest.fixture
 def boss() -> User:
-    person = User.objects.create_user("boss")
-    person.groups.add(Group.objects.create(name="managers"))
+    person: User = make_members("managers", "boss")[0]
     return person
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 
 from natproject.settings.env import ROOT
 from sessions_app import runs
@@ -18,7 +18,7 @@ from sessions_app.prompts import base
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import registry
-from tests.support.hosting import Hosting, make_user, running
+from tests.support.hosting import Hosting, make_members, make_user, running
 
 
 def blocks(name: str) -> list[str]:
@@ -51,8 +51,7 @@ def _declared_for_this_test_only(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def boss(transactional_db: None) -> User:
     """Create the user that docs/testing-workflows.md creates."""
-    boss = User.objects.create_user("boss")
-    Group.objects.create(name="managers").user_set.add(boss)
+    boss: User = make_members("managers", "boss")[0]
     return boss
 
 

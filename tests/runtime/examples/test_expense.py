@@ -4,13 +4,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import Group, User
 
 from natproject.workflows.expense_approval import parse_amount
 from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
+from tests.support.hosting import make_members
 
 ANSWERS: dict[str, Answer] = {
     "amount": "84,50",
@@ -65,12 +65,7 @@ class TestConversation:
             }  # fmt: skip
 
     async def test_a_manager_decides(self, host_workflow: NewHosting) -> None:
-        def make_boss() -> User:
-            boss = User.objects.create_user("boss")
-            Group.objects.create(name="managers").user_set.add(boss)
-            return boss
-
-        boss = await reads.read(make_boss)
+        [boss] = await reads.read(make_members, "managers", "boss")
         options = {"approvers": "managers"}
         async with host_workflow("expense_approval", options=options) as hosting:
             run = await hosting.send("10")

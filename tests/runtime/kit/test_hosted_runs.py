@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 
 from sessions_app.errors import Invalid
 from sessions_app.storage import reads
@@ -24,6 +23,7 @@ from sessions_app.workflows import (
     group,
     workflow,
 )
+from tests.support.hosting import make_members
 
 executed: list[str] = []
 calls = count()
@@ -201,13 +201,7 @@ async def assigned(message: Message, context: Context) -> str:
 
 
 async def test_an_assigned_prompt_is_answered_by_who_may(host_workflow: NewHosting) -> None:
-    def people() -> list[User]:
-        managers = Group.objects.create(name="managers")
-        users = [User.objects.create_user(name) for name in ("boss", "cara")]
-        managers.user_set.add(*users)
-        return users
-
-    boss, cara = await reads.read(people)
+    boss, cara = await reads.read(make_members, "managers", "boss", "cara")
     async with host_workflow("t_kit_assigned") as hosted:
         run = await hosted.send("go")
         with pytest.raises(AssertionError, match=r"is for managers.*answer\(value, by=user\)"):

@@ -3,12 +3,10 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
-from django.contrib.auth.models import Group
 
-from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, group, workflow
-from tests.support.hosting import make_user
+from tests.support.hosting import make_members, make_user
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
@@ -28,15 +26,9 @@ async def hosted() -> AsyncIterator[None]:
         yield
 
 
-def managers(*names: str) -> list[Person]:
-    users = [make_user(name) for name in names]
-    Group.objects.create(name="managers").user_set.add(*users)
-    return users
-
-
 @pytest.mark.usefixtures("hosted")
 async def test_the_asker_sees_who_is_on_it_and_one_of_the_others_answers() -> None:
-    boss, cara = await reads.read(managers, "boss", "cara")
+    boss, cara = await reads.read(make_members, "managers", "boss", "cara")
     ann, eve = await reads.read(make_user, "ann"), await reads.read(make_user, "eve")
     async with (
         LocalSocket(ann, conversation_id="c") as asker,
@@ -79,7 +71,7 @@ async def test_the_asker_sees_who_is_on_it_and_one_of_the_others_answers() -> No
 
 @pytest.mark.usefixtures("hosted")
 async def test_a_plain_client_sees_a_step_that_lasts_until_it_is_answered() -> None:
-    [boss] = await reads.read(managers, "boss")
+    [boss] = await reads.read(make_members, "managers", "boss")
     ann = await reads.read(make_user, "ann")
     async with (
         LocalSocket(ann, extended=None, conversation_id="c") as asker,
