@@ -11,15 +11,14 @@ import pytest
 
 from bench.workflows.probe_agent import WORDS
 from tests.runtime.hosting.test_crashes import (
-    SETTLE,
     assert_gap_free,
     back,
     is_completed,
     killed_at,
+    killed_before_answer,
     socket,
 )
 from tests.support.polling import until
-from tests.support.processes.command import run
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
@@ -125,17 +124,7 @@ def stored_tasks(server: Server) -> int:
 
 
 async def test_kill_between_approval_and_payment_pays_once(server: Server, kind: str) -> None:
-    async with socket(server, "c") as killed_socket:
-        await killed_socket.message(f"{kind} 1 0")
-        await killed_socket.until(PROMPT)
-        server.kill()
-    # Stored while no host lives: just what a kill between commit and next line leaves.
-    settle = SETTLE.replace("continue", "approve")
-    process = await asyncio.to_thread(
-        run, "manage.py", "shell", "--no-imports", "-c", settle, env=server.environment
-    )
-    assert "accepted" in process.stdout, process.stderr
-    server.restart()
+    killed_socket = await killed_before_answer(server, f"{kind} 1 0", "approve")
     async with back(server, killed_socket) as client:
         await client.until(is_completed)
     assert effects(server) == whole(kind)

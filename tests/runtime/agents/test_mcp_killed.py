@@ -8,15 +8,12 @@ import pytest
 
 from tests.runtime.agents.mcp_process import serving, url_of
 from tests.runtime.hosting.test_crashes import (
-    SETTLE,
     assert_gap_free,
     back,
     is_completed,
     socket,
 )
 from tests.support.polling import until
-from tests.support.processes.command import run
-from tests.support.received_frames import Frame
 from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
 
@@ -53,11 +50,6 @@ def sky(tmp_path: Path) -> Iterator[Sky]:
     sky = Sky(tmp_path / "sky.log")
     with serving(sky.log, sky.port):
         yield sky
-
-
-def has_stayed(frame: Frame) -> bool:
-    done = (frame["type"], frame["status"]) == ("system_intermediate_message", "complete")
-    return bool(done and frame["content"]["name"] == "Sky stay Rome")
 
 
 async def booked(server: Server, client: WsClient) -> None:
@@ -104,51 +96,3 @@ async def test_kill_inside_a_tool_asks_before_it_is_called_again(
         await booked(server, client)
     done = await asyncio.to_thread(sky.done)
     assert done == [WHOLE[0], *[WHOLE[1]] * count, WHOLE[2]]
-
-
-async def test_kill_between_two_calls_repeats_no_recorded_one(
-    server: Server, sky: Sky, mode: str
-) -> None:
-    async with socket(server, "c") as killed_socket:
-        await killed_socket.message(sky.message(mode))
-        await killed_socket.until(has_stayed)
-        server.kill()
-    server.restart()
-    async with back(server, killed_socket) as client:
-        await client.answer("approve", await client.until(PROMPT))
-        await booked(server, client)
-    assert await asyncio.to_thread(sky.done) == WHOLE
-
-
-async def test_kill_between_approval_and_call_makes_it_once(
-    server: Server, sky: Sky, mode: str
-) -> None:
-    async with socket(server, "c") as killed_socket:
-        await killed_socket.message(sky.message(mode))
-        await killed_socket.until(PROMPT)
-        server.kill()
-    # Stored while no host lives: just what a kill between commit and next line leaves.
-    settle = SETTLE.replace("continue", "approve")
-    process = await asyncio.to_thread(
-        run, "manage.py", "shell", "--no-imports", "-c", settle, env=server.environment
-    )
-    assert "accepted" in process.stdout, process.stderr
-    server.restart()
-    async with back(server, killed_socket) as client:
-        await booked(server, client)
-    assert await asyncio.to_thread(sky.done) == WHOLE
-
-
-async def test_kill_after_the_last_answer_loses_nothing(
-    server: Server, sky: Sky, mode: str
-) -> None:
-    async with socket(server, "c") as client:
-        await client.message(sky.message(mode))
-        await client.answer("approve", await client.until(PROMPT))
-        await booked(server, client)
-        server.kill()
-    server.restart()
-    async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(is_completed)
-        assert reader.text() == "Have a good time."
-    assert await asyncio.to_thread(sky.done) == WHOLE

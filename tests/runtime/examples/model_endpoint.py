@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# What one chunk adds to the answer; None is a halt.
-Delta = dict[str, Any] | None
+# What one chunk adds to the answer.
+Delta = dict[str, Any]
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
@@ -31,25 +31,18 @@ def call(number: int, name: str, arguments: str) -> list[Delta]:
 
 
 class ModelEndpoint:
-    """Answers each request with the next of `answers`, a list of deltas, and remembers it.
-
-    It stands still before the delta None, until `go_on` is set.
-    """
+    """Answers each request with the next of `answers`, a list of deltas, and remembers it."""
 
     def __init__(self) -> None:
         self.answers: list[list[Delta]] = []
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        self.go_on = threading.Event()
         self.url = ""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the answer to the last request."""
         for delta in self.answers[len(self.requests) - 1]:
-            if delta is None:
-                self.go_on.wait(30)
-            else:
-                yield _event([{"index": 0, "delta": delta, "finish_reason": None}])
+            yield _event([{"index": 0, "delta": delta, "finish_reason": None}])
         yield _event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
         yield _event([], usage=USAGE)
         yield b"data: [DONE]\n\n"
@@ -73,12 +66,9 @@ def serving() -> Iterator[ModelEndpoint]:
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
-            try:
-                for chunk in endpoint.chunks():
-                    self.wfile.write(chunk)
-                    self.wfile.flush()
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # who asked is gone: a crash
+            for chunk in endpoint.chunks():
+                self.wfile.write(chunk)
+                self.wfile.flush()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -90,7 +80,6 @@ def serving() -> Iterator[ModelEndpoint]:
     try:
         yield endpoint
     finally:
-        endpoint.go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -79,48 +79,6 @@ class TestEndpoint:
         assert result == {"role": "tool", "tool_call_id": "call_0", "content": "42"}
         assert len(endpoint.requests) == 2
 
-    async def test_dangerous_tools_of_one_answer_are_asked_for_at_once(
-        self, endpoint: ModelEndpoint, host_workflow: NewHosting, notes: Path
-    ) -> None:
-        endpoint.answers = [
-            [
-                *text("I write them."),
-                *call(0, "write_note", '{"name": "a", "text": "one"}'),
-                *call(1, "write_note", '{"name": "b", "text": "two"}'),
-                *call(2, "calculate", '{"expression": "1 + 1"}'),
-                *call(3, "write_note", '{"name": "c", "text": "three"}'),
-            ],
-            text("Done."),
-        ]
-        async with host_workflow("assistant", replay_everywhere=True) as hosting:
-            run = await hosting.send("Write three notes")
-            asked = [prompt.text for prompt in await run.prompts()]
-            assert sorted(asked) == [f"May I do this: Write note {name}?" for name in "abc"]
-            assert kept(notes) == []
-            await run.answer("approve", to="note c")
-            await hosting.crash()
-            await run.answer("reject", to="note b")
-            await run.answer("approve", to="note a")
-            assert await run.result() == "I write them.\n\nDone."
-        assert kept(notes) == ["a", "c"]
-        results = [one["content"] for one in endpoint.requests[1]["messages"][3:]]
-        assert results == [
-            "The note 'a' is kept.",
-            "The person refused it.",
-            "2",
-            "The note 'c' is kept.",
-        ]
-
-    async def test_a_tool_that_nobody_allows_in_time_is_not_used(
-        self, endpoint: ModelEndpoint, host_workflow: NewHosting, notes: Path
-    ) -> None:
-        endpoint.answers = [call(0, "delete_note", '{"name": "a"}'), text("Then not.")]
-        async with host_workflow("assistant") as hosting:
-            run = await hosting.send("Delete a")
-            await hosting.advance(days=1)
-            assert await run.result() == "Then not."
-        assert endpoint.requests[1]["messages"][-1]["content"] == "Nobody allowed it in time."
-
     @pytest.mark.parametrize(
         ("name", "arguments", "reason"),
         [
@@ -141,28 +99,6 @@ class TestEndpoint:
         async with host_workflow("assistant") as hosting:
             assert await hosting.converse("Do it") == "I see."
         assert endpoint.requests[1]["messages"][-1]["content"].startswith(reason)
-
-    async def test_a_model_that_only_asks_for_tools_is_stopped(
-        self, endpoint: ModelEndpoint, host_workflow: NewHosting
-    ) -> None:
-        endpoint.answers = [call(0, "list_notes", "")] * 3
-        async with host_workflow("assistant", options={"max_turns": 3}) as hosting:
-            run = await hosting.send("Go")
-            [question] = await run.prompts()
-            assert question.text == "I have asked the model 3 times. Shall I go on?"
-            await run.answer("stop")
-            assert await run.result() == "I stop here."
-
-    async def test_an_answer_that_a_crash_cut_is_asked_for_again(
-        self, endpoint: ModelEndpoint, host_workflow: NewHosting
-    ) -> None:
-        endpoint.answers = [[*text("Once upon"), None], text("Another ", "story.")]
-        async with host_workflow("assistant") as hosting:
-            run = await hosting.send("Tell me one")
-            await run.until_said("Once upon")
-            await hosting.crash()
-            assert await run.result() == "Another story."
-        assert endpoint.requests[0] == endpoint.requests[1]
 
     async def test_an_unreachable_model_is_reported(
         self, endpoint: ModelEndpoint, settings: Settings, host_workflow: NewHosting
