@@ -150,11 +150,6 @@ def test_a_guest_token_is_refused_where_guests_are_off(shared: Server) -> None:
     assert Http(shared, None, session=GUEST).generate("echo 1").status == 401
 
 
-def test_monitoring_is_for_staff(shared: Server) -> None:
-    assert Http(shared, "ann").get("/monitor/users").status == 403
-    assert Http(shared, "admin").get("/monitor/users").status == 200
-
-
 @pytest.mark.long
 def test_monitoring_shows_the_live_builders(server: Server) -> None:
     stops = [

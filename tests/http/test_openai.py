@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
+from openai import APIError, APIStatusError, OpenAI
 
 from tests.conftest import NewServer
 from tests.http.api_keys import make_key
@@ -38,31 +38,11 @@ def test_the_client_gets_a_completion(openai: OpenAI) -> None:
     assert (completion.choices[0].finish_reason, completion.model) == ("stop", "probe")
 
 
-def test_the_client_gets_a_stream(openai: OpenAI) -> None:
-    chunks = list(
-        openai.chat.completions.create(
-            model="probe", messages=say("slowstream 5 1"), stream=True, temperature=0
-        )
-    )
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-    assert text == "t0 t1 t2 t3 t4 "
-    assert chunks[-1].choices[0].finish_reason == "stop"
-
-
 def test_the_stream_helper_assembles_the_answer(openai: OpenAI) -> None:
     with openai.chat.completions.stream(model="probe", messages=say("step 2")) as stream:
         completion = stream.get_final_completion()
     assert completion.choices[0].message.role == "assistant"
     assert completion.choices[0].message.content == "s1 s2 "
-
-
-async def test_the_asynchronous_client_gets_a_stream(shared: Server, key: str) -> None:
-    async with AsyncOpenAI(base_url=f"{shared.url}/v1", api_key=key) as client:
-        stream = await client.chat.completions.create(
-            model="probe", messages=say("stream 3"), stream=True
-        )
-        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
-    assert text == "t0 t1 t2 "
 
 
 def test_a_prompt_is_in_the_extra_fields(shared: Server, openai: OpenAI) -> None:

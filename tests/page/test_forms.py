@@ -8,7 +8,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import begin, card, state, until_connected
 from tests.browser.test_looks import assert_accessible
-from tests.http.client import Http
 from tests.inbox.people import make_group
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
@@ -215,14 +214,3 @@ def test_a_file_is_given_in_the_inbox(
     [file] = server.rows(taken_files_sql)
     path = f"{page.url.removeprefix(server.url)}files/{UUID(str(file['id']))}/"
     assert [server.get(path, name).status for name in ("ann", "ben", "user1")] == [200, 404, 404]
-
-
-def test_a_file_for_a_question_that_is_not_mine_answers_nothing(page: Page, server: Server) -> None:
-    begin(page, "prompt receipt")
-    state(page, "needs-you")
-    interaction = card(page).get_attribute("data-interaction")
-    fields = {"form": "1", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
-    status = Http(server, "ben").multipart(f"/p/{interaction}/answer/", fields).status
-    assert status == 404
-    assert server.rows("SELECT 1 FROM sessions_app_attachment WHERE taken_at IS NOT NULL") == []
-    expect(card(page)).to_have_count(1)

@@ -121,16 +121,6 @@ def test_a_request_may_replace_the_message_of_a_run_or_go_on_with_its_branch(
         assert answer.status == 404
 
 
-def test_messages_of_a_conversation_id_are_of_one_conversation_and_of_nobody_else(
-    shared: Server,
-) -> None:
-    for user in ("ann", "ann", "ben"):
-        answer = Http(shared, user).generate("echo 1", conversation_id="of two")
-        assert answer.headers["conversation-id"] == "of two"
-    conversations_sql = "SELECT 1 FROM sessions_app_conversation WHERE conversation_id = 'of two'"
-    assert len(shared.rows(conversations_sql)) == 2
-
-
 def test_a_run_knows_the_request_but_no_secret_of_it(shared: Server) -> None:
     http = Http(shared, sesame="hush-1", session="hush-2")
     secrets = {"x_api_key": "hush-3", "proxy_authorization": "hush-4"}
@@ -166,17 +156,6 @@ def test_a_failed_run_is_reported_without_internals(shared: Server) -> None:
     assert answer.headers["x-should-retry"] == "false"
     status_body = Http(shared).get(f"/executions/{run}").json()
     assert (status_body["status"], status_body["error"]) == ("failed", error["message"])
-
-
-def test_a_result_outlives_the_server(new_server: NewServer) -> None:
-    server = new_server()
-    http = Http(server)
-    stop = http.generate("ask").json()
-    server.kill()
-    server.start()
-    assert http.get(stop["status_url"]).json()["interaction_id"] == stop["interaction_id"]
-    assert http.answer(stop, {"type": "text", "text": "yes"}).status == 204
-    assert _until(http, stop["status_url"], "completed")["result"] == {"value": "yes"}
 
 
 @pytest.mark.parametrize(

@@ -111,18 +111,6 @@ async def test_the_list_has_sections_of_what_waits_for_whom_and_since_when(
     assert searched[1::2] == ["Earlier"]
 
 
-async def test_a_settled_question_needs_nobody(client: AsyncClient, ann: User) -> None:
-    def store() -> None:
-        log = StoredLog(ann, "c")
-        log.settle(log.ask(log.message(), TextPrompt(text="Name?")), {"value": "x"}, by=ann)
-
-    await asyncio.to_thread(store)
-    html = await text_of(client, "conversations")
-    assert "Name?" not in html
-    assert "working" in html
-    assert 'data-waiting="0"' in html
-
-
 @workflow(name="t_asks", title="Asks")
 async def asks(message: Message, context: Context) -> str:
     return (await context.ask(TextPrompt(text=f"{message.text}?"))).text

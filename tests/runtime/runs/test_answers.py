@@ -8,7 +8,6 @@ import pytest
 from django.utils import timezone
 
 from sessions_app.admin import repairs
-from sessions_app.errors import Invalid
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name
 from sessions_app.lifecycle import due
@@ -25,7 +24,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting, asking, make_user, running
+from tests.support.hosting import Hosting, asking, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,14 +133,6 @@ async def test_an_answer_to_a_suspended_run_waits_with_it() -> None:
         assert await hosting.complete(run, "mine") == "yes|mine"
 
 
-async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
-    async with asking("t_two") as (hosting, _, prompt):
-        with pytest.raises(Invalid, match="Choose one of: yes, no") as refusal:
-            await hosting.answer("maybe", prompt)
-        assert refusal.value.details == {"options": ["yes", "no"]}
-        assert (await hosting.answer("yes", prompt)).outcome == Outcome.ACCEPTED
-
-
 async def test_foreign_and_unknown_prompts_get_the_same_refusal() -> None:
     async with asking("t_two") as (hosting, _, prompt):
         ben, ann = Person.of(await reads.read(make_user, "ben")), hosting.person
@@ -157,33 +148,6 @@ async def test_foreign_and_unknown_prompts_get_the_same_refusal() -> None:
             assert answer_result == answers.AnswerResult(Outcome.NOT_FOUND)
 
 
-async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
-    async with running("t_two") as (hosting, run):
-        for value in ("yes", "text"):
-            await hosting.prompts(run)
-            await hosting.answer(value)
-        await hosting.until_ended(run)
-        assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND
-
-
-async def test_an_unnamed_answer_to_several_prompts_is_refused_with_a_list() -> None:
-    async with running("t_pair") as (hosting, run):
-        prompts = await hosting.prompts(run, 2)
-        with pytest.raises(Invalid, match="2 prompts are pending") as refusal:
-            await hosting.answer("x")
-        pending_ids = [one["interaction_id"] for one in refusal.value.details["pending"]]
-        assert pending_ids == [str(prompt.id) for prompt in prompts]
-
-
-async def test_a_checkbox_keeps_its_bounds() -> None:
-    async with asking("t_boxes") as (hosting, run, _):
-        for values in ([], ["a", "b", "c"], ["a", "z"]):
-            with pytest.raises(Invalid):
-                await hosting.answer(None, values=values)
-        await hosting.answer(None, values=["c", "a"])
-        assert await hosting.result(run) == "a,c"
-
-
 async def test_one_of_many_concurrent_answers_is_accepted() -> None:
     async with asking("t_two") as (hosting, _, prompt):
         racing = [hosting.answer(["yes", "no"][n % 2], prompt) for n in range(50)]
@@ -191,12 +155,6 @@ async def test_one_of_many_concurrent_answers_is_accepted() -> None:
         assert sorted(set(outcomes)) == [Outcome.ACCEPTED, Outcome.STALE]
         assert outcomes.count(Outcome.ACCEPTED) == 1
         assert len(await updates(hosting)) == 1
-
-
-async def test_an_answer_to_another_version_is_stale() -> None:
-    async with asking("t_two") as (hosting, _, prompt):
-        assert (await hosting.answer("yes", prompt, version=2)).outcome == Outcome.STALE
-        assert (await hosting.answer("yes", prompt, version=1)).outcome == Outcome.ACCEPTED
 
 
 async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:

@@ -138,17 +138,6 @@ async def test_replacing_a_message_leaves_earlier_active_runs() -> None:
     assert histories["c"] == ["ask", "re ask"]
 
 
-async def test_a_replay_sees_the_same_history_despite_new_branches() -> None:
-    async with Hosting("t_branches") as hosting:
-        first = await complete_message(hosting, "a")
-        asks, prompt = await hosting.submit_until_prompt("ask", replaces=first)
-        histories.clear()
-        await hosting.restart()
-        await hosting.answer("yes", prompt)
-        await hosting.until_ended(asks)
-    assert histories == {"ask": []}
-
-
 async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it() -> None:
     async with asking("t_branches_reject", "ask") as (hosting, asks, _):
         again, _ = await hosting.submit_until_prompt(

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,17 +17,6 @@ from tests.support.sessions import Log, declare, managing, managing_with_log, sa
 
 async def own(message: Message, context: Context) -> str:
     return f"{context.user_id} has {context.builder.name}"
-
-
-async def test_two_requests_of_one_user_build_once() -> None:
-    async with managing_with_log(own) as (manager, log):
-        gate = log.hold("ann")
-        sessions = [asyncio.create_task(say(manager, user_id="ann")) for _ in range(3)]
-        await log.until("ann building")
-        gate.set()
-        assert await asyncio.gather(*sessions) == ["ann has ann#1"] * 3
-        assert manager.builders["ann"].total_requests == 3
-    assert log.entries == ["ann building", "ann built", "ann closed"]
 
 
 async def test_builders_of_different_users_are_built_at_the_same_time() -> None:
@@ -93,20 +81,6 @@ async def test_a_builder_is_entered_and_left_in_one_task_outside_of_the_request(
     [(entry_task, _), (exit_task, user)] = tasks_and_users
     assert entry_task is exit_task is not asyncio.current_task()
     assert user is None
-
-
-async def test_eviction_during_a_request_waits_for_its_end() -> None:
-    async with managing_with_log(own, per_user_idle=0.001) as (manager, log):
-        async with manager.session("ann") as session, session.run("x") as runner:
-            manager.builders["ann"].last_activity -= timedelta(seconds=1000)
-            assert not await manager.evict("ann")
-            assert await manager._cleanup_inactive_per_user_builders() == 0
-            assert await runner.result() == "ann has ann#1"
-        manager.builders["ann"].last_activity -= timedelta(seconds=1000)
-        # The clean-up in the background may be first.
-        await manager._cleanup_inactive_per_user_builders()
-        await log.until("ann closed")
-        assert await say(manager, user_id="ann") == "ann has ann#2"
 
 
 async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -16,7 +15,7 @@ from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt
 from sessions_app.workflows.concurrency import Slot
 from tests.support.processes.command import run
 from tests.support.processes.environment import ROOT
-from tests.support.sessions import Log, declare, free, managing, managing_with_log, say, turns
+from tests.support.sessions import Log, declare, free, managing, say, turns
 
 
 async def ask(message: Message, context: Context) -> str:
@@ -126,16 +125,6 @@ async def test_the_limit_is_for_each_user_of_a_per_user_workflow_and_shared_othe
         assert at_once[1] == most
 
 
-async def test_a_run_that_is_cancelled_while_it_waits_keeps_no_place() -> None:
-    person = Person()
-    async with managing(declare(ask), max_concurrency=1) as manager:
-        waiter = asyncio.create_task(say(manager, "ask", user_input_callback=person))
-        await person.asked.wait()
-        waiter.cancel()
-        await asyncio.wait([waiter])
-        assert free(manager._semaphore) == 1
-
-
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=6))
 def test_overlapping_waits_of_a_run_leak_no_place(waits: list[tuple[int, int, bool]]) -> None:
     async def scene() -> int:
@@ -163,27 +152,6 @@ def test_overlapping_waits_of_a_run_leak_no_place(waits: list[tuple[int, int, bo
         return semaphore._value
 
     assert asyncio.run(scene()) == 2
-
-
-async def test_steps_of_one_user_are_not_seen_by_another() -> None:
-    notes_by_user: dict[str, list[str]] = {"ann": [], "ben": []}
-    met = asyncio.Barrier(2)
-
-    async def work(message: Message, context: Context) -> AsyncGenerator[str, None]:
-        for number in range(3):
-            await met.wait()
-            yield await context.step(note, number, title="Work")
-
-    async def note(number: int) -> str:
-        here = Context.get()
-        notes_by_user[here.user_id].append(f"{number}{here.user_id}")
-        return f"{number}{here.user_id}{here.builder.name} "
-
-    async with managing_with_log(work) as (manager, _):
-        both = [say(manager, user_id=user, conversation_id="same") for user in ("ann", "ben")]
-        texts = list(await asyncio.gather(*both))
-    assert texts == ["0annann#1 1annann#1 2annann#1 ", "0benben#1 1benben#1 2benben#1 "]
-    assert notes_by_user == {user: [f"{n}{user}" for n in range(3)] for user in ("ann", "ben")}
 
 
 SCRIPT = """

@@ -120,15 +120,3 @@ async def test_the_end_of_a_build_is_activity() -> None:
         assert info.active_at >= before
         visiting.cancel()
         await asyncio.wait([visiting])
-
-
-async def test_a_clean_up_closes_what_is_idle_and_nothing_else() -> None:
-    async with managing_with_log(act, per_user_idle=60) as (manager, log):
-        for user in ("ann", "ben"):
-            async with manager.session(user):
-                pass
-        manager.builders["ann"].last_activity -= timedelta(seconds=61)
-        manager.builders["ben"].last_activity -= timedelta(seconds=30)
-        assert await manager._cleanup_inactive_per_user_builders() == 1
-        assert list(manager.builders) == ["ben"]
-        assert log.entries.count("ben closed") == 0

@@ -19,7 +19,7 @@ from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, asking, running, until, until_true
+from tests.support.hosting import Hosting, asking, running, until
 from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,17 +84,6 @@ async def test_of_waits_at_once_the_first_gets_what_comes_first() -> None:
         await send(run, 1)
         await send(run, 2)
         assert await hosting.result(run) == "1 2"
-
-
-async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> None:
-    async with running(Hosting("t_waits", park_after=0), "times 2") as (hosting, run):
-        await until_waiting(hosting, run)
-        await hosting.until_status(run, Run.Status.WAITING)
-        await until_true(lambda: not any(host.runs for host in hosting.hosts))
-        await send(run, 1)
-        await hosting.restart()
-        await send(run, 2)
-        assert await hosting.result(run) == "1 2 "
 
 
 async def test_a_message_to_a_suspended_run_is_kept_for_its_resumption(
