@@ -27,8 +27,15 @@ from sessions_app.testing.hosting import make_user
 from sessions_app.testing.polling import until, until_true
 
 __all__ = [
-    *("Hosting", "asking", "make_members", "make_user", "output", "problem", "running"),
-    *("until", "until_true"),
+    "Hosting",
+    "asking",
+    "make_members",
+    "make_user",
+    "output",
+    "problem",
+    "running",
+    "until",
+    "until_true",
 ]
 
 
