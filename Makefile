@@ -29,7 +29,7 @@ PLANTED ?= 8
 CHAOS ?= one
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test test-nat suites beside checks test-all test-versions format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -39,19 +39,26 @@ run: $(VENV)/run.stamp
 cluster: $(VENV)/cluster.stamp
 	@exec $(BIN)/python manage.py cluster
 
-# Two things at once, as tests wait more than they work: the tests, and all else that can fail.
+# Three things at once, as tests wait more than they work; those that take longest begin first.
 test: $(VENV)/test.stamp chromium
-	@$(MAKE) --no-print-directory --jobs 2 suites beside
+	@$(MAKE) --no-print-directory --jobs 3 \
+	  suite-local suite-cluster checks planted-share $(ALSO) test-nat suite-uvicorn chaos-minute
 
-suites:
+# The one that shows how far it is.
+suite-local:
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
-	@$(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
-	@WEB_SERVER=uvicorn $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-beside: checks test-nat
+suite-cluster:
+	@.ci/quietly --last $(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
+
+suite-uvicorn:
+	@WEB_SERVER=uvicorn .ci/quietly --last $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+planted-share:
 	@.ci/quietly --last $(BIN)/python -m tests.planted --at-once 1 --share $(PLANTED) --seed $(SEED)
+
+chaos-minute:
 	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --form $(CHAOS) --seed $(SEED) --minutes 1
-	@[ -z "$(ALSO)" ] || $(MAKE) --no-print-directory $(ALSO)
 
 checks:
 	@$(BIN)/ruff check --quiet .
@@ -75,9 +82,13 @@ test-all:
 	@LONG=1 $(MAKE) --no-print-directory test PLANTED=1 CHAOS="local --form cluster" ALSO=test-versions
 
 # Some of the tests with the lowest versions that the wheel takes, and with the newest Django.
-test-versions: $(LOWEST)/test.stamp $(NEWEST)/test.stamp chromium
+test-versions: test-lowest test-newest
+
+test-lowest: $(LOWEST)/test.stamp chromium
 	@.ci/quietly --last $(LOWEST)/bin/python -m pytest $(SMOKE)
 	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
+
+test-newest: $(NEWEST)/test.stamp chromium
 	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(SMOKE)
 
 format: $(VENV)/test.stamp
