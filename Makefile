@@ -27,6 +27,8 @@ SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 SEED := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
 PLANTED ?= 8
 CHAOS ?= one
+# What one process has compiled the next need not, where the environment says otherwise too.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
 .PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
