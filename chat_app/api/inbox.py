@@ -17,6 +17,7 @@ from chat_app.identity.users import is_guest
 from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
 from sessions_app.interactions import claims
+from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
@@ -41,7 +42,11 @@ async def inbox(
         page = read_inbox(reader, inbox_query)
         may = inbox_query.part in ANSWERABLE
         return {
-            "prompts": _prompt_objects(page.prompts, reader, may_answer=may),
+            "prompts": _prompt_objects(
+                [prompt for first in page.prompts for prompt in on_card(first)],
+                reader,
+                may_answer=may,
+            ),
             "more": page.has_more,
         }
 

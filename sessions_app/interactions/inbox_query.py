@@ -1,5 +1,7 @@
 """The prompts that wait for a person: of their own conversations, and others that they may answer.
 
+Of several on one card the first stands for all.
+
 Everything here blocks. Assigned prompts are read in the order of inboxes, by an index for each way
 in which they wait for this person, and no further than wanted, whatever waits beyond.
 """
@@ -8,8 +10,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast, Coalesce
 
 from sessions_app.interactions.answerers import Name, heeds_four_eyes, pending_names
 from sessions_app.models import Candidate, Interaction, Vote
@@ -135,9 +138,36 @@ def _list_prompts(prompts: QuerySet[Interaction]) -> First:
     return lambda count: list(places[:count])
 
 
+def begins_card() -> Q:
+    """Build the condition on pending prompts that none before them waits on the same card.
+
+    Those with an assignment have a card each in inboxes, as they are claimed one by one.
+    """
+    first = KeyTextTransform("first", KeyTransform("together", OuterRef("prompt")))
+    earlier_prompts = Interaction.objects.filter(
+        run=OuterRef("run"),
+        position__gte=Cast(first, IntegerField()),
+        position__lt=OuterRef("position"),
+        status=Interaction.Status.PENDING,
+    )
+    has_own_card = Q(prompt__together__isnull=True) | Q(assignment__isnull=False)
+    return has_own_card | ~Q(Exists(earlier_prompts))
+
+
+def on_card(prompt: Interaction) -> list[Interaction]:
+    """Return the pending prompts of the card on which this one waits, in the order of asking."""
+    together = prompt.prompt.get("together")
+    is_pending = prompt.status == Interaction.Status.PENDING
+    if not together or not is_pending or prompt.assignment is not None:
+        return [prompt]
+    pending = _pending_prompts(run=prompt.run_id, prompt__together__first=together["first"])
+    rows = pending.select_related("conversation__owner", "run__conversation").order_by("position")
+    return list(rows) or [prompt]
+
+
 def _own(user: UserId) -> QuerySet[Interaction]:
     columns = {"conversation__owner": user, "conversation__waiting__gt": 0}
-    return _pending_prompts(for_owner=True, **columns)
+    return _pending_prompts(begins_card(), for_owner=True, **columns)
 
 
 def _names_of(user: UserId) -> set[Name]:

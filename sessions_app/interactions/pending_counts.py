@@ -169,7 +169,10 @@ def _rows(kind: str, values: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
             owner__in=values, waiting__gt=0, deleted_at=None
         )
         interactions = Interaction.objects.filter(
-            conversation__in=conversations, for_owner=True, status=Interaction.Status.PENDING
+            inbox_query.begins_card(),
+            conversation__in=conversations,
+            for_owner=True,
+            status=Interaction.Status.PENDING,
         )
         return interactions.values_list("conversation__owner", "pk")
     conditions = {f"{kind}__in": values, **inbox_query.KIND_CONDITIONS.get(kind, {})}

@@ -1,10 +1,23 @@
 """Prompts that one card has: one button answers all of them, or none."""
 
+import asyncio
+import re
+
 import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
 from playwright.sync_api import Locator, Page, expect
 
+from chat_app.page.inbox.inbox_entries import make_entries
+from chat_app.page.sidebar.sidebar_entries import sidebar
+from sessions_app.interactions.inbox_query import on_card
+from sessions_app.interactions.pending_counts import count_waiting
+from sessions_app.models import Interaction
+from sessions_app.prompts import TextPrompt, on_one_card
 from tests.browser.chat_page import assert_page_is_log, begin, card, state
+from tests.page.plain_page import post
 from tests.support.browser import Console, OpenPage
+from tests.support.database.stored_log import StoredLog
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # the views and the socket have tests in both
@@ -85,3 +98,64 @@ def test_answering_a_card_answered_in_another_tab_changes_nothing(
     expect(other.locator("#messages, .messages, [role=status]").first).to_be_attached()
     expect(other.get_by_text("already answered this question")).to_be_visible()
     assert {row["status"] for row in server.rows(SETTLED)} == {"answered"}
+
+
+def test_a_card_of_several_questions_is_one_in_the_inbox_and_its_counts(
+    page: Page, open_page: OpenPage, server: Server, console: Console
+) -> None:
+    console.allow("status of 422")
+    begin(page, "together")
+    expect(page).to_have_title(re.compile(r"^\(1\) Needs you"))
+    expect(page.locator("#inbox b")).to_have_text("1")
+    inbox = open_page("/inbox/", viewport={"width": 360, "height": 740})
+    expect(inbox).to_have_title("(1) Inbox")
+    expect(inbox.locator("#count")).to_have_text("1")
+    expect(inbox.locator("#parts [aria-current]")).to_have_text("All 1")
+    expect(card(inbox).get_by_role("heading")).to_have_text("About your trip")
+    fill(card(inbox))
+    card(inbox).get_by_role("button", name="Answer all").click()
+    expect(card(inbox).get_by_label("First day")).to_be_focused()
+    card(inbox).get_by_label("First day").fill("2026-11-23")
+    card(inbox).get_by_role("button", name="Answer all").click()
+    expect(inbox.locator(".empty")).to_be_visible()
+    state(page, "completed")
+    assert {row["status"] for row in server.rows(SETTLED)} == {"answered"}
+
+
+@pytest.mark.django_db
+def test_the_next_question_stands_for_a_card_whose_first_is_settled() -> None:
+    ann = User.objects.create_user("ann")
+    log = StoredLog(ann)
+    run = log.message()
+    first, *rest = (
+        log.ask(run, prompt)
+        for prompt in on_one_card([TextPrompt(text=t) for t in "abc"], "All", 0)
+    )
+    assert count_waiting([ann.pk])[ann.pk].ids == {first.pk}
+    assert [prompt.pk for prompt in on_card(rest[1])] == [prompt.pk for prompt in (first, *rest)]
+    log.settle(first, {"value": "x"}, by=ann)
+    assert count_waiting([ann.pk])[ann.pk].ids == {rest[0].pk}
+    [entry] = make_entries(rest[:1], ann.pk)
+    assert entry.card
+    assert [part.interaction for part in entry.card.parts] == [prompt.pk for prompt in rest]
+    assert sidebar(ann.pk).entries[0].other_count == 0
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_card_in_the_inbox_answers_no_question_of_another(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> list[str]:
+        log = StoredLog(ann)
+        asked = on_one_card([TextPrompt(text=text) for text in "ab"], "All", 0)
+        run = log.message()
+        return [str(log.ask(run, prompt).pk) for prompt in (*asked, TextPrompt(text="other"))]
+
+    ids = await asyncio.to_thread(store)
+    fields = {f"f-{name}": "x" for name in ids}
+    refused = await post(client, "answer_prompt", ids[0], together=ids, **fields)
+    assert refused.status_code == 404
+    taken = await post(client, "answer_prompt", ids[1], together=ids[:2], **fields)
+    assert taken.status_code == 303
+    left = [prompt async for prompt in Interaction.objects.filter(status="pending")]
+    assert [str(prompt.pk) for prompt in left] == ids[2:]

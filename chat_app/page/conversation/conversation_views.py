@@ -37,12 +37,10 @@ from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
-from sessions_app.interactions import answers
 from sessions_app.interactions.answers import Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
-from sessions_app.prompts import as_text, read_posted
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.spool import pieces, spool
@@ -230,30 +228,18 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     """Answer a question, or all that are asked together; refused, the answer stays in its field."""
     _check_name(conversation_id)
     person = await person_of(request)
-    together = message_forms.together(request) if "together" in request.POST else []
-    incoming_answers = together or [message_forms.answer(request, interaction)]
     try:
-        if together:
-            answer_result = await answers.answer_together(
-                by=person, conversation_id=conversation_id, answers=incoming_answers
-            )
-        else:
-            incoming_answers = [
-                await message_forms.with_files(incoming_answers[0], request, person)
-            ]
-            answer_result = await answers.answer(
-                by=person, conversation_id=conversation_id, answer=incoming_answers[0]
-            )
-    except (Refused, StorageUnavailable) as error:
+        answer_result, incoming_answers = await message_forms.send(
+            request, interaction, conversation_id=conversation_id, by=person
+        )
+    except message_forms.Unanswered as error:
         if is_script(request):
-            return refusal(error)
-        typed_answer = message_forms.typed_answer(interaction, incoming_answers[0], error)
-        if together:
-            typed_answer = TypedAnswer(
-                interaction, [as_text(read_posted(request.POST))], str(error)
-            )
+            return refusal(error.reason)
         return await _page(
-            request, conversation_id, typed_answer=typed_answer, status=STATUS[type(error)]
+            request,
+            conversation_id,
+            typed_answer=error.typed_answer,
+            status=STATUS[type(error.reason)],
         )
     if answer_result.outcome == Outcome.NOT_FOUND:
         raise Http404

@@ -17,6 +17,7 @@ from chat_app.page.markdown.blocks import INSIDE
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, Refused, StorageUnavailable
+from sessions_app.interactions import answers
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person, UserId
@@ -128,14 +129,51 @@ async def with_files(
     return replace(incoming_answer, files=files)
 
 
-def together(request: HttpRequest) -> list[IncomingAnswer]:
+async def send(
+    request: HttpRequest,
+    interaction: UUID,
+    *,
+    conversation_id: str | None = None,
+    by: Person,
+    via: str = "page",
+) -> tuple[AnswerResult, list[IncomingAnswer]]:
+    """Answer a question by its card's form, or all that are asked together there.
+
+    Raises:
+        Unanswered: the answer is refused, or cannot be stored; it goes back into the card.
+    """
+    incoming_answers = _together(request, via) or [answer(request, interaction, via)]
+    scope: JsonObject = {"by": by, "conversation_id": conversation_id}
+    try:
+        if "together" in request.POST:
+            return await answers.answer_together(
+                answers=incoming_answers, **scope
+            ), incoming_answers
+        incoming_answers = [await with_files(incoming_answers[0], request, by)]
+        return await answers.answer(answer=incoming_answers[0], **scope), incoming_answers
+    except (Refused, StorageUnavailable) as error:
+        typed = typed_answer(interaction, incoming_answers[0], error)
+        if "together" in request.POST:
+            typed = TypedAnswer(interaction, [as_text(read_posted(request.POST))], str(error))
+        raise Unanswered(error, typed) from error
+
+
+class Unanswered(Exception):
+    """An answer was not taken: `reason` says why, and `typed_answer` goes back into its card."""
+
+    def __init__(self, reason: Refused | StorageUnavailable, typed_answer: TypedAnswer) -> None:
+        super().__init__(str(reason))
+        self.reason, self.typed_answer = reason, typed_answer
+
+
+def _together(request: HttpRequest, via: str) -> list[IncomingAnswer]:
     """Read the answers to the questions of one card, each under its own name."""
     data = read_posted(request.POST)
     return [
         IncomingAnswer(
             answer_id=request.POST.get("answer_id") or str(uuid4()),
             interaction=name,
-            via="page",
+            via=via,
             **_answer_fields(data, name),
         )
         for name in request.POST.getlist("together")[:MOST_TOGETHER]

@@ -37,7 +37,7 @@ class Kind(NamedTuple):
 def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
     """Return the kind of a prompt; None where each answer is for one alone."""
     type_ = type_of(prompt["input_type"])
-    if not type_.alike:
+    if not type_.alike or "together" in prompt:
         return None
     controls = {**prompt, "text": "", "details": None, "timeout": None}
     answers = _digest(workflow, sorted(controls.items()))

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from django.utils import timezone
 
 from chat_app.page.cards import Card, TypedAnswer, card
+from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Interaction, Vote
@@ -88,7 +89,9 @@ class Entry:
 
     @property
     def question(self) -> str:
-        """The first line of its question."""
+        """The first line of its question, or the title of its card, where that has several."""
+        if self.card and self.card.parts:
+            return self.card.question
         return str(self.interaction.prompt["text"]).strip().partition("\n")[0]
 
     @property
@@ -113,6 +116,7 @@ class Entry:
             self.names,
             self.vote_count,
             self.may_answer,
+            [part.interaction for part in self.card.parts] if self.card else [],
         )
         return blake2b(
             repr((*visible_state, self.my_vote, self.question_key)).encode(), digest_size=8
@@ -150,7 +154,9 @@ def _entry(
     is_taken = interaction.assignee_id not in (None, reader)
     open_card = None
     if outcome_text is None and may_answer and not is_taken:
-        open_card = card(interaction, typed_answer=typed_answer, alone=True)
+        prompts = on_card(interaction)
+        alone = len(prompts) == 1
+        open_card = card(*prompts, typed_answer=typed_answer, alone=alone)
     shown_votes = votes if my_votes or outcome_text else ()
     offer = registry.find(interaction.run.workflow)
     return Entry(

@@ -32,7 +32,7 @@ from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.file_views import is_script, refusal
 from chat_app.page.inbox.alike import MOST_ALIKE, find_selected, group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
-from chat_app.page.inbox.prompt_page import read_prompt
+from chat_app.page.inbox.prompt_page import is_of_one_card, read_prompt
 from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import INBOX, WORDS
 from chat_app.rates import change_claim
@@ -195,23 +195,25 @@ async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> HttpResponse:
     person = reader.person
-    incoming_answer = message_forms.answer(request, interaction, via="inbox")
+    if "together" in request.POST:
+        names = set(request.POST.getlist("together"))
+        if not await reads.read(is_of_one_card, interaction, names):
+            raise Http404
     try:
-        incoming_answer = await message_forms.with_files(incoming_answer, request, person)
-        answer_result = await answers.answer(
-            by=person, conversation_id=None, answer=incoming_answer
+        answer_result, incoming_answers = await message_forms.send(
+            request, interaction, by=person, via="inbox"
         )
-    except (Refused, StorageUnavailable) as error:
+    except message_forms.Unanswered as error:
         if is_script(request):
-            return refusal(error)
-        typed_answer = message_forms.typed_answer(interaction, incoming_answer, error)
-        return await _prompt_page(request, reader, interaction, typed_answer, STATUS[type(error)])
+            return refusal(error.reason)
+        status = STATUS[type(error.reason)]
+        return await _prompt_page(request, reader, interaction, error.typed_answer, status)
     if answer_result.outcome == Outcome.NOT_FOUND:
         raise Http404
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
     if answer_result.outcome in LATE:
-        messages.warning(request, message_forms.too_late(answer_result, incoming_answer))
+        messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
     return _back(request)
 
 

@@ -1,6 +1,6 @@
 """The page of one prompt: for its owner, who may answer it, and who has."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from sessions_app.interactions.outcome_texts import via_words
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.sql import is_uuid
 
 MOST_SHOWN = 100  # of what happened, the newest
 
@@ -84,6 +85,16 @@ def read_prompt(
         return PromptPage(entry, [], [])
     shared_messages = [] if entry.is_own else list(map(_shared_message, read_shared(prompt)))
     return PromptPage(entry, _history(prompt), shared_messages)
+
+
+def is_of_one_card(interaction: UUID, names: Collection[str]) -> bool:
+    """Return whether the prompts of these ids were asked on one card with this one. Blocks."""
+    ids = {interaction, *(UUID(name) for name in names if is_uuid(name))}
+    prompts = Interaction.objects.filter(pk__in=ids, prompt__together__isnull=False)
+    cards = [
+        (run, prompt["together"]["first"]) for run, prompt in prompts.values_list("run", "prompt")
+    ]
+    return len(set(cards)) == 1 and len(cards) == len(ids) == len({str(interaction), *names})
 
 
 def _shared_message(run: TranscriptPart) -> SharedMessage:

@@ -28,6 +28,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat_app.feed.selectors import pending_interactions
 from sessions_app.interactions import answerers
+from sessions_app.interactions.inbox_query import begins_card
 from sessions_app.interactions.pending_counts import CAP, count_waiting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Conversation, Event, Interaction, Run
@@ -135,8 +136,8 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str =
     if is_assigned:
         waiting_count = count_waiting([owner])[owner].prompts
     elif query or len(waiting_counts) > limit:
-        stored_counts = conversations.filter(waiting__gt=0).values_list("waiting", flat=True)
-        waiting_count = min(sum(stored_counts[:CAP]), CAP)
+        asking = conversations.filter(waiting__gt=0)
+        waiting_count = pending_interactions(begins_card(), conversation__in=asking)[:CAP].count()
     else:
         waiting_count = min(sum(count.count for count in waiting_counts.values()), CAP)
     return Sidebar(
@@ -167,7 +168,7 @@ def _asking_conversations(
     """Return the conversations that need the person, the oldest deadline first, then those
     without.
     """
-    pending = pending_interactions(conversation__in=conversations)
+    pending = pending_interactions(begins_card(), conversation__in=conversations)
     groups = pending.values("conversation_id").annotate(
         count=Count("pk"), deadline=Min("expires_at"), since=Min("created_at")
     )
