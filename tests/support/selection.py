@@ -1,4 +1,4 @@
-"""The choice of tests that do not run at each commit: all of what it changed, and a share.
+"""The choice of tests that do not run at each commit: those about what it changed, and a share.
 
 These are the tests that take long (the mark, or a browser), and those that run in a second form.
 
@@ -10,28 +10,67 @@ between them) say it by hand.
 
 import os
 import subprocess
+from itertools import chain
 from pathlib import Path
 from zlib import crc32
 
 ROOT = Path(__file__).parents[2]
 # Of those that nothing was changed about, one in so many is run.
 SHARE = 8
-HOSTING = ("tests/cluster", "tests/chaos", "tests/runtime")
-# Folders of the product, and the tests that say most of a change in them.
+# Of fewer files of tests than these, all that was changed is run; of more a share.
+MANY_FILES = 4
+# Folders of the product, and which of these tests say most of a change in them: some twenty at
+# most. Of a commit that changes several folders each has its part of that.
+LISTS_AND_SETTINGS = ("tests/browser/list_and_settings/",)
 SUBJECTS = {
-    "sessions_app/storage": HOSTING,
-    "sessions_app/hosting": HOSTING,
-    "sessions_app/dispatch": HOSTING,
-    "sessions_app/interactions": HOSTING,
-    "sessions_app/lifecycle": ("tests/runtime", "tests/deploy"),
-    "sessions_app/notify": ("tests/wire/layer", "tests/cluster/matrix"),
-    "sessions_app/doctor": ("tests/deploy",),
-    "natproject": ("tests/deploy",),
-    "chat_app": ("tests/page", "tests/browser", "tests/inbox", "tests/wire"),
-    "chat_app/api": ("tests/http", "tests/hostile"),
-    "chat_app/identity": ("tests/security",),
-    "templates": ("tests/page", "tests/browser", "tests/inbox"),
-    "static": ("tests/page", "tests/browser", "tests/inbox"),
+    "chat_app/api": ("tests/http/",),
+    "chat_app/feed": ("tests/browser/test_connection.py",),
+    "chat_app/identity": ("tests/wire/identity/",),
+    "chat_app/oauth": ("tests/oauth/", "tests/page/test_consent.py"),
+    "chat_app/page/conversation": (
+        "tests/browser/test_branches.py",
+        "tests/page/transcript/test_g",
+    ),
+    "chat_app/page/inbox": ("tests/inbox/test_three_people.py",),
+    "chat_app/page/markdown": ("tests/page/transcript/test_work.py",),
+    "chat_app/page/settings": LISTS_AND_SETTINGS,
+    "chat_app/page/sidebar": LISTS_AND_SETTINGS,
+    "chat_app/socket": ("tests/browser/test_connection.py", "tests/wire/peer_ui/"),
+    "natproject/cluster": ("tests/deploy/test_make_cluster.py",),
+    "natproject/settings": ("tests/deploy/test_cluster_settings.py", "tests/deploy/test_https.py"),
+    "sessions_app/dispatch": (
+        "tests/cluster/matrix/test_hosts.py",
+        "tests/runtime/hosting/places/",
+    ),
+    "sessions_app/doctor": ("tests/deploy/test_damage.py", "tests/deploy/test_doctor.py"),
+    "sessions_app/hosting": ("tests/cluster/matrix/test_hosts.py", "tests/runtime/hosting/test_"),
+    "sessions_app/interactions": ("tests/runtime/from_django/", "tests/runtime/hosting/test_"),
+    "sessions_app/lifecycle": ("tests/cluster/test_rolling.py", "tests/deploy/test_serving.py"),
+    "sessions_app/notify": ("tests/cluster/matrix/test_services.py", "tests/wire/layer/"),
+    "sessions_app/storage": (
+        "tests/cluster/test_database_crashes.py",
+        "tests/deploy/test_damage.py",
+    ),
+    "static/chat_app/attention": ("tests/inbox/test_attention.py",),
+    "static/chat_app/css": ("tests/browser/test_looks.py", "tests/page/test_widths.py"),
+    "static/chat_app/inbox": ("tests/inbox/test_looks.py", "tests/inbox/test_panes.py"),
+    "static/chat_app/js": (
+        "tests/browser/test_docking.py",
+        "tests/browser/writing/test_answering.py",
+    ),
+    "static/chat_app/js/elements": ("tests/browser/writing/test_attaching.py",),
+    "static/chat_app/js/transcript": ("tests/browser/reading/",),
+    "templates/admin": ("tests/browser/test_admin.py",),
+    "templates/chat_app/cards": (
+        "tests/browser/writing/test_answering.py",
+        "tests/page/test_forms.py",
+    ),
+    "templates/chat_app/inbox": ("tests/inbox/test_looks.py",),
+    "templates/chat_app/items": (
+        "tests/browser/reading/test_rows.py",
+        "tests/browser/test_feedback.py",
+    ),
+    "templates/chat_app/parts": LISTS_AND_SETTINGS,
 }
 
 
@@ -50,11 +89,13 @@ SEED = os.environ.setdefault("TEST_SEED", _git("rev-parse", "--short=12", "HEAD"
 CHANGED = os.environ.setdefault(
     "TEST_CHANGED", " ".join(_git("diff", "--name-only", "HEAD^").split())
 ).split()
-# Beginnings of the paths of tests that are run whole.
-WHOLE = {file for file in CHANGED if file.startswith("tests/") and "/test_" in file}
-for folder, tests in SUBJECTS.items():
-    if any(file.startswith(f"{folder}/") for file in CHANGED):
-        WHOLE.update(tests)
+CHANGED_TESTS = tuple(name for name in CHANGED if name.startswith("tests/") and "/test_" in name)
+# The beginnings of the paths of tests, by each folder that was changed.
+CHANGED_SUBJECTS = [
+    tests
+    for folder, tests in SUBJECTS.items()
+    if any(name.startswith(f"{folder}/") for name in CHANGED)
+]
 
 
 def choose_all(paths: list[str]) -> None:
@@ -69,17 +110,28 @@ def _has_all() -> bool:
 
 def is_long_chosen(test: str) -> bool:
     """Return whether a test that takes long is run; it is named as pytest names it."""
-    return is_chosen(test) or test.startswith(tuple(WHOLE))
+    if _has_all():
+        return True
+    if test.startswith(CHANGED_TESTS):
+        return _is_of_share(test, 1 + len(CHANGED_TESTS) // MANY_FILES)
+    if test.startswith(tuple(chain.from_iterable(CHANGED_SUBJECTS))):
+        return _is_of_share(test, len(CHANGED_SUBJECTS))
+    return is_chosen(test)
 
 
 def is_chosen(test: str) -> bool:
     """Return whether the test is one of the commit's share."""
-    return _has_all() or crc32(f"{SEED} {test}".encode()) % SHARE == 0
+    return _has_all() or _is_of_share(test, SHARE)
+
+
+def _is_of_share(test: str, share: int) -> bool:
+    return crc32(f"{SEED} {test}".encode()) % share == 0
 
 
 def summary() -> str:
     """Say what was chosen, for the end of a run; nothing where all was."""
     if _has_all():
         return ""
-    whole = f", and all of {', '.join(sorted(WHOLE))}" if WHOLE else ""
-    return f"With one in {SHARE} of the tests that take long (TEST_SEED={SEED}){whole}.\n"
+    changed = sorted({*CHANGED_TESTS, *chain.from_iterable(CHANGED_SUBJECTS)})
+    more = f", and more of {', '.join(changed)}" if changed else ""
+    return f"With one in {SHARE} of the tests that take long (TEST_SEED={SEED}){more}.\n"

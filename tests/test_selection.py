@@ -1,0 +1,13 @@
+"""The folders and the tests that `support/selection.py` names are there."""
+
+import pytest
+
+from tests.support.selection import ROOT, SUBJECTS
+
+pytestmark = pytest.mark.formless
+
+
+@pytest.mark.parametrize("folder", SUBJECTS)
+def test_folder_and_its_tests_are_there(folder: str) -> None:
+    assert (ROOT / folder).is_dir()
+    assert all(any(ROOT.glob(f"{beginning}*")) for beginning in SUBJECTS[folder])
