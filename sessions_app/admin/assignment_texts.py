@@ -5,12 +5,13 @@ from datetime import timedelta
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 
-from sessions_app.admin.cells import due, moment, short, show_duration
+from sessions_app.admin.audit_sentences import read_sentences
+from sessions_app.admin.cells import due, moment, show_duration
 from sessions_app.admin.people_texts import display_name
 from sessions_app.interactions import audit_trail
 from sessions_app.interactions.outcome_texts import waits_for
 from sessions_app.interactions.votes import counting_votes
-from sessions_app.models import AuditEntry, Interaction
+from sessions_app.models import Interaction
 from sessions_app.prompts import load_prompt
 from sessions_app.prompts.assignment import Assignment
 
@@ -94,13 +95,9 @@ def votes(interaction: Interaction) -> str:
 
 @admin.display(description="audit")
 def audit_table(interaction: Interaction) -> str:
-    """Show the audit entries of a prompt as a table, the newest last."""
-    lines = [line(entry) for entry in audit_trail.of_prompt(interaction)[-ROWS_SHOWN:]]
-    rows = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
-    return format_html("<table>{}</table>", rows)
-
-
-def line(entry: AuditEntry) -> tuple[str, str, str, str]:
-    """Return the cells of an audit entry: time, action, person with door and address, detail."""
-    person = " ".join(filter(None, (entry.by_name, entry.via, entry.address)))
-    return moment(entry.at), entry.action, person, short(entry.detail or None)
+    """Show the audit of a prompt as sentences, the newest last."""
+    entries = audit_trail.of_prompt(interaction)[-ROWS_SHOWN:]
+    lines = zip(entries, read_sentences(entries), strict=True)
+    rows = ((moment(entry.at), sentence.html, entry.address) for entry, sentence in lines)
+    cells = "<tr><td>{}</td><td>{}</td><td>{}</td></tr>"
+    return format_html("<table>{}</table>", format_html_join("", cells, rows))

@@ -1,12 +1,17 @@
 """The audit: what happened to assigned prompts. It is read, and exported."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.translation import gettext_lazy as _
 
-from sessions_app.admin.cells import moment, pretty, short
+from sessions_app.admin import question_texts, run_texts
+from sessions_app.admin.audit_sentences import read_sentences
+from sessions_app.admin.cells import moment
 from sessions_app.admin.read_only import ReadOnlyAdmin
 from sessions_app.interactions import audit_trail
 from sessions_app.models import AuditEntry
@@ -16,33 +21,69 @@ from sessions_app.storage.spool import pieces, spool
 AT_MOST = 50_000
 
 
+STORED_FIELDS = ("action", "by", "by_name", "via", "question", "interaction", "run", "detail")
+
+
+class AuditList(ChangeList):
+    """A page of audit entries, with the sentences of all of them in a few queries."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the rows of the page, and the sentences beside them."""
+        super().get_results(request)
+        entries: list[Any] = list(self.result_list)
+        for entry, sentence in zip(entries, read_sentences(entries), strict=True):
+            entry.sentence = sentence
+        self.result_list = entries
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """The admin pages of audit entries, the newest first."""
 
-    list_display = ("time", "action", "by_name", "via", "address", "question", "workflow", "more")
-    list_display_links = ("time", "question")
+    list_display = ("time", "sentence", "workflow", "address")
+    list_display_links = ("time",)
     list_filter = ("action", "via", "workflow")
     search_fields = ("question", "by_name", "address", "interaction__exact", "run__exact")
     date_hierarchy = "at"
     ordering = ("-at", "-pk")
-    fields = readonly_fields = (
-        *("time", "action", "by_name", "by", "via", "address"),
-        *("question", "workflow", "interaction", "run", "all_of_it"),
+    readonly_fields = ("time", "sentence", "prompt", "run_link")
+    fieldsets = (
+        (None, {"fields": ("time", "prompt", "run_link", "workflow", "address")}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("export_jsonl", "export_csv")
 
-    @admin.display(description="at", ordering="at")
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return AuditList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        """Return the entry of a page, with its sentence beside it."""
+        entry: Any = super().get_object(request, object_id, from_field)
+        if entry is not None:
+            [entry.sentence] = read_sentences([entry])
+        return entry
+
+    def title_of(self, row: Any) -> str:
+        return str(row.sentence)
+
+    @admin.display(description=_("time"), ordering="at")
     def time(self, entry: AuditEntry) -> str:
         return moment(entry.at)
 
-    @admin.display(description="detail")
-    def more(self, entry: AuditEntry) -> str:
-        return short(entry.detail or None)
+    @admin.display(description=_("what happened"))
+    def sentence(self, entry: Any) -> str:
+        return str(entry.sentence.html)
 
-    @admin.display(description="detail")
-    def all_of_it(self, entry: AuditEntry) -> str:
-        return pretty(entry.detail)
+    @admin.display(description=_("question"))
+    def prompt(self, entry: Any) -> str:
+        """Link the prompt, unless it was deleted."""
+        return question_texts.link(entry.sentence.prompt) if entry.sentence.prompt else ""
+
+    @admin.display(description=_("run"))
+    def run_link(self, entry: Any) -> str:
+        return run_texts.link(entry.sentence.prompt.run) if entry.sentence.prompt else ""
 
     @admin.action(description="Export as JSON lines", permissions=["view"])
     def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:

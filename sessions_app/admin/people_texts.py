@@ -1,9 +1,10 @@
 """The texts that name people: who somebody is, and who may answer a prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
@@ -12,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.admin.read_only import USERNAME
 from sessions_app.interactions.answerers import PromptAudience, answerers, have_groups
 from sessions_app.models import Candidate, Interaction
-from sessions_app.models.people import Person, UserId, users
+from sessions_app.models.people import Person, UserId, read_user_id, users
 
 PEOPLE_SHOWN = 20
 
@@ -21,6 +22,17 @@ def display_name(user: Any) -> str:
     """Name a user by their full name, with the user name behind it."""
     person = Person.of(user)
     return f"{person.name} ({person.username})" if person.name else person.username
+
+
+def display_names(keys: Iterable[str]) -> dict[str, str]:
+    """Return the names of users by their primary keys, as texts; who is gone is left out."""
+    ids = []
+    for key in set(keys):
+        try:
+            ids.append(read_user_id(key))
+        except ValidationError:
+            continue
+    return {str(user.pk): display_name(user) for user in users().filter(pk__in=ids)}
 
 
 @admin.display(description=_("who can answer now"))

@@ -102,10 +102,11 @@ def state(interaction: Interaction) -> str:
 @admin.display(description="at the deadline")
 def at_deadline(interaction: Interaction) -> str:
     """Say what happens if nobody answers, and when."""
+    pending = interaction.status == Interaction.Status.PENDING
     if interaction.expires_at is None:
-        return "It never expires."
+        return "It never expires." if pending else ""
     effect = consequence(interaction)
-    if interaction.status != Interaction.Status.PENDING:
+    if not pending:
         return format_html("{}: {}", moment(interaction.expires_at), effect)
     at = interaction.expires_at
     return format_html("{}, at {}: {}", due(at), moment(at), effect)

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
 from django.db.models import Count, Q
 
-from sessions_app.admin.people_texts import display_name
+from sessions_app.admin.people_texts import display_name, display_names
 from sessions_app.models import Conversation, HostLease, Run
-from sessions_app.models.people import name_of, read_user_id, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,8 @@ class SessionFacts:
 
 def read_facts(leases: Sequence[HostLease]) -> list[SessionFacts]:
     """Read the facts of sessions, in three queries however many they are."""
-    names = {**_user_names(leases), **_owner_names(leases)}
+    names = display_names(lease.user_id for lease in leases if lease.user_id)
+    names |= _owner_names(leases)
     counts = _count_runs(lease.key for lease in leases)
     return [
         SessionFacts(names.get(_subject(lease), _subject(lease)), *counts.get(lease.key, ()))
@@ -35,17 +34,6 @@ def read_facts(leases: Sequence[HostLease]) -> list[SessionFacts]:
 def _subject(lease: HostLease) -> str:
     """Return whose key it is: the user's part of the name, or the conversation's id."""
     return lease.user_id or lease.key.split(":", 2)[1]
-
-
-def _user_names(leases: Iterable[HostLease]) -> dict[str, str]:
-    """Return the user names behind the keys of users. One that is hashed into its key has none."""
-    ids = []
-    for name in {lease.user_id for lease in leases if lease.user_id}:
-        try:
-            ids.append(read_user_id(name))
-        except ValidationError:
-            continue
-    return {name_of(user.pk): display_name(user) for user in users().filter(pk__in=ids)}
 
 
 def _owner_names(leases: Iterable[HostLease]) -> dict[str, str]:

@@ -73,7 +73,7 @@ class AuditEntry(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.action} {self.by_name}".strip()
+        return f"{self.action} {self.by_name}: {self.question}".replace(" :", ":")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert the entry. Raises TypeError if it is there already."""

@@ -1,6 +1,7 @@
 """Tests of what operators see of assigned prompts, and do to them."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
-from tests.runtime.admin.test_actions import history, host_and_operate
-from tests.runtime.assignment.asking import asks, give, people
+from tests.runtime.admin.test_actions import Operator, history, host_and_operate
+from tests.runtime.assignment.asking import asks, change, give, people
 from tests.support.database.work_done import statements_of
 from tests.support.hosting import Hosting
 
@@ -32,6 +33,49 @@ async def candidate_names(hosting: Hosting) -> list[str]:
         return [str(row) for row in rows]
 
     return await hosting.in_thread(names)  # type: ignore[no-any-return] # of a function
+
+
+async def sentences(boss: Operator, path: str, *, column: int) -> list[str]:
+    """Return what a column of the tables on a page says."""
+    rows = re.findall(r"<tr>(.*?)</tr>", await boss.get(path), re.DOTALL)
+    cells = [re.findall(r"<t[dh]\b.*?</t[dh]>", row, re.DOTALL) for row in rows]
+    return [strip_tags(row[column - 1]).strip() for row in cells if "<time" in "".join(row)]
+
+
+async def test_the_audit_is_read_in_sentences() -> None:
+    asks(to=group("managers"), votes=2)
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
+        [ben, dora] = await reads.read(people, "ben", "dora", to="managers")
+        named_ben = {"first_name": "Ben", "last_name": "<b>"}
+        await reads.read(lambda: users().filter(username="ben").update(**named_ben))
+        [prompt] = await hosting.prompts(await hosting.submit())
+        for action in ("claim", "release"):
+            await change(action, prompt, ben)
+        await change("delegate", prompt, ben, to="dora", note="You know her.")
+        await give("no", prompt, dora)
+        await give("yes", prompt, ben)
+        await boss.post(f"{PROMPTS}{prompt.pk}/answer/", {"answer": "yes"})
+        question, list_page = "Give ann 3 days off?", "/admin/sessions_app/auditentry/?o=1"
+        expected_sentences = [
+            f"{question} was asked of managers",
+            f"Ben &lt;b&gt; (ben) took over {question}",
+            f"Ben &lt;b&gt; (ben) released {question}",
+            f"Ben &lt;b&gt; (ben) handed {question} on to dora: You know her.",
+            f"dora voted no on {question}, on behalf of managers",
+            f"Ben &lt;b&gt; (ben) voted yes on {question}, on behalf of managers",
+            f"boss answered {question} with yes, on behalf of managers, from the admin",
+        ]
+        assert await sentences(boss, list_page, column=3) == expected_sentences
+        entry = await reads.read(lambda: AuditEntry.objects.get(action="answered"))
+        page = await boss.get(f"/admin/sessions_app/auditentry/{entry.pk}/change/")
+        assert "<h1>boss answered “Give ann 3 days off?” with “yes”" in page
+        assert f"{PROMPTS}{prompt.pk}/change/" in page
+        for field in ("By name", "Interaction", "Detail"):
+            assert f"<dt>{field}</dt>" in page
+        await reads.read(Conversation.objects.all().delete)
+        assert (await sentences(boss, list_page, column=3))[-1] == (
+            f"boss answered {question} with yes, from the admin"
+        )
 
 
 async def test_prompts_are_reassigned_several_at_once() -> None:
@@ -90,8 +134,12 @@ async def test_an_operator_escalates_a_prompt_early() -> None:
         assert "not escalated" in await boss.act("interaction", "escalate", prompt)
         page = await boss.get(f"{PROMPTS}{prompt.pk}/change/")
         assert "Escalate now" not in page
-        for word in ("the group directors", "escalated", "opened", "boss admin"):
-            assert word in page
+        assert "the group directors" in page
+        told = await sentences(boss, f"{PROMPTS}{prompt.pk}/change/", column=2)
+        assert told == [
+            "Give ann 3 days off? was asked of old",
+            "boss escalated Give ann 3 days off? to directors, from the admin",
+        ]
 
 
 async def test_who_can_answer_is_said_by_name_and_group() -> None:

@@ -13,7 +13,15 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from sessions_app.admin.read_only import INLINE_ROWS
-from sessions_app.models import Conversation, Event, HostLease, Interaction, JournalEntry, Run
+from sessions_app.models import (
+    AuditEntry,
+    Conversation,
+    Event,
+    HostLease,
+    Interaction,
+    JournalEntry,
+    Run,
+)
 from sessions_app.prompts import TextPrompt
 from tests.support.database import operator_rows
 from tests.support.database.stored_log import StoredLog
@@ -24,7 +32,7 @@ pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 MODELS = [
     *("conversation", "run", "interaction", "hostlease", "event", "journalentry"),
-    *("process", "feedback", "attachment"),
+    *("process", "feedback", "attachment", "auditentry"),
 ]
 
 
@@ -185,6 +193,8 @@ def test_a_list_takes_as_many_statements_with_more_rows(admin_client: Client, ru
         for number in range(4):
             run = operator_rows.run("failed", error={"code": "x"})
             user = User.objects.create_user(run.pk.hex[:20])
+            about = {"run": run.pk, "workflow": "probe", "question": "Name?", "by": str(user.pk)}
+            AuditEntry.objects.create(interaction=run.pk, action="claimed", at=NOW, **about)
             for key in (run.key, f"user:{user.pk}:probe"):
                 HostLease.objects.create(
                     key=key,
