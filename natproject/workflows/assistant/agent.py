@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from natproject.workflows.assistant.script import Script
 from natproject.workflows.assistant.tools import TOOLS
 from sessions_app.agents import Agent, Budget, Model
+from sessions_app.agents.tools import Toolset
 from sessions_app.workflows import Context, Message, workflow
 
 DESCRIPTION = "Talks, calculates and keeps notes. It asks before it writes or deletes one. "
@@ -22,6 +23,7 @@ class AssistantOptions(BaseModel, extra="forbid"):
     history: int = Field(20, ge=0, description="how many earlier messages the model gets")
     max_turns: int = Field(10, ge=1, description="requests to the model until a person is asked")
     timeout: float = Field(300, gt=0, description="seconds that one answer of the model may take")
+    mcp_servers: dict[str, str] = Field({}, description="MCP servers with further tools: addresses")
 
 
 @asynccontextmanager
@@ -41,6 +43,16 @@ async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
         yield model
 
 
+def open_toolsets(options: AssistantOptions) -> list[Toolset]:
+    """Return the tools of the configured MCP servers; the person is asked before each call."""
+    if not options.mcp_servers:
+        return []
+    # Only where it is used, as above.
+    from sessions_app.agents.mcp import McpServer  # noqa: PLC0415
+
+    return [McpServer(name, address) for name, address in options.mcp_servers.items()]
+
+
 @workflow(
     name="assistant",
     title="Assistant",
@@ -55,7 +67,7 @@ async def assistant(message: Message, context: Context) -> str:
     options: AssistantOptions = context.options
     agent = Agent(
         instructions=options.instructions,
-        tools=TOOLS,
+        tools=[*TOOLS, *open_toolsets(options)],
         budget=Budget(turns=options.max_turns),
         history=options.history,
         timeout=options.timeout,

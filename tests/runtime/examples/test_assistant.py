@@ -8,8 +8,11 @@ import pytest
 from pytest_django import Settings
 
 from natproject.workflows.assistant import tools
+from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
+from tests.runtime.agents import mcp_process
 from tests.runtime.examples.model_endpoint import ModelEndpoint, call, serving, text, thought
+from tests.support.server import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +81,18 @@ class TestEndpoint:
         assert tool_call["tool_calls"][0]["function"]["arguments"] == '{"expression": "6 * 7"}'
         assert result == {"role": "tool", "tool_call_id": "call_0", "content": "42"}
         assert len(endpoint.requests) == 2
+
+    async def test_tools_of_a_configured_mcp_server_ask_the_person(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting, tmp_path: Path
+    ) -> None:
+        endpoint.answers = [call(0, "sky_forget", '{"town": "Rome"}'), text("Forgotten.")]
+        log, port = tmp_path / "log", free_port()
+        with mcp_process.serving(log, port):
+            servers = {"sky": mcp_process.url_of(port)}
+            async with host_workflow("assistant", options={"mcp_servers": servers}) as hosting:
+                answers: dict[str, Answer] = {"Sky forget Rome": "approve"}
+                assert await hosting.converse("Forget Rome", answers) == "Forgotten."
+        assert log.read_text() == "forget Rome\n"
 
     @pytest.mark.parametrize(
         ("name", "arguments", "reason"),
