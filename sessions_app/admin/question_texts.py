@@ -13,7 +13,7 @@ from sessions_app.admin.cells import due, moment
 from sessions_app.admin.people_texts import display_name
 from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.models import Interaction
-from sessions_app.prompts import load_prompt
+from sessions_app.prompts import load_prompt, type_of
 from sessions_app.prompts.details import rows
 
 TITLE = 140
@@ -24,7 +24,8 @@ BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
 @admin.display(description="question")
 def title(interaction: Interaction) -> str:
     """Return the beginning of the question."""
-    return Truncator(" ".join(str(interaction.prompt.get("text", "")).split())).chars(TITLE)
+    question = type_of(interaction.prompt["input_type"]).title(interaction.prompt)
+    return Truncator(" ".join(question.split())).chars(TITLE)
 
 
 @admin.display(description="question")

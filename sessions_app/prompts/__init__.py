@@ -27,11 +27,7 @@ from sessions_app.prompts.choices import (
     CheckboxPrompt,
     CheckboxResponse,
     ChoiceResponse,
-    ConsentRequest,
-    ConsentResponse,
     DropdownPrompt,
-    LinkPrompt,
-    OAuthPrompt,
     Option,
     RadioPrompt,
     check_note,
@@ -40,6 +36,7 @@ from sessions_app.prompts.choices import (
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
 from sessions_app.prompts.forms.models import argument_problems
 from sessions_app.prompts.forms.prompt import REJECT, FormPrompt, FormResponse
+from sessions_app.prompts.links import ConsentRequest, ConsentResponse, LinkPrompt, OAuthPrompt
 from sessions_app.prompts.texts import (
     NotificationPrompt,
     NotificationResponse,

@@ -244,9 +244,9 @@ class Prompt(BaseModel, Generic[R]):
         return self.text.strip().partition("\n")[2].strip("\n")
 
     @classmethod
-    def title(cls, text: str) -> str:
-        """Return the question of a prompt with this text, for a list."""
-        return text.strip().partition("\n")[0]
+    def title(cls, content: Content) -> str:
+        """Return the question for a list; of the content `text` and `request` are enough."""
+        return str(content["text"]).strip().partition("\n")[0]
 
     def check_found(self) -> None:
         """Raise FormChanged if nobody can answer the prompt."""

@@ -1,10 +1,9 @@
-"""Prompts that are answered by options, or whose answer is one of two."""
+"""Prompts that are answered by options."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
-from urllib.parse import parse_qs, urlsplit
 
 from django import forms
 from django.utils.text import format_lazy
@@ -30,12 +29,10 @@ from sessions_app.prompts.base import (
     Prompt,
     Response,
     as_text,
-    details_line,
-    is_none,
     with_details,
 )
 from sessions_app.prompts.forms.data import check_storable_values
-from sessions_app.prompts.texts import in_common, plain_text
+from sessions_app.prompts.texts import plain_text
 
 R = TypeVar("R", bound=Response, covariant=True)
 
@@ -358,162 +355,3 @@ def _typable(option: JsonObject) -> str:
     """Return a name of the option that can stand in a list with commas."""
     names: list[str] = [option["label"], as_text(option["value"]), option["id"]]
     return next((name for name in names if "," not in name), names[0])
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentResponse(Response):
-    """The person says what came of signing in elsewhere; whether it is true, the provider knows."""
-
-    @property
-    def granted(self) -> bool:
-        """True if the person says that they have signed in and agreed."""
-        return bool(self.value == OAuthPrompt.DONE)
-
-
-class ConsentRequest(BaseModel):
-    """A request to a person to let this site act for them at a provider; `title` is for people."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    provider: str
-    title: str
-    scopes: list[str]
-
-
-class OAuthPrompt(Prompt[ConsentResponse]):
-    """A prompt to sign in elsewhere and to agree there. `text` is the URL to go to; it begins with
-    http:// or https://. `details` may say what for.
-    """
-
-    DONE: ClassVar = "done"
-    DECLINED: ClassVar = "declined"
-
-    input_type: Literal["oauth_consent"] = "oauth_consent"
-    default: Literal["declined"] | None = None
-    # Set by `chat_app.oauth`: the URL is this site's own, and coming back there settles the prompt.
-    request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
-    template = "chat_app/cards/oauth_consent.html"
-    takes = "that somebody has signed in there, or declined"
-    response = ConsentResponse
-    acts = True
-    alike = False
-
-    @property
-    def question(self) -> str:
-        if self.request is not None:
-            return gettext("Connect your account at %(title)s") % {"title": self.request.title}
-        return gettext("Sign in at %(host)s, then confirm it here.") % {"host": self.host}
-
-    @classmethod
-    def title(cls, text: str) -> str:
-        return gettext("Sign in at %(host)s") % {"host": urlsplit(text).hostname}
-
-    @classmethod
-    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        # The reason why an answer was not taken may stand before the URL.
-        reason, gap, url = content["text"].rpartition("\n\n")
-        details, request = details_line(content), content.get("request")
-        suffix = f" ({details})" if details else ""
-        task = f"Sign in at {urlsplit(url).netloc}"
-        if request:
-            task = f"Connect your account at {request['title']}"
-        choice = {
-            **in_common(content),
-            "input_type": "binary_choice",
-            "text": f"{reason}{gap}{task}{suffix}, in the window that opened. If there is none, go "
-            f"to: {url}",
-            "options": [
-                {"id": "done", "label": "I have signed in", "value": "done"},
-                {"id": "declined", "label": "Decline", "value": "declined"},
-            ],
-        }
-        return [{**content, "text": url}, choice]
-
-    @classmethod
-    def http(cls, content: Content) -> JsonObject:
-        url = content["text"]
-        state = parse_qs(urlsplit(url).query).get("state", [""])[0]
-        return {"status": "oauth_required", "auth_url": url, "oauth_state": state}
-
-    def answer_text(self, stored: JsonObject) -> str:
-        is_declined = stored.get("value") == self.DECLINED
-        return gettext("Declined") if is_declined else gettext("Done")
-
-    @property
-    def host(self) -> str:
-        """The host of the link: a person must see it before they follow it."""
-        return urlsplit(self.text).netloc
-
-    @field_validator("text")
-    @classmethod
-    def _leads_somewhere(cls, url: str) -> str:
-        return _checked_url(url)
-
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        if value == self.DECLINED:
-            return {"value": self.DECLINED}
-        if self.request is not None:
-            text = _("Open the link and agree at {title}. That answers the question.")
-            raise Invalid(format_lazy(text, title=self.request.title))
-        return {"value": self.DONE}
-
-
-class LinkPrompt(Prompt[ConsentResponse]):
-    """A prompt to do something on another page; `text` says what for.
-
-    The page is not opened before the person has seen its whole address.
-    """
-
-    input_type: Literal["link"] = "link"
-    url: str = Field(max_length=4_000)
-    default: Literal["declined"] | None = None
-    template = "chat_app/cards/link.html"
-    takes = "that somebody has done it there, or declined"
-    response = ConsentResponse
-    acts = True
-    alike = False
-
-    @classmethod
-    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        choice = {
-            **in_common(content),
-            "input_type": "binary_choice",
-            "text": f"{with_details(content)}\n\n{content['url']}",
-            "options": [
-                {"id": "done", "label": "It is done there", "value": "done"},
-                {"id": "declined", "label": "Decline", "value": "declined"},
-            ],
-        }
-        return [choice]
-
-    def answer_text(self, stored: JsonObject) -> str:
-        return gettext("Declined") if stored.get("value") == "declined" else gettext("Done")
-
-    @property
-    def host(self) -> str:
-        """The host of the link: a person must see it before they follow it."""
-        return urlsplit(self.url).netloc
-
-    @field_validator("url")
-    @classmethod
-    def _leads_somewhere(cls, url: str) -> str:
-        return _checked_url(url)
-
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        if value not in ("done", "declined"):
-            raise Invalid(_("Say done once it is done there, or declined."))
-        return {"value": value}
-
-
-def _checked_url(url: str) -> str:
-    """Return a URL whose host is what a reader takes it for.
-
-    Raises:
-        ValueError: it is none.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it must be a URL with http:// or https://")
-    if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("the URL has a user name, or characters that must be encoded")
-    return url

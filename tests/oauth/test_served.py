@@ -55,6 +55,7 @@ def test_the_card_closes_when_the_person_is_back_in_another_tab(
     begin(page, "read", workflow="notes")
     card = page.locator("prompt-card")
     expect(card.get_by_role("heading")).to_have_text("Connect your account at Notes")
+    expect(page.locator("#sidebar")).to_contain_text("Connect your account at Notes")
     expect(card.get_by_role("button", name="I have signed in")).to_have_count(0)
     expect(card.get_by_role("button", name="Decline")).to_be_visible()
     with page.context.expect_page() as opened:
@@ -64,6 +65,7 @@ def test_the_card_closes_when_the_person_is_back_in_another_tab(
     expect(other.get_by_text("You can close this page")).to_be_visible()
     assert other.evaluate("window.opener") is None
     expect(card).to_have_count(0)
+    expect(page.locator("#items .asked")).to_have_text("Connect your account at Notes")
     expect(page.locator("#items")).to_contain_text("octo")
     other.goto("/settings/accounts/")
     other.get_by_role("button", name="Revoke Notes").click()

@@ -23,6 +23,7 @@ from sessions_app.conversations.run_parts import RESTING, Part, read_parts
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
+from sessions_app.prompts import type_of
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece
@@ -194,6 +195,12 @@ class Question(Item):
     interaction: Interaction
     outcome: OutcomeText | None = None
     card: Card | None = None
+
+    @property
+    def asked(self) -> str:
+        """The question in a line."""
+        prompt = self.interaction.prompt
+        return type_of(prompt["input_type"]).title(prompt)
 
     @property
     def waits_for(self) -> str:

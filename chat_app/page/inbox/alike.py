@@ -41,7 +41,7 @@ def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
         return None
     controls = {**prompt, "text": "", "details": None, "timeout": None}
     answers = _digest(workflow, sorted(controls.items()))
-    words = re.sub(rf"\b{re.escape(asker)}\b|{VARIABLE}", "…", type_.title(prompt["text"]))
+    words = re.sub(rf"\b{re.escape(asker)}\b|{VARIABLE}", "…", type_.title(prompt))
     words = re.sub(r"…(\s*…)+", "…", words)
     return Kind(answers, _digest(answers, words), words)
 

@@ -46,7 +46,7 @@ NEWEST = 500
 SHORTEST = 2  # characters; less is in nearly every text
 FIELDS = (
     *("id", "conversation_id", "title", "workflow", "listed_at"),
-    *("working", "last_status", "question", "kind", "names", "is_assigned"),
+    *("working", "last_status", "text", "request", "kind", "names", "is_assigned"),
 )
 
 
@@ -209,7 +209,8 @@ def _entries(
     conversations = Conversation.objects.filter(always | Q(pk__in=ids)).annotate(
         working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
         last_status=Subquery(runs.order_by("-sequence").values("status")[:1]),
-        question=Subquery(first.values("prompt__text")[:1]),
+        text=Subquery(first.values("prompt__text")[:1]),
+        request=Subquery(first.values("prompt__request")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),
         names=Subquery(for_others.order_by("sequence").values("assignment__names")[:1]),
         is_assigned=answerers.any_pending(),
@@ -222,7 +223,7 @@ def _entries(
 
 def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
     # It may have been answered since the first look.
-    unanswered = waiting_count if waiting_count and row["question"] else None
+    unanswered = waiting_count if waiting_count and row["text"] else None
     offer = registry.find(row["workflow"])
     state, words = _state(row, needs_you=unanswered is not None)
     return Entry(
@@ -232,7 +233,7 @@ def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
         at=row["listed_at"],
         state=state,
         words=words,
-        question=type_of(row["kind"]).title(row["question"])[:QUESTION] if unanswered else "",
+        question=type_of(row["kind"]).title(row)[:QUESTION] if unanswered else "",
         other_count=unanswered.count - 1 if unanswered else 0,
         deadline=unanswered.deadline if unanswered else None,
     )
