@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -90,19 +91,19 @@ async def connect(provider: OAuthProvider, redirect_uri: str) -> AsyncIterator[P
     """
     secret = provider.client_secret.get_secret_value()
     client_auth = provider.client_auth if secret else "none"
+    new_client = partial(
+        AsyncOAuth2Client,
+        provider.client_id,
+        secret or None,
+        token_endpoint_auth_method=client_auth,
+        revocation_endpoint_auth_method=client_auth,
+        redirect_uri=redirect_uri,
+        code_challenge_method="S256",
+        timeout=TIMEOUT,
+    )
     try:
-        async with (
-            asyncio.timeout(TIMEOUT),
-            AsyncOAuth2Client(
-                provider.client_id,
-                secret or None,
-                token_endpoint_auth_method=client_auth,
-                revocation_endpoint_auth_method=client_auth,
-                redirect_uri=redirect_uri,
-                code_challenge_method="S256",
-                timeout=TIMEOUT,
-            ) as client,
-        ):
+        # In a thread: it reads the certificates of authorities, which blocks for a while.
+        async with asyncio.timeout(TIMEOUT), await asyncio.to_thread(new_client) as client:
             yield ProviderClient(client, provider, await _endpoints(client, provider))
     # Not chained: their texts may quote what was sent.
     except OAuthError as error:
