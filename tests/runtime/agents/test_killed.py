@@ -41,7 +41,11 @@ def once(*names: str) -> Counter[str]:
     return Counter(f"{name} {end}" for name in names for end in ("begins", "ends"))
 
 
-@pytest.fixture(params=["agent", "pydantic_ai", "langgraph"])
+# Their restarts within a process are tested at each commit, and so is what they may call again.
+FRAMEWORKS = [pytest.param(kind, marks=pytest.mark.long) for kind in ("pydantic_ai", "langgraph")]
+
+
+@pytest.fixture(params=["agent", *FRAMEWORKS])
 def kind(request: pytest.FixtureRequest) -> str:
     """Return the part of the probe that is the agent."""
     return str(request.param)
@@ -92,6 +96,7 @@ async def test_kill_within_an_answer_asks_the_model_again(server: Server, kind: 
     assert effects(server) == whole(kind) + Counter(["model 0"])
 
 
+@pytest.mark.parametrize("kind", ["agent", "pydantic_ai", "langgraph"])
 async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: str) -> None:
     killed_socket = await killed_after(server, f"{kind} 1 500", "look 3 begins")
     assert await approved(server, killed_socket) == TEXT
@@ -140,7 +145,7 @@ async def killed_while_paying(server: Server, kind: str) -> WsClient:
     return client
 
 
-@pytest.mark.parametrize("kind", ["agent", "pydantic_ai"])
+@pytest.mark.parametrize("kind", ["agent", FRAMEWORKS[0]])
 async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server, kind: str) -> None:
     killed_socket = await killed_while_paying(server, kind)
     async with back(server, killed_socket) as client:
@@ -151,7 +156,7 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server, ki
     assert effects(server) == whole(kind) - Counter(["pay 5 ends"])
 
 
-@pytest.mark.parametrize("kind", ["agent", "pydantic_ai"])
+@pytest.mark.parametrize("kind", ["agent", FRAMEWORKS[0]])
 async def test_payment_is_made_again_where_a_person_says_so(server: Server, kind: str) -> None:
     killed_socket = await killed_while_paying(server, kind)
     async with back(server, killed_socket) as client:

@@ -21,7 +21,7 @@ PROMPT = "system_interaction_message"
 WHOLE = ["forecast Oslo", "stay Rome begins", "book Rome Ada"]
 
 
-@pytest.fixture(params=["legacy", "auto"])
+@pytest.fixture(params=[pytest.param("legacy", marks=pytest.mark.long), "auto"])
 def mode(request: pytest.FixtureRequest) -> str:
     """Return the era of the protocol: of 2025, and of 2026."""
     return str(request.param)
