@@ -118,8 +118,14 @@ def start(tmp_path: Path, *command: str, **variables: str) -> subprocess.Complet
     ("user", "name", "why", "remedy"),
     [
         ("chat:wrong", "empty", "password authentication failed", "Fix the user and the password"),
-        ("chat", "empty", "no password supplied", "Fix the user and the password"),
-        ("chat:right", "chat", 'database "chat" does not exist', "createdb chat"),
+        pytest.param(
+            *("chat", "empty", "no password supplied", "Fix the user and the password"),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            *("chat:right", "chat", 'database "chat" does not exist', "createdb chat"),
+            marks=pytest.mark.long,
+        ),
         ("chat:right", "empty", "The database is not up to date", "manage.py migrate"),
     ],
 )
@@ -181,6 +187,7 @@ print(before, limit())
 """
 
 
+@pytest.mark.long
 def test_a_migration_may_compute_between_two_statements(
     tmp_path: Path, postgresql: PostgreSQL
 ) -> None:
