@@ -39,7 +39,7 @@ QUOTED = ("question", "answer", "note")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What an entry says, with the question, the answer and the note set off, and its prompt."""
+    """The sentence of an entry, its question, answer and note set off, and its prompt."""
 
     template: str
     values: dict[str, str]
