@@ -20,9 +20,13 @@ def short(value: object) -> str:
 
 
 def pretty(value: object) -> str:
-    """Return a value as JSON over several lines, as it is stored."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    return format_html("<pre>{}</pre>", text)
+    """Show a value as JSON over several lines, as it is stored."""
+    return format_html("<pre>{}</pre>", as_json(value))
+
+
+def as_json(value: object) -> str:
+    """Return a value as JSON over several lines."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def folded(summary: object, text: str) -> str:

@@ -3,8 +3,9 @@
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
 
-from sessions_app.admin.cells import short, took
+from sessions_app.admin.cells import moment, short, took
 from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin
 from sessions_app.journal.journal import MAX_ARGUMENTS
 from sessions_app.json_types import JsonObject
@@ -12,8 +13,12 @@ from sessions_app.models import Event, JournalEntry
 
 EVENT = ("span", "type", "content", "created_at")
 ENTRY = (
-    *("position", "kind", "name", "called_with", "outcome", "difference"),
-    *("duration", "sequence", "started_at", "finished_at"),
+    *("position", "kind", "name", "called_with", "outcome"),
+    *("difference", "duration", "attempts", "started"),
+)
+STORED_FIELDS = (
+    *("arguments", "result", "error", "place", "last_position", "sequence"),
+    *("started_at", "finished_at"),
 )
 
 
@@ -30,22 +35,6 @@ class _EventColumns:
         return short(event.payload)
 
 
-class _EntryColumns:
-    @admin.display(description="arguments")
-    def called_with(self, entry: JournalEntry) -> str:
-        return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
-
-    @admin.display(description="result or error")
-    def outcome(self, entry: JournalEntry) -> str:
-        if entry.finished_at is None:
-            return "not finished"
-        return f"error: {short(entry.error)}" if entry.error else short(entry.result)
-
-    @admin.display(description="took")
-    def duration(self, entry: JournalEntry) -> str:
-        return took(entry)
-
-
 class EventsInline(_EventColumns, LastRows):
     """The end of a run's log."""
 
@@ -55,16 +44,6 @@ class EventsInline(_EventColumns, LastRows):
     classes = ("collapse",)
     verbose_name_plural = "events (the last 100, in order)"
     fields = readonly_fields = EVENT
-
-
-class JournalInline(_EntryColumns, LastRows):
-    """The end of a run's journal."""
-
-    model = JournalEntry
-    fk_name = "run"
-    classes = ("collapse",)
-    verbose_name_plural = "journal (the last 100 positions, in order)"
-    fields = readonly_fields = ENTRY
 
 
 class _ByRun(ReadOnlyAdmin):
@@ -88,10 +67,36 @@ class EventAdmin(_EventColumns, _ByRun):
 
 
 @admin.register(JournalEntry)
-class JournalEntryAdmin(_EntryColumns, _ByRun):
+class JournalEntryAdmin(_ByRun):
     """The admin pages of journal entries."""
 
-    list_display = (*ENTRY, "run")
+    list_display = (
+        *("position", "kind", "name", "outcome", "duration", "attempts"),
+        *("started", "run"),
+    )
     list_filter = ("kind",)
     list_select_related = ("run",)
     ordering = ("run", "position")
+    readonly_fields = ("run", *ENTRY)
+    fieldsets = (
+        (None, {"fields": readonly_fields}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+    )
+
+    @admin.display(description="arguments")
+    def called_with(self, entry: JournalEntry) -> str:
+        return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
+
+    @admin.display(description="result or error")
+    def outcome(self, entry: JournalEntry) -> str:
+        if entry.finished_at is None:
+            return "not finished"
+        return f"error: {short(entry.error)}" if entry.error else short(entry.result)
+
+    @admin.display(description="took")
+    def duration(self, entry: JournalEntry) -> str:
+        return took(entry)
+
+    @admin.display(description=_("started"), ordering="started_at")
+    def started(self, entry: JournalEntry) -> str:
+        return moment(entry.started_at)

@@ -17,7 +17,7 @@ from sessions_app.admin import answers_page, assignment_texts, people_texts, que
 from sessions_app.admin.answer_form import answer_form, answer_in
 from sessions_app.admin.cells import short
 from sessions_app.admin.prompt_filters import Waits
-from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin, operation
+from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin, operation
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.interactions.answers import Outcome
@@ -47,27 +47,6 @@ class _Words:
     expires = staticmethod(question_texts.expires)
     asked = staticmethod(question_texts.show_asked_at)
     run_link = staticmethod(question_texts.run_link)
-
-
-class InteractionsInline(_Words, LastRows):
-    """The last interactions of a run."""
-
-    model = Interaction
-    fk_name = "run"
-    verbose_name_plural = "interactions (the last 100, in order)"
-    classes = ("collapse",)
-    fields = readonly_fields = (
-        "position",
-        "title",
-        "state",
-        "reply",
-        "settled_by",
-        "expires",
-        "difference",
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
-        return super().get_queryset(request).select_related("answered_by")
 
 
 SENTENCE_FIELDS = (

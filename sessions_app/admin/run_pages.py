@@ -14,9 +14,8 @@ from django.utils.html import format_html, format_html_join
 
 from sessions_app.admin import cells, repairs, run_texts
 from sessions_app.admin.cells import short
-from sessions_app.admin.event_pages import EventsInline, JournalInline
+from sessions_app.admin.event_pages import EventsInline
 from sessions_app.admin.people_texts import display_name
-from sessions_app.admin.prompt_pages import InteractionsInline
 from sessions_app.admin.read_only import (
     INLINE_ROWS,
     USERNAME,
@@ -105,7 +104,7 @@ class RunAdmin(ReadOnlyAdmin):
         ("As it is stored", {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     readonly_fields = (*TEXT_FIELDS, "deaths", "everything", "forked_to", "children")
-    inlines = (InteractionsInline, JournalInline, EventsInline)
+    inlines = (EventsInline,)
     actions = ("cancel", "resume", "fork", "send")
     pages = ("fork", "send")
 

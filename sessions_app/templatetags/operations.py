@@ -69,7 +69,8 @@ def _contents(field: Any) -> str:
 @register.inclusion_tag("admin/sessions_app/timeline.html")
 def timeline(run: Run) -> JsonObject:
     """Render what a run did, for people who may read it."""
-    return {"moments": timelines.timeline(run)}
+    moments = timelines.timeline(run)
+    return {"moments": moments, "slowest": timelines.slowest(moments)}
 
 
 register.filter("question_link", question_texts.link)

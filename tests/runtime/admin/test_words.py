@@ -158,18 +158,25 @@ def test_the_history_of_a_run_is_chronological(
     log.append(run, "run", {"status": "running", "replayed": 2, "reason": "resumed by boss"})
     now = timezone.now()
     times = {"started_at": now, "finished_at": now + timedelta(seconds=2)}
-    step = {"position": 1, "kind": "step", "name": "book", "result": {"room": 5}}
+    step = {"position": 1, "kind": "step", "name": "book", "result": {"room": 5}, "attempts": 3}
     JournalEntry.objects.create(run=run, sequence=log.last, **step, **times)
+    error = {"type": "ValueError", "message": "no money"}
+    failed = {"position": 2, "kind": "step", "name": "pay", "error": error}
+    times["finished_at"] = now + timedelta(seconds=0.01)
+    JournalEntry.objects.create(run=run, sequence=log.last, **failed, **times)
+    wait = {"position": 3, "kind": "wait", "name": "money", "started_at": now}
+    JournalEntry.objects.create(run=run, sequence=log.last, **wait)
     log.append(run, "run", {"status": "failed", "error": {"message": "It was full."}})
     text = words(admin_client, f"{LISTS}run/{run.pk}/change/")
-    history = text.partition("What came of it")[2]
+    history = text.partition("What it did")[2]
     expected_lines = (
         "Began",
-        "Asked Book &lt;both&gt; rooms?",
-        "Answered by admin from the admin",
-        "Book them",
+        "0. question Book &lt;both&gt; rooms? answered",
+        "Book them – admin, from the admin",
         "Taken up again 2 calls replayed; resumed by boss",
-        "1. step book 2.0 s",
+        "1. step book done 2.0 s, 2 retries slowest {&quot;room&quot;: 5}",
+        "2. step pay failed 10 ms no money",
+        "3. wait money not finished",
         "Failed It was full.",
     )
     places = [history.find(one) for one in expected_lines]
