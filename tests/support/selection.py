@@ -19,8 +19,17 @@ ROOT = Path(__file__).parents[2]
 SHARE = 8
 # Of fewer files of tests than these, all that was changed is run; of more a share.
 MANY_FILES = 4
-# Folders of the product, and which of these tests say most of a change in them: some twenty at
-# most. Of a commit that changes several folders each has its part of that.
+# Where a mistake loses or doubles work: of these folders all tests of crashes are run.
+CRASHES = (
+    "tests/cluster/matrix/",
+    "tests/cluster/test_database_crashes.py",
+    "tests/runtime/hosting/",
+)
+CRITICAL = tuple(
+    f"sessions_app/{name}/" for name in ("dispatch", "hosting", "interactions", "storage")
+)
+# Other folders of the product, and which of these tests say most of a change in them: some twenty
+# at most. Of a commit that changes several folders each has its part of that.
 LISTS_AND_SETTINGS = ("tests/browser/list_and_settings/",)
 SUBJECTS = {
     "chat_app/api": ("tests/http/",),
@@ -38,19 +47,9 @@ SUBJECTS = {
     "chat_app/socket": ("tests/browser/test_connection.py", "tests/wire/peer_ui/"),
     "natproject/cluster": ("tests/deploy/test_make_cluster.py",),
     "natproject/settings": ("tests/deploy/test_cluster_settings.py", "tests/deploy/test_https.py"),
-    "sessions_app/dispatch": (
-        "tests/cluster/matrix/test_hosts.py",
-        "tests/runtime/hosting/places/",
-    ),
     "sessions_app/doctor": ("tests/deploy/test_damage.py", "tests/deploy/test_doctor.py"),
-    "sessions_app/hosting": ("tests/cluster/matrix/test_hosts.py", "tests/runtime/hosting/test_"),
-    "sessions_app/interactions": ("tests/runtime/from_django/", "tests/runtime/hosting/test_"),
     "sessions_app/lifecycle": ("tests/cluster/test_rolling.py", "tests/deploy/test_serving.py"),
     "sessions_app/notify": ("tests/cluster/matrix/test_services.py", "tests/wire/layer/"),
-    "sessions_app/storage": (
-        "tests/cluster/test_database_crashes.py",
-        "tests/deploy/test_damage.py",
-    ),
     "static/chat_app/attention": ("tests/inbox/test_attention.py",),
     "static/chat_app/css": ("tests/browser/test_looks.py", "tests/page/test_widths.py"),
     "static/chat_app/inbox": ("tests/inbox/test_looks.py", "tests/inbox/test_panes.py"),
@@ -90,6 +89,7 @@ CHANGED = os.environ.setdefault(
     "TEST_CHANGED", " ".join(_git("diff", "--name-only", "HEAD^").split())
 ).split()
 CHANGED_TESTS = tuple(name for name in CHANGED if name.startswith("tests/") and "/test_" in name)
+IS_CRITICAL = any(name.startswith(CRITICAL) for name in CHANGED)
 # The beginnings of the paths of tests, by each folder that was changed.
 CHANGED_SUBJECTS = [
     tests
@@ -112,6 +112,8 @@ def is_long_chosen(test: str) -> bool:
     """Return whether a test that takes long is run; it is named as pytest names it."""
     if _has_all():
         return True
+    if IS_CRITICAL and test.startswith(CRASHES):
+        return True
     if test.startswith(CHANGED_TESTS):
         return _is_of_share(test, 1 + len(CHANGED_TESTS) // MANY_FILES)
     if test.startswith(tuple(chain.from_iterable(CHANGED_SUBJECTS))):
@@ -132,6 +134,7 @@ def summary() -> str:
     """Say what was chosen, for the end of a run; nothing where all was."""
     if _has_all():
         return ""
-    changed = sorted({*CHANGED_TESTS, *chain.from_iterable(CHANGED_SUBJECTS)})
+    crashes = CRASHES if IS_CRITICAL else ()
+    changed = sorted({*CHANGED_TESTS, *crashes, *chain.from_iterable(CHANGED_SUBJECTS)})
     more = f", and more of {', '.join(changed)}" if changed else ""
     return f"With one in {SHARE} of the tests that take long (TEST_SEED={SEED}){more}.\n"
