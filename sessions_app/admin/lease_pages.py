@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Case, FloatField, Q, QuerySet, Value, When
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -61,7 +62,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = (
-        *("who", "workflow", "builder", "in_use", "requests", "errors"),
+        *("who", "what", "builder", "in_use", "requests", "errors"),
         *("latency", "activity", "host"),
     )
     list_filter = (HasBuilder, IsHeld, "workflow")
@@ -102,7 +103,9 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return lease
 
     def title_of(self, row: Any) -> str:
-        return f"{row.facts.who}: {row.workflow}"
+        conversation = row.facts.conversation
+        about = f"{row.workflow}, {conversation}" if conversation else row.workflow
+        return f"{row.facts.who}: {about}"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[HostLease], search_term: str
@@ -136,6 +139,15 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     @admin.display(description=_("who"))
     def who(self, lease: Any) -> str:
         return str(lease.facts.who)
+
+    @admin.display(description=_("workflow"), ordering="workflow")
+    def what(self, lease: Any) -> str:
+        """Name the workflow, and the conversation if the session is for one."""
+        if (conversation := lease.facts.conversation) is None:
+            return str(lease.workflow)
+        page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
+        cell = '{} <br><a href="{}">{}</a>'
+        return format_html(cell, lease.workflow, page, conversation)
 
     @admin.display(description=_("builder"))
     def builder(self, lease: HostLease) -> str:

@@ -82,7 +82,6 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         "state",
         "whom",
         "reply",
-        "settled_by",
         "expires",
         "asked",
         "run_link",

@@ -54,11 +54,14 @@ def possible_answers(interaction: Interaction) -> str:
     return format_html("{}: {}", kind, format_html_join(" · ", "<b>{}</b>", labels))
 
 
-@admin.display(description="answer")
+@admin.display(description="answer", ordering="answered_at")
 def answer(interaction: Interaction) -> str:
-    """Return the outcome in a line; empty while the prompt is pending."""
+    """Show the outcome in a line, and who gave it; empty while the prompt is pending."""
     outcome_text = outcome(interaction)
-    return outcome_text.line if outcome_text else ""
+    if outcome_text is None:
+        return ""
+    cell = '{} <br><span class="quiet">{}</span>'
+    return format_html(cell, outcome_text.line, show_settlement(interaction))
 
 
 @admin.display(description="answer")
@@ -134,4 +137,5 @@ def run_link(row: Any) -> str:
     """Link the page of the row's run by workflow and message."""
     run = row.run
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
-    return format_html('<a href="{}">{}</a><br>{}', page, run.title, run.conversation.workflow)
+    cell = '<a href="{}">{}</a> <br><span class="quiet">{}</span>'
+    return format_html(cell, page, run.title, run.workflow)

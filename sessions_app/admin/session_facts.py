@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext
 
 from sessions_app.admin.people_texts import display_name, display_names
 from sessions_app.models import Conversation, HostLease, Run
@@ -12,9 +13,13 @@ from sessions_app.models import Conversation, HostLease, Run
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """The user of a session, and how many of its runs have ended, failed, and are running."""
+    """The user of a session, its conversation, and counts of its runs.
+
+    A session of a user's builder is for all of the user's conversations: it has none.
+    """
 
     who: str
+    conversation: Conversation | None
     ended: int = 0
     failed: int = 0
     running: int = 0
@@ -23,12 +28,15 @@ class SessionFacts:
 def read_facts(leases: Sequence[HostLease]) -> list[SessionFacts]:
     """Read the facts of sessions, in three queries however many they are."""
     names = display_names(lease.user_id for lease in leases if lease.user_id)
-    names |= _owner_names(leases)
+    conversations = _conversations(leases)
     counts = _count_runs(lease.key for lease in leases)
-    return [
-        SessionFacts(names.get(_subject(lease), _subject(lease)), *counts.get(lease.key, ()))
-        for lease in leases
-    ]
+    facts = []
+    for lease in leases:
+        conversation = conversations.get(_subject(lease))
+        owner = display_name(conversation.owner) if conversation else names.get(lease.user_id)
+        who = owner or gettext("deleted")
+        facts.append(SessionFacts(who, conversation, *counts.get(lease.key, ())))
+    return facts
 
 
 def _subject(lease: HostLease) -> str:
@@ -36,8 +44,8 @@ def _subject(lease: HostLease) -> str:
     return lease.user_id or lease.key.split(":", 2)[1]
 
 
-def _owner_names(leases: Iterable[HostLease]) -> dict[str, str]:
-    """Return the owners of the conversations behind the keys of shared workflows."""
+def _conversations(leases: Iterable[HostLease]) -> dict[str, Conversation]:
+    """Return the conversations behind the keys of shared workflows, with their owners."""
     ids = []
     for lease in leases:
         try:
@@ -45,7 +53,7 @@ def _owner_names(leases: Iterable[HostLease]) -> dict[str, str]:
         except ValueError:
             continue
     rows = Conversation.objects.filter(pk__in=ids).select_related("owner")
-    return {str(row.pk): display_name(row.owner) for row in rows}
+    return {str(row.pk): row for row in rows}
 
 
 def _count_runs(keys: Iterable[str]) -> dict[str, tuple[int, int, int]]:

@@ -140,10 +140,10 @@ def test_the_metrics_of_a_builder_are_shown(admin_client: Client, run: Run) -> N
     text = page(admin_client, "hostlease")
     cells = {
         name: cell(text, "admin", name)
-        for name in ("workflow", "in_use", "requests", "errors", "latency", "host")
+        for name in ("what", "in_use", "requests", "errors", "latency", "host")
     }
     assert cells == {
-        "workflow": "probe",
+        "what": "probe",
         "in_use": "1",
         "requests": "1",
         "errors": "1",
@@ -161,6 +161,8 @@ def test_a_session_of_a_shared_workflow_is_its_owner_s(admin_client: Client) -> 
     text = page(admin_client, "hostlease")
     assert [cell(text, "ann", name) for name in ("in_use", "requests")] == ["1", "0"]
     assert "shared with all" in text
+    conversation_page = f"/admin/sessions_app/conversation/{run.conversation_id}/change/"
+    assert f'probe <br><a href="{conversation_page}">' in text
     path = "/admin/sessions_app/hostlease/?q="
     assert ">ann</a>" in admin_client.get(f"{path}Ann").content.decode()
     assert ">ann</a>" not in admin_client.get(f"{path}ben").content.decode()
