@@ -11,9 +11,11 @@ from tests.runtime.hosting.test_crashes import (
     assert_gap_free,
     back,
     is_completed,
+    killed_before_answer,
     socket,
 )
 from tests.support.polling import until
+from tests.support.received_frames import Frame
 from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
 
@@ -50,6 +52,11 @@ def sky(tmp_path: Path) -> Iterator[Sky]:
     sky = Sky(tmp_path / "sky.log")
     with serving(sky.log, sky.port):
         yield sky
+
+
+def has_stayed(frame: Frame) -> bool:
+    done = (frame["type"], frame["status"]) == ("system_intermediate_message", "complete")
+    return bool(done and frame["content"]["name"] == "Sky stay Rome")
 
 
 async def booked(server: Server, client: WsClient) -> None:
@@ -96,3 +103,38 @@ async def test_kill_inside_a_tool_asks_before_it_is_called_again(
         await booked(server, client)
     done = await asyncio.to_thread(sky.done)
     assert done == [WHOLE[0], *[WHOLE[1]] * count, WHOLE[2]]
+
+
+@pytest.mark.long
+async def test_kill_between_two_calls_repeats_no_recorded_one(server: Server, sky: Sky) -> None:
+    async with socket(server, "c") as killed_socket:
+        await killed_socket.message(sky.message("auto"))
+        await killed_socket.until(has_stayed)
+        server.kill()
+    server.restart()
+    async with back(server, killed_socket) as client:
+        await client.answer("approve", await client.until(PROMPT))
+        await booked(server, client)
+    assert await asyncio.to_thread(sky.done) == WHOLE
+
+
+@pytest.mark.long
+async def test_kill_between_approval_and_call_makes_it_once(server: Server, sky: Sky) -> None:
+    killed_socket = await killed_before_answer(server, sky.message("auto"), "approve")
+    async with back(server, killed_socket) as client:
+        await booked(server, client)
+    assert await asyncio.to_thread(sky.done) == WHOLE
+
+
+@pytest.mark.long
+async def test_kill_after_the_last_answer_loses_nothing(server: Server, sky: Sky) -> None:
+    async with socket(server, "c") as client:
+        await client.message(sky.message("auto"))
+        await client.answer("approve", await client.until(PROMPT))
+        await booked(server, client)
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=0) as reader:
+        await reader.until(is_completed)
+        assert reader.text() == "Have a good time."
+    assert await asyncio.to_thread(sky.done) == WHOLE
