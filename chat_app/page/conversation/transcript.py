@@ -133,7 +133,7 @@ class TextSegment(Item):
         parts = cut(text[:most], known_text.inside)
         ends = accumulate(map(len, parts.above))
         above = [
-            render(part, parts.references, is_coloured=end <= self.coloured_length)
+            render(part, parts.defined, place=self.dom_id, is_coloured=end <= self.coloured_length)
             for part, end in zip(parts.above, ends, strict=True)
         ]
         last = text[parts.at : most]
@@ -145,7 +145,8 @@ class TextSegment(Item):
         if complete:
             part = render(
                 opening_text(parts.inside, complete) + complete,
-                parts.references,
+                parts.defined,
+                place=self.dom_id,
                 is_coloured=len(text) <= self.coloured_length,
                 is_whole=not self.held,
             )
@@ -180,7 +181,9 @@ class Step(Item):
     @property
     def shown(self) -> SafeString:
         """The payload as the page shows it."""
-        return render(self.text, is_coloured=len(self.text) <= self.coloured_length)
+        return render(
+            self.text, place=self.dom_id, is_coloured=len(self.text) <= self.coloured_length
+        )
 
 
 @dataclass(slots=True, kw_only=True)

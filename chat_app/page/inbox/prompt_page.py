@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 from uuid import UUID
 
 from django.utils.functional import Promise
@@ -83,7 +84,9 @@ def read_prompt(
     [entry] = make_entries([prompt], reader, may_answer=may, typed_answer=typed_answer)
     if prompt.assignment is None:
         return PromptPage(entry, [], [])
-    shared_messages = [] if entry.is_own else list(map(_shared_message, read_shared(prompt)))
+    shared_messages = (
+        [] if entry.is_own else list(starmap(_shared_message, enumerate(read_shared(prompt))))
+    )
     return PromptPage(entry, _history(prompt), shared_messages)
 
 
@@ -97,12 +100,13 @@ def is_of_one_card(interaction: UUID, names: Collection[str]) -> bool:
     return len(set(cards)) == 1 and len(cards) == len(ids) == len({str(interaction), *names})
 
 
-def _shared_message(run: TranscriptPart) -> SharedMessage:
+def _shared_message(number: int, run: TranscriptPart) -> SharedMessage:
+    reply = "\n\n".join(map(in_words, run["said"]))[: RuntimeSettings.load().MAX_SHOWN]
     return SharedMessage(
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),
         at=datetime.fromisoformat(run["created_at"]),
-        reply=render("\n\n".join(map(in_words, run["said"]))[: RuntimeSettings.load().MAX_SHOWN]),
+        reply=render(reply, place=f"s{number}"),
     )
 
 

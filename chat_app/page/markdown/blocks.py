@@ -11,7 +11,7 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chat_app.page.markdown import work
+from chat_app.page.markdown import footnotes, formulas, work
 from chat_app.page.markdown.code_blocks import REST
 from sessions_app.json_types import JsonObject
 
@@ -29,17 +29,27 @@ _ITEM = re.compile(r"\n(?=(?:[-*+]|[0-9]{1,9}[.)])[ \t])")
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
+class Definitions(NamedTuple):
+    """The links that a text defines, and the labels of its footnotes."""
+
+    references: JsonObject
+    labels: frozenset[str]
+
+
+NOTHING_DEFINED = Definitions({}, frozenset())
+
+
 class Cut(NamedTuple):
     """A text that is cut into its finished parts and its growing end.
 
     `above` are parts, as Markdown to render each by itself; what changes yet begins at `at`,
-    `inside` of something. `references` are the links that are defined anywhere in the text.
+    `inside` of something. `defined` is what is defined anywhere in the text.
     """
 
     above: list[str]
     at: int
     inside: str
-    references: JsonObject
+    defined: Definitions
 
 
 def cut(text: str, inside: str = "") -> Cut:
@@ -50,7 +60,8 @@ def cut(text: str, inside: str = "") -> Cut:
     env: JsonObject = {"work": work.current()}
     try:
         # The last line may yet become anything: the one above it decides nothing either.
-        tokens = _parser.parse(whole[: lines[-1]], env)
+        parser = _formula_parser if formulas.MARKS.search(whole) else _parser
+        tokens = parser.parse(whole[: lines[-1]], env)
     except work.TooMuchWork:  # nor will its parts be rendered
         tokens = []
     blocks = [(lines[token.map[0]], token) for token in tokens if token.level == 0 and token.map]
@@ -66,7 +77,8 @@ def cut(text: str, inside: str = "") -> Cut:
     if last > begin:
         above.append(prefix + whole[begin:last])
         begin, inside = last, ""
-    return Cut(above, max(0, begin - len(head)), inside, env.get("references", {}))
+    defined = Definitions(env.get("references", {}), frozenset(env.get("labels", ())))
+    return Cut(above, max(0, begin - len(head)), inside, defined)
 
 
 def opening_text(inside: str, text: str) -> str:
@@ -104,7 +116,9 @@ def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
     work.limit(parser)
+    footnotes.enable(parser)
     return parser
 
 
-_parser = _make_parser()
+_parser, _formula_parser = _make_parser(), _make_parser()
+formulas.enable(_formula_parser)

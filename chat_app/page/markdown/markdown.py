@@ -4,7 +4,7 @@ Two walls: the parser takes no HTML, and an allow-list cleans what it made.
 """
 
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import nh3
@@ -16,18 +16,31 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-from chat_app.page.markdown import painter, work
+from chat_app.page.markdown import footnotes, formulas, painter, work
+from chat_app.page.markdown.blocks import NOTHING_DEFINED, Definitions
 from chat_app.page.markdown.code_blocks import figure
 
 SCHEMES = ("http", "https", "mailto")
 TAGS = {
     *("p", "br", "hr", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "a", "code", "pre"),
     *("blockquote", "ul", "ol", "li", "div", "table", "thead", "tbody", "tr", "th", "td"),
-    *("figure", "figcaption", "button", "span"),
+    *("figure", "figcaption", "button", "span", "section", "sup", *formulas.TAGS),
 }
-ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
+ATTRIBUTES = {
+    "a": {"href", "title"},
+    "ol": {"start"},
+    "th": {"align"},
+    "td": {"align"},
+    "section": {"id", "tabindex", "role", "aria-label"},
+    **formulas.ATTRIBUTES,
+}
 # Nothing else of the page's styles can be used.
-CLASSES = {"span": {"task", "done", *painter.CLASSES}, "figure": {"rest"}, "li": {"task-item"}}
+CLASSES = {
+    "span": {"task", "done", *painter.CLASSES},
+    "figure": {"rest"},
+    "li": {"task-item"},
+    "section": {"footnote"},
+}
 # Set on each: what can be wider than the page scrolls by itself, and so has to be reached by
 # keyboard; what has its marks or columns at one side has them where its script begins.
 ADDED_ATTRIBUTES = {
@@ -40,24 +53,28 @@ TASK = re.compile(r"\[([ xX])\] ")
 
 def render(
     text: str,
-    references: Mapping[str, Any] | None = None,
+    defined: Definitions = NOTHING_DEFINED,
     *,
+    place: str = "",
     is_coloured: bool = True,
     is_whole: bool = True,
 ) -> SafeString:
     """Render Markdown as safe HTML. Images become links: loading one would tell its host who reads.
 
-    `references` are links that are defined elsewhere. `is_coloured`: its code has colours.
-    `is_whole`: no more comes. A text that is too much work is shown as it was written.
+    `defined` are links and notes of other parts, which have the same `place`: it is in the ids of
+    notes. `is_coloured`: its code has colours. `is_whole`: no more comes. A text that is too much
+    work is shown as it was written.
     """
     env = {
-        "references": dict(references or {}),
+        "references": dict(defined.references),
+        "labels": defined.labels,
+        "place": place,
         "is_coloured": is_coloured and is_whole,
         "is_whole": is_whole,
         "work": work.current(),
     }
     try:
-        html = _parser.render(text, env)
+        html = (_formula_parser if formulas.MARKS.search(text) else _parser).render(text, env)
     except work.TooMuchWork:
         html = linebreaks(text, autoescape=True)
     safe_html = nh3.clean(
@@ -148,7 +165,9 @@ def _make_parser() -> MarkdownIt:
     parser.add_render_rule("image", _image_as_link)
     parser.add_render_rule("table_open", lambda *_: "<div><table>\n")
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    footnotes.enable(parser)
     return parser
 
 
-_parser = _make_parser()
+_parser, _formula_parser = _make_parser(), _make_parser()
+formulas.enable(_formula_parser)

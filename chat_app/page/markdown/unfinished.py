@@ -14,10 +14,12 @@ _INLINE = (
     re.compile(r"(?<![\w*])\*(?![\s*])[^*]*$"),
     re.compile(r"(?<![\w_])_(?![\s_])[^_]*$"),
     re.compile(r"(?<!~)~$|\\$"),
+    re.compile(r"(?<![\w$\\])\$(?![\s\d$])[^$]*$"),
+    re.compile(r"\\[(\[](?:(?!\\[)\]]).)*$", re.DOTALL),
     re.compile(r"&#?\w{0,20}$"),
     re.compile(r"(?<![(<])https?://[^\s<>]{0,500}$"),
 )
-_PAIRS = ("**", "__", "~~")
+_PAIRS = ("**", "__", "~~", "$$")
 # Characters; a mark that is so far back and has no other is none.
 _FAR = 500
 
@@ -33,7 +35,7 @@ def finish_block(text: str, inside: str = "") -> str:
     if _BLOCK.match(line):
         text, line = above, ""
     if not line:
-        return _without_header(text, inside)
+        text = _without_header(text, inside)
     return text[: _first_open_mark(text)]
 
 

@@ -153,10 +153,22 @@ def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2 * 3 = 6 and", "snake_case is", "an [unclosed bracket " + "x" * 600, "a | b and"]
+    "text",
+    [
+        "2 * 3 = 6 and",
+        "snake_case is",
+        "an [unclosed bracket " + "x" * 600,
+        "a | b and",
+        "Is $5 it?",
+    ],
 )
 def test_a_character_that_is_no_markup_is_shown(text: str) -> None:
     assert finish_block(text) == text
+
+
+@pytest.mark.parametrize("formula", ["$x_1", r"\(x", "$$\nx\n", "$$\nx\n$", "\\[\nx\n", "[^1]"])
+def test_a_formula_or_mark_is_shown_once_it_is_whole(formula: str) -> None:
+    assert finish_block(f"So {formula}") == "So "
 
 
 def test_marks_in_code_are_shown() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chat_app.page.markdown.blocks import cut
 from chat_app.page.markdown.code_blocks import LANGUAGES, figure
 from chat_app.page.markdown.markdown import ATTRIBUTES, CLASSES, TAGS, render
 from chat_app.page.markdown.unfinished import finish_block
@@ -38,7 +39,7 @@ def assert_inert(html: str) -> None:
                 continue
             assert name in ATTRIBUTES.get(tag, set()) | OURS.get(tag, set()), (tag, name)
             if name == "href" and value:  # without one it leads to the page itself
-                assert value.lower().startswith(("http://", "https://", "mailto:")), value
+                assert value.lower().startswith(("http://", "https://", "mailto:", "#note-")), value
         assert not ATTRIBUTE.sub("", rest).strip(" /"), rest
 
 
@@ -134,6 +135,58 @@ def test_a_task_is_a_mark_that_nobody_can_click() -> None:
     assert "<li>[y] three</li>" in html
     assert "<p>[ ] four</p>" in html
     assert "<input" not in html
+
+
+def test_a_footnote_has_an_id_of_its_message_and_its_mark_leads_there() -> None:
+    text = "One[^1], two[^b], [^c] and [^*].\n\n[^1]: The **first**.\n[^b]: The other."
+    html = render(text, place="i7")
+    assert '<sup><a href="#note-i7-1" rel="noopener nofollow">1</a></sup>' in html
+    assert re.search(r'<section id="note-i7-b" class="footnote"><sup>b</sup>\s<p>The other', html)
+    assert ", [^c] and [^*]." in html
+    assert 'id="note-i8-1"' in render(text, place="i8")
+    assert_inert(html)
+    parts = cut("Long[^b].\n\nMore.\n\n[^b]: Note.\n\nEnd.\n")
+    assert 'href="#note-i7-b"' in render(parts.above[0], parts.defined, place="i7")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("so $x^2$ is", "so <math display="),
+        (r"so \(x_1\) is", "<msub><mi>x</mi><mn>1</mn></msub>"),
+        ("$$\n\\frac{1}{2}\n$$", '<math display="block"><mrow><mfrac>'),
+        ("\\[ a < b \\]", "<mi>a</mi><mo>&lt;</mo><mi>b</mi>"),
+        (r"$\text{<script>&lt;b>}$", "<mtext>&lt;script&gt;&lt;b&gt;</mtext>"),
+        (r"$\href{javascript:alert(1)}{x} \style{a:b}{c} \class{d}{e}$", "<mi>x</mi></mrow>"),
+        (r"$\hspace{1000em}\color{red}{x}$", "<mspace></mspace><mstyle>"),
+    ],
+)
+def test_a_formula_is_mathml_and_nothing_else(text: str, part: str) -> None:
+    html = render(text)
+    assert part in html
+    assert_inert(html)
+
+
+@pytest.mark.parametrize(
+    "text", ["it costs $5 and $10", "US$ 5, CA$ 6", "`$a$`", r"\$a\$", "$ a $"]
+)
+def test_money_and_code_are_no_formulas(text: str) -> None:
+    assert "<math" not in render(text)
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        "{" * 90 + "x" + "}" * 90,
+        "{" * 499 + "}" * 499,
+        "x_1_2",
+        r"\left(",
+        "x+" * 501,
+        r"\newcommand{\a}{\a\a}\a",
+    ],
+)
+def test_a_formula_that_cannot_be_shown_is_shown_as_written(latex: str) -> None:
+    assert f"<code>${latex}$</code>" in render(f"so ${latex}$")
 
 
 def test_headings_stay_below_those_of_the_page() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from chat_app.page.conversation.transcript import TextSegment
 from chat_app.page.markdown import code_blocks, painter, work
-from chat_app.page.markdown.blocks import LONGEST
+from chat_app.page.markdown.blocks import LONGEST, cut
 from chat_app.page.markdown.code_blocks import LANGUAGES
 from chat_app.page.markdown.markdown import render
 from sessions_app.storage.run_text import Piece
@@ -38,6 +38,22 @@ def test_no_code_of_any_language_takes_longer_than_its_limit(alias: str) -> None
         text = (piece * LONGEST)[:LONGEST]
         _, seconds = code_blocks._painter.paint(alias, text)
         assert seconds < 3 * painter.SECONDS, piece
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(piece * 60_000 for piece in ("\\[\n", "\\( ", "$a ", "$$\n\n", "[^a]: ", "[^1] ")),
+        "".join(f"${'x+y ' * 200}{number}$ " for number in range(300)),
+    ],
+    ids=("brackets", "parentheses", "dollars", "blocks", "notes", "marks", "formulas"),
+)
+def test_formulas_and_notes_without_end_take_no_longer_than_the_limit(text: str) -> None:
+    began = time.thread_time()
+    with work.of_page():
+        render(text)
+        cut(text)
+    assert time.thread_time() - began < 2 * work.SECONDS
 
 
 def test_the_process_that_colours_is_replaced_when_it_has_died() -> None:
