@@ -2,15 +2,23 @@
 their tokens.
 """
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey, OAuthGrant
+
+USERNAME = get_user_model().USERNAME_FIELD
+# A browser's help with names is with those of people who sign in.
+NO_HELP = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 
 
 @admin.register(ApiKey)
@@ -19,7 +27,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
 
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
-    search_fields = ("name", "prefix", f"user__{get_user_model().USERNAME_FIELD}")
+    search_fields = ("name", "prefix", f"user__{USERNAME}")
     fields = ("user", "name")
     raw_id_fields = ("user",)
     actions = ("revoke",)
@@ -29,12 +37,13 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         existing_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
         return self.fields if obj is None else (*self.fields, *existing_fields)
 
-    def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Let the user be found by typing, if the project's own admin can search for users."""
-        users = get_user_model()
-        is_registered = self.admin_site.is_registered(users)
-        search_fields = is_registered and self.admin_site.get_model_admin(users).search_fields
-        return ("user",) if search_fields else ()
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Have the user named in a plain field, which needs no list of all users."""
+        if db_field.name == "user":
+            kwargs |= {"to_field_name": USERNAME, "widget": forms.TextInput(NO_HELP)}
+            kwargs["error_messages"] = {"invalid_choice": _("There is no user of this name.")}
+            kwargs["help_text"] = _("The user name of the person for whom the program acts.")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
@@ -82,7 +91,7 @@ class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic onl
     list_display = ("provider", "user", "scopes", "created_at", "last_used_at")
     list_filter = ("provider",)
     list_select_related = ("user",)
-    search_fields = ("provider", f"user__{get_user_model().USERNAME_FIELD}")
+    search_fields = ("provider", f"user__{USERNAME}")
     actions = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:

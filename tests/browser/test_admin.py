@@ -15,7 +15,10 @@ pytestmark = [
 ]
 
 ADMIN = "/admin/sessions_app"
-LISTS = ("conversation", "run", "interaction", "auditentry", "hostlease", "process")
+LISTS = (
+    *("conversation", "run", "interaction", "auditentry", "hostlease", "process"),
+    *("journalentry", "event"),
+)
 
 
 @pytest.fixture
@@ -26,8 +29,10 @@ def admin(open_page: OpenPage, server: Server) -> Page:
     page = open_page("/c/")
     begin(page, "approve many")
     state(page, "failed")
-    begin(page, "ask")
+    begin(page, "textask 3")
     state(page, "needs-you")
+    begin(page, "step 2")
+    state(page, "completed")
     return open_page("/admin/", user="admin")
 
 
@@ -66,3 +71,5 @@ def test_no_page_of_a_row_has_an_accessibility_fault(admin: Page, console: Conso
         for form in forms:
             admin.goto(address.replace("change", form))
             assert_accessible(admin)
+    admin.goto("/admin/chat_app/apikey/add/")
+    assert_accessible(admin)

@@ -18,12 +18,19 @@ LIST = "/admin/chat_app/apikey/"
 
 
 def make_key(client: Client, user: User) -> str:
-    answer = client.post(ADD, {"user": user.pk, "name": "a program"})
+    answer = client.post(ADD, {"user": user.username, "name": "a program"})
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     match = re.search(r'id="api-key">(nak_[^<]+)<', answer.content.decode())
     assert match
     return match[1]
+
+
+def test_a_key_is_for_a_user_who_is_named(admin_client: Client, admin_user: User) -> None:
+    for wrong in ("nobody", str(admin_user.pk)):
+        page = admin_client.post(ADD, {"user": wrong, "name": "x"}).content.decode()
+        assert "There is no user of this name." in page
+    assert not ApiKey.objects.exists()
 
 
 async def test_a_key_is_shown_once_and_works_until_it_is_revoked(
