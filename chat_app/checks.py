@@ -8,6 +8,7 @@ from django.core.management import get_commands
 from django.utils.module_loading import import_string
 
 from chat_app.asgi import mounted_applications
+from chat_app.settings import ChatSettings
 
 # Those of Django, which serve WSGI.
 RUNSERVERS = ("django.core", "django.contrib.staticfiles")
@@ -38,3 +39,16 @@ def check_runserver(**_: object) -> Sequence[CheckMessage]:
         "asgi.py in ASGI_APPLICATION; or serve with uvicorn, and silence this."
     )
     return [Warning(message, hint, id="chat_app.W002")]
+
+
+def check_image_origins(**_: object) -> Sequence[CheckMessage]:
+    """Warn of a content security policy that keeps browsers from images which answers may show."""
+    policy = getattr(settings, "CONTENT_SECURITY_POLICY", None) or {}
+    policy = policy.get("DIRECTIVES") or getattr(settings, "SECURE_CSP", None) or {}
+    sources = policy.get("img-src") or policy.get("default-src")
+    origins = ChatSettings.load().IMAGE_ORIGINS
+    if sources is None or not (missing := [one for one in origins if one not in sources]):
+        return []
+    message = f"Browsers load no image of {missing[0]}, which IMAGE_ORIGINS allows."
+    hint = "Add it to img-src of CONTENT_SECURITY_POLICY or SECURE_CSP, or remove it."
+    return [Warning(message, hint, id="chat_app.W003")]

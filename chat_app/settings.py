@@ -19,6 +19,7 @@ JWT_ALGORITHMS = (
 )
 SHORTEST_SECRET = 32  # bytes
 
+ORIGIN = re.compile(r"https?://[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # it is in addresses
 RATE = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})")
@@ -103,6 +104,10 @@ class ChatSettings(Section):
     ALLOWED_ORIGINS: list[str] = Field(
         default=[], description="origins with commas between them, such as https://ui.example.org"
     )
+    # Whose images the page loads in answers; the policy of the page must have them too.
+    IMAGE_ORIGINS: list[str] = Field(
+        default=[], description="origins with commas between them, such as https://img.example.org"
+    )
     SESSION_IDLE_TIMEOUT: float = Field(
         default=12 * 3600, ge=0, description="seconds, or 0 for no such end"
     )
@@ -177,6 +182,13 @@ class ChatSettings(Section):
     @classmethod
     def _with_scheme(cls, value: list[str]) -> list[str]:
         return check_origins(value)
+
+    @field_validator("IMAGE_ORIGINS")
+    @classmethod
+    def _nothing_else(cls, value: list[str]) -> list[str]:
+        if bad := [origin for origin in value if not ORIGIN.fullmatch(origin)]:
+            raise ValueError(f"{bad[0]} is not an origin: scheme, host and port, without a path")
+        return value
 
     @field_validator("JWT_KEY")
     @classmethod

@@ -90,6 +90,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         "ALLOWED_HOSTS",
         "CSRF_TRUSTED_ORIGINS",
         "ALLOWED_ORIGINS",
+        "IMAGE_ORIGINS",
         "JWT_AUDIENCE",
         "JWT_ALGORITHMS",
         "FILE_TYPES",

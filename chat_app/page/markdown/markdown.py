@@ -19,6 +19,7 @@ from markdown_it.token import Token
 from chat_app.page.markdown import footnotes, formulas, painter, work
 from chat_app.page.markdown.blocks import NOTHING_DEFINED, Definitions
 from chat_app.page.markdown.code_blocks import figure
+from chat_app.settings import ChatSettings
 
 SCHEMES = ("http", "https", "mailto")
 TAGS = {
@@ -32,6 +33,7 @@ ATTRIBUTES = {
     "th": {"align"},
     "td": {"align"},
     "section": {"id", "tabindex", "role", "aria-label"},
+    "img": {"src", "alt"},
     **formulas.ATTRIBUTES,
 }
 # Nothing else of the page's styles can be used.
@@ -46,6 +48,7 @@ CLASSES = {
 ADDED_ATTRIBUTES = {
     "pre": {"tabindex": "0"},
     "div": {"tabindex": "0", "role": "group"},
+    "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
 }
 TASK = re.compile(r"\[([ xX])\] ")
@@ -59,13 +62,16 @@ def render(
     is_coloured: bool = True,
     is_whole: bool = True,
 ) -> SafeString:
-    """Render Markdown as safe HTML. Images become links: loading one would tell its host who reads.
+    """Render Markdown as safe HTML. An image is a link, as loading it tells its host who reads,
+    unless it is of IMAGE_ORIGINS.
 
     `defined` are links and notes of other parts, which have the same `place`: it is in the ids of
     notes. `is_coloured`: its code has colours. `is_whole`: no more comes. A text that is too much
     work is shown as it was written.
     """
+    origins = ChatSettings.load().IMAGE_ORIGINS
     env = {
+        "images": tuple(f"{origin}/" for origin in origins),
         "references": dict(defined.references),
         "labels": defined.labels,
         "place": place,
@@ -79,7 +85,7 @@ def render(
         html = linebreaks(text, autoescape=True)
     safe_html = nh3.clean(
         html,
-        tags=TAGS,
+        tags=TAGS | {"img"} if origins else TAGS,
         attributes=ATTRIBUTES,
         allowed_classes=CLASSES,
         url_schemes=set(SCHEMES),
@@ -98,7 +104,7 @@ def _is_safe_link(url: str) -> bool:
     return bool(colon) and scheme.lower() in SCHEMES
 
 
-def _image_as_link(
+def _image(
     self: RendererHTML,
     tokens: Sequence[Token],
     index: int,
@@ -108,6 +114,8 @@ def _image_as_link(
     token = tokens[index]
     alt = self.renderInlineAsText(token.children or [], options, env)
     url = str(token.attrGet("src") or "")
+    if url.startswith(env["images"]):
+        return f'<img src="{escape(url)}" alt="{escape(alt)}">'
     return f'<a href="{escape(url)}">{escape(alt or url)}</a>'
 
 
@@ -162,7 +170,7 @@ def _make_parser() -> MarkdownIt:
     parser.core.ruler.push("tasks", _show_tasks)
     parser.add_render_rule("fence", _code)
     parser.add_render_rule("code_block", _code)
-    parser.add_render_rule("image", _image_as_link)
+    parser.add_render_rule("image", _image)
     parser.add_render_rule("table_open", lambda *_: "<div><table>\n")
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     footnotes.enable(parser)

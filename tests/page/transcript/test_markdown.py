@@ -6,7 +6,9 @@ from html import unescape
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
+from chat_app.checks import check_image_origins
 from chat_app.page.markdown.blocks import cut
 from chat_app.page.markdown.code_blocks import LANGUAGES, figure
 from chat_app.page.markdown.markdown import ATTRIBUTES, CLASSES, TAGS, render
@@ -15,6 +17,7 @@ from sessions_app.storage.storable import storable
 from sessions_app.templatetags.detail_tags import visible
 from tests.hostile.attack.entries import entries, texts
 from tests.hostile.attack.throwing import executable
+from tests.support.hitl import set_hitl
 
 ATTACKS = [text for text in entries("markdown").values() if len(text) < 200]
 
@@ -67,6 +70,24 @@ def test_an_image_is_a_link_and_loads_nothing() -> None:
     assert "<img" not in html
     assert 'href="https://evil.example/?q=secret"' in html
     assert 'rel="noopener nofollow"' in html
+
+
+def test_an_image_of_an_allowed_origin_is_loaded_without_a_referrer(settings: Settings) -> None:
+    set_hitl(settings, IMAGE_ORIGINS=["https://img.example"])
+    html = render('![a "b"](https://img.example/c.png?d&e)')
+    assert 'src="https://img.example/c.png?d&amp;e"' in html
+    assert 'alt="a &quot;b&quot;"' in html
+    assert 'referrerpolicy="no-referrer"' in html
+    for url in ("https://img.example.evil/", "https://img.example@evil/", "http://img.example/"):
+        assert "<img" not in render(f"![x]({url})")
+
+
+def test_a_policy_without_the_allowed_origins_is_warned_of(settings: Settings) -> None:
+    set_hitl(settings, IMAGE_ORIGINS=["https://img.example"])
+    assert [each.id for each in check_image_origins()] == ["chat_app.W003"]
+    sources = ["'self'", "https://img.example"]
+    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": {"img-src": sources}}
+    assert check_image_origins() == []
 
 
 @pytest.mark.parametrize("url", ["/admin/", "//e.example/x", "ftp://e.example", "#dock", "x"])

@@ -39,6 +39,8 @@ def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[s
         ({"JWT_ALGORITHMS": ["none"]}, "none is not offered"),
         ({"JWT_JWKS_URL": "issuer.example"}, "must begin with http"),
         ({"ALLOWED_ORIGINS": ["ui.example"]}, "must begin with http"),
+        ({"IMAGE_ORIGINS": ["https://img.example/a"]}, "is not an origin"),
+        ({"IMAGE_ORIGINS": ["*"]}, "is not an origin"),
         ({"GUESTS": "maybe"}, "true or false"),
     ],
 )
