@@ -5,12 +5,7 @@ import { counted } from "../js/words.js";
 
 const count = document.getElementById("count");
 
-const connection = new Connection(() => {
-  const url = new URL(count.dataset.socket, location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  url.search = new URLSearchParams({ extended: true, waiting: true });
-  return url;
-});
+const connection = new Connection(count.dataset.socket, () => ({ waiting: true }));
 connection.addEventListener("frame", ({ detail: frame }) => {
   if (frame.type === "waiting_message") count.textContent = counted(frame.waiting);
 });

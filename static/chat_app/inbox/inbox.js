@@ -1,7 +1,7 @@
 // The inbox, and the page of one prompt. They work as they came from the server; this makes them
 // live: what is answered anywhere goes, what is asked comes, and what is being typed stays.
 
-import { begin, frame, given, isTouched, read } from "../js/forms.js";
+import { begin, frame, given, isTouched, read, showProgress } from "../js/forms.js";
 import { Connection, newId, Outbox } from "../js/connection.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
@@ -22,13 +22,10 @@ const main = document.getElementById("chat");
 const list = document.getElementById("entries");
 const counter = document.getElementById("count");
 const title = document.title;
+const icon = document.querySelector("link[rel=icon]");
+const plainIcon = icon?.getAttribute("href");
 
-const connection = new Connection(() => {
-  const url = new URL(main.dataset.socket, location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  url.search = new URLSearchParams({ extended: true, waiting: "inbox" });
-  return url;
-});
+const connection = new Connection(main.dataset.socket, () => ({ waiting: "inbox" }));
 const outbox = new Outbox(connection);
 
 let isLoading = false;
@@ -79,7 +76,7 @@ function take(html) {
   for (const card of cards()) if (!card.isBegun) begin(card);
   if (!selected() && entries().length) select(entries()[0]);
   if (before !== places()) grace();
-  showProgress();
+  show();
   showSelected();
 }
 
@@ -208,7 +205,7 @@ async function answer(event, card) {
   problem.textContent = found ? "" : say("noAnswerYet");
   if (!found) return;
   card.isSending = true;
-  showProgress();
+  show();
   const word = card.kind?.isPosted(card)
     ? await card.kind.post(card, submitter)
     : await outbox.deliver(frame(card, newId(), found));
@@ -218,7 +215,7 @@ async function answer(event, card) {
     const { message } = word.content;
     problem.textContent = card.kind?.refuse(card, message, word.details.errors) ?? message;
   }
-  showProgress();
+  show();
 }
 
 function settled(entry, card, { outcome, content }, submitter) {
@@ -350,18 +347,12 @@ function grace() {
   list.dataset.moved = "";
   setTimeout(() => {
     delete list.dataset.moved;
-    showProgress();
+    show();
   }, GRACE);
 }
 
-function showProgress() {
-  const sending = say(connection.isOpen ? "sending" : "willSend");
-  for (const card of cards()) {
-    card.querySelector(".progress").textContent = card.isSending ? sending : "";
-    card.toggleAttribute("aria-busy", Boolean(card.isSending));
-    const isClosed = Boolean(card.isSending || "moved" in list.dataset);
-    for (const button of card.querySelectorAll(".buttons button")) button.disabled = isClosed;
-  }
+function show() {
+  for (const card of cards()) showProgress(card, connection, "moved" in list.dataset);
 }
 
 function entries() {
@@ -376,9 +367,7 @@ function showWaiting(waiting) {
   counter.textContent = counted(waiting);
   counter.hidden = !waiting;
   document.title = waiting ? `(${counted(waiting)}) ${title}` : title;
-  document.querySelector("link[rel=icon]").href = waiting
-    ? main.dataset.needsYouIcon
-    : main.dataset.icon;
+  icon?.setAttribute("href", waiting ? main.dataset.needsYouIcon : plainIcon);
 }
 
 connection.addEventListener("frame", ({ detail }) => {
@@ -398,7 +387,7 @@ function goes(id) {
 }
 
 sayState(connection);
-connection.addEventListener("state", showProgress);
+connection.addEventListener("state", show);
 
 setInterval(() => document.hidden || refresh(), EVERY[list.dataset.part] ?? USUAL);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

@@ -1,7 +1,7 @@
 // Prompt cards, each at the place where its question was asked: which one is open, answering it,
 // and what becomes of it when its question is settled.
 
-import { begin, frame, given, isTouched, read } from "./forms.js";
+import { begin, frame, given, isTouched, read, showProgress } from "./forms.js";
 import { Docking } from "./docking.js";
 import { newId } from "./connection.js";
 import { isShowingEnd } from "./transcript/transcript.js";
@@ -227,13 +227,7 @@ export class Cards extends EventTarget {
   }
 
   #showProgress() {
-    const sending = say(this.#connection.isOpen ? "sending" : "willSend");
-    for (const card of all()) {
-      card.querySelector(".progress").textContent = card.isSending ? sending : "";
-      card.toggleAttribute("aria-busy", Boolean(card.isSending));
-      const isClosed = Boolean(card.isSending || card.isFresh);
-      for (const button of card.querySelectorAll(".buttons button")) button.disabled = isClosed;
-    }
+    for (const card of all()) showProgress(card, this.#connection, card.isFresh);
   }
 }
 

@@ -16,21 +16,13 @@ const main = document.getElementById("chat");
 const items = document.getElementById("items");
 const conversation = main.dataset.conversation;
 
-function socketUrl() {
-  const url = new URL(main.dataset.socket, location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  url.search = new URLSearchParams({
-    conversation_id: conversation,
-    extended: true,
-    waiting: main.dataset.attention ? "inbox" : true,
-    last_sequence: transcript.last,
-  });
-  return url;
-}
-
 learn(main.dataset.now);
 const transcript = new Transcript();
-const connection = new Connection(socketUrl);
+const connection = new Connection(main.dataset.socket, () => ({
+  conversation_id: conversation,
+  waiting: main.dataset.attention ? "inbox" : true,
+  last_sequence: transcript.last,
+}));
 const outbox = new Outbox(connection);
 const cards = new Cards(connection, outbox);
 const sidebar = new Sidebar();

@@ -24,12 +24,14 @@ export class Connection extends EventTarget {
   #heard = 0;
   #asked = 0;
   #isProven = false; // heard on this socket since the browser last went offline
-  #url;
+  #address;
+  #query;
 
-  /** @param url a function that returns the URL for the next try */
-  constructor(url) {
+  /** @param query a function that returns the parameters of the address for the next try */
+  constructor(address, query) {
     super();
-    this.#url = url;
+    this.#address = address;
+    this.#query = query;
     addEventListener("online", () => this.tryNow());
     addEventListener("offline", () => {
       this.#isProven = false;
@@ -52,7 +54,10 @@ export class Connection extends EventTarget {
     this.#reconnectAt = 0;
     this.#asked = 0;
     this.#isProven = false;
-    const socket = new WebSocket(this.#url());
+    const url = new URL(this.#address, location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    url.search = new URLSearchParams({ extended: true, ...this.#query() });
+    const socket = new WebSocket(url);
     this.#socket = socket;
     this.#heard = Date.now();
     socket.onopen = () => this.#opened();

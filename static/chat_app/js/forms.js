@@ -1,5 +1,7 @@
 // What people type into forms: of a card what it sends, and drafts, which survive a reload.
 
+import { say } from "./words.js";
+
 const main = document.getElementById("chat");
 
 /** A place for one draft: a plain object, or null. Storage may be full or forbidden: then none. */
@@ -93,6 +95,15 @@ export function frame(card, id, { text, values }) {
     ...(values && { values }),
     content: { messages: [{ role: "user", content: [{ type: "text", text: shown }] }] },
   };
+}
+
+/** Show on a card whether its answer is under way; its buttons take no click then, or while fresh. */
+export function showProgress(card, connection, isFresh) {
+  const words = say(connection.isOpen ? "sending" : "willSend");
+  card.querySelector(".progress").textContent = card.isSending ? words : "";
+  card.toggleAttribute("aria-busy", Boolean(card.isSending));
+  const isClosed = Boolean(card.isSending || isFresh);
+  for (const button of card.querySelectorAll(".buttons button")) button.disabled = isClosed;
 }
 
 function allOf(form) {
