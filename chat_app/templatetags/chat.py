@@ -2,11 +2,13 @@
 
 from django import template
 
+from chat_app.page.icons import icon
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from sessions_app.interactions.pending_counts import CAP
 from sessions_app.json_types import JsonObject
 
 register = template.Library()
+register.simple_tag(icon)
 
 
 @register.filter

@@ -16,6 +16,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
+from chat_app.page.icons import icon
 from chat_app.page.markdown import footnotes, formulas, painter, work
 from chat_app.page.markdown.blocks import NOTHING_DEFINED, Definitions
 from chat_app.page.markdown.code_blocks import figure
@@ -51,6 +52,8 @@ ADDED_ATTRIBUTES = {
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
 }
+# The end of a button, which has its icon once all is clean.
+COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
 TASK = re.compile(r"\[([ xX])\] ")
 
 
@@ -96,7 +99,8 @@ def render(
             "button": {"type": "button", "aria-label": gettext("Copy code")},
         },
     )
-    return mark_safe(safe_html)  # noqa: S308 - by the allow-list above
+    # No text and no attribute can look like the end of a button: one has no `<`, the other no `"`.
+    return mark_safe(safe_html.replace('"></button>', COPY_BUTTON))  # noqa: S308 - by the allow-list above
 
 
 def _is_safe_link(url: str) -> bool:

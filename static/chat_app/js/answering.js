@@ -3,7 +3,7 @@
 // draft, the same checks and the same end; a message that was begun is kept beside it. Loaded with the
 // first question.
 
-import { alert, announce, say } from "./words.js";
+import { alert, announce, icon, say } from "./words.js";
 
 // What was meant for a question that has just gone is not sent as a message.
 const GRACE = 1000;
@@ -138,7 +138,8 @@ export class Answering {
     words.textContent = question ?? (this.#gone || (isHidden ? this.#enter : ""));
     line.hidden = !words.textContent;
     button.hidden = !only && !area;
-    button.textContent = area ? "×" : say("answerHere");
+    button.innerHTML = area ? icon("close") : "";
+    if (!area) button.textContent = say("answerHere");
     button.ariaLabel = area ? say("messageInstead") : null;
   }
 

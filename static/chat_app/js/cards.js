@@ -201,7 +201,7 @@ export class Cards extends EventTarget {
     old.before(item);
     const row = item.querySelector("summary");
     const parts = [".asked", ".outcome", ".who"].map((part) => row?.querySelector(part).innerText);
-    if (row && card.isSending) announce(parts.join(" ").replace(/ ·[^·]*$/, ""));
+    if (row && card.isSending) announce(parts.join(" "));
     this.#settle(card, item, old);
   }
 

@@ -12,6 +12,11 @@ export function counted(count) {
   return count > 99 ? "99+" : count || "";
 }
 
+/** The HTML that draws an icon, as `chat_app/page/icons.py` does. */
+export function icon(name) {
+  return `<svg class="icon icon-${name}" aria-hidden="true"><use href="#icon-${name}"></use></svg>`;
+}
+
 let news = [];
 
 /** Tell what is news to somebody who does not see it: all that comes at once in one go. */

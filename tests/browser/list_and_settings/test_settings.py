@@ -9,7 +9,7 @@ from tests.support.browser import OpenPage
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
-DARK, LIGHT = "rgb(19, 23, 22)", "rgb(247, 246, 243)"
+DARK, LIGHT = "rgb(18, 21, 20)", "rgb(252, 252, 251)"
 # Those of the page's boxes that lie over another, or out of the screen.
 OVERLAPS = """() => {
   const shown = (each) => each.checkVisibility() && each.getBoundingClientRect().width > 1;

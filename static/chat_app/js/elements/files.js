@@ -1,18 +1,18 @@
 // The files of the message that is being written: uploaded at once, each by itself, and sent with
 // it by their ids. Loaded when somebody first does something on a page that takes files.
 
-import { say } from "../words.js";
+import { announce, icon, say } from "../words.js";
 
 const form = document.getElementById("composer");
 const list = document.getElementById("files");
 const problem = document.getElementById("composer-error");
-const status = document.getElementById("status");
 const chooser = form.querySelector("[data-upload]");
 const uploads = new Set();
 const ITEM = `<input type="hidden" name="file_ids" disabled><span class="name" dir="auto"></span>
-  <span class="how"></span><button type="button" class="quiet" data-remove>×</button>`;
+  <span class="how small"></span><button type="button" class="quiet tool" data-remove>
+  ${icon("close")}</button>`;
 
-document.getElementById("given").disabled = false;
+document.getElementById("written").disabled = false;
 chooser.addEventListener("change", choose);
 choose(); // it may be what this was loaded for
 
@@ -104,7 +104,7 @@ function finish(request, item, file) {
   const answer = parsed(request);
   if (request.status === 201) {
     keep(item, answer);
-    status.textContent = say("attached", answer);
+    announce(say("attached", answer));
     form.dispatchEvent(new Event("attached"));
     return;
   }

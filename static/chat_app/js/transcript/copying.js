@@ -1,6 +1,6 @@
 // Copies code, or an answer as its Markdown. Loaded when somebody comes near a button for it.
 
-import { say } from "../words.js";
+import { alert, announce, icon, say } from "../words.js";
 
 const SHOWN = 2000; // ms
 
@@ -8,11 +8,11 @@ const SHOWN = 2000; // ms
 export async function copy(button) {
   try {
     await write(button.form ? await markdown(button.form.action) : code(button));
-    announce("status", say("copied"));
-    button.dataset.copied = "";
-    setTimeout(() => delete button.dataset.copied, SHOWN);
+    announce(say("copied"));
+    button.innerHTML = icon("check");
+    setTimeout(() => (button.innerHTML = icon("copy")), SHOWN);
   } catch {
-    announce("alert", say("notCopied"));
+    alert(say("notCopied"));
   }
 }
 
@@ -44,8 +44,4 @@ async function write(text) {
   field.remove();
   focused?.focus({ preventScroll: true });
   if (!isCopied) throw new Error("not copied");
-}
-
-function announce(place, text) {
-  document.getElementById(place).textContent = text;
 }

@@ -2,7 +2,7 @@
 // it has no marks, and what the server made of it takes its place soon after. Of a text that grows
 // the server renders only the last block again: what is above it is on the page for good.
 
-import { say } from "../words.js";
+import { icon, say } from "../words.js";
 
 const DRAWING = 40; // ms between two drawings of text that streams: each costs a whole frame
 const PACE = 250;
@@ -381,7 +381,9 @@ function foldSteps() {
     const all = [...group.querySelectorAll(".step")];
     const sum = all.reduce((total, { dataset }) => total + Number(dataset.seconds), 0);
     const seconds = Number(sum.toFixed(1)).toLocaleString(document.documentElement.lang);
-    group.firstElementChild.textContent = say("steps", { count: all.length, seconds });
+    const [summary] = group.children;
+    summary.innerHTML = icon("fold");
+    summary.append(say("steps", { count: all.length, seconds }));
   }
 }
 foldSteps();
