@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.module_loading import import_string
 
-from chat_app.checks import check_asgi, check_image_origins, check_runserver
+from chat_app.checks import check_asgi, check_brand, check_image_origins, check_runserver
 from chat_app.settings import ChatSettings
 from sessions_app.settings import Section
 
@@ -24,5 +24,6 @@ class ChatAppConfig(AppConfig):
             import_string(f"chat_app.identity.{module}.connect")()
         import_string("chat_app.notifications.notices.connect")()
         register(check_asgi)
+        register(check_brand)
         register(check_runserver)
         register(check_image_origins)

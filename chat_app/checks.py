@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning
+from django.contrib.staticfiles import finders
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.management import get_commands
 from django.utils.module_loading import import_string
 
@@ -52,3 +54,21 @@ def check_image_origins(**_: object) -> Sequence[CheckMessage]:
     message = f"Browsers load no image of {missing[0]}, which IMAGE_ORIGINS allows."
     hint = "Add it to img-src of CONTENT_SECURITY_POLICY or SECURE_CSP, or remove it."
     return [Warning(message, hint, id="chat_app.W003")]
+
+
+def check_brand(**_: object) -> Sequence[CheckMessage]:
+    """Report a mark of the brand that is no static file: each page would fail for it."""
+    brand = ChatSettings.load().BRAND
+    missing = [path for path in (brand.mark, brand.mark_needs_you) if path and not _is_file(path)]
+    hint = "Put it into the folder static/ of an application, or name a file that is in one."
+    return [
+        Error(f"BRAND names {path!r}, which is no static file.", hint, id="chat_app.E001")
+        for path in missing
+    ]
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return finders.find(path) is not None
+    except SuspiciousFileOperation:  # it leads out of the folder
+        return False

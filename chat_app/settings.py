@@ -95,6 +95,28 @@ class OAuthProvider(BaseModel):
         return self
 
 
+class Brand(BaseModel):
+    """The name, the mark and the colour that the pages have in place of their own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="", max_length=60)
+    # Paths of static files: beside the name and in the browser's tab; there while questions wait.
+    mark: str = ""
+    mark_needs_you: str = ""
+    accent: str = Field(default="", pattern=r"^(#[0-9a-fA-F]{6})?$")
+
+    @property
+    def icon(self) -> str:
+        """The static file in the browser's tab."""
+        return self.mark or "chat_app/icon.svg"
+
+    @property
+    def icon_needs_you(self) -> str:
+        """The static file in the browser's tab while questions wait."""
+        return self.mark_needs_you or self.mark or "chat_app/icon-needs-you.svg"
+
+
 class ChatSettings(Section):
     """The settings of who may come in without Django's sign-in, and of the page in its site."""
 
@@ -131,6 +153,11 @@ class ChatSettings(Section):
     API_DOCS_PUBLIC: bool = Field(default=False, description=YES_NO)
     BASE_TEMPLATE: str = Field(
         default="chat_app/base.html", description="the name of a template with the page's blocks"
+    )
+    BRAND: Brand = Field(
+        default={},
+        validate_default=True,
+        description='a dict such as {"name": "Acme", "mark": "acme/mark.svg", "accent": "#6b21a8"}',
     )
     PASSWORD_URL: str = Field(
         default="", description="a URL or the name of one, where people change their password"

@@ -9,7 +9,7 @@ from django.urls.converters import StringConverter
 from chat_app.api import problems
 from chat_app.api.app import api
 from chat_app.api.health import health, live
-from chat_app.page import consent_views
+from chat_app.page import brand, consent_views
 from chat_app.page.conversation import conversation_views
 from chat_app.page.conversation import file_views as given
 from chat_app.page.inbox import inbox_views as inbox
@@ -79,6 +79,7 @@ urlpatterns = [
     path("p/<uuid:interaction>/answer/", inbox.answer, name="answer_prompt"),
     path("p/<uuid:interaction>/claim/", inbox.claim, name="claim"),
     path("p/linked/<str:token>/", inbox.show_linked_prompt, name="linked"),
+    path("brand.css", brand.style_sheet, name="brand"),
     path("settings/", look.settings, name="settings"),
     path("settings/accounts/", account_views.accounts, name="accounts"),
     path("settings/mail/", mail_views.mail_settings, name="mail_settings"),

@@ -2,8 +2,10 @@
 
 from django import template
 
+from chat_app.page.brand import version
 from chat_app.page.icons import icon
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
+from chat_app.settings import Brand, ChatSettings
 from sessions_app.interactions.pending_counts import CAP
 from sessions_app.json_types import JsonObject
 
@@ -15,6 +17,18 @@ register.simple_tag(icon)
 def capped(count: int) -> str:
     """Show a count: nothing is counted past CAP."""
     return str(count) if count < CAP else f"{CAP - 1}+"
+
+
+@register.simple_tag
+def brand() -> Brand:
+    """Return what the project calls and colours its pages."""
+    return ChatSettings.load().BRAND
+
+
+@register.filter
+def sheet_version(brand: Brand) -> str:
+    """Return the version of the brand's style sheet; empty if it has none."""
+    return version(brand.accent) if brand.accent else ""
 
 
 @register.simple_tag(takes_context=True)

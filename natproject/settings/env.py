@@ -102,7 +102,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
             return [item for part in value.split(",") if (item := part.strip())]
         return value
 
-    @field_validator("OAUTH_PROVIDERS", mode="before")
+    @field_validator("BRAND", "OAUTH_PROVIDERS", mode="before")
     @classmethod
     def _decode(cls, value: object) -> object:
         return from_json(value) if isinstance(value, str) else value

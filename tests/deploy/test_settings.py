@@ -45,6 +45,7 @@ def test_the_document_has_them_all_with_their_defaults() -> None:
         ({"GUESTS": "perhaps"}, "Write true or false."),
         ({"ALLOWED_ORIGINS": ["ui.example"]}, "ui.example must begin with http://"),
         ({"REDIS_URL": "http://:hush@x"}, "HITL: REDIS_URL cannot be used (it must begin"),
+        ({"BRAND": {"accent": "red"}}, 'Write a dict such as {"name": "Acme", '),
         ({"JWT_ISSUER": "https://i"}, "JWT_KEY or JWT_JWKS_URL is missing"),
     ],
 )

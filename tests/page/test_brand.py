@@ -1,0 +1,83 @@
+"""Tests of a project's own name, mark and colour on the pages."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.test import AsyncClient
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chat_app.page import brand
+from tests.page.plain_page import page
+from tests.support.hitl import set_hitl
+
+BASE = Path("static/chat_app/css/base.css").read_text()
+TOKEN = re.compile(r"--([\w-]+): ?light-dark\((#\w{6}), ?(#\w{6})\)")
+OWN = {"name": "Acme <Desk>", "mark": "chat_app/icon-needs-you.svg", "accent": "#6b21a8"}
+# Each text with what it stands on.
+READ = {
+    "accent": ("page", "surface", "sunken", "hover", "tint"),
+    "accent-strong": ("page", "surface", "sunken", "hover", "tint"),
+    "on-accent": ("accent", "accent-strong"),
+    **dict.fromkeys(("ink", "muted"), ("page", "surface", "sunken", "hover", "tint")),
+    "warn": ("page", "surface", "sunken", "hover", "warn-tint"),
+    "danger": ("page", "surface", "sunken", "hover", "danger-tint"),
+    "on-danger": ("danger",),
+}
+
+
+def assert_readable(style_sheet: str) -> None:
+    tokens = {name: pair for name, *pair in TOKEN.findall(BASE) + TOKEN.findall(style_sheet)}
+    for text, grounds in READ.items():
+        for ground in grounds:
+            for scheme, pair in enumerate(zip(tokens[text], tokens[ground], strict=True)):
+                contrast = brand.contrast(*map(brand.parse, pair))
+                assert contrast >= 4.5, (text, ground, ("light", "dark")[scheme], contrast)
+
+
+def test_all_texts_of_our_own_colours_can_be_read() -> None:
+    assert_readable("")
+
+
+@given(st.integers(0, 0xFFFFFF))
+@example(0)
+@example(0xFFFFFF)
+@example(0xFFFF00)
+def test_any_accent_can_be_read(colour: int) -> None:
+    assert_readable(brand.colours(f"#{colour:06x}"))
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_pages_have_the_projects_name_mark_and_colour(
+    client: AsyncClient, settings: Any
+) -> None:
+    assert "brand.css" not in await page(client)
+    assert (await client.get("/brand.css")).status_code == 404
+    set_hitl(settings, BRAND=OWN)
+    for html in (await page(client), (await AsyncClient().get("/sign-in/")).content.decode()):
+        assert "Acme &lt;Desk&gt;</b>" in html
+        assert '<img src="/static/chat_app/icon-needs-you.svg" alt="">' in html
+        assert 'rel="icon" href="/static/chat_app/icon-needs-you.svg"' in html
+        address = re.findall(r'href="(/brand\.css\?\w{12})"', html)[0]
+    sheet = await AsyncClient().get(address)
+    assert "immutable" in sheet["Cache-Control"]
+    assert "--accent:light-dark(#6b21a8," in sheet.content.decode()
+
+
+@pytest.mark.parametrize("mark", ["acme/none.svg", "../settings.py", "/etc/passwd"])
+def test_a_mark_that_is_no_static_file_is_reported(settings: Any, mark: str) -> None:
+    assert not run_checks()
+    set_hitl(settings, BRAND={"mark": mark})
+    [problem] = run_checks()
+    assert problem.id == "chat_app.E001"
+    assert f"BRAND names {mark!r}, which is no static file." in str(problem)
+
+
+def test_the_document_has_all_tokens() -> None:
+    tokens = set(re.findall(r"^  (--[\w-]+):", BASE.split("@media")[0], re.MULTILINE))
+    documented = set(re.findall(r"--[a-z][\w-]*", Path("docs/look.md").read_text()))
+    ranges = {f"--space-{number}" for number in range(1, 7)} | {"--text-2", "--text-3"}
+    assert tokens == documented | ranges
