@@ -69,7 +69,7 @@ def _in_colours(language: str, code: str) -> str | None:
     return html
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def _paint(language: str, code: str) -> tuple[str | None, float]:
     """Return the code's HTML, or None if that takes too long, and the seconds that it took.
 

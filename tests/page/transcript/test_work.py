@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -54,6 +55,22 @@ def test_formulas_and_notes_without_end_take_no_longer_than_the_limit(text: str)
         render(text)
         cut(text)
     assert time.thread_time() - began < 2 * work.SECONDS
+
+
+def test_the_clock_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Mock(wraps=time.thread_time)
+    monkeypatch.setattr(time, "thread_time", looks)
+    render("- one **two** `three`\n" * 1000)
+    assert 10 < looks.call_count < 1000
+
+
+def test_the_code_of_a_long_answer_is_coloured_once() -> None:
+    texts = [PYTHON.format(number) for number in range(1000, 1250)]
+    for _ in range(2):
+        before = code_blocks._paint.cache_info().hits
+        for text in texts:
+            render(text)
+    assert code_blocks._paint.cache_info().hits - before == len(texts)
 
 
 def test_the_process_that_colours_is_replaced_when_it_has_died() -> None:
