@@ -41,7 +41,7 @@ def test_every_type_of_prompt_fits(
     assert_fits(page)
     page.goto("/inbox/")
     until_connected(page)
-    expect(page.locator("prompt-card:not([data-folded])")).to_have_count(max(count, 6))
+    expect(page.locator("prompt-card:not([data-folded])")).to_have_count(count)
     assert_fits(page)
     plain = open_page("/inbox/", java_script_enabled=False)
     for link in page.locator(".permanent").all():
