@@ -40,8 +40,23 @@ connection_created.connect(_remember)
 
 def _empty_tables(_: TransactionTestCase) -> None:
     tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
-    flush = connection.ops.sql_flush(no_style(), [name for name in tables if name not in KEPT])
+    emptied = [name for name in tables if name not in KEPT]
+    if connection.vendor == "postgresql":
+        flush = _deletions(emptied)
+    else:
+        flush = connection.ops.sql_flush(no_style(), emptied)
     connection.ops.execute_sql_flush(flush)
+
+
+def _deletions(tables: list[str]) -> list[str]:
+    """Return what empties the tables once nobody writes to them, whatever their triggers say.
+
+    Django's TRUNCATE makes all their files anew, which takes longer than most tests.
+    """
+    names = [connection.ops.quote_name(name) for name in tables]
+    deletions = [f"DELETE FROM {name}" for name in names]  # noqa: S608 - names of the schema
+    lock = f"LOCK TABLE {', '.join(names)} IN EXCLUSIVE MODE"
+    return ["; ".join([lock, "SET LOCAL session_replication_role = replica", *deletions])]
 
 
 TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[attr-defined] # its types leave it out
