@@ -90,7 +90,11 @@ def was_let_in(door: Door, answer: Response) -> bool:
 @pytest.fixture
 def scene(new_server: NewServer) -> Scene:
     """Everybody, on a server that lets guests in, and offers mail and accounts elsewhere."""
-    site = {"PUBLIC_URL": "https://chat.example", "OAUTH_PROVIDERS": json.dumps(PROVIDERS)}
+    site = {
+        "PUBLIC_URL": "https://chat.example",
+        "OAUTH_PROVIDERS": json.dumps(PROVIDERS),
+        "BRAND": json.dumps({"accent": "#6b21a8"}),
+    }
     return set_the_scene(new_server(GUESTS="true", MAIL="off", **site))
 
 
