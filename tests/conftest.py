@@ -23,8 +23,10 @@ pytest_plugins = [
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+collect_ignore = sorted(running_form.HOSTING) if running_form.UVICORN else []
 # They need packages of an environment of their own, where `make test-nat` runs them.
-collect_ignore = [] if find_spec("nat") else ["nat"]
+if not find_spec("nat"):
+    collect_ignore.append("nat")
 
 NewServer = Callable[..., Server]
 # The servers of a test: what they have stored is shown if it fails.

@@ -71,7 +71,7 @@ def _fits_uvicorn(item: pytest.Item) -> bool:
     marks, fixtures = _marks(item), _fixtures(item)
     if fixtures & BROWSED or marks & {"formless", "daphne_only"}:
         return False
-    return bool(fixtures & SERVED) and _folder(item) not in HOSTING
+    return bool(fixtures & SERVED)
 
 
 def _marks(item: pytest.Item) -> set[str]:
