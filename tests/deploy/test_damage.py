@@ -39,7 +39,7 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
     """Yield a server, not started, with a conversation whose events cannot be read any more."""
     async with WsClient(server, "c", workflow="probe") as client:
         await client.message("echo hello")
-        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        await client.until_ended("completed")
     server.stop()
     damaged = Server.from_template(Template(server.store, server.cookies), tmp_path / "damaged")
     overwrite(damaged, EVENTS)

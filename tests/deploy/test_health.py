@@ -24,11 +24,6 @@ async def runtime(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     await startup.stop()
 
 
-async def test_health_is_ok_with_a_database(async_client: AsyncClient) -> None:
-    response = await async_client.get("/health")
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
-
-
 async def test_health_reports_a_recent_failed_write(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

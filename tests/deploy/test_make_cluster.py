@@ -139,7 +139,7 @@ async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:
             prompt = await other.until("system_interaction_message")
             await other.answer(f"from {second}", prompt)
             for client in (one, other):
-                await client.until(lambda frame: frame["content"].get("status") == "completed")
+                await client.until_ended("completed")
                 assert client.text() == f"from {second}"
 
 
@@ -188,7 +188,7 @@ async def restart_all(cluster: MadeCluster) -> None:
     async with WsClient(cluster.signed_in(cluster.port), name, user="admin") as client:
         prompt = await client.until("system_interaction_message", PATIENCE)
         await client.answer("still here", prompt)
-        await client.until(lambda frame: frame["content"].get("status") == "completed", PATIENCE)
+        await client.until_ended("completed", PATIENCE)
 
 
 def processes_of(cluster: MadeCluster, command: str) -> list[psutil.Process]:

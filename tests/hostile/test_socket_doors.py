@@ -83,8 +83,7 @@ def hostile_frames(message: Message) -> Iterator[tuple[str, str]]:
 @pytest.mark.long
 async def test_a_field_of_a_message_may_hold_anything(attacked: Server) -> None:
     async with WsClient(attacked, "bystander", workflow="probe") as bystander:
-        await bystander.message("ask")
-        prompt = await bystander.until("system_interaction_message")
+        prompt = await bystander.message_until_prompt("ask")
         for message in messages(GOOD):
             await throw_frames(attacked, message)
         await bystander.answer("well", prompt)

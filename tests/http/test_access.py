@@ -1,11 +1,9 @@
 """Tests of who may do what over HTTP."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import jwt
 import pytest
 
 from tests.conftest import NewServer
@@ -97,18 +95,6 @@ def test_an_api_key_needs_no_csrf_token(shared: Server, header: str) -> None:
     http = Http(shared, None, headers={header: value})
     assert http.generate("echo 1", conversation_id=f"by {header}").status == 200
     assert owners(shared, f"by {header}") == ["ben"]
-
-
-def test_a_json_web_token_names_the_user(new_server: NewServer) -> None:
-    key = "k" * 32
-    server = new_server(JWT_KEY=key, JWT_AUDIENCE="chat", JWT_ALGORITHMS="HS256")
-    claims = {"sub": "ann", "aud": "chat", "exp": datetime.now(UTC) + timedelta(minutes=5)}
-    token = jwt.encode(claims, key)
-    http = Http(server, None, headers={"authorization": f"Bearer {token}"})
-    assert http.generate("echo 1", conversation_id="by token").status == 200
-    assert owners(server, "by token") == ["ann"]
-    (row,) = server.rows("SELECT metadata FROM sessions_app_run")
-    assert token not in row["metadata"]
 
 
 @pytest.mark.parametrize(

@@ -26,15 +26,14 @@ async def test_a_conversation_of_any_name_has_its_pages(server: Server) -> None:
     http = Http(server, workflow=None)
     for name in entries("names").values():
         async with WsClient(server, name, workflow="probe") as client:
-            await client.message("ask")
-            await client.until("system_interaction_message")
+            await client.message_until_prompt("ask")
             location = http.get("/").headers["Location"]
             page = http.get(location)
             assert page.status == 200, name
             assert f'data-conversation="{name}"' in unescape(page.text)
             assert "prompt-1" in http.get(f"{location}items/").text, name
             assert http.post(f"{location}stop/", "").headers["Location"] == location
-            await client.until(lambda frame: frame["content"].get("status") == "cancelled")
+            await client.until_ended("cancelled")
 
 
 def test_a_nul_in_an_address_or_a_cookie_is_refused(shared: Server) -> None:
@@ -60,8 +59,7 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
     shared: Server,
 ) -> None:
     async with WsClient(shared, "answered", workflow="probe") as client:
-        await client.message("ask")
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.message_until_prompt("ask")
         path = f"/c/answered/prompts/{prompt['id']}/"
         http = Http(shared, workflow=None)
         response = http.form(path, {"value": NUL})

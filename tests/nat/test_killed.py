@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.workflows.probe_agent import WORDS
 from tests.conftest import NewServer
-from tests.runtime.hosting.test_crashes import SETTLE, is_completed, last_sequence
+from tests.runtime.hosting.test_crashes import SETTLE, last_sequence
 from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.server import Server
@@ -47,7 +47,7 @@ async def until_asked(server: Server, place: str) -> WsClient:
         question = await client.until(PROMPT)
         if place == "completed":
             await client.answer("yes", question)
-            await client.until(is_completed)
+            await client.until_ended("completed")
     return client
 
 
@@ -65,9 +65,9 @@ async def read_to_the_end(server: Server, client: WsClient, place: str) -> str:
         async with socket(server, place, last_sequence=last_sequence(client)) as answerer:
             question = await answerer.until(PROMPT)
             await answerer.answer("yes", question)
-            await answerer.until(is_completed)
+            await answerer.until_ended("completed")
     async with socket(server, place, last_sequence=0) as reader:
-        await reader.until(is_completed)
+        await reader.until_ended("completed")
         return reader.text()
 
 

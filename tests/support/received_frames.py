@@ -41,6 +41,18 @@ class ReceivedFrames:
         """Return the next reply to the message of that id."""
         return await self.until(lambda frame: frame.get("for") == message_id)
 
+    async def until_ended(self, status: str | None = None, timeout: float = 30) -> Frame:
+        """Return the next update of a run that is over, or has this status."""
+
+        def tells(frame: Frame) -> bool:
+            if frame["type"] != "run_update_message":
+                return False
+            return bool(
+                frame["content"]["status"] == status if status else frame["status"] == "complete"
+            )
+
+        return await self.until(tells, timeout)
+
     def of_type(self, *names: str) -> list[Frame]:
         """Return the frames of these types that have arrived."""
         return [frame for frame in self.frames if frame["type"] in names]

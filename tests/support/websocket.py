@@ -80,6 +80,11 @@ class WsClient(ReceivedFrames):
         await self.send({**frame, **self._content(text), **fields})
         return message_id
 
+    async def message_until_prompt(self, text: str, **fields: Any) -> Frame:
+        """Send a user message; return the prompt that comes of it."""
+        await self.message(text, **fields)
+        return await self.until("system_interaction_message")
+
     async def answer(self, text: str, prompt: Frame | None = None, **fields: Any) -> str:
         """Answer a prompt's frame, or the only pending one; return the answer's id.
 

@@ -17,8 +17,6 @@ from tests.hostile.attack.examples import Place, examples, places
 from tests.support.server import ROOT
 
 PACKAGES = ("chat_app", "natproject", "sessions_app")
-# What a view takes of a request, by the attribute.
-TAKEN = ("GET", "POST")
 CHANGELIST = [value for name, value in vars(changelist).items() if name.endswith("_VAR")]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.client import Http
-from tests.runtime.hosting.test_crashes import is_completed, socket
+from tests.runtime.hosting.test_crashes import socket
 from tests.support.polling import until
 from tests.support.server import Server
 
@@ -64,12 +64,12 @@ async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(serve
     assert there <= {Path(row["path"]) for row in rows}
     async with socket(server, "c") as client:
         await client.message("files", file_ids=file_ids[:2])
-        await client.until(is_completed)
+        await client.until_ended("completed")
         assert client.text().count(f" text/csv {SIZE} ") == 2
         server.kill()
     server.restart()
     async with socket(server, "c", last_sequence=0) as back:
-        await back.until(is_completed)
+        await back.until_ended("completed")
         assert back.text() == client.text()
     for id_ in file_ids[:2]:
         assert len(Http(server).get(f"/c/c/files/{id_}/").text) == SIZE

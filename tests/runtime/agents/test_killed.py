@@ -13,7 +13,6 @@ from bench.workflows.probe_agent import WORDS
 from tests.runtime.hosting.test_crashes import (
     assert_gap_free,
     back,
-    is_completed,
     killed_at,
     killed_before_answer,
     socket,
@@ -72,10 +71,10 @@ async def approved(server: Server, client: WsClient, **answer: Any) -> str:
     """Approve the payment, and return all that people have read at the end."""
     async with back(server, client) as socket_after:
         await socket_after.answer("approve", await socket_after.until(PROMPT), **answer)
-        await socket_after.until(is_completed)
+        await socket_after.until_ended("completed")
     assert_gap_free(server)
     async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(is_completed)
+        await reader.until_ended("completed")
         return reader.text()
 
 
@@ -131,7 +130,7 @@ def stored_tasks(server: Server) -> int:
 async def test_kill_between_approval_and_payment_pays_once(server: Server, kind: str) -> None:
     killed_socket = await killed_before_answer(server, f"{kind} 1 0", "approve")
     async with back(server, killed_socket) as client:
-        await client.until(is_completed)
+        await client.until_ended("completed")
     assert effects(server) == whole(kind)
 
 
@@ -152,7 +151,7 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server, ki
         question = await client.until(PROMPT)
         assert question["content"]["text"].startswith("Was this done: Pay 5?")
         await client.answer("done", question)
-        await client.until(is_completed)
+        await client.until_ended("completed")
     assert effects(server) == whole(kind) - Counter(["pay 5 ends"])
 
 
@@ -161,7 +160,7 @@ async def test_payment_is_made_again_where_a_person_says_so(server: Server, kind
     killed_socket = await killed_while_paying(server, kind)
     async with back(server, killed_socket) as client:
         await client.answer("again", await client.until(PROMPT))
-        await client.until(is_completed)
+        await client.until_ended("completed")
     assert effects(server) == whole(kind) + Counter(["pay 5 begins"])
     call_ids = {line[2] for line in effect_lines(server) if line[0] == "pay"}
     assert len(call_ids) == 1
@@ -171,10 +170,10 @@ async def test_kill_after_the_last_answer_loses_nothing(server: Server, kind: st
     async with socket(server, "c") as client:
         await client.message(f"{kind} 1 0")
         await client.answer("approve", await client.until(PROMPT))
-        await client.until(is_completed)
+        await client.until_ended("completed")
         server.kill()
     server.restart()
     async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(is_completed)
+        await reader.until_ended("completed")
         assert reader.text() == TEXT
     assert effects(server) == whole(kind)

@@ -10,7 +10,6 @@ from tests.runtime.agents.mcp_process import serving, url_of
 from tests.runtime.hosting.test_crashes import (
     assert_gap_free,
     back,
-    is_completed,
     killed_before_answer,
     socket,
 )
@@ -65,7 +64,7 @@ async def booked(server: Server, client: WsClient) -> None:
     assert form["content"]["text"].startswith("sky asks:")
     frame = {"type": "user_interaction_message", "interaction_id": form["id"], "id": "a1"}
     await client.send({**frame, "data": {"name": "Ada"}})
-    await client.until(is_completed)
+    await client.until_ended("completed")
     assert_gap_free(server)
 
 
@@ -135,6 +134,6 @@ async def test_kill_after_the_last_answer_loses_nothing(server: Server, sky: Sky
         server.kill()
     server.restart()
     async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(is_completed)
+        await reader.until_ended("completed")
         assert reader.text() == "Have a good time."
     assert await asyncio.to_thread(sky.done) == WHOLE

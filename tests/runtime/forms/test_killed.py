@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.http.client import Http
-from tests.runtime.hosting.test_crashes import back, is_completed, killed_at, socket
+from tests.runtime.hosting.test_crashes import back, killed_at, socket
 from tests.support.server import Server
 
 GIVEN = {"supplier": "Bolts", "pieces": 7, "price": "2.50", "to": ["a", "b"], "letter": "x\ny"}
@@ -21,7 +21,7 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
         server.kill()
     server.restart()
     async with socket(server, "c", last_sequence=0) as last:
-        await last.until(is_completed)
+        await last.until_ended("completed")
         output = "Order(supplier='Bolts', pieces=7, price=Decimal('2.50'), to=['a', 'b']"
         assert last.text().startswith(output)
         await last.send({**frame, "data": GIVEN})
@@ -30,13 +30,12 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
 
 async def test_a_file_of_a_form_outlasts_kills(server: Server) -> None:
     async with socket(server, "c") as client:
-        await client.message("prompt receipt")
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.message_until_prompt("prompt receipt")
         fields = {"form": "1", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
         path = f"/p/{prompt['id']}/answer/"
         assert (await asyncio.to_thread(Http(server).multipart, path, fields)).status == 303
         server.kill()
     server.restart()
     async with socket(server, "c", last_sequence=0) as last:
-        await last.until(is_completed)
+        await last.until_ended("completed")
         assert last.text().endswith(" taxi.csv b'1,2'")

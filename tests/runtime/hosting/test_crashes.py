@@ -42,15 +42,6 @@ def assert_gap_free(server: Server) -> None:
         at = event["sequence"] + 1
 
 
-def is_completed(frame: Frame) -> bool:
-    return (frame["type"], frame["status"]) == ("system_response_message", "complete")
-
-
-def is_cancelled(frame: Frame) -> bool:
-    update = frame["type"] == "run_update_message"
-    return update and bool(frame["content"].get("status") == "cancelled")
-
-
 def in_step_3(frame: Frame) -> bool:
     working = (frame["type"], frame["status"]) == ("system_intermediate_message", "in_progress")
     return bool(working and frame["content"]["name"] == "step 3")
@@ -85,7 +76,7 @@ async def killed_at(server: Server, text: str, wanted: Wanted | int) -> WsClient
 async def assert_whole(server: Server, text: str) -> None:
     """Check that a reader of the whole log gets this text."""
     async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(is_completed)
+        await reader.until_ended("completed")
         assert reader.text() == text
 
 
@@ -105,7 +96,7 @@ async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server
         assert again["parent_id"] == first["parent_id"]
         await client.answer("continue", again)
         await client.answer("cancel", await client.until("system_interaction_message"))
-        await client.until(is_completed)
+        await client.until_ended("completed")
         assert client.text() == "continue|cancel"
     assert_gap_free(server)
 
@@ -116,8 +107,7 @@ async def killed_before_answer(server: Server, text: str, answer: str) -> WsClie
     That is just what a kill between the commit of an answer and the next line leaves.
     """
     async with socket(server, "c") as client:
-        await client.message(text)
-        await client.until("system_interaction_message")
+        await client.message_until_prompt(text)
         server.kill()
     shell = ("manage.py", "shell", "--no-imports", "-c", SETTLE.replace("continue", answer))
     process = await asyncio.to_thread(run, *shell, env=server.environment)
@@ -132,7 +122,7 @@ async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) 
         second = await client.until("system_interaction_message")
         assert second["content"]["text"] == "prompt-2"
         await client.answer("cancel", second)
-        await client.until(is_completed)
+        await client.until_ended("completed")
         assert client.text() == "continue|cancel"
 
 
@@ -140,7 +130,7 @@ async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) 
 async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, after: int) -> None:
     killed_socket = await killed_at(server, "slowstream 120 4", after)
     async with back(server, killed_socket) as client:
-        await client.until(is_completed)
+        await client.until_ended("completed")
     whole = "".join(f"t{n} " for n in range(120))
     assert killed_socket.text() + client.text() == whole
     assert_gap_free(server)
@@ -155,7 +145,7 @@ async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Ser
             lambda frame: frame["type"] == "run_update_message" and "replayed" in frame["content"]
         )
         assert resumed["content"]["replayed"] == 2
-        await client.until(is_completed)
+        await client.until_ended("completed")
     assert_four_steps(server, killed_socket.text() + client.text())
 
 
@@ -169,7 +159,7 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
         server.restart()
     async with back(server, client) as answering:
         await answering.answer("yes", prompt)
-        await answering.until(is_completed)
+        await answering.until_ended("completed")
         assert answering.text() == "yes"
     await assert_whole(server, f"{whole}yes")
     assert (server.data_dir / "probe.log").read_text().count("model") == 2
@@ -180,14 +170,13 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
 
 async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -> None:
     async with socket(server, "c") as killed_socket:
-        await killed_socket.message("undo 4 1000")
-        await killed_socket.until("system_interaction_message")
+        await killed_socket.message_until_prompt("undo 4 1000")
         await killed_socket.send({"type": "stop_message", "id": "s"})
         await killed_socket.until(in_step_3)
         server.kill()
     server.restart()
     async with back(server, killed_socket) as client:
-        await client.until(is_cancelled)
+        await client.until_ended("cancelled")
     assert not server.rows("select 1 from sessions_app_interaction where status = 'pending'")
     assert_four_steps(server, killed_socket.text() + client.text())
 
@@ -242,4 +231,4 @@ async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -
 async def echo(server: Server, name: str) -> None:
     async with socket(server, name) as client:
         await client.message("echo hello")
-        await client.until(is_completed, 120)
+        await client.until_ended("completed", 120)

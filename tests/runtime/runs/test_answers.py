@@ -18,7 +18,6 @@ from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import (
     BinaryPrompt,
-    CheckboxPrompt,
     Context,
     Message,
     TextPrompt,
@@ -34,19 +33,6 @@ async def two(message: Message, context: Context) -> AsyncGenerator[str, None]:
     first = await context.ask(BinaryPrompt(text="first", options=["yes", "no"]))
     second = await context.ask(TextPrompt(text="second"))
     yield f"{first.value}|{second.text}"
-
-
-@workflow(name="t_pair", title="A pair")
-async def pair(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    answers = await context.ask_all([TextPrompt(text="a"), TextPrompt(text="b")])
-    yield "|".join(answer.text for answer in answers)
-
-
-@workflow(name="t_boxes", title="Boxes")
-async def boxes(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    prompt = CheckboxPrompt(text="Which?", options=["a", "b", "c"], min_selected=1, max_selected=2)
-    answer = await context.ask(prompt)
-    yield ",".join(answer.values)
 
 
 async def updates(hosting: Hosting) -> list[EventRecord]:

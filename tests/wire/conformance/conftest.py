@@ -25,17 +25,6 @@ class Conforming(WsClient):
         for frame in self.frames:
             SERVER_MESSAGE.validate(frame)
 
-    async def message_until_prompt(self, text: str, **fields: Any) -> Frame:
-        """Send a message, and return the prompt that comes of it."""
-        await self.message(text, **fields)
-        return await self.until("system_interaction_message")
-
-    async def until_ended(self) -> Frame:
-        """Wait until the run is over; return its last update."""
-        return await self.until(
-            lambda frame: frame["type"] == "run_update_message" and frame["status"] == "complete"
-        )
-
     async def result(self) -> str:
         """Wait until the run is over; return all text so far."""
         await self.until_ended()

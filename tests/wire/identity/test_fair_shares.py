@@ -235,25 +235,6 @@ async def test_a_closed_socket_frees_the_place_of_its_address(
         gc.enable()
 
 
-async def test_a_deactivated_user_sends_nothing_more(user: User) -> None:
-    async with LocalSocket(user, conversation_id="c") as socket:
-        await socket.say("Hello", id="m0")
-        await socket.until("ack_message")
-        # Without a signal, as by SQL: no hint comes.
-        await User.objects.filter(pk=user.pk).aupdate(is_active=False)
-        code = None
-        async with asyncio.timeout(10):
-            while code is None:
-                await socket.say("Hello?", id=uuid4().hex)
-                try:
-                    code = await socket.until_closed(timeout=0.05)
-                except TimeoutError:
-                    continue
-        assert code == 4401
-    before = await messages()
-    assert before < 35
-
-
 async def test_claims_are_limited_at_every_door(
     settings: Settings, user: User, page: AsyncClient
 ) -> None:

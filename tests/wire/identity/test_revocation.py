@@ -14,7 +14,6 @@ from django.contrib.sessions.models import Session
 from pytest_django import Settings
 
 from chat_app.identity import revocation
-from chat_app.identity.api_keys import issue
 from chat_app.identity.jwt_tokens import LEEWAY
 from chat_app.models import ApiKey
 from tests.support.hitl import set_hitl
@@ -23,6 +22,8 @@ from tests.support.server import Server
 from tests.support.websocket import WsClient
 from tests.wire.identity.tokens import token
 from tests.wire.local_socket import LocalSocket, content
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
 
 
 async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Server) -> None:
@@ -74,30 +75,26 @@ ENDS: dict[str, Callable[[User], Any]] = {
 }
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_writer")
 @pytest.mark.parametrize("lost", [False, True], ids=["told", "message lost"])
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 async def test_ending_an_identity_closes_its_sockets(
-    end: Callable[[User], Any], lost: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ann: User,
+    end: Callable[[User], Any],
+    lost: bool,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    set_hitl(settings, SWEEP_SECONDS=0.05 if lost else 30)
     if lost:
         monkeypatch.setattr(revocation, "_send", lambda user: None)
-        set_hitl(settings, SWEEP_SECONDS=0.05)
-    else:
-        set_hitl(settings, SWEEP_SECONDS=30)
-    user = await User.objects.acreate(username="ann")
-    session = await sync_to_async(store_session)(user)
-    socket = LocalSocket(user)
-    socket.scope["session"] = session
+    socket = LocalSocket(ann)
+    socket.scope["session"] = await sync_to_async(store_session)(ann)
     async with socket:
         await socket.until_settled()
-        await sync_to_async(end)(user)
+        await sync_to_async(end)(ann)
         assert await socket.until_closed() == 4401
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_writer")
 @pytest.mark.parametrize(
     "message",
     [
@@ -108,9 +105,8 @@ async def test_ending_an_identity_closes_its_sockets(
     ],
     ids=lambda message: str(message["type"]),
 )
-async def test_nothing_is_done_for_an_identity_that_has_ended(message: Frame) -> None:
-    user = await User.objects.acreate(username="ann")
-    async with LocalSocket(user, conversation_id="c") as socket:
+async def test_nothing_is_done_for_an_identity_that_has_ended(ann: User, message: Frame) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.until_settled()
         await User.objects.aupdate(is_active=False)  # without a signal: no hint comes
         await socket.send({**message, "id": "m"})
@@ -118,8 +114,7 @@ async def test_nothing_is_done_for_an_identity_that_has_ended(message: Frame) ->
         assert [frame["type"] for frame in socket.frames] == ["pong_message"]
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_writer", "ann", "tokens")
+@pytest.mark.usefixtures("ann", "tokens")
 async def test_a_token_that_expires_ends_its_socket(settings: Settings) -> None:
     set_hitl(settings, SWEEP_SECONDS=0.05)
     about_to_expire = token(exp=int(time.time()) + 2 - LEEWAY)
@@ -129,16 +124,11 @@ async def test_a_token_that_expires_ends_its_socket(settings: Settings) -> None:
         assert await socket.until_closed() == 4401
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_writer")
-async def test_a_revoked_key_ends_its_sockets_and_only_those() -> None:
-    user = await User.objects.acreate(username="ann")
-    row = ApiKey(user=user, name="tests")
-    key = issue(row)
-    await row.asave()
+async def test_a_revoked_key_ends_its_sockets_and_only_those(ann: User, key: str) -> None:
+    row = await ApiKey.objects.aget()
     async with (
         LocalSocket(AnonymousUser(), headers={"x-api-key": key}) as by_key,
-        LocalSocket(user) as other,
+        LocalSocket(ann) as other,
     ):
         await by_key.until_settled()
         row.revoked_at = row.created_at
@@ -147,13 +137,10 @@ async def test_a_revoked_key_ends_its_sockets_and_only_those() -> None:
         await other.until_settled()
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("_writer")
-async def test_unrelated_changes_of_a_user_keep_the_socket_open(settings: Settings) -> None:
-    user = await User.objects.acreate(username="ann")
-    async with LocalSocket(user) as socket:
+async def test_unrelated_changes_of_a_user_keep_the_socket_open(ann: User) -> None:
+    async with LocalSocket(ann) as socket:
         await socket.until_settled()
-        user.first_name = "Ann"
-        await user.asave()
-        await user.asave(update_fields=["last_login"])
+        ann.first_name = "Ann"
+        await ann.asave()
+        await ann.asave(update_fields=["last_login"])
         await socket.until_settled()

@@ -32,18 +32,6 @@ async def outage(message: Message, context: Context) -> AsyncGenerator[str, None
     yield "done "
 
 
-@workflow(name="t_outage_in_turn", title="In turn", second_message="enqueue")
-async def outage_in_turn(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    async for text in outage(message, context):
-        yield text
-
-
-@workflow(name="t_outage_in_parallel", title="In parallel", second_message="parallel")
-async def outage_in_parallel(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    async for text in outage(message, context):
-        yield text
-
-
 @pytest.fixture
 async def go_on() -> asyncio.Event:
     GO_ON.append(asyncio.Event())
@@ -93,7 +81,8 @@ async def test_the_answer_before_goes_on_if_no_message_follows(go_on: asyncio.Ev
 
 
 async def test_parallel_runs_end_with_the_previous_answer(go_on: asyncio.Event) -> None:
-    async with live_hosting("t_outage_in_parallel") as hosting:
+    async with live_hosting("t_outage") as hosting:
+        hosting.offer(second_message="parallel")
         ann = await leave(hosting, "slow one", "one ")
         async with plain(ann) as socket:
             await socket.say("quick two", id="m2")
@@ -106,7 +95,8 @@ async def test_parallel_runs_end_with_the_previous_answer(go_on: asyncio.Event) 
 
 
 async def test_a_pending_prompt_of_the_previous_run_is_asked_again() -> None:
-    async with live_hosting("t_outage_in_turn") as hosting:
+    async with live_hosting("t_outage") as hosting:
+        hosting.offer(second_message="enqueue")
         ann = await leave(hosting, "ask one", "name?")
         async with plain(ann) as socket:
             await socket.say("quick two", id="m2")

@@ -105,19 +105,3 @@ async def test_messages_in_parallel_end_together(new_tab: NewTab) -> None:
         assert (await ui.until_ended()).endswith("yes")
         ends = [frame for frame in ui.received if frame.items() >= COMPLETE.items()]
         assert len(ends) == 1
-
-
-async def test_guests_do_not_see_each_other(new_tab: NewTab) -> None:
-    ui, other = new_tab(), new_tab()
-    async with ui:
-        await ui.say("prompt text")
-        await ui.until_asked()
-        other.storage.conversation_id = ui.storage.conversation_id
-        async with other:
-            await other.say("echo mine")
-            assert await other.until_ended() == "mine"
-            other.modal = ui.modal
-            await other.answer("mine")
-            await other.until(lambda: other.received[-1]["type"] == "error_message")
-        await ui.answer("Ada")
-        assert await ui.until_ended() == "Ada"

@@ -77,5 +77,5 @@ async def test_a_server_that_stops_says_1012_and_clients_come_back(server: Serve
         head = busy.text()
         await asyncio.to_thread(server.start)
         async with WsClient(server, "c") as back:
-            await back.until(lambda frame: frame["content"].get("status") == "completed")
+            await back.until_ended("completed")
             assert head + back.text() == "".join(f"t{number} " for number in range(100))

@@ -4,10 +4,11 @@ import asyncio
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
@@ -15,10 +16,6 @@ from django.db.backends.utils import CursorWrapper
 from chat_app.identity import identities
 from sessions_app.storage import reads, sql
 from sessions_app.storage.writer import Writer, writer
-from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
-from tests.support.hosting import make_user
-from tests.support.received_frames import Frame
-from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = [
@@ -27,14 +24,6 @@ pytestmark = [
         "in a cluster several processes share the work, and Redis is between them"
     ),
 ]
-
-
-@workflow(name="t_costs", title="Costs", description="Is counted.")
-async def costs(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    if message.text == "approve":
-        for number in range(10):
-            await context.ask(BinaryPrompt(text=f"prompt {number}", options=["yes", "no"]))
-    yield message.text
 
 
 OF_WRITER = ("statements", "commits", "to the loop")
@@ -69,15 +58,9 @@ class Costs(Counter[str]):
 
 
 @pytest.fixture
-async def socket() -> AsyncIterator[LocalSocket]:
-    async with live_hosting("t_costs"):
-        user = await reads.read(make_user, "ann")
-        async with LocalSocket(user, conversation_id="c") as socket:
-            yield socket
-
-
-def is_end(frame: Frame) -> bool:
-    return bool(frame["type"] == "run_update_message" and frame["status"] == "complete")
+async def socket(ann: User) -> AsyncIterator[LocalSocket]:
+    async with LocalSocket(ann, conversation_id="c") as socket:
+        yield socket
 
 
 async def cost(
@@ -103,8 +86,8 @@ async def test_the_statements_of_an_echo_are_counted(
     """A transaction stores the message and takes it up, another stores the text and the end."""
 
     async def echo() -> None:
-        await socket.say("echo")
-        await socket.until(is_end)
+        await socket.say("echo hello")
+        await socket.until_ended()
 
     assert await cost(socket, echo, monkeypatch) == {
         "to the writer": 2,
@@ -121,10 +104,10 @@ async def test_the_statements_of_an_answer_are_counted(
     """A transaction stores the answer, another the next question."""
 
     async def answer() -> None:
-        await socket.answer("yes")
+        await socket.answer("continue")
         await socket.until("system_interaction_message")
 
-    await socket.say("approve")
+    await socket.say("approve 10")
     await socket.until("system_interaction_message")
     assert await cost(socket, answer, monkeypatch) == {
         "to the writer": 2,
@@ -151,11 +134,11 @@ async def test_no_statement_is_planned_anew(
         return sqlite3.SQLITE_OK
 
     async def trips() -> None:
-        await socket.say("approve")
+        await socket.say("approve 10")
         for _ in range(10):
             await socket.until("system_interaction_message")
-            await socket.answer("yes")
-        await socket.until(is_end)
+            await socket.answer("continue")
+        await socket.until_ended()
 
     await writer.write(lambda tx: connection.connection.set_authorizer(authorize))
     await trips()

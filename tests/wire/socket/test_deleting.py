@@ -1,6 +1,5 @@
 """A conversation that is deleted while sockets follow it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,24 +7,11 @@ import pytest
 from sessions_app.conversations import listing
 from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import make_user
+from tests.support.hosting import until
 from tests.support.received_frames import Frame
-from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@workflow(name="t_deleting", title="Deleting")
-async def deleting(_: Message, context: Context) -> AsyncGenerator[str, None]:
-    yield (await context.ask(TextPrompt(text="name?"))).text
-
-
-@pytest.fixture
-async def ann() -> AsyncIterator[Any]:
-    async with live_hosting("t_deleting"):
-        yield await reads.read(make_user, "ann")
 
 
 def is_deleted(frame: Frame) -> bool:
@@ -34,7 +20,7 @@ def is_deleted(frame: Frame) -> bool:
 
 async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c", waiting="true") as page:
-        await page.say("hello")
+        await page.say("ask")
         prompt = await page.until("system_interaction_message")
         if not any(frame.get("waiting") == 1 for frame in page.frames):  # it may come first
             await page.until(lambda frame: frame.get("waiting") == 1)
@@ -56,20 +42,18 @@ async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) ->
             await late.send({"type": "stop_message", "id": "s1", "conversation_id": "c"})
             stop_reply = await late.until(lambda frame: frame.get("for") == "s1")
             assert stop_reply["outcome"] == "not_found"
-    run = await Run.objects.aget()
-    while run.status != Run.Status.CANCELLED:
-        await run.arefresh_from_db()
+    await until(Run.objects.filter(status=Run.Status.CANCELLED).exists)
     assert await Interaction.objects.filter(status="cancelled").acount() == 1
 
 
 async def test_a_socket_goes_on_once_the_conversation_is_restored(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c") as page:
-        await page.say("hello")
+        await page.say("ask")
         await page.until("system_interaction_message")
         await listing.delete(owner=ann.pk, conversation_id="c")
         await page.until(is_deleted)
         await listing.restore(owner=ann.pk, conversation_id="c")
-        await page.say("again", id="m2")
+        await page.say("ask", id="m2")
         await page.until(lambda frame: frame.get("for") == "m2")
         await page.until("system_interaction_message")
         assert await reads.read(Run.objects.count) == 2
@@ -77,7 +61,7 @@ async def test_a_socket_goes_on_once_the_conversation_is_restored(ann: Any) -> N
 
 async def test_followers_are_told_of_a_permanent_deletion(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c") as page:
-        await page.say("hello")
+        await page.say("ask")
         await page.until("system_interaction_message")
         await reads.read(Conversation.objects.all().delete)
         await page.until(is_deleted)  # at the sweeper's next look

@@ -37,7 +37,7 @@ async def slowest_echo(client: WsClient) -> float:
     for number in range(20):
         start = time.monotonic()
         await client.message(f"echo {number}")
-        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        await client.until_ended("completed")
         slowest = max(slowest, time.monotonic() - start)
     return slowest
 
@@ -80,7 +80,7 @@ async def test_output_of_any_size_arrives(server: Server) -> None:
         await client.message(f"large {len(text)}")
     await asyncio.to_thread(until, lambda: server.rows(COMPLETED))
     async with WsClient(server, "c", last_sequence=0) as client:
-        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        await client.until_ended("completed")
         assert client.text() == text
 
 

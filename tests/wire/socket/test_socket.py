@@ -1,12 +1,10 @@
 """A socket's conversation with a hosted workflow."""
 
-import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from pytest_django import Settings
 
 from chat_app import consumers
@@ -14,62 +12,20 @@ from chat_app.socket import connection
 from sessions_app.storage import reads
 from sessions_app.storage.sql import database
 from sessions_app.storage.writer import writer
-from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
-from tests.support.received_frames import Frame
-from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@workflow(name="t_wire", title="Wire")
-async def wire(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    word, _, rest = message.text.partition(" ")
-    if word == "ask":
-        yield (await context.ask(TextPrompt(text="name?"))).text
-    elif word == "choose":
-        options = [Option(value="yes"), Option(value="no")]
-        yield (await context.ask(BinaryPrompt(text="sure?", options=options))).value
-    elif word == "two":
-        answers = await context.ask_all([TextPrompt(text="one?"), TextPrompt(text="two?")])
-        yield "|".join(answer.value for answer in answers)
-    elif word == "sleep":
-        yield "sleeping"
-        await asyncio.sleep(60)
-    else:
-        yield rest
-
-
-def is_end(frame: Frame) -> bool:
-    return bool(frame["type"] == "run_update_message" and frame["status"] == "complete")
-
-
-class Chat:
-    """Sockets of users on the hosted workflow."""
-
-    def __init__(self, hosting: Hosting) -> None:
-        self.hosting = hosting
-
-    async def socket(self, user: str = "ann", **query: Any) -> LocalSocket:
-        person = await reads.read(make_user, user)
-        return LocalSocket(person, **{"conversation_id": "c", **query})
-
-
-@pytest.fixture
-async def chat() -> AsyncIterator[Chat]:
-    async with live_hosting("t_wire") as hosting:
-        yield Chat(hosting)
-
-
-async def test_a_message_is_acknowledged_and_answered(chat: Chat) -> None:
-    async with await chat.socket() as socket:
+async def test_a_message_is_acknowledged_and_answered(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("echo hello", id="m1")
         ack = await socket.reply_to("m1")
         assert (ack["type"], ack["outcome"]) == ("ack_message", "accepted")
         assert ack["conversation_id"] == "c"
-        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await socket.until_ended("completed")
         assert socket.text() == "hello"
         (message,) = socket.of_type("conversation_message")
         assert message["content"] == {"role": "user", "id": "m1", "text": "echo hello"}
@@ -77,17 +33,17 @@ async def test_a_message_is_acknowledged_and_answered(chat: Chat) -> None:
         assert all(frame["parent_id"] == "m1" for frame in socket.frames)
 
 
-async def test_another_version_of_a_message_names_the_run_that_it_replaces(chat: Chat) -> None:
-    async with await chat.socket() as socket:
+async def test_another_version_of_a_message_names_the_run_that_it_replaces(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("ask", id="m1")
         asks = (await socket.reply_to("m1"))["content"]["run_id"]
         await socket.until("system_interaction_message")
         await socket.say("echo two", id="m2", replaces=asks)
         second = (await socket.reply_to("m2"))["content"]["run_id"]
-        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await socket.until_ended("completed")
         await socket.say("", id="m3", replaces=second)
         await socket.reply_to("m3")
-        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await socket.until_ended("completed")
         _, *messages = (frame["content"] for frame in socket.of_type("conversation_message"))
         fork = {"position": 1, "by": "ann"}
         assert messages == [
@@ -98,14 +54,14 @@ async def test_another_version_of_a_message_names_the_run_that_it_replaces(chat:
         assert (await socket.reply_to("m4"))["type"] == "error_message"
 
 
-async def test_an_answer_goes_on_with_the_run(chat: Chat) -> None:
-    async with await chat.socket() as socket:
+async def test_an_answer_goes_on_with_the_run(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("ask", id="m1")
         prompt = await socket.until("system_interaction_message")
         # As a plain client does it: by the prompt's ids, which it sends back.
         await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"], parent_id="m1")
         assert (await socket.reply_to(prompt["id"]))["outcome"] == "accepted"
-        update = await socket.until(is_end)
+        update = await socket.until_ended()
         assert update["parent_id"] == "m1"
         assert socket.text() == "Ada"
         await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"])
@@ -117,21 +73,21 @@ async def test_an_answer_goes_on_with_the_run(chat: Chat) -> None:
         assert stale["content"]["by"] == "ann"
 
 
-async def test_an_unknown_option_is_refused_and_the_prompt_stays(chat: Chat) -> None:
-    async with await chat.socket() as socket:
-        await socket.say("choose")
+async def test_an_unknown_option_is_refused_and_the_prompt_stays(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
+        await socket.say("prompt radio")
         await socket.until("system_interaction_message")
         await socket.answer("perhaps", id="a1")
         error = await socket.until("error_message")
         assert error["for"] == "a1"
-        assert error["details"] == {"options": ["yes", "no"]}
-        await socket.answer("no")
-        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
-        assert socket.text() == "no"
+        assert error["details"] == {"options": ["red", "blue"]}
+        await socket.answer("blue")
+        await socket.until_ended("completed")
+        assert socket.text() == "blue"
 
 
-async def test_an_answer_must_name_one_of_several_prompts(chat: Chat) -> None:
-    async with await chat.socket() as socket:
+async def test_an_answer_must_name_one_of_several_prompts(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("two")
         first = await socket.until("system_interaction_message")
         second = await socket.until("system_interaction_message")
@@ -141,33 +97,33 @@ async def test_an_answer_must_name_one_of_several_prompts(chat: Chat) -> None:
         assert pending_ids == [first["id"], second["id"]]
         await socket.answer("b", interaction_id=second["id"])
         await socket.answer("a", thread_id=first["id"])
-        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await socket.until_ended("completed")
         assert socket.text() == "a|b"
 
 
-async def test_an_answer_after_the_end_is_refused_and_the_next_prompt_stays(chat: Chat) -> None:
-    async with await chat.socket() as socket:
+async def test_an_answer_after_the_end_is_refused_and_the_next_prompt_stays(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("ask")
         old = await socket.until("system_interaction_message")
         await socket.send({"type": "stop_message"})
-        await socket.until(lambda frame: frame.get("content", {}).get("status") == "cancelled")
+        await socket.until_ended("cancelled")
         await socket.say("ask")
         await socket.until("system_interaction_message")
         await socket.answer("late", id="a1", thread_id=old["id"])
         ack = await socket.reply_to("a1")
         assert (ack["outcome"], ack["content"]["status"]) == ("stale", "cancelled")
         await socket.answer("right", id="a2")
-        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await socket.until_ended("completed")
         assert socket.text() == "right"
 
 
 @pytest.mark.parametrize("count", [1, 2])
-async def test_stop_is_acknowledged_when_the_runs_have_ended(chat: Chat, count: int) -> None:
-    async with await chat.socket() as socket:
-        await socket.say("sleep")
+async def test_stop_is_acknowledged_when_the_runs_have_ended(ann: User, count: int) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
+        await socket.say("slowstream 1000 60")
         await socket.until("system_response_message")
         for number in range(1, count):
-            await socket.say("sleep", id=f"m{number}")
+            await socket.say("slowstream 1000 60", id=f"m{number}")
             await socket.reply_to(f"m{number}")
         await socket.send({"type": "stop_message", "id": "s1"})
         ack = await socket.reply_to("s1")
@@ -181,12 +137,12 @@ async def test_stop_is_acknowledged_when_the_runs_have_ended(chat: Chat, count: 
 
 
 async def test_an_internal_error_is_reported_and_the_socket_lives(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
+    ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(**_: Any) -> None:
         raise RuntimeError("internal secret")
 
-    async with await chat.socket() as socket:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         monkeypatch.setattr("sessions_app.conversations.messages.submit", broken)
         await socket.say("echo")
         error = await socket.until("error_message")
@@ -197,9 +153,9 @@ async def test_an_internal_error_is_reported_and_the_socket_lives(
         await socket.until("ack_message")
 
 
-async def test_a_busy_workflow_is_reported_as_busy(chat: Chat) -> None:
-    chat.hosting.offer(second_message="reject")
-    async with await chat.socket() as socket:
+async def test_a_busy_workflow_is_reported_as_busy(ann: User, hosting: Hosting) -> None:
+    hosting.offer(second_message="reject")
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("ask")
         await socket.until("system_interaction_message")
         await socket.say("echo")
@@ -207,13 +163,13 @@ async def test_a_busy_workflow_is_reported_as_busy(chat: Chat) -> None:
         assert error["details"] == {"reason": "busy"}
 
 
-async def test_one_socket_follows_several_conversations(chat: Chat) -> None:
-    async with await chat.socket(conversation_id=None) as socket:
+async def test_one_socket_follows_several_conversations(ann: User) -> None:
+    async with LocalSocket(ann) as socket:
         await socket.say("echo one", conversation_id="c1")
         await socket.say("echo two", conversation_id="c2")
         await socket.say("echo three")
         for _ in range(3):
-            await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+            await socket.until_ended("completed")
         texts = {
             frame["conversation_id"]: frame["content"]["text"]
             for frame in socket.of_type("system_response_message")
@@ -223,14 +179,15 @@ async def test_one_socket_follows_several_conversations(chat: Chat) -> None:
         assert (texts["c1"], texts["c2"]) == ("one", "two")
 
 
-async def test_a_tab_on_a_conversation_that_begins_elsewhere(
-    chat: Chat, settings: Settings
-) -> None:
+async def test_a_tab_on_a_conversation_that_begins_elsewhere(ann: User, settings: Settings) -> None:
     set_hitl(settings, SWEEP_SECONDS=0.05)
-    async with await chat.socket() as first, await chat.socket() as second:
+    async with (
+        LocalSocket(ann, conversation_id="c") as first,
+        LocalSocket(ann, conversation_id="c") as second,
+    ):
         await second.until_settled()
         await first.say("echo hello")
-        await second.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await second.until_ended("completed")
         assert second.text() == "hello"
 
 
@@ -244,19 +201,19 @@ async def test_a_foreign_origin_is_refused_before_the_socket_opens() -> None:
 @pytest.mark.parametrize(
     ("count", "size"), [(10_000, 1), (6, 400_000)], ids=["of frames", "of bytes"]
 )
-async def test_a_flood_is_cut_off(chat: Chat, count: int, size: int) -> None:
-    async with await chat.socket() as socket:
+async def test_a_flood_is_cut_off(ann: User, count: int, size: int) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         for _ in range(count):
             await socket.send({"type": "ping_message", "padding": "x" * size})
         assert await socket.until_closed() == 4429
 
 
 async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
+    ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "LATE", 0.05)
     written = threading.Event()
-    async with await chat.socket() as socket:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.until_settled()
         try:
             for _ in range(database().WRITERS):
@@ -273,12 +230,12 @@ async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
 
 
 async def test_a_client_over_its_limit_is_slowed_down_and_still_gets_pongs(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    ann: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(connection, "LATE", 0.05)
     monkeypatch.setattr(consumers, "OVER_A_LIMIT", 60)
     set_hitl(settings, RATE_MESSAGES_USER="1/hour")
-    async with await chat.socket() as socket:
+    async with LocalSocket(ann, conversation_id="c") as socket:
         for number in range(5):
             await socket.say("echo 1", id=f"m{number}")
         await socket.reply_to("m1")
@@ -286,3 +243,25 @@ async def test_a_client_over_its_limit_is_slowed_down_and_still_gets_pongs(
         await socket.reply_to("p")
         [error] = socket.of_type("error_message")
         assert error["details"]["reason"] == "too_many"
+
+
+async def test_a_socket_that_asks_gets_the_count_of_all_conversations(ann: User) -> None:
+    ben = await reads.read(make_user, "ben")
+    async with (
+        LocalSocket(ann, conversation_id="c") as asking,
+        LocalSocket(ann, waiting="true") as listening,
+        LocalSocket(ben, waiting="true") as other,
+        LocalSocket(ann, extended=None, waiting="true") as plain,
+    ):
+        await listening.until(lambda frame: frame.get("waiting") == 0)
+        await other.until(lambda frame: frame.get("waiting") == 0)
+        await asking.say("ask")
+        await listening.until(lambda frame: frame.get("waiting") == 1)
+        prompt = await asking.until("system_interaction_message")
+        await asking.answer("x", interaction_id=prompt["id"], id="a1")
+        await listening.until(lambda frame: frame.get("waiting") == 0)
+        await other.until_settled()
+        assert [frame["waiting"] for frame in listening.of_type("waiting_message")] == [0, 1, 0]
+        assert len(other.of_type("waiting_message")) == 1
+        await plain.until_settled()
+        assert not [*asking.of_type("waiting_message"), *plain.of_type("waiting_message")]

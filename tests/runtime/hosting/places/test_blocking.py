@@ -9,7 +9,6 @@ import pytest
 
 from sessions_app.dispatch.local import LocalDispatcher
 from tests.conftest import NewServer
-from tests.runtime.hosting.test_crashes import is_completed
 from tests.support.hosting import until_true
 from tests.support.processes.command import run
 from tests.support.processes.environment import ROOT, environment
@@ -44,7 +43,7 @@ async def beside_runs(server: Server, how: str) -> None:
         await ann.message(f"block {how}", conversation_id=how)
         ended_ids: set[str] = set()
         while len(ended_ids) < NEIGHBOURS:
-            ended_ids.add((await ann.until(is_completed, 60))["conversation_id"])
+            ended_ids.add((await ann.until_ended("completed", 60))["conversation_id"])
 
 
 def assert_unhurt(server: Server, neighbours: int) -> None:
@@ -82,7 +81,7 @@ async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: 
 async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how: str) -> None:
     async with WsClient(server, workflow="probe") as ann:
         await ann.message(f"block {how} 1.5", conversation_id="slow")
-        await ann.until(is_completed)
+        await ann.until_ended("completed")
 
     def slow_run_lines() -> list[str]:
         return [line for line in server.host.log.splitlines() if "run.slow" in line]

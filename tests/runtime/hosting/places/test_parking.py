@@ -2,14 +2,17 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import pytest
+import time_machine
+from django.utils import timezone
 
 from bench.workflows import probe
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.conftest import NewServer
-from tests.support.hosting import Hosting, asking, running
+from tests.support.hosting import Hosting, asking, running, until_true
 from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,7 +62,7 @@ async def test_a_worker_full_of_runs_that_wait_serves_the_next(new_server: NewSe
                 await ann.until("system_interaction_message", 60)
     async with WsClient(server, "c", user="ben", workflow="probe") as ben:
         await ben.message("echo hello")
-        await ben.until(lambda frame: frame["content"].get("status") == "completed")
+        await ben.until_ended("completed")
 
 
 @workflow(name="six_at_once", title="Six at once")
@@ -87,5 +90,28 @@ async def test_a_second_user_gets_the_next_that_is_free(new_server: NewServer) -
             await ann.until("ack_message")
         ben = await stack.enter_async_context(WsClient(server, "b", user="ben", workflow="probe"))
         await ben.message("echo hello")
-        await ben.until(lambda frame: frame["content"].get("status") == "completed")
+        await ben.until_ended("completed")
         assert len(server.rows(QUEUED)) >= 5  # ann's
+
+
+woken: list[int] = []
+
+
+@workflow(name="t_two_sleeps", title="Sleeps twice at once")
+async def two_sleeps(message: Message, context: Context) -> str:
+    async def sleep(minutes: int) -> None:
+        await context.sleep(minutes * 60)
+        await context.step(woken.append, minutes)
+
+    await context.gather(sleep(20), sleep(10))
+    return "both"
+
+
+async def test_the_shorter_of_two_sleeps_wakes_the_run() -> None:
+    woken.clear()
+    async with running(Hosting("t_two_sleeps", park_after=0.01)) as (hosting, run):
+        await hosting.until_status(run, "waiting")
+        await until_true(lambda: not hosting.hosts.run(str(run)))
+        with time_machine.travel(timezone.now() + timedelta(minutes=15), tick=True):
+            await hosting.settle_due()
+            await until_true(lambda: woken == [10])

@@ -7,7 +7,6 @@ import pytest
 
 from tests.conftest import NewServer
 from tests.support.hosting import until_true
-from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
@@ -55,17 +54,13 @@ async def conversations_of_ben(server: Server) -> AsyncIterator[list[WsClient]]:
         ]
 
 
-def is_ended(frame: Frame) -> bool:
-    return bool(frame["content"].get("status") == "completed")
-
-
 async def test_a_message_does_not_wait_behind_a_full_worker(server: Server) -> None:
     await fill(server)
     async with conversations_of_ben(server) as clients:
         for client in clients:
             await client.message("echo hello")
         for client in clients:
-            await client.until(is_ended)
+            await client.until_ended("completed")
     assert len(server.rows(WORKING)) == LONG_RUNS
 
 
@@ -78,7 +73,7 @@ async def test_an_answered_run_does_not_wait_behind_a_full_worker(server: Server
         for client, prompt in zip(clients, prompts, strict=True):
             await client.answer("yes", prompt)
         for client in clients:
-            await client.until(is_ended)
+            await client.until_ended("completed")
     assert len(server.rows(WORKING)) == LONG_RUNS
 
 
@@ -91,5 +86,5 @@ async def test_a_message_that_waits_for_a_place_is_stopped_at_once(server: Serve
         await ben.message("echo hello")
         await ben.until("ack_message")
         await ben.send({"type": "stop_message", "conversation_id": "b"})
-        await ben.until(lambda frame: frame["content"].get("status") == "cancelled")
+        await ben.until_ended("cancelled")
     assert len(server.rows(WORKING)) == LONG_RUNS + 1

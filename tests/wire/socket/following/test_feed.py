@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -49,17 +48,24 @@ async def test_every_tab_gets_the_same() -> None:
         assert events[0] == events[1]
 
 
-@pytest.mark.parametrize("seed", range(5))
-async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> None:
-    chance = random.Random(seed)
+async def feed_of(log: LiveLog) -> tuple[Feed, list[Frame]]:
+    """Start a feed; return it and the frames that it has sent."""
     frames: list[Frame] = []
 
     async def send(data: bytes) -> None:
         frames.append(json.loads(data))
 
+    feed = Feed(log.conversation, "c", send)
+    opening = await reads.read(read_opening, log.conversation, after=None, kept_cursor=None)
+    await feed.start(opening)
+    return feed, frames
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> None:
+    chance = random.Random(seed)
     async with LiveLog() as log:
-        feed = Feed(log.conversation, "c", send)
-        await feed.start(await opening(log))
+        feed, frames = await feed_of(log)
         for number in range(200):
             await log.write(*(f"{number}.{part} " for part in range(chance.randint(1, 3))))
             if number % 20 == 0:
@@ -83,14 +89,8 @@ async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> Non
 
 
 async def test_the_stop_of_a_run_that_has_just_ended_is_acknowledged() -> None:
-    frames: list[Frame] = []
-
-    async def send(data: bytes) -> None:
-        frames.append(json.loads(data))
-
     async with LiveLog() as log:
-        feed = Feed(log.conversation, "c", send)
-        await feed.start(await opening(log))
+        feed, frames = await feed_of(log)
         await log.end()
         await feed.news(News(log.conversation, await log.last(), []))
         await feed.send_when_ended([log.run.pk], {"type": "ack_message"})
@@ -146,7 +146,3 @@ async def test_a_window_that_stays_full_closes_the_socket(
         assert await socket.until_closed() == 4408
     async with log.socket(last_sequence=256) as socket:
         await socket.until_sequence(300)
-
-
-async def opening(log: LiveLog) -> Any:
-    return await reads.read(read_opening, log.conversation, after=None, kept_cursor=None)

@@ -1,35 +1,23 @@
 """A socket on more conversations than it follows."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
 
 from chat_app.socket import subscriptions
-from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import make_user
-from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@workflow(name="t_many_conversations", title="Many")
-async def many(_: Message, context: Context) -> AsyncGenerator[str, None]:
-    yield (await context.ask(TextPrompt(text="name?"))).text
-
-
-@pytest.fixture
-async def ann(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+@pytest.fixture(autouse=True)
+def _two_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriptions, "MAX_FEEDS", 2)
-    async with live_hosting("t_many_conversations"):
-        yield await reads.read(make_user, "ann")
 
 
 async def ask_in(socket: LocalSocket, *conversations: str) -> None:
     for name in conversations:
-        await socket.say("hello", conversation_id=name)
+        await socket.say("ask", conversation_id=name)
         await socket.until("system_interaction_message")
 
 

@@ -1,44 +1,32 @@
 """A socket on a conversation that another tab begins."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from pytest_django import Settings
 
 from chat_app import consumers, rates
-from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, workflow
+from chat_app.feed.selectors import read_opening
+from chat_app.rates import submit
+from chat_app.socket import subscriptions
+from sessions_app.errors import StorageUnavailable
 from tests.support.hitl import set_hitl
-from tests.support.hosting import make_user
-from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@workflow(name="t_begun_elsewhere", title="Begun elsewhere")
-async def begun_elsewhere(message: Message, context: Context) -> str:
-    return f"[{message.text}]"
-
-
-@pytest.fixture
-async def ann(settings: Settings) -> AsyncIterator[Any]:
+@pytest.fixture(autouse=True)
+def _slow_sweeper(settings: Settings) -> None:
     """Keep the sweeper from making up for anything: what comes, the socket gets by itself."""
     set_hitl(settings, SWEEP_SECONDS=30)
-    async with live_hosting("t_begun_elsewhere"):
-        yield await reads.read(make_user, "ann")
 
 
 async def end_of(socket: LocalSocket, message: str) -> int:
     """Wait until the message is answered; return the sequence."""
-    end = await socket.until(
-        lambda frame: (
-            frame["type"] == "run_update_message"
-            and frame["status"] == "complete"
-            and frame["parent_id"] == message
-        )
-    )
+    while (end := await socket.until_ended())["parent_id"] != message:
+        pass
     return int(end["sequence"])
 
 
@@ -49,9 +37,9 @@ async def test_a_second_tab_that_writes_gets_the_beginning(
     late = LocalSocket(ann, conversation_id="c", last_sequence=last_sequence)
     async with LocalSocket(ann, conversation_id="c") as first, late:
         await late.until_settled()
-        await first.say("one", id="m1")
+        await first.say("echo one", id="m1")
         await end_of(first, "m1")
-        await late.say("two", id="m2")
+        await late.say("echo two", id="m2")
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))
 
@@ -63,12 +51,44 @@ async def test_the_later_of_two_first_messages_gets_the_beginning(
 
     async def submit_second(**message: Any) -> Any:
         monkeypatch.setattr(consumers, "submit", submit)
-        await first.say("one", id="m1", conversation_id="c")
+        await first.say("echo one", id="m1", conversation_id="c")
         await end_of(first, "m1")
         return await submit(**message)
 
     async with LocalSocket(ann) as first, LocalSocket(ann) as late:
         monkeypatch.setattr(consumers, "submit", submit_second)
-        await late.say("two", id="m2", conversation_id="c")
+        await late.say("echo two", id="m2", conversation_id="c")
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
+@pytest.mark.parametrize("place", ["store", "open"])
+async def test_a_beginning_is_not_lost_by_a_fault(
+    ann: Any, monkeypatch: pytest.MonkeyPatch, place: str, *, is_named: bool
+) -> None:
+    faults = ["one"]
+
+    async def submit_and_lose(**fields: Any) -> Any:
+        """Submit a message that is committed and of which nobody hears."""
+        submitted = await submit(**fields)
+        if place == "store" and faults:
+            faults.pop()
+            raise StorageUnavailable
+        return submitted
+
+    def lose(*args: Any, **fields: Any) -> Any:
+        if place == "open" and faults:
+            faults.pop()
+            raise OperationalError("server closed the connection unexpectedly")
+        return read_opening(*args, **fields)
+
+    monkeypatch.setattr(consumers, "submit", submit_and_lose)
+    monkeypatch.setattr(subscriptions, "read_opening", lose)
+    query: dict[str, Any] = {"conversation_id": "new"} if is_named else {}
+    async with LocalSocket(ann, **query) as socket:
+        for answer in ("error_message", "ack_message"):
+            await socket.say("echo hello", id="m1", conversation_id="new")
+            await socket.until(answer)
+        frames = [one for one in socket.frames if "sequence" in one]
+        assert (frames[0]["sequence"], frames[0]["parent_id"]) == (1, "m1")
