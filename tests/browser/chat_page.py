@@ -15,10 +15,27 @@ from tests.support.server import Server
 SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
-def begin(page: Page, text: str, workflow: str = "probe") -> None:
-    """Begin a conversation with a message, and wait until it is in the transcript."""
+def begin(
+    page: Page, text: str, workflow: str = "probe", *, until: str = "", cards: int = 0
+) -> None:
+    """Begin a conversation with a message, and wait until it is in the transcript.
+
+    Then wait until the run is in a state, or so many cards are there.
+    """
     open_new(page, workflow)
     say(page, text)
+    if until:
+        state(page, until)
+    if cards:
+        expect(card(page)).to_have_count(cards)
+
+
+def open_in_another_tab(page: Page) -> Page:
+    """Open the conversation in one more tab of the same browser."""
+    other = page.context.new_page()
+    other.goto(page.url)
+    until_connected(other)
+    return other
 
 
 def open_new(page: Page, workflow: str = "probe") -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import answer, begin, card, say, state, until_connected
+from tests.browser.chat_page import answer, begin, card, say, until_connected
 from tests.inbox.people import make_group
 from tests.support.browser import OpenPage
 from tests.support.server import Server
@@ -50,8 +50,7 @@ def test_draw_inbox(
     draw(inbox, "inbox-1-empty")
     asking = open_page("/c/")
     for words in ("", " due=7200", " days=20 votes=2", " text"):
-        begin(asking, f"assign managers{words}")
-        state(asking, "waiting")
+        begin(asking, f"assign managers{words}", until="waiting")
     begin(open_page("/c/", user="ben"), "prompt radio")
     expect(card(inbox)).to_have_count(5)
     draw(inbox, "inbox-2-prompts")
@@ -96,31 +95,31 @@ def draw_answers(page: Page, draw: Callable[[str], None]) -> None:
         drawer.click()
         draw("2-list")
         page.keyboard.press("Escape")
-    begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
-    state(page, "completed")
+    begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
     draw("3-report")
     begin(page, "slowstream 100 20")
     expect(page.locator("#items .text")).to_contain_text("t20 ")
     draw("4-working")
-    begin(page, "approve many")
-    state(page, "failed")
+    begin(page, "approve many", until="failed")
     draw("9-failed")
-    begin(page, "prompt details")
-    expect(card(page)).to_have_count(1)
+    begin(page, "prompt details", cards=1)
     draw("10-details")
 
 
 def draw_questions(page: Page, draw: Callable[[str], None]) -> None:
     """Draw a question at its place, one that is docked, and several."""
-    begin(page, "slowstream 300 1")
-    state(page, "completed")
+    begin(page, "slowstream 300 1", until="completed")
     say(page, "approve 1")
     expect(card(page)).to_have_count(1)
     draw("5-binary")
     page.locator("#scroller").evaluate("each => { each.scrollTop = 0; }")
     draw("6-docked")
-    begin(page, "We will publish the customer list on the web site.", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(
+        page,
+        "We will publish the customer list on the web site.",
+        workflow="parallel_review",
+        cards=3,
+    )
     draw("7-several")
     page.locator("prompt-card:not([data-folded]) [data-all]").dispatch_event("click")
     draw("8-all")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, state
+from tests.browser.chat_page import begin
 from tests.browser.test_looks import assert_accessible
 from tests.inbox.people import make_group, send_question
 from tests.support.browser import Console, OpenPage
@@ -27,12 +27,9 @@ def admin(open_page: OpenPage, server: Server) -> Page:
     make_group(server)
     send_question(server, "days=3 due=60", name="asked")
     page = open_page("/c/")
-    begin(page, "approve many")
-    state(page, "failed")
-    begin(page, "textask 3")
-    state(page, "needs-you")
-    begin(page, "step 2")
-    state(page, "completed")
+    begin(page, "approve many", until="failed")
+    begin(page, "textask 3", until="needs-you")
+    begin(page, "step 2", until="completed")
     return open_page("/admin/", user="admin")
 
 

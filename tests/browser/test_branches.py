@@ -3,7 +3,15 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, card, output_on_page, say, state, until_connected
+from tests.browser.chat_page import (
+    begin,
+    card,
+    open_in_another_tab,
+    output_on_page,
+    say,
+    state,
+    until_connected,
+)
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
@@ -83,8 +91,7 @@ def test_versions_are_switched_and_an_older_one_gone_on_with(page: Page) -> None
 
 
 def test_an_answer_is_tried_again(page: Page) -> None:
-    begin(page, "echo a")
-    state(page, "completed")
+    begin(page, "echo a", until="completed")
     page.get_by_role("button", name="Try again").click()
     versions(page, "2 of 2")
     bubbles(page, "echo a")
@@ -94,8 +101,7 @@ def test_an_answer_is_tried_again(page: Page) -> None:
 
 
 def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) -> None:
-    begin(page, "ask")
-    expect(card(page)).to_have_count(1)
+    begin(page, "ask", cards=1)
     edit(page, "ask", "echo instead")
     bubbles(page, "echo instead")
     expect(card(page)).to_have_count(0)
@@ -104,8 +110,7 @@ def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) ->
 
 
 def test_an_open_older_branch_shows_that_newer_versions_exist(page: Page) -> None:
-    begin(page, "echo a")
-    state(page, "completed")
+    begin(page, "echo a", until="completed")
     edit(page, "echo a", "echo a2")
     versions(page, "2 of 2")
     older = page.context.new_page()
@@ -121,9 +126,7 @@ def test_an_open_older_branch_shows_that_newer_versions_exist(page: Page) -> Non
 
 def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> None:
     three_messages(page)
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    other = open_in_another_tab(page)
     other.locator("#text").fill("a draft")
     edit(page, "echo b", "echo b2")
     bubbles(other, "echo a", "echo b2")
@@ -136,9 +139,7 @@ def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
     three_messages(page)
     edit(page, "echo b", "echo b2")
     bubbles(page, "echo a", "echo b2")
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    other = open_in_another_tab(page)
     other.get_by_role("link", name="Earlier version").click()
     until_connected(other)
     message_text = "slowstream 40 20"
@@ -179,8 +180,7 @@ def test_editing_outlives_a_reload(page: Page) -> None:
 
 def test_versions_and_editing_are_for_everyone(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 568})
-    begin(page, "echo " + "w" * 100)
-    state(page, "completed")
+    begin(page, "echo " + "w" * 100, until="completed")
     page.get_by_role("button", name="Try again").click()
     versions(page, "2 of 2")
     start_editing(page, "echo " + "w" * 100)

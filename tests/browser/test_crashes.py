@@ -8,6 +8,7 @@ from tests.browser.chat_page import (
     begin,
     card,
     conversation_id,
+    open_in_another_tab,
     output_in_log,
     say,
     state,
@@ -29,8 +30,7 @@ def answer(page: Page, text: str) -> None:
 
 @pytest.mark.parametrize("reload", [False, True])
 def test_a_pending_question_outlives_the_server(page: Page, server: Server, reload: bool) -> None:
-    begin(page, "ask")
-    expect(card(page)).to_have_count(1)
+    begin(page, "ask", cards=1)
     server.restart()
     if reload:
         page.reload()
@@ -44,9 +44,7 @@ def test_a_pending_question_outlives_the_server(page: Page, server: Server, relo
 
 def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask")
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    other = open_in_another_tab(page)
     server.restart()
     for tab in (page, other):
         until_connected(tab)
@@ -61,8 +59,7 @@ def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Serv
 def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
     page: Page, server: Server
 ) -> None:
-    begin(page, "ask")
-    expect(card(page)).to_have_count(1)
+    begin(page, "ask", cards=1)
     server.kill()
     expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
     answer(page, "given offline")
@@ -76,8 +73,7 @@ def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
 def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
     page: Page, server: Server
 ) -> None:
-    begin(page, "echo one")
-    state(page, "completed")
+    begin(page, "echo one", until="completed")
     server.kill()
     expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
     page.locator("#text").fill("echo two")
@@ -118,8 +114,7 @@ def test_an_interrupted_report_ends_the_same_after_a_restart(page: Page, server:
     )
     page.reload()
     expect(page.locator("#items")).to_have_text(shown_text, use_inner_text=True)
-    begin(page, text, workflow="report")
-    state(page, "completed")
+    begin(page, text, workflow="report", until="completed")
     assert cut_log == output_in_log(server, conversation_id(page))
 
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, card, say, state, until_connected
+from tests.browser.chat_page import begin, card, open_in_another_tab, say, state, until_connected
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -60,14 +60,12 @@ def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
     open_page: OpenPage, width: int, height: int
 ) -> None:
     page = open_page("/c/", viewport={"width": width, "height": height})
-    begin(page, "slowstream 300 1")
-    state(page, "completed")
+    begin(page, "slowstream 300 1", until="completed")
     say(page, "approve 1")
     for name in ("continue", "cancel"):
         assert in_sight(card(page).get_by_role("button", name=name))
     assert in_sight(page.locator("#text"))
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     assert in_sight(card(page).first.get_by_role("button", name="Answer"))
 
 
@@ -83,8 +81,7 @@ def test_much_of_a_question_is_seen_on_a_short_wide_screen(open_page: OpenPage) 
 
 
 def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> None:
-    begin(page, "slowstream 3000 0")
-    state(page, "completed")
+    begin(page, "slowstream 3000 0", until="completed")
     say(page, "ask")
     expect(card(page)).not_to_have_attribute("data-docked", "")
     card(page).locator("textarea").fill("typed")
@@ -99,8 +96,7 @@ def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> Non
 
 
 def test_one_of_several_questions_is_open_until_all_are_shown(page: Page) -> None:
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     answers = card(page).get_by_role("button", name="Answer")
     expect(answers.filter(visible=True)).to_have_count(1)
     expect(card(page).first).to_contain_text("1 of 3")
@@ -116,8 +112,7 @@ def test_one_of_several_questions_is_open_until_all_are_shown(page: Page) -> Non
 
 
 def test_an_answer_leads_on_to_the_next_question(page: Page) -> None:
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     page.evaluate(CLOSED_AS_IT_OPENS)
     for card_count in (3, 2, 1):
         expect(card(page)).to_have_count(card_count)
@@ -132,14 +127,11 @@ def test_an_answer_leads_on_to_the_next_question(page: Page) -> None:
 
 
 def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     page.evaluate(BEFORE_ITS_PLACE)
     question = card(page).last.locator("h2")
     expect(question).to_be_focused()
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    other = open_in_another_tab(page)
     card(other).first.get_by_role("radio").first.check()
     card(other).first.get_by_role("button", name="Answer").click()
     expect(card(page)).to_have_count(2)
@@ -149,8 +141,7 @@ def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
 
 
 def test_a_chosen_option_outlives_a_reload(page: Page) -> None:
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     card(page).first.get_by_role("radio").nth(1).check()
     page.reload()
     until_connected(page)
@@ -158,8 +149,7 @@ def test_a_chosen_option_outlives_a_reload(page: Page) -> None:
 
 
 def test_without_the_script_all_questions_are_open(open_page: OpenPage, page: Page) -> None:
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     plain = open_page(page.url, java_script_enabled=False)
     expect(card(plain).get_by_role("button", name="Answer").filter(visible=True)).to_have_count(3)
     card(plain).last.get_by_role("radio").first.check()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import assert_page_is_log, begin, say, state
+from tests.browser.chat_page import assert_page_is_log, begin, say
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
@@ -20,8 +20,7 @@ def stored_feedback(server: Server) -> list[tuple[str, str]]:
 def page(open_page: OpenPage) -> Page:
     """Return a page with an answer."""
     page = open_page("/c/")
-    begin(page, "echo hello")
-    state(page, "completed")
+    begin(page, "echo hello", until="completed")
     return page
 
 

@@ -52,17 +52,13 @@ def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
     page = open_page("/c/")
     until_connected(page)
     assert_accessible(page)
-    begin(page, "We publish the list", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "We publish the list", workflow="parallel_review", cards=3)
     assert_accessible(page)
-    begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
-    state(page, "completed")
+    begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
     assert_accessible(page)
-    begin(page, "prompt details")
-    expect(card(page)).to_have_count(1)
+    begin(page, "prompt details", cards=1)
     assert_accessible(page)
-    begin(page, "approve many")
-    state(page, "failed")
+    begin(page, "approve many", until="failed")
     page.keyboard.press("Escape")
     assert_accessible(page)
     assert_accessible(open_page("/sign-in/?link=failed", user=None))
@@ -80,14 +76,13 @@ def assert_fits(page: Page) -> None:
 def test_nothing_is_wider_than_the_screen(open_page: OpenPage) -> None:
     page = open_page("/c/")
     assert_fits(page)
-    begin(page, "200 a month at 3.5 % for 2 years " + "w" * 300, workflow="report")
-    state(page, "completed")
+    begin(
+        page, "200 a month at 3.5 % for 2 years " + "w" * 300, workflow="report", until="completed"
+    )
     assert_fits(page)
-    begin(page, "A taxi " + "w" * 300, workflow="expense_approval")
-    expect(card(page)).to_have_count(1)
+    begin(page, "A taxi " + "w" * 300, workflow="expense_approval", cards=1)
     assert_fits(page)
-    begin(page, "prompt details")
-    expect(card(page)).to_have_count(1)
+    begin(page, "prompt details", cards=1)
     details = card(page).locator(".details").first
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 740})
@@ -106,8 +101,7 @@ def test_a_new_conversation_is_shown_from_its_top(open_page: OpenPage) -> None:
 
 def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 568})
-    begin(page, "Taxi", workflow="expense_approval")
-    expect(card(page)).to_have_count(1)
+    begin(page, "Taxi", workflow="expense_approval", cards=1)
     about, text = page.locator("#about"), page.locator("#text")
     expect(about).to_have_text("Expense approval")
     expect(text).to_have_attribute("placeholder", "84.50")  # it answers the card
@@ -182,8 +176,7 @@ def test_everything_works_without_the_script(open_page: OpenPage, server: Server
 
 
 def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
-    begin(page, "approve 1")
-    expect(card(page)).to_have_count(1)
+    begin(page, "approve 1", cards=1)
     expect(page.locator("#text")).to_be_focused()
     page.keyboard.press("Alt+q")
     expect(card(page).locator("h2")).to_be_focused()

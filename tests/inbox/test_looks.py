@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, card, state, until_connected
+from tests.browser.chat_page import begin, card, until_connected
 from tests.browser.test_looks import assert_accessible
 from tests.inbox.people import make_group, send_question
 from tests.support.browser import OpenPage
@@ -72,8 +72,7 @@ def test_no_fault_at_any_size(
 
 @pytest.mark.long
 def test_the_inbox_works_by_keyboard_alone(page: Page, open_page: OpenPage, server: Server) -> None:
-    begin(page, "assign managers days=1 due=60")
-    state(page, "waiting")
+    begin(page, "assign managers days=1 due=60", until="waiting")
     ask(server, "days=2")
     inbox = inbox_of(open_page, 2)
     first = entry(inbox, "1 days")
@@ -186,8 +185,7 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
 def test_prompts_of_one_card_are_answered_one_by_one_in_the_inbox(
     page: Page, open_page: OpenPage, script: bool
 ) -> None:
-    begin(page, "together")
-    state(page, "needs-you")
+    begin(page, "together", until="needs-you")
     viewport = {"width": 1000, "height": 800}
     inbox = open_page("/inbox/", java_script_enabled=script, viewport=viewport)
     if script:

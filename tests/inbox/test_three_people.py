@@ -44,8 +44,7 @@ def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
 
 
 def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other: Page) -> None:
-    begin(page, "assign managers")
-    state(page, "waiting")
+    begin(page, "assign managers", until="waiting")
     expect(page.locator("#state .run")).to_contain_text("Waiting for managers")
     line = page.locator(".question")
     expect(line).to_contain_text("Waiting for managers")
@@ -87,8 +86,7 @@ def test_a_late_answer_names_the_faster_person(
     console.allow("net::ERR_FAILED")
     slow = open_page(None, user="user0")
     slow.route_web_socket("**/websocket?*", without_waiting)
-    begin(page, "assign managers text")
-    state(page, "waiting")
+    begin(page, "assign managers text", until="waiting")
     slow.goto("/inbox/")
     until_connected(slow)
     card(slow).locator("textarea").fill("mine")
@@ -242,8 +240,7 @@ def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server:
 
 
 def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> None:
-    begin(page, "assign managers")
-    state(page, "waiting")
+    begin(page, "assign managers", until="waiting")
     plain = open_page("/inbox/", user="ben", java_script_enabled=False)
     plain.get_by_role("button", name="Claim").click()
     expect(plain.locator(".holds")).to_be_visible()

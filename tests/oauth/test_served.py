@@ -74,8 +74,7 @@ def test_the_card_closes_when_the_person_is_back_in_another_tab(
 
 async def test_a_plain_client_gets_the_prompt_in_its_form(server: Server) -> None:
     async with WsClient(server, "plain", extended=None, workflow="notes") as client:
-        await client.message("read")
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.message_until_prompt("read")
         assert prompt["content"]["input_type"] == "oauth_consent"
         link = prompt["content"]["text"]
         choice = await client.until("system_interaction_message")

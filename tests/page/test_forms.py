@@ -147,8 +147,7 @@ def test_axe_finds_nothing(page: Page) -> None:
     begin(page, "prompt tool_call")
     card(page).get_by_label("Pieces").fill("4")
     assert_accessible(page)
-    begin(page, "together")
-    expect(card(page)).to_have_count(1)
+    begin(page, "together", cards=1)
     assert_accessible(page)
 
 
@@ -196,8 +195,7 @@ def test_a_file_is_given_in_the_inbox(
 ) -> None:
     console.allow("status of 4")
     make_group(server)
-    begin(page, "assign managers receipt")
-    state(page, "waiting")
+    begin(page, "assign managers receipt", until="waiting")
     ben = open_page("/inbox/", user="ben", java_script_enabled=script)
     form = card(ben)
     form.get_by_label("Euro").fill("3")

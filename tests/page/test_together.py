@@ -68,8 +68,7 @@ def test_prompts_on_one_card_are_answered_together_without_the_script(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
     console.allow("status of 422")
-    begin(page, "together")
-    expect(card(page)).to_have_count(1)
+    begin(page, "together", cards=1)
     plain = open_page(page.url, java_script_enabled=False)
     form = card(plain)
     fill(form)
@@ -86,8 +85,7 @@ def test_prompts_on_one_card_are_answered_together_without_the_script(
 def test_answering_a_card_answered_in_another_tab_changes_nothing(
     page: Page, open_page: OpenPage, server: Server
 ) -> None:
-    begin(page, "together")
-    expect(card(page)).to_have_count(1)
+    begin(page, "together", cards=1)
     other = open_page(page.url, java_script_enabled=False)
     for form in (card(page), card(other)):
         fill(form)

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, card, state, until_connected
+from tests.browser.chat_page import begin, card, until_connected
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -33,8 +33,7 @@ def assert_fits(page: Page) -> None:
 def test_every_type_of_prompt_fits(
     page: Page, open_page: OpenPage, server: Server, words: str, count: int
 ) -> None:
-    begin(page, words)
-    state(page, "needs-you")
+    begin(page, words, until="needs-you")
     expect(card(page)).to_have_count(count)
     if count > 1:
         page.locator("prompt-card:not([data-folded]) [data-all]").click()

@@ -3,7 +3,14 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chat_page import SEEN_AGAIN, begin, card, state, until_connected
+from tests.browser.chat_page import (
+    SEEN_AGAIN,
+    begin,
+    card,
+    open_in_another_tab,
+    state,
+    until_connected,
+)
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 
@@ -13,8 +20,7 @@ pytestmark = pytest.mark.formless  # how pages look does not depend on where the
 @pytest.mark.long
 def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
-    begin(page, "echo plum")
-    state(page, "completed")
+    begin(page, "echo plum", until="completed")
     page.goto("/c/")
     until_connected(page)
     page.get_by_role("button", name="Conversations").click()
@@ -36,11 +42,8 @@ def test_another_tab_shows_the_deletion_keeps_its_draft_and_offers_undo(
     open_page: OpenPage,
 ) -> None:
     page = open_page("/c/")
-    begin(page, "approve 1")
-    expect(card(page)).to_have_count(1)
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    begin(page, "approve 1", cards=1)
+    other = open_in_another_tab(page)
     other.locator("#text").fill("half a sent")
     elsewhere = page.context.new_page()
     elsewhere.goto("/c/")
@@ -61,11 +64,8 @@ def test_another_tab_shows_the_deletion_keeps_its_draft_and_offers_undo(
 def test_an_undone_deletion_reaches_other_tabs(open_page: OpenPage, console: Console) -> None:
     console.allow("status of 404")
     page = open_page("/c/")
-    begin(page, "echo plum")
-    state(page, "completed")
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    begin(page, "echo plum", until="completed")
+    other = open_in_another_tab(page)
     page.locator("#list summary").click()
     page.locator("#list").get_by_role("button", name="Delete").click()
     expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")

@@ -97,8 +97,7 @@ def test_a_question_is_walked_through_in_a_language(
 ) -> None:
     page = open_page("/c/", locale=locale)
     assert page.locator("html").get_attribute("lang") == locale[:2]
-    begin(page, "approve 1")
-    expect(card(page)).to_have_count(1)
+    begin(page, "approve 1", cards=1)
     expect(page.locator("#state .words")).to_have_text(waits)
     expect(page.locator("#state button")).to_have_text(stop)
     expect(page).to_have_title(f"(1) {waits} – approve 1")
@@ -124,8 +123,7 @@ def assert_in_its_place(page: Page) -> None:
 
 @pytest.mark.long
 def test_nothing_lies_over_another_in_either_direction(page: Page) -> None:
-    begin(page, "We publish the list", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "We publish the list", workflow="parallel_review", cards=3)
     assert_in_its_place(page)
     page.set_viewport_size({"width": 320, "height": 740})
     page.locator("button.menu").click()
@@ -133,8 +131,7 @@ def test_nothing_lies_over_another_in_either_direction(page: Page) -> None:
         page.evaluate("direction => { document.dir = direction; }", direction)
         assert page.evaluate(OVERLAPS) == [], direction
     page.keyboard.press("Escape")
-    begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
-    state(page, "completed")
+    begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
     assert_in_its_place(page)
     page.goto("/settings/")
     assert_in_its_place(page)

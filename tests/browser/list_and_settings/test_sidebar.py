@@ -5,7 +5,15 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import SEEN_AGAIN, begin, card, say, state, until_connected
+from tests.browser.chat_page import (
+    SEEN_AGAIN,
+    begin,
+    card,
+    open_in_another_tab,
+    say,
+    state,
+    until_connected,
+)
 from tests.browser.test_looks import assert_accessible
 from tests.http.client import Http
 from tests.support.browser import OpenPage
@@ -16,8 +24,7 @@ pytestmark = pytest.mark.formless  # how pages look does not depend on where the
 
 @pytest.mark.long
 def test_pending_questions_are_in_the_list_and_on_a_new_page(page: Page) -> None:
-    begin(page, "We publish the list", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "We publish the list", workflow="parallel_review", cards=3)
     page.goto("/c/")
     until_connected(page)
     page.locator("#list summary").click()
@@ -38,9 +45,7 @@ def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab
     page = open_page("/c/", viewport={"width": 320, "height": 568})
     until_connected(page)
     expect(page.get_by_role("heading", name="What do you want to do?")).to_be_in_viewport()
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    other = open_in_another_tab(page)
     other.locator("input[name=workflow][value=probe]").check()
     say(other, "slowstream 200 0")
     state(other, "completed")
@@ -75,8 +80,7 @@ def test_the_current_conversation_is_in_sight_in_the_list(
 def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(
     page: Page, server: Server
 ) -> None:
-    begin(page, "echo one")
-    state(page, "completed")
+    begin(page, "echo one", until="completed")
     menu = page.locator("#list details")
     page.locator("#list summary").focus()
     page.keyboard.press("Enter")
@@ -90,8 +94,7 @@ def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(
 @pytest.mark.long
 def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
-    begin(page, "echo plum")
-    state(page, "completed")
+    begin(page, "echo plum", until="completed")
     other = page.context.new_page()
     other.clock.install()
     other.goto(page.url)

@@ -23,8 +23,7 @@ def page(page: Page) -> Page:
 
 
 def begin_and_complete(page: Page, text: str = ANSWER) -> None:
-    begin(page, f"echo {text}")
-    state(page, "completed")
+    begin(page, f"echo {text}", until="completed")
     expect(page.locator("#items .tail")).to_have_count(0)
 
 

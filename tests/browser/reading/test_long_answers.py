@@ -132,8 +132,7 @@ def test_stopping_a_run_shows_text_that_was_held_back(page: Page) -> None:
 
 @pytest.mark.long
 def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) -> None:
-    begin(page, "report 20000 1000 2")
-    state(page, "completed")
+    begin(page, "report 20000 1000 2", until="completed")
     assert_page_is_rendered(page, server)
 
 

@@ -13,8 +13,7 @@ pytestmark = pytest.mark.formless  # how pages look does not depend on where the
 
 
 def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: Server) -> None:
-    begin(page, "step 1 100")
-    state(page, "completed")
+    begin(page, "step 1 100", until="completed")
     expect(page.locator("#items > .step .step-state")).to_have_text(re.compile(r"done\s+0\.\d s"))
     say(page, "agent 0 200")
     state(page, "needs-you")

@@ -165,8 +165,11 @@ ARABIC = "\u0645\u0631\u062d\u0628\u0627"
 
 def test_each_text_has_the_direction_of_its_script(page: Page) -> None:
     table = f"| {ARABIC} | b |\n|---|---|\n| {ARABIC} | 2 |"
-    begin(page, f"echo # {HEBREW}\n\n{HEBREW} `x = 1`\n\nhello\n\n- {ARABIC}\n\n{table}\n\n- one")
-    state(page, "completed")
+    begin(
+        page,
+        f"echo # {HEBREW}\n\n{HEBREW} `x = 1`\n\nhello\n\n- {ARABIC}\n\n{table}\n\n- one",
+        until="completed",
+    )
     expect(page.locator("#items .bubble")).to_have_css("unicode-bidi", "plaintext")
     body = page.locator("#items .text .body")
     side = {

@@ -164,8 +164,7 @@ def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
 def test_several_questions_or_one_that_takes_no_text_are_answered_above(
     page: Page, asks: str, count: int
 ) -> None:
-    begin(page, asks)
-    expect(card(page)).to_have_count(count)
+    begin(page, asks, cards=count)
     expect(field(page)).to_have_attribute("placeholder", FIRST)
     expect(mode(page)).to_be_hidden()
     field(page).fill("echo later")

@@ -12,6 +12,7 @@ from tests.browser.chat_page import (
     assert_page_is_log,
     begin,
     card,
+    open_in_another_tab,
     say,
     state,
     until_connected,
@@ -154,9 +155,7 @@ def test_a_hanging_request_for_items_delays_no_later_items(page: Page) -> None:
 
 def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask")
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    other = open_in_another_tab(page)
     expect(card(other)).to_have_count(1)
     card(other).locator("textarea").fill("half typed here")
     card(page).locator("textarea").fill("first")
@@ -177,8 +176,7 @@ def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: S
 
 
 def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page)).to_have_count(3)
+    begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     expect(page.locator("#items .question")).to_have_count(3)
     questions = card(page).locator("h2").all_inner_texts()
     for question in reversed(questions):

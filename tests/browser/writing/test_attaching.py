@@ -150,8 +150,7 @@ def test_an_interrupted_upload_is_reported(page: Page, console: Console) -> None
 
 
 def test_a_workflow_without_files_hides_the_attach_button(page: Page) -> None:
-    begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
-    state(page, "completed")
+    begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
     expect(page.locator("#attach")).to_be_hidden()
     page.reload()
     expect(page.locator("#attach")).to_have_count(0)

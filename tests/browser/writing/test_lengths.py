@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.chat_page import begin, state, until_connected
+from tests.browser.chat_page import begin, until_connected
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # what the page does is the same
@@ -37,8 +37,7 @@ def test_a_text_at_the_limit_is_sent_whatever_its_characters_are(page: Page) -> 
 
 
 def test_a_text_beyond_the_limit_is_kept_and_the_reason_said(page: Page) -> None:
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     send(page, "字" * 32_001)
     expect(page.locator("#composer-error")).to_have_text(
         "Not sent: The message has 32,001 characters; at most 32,000 are allowed. "
@@ -84,8 +83,7 @@ def test_an_unacknowledged_message_can_be_edited(page: Page) -> None:
 
 
 def test_a_refusal_gives_the_text_back(page: Page) -> None:
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     # As if the page did not know the limit.
     page.locator("#text").evaluate("field => field.dataset.most = 10 ** 7")
     text = "字" * 200_000

@@ -22,8 +22,7 @@ pytestmark = pytest.mark.formless  # what the page does is the same; see test_cr
 
 
 def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> None:
-    begin(page, "stream 3000")
-    state(page, "completed")
+    begin(page, "stream 3000", until="completed")
     assert output_on_page(page) == " ".join(f"t{number}" for number in range(3000))
     assert_page_is_log(page, server)
 
@@ -38,8 +37,7 @@ def test_steps_are_shown_as_they_go(page: Page, server: Server) -> None:
 
 
 def test_a_draft_outlives_a_reload_and_is_its_writers(page: Page, server: Server) -> None:
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     page.locator("#text").fill("not yet sent")
     for user, draft in (("ben", ""), ("ann", "not yet sent")):
         session = {"name": "sessionid", "value": server.cookies[user], "url": server.url}
@@ -91,8 +89,7 @@ def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> 
 
 
 def test_enter_sends_and_shift_enter_breaks_the_line(page: Page) -> None:
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     field = page.locator("#text")
     field.press_sequentially("echo a")
     field.press("Shift+Enter")
@@ -103,8 +100,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(page: Page) -> None:
 
 
 def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     field = page.locator("#text")
     field.fill("にほん")
     field.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
@@ -113,8 +109,7 @@ def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
 
 
 def test_a_message_queued_offline_can_be_edited(page: Page, server: Server) -> None:
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     server.kill()
     expect(page.locator("#connection")).to_contain_text("Reconnecting")
     page.locator("#text").fill("echo no")
@@ -132,8 +127,7 @@ def test_missed_items_appear_after_a_reconnect(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
     console.allow("ERR_INTERNET_DISCONNECTED")
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     other = open_page(page.url)
     until_connected(other)
     page.context.set_offline(True)
@@ -159,16 +153,14 @@ def test_a_stopped_run_shows_a_note_and_no_stop_button(page: Page, server: Serve
 
 
 def test_a_run_that_cleans_up_is_seen_to_be_stopping(page: Page) -> None:
-    begin(page, "undo 1 3000")
-    expect(card(page)).to_have_count(1)
+    begin(page, "undo 1 3000", cards=1)
     page.get_by_role("button", name="Stop").click()
     state(page, "stopping")
     state(page, "cancelled")
 
 
 def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
-    begin(page, "ask")
-    expect(card(page)).to_have_count(1)
+    begin(page, "ask", cards=1)
     page.get_by_role("button", name="Stop").click()
     state(page, "cancelled")
     expect(card(page)).to_have_count(0)
@@ -180,16 +172,14 @@ def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
 
 
 def test_a_run_that_failed_says_why(page: Page) -> None:
-    begin(page, "approve many")
-    state(page, "failed")
+    begin(page, "approve many", until="failed")
     expect(page.locator(".note")).to_contain_text("Failed")
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
     expect(page.locator("#alert")).to_have_text("The run failed")
 
 
 def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Server) -> None:
-    begin(page, "echo hi")
-    state(page, "completed")
+    begin(page, "echo hi", until="completed")
     page.locator("#text").fill("kept")
     page.context.clear_cookies()
     server.restart()
@@ -201,8 +191,7 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
 
 def test_the_page_reports_twenty_seconds_without_news(page: Page) -> None:
     page.clock.install()
-    begin(page, "slowask 60000")
-    state(page, "working")
+    begin(page, "slowask 60000", until="working")
     page.clock.run_for(15_000)
     expect(page.locator("#state")).not_to_contain_text("No news")
     page.clock.run_for(8_000)
