@@ -1,4 +1,6 @@
-"""The person of a module's `hosting`, and her browser."""
+"""The person of a module's `hosting`, and her browser; or a log that a test writes itself."""
+
+from collections.abc import AsyncIterator
 
 import pytest
 from django.contrib.auth.models import User
@@ -6,6 +8,7 @@ from django.test import AsyncClient
 
 from sessions_app.storage import reads
 from tests.support.hosting import Hosting, make_user
+from tests.wire.live_log import LiveLog
 
 
 @pytest.fixture
@@ -19,3 +22,9 @@ async def client(ann: User) -> AsyncClient:
     client = AsyncClient()
     await client.aforce_login(ann)
     return client
+
+
+@pytest.fixture
+async def log() -> AsyncIterator[LiveLog]:
+    async with LiveLog() as log:
+        yield log

@@ -57,6 +57,11 @@ class LocalSocket(ReceivedFrames):
         """Send a user message."""
         await self.send({"type": "user_message", **content(text), **fields})
 
+    async def say_until_prompt(self, text: str, **fields: Any) -> Frame:
+        """Send a user message; return the prompt that comes of it."""
+        await self.say(text, **fields)
+        return await self.until("system_interaction_message")
+
     async def answer(self, text: str, **fields: Any) -> None:
         """Send an answer."""
         await self.send({"type": "user_interaction_message", **content(text), **fields})

@@ -84,8 +84,7 @@ async def hosting(settings: Settings, tmp_path: Path) -> AsyncIterator[Hosting]:
 
 async def test_the_socket_sends_the_fields_of_an_own_prompt_type(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("own")
-        prompt = await socket.until("system_interaction_message")
+        prompt = await socket.say_until_prompt("own")
         assert (prompt["content"]["input_type"], prompt["content"]["most"]) == ("t_rating", 5)
         await socket.answer("4", interaction_id=prompt["interaction_id"])
         output = await socket.until("system_response_message")
@@ -94,8 +93,7 @@ async def test_the_socket_sends_the_fields_of_an_own_prompt_type(ann: User) -> N
 
 async def test_a_plain_client_gets_what_it_can_show(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
-        await socket.say("own")
-        prompt = await socket.until("system_interaction_message")
+        prompt = await socket.say_until_prompt("own")
         assert prompt["content"]["input_type"] == "text"
         assert prompt["content"]["text"] == "How was it? (1 to 5)"
         await socket.answer("6", thread_id=prompt["thread_id"])

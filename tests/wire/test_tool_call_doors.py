@@ -50,8 +50,7 @@ async def assert_executed(hosting: Hosting, run: Any, *, by: str, via: str) -> N
 
 async def test_the_socket_takes_edited_arguments(hosting: Hosting, ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say(ASK)
-        prompt = await socket.until("system_interaction_message")
+        prompt = await socket.say_until_prompt(ASK)
         assert prompt["content"]["arguments"] == TOOL_CALL.arguments
         assert prompt["content"]["input_schema"] == TOOL_CALL.input_schema
         await socket.answer(json.dumps(REFUSED), interaction_id=prompt["interaction_id"])
@@ -65,8 +64,7 @@ async def test_the_socket_takes_edited_arguments(hosting: Hosting, ann: User) ->
 
 async def test_a_plain_client_chooses_between_two(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
-        await socket.say(ASK)
-        prompt = await socket.until("system_interaction_message")
+        prompt = await socket.say_until_prompt(ASK)
         assert prompt["content"]["input_type"] == "radio"
         assert [one["value"] for one in prompt["content"]["options"]] == ["approve", "reject"]
         assert "- pieces: 200" in prompt["content"]["text"]

@@ -57,33 +57,31 @@ async def until_prompt(socket: LocalSocket, interaction_id: str, text: str) -> F
     )
 
 
-async def test_only_the_types_of_the_peer_are_sent_with_the_end_last() -> None:
-    async with LiveLog() as log:
-        await store_message(log)
-        async with plain(log, last_sequence=0) as socket:
-            await log.append("run", {"status": "running", "trace_id": "0" * 32})
-            await log.write("a", "b")
-            await log.append("run", {"status": "waiting"})
-            await log.append("run", {"status": "running", "reason": "stopping"})
-            await log.end("failed", error={"code": "workflow_error", "message": "It failed."})
-            await socket.until(lambda frame: frame["status"] == "complete" and "run_id" in frame)
-            await socket.until(lambda frame: frame.get("sequence") == 7)
-            types = [frame["type"] for frame in socket.frames]
-            assert {*types} <= TYPES
-            assert types[:2] == ["system_response_message", "observability_trace_message"]
-            assert types[-2:] == ["error_message", "system_response_message"]
-            assert {frame["conversation_id"] for frame in socket.frames} == {"c"}
-            assert socket.frames[-2]["content"]["details"] == "workflow_error"
-            assert socket.frames[-2]["details"] == {"code": "workflow_error"}
+async def test_only_the_types_of_the_peer_are_sent_with_the_end_last(log: LiveLog) -> None:
+    await store_message(log)
+    async with plain(log, last_sequence=0) as socket:
+        await log.append("run", {"status": "running", "trace_id": "0" * 32})
+        await log.write("a", "b")
+        await log.append("run", {"status": "waiting"})
+        await log.append("run", {"status": "running", "reason": "stopping"})
+        await log.end("failed", error={"code": "workflow_error", "message": "It failed."})
+        await socket.until(lambda frame: frame["status"] == "complete" and "run_id" in frame)
+        await socket.until(lambda frame: frame.get("sequence") == 7)
+        types = [frame["type"] for frame in socket.frames]
+        assert {*types} <= TYPES
+        assert types[:2] == ["system_response_message", "observability_trace_message"]
+        assert types[-2:] == ["error_message", "system_response_message"]
+        assert {frame["conversation_id"] for frame in socket.frames} == {"c"}
+        assert socket.frames[-2]["content"]["details"] == "workflow_error"
+        assert socket.frames[-2]["details"] == {"code": "workflow_error"}
 
 
-async def test_a_run_that_cannot_go_on_says_why() -> None:
+async def test_a_run_that_cannot_go_on_says_why(log: LiveLog) -> None:
     error = {"code": "non_determinism", "message": "The code has changed."}
-    async with LiveLog() as log:
-        await store_message(log)
-        async with plain(log, last_sequence=0) as socket:
-            await log.append("run", {"status": "suspended", "error": error})
-            await until_text(socket, "It cannot continue now. The code has changed.")
+    await store_message(log)
+    async with plain(log, last_sequence=0) as socket:
+        await log.append("run", {"status": "suspended", "error": error})
+        await until_text(socket, "It cannot continue now. The code has changed.")
 
 
 @pytest.mark.parametrize("schema_type", ["chat_stream", "chat"])
@@ -104,28 +102,26 @@ async def test_restarted_text_is_marked_as_restarted(schema_type: str) -> None:
             assert socket.text() == expected_text
 
 
-async def test_repeated_output_is_marked_and_whole_for_new_clients() -> None:
-    async with LiveLog() as log:
-        await store_message(log)
-        await log.write("so ", "far ")
-        async with plain(log) as socket:
-            await until_text(socket, "so far ")
-            assert socket.text() == f"{RECONNECT_TEXT}so far "
-        async with plain(log) as socket:  # it had all of that
-            await log.write("on")
-            await until_text(socket, "on")
-            assert socket.text() == "on"
+async def test_repeated_output_is_marked_and_whole_for_new_clients(log: LiveLog) -> None:
+    await store_message(log)
+    await log.write("so ", "far ")
+    async with plain(log) as socket:
+        await until_text(socket, "so far ")
+        assert socket.text() == f"{RECONNECT_TEXT}so far "
+    async with plain(log) as socket:  # it had all of that
+        await log.write("on")
+        await until_text(socket, "on")
+        assert socket.text() == "on"
 
 
-async def test_output_before_a_host_took_the_run_up_again_comes_too() -> None:
-    async with LiveLog() as log:
-        await store_message(log)
-        await log.write("so ", "far ")
-        await log.append("run", {"status": "running", "replayed": 0})
-        async with plain(log) as socket:
-            await log.write("later")
-            await until_text(socket, "later")
-            assert socket.text() == f"{RECONNECT_TEXT}so far later"
+async def test_output_before_a_host_took_the_run_up_again_comes_too(log: LiveLog) -> None:
+    await store_message(log)
+    await log.write("so ", "far ")
+    await log.append("run", {"status": "running", "replayed": 0})
+    async with plain(log) as socket:
+        await log.write("later")
+        await until_text(socket, "later")
+        assert socket.text() == f"{RECONNECT_TEXT}so far later"
 
 
 def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
@@ -138,36 +134,35 @@ def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
     tx.append(run, "text", {"text": "new "})
 
 
-async def test_no_output_of_an_older_run_is_sent() -> None:
-    async with LiveLog() as log:
-        await store_message(log)
-        await log.write("old ")
+async def test_no_output_of_an_older_run_is_sent(log: LiveLog) -> None:
+    await store_message(log)
+    await log.write("old ")
 
-        await log.end()
-        await writer.write(lambda tx: append_next(tx, log, "hello"))
-        async with plain(log, last_sequence=0) as socket:
-            await until_text(socket, "new ")
-            assert socket.text() == "new "
-            assert {frame["parent_id"] for frame in socket.frames} == {"m2"}
+    await log.end()
+    await writer.write(lambda tx: append_next(tx, log, "hello"))
+    async with plain(log, last_sequence=0) as socket:
+        await until_text(socket, "new ")
+        assert socket.text() == "new "
+        assert {frame["parent_id"] for frame in socket.frames} == {"m2"}
 
 
-async def test_an_end_and_the_next_message_in_one_read_withhold_the_end() -> None:
-    async with LiveLog() as log:
-        await store_message(log)
-        await log.write("old ")
-        async with plain(log, last_sequence=0) as socket:
-            await until_text(socket, "old ")
+async def test_an_end_and_the_next_message_in_one_read_withhold_the_end(log: LiveLog) -> None:
+    await store_message(log)
+    await log.write("old ")
+    async with plain(log, last_sequence=0) as socket:
+        await until_text(socket, "old ")
 
-            def both(tx: Transaction) -> None:
-                tx.append(log.run, "run", {"status": "completed"})
-                append_next(tx, log, "")
+        def both(tx: Transaction) -> None:
+            tx.append(log.run, "run", {"status": "completed"})
+            append_next(tx, log, "")
 
-            await writer.write(both)
-            await until_text(socket, "new ")
-            assert {frame["status"] for frame in socket.frames} == {"in_progress"}
+        await writer.write(both)
+        await until_text(socket, "new ")
+        assert {frame["status"] for frame in socket.frames} == {"in_progress"}
 
 
 async def test_a_notification_that_could_not_be_settled_is_sent_again(
+    log: LiveLog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tries = []
@@ -180,44 +175,41 @@ async def test_a_notification_that_could_not_be_settled_is_sent_again(
         return await answer(**arguments)
 
     monkeypatch.setattr(answers, "answer", failing)
-    async with LiveLog() as log:
-        await store_message(log)
-        async with plain(log, last_sequence=0) as socket:
-            first = await log.ask("Look.", input_type="notification")
-            for _ in range(2):
-                frame = await socket.until("system_interaction_message")
-                assert (frame["id"], frame["content"]["text"]) == (first, "Look.")
-            question = await log.ask("And?")
-            assert (await socket.until("system_interaction_message"))["id"] == question
-        assert [attempt.interaction for attempt in tries] == [first, first]
+    await store_message(log)
+    async with plain(log, last_sequence=0) as socket:
+        first = await log.ask("Look.", input_type="notification")
+        for _ in range(2):
+            frame = await socket.until("system_interaction_message")
+            assert (frame["id"], frame["content"]["text"]) == (first, "Look.")
+        question = await log.ask("And?")
+        assert (await socket.until("system_interaction_message"))["id"] == question
+    assert [attempt.interaction for attempt in tries] == [first, first]
 
 
-async def test_a_prompt_that_was_settled_meanwhile_is_not_asked() -> None:
-    async with LiveLog() as log:
-        await store_message(log)
-        await log.settle(await log.ask())
-        await log.write("on")
-        async with plain(log, last_sequence=0) as socket:
-            await until_text(socket, "on")
-            assert not socket.of_type("system_interaction_message")
+async def test_a_prompt_that_was_settled_meanwhile_is_not_asked(log: LiveLog) -> None:
+    await store_message(log)
+    await log.settle(await log.ask())
+    await log.write("on")
+    async with plain(log, last_sequence=0) as socket:
+        await until_text(socket, "on")
+        assert not socket.of_type("system_interaction_message")
 
 
-async def test_at_the_deadline_nothing_takes_the_place_of_the_prompt() -> None:
-    async with LiveLog() as log:
-        await store_message(log)
-        async with plain(log, last_sequence=0) as socket:
-            for via in ("deadline", "admin"):
-                await socket.until_settled()
-                interaction = await log.ask()
-                await socket.until("system_interaction_message")
-                await log.settle(interaction, status="expired", via=via)
-            note = await socket.until("system_interaction_message")
-            assert (note["id"], note["content"]["input_type"]) == (interaction, "notification")
-            assert len(socket.of_type("system_interaction_message")) == 3
+async def test_at_the_deadline_nothing_takes_the_place_of_the_prompt(log: LiveLog) -> None:
+    await store_message(log)
+    async with plain(log, last_sequence=0) as socket:
+        for via in ("deadline", "admin"):
+            await socket.until_settled()
+            interaction = await log.ask()
+            await socket.until("system_interaction_message")
+            await log.settle(interaction, status="expired", via=via)
+        note = await socket.until("system_interaction_message")
+        assert (note["id"], note["content"]["input_type"]) == (interaction, "notification")
+        assert len(socket.of_type("system_interaction_message")) == 3
 
 
-async def test_errors_name_a_conversation_also_where_there_is_none() -> None:
-    async with LiveLog() as log, LocalSocket(log.user, extended=None) as socket:
+async def test_errors_name_a_conversation_also_where_there_is_none(log: LiveLog) -> None:
+    async with LocalSocket(log.user, extended=None) as socket:
         await socket.send("{")
         error = await socket.until("error_message")
         assert (error["conversation_id"], error["content"]["details"]) == (
@@ -228,8 +220,8 @@ async def test_errors_name_a_conversation_also_where_there_is_none() -> None:
         assert (await socket.reply_to("m1"))["conversation_id"] == "c2"
 
 
-async def test_a_plain_client_still_hears_what_it_asks_for() -> None:
-    async with LiveLog() as log, plain(log) as socket:
+async def test_a_plain_client_still_hears_what_it_asks_for(log: LiveLog) -> None:
+    async with plain(log) as socket:
         await socket.until_settled()
         assert [frame["type"] for frame in socket.frames] == ["pong_message"]
 

@@ -62,8 +62,7 @@ async def until_step(socket: LocalSocket, name: str) -> Frame:
 
 async def test_a_note_takes_the_place_of_one_that_is_for_others_now(people: dict[str, Any]) -> None:
     async with plain(people["ann"]) as socket:
-        await socket.say("in turn")
-        one = await socket.until(PROMPTS)
+        one = await socket.say_until_prompt("in turn")
         await reassign(one, people, "boss")
         note = await socket.until(PROMPTS)
         assert note["content"]["input_type"] == "notification"
@@ -77,8 +76,7 @@ async def test_the_next_takes_the_place_of_one_that_is_for_others_now(
     people: dict[str, Any],
 ) -> None:
     async with plain(people["ann"]) as socket:
-        await socket.say("at once")
-        one = await socket.until(PROMPTS)
+        one = await socket.say_until_prompt("at once")
         await reassign(one, people, "boss")
         two = await socket.until(PROMPTS)
         assert (one["content"]["text"], two["content"]["text"]) == ("one?", "two?")
@@ -116,8 +114,7 @@ async def test_a_reassigned_prompt_the_client_may_still_answer_stays(
     people: dict[str, Any],
 ) -> None:
     async with plain(people["ann"]) as socket:
-        await socket.say("in turn")
-        one = await socket.until(PROMPTS)
+        one = await socket.say_until_prompt("in turn")
         await reassign(one, people, "ann", "cara")
         await until_step(socket, "Waiting for ann, cara")
         assert socket.of_type(PROMPTS) == [one]

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from django.contrib.auth.models import User
 
 from bench.workflows import probe
 from tests.support.hosting import Hosting
 from tests.wire.live_hosting import live_hosting
+from tests.wire.local_socket import LocalSocket
 
 assert probe  # importing it declares it
 
@@ -16,3 +18,10 @@ async def hosting() -> AsyncIterator[Hosting]:
     """Yield the host of the probe; sockets hear of what it stores."""
     async with live_hosting("probe") as hosting:
         yield hosting
+
+
+@pytest.fixture
+async def socket(ann: User) -> AsyncIterator[LocalSocket]:
+    """Yield a socket of ann on her conversation "c"."""
+    async with LocalSocket(ann, conversation_id="c") as socket:
+        yield socket

@@ -4,11 +4,10 @@ import asyncio
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
@@ -57,12 +56,6 @@ class Costs(Counter[str]):
         return call
 
 
-@pytest.fixture
-async def socket(ann: User) -> AsyncIterator[LocalSocket]:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        yield socket
-
-
 async def cost(
     socket: LocalSocket, work: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> Costs:
@@ -107,8 +100,7 @@ async def test_the_statements_of_an_answer_are_counted(
         await socket.answer("continue")
         await socket.until("system_interaction_message")
 
-    await socket.say("approve 10")
-    await socket.until("system_interaction_message")
+    await socket.say_until_prompt("approve 10")
     assert await cost(socket, answer, monkeypatch) == {
         "to the writer": 2,
         "commits": 2,

@@ -59,12 +59,8 @@ class SlowSocket(LocalSocket):
         await super()._sent(message)
 
 
-async def test_a_slow_reader_delays_nobody_and_misses_nothing() -> None:
-    async with (
-        LiveLog() as log,
-        SlowSocket(log.user, conversation_id="c") as slow,
-        log.socket() as other,
-    ):
+async def test_a_slow_reader_delays_nobody_and_misses_nothing(log: LiveLog) -> None:
+    async with SlowSocket(log.user, conversation_id="c") as slow, log.socket() as other:
         await slow.until_settled()
         await other.until_settled()
         slow.reads.clear()
@@ -77,8 +73,8 @@ async def test_a_slow_reader_delays_nobody_and_misses_nothing() -> None:
         assert slow.sequences() == list(range(1, 201))
 
 
-async def test_events_without_room_are_read_from_the_log_at_once() -> None:
-    async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
+async def test_events_without_room_are_read_from_the_log_at_once(log: LiveLog) -> None:
+    async with SlowSocket(log.user, conversation_id="c") as slow:
         await slow.until_settled()
         slow.reads.clear()
         await log.write("first")
@@ -91,10 +87,12 @@ async def test_events_without_room_are_read_from_the_log_at_once() -> None:
         await slow.until_sequence(2, timeout=2.0)  # sooner than the sweeper
 
 
-async def test_a_socket_that_never_reads_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_that_never_reads_is_closed(
+    log: LiveLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "STALL_TIME", 0.1)
     monkeypatch.setattr(connection, "CLOSE_TIME", 0.1)
-    async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
+    async with SlowSocket(log.user, conversation_id="c") as slow:
         await slow.until_settled()
         slow.reads.clear()
         await log.write("never read")
@@ -104,11 +102,12 @@ async def test_a_socket_that_never_reads_is_closed(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
+    log: LiveLog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection, "CLOSE_TIME", 0.1)
     monkeypatch.setattr(sweeper, "_close_error", None)
-    async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
+    async with SlowSocket(log.user, conversation_id="c") as slow:
         await slow.until_settled()
         slow.reads.clear()
         await log.write("never read")
@@ -119,19 +118,18 @@ async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
             await slow._task
 
 
-async def test_a_slow_reader_that_leaves_misses_nothing_on_return() -> None:
-    async with LiveLog() as log:
-        async with SlowSocket(log.user, conversation_id="c") as slow:
-            await slow.until_settled()
-            slow.reads.clear()
-            last = await log.write(*("x" * 10_000 for _ in range(40)))
-            await slow.until_it_holds_up()
-            await slow.leave()
-        had = slow.sequences()
-        assert len(had) <= 1
-        async with log.socket() as back:
-            await back.until_sequence(last)
-            assert [*had, *back.sequences()] == list(range(1, last + 1))
+async def test_a_slow_reader_that_leaves_misses_nothing_on_return(log: LiveLog) -> None:
+    async with SlowSocket(log.user, conversation_id="c") as slow:
+        await slow.until_settled()
+        slow.reads.clear()
+        last = await log.write(*("x" * 10_000 for _ in range(40)))
+        await slow.until_it_holds_up()
+        await slow.leave()
+    had = slow.sequences()
+    assert len(had) <= 1
+    async with log.socket() as back:
+        await back.until_sequence(last)
+        assert [*had, *back.sequences()] == list(range(1, last + 1))
 
 
 def test_beyond_that_of_the_process_the_user_with_most_gives_way(settings: Settings) -> None:

@@ -19,148 +19,139 @@ from tests.wire.local_socket import LocalSocket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_a_message_is_acknowledged_and_answered(ann: User) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("echo hello", id="m1")
-        ack = await socket.reply_to("m1")
-        assert (ack["type"], ack["outcome"]) == ("ack_message", "accepted")
-        assert ack["conversation_id"] == "c"
-        await socket.until_ended("completed")
-        assert socket.text() == "hello"
-        (message,) = socket.of_type("conversation_message")
-        assert message["content"] == {"role": "user", "id": "m1", "text": "echo hello"}
-        assert message["run_id"] == ack["content"]["run_id"]
-        assert all(frame["parent_id"] == "m1" for frame in socket.frames)
+async def test_a_message_is_acknowledged_and_answered(socket: LocalSocket) -> None:
+    await socket.say("echo hello", id="m1")
+    ack = await socket.reply_to("m1")
+    assert (ack["type"], ack["outcome"]) == ("ack_message", "accepted")
+    assert ack["conversation_id"] == "c"
+    await socket.until_ended("completed")
+    assert socket.text() == "hello"
+    (message,) = socket.of_type("conversation_message")
+    assert message["content"] == {"role": "user", "id": "m1", "text": "echo hello"}
+    assert message["run_id"] == ack["content"]["run_id"]
+    assert all(frame["parent_id"] == "m1" for frame in socket.frames)
 
 
-async def test_another_version_of_a_message_names_the_run_that_it_replaces(ann: User) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("ask", id="m1")
-        asks = (await socket.reply_to("m1"))["content"]["run_id"]
-        await socket.until("system_interaction_message")
-        await socket.say("echo two", id="m2", replaces=asks)
-        second = (await socket.reply_to("m2"))["content"]["run_id"]
-        await socket.until_ended("completed")
-        await socket.say("", id="m3", replaces=second)
-        await socket.reply_to("m3")
-        await socket.until_ended("completed")
-        _, *messages = (frame["content"] for frame in socket.of_type("conversation_message"))
-        fork = {"position": 1, "by": "ann"}
-        assert messages == [
-            {"role": "user", "id": "m2", "text": "echo two", "fork": {"run": asks, **fork}},
-            {"role": "user", "id": "m3", "text": "echo two", "fork": {"run": second, **fork}},
-        ]
-        await socket.say("echo no", id="m4", follows="nothing")
-        assert (await socket.reply_to("m4"))["type"] == "error_message"
+async def test_another_version_of_a_message_names_the_run_that_it_replaces(
+    socket: LocalSocket,
+) -> None:
+    await socket.say("ask", id="m1")
+    asks = (await socket.reply_to("m1"))["content"]["run_id"]
+    await socket.until("system_interaction_message")
+    await socket.say("echo two", id="m2", replaces=asks)
+    second = (await socket.reply_to("m2"))["content"]["run_id"]
+    await socket.until_ended("completed")
+    await socket.say("", id="m3", replaces=second)
+    await socket.reply_to("m3")
+    await socket.until_ended("completed")
+    _, *messages = (frame["content"] for frame in socket.of_type("conversation_message"))
+    fork = {"position": 1, "by": "ann"}
+    assert messages == [
+        {"role": "user", "id": "m2", "text": "echo two", "fork": {"run": asks, **fork}},
+        {"role": "user", "id": "m3", "text": "echo two", "fork": {"run": second, **fork}},
+    ]
+    await socket.say("echo no", id="m4", follows="nothing")
+    assert (await socket.reply_to("m4"))["type"] == "error_message"
 
 
-async def test_an_answer_goes_on_with_the_run(ann: User) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("ask", id="m1")
-        prompt = await socket.until("system_interaction_message")
-        # As a plain client does it: by the prompt's ids, which it sends back.
-        await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"], parent_id="m1")
-        assert (await socket.reply_to(prompt["id"]))["outcome"] == "accepted"
-        update = await socket.until_ended()
-        assert update["parent_id"] == "m1"
-        assert socket.text() == "Ada"
-        await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"])
-        assert (await socket.reply_to(prompt["id"]))["outcome"] == "duplicate"
-        await socket.answer("Eve", id="a2", interaction_id=prompt["id"])
-        stale = await socket.reply_to("a2")
-        assert stale["outcome"] == "stale"
-        assert stale["content"]["response"] == {"value": "Ada"}
-        assert stale["content"]["by"] == "ann"
+async def test_an_answer_goes_on_with_the_run(socket: LocalSocket) -> None:
+    prompt = await socket.say_until_prompt("ask", id="m1")
+    # As a plain client does it: by the prompt's ids, which it sends back.
+    await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"], parent_id="m1")
+    assert (await socket.reply_to(prompt["id"]))["outcome"] == "accepted"
+    update = await socket.until_ended()
+    assert update["parent_id"] == "m1"
+    assert socket.text() == "Ada"
+    await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"])
+    assert (await socket.reply_to(prompt["id"]))["outcome"] == "duplicate"
+    await socket.answer("Eve", id="a2", interaction_id=prompt["id"])
+    stale = await socket.reply_to("a2")
+    assert stale["outcome"] == "stale"
+    assert stale["content"]["response"] == {"value": "Ada"}
+    assert stale["content"]["by"] == "ann"
 
 
-async def test_an_unknown_option_is_refused_and_the_prompt_stays(ann: User) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("prompt radio")
-        await socket.until("system_interaction_message")
-        await socket.answer("perhaps", id="a1")
-        error = await socket.until("error_message")
-        assert error["for"] == "a1"
-        assert error["details"] == {"options": ["red", "blue"]}
-        await socket.answer("blue")
-        await socket.until_ended("completed")
-        assert socket.text() == "blue"
+async def test_an_unknown_option_is_refused_and_the_prompt_stays(socket: LocalSocket) -> None:
+    await socket.say_until_prompt("prompt radio")
+    await socket.answer("perhaps", id="a1")
+    error = await socket.until("error_message")
+    assert error["for"] == "a1"
+    assert error["details"] == {"options": ["red", "blue"]}
+    await socket.answer("blue")
+    await socket.until_ended("completed")
+    assert socket.text() == "blue"
 
 
-async def test_an_answer_must_name_one_of_several_prompts(ann: User) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("two")
-        first = await socket.until("system_interaction_message")
-        second = await socket.until("system_interaction_message")
-        await socket.answer("x")
-        error = await socket.until("error_message")
-        pending_ids = [one["interaction_id"] for one in error["details"]["pending"]]
-        assert pending_ids == [first["id"], second["id"]]
-        await socket.answer("b", interaction_id=second["id"])
-        await socket.answer("a", thread_id=first["id"])
-        await socket.until_ended("completed")
-        assert socket.text() == "a|b"
+async def test_an_answer_must_name_one_of_several_prompts(socket: LocalSocket) -> None:
+    first = await socket.say_until_prompt("two")
+    second = await socket.until("system_interaction_message")
+    await socket.answer("x")
+    error = await socket.until("error_message")
+    pending_ids = [one["interaction_id"] for one in error["details"]["pending"]]
+    assert pending_ids == [first["id"], second["id"]]
+    await socket.answer("b", interaction_id=second["id"])
+    await socket.answer("a", thread_id=first["id"])
+    await socket.until_ended("completed")
+    assert socket.text() == "a|b"
 
 
-async def test_an_answer_after_the_end_is_refused_and_the_next_prompt_stays(ann: User) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("ask")
-        old = await socket.until("system_interaction_message")
-        await socket.send({"type": "stop_message"})
-        await socket.until_ended("cancelled")
-        await socket.say("ask")
-        await socket.until("system_interaction_message")
-        await socket.answer("late", id="a1", thread_id=old["id"])
-        ack = await socket.reply_to("a1")
-        assert (ack["outcome"], ack["content"]["status"]) == ("stale", "cancelled")
-        await socket.answer("right", id="a2")
-        await socket.until_ended("completed")
-        assert socket.text() == "right"
+async def test_an_answer_after_the_end_is_refused_and_the_next_prompt_stays(
+    socket: LocalSocket,
+) -> None:
+    old = await socket.say_until_prompt("ask")
+    await socket.send({"type": "stop_message"})
+    await socket.until_ended("cancelled")
+    await socket.say_until_prompt("ask")
+    await socket.answer("late", id="a1", thread_id=old["id"])
+    ack = await socket.reply_to("a1")
+    assert (ack["outcome"], ack["content"]["status"]) == ("stale", "cancelled")
+    await socket.answer("right", id="a2")
+    await socket.until_ended("completed")
+    assert socket.text() == "right"
 
 
 @pytest.mark.parametrize("count", [1, 2])
-async def test_stop_is_acknowledged_when_the_runs_have_ended(ann: User, count: int) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("slowstream 1000 60")
-        await socket.until("system_response_message")
-        for number in range(1, count):
-            await socket.say("slowstream 1000 60", id=f"m{number}")
-            await socket.reply_to(f"m{number}")
-        await socket.send({"type": "stop_message", "id": "s1"})
-        ack = await socket.reply_to("s1")
-        assert (ack["outcome"], len(ack["content"]["runs"])) == ("accepted", count)
-        before = socket.frames[: socket.frames.index(ack)]
-        ended_ids = [one["run_id"] for one in before if one["content"].get("status") == "cancelled"]
-        assert {*ended_ids} == {*ack["content"]["runs"]}
-        await socket.send({"type": "stop_message", "id": "s2"})
-        nothing = await socket.reply_to("s2")
-        assert nothing["content"] == {"runs": []}
+async def test_stop_is_acknowledged_when_the_runs_have_ended(
+    socket: LocalSocket, count: int
+) -> None:
+    await socket.say("slowstream 1000 60")
+    await socket.until("system_response_message")
+    for number in range(1, count):
+        await socket.say("slowstream 1000 60", id=f"m{number}")
+        await socket.reply_to(f"m{number}")
+    await socket.send({"type": "stop_message", "id": "s1"})
+    ack = await socket.reply_to("s1")
+    assert (ack["outcome"], len(ack["content"]["runs"])) == ("accepted", count)
+    before = socket.frames[: socket.frames.index(ack)]
+    ended_ids = [one["run_id"] for one in before if one["content"].get("status") == "cancelled"]
+    assert {*ended_ids} == {*ack["content"]["runs"]}
+    await socket.send({"type": "stop_message", "id": "s2"})
+    nothing = await socket.reply_to("s2")
+    assert nothing["content"] == {"runs": []}
 
 
 async def test_an_internal_error_is_reported_and_the_socket_lives(
-    ann: User, monkeypatch: pytest.MonkeyPatch
+    socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(**_: Any) -> None:
         raise RuntimeError("internal secret")
 
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        monkeypatch.setattr("sessions_app.conversations.messages.submit", broken)
-        await socket.say("echo")
-        error = await socket.until("error_message")
-        assert error["content"]["code"] == "unknown_error"
-        assert "secret" not in str(error)
-        monkeypatch.undo()
-        await socket.say("echo works")
-        await socket.until("ack_message")
+    monkeypatch.setattr("sessions_app.conversations.messages.submit", broken)
+    await socket.say("echo")
+    error = await socket.until("error_message")
+    assert error["content"]["code"] == "unknown_error"
+    assert "secret" not in str(error)
+    monkeypatch.undo()
+    await socket.say("echo works")
+    await socket.until("ack_message")
 
 
-async def test_a_busy_workflow_is_reported_as_busy(ann: User, hosting: Hosting) -> None:
+async def test_a_busy_workflow_is_reported_as_busy(socket: LocalSocket, hosting: Hosting) -> None:
     hosting.offer(second_message="reject")
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.say("ask")
-        await socket.until("system_interaction_message")
-        await socket.say("echo")
-        error = await socket.until("error_message")
-        assert error["details"] == {"reason": "busy"}
+    await socket.say_until_prompt("ask")
+    await socket.say("echo")
+    error = await socket.until("error_message")
+    assert error["details"] == {"reason": "busy"}
 
 
 async def test_one_socket_follows_several_conversations(ann: User) -> None:
@@ -201,48 +192,45 @@ async def test_a_foreign_origin_is_refused_before_the_socket_opens() -> None:
 @pytest.mark.parametrize(
     ("count", "size"), [(10_000, 1), (6, 400_000)], ids=["of frames", "of bytes"]
 )
-async def test_a_flood_is_cut_off(ann: User, count: int, size: int) -> None:
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        for _ in range(count):
-            await socket.send({"type": "ping_message", "padding": "x" * size})
-        assert await socket.until_closed() == 4429
+async def test_a_flood_is_cut_off(socket: LocalSocket, count: int, size: int) -> None:
+    for _ in range(count):
+        await socket.send({"type": "ping_message", "padding": "x" * size})
+    assert await socket.until_closed() == 4429
 
 
 async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
-    ann: User, monkeypatch: pytest.MonkeyPatch
+    socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "LATE", 0.05)
     written = threading.Event()
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        await socket.until_settled()
-        try:
-            for _ in range(database().WRITERS):
-                writer.submit(lambda tx: written.wait(30))
-            await socket.say("echo 1", id="m1")
-            await socket.send({"type": "ping_message", "id": "p"})
-            await socket.say("echo 2", id="m2")
-            assert (await socket.reply_to("p"))["type"] == "pong_message"
-            assert not socket.of_type("ack_message")
-        finally:
-            written.set()
-        await socket.reply_to("m2")
-        assert [frame["for"] for frame in socket.of_type("ack_message")] == ["m1", "m2"]
+    await socket.until_settled()
+    try:
+        for _ in range(database().WRITERS):
+            writer.submit(lambda tx: written.wait(30))
+        await socket.say("echo 1", id="m1")
+        await socket.send({"type": "ping_message", "id": "p"})
+        await socket.say("echo 2", id="m2")
+        assert (await socket.reply_to("p"))["type"] == "pong_message"
+        assert not socket.of_type("ack_message")
+    finally:
+        written.set()
+    await socket.reply_to("m2")
+    assert [frame["for"] for frame in socket.of_type("ack_message")] == ["m1", "m2"]
 
 
 async def test_a_client_over_its_limit_is_slowed_down_and_still_gets_pongs(
-    ann: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    socket: LocalSocket, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(connection, "LATE", 0.05)
     monkeypatch.setattr(consumers, "OVER_A_LIMIT", 60)
     set_hitl(settings, RATE_MESSAGES_USER="1/hour")
-    async with LocalSocket(ann, conversation_id="c") as socket:
-        for number in range(5):
-            await socket.say("echo 1", id=f"m{number}")
-        await socket.reply_to("m1")
-        await socket.send({"type": "ping_message", "id": "p"})
-        await socket.reply_to("p")
-        [error] = socket.of_type("error_message")
-        assert error["details"]["reason"] == "too_many"
+    for number in range(5):
+        await socket.say("echo 1", id=f"m{number}")
+    await socket.reply_to("m1")
+    await socket.send({"type": "ping_message", "id": "p"})
+    await socket.reply_to("p")
+    [error] = socket.of_type("error_message")
+    assert error["details"]["reason"] == "too_many"
 
 
 async def test_a_socket_that_asks_gets_the_count_of_all_conversations(ann: User) -> None:

@@ -16,77 +16,73 @@ from tests.wire.local_socket import LocalSocket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_last_sequence_selects_exactly_the_missed_events() -> None:
-    async with LiveLog() as log:
-        await log.write(*(f"{number} " for number in range(500)))
-        for after in (0, 250, 499, 500):
-            async with log.socket(last_sequence=after) as socket:
-                await socket.until_settled()
-                assert socket.sequences() == list(range(after + 1, 501))
+async def test_last_sequence_selects_exactly_the_missed_events(log: LiveLog) -> None:
+    await log.write(*(f"{number} " for number in range(500)))
+    for after in (0, 250, 499, 500):
+        async with log.socket(last_sequence=after) as socket:
+            await socket.until_settled()
+            assert socket.sequences() == list(range(after + 1, 501))
 
 
-async def test_a_cursor_inside_a_folded_message_gets_the_rest_of_it() -> None:
-    async with LiveLog() as log:
-        await log.write("a", "bc", "d")
-        await log.end()
-        async with log.socket(last_sequence=1) as socket:
-            await socket.until_sequence(4)
-            assert socket.text() == "bcd"
-            assert socket.sequences() == [3, 4]
+async def test_a_cursor_inside_a_folded_message_gets_the_rest_of_it(log: LiveLog) -> None:
+    await log.write("a", "bc", "d")
+    await log.end()
+    async with log.socket(last_sequence=1) as socket:
+        await socket.until_sequence(4)
+        assert socket.text() == "bcd"
+        assert socket.sequences() == [3, 4]
 
 
-async def test_pending_prompts_come_first_also_those_before_last_sequence() -> None:
-    async with LiveLog() as log:
-        first = await log.ask("one?")
-        await log.write("text")
-        second = await log.ask("two?")
-        async with log.socket(last_sequence=2) as socket:
-            await socket.until_sequence(3)
-            assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [
-                first,
-                second,
-            ]
+async def test_pending_prompts_come_first_also_those_before_last_sequence(log: LiveLog) -> None:
+    first = await log.ask("one?")
+    await log.write("text")
+    second = await log.ask("two?")
+    async with log.socket(last_sequence=2) as socket:
+        await socket.until_sequence(3)
+        assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [
+            first,
+            second,
+        ]
 
 
-async def test_a_settled_prompt_is_not_asked_again() -> None:
-    async with LiveLog() as log:
-        await log.settle(await log.ask())
-        async with log.socket(last_sequence=0) as socket:
-            await socket.until_sequence(2)
-            assert not socket.of_type("system_interaction_message")
-            assert len(socket.of_type("interaction_update_message")) == 1
+async def test_a_settled_prompt_is_not_asked_again(log: LiveLog) -> None:
+    await log.settle(await log.ask())
+    async with log.socket(last_sequence=0) as socket:
+        await socket.until_sequence(2)
+        assert not socket.of_type("system_interaction_message")
+        assert len(socket.of_type("interaction_update_message")) == 1
 
 
 @pytest.mark.parametrize("wrong", [7, -1, 10**30, "x", ""])
 async def test_an_impossible_last_sequence_is_reported_and_leaves_no_gap(
+    log: LiveLog,
     wrong: object,
 ) -> None:
-    async with LiveLog() as log:
-        await log.write("so ", "far")
-        prompt = await log.ask()
-        async with log.socket(last_sequence=wrong) as socket:
-            error = await socket.until("error_message")
-            assert error["content"]["code"] == "invalid_message"
-            assert (await socket.until("system_interaction_message"))["id"] == prompt
-            await socket.until_settled()
-            await log.write(" on")
-            await socket.until_sequence(4)
+    await log.write("so ", "far")
+    prompt = await log.ask()
+    async with log.socket(last_sequence=wrong) as socket:
+        error = await socket.until("error_message")
+        assert error["content"]["code"] == "invalid_message"
+        assert (await socket.until("system_interaction_message"))["id"] == prompt
+        await socket.until_settled()
+        await log.write(" on")
+        await socket.until_sequence(4)
 
 
-async def test_a_first_connection_gets_the_message_that_is_being_written() -> None:
-    async with LiveLog() as log:
-        await log.write("before ")
-        await log.append("step", {"step_id": "s", "name": "S", "state": "complete", "payload": ""})
-        await log.write("so ", "far ")
-        async with log.socket() as socket:
-            await socket.until_settled()
-            assert socket.text() == "so far "
-            await log.write("on")
-            await socket.until_sequence(5)
-            assert socket.text() == "so far on"
+async def test_a_first_connection_gets_the_message_that_is_being_written(log: LiveLog) -> None:
+    await log.write("before ")
+    await log.append("step", {"step_id": "s", "name": "S", "state": "complete", "payload": ""})
+    await log.write("so ", "far ")
+    async with log.socket() as socket:
+        await socket.until_settled()
+        assert socket.text() == "so far "
+        await log.write("on")
+        await socket.until_sequence(5)
+        assert socket.text() == "so far on"
 
 
 async def test_a_run_that_ends_while_its_output_is_read_is_shown_once(
+    log: LiveLog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read_newest = selectors._newest
@@ -100,35 +96,33 @@ async def test_a_run_that_ends_while_its_output_is_read_is_shown_once(
         asyncio.run_coroutine_threadsafe(write_and_end(), loop).result(10)
         return read_newest(texts)
 
-    async with LiveLog() as log:
-        await log.write("so ", "far ")
-        monkeypatch.setattr(selectors, "_newest", read_after_the_end)
-        async with log.socket() as socket:
-            await socket.until_sequence(4)
-            assert socket.text() == "so far on"
+    await log.write("so ", "far ")
+    monkeypatch.setattr(selectors, "_newest", read_after_the_end)
+    async with log.socket() as socket:
+        await socket.until_sequence(4)
+        assert socket.text() == "so far on"
 
 
-async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_twice() -> None:
-    async with LiveLog() as log:
-        async with log.socket() as socket:
-            await socket.until_settled()
-            await log.write("a")
-            await socket.until_sequence(1)
-        await log.write("b")
-        prompt = await log.ask()
-        async with log.socket() as socket:
-            await socket.until("system_interaction_message")
-            assert socket.sequences() == [2, 3]
-        async with log.socket() as socket:
-            await socket.until_settled()
-            assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [
-                prompt
-            ]
-            assert socket.text() == ""
+async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_twice(
+    log: LiveLog,
+) -> None:
+    async with log.socket() as socket:
+        await socket.until_settled()
+        await log.write("a")
+        await socket.until_sequence(1)
+    await log.write("b")
+    prompt = await log.ask()
+    async with log.socket() as socket:
+        await socket.until("system_interaction_message")
+        assert socket.sequences() == [2, 3]
+    async with log.socket() as socket:
+        await socket.until_settled()
+        assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [prompt]
+        assert socket.text() == ""
 
 
-async def test_a_second_tab_is_a_first_connection() -> None:
-    async with LiveLog() as log, log.socket() as first:
+async def test_a_second_tab_is_a_first_connection(log: LiveLog) -> None:
+    async with log.socket() as first:
         await first.until_settled()
         await log.write("so far")
         async with log.socket() as second:
@@ -136,15 +130,14 @@ async def test_a_second_tab_is_a_first_connection() -> None:
             assert second.text() == "so far"
 
 
-async def test_the_kept_cursor_is_the_users_own() -> None:
-    async with LiveLog() as log:
-        async with log.socket() as socket:
-            await socket.until_settled()
-        await log.write("secret")
-        other = await reads.read(make_user, "ben")
-        async with LocalSocket(other, conversation_id="c") as socket:
-            await socket.until_settled()
-            assert socket.sequences() == []
+async def test_the_kept_cursor_is_the_users_own(log: LiveLog) -> None:
+    async with log.socket() as socket:
+        await socket.until_settled()
+    await log.write("secret")
+    other = await reads.read(make_user, "ben")
+    async with LocalSocket(other, conversation_id="c") as socket:
+        await socket.until_settled()
+        assert socket.sequences() == []
 
 
 @pytest.mark.parametrize("is_stored", [True, False])

@@ -20,8 +20,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(("writes", "size"), [(50, 1), (20, 500)], ids=["one by one", "a burst"])
-async def test_written_events_arrive_once_and_in_order(writes: int, size: int) -> None:
-    async with LiveLog() as log, log.socket() as socket:
+async def test_written_events_arrive_once_and_in_order(
+    log: LiveLog, writes: int, size: int
+) -> None:
+    async with log.socket() as socket:
         await socket.until_settled()
         pieces = [f"{number} " for number in range(writes * size)]
         for start in range(0, len(pieces), size):
@@ -31,8 +33,8 @@ async def test_written_events_arrive_once_and_in_order(writes: int, size: int) -
         assert socket.text() == "".join(pieces)
 
 
-async def test_every_tab_gets_the_same() -> None:
-    async with LiveLog() as log, log.socket() as one, log.socket() as other:
+async def test_every_tab_gets_the_same(log: LiveLog) -> None:
+    async with log.socket() as one, log.socket() as other:
         await one.until_settled()
         await other.until_settled()
         await log.write("a", "b")
@@ -62,52 +64,50 @@ async def feed_of(log: LiveLog) -> tuple[Feed, list[Frame]]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> None:
+async def test_lost_doubled_and_reordered_news_changes_nothing(log: LiveLog, seed: int) -> None:
     chance = random.Random(seed)
-    async with LiveLog() as log:
-        feed, frames = await feed_of(log)
-        for number in range(200):
-            await log.write(*(f"{number}.{part} " for part in range(chance.randint(1, 3))))
-            if number % 20 == 0:
-                await log.ask(f"{number}?")
-        last = await log.last()
-        events = await reads.read(event_log.read, log.conversation, after=0, limit=1000)
-        news = [events[at : at + size] for at in range(0, len(events), 3) for size in (1, 3)]
-        news = [part for part in news for _ in range(chance.choice([0, 0, 1, 2]))]
-        chance.shuffle(news)
-        await asyncio.gather(
-            *(
-                feed.news(News(log.conversation, part[-1].sequence, chance.choice([[], part])))
-                for part in news
-            )
+    feed, frames = await feed_of(log)
+    for number in range(200):
+        await log.write(*(f"{number}.{part} " for part in range(chance.randint(1, 3))))
+        if number % 20 == 0:
+            await log.ask(f"{number}?")
+    last = await log.last()
+    events = await reads.read(event_log.read, log.conversation, after=0, limit=1000)
+    news = [events[at : at + size] for at in range(0, len(events), 3) for size in (1, 3)]
+    news = [part for part in news for _ in range(chance.choice([0, 0, 1, 2]))]
+    chance.shuffle(news)
+    await asyncio.gather(
+        *(
+            feed.news(News(log.conversation, part[-1].sequence, chance.choice([[], part])))
+            for part in news
         )
-        await feed.news(News(log.conversation, last, []))  # as the sweeper would
-        assert [frame["sequence"] for frame in frames] == list(range(1, last + 1))
-        whole = "".join(event.payload["text"] for event in events if event.type == "text")
-        texts = [f["content"]["text"] for f in frames if f["type"] == "system_response_message"]
-        assert "".join(texts) == whole
+    )
+    await feed.news(News(log.conversation, last, []))  # as the sweeper would
+    assert [frame["sequence"] for frame in frames] == list(range(1, last + 1))
+    whole = "".join(event.payload["text"] for event in events if event.type == "text")
+    texts = [f["content"]["text"] for f in frames if f["type"] == "system_response_message"]
+    assert "".join(texts) == whole
 
 
-async def test_the_stop_of_a_run_that_has_just_ended_is_acknowledged() -> None:
-    async with LiveLog() as log:
-        feed, frames = await feed_of(log)
-        await log.end()
-        await feed.news(News(log.conversation, await log.last(), []))
-        await feed.send_when_ended([log.run.pk], {"type": "ack_message"})
-        assert frames[-1] == {"type": "ack_message"}
+async def test_the_stop_of_a_run_that_has_just_ended_is_acknowledged(log: LiveLog) -> None:
+    feed, frames = await feed_of(log)
+    await log.end()
+    await feed.news(News(log.conversation, await log.last(), []))
+    await feed.send_when_ended([log.run.pk], {"type": "ack_message"})
+    assert frames[-1] == {"type": "ack_message"}
 
 
-async def test_the_sweeper_makes_up_for_lost_news(settings: Settings) -> None:
+async def test_the_sweeper_makes_up_for_lost_news(log: LiveLog, settings: Settings) -> None:
     set_hitl(settings, SWEEP_SECONDS=0.05)
-    async with LiveLog() as log, log.socket() as socket:
+    async with log.socket() as socket:
         await socket.until_settled()
         writer.writer.on_commit = None
         await log.write("unheard")
         await socket.until_sequence(1)
 
 
-async def test_a_full_window_pauses_until_it_is_acknowledged() -> None:
-    async with LiveLog() as log, log.socket() as socket:
+async def test_a_full_window_pauses_until_it_is_acknowledged(log: LiveLog) -> None:
+    async with log.socket() as socket:
         await socket.until_settled()
         await socket.send({"type": "ack_message", "sequence": 0})
         await socket.until_settled()
@@ -123,8 +123,8 @@ async def test_a_full_window_pauses_until_it_is_acknowledged() -> None:
         assert socket.sequences() == list(range(1, 601))
 
 
-async def test_a_window_by_size() -> None:
-    async with LiveLog() as log, log.socket() as socket:
+async def test_a_window_by_size(log: LiveLog) -> None:
+    async with log.socket() as socket:
         await socket.until_settled()
         await socket.send({"type": "ack_message", "sequence": 0})
         await socket.until_settled()

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def test_events_written_while_the_feed_opens_arrive(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    log: LiveLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_hitl(settings, SWEEP_SECONDS=30)
-    async with LiveLog() as log, log.socket() as witness:
+    async with log.socket() as witness:
         await log.write("before")
         await witness.until_sequence(1)
         write_after(read_opening, monkeypatch, log, witness)
@@ -29,7 +29,9 @@ async def test_events_written_while_the_feed_opens_arrive(
             await socket.until_sequence(2)
 
 
-async def test_no_news_of_other_conversations_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_news_of_other_conversations_is_heard(
+    log: LiveLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     heard: list[UUID] = []
     hear = ChatConsumer.conversation_news
 
@@ -37,20 +39,18 @@ async def test_no_news_of_other_conversations_is_heard(monkeypatch: pytest.Monke
         heard.append(message["news"].conversation)
         await hear(consumer, message)
 
-    async with LiveLog() as log:
+    def write_elsewhere(tx: Transaction) -> None:
+        times = {"created_at": tx.now}
+        other = Conversation.objects.create(
+            owner=log.user, conversation_id="d", workflow="none", updated_at=tx.now, **times
+        )
+        run = Run.objects.create(conversation=other, key="none", message_id="m", **times)
+        tx.append(run, "text", {"text": "elsewhere"})
 
-        def write_elsewhere(tx: Transaction) -> None:
-            times = {"created_at": tx.now}
-            other = Conversation.objects.create(
-                owner=log.user, conversation_id="d", workflow="none", updated_at=tx.now, **times
-            )
-            run = Run.objects.create(conversation=other, key="none", message_id="m", **times)
-            tx.append(run, "text", {"text": "elsewhere"})
-
-        monkeypatch.setattr(ChatConsumer, "conversation_news", hear_and_note)
-        async with log.socket() as socket:
-            await socket.until_settled()
-            await writer.write(write_elsewhere)
-            await log.write("here")
-            await socket.until_sequence(1)
-            assert {*heard} == {log.conversation}
+    monkeypatch.setattr(ChatConsumer, "conversation_news", hear_and_note)
+    async with log.socket() as socket:
+        await socket.until_settled()
+        await writer.write(write_elsewhere)
+        await log.write("here")
+        await socket.until_sequence(1)
+        assert {*heard} == {log.conversation}
