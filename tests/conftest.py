@@ -1,6 +1,7 @@
 """Fixtures of all tests: servers in child processes, and a browser (see `support/`)."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,18 @@ def _disconnect_receivers() -> Iterator[None]:
     for signal, receivers in connected.items():
         signal.receivers = receivers
         signal.sender_receivers_cache.clear()
+
+
+@pytest.fixture
+def sent_to(host_workflow: Any) -> Any:
+    """Return a function that hosts a workflow, and sends it a message; see its type, `SentTo`."""
+
+    @asynccontextmanager
+    async def sent_to(workflow: str, text: str, **config: Any) -> AsyncIterator[tuple[Any, Any]]:
+        async with host_workflow(workflow, **config) as hosting:
+            yield hosting, await hosting.send(text)
+
+    return sent_to
 
 
 @pytest.fixture(scope="session")

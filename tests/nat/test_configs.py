@@ -23,6 +23,7 @@ from sessions_app.workflows import Context, OAuthPrompt, registry
 from sessions_app.workflows.config import ConfigError, RuntimeConfig
 from tests.nat.components import Done
 from tests.support.hitl import set_hitl
+from tests.support.hosting import SentTo
 
 # A package of LangChain's that its agents import says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*langchain-community:DeprecationWarning")
@@ -37,10 +38,9 @@ def _nothing_done() -> None:
     Done.fails = False
 
 
-async def test_what_is_recorded_is_not_called_again(host_workflow: NewHosting) -> None:
+async def test_what_is_recorded_is_not_called_again(sent_to: SentTo) -> None:
     nat_workflow(HERE / "refund.yml", name="t_refund", title="Refund")
-    async with host_workflow("t_refund") as hosting:
-        run = await hosting.send("Pay it back")
+    async with sent_to("t_refund", "Pay it back") as (hosting, run):
         assert [one.text for one in await run.prompts()] == ["Pay order 17 back?"]
         await hosting.crash()
         await run.answer("yes")
@@ -52,11 +52,10 @@ async def test_what_is_recorded_is_not_called_again(host_workflow: NewHosting) -
     assert Done.effects == ["look 17", "pay 17"]
 
 
-async def test_failure_of_a_function_is_recorded(host_workflow: NewHosting) -> None:
+async def test_failure_of_a_function_is_recorded(sent_to: SentTo) -> None:
     Done.fails = True
     nat_workflow(HERE / "stream.yml", name="t_stream")
-    async with host_workflow("t_stream") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_stream", "Go") as (hosting, run):
         await run.prompts()
         await hosting.crash()
         await run.answer("yes")
@@ -64,10 +63,9 @@ async def test_failure_of_a_function_is_recorded(host_workflow: NewHosting) -> N
     assert Done.effects == ["receipt 1", "read 2", "look 3", "pay 4"]
 
 
-async def test_objects_streams_and_calls_at_once_are_recorded(host_workflow: NewHosting) -> None:
+async def test_objects_streams_and_calls_at_once_are_recorded(sent_to: SentTo) -> None:
     nat_workflow(HERE / "stream.yml", name="t_stream")
-    async with host_workflow("t_stream") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_stream", "Go") as (hosting, run):
         await run.prompts()
         await hosting.crash()
         await run.answer("yes")
@@ -78,11 +76,10 @@ async def test_objects_streams_and_calls_at_once_are_recorded(host_workflow: New
 
 
 async def test_agents_of_builders_that_functions_make_are_recorded(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     nat_workflow(HERE / "retry.yml", name="t_retry", title="Retry")
-    async with host_workflow("t_retry") as hosting:
-        run = await hosting.send("Pay it back")
+    async with sent_to("t_retry", "Pay it back") as (hosting, run):
         for _ in range(2):
             assert [one.text for one in await run.prompts()] == ["It needs more calls. Go on?"]
             await hosting.crash()
@@ -92,10 +89,9 @@ async def test_agents_of_builders_that_functions_make_are_recorded(
     assert Counter(Done.effects) == {"model": 9, "look 1": 3, "look 2": 3, "pay 2": 2}
 
 
-async def test_each_prompt_becomes_one_of_ours(host_workflow: NewHosting) -> None:
+async def test_each_prompt_becomes_one_of_ours(sent_to: SentTo) -> None:
     nat_workflow(HERE / "prompts.yml", name="t_prompts")
-    async with host_workflow("t_prompts", replay_everywhere=True) as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_prompts", "Go", replay_everywhere=True) as (_, run):
         for answer in [*ANSWERS, "No"]:
             await run.answer(answer)
         answers = json.loads(await run.result())
@@ -117,10 +113,9 @@ async def test_each_prompt_becomes_one_of_ours(host_workflow: NewHosting) -> Non
     ]
 
 
-async def test_nobody_answers_in_time(host_workflow: NewHosting) -> None:
+async def test_nobody_answers_in_time(sent_to: SentTo) -> None:
     nat_workflow(HERE / "prompts.yml", name="t_prompts")
-    async with host_workflow("t_prompts") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_prompts", "Go") as (hosting, run):
         for answer in ANSWERS:
             await run.answer(answer)
         await run.prompts()
@@ -142,7 +137,7 @@ async def test_each_user_has_a_builder(host_workflow: NewHosting) -> None:
 
 
 async def test_sign_in_is_a_consent_and_its_token_is_not_recorded(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     async def authenticate(context: Context, provider: Any, flow: Any) -> AuthenticatedContext:
         consent = await context.ask(OAuthPrompt(text=f"{provider.authorization_url}?scope=orders"))
@@ -150,8 +145,7 @@ async def test_sign_in_is_a_consent_and_its_token_is_not_recorded(
         return AuthenticatedContext(headers={"Authorization": "Bearer t0ken"})
 
     nat_workflow(HERE / "orders.yml", name="t_orders", authenticate=authenticate)
-    async with host_workflow("t_orders") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_orders", "Go") as (hosting, run):
         [consent] = await run.prompts()
         assert isinstance(consent, OAuthPrompt)
         await hosting.crash()
@@ -191,10 +185,9 @@ async def test_sign_in_is_that_of_this_site(
 
 
 async def test_configuration_file_names_one_of_the_toolkit(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
-    async with host_workflow("refunds", nat=HERE / "refund.yml") as hosting:
-        run = await hosting.send("Pay it back")
+    async with sent_to("refunds", "Pay it back", nat=HERE / "refund.yml") as (_, run):
         await run.answer("no")
         assert await run.result() == "Not paid."
 

@@ -6,7 +6,7 @@ queue.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,6 +23,7 @@ from sessions_app.storage.event_log import read
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.writer import writer
 from sessions_app.testing import hosting
+from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.testing.hosting import make_user
 from sessions_app.testing.polling import until, until_true
 
@@ -37,6 +38,9 @@ __all__ = [
     "until",
     "until_true",
 ]
+
+# As `host_workflow`, and a message: yields the hosting and the run.
+SentTo = Callable[..., AbstractAsyncContextManager[tuple[hosting.Hosting, HostedRun]]]
 
 
 class Hosting(hosting.Hosting):

@@ -27,7 +27,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context, Message, ToolCallPrompt, group, workflow
-from tests.support.hosting import make_members
+from tests.support.hosting import SentTo, make_members
 
 
 class Hosted:
@@ -84,12 +84,11 @@ def members(**groups: str) -> dict[str, User]:
 
 
 async def test_tools_of_one_answer_are_used_and_the_model_reads_their_results(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     calls = [tool_call("look_up", words=["a", "b"]), tool_call("order", euro=3)]
     host(ScriptedModel(["I look. ", *calls], "Ready."), look_up, order)
-    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         assert await run.result() == "I look. \n\nReady."
         assert sorted(await run.shown()) == ["Look up ['a', 'b']", "Order 3"]
     assert sorted(Hosted.done) == ["look_up ['a', 'b']", "order 3"]
@@ -97,7 +96,7 @@ async def test_tools_of_one_answer_are_used_and_the_model_reads_their_results(
 
 
 async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     tools = [
         tool(refund).needs(approval=group("support")),
@@ -111,8 +110,7 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
     ]
     host(ScriptedModel(calls, "All three."), *tools)
     people = await reads.read(lambda: members(support="sue", buying="bob", archive="al"))
-    async with host_workflow("t_agent") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go") as (hosting, run):
         prompt_texts = sorted(prompt.text for prompt in await run.prompts())
         assert prompt_texts == [
             "May I do this: Look up ['x']?",
@@ -131,15 +129,14 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
 
 
 async def test_edited_arguments_are_those_that_are_executed_and_audited(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     host(
         ScriptedModel([tool_call("refund", euro=500, reason="late")], "Paid."),
         tool(refund).needs(approval=group("support"), edit=True),
     )
     people = await reads.read(lambda: members(support="sue"))
-    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         edited = {"decision": "approve", "arguments": {"euro": 50, "reason": "late"}}
         await run.answer(edited, by=people["sue"])
         assert await run.result() == "Paid."
@@ -162,27 +159,25 @@ async def test_edited_arguments_are_those_that_are_executed_and_audited(
     ],
 )
 async def test_model_reads_the_decision_where_the_tool_is_not_used(
-    answer: Any, result: str, host_workflow: NewHosting
+    answer: Any, result: str, sent_to: SentTo
 ) -> None:
     host(ScriptedModel([tool_call("refund", euro=5)], "I see."), tool(refund).needs(answer=True))
-    async with host_workflow("t_agent") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go") as (_, run):
         await run.answer(answer)
         assert await run.result() == "I see."
     assert results() == [result]
     assert Hosted.done == []
 
 
-async def test_call_that_nobody_allows_in_time_is_rejected(host_workflow: NewHosting) -> None:
+async def test_call_that_nobody_allows_in_time_is_rejected(sent_to: SentTo) -> None:
     host(ScriptedModel([tool_call("refund", euro=5)], "Then not."), tool(refund).needs(timeout=60))
-    async with host_workflow("t_agent") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go") as (hosting, run):
         await hosting.advance(minutes=2)
         assert await run.result() == "Then not."
     assert (results(), Hosted.done) == (["Nobody allowed it in time."], [])
 
 
-async def test_policy_looks_at_arguments_and_at_the_owner(host_workflow: NewHosting) -> None:
+async def test_policy_looks_at_arguments_and_at_the_owner(sent_to: SentTo) -> None:
     def approvers(arguments: JsonObject, owner: Person) -> To | bool:
         if arguments["euro"] < 10:
             return False
@@ -191,8 +186,7 @@ async def test_policy_looks_at_arguments_and_at_the_owner(host_workflow: NewHost
     calls = [tool_call("refund", euro=euro) for euro in (5, 50)]
     host(ScriptedModel(calls, "Both."), tool(refund).needs(approval=approvers, four_eyes=True))
     people = await reads.read(lambda: members(support="sue"))
-    async with host_workflow("t_agent") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert isinstance(prompt, ToolCallPrompt)
         assert prompt.arguments == {"euro": 50}
@@ -212,12 +206,11 @@ async def test_policy_looks_at_arguments_and_at_the_owner(host_workflow: NewHost
     ],
 )
 async def test_person_is_asked_where_the_budget_is_spent(
-    budget: Budget, question: str, host_workflow: NewHosting
+    budget: Budget, question: str, sent_to: SentTo
 ) -> None:
     turn: list[Piece] = [Usage(10, 5), tool_call("order", euro=1)]
     host(ScriptedModel(turn, turn, turn, turn, "Done."), order, budget=budget)
-    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         assert [one.text for one in await run.prompts()] == [question]
         assert len(Hosted.done) == 2
         await run.answer("continue")
@@ -227,14 +220,13 @@ async def test_person_is_asked_where_the_budget_is_spent(
         assert await run.result() == "I stop here."
 
 
-async def test_time_of_the_budget_passes_while_people_think(host_workflow: NewHosting) -> None:
+async def test_time_of_the_budget_passes_while_people_think(sent_to: SentTo) -> None:
     host(
         ScriptedModel([tool_call("order", euro=1)], "Done."),
         tool(order).needs(approval=True),
         budget=Budget(seconds=60),
     )
-    async with host_workflow("t_agent") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go") as (hosting, run):
         await hosting.advance(seconds=90)
         await run.answer("approve")
         [question] = await run.prompts()
@@ -308,7 +300,7 @@ async def test_tool_that_raises_is_told_to_the_model(host_workflow: NewHosting) 
 
 
 async def test_tool_gets_its_user_and_a_key_that_is_the_same_again(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     keys: list[str] = []
 
@@ -318,8 +310,7 @@ async def test_tool_gets_its_user_and_a_key_that_is_the_same_again(
         return f"{name} for {context.user.username}"
 
     host(ScriptedModel([tool_call("remember", name=n) for n in "ab"], "Done."), remember)
-    async with host_workflow("t_agent") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_agent", "Go") as (_, run):
         await run.result()
     assert results() == ["a for ann", "b for ann"]
     assert sorted(keys) == [f"{run.id}-1-0", f"{run.id}-1-1"]

@@ -23,6 +23,7 @@ from sessions_app.storage.writer import writer
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until, until_true
 from tests.support.database import operator_rows
+from tests.support.hosting import SentTo
 
 THREADS = UUID("00000000-0000-4000-8000-000000000001")
 
@@ -45,10 +46,6 @@ class State(TypedDict, total=False):
 
     question: str
     notes: Annotated[list[str], lambda old, new: [*old, *new]]
-
-
-def _join(values: list[str]) -> str:
-    return ", ".join(values)
 
 
 async def look(state: State) -> State:
@@ -127,11 +124,10 @@ async def test_text_of_a_model_streams_and_history_comes_along(host_workflow: Ne
 
 
 async def test_interrupts_of_one_node_are_asked_one_after_another(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     host(look, ask)
-    async with host_workflow("t_graph") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_graph", "Go") as (hosting, run):
         assert [one.text for one in await run.prompts()] == ["Whose is it?"]
         await hosting.crash()
         await run.answer("Eve's")
@@ -143,11 +139,10 @@ async def test_interrupts_of_one_node_are_asked_one_after_another(
 
 
 async def test_interrupts_of_parallel_nodes_are_answered_in_any_order(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     host(approve, inbox, parallel=True)
-    async with host_workflow("t_graph") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_graph", "Go") as (hosting, run):
         assert sorted(one.text for one in await run.prompts()) == [
             "May I do this: Refund 400?",
             "May I do this: Refund 400?",
@@ -166,11 +161,10 @@ async def test_interrupts_of_parallel_nodes_are_answered_in_any_order(
 
 
 async def test_action_is_edited_only_where_its_author_allows_that(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     host(pay)
-    async with host_workflow("t_graph") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_graph", "Go") as (_, run):
         with pytest.raises(Invalid, match="cannot be edited"):
             await run.answer({"decision": "approve", "arguments": {"euro": 4}})
         await run.answer({"decision": "approve"})
@@ -178,11 +172,10 @@ async def test_action_is_edited_only_where_its_author_allows_that(
 
 
 async def test_node_that_has_finished_does_not_run_again_after_a_crash(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     host(look, wait, parallel=True)
-    async with host_workflow("t_graph") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_graph", "Go") as (hosting, run):
         await until(lambda: {"look", "wait begins"} <= set(Done.effects))
         await until(lambda: GraphWrite.objects.filter(channel="notes").exists())
         await hosting.crash()
@@ -211,7 +204,7 @@ def stored_rows() -> list[int]:
 
 
 async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(
-    host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch
+    sent_to: SentTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def say(text: str) -> Any:
         async def node(state: MessagesState) -> Any:
@@ -234,8 +227,7 @@ async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(
     graph.add_edge("first", "second")
     langgraph_workflow(graph.compile(), name="t_talk", title="Talk")
     monkeypatch.setattr(_Superstep, "_texts", texts_and_wait)
-    async with host_workflow("t_talk") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_talk", "Go") as (hosting, run):
         await until(lambda: GraphWrite.objects.filter(channel="messages").exists())
         await run.until_said("One.")
         await until(lambda: GraphCheckpoint.objects.count() >= 2)

@@ -21,7 +21,7 @@ from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context, Message, group, workflow
 from tests.runtime.agents.mcp_process import command, serving, url_of
-from tests.support.hosting import make_members
+from tests.support.hosting import SentTo, make_members
 from tests.support.server import free_port
 
 
@@ -81,12 +81,11 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 async def test_tool_that_only_reads_is_called_once_where_the_server_is_trusted(
-    host_workflow: NewHosting, host: Host, done: Done, mode: str
+    sent_to: SentTo, host: Host, done: Done, mode: str
 ) -> None:
     model = ScriptedModel([tool_call("sky_forecast", town="Oslo")], "Take a coat.")
     host(model, mode=mode, trusted=True)
-    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
-        run = await hosting.send("What do I pack?")
+    async with sent_to("t_mcp_tools", "What do I pack?", replay_everywhere=True) as (_, run):
         assert await run.result() == "Take a coat."
         assert await run.shown() == ["Sky forecast Oslo"]
     assert done() == ["forecast Oslo"]
@@ -97,29 +96,25 @@ async def test_tool_that_only_reads_is_called_once_where_the_server_is_trusted(
     ("trusted", "tool"), [(False, "forecast"), (True, "forget"), (True, "look")]
 )
 async def test_other_tools_ask_the_owner(
-    host_workflow: NewHosting, host: Host, done: Done, trusted: bool, tool: str
+    sent_to: SentTo, host: Host, done: Done, trusted: bool, tool: str
 ) -> None:
     arguments = {} if tool == "look" else {"town": "Oslo"}
     model = ScriptedModel([tool_call(f"sky_{tool}", **arguments)], "Then not.")
     host(model, trusted=trusted)
-    async with host_workflow("t_mcp_tools") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_mcp_tools", "Go") as (_, run):
         await run.answer({"decision": "reject", "note": "No."}, to=f"Sky {tool}")
         assert await run.result() == "Then not."
     assert done() == []
 
 
-async def test_policy_by_name_survives_crashes(
-    host_workflow: NewHosting, host: Host, done: Done
-) -> None:
+async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done: Done) -> None:
     model = ScriptedModel(
         [tool_call("sky_forget", town="Oslo"), tool_call("sky_forecast", town="Rome")], "Ready."
     )
     approvals = {"forget": Policy(group("support"), edit=True), "forecast": Policy(approval=False)}
     host(model, approvals=approvals)
     [sue] = await reads.read(make_members, "support", "sue")
-    async with host_workflow("t_mcp_tools") as hosting:
-        run = await hosting.send("Go")
+    async with sent_to("t_mcp_tools", "Go") as (hosting, run):
         [prompt] = await run.prompts()
         assert prompt.text == "May I do this: Sky forget Oslo?"
         await hosting.crash()
@@ -155,11 +150,10 @@ async def test_process_that_dies_within_a_call_leaves_its_outcome_unknown(
 
 
 async def test_question_of_a_server_is_a_form_and_survives_crashes(
-    host_workflow: NewHosting, host: Host, done: Done, mode: str
+    sent_to: SentTo, host: Host, done: Done, mode: str
 ) -> None:
     host(ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time."), mode=mode)
-    async with host_workflow("t_mcp_tools") as hosting:
-        run = await hosting.send("Book it")
+    async with sent_to("t_mcp_tools", "Book it") as (hosting, run):
         await run.answer("approve")
         form: Any
         [form] = await run.prompts()
@@ -177,15 +171,14 @@ async def test_question_of_a_server_is_a_form_and_survives_crashes(
 
 @pytest.mark.parametrize("repeatable", [(), ("book",)])
 async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
-    host_workflow: NewHosting, host: Host, tmp_path: Path, repeatable: tuple[str, ...]
+    sent_to: SentTo, host: Host, tmp_path: Path, repeatable: tuple[str, ...]
 ) -> None:
     log, port = tmp_path / "log", free_port()
     model = ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time.")
     host(model, url_of(port), approvals=NOBODY, repeatable=repeatable)
     with ExitStack() as first:
         await asyncio.to_thread(first.enter_context, serving(log, port))
-        async with host_workflow("t_mcp_tools", patience=60) as hosting:
-            run = await hosting.send("Book it")
+        async with sent_to("t_mcp_tools", "Book it", patience=60) as (_, run):
             assert len(await run.prompts()) == 1
             await asyncio.to_thread(first.close)
             with ExitStack() as second:
@@ -223,13 +216,12 @@ async def test_server_is_told_of_a_person_who_declines(
 
 
 async def test_question_goes_to_whom_the_policy_names(
-    host_workflow: NewHosting, host: Host, done: Done, mode: str
+    sent_to: SentTo, host: Host, done: Done, mode: str
 ) -> None:
     approvals = Policy(group("support"), timeout=3600)
     host(ScriptedModel([tool_call("sky_book", town="Rome")], "x"), mode=mode, approvals=approvals)
     [sue] = await reads.read(make_members, "support", "sue")
-    async with host_workflow("t_mcp_tools") as hosting:
-        run = await hosting.send("Book it")
+    async with sent_to("t_mcp_tools", "Book it") as (_, run):
         await run.answer("approve", by=sue)
         form: Any
         [form] = await run.prompts()
@@ -242,11 +234,10 @@ async def test_question_goes_to_whom_the_policy_names(
 
 
 async def test_page_is_visited_before_a_refused_call_is_made_again(
-    host_workflow: NewHosting, host: Host, done: Done
+    sent_to: SentTo, host: Host, done: Done
 ) -> None:
     host(ScriptedModel([tool_call("sky_pay")], "Paid."), mode="legacy", approvals=NOBODY)
-    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
-        run = await hosting.send("Pay")
+    async with sent_to("t_mcp_tools", "Pay", replay_everywhere=True) as (_, run):
         link: Any
         [link] = await run.prompts()
         assert (link.text, link.url) == (

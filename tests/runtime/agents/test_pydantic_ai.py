@@ -27,7 +27,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import group
 from tests.support.hitl import set_hitl
-from tests.support.hosting import make_members
+from tests.support.hosting import SentTo, make_members
 
 Turn = list[str | tuple[str, str]]
 
@@ -90,24 +90,22 @@ pydantic_ai_workflow(
 )
 
 
-async def test_text_streams_and_each_tool_is_called_once(host_workflow: NewHosting) -> None:
+async def test_text_streams_and_each_tool_is_called_once(sent_to: SentTo) -> None:
     Script.turns = [["I ", "look. ", ("look_up", '{"order": 17}')], ["It is ", "open."]]
-    async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
-        run = await hosting.send("What about 17?")
+    async with sent_to("t_pydantic_ai", "What about 17?", replay_everywhere=True) as (_, run):
         assert await run.result() == "I look. \n\nIt is open."
         assert await run.shown() == ["Look up 17"]
     assert Script.done == ["look_up 17"]
     assert len(Script.requests) == 2
 
 
-async def test_approval_with_edited_arguments_survives_crashes(host_workflow: NewHosting) -> None:
+async def test_approval_with_edited_arguments_survives_crashes(sent_to: SentTo) -> None:
     Script.turns = [
         [("refund", '{"order": 17, "euro": 400}'), ("look_up", '{"order": 17}')],
         ["Paid back."],
     ]
     [sue] = await reads.read(make_members, "support", "sue")
-    async with host_workflow("t_pydantic_ai") as hosting:
-        run = await hosting.send("Pay 17 back")
+    async with sent_to("t_pydantic_ai", "Pay 17 back") as (hosting, run):
         [prompt] = await run.prompts()
         assert prompt.text == "May I do this: Refund 17?"
         await hosting.crash()
@@ -117,11 +115,10 @@ async def test_approval_with_edited_arguments_survives_crashes(host_workflow: Ne
     assert Script.done == ["look_up 17", "refund 17 40 for ann"]
 
 
-async def test_rejection_is_told_to_the_model(host_workflow: NewHosting) -> None:
+async def test_rejection_is_told_to_the_model(sent_to: SentTo) -> None:
     Script.turns = [[("refund", '{"order": 17, "euro": 400}')], ["I see."]]
     [sue] = await reads.read(make_members, "support", "sue")
-    async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
-        run = await hosting.send("Pay 17 back")
+    async with sent_to("t_pydantic_ai", "Pay 17 back", replay_everywhere=True) as (_, run):
         await run.answer({"decision": "reject", "note": "Too much."}, by=sue)
         assert await run.result() == "I see."
     assert Script.done == []
@@ -156,13 +153,12 @@ async def test_messages_that_are_too_long_are_left_out(
 
 
 async def test_three_approvals_are_decided_in_any_order_over_two_restarts(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
     calls = [("refund", f'{{"order": {order}, "euro": 5}}') for order in (1, 2, 3)]
     Script.turns = [[*calls], ["All three."]]
     [sue] = await reads.read(make_members, "support", "sue")
-    async with host_workflow("t_pydantic_ai") as hosting:
-        run = await hosting.send("Pay them back")
+    async with sent_to("t_pydantic_ai", "Pay them back") as (hosting, run):
         assert len(await run.prompts()) == 3
         await run.answer("approve", to="Refund 3", by=sue)
         await hosting.crash()
@@ -174,10 +170,9 @@ async def test_three_approvals_are_decided_in_any_order_over_two_restarts(
     assert len(Script.requests) == 2
 
 
-async def test_result_of_a_deferred_call_comes_from_outside(host_workflow: NewHosting) -> None:
+async def test_result_of_a_deferred_call_comes_from_outside(sent_to: SentTo) -> None:
     Script.turns = [[("weigh", '{"parcel": 4}')], ["It weighs 3 kg."]]
-    async with host_workflow("t_pydantic_ai") as hosting:
-        run = await hosting.send("Weigh it")
+    async with sent_to("t_pydantic_ai", "Weigh it") as (_, run):
         assert await run.status() == "waiting"
         await runs.asend(run.id, "tool weigh-0", "3 kg", id="1")
         assert await run.result() == "It weighs 3 kg."
@@ -198,9 +193,7 @@ def test_agent_whose_toolset_has_no_id_is_refused_when_it_is_declared() -> None:
         pydantic_ai_workflow(nameless, name="t_nameless", title="Nameless")
 
 
-async def test_tool_of_an_mcp_server_is_called_once(
-    host_workflow: NewHosting, tmp_path: Path
-) -> None:
+async def test_tool_of_an_mcp_server_is_called_once(sent_to: SentTo, tmp_path: Path) -> None:
     log = tmp_path / "calls"
     module = "tests.runtime.agents.mcp_server"
     transport = StdioTransport(sys.executable, ["-m", module, str(log)], cwd=str(ROOT))
@@ -209,8 +202,7 @@ async def test_tool_of_an_mcp_server_is_called_once(
     )
     pydantic_ai_workflow(travel, name="t_mcp", title="Travel")
     Script.turns = [[("forecast", '{"town": "Oslo"}')], ["Take a coat."]]
-    async with host_workflow("t_mcp", replay_everywhere=True) as hosting:
-        run = await hosting.send("What do I pack?")
+    async with sent_to("t_mcp", "What do I pack?", replay_everywhere=True) as (_, run):
         assert await run.result() == "Take a coat."
         assert await run.shown() == ["Forecast Oslo"]
     assert log.read_text() == "forecast Oslo\n"

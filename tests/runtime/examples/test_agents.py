@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 
 from natproject.workflows import agents
 from sessions_app.testing.hosting import NewHosting
-from tests.support.hosting import make_members
+from tests.support.hosting import SentTo, make_members
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EDITED = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
@@ -39,10 +39,9 @@ async def test_refund_is_edited_after_a_restart(
 
 
 async def test_train_is_booked_for_whom_the_server_asks_after_a_restart(
-    host_workflow: NewHosting,
+    sent_to: SentTo,
 ) -> None:
-    async with host_workflow("travel", patience=60) as hosting:
-        run = await hosting.send("Book me a train to Rome")
+    async with sent_to("travel", "Book me a train to Rome", patience=60) as (hosting, run):
         await run.answer("approve", to="Travel book Rome")
         assert len(await run.prompts()) == 1
         await hosting.restart()

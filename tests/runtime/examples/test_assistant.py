@@ -12,6 +12,7 @@ from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 from tests.runtime.agents import mcp_process
 from tests.runtime.examples.model_endpoint import ModelEndpoint, call, serving, text, thought
+from tests.support.hosting import SentTo
 from tests.support.server import free_port
 
 
@@ -41,11 +42,10 @@ def kept(notes: Path) -> list[str]:
 
 class TestEndpoint:
     async def test_the_answer_is_streamed_with_its_reasoning_as_a_step(
-        self, endpoint: ModelEndpoint, host_workflow: NewHosting
+        self, endpoint: ModelEndpoint, sent_to: SentTo
     ) -> None:
         endpoint.answers = [[thought("They "), thought("greet."), *text("Good ", "morning.")]]
-        async with host_workflow("assistant") as hosting:
-            run = await hosting.send("Hello")
+        async with sent_to("assistant", "Hello") as (_, run):
             assert await run.result() == "Good morning."
             assert await run.shown() == ["Reasoning"]
             usage = [one.result for one in await run.journal() if one.call.kind == "usage"]
@@ -69,11 +69,10 @@ class TestEndpoint:
         assert roles(endpoint.requests[1]["messages"]) == ["system", "user", "assistant", "user"]
 
     async def test_a_harmless_tool_is_used_at_once(
-        self, endpoint: ModelEndpoint, host_workflow: NewHosting
+        self, endpoint: ModelEndpoint, sent_to: SentTo
     ) -> None:
         endpoint.answers = [call(0, "calculate", '{"expression": "6 * 7"}'), text("It is 42.")]
-        async with host_workflow("assistant", replay_everywhere=True) as hosting:
-            run = await hosting.send("6 times 7?")
+        async with sent_to("assistant", "6 times 7?", replay_everywhere=True) as (_, run):
             assert await run.result() == "It is 42."
             assert await run.shown() == ["Calculate 6 * 7"]
             assert await run.asked() == []
@@ -131,9 +130,8 @@ class TestScript:
         async with host_workflow("assistant") as hosting:
             assert "I am a small script" in await hosting.converse("Hello")
 
-    async def test_the_assistant_calculates(self, host_workflow: NewHosting) -> None:
-        async with host_workflow("assistant") as hosting:
-            run = await hosting.send("What is 17.5 * 12?")
+    async def test_the_assistant_calculates(self, sent_to: SentTo) -> None:
+        async with sent_to("assistant", "What is 17.5 * 12?") as (_, run):
             assert await run.result() == "That is **210**."
             assert await run.shown() == ["Reasoning", "Calculate 17.5 * 12"]
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from natproject.workflows.calculator import Attempt, evaluate, find_expression, plain
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
+from tests.support.hosting import SentTo
 
 LONG = "1+2+3+4+5+6+7+8+9+10+11+12"
 
@@ -96,10 +97,9 @@ class TestConversation:
         async with host_workflow("calculator") as hosting:
             assert expected_text in await hosting.converse(text, answers)
 
-    async def test_after_the_last_retry_it_gives_up(self, host_workflow: NewHosting) -> None:
+    async def test_after_the_last_retry_it_gives_up(self, sent_to: SentTo) -> None:
         options = {"max_operations": 1, "max_retries": 2}
-        async with host_workflow("calculator", options=options) as hosting:
-            run = await hosting.send(LONG)
+        async with sent_to("calculator", LONG, options=options) as (_, run):
             await run.answer_all({"Try": "retry"})
             assert "more than 4 operations" in await run.result()
             assert len(await run.asked()) == 2

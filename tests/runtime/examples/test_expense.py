@@ -10,7 +10,7 @@ from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
-from tests.support.hosting import make_members
+from tests.support.hosting import SentTo, make_members
 
 ANSWERS: dict[str, Answer] = {
     "amount": "84,50",
@@ -50,10 +50,9 @@ async def test_a_recorded_history_still_replays() -> None:
 
 class TestConversation:
     async def test_an_expense_asks_every_type_of_prompt_and_is_booked(
-        self, host_workflow: NewHosting
+        self, sent_to: SentTo
     ) -> None:
-        async with host_workflow("expense_approval") as hosting:
-            run = await hosting.send("A dinner")
+        async with sent_to("expense_approval", "A dinner") as (_, run):
             await run.answer_all(ANSWERS)
             text = await run.result()
             assert text.startswith("You claim **84.50 €**.")
@@ -64,11 +63,10 @@ class TestConversation:
                 "text", "dropdown", "radio", "checkbox", "binary_choice", "notification",
             }  # fmt: skip
 
-    async def test_a_manager_decides(self, host_workflow: NewHosting) -> None:
+    async def test_a_manager_decides(self, sent_to: SentTo) -> None:
         [boss] = await reads.read(make_members, "managers", "boss")
         options = {"approvers": "managers"}
-        async with host_workflow("expense_approval", options=options) as hosting:
-            run = await hosting.send("10")
+        async with sent_to("expense_approval", "10", options=options) as (_, run):
             for word in ["cost centre", "pay with", "papers", "for?"]:
                 await run.answer(ANSWERS[word], to=word)
             with pytest.raises(AssertionError, match="is for managers"):
@@ -93,9 +91,8 @@ class TestConversation:
             text = await hosting.converse("10", {**ANSWERS, "Approve": "reject"})
             assert text.endswith("The claim is **rejected** (by ann).")
 
-    async def test_at_the_deadline_the_claim_is_rejected(self, host_workflow: NewHosting) -> None:
-        async with host_workflow("expense_approval") as hosting:
-            run = await hosting.send("10")
+    async def test_at_the_deadline_the_claim_is_rejected(self, sent_to: SentTo) -> None:
+        async with sent_to("expense_approval", "10") as (hosting, run):
             for word in ["cost centre", "pay with", "papers", "for?"]:
                 await run.answer(ANSWERS[word], to=word)
             await hosting.advance(days=3)

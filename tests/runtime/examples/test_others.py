@@ -8,6 +8,7 @@ import pytest
 from natproject.workflows.report import SavingsTerms, compute, read_terms
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
+from tests.support.hosting import SentTo
 
 
 @pytest.mark.parametrize(
@@ -33,11 +34,8 @@ def test_the_plan_adds_up() -> None:
 
 
 class TestReport:
-    async def test_the_report_streams_a_long_text_with_steps(
-        self, host_workflow: NewHosting
-    ) -> None:
-        async with host_workflow("report", options={"pause": 0}) as hosting:
-            run = await hosting.send("200 at 3.5 % for 20 years")
+    async def test_the_report_streams_a_long_text_with_steps(self, sent_to: SentTo) -> None:
+        async with sent_to("report", "200 at 3.5 % for 20 years", options={"pause": 0}) as (_, run):
             text = await run.result()
             assert 1200 < len(text.split()) < 2000
             assert len(re.findall(r"^#+ ", text, re.MULTILINE)) > 20
@@ -64,10 +62,9 @@ class TestReport:
 
 class TestParallelReview:
     async def test_reviewers_are_asked_at_once_and_answer_in_any_order(
-        self, host_workflow: NewHosting
+        self, sent_to: SentTo
     ) -> None:
-        async with host_workflow("parallel_review") as hosting:
-            run = await hosting.send("The list")
+        async with sent_to("parallel_review", "The list") as (_, run):
             for reviewer, verdict in [
                 ("Editorial", "approve"), ("Security", "abstain"), ("Legal", "approve"),
             ]:  # fmt: skip

@@ -14,7 +14,6 @@ from sessions_app.models import Interaction, Run
 from sessions_app.prompts import on_one_card
 from sessions_app.replay.replay_check import check_waiting_runs
 from sessions_app.storage import reads
-from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import (
     Context,
     FormPrompt,
@@ -23,12 +22,12 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.runtime.admin.test_actions import Operator, answer_page, host_and_operate
+from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.runtime.forms import asked
 from tests.runtime.forms.asked import Every, Small, Today
 from tests.runtime.forms.test_form_prompts import GIVEN
 from tests.runtime.replay.deployed import deploy, host_code
-from tests.support.hosting import Hosting, asking, running
+from tests.support.hosting import SentTo, asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,42 +59,14 @@ async def test_replay_has_the_same_typed_answers() -> None:
     assert outputs[0] == outputs[1]
 
 
-async def test_the_kit_takes_a_dict_by_field(host_workflow: NewHosting) -> None:
-    async with host_workflow("t_forms") as hosting:
-        run = await hosting.send("go")
+async def test_the_kit_takes_a_dict_by_field(sent_to: SentTo) -> None:
+    async with sent_to("t_forms", "go") as (_, run):
         await run.answer(GIVEN)
         with pytest.raises(Invalid, match="Days: Enter a number"):
             await run.answer({"days": "few"})
         await run.answer({"days": 3})
         await run.answer("x")
         assert "('days',)" in await run.result()
-
-
-async def test_an_operator_fills_in_the_same_form() -> None:
-    async with host_and_operate(Hosting("probe", park_after=0)) as (hosting, boss):
-        run, prompt = await hosting.submit_until_prompt("prompt proposal")
-        page = answer_page(prompt.pk)
-        assert "the fields of a form" in await boss.get(
-            f"/admin/sessions_app/interaction/{prompt.pk}/change/"
-        )
-        form_page = await boss.get(page)
-        assert 'value="200"' in form_page
-        assert "Do not order" in form_page
-        fields = {"f-supplier": "Bolts", "f-price": "2", "f-letter": "x", "f-to": "a"}
-        error_page = await boss.post(page, {**fields, "f-pieces": "501"})
-        assert "less than or equal to 500" in error_page
-        assert "Answered." in await boss.post(page, {**fields, "f-pieces": "5"})
-        assert "supplier='Bolts', pieces=5" in await hosting.result(run)
-        row = await reads.read(Interaction.objects.get, pk=prompt.pk)
-        assert row.response
-        assert row.response["changed"] == ["supplier", "pieces", "price", "to", "letter"]
-
-
-async def test_an_operator_rejects_a_proposal() -> None:
-    async with host_and_operate(Hosting("probe", park_after=0)) as (hosting, boss):
-        run, prompt = await hosting.submit_until_prompt("prompt proposal")
-        assert "Answered." in await boss.post(answer_page(prompt.pk), {"value": "reject"})
-        assert await hosting.result(run) == "None"
 
 
 async def ask_small(context: Context) -> str:

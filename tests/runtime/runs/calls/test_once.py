@@ -11,6 +11,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until
 from sessions_app.workflows import Context, Message, OutcomeUnknown, TextPrompt, workflow
+from tests.support.hosting import SentTo
 
 
 class Payment:
@@ -54,9 +55,8 @@ async def test_step_that_ends_is_recorded_as_any_other(host_workflow: NewHosting
     assert Payment.begun == 2
 
 
-async def test_step_that_a_crash_cut_is_not_called_again(host_workflow: NewHosting) -> None:
-    async with host_workflow("t_once") as hosting:
-        run = await hosting.send("5")
+async def test_step_that_a_crash_cut_is_not_called_again(sent_to: SentTo) -> None:
+    async with sent_to("t_once", "5") as (hosting, run):
         await until(lambda: Payment.begun == 1)
         await hosting.crash()
         [question] = await run.prompts()
