@@ -16,6 +16,7 @@ from natproject.cluster import programs
 from natproject.cluster.programs import ServiceFailed
 from natproject.cluster.servers import PostgreSQL, Redis
 from tests.support.polling import until
+from tests.support.processes.command import is_running
 from tests.support.processes.environment import ROOT
 from tests.support.server import free_port
 
@@ -104,15 +105,10 @@ def test_services_end_with_the_process_that_started_them(tmp_path: Path, state: 
     assert len(processes) > 5
     starter.kill()
     starter.communicate()
-    until(lambda: not any(map(runs, processes)), otherwise=lambda: list(filter(runs, processes)))
-
-
-def runs(process: psutil.Process) -> bool:
-    """Return whether the process runs; a zombie does not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    until(
+        lambda: not any(map(is_running, processes)),
+        otherwise=lambda: list(filter(is_running, processes)),
+    )
 
 
 def test_a_service_that_fails_to_start_raises_the_reason(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from natproject.cluster.processes import WORKERS, alone
 from tests.support.database.server_store import SqliteStore
 from tests.support.polling import until
-from tests.support.processes.command import run
+from tests.support.processes.command import is_running, run
 from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import Server
 from tests.support.websocket import WsClient
@@ -118,14 +118,6 @@ def cluster(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[MadeClus
 def wait_gone(processes: list[psutil.Process]) -> None:
     """Wait until none of them runs."""
     until(lambda: not any(map(is_running, processes)), PATIENCE)
-
-
-def is_running(process: psutil.Process) -> bool:
-    """Return whether the process runs; a zombie does not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:

@@ -24,17 +24,16 @@ COPY = """
 """
 
 
-def new_conversation(owner: User, name: str, waiting: int = 0) -> Conversation:
-    times = {"created_at": NOW, "updated_at": NOW}
-    fields = {"conversation_id": name, "workflow": "none", "title": "x"}
-    return Conversation(owner=owner, waiting=waiting, **fields, **times)
+def new_conversation(owner: User, name: str, **fields: Any) -> Conversation:
+    fields = {"workflow": "none", "title": "x", "created_at": NOW, "updated_at": NOW, **fields}
+    return Conversation(owner=owner, conversation_id=name, **fields)
 
 
 def new_run(conversation: Conversation) -> Run:
     return Run(
         conversation=conversation,
-        key=f"conversation:{conversation.pk}:none",
-        workflow="none",
+        key=f"conversation:{conversation.pk}:{conversation.workflow}",
+        workflow=conversation.workflow,
         message_id="m",
         text="ask",
         client_format="chat",
@@ -44,13 +43,12 @@ def new_run(conversation: Conversation) -> Run:
 
 
 def new_prompt(run: Run, position: int, **fields: Any) -> Interaction:
-    fields = {"prompt": PROMPT, "created_at": NOW, "due_at": NOW, **fields}
+    fields = {"prompt": PROMPT, "name": "text", "created_at": NOW, "due_at": NOW, **fields}
     return Interaction(
         run=run,
         conversation=run.conversation,
         position=position,
         sequence=position + 1,
-        name="text",
         **fields,
     )
 

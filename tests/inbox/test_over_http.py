@@ -5,10 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from tests.http.client import Http, chat
+from tests.http.client import Http
 from tests.inbox.people import ask_managers, inbox_of, leave_groups, make_group, name_user
 from tests.support.server import Response, Server
-from tests.support.websocket import WsClient
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 FORM = "application/x-www-form-urlencoded"
@@ -188,16 +187,3 @@ def test_a_prompt_for_other_people_is_404_everywhere(
             assert http.post("/inbox/answers/", form, content_type=FORM).status == 303
         assert "3 days off" not in server.get("/inbox/", name).text
     assert server.rows("SELECT status FROM sessions_app_interaction")[0]["status"] == "pending"
-
-
-async def test_a_prompt_for_other_people_is_not_found_over_the_socket(
-    server: Server, inbox_prompt: dict[str, Any]
-) -> None:
-    asked_id = inbox_prompt["interaction_id"]
-    answer = {"type": "user_interaction_message", "content": chat("yes")}
-    async with WsClient(server, user="user1", waiting="inbox") as socket:
-        assert (await socket.until("waiting_message"))["waiting"] == 0
-        for frame in ({"type": "claim_message"}, answer):
-            await socket.send({**frame, "interaction_id": asked_id, "id": frame["type"]})
-            ack = await socket.reply_to(str(frame["type"]))
-            assert (ack["outcome"], ack["content"]) == ("not_found", {})

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -13,7 +12,6 @@ from pytest_django import Settings
 
 from chat_app.api import results
 from sessions_app.prompts import TextPrompt
-from sessions_app.storage.writer import writer
 from tests.support.database.stored_log import StoredLog
 from tests.support.hitl import set_hitl
 
@@ -30,16 +28,8 @@ def _elsewhere(settings: Settings) -> None:
 
 
 @pytest.fixture
-def log() -> StoredLog:
-    return StoredLog(User.objects.create_user("ann", is_staff=True))
-
-
-@pytest.fixture
-def client(log: StoredLog) -> Iterator[AsyncClient]:
-    client = AsyncClient()
-    client.force_login(User.objects.get())
-    yield client
-    writer.stop()
+def ann() -> User:
+    return User.objects.create_user("ann", is_staff=True)
 
 
 async def html(client: AsyncClient, path: str) -> str:
@@ -58,6 +48,7 @@ async def test_every_path_of_the_page_has_the_prefix(client: AsyncClient, log: S
     assert 'data-socket="/assistant/websocket"' in await html(client, "/assistant/c/c/")
 
 
+@pytest.mark.usefixtures("log")
 async def test_links_to_missing_apps_are_not_offered(client: AsyncClient) -> None:
     page = await html(client, "/assistant/c/c/")
     assert "Admin" not in page

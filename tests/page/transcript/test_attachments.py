@@ -134,8 +134,7 @@ async def test_a_replay_and_a_fork_read_the_same_file(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
     _, uploaded_file = await upload(browser, content=b"How many?")
-    run = await hosting.submit("ask", files=(uploaded_file["id"],))
-    [prompt] = await hosting.prompts(run)
+    run, prompt = await hosting.submit_until_prompt("ask", files=(uploaded_file["id"],))
     await hosting.crash()
     await hosting.answer(" ten ", prompt)
     await hosting.until_ended(run)
@@ -265,31 +264,27 @@ async def test_a_workflow_without_files_refuses_them_with_the_reason(
     assert 'type="file"' in await page(browser, "another")
 
 
+@pytest.mark.parametrize(
+    ("most", "files", "unsent"),
+    [(1, "1 file.", "1 uploaded file that is"), (2, "2 files.", "2 uploaded files that are")],
+)
 async def test_too_many_files_are_refused(
-    browser: AsyncClient, settings: Any, monkeypatch: pytest.MonkeyPatch
+    browser: AsyncClient,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    files: str,
+    unsent: str,
 ) -> None:
-    set_hitl(settings, MAX_FILES=2)
-    ids = [(await upload(browser))[1]["id"] for _ in range(3)]
+    set_hitl(settings, MAX_FILES=most)
+    ids = [(await upload(browser))[1]["id"] for _ in range(most + 1)]
     answer = await send(browser, text="x", file_ids=ids)
-    assert "A message can have at most 2 files." in answer.content.decode()
-    monkeypatch.setattr("sessions_app.storage.attachments.MOST_UNSENT", 3)
+    assert f"A message can have at most {files} Send" in answer.content.decode()
+    monkeypatch.setattr(attachments, "MOST_UNSENT", most)
     status, body = await upload(browser)
-    assert (status, body["error"][:24]) == (422, "You have 3 uploaded file")
+    assert (status, body["error"].startswith(f"You have {unsent} not sent. Send")) == (422, True)
     set_hitl(settings, MAX_FILES=0)
     assert (await upload(browser))[1]["error"] == "Files are not allowed here."
-
-
-async def test_limits_of_one_file_are_told_in_the_singular(
-    browser: AsyncClient, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_hitl(settings, MAX_FILES=1)
-    monkeypatch.setattr(attachments, "MOST_UNSENT", 2)
-    ids = [(await upload(browser))[1]["id"] for _ in range(2)]
-    answer = await send(browser, text="x", file_ids=ids)
-    assert "A message can have at most 1 file. Send" in answer.content.decode()
-    monkeypatch.setattr(attachments, "MOST_UNSENT", 1)
-    error = "You have 1 uploaded file that is not sent. Send it, or try again tomorrow."
-    assert (await upload(browser))[1]["error"] == error
 
 
 async def test_an_upload_beyond_the_users_quota_is_refused(

@@ -97,8 +97,7 @@ async def test_stop_ends_a_run_that_waits() -> None:
 
 async def test_an_answer_is_given_in_the_operator_s_name() -> None:
     async with host_and_operate(Hosting("probe", park_after=0)) as (hosting, boss):
-        run = await hosting.submit("approve 1")
-        (prompt,) = await hosting.prompts(run)
+        run, prompt = await hosting.submit_until_prompt("approve 1")
         assert 'value="continue"' in await boss.act("interaction", "answer", prompt)
         page = answer_page(prompt.pk)
         assert "Select a valid choice" in await boss.post(page, {"answer": "x"})
@@ -133,8 +132,7 @@ async def test_several_choices_are_given_at_once() -> None:
 
 async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run = await hosting.submit("prompt values")
-        (prompt,) = await hosting.prompts(run)
+        run, prompt = await hosting.submit_until_prompt("prompt values")
         assert 'value="true"' in await boss.act("interaction", "answer", prompt)
         assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "true"})
         assert await hosting.result(run) == "true"
@@ -145,8 +143,7 @@ async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
 async def test_expire_brings_the_declared_outcome_early() -> None:
     reviewed = Hosting("parallel_review", options={"reviewers": ["One"]})
     async with host_and_operate(reviewed) as (hosting, boss):
-        run = await hosting.submit("text")
-        (prompt,) = await hosting.prompts(run)
+        run, prompt = await hosting.submit_until_prompt("text")
         assert "expired." in await boss.act("interaction", "expire", prompt)
         await hosting.until_ended(run)
         assert "| One | abstained | nobody in time |" in await hosting.output(run)

@@ -10,35 +10,11 @@ from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
-from sessions_app.workflows import group, user
+from sessions_app.workflows import user
 from tests.runtime.assignment.asking import asks, people
 from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-async def test_answers_in_the_name_of_users_heed_votes_claims_and_four_eyes() -> None:
-    asks(to=group("managers"), votes=2, four_eyes=True)
-    async with Hosting("t_assigned") as hosting:
-        await reads.read(people, "boss", "other", to="managers")
-        run, prompt = await hosting.submit_until_prompt()
-
-        def all_of_it() -> None:
-            ann, boss, other = (users().get(username=name) for name in ("ann", "boss", "other"))
-            with pytest.raises(Invalid, match="Someone else"):
-                runs.answer(prompt.pk, "yes", by=ann)
-            with pytest.raises(NotFound):
-                runs.claim(prompt.pk, by=ann)
-            assert runs.claim(prompt.pk, by=boss).changed
-            assert not runs.claim(prompt.pk, by=other).changed
-            assert runs.answer(prompt.pk, "yes", by=other).outcome == "claimed"
-            assert runs.release(prompt.pk, by=boss).changed
-            assert runs.answer(prompt.pk, "yes", by=other).outcome == "voted"
-            assert runs.answer(prompt.pk, "yes", by=boss).outcome == "accepted"
-            assert not runs.reassign(prompt.pk, to=boss, by=ann)  # it is settled
-
-        await hosting.in_thread(all_of_it)
-        await hosting.until_ended(run)
 
 
 async def test_a_reassignment_is_the_callers_to_roll_back() -> None:

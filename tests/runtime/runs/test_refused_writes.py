@@ -11,18 +11,14 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.utils import timezone
 
-from sessions_app.errors import Invalid, NotFound, Refused
-from sessions_app.interactions import answers, claims
-from sessions_app.interactions.answers import IncomingAnswer
-from sessions_app.models import Attachment, Candidate, Conversation, Event, Interaction, Run
-from sessions_app.models.people import Person
+from sessions_app.errors import Invalid, Refused
+from sessions_app.models import Attachment, Conversation, Event, Run
 from sessions_app.storage import attachments, reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
-from sessions_app.workflows import BinaryPrompt, Context, Message, user, workflow
-from tests.support.hosting import Hosting, asking, make_user
+from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
+from tests.support.hosting import Hosting, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,9 +30,7 @@ def _files(settings: Any, tmp_path: Path) -> None:
 
 @workflow(name="t_refusing", title="Asks")
 async def refusing(message: Message, context: Context) -> str:
-    to = user("boss") if message.text == "boss" else None
-    prompt = BinaryPrompt(text="ok?", options=["yes", "no"])
-    return str((await context.ask(prompt, to=to, four_eyes=to is not None)).value)
+    return str((await context.ask(BinaryPrompt(text="ok?", options=["yes", "no"]))).value)
 
 
 @workflow(name="t_takes_files", title="Files", takes_files=True)
@@ -48,43 +42,6 @@ async def keep(hosting: Hosting) -> Attachment:
     """Return a file that was stored, and belongs to no message yet."""
     file = ContentFile(b"x", "a.txt")
     return await attachments.keep(owner=hosting.user, conversation_id="c", file=file)
-
-
-@pytest.mark.parametrize("field", ["replaces", "files"])
-async def test_a_message_that_is_refused_leaves_no_conversation(field: str) -> None:
-    """The message replaces none that there is, or has a file that the workflow does not take."""
-    async with Hosting("t_refusing") as hosting:
-        field_value: Any = str(uuid4()) if field == "replaces" else (str((await keep(hosting)).pk),)
-        with pytest.raises((NotFound, Invalid)):
-            await hosting.submit(**{field: field_value})
-        assert await reads.read(Conversation.objects.count) == 0
-
-
-async def test_an_answer_whose_file_is_gone_settles_nothing() -> None:
-    async with asking("t_refusing") as (hosting, _, prompt):
-        file = await keep(hosting)
-        # Another tab's answer was faster by a moment.
-        file_rows = Attachment.objects.filter(pk=file.pk)
-        await reads.read(lambda: file_rows.update(taken_at=timezone.now()))
-        incoming = IncomingAnswer(
-            uuid4().hex, "test", "yes", interaction=str(prompt.pk), files={"f": file}
-        )
-        with pytest.raises(Invalid):
-            await answers.answer(by=hosting.person, conversation_id="c", answer=incoming)
-        status = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk).status)
-        assert status == "pending"
-
-
-async def test_a_delegation_to_who_may_not_answer_leaves_no_candidate() -> None:
-    async with Hosting("t_refusing") as hosting:
-        boss = Person.of(await reads.read(make_user, "boss"))
-        [prompt] = await hosting.prompts(await hosting.submit("boss"))
-        with pytest.raises(Invalid):
-            await claims.change(
-                "delegate", str(prompt.pk), to=hosting.person.username, by=boss, via="test"
-            )
-        own = Candidate.objects.filter(interaction=prompt.pk, user=hosting.user)
-        assert await reads.read(own.count) == 0
 
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"

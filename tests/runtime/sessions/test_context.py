@@ -101,20 +101,6 @@ async def test_a_django_request_is_read_into_the_context() -> None:
     assert values["user"] == "5"
 
 
-async def test_a_websockets_scope_is_read_into_the_context() -> None:
-    headers = {**HEADERS, "cookie": "k=v; l=w"}
-    scope = websocket(headers, user=User(pk=5, username="ann"))
-    async with managing(declare(tell)) as manager:
-        values = await say(manager, http_connection=scope)
-    metadata = values["request"]
-    assert (metadata.method, metadata.url_path) == (None, "/websocket")
-    assert metadata.query_params == {"a": "2", "b": ""}
-    assert metadata.cookies == {"k": "v", "l": "w"}
-    assert (metadata.client_host, metadata.client_port) == ("10.0.0.1", 1234)
-    check_ids(values)
-    assert values["user"] == "5"
-
-
 def check_ids(values: dict[str, Any]) -> None:
     assert values["conversation"] == "c7"
     assert values["message"] == "m7"

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+import psutil
+
 from tests.support.processes.environment import ROOT
 
 
@@ -21,3 +23,11 @@ def run(
         check=False,
         timeout=100,
     )
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Return whether the process runs; a zombie does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

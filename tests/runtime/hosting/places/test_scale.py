@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
@@ -13,6 +13,7 @@ from sessions_app.conversations.messages import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
+from tests.inbox.many_prompts import NOW, new_conversation, new_prompt, new_run
 from tests.support.hosting import Hosting, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,46 +25,22 @@ COUNT = 10_000
 
 def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: object) -> None:
     """Rows as so many runs of `ask` leave them when they are parked."""
-    now = timezone.now()
-    conversations, runs, interactions, events = [], [], [], []
-    created: dict[str, Any] = {"created_at": now}
-    conversation_fields: dict[str, Any] = {"workflow": "probe", "title": "ask"}
-    message: dict[str, Any] = {"message_id": "m", "text": "ask", "client_format": "chat_stream"}
-    message["status"] = Run.Status.WAITING
-    question: dict[str, Any] = {"prompt": prompt.model_dump(mode="json"), "name": prompt.kind}
+    user = get_user_model().objects.get(pk=owner)
+    asked = {"prompt": prompt.model_dump(mode="json"), "name": prompt.kind, "due_at": None}
+    conversations, runs, prompts, events = [], [], [], []
     for number in range(count):
-        name = f"parked{number}"
-        conversation = Conversation(
-            owner_id=owner,
-            conversation_id=name,
-            **conversation_fields,
-            last_sequence=2,
-            **created,
-            updated_at=now,
-        )
-        key = f"conversation:{conversation.id}:probe"
-        run = Run(
-            conversation=conversation,
-            workflow="probe",
-            key=key,
-            **message,
-            **created,
-            started_at=now,
-        )
-        of: dict[str, Any] = {"conversation": conversation, "run": run, **created}
+        conversation = new_conversation(user, f"parked{number}", workflow="probe", last_sequence=2)
+        run = new_run(conversation)
         conversations.append(conversation)
         runs.append(run)
-        interactions.append(
-            Interaction(id=uuid4(), position=1, sequence=2, **question, **of, **fields)
-        )
-        events += [
-            Event(**of, first_sequence=at, sequence=at, type=type_, payload={"text": "ask"})
-            for at, type_ in ((1, "user_message"), (2, "interaction"))
-        ]
-    Conversation.objects.bulk_create(conversations, batch_size=500)
-    Run.objects.bulk_create(runs, batch_size=500)
-    Interaction.objects.bulk_create(interactions, batch_size=500)
-    Event.objects.bulk_create(events, batch_size=500)
+        prompts.append(new_prompt(run, 1, **asked, **fields))
+        of: dict[str, Any] = {"conversation": conversation, "run": run, "created_at": NOW}
+        for at, type_ in ((1, "user_message"), (2, "interaction")):
+            of |= {"first_sequence": at, "sequence": at, "type": type_, "payload": {"text": "ask"}}
+            events.append(Event(**of))
+    made: list[tuple[Any, list[Any]]] = [(Conversation, conversations), (Run, runs)]
+    for model, rows in [*made, (Interaction, prompts), (Event, events)]:
+        model.objects.bulk_create(rows, batch_size=500)
 
 
 @pytest.mark.long
