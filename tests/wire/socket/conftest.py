@@ -1,4 +1,4 @@
-"""What the sockets write to: the probe workflow."""
+"""The host of the probe, and a socket that writes to it."""
 
 from collections.abc import AsyncIterator
 
