@@ -31,6 +31,7 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
     for number in range(count):
         conversation = new_conversation(user, f"parked{number}", workflow="probe", last_sequence=2)
         run = new_run(conversation)
+        run.started_at = NOW
         conversations.append(conversation)
         runs.append(run)
         prompts.append(new_prompt(run, 1, **asked, **fields))
