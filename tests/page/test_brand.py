@@ -74,10 +74,3 @@ def test_a_mark_that_is_no_static_file_is_reported(settings: Any, mark: str) -> 
     [problem] = run_checks()
     assert problem.id == "chat_app.E001"
     assert f"BRAND names {mark!r}, which is no static file." in str(problem)
-
-
-def test_the_document_has_all_tokens() -> None:
-    tokens = set(re.findall(r"^  (--[\w-]+):", BASE.split("@media")[0], re.MULTILINE))
-    documented = set(re.findall(r"--[a-z][\w-]*", Path("docs/look.md").read_text()))
-    ranges = {f"--space-{number}" for number in range(1, 7)} | {"--text-2", "--text-3"}
-    assert tokens == documented | ranges
