@@ -14,6 +14,8 @@ from sessions_app.admin.read_only import USERNAME
 from sessions_app.models import Interaction, JournalEntry, PendingSignal
 
 DAYS = 30
+# So many of the newest prompts and steps are looked at.
+NEWEST = 10_000
 ROWS = 20
 ANSWERED = F("answered_at") - F("created_at")
 STEP = F("finished_at") - F("started_at")
@@ -31,8 +33,9 @@ class Table:
 def tables(*, with_steps: bool) -> list[Table]:
     """Return the parts of the page, each of one statement and at most `ROWS` rows."""
     since = timezone.now() - timedelta(days=DAYS)
+    newest = Interaction.objects.order_by("-created_at").values("pk")[:NEWEST]
     answered = Interaction.objects.filter(
-        status=Interaction.Status.ANSWERED, answered_at__gte=since
+        pk__in=newest, status=Interaction.Status.ANSWERED, answered_at__gte=since
     )
     parts = [
         _overdue(),
@@ -79,7 +82,9 @@ def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str)
 
 
 def _steps(since: object) -> Table:
+    newest = JournalEntry.objects.order_by("-pk").values("pk")[:NEWEST]
     steps = JournalEntry.objects.filter(
+        pk__in=newest,
         kind__in=(JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM),
         started_at__gte=since,
         finished_at__isnull=False,

@@ -42,9 +42,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     list_display = ("time", "sentence", "workflow", "address")
     list_display_links = ("time",)
-    list_filter = ("action", "via", "workflow")
+    list_filter = ("at", "action", "via", "workflow")
     search_fields = ("question", "by_name", "address", "interaction__exact", "run__exact")
-    date_hierarchy = "at"
     ordering = ("-at", "-pk")
     readonly_fields = ("time", "sentence", "prompt", "run_link")
     fieldsets = (

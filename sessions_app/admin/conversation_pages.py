@@ -106,13 +106,13 @@ class FeedbackAdmin(ReadOnlyAdmin):
     list_display = ("reaction", "comment", "about", "workflow", "owner", "given_at")
     list_display_links = ("reaction", "comment")
     list_filter = (
+        "given_at",
         ("reaction", admin.AllValuesFieldListFilter),
         ("comment", admin.EmptyFieldListFilter),
         "run__conversation__workflow",
     )
     list_select_related = ("run__conversation__owner",)
     search_fields = ("comment", "run__text", f"run__conversation__owner__{USERNAME}")
-    date_hierarchy = "given_at"
     ordering = ("-given_at",)
     fields = readonly_fields = ("reaction", "comment", "about", "workflow", "owner", "given_at")
 
@@ -134,10 +134,9 @@ class AttachmentAdmin(ReadOnlyAdmin):
     """Files of messages, the newest first: what they are, and not what is in them."""
 
     list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
-    list_filter = ("content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
+    list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
     list_select_related = ("owner", "run")
     search_fields = ("name", f"owner__{USERNAME}", "id__exact")
-    date_hierarchy = "created_at"
     ordering = ("-created_at",)
     fields = readonly_fields = (
         *("name", "content_type", "bytes", "owner", "about"),

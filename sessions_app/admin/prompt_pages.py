@@ -87,7 +87,8 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         "run_link",
     )
     list_filter = ("status", Waits, "answered_via", "conversation__workflow")
-    list_select_related = ("run__conversation__owner", "answered_by", "assignee")
+    list_select_related = ("answered_by", "assignee")
+    related = ("run__conversation__owner",)
     search_fields = (
         "prompt__text",
         "run__text",
@@ -133,18 +134,6 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         title = gettext("Answers of the last %(days)s days") % {"days": answers_page.DAYS}
         nothing = gettext("Nothing.")
         return self.form_page(request, "answers", title, tables=tables, nothing=nothing)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Interaction], search_term: str
-    ) -> tuple[QuerySet[Interaction], bool]:
-        """Return each matching interaction once.
-
-        Without DISTINCT: PostgreSQL cannot compare the JSON columns that keep the order of names.
-        """
-        rows, may_repeat = super().get_search_results(request, queryset, search_term)
-        if may_repeat:
-            rows = queryset.filter(pk__in=rows.order_by().values("pk"))
-        return rows, False
 
     def applies(self, action: str, row: Interaction) -> bool:
         """Return whether the interaction is pending; a row without a run stands for a list of this

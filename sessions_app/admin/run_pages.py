@@ -82,13 +82,14 @@ class RunAdmin(ReadOnlyAdmin):
     )
     list_filter = (
         "status",
+        "created_at",
         Cause,
         "conversation__workflow",
         "version",
         ("replay_problem", admin.EmptyFieldListFilter),
         ("parent", admin.EmptyFieldListFilter),
     )
-    list_select_related = ("conversation__owner",)
+    related = ("conversation__owner",)
     search_fields = (
         "text",
         "interactions__prompt__text",
@@ -97,7 +98,6 @@ class RunAdmin(ReadOnlyAdmin):
         "id__exact",
     )
     change_form_template = "admin/sessions_app/run.html"
-    date_hierarchy = "created_at"
     ordering = ("-created_at",)
     fieldsets = (
         (None, {"fields": TEXT_FIELDS}),

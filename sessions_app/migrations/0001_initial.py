@@ -691,6 +691,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="run",
+            index=models.Index(fields=["created_at"], name="run_created"),
+        ),
+        migrations.AddIndex(
+            model_name="run",
             index=models.Index(
                 condition=models.Q(("wake_at__isnull", False)),
                 fields=["wake_at"],
@@ -790,6 +794,10 @@ class Migration(migrations.Migration):
                 fields=["assignee"],
                 name="interaction_assignee",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="interaction",
+            index=models.Index(fields=["created_at"], name="interaction_created"),
         ),
         migrations.AddIndex(
             model_name="interaction",

@@ -110,6 +110,8 @@ class Interaction(models.Model):
                 name="interaction_claimed",
                 condition=models.Q(status="pending", assignee__isnull=False),
             ),
+            # Else a list of the newest would sort all of them.
+            models.Index(fields=["created_at"], name="interaction_created"),
             models.Index(
                 fields=["answered_by", "-answered_at"],
                 name="interaction_answered_by",

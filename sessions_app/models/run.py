@@ -102,6 +102,8 @@ class Run(models.Model):
         indexes = (
             models.Index(fields=["key", "status"], name="run_key_status"),
             models.Index(fields=["status", "created_at"], name="run_status_created"),
+            # Else the list of all runs would sort all of them.
+            models.Index(fields=["created_at"], name="run_created"),
             models.Index(
                 fields=["wake_at"], name="run_wake_at", condition=models.Q(wake_at__isnull=False)
             ),

@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
@@ -25,7 +26,7 @@ from sessions_app.models import (
 from sessions_app.prompts import TextPrompt
 from tests.support.database import operator_rows
 from tests.support.database.stored_log import StoredLog
-from tests.support.database.work_done import statements_of
+from tests.support.database.work_done import statements_of, whole_tables
 
 pytestmark = pytest.mark.django_db
 
@@ -213,6 +214,17 @@ def test_a_list_takes_as_many_statements_with_more_rows(admin_client: Client, ru
     add_rows()
     assert {path: statements_of(admin_client, path) for path in paths} == before
     assert {path: count for path, count in before.items() if count > 16} == {}
+
+
+@pytest.mark.local_only("SQLite says which tables it reads without an index")
+@pytest.mark.parametrize("model", [Run, Interaction, AuditEntry])
+def test_the_newest_rows_are_read_by_an_index(
+    admin_user: User, rf: RequestFactory, run: Run, model: type[Any]
+) -> None:
+    request = rf.get("/")
+    request.user = admin_user
+    rows = site.get_model_admin(model).get_changelist_instance(request).get_queryset(request)
+    assert whole_tables(lambda: list(rows[:50])) == []
 
 
 def cell(text: str, row: str, column: str) -> str:
