@@ -20,11 +20,12 @@ from natproject.settings.env import ROOT
 from sessions_app import errors
 
 LOCALES = ROOT / "chat_app" / "locale"
-# What people read: the admin is in English.
+# What people read; of the admin what is marked.
 TEMPLATES = (
     "templates/*.html",
     "templates/chat_app/**/*.html",
     "templates/chat_app/**/*.txt",
+    "templates/admin/**/*.html",
     "templates/registration/*.html",
     "templates/sessions_app/*.html",
 )
