@@ -129,7 +129,8 @@ def test_arguments_are_not_checked_where_the_tool_is_not_called(decision: str) -
     answer = {**PAGE, "pieces": ["many"], "_decision": [decision], "_note": ["It is closed."]}
     made = decide(ORDER, answer)
     assert (made.value, made.note, made.approved) == (decision, "It is closed.", False)
-    assert made.arguments == ARGUMENTS
+    edited = {"decision": decision, "note": "Closed.", "arguments": {**ARGUMENTS, "pieces": 3}}
+    assert made.arguments == decide(ORDER, edited).arguments == ARGUMENTS
 
 
 def test_answer_in_place_of_the_tool_needs_a_note() -> None:
@@ -168,6 +169,8 @@ def test_digest_is_that_of_the_executed_arguments() -> None:
     one = decide(ORDER, {"decision": "approve", "arguments": ARGUMENTS})
     other = decide(ORDER, {"decision": "approve", "arguments": {**ARGUMENTS, "pieces": 3}})
     assert one.digest == decide(ORDER, "approve").digest
+    reordered = dict(reversed(ARGUMENTS.items()))
+    assert one.digest == decide(ORDER, {"decision": "approve", "arguments": reordered}).digest
     assert one.digest != other.digest
     assert len(one.digest) == 64
 

@@ -144,8 +144,9 @@ async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it()
             "ask 2", replaces=str(asks), message_id="again"
         )
         assert await hosting.submit("ask 2", replaces=str(asks), message_id="again") == again
-        with pytest.raises(Busy):
-            await hosting.submit("b")
+        for place in ({}, {"follows": str(again)}):
+            with pytest.raises(Busy):
+                await hosting.submit("b", **place)
 
 
 async def test_only_a_message_of_the_conversation_is_replaced_or_followed() -> None:
