@@ -48,7 +48,8 @@ def belongs(item: pytest.Item) -> bool:
         return CLUSTER
     fits = _fits_cluster(item) if CLUSTER else _fits_uvicorn(item)
     always = item.nodeid.startswith(OWN_TO_CLUSTER if CLUSTER else OWN_TO_UVICORN)
-    return fits and (always or "every_form" in _marks(item) or selection.is_chosen(item.nodeid))
+    always |= CLUSTER and "every_form" in _marks(item)
+    return fits and (always or selection.is_chosen(item.nodeid))
 
 
 def _fits_cluster(item: pytest.Item) -> bool:
