@@ -130,16 +130,6 @@ async def test_several_choices_are_given_at_once() -> None:
         assert settled_prompt.response == {"values": ["receipt", "guests"]}
 
 
-async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
-    async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, prompt = await hosting.submit_until_prompt("prompt values")
-        assert 'value="true"' in await boss.act("interaction", "answer", prompt)
-        assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "true"})
-        assert await hosting.result(run) == "true"
-        settled_prompt = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
-        assert settled_prompt.response == {"value": True}
-
-
 async def test_expire_brings_the_declared_outcome_early() -> None:
     reviewed = Hosting("parallel_review", options={"reviewers": ["One"]})
     async with host_and_operate(reviewed) as (hosting, boss):

@@ -156,18 +156,6 @@ async def test_a_checkbox_is_answered_with_a_list() -> None:
         assert (await runs.aresult(run, 10)).text == "ann: a c"
 
 
-async def test_an_answer_that_is_rolled_back_was_never_given() -> None:
-    async with asking("t_greet", "ask") as (hosting, run, prompt):
-
-        def undone() -> None:
-            with transaction.atomic():
-                runs.answer(prompt.id, "Eve", by=make_user("ann"))
-                transaction.set_rollback(True)
-
-        await hosting.in_thread(undone)
-        assert [one.id for one in await hosting.prompts(run)] == [prompt.id]
-
-
 async def test_a_run_is_stopped() -> None:
     async with asking("t_greet", "ask") as (hosting, run, _):
         assert await hosting.in_thread(runs.cancel, run)

@@ -95,10 +95,10 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
         assert not await hosting.in_thread(PendingSignal.objects.count)
 
 
-async def test_a_rolled_back_answer_sends_no_signal(
+async def test_an_answer_that_is_rolled_back_was_never_given_and_sends_no_signal(
     received_signals: list[tuple[str, Any]],
 ) -> None:
-    async with asking("t_signals") as (hosting, _, prompt), deliver_signals():
+    async with asking("t_signals") as (hosting, run, prompt), deliver_signals():
         await none_pending()
 
         def undone() -> None:
@@ -107,6 +107,7 @@ async def test_a_rolled_back_answer_sends_no_signal(
                 transaction.set_rollback(True)
 
         await hosting.in_thread(undone)
+        assert [one.id for one in await hosting.prompts(run)] == [prompt.id]
         assert not await hosting.in_thread(PendingSignal.objects.count)
     assert [name for name, _ in received_signals] == ["interaction_opened"]
 
