@@ -1,6 +1,7 @@
 """Clients that hold every frame to the published schema."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -44,6 +45,7 @@ def answer(text: Any, **fields: Any) -> Frame:
 
 
 @pytest.fixture
-def client(shared: Server) -> Conforming:
-    """Return a client of `ann` on a new conversation, which runs the probe workflow."""
-    return Conforming(shared, uuid4().hex, workflow="probe")
+async def client(shared: Server) -> AsyncIterator[Conforming]:
+    """Yield a client of `ann` on a new conversation, which runs the probe workflow."""
+    async with Conforming(shared, uuid4().hex, workflow="probe") as client:
+        yield client

@@ -34,45 +34,41 @@ BAD: list[tuple[str | bytes, str, str]] = [
 async def test_a_bad_message_is_refused_with_the_reason_and_the_socket_stays(
     client: Conforming,
 ) -> None:
-    async with client:
-        for text, code, says in BAD:
-            await client.send(text)
-            error = await client.until("error_message")
-            assert (error["content"]["code"], error["status"]) == (code, "complete"), says
-            details = error["content"]["details"]
-            if error.get("details"):
-                assert json.loads(details) == error["details"]
-            assert says in error["content"]["message"] + details
-        await client.message("echo alive")
-        assert await client.result() == "alive"
+    for text, code, says in BAD:
+        await client.send(text)
+        error = await client.until("error_message")
+        assert (error["content"]["code"], error["status"]) == (code, "complete"), says
+        details = error["content"]["details"]
+        if error.get("details"):
+            assert json.loads(details) == error["details"]
+        assert says in error["content"]["message"] + details
+    await client.message("echo alive")
+    assert await client.result() == "alive"
 
 
 async def test_an_error_names_the_message_and_the_conversation(client: Conforming) -> None:
-    async with client:
-        await client.send({"type": "user_message", "id": "m7", "content": " "})
-        error = await client.until("error_message")
-        assert (error["for"], error["parent_id"]) == ("m7", "m7")
-        assert error["conversation_id"] == client.conversation_id
+    await client.send({"type": "user_message", "id": "m7", "content": " "})
+    error = await client.until("error_message")
+    assert (error["for"], error["parent_id"]) == ("m7", "m7")
+    assert error["conversation_id"] == client.conversation_id
 
 
 async def test_a_failed_run_is_an_error_without_internals(client: Conforming) -> None:
-    async with client:
-        await client.message("fail", message_id="m1")
-        error = await client.until("error_message")
-        assert (error["content"]["code"], error["parent_id"]) == ("workflow_error", "m1")
-        assert (await client.until_ended())["content"]["status"] == "failed"
-        last = client.of_type("system_response_message")[-1]
-        assert (last["status"], last["content"]) == ("complete", {"text": ""})
-        assert "secret" not in json.dumps(client.frames)
-        await client.message("echo on")
-        await client.until_ended()
+    await client.message("fail", message_id="m1")
+    error = await client.until("error_message")
+    assert (error["content"]["code"], error["parent_id"]) == ("workflow_error", "m1")
+    assert (await client.until_ended())["content"]["status"] == "failed"
+    last = client.of_type("system_response_message")[-1]
+    assert (last["status"], last["content"]) == ("complete", {"text": ""})
+    assert "secret" not in json.dumps(client.frames)
+    await client.message("echo on")
+    await client.until_ended()
 
 
 @pytest.mark.parametrize("sequence", ["-1", "999999"])
 async def test_an_invalid_cursor_is_reported(client: Conforming, sequence: str) -> None:
-    async with client:
-        await client.message("echo x")
-        await client.until_ended()
+    await client.message("echo x")
+    await client.until_ended()
     query: dict[str, Any] = {"last_sequence": int(sequence)}
     async with Conforming(client.server, client.conversation_id, **query) as back:
         error = await back.until("error_message")

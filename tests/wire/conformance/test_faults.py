@@ -41,11 +41,11 @@ async def test_an_answer_with_no_prompt_pending(
         assert await client.result() == "Ada"
 
 
-async def test_a_new_socket_takes_over_before_the_prompt_comes(client: Conforming) -> None:
-    async with client:
+async def test_a_new_socket_takes_over_before_the_prompt_comes(shared: Server) -> None:
+    async with Conforming(shared, uuid4().hex, workflow="probe") as client:
         await client.send(message("slowask 300"))
         await client.until("ack_message")
-    async with Conforming(client.server, client.conversation_id) as back:
+    async with Conforming(shared, client.conversation_id) as back:
         prompt = await back.until("system_interaction_message")
         await back.send(answer("Ada", thread_id=prompt["thread_id"]))
         assert await back.result() == "Ada"
@@ -54,7 +54,7 @@ async def test_a_new_socket_takes_over_before_the_prompt_comes(client: Conformin
 
 async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
     tab = Conforming(client.server, client.conversation_id)
-    async with client, tab:
+    async with tab:
         prompt = await client.message_until_prompt("ask")
         assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
         await asyncio.gather(
@@ -81,13 +81,12 @@ async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Con
 
 
 async def test_a_prompt_does_not_overtake_the_text_before_it(client: Conforming) -> None:
-    async with client:
-        await client.send(message("textask 200"))
-        await client.until("system_interaction_message")
-        assert client.text() == "".join(f"t{number} " for number in range(200))
-        await client.send(answer("Ada"))
-        await client.until_ended()
-        assert client.text().endswith("t199 Ada")
+    await client.send(message("textask 200"))
+    await client.until("system_interaction_message")
+    assert client.text() == "".join(f"t{number} " for number in range(200))
+    await client.send(answer("Ada"))
+    await client.until_ended()
+    assert client.text().endswith("t199 Ada")
 
 
 async def test_three_conversations_of_one_per_user_workflow_do_not_hear_each_other(

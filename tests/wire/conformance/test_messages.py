@@ -45,21 +45,20 @@ async def test_each_schema_type_gets_its_form_of_output(
 ) -> None:
     frame = {**PLAIN, "id": "m1", "schema_type": schema_type}
     CLIENT_MESSAGE.validate(frame)
-    async with client:
-        await client.send(frame)
-        await client.until_ended()
-        outputs = answers(client)
-        pieces = "".join(
-            frame["content"].get("text", frame["content"].get("value")) for frame in outputs
-        )
-        assert pieces == "t0 t1 t2 "
-        if schema_type in ("chat", "generate"):
-            assert [frame["content"] for frame in outputs] == expected
-        assert set(outputs[0]["content"]) == set(expected[0])
-        assert outputs[-1]["content"] == expected[-1]
-        assert [frame["status"] for frame in outputs[-2:]] == ["in_progress", "complete"]
-        assert {frame["parent_id"] for frame in outputs} == {"m1"}
-        assert {frame["conversation_id"] for frame in outputs} == {client.conversation_id}
+    await client.send(frame)
+    await client.until_ended()
+    outputs = answers(client)
+    pieces = "".join(
+        frame["content"].get("text", frame["content"].get("value")) for frame in outputs
+    )
+    assert pieces == "t0 t1 t2 "
+    if schema_type in ("chat", "generate"):
+        assert [frame["content"] for frame in outputs] == expected
+    assert set(outputs[0]["content"]) == set(expected[0])
+    assert outputs[-1]["content"] == expected[-1]
+    assert [frame["status"] for frame in outputs[-2:]] == ["in_progress", "complete"]
+    assert {frame["parent_id"] for frame in outputs} == {"m1"}
+    assert {frame["conversation_id"] for frame in outputs} == {client.conversation_id}
 
 
 CONTENTS: list[Any] = [
@@ -88,11 +87,10 @@ CONTENTS: list[Any] = [
 
 
 async def test_content_is_taken_in_the_forms_that_clients_use(client: Conforming) -> None:
-    async with client:
-        for content in CONTENTS:
-            await client.send({"type": "user_message", "content": content})
-            await client.until_ended()
-        assert client.text() == "plain" * len(CONTENTS)
+    for content in CONTENTS:
+        await client.send({"type": "user_message", "content": content})
+        await client.until_ended()
+    assert client.text() == "plain" * len(CONTENTS)
 
 
 async def test_a_client_that_gives_no_ids_is_served_each_time(shared: Server) -> None:
@@ -121,15 +119,14 @@ async def test_a_run_says_its_trace_and_takes_that_of_the_request(shared: Server
 
 
 async def test_steps_begin_and_end_under_one_id(client: Conforming) -> None:
-    async with client:
-        await client.message("step 1", message_id="m1")
-        await client.until_ended()
-        begin, end = client.of_type("system_intermediate_message")
-        assert begin["id"] == end["id"]
-        assert (begin["status"], end["status"]) == ("in_progress", "complete")
-        assert (begin["state"], end["state"]) == ("in_progress", "complete")
-        assert begin["intermediate_parent_id"] == "default"
-        assert set(end["content"]) == {"name", "payload"}
+    await client.message("step 1", message_id="m1")
+    await client.until_ended()
+    begin, end = client.of_type("system_intermediate_message")
+    assert begin["id"] == end["id"]
+    assert (begin["status"], end["status"]) == ("in_progress", "complete")
+    assert (begin["state"], end["state"]) == ("in_progress", "complete")
+    assert begin["intermediate_parent_id"] == "default"
+    assert set(end["content"]) == {"name", "payload"}
 
 
 async def test_an_oauth_mode_preference_is_accepted_in_silence(client: Conforming) -> None:
@@ -140,55 +137,50 @@ async def test_an_oauth_mode_preference_is_accepted_in_silence(client: Conformin
     frames: list[Frame] = [
         *({"use_redirect": True}, {"mode": "popup"}, {"payload": {"mode": 1}}, {}, by_auth)
     ]
-    async with client:
-        for frame in frames:
-            await client.send({"type": "oauth_mode_preference", **frame})
-            await client.send({"type": "ping_message", "id": "p"})
-            pong = await client.until(lambda frame: True)
-            assert (pong["type"], pong["for"]) == ("pong_message", "p"), frame
+    for frame in frames:
+        await client.send({"type": "oauth_mode_preference", **frame})
+        await client.send({"type": "ping_message", "id": "p"})
+        pong = await client.until(lambda frame: True)
+        assert (pong["type"], pong["for"]) == ("pong_message", "p"), frame
 
 
 async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> None:
-    async with client:
-        await client.message("slowstream 10000 5")
-        run = (await client.until("system_response_message"))["run_id"]
-        await client.send({"type": "stop_message", "id": "s", "run_id": run})
-        ack = await client.reply_to("s")
-        assert (ack["outcome"], ack["content"]) == ("accepted", {"runs": [run]})
-        assert client.of_type("run_update_message")[-1]["content"]["status"] == "cancelled"
+    await client.message("slowstream 10000 5")
+    run = (await client.until("system_response_message"))["run_id"]
+    await client.send({"type": "stop_message", "id": "s", "run_id": run})
+    ack = await client.reply_to("s")
+    assert (ack["outcome"], ack["content"]) == ("accepted", {"runs": [run]})
+    assert client.of_type("run_update_message")[-1]["content"]["status"] == "cancelled"
 
 
 async def test_a_stop_of_an_unknown_run_is_not_found(client: Conforming) -> None:
-    async with client:
-        await client.message_until_prompt("ask")
-        for run in ("9f0c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11", "no uuid"):
-            await client.send({"type": "stop_message", "id": run, "run_id": run})
-            assert (await client.reply_to(run))["outcome"] == "not_found"
+    await client.message_until_prompt("ask")
+    for run in ("9f0c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11", "no uuid"):
+        await client.send({"type": "stop_message", "id": run, "run_id": run})
+        assert (await client.reply_to(run))["outcome"] == "not_found"
 
 
 async def test_acknowledgements_are_taken_and_not_answered(client: Conforming) -> None:
-    async with client:
-        message_id = await client.message("stream 400")
-        while not client.of_type("run_update_message") or (
-            client.of_type("run_update_message")[-1]["status"] != "complete"
-        ):
-            frame = await client.until(lambda frame: "sequence" in frame)
-            await client.send({"type": "ack_message", "sequence": frame["sequence"]})
-        assert client.text() == "".join(f"t{n} " for n in range(400))
-        assert (await client.reply_to(message_id))["type"] == "ack_message"
-        await client.send({"type": "ping_message"})
-        await client.until("pong_message")
-        assert len(client.of_type("ack_message")) == 1
+    message_id = await client.message("stream 400")
+    while not client.of_type("run_update_message") or (
+        client.of_type("run_update_message")[-1]["status"] != "complete"
+    ):
+        frame = await client.until(lambda frame: "sequence" in frame)
+        await client.send({"type": "ack_message", "sequence": frame["sequence"]})
+    assert client.text() == "".join(f"t{n} " for n in range(400))
+    assert (await client.reply_to(message_id))["type"] == "ack_message"
+    await client.send({"type": "ping_message"})
+    await client.until("pong_message")
+    assert len(client.of_type("ack_message")) == 1
 
 
 async def test_an_auth_message_of_who_is_signed_in_by_the_session_can_only_confirm(
     client: Conforming,
 ) -> None:
     payload = {"method": "basic", "username": "ben", "password": "wrong"}
-    async with client:
-        await client.send(json.dumps({"type": "auth_message", "id": "a", "payload": payload}))
-        response = await client.until("auth_response_message")
-        assert (response["status"], response["user_id"], response["for"]) == ("error", None, "a")
-        assert response["payload"]["code"] == "user_auth_error"
-        await client.message("echo still ann")
-        assert await client.result() == "still ann"
+    await client.send(json.dumps({"type": "auth_message", "id": "a", "payload": payload}))
+    response = await client.until("auth_response_message")
+    assert (response["status"], response["user_id"], response["for"]) == ("error", None, "a")
+    assert response["payload"]["code"] == "user_auth_error"
+    await client.message("echo still ann")
+    assert await client.result() == "still ann"

@@ -1,6 +1,6 @@
 """A server for all tests of a module, and tabs of the peer's UI; none may show an error."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -50,6 +50,7 @@ def new_tab(backend: Server) -> Iterator[NewTab]:
 
 
 @pytest.fixture
-def ui(new_tab: NewTab) -> PeerUi:
-    """Return the tab of a new guest."""
-    return new_tab()
+async def ui(new_tab: NewTab) -> AsyncIterator[PeerUi]:
+    """Yield the tab of a new guest, which is open."""
+    async with new_tab() as ui:
+        yield ui

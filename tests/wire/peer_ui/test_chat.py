@@ -10,58 +10,53 @@ COMPLETE = {"type": "system_response_message", "status": "complete"}
 
 @pytest.mark.parametrize("schema_type", ["chat_stream", "generate_stream", "chat", "generate"])
 async def test_chat_and_streaming(ui: PeerUi, schema_type: str) -> None:
-    async with ui:
-        for _ in range(2):
-            await ui.say("stream 20", schema_type)
-            assert await ui.until_ended() == "".join(f"t{number} " for number in range(20))
-            # Feedback is given on it, and so it must not be the person's message that has it.
-            assert ui.answer_shown.trace
-            assert ui.received[-1].items() >= COMPLETE.items()
+    for _ in range(2):
+        await ui.say("stream 20", schema_type)
+        assert await ui.until_ended() == "".join(f"t{number} " for number in range(20))
+        # Feedback is given on it, and so it must not be the person's message that has it.
+        assert ui.answer_shown.trace
+        assert ui.received[-1].items() >= COMPLETE.items()
 
 
 async def test_steps_are_nested(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("step 2")
-        await ui.until_ended()
-        steps = ui.answer_shown.steps.values()
-        assert [step["content"]["name"] for step in steps] == ["step 1", "step 2"]
-        assert {step["status"] for step in steps} == {"complete"}
-        assert {step["intermediate_parent_id"] for step in steps} == {"default"}
+    await ui.say("step 2")
+    await ui.until_ended()
+    steps = ui.answer_shown.steps.values()
+    assert [step["content"]["name"] for step in steps] == ["step 1", "step 2"]
+    assert {step["status"] for step in steps} == {"complete"}
+    assert {step["intermediate_parent_id"] for step in steps} == {"default"}
 
 
 @pytest.mark.parametrize("schema_type", ["chat_stream", "chat", "generate"])
 async def test_a_failure_after_text_is_seen_once(ui: PeerUi, schema_type: str) -> None:
-    async with ui:
-        await ui.say("fail", schema_type)
-        text = await ui.until_ended()
-        assert text.startswith("so far ")
-        assert "This run failed." in text
-        assert ui.errors == ["The workflow raised ValueError. workflow_error"]
+    await ui.say("fail", schema_type)
+    text = await ui.until_ended()
+    assert text.startswith("so far ")
+    assert "This run failed." in text
+    assert ui.errors == ["The workflow raised ValueError. workflow_error"]
 
 
 async def test_a_failure_before_the_first_text_is_seen_too(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("unstorable raise half")
-        assert "This run failed." in await ui.until_ended()
-        assert ui.errors == ["The workflow raised ValueError. workflow_error"]
-        await ui.say("echo on")
-        assert await ui.until_ended() == "on"
+    await ui.say("unstorable raise half")
+    assert "This run failed." in await ui.until_ended()
+    assert ui.errors == ["The workflow raised ValueError. workflow_error"]
+    await ui.say("echo on")
+    assert await ui.until_ended() == "on"
 
 
 # Its pieces are far apart, as what is on its way when the next message is sent nobody can withhold.
 @pytest.mark.parametrize("first", ["slowstream 100 500", "ask", "slowask 1500"])
 async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first: str) -> None:
-    async with ui:
-        await ui.say(first)
-        if first == "ask":
-            await ui.until_asked()
-            ui.modal = None  # nothing covers the page, as after a reload
-        elif first.startswith("slowstream"):
-            await ui.until(lambda: "t0 " in ui.text)
-        ui.stop()
-        await ui.say("slowstream 12 100")
-        assert await ui.until_ended() == "".join(f"t{number} " for number in range(12))
-        assert ui.modal is None
+    await ui.say(first)
+    if first == "ask":
+        await ui.until_asked()
+        ui.modal = None  # nothing covers the page, as after a reload
+    elif first.startswith("slowstream"):
+        await ui.until(lambda: "t0 " in ui.text)
+    ui.stop()
+    await ui.say("slowstream 12 100")
+    assert await ui.until_ended() == "".join(f"t{number} " for number in range(12))
+    assert ui.modal is None
 
 
 async def test_a_run_that_goes_on_first_asks_again_and_gives_no_text(new_tab: NewTab) -> None:

@@ -12,38 +12,35 @@ SIX = "".join(f"t{number} " for number in range(6))
 
 @pytest.mark.parametrize("come_back", ["reload", "drop_and_reconnect"])
 async def test_a_prompt_that_is_pending_is_there_again(ui: PeerUi, come_back: str) -> None:
-    async with ui:
-        await ui.say("approve 2")
-        for number in (1, 2):
-            await ui.until_asked(f"prompt-{number}")
-            ui.modal = None
-            await getattr(ui, come_back)()
-            await ui.until_asked(f"prompt-{number}")
-            await ui.answer("continue")
-        assert await ui.until_ended() == "continue|continue"
+    await ui.say("approve 2")
+    for number in (1, 2):
+        await ui.until_asked(f"prompt-{number}")
+        ui.modal = None
+        await getattr(ui, come_back)()
+        await ui.until_asked(f"prompt-{number}")
+        await ui.answer("continue")
+    assert await ui.until_ended() == "continue|continue"
 
 
 @pytest.mark.parametrize("come_back", ["reload", "drop_and_reconnect"])
 async def test_a_stream_goes_on_where_it_was(ui: PeerUi, come_back: str) -> None:
     ui.pause = 1.0
-    async with ui:
-        # A frame on its way when the connection drops counts as sent. So they are far apart.
-        await ui.say("slowstream 6 600")
-        await ui.until(lambda: "t1 " in ui.text)
-        await getattr(ui, come_back)()
-        assert await ui.until_ended() == SIX
+    # A frame on its way when the connection drops counts as sent. So they are far apart.
+    await ui.say("slowstream 6 600")
+    await ui.until(lambda: "t1 " in ui.text)
+    await getattr(ui, come_back)()
+    assert await ui.until_ended() == SIX
 
 
 async def test_after_an_outage_a_message_is_enough(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("echo one")
-        await ui.until_ended()
-        ui.offline = True
-        await ui.drop()
-        await ui.until(lambda: ui.gave_up)
-        ui.offline = False
-        await ui.say("echo two")
-        assert await ui.until_ended() == "two"
+    await ui.say("echo one")
+    await ui.until_ended()
+    ui.offline = True
+    await ui.drop()
+    await ui.until(lambda: ui.gave_up)
+    ui.offline = False
+    await ui.say("echo two")
+    assert await ui.until_ended() == "two"
 
 
 @pytest.mark.long
@@ -51,12 +48,11 @@ async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_wor
     ui: PeerUi, backend: Server
 ) -> None:
     ui.pause = 1.0
-    async with ui:
-        await ui.say("slowstream 12 500")
-        await ui.until(lambda: "t2 " in ui.text)
-        backend.kill()
-        backend.start()
-        text = await ui.until_ended()
+    await ui.say("slowstream 12 500")
+    await ui.until(lambda: "t2 " in ui.text)
+    backend.kill()
+    backend.start()
+    text = await ui.until_ended()
     tokens = [f"t{number} " for number in range(12)]
     parts = text.split(RECONNECT_TEXT)
     for part in parts:  # each is in order, without a gap

@@ -30,39 +30,33 @@ from tests.wire.peer_ui.conftest import NewTab
 async def test_each_type_can_be_answered(
     ui: PeerUi, type_: str, shown_as: str, answer_text: str, expected_text: str
 ) -> None:
-    async with ui:
-        await ui.say(f"prompt {type_}")
-        assert await ui.until_asked() == shown_as
-        await ui.answer(answer_text)
-        assert await ui.until_ended() == expected_text
-        assert ui.popups == ["https://login.example/authorize?state=s1"] * (
-            type_ == "oauth_consent"
-        )
+    await ui.say(f"prompt {type_}")
+    assert await ui.until_asked() == shown_as
+    await ui.answer(answer_text)
+    assert await ui.until_ended() == expected_text
+    assert ui.popups == ["https://login.example/authorize?state=s1"] * (type_ == "oauth_consent")
 
 
 async def test_a_form_is_a_link_to_the_page(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("prompt form")
-        assert await ui.until_asked("Fill in the form here: http") == "text"
-        await ui.answer("tomorrow")
-        assert await ui.until_asked("This is a form") == "text"
-        await ui.answer('{"kind": "care", "start": "2026-11-23", "days": 1}')
-        assert "'days': Decimal('1')" in await ui.until_ended()
+    await ui.say("prompt form")
+    assert await ui.until_asked("Fill in the form here: http") == "text"
+    await ui.answer("tomorrow")
+    assert await ui.until_asked("This is a form") == "text"
+    await ui.answer('{"kind": "care", "start": "2026-11-23", "days": 1}')
+    assert "'days': Decimal('1')" in await ui.until_ended()
 
 
 async def test_a_proposal_is_approved_as_it_is(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("prompt proposal")
-        assert await ui.until_asked("- Pieces: 200") == "radio"
-        await ui.answer("approve")
-        assert "pieces=200" in await ui.until_ended()
+    await ui.say("prompt proposal")
+    assert await ui.until_asked("- Pieces: 200") == "radio"
+    await ui.answer("approve")
+    assert "pieces=200" in await ui.until_ended()
 
 
 async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> None:
-    async with ui:
-        await ui.say("prompt notification")
-        assert await ui.until_ended() == "ok"
-        assert ui.note == "Look."
+    await ui.say("prompt notification")
+    assert await ui.until_ended() == "ok"
+    assert ui.note == "Look."
     [row] = backend.rows(
         "SELECT status, answered_via FROM sessions_app_interaction"
         " WHERE response IS NOT NULL ORDER BY answered_at DESC LIMIT 1"
@@ -71,25 +65,23 @@ async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> 
 
 
 async def test_an_answer_that_the_prompt_does_not_take_is_asked_for_again(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("prompt checkbox")
-        await ui.until_asked("Red, Blue")
-        await ui.answer("red, green")
-        assert await ui.until_asked("'green' is not an option. Choose one of: red, blue.") == "text"
-        await ui.answer("Blue")
-        assert (await ui.until_ended()).endswith("blue")
+    await ui.say("prompt checkbox")
+    await ui.until_asked("Red, Blue")
+    await ui.answer("red, green")
+    assert await ui.until_asked("'green' is not an option. Choose one of: red, blue.") == "text"
+    await ui.answer("Blue")
+    assert (await ui.until_ended()).endswith("blue")
 
 
 async def test_several_prompts_come_one_at_a_time(ui: PeerUi) -> None:
-    async with ui:
-        await ui.say("two")
-        await ui.until_asked("one?")
-        await ui.reload()
-        await ui.until_asked("one?")
-        await ui.answer("1")
-        await ui.until_asked("two?")
-        await ui.answer("2")
-        assert await ui.until_ended() == "1|2"
+    await ui.say("two")
+    await ui.until_asked("one?")
+    await ui.reload()
+    await ui.until_asked("one?")
+    await ui.answer("1")
+    await ui.until_asked("two?")
+    await ui.answer("2")
+    assert await ui.until_ended() == "1|2"
 
 
 async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> None:
@@ -146,13 +138,12 @@ async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
 
 async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
     """Without a name in the answer, while several prompts are pending."""
-    async with ui:
-        await ui.say("two")
-        for question in ("one?", "two?"):
-            await ui.until_asked(question)
-            await ui._send("user_interaction_message", question, id="a")
-            ui.modal = None
-        assert await ui.until_ended() == "one?|two?"
+    await ui.say("two")
+    for question in ("one?", "two?"):
+        await ui.until_asked(question)
+        await ui._send("user_interaction_message", question, id="a")
+        ui.modal = None
+    assert await ui.until_ended() == "one?|two?"
 
 
 async def link_to_form(ui: PeerUi) -> str:
@@ -165,21 +156,20 @@ async def link_to_form(ui: PeerUi) -> str:
 
 
 async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend: Server) -> None:
-    async with ui:
-        path = await link_to_form(ui)
-        nobody = Http(backend, None, workflow=None, headers={"cookie": f"csrftoken={CSRF}"})
-        page = await asyncio.to_thread(nobody.get, path)
-        assert (page.status, f'action="{path}"' in page.text) == (200, True)
-        assert page.headers["cache-control"].startswith("max-age=0, no-cache, no-store")
-        filled = {"form": "1", "f-kind": "care", "f-start": "2026-11-23", "f-days": "x"}
-        filled |= {"next": path, "csrfmiddlewaretoken": CSRF}
-        wrong = await asyncio.to_thread(nobody.form, path, filled)
-        assert (wrong.status, "Enter a number" in wrong.text) == (422, True)
-        answer = await asyncio.to_thread(nobody.form, path, filled | {"f-days": "2"})
-        assert (answer.status, answer.headers["location"]) == (303, path)
-        assert "'days': Decimal('2')" in await ui.until_ended()
-        page = await asyncio.to_thread(nobody.get, path)
-        assert (page.status, "<form" in page.text) == (200, False)
+    path = await link_to_form(ui)
+    nobody = Http(backend, None, workflow=None, headers={"cookie": f"csrftoken={CSRF}"})
+    page = await asyncio.to_thread(nobody.get, path)
+    assert (page.status, f'action="{path}"' in page.text) == (200, True)
+    assert page.headers["cache-control"].startswith("max-age=0, no-cache, no-store")
+    filled = {"form": "1", "f-kind": "care", "f-start": "2026-11-23", "f-days": "x"}
+    filled |= {"next": path, "csrfmiddlewaretoken": CSRF}
+    wrong = await asyncio.to_thread(nobody.form, path, filled)
+    assert (wrong.status, "Enter a number" in wrong.text) == (422, True)
+    answer = await asyncio.to_thread(nobody.form, path, filled | {"f-days": "2"})
+    assert (answer.status, answer.headers["location"]) == (303, path)
+    assert "'days': Decimal('2')" in await ui.until_ended()
+    page = await asyncio.to_thread(nobody.get, path)
+    assert (page.status, "<form" in page.text) == (200, False)
 
 
 async def test_the_link_opens_that_prompt_and_nothing_else(
