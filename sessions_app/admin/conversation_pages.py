@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from sessions_app.admin import run_texts
+from sessions_app.admin.cells import moment
 from sessions_app.admin.people_texts import display_name
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
 from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
@@ -35,7 +36,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
     chat = staticmethod(run_texts.chat)
-    list_display = ("title", "whose", "workflow", "last_sequence", "created_at", "updated_at")
+    list_display = ("title", "whose", "workflow", "last_sequence", "began", "updated")
     list_filter = ("workflow", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
     search_fields = (
@@ -60,6 +61,14 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description="owner", ordering=f"owner__{USERNAME}")
     def whose(self, conversation: Conversation) -> str:
         return display_name(conversation.owner)
+
+    @admin.display(description="began", ordering="created_at")
+    def began(self, conversation: Conversation) -> str:
+        return moment(conversation.created_at)
+
+    @admin.display(description="updated", ordering="updated_at")
+    def updated(self, conversation: Conversation) -> str:
+        return moment(conversation.updated_at)
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
