@@ -62,7 +62,7 @@ class Moment:
 
     @property
     def duration(self) -> str:
-        """How long it took, and how often it was tried again."""
+        """The time that it took, and how often it was tried again."""
         span = "" if self.took is None else show_duration(self.took)
         retries = ngettext("%(count)s retry", "%(count)s retries", self.retries)
         again = retries % {"count": self.retries} if self.retries else ""
