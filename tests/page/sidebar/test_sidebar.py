@@ -71,7 +71,7 @@ async def test_the_current_conversation_is_listed_behind_many_others_but_not_in_
     ]
 
 
-SECTIONS = re.compile("<h2>(.*?)</h2>")
+SECTIONS = re.compile("<h2[^>]*>(.*?)</h2>")
 
 
 async def test_the_list_has_sections_of_what_waits_for_whom_and_since_when(
