@@ -28,7 +28,7 @@ from chat_app.page.conversation.conversation_page import (
 from chat_app.page.conversation.file_views import is_script, refusal
 from chat_app.page.downloads import download, yield_texts
 from chat_app.page.page_threads import make
-from chat_app.page.settings.script_texts import WORDS
+from chat_app.page.settings.script_texts import FILES, WORDS
 from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.sidebar_entries import find_deleted, newest, sidebar
 from chat_app.rates import submit
@@ -292,9 +292,9 @@ async def _page(
             "file_types": _accepted_types(),
             "before": before,
             "just_deleted": _just_deleted(request, person.id),
-            "words": WORDS,
             **(extra or {}),
         }
+        context["words"] = WORDS | (FILES if context["takes_files"] else {})
         return render_to_string("chat_app/page.html", context, request)
 
     return HttpResponse(await make(render, reader=person.id), status=status)

@@ -21,11 +21,6 @@ WORDS = {
         "The message has {length} characters; at most {most} are allowed. Shorten it or send it in "
         "parts."
     ),
-    "uploading": _("uploading, {percent} %"),
-    "notAttached": _("Not attached: {reason}"),
-    "uploadFailed": _("The upload of {name} was interrupted. Attach it again."),
-    "remove": _("Remove {name}"),
-    "attached": _("Attached: {name}"),
     "noNews": _("No news for {seconds} s. You are connected; this may take longer."),
     "noNewsOffline": _("No news: this page is not connected."),
     "working": _("Working"),
@@ -45,6 +40,15 @@ WORDS = {
     "copied": _("Copied"),
     "notCopied": _("Copying failed. Try again."),
     "olderFailed": _("Earlier messages could not be loaded. Try again."),
+}
+
+# Of pages that take files, beside those.
+FILES = {
+    "uploading": _("uploading, {percent} %"),
+    "notAttached": _("Not attached: {reason}"),
+    "uploadFailed": _("The upload of {name} was interrupted. Attach it again."),
+    "remove": _("Remove {name}"),
+    "attached": _("Attached: {name}"),
 }
 
 # Of the inbox, beside those.
