@@ -9,6 +9,7 @@ from sessions_app.conversations.messages import stop_all
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
 from sessions_app.storage.writer import writer
+from sessions_app.testing.hosted_run import HostedRun
 from tests.oauth.people import SITE, Browser, changed, elsewhere, link_of
 from tests.oauth.provider import Provider
 from tests.support.hitl import set_hitl
@@ -17,8 +18,13 @@ from tests.support.hosting import Hosting
 STILL_WAITS = "The question still waits"
 
 
-async def test_a_tool_acts_for_its_person(hosting: Hosting, ann: Browser) -> None:
-    run = await hosting.send("read")
+@pytest.fixture
+async def run(hosting: Hosting) -> HostedRun:
+    """Return a run of ann that waits for her consent."""
+    return await hosting.send("read")
+
+
+async def test_a_tool_acts_for_its_person(run: HostedRun, ann: Browser) -> None:
     page = await ann.consent(run)
     assert (page.status, "You can close this page" in page.text) == (200, True)
     assert await run.result() == "octo"
@@ -55,10 +61,7 @@ async def test_who_is_replayed_gets_the_token_of_now(
     assert provider.valid_tokens() not in ([], old_tokens)
 
 
-async def test_declined_at_the_provider_it_can_be_tried_again(
-    hosting: Hosting, ann: Browser
-) -> None:
-    run = await hosting.send("read")
+async def test_declined_at_the_provider_it_can_be_tried_again(run: HostedRun, ann: Browser) -> None:
     page = await ann.consent(run, agree=False)
     assert (page.status, "You did not agree" in page.text, STILL_WAITS in page.text) == (
         *(200, True, True),
@@ -67,31 +70,25 @@ async def test_declined_at_the_provider_it_can_be_tried_again(
     assert await run.result() == "octo"
 
 
-async def test_declined_on_the_card_the_workflow_learns_of_it(
-    hosting: Hosting, ann: Browser
-) -> None:
-    run = await hosting.send("read")
+async def test_declined_on_the_card_the_workflow_learns_of_it(run: HostedRun, ann: Browser) -> None:
     await run.answer("declined")
     assert "declined to connect their account at Notes" in await run.result()
 
 
-async def test_no_client_can_say_that_it_was_done(hosting: Hosting, ann: Browser) -> None:
-    run = await hosting.send("read")
+async def test_no_client_can_say_that_it_was_done(run: HostedRun, ann: Browser) -> None:
     with pytest.raises(Invalid, match="Open the link and agree at Notes"):
         await run.answer("done")
     assert len(await run.prompts()) == 1
 
 
-async def test_an_address_works_once(hosting: Hosting, ann: Browser) -> None:
-    run = await hosting.send("read")
+async def test_an_address_works_once(run: HostedRun, ann: Browser) -> None:
     address = await elsewhere(await ann.leave(run))
     assert (await ann.come_back(address)).status == 200
     page = await ann.come_back(address)
     assert (page.status, "used before" in page.text) == (400, True)
 
 
-async def test_an_address_works_for_an_hour(hosting: Hosting, ann: Browser) -> None:
-    run = await hosting.send("read")
+async def test_an_address_works_for_an_hour(run: HostedRun, ann: Browser) -> None:
     address = await elsewhere(await ann.leave(run))
     await OAuthRequest.objects.aupdate(expires_at="2026-01-01T00:00Z")
     assert (await ann.come_back(address)).status == 400
@@ -100,9 +97,8 @@ async def test_an_address_works_for_an_hour(hosting: Hosting, ann: Browser) -> N
 
 
 async def test_nobody_else_can_leave_or_come_back(
-    hosting: Hosting, ann: Browser, ben: Browser
+    hosting: Hosting, run: HostedRun, ann: Browser, ben: Browser
 ) -> None:
-    run = await hosting.send("read")
     assert (await ben.get(await link_of(run))).status_code == 404
     address = await elsewhere(await ann.leave(run))
     page = await ben.come_back(address)
@@ -114,9 +110,8 @@ async def test_nobody_else_can_leave_or_come_back(
 
 @pytest.mark.parametrize("issuer", ["https://evil.example", None])
 async def test_another_issuer_connects_nothing(
-    hosting: Hosting, ann: Browser, issuer: str | None
+    run: HostedRun, ann: Browser, issuer: str | None
 ) -> None:
-    run = await hosting.send("read")
     address = await elsewhere(await ann.leave(run))
     page = await ann.come_back(changed(address, iss=issuer))
     assert (page.status, STILL_WAITS in page.text) == (400, True)
@@ -144,9 +139,8 @@ async def test_less_access_than_is_needed_is_not_kept(hosting: Hosting, ann: Bro
 
 
 async def test_a_provider_that_is_away_can_be_tried_again(
-    hosting: Hosting, ann: Browser, provider: Provider
+    run: HostedRun, ann: Browser, provider: Provider
 ) -> None:
-    run = await hosting.send("read")
     address = await elsewhere(await ann.leave(run))
     provider.stop()
     assert (await ann.come_back(address)).status == 503
@@ -156,8 +150,7 @@ async def test_a_provider_that_is_away_can_be_tried_again(
     assert await run.result() == "octo"
 
 
-async def test_the_second_of_two_tabs_is_told(hosting: Hosting, ann: Browser) -> None:
-    run = await hosting.send("read")
+async def test_the_second_of_two_tabs_is_told(run: HostedRun, ann: Browser) -> None:
     first = await elsewhere(await ann.leave(run))
     second = await elsewhere(await ann.leave(run))
     assert (await ann.come_back(second)).status == 200
@@ -165,10 +158,7 @@ async def test_the_second_of_two_tabs_is_told(hosting: Hosting, ann: Browser) ->
     assert (page.status, "no longer waits" in page.text) == (409, True)
 
 
-async def test_a_run_that_was_stopped_meanwhile_gets_nothing(
-    hosting: Hosting, ann: Browser
-) -> None:
-    run = await hosting.send("read")
+async def test_a_run_that_was_stopped_meanwhile_gets_nothing(run: HostedRun, ann: Browser) -> None:
     link, address = await link_of(run), await elsewhere(await ann.leave(run))
     await writer.write(lambda tx: stop_all(tx, Run.objects.filter(pk=run.id)))
     await run.rest()
@@ -197,6 +187,5 @@ async def test_a_guest_cannot_connect_an_account(
         assert "NoConsentOfGuests" in str((await Run.objects.aget()).error)
 
 
-async def test_the_link_is_of_this_site(hosting: Hosting, ann: Browser) -> None:
-    run = await hosting.send("read")
+async def test_the_link_is_of_this_site(run: HostedRun, ann: Browser) -> None:
     assert (await link_of(run)).startswith(f"{SITE}/oauth/{run.id}/")

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
+from sessions_app.models import Run
 from sessions_app.storage.writer import writer
 from tests.support.database.stored_log import StoredLog
 
@@ -29,3 +30,9 @@ def client(ann: User) -> Iterator[AsyncClient]:
 def log(ann: User) -> StoredLog:
     """Return the conversation `c` of ann, made of rows."""
     return StoredLog(ann)
+
+
+@pytest.fixture
+def run(log: StoredLog) -> Run:
+    """Return the run of a first message, which is at work."""
+    return log.message()

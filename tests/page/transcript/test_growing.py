@@ -68,8 +68,7 @@ def words(html: str) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", TEXTS)
-def test_text_rendered_in_parts_equals_the_whole(log: StoredLog, name: str) -> None:
-    run = log.message()
+def test_text_rendered_in_parts_equals_the_whole(log: StoredLog, run: Run, name: str) -> None:
     reader = Reader(log, run)
     for piece in tokens(TEXTS[name], 311):
         reader.look(log.text(run, piece) - 1)
@@ -84,8 +83,7 @@ def test_text_rendered_in_parts_equals_the_whole(log: StoredLog, name: str) -> N
     assert max(reader.sizes) <= blocks.LONGEST + 4 * 311
 
 
-def test_code_has_colours_when_it_is_whole(log: StoredLog) -> None:
-    run = log.message()
+def test_code_has_colours_when_it_is_whole(log: StoredLog, run: Run) -> None:
     reader = Reader(log, run)
     reader.look(log.text(run, "```python\nif x:\n") - 1)
     assert "code-keyword" not in reader.html
@@ -93,8 +91,9 @@ def test_code_has_colours_when_it_is_whole(log: StoredLog) -> None:
     assert '<span class="code-keyword">if</span>' in reader.html
 
 
-def test_code_that_is_cut_because_it_is_long_is_one_to_read_and_to_copy(log: StoredLog) -> None:
-    run = log.message()
+def test_code_that_is_cut_because_it_is_long_is_one_to_read_and_to_copy(
+    log: StoredLog, run: Run
+) -> None:
     log.text(run, TEXTS["code"])
     reader = Reader(log, run)
     reader.look(0)
@@ -104,8 +103,7 @@ def test_code_that_is_cut_because_it_is_long_is_one_to_read_and_to_copy(log: Sto
     assert reader.html.count('<figure class="rest">') == parts - 1
 
 
-def test_text_that_was_taken_back_is_not_gone_on_with(log: StoredLog) -> None:
-    run = log.message()
+def test_text_that_was_taken_back_is_not_gone_on_with(log: StoredLog, run: Run) -> None:
     reader = Reader(log, run)
     first = log.text(run, "# One\n\nTwo\n\n", "Three\n\n")
     reader.look(first - 2)
@@ -114,8 +112,7 @@ def test_text_that_was_taken_back_is_not_gone_on_with(log: StoredLog) -> None:
     assert words(reader.html) == "Another"
 
 
-def test_text_behind_a_step_begins_anew(log: StoredLog) -> None:
-    run = log.message()
+def test_text_behind_a_step_begins_anew(log: StoredLog, run: Run) -> None:
     reader = Reader(log, run)
     reader.look(log.text(run, "One\n\nTwo") - 1)
     log.step(run, "look")
@@ -124,9 +121,8 @@ def test_text_behind_a_step_begins_anew(log: StoredLog) -> None:
     assert reader.html == "<p>Three</p>\n"
 
 
-def test_text_before_and_behind_a_step_comes_as_two(log: StoredLog) -> None:
+def test_text_before_and_behind_a_step_comes_as_two(log: StoredLog, run: Run) -> None:
     """A page that was away for a moment has the rest of the one, and the other as a whole."""
-    run = log.message()
     reader = Reader(log, run)
     first_sequence = log.text(run, "One\n\nTwo")
     reader.look(first_sequence - 1)

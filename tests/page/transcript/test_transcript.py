@@ -23,6 +23,7 @@ from chat_app.page.conversation.transcript import (
     TextSegment,
     UserMessage,
 )
+from sessions_app.models import Run
 from sessions_app.prompts import BinaryPrompt, Option, TextPrompt
 from sessions_app.storage.run_text import fold
 from tests.support.database.stored_log import StoredLog
@@ -65,8 +66,7 @@ def test_the_text_of_a_run_is_one_item_until_something_else_comes(log: StoredLog
     assert texts(log) == ["one two", "three"]
 
 
-def test_folding_changes_no_item(log: StoredLog) -> None:
-    run = log.message()
+def test_folding_changes_no_item(log: StoredLog, run: Run) -> None:
     log.text(run, "one ", "two ")
     log.step(run, "look")
     log.text(run, "three")
@@ -78,9 +78,8 @@ def test_folding_changes_no_item(log: StoredLog) -> None:
 
 @pytest.mark.parametrize("where", [{}, {"after": 4}, {"after": 7}, {"before": 6}])
 def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
-    log: StoredLog, where: dict[str, int]
+    log: StoredLog, run: Run, where: dict[str, int]
 ) -> None:
-    run = log.message()
     log.text(run, "one ", "two ", "three ")
     log.step(run, "look")
     log.text(run, "four ", "five")
@@ -96,8 +95,9 @@ def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
         assert segments == whole
 
 
-def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(log: StoredLog) -> None:
-    run = log.message()
+def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(
+    log: StoredLog, run: Run
+) -> None:
 
     def read() -> tuple[str, bool]:
         page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
@@ -115,8 +115,8 @@ def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(log: 
 
 def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
     log: StoredLog,
+    run: Run,
 ) -> None:
-    run = log.message()
     log.text(run, "one ")
 
     def end() -> None:
@@ -158,8 +158,7 @@ def test_the_texts_of_two_runs_do_not_cut_each_other(log: StoredLog) -> None:
     assert texts(log) == ["ab", "12"]
 
 
-def test_a_step_is_one_item_from_its_beginning_to_its_end(log: StoredLog) -> None:
-    run = log.message()
+def test_a_step_is_one_item_from_its_beginning_to_its_end(log: StoredLog, run: Run) -> None:
     began = log.step(run, "look", "in_progress")
     end_sequence = log.step(run, "look", "complete", "found")
     (step,) = (item for item in items(log) if isinstance(item, Step))
@@ -171,8 +170,7 @@ def test_a_step_is_one_item_from_its_beginning_to_its_end(log: StoredLog) -> Non
     )
 
 
-def test_text_that_was_begun_anew_is_left_out(log: StoredLog) -> None:
-    run = log.message()
+def test_text_that_was_begun_anew_is_left_out(log: StoredLog, run: Run) -> None:
     first = log.text(run, "kept ", "cut ", "cut")
     log.append(run, "restart", {"from_sequence": first + 1})
     log.text(run, "anew")
@@ -181,8 +179,7 @@ def test_text_that_was_begun_anew_is_left_out(log: StoredLog) -> None:
     assert texts(log) == ["kept anew"]
 
 
-def test_a_restart_counts_also_for_a_part_that_ends_before_it(log: StoredLog) -> None:
-    run = log.message()
+def test_a_restart_counts_also_for_a_part_that_ends_before_it(log: StoredLog, run: Run) -> None:
     first = log.text(run, "cut")
     log.step(run, "look")
     other = log.message()
@@ -191,8 +188,9 @@ def test_a_restart_counts_also_for_a_part_that_ends_before_it(log: StoredLog) ->
     assert texts(log, before=first + 2) == []
 
 
-def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(log: StoredLog) -> None:
-    run = log.message()
+def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(
+    log: StoredLog, run: Run
+) -> None:
     first = log.text(run, "a", "b", "c", "d")
     whole = [(item.dom_id, item.last) for item in items(log) if isinstance(item, TextSegment)]
     for sequence in range(first, first + 4):
@@ -202,8 +200,7 @@ def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(log: Stored
         assert [(item.dom_id, item.last) for item in part] == whole
 
 
-def test_a_question_changes_where_it_was_asked(log: StoredLog, ann: User) -> None:
-    run = log.message()
+def test_a_question_changes_where_it_was_asked(log: StoredLog, run: Run, ann: User) -> None:
     prompt = BinaryPrompt(
         text="Sure?", options=[Option(value="y", label="Go on"), Option(value="n")]
     )
@@ -217,8 +214,9 @@ def test_a_question_changes_where_it_was_asked(log: StoredLog, ann: User) -> Non
     assert (question.outcome.line, question.outcome.by) == ("Go on", "ann")
 
 
-def test_a_question_that_is_withdrawn_does_not_break_the_text_behind_it(log: StoredLog) -> None:
-    run = log.message()
+def test_a_question_that_is_withdrawn_does_not_break_the_text_behind_it(
+    log: StoredLog, run: Run
+) -> None:
     prompt = log.ask(run, TextPrompt(text="Name?"))
     log.text(run, "one ")
     log.settle(prompt, None, status="cancelled")
@@ -240,8 +238,7 @@ def test_cards_are_numbered_as_they_stand_on_the_page(log: StoredLog) -> None:
     assert page.cards == on_page
 
 
-def test_an_expired_question_says_what_happened_then(log: StoredLog) -> None:
-    run = log.message()
+def test_an_expired_question_says_what_happened_then(log: StoredLog, run: Run) -> None:
     prompt = log.ask(run, TextPrompt(text="Name?", default="nobody"))
     log.settle(prompt, {"value": "nobody"}, status="expired", via="deadline")
     outcome = question_at_end(log).outcome
@@ -309,8 +306,7 @@ def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
     ]
 
 
-def test_earlier_items_come_in_larger_parts(log: StoredLog) -> None:
-    run = log.message()
+def test_earlier_items_come_in_larger_parts(log: StoredLog, run: Run) -> None:
     for number in range(300):
         log.step(run, f"look {number}")
     assert len(items(log)) == 50

@@ -53,8 +53,7 @@ async def test_a_new_socket_takes_over_before_the_prompt_comes(shared: Server) -
 
 
 async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
-    tab = Conforming(client.server, client.conversation_id)
-    async with tab:
+    async with Conforming(client.server, client.conversation_id) as tab:
         prompt = await client.message_until_prompt("ask")
         assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
         await asyncio.gather(

@@ -61,8 +61,7 @@ async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first
 
 async def test_a_run_that_goes_on_first_asks_again_and_gives_no_text(new_tab: NewTab) -> None:
     """A run that is waited for can be gone on with."""
-    ui = new_tab(workflow="calculator")
-    async with ui:
+    async with new_tab(workflow="calculator") as ui:
         await ui.say("1+2+3+4+5+6")
         await ui.until_asked()
         ui.modal = None
@@ -74,8 +73,7 @@ async def test_a_run_that_goes_on_first_asks_again_and_gives_no_text(new_tab: Ne
 
 
 async def test_a_queued_message_has_the_first_run_ask_again(new_tab: NewTab) -> None:
-    ui = new_tab(workflow="parallel_review")
-    async with ui:
+    async with new_tab(workflow="parallel_review") as ui:
         await ui.say("first")
         await ui.until_asked("Legal")
         ui.modal = None
@@ -88,8 +86,7 @@ async def test_a_queued_message_has_the_first_run_ask_again(new_tab: NewTab) -> 
 
 
 async def test_messages_in_parallel_end_together(new_tab: NewTab) -> None:
-    ui = new_tab(workflow="probe_own")
-    async with ui:
+    async with new_tab(workflow="probe_own") as ui:
         await ui.say("slowstream 4 300")
         await ui.until(lambda: "t0 " in ui.text)
         ui.stop()

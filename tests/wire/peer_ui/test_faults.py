@@ -63,12 +63,10 @@ async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_wor
 
 
 async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
-    ui = new_tab()
-    async with ui:
+    async with new_tab() as ui:
         await ui.say("slowstream 6 400")
         await ui.until(lambda: "t1 " in ui.text)
-        copy = new_tab(copy_of=ui)
-        async with copy:
+        async with new_tab(copy_of=ui) as copy:
             assert await ui.until_ended() == SIX
             before, after = (await copy.until_ended()).split(RECONNECT_TEXT)
             assert SIX.startswith(before)

@@ -85,8 +85,7 @@ async def test_several_prompts_come_one_at_a_time(ui: PeerUi) -> None:
 
 
 async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> None:
-    ui = new_tab(workflow="probe_own")
-    async with ui:
+    async with new_tab(workflow="probe_own") as ui:
         await ui.say("two")
         await ui.until_asked("one?")
         await ui.reload()
@@ -102,12 +101,10 @@ async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> No
 
 
 async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: NewTab) -> None:
-    ui = new_tab()
-    async with ui:
+    async with new_tab() as ui:
         await ui.say("two")
         await ui.until_asked("one?")
-        copy = new_tab(copy_of=ui)
-        async with copy:
+        async with new_tab(copy_of=ui) as copy:
             await copy.until_asked("one?")
             await copy.answer("1")
             await ui.until_asked("two?")
@@ -120,12 +117,10 @@ async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: 
 
 
 async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
-    ui = new_tab()
-    async with ui:
+    async with new_tab() as ui:
         await ui.say("textask 1")
         await ui.until_asked()
-        copy = new_tab(copy_of=ui)
-        async with copy:
+        async with new_tab(copy_of=ui) as copy:
             await copy.until_asked()
             late = copy.modal
             await ui.answer("first")
