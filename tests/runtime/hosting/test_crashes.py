@@ -1,12 +1,12 @@
 """The server is killed by SIGKILL at the worst moments: nothing is lost, nothing happens twice."""
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.received_frames import Frame, Wanted
 from tests.support.server import Ended, Server
@@ -205,10 +205,9 @@ def over(server: Server) -> bool:
     return set(statuses(server).values()) <= {"completed", "suspended"}
 
 
-def until_over_or_dead(server: Server) -> None:
-    """Wait until all runs have ended, or the host of the others."""
-    while server.host.process.poll() is None and not over(server):
-        time.sleep(0.1)
+def is_over_or_dead(server: Server) -> bool:
+    """Return whether all runs have ended, or the host of the others."""
+    return server.host.process.poll() is not None or over(server)
 
 
 async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -> None:
@@ -221,7 +220,7 @@ async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -
         # It is set aside at last; until then it kills its host, maybe before the server answers.
         with suppress(Ended):
             server.restart()
-        await asyncio.to_thread(until_over_or_dead, server)
+        await asyncio.to_thread(until, lambda: is_over_or_dead(server), 120)
         if over(server):
             break
     good = {f"good{n}": "completed" for n in range(5)}
