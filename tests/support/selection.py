@@ -22,7 +22,7 @@ MANY_FILES = 4
 # Where a mistake loses or doubles work: of these folders all tests of crashes are run.
 CRASHES = (
     "tests/cluster/matrix/",
-    "tests/cluster/test_database_crashes.py",
+    "tests/cluster/test_under_load.py",
     "tests/runtime/hosting/",
 )
 CRITICAL = tuple(
@@ -48,7 +48,7 @@ SUBJECTS = {
     "natproject/cluster": ("tests/deploy/test_make_cluster.py",),
     "natproject/settings": ("tests/deploy/test_cluster_settings.py", "tests/deploy/test_https.py"),
     "sessions_app/doctor": ("tests/deploy/test_damage.py", "tests/deploy/test_doctor.py"),
-    "sessions_app/lifecycle": ("tests/cluster/test_rolling.py", "tests/deploy/test_serving.py"),
+    "sessions_app/lifecycle": ("tests/cluster/test_under_load.py", "tests/deploy/test_serving.py"),
     "sessions_app/notify": ("tests/cluster/matrix/test_services.py", "tests/wire/layer/"),
     "static/chat_app/attention": ("tests/inbox/test_attention.py",),
     "static/chat_app/css": ("tests/browser/test_looks.py", "tests/page/test_widths.py"),
