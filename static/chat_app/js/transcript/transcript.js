@@ -13,7 +13,7 @@ const CHUNK = 25; // blocks of a long text that are put together
 const NEAR = 80; // px from the end that still count as being there
 const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
 // What may be shown before the server has seen it: up to the first character that may be a mark.
-const PLAIN = /^[^\n|#*_~`[\]<>\\&]*/;
+const PLAIN = /^[^\n|#*_~`$[\]<>\\&]*/;
 const DONE = ".step[data-state=complete]";
 const INLINE = "span, a, em, strong, s, br, hr, :not(pre) > code";
 const MARKS_A_LINE = /^\s*([-+=:]|\d+[.)]?)/;
