@@ -279,6 +279,13 @@ list.addEventListener("focusin", ({ target }) => {
   if (entry) select(entry);
 });
 
+// What opens leads to its field, which can have the focus once it is there.
+async function lead({ target }) {
+  await Promise.allSettled(target.getAnimations({ subtree: true }).map((each) => each.finished));
+  if (target.open) target.querySelector("[name=to]")?.focus();
+}
+list.addEventListener("toggle", lead, true);
+
 list.addEventListener("click", (event) => {
   const row = event.target.closest(".permanent");
   if (!row || !hasPanes() || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -298,9 +305,14 @@ function places() {
   return hasPanes() ? selected()?.id : [...list.children].map((each) => each.id).join();
 }
 
+/** Go to the row beside the selected one; at either end to that one. */
+const go = (step) =>
+  (neighbour(selected(), step) ?? selected()).querySelector(".permanent").focus();
+
 const KEYS = {
-  j: () => neighbour(selected(), 1)?.querySelector(".permanent").focus(),
-  k: () => neighbour(selected(), -1)?.querySelector(".permanent").focus(),
+  j: () => go(1),
+  k: () => go(-1),
+  r: () => selected().querySelector(".claims details:not([open]) summary")?.click(),
   e: () => selected().querySelector("[name=change]:not([value=delegate])")?.click(),
   x: () => selected().querySelector(".tick input")?.click(),
   a: () => document.querySelector(`.several[data-selected] ${FIELDS}`)?.focus(),
