@@ -249,6 +249,25 @@ def test_an_execution_can_be_stopped_by_its_owner(shared: Server) -> None:
     assert ann.get(stop["status_url"]).json() == status_body
 
 
+def test_only_the_named_execution_is_stopped(shared: Server) -> None:
+    http, body = Http(shared), {"input_message": "slowstream 10 100"}
+    with (
+        http.stream("/generate/stream", body, conversation_id="two") as first,
+        http.stream("/generate/stream", body, conversation_id="two") as second,
+    ):
+        runs = [f"/executions/{stream.headers['execution-id']}" for stream in (first, second)]
+        assert http.delete(runs[1]).status == 202
+    _until(http, runs[1], "failed")
+    _until(http, runs[0], "completed")
+
+
+def test_a_message_makes_a_run_give_way_that_waits_for_a_person(shared: Server) -> None:
+    http = Http(shared)
+    stop = http.generate("ask", conversation_id="way").json()
+    assert http.generate("echo 1", conversation_id="way").json() == {"value": "1"}
+    assert _until(http, stop["status_url"], "failed")["run_status"] == "cancelled"
+
+
 def test_an_unknown_workflow_is_an_error_that_lists_the_known(shared: Server) -> None:
     answer = Http(shared, workflow="nope").generate("x")
     assert answer.status == 422

@@ -292,7 +292,9 @@ def asks_in_clean_up(waits: Waits) -> Body:
 @pytest.mark.parametrize("crashes", [False, True])
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step])
 async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
-    """A wait may have the name of the one that the stop has cut; what was asked before is over."""
+    """A wait may have the name of the one that the stop has cut; what was asked before is over.
+    Who stops it again changes nothing.
+    """
     async with running(hosting_of(asks_in_clean_up(waits))) as (hosting, run):
         await stands(hosting, run, waits)
         cut = await reads.read(lambda: list(Interaction.objects.filter(run=run)))
@@ -300,6 +302,7 @@ async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
         open_wait = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
         cleans_up = Run.objects.filter(pk=run, stop_point__isnull=False)
         await until(lambda: cleans_up.exists() and open_wait.exists())
+        await messages.stop(owner=hosting.user, conversation_id="c")
         if crashes:
             await hosting.crash()
         assert await runs.asend(run, "payment", 5, id="a") == "accepted"
@@ -309,6 +312,8 @@ async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
             assert (await hosting.answer("late", late)).outcome != "accepted"
         await hosting.answer("yes", prompt)
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
+        reasons = [event.payload.get("reason") for event in await hosting.events()]
+        assert reasons.count("stopping") == 1
     assert done == ["charge", "5 yes"]
 
 

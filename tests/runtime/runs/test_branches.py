@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from sessions_app import runs
 from sessions_app.errors import Busy, Invalid, NotFound
-from sessions_app.models import Event, Run
+from sessions_app.models import Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
@@ -144,9 +144,16 @@ async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it()
             "ask 2", replaces=str(asks), message_id="again"
         )
         assert await hosting.submit("ask 2", replaces=str(asks), message_id="again") == again
-        for place in ({}, {"follows": str(again)}):
-            with pytest.raises(Busy):
-                await hosting.submit("b", **place)
+        with pytest.raises(Busy):
+            await hosting.submit("b")
+
+
+async def test_a_message_over_the_question_of_a_child_stops_its_parent() -> None:
+    async with Hosting("t_branches_child", beside=["t_branches"]) as hosting:
+        parent = await hosting.submit("a")
+        await until(lambda: Interaction.objects.filter(run__parent=parent).first())
+        await hosting.submit("b", second_message="interrupt_asking")
+        await hosting.until_status(parent, Run.Status.CANCELLED)
 
 
 async def test_only_a_message_of_the_conversation_is_replaced_or_followed() -> None:

@@ -3,13 +3,16 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import time_machine
 from django.utils import timezone
 
 from bench.workflows import probe
+from sessions_app.lifecycle import due
 from sessions_app.models import Run
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.conftest import NewServer
 from tests.support.hosting import Hosting, asking, running, until_true
@@ -112,6 +115,11 @@ async def test_the_shorter_of_two_sleeps_wakes_the_run() -> None:
     async with running(Hosting("t_two_sleeps", park_after=0.01)) as (hosting, run):
         await hosting.until_status(run, "waiting")
         await until_true(lambda: not hosting.hosts.run(str(run)))
+        first_sleep = await Run.objects.aget(pk=run)
         with time_machine.travel(timezone.now() + timedelta(minutes=15), tick=True):
             await hosting.settle_due()
             await until_true(lambda: woken == [10])
+            await hosting.until_status(run, "waiting")
+            # Of another process, which looked when it was due and comes late.
+            await writer.write(partial(due.wake_run, run=first_sleep))
+            assert (await Run.objects.aget(pk=run)).status == "waiting"
