@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
+from django.utils import timezone
 from pytest_django import Settings
 
 from chat_app.models import OAuthGrant
@@ -56,6 +58,12 @@ async def test_tokens_are_refreshed_once_by_all_who_need_them(
     assert provider.call_api(secrets[0]).status_code == 200
     await OAuthGrant.objects.aupdate(expires_at=PAST)
     assert provider.call_api(await token.read()).status_code == 200
+
+
+async def test_a_token_that_is_about_to_end_is_refreshed(token: AccessToken) -> None:
+    first = await token.read()
+    await OAuthGrant.objects.aupdate(expires_at=timezone.now() + timedelta(seconds=30))
+    assert await token.read() != first
 
 
 async def test_a_refresh_that_a_dead_process_began_is_done_by_another(token: AccessToken) -> None:

@@ -16,7 +16,7 @@ from django.utils import formats, timezone
 
 from chat_app.models import MailPreference
 from chat_app.notifications import notices
-from chat_app.notifications.mail import mail_time, send
+from chat_app.notifications.mail import MOST_SHOWN, mail_time, send
 from sessions_app import signals
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer
@@ -126,6 +126,16 @@ async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -
             ("2 questions are waiting for you", ["cara@example.org"]),
             ("Give ann 3 days off?", ["boss@example.org"]),
         ]
+
+
+async def test_a_mail_says_where_more_wait_than_it_has() -> None:
+    async with asked_of("boss") as (hosting, _, _):
+        for number in range(1, MOST_SHOWN + 1):
+            if number == MOST_SHOWN:
+                await time_passes()
+            await hosting.submit_until_prompt(conversation=f"c{number}")
+        await time_passes()
+        assert ["More in your inbox" in one.body for one in outgoing.outbox] == [False, True]
 
 
 async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from bench.workflows import probe
 from sessions_app import runs
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_writes import LeasedRun, block
@@ -18,6 +19,8 @@ from tests.support.database.stored_log import log_record
 from tests.support.hosting import running, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+assert probe  # importing it declares it
 
 
 class NeighbourFailed(Exception):
@@ -66,6 +69,18 @@ async def test_a_run_that_has_ended_when_it_is_found_to_block_is_not_suspended()
         leased = await in_hand(await hosting.until_ended(run))
         await writer.write(partial(block, leased_run=leased, stack="spin()"))
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
+
+
+async def test_a_run_that_blocks_leaves_its_neighbours_uncharged() -> None:
+    async with running("probe", "slowstream 600 50") as (hosting, neighbour):
+        leased = await in_hand(await hosting.until_status(neighbour, "running"), crashes=1)
+        blocks = await hosting.submit("slowstream 600 50", conversation="d")
+        row = await hosting.until_status(blocks, "running")
+        key = HostKey(row.key)
+        generation = (await reads.read(HostLease.objects.get, key=key)).generation
+        blocking = LeasedRun(Lease(key, generation), log_record(row))
+        await writer.write(partial(block, leased_run=blocking, stack="spin()"))
+        assert (await reads.read(Run.objects.get, pk=leased.run.id)).crashes == 0
 
 
 class Nothing:

@@ -95,6 +95,7 @@ async def quote(message: Message, context: Context) -> Quote:
 @asynccontextmanager
 async def open_builder(user: Person, options: NoOptions) -> AsyncIterator[str]:
     yield f"built for {user.username}"
+    executed.append("closed")
 
 
 @workflow(name="t_child_built", title="Built", per_user_builder=open_builder)
@@ -446,3 +447,10 @@ async def test_in_a_script_a_child_is_run_with_the_same_callback() -> None:
     assert output == "Well. It said: Tell me. EVE"
     failure_output = await in_script("t_parent", "fail")
     assert failure_output.startswith("Well. t_child failed: Step fail failed")
+
+
+async def test_in_a_script_the_builder_of_a_child_is_closed_behind_it() -> None:
+    executed.clear()
+    output = await in_script("t_parent", "other t_child_built", user_id="ann")
+    assert output.startswith("Well. built for ann")
+    assert executed == ["closed"]
