@@ -57,14 +57,14 @@ async def test_a_step_that_takes_long_is_tried_again(step: Callable[..., Any]) -
     assert len(tries) == recorded_step.attempts == 2
 
 
-def slow_elsewhere() -> None:
+def slow_elsewhere() -> str:
     raise TimeoutError("the shop does not answer")
 
 
 async def test_a_timeout_of_the_steps_own_keeps_its_words() -> None:
     async def patient(context: Context) -> str:
         try:
-            return str(await context.step(slow_elsewhere, timeout=60))
+            return await context.step(slow_elsewhere, timeout=60)
         except StepFailed as error:
             return str(error)
 
