@@ -181,24 +181,6 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
     expect(inbox.locator(".entry")).to_have_count(MOST)
 
 
-@pytest.mark.parametrize("script", [True, False])
-def test_prompts_of_one_card_are_answered_one_by_one_in_the_inbox(
-    page: Page, open_page: OpenPage, script: bool
-) -> None:
-    begin(page, "together", until="needs-you")
-    viewport = {"width": 1000, "height": 800}
-    inbox = open_page("/inbox/", java_script_enabled=script, viewport=viewport)
-    if script:
-        until_connected(inbox)
-    expect(inbox.locator(".entry")).to_have_count(5)
-    text = entry(inbox, "Name?")
-    text.locator("textarea").fill("by train")
-    text.get_by_role("button", name="Answer").click()
-    expect(inbox.locator(".entry")).to_have_count(4)
-    inbox.goto("/inbox/?part=answered")
-    expect(inbox.locator(".outcome")).to_contain_text("by train")
-
-
 def test_operators_see_all_columns_and_the_whole_title(open_page: OpenPage, server: Server) -> None:
     ask(server, "due=60", "days=20 votes=2", "text")
     page = inbox_of(open_page, 3)
