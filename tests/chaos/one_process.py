@@ -46,6 +46,7 @@ class OneProcess:
         self.node = Node("server", directory, ["manage.py", "serve"], self.environment)
         self.nodes = [self.node]
         self.cookies: dict[str, str] = {}
+        self.users = iter(USERS)
         self.env: dict[str, str] = {}
         self._began = time.time()
         self._mounted = False

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.database.server_store import Store
 
 DATABASE = "chat"
-USERS = [f"user{number}" for number in range(400)]
+USERS = [f"user{number}" for number in range(1000)]
 WORKFLOWS = """
 default: probe
 workflows:
@@ -71,7 +71,8 @@ class _Named:
 class Cluster:
     """A cluster of processes: `with Cluster(template, directory) as cluster:`; all answer inside.
 
-    `offered` has other values for those of `OFFERED`.
+    `offered` has other values for those of `OFFERED`. A test takes its people from `users`, so that
+    no other has them.
     """
 
     audited = True
@@ -88,6 +89,7 @@ class Cluster:
         self.directory = directory
         self.env: dict[str, str] = {}
         self.cookies = template.cookies
+        self.users = iter(USERS)
         template.copy(directory / "postgresql")
         self.postgresql = PostgreSQL(directory / "postgresql")
         self.redis = Redis(directory / "redis")

@@ -1,6 +1,6 @@
 """The interface of a running form to its people and to those who check what they did."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,10 @@ class Form(Protocol):
     @property
     def cookies(self) -> dict[str, str]:
         """Return the sessions of people, by name."""
+
+    @property
+    def users(self) -> Iterator[str]:
+        """Return the names of people whom no test has had."""
 
     @property
     def nodes(self) -> Sequence[Node]:

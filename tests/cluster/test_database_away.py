@@ -16,19 +16,22 @@ from tests.cluster.people import Person
 from tests.support.processes.environment import HOST
 
 pytestmark = [pytest.mark.cluster_only(reason="SQLite is not away"), pytest.mark.timeout(300)]
-USER = "user366"
 
 
 async def test_requests_without_a_database_get_503_and_a_retry_time(cluster: Cluster) -> None:
-    async with Person(cluster, USER) as person:
+    user = next(cluster.users)
+    cookie = f"sessionid={cluster.cookies[user]}"
+    async with Person(cluster, user) as person:
         before = await person.say("echo before")
         await person.until("the echo", lambda: person.text(before) == "before")
         await faults.kill(cluster.postgresql)
         page, api, health, code = await asyncio.gather(
-            asyncio.to_thread(_ask, cluster, "GET", "/c/c/"),
-            asyncio.to_thread(_ask, cluster, "POST", "/generate", {"input_message": "echo"}),
-            asyncio.to_thread(_ask, cluster, "GET", "/health"),
-            _closed(cluster),
+            asyncio.to_thread(_ask, cluster, cookie, "GET", "/c/c/"),
+            asyncio.to_thread(
+                _ask, cluster, cookie, "POST", "/generate", {"input_message": "echo"}
+            ),
+            asyncio.to_thread(_ask, cluster, cookie, "GET", "/health"),
+            _closed(cluster, cookie),
         )
         assert {page[:2], api[:2], health[:2]} == {(503, "5")}
         assert "The database does not respond" in page[2]
@@ -55,9 +58,11 @@ def _away(person: Person) -> list[bool]:
     return [one["away"] for one in person.view.frames if one["type"] == "database_message"]
 
 
-def _ask(cluster: Cluster, method: str, path: str, body: Any = None) -> tuple[int, str | None, str]:
+def _ask(
+    cluster: Cluster, cookie: str, method: str, path: str, body: Any = None
+) -> tuple[int, str | None, str]:
     """Return the status, when to come again, and the text."""
-    headers = {"cookie": f"sessionid={cluster.cookies[USER]}", "accept": "text/html"}
+    headers = {"cookie": cookie, "accept": "text/html"}
     if body is not None:
         headers = {"authorization": "Bearer nak_none", "content-type": "application/json"}
     with closing(HTTPConnection(HOST, cluster.ports[0], timeout=60)) as connection:
@@ -66,12 +71,11 @@ def _ask(cluster: Cluster, method: str, path: str, body: Any = None) -> tuple[in
         return answer.status, answer.getheader("retry-after"), answer.read().decode()
 
 
-async def _closed(cluster: Cluster) -> int | None:
+async def _closed(cluster: Cluster, cookie: str) -> int | None:
     """Return the code with which a new socket is closed."""
     origin = cluster.origin(0)
-    cookie = {"cookie": f"sessionid={cluster.cookies[USER]}"}
     url = f"ws{origin.removeprefix('http')}/websocket?extended=true"
-    opening: Any = connect(url, origin=origin, additional_headers=cookie, proxy=None)  # type: ignore[arg-type] # a NewType of str there
+    opening: Any = connect(url, origin=origin, additional_headers={"cookie": cookie}, proxy=None)  # type: ignore[arg-type] # a NewType of str there
     socket: ClientConnection
     async with opening as socket:
         with pytest.raises(ConnectionClosed):

@@ -1,7 +1,6 @@
 """A rolling restart, and crashes of PostgreSQL or of one of its backends, while people work."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,16 +14,14 @@ from tests.cluster.workload import Workload
 
 pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(600)]
 
-# Each test has users of its own, two people to a user.
 PEOPLE = 16
-FIRSTS = itertools.count(344, PEOPLE // 2)
 
 
 @asynccontextmanager
 async def working(cluster: Cluster, *, people: int, struck: int) -> AsyncIterator[Workload]:
     """Have people send, answer and wait for steps; each run then comes to the right end."""
     try:
-        async with Workload(cluster, people, seed=struck, first=next(FIRSTS)) as workload:
+        async with Workload(cluster, people, seed=struck) as workload:
             yield workload
             await workload.finish()
     except AssertionError as error:

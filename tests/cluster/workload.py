@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from sessions_app.testing.polling import until_true
-from tests.cluster.cluster import USERS
 from tests.cluster.form import Form
 from tests.cluster.people import Person
 
@@ -25,11 +24,12 @@ KINDS = (("probe", "c"), ("probe_own", "c"), ("probe_own", "d"))
 class Workload:
     """`async with Workload(form, 30, seed) as workload:`; they go on until `finish`."""
 
-    def __init__(self, form: Form, count: int, seed: int, *, first: int = 0) -> None:
+    def __init__(self, form: Form, count: int, seed: int) -> None:
         self.form = form
         self.people: list[Person] = []
         for number in range(count):
-            user = USERS[first + number // 2]
+            if number % 2 == 0:
+                user = next(form.users)
             workflow, name = KINDS[0] if number % 4 < 2 else KINDS[1 + number % 2]
             name = f"{name}{number % 2}"
             self.people.append(Person(form, user, workflow=workflow, conversation=name))

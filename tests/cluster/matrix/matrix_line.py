@@ -1,7 +1,6 @@
 """A line of the crash matrix: a fault to a target, while people are in all situations."""
 
 import asyncio
-import itertools
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,14 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from sessions_app.testing.polling import until_true
 from tests.cluster import faults
 from tests.cluster.checker.checker import violations
-from tests.cluster.cluster import USERS, Cluster
+from tests.cluster.cluster import Cluster
 from tests.cluster.collect_history import history
 from tests.cluster.matrix.situations import (
     BRIEF,
-    EACH,
     LASTING,
     PASSING,
-    STATES,
     STILL,
     Missed,
     Scene,
@@ -25,8 +22,6 @@ from tests.cluster.node import Node
 
 # A busy machine may be too slow for the first, and then tries the next.
 PACES = (1, 3, 9)
-
-_firsts = itertools.cycle(range(0, len(USERS) - 20, EACH * len(STATES)))
 
 
 @asynccontextmanager
@@ -47,7 +42,7 @@ async def scene(cluster: Cluster) -> AsyncIterator[Scene]:
 
 async def _set(cluster: Cluster, stack: AsyncExitStack) -> Scene:
     for pace in PACES:
-        scene = await stack.enter_async_context(Scene(cluster, next(_firsts), pace=pace))
+        scene = await stack.enter_async_context(Scene(cluster, pace=pace))
         try:
             await _bring(cluster, scene)
         except Missed as error:

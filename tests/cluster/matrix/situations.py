@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from tests.cluster.cluster import USERS, Cluster
+from tests.cluster.cluster import Cluster
 from tests.cluster.collect_history import diary
 from tests.cluster.form import Form
 from tests.cluster.people import Person
@@ -112,20 +112,19 @@ class Missed(Exception):
 
 
 class Scene:
-    """`async with Scene(cluster, first)`: people of the users from that number on.
+    """`async with Scene(cluster)`: people, each a user of the cluster whom nobody else is.
 
     `pace`: how many times as long as usual everything takes.
     """
 
-    def __init__(self, cluster: Cluster, first: int, *, pace: int = 1) -> None:
+    def __init__(self, cluster: Cluster, *, pace: int = 1) -> None:
         self.cluster = cluster
         names = list(STATES)
         self.people: dict[str, list[Person]] = {name: [] for name in names}
-        users = iter(USERS[first:])
         for _ in range(EACH):
             for name in names:
                 workflow = "probe_own" if name == "building" else "probe"
-                person = Person(cluster, next(users), workflow=workflow)
+                person = Person(cluster, next(cluster.users), workflow=workflow)
                 person.pace = pace
                 self.people[name].append(person)
         self._stack = AsyncExitStack()
