@@ -118,8 +118,10 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
             "May I do this: Refund 5?",
         ]
         await run.answer("approve", to="Look up", by=people["al"])
+        await run.rest()  # a crash within the call would ask whether it was done
         await hosting.crash()
         await run.answer("approve", to="Refund", by=people["sue"])
+        await run.rest()
         await hosting.crash()
         assert len(await run.prompts()) == 1
         await run.answer("approve", to="Order", by=people["bob"])
