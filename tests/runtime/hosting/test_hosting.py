@@ -389,20 +389,25 @@ async def test_a_stop_in_good_order_is_no_crash_however_often_it_comes() -> None
 
 @workflow(name="t_gets_on", title="Gets on")
 async def gets_on(message: Message, context: Context) -> str:
+    for number in range(min(len(executions), MAX_CRASHES) + 1):
+        if message.text == "asks":
+            await context.ask(TextPrompt(text=f"{number}"))
+        else:
+            await context.step(str, number)
     executions.append(1)
-    for number in range(len(executions)):
-        await context.step(str, number)
     if len(executions) <= MAX_CRASHES + 1:
         await asyncio.sleep(3600)
     return "there"
 
 
-async def test_a_run_that_gets_on_between_its_crashes_is_not_set_aside() -> None:
+@pytest.mark.parametrize("text", ["asks", "steps"])
+async def test_a_run_that_gets_on_between_its_crashes_is_not_set_aside(text: str) -> None:
     executions.clear()
-    async with running("t_gets_on") as (hosting, run):
+    async with running("t_gets_on", text) as (hosting, run):
         for number in range(MAX_CRASHES + 1):
-            last = JournalEntry.objects.filter(run=run, position=number + 1)
-            await until(last.filter(finished_at__isnull=False).exists)
+            if text == "asks":
+                await hosting.answer("on", *await hosting.prompts(run))
+            await executed(number + 1)
             await hosting.crash()
         assert await hosting.result(run) == "there"
 

@@ -118,6 +118,15 @@ async def test_a_socket_that_does_not_read_is_closed_at_shutdown(
             await slow._task
 
 
+async def test_a_socket_that_comes_while_the_server_stops_is_sent_to_the_next(
+    log: LiveLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "_close_error", None)
+    await sweeper.close_all()
+    async with LocalSocket(log.user) as late:
+        assert await late.until_closed() == 1012
+
+
 async def test_a_slow_reader_that_leaves_misses_nothing_on_return(log: LiveLog) -> None:
     async with SlowSocket(log.user, conversation_id="c") as slow:
         await slow.until_settled()
