@@ -27,7 +27,6 @@ from sessions_app.storage import reads
 router = Router(tags=["Inbox"])
 
 OPENAPI_EXTRA = {"responses": problems.PROBLEM_RESPONSE}
-NO_PROMPT = "There is no such prompt."
 
 
 @router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=OPENAPI_EXTRA)
@@ -74,7 +73,7 @@ async def answer_prompt(
     headers: Annotated[schemas.AnswerHeaders, Header()],
 ) -> Status[None]:
     """Answer a prompt, or vote on it."""
-    await give(request, interaction_id, body, headers, missing=NO_PROMPT)
+    await give(request, interaction_id, body, headers, missing=claims.NO_PROMPT)
     return Status(204, None)
 
 
@@ -89,17 +88,14 @@ async def claim(
 ) -> object:
     """Claim an assigned prompt, give it back, or hand it to another user."""
     person = request.auth.person
-    try:
-        claim_state = await change_claim(
-            body.change,
-            str(interaction_id),
-            to=body.to,
-            note=body.note,
-            by=person,
-            via="http",
-        )
-    except NotFound as error:
-        raise NotFound(NO_PROMPT) from error
+    claim_state = await change_claim(
+        body.change,
+        str(interaction_id),
+        to=body.to,
+        note=body.note,
+        by=person,
+        via="http",
+    )
     if claim_state.outcome == "stale":
         detail = f"It is no longer pending: it is {claim_state.status}."
         raise Failure(409, "invalid_data_content", detail, interaction_status=claim_state.status)
@@ -122,10 +118,8 @@ async def people(
 ) -> object:
     """Find people by name to whom the person can hand the prompt on; guests find nobody."""
     person = request.auth.person
-    try:
-        delegates = await reads.read(claims.find_people, str(interaction_id), query.q, person)
-    except NotFound as error:
-        raise NotFound(NO_PROMPT) from error
+    # For guests, too: whose prompt it is not, they are told nothing of it.
+    delegates = await reads.read(claims.find_people, str(interaction_id), query.q, person)
     known_people = [] if is_guest(person.username) else delegates
     return {
         "people": [
@@ -139,7 +133,7 @@ async def people(
 def _read(reader: UserId, interaction: UUID) -> JsonObject:
     prompt_and_right = find_prompt(reader, interaction)
     if prompt_and_right is None:
-        raise NotFound(NO_PROMPT)
+        raise NotFound(claims.NO_PROMPT)
     [prompt_object] = _prompt_objects([prompt_and_right[0]], reader, may_answer=prompt_and_right[1])
     return {**prompt_object, "shared": list(_shared_messages(prompt_and_right[0]))}
 

@@ -29,6 +29,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 
 Action = AuditEntry.Action
+NO_PROMPT = "There is no such prompt."
 log = structlog.get_logger(__name__)
 
 
@@ -75,7 +76,7 @@ def build_change(
     def work(tx: Transaction) -> ClaimState:
         prompt = find_assigned(interaction, by)
         if prompt is None:
-            raise NotFound
+            raise NotFound(NO_PROMPT)
         holders = {"claim": (None,), "release": (by.id,)}.get(action, (None, by.id))
         if prompt.status != Interaction.Status.PENDING or prompt.assignee not in holders:
             return claim_state(prompt)
@@ -108,7 +109,7 @@ def find_people(interaction: str, query: str, by: Person) -> list[Person]:
     """
     prompt = find_assigned(interaction, by)
     if prompt is None:
-        raise NotFound
+        raise NotFound(NO_PROMPT)
     is_free = prompt.status == Interaction.Status.PENDING and prompt.assignee in (None, by.id)
     return find_delegates(prompt, query, by=by.id) if is_free else []
 

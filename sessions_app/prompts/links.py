@@ -68,6 +68,10 @@ class _ElsewherePrompt(Prompt[ConsentResponse]):
         return gettext("Declined") if stored.get("value") == self.DECLINED else gettext("Done")
 
 
+def _consent_question(title: str) -> str:
+    return gettext("Connect your account at %(title)s") % {"title": title}
+
+
 class OAuthPrompt(_ElsewherePrompt):
     """A prompt to sign in elsewhere and to agree there. `text` is the URL to go to; it begins with
     http:// or https://. `details` may say what for.
@@ -83,13 +87,13 @@ class OAuthPrompt(_ElsewherePrompt):
     @property
     def question(self) -> str:
         if self.request is not None:
-            return gettext("Connect your account at %(title)s") % {"title": self.request.title}
+            return _consent_question(self.request.title)
         return gettext("Sign in at %(host)s, then confirm it here.") % {"host": self.host}
 
     @classmethod
     def title(cls, content: Content) -> str:
         if request := content.get("request"):
-            return gettext("Connect your account at %(title)s") % {"title": request["title"]}
+            return _consent_question(request["title"])
         return gettext("Sign in at %(host)s") % {"host": urlsplit(content["text"]).hostname}
 
     @classmethod
