@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.admin import question_texts, run_texts
 from sessions_app.admin.audit_sentences import read_sentences
 from sessions_app.admin.cells import moment
-from sessions_app.admin.read_only import ReadOnlyAdmin
+from sessions_app.admin.search import SearchedAdmin, help_text
 from sessions_app.interactions import audit_trail
 from sessions_app.models import AuditEntry
 from sessions_app.storage.spool import pieces, spool
@@ -37,13 +37,19 @@ class AuditList(ChangeList):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(SearchedAdmin):
     """The admin pages of audit entries, the newest first."""
 
     list_display = ("time", "sentence", "workflow", "address")
     list_display_links = ("time",)
     list_filter = ("at", "action", "via", "workflow")
-    search_fields = ("question", "by_name", "address", "interaction__exact", "run__exact")
+    search_fields = ("question", "by_name", "address", "run__exact")
+    searched = help_text(
+        _("ids of questions"),
+        _("questions, user names, addresses, ids of runs"),
+    )
+    newest = "at"
+    names = ("interaction",)
     ordering = ("-at", "-pk")
     readonly_fields = ("time", "sentence", "prompt", "run_link")
     fieldsets = (

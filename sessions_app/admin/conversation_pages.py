@@ -1,6 +1,6 @@
 """Conversations, their runs, and what people gave beside messages and answers."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db import transaction
@@ -9,11 +9,13 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import run_texts
 from sessions_app.admin.cells import moment
 from sessions_app.admin.people_texts import display_name
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
+from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
 
 
@@ -32,21 +34,24 @@ class RunsInline(LastRows):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
+class ConversationAdmin(SearchedAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
     chat = staticmethod(run_texts.chat)
     list_display = ("title", "whose", "workflow", "last_sequence", "began", "updated")
     list_filter = ("workflow", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
-    search_fields = (
-        "title",
-        "runs__text",
-        "interactions__prompt__text",
-        f"owner__{USERNAME}",
-        "conversation_id__exact",
-        "id__exact",
+    search_fields = ("title", f"owner__{USERNAME}")
+    searched = help_text(
+        _("ids of conversations, user names"),
+        TEXTS,
     )
+    texts: ClassVar = {
+        "runs__text": "runs__created_at",
+        "interactions__prompt__text": "interactions__created_at",
+    }
+    names = ("pk", "conversation_id")
+    owners = ("owner",)
     ordering = ("-updated_at",)
     fields = (
         "title",

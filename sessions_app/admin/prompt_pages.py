@@ -12,13 +12,15 @@ from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import answers_page, assignment_texts, people_texts, question_texts, repairs
 from sessions_app.admin.answer_form import answer_form, answer_in
 from sessions_app.admin.cells import short
 from sessions_app.admin.prompt_filters import Waits
-from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin, operation
+from sessions_app.admin.read_only import USERNAME, operation
 from sessions_app.admin.reassign_form import ReassignForm
+from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.interactions.answers import Outcome
 from sessions_app.json_types import JsonObject
@@ -74,7 +76,7 @@ STORED_FIELDS = (
 
 
 @admin.register(Interaction)
-class InteractionAdmin(_Words, ReadOnlyAdmin):
+class InteractionAdmin(_Words, SearchedAdmin):
     """The admin pages of interactions: what was asked, in words, and its outcome."""
 
     list_display = (
@@ -94,12 +96,16 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         "run__text",
         "conversation__title",
         f"conversation__owner__{USERNAME}",
-        f"assignee__{USERNAME}",
-        f"candidates__user__{USERNAME}",
-        "candidates__group__name",
-        "id__exact",
-        "run__id__exact",
     )
+    searched = help_text(
+        _("ids of questions, runs and conversations, names of users and groups"),
+        TEXTS,
+    )
+    names = (
+        *("pk", "run", "conversation", "conversation__conversation_id"),
+        "candidates__group__name",
+    )
+    owners = ("conversation__owner", "assignee", "candidates__user")
     fieldsets = (
         (None, {"fields": SENTENCE_FIELDS}),
         ("Who may answer, and what happened", {"fields": ASSIGNMENT_FIELDS}),

@@ -89,19 +89,6 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         row = self.model(status=status)
         return {name: action for name, action in actions.items() if self.applies(name, row)}
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Return each matching row once.
-
-        Without DISTINCT, which compares whole rows, and which PostgreSQL has not for JSON columns
-        that keep the order of names.
-        """
-        rows, may_repeat = super().get_search_results(request, queryset, search_term)
-        if may_repeat:
-            rows = queryset.filter(pk__in=rows.order_by().values("pk"))
-        return rows, False
-
     def action_checkbox(self, obj: object) -> SafeString:
         """Render the row's checkbox, or nothing where no action applies to the row."""
         any_applies = not self.actions or any(self.applies(str(name), obj) for name in self.actions)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import linebreaksbr
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import cells, repairs, run_texts
 from sessions_app.admin.cells import short
@@ -20,9 +21,9 @@ from sessions_app.admin.read_only import (
     INLINE_ROWS,
     USERNAME,
     ConditionFilter,
-    ReadOnlyAdmin,
     operation,
 )
+from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import SessionsError
@@ -65,7 +66,7 @@ class Cause(ConditionFilter):
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnlyAdmin):
+class RunAdmin(SearchedAdmin):
     """A run with its interactions, journal and events."""
 
     state = staticmethod(run_texts.state)
@@ -90,13 +91,14 @@ class RunAdmin(ReadOnlyAdmin):
         ("parent", admin.EmptyFieldListFilter),
     )
     related = ("conversation__owner",)
-    search_fields = (
-        "text",
-        "interactions__prompt__text",
-        "conversation__title",
-        f"conversation__owner__{USERNAME}",
-        "id__exact",
+    search_fields = ("text", "conversation__title", f"conversation__owner__{USERNAME}")
+    searched = help_text(
+        _("ids of runs and conversations, user names"),
+        TEXTS,
     )
+    texts: ClassVar = {"interactions__prompt__text": "interactions__created_at"}
+    names = ("pk", "conversation", "conversation__conversation_id")
+    owners = ("conversation__owner",)
     change_form_template = "admin/sessions_app/run.html"
     ordering = ("-created_at",)
     fieldsets = (

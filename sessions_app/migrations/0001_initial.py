@@ -675,6 +675,14 @@ class Migration(migrations.Migration):
                 name="conversation_deleted",
             ),
         ),
+        migrations.AddIndex(
+            model_name="conversation",
+            index=models.Index(fields=["conversation_id"], name="conversation_name"),
+        ),
+        migrations.AddIndex(
+            model_name="conversation",
+            index=models.Index(fields=["created_at"], name="conversation_created"),
+        ),
         migrations.AddConstraint(
             model_name="conversation",
             constraint=models.UniqueConstraint(

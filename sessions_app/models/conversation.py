@@ -70,6 +70,9 @@ class Conversation(models.Model):
                 name="conversation_deleted",
                 condition=models.Q(deleted_at__isnull=False),
             ),
+            # Else the admin's search would read all.
+            models.Index(fields=["conversation_id"], name="conversation_name"),
+            models.Index(fields=["created_at"], name="conversation_created"),
         )
 
     def __str__(self) -> str:

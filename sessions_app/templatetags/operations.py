@@ -1,6 +1,7 @@
 """The parts that the admin shows above its lists and in a run's page."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from django import template
 from django.contrib.admin.views.main import ChangeList
@@ -11,6 +12,7 @@ from sessions_app.admin import timeline as timelines
 from sessions_app.admin.cells import pretty
 from sessions_app.admin.overview import count_waiting as look_who
 from sessions_app.admin.overview import overview as look
+from sessions_app.admin.search import SearchedAdmin
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 
@@ -45,6 +47,13 @@ def folded_filter(changes: ChangeList, spec: Any) -> JsonObject:
         "is_active": bool(selected),
         "selected": selected[0] if selected else "",
     }
+
+
+@register.simple_tag
+def older_rows(changes: ChangeList, time: datetime) -> str:
+    """Return the address of the same search among the rows that are older than those it read."""
+    column = cast(SearchedAdmin, changes.model_admin).newest
+    return changes.get_query_string({f"{column}__lt": time.isoformat()}, ["p"])
 
 
 @register.inclusion_tag("admin/sessions_app/facts.html")

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from sessions_app.admin import search
 from sessions_app.admin.read_only import INLINE_ROWS
 from sessions_app.models import (
     AuditEntry,
@@ -217,14 +218,35 @@ def test_a_list_takes_as_many_statements_with_more_rows(admin_client: Client, ru
 
 
 @pytest.mark.local_only("SQLite says which tables it reads without an index")
-@pytest.mark.parametrize("model", [Run, Interaction, AuditEntry])
-def test_the_newest_rows_are_read_by_an_index(
-    admin_user: User, rf: RequestFactory, run: Run, model: type[Any]
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        *((model, "") for model in (Run, Interaction, AuditEntry)),
+        *((model, "admin") for model in (Run, Interaction, Conversation, AuditEntry)),
+    ],
+)
+def test_the_newest_rows_and_a_search_are_read_by_an_index(
+    admin_user: User,
+    rf: RequestFactory,
+    run: Run,
+    model: type[Any],
+    query: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request = rf.get("/")
+    monkeypatch.setattr(search, "SEARCHED", 1)  # there are that many
+    request = rf.get("/", {"q": query})
     request.user = admin_user
-    rows = site.get_model_admin(model).get_changelist_instance(request).get_queryset(request)
-    assert whole_tables(lambda: list(rows[:50])) == []
+    page = site.get_model_admin(model)
+
+    def look() -> None:
+        rows = page.get_changelist_instance(request).get_queryset(request)
+        list(rows[:50])
+
+    AuditEntry.objects.create(
+        interaction=run.pk, run=run.pk, workflow="probe", action="claimed", at=NOW
+    )
+    monkeypatch.setattr(page, "list_filter", ())  # it reads which values there are
+    assert whole_tables(look) == []
 
 
 def cell(text: str, row: str, column: str) -> str:
