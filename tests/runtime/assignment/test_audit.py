@@ -137,7 +137,9 @@ async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) ->
             how,
         )
         assert answer_entry.detail["response"]["value"] == "yes"
-        assert answer_entry.address == ADDRESS
+        _, next_prompt = await hosting.submit_until_prompt(conversation="c2")
+        [open_entry] = await reads.read(entries, next_prompt)
+        assert (answer_entry.address, open_entry.address) == (ADDRESS, "")
 
 
 async def test_showing_an_assigned_prompt_is_recorded_once_for_each_person() -> None:
