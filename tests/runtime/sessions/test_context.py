@@ -394,6 +394,23 @@ async def test_a_block_that_is_left_while_another_task_reads_ends_the_context() 
         assert manager.builders["ann"].ref_count == 0
 
 
+async def test_clean_up_after_a_block_was_left_cannot_call_the_context() -> None:
+    refusals: list[RunEnded] = []
+
+    async def tidy(message: Message, context: Context) -> AsyncGenerator[str, None]:
+        try:
+            yield "first"
+        finally:
+            with pytest.raises(RunEnded) as refusal:
+                context.now()
+            refusals.append(refusal.value)
+
+    async with managing_with_log(tidy) as (manager, _):
+        async with manager.run("x", user_id="ann") as runner:
+            await take(runner.result_stream())
+        assert refusals
+
+
 async def test_a_context_has_what_is_documented_for_authors_and_nothing_else() -> None:
     async def names(message: Message, context: Context) -> str:
         return "\n".join(name for name in dir(context) if not name.startswith("_"))
