@@ -148,11 +148,15 @@ async def test_a_card_in_the_inbox_answers_no_question_of_another(
 ) -> None:
     def store() -> list[str]:
         log = StoredLog(ann)
-        asked = on_one_card([TextPrompt(text=text) for text in "ab"], "All", 0)
+        texts = [TextPrompt(text="a"), TextPrompt(text="b", required=False)]
+        asked = on_one_card(texts, "All", 0)
         run = log.message()
         return [str(log.ask(run, prompt).pk) for prompt in (*asked, TextPrompt(text="other"))]
 
     ids = await asyncio.to_thread(store)
+    inbox = (await client.get("/inbox/")).content.decode()
+    fields_to_fill = re.findall(r'<textarea name="f-([\w-]+)"[^>]* required', inbox)
+    assert fields_to_fill == ids[:1]
     fields = {f"f-{name}": "x" for name in ids}
     refused = await post(client, "answer_prompt", ids[0], together=ids, **fields)
     assert refused.status_code == 404
