@@ -102,9 +102,12 @@ def test_program_sends_all_arguments_as_json() -> None:
     assert set(decision.changed) == {"supplier", "pieces", "day", "letter", "lines"}
 
 
-def test_emptied_optional_argument_is_left_out() -> None:
-    decision = decide(ORDER, {**PAGE, "day": [""]})
-    assert decision.arguments == {name: ARGUMENTS[name] for name in ARGUMENTS if name != "day"}
+def test_emptied_argument_is_left_out_if_it_is_optional() -> None:
+    schema = {**ORDER_SCHEMA, "required": ["lines"]}
+    order = ORDER.model_copy(update={"input_schema": schema})
+    decision = decide(order, {**PAGE, "day": [""], "lines": ["[]"]})
+    kept = {name: ARGUMENTS[name] for name in ARGUMENTS if name != "day"}
+    assert decision.arguments == {**kept, "lines": []}
 
 
 @pytest.mark.parametrize(
