@@ -170,30 +170,3 @@ def test_without_redis_it_starts_with_a_warning(tmp_path: Path, postgresql: Post
     assert "Check REDIS_URL" in warned.stderr
     with redis:
         assert start(tmp_path, "-c", code, **urls).stderr == ""
-
-
-MIGRATE = """
-import django
-django.setup()
-from django.core.management import call_command
-from django.db import connection
-def limit():
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW idle_in_transaction_session_timeout")
-        return cursor.fetchone()[0]
-before = limit()
-call_command("migrate", verbosity=0)
-print(before, limit())
-"""
-
-
-@pytest.mark.long
-def test_a_migration_may_compute_between_two_statements(
-    tmp_path: Path, postgresql: PostgreSQL
-) -> None:
-    postgresql.create("migrated")
-    url = f"postgresql://chat:right@{HOST}:{postgresql.port}/migrated"
-    with psycopg.connect(postgresql.url(), autocommit=True) as connection:
-        connection.execute("ALTER DATABASE migrated OWNER TO chat")
-    process = start(tmp_path, "-c", MIGRATE, DATABASE_URL=url, REDIS_URL=REDIS)
-    assert process.stdout.split() == ["3s", "0"], process.stderr

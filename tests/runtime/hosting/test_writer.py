@@ -15,7 +15,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DataError, OperationalError
+from django.core.management import call_command
+from django.db import DataError, OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions_app.errors import Refused, StorageUnavailable
@@ -201,6 +202,15 @@ async def test_values_come_back_from_postgresql_as_they_went() -> None:
     for _ in range(2):  # the second is prepared
         [(*read, document, literal)] = await fetch(f"SELECT {places}, '100 %%'", *values)
         assert (*read, sql.read_json(document), literal) == (*values, "100 %")
+
+
+@ON_POSTGRESQL
+def test_a_migration_may_compute_between_two_statements() -> None:
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("0",)
+    connection.close()
 
 
 @ON_POSTGRESQL
