@@ -27,6 +27,7 @@ WHEN_USED = {
     "chat_app/js/elements/formcard.js",
     "chat_app/js/transcript/copying.js",
     "chat_app/js/transcript/earlier.js",
+    "chat_app/js/transcript/shelves.js",
 }
 HASHED = re.compile(r"/static/.+\.[0-9a-f]{12}\.\w+$")
 

@@ -136,6 +136,23 @@ def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) ->
     assert_page_is_rendered(page, server)
 
 
+@pytest.mark.long
+def test_what_is_far_above_is_there_for_whoever_scrolls_or_prints(page: Page) -> None:
+    begin(page, "report 150000 600 5", until="completed")
+    emptied = page.locator("#items .chunk:empty")
+    expect(emptied).not_to_have_count(0)
+    first = page.locator("#items .chunk").first
+    expect(first).to_be_empty()
+    page.locator("#scroller").evaluate("each => { each.scrollTop = 0; }")
+    expect(first).to_contain_text("Part 1")
+    expect(emptied).not_to_have_count(0)
+    page.pdf()
+    expect(emptied).to_have_count(0)
+    parts = page.locator("#items .body :is(h2, h3, h4)").all_text_contents()
+    assert parts == [f"Part {number}" for number in range(1, len(parts) + 1)]
+    assert len(parts) > 200
+
+
 def assert_page_is_rendered(page: Page, server: Server) -> None:
     """Check that what has grown here is what the server makes of the whole."""
     expect(page.locator("#items .tail")).to_have_count(0)

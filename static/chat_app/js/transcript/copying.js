@@ -1,6 +1,7 @@
 // Copies code, or an answer as its Markdown. Loaded when somebody comes near a button for it.
 
 import { alert, announce, icon, say } from "../words.js";
+import { unshelveAll } from "./shelves.js";
 
 const SHOWN = 2000; // ms
 
@@ -24,6 +25,7 @@ async function markdown(address) {
 
 /** Code, with those of its parts that were cut off because it is long. */
 function code(button) {
+  unshelveAll();
   const figures = [...button.closest(".body").querySelectorAll("figure")];
   const [first, ...after] = figures.slice(figures.indexOf(button.closest("figure")));
   const end = after.findIndex((figure) => !figure.matches(".rest"));

@@ -10,6 +10,7 @@ const BURST_PACE = 50;
 const SLOWEST = 5000; // what the server took long for may have been a pause of this computer
 const PATIENCE = 10_000; // until an answer begins: one that hangs would keep all others away
 const CHUNK = 25; // blocks of a long text that are put together
+const WHOLE = 40; // chunks of a text that are kept whole, each of 25 blocks
 const NEAR = 80; // px from the end that still count as being there
 const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
 // What may be shown before the server has seen it: up to the first character that may be a mark.
@@ -357,9 +358,16 @@ function bundle(body) {
   for (let start = 0; start + 2 * CHUNK <= loose.length; start += CHUNK) {
     const chunk = document.createElement("div");
     chunk.className = "chunk";
-    loose[start].before(chunk);
-    for (let each = start; each < start + CHUNK; each += 1) chunk.append(loose[each], "\n");
+    const range = new Range();
+    range.setStartBefore(loose[start]);
+    range.setEndAfter(loose[start + CHUNK - 1]);
+    range.surroundContents(chunk);
   }
+  shelve([...body.querySelectorAll(":scope > .chunk")].slice(0, -WHOLE)).catch(() => {}); // or kept
+}
+
+async function shelve(chunks) {
+  if (chunks.length) chunks.forEach((await import("./shelves.js")).shelveWhenFar);
 }
 
 /** Fold three and more steps of a run that follow each other, once they are done. */
