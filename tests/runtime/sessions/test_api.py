@@ -16,6 +16,7 @@ from sessions_app import sessions
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message
+from sessions_app.workflows.config import WorkflowConfig
 from tests.support.sessions import declare, managing
 
 MODULES = [
@@ -164,5 +165,8 @@ async def test_a_workflow_is_found_by_its_name_with_its_configuration() -> None:
     manager = await SessionManager.create(entry_function="calculator", max_concurrency=0)
     assert manager.workflow.name == "calculator"
     assert (await SessionManager.create(entry_function="calculator")).config.max_concurrency == 64
+    own_config = WorkflowConfig(options={"max_operations": 2})
+    manager = await SessionManager.create(own_config, entry_function="calculator")
+    assert manager.options.model_dump()["max_operations"] == 2
     with pytest.raises(UnknownWorkflow, match="nothing"):
         await SessionManager.create(entry_function="nothing")
