@@ -9,7 +9,7 @@ from pytest_django import Settings
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactor
 
-from chat_app.feed.backlog import Share
+from chat_app.feed.backlog import Share, backlog
 from chat_app.feed.sweeper import sweeper
 from chat_app.socket import connection
 from chat_app.socket.daphne_flow_control import FlowControlledProtocol
@@ -156,6 +156,7 @@ async def test_a_slow_reader_that_leaves_misses_nothing_on_return(log: LiveLog) 
         slow.reads.clear()
         last = await log.write(*("x" * 10_000 for _ in range(40)))
         await slow.until_it_holds_up()
+        assert set(backlog._by_owner) == {log.user.pk}
         await slow.leave()
     had = slow.sequences()
     assert len(had) <= 1
