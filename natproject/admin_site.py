@@ -17,7 +17,15 @@ REFUSAL_TEXT = "The database cannot look that up: a value is too large, or no va
 
 # What operators look for most comes first.
 FIRST_APP = "sessions_app"
-FIRST_MODELS = ("HostLease", "Run", "Interaction", "Conversation", "AuditEntry", "Process")
+FIRST_MODELS = (
+    "HostLease",
+    "Run",
+    "Interaction",
+    "Conversation",
+    "AuditEntry",
+    "PendingSignal",
+    "Process",
+)
 
 
 class Site(AdminSite):

@@ -19,11 +19,12 @@ from chat_app.models import MailPreference
 from chat_app.settings import ChatSettings
 from sessions_app.interactions import inbox_query
 from sessions_app.interactions.audit import first_line
-from sessions_app.models import Interaction
+from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import UserId, read_user_id, users
 from sessions_app.workflows import registry
 
 log = structlog.get_logger(__name__)
+Outcome = PendingSignal.Outcome
 
 MOST_SHOWN = 20
 # Who is at the page answers at once; the others can wait so long.
@@ -60,7 +61,7 @@ def _next(local: datetime, at: time) -> datetime:
     return moment if moment >= local else moment + timedelta(days=1)
 
 
-def send(user: UserId, since: datetime) -> None:
+def send(user: UserId, since: datetime) -> Outcome:
     """Mail the person what waits for them. Blocks.
 
     Not if a mail has said so since, nothing waits any more, or they want none by now. Before it is
@@ -72,25 +73,28 @@ def send(user: UserId, since: datetime) -> None:
     person = users().filter(pk=user).first()
     preference = preference_of(user)
     if person is None or mail_time(preference, since) is None:
-        return
+        return Outcome.UNWANTED
     address = getattr(person, person.get_email_field_name(), "")
-    if not address or (preference.mailed_at is not None and preference.mailed_at >= since):
-        return
+    if not address:
+        return Outcome.NO_ADDRESS
+    if preference.mailed_at is not None and preference.mailed_at >= since:
+        return Outcome.IN_ANOTHER
     ids = inbox_query.first(inbox_query.waiting_prompts(user), MOST_SHOWN + 1)
     prompts = Interaction.objects.select_related("conversation__owner", "run").in_bulk(ids)
     waiting_prompts = [prompts[id_] for id_ in ids if id_ in prompts]
     if not waiting_prompts:
-        return
+        return Outcome.SETTLED
     previous_mail_at, now = preference.mailed_at, timezone.now()
     preferences = MailPreference.objects.filter(pk=user)
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
-        return
+        return Outcome.IN_ANOTHER
     try:
         with timezone.override(preference.zone):
             _message(person, address, waiting_prompts).send()
     except OSError:  # smtplib's are
         preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)
         raise
+    return Outcome.SENT
 
 
 def _message(

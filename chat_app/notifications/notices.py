@@ -12,7 +12,7 @@ from chat_app.notifications import mail, webhook
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.answerers import PromptAudience, answerers
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Interaction
+from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import read_user_id
 from sessions_app.signals import (
     interaction_assigned,
@@ -25,6 +25,7 @@ from sessions_app.signals import (
 from sessions_app.signals.pending_signals import Notice
 from sessions_app.storage.writer import writer
 
+Outcome = PendingSignal.Outcome
 EVENTS = {
     interaction_opened: "prompt.opened",
     interaction_assigned: "prompt.assigned",
@@ -53,7 +54,7 @@ def _put_off(
         occurrence = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
     now = timezone.now()
     notices = [
-        Notice("notice_due", interaction.run_id, interaction.pk, due_at, about)
+        Notice(PendingSignal.NOTICE, interaction.run_id, interaction.pk, due_at, about)
         for due_at, about in _notices(interaction, EVENTS[signal], occurrence, now)
     ]
     if notices:
@@ -76,8 +77,8 @@ def _notices(
             yield due_at, {"mail": str(user), "since": now.isoformat()}
 
 
-def _due(interaction: Interaction, about: JsonObject, **_: object) -> None:
+def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome:
+    """Send the notice; what came of it is kept for operators."""
     if "webhook" in about:
-        webhook.post(interaction, about["webhook"], about["id"], about["attempts"])
-    else:
-        mail.send(read_user_id(about["mail"]), datetime.fromisoformat(about["since"]))
+        return webhook.post(interaction, about["webhook"], about["id"], about["attempts"])
+    return mail.send(read_user_id(about["mail"]), datetime.fromisoformat(about["since"]))

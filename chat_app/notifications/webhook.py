@@ -27,9 +27,10 @@ from pydantic_core import to_json
 from chat_app.notifications.mail import link
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.audit import first_line
-from sessions_app.models import Interaction
+from sessions_app.models import Interaction, PendingSignal
 
 log = structlog.get_logger(__name__)
+Outcome = PendingSignal.Outcome
 
 TIMEOUT = 10.0  # seconds
 # It is tried again after longer and longer pauses, up to an hour: for about a day.
@@ -45,7 +46,7 @@ for _handler in HANDLERS:
     _opener.add_handler(_handler())
 
 
-def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
+def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outcome:
     """Tell of an event of the interaction; under the same id when it is told again. Blocks.
 
     Raises:
@@ -53,7 +54,7 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
     """
     chat = ChatSettings.load()
     if not chat.WEBHOOK_URL:
-        return
+        return Outcome.NO_ADDRESS
     body = to_json({"type": event, "timestamp": timezone.now(), "data": _data(interaction)})
     timestamp = str(int(time.time()))
     signature = hmac.digest(
@@ -75,6 +76,8 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
         if attempts < TRIES:
             raise
         log.error("webhook.given_up", type=event, id=id_, reason=str(error))  # noqa: TRY400 - says it
+        return Outcome.GIVEN_UP
+    return Outcome.SENT
 
 
 def _data(interaction: Interaction) -> dict[str, object]:

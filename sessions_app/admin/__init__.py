@@ -4,6 +4,7 @@ from sessions_app.admin.audit_pages import AuditEntryAdmin
 from sessions_app.admin.conversation_pages import AttachmentAdmin, ConversationAdmin, FeedbackAdmin
 from sessions_app.admin.event_pages import EventAdmin, JournalEntryAdmin
 from sessions_app.admin.lease_pages import HostLeaseAdmin, ProcessAdmin
+from sessions_app.admin.notice_pages import NoticeAdmin
 from sessions_app.admin.prompt_pages import InteractionAdmin
 from sessions_app.admin.run_pages import RunAdmin
 
@@ -16,6 +17,7 @@ __all__ = [
     "HostLeaseAdmin",
     "InteractionAdmin",
     "JournalEntryAdmin",
+    "NoticeAdmin",
     "ProcessAdmin",
     "RunAdmin",
 ]

@@ -109,8 +109,8 @@ def _steps(since: object) -> Table:
 
 
 def _notices() -> Table:
-    """Count the mails and webhooks that are to go out: what went out is not kept."""
-    notices = PendingSignal.objects.filter(name="notice_due")
+    """Count the mails and webhooks that are to go out."""
+    notices = PendingSignal.objects.filter(name=PendingSignal.NOTICE, due_at__isnull=False)
     late = Q(due_at__lt=timezone.now() - timedelta(minutes=1))
     rows = []
     for kind, title in (("mail", _("mails")), ("webhook", _("webhooks"))):

@@ -14,7 +14,14 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.admin import answers_page, assignment_texts, people_texts, question_texts, repairs
+from sessions_app.admin import (
+    answers_page,
+    assignment_texts,
+    notice_pages,
+    people_texts,
+    question_texts,
+    repairs,
+)
 from sessions_app.admin.answer_form import answer_form, answer_in
 from sessions_app.admin.cells import short
 from sessions_app.admin.prompt_filters import Waits
@@ -37,6 +44,7 @@ class _Words:
     candidates = staticmethod(assignment_texts.candidates)
     votes = staticmethod(assignment_texts.votes)
     audited = staticmethod(assignment_texts.audit_table)
+    notices = staticmethod(notice_pages.of_prompt)
     title = staticmethod(question_texts.title)
     question = staticmethod(question_texts.question)
     details = staticmethod(question_texts.details)
@@ -62,7 +70,15 @@ SENTENCE_FIELDS = (
     "at_deadline",
     "run_link",
 )
-ASSIGNMENT_FIELDS = ("who_can_answer", "candidates", "rules", "is_due", "votes", "audited")
+ASSIGNMENT_FIELDS = (
+    "who_can_answer",
+    "candidates",
+    "rules",
+    "is_due",
+    "votes",
+    "audited",
+    "notices",
+)
 # So many questions are named on the page of a bulk operation.
 TITLES_SHOWN = 20
 STORED_FIELDS = (

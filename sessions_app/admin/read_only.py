@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -24,6 +24,10 @@ USERNAME = get_user_model().USERNAME_FIELD
 INLINE_ROWS = 100
 # Django's own action, whose button the page of a row has already.
 DELETE = "delete_selected"
+
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class _ReadOnly:
@@ -150,7 +154,11 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
 
 def operation(
-    label: str, change: Callable[[Any, Person], bool], *, done: str, refusal: str
+    label: "StrOrPromise",
+    change: Callable[[Any, Person], bool],
+    *,
+    done: "StrOrPromise",
+    refusal: "StrOrPromise",
 ) -> Callable[..., None]:
     """Make an action that changes each of the chosen rows, records it and says what came of it.
 

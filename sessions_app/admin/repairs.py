@@ -24,7 +24,7 @@ from sessions_app.interactions.settlement import (
     find_interactions,
     settle,
 )
-from sessions_app.models import HostLease
+from sessions_app.models import HostLease, PendingSignal
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
 from sessions_app.prompts.assignment import Assignee
@@ -32,6 +32,8 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
 VIA = "admin"
+TO_BE_SENT = Q(due_at__isnull=False)
+GIVEN_UP = Q(outcome=PendingSignal.Outcome.GIVEN_UP)
 
 
 def cancel(run: UUID) -> bool:
@@ -132,3 +134,26 @@ def _change(interaction: UUID, change: Callable[[Transaction, InteractionRecord]
         raise NotFound
 
     return writer.write_now(audit.from_here(work))
+
+
+def send_again(notice: int) -> bool:
+    """Have a mail or webhook sent now that waits or was given up, with all its attempts ahead.
+    False if it has gone out, or need not.
+    """
+
+    def change(tx: Transaction) -> bool:
+        rows = PendingSignal.objects.filter(TO_BE_SENT | GIVEN_UP, pk=notice)
+        return bool(rows.update(due_at=tx.now, attempts=0, outcome="", settled_at=None))
+
+    return writer.write_now(change)
+
+
+def give_up(notice: int) -> bool:
+    """Have a mail or webhook that waits not be sent. False if it does not wait."""
+
+    def change(tx: Transaction) -> bool:
+        rows = PendingSignal.objects.filter(TO_BE_SENT, pk=notice)
+        outcome = PendingSignal.Outcome.GIVEN_UP
+        return bool(rows.update(due_at=None, settled_at=tx.now, outcome=outcome))
+
+    return writer.write_now(change)

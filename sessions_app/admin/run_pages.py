@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.admin import cells, repairs, run_texts
+from sessions_app.admin import cells, notice_pages, repairs, run_texts
 from sessions_app.admin.cells import short
 from sessions_app.admin.event_pages import EventsInline
 from sessions_app.admin.people_texts import display_name
@@ -41,6 +41,7 @@ TEXT_FIELDS = (
     "where",
     "took",
     "opinion",
+    "notices",
 )
 STORED_FIELDS = (
     ("id", "everything"),
@@ -73,6 +74,7 @@ class RunAdmin(SearchedAdmin):
     where = staticmethod(run_texts.where)
     took = staticmethod(run_texts.took)
     deaths = staticmethod(run_texts.deaths)
+    notices = staticmethod(notice_pages.of_run)
     list_display = (
         run_texts.message,
         run_texts.state,

@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from sessions_app.dispatch import jobs, processes
-from sessions_app.models import Conversation, HostLease, Run
+from sessions_app.models import Conversation, HostLease, PendingSignal, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import session_model
 from sessions_app.settings import RuntimeSettings
@@ -28,6 +28,7 @@ AT_ONCE = 100  # rows in one transaction
 # How long what only operators read is kept, however long conversations are.
 JOBS_KEPT = timedelta(days=7)
 LEASES_KEPT = timedelta(days=1)
+NOTICES_KEPT = timedelta(days=30)
 # How long the owner of a conversation may undo that they have deleted it.
 DELETED_KEPT = timedelta(days=1)
 
@@ -53,6 +54,7 @@ async def clean() -> int:
     count += await _repeat(_delete_leases)
     count += await _repeat(_delete_sessions)
     count += await _repeat(_delete_audit)
+    count += await _repeat(_delete_notices)
     before = timezone.now() - JOBS_KEPT
     count += await _repeat(partial(jobs.delete_old, before=before))
     count += await writer.write(processes.forget_unseen)
@@ -132,3 +134,10 @@ def _delete_sessions(tx: Transaction) -> int:
 def _delete_audit(tx: Transaction) -> int:
     days = RuntimeSettings.load().KEEP_AUDIT_DAYS
     return len(sql.fetch(AUDIT, (tx.now - timedelta(days=days), AT_ONCE))) if days else 0
+
+
+def _delete_notices(tx: Transaction) -> int:
+    """Delete the mails and webhooks whose outcome is old."""
+    old = PendingSignal.objects.filter(settled_at__lt=tx.now - NOTICES_KEPT)
+    keys = list(old.values_list("pk", flat=True)[:AT_ONCE])
+    return PendingSignal.objects.filter(pk__in=keys).delete()[0]

@@ -596,7 +596,25 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=30)),
                 ("about", models.JSONField(default=dict)),
                 ("attempts", models.PositiveIntegerField(default=0)),
-                ("due_at", models.DateTimeField(db_index=True)),
+                ("due_at", models.DateTimeField(blank=True, db_index=True, null=True)),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("sent", "sent"),
+                            ("in_another", "not sent: another mail of the time has it"),
+                            ("settled", "not sent: nothing waited any more"),
+                            ("unwanted", "not sent: not wanted any more"),
+                            ("no_address", "not sent: no address"),
+                            ("given_up", "given up"),
+                        ],
+                        db_default="",
+                        max_length=10,
+                    ),
+                ),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.TextField(blank=True, db_default="")),
                 (
                     "interaction",
                     models.ForeignKey(
@@ -616,6 +634,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "verbose_name": "mail or webhook",
+                "verbose_name_plural": "mails and webhooks",
+            },
+        ),
+        migrations.AddIndex(
+            model_name="pendingsignal",
+            index=models.Index(
+                condition=models.Q(("settled_at__isnull", False)),
+                fields=["settled_at"],
+                name="signal_settled",
+            ),
         ),
         migrations.CreateModel(
             name="Vote",

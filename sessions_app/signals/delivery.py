@@ -12,6 +12,7 @@ from django.db import close_old_connections
 from django.db.models import F
 from django.dispatch import Signal
 from django.utils import timezone
+from django.utils.text import Truncator
 
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, PendingSignal
@@ -28,6 +29,7 @@ AT_ONCE = 50
 PATIENCE = timedelta(seconds=30)
 # After a receiver has raised, twice as long each time.
 LONGEST = timedelta(hours=1)
+ERROR_KEPT = 500  # characters
 
 
 class Delivery:
@@ -76,12 +78,8 @@ async def send_due() -> bool:
     due_signals = await writer.write(_take)
     in_order = sorted(due_signals, key=lambda signal: (signal.run_id, signal.pk))
     by_run = groupby(in_order, lambda signal: signal.run_id)
-    ids_by_run = await asyncio.gather(
-        *(asyncio.to_thread(_send_all, list(signals)) for _, signals in by_run)
-    )
-    sent_ids = [id_ for ids in ids_by_run for id_ in ids]
-    unsent_signals = [signal for signal in due_signals if signal.pk not in sent_ids]
-    await writer.write(partial(_settle, sent_ids=sent_ids, unsent_signals=unsent_signals))
+    await asyncio.gather(*(asyncio.to_thread(_send_all, list(signals)) for _, signals in by_run))
+    await writer.write(partial(_settle, signals=due_signals))
     return True
 
 
@@ -97,42 +95,58 @@ def _take(tx: Transaction) -> list[PendingSignal]:
     return signals
 
 
-def _send_all(signals: Iterable[PendingSignal]) -> list[int]:
-    """Send them one after another; those that all receivers have taken. In a thread."""
+def _send_all(signals: Iterable[PendingSignal]) -> None:
+    """Send them one after another, and note on each what came of it. In a thread."""
     close_old_connections()
     try:
-        return [signal.pk for signal in signals if _send(signal)]
+        for signal in signals:
+            signal.outcome, signal.error = _send(signal)
     finally:
         close_old_connections()
 
 
-def _send(pending_signal: PendingSignal) -> bool:
+def _send(pending_signal: PendingSignal) -> tuple[str, str]:
+    """Return the outcome, or none, and the error that a receiver raised last."""
     signal: Signal = SIGNALS[pending_signal.name]
     row: JsonObject
     try:
         interaction = pending_signal.interaction
         row = {"run": pending_signal.run} if interaction is None else {"interaction": interaction}
     except ObjectDoesNotExist:  # deleted a moment ago
-        return True
+        return PendingSignal.Outcome.SETTLED, ""
     if signal is interaction_due_soon and not _waits(interaction):
-        return True
+        return PendingSignal.Outcome.SETTLED, ""
     [sender] = map(type, row.values())
     if pending_signal.about:
         row["about"] = {**pending_signal.about, "attempts": pending_signal.attempts}
     results = signal.send_robust(sender, **row)  # Django logs what a receiver raises
-    return not any(isinstance(result, Exception) for _, result in results)
+    returned = [result for _, result in results]
+    for error in returned:
+        if isinstance(error, Exception):
+            return "", Truncator(str(error) or type(error).__name__).chars(ERROR_KEPT)
+    outcomes = [result for result in returned if result in PendingSignal.Outcome.values]
+    return (*outcomes, PendingSignal.Outcome.SENT)[0], pending_signal.error
 
 
 def _waits(interaction: Interaction | None) -> bool:
     return interaction is not None and interaction.status == Interaction.Status.PENDING
 
 
-def _settle(tx: Transaction, sent_ids: list[int], unsent_signals: list[PendingSignal]) -> None:
+def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
+    """Delete the signals that were sent, keep the notices of them, and put the others off."""
+    notices = [row for row in signals if row.outcome and row.name == PendingSignal.NOTICE]
+    sent_ids = [row.pk for row in signals if row.outcome and row.name != PendingSignal.NOTICE]
     PendingSignal.objects.filter(pk__in=sent_ids).delete()
-    for signal in unsent_signals:
+    for notice in notices:
+        notice.due_at, notice.settled_at = None, tx.now
+    PendingSignal.objects.bulk_update(notices, ["due_at", "settled_at", "outcome"])
+    for signal in (row for row in signals if not row.outcome):
         pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), LONGEST)
-        PendingSignal.objects.filter(pk=signal.pk).update(due_at=tx.now + pause)
+        # Unless an operator gave it up meanwhile.
+        rows = PendingSignal.objects.filter(pk=signal.pk, due_at__isnull=False)
+        rows.update(due_at=tx.now + pause, error=signal.error)
 
 
 def _give_back(tx: Transaction) -> None:
-    PendingSignal.objects.filter(attempts__gt=0).update(due_at=tx.now)
+    taken = PendingSignal.objects.filter(attempts__gt=0, due_at__isnull=False)
+    taken.update(due_at=tx.now)

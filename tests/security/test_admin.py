@@ -18,6 +18,7 @@ from sessions_app.models import (
     HostLease,
     Interaction,
     JournalEntry,
+    PendingSignal,
     Run,
 )
 from sessions_app.prompts import TextPrompt
@@ -95,6 +96,13 @@ def rows() -> dict[str, Model]:
         "Event": Event.objects.earliest("sequence"),
         "JournalEntry": entry,
         "HostLease": lease,
+        "PendingSignal": PendingSignal.objects.create(
+            name=PendingSignal.NOTICE,
+            run=run,
+            about={"webhook": "prompt.opened", "id": "1"},
+            due_at=now,
+            error=SECRET,
+        ),
         "Process": operator_rows.process(SECRET, "web"),
         "ApiKey": key,
         "OAuthGrant": grant,
@@ -114,7 +122,7 @@ def client_of(role: str, model: str) -> Client:
 
 def all_rows() -> list[Any]:
     """Return all that an action could change."""
-    models = (Run, Arrival, Interaction, HostLease, ApiKey)
+    models = (Run, Arrival, Interaction, HostLease, PendingSignal, ApiKey)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 

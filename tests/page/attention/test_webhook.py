@@ -14,16 +14,22 @@ from typing import Any, ClassVar
 from urllib.error import HTTPError
 
 import pytest
+from django.utils import timezone
 
 from chat_app.notifications import notices, webhook
 from sessions_app.admin import repairs
-from sessions_app.models import Interaction
+from sessions_app.lifecycle import retention
+from sessions_app.models import Interaction, PendingSignal
+from sessions_app.signals.delivery import send_due
+from sessions_app.storage import reads
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
 from tests.page.attention.test_mail import time_passes
+from tests.runtime.admin.test_actions import Operator
 from tests.runtime.assignment.asking import asking_people, change
 from tests.support.hitl import set_hitl
 from tests.support.hosting import asking
 
+LISTS = "/admin/sessions_app/"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -122,6 +128,44 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
         assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.assigned"}
         ids = [headers["webhook-id"] for headers, _ in receiver.got]
         assert (len(ids), len(set(ids))) == (6, 5)
+
+
+async def test_operators_see_what_went_out_and_what_failed_and_send_it_again(
+    receiver: type[Receiver],
+) -> None:
+    operator = await Operator().signed_in()
+    receiver.statuses = [500, 500]
+    async with asking("t_webhook") as (_, run, prompt):
+        while await send_due():
+            pass
+        notice = await reads.read(PendingSignal.objects.get)
+        pages = (
+            f"{LISTS}interaction/{prompt.pk}/change/",
+            f"{LISTS}pendingsignal/{notice.pk}/change/",
+            f"{LISTS}pendingsignal/?state=failing&kind=webhook",
+        )
+        for page in pages:
+            html = await operator.get(page)
+            assert "failed, is tried again" in html, page
+            assert "HTTP Error 500" in html, page
+        assert "given up" in await operator.act("pendingsignal", "give_up", notice)
+        assert not await send_due()
+        assert "state=given_up" in await operator.get(f"{LISTS}run/{run}/change/")
+        await operator.act("pendingsignal", "send_again", notice)
+        await time_passes()
+        assert (len(receiver.got), receiver.statuses) == (3, [])
+        run_page = await operator.get(f"{LISTS}run/{run}/change/")
+        assert f"?run__id__exact={run}&state=sent" in run_page
+        for action in ("give_up", "send_again"):
+            await operator.act("pendingsignal", action, notice)
+        assert not await send_due()
+        sent = PendingSignal.objects.filter(outcome="sent", due_at=None)
+        long_ago = timezone.now() - retention.NOTICES_KEPT
+        await retention.clean()
+        assert await reads.read(sent.count) == 1
+        await reads.read(lambda: sent.update(settled_at=long_ago))
+        await retention.clean()
+        assert await reads.read(sent.count) == 0
 
 
 async def test_a_refused_webhook_closes_its_connection(receiver: type[Receiver]) -> None:

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 MODELS = [
     *("conversation", "run", "interaction", "hostlease", "event", "journalentry"),
-    *("process", "feedback", "attachment", "auditentry"),
+    *("process", "feedback", "attachment", "auditentry", "pendingsignal"),
 ]
 
 

@@ -1,0 +1,209 @@
+"""The admin pages of mails and webhooks: what went out to whom, what waits, and what failed."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.admin import question_texts, repairs, run_texts
+from sessions_app.admin.cells import due, moment
+from sessions_app.admin.people_texts import display_names
+from sessions_app.admin.read_only import ConditionFilter, ReadOnlyAdmin, operation
+from sessions_app.models import Interaction, PendingSignal, Run
+
+ROWS_SHOWN = 100
+SENT = Q(outcome=PendingSignal.Outcome.SENT)
+# What a webhook tells of, by its type.
+EVENTS = {
+    "prompt.opened": _("asked"),
+    "prompt.assigned": _("assigned"),
+    "prompt.due_soon": _("due soon"),
+    "prompt.settled": _("settled"),
+}
+COLORS: dict[str, str] = {
+    PendingSignal.Outcome.SENT: "completed",
+    PendingSignal.Outcome.GIVEN_UP: "failed",
+}
+
+
+def notices() -> QuerySet[PendingSignal]:
+    """Return the mails and webhooks among the signals."""
+    return PendingSignal.objects.filter(name=PendingSignal.NOTICE)
+
+
+def name_people(rows: Iterable[Any]) -> list[Any]:
+    """Note on mails who they are for, in one query."""
+    notices = list(rows)
+    names = display_names(row.about["mail"] for row in notices if "mail" in row.about)
+    for row in notices:
+        row.person = names.get(row.about.get("mail", ""), "")
+    return notices
+
+
+class Kind(ConditionFilter):
+    """A filter for mails, or for webhooks."""
+
+    title = _("kind")
+    parameter_name = "kind"
+    conditions: ClassVar = {
+        "mail": (_("mail"), lambda: Q(about__has_key="mail")),
+        "webhook": (_("webhook"), lambda: Q(about__has_key="webhook")),
+    }
+
+
+class State(ConditionFilter):
+    """A filter of mails and webhooks by what came of them."""
+
+    title = _("status")
+    parameter_name = "state"
+    conditions: ClassVar = {
+        "sent": (_("sent"), lambda: SENT),
+        "waits": (_("waits"), lambda: repairs.TO_BE_SENT & Q(error="")),
+        "failing": (_("failed, is tried again"), lambda: repairs.TO_BE_SENT & ~Q(error="")),
+        "given_up": (_("given up"), lambda: repairs.GIVEN_UP),
+        "not_sent": (
+            _("need not be sent"),
+            lambda: ~(repairs.TO_BE_SENT | SENT | repairs.GIVEN_UP),
+        ),
+    }
+
+
+@admin.display(description=_("notice"))
+def what(notice: Any) -> str:
+    """Name who a mail is for, or say what a webhook tells."""
+    if (event := notice.about.get("webhook")) is not None:
+        return gettext("webhook: %(event)s") % {"event": EVENTS.get(event, event)}
+    return gettext("mail to %(name)s") % {"name": notice.person or gettext("a deleted user")}
+
+
+@admin.display(description=_("status"))
+def state(notice: PendingSignal) -> str:
+    """Say what came of it, or that it waits."""
+    if notice.due_at is None:
+        color, words = COLORS.get(notice.outcome, "idle"), notice.get_outcome_display()
+    elif notice.error:
+        color, words = "failed", gettext("failed, is tried again")
+    else:
+        color, words = "waiting", gettext("waits")
+    return format_html('<span class="state {}">{}</span>', color, words)
+
+
+@admin.display(description=_("when"), ordering="settled_at")
+def when(notice: PendingSignal) -> str:
+    """Show when it was settled, or is tried next."""
+    return moment(notice.settled_at) or due(notice.due_at)
+
+
+@admin.display(description=_("mails and webhooks"))
+def of_prompt(interaction: Interaction) -> str:
+    """Show what was sent of a prompt, what waits and what failed, the newest last."""
+    rows = list(notices().filter(interaction=interaction).order_by("-pk")[:ROWS_SHOWN])[::-1]
+    page = "admin:sessions_app_pendingsignal_change"
+    lines = (
+        (reverse(page, args=[row.pk]), what(row), state(row), when(row), row.error)
+        for row in name_people(rows)
+    )
+    cells = '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}</td><td>{}</td></tr>'
+    table = format_html("<table>{}</table>", format_html_join("", cells, lines))
+    return table if rows else ""
+
+
+@admin.display(description=_("mails and webhooks"))
+def of_run(run: Run) -> str:
+    """Count what was sent about a run's questions, what waits and what failed, with links."""
+    states = {name: (words, condition()) for name, (words, condition) in State.conditions.items()}
+    counts = (
+        notices()
+        .filter(run=run)
+        .aggregate(
+            **{name: Count("pk", filter=condition) for name, (_words, condition) in states.items()}
+        )
+    )
+    page = reverse("admin:sessions_app_pendingsignal_changelist")
+    parts = [
+        (page, run.pk, name, counts[name], words)
+        for name, (words, _condition) in states.items()
+        if counts[name]
+    ]
+    return format_html_join(" · ", '<a href="{}?run__id__exact={}&state={}">{} {}</a>', parts)
+
+
+class NoticeList(ChangeList):
+    """A page of mails and webhooks, with the names of people in one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the rows of the page, and the names beside them."""
+        super().get_results(request)
+        self.result_list: Any = name_people(self.result_list)
+
+
+@admin.register(PendingSignal)
+class NoticeAdmin(ReadOnlyAdmin):
+    """A mail or a webhook, with its outcome or its last error."""
+
+    what = staticmethod(what)
+    state = staticmethod(state)
+    when = staticmethod(when)
+    list_display = ("what", "question", "state", "when", "attempts", "error")
+    list_filter = (State, Kind)
+    related = ("interaction",)
+    ordering = ("-pk",)
+    readonly_fields = ("what", "question", "run_link", "state", "when")
+    fieldsets = (
+        (None, {"fields": (*readonly_fields, "attempts", "error")}),
+        (_("As it is stored"), {"fields": ("about",), "classes": ("collapse",)}),
+    )
+    actions = ("send_again", "give_up")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PendingSignal]:
+        """Return the notices: other signals are for the project's own code."""
+        rows: QuerySet[PendingSignal] = super().get_queryset(request)
+        return rows.filter(name=PendingSignal.NOTICE)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NoticeList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        """Return the row of a page, with the name of the person beside it."""
+        notice = super().get_object(request, object_id, from_field)
+        if notice is not None:
+            name_people([notice])
+        return notice
+
+    def title_of(self, row: Any) -> str:
+        return what(row)
+
+    def applies(self, action: str, row: PendingSignal) -> bool:
+        """Return whether the notice waits, or may be sent after it was given up."""
+        given_up = row.outcome == PendingSignal.Outcome.GIVEN_UP
+        return row.due_at is not None or (action == "send_again" and given_up)
+
+    send_again = operation(
+        _("Send now"),
+        lambda notice, _by: repairs.send_again(notice.pk),
+        done="told to be sent now",
+        refusal="It has gone out, or need not.",
+    )
+    give_up = operation(
+        _("Give up"),
+        lambda notice, _by: repairs.give_up(notice.pk),
+        done="given up",
+        refusal="It does not wait.",
+    )
+
+    @admin.display(description=_("question"))
+    def question(self, notice: PendingSignal) -> str:
+        return question_texts.link(notice.interaction) if notice.interaction else ""
+
+    @admin.display(description=_("run"))
+    def run_link(self, notice: PendingSignal) -> str:
+        return run_texts.link(notice.run)
