@@ -135,7 +135,7 @@ chaos: $(VENV)/test.stamp
 fuzz: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.hostile.fuzz $(ARGS)
 
-# Every state of the page, in several sizes and both themes, into screenshots/, for people to look at.
+# Every state of the pages, in several sizes and both themes, into screenshots/, for people to look at.
 screenshots: $(VENV)/test.stamp chromium
 	@$(BIN)/python -m pytest -n 2 tests/browser/screenshots.py
 

@@ -12,6 +12,7 @@ Offered only where PROBE_WORKFLOW is set.
     langgraph MS S    the same with a graph of LangGraph
     mcp MODE URL S    an agent with three tools of the MCP server of the tests
     modelcalls N      times N streams of a model, bare and recorded
+    risky             one prompt about what cannot be undone, due in less than a minute
     together          prompts of several types on one card, then the answers joined by "|"
     wide              prompts of all types at once, with words wider than a small screen
     widecard          as together, with such words
@@ -132,6 +133,22 @@ PROMPTS["details"] = BinaryPrompt(
         "Raw": [[1, 2], [3]],
     },
 )
+RISKY = BinaryPrompt(
+    text="Delete the customer list?",
+    details={"Table": "customers", "Rows": 48210, "Backup": "none"},
+    options=[
+        Option(
+            value="delete",
+            label="Delete",
+            description="It cannot be undone.",
+            destructive=True,
+            needs_note=True,
+        ),
+        Option(value="keep", label="Keep", description="The list stays as it is."),
+    ],
+    timeout=50,
+    default="keep",
+)
 TOGETHER = ("text", "binary_choice", "dropdown", "checkbox", "form")
 
 
@@ -175,6 +192,11 @@ async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, 
     for file in answer.after.values():
         if isinstance(file, AttachedFile):
             yield f" {file.name} {await file.read()!r}"
+
+
+async def risky(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Ask about a deed that cannot be undone, in a hurry."""
+    yield (await context.ask(RISKY)).value
 
 
 async def files(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -446,6 +468,7 @@ PARTS: dict[str, Part] = {
     "assign": assign,
     "files": files,
     "prompt": prompt,
+    "risky": risky,
     "together": together,
     "two": two,
     "wide": wide(*PROMPTS.values(), FORM, PROPOSAL),

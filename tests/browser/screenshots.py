@@ -1,141 +1,289 @@
-"""`make screenshots`: each state of the page, in several sizes and both themes, to be looked at."""
+"""`make screenshots`: each state of the pages, in several sizes and both themes, to look at."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import answer, begin, card, say, until_connected
-from tests.inbox.people import make_group
-from tests.support.browser import OpenPage
+from tests.browser.chat_page import answer, begin, card, open_new, say, state, until_connected
+from tests.browser.test_looks import SCHEMES, SETTLE
+from tests.browser.writing.test_attaching import PNG, choose, file, until_uploaded
+from tests.inbox.people import make_group, send_question
+from tests.support.browser import Console, OpenPage
+from tests.support.database.damage import overwrite
 from tests.support.server import Server
 
-SIZES = [(320, 568), (390, 844), (768, 1024), (1280, 800), (640, 400), (320, 256)]
+pytestmark = pytest.mark.timeout(900)
+
+# Small phones, a phone, a tablet upright and flat, a laptop, and what is left over a keyboard.
+SIZES = [(320, 568), (360, 740), (768, 1024), (1024, 768), (1440, 900), (640, 256)]
 FOLDER = Path("screenshots")
+# The widest that are touched, and on which the list of conversations is a drawer.
+TOUCHED = 768
+
+MARKDOWN = Path(__file__).with_name("everything.md")
+# The types of prompts of the probe, beside those of the example that asks for money.
+PROMPTS = (
+    *("risky", "prompt details", "prompt form", "prompt proposal", "prompt receipt"),
+    *("prompt tool_call", "prompt link", "prompt oauth_consent"),
+)
+# Pages that are one sheet, for whom they are drawn.
+SHEETS = {
+    "sign-in": ("/sign-in/", None),
+    "sign-in-failed": ("/sign-in/?link=failed", None),
+    "settings": ("/settings/", "ann"),
+    "password": ("/password/", "ann"),
+    "rename": ("/c/kept/title/", "ann"),
+    "not-found": ("/nothing-here/", "ann"),
+}
+ADMIN = "/admin/sessions_app"
+LISTS = ("conversation", "run", "interaction", "auditentry", "process")
+FORMS = {"run": ("fork", "send"), "interaction": ("answer", "history"), "conversation": ()}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_draw(open_page: OpenPage, size: tuple[int, int], scheme: str) -> None:
-    viewport = {"width": size[0], "height": size[1]}
-    page = open_page("/c/", viewport=viewport, color_scheme=scheme)
+def draw(page: Page, name: str, *, narrow: bool = False, first: str = "") -> None:
+    """Draw the page in each size and theme, after the script `first`; `narrow`: as on phones."""
+    screen = page.context.new_cdp_session(page)
+    FOLDER.mkdir(exist_ok=True)
+    for width, height in SIZES:
+        if narrow and width > TOUCHED:
+            continue
+        screen.send("Emulation.setTouchEmulationEnabled", {"enabled": width <= TOUCHED})
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(150)
+        if first:
+            page.evaluate(first)
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(150)
+            page.evaluate(SETTLE)
+            page.screenshot(path=FOLDER / f"{name}-{width}x{height}-{scheme}.png")
+    screen.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    screen.detach()
 
-    def draw(name: str) -> None:
-        page.wait_for_timeout(600)
-        FOLDER.mkdir(exist_ok=True)
-        page.screenshot(path=FOLDER / f"{name}-{size[0]}x{size[1]}-{scheme}.png")
 
-    draw_answers(page, draw)
-    draw_questions(page, draw)
-    draw_types(page, draw)
+def scroll(selector: str, block: str = "start") -> str:
+    """Return the script that brings the first of these into sight."""
+    return f"document.querySelector({selector!r})?.scrollIntoView({{block: {block!r}}})"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_draw_inbox(
-    open_page: OpenPage, server: Server, size: tuple[int, int], scheme: str
-) -> None:
-    """Draw the inbox and its prompts, and all prompts in the admin."""
-    viewport = {"width": size[0], "height": size[1]}
-    look = {"viewport": viewport, "color_scheme": scheme}
+@pytest.fixture
+def chat(open_page: OpenPage) -> Page:
+    """Return the page on which a conversation begins."""
+    page = open_page("/c/")
+    until_connected(page)
+    return page
 
-    def draw(page: Page, name: str) -> None:
-        page.wait_for_timeout(600)
-        FOLDER.mkdir(exist_ok=True)
-        page.screenshot(path=FOLDER / f"{name}-{size[0]}x{size[1]}-{scheme}.png")
 
+def test_draw_answers(chat: Page) -> None:
+    draw(chat, "chat-01-empty")
+    begin(chat, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
+    draw(chat, "chat-02-report-end")
+    chat.locator(".step summary").evaluate_all("each => each.forEach(one => one.click())")
+    draw(chat, "chat-03-report-steps", first=scroll(".user"))
+    begin(chat, f"echo {MARKDOWN.read_text()}", until="completed")
+    for number, part in enumerate(("h3", "figure", ".body [role=group]", "math, .footnote")):
+        draw(chat, f"chat-04-markdown-{number}", first=scroll(f".body :is({part})"))
+    begin(chat, "step 3", until="completed")
+    chat.locator(".thumb").last.hover()
+    chat.locator("[data-thumb='👎']").click()
+    chat.get_by_text("Comment").click()
+    draw(chat, "chat-05-steps-feedback")
+    begin(chat, "slowstream 300 60")
+    expect(chat.locator("#items .text")).to_contain_text("t20 ")
+    draw(chat, "chat-06-working")
+    chat.get_by_role("button", name="Stop").click()
+    state(chat, "cancelled")
+    draw(chat, "chat-07-stopped")
+    begin(chat, "approve many", until="failed")
+    draw(chat, "chat-08-failed")
+
+
+def test_draw_around(chat: Page) -> None:
+    for words in ("echo apples", "approve 1", "approve many", "echo a title that is long " * 4):
+        begin(chat, words)
+    chat.get_by_role("searchbox").fill("apple")
+    expect(chat.locator("#list li")).to_have_count(1)
+    open_drawer = "sidebar.togglePopover(document.querySelector('.menu').checkVisibility())"
+    draw(chat, "list-1-found", first=open_drawer)
+    chat.get_by_role("searchbox").fill("nothing of this")
+    expect(chat.locator("#list .empty")).to_be_visible()
+    draw(chat, "list-2-nothing-found", narrow=True, first=open_drawer)
+    open_new(chat)
+    draw(chat, "list-3-elsewhere")
+    chat.locator("#list summary").nth(1).evaluate("each => each.click()")
+    draw(chat, "list-4-menu", first=open_drawer)
+    chat.reload()
+    until_connected(chat)
+    chat.evaluate("help.showPopover()")
+    draw(chat, "help-1-chat")
+    chat.keyboard.press("Escape")
+    begin(chat, "echo to be deleted", until="completed")
+    chat.get_by_role("link", name="Edit").first.click()
+    draw(chat, "chat-09-editing")
+    entry = chat.locator("#list li", has_text="to be deleted")
+    entry.locator("summary").evaluate("each => each.click()")
+    entry.locator("button").evaluate("each => each.click()")
+    expect(chat.get_by_role("heading", name="This conversation is deleted")).to_be_visible()
+    draw(chat, "sheet-deleted")
+
+
+def test_draw_files_and_connection(chat: Page, server: Server) -> None:
+    chat.locator("input[name=workflow][value=probe]").check()
+    choose(chat, file("expenses of the whole year.csv"), file("dot.png", PNG))
+    until_uploaded(chat, 2)
+    draw(chat, "files-1-chosen")
+    say(chat, "files")
+    state(chat, "completed")
+    draw(chat, "files-2-sent")
+    chat.locator("#text").fill("Half a sentence")
+    chat.context.set_offline(True)
+    expect(chat.locator("#connection")).to_have_attribute("data-state", "offline")
+    draw(chat, "connection-1-offline")
+    chat.context.set_offline(False)
+    server.kill()
+    expect(chat.locator("#connection")).to_have_attribute("data-state", "waiting")
+    draw(chat, "connection-2-away")
+
+
+def test_draw_questions(chat: Page, server: Server) -> None:
     make_group(server)
-    inbox = open_page("/inbox/", user="ben", **look)
-    draw(inbox, "inbox-1-empty")
-    asking = open_page("/c/")
-    for words in ("", " due=7200", " days=20 votes=2", " text"):
-        begin(asking, f"assign managers{words}", until="waiting")
-    begin(open_page("/c/", user="ben"), "prompt radio")
-    expect(card(inbox)).to_have_count(5)
-    draw(inbox, "inbox-2-prompts")
-    inbox.get_by_role("button", name="Claim").first.click()
-    expect(inbox.locator(".holds")).to_be_visible()
-    inbox.locator(".tick input").first.check()
-    draw(inbox, "inbox-3-several")
-    inbox.locator(".entry", has_text="20 days").dispatch_event("focusin")
-    inbox.locator(".entry", has_text="20 days").get_by_text("Reassign…").click()
-    inbox.locator(".entry", has_text="20 days").scroll_into_view_if_needed()
-    draw(inbox, "inbox-4-hand-on")
-    draw_prompt(inbox, draw)
-    admin = open_page("/admin/sessions_app/interaction/", user="admin", **look)
-    draw(admin, "admin-1-prompts")
-    admin.locator("#result_list tbody th a").first.click()
-    admin.wait_for_url("**/change/**")
-    draw(admin, "admin-2-prompt")
+    begin(chat, "slowstream 300 1", until="completed")
+    say(chat, "approve 1")
+    expect(card(chat)).to_have_count(1)
+    draw(chat, "question-01-at-its-place", first="scroller.scrollTop = 1e6")
+    draw(chat, "question-02-docked", first="scroller.scrollTop = 0")
+    begin(chat, "We will publish the list.", workflow="parallel_review", cards=3)
+    draw(chat, "question-03-several", first="scroller.scrollTop = 1e6")
+    chat.locator("prompt-card:not([data-folded]) [data-all]").dispatch_event("click")
+    draw(chat, "question-04-all")
+    for words in PROMPTS:
+        begin(chat, words, cards=1)
+        draw(chat, f"question-05-{words.split()[-1]}", first=scroll("prompt-card"))
+    answer(card(chat).locator("form"))
+    begin(chat, "prompt form", cards=1)
+    card(chat).get_by_role("button", name="Submit").or_(card(chat).locator(".primary")).click()
+    draw(chat, "question-06-wrong", first=scroll("prompt-card"))
+    begin(chat, "together", cards=1)
+    draw(chat, "question-07-together", first=scroll("prompt-card"))
+    begin(chat, "Note: buy milk", workflow="assistant", cards=1)
+    draw(chat, "question-08-tool")
+    begin(chat, "assign managers", until="waiting")
+    draw(chat, "question-09-waits-for-others")
 
 
-def draw_prompt(page: Page, draw: Callable[[Page, str], None]) -> None:
-    """Draw one prompt before and after one's vote: what others decide, and what one has."""
-    link = page.locator(".entry", has_text="20 days").locator(".permanent")
-    page.goto(link.get_attribute("href") or "")
-    until_connected(page)
-    draw(page, "prompt-1-open")
-    card(page).get_by_role("button", name="Approve").click()
-    expect(page.locator(".voted")).to_be_visible()
-    draw(page, "prompt-2-voted")
-    page.goto("/inbox/?part=answered")
-    until_connected(page)
-    draw(page, "inbox-5-answered")
-    page.goto("/inbox/?q=nothing+of+this")
-    draw(page, "inbox-6-nothing-found")
-
-
-def draw_answers(page: Page, draw: Callable[[str], None]) -> None:
-    """Draw an empty page, and what runs write."""
-    until_connected(page)
-    draw("1-empty")
-    drawer = page.get_by_role("button", name="Conversations")
-    if drawer.is_visible():
-        drawer.click()
-        draw("2-list")
-        page.keyboard.press("Escape")
-    begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
-    draw("3-report")
-    begin(page, "slowstream 100 20")
-    expect(page.locator("#items .text")).to_contain_text("t20 ")
-    draw("4-working")
-    begin(page, "approve many", until="failed")
-    draw("9-failed")
-    begin(page, "prompt details", cards=1)
-    draw("10-details")
-
-
-def draw_questions(page: Page, draw: Callable[[str], None]) -> None:
-    """Draw a question at its place, one that is docked, and several."""
-    begin(page, "slowstream 300 1", until="completed")
-    say(page, "approve 1")
-    expect(card(page)).to_have_count(1)
-    draw("5-binary")
-    page.locator("#scroller").evaluate("each => { each.scrollTop = 0; }")
-    draw("6-docked")
-    begin(
-        page,
-        "We will publish the customer list on the web site.",
-        workflow="parallel_review",
-        cards=3,
-    )
-    draw("7-several")
-    page.locator("prompt-card:not([data-folded]) [data-all]").dispatch_event("click")
-    draw("8-all")
-
-
-def draw_types(page: Page, draw: Callable[[str], None]) -> None:
-    """Draw each type of prompt, one after another."""
-    begin(page, "Dinner with a customer", workflow="expense_approval")
+def test_draw_types(chat: Page) -> None:
+    begin(chat, "Dinner with a customer", workflow="expense_approval")
     for number in range(7):
-        expect(card(page).first.or_(page.locator("#state [data-name=completed]"))).to_be_visible()
-        if not card(page).count():
+        expect(card(chat).first.or_(chat.locator("#state [data-name=completed]"))).to_be_visible()
+        if not card(chat).count():
             break
-        form = card(page).locator("form")
-        kind = form.get_attribute("data-type")
-        draw(f"types-{number}-{kind}")
-        answered = card(page).get_attribute("id")
+        form = card(chat).locator("form")
+        draw(chat, f"types-{number}-{form.get_attribute('data-type')}")
+        answered = card(chat).get_attribute("id")
         answer(form)
-        expect(page.locator(f"#{answered}")).to_have_count(0)
-    draw("types-end")
+        expect(chat.locator(f"#{answered}")).to_have_count(0)
+    chat.locator(".question summary").first.click()
+    draw(chat, "types-end")
+
+
+@pytest.fixture
+def inbox(open_page: OpenPage, server: Server) -> Page:
+    """Return ben's inbox, before anybody asks."""
+    make_group(server)
+    return open_page("/inbox/", user="ben")
+
+
+def fill_inbox(open_page: OpenPage, server: Server) -> None:
+    """Have ann and ben ask: some questions that are alike, one of each other kind."""
+    many = ("", " due=7200", " days=20 votes=2", " days=5", " text")
+    for number, words in enumerate(many):
+        send_question(server, words.strip(), name=str(number))
+    begin(open_page("/c/", user="ben"), "risky", cards=1)
+
+
+def test_draw_inbox(inbox: Page, open_page: OpenPage, server: Server) -> None:
+    draw(inbox, "inbox-1-empty")
+    fill_inbox(open_page, server)
+    expect(card(inbox)).to_have_count(6)
+    draw(inbox, "inbox-2-questions")
+    inbox.locator(".claims button", has_text="Claim").first.dispatch_event("click")
+    expect(inbox.locator(".holds")).to_have_count(1)
+    inbox.locator(".group input").first.check()
+    draw(inbox, "inbox-3-several")
+    entry = inbox.locator(".entry", has_text="20 days")
+    entry.dispatch_event("focusin")
+    entry.locator(".claims details").evaluate("each => { each.open = true; }")
+    at = f"#{entry.get_attribute('id')} .claims"
+    draw(inbox, "inbox-4-reassign", first=scroll(at, "center"))
+    inbox.evaluate("help.showPopover()")
+    draw(inbox, "help-2-inbox")
+    inbox.keyboard.press("Escape")
+    inbox.locator(".several:visible .primary").click()
+    draw(inbox, "inbox-5-review")
+    inbox.get_by_role("button", name="Send").click()
+    draw(inbox, "inbox-6-sent")
+    for part in ("answered", "others", "&q=nothing+of+this"):
+        inbox.goto(f"/inbox/?part={part}")
+        draw(inbox, f"inbox-7-{part.strip('&').partition('=')[0]}")
+
+
+def test_draw_prompt(inbox: Page, open_page: OpenPage, server: Server) -> None:
+    send_question(server, "days=20 votes=2 share")
+    expect(card(inbox)).to_have_count(1)
+    inbox.goto(inbox.locator(".permanent").get_attribute("href") or "")
+    until_connected(inbox)
+    inbox.locator("#shared summary").click()
+    draw(inbox, "prompt-1-open")
+    card(inbox).get_by_role("button", name="Approve").click()
+    expect(inbox.locator(".voted")).to_be_visible()
+    draw(inbox, "prompt-2-voted")
+
+
+def test_draw_german(open_page: OpenPage, server: Server) -> None:
+    """Draw a sample in longer words."""
+    make_group(server)
+    chat = open_page("/c/", locale="de-DE")
+    draw(chat, "german-1-empty")
+    begin(chat, "risky", cards=1)
+    draw(chat, "german-2-question")
+    inbox = open_page("/inbox/", user="ben", locale="de-DE")
+    fill_inbox(open_page, server)
+    expect(card(inbox)).to_have_count(6)
+    inbox.locator(".claims details").first.evaluate("each => { each.open = true; }")
+    draw(inbox, "german-3-inbox")
+    draw(inbox, "german-4-claims", first=scroll(".claims"))
+    draw(open_page("/settings/", locale="de-DE"), "german-5-settings")
+
+
+def test_draw_sheets(open_page: OpenPage, server: Server, console: Console) -> None:
+    console.allow("404|503")
+    send_question(server)
+    for name, (address, user) in SHEETS.items():
+        draw(open_page(address, user=user), f"sheet-{name}")
+    overwrite(server, "sessions_app_conversation")
+    draw(open_page("/c/kept/"), "sheet-unavailable")
+
+
+def test_draw_admin(open_page: OpenPage, server: Server) -> None:
+    make_group(server)
+    send_question(server, "days=3 due=60", name="asked")
+    chat = open_page("/c/")
+    begin(chat, "approve many", until="failed")
+    begin(chat, "step 2", until="completed")
+    admin = open_page("/admin/", user="admin")
+    draw(admin, "admin-index")
+    admin.goto(f"{ADMIN}/interaction/answers/")
+    draw(admin, "admin-answers")
+    for model in LISTS:
+        admin.goto(f"{ADMIN}/{model}/")
+        draw(admin, f"admin-list-{model}")
+    for model, forms in FORMS.items():
+        admin.goto(f"{ADMIN}/{model}/")
+        admin.locator("#result_list tbody th a").first.click()
+        admin.wait_for_url("**/change/**")
+        draw(admin, f"admin-{model}")
+        address = admin.url
+        for form in forms:
+            admin.goto(address.replace("change", form))
+            draw(admin, f"admin-{model}-{form}")
