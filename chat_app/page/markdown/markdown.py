@@ -52,8 +52,9 @@ ADDED_ATTRIBUTES = {
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
 }
-# The end of a button, which has its icon once all is clean.
+# The end of a button, and of marks, which have their icons once all is clean.
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
+MARK = '{}">{}<span class="unseen">{}</span> </span>'
 TASK = re.compile(r"\[([ xX])\] ")
 
 
@@ -99,8 +100,14 @@ def render(
             "button": {"type": "button", "aria-label": gettext("Copy code")},
         },
     )
-    # No text and no attribute can look like the end of a button: one has no `<`, the other no `"`.
-    return mark_safe(safe_html.replace('"></button>', COPY_BUTTON))  # noqa: S308 - by the allow-list above
+    # No text and no attribute can look like these ends: one has no `<`, the other no `"`.
+    for end, with_icon in (
+        ('"></button>', COPY_BUTTON),
+        ('task"></span>', MARK.format("task", icon("task"), gettext("to do"))),
+        ('task done"></span>', MARK.format("task done", icon("done"), gettext("done"))),
+    ):
+        safe_html = safe_html.replace(end, with_icon)
+    return mark_safe(safe_html)  # noqa: S308 - by the allow-list above
 
 
 def _is_safe_link(url: str) -> bool:
@@ -158,9 +165,7 @@ def _show_tasks(state: StateCore) -> None:
             first.content = first.content[task.end() :]
             mark = Token("html_inline", "", 0)
             is_open = task[1] == " "
-            mark.content = (
-                f'<span class="task{"" if is_open else " done"}">{"☐☑"[not is_open]} </span>'
-            )
+            mark.content = f'<span class="{"task" if is_open else "task done"}"></span>'
             text.children.insert(0, mark)
 
 
