@@ -315,7 +315,7 @@ const KEYS = {
   r: () => selected().querySelector(".claims details:not([open]) summary")?.click(),
   e: () => selected().querySelector("[name=change]:not([value=delegate])")?.click(),
   x: () => selected().querySelector(".tick input")?.click(),
-  a: () => document.querySelector(`.several[data-selected] ${FIELDS}`)?.focus(),
+  a: () => document.querySelector(`.several[data-selected] ${FIELDS}:not([type=reset])`)?.focus(),
   "?": () => document.getElementById("help").togglePopover(),
 };
 
