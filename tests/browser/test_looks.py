@@ -65,9 +65,10 @@ def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
 
 
 def assert_fits(page: Page) -> None:
-    """Check that nothing on the page is wider than a screen of any size."""
+    """Check that nothing on the page is wider than a screen of any size, and the page no higher."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollHeight") == 740, width
         for part in ("documentElement", "querySelector('#scroller')", "querySelector('#dock')"):
             assert page.evaluate(f"document.{part}.scrollWidth") <= width, (part, width)
 
