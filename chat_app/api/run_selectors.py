@@ -70,9 +70,7 @@ def _prompts(run: Run) -> list[EventRecord]:
 
 
 def read_waiting_for(run: Run) -> list[JsonObject]:
-    """List what the run, and those that it runs, have asked of others, oldest first."""
-    if run.status not in Run.UNFINISHED:
-        return []
+    """List what an unfinished run, and those that it runs, have asked of others, oldest first."""
     condition = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
     pending = Interaction.objects.filter(
         condition,
