@@ -183,6 +183,8 @@ def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
     expect(card(page).locator("h2")).to_be_focused()
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
+    page.set_viewport_size({"width": 640, "height": 256})
+    assert page.locator("#help").bounding_box()["y"] >= 0  # type: ignore[index] # it is visible
     page.keyboard.press("Escape")
     expect(page.locator("#help")).not_to_be_visible()
     page.locator("#text").press("?")
