@@ -1,5 +1,6 @@
 """A socket on a conversation that another tab begins."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,11 +8,14 @@ from django.db import OperationalError
 from pytest_django import Settings
 
 from chat_app import consumers, rates
-from chat_app.feed.selectors import read_opening
+from chat_app.feed.selectors import find_conversation, read_opening
+from chat_app.feed.sweeper import sweeper
 from chat_app.rates import submit
 from chat_app.socket import subscriptions
+from sessions_app.conversations import messages
 from sessions_app.errors import StorageUnavailable
 from tests.support.hitl import set_hitl
+from tests.support.polling import until
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +62,30 @@ async def test_the_later_of_two_first_messages_gets_the_beginning(
     async with LocalSocket(ann) as first, LocalSocket(ann) as late:
         monkeypatch.setattr(consumers, "submit", submit_second)
         await late.say("echo two", id="m2", conversation_id="c")
+        last = await end_of(late, "m2")
+        assert late.sequences() == list(range(1, last + 1))
+
+
+async def test_a_beginning_that_two_tasks_find_at_once_is_sent_once(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def find(*names: Any) -> Any:
+        [follower] = sweeper._followers
+        lock: Any = getattr(follower, "_follow_lock")  # noqa: B009 - of a socket's follower only
+        monkeypatch.setattr(subscriptions, "find_conversation", find_conversation)
+        loop.call_soon_threadsafe(follower.wake)
+        until(lambda: lock._waiters)
+        return find_conversation(*names)
+
+    async with LocalSocket(ann, conversation_id="c") as late:
+        await late.until_settled()
+        await messages.submit(
+            owner=ann.pk, conversation_id="c", message=messages.IncomingMessage("m1", "echo one")
+        )
+        monkeypatch.setattr(subscriptions, "find_conversation", find)
+        await late.say("echo two", id="m2")
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))
 
