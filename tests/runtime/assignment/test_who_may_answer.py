@@ -215,7 +215,7 @@ async def test_an_escalated_prompt_has_its_place_in_the_inbox_by_its_deadline() 
         asks(to=user("dora"))
         _, first = await hosting.submit_until_prompt()
         urgent = BinaryPrompt(text="Pay?", options=["yes", "no"], timeout=3600)
-        asks(urgent, to=user("boss"), escalate=Escalation(60, user("dora")))
+        asks(urgent, to=user("boss"), votes=2, escalate=Escalation(60, user("dora")))
         _, escalated = await hosting.submit_until_prompt(conversation="c2")
         assert await hosting.in_thread(repairs.escalate, escalated.pk, by=boss)
         assert await reads.read(inbox_of, dora) == [escalated.pk, first.pk]
