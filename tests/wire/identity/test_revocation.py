@@ -115,13 +115,17 @@ async def test_nothing_is_done_for_an_identity_that_has_ended(ann: User, message
 
 
 @pytest.mark.usefixtures("ann", "tokens")
-async def test_a_token_that_expires_ends_its_socket(settings: Settings) -> None:
+async def test_a_token_that_expires_ends_its_socket_and_no_other(settings: Settings) -> None:
     set_hitl(settings, SWEEP_SECONDS=0.05)
     about_to_expire = token(exp=int(time.time()) + 2 - LEEWAY)
     headers = {"authorization": f"Bearer {about_to_expire}"}
-    async with LocalSocket(AnonymousUser(), headers=headers) as socket:
+    async with (
+        LocalSocket(AnonymousUser()) as nobody_yet,
+        LocalSocket(AnonymousUser(), headers=headers) as socket,
+    ):
         await socket.until_settled()
         assert await socket.until_closed() == 4401
+        assert nobody_yet.close_code is None
 
 
 async def test_a_revoked_key_ends_its_sockets_and_only_those(ann: User, key: str) -> None:
