@@ -22,7 +22,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import Lease, LeaseFreshness, let_go, take_lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
 from sessions_app.hosting.run_writes import LeasedRun
-from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
+from sessions_app.models import Conversation, Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
@@ -132,6 +132,12 @@ async def test_the_same_message_again_starts_nothing_new() -> None:
         await hosting.until_ended(first)
         assert await hosting.submit("echo", message_id="m") == first
         assert await hosting.submit("echo", message_id="m", conversation="other") != first
+
+
+async def test_a_conversation_is_named_after_the_beginning_of_its_first_message() -> None:
+    async with running("t_ask", "echo\n" + "word " * 100):
+        title = await reads.read(lambda: Conversation.objects.get().title)
+    assert title == ("echo " + "word " * 100)[:80]
 
 
 async def test_ten_wait_and_an_eleventh_gets_its_answer_under_a_limit_of_eight() -> None:
