@@ -20,11 +20,14 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.utils import timezone
 
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.doctor import findings, sqlite_file
 from sessions_app.doctor.deployment import CHECKS
 from sessions_app.doctor.findings import Check, Findings, examine
 from sessions_app.management.commands.doctor import LEVELS
-from sessions_app.models import HostLease
+from sessions_app.models import HostLease, Process
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 from tests.conftest import NewServer
@@ -145,6 +148,7 @@ def test_doctor_waits_until_all_checks_pass(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_process_with_another_secret_or_another_code_is_named() -> None:
     other = {"SECRET_KEY": "x", "workflows": "y", "code": "z"}
     operator_rows.process("other:1", "web", settings=other)
+    processes.record(Transaction(), ProcessReport(Process.Kind.WEB))
     assert run_check("agreement") == [
         "wrong: SECRET_KEY is another one at other:1 than here",
         "wrong: workflows is another one at other:1 than here",
