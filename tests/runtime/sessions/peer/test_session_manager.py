@@ -231,7 +231,11 @@ async def test_a_websocket_is_set_with_cookies_that_were_read_before() -> None:
             "scheme": "wss",
             "path": "/websocket",
             "query_string": b"a=1",
-            "headers": [(b"host", b"chat.example:8443"), (b"cookie", b"nat-session=raw")],
+            "headers": [
+                (b"host", b"chat.example:8443"),
+                *((b"cookie", b"nat-session=raw"), (b"cookie", b"b=2")),  # as HTTP/2 may have them
+                *((b"accept", b"text/plain"), (b"accept", b"text/html")),
+            ],
             "client": ("10.0.0.1", 1234),
             "url_route": {"kwargs": {"room": "r"}},
         }
@@ -255,9 +259,10 @@ async def test_a_websocket_is_set_with_cookies_that_were_read_before() -> None:
         assert (metadata.client_host, metadata.client_port) == ("10.0.0.1", 1234)
         assert (metadata.query_params, metadata.path_params) == ({"a": "1"}, {"room": "r"})
         assert (metadata.method, metadata.payload) == (None, None)
+        assert metadata.headers["accept"] == "text/plain, text/html"
         manager.set_metadata_from_websocket(Socket.scope, None, None)
         async with manager.run("x") as runner:
-            assert (await runner.result())[2].cookies == {"nat-session": "raw"}
+            assert (await runner.result())[2].cookies == {"nat-session": "raw", "b": "2"}
 
 
 @pytest.mark.parametrize(
