@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.identity.api_keys import issue
@@ -66,21 +67,21 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         """Show the key: at once and never again, so without a redirect that had to carry it."""
         context = {
             **self.admin_site.each_context(request),
-            "title": f"API key of {obj.user}",
+            "title": gettext("API key of %(user)s") % {"user": obj.user},
             "key": obj.plain,
             "row": obj,
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/chat_app/api_key.html", context)
 
-    @admin.action(description="Revoke", permissions=["revoke"])
+    @admin.action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Revoke the keys, and end the sockets that were opened by them."""
         for row in queryset.filter(revoked_at=None):
             row.revoked_at = timezone.now()
             row.save(update_fields=["revoked_at"])
-            self.log_change(request, row, "revoked")
-            self.message_user(request, f"{row}: revoked.")
+            self.log_change(request, row, gettext("revoked"))
+            self.message_user(request, gettext("%(row)s: revoked.") % {"row": row})
 
 
 @admin.register(OAuthGrant)

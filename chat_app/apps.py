@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.core.checks import register
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 from chat_app.checks import check_asgi, check_brand, check_image_origins, check_runserver
 from chat_app.settings import ChatSettings
@@ -13,7 +14,7 @@ class ChatAppConfig(AppConfig):
     """The configuration of the application: the wire and the page."""
 
     name = "chat_app"
-    verbose_name = "Chat"
+    verbose_name = _("Chat")
     default_auto_field = "django.db.models.BigAutoField"
     settings_section: type[Section] = ChatSettings
 

@@ -31,20 +31,27 @@ class SocketCursor(models.Model):
 class ApiKey(models.Model):
     """A key by which a program acts for a user. The key itself is not kept: only its hash."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    name = models.CharField(max_length=100, help_text="What it is for: the program that has it.")
-    prefix = models.CharField(max_length=16, unique=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
+    )
+    name = models.CharField(
+        max_length=100,
+        help_text=_("What it is for: the program that has it."),
+        verbose_name=_("name"),
+    )
+    prefix = models.CharField(max_length=16, unique=True, verbose_name=_("prefix"))
     salt = models.CharField(max_length=32)
     digest = models.CharField(max_length=64)
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, verbose_name=_("made"))
+    last_used_at = models.DateTimeField(null=True, blank=True, verbose_name=_("last used"))
+    revoked_at = models.DateTimeField(null=True, blank=True, verbose_name=_("revoked"))
 
     # The key itself, in the request that makes it; nowhere else, and never stored.
     plain = ""
 
     class Meta:
-        verbose_name = "API key"
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
 
     def __str__(self) -> str:
         return f"{self.prefix} ({self.name})"
@@ -79,22 +86,25 @@ class MailPreference(models.Model):
 class OAuthGrant(models.Model):
     """A person's consent that workflows act for them at a provider. Its tokens are encrypted."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
+    )
     # A name of OAUTH_PROVIDERS.
-    provider = models.CharField(max_length=50)
-    scopes = models.JSONField()
+    provider = models.CharField(max_length=50, verbose_name=_("provider"))
+    scopes = models.JSONField(verbose_name=_("scopes"))
     # See `chat_app.oauth.encryption`.
     tokens = models.TextField()
     # Of the access token; None where the provider does not say.
-    expires_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField()
-    last_used_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, verbose_name=_("expires"))
+    created_at = models.DateTimeField(verbose_name=_("given"))
+    last_used_at = models.DateTimeField(null=True, blank=True, verbose_name=_("last used"))
     # One process refreshes the tokens until then, and nobody else: a provider that takes a refresh
     # token once would take a second use for a theft.
     refreshing_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "OAuth grant"
+        verbose_name = _("OAuth grant")
+        verbose_name_plural = _("OAuth grants")
         constraints = (
             models.UniqueConstraint(fields=["user", "provider"], name="oauth_grant_unique"),
         )

@@ -7,6 +7,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 # Characters of a query. Each word of a search is a level of the database's expression.
 MAX_QUERY = 1000
@@ -31,8 +32,8 @@ FIRST_MODELS = (
 class Site(AdminSite):
     """Staff may write any lookup into an address; what no database answers is a 400, not a 500."""
 
-    site_header = site_title = "Operations"
-    index_title = "What is going on"
+    site_header = site_title = _("Operations")
+    index_title = _("What is going on")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Wrap a view in Django's checks, and in those of the query around them."""

@@ -29,7 +29,7 @@ TEMPLATES = (
     "templates/registration/*.html",
     "templates/sessions_app/*.html",
 )
-CODE = ("chat_app/**/*.py", "sessions_app/**/*.py")
+CODE = ("chat_app/**/*.py", "sessions_app/**/*.py", "natproject/admin_site.py")
 # Their docstrings are what they say.
 SAID = (errors.Busy, errors.StorageUnavailable)
 KEYWORDS = {

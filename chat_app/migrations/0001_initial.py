@@ -66,26 +66,33 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        help_text="What it is for: the program that has it.", max_length=100
+                        help_text="What it is for: the program that has it.",
+                        max_length=100,
+                        verbose_name="name",
                     ),
                 ),
-                ("prefix", models.CharField(max_length=16, unique=True)),
+                ("prefix", models.CharField(max_length=16, unique=True, verbose_name="prefix")),
                 ("salt", models.CharField(max_length=32)),
                 ("digest", models.CharField(max_length=64)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("last_used_at", models.DateTimeField(blank=True, null=True)),
-                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="made")),
+                (
+                    "last_used_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last used"),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked")),
                 (
                     "user",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
                     ),
                 ),
             ],
             options={
                 "verbose_name": "API key",
+                "verbose_name_plural": "API keys",
             },
         ),
         migrations.CreateModel(
@@ -157,12 +164,15 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("provider", models.CharField(max_length=50)),
-                ("scopes", models.JSONField()),
+                ("provider", models.CharField(max_length=50, verbose_name="provider")),
+                ("scopes", models.JSONField(verbose_name="scopes")),
                 ("tokens", models.TextField()),
-                ("expires_at", models.DateTimeField(blank=True, null=True)),
-                ("created_at", models.DateTimeField()),
-                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="expires")),
+                ("created_at", models.DateTimeField(verbose_name="given")),
+                (
+                    "last_used_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last used"),
+                ),
                 ("refreshing_until", models.DateTimeField(blank=True, null=True)),
                 (
                     "user",
@@ -170,11 +180,13 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
                     ),
                 ),
             ],
             options={
                 "verbose_name": "OAuth grant",
+                "verbose_name_plural": "OAuth grants",
                 "constraints": [
                     models.UniqueConstraint(fields=("user", "provider"), name="oauth_grant_unique")
                 ],

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
@@ -19,7 +20,9 @@ class AnswerForm(forms.Form):
 
     def __init__(self, *args: Any, prompt: AnyPrompt, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["answer"] = prompt.field()
+        field = prompt.field()
+        field.label = field.label or _("answer")
+        self.fields["answer"] = field
 
 
 def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
@@ -31,7 +34,8 @@ def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.Base
     """
     prompt = load_prompt(stored_prompt)
     if prompt.takes_files:
-        raise Invalid("This needs a file: reassign it to yourself, and answer it in your inbox.")
+        text = _("This needs a file: reassign it to yourself, and answer it in your inbox.")
+        raise Invalid(text)
     own_form = prompt.make(None if data is None else read_posted(data))
     return AnswerForm(data, prompt=prompt) if own_form is None else own_form
 

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin.audit_sentences import read_sentences
 from sessions_app.admin.cells import due, moment, show_duration
@@ -16,9 +18,14 @@ from sessions_app.prompts import load_prompt
 from sessions_app.prompts.assignment import Assignment
 
 ROWS_SHOWN = 100
+KINDS = {
+    "user": _("the user %(name)s"),
+    "group": _("the group %(name)s"),
+    "permission": _("the permission %(name)s"),
+}
 
 
-@admin.display(description="asked of")
+@admin.display(description=_("asked of"))
 def whom(interaction: Interaction) -> str:
     """Name the people asked: the conversation's owner, or the candidates and who has claimed."""
     if interaction.assignment is None:
@@ -28,54 +35,67 @@ def whom(interaction: Interaction) -> str:
     return ", ".join(interaction.assignment.get("names", ()))
 
 
-@admin.display(description="due", ordering="due_at")
+@admin.display(description=_("due"), ordering="due_at")
 def is_due(interaction: Interaction) -> str:
     """Show when a prompt is due: from now while it is pending, else as a date."""
     pending = interaction.status == Interaction.Status.PENDING
     return due(interaction.due_at) if pending else moment(interaction.due_at)
 
 
-@admin.display(description="rules")
+@admin.display(description=_("rules"))
 def rules(interaction: Interaction) -> str:
     """Show the rules of an assignment: votes, four eyes, and where it escalates."""
     if interaction.assignment is None:
         return ""
     assignment = Assignment.model_validate(interaction.assignment)
     texts = [
-        f"{assignment.votes} must give the same answer" if assignment.votes > 1 else "",
-        "not the owner of the conversation" if assignment.four_eyes else "",
-        "they may read the conversation" if assignment.share else "",
-        *(f"reminds {_span(before)} before it is due" for before in assignment.remind),
+        gettext("%(count)s must give the same answer") % {"count": assignment.votes}
+        if assignment.votes > 1
+        else "",
+        gettext("not the owner of the conversation") if assignment.four_eyes else "",
+        gettext("they may read the conversation") if assignment.share else "",
         *(
-            f"unanswered after {_span(escalation.after)}, also "
-            f"{', '.join(f'the {to.kind} {to.name}' for to in escalation.to)}"
+            gettext("reminds %(time)s before it is due") % {"time": _span(before)}
+            for before in assignment.remind
+        ),
+        *(
+            gettext("unanswered after %(time)s, also %(names)s")
+            % {
+                "time": _span(escalation.after),
+                "names": ", ".join(_named(to.kind, to.name) for to in escalation.to),
+            }
             for escalation in assignment.escalate
         ),
     ]
     return ". ".join(filter(None, texts))
 
 
+def _named(kind: str, name: object) -> str:
+    """Name a group, a user or the holders of a permission."""
+    return str(KINDS[kind] % {"name": name})
+
+
 def _span(seconds: float) -> str:
     return show_duration(timedelta(seconds=seconds))
 
 
-@admin.display(description="candidates")
+@admin.display(description=_("candidates"))
 def candidates(interaction: Interaction) -> str:
     """List the candidates; members of groups and holders of permissions are looked up at the
     answer.
     """
     rows = interaction.candidates.select_related("user", "group").order_by("pk")[:ROWS_SHOWN]
     return ", ".join(
-        f"the permission {candidate.permission}"
+        _named("permission", candidate.permission)
         if candidate.permission
-        else f"the group {candidate.group}"
+        else _named("group", candidate.group)
         if candidate.group
         else display_name(candidate.user)
         for candidate in rows
     )
 
 
-@admin.display(description="votes")
+@admin.display(description=_("votes"))
 def votes(interaction: Interaction) -> str:
     """List the votes with their voters, and which of them do not count now."""
     prompt = load_prompt(interaction.prompt)
@@ -86,14 +106,14 @@ def votes(interaction: Interaction) -> str:
             display_name(vote.by),
             prompt.answer_text(vote.response),
             moment(vote.at),
-            "" if vote.pk in count else " does not count: this person may not answer now",
+            "" if vote.pk in count else gettext(" does not count: this person may not answer now"),
         )
         for vote in rows
     ]
     return format_html_join("", "{}: {} ({}){}<br>", lines)
 
 
-@admin.display(description="audit")
+@admin.display(description=_("audit"))
 def audit_table(interaction: Interaction) -> str:
     """Show the audit of a prompt as sentences, the newest last."""
     entries = audit_trail.of_prompt(interaction)[-ROWS_SHOWN:]

@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import question_texts, run_texts
@@ -90,13 +91,13 @@ class AuditEntryAdmin(SearchedAdmin):
     def run_link(self, entry: Any) -> str:
         return run_texts.link(entry.sentence.prompt.run) if entry.sentence.prompt else ""
 
-    @admin.action(description="Export as JSON lines", permissions=["view"])
+    @admin.action(description=_("Export as JSON lines"), permissions=["view"])
     def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:
         return self._file(
             request, queryset, "jsonl", audit_trail.as_json_lines, "application/jsonl"
         )
 
-    @admin.action(description="Export as CSV", permissions=["view"])
+    @admin.action(description=_("Export as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:
         return self._file(request, queryset, "csv", audit_trail.as_csv, "text/csv; charset=utf-8")
 
@@ -109,7 +110,9 @@ class AuditEntryAdmin(SearchedAdmin):
         content_type: str,
     ) -> StreamingHttpResponse | None:
         if queryset.count() > AT_MOST:
-            warning = f"More than {AT_MOST} entries: select fewer, or use manage.py export_audit."
+            warning = gettext(
+                "More than %(count)s entries: select fewer, or use manage.py export_audit."
+            ) % {"count": AT_MOST}
             self.message_user(request, warning, messages.WARNING)
             return None
         headers = {"Content-Disposition": f'attachment; filename="audit.{extension}"'}

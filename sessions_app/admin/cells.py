@@ -8,8 +8,13 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext
+
+from sessions_app.models import Interaction, Run
 
 TEXT_SHOWN = 300
+# Of runs and of questions.
+STATUSES = {**dict(Run.Status.choices), **dict(Interaction.Status.choices)}
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -17,6 +22,16 @@ def short(value: object) -> str:
     """Return a value as JSON for a cell of a table."""
     text = "" if value is None else json.dumps(value, ensure_ascii=False)
     return Truncator(text).chars(TEXT_SHOWN)
+
+
+def status_word(status: str) -> str:
+    """Return the status of a run or a question in words."""
+    return str(STATUSES.get(status, status))
+
+
+def colored(status: str) -> str:
+    """Show a status in its colour."""
+    return format_html('<span class="state {}">{}</span>', status, status_word(status))
 
 
 def pretty(value: object) -> str:
@@ -48,14 +63,15 @@ def due(at: datetime | None) -> str:
     if at is None:
         return ""
     if at <= timezone.now():
-        return _time(at, "now")
-    return _time(at, f"in {timeuntil(at, depth=1)}")
+        return _time(at, gettext("now"))
+    return _time(at, gettext("in %(time)s") % {"time": timeuntil(at, depth=1)})
 
 
 def ago(at: datetime) -> str:
     """Show how long ago a moment was, in one or two units."""
     seconds = (timezone.now() - at).total_seconds()
-    return f"{max(seconds, 0):.0f} s ago" if seconds < MINUTE else f"{timesince(at)} ago"
+    span = timesince(at) if seconds >= MINUTE else f"{max(seconds, 0):.0f} s"
+    return gettext("%(time)s ago") % {"time": span}
 
 
 def show_duration(duration: timedelta) -> str:
@@ -78,7 +94,8 @@ def took(row: Any) -> str:
     if row.started_at is None:
         return ""
     if row.finished_at is None:
-        return f"{show_duration(timezone.now() - row.started_at)} so far"
+        span = show_duration(timezone.now() - row.started_at)
+        return gettext("%(time)s so far") % {"time": span}
     return show_duration(row.finished_at - row.started_at)
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import run_texts
@@ -29,7 +30,7 @@ class RunsInline(LastRows):
     began = staticmethod(run_texts.began)
     took = staticmethod(run_texts.took)
     order = "created_at"
-    verbose_name_plural = "runs (the last 100, in order)"
+    verbose_name_plural = _("runs (the last 100, in order)")
     fields = readonly_fields = ("message", "state", "began", "took")
 
 
@@ -63,15 +64,15 @@ class ConversationAdmin(SearchedAdmin):
     readonly_fields = ("everything", "chat")
     inlines = (RunsInline,)
 
-    @admin.display(description="owner", ordering=f"owner__{USERNAME}")
+    @admin.display(description=_("owner"), ordering=f"owner__{USERNAME}")
     def whose(self, conversation: Conversation) -> str:
         return display_name(conversation.owner)
 
-    @admin.display(description="began", ordering="created_at")
+    @admin.display(description=_("began"), ordering="created_at")
     def began(self, conversation: Conversation) -> str:
         return moment(conversation.created_at)
 
-    @admin.display(description="updated", ordering="updated_at")
+    @admin.display(description=_("updated"), ordering="updated_at")
     def updated(self, conversation: Conversation) -> str:
         return moment(conversation.updated_at)
 
@@ -84,10 +85,10 @@ class ConversationAdmin(SearchedAdmin):
         """Return counts instead of every row: a conversation may have ten thousand events."""
         titles = [str(conversation) for conversation in objs]
         counts = {
-            "conversations": len(titles),
-            "runs": Run.objects.filter(conversation__in=objs).count(),
-            "interactions": Interaction.objects.filter(conversation__in=objs).count(),
-            "events": Event.objects.filter(conversation__in=objs).count(),
+            gettext("conversations"): len(titles),
+            gettext("runs"): Run.objects.filter(conversation__in=objs).count(),
+            gettext("interactions"): Interaction.objects.filter(conversation__in=objs).count(),
+            gettext("events"): Event.objects.filter(conversation__in=objs).count(),
         }
         return titles, counts, set(), []
 
@@ -104,12 +105,13 @@ class ConversationAdmin(SearchedAdmin):
             list(conversations.select_for_update().values_list("pk"))
             super().delete_queryset(request, queryset)
 
-    @admin.display(description="all of it")
+    @admin.display(description=_("all of it"))
     def everything(self, conversation: Conversation) -> object:
         return format_html(
-            '<a href="{}?conversation__id__exact={}">all events</a>',
+            '<a href="{}?conversation__id__exact={}">{}</a>',
             reverse("admin:sessions_app_event_changelist"),
             conversation.pk,
+            gettext("all events"),
         )
 
 
@@ -130,15 +132,15 @@ class FeedbackAdmin(ReadOnlyAdmin):
     ordering = ("-given_at",)
     fields = readonly_fields = ("reaction", "comment", "about", "workflow", "owner", "given_at")
 
-    @admin.display(description="message")
+    @admin.display(description=_("message"))
     def about(self, feedback: Feedback) -> str:
         return run_texts.link(feedback.run)
 
-    @admin.display(description="workflow", ordering="run__conversation__workflow")
+    @admin.display(description=_("workflow"), ordering="run__conversation__workflow")
     def workflow(self, feedback: Feedback) -> str:
         return feedback.run.workflow
 
-    @admin.display(description="user", ordering=f"run__conversation__owner__{USERNAME}")
+    @admin.display(description=_("user"), ordering=f"run__conversation__owner__{USERNAME}")
     def owner(self, feedback: Feedback) -> str:
         return display_name(feedback.run.conversation.owner)
 
@@ -157,11 +159,11 @@ class AttachmentAdmin(ReadOnlyAdmin):
         *("conversation_name", "created_at", "taken_at", "is_stored", "path"),
     )
 
-    @admin.display(description="size", ordering="size")
+    @admin.display(description=_("size"), ordering="size")
     def bytes(self, attachment: Attachment) -> str:
         return filesizeformat(attachment.size)
 
-    @admin.display(description="message")
+    @admin.display(description=_("message"))
     def about(self, attachment: Attachment) -> str:
         """Link the run that the file was sent with, by its message; empty while it is not sent."""
         return run_texts.link(attachment.run) if attachment.run else ""

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin.cells import moment, short, took
@@ -23,13 +24,13 @@ STORED_FIELDS = (
 
 
 class _EventColumns:
-    @admin.display(description="sequence", ordering="sequence")
+    @admin.display(description=_("sequence"), ordering="sequence")
     def span(self, event: Event) -> str:
         if event.first_sequence == event.sequence:
             return str(event.sequence)
         return f"{event.first_sequence}–{event.sequence}"
 
-    @admin.display(description="payload")
+    @admin.display(description=_("payload"))
     def content(self, event: Event) -> str:
         """Show the beginning of the payload; the event's own page has all of it."""
         return short(event.payload)
@@ -42,7 +43,7 @@ class EventsInline(_EventColumns, LastRows):
     fk_name = "run"
     order = "sequence"
     classes = ("collapse",)
-    verbose_name_plural = "events (the last 100, in order)"
+    verbose_name_plural = _("events (the last 100, in order)")
     fields = readonly_fields = EVENT
 
 
@@ -83,17 +84,17 @@ class JournalEntryAdmin(_ByRun):
         (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
 
-    @admin.display(description="arguments")
+    @admin.display(description=_("arguments"))
     def called_with(self, entry: JournalEntry) -> str:
         return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
 
-    @admin.display(description="result or error")
+    @admin.display(description=_("result or error"))
     def outcome(self, entry: JournalEntry) -> str:
         if entry.finished_at is None:
-            return "not finished"
+            return gettext("not finished")
         return f"error: {short(entry.error)}" if entry.error else short(entry.result)
 
-    @admin.display(description="took")
+    @admin.display(description=_("took"))
     def duration(self, entry: JournalEntry) -> str:
         return took(entry)
 

@@ -124,16 +124,16 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return row.released_at is None and not row.worker_alive
 
     evict = operation(
-        "Evict: close the builder once nothing uses it",
+        _("Evict: close the builder once nothing uses it"),
         lambda lease, _by: repairs.evict(lease.key),
-        done="asked to close its builder",
-        refusal="It has no builder.",
+        done=_("asked to close its builder"),
+        refusal=_("It has no builder."),
     )
     take_over = operation(
-        "Take over (its worker is gone)",
+        _("Take over (its worker is gone)"),
         lambda lease, _by: repairs.take_over(lease.key),
-        done="taken over",
-        refusal="It has no host, or the worker of its host is alive.",
+        done=_("taken over"),
+        refusal=_("It has no host, or the worker of its host is alive."),
     )
 
     @admin.display(description=_("who"))
@@ -216,31 +216,32 @@ class ProcessAdmin(ReadOnlyAdmin):
             silent=Case(*silences, default=Value(0.0), output_field=FloatField()),
         )
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, worker: Any) -> str:
         if not worker.is_alive:
-            return "gone"
-        return "draining" if worker.draining else "alive"
+            return gettext("gone")
+        return gettext("draining") if worker.draining else gettext("alive")
 
-    @admin.display(description="last seen")
+    @admin.display(description=_("last seen"))
     def seen(self, worker: Any) -> str:
         """Show when the process was last heard of, by its heartbeat if it has one."""
-        return f"{worker.silent:.0f} s ago"
+        return gettext("%(time)s ago") % {"time": f"{worker.silent:.0f} s"}
 
-    @admin.display(description="hosts", ordering="hosts")
+    @admin.display(description=_("hosts"), ordering="hosts")
     def hosting(self, worker: Process) -> str:
         if worker.kind == Process.Kind.WEB:
             return ""
-        return (
-            f"{worker.hosts} of {worker.concurrency}" if worker.concurrency else f"{worker.hosts}"
-        )
+        if not worker.concurrency:
+            return f"{worker.hosts}"
+        numbers = {"hosts": worker.hosts, "most": worker.concurrency}
+        return gettext("%(hosts)s of %(most)s") % numbers
 
-    @admin.display(description="queues")
+    @admin.display(description=_("queues"))
     def queue_names(self, worker: Process) -> str:
         if worker.kind != Process.Kind.WORKER:
             return ""
-        return ", ".join(worker.queues) or "all"
+        return ", ".join(worker.queues) or gettext("all")
 
-    @admin.display(description="started", ordering="started_at")
+    @admin.display(description=_("started"), ordering="started_at")
     def started(self, worker: Process) -> str:
         return ago(worker.started_at)

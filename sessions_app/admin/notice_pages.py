@@ -190,14 +190,14 @@ class NoticeAdmin(ReadOnlyAdmin):
     send_again = operation(
         _("Send now"),
         lambda notice, _by: repairs.send_again(notice.pk),
-        done="told to be sent now",
-        refusal="It has gone out, or need not.",
+        done=_("told to be sent now"),
+        refusal=_("It has gone out, or need not."),
     )
     give_up = operation(
         _("Give up"),
         lambda notice, _by: repairs.give_up(notice.pk),
-        done="given up",
-        refusal="It does not wait.",
+        done=_("given up"),
+        refusal=_("It does not wait."),
     )
 
     @admin.display(description=_("question"))

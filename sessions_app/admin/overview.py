@@ -8,6 +8,7 @@ from django.db.models import Count, Q
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from sessions_app.admin.cells import status_word
 from sessions_app.admin.question_texts import BY_DEADLINE
 from sessions_app.dispatch import jobs, processes
 from sessions_app.models import HostLease, Interaction, Process, Run
@@ -57,7 +58,10 @@ def overview() -> dict[str, object]:
         "web": sum(row.kind != Process.Kind.WORKER for row in alive),
         "workers": len(hosting_names),
         "gone": len(all_processes) - len(alive),
-        "runs": [(status.value, counts.get(status.value, 0)) for status in UNFINISHED],
+        "runs": [
+            (status.value, status_word(status), counts.get(status.value, 0))
+            for status in UNFINISHED
+        ],
         "failed": failed_runs.count(),
         "failed_since": since.strftime("%Y-%m-%dT%H:%MZ"),
         "mismatches": waits.exclude(replay_problem="").count(),

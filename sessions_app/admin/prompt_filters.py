@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin.read_only import ConditionFilter
 from sessions_app.interactions.answerers import somebody_may_answer
@@ -21,14 +22,14 @@ def nobody_can_answer() -> Q:
 class Waits(ConditionFilter):
     """A filter of pending prompts by their state, the most urgent state first."""
 
-    title = "what waits"
+    title = _("what waits")
     parameter_name = "waits"
     conditions: ClassVar = {
-        "nobody": ("nobody can answer", nobody_can_answer),
-        "overdue": ("overdue", lambda: PENDING & Q(due_at__lt=timezone.now())),
-        "claimed": ("claimed", lambda: PENDING & Q(assignee__isnull=False)),
+        "nobody": (_("nobody can answer"), nobody_can_answer),
+        "overdue": (_("overdue"), lambda: PENDING & Q(due_at__lt=timezone.now())),
+        "claimed": (_("claimed"), lambda: PENDING & Q(assignee__isnull=False)),
         "unclaimed": (
-            "assigned, and not claimed",
+            _("assigned, and not claimed"),
             lambda: ASSIGNED & Q(assignee__isnull=True),
         ),
     }

@@ -23,13 +23,13 @@ from sessions_app.admin import (
     repairs,
 )
 from sessions_app.admin.answer_form import answer_form, answer_in
-from sessions_app.admin.cells import short
+from sessions_app.admin.cells import short, status_word
 from sessions_app.admin.prompt_filters import Waits
 from sessions_app.admin.read_only import USERNAME, operation
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.errors import FormChanged, Invalid
-from sessions_app.interactions.answers import Outcome
+from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
@@ -124,8 +124,8 @@ class InteractionAdmin(_Words, SearchedAdmin):
     owners = ("conversation__owner", "assignee", "candidates__user")
     fieldsets = (
         (None, {"fields": SENTENCE_FIELDS}),
-        ("Who may answer, and what happened", {"fields": ASSIGNMENT_FIELDS}),
-        ("As it is stored", {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (_("Who may answer, and what happened"), {"fields": ASSIGNMENT_FIELDS}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     readonly_fields = (*SENTENCE_FIELDS, *ASSIGNMENT_FIELDS)
     actions = ("answer", "reassign", "escalate", "expire")
@@ -171,11 +171,11 @@ class InteractionAdmin(_Words, SearchedAdmin):
         pending_only = request.GET.get("status__exact") == Interaction.Status.PENDING
         return question_texts.BY_DEADLINE if pending_only else ("-created_at",)
 
-    @admin.action(description="Answer", permissions=["operate"])
+    @admin.action(description=_("Answer"), permissions=["operate"])
     def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
-        return self.go_to(request, "answer", queryset, "Answer one at a time.")
+        return self.go_to(request, "answer", queryset, gettext("Answer one at a time."))
 
-    @admin.action(description="Reassign", permissions=["operate"])
+    @admin.action(description=_("Reassign"), permissions=["operate"])
     def reassign(
         self, request: HttpRequest, queryset: QuerySet[Interaction]
     ) -> HttpResponse | None:
@@ -193,7 +193,7 @@ class InteractionAdmin(_Words, SearchedAdmin):
                 return False
 
         operation(
-            "Reassign",
+            _("Reassign"),
             reassign_one,
             done="reassigned",
             refusal="It is settled already, or these people may not answer it.",
@@ -208,7 +208,7 @@ class InteractionAdmin(_Words, SearchedAdmin):
         return self.form_page(
             request,
             "reassign",
-            f"Reassign {count}",
+            gettext("Reassign %(count)s") % {"count": count},
             form=form,
             shown=[question_texts.title(interaction) for interaction in queryset[:TITLES_SHOWN]],
             more=max(count - TITLES_SHOWN, 0),
@@ -217,16 +217,16 @@ class InteractionAdmin(_Words, SearchedAdmin):
         )
 
     escalate = operation(
-        "Escalate now",
+        _("Escalate now"),
         lambda interaction, by: repairs.escalate(interaction.pk, by=by),
-        done="escalated",
-        refusal="It is settled already, or has no further escalation.",
+        done=_("escalated"),
+        refusal=_("It is settled already, or has no further escalation."),
     )
     expire = operation(
-        "Expire now",
+        _("Expire now"),
         lambda interaction, _by: repairs.expire(interaction.pk),
-        done="expired",
-        refusal="It is settled already.",
+        done=_("expired"),
+        refusal=_("It is settled already."),
     )
 
     def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:
@@ -241,7 +241,7 @@ class InteractionAdmin(_Words, SearchedAdmin):
             if self._give(request, interaction, form):
                 return HttpResponseRedirect(page)
         elif interaction.status != Interaction.Status.PENDING:
-            self.message_user(request, "It is settled already.", messages.WARNING)
+            self.message_user(request, gettext("It is settled already."), messages.WARNING)
         title = interaction.prompt.get("text", "")
         buttons = load_prompt(interaction.prompt).buttons
         return self.form_page(
@@ -262,16 +262,16 @@ class InteractionAdmin(_Words, SearchedAdmin):
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome == Outcome.ACCEPTED:
-            self.log_change(request, interaction, f"answered by an operator: {answer}")
-            self.message_user(request, "Answered.", messages.SUCCESS)
+            text = gettext("answered by an operator: %(answer)s") % {"answer": answer}
+            self.log_change(request, interaction, text)
+            self.message_user(request, gettext("Answered."), messages.SUCCESS)
         else:
-            by = (
-                f" by {answer_result.by} at {answer_result.at:%Y-%m-%d %H:%M:%S} UTC"
-                if answer_result.by
-                else ""
-            )
-            message = (
-                f"Too late: it was {answer_result.status}{by} with {short(answer_result.response)}."
-            )
-            self.message_user(request, message, messages.WARNING)
+            self.message_user(request, _too_late(answer_result), messages.WARNING)
         return True
+
+
+def _too_late(result: AnswerResult) -> str:
+    """Say who settled the prompt first, when, and with what."""
+    status = gettext("Too late: it is %(status)s") % {"status": status_word(result.status)}
+    by = f"{result.by}, {result.at:%Y-%m-%d %H:%M:%S} UTC" if result.by else ""
+    return ". ".join(filter(None, (status, by, short(result.response)))) + "."

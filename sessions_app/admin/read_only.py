@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
@@ -136,7 +137,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return reverse(f"admin:sessions_app_{self.opts.model_name}_{page}", args=[pk])
 
     def go_to(
-        self, request: HttpRequest, page: str, queryset: QuerySet[Any], refusal: str
+        self, request: HttpRequest, page: str, queryset: QuerySet[Any], refusal: "StrOrPromise"
     ) -> HttpResponse | None:
         """Go to a page of one row, if one is chosen."""
         rows = list(queryset[:2])
@@ -174,10 +175,13 @@ def operation(
         by = Person.of(cast(AbstractBaseUser, request.user))  # the admin lets nobody else in
         for row in queryset:
             if change(row, by):
-                page.log_change(request, row, f"{done} by an operator")
-                page.message_user(request, f"{row}: {done}.", messages.SUCCESS)
+                page.log_change(request, row, gettext("%(done)s by an operator") % {"done": done})
+                text = gettext("%(row)s: %(done)s.") % {"row": row, "done": done}
+                page.message_user(request, text, messages.SUCCESS)
             else:
-                page.message_user(request, f"{row}: not {done}. {refusal}", messages.WARNING)
+                text = gettext("%(row)s: not %(done)s. %(refusal)s")
+                about = {"row": row, "done": done, "refusal": refusal}
+                page.message_user(request, text % about, messages.WARNING)
 
     return operate
 

@@ -2,6 +2,7 @@
 
 from django import forms
 from django.contrib.auth.models import Group
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import UnknownAssignee
 from sessions_app.interactions import assigning
@@ -14,21 +15,25 @@ class ReassignForm(forms.Form):
     """Users, groups and a permission; `assignees` has all that were named."""
 
     users = forms.CharField(
-        label="Users", required=False, help_text="User names, with commas between them."
+        label=_("Users"), required=False, help_text=_("User names, with commas between them.")
     )
     groups = forms.ModelMultipleChoiceField(
-        Group.objects.order_by("name"), required=False, widget=forms.CheckboxSelectMultiple
+        Group.objects.order_by("name"),
+        label=_("Groups"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
     )
     permission = forms.CharField(
-        label="Holders of the permission",
+        label=_("Holders of the permission"),
         required=False,
-        help_text="Such as app_label.codename.",
+        help_text=_("Such as app_label.codename."),
     )
     note = forms.CharField(
+        label=_("Note"),
         required=False,
         max_length=MAX_NOTE,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="For these people, and for who asked.",
+        help_text=_("For these people, and for who asked."),
     )
 
     def clean(self) -> JsonObject:
@@ -40,10 +45,12 @@ class ReassignForm(forms.Form):
             assignees += [permission(data["permission"])] if data["permission"] else []
             assigning.find(assignees)
         except UnknownAssignee as error:
-            raise forms.ValidationError(f"{error.assignee} does not exist.") from error
+            raise forms.ValidationError(
+                _("%(name)s does not exist."), params={"name": error.assignee}
+            ) from error
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
         if not assignees:
-            raise forms.ValidationError("Name somebody.")
+            raise forms.ValidationError(_("Name somebody."))
         self.assignees: list[Assignee] = assignees
         return data

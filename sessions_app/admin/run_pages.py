@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import linebreaksbr
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import cells, notice_pages, repairs, run_texts
@@ -56,10 +57,14 @@ STORED_FIELDS = (
 )
 
 
+# Of the pages that ask for something.
+TITLES = {"fork": _("Fork"), "send": _("Send")}
+
+
 class Cause(ConditionFilter):
     """A filter of runs by why they stopped: the code of the error."""
 
-    title = "why it stopped"
+    title = _("why it stopped")
     parameter_name = "cause"
     conditions: ClassVar = {
         code: (words, partial(Q, error__code=code)) for code, words in run_texts.CAUSES.items()
@@ -105,7 +110,7 @@ class RunAdmin(SearchedAdmin):
     ordering = ("-created_at",)
     fieldsets = (
         (None, {"fields": TEXT_FIELDS}),
-        ("As it is stored", {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     readonly_fields = (*TEXT_FIELDS, "deaths", "everything", "forked_to", "children")
     inlines = (EventsInline,)
@@ -125,25 +130,25 @@ class RunAdmin(SearchedAdmin):
         return super().applies(action, row)
 
     cancel = operation(
-        "Stop",
+        _("Stop"),
         lambda run, _by: repairs.cancel(run.pk),
-        done="asked to stop",
-        refusal="It has ended.",
+        done=_("asked to stop"),
+        refusal=_("It has ended."),
     )
     resume = operation(
-        "Resume",
+        _("Resume"),
         lambda run, by: repairs.resume(run.pk, by=by.username),
-        done="resumed",
-        refusal="It has not failed and is not suspended.",
+        done=_("resumed"),
+        refusal=_("It has not failed and is not suspended."),
     )
 
-    @admin.action(description="Fork", permissions=["operate"])
+    @admin.action(description=_("Fork"), permissions=["operate"])
     def fork(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
-        return self.go_to(request, "fork", queryset, "Fork one at a time.")
+        return self.go_to(request, "fork", queryset, _("Fork one at a time."))
 
-    @admin.action(description="Send what it waits for", permissions=["operate"])
+    @admin.action(description=_("Send what it waits for"), permissions=["operate"])
     def send(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
-        return self.go_to(request, "send", queryset, "Send to one at a time.")
+        return self.go_to(request, "send", queryset, _("Send to one at a time."))
 
     def fork_view(self, request: HttpRequest, run: Run) -> HttpResponse:
         """Ask for the position, and begin the new run."""
@@ -156,9 +161,10 @@ class RunAdmin(SearchedAdmin):
             except SessionsError as error:
                 form.add_error(None, str(error))
             else:
-                change_message = f"forked from position {position} by an operator: {fork}"
+                text = gettext("forked from position %(position)s by an operator: %(fork)s")
+                change_message = text % {"position": position, "fork": fork}
                 self.log_change(request, run, change_message)
-                self.message_user(request, "This is the new run.", messages.SUCCESS)
+                self.message_user(request, gettext("This is the new run."), messages.SUCCESS)
                 return HttpResponseRedirect(self.link("change", fork))
         return self._form_page(request, "fork", run, form)
 
@@ -178,62 +184,67 @@ class RunAdmin(SearchedAdmin):
 
     def _say_sent(self, request: HttpRequest, run: Run, name: str, outcome: Outcome) -> None:
         if outcome == Outcome.STALE:
-            self.message_user(request, f"{run}: not sent. It has ended.", messages.WARNING)
+            text = gettext("%(run)s: not sent. It has ended.") % {"run": run}
+            self.message_user(request, text, messages.WARNING)
             return
         if outcome == Outcome.ACCEPTED:
-            self.log_change(request, run, f"sent {name} by an operator")
-        self.message_user(request, f"{run}: sent {name}.", messages.SUCCESS)
+            self.log_change(request, run, gettext("sent %(name)s by an operator") % {"name": name})
+        text = gettext("%(run)s: sent %(name)s.") % {"run": run, "name": name}
+        self.message_user(request, text, messages.SUCCESS)
 
     def _form_page(
         self, request: HttpRequest, page: str, run: Run, form: forms.Form
     ) -> HttpResponse:
-        title, goes_on = f"{page.capitalize()}: {run.text[:60]}", run.status in Run.UNFINISHED
+        title = f"{TITLES[page]}: {run.text[:60]}"
+        goes_on = run.status in Run.UNFINISHED
         return self.form_page(request, page, title, original=run, form=form, goes_on=goes_on)
 
-    @admin.display(description="forks")
+    @admin.display(description=_("forks"))
     def forked_to(self, run: Run) -> object:
         page = "admin:sessions_app_run_change"
         links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
 
-    @admin.display(description="user", ordering=f"conversation__owner__{USERNAME}")
+    @admin.display(description=_("user"), ordering=f"conversation__owner__{USERNAME}")
     def owner(self, run: Run) -> str:
         return display_name(run.conversation.owner)
 
-    @admin.display(description="message")
+    @admin.display(description=_("message"))
     def whole_message(self, run: Run) -> str:
         """Show the whole message; empty where the title has all of it."""
         return "" if run.text == run.title else format_html('<div class="said">{}</div>', run.text)
 
-    @admin.display(description="error")
+    @admin.display(description=_("error"))
     def problem(self, run: Run) -> str:
         """Return the error message that people were shown."""
         return str((run.error or {}).get("message", ""))
 
-    @admin.display(description="error in detail")
+    @admin.display(description=_("error in detail"))
     def detail(self, run: Run) -> object:
         """Show the error detail that only operators see."""
         beginning, _, rest = (run.error or {}).get("detail", "").partition("\n\n")
         return cells.folded(linebreaksbr(beginning), rest) if rest else linebreaksbr(beginning)
 
-    @admin.display(description="feedback")
+    @admin.display(description=_("feedback"))
     def opinion(self, run: Run) -> str:
         return str(Feedback.objects.filter(run=run).first() or "")
 
-    @admin.display(description="children")
+    @admin.display(description=_("children"))
     def children(self, run: Run) -> object:
         if not (count := run.children.count()):
             return ""
         url = reverse("admin:sessions_app_run_changelist")
         return format_html('<a href="{}?parent__id__exact={}">{}</a>', url, run.pk, count)
 
-    @admin.display(description="all of it")
+    @admin.display(description=_("all of it"))
     def everything(self, run: Run) -> object:
         query = f"?run__id__exact={run.pk}"
         return format_html(
-            '<a href="{}{query}">all events</a> · <a href="{}{query}">whole journal</a>',
+            '<a href="{}{query}">{}</a> · <a href="{}{query}">{}</a>',
             reverse("admin:sessions_app_event_changelist"),
+            gettext("all events"),
             reverse("admin:sessions_app_journalentry_changelist"),
+            gettext("whole journal"),
             query=query,
         )
 
@@ -248,7 +259,7 @@ class ForkForm(forms.Form):
         journal = Journal.load(run.id)
         self.fields["key"].initial = uuid4().hex
         self.fields["position"] = forms.TypedChoiceField(
-            label="First call to repeat",
+            label=_("First call to repeat"),
             choices=_choices(journal),
             coerce=int,
             initial=journal.last_position or 1,
@@ -259,15 +270,17 @@ class ForkForm(forms.Form):
 def _choices(journal: Journal) -> list[tuple[int, str]]:
     entries, behind = journal.entries[-INLINE_ROWS:], journal.last_position + 1
     choices = {entry.call.position: f"{entry.call}: {_outcome(entry)}" for entry in entries}
-    beginning = f"{choices.get(1, 'its first call')} (nothing is kept)"
-    choices |= {1: beginning, behind: "what comes after all of these"}
+    first_call = choices.get(1, gettext("its first call"))
+    beginning = gettext("%(call)s (nothing is kept)") % {"call": first_call}
+    choices |= {1: beginning, behind: gettext("what comes after all of these")}
     return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
 
 
 def _outcome(entry: Entry) -> str:
     if not entry.finished:
-        return "not finished"
-    return f"error: {short(entry.error)}" if entry.error else short(entry.result)
+        return gettext("not finished")
+    error = gettext("error: %(error)s") % {"error": short(entry.error)}
+    return error if entry.error else short(entry.result)
 
 
 class SendForm(forms.Form):
@@ -285,14 +298,14 @@ class SendForm(forms.Form):
         arrivals = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
         names = dict.fromkeys([*awaited_names(run), *arrivals.values_list("name", flat=True)])
         self.fields["name"] = forms.ChoiceField(
-            label="What it waits for",
+            label=_("What it waits for"),
             choices=[(name, name) for name in names],
             initial=next(iter(names), None),
             widget=forms.RadioSelect,
         )
         self.fields["payload"] = forms.JSONField(
-            label="What wait_for returns, as JSON",
-            help_text="A text has quotation marks. Empty is null.",
+            label=_("What wait_for returns, as JSON"),
+            help_text=_("A text has quotation marks. Empty is null."),
             required=False,
         )
 

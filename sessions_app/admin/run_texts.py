@@ -5,6 +5,8 @@ from django.db.models import F
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import cells
 from sessions_app.admin.people_texts import display_name
@@ -14,16 +16,16 @@ TEXT_SHOWN = 80
 # Why a run stopped, by the code of its error. What a workflow raises is an outcome, not a crash.
 RAISED = "workflow_error"
 CAUSES = {
-    RAISED: "its code raised",
-    "crashed": "its process died",
-    "blocked": "it held up its process",
-    "NonDeterminism": "its code does not match its journal",
-    "UnknownVersion": "its version is not declared",
-    "workflow_unavailable": "it cannot run here",
+    RAISED: _("its code raised"),
+    "crashed": _("its process died"),
+    "blocked": _("it held up its process"),
+    "NonDeterminism": _("its code does not match its journal"),
+    "UnknownVersion": _("its version is not declared"),
+    "workflow_unavailable": _("it cannot run here"),
 }
 
 
-@admin.display(description="message")
+@admin.display(description=_("message"))
 def message(run: Run) -> str:
     """Return the beginning of the user message."""
     return run.title
@@ -35,14 +37,14 @@ def link(run: Run) -> str:
     return format_html('<a href="{}">{}</a>', page, run.title)
 
 
-@admin.display(description="status", ordering="status")
+@admin.display(description=_("status"), ordering="status")
 def state(run: Run) -> str:
     """Show the status in its colour, with why the run stopped."""
     reason = cause(run)
     if not reason:
-        return format_html('<span class="state {0}">{0}</span>', run.status)
-    line = '<span class="state {0}">{0}</span><br><span class="quiet">{1}</span>'
-    return format_html(line, run.status, reason)
+        return cells.colored(run.status)
+    line = '{}<br><span class="quiet">{}</span>'
+    return format_html(line, cells.colored(run.status), reason)
 
 
 def cause(run: Run) -> str:
@@ -54,21 +56,21 @@ def cause(run: Run) -> str:
     code = str(error.get("code", ""))
     if code == RAISED and (lines := error.get("detail", "").strip().splitlines()):
         return Truncator(lines[-1]).chars(TEXT_SHOWN)
-    return CAUSES.get(code, code)
+    return str(CAUSES.get(code, code))
 
 
-@admin.display(description="began", ordering="created_at")
+@admin.display(description=_("began"), ordering="created_at")
 def began(run: Run) -> str:
     return cells.moment(run.created_at)
 
 
-@admin.display(description="took", ordering=F("finished_at") - F("started_at"))
+@admin.display(description=_("took"), ordering=F("finished_at") - F("started_at"))
 def took(run: Run) -> str:
     """Show how long the run took from its start to its end, waiting for people included."""
     return cells.took(run)
 
 
-@admin.display(description="chat")
+@admin.display(description=_("chat"))
 def chat(row: Run | Conversation) -> str:
     """Link the chat page of the conversation, which only its owner can open."""
     conversation = row.conversation if isinstance(row, Run) else row
@@ -77,20 +79,21 @@ def chat(row: Run | Conversation) -> str:
     except NoReverseMatch:  # a project without the chat
         return "–"
     owner = conversation.owner.get_username()
-    return format_html('<a href="{}">open the chat</a> (only {} can open it)', page, owner)
+    only = gettext("only %(owner)s can open it") % {"owner": owner}
+    return format_html('<a href="{}">{}</a> ({})', page, gettext("open the chat"), only)
 
 
-@admin.display(description="where")
+@admin.display(description=_("where"))
 def where(run: Run) -> str:
     """Link the run's conversation and its chat page."""
     conversation = run.conversation
     page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
-    line = '{} of {}, in <a href="{}">{}</a> · {}'
+    line = '{} · {} · <a href="{}">{}</a> · {}'
     owner = display_name(conversation.owner)
     return format_html(line, run.workflow, owner, page, conversation, chat(run))
 
 
-@admin.display(description="process crashes")
+@admin.display(description=_("process crashes"))
 def deaths(run: Run) -> int:
     """Count the process deaths since the run last got on.
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import question_texts
-from sessions_app.admin.cells import as_json, folded, moment, short, show_duration
+from sessions_app.admin.cells import as_json, folded, moment, short, show_duration, status_word
 from sessions_app.admin.people_texts import display_name
 from sessions_app.interactions.outcome_texts import outcome, via_words
 from sessions_app.json_types import JsonObject
@@ -142,7 +142,7 @@ def _prompts(run: Run) -> Iterator[Moment]:
         yield Moment(
             row.created_at,
             row.status,
-            row.get_status_display().lower(),
+            status_word(row.status),
             position=row.position,
             kind=gettext("question"),
             name=question_texts.link(row),

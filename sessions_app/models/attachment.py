@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import storages
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.json_types import JsonObject
 from sessions_app.models.run import Run
@@ -55,23 +56,36 @@ class Attachment(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("owner"),
     )
     # The client's name for it: before its first message a conversation has no row.
-    conversation_name = models.CharField(max_length=200)
-    name = models.CharField(max_length=200)
-    content_type = models.CharField(max_length=100)
+    conversation_name = models.CharField(max_length=200, verbose_name=_("conversation"))
+    name = models.CharField(max_length=200, verbose_name=_("name"))
+    content_type = models.CharField(max_length=100, verbose_name=_("type"))
     size = models.PositiveBigIntegerField()
     # Where the storage has it.
-    path = models.CharField(max_length=300)
-    is_stored = models.BooleanField(default=False)
+    path = models.CharField(max_length=300, verbose_name=_("path"))
+    is_stored = models.BooleanField(default=False, verbose_name=_("stored"))
     # The first run whose message it came with; None before that, and once the run is deleted.
     run = models.ForeignKey(
-        Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="attachments"
+        Run,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="attachments",
+        verbose_name=_("run"),
     )
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(verbose_name=_("uploaded"))
     # Since when it can be sent no more: it was sent, or is to be deleted.
-    taken_at = models.DateTimeField(null=True, blank=True)
+    taken_at = models.DateTimeField(null=True, blank=True, verbose_name=_("sent"))
+
+    class Meta:
+        verbose_name = _("attachment")
+        verbose_name_plural = _("attachments")
 
     def __str__(self) -> str:
         return self.name

@@ -3,6 +3,7 @@
 from typing import Any, NoReturn
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 REFUSED = "The audit is append-only: its entries are neither changed nor deleted."
 
@@ -27,38 +28,41 @@ class AuditEntry(models.Model):
     """
 
     class Action(models.TextChoices):
-        OPENED = "opened"
-        SHOWN = "shown"
-        CLAIMED = "claimed"
-        RELEASED = "released"
-        DELEGATED = "delegated"
-        REASSIGNED = "reassigned"
-        ESCALATED = "escalated"
-        VOTED = "voted"
-        ANSWERED = "answered"
-        EXPIRED = "expired"
-        CANCELLED = "cancelled"
+        OPENED = "opened", _("opened")
+        SHOWN = "shown", _("shown")
+        CLAIMED = "claimed", _("claimed")
+        RELEASED = "released", _("released")
+        DELEGATED = "delegated", _("delegated")
+        REASSIGNED = "reassigned", _("reassigned")
+        ESCALATED = "escalated", _("escalated")
+        VOTED = "voted", _("voted")
+        ANSWERED = "answered", _("answered")
+        EXPIRED = "expired", _("expired")
+        CANCELLED = "cancelled", _("cancelled")
 
     interaction = models.UUIDField()
     run = models.UUIDField()
-    workflow = models.CharField(max_length=100)
+    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
     # The first line of the prompt.
     question = models.CharField(max_length=200)
-    action = models.CharField(max_length=10, choices=Action.choices)
-    at = models.DateTimeField()
+    action = models.CharField(
+        max_length=10, choices=Action.choices, verbose_name=_("what happened")
+    )
+    at = models.DateTimeField(verbose_name=_("time"))
     # Empty where nobody did it: a deadline, an escalation.
     # The user's primary key as a text, and the user name then: both stay when the user goes.
     by = models.CharField(max_length=200, blank=True)
     by_name = models.CharField(max_length=200, blank=True)
-    via = models.CharField(max_length=20, blank=True)
+    via = models.CharField(max_length=20, blank=True, verbose_name=_("from"))
     # From where; empty where there is no such place, as of a deadline.
-    address = models.CharField(max_length=100, blank=True)
+    address = models.CharField(max_length=100, blank=True, verbose_name=_("address"))
     detail = models.JSONField(default=dict)
 
     objects = AppendOnly.as_manager()
 
     class Meta:
-        verbose_name_plural = "audit entries"
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
         indexes = (
             models.Index(fields=["interaction", "at"], name="audit_interaction"),
             models.Index(fields=["at"], name="audit_at"),

@@ -6,6 +6,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models.people import UserId
 
@@ -29,28 +30,31 @@ class Conversation(models.Model):
         on_delete=models.CASCADE,
         related_name="conversations",
         db_index=False,
+        verbose_name=_("owner"),
     )
-    conversation_id = models.CharField(max_length=200)
-    workflow = models.CharField(max_length=100)
-    title = models.CharField(max_length=200)
+    conversation_id = models.CharField(max_length=200, verbose_name=_("the client's id"))
+    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
+    title = models.CharField(max_length=200, verbose_name=_("title"))
     # The highest sequence given out. Taken by an UPDATE of this row inside the transaction that
     # writes the event, so that the log has no gaps and no reader can pass one.
-    last_sequence = models.BigIntegerField(default=0)
+    last_sequence = models.BigIntegerField(default=0, verbose_name=_("events"))
     # Whether a message of it has several versions: what follows on what has to be looked up.
     branched = models.BooleanField(default=False, db_default=False)
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(verbose_name=_("began"))
     # No index: each event sets it, and PostgreSQL writes to all indexes of a row where one changes.
-    updated_at = models.DateTimeField()
+    updated_at = models.DateTimeField(verbose_name=_("updated"))
     # Its place in its owner's list: when the last message came, which is what writes to the index.
     listed_at = models.DateTimeField(default=timezone.now)
     # Questions that wait in it: each event that asks adds one, each that settles takes one away.
     waiting = models.IntegerField(default=0, db_default=0)
     # When its owner deleted it: it is at no door but undo, and goes a day later (see `retention`).
-    deleted_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, verbose_name=_("deleted"))
 
     objects = Conversations.as_manager()
 
     class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
         constraints = (
             models.UniqueConstraint(
                 fields=["owner", "conversation_id"], name="conversation_unique_per_owner"

@@ -1,6 +1,7 @@
 """An event: one entry of a conversation's append-only, numbered log."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.ordered_json import OrderedJSONField
@@ -32,14 +33,18 @@ class Event(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="events", db_index=False
     )
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="events", verbose_name=_("run")
+    )
     first_sequence = models.BigIntegerField()
     sequence = models.BigIntegerField()
-    type = models.CharField(max_length=20, choices=Type.choices)
+    type = models.CharField(max_length=20, choices=Type.choices, verbose_name=_("type"))
     payload = OrderedJSONField()
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(verbose_name=_("time"))
 
     class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
         constraints = (
             models.UniqueConstraint(
                 fields=["conversation", "sequence"], name="event_unique_sequence"

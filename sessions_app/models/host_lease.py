@@ -44,7 +44,7 @@ class HostLease(models.Model):
     key = models.CharField(max_length=200, primary_key=True)
     generation = models.BigIntegerField(default=0)
     worker = models.CharField(max_length=200)
-    workflow = models.CharField(max_length=100)
+    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
     # The user whose builder the host keeps; empty for a shared workflow.
     user_id = models.CharField(max_length=100, blank=True)
     started_at = models.DateTimeField()

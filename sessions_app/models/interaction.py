@@ -4,6 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.ordered_json import OrderedJSONField
@@ -17,10 +18,14 @@ class Interaction(models.Model):
     """
 
     class Status(models.TextChoices):
-        PENDING = "pending"  # waits for its answer
-        ANSWERED = "answered"  # a person answered: who, when and from where is beside it
-        EXPIRED = "expired"  # its deadline passed; `response` is the declared default, if any
-        CANCELLED = "cancelled"  # its run ended first
+        # Waits for its answer.
+        PENDING = "pending", _("pending")
+        # A person answered: who, when and from where is beside it.
+        ANSWERED = "answered", _("answered")
+        # Its deadline passed; `response` is the declared default, if any.
+        EXPIRED = "expired", _("expired")
+        # Its run ended first.
+        CANCELLED = "cancelled", _("cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # No index of its own: the unique constraint's begins with it.
@@ -41,7 +46,9 @@ class Interaction(models.Model):
     # which changes nothing: the answer is one to the prompt that is recorded.
     name = models.CharField(max_length=200)
     difference = models.TextField(blank=True, db_default="")
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    status = models.CharField(
+        max_length=10, choices=Status.choices, default=Status.PENDING, verbose_name=_("status")
+    )
     # 1 when opened, 2 when settled. An answer that names another version was given to a card that
     # no longer stands.
     version = models.PositiveIntegerField(default=1)
@@ -75,11 +82,13 @@ class Interaction(models.Model):
         db_index=False,
     )
     answered_at = models.DateTimeField(null=True, blank=True)
-    answered_via = models.CharField(max_length=20, blank=True)
+    answered_via = models.CharField(max_length=20, blank=True, verbose_name=_("answered from"))
     # The client's id of the answer. The same answer under the same id is acknowledged again.
     answer_id = models.CharField(max_length=200, blank=True)
 
     class Meta:
+        verbose_name = _("interaction")
+        verbose_name_plural = _("interactions")
         constraints = (
             models.UniqueConstraint(fields=["run", "position"], name="interaction_unique_position"),
         )

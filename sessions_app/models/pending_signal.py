@@ -25,21 +25,21 @@ class PendingSignal(models.Model):
         GIVEN_UP = "given_up", _("given up")
 
     name = models.CharField(max_length=30)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", verbose_name=_("run"))
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="+", null=True, blank=True
     )
     # What else its receivers are told.
-    about = models.JSONField(default=dict)
+    about = models.JSONField(default=dict, verbose_name=_("about"))
     # How often it was taken to be sent.
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0, verbose_name=_("attempts"))
     # None: it is not to be sent any more.
     due_at = models.DateTimeField(db_index=True, null=True, blank=True)
     # Of a notice that is not to be sent any more: what came of it, and when.
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True, db_default="")
     settled_at = models.DateTimeField(null=True, blank=True)
     # Why the last attempt failed.
-    error = models.TextField(blank=True, db_default="")
+    error = models.TextField(blank=True, db_default="", verbose_name=_("error"))
 
     class Meta:
         verbose_name = _("mail or webhook")

@@ -1,6 +1,7 @@
 """A process of this deployment: what it says of itself, every few seconds."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Process(models.Model):
@@ -11,8 +12,8 @@ class Process(models.Model):
         WORKER = "worker"  # hosts runs
         BOTH = "both"  # the one process of the local form
 
-    name = models.CharField(max_length=200, primary_key=True)  # host:pid
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=200, primary_key=True, verbose_name=_("name"))  # host:pid
+    kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
     # What Procrastinate calls it, whose heartbeats decide about take-over.
     job_worker = models.BigIntegerField(null=True, blank=True)
     queues = models.JSONField(default=list, blank=True)  # empty: all
@@ -25,8 +26,8 @@ class Process(models.Model):
     last_seen = models.DateTimeField()
 
     class Meta:
-        verbose_name = "process"
-        verbose_name_plural = "processes"
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.kind})"

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models.conversation import Conversation
 
@@ -14,13 +15,17 @@ class Run(models.Model):
     """A run: its message, and how far its execution has come."""
 
     class Status(models.TextChoices):
-        QUEUED = "queued"  # stored, or resumed; it waits for its turn
-        RUNNING = "running"  # it is the system's turn: a host drives it, or must take it up
-        WAITING = "waiting"  # it is a person's turn (or a durable sleep's); needs no host
-        SUSPENDED = "suspended"  # stopped by an error that an operator can fix and resume
-        COMPLETED = "completed"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
+        # Stored, or resumed; it waits for its turn.
+        QUEUED = "queued", _("queued")
+        # It is the system's turn: a host drives it, or must take it up.
+        RUNNING = "running", _("running")
+        # It is a person's turn (or a durable sleep's); needs no host.
+        WAITING = "waiting", _("waiting")
+        # Stopped by an error that an operator can fix and resume.
+        SUSPENDED = "suspended", _("suspended")
+        COMPLETED = "completed", _("completed")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
 
     UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.WAITING)
     FINISHED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
@@ -38,12 +43,13 @@ class Run(models.Model):
         blank=True,
         related_name="children",
         db_index=False,
+        verbose_name=_("run that began it"),
     )
     parent_position = models.PositiveIntegerField(null=True, blank=True)
     # Which host drives it: a user of a per-user workflow, or a conversation of a shared one.
     key = models.CharField(max_length=200)
     # What it executes: the conversation's workflow, or of a child run its own.
-    workflow = models.CharField(max_length=100)
+    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
     # The conversation's last sequence when it was begun: runs have their turns in this order, which
     # no clock changes.
     sequence = models.BigIntegerField(default=0)
@@ -54,7 +60,7 @@ class Run(models.Model):
     client_format = models.CharField(max_length=20, blank=True)
     metadata = models.JSONField(default=dict)
     # The version of the workflow that began it, and finishes it; None until then.
-    version = models.PositiveIntegerField(null=True, blank=True)
+    version = models.PositiveIntegerField(null=True, blank=True, verbose_name=_("version"))
     # The changes of the code that it has from a position on: {why: position}.
     patches = models.JSONField(null=True, blank=True)
     # The run that it is a fork of, and from which position on it is new.
@@ -76,7 +82,9 @@ class Run(models.Model):
         related_name="followers",
         db_index=False,
     )
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    status = models.CharField(
+        max_length=10, choices=Status.choices, default=Status.QUEUED, verbose_name=_("status")
+    )
     # The generation of the host that took it up last.
     generation = models.BigIntegerField(default=0)
     # How often a host took it up and died before the run came to a point where it could rest.
@@ -88,12 +96,14 @@ class Run(models.Model):
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     # Why it could not go on, as a replay after the last start has found while it waits; else empty.
-    replay_problem = models.TextField(blank=True, db_default="")
-    created_at = models.DateTimeField()
+    replay_problem = models.TextField(blank=True, db_default="", verbose_name=_("replay problem"))
+    created_at = models.DateTimeField(verbose_name=_("began"))
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
         constraints = (
             models.UniqueConstraint(
                 fields=["conversation", "message_id"], name="run_unique_message"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union, cast
 
 from django import forms
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
@@ -138,8 +138,8 @@ class Prompt(BaseModel, Generic[R]):
 
     # The controls on the page: they send `value`, or several of them with `several`.
     template: ClassVar[str] = "chat_app/cards/text.html"
-    # What it takes, for the admin.
-    takes: ClassVar[str] = "a text"
+    # What it takes, for the admin, which translates it.
+    takes: ClassVar[str] = gettext_noop("a text")
     # What the workflow gets.
     response: ClassVar[type[Response]] = Response
     # Whether its buttons do something at once.

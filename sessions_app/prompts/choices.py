@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from django import forms
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import (
     BaseModel,
@@ -134,7 +134,7 @@ class _WithOptions(Prompt[R]):
     # Whether more than one may be chosen.
     several: ClassVar[bool] = False
     template = "chat_app/cards/options.html"
-    takes = "one of these"
+    takes = gettext_noop("one of these")
     can_agree = True
 
     # A plain value is short for an option with that value, which is what becomes of it. Type
@@ -255,7 +255,7 @@ class BinaryPrompt(OneOption):
 
     min_options = max_options = 2
     template = "chat_app/cards/buttons.html"
-    takes = "one of two"
+    takes = gettext_noop("one of two")
     offers_note = True
     input_type: Literal["binary_choice"] = "binary_choice"
 
@@ -288,7 +288,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     max_selected: int | None = Field(default=None, ge=1)
     default: list[Value] | None = None
     several = True
-    takes = "some of these"
+    takes = gettext_noop("some of these")
 
     @property
     def is_required(self) -> bool:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -82,7 +82,7 @@ class OAuthPrompt(_ElsewherePrompt):
     # Set by `chat_app.oauth`: the URL is this site's own, and coming back there settles the prompt.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
     template = "chat_app/cards/oauth_consent.html"
-    takes = "that somebody has signed in there, or declined"
+    takes = gettext_noop("that somebody has signed in there, or declined")
 
     @property
     def question(self) -> str:
@@ -151,7 +151,7 @@ class LinkPrompt(_ElsewherePrompt):
     url: str = Field(max_length=4_000)
     default: Literal["declined"] | None = None
     template = "chat_app/cards/link.html"
-    takes = "that somebody has done it there, or declined"
+    takes = gettext_noop("that somebody has done it there, or declined")
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:

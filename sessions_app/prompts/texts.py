@@ -6,7 +6,7 @@ from typing import Literal
 
 from django import forms
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field
 
@@ -82,7 +82,7 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     default: Literal["ok"] | None = None
 
     template = "chat_app/cards/notification.html"
-    takes = "that it was seen"
+    takes = gettext_noop("that it was seen")
     response = NotificationResponse
     acts = can_agree = is_seen = True
 

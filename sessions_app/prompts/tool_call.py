@@ -11,7 +11,7 @@ from typing import Any, Literal
 from django import forms
 from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -95,7 +95,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     default: Literal["approve", "reject"] | None = None
 
     template = "chat_app/cards/form.html"
-    takes = "a decision about a tool call"
+    takes = gettext_noop("a decision about a tool call")
     response = ToolCallResponse
     alike = False
 

@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from django.forms import BaseForm
 from django.utils.datastructures import MultiValueDict
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 from pydantic_core import from_json
@@ -102,7 +102,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     reject: str = Field(default="", max_length=100)
 
     template = "chat_app/cards/form.html"
-    takes = "the fields of a form"
+    takes = gettext_noop("the fields of a form")
     alike = False
 
     @overload

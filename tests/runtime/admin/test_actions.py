@@ -107,7 +107,7 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
         assert (settled_prompt.answered_via, settled_prompt.status) == ("admin", "answered")
         assert await history() == ["boss: answered by an operator: continue"]
         late = await boss.post(page, {"answer": "cancel"})
-        assert "Too late: it was answered by boss" in late
+        assert "Too late: it is answered. boss, " in late
 
 
 async def test_an_invalid_answer_in_the_admin_is_explained() -> None:

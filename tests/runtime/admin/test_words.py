@@ -13,6 +13,7 @@ from django.utils.html import strip_tags
 from sessions_app.admin import search
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
+from tests.runtime.admin.test_pages import MODELS
 from tests.support.database.stored_log import StoredLog
 from tests.support.database.work_done import statements_of
 
@@ -213,3 +214,37 @@ def test_the_history_of_a_run_is_chronological(
 def test_the_chat_is_a_link_away(admin_client: Client, log: StoredLog) -> None:
     for page in (f"run/{log.message().pk}", f"conversation/{log.conversation.pk}"):
         assert '<a href="/c/c/">' in admin_client.get(f"{LISTS}{page}/change/").content.decode()
+
+
+LABELS = re.compile(r"<(th|dt|dd|summary|h1|h2|button|option|label)\b[^>]*>(.*?)</\1>", re.DOTALL)
+# A row as it is stored has the names of the code.
+STORED = re.compile(r"<details class=.operations.>.*?</details>", re.DOTALL)
+# What rows say of themselves, and words that are the same.
+SAME = {
+    *("Book <both> rooms?", "Rooms", "Five Seven", "Public", "Book them", "Leave it"),
+    *("A log", "May we?", "May we? report", "c", "ann", "admin", "report", "probe", "X"),
+    *("---------", "Sessions", "Chat", "Id", "Status", "Name", "Version", "Workflow"),
+    *("Builder", "Worker", "Hosts", "Position", "Webhook"),
+}
+
+
+def labels(client: Client, path: str, language: str) -> list[str]:
+    """Return the headings, columns, filters and buttons of a page."""
+    html = client.get(path, headers={"accept-language": language}).content.decode()
+    texts = (strip_tags(text) for _, text in LABELS.findall(STORED.sub("", html)))
+    return [" ".join(unescape(text).replace(":", "").split()) for text in texts]
+
+
+def test_pages_are_german_where_people_want_that(admin_client: Client, log: StoredLog) -> None:
+    prompt = ask(log)
+    rows = {"run": prompt.run, "interaction": prompt, "conversation": log.conversation}
+    paths = [f"{LISTS}{model}/" for model in MODELS]
+    paths += [f"{LISTS}{model}/{row.pk}/change/" for model, row in rows.items()]
+    paths += [f"{LISTS}run/{prompt.run_id}/fork/", f"{LISTS}interaction/{prompt.pk}/answer/"]
+    paths += ["/admin/", f"{LISTS}interaction/answers/"]
+    paths += [f"/admin/chat_app/{page}/" for page in ("apikey", "apikey/add", "oauthgrant")]
+    for path in paths:
+        both = zip(labels(admin_client, path, "en"), labels(admin_client, path, "de"), strict=True)
+        same = {label for label, german in both if label == german and re.search("[a-z]", label)}
+        same -= {str(row.pk) for row in rows.values()}
+        assert same <= SAME, (path, same - SAME)
