@@ -61,7 +61,8 @@ def _hosts(settings: Settings) -> None:
     ],
 )
 def test_the_origin_is_ours_or_a_trusted_one(origins: list[str], allowed: bool) -> None:
-    assert origin_allowed(scope(*origins)) is allowed
+    for host in ("chat.example:8000", "Chat.Example:8000"):
+        assert origin_allowed(scope(*origins, host=host)) is allowed
 
 
 @pytest.mark.parametrize(
