@@ -427,6 +427,8 @@ async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> No
         await hosting.start()
         row = await hosting.until_ended(run)
         assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "workflow_unavailable")
+        released = HostLease.objects.filter(key=row.key, released_at__isnull=False)
+        await until(released.exists)
 
 
 async def test_a_run_that_is_to_stop_ends_though_its_workflow_is_not_offered_any_more() -> None:
