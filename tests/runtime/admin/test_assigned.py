@@ -96,8 +96,11 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         own = await boss.post(PROMPTS, {**fields, "_selected_action": both[:1], "users": "ann"})
         assert "0 of these may answer" in own  # four eyes
         directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
-        response_text = await boss.post(PROMPTS, {**fields, "groups": [directors]})
+        chosen = {"groups": [directors], "note": "On leave"}
+        response_text = await boss.post(PROMPTS, {**fields, **chosen})
         assert response_text.count(": reassigned.") == 2
+        details = AuditEntry.objects.filter(action="reassigned").values_list("detail", flat=True)
+        assert [one["note"] for one in await reads.read(list, details)] == ["On leave"] * 2
         assert await candidate_names(hosting) == ["directors", "directors"]
         # The second was its owner's own, and waits for them no longer.
         waiting = await reads.read(
