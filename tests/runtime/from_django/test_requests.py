@@ -128,6 +128,8 @@ async def test_a_refused_start_stores_nothing() -> None:
         with pytest.raises(Invalid, match="t_another"):
             await hosting.in_thread(start, "hello", conversation="c")
         assert await hosting.in_thread(Run.objects.count) == 1
+        ben = await hosting.in_thread(make_user, "ben")  # who has no conversation of this name
+        await runs.astart("t_greet", "hello", user=ben, conversation="c")
 
 
 async def test_an_answer_goes_on_with_the_run_and_is_given_once() -> None:
