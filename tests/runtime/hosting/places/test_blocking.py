@@ -105,6 +105,15 @@ async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
     await LocalDispatcher(park_after=60).stop()
 
 
+@pytest.mark.timeout(60, method="thread")  # the other method has the alarm to itself
+async def test_an_alarm_ends_no_process_that_has_stopped_to_watch() -> None:
+    watchdog = LocalDispatcher(park_after=60)._watchdog
+    watchdog.start()
+    await until_true(lambda: signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0))
+    watchdog.stop()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
 # Each look is one at which garbage is collected, whose finalizers let another thread run; and that
 # starts and ends threads.
 LOOKS = """
