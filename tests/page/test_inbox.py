@@ -110,14 +110,15 @@ async def test_all_of_a_question_are_listed_and_then_answered_across_pages(
     inbox = (await client.get(reverse("chat:inbox"))).content.decode()
     assert f"Select all {PAGE + 5}" in inbox
     [question, *_] = re.findall(r'name="all"\s+value="(\w+)"', inbox)
-    html = await review(client, all=question)
-    assert f"Answer “Approve” to {PAGE + 5} questions?" in html
+    html = await review(client, all=question, note="All due")
+    assert f"Answer “Approve – All due” to {PAGE + 5} questions?" in html
     assert "Delete" not in html
     assert not await Interaction.objects.exclude(status="pending").aexists()
-    form = {"prompt": re.findall(r'name="prompt"\s+value="(.*?)"', html), "sent": "1"}
+    names = ("prompt", "value", "note", "sent")
+    form = {name: re.findall(rf'name="{name}"\s+value="(.*?)"', html) for name in names}
     assert f"{PAGE + 5} answered." in await send(client, form)
     answered_prompts = Interaction.objects.filter(status="answered", response__value="yes")
-    assert await answered_prompts.acount() == PAGE + 5
+    assert await answered_prompts.filter(response__note="All due").acount() == PAGE + 5
     left = Interaction.objects.filter(status="pending", prompt__text__startswith="Delete")
     assert await left.acount() == PAGE + 5
 
