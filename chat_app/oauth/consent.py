@@ -191,8 +191,8 @@ def _connect(
     """Store the grant and settle the prompt, both or neither; False if it waits no more."""
     is_settled = False
     for interaction in find_interactions(interaction=request.interaction, owner=person.id):
-        grants.store(person.id, request.provider, tokens, scopes, tx.now)
         if _waits(interaction.status, interaction.expires_at, tx.now):
+            grants.store(person.id, request.provider, tokens, scopes, tx.now)
             answered, answer_id = Interaction.Status.ANSWERED, f"{VIA}-{uuid4()}"
             response = {"value": OAuthPrompt.DONE}
             settlement = Settlement(answered, VIA, response, person, answer_id)

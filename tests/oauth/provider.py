@@ -1,9 +1,12 @@
 """The OAuth server in a process of its own, and the browser of a person there."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,16 @@ class Provider:
             self.process.kill()
             self.process.wait(30)
             self.process = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let it answer nobody meanwhile; who calls it waits."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def rows(self, statement: str, *parameters: object) -> list[Any]:
         """Execute a statement on its database, and return the rows."""

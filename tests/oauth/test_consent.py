@@ -1,5 +1,7 @@
 """A workflow asks its person for consent; the way to the provider and back answers it."""
 
+import asyncio
+
 import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
@@ -10,6 +12,7 @@ from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
 from sessions_app.storage.writer import writer
 from sessions_app.testing.hosted_run import HostedRun
+from sessions_app.testing.polling import until
 from tests.oauth.people import SITE, Browser, changed, elsewhere, link_of
 from tests.oauth.provider import Provider
 from tests.support.hitl import set_hitl
@@ -164,6 +167,18 @@ async def test_a_run_that_was_stopped_meanwhile_gets_nothing(run: HostedRun, ann
     await run.rest()
     assert (await ann.come_back(address)).status == 409
     assert (await ann.get(link)).status_code == 409
+    assert not await OAuthGrant.objects.aexists()
+
+
+async def test_a_run_that_is_stopped_during_the_exchange_gets_nothing(
+    run: HostedRun, ann: Browser, provider: Provider
+) -> None:
+    address = await elsewhere(await ann.leave(run))
+    with provider.paused():
+        coming_back = asyncio.create_task(ann.come_back(address))
+        await until(lambda: not OAuthRequest.objects.exists())
+        await writer.write(lambda tx: stop_all(tx, Run.objects.filter(pk=run.id)))
+    assert (await coming_back).status == 409
     assert not await OAuthGrant.objects.aexists()
 
 
