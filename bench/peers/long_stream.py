@@ -20,7 +20,7 @@ from tests.support.browser import FLAGS, chromium
 TOKENS = 200  # a second
 LINES = 10
 HEAD = """\
-| minutes | characters | busy | layout | tasks over 50 ms | longest | heap | nodes |
+| minutes | characters held | busy | layout | tasks over 50 ms | longest | heap | nodes |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 
@@ -50,7 +50,7 @@ class Watched:
             self.page.evaluate("window.longTasks.splice(0)")  # those of this looking
 
     def characters(self) -> int:
-        """Return the length of the answer so far."""
+        """Return the length of the answer as far as the page holds it as elements."""
         answer = "document.querySelector('#items article.text:last-of-type, #items .text')"
         return int(self.page.evaluate(f"{answer}?.textContent.length ?? 0"))
 
