@@ -11,7 +11,6 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from chat_app.oauth.errors import ProviderRefused, ProviderUnavailable
-from chat_app.oauth.providers import TIMEOUT
 from chat_app.oauth.tokens import Tokens
 from chat_app.settings import OAuthProvider, check_provider_url
 
@@ -82,8 +81,10 @@ class ProviderClient:
 
 
 @asynccontextmanager
-async def connect(provider: OAuthProvider, redirect_uri: str) -> AsyncIterator[ProviderClient]:
-    """Open a connection to a provider.
+async def connect(
+    provider: OAuthProvider, redirect_uri: str, patience: float
+) -> AsyncIterator[ProviderClient]:
+    """Open a connection to a provider. `patience`: seconds, for all that is asked over it.
 
     Raises:
         ProviderRefused: it answers with an error of OAuth.
@@ -99,11 +100,11 @@ async def connect(provider: OAuthProvider, redirect_uri: str) -> AsyncIterator[P
         revocation_endpoint_auth_method=client_auth,
         redirect_uri=redirect_uri,
         code_challenge_method="S256",
-        timeout=TIMEOUT,
+        timeout=patience,
     )
     try:
         # In a thread: it reads the certificates of authorities, which blocks for a while.
-        async with asyncio.timeout(TIMEOUT), await asyncio.to_thread(new_client) as client:
+        async with asyncio.timeout(patience), await asyncio.to_thread(new_client) as client:
             yield ProviderClient(client, provider, await _endpoints(client, provider))
     # Not chained: their texts may quote what was sent.
     except OAuthError as error:

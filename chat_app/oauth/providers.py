@@ -47,5 +47,5 @@ async def open_client(name: str) -> "AsyncIterator[ProviderClient]":
     # In threads: the first time each imports more than others in the event loop should wait for.
     redirect_uri = await asyncio.to_thread(own_url, "consent_callback", name)
     connect = await asyncio.to_thread(import_string, CONNECT)
-    async with connect(provider, redirect_uri) as client:
+    async with connect(provider, redirect_uri, TIMEOUT) as client:
         yield client
