@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import begin, card, state, until_connected
 from tests.browser.test_looks import assert_accessible
@@ -77,6 +77,20 @@ def test_changed_fields_of_a_proposal_stay_marked(page: Page) -> None:
     question.locator("summary").click()
     expect(question.locator("del")).to_have_text(["200"])
     expect(question.locator("ins")).to_have_text(["250"])
+
+
+def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/formcard*", lambda route: held.append(route), times=1)
+    begin(page, "prompt proposal")
+    pieces = card(page).get_by_label("Pieces")
+    pieces.fill("250")
+    assert len(held) == 1
+    held[0].continue_()
+    expect(card(page).locator(".field[data-changed]")).to_have_count(1)
+    page.reload()
+    expect(pieces).to_have_value("250")
+    expect(card(page).locator(".field[data-changed]")).to_have_count(1)
 
 
 def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:

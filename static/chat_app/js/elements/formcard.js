@@ -1,17 +1,19 @@
-// Cards that a form answers, or one button for several questions. Loaded with the first of them; until then their form is sent by the
-// browser.
+// Cards that a form answers, or one button for several questions. Loaded with the first of them; until
+// then their form is sent by the browser.
 
 import { say } from "../words.js";
 
 /** Begin with a card: what was given before a reload comes back, and what changes is marked. */
 export function begin(card) {
   const kept = card.draft.load();
-  if (Array.isArray(kept?.entries)) fill(card, kept.entries);
-  card.addEventListener("input", () => {
-    mark(card);
-    card.draft.save(isTouched(card) ? { entries: entries(card) } : null);
-  });
+  if (Array.isArray(kept?.entries) && !isTouched(card)) fill(card, kept.entries);
+  card.addEventListener("input", () => keep(card));
+  keep(card); // what was typed before this was loaded
+}
+
+function keep(card) {
   mark(card);
+  card.draft.save(isTouched(card) ? { entries: entries(card) } : null);
 }
 
 /** Whether somebody has begun to answer here. */
@@ -45,13 +47,9 @@ export async function post(card, submitter) {
   const body = new FormData(form);
   // By now it is disabled, and left out.
   if (submitter?.name) body.set(submitter.name, submitter.value);
-  const options = {
-    method: "POST",
-    body,
-    headers: { Accept: "application/json" },
-  };
   try {
-    const answer = await fetch(form.action, options);
+    const headers = { Accept: "application/json" };
+    const answer = await fetch(form.action, { method: "POST", body, headers });
     const said = await answer.json();
     if (answer.ok) return { type: "ack_message", outcome: said.outcome, content: said };
     return { content: { message: said.error }, details: { errors: said.errors } };
