@@ -145,6 +145,8 @@ def test_what_is_far_above_is_there_for_whoever_scrolls_or_prints(page: Page) ->
     expect(first).to_be_empty()
     page.locator("#scroller").evaluate("each => { each.scrollTop = 0; }")
     expect(first).to_contain_text("Part 1")
+    page.get_by_role("button", name="Copy code").first.click()
+    expect(page.locator("#status")).to_have_text("Copied")
     expect(emptied).not_to_have_count(0)
     page.pdf()
     expect(emptied).to_have_count(0)

@@ -1,7 +1,7 @@
 // Copies code, or an answer as its Markdown. Loaded when somebody comes near a button for it.
 
 import { alert, announce, icon, say } from "../words.js";
-import { unshelveAll } from "./shelves.js";
+import { unshelve } from "./shelves.js";
 
 const SHOWN = 2000; // ms
 
@@ -25,12 +25,19 @@ async function markdown(address) {
 
 /** Code, with those of its parts that were cut off because it is long. */
 function code(button) {
-  unshelveAll();
-  const figures = [...button.closest(".body").querySelectorAll("figure")];
-  const [first, ...after] = figures.slice(figures.indexOf(button.closest("figure")));
-  const end = after.findIndex((figure) => !figure.matches(".rest"));
-  const parts = [first, ...(end < 0 ? after : after.slice(0, end))];
-  return parts.map((figure) => figure.querySelector("pre").textContent).join("");
+  let text = "";
+  let part = button.closest("figure");
+  do text += part.querySelector("pre").textContent;
+  while ((part = after(part))?.matches(".rest"));
+  return text;
+}
+
+/** The block after one, which may be the first of a chunk that is held as a string. */
+function after(block) {
+  const next = block.nextElementSibling ?? block.closest(".chunk, .open")?.nextElementSibling;
+  if (!next?.matches(".chunk, .open")) return next;
+  unshelve(next);
+  return next.firstElementChild;
 }
 
 async function write(text) {

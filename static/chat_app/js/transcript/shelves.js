@@ -9,16 +9,11 @@ const nearness = new IntersectionObserver(
   },
   { root: document.getElementById("scroller"), rootMargin: "200% 0px" },
 );
-addEventListener("beforeprint", unshelveAll);
+addEventListener("beforeprint", () => items.querySelectorAll(".chunk:empty").forEach(unshelve));
 
 /** Shelve the chunk whenever it is far from what the person sees. */
 export function shelveWhenFar(chunk) {
   nearness.observe(chunk);
-}
-
-/** Bring back all chunks: for print, or to be copied. */
-export function unshelveAll() {
-  for (const chunk of items.querySelectorAll(".chunk:empty")) unshelve(chunk);
 }
 
 function shelve(chunk) {
@@ -29,7 +24,8 @@ function shelve(chunk) {
   chunk.replaceChildren();
 }
 
-function unshelve(chunk) {
+/** Bring back what the chunk had. */
+export function unshelve(chunk) {
   if (!htmlOfChunk.has(chunk)) return;
   chunk.innerHTML = htmlOfChunk.get(chunk);
   chunk.style.height = "";
