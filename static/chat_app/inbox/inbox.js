@@ -279,11 +279,8 @@ list.addEventListener("focusin", ({ target }) => {
   if (entry) select(entry);
 });
 
-// What opens leads to its field, which can have the focus once it is there.
-async function lead({ target }) {
-  await Promise.allSettled(target.getAnimations({ subtree: true }).map((each) => each.finished));
-  if (target.open) target.querySelector("[name=to]")?.focus();
-}
+// What opens leads to its field.
+const lead = ({ target }) => target.open && target.querySelector("[name=to]")?.focus();
 list.addEventListener("toggle", lead, true);
 
 list.addEventListener("click", (event) => {
