@@ -1,7 +1,7 @@
 // The inbox, and the page of one prompt. They work as they came from the server; this makes them
 // live: what is answered anywhere goes, what is asked comes, and what is being typed stays.
 
-import { begin, frame, given, isTouched, read, showProgress } from "../js/forms.js";
+import { begin, given, isTouched, send, showProgress } from "../js/forms.js";
 import { Connection, newId, Outbox } from "../js/connection.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
@@ -195,26 +195,13 @@ document.addEventListener("submit", (event) => {
 });
 
 async function answer(event, card) {
-  const form = event.target;
-  if (form.dataset.type === "form" && !card.kind) return;
+  if (event.target.dataset.type === "form" && !card.kind) return;
   event.preventDefault();
   if (card.isSending) return;
   const [submitter, entry] = [event.submitter, card.closest(".entry")];
-  const found = card.kind ? card.kind.read(card, submitter) : read(form, submitter);
-  const problem = card.querySelector(".error");
-  problem.textContent = found ? "" : say("noAnswerYet");
-  if (!found) return;
-  card.isSending = true;
-  show();
-  const word = card.kind?.isPosted(card)
-    ? await card.kind.post(card, submitter)
-    : await outbox.deliver(frame(card, newId(), found));
+  const word = await send(card, submitter, outbox, show);
   card.isSending = false;
   if (word?.type === "ack_message") settled(entry, card, word, submitter);
-  else if (word) {
-    const { message } = word.content;
-    problem.textContent = card.kind?.refuse(card, message, word.details.errors) ?? message;
-  }
   show();
 }
 

@@ -1,11 +1,10 @@
 // Prompt cards, each at the place where its question was asked: which one is open, answering it,
 // and what becomes of it when its question is settled.
 
-import { begin, frame, given, isTouched, read, showProgress } from "./forms.js";
+import { begin, given, isTouched, send, showProgress } from "./forms.js";
 import { Docking } from "./docking.js";
-import { newId } from "./connection.js";
 import { isShowingEnd } from "./transcript/transcript.js";
-import { announce, say } from "./words.js";
+import { alert, announce, say } from "./words.js";
 
 // A card that opens takes no click for so long: the second click of a double click on the card
 // before it, or one aimed at what was there a moment ago, must not approve anything.
@@ -25,7 +24,7 @@ export class Cards extends EventTarget {
   #chosen = null; // the one that somebody has opened
 
   /**
-   * Events: `settled` (an answer was taken, or came too late), `asked` (detail: the question), and
+   * Events: `settled` (an answer was taken, or came too late), `asked`, and
    * `arranged` (others wait, or another is open).
    */
   constructor(connection, outbox) {
@@ -82,8 +81,8 @@ export class Cards extends EventTarget {
     this.#arrange();
     for (const card of asked) {
       this.#grace(card);
-      const question = card.querySelector("h2").textContent;
-      this.dispatchEvent(new CustomEvent("asked", { detail: question }));
+      alert(say("question", { question: card.querySelector("h2").textContent })); // for who looks elsewhere
+      this.dispatchEvent(new Event("asked"));
     }
     const isNew = this.#current && this.#current.parentElement !== this.#shown;
     if (!isNew || !(isShowingEnd() || this.#shown?.isConnected === false)) return;
@@ -94,19 +93,17 @@ export class Cards extends EventTarget {
   #click(event) {
     const card = event.target.closest("prompt-card");
     const link = event.target.closest("a[href^='#prompt-']");
-    if (link) this.#goTo(event, document.querySelector(link.getAttribute("href")));
-    else if (event.target.matches("[data-dismiss]")) dismiss(event.target.closest(".stale"));
-    else if (event.target.matches("[data-next]")) this.#open(after(card));
+    if (link) {
+      event.preventDefault();
+      this.#open(document.querySelector(link.getAttribute("href")));
+    } else if (event.target.matches("[data-dismiss]")) dismiss(event.target.closest(".stale"));
+    else if (event.target.matches("[data-next]")) this.#open(all()[all().indexOf(card) + 1]);
     else if (event.target.matches("[data-all]")) this.#showAll(card);
     else if (card?.matches("[data-folded]")) this.#open(card);
   }
 
-  #goTo(event, card) {
-    event.preventDefault();
-    if (card) this.#open(card);
-  }
-
   #open(card) {
+    if (!card) return; // it has just gone
     this.#chosen = card;
     this.#arrange();
     this.#docking.reveal(card);
@@ -159,25 +156,9 @@ export class Cards extends EventTarget {
   /** Send what is given on a card; resolves to whether the server has heard it. */
   async answer(card, submitter) {
     if (card.isSending) return false;
-    const form = card.querySelector("form");
-    const answer = card.kind ? card.kind.read(card, submitter) : read(form, submitter);
-    const problem = card.querySelector(".error");
-    problem.textContent = answer ? "" : say("noAnswerYet");
-    if (!answer) return false;
-    card.isSending = true;
-    this.#showProgress();
-    const word = card.kind?.isPosted(card)
-      ? await card.kind.post(card, submitter)
-      : await this.#outbox.deliver(frame(card, newId(), answer));
+    const word = await send(card, submitter, this.#outbox, () => this.#showProgress());
     const isHeard = word?.type === "ack_message";
     if (isHeard) this.#acknowledged(card, word.outcome, submitter?.textContent.trim());
-    else {
-      card.isSending = false;
-      const { message } = word?.content ?? {};
-      if (word) {
-        problem.textContent = card.kind?.refuse(card, message, word.details.errors) ?? message;
-      }
-    }
     this.#showProgress();
     return isHeard;
   }
@@ -234,11 +215,6 @@ export class Cards extends EventTarget {
 /** The cards of what is pending, in the order of the page. */
 function all() {
   return [...scroller.querySelectorAll("prompt-card")];
-}
-
-function after(card) {
-  const cards = all();
-  return cards[cards.indexOf(card) + 1];
 }
 
 /** The place where the question of a card was asked. */

@@ -118,10 +118,7 @@ transcript.addEventListener("part", ({ detail: part }) => {
 });
 
 sidebar.addEventListener("renamed", () => status.showWaiting());
-cards.addEventListener("asked", ({ detail }) => {
-  status.asked(detail);
-  sidebar.refresh();
-});
+cards.addEventListener("asked", () => sidebar.refresh());
 cards.addEventListener("settled", () => {
   transcript.refresh(transcript.covered + 1, true);
   sidebar.refresh();

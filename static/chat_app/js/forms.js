@@ -1,5 +1,6 @@
 // What people type into forms: of a card what it sends, and drafts, which survive a reload.
 
+import { newId } from "./connection.js";
 import { say } from "./words.js";
 
 const main = document.getElementById("chat");
@@ -70,8 +71,28 @@ export function given(card) {
   return [text, note].filter(Boolean).join(" – ");
 }
 
+/** Send what is given on a card, or say on it what is wrong. Returns the server's word, if any. */
+export async function send(card, submitter, outbox, show) {
+  const form = card.querySelector("form");
+  const answer = card.kind ? card.kind.read(card, submitter) : read(form, submitter);
+  const problem = card.querySelector(".error");
+  problem.textContent = answer ? "" : say("noAnswerYet");
+  if (!answer) return null;
+  card.isSending = true;
+  show();
+  const word = card.kind?.isPosted(card)
+    ? await card.kind.post(card, submitter)
+    : await outbox.deliver(frame(card, newId(), answer));
+  card.isSending = word?.type === "ack_message"; // until the page shows what came of it
+  if (word && !card.isSending) {
+    const { message } = word.content;
+    problem.textContent = card.kind?.refuse(card, message, word.details.errors) ?? message;
+  }
+  return word;
+}
+
 /** The answer: `{text}` or `{values}`; null while there is none. */
-export function read(form, submitter) {
+function read(form, submitter) {
   const data = new FormData(form);
   if (data.has("several")) return { values: data.getAll("value") };
   const text = submitter?.name === "value" ? submitter.value : data.get("value");
@@ -82,7 +103,7 @@ export function read(form, submitter) {
 }
 
 /** The message that brings an answer. */
-export function frame(card, id, { text, values }) {
+function frame(card, id, { text, values }) {
   const interaction = card.dataset.interaction;
   const shown = text ?? values.join(", ");
   return {

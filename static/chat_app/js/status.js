@@ -40,11 +40,6 @@ export class Status {
     this.#showNews();
   }
 
-  /** Tell a question to who does not look here. */
-  asked(question) {
-    alert(say("question", { question }));
-  }
-
   /** The page's title and its icon, with how many questions wait. */
   showWaiting(waiting = this.#waiting) {
     this.#waiting = waiting;
