@@ -9,6 +9,7 @@ const LEAST = 48; // px of a card that goes out at the top: its buttons are seen
 
 const scroller = document.getElementById("scroller");
 const stage = document.getElementById("stage");
+const newer = document.getElementById("newer");
 const short = matchMedia("(max-height: 30rem)"); // there it is docked as a line, by the style sheet
 
 export class Docking {
@@ -47,6 +48,7 @@ export class Docking {
     const isHigh = place.height > view.height;
     // Of this scroller alone: `scrollIntoView` moves the whole page too, where it is short.
     if (isHigh) stayHere();
+    newer.hidden = true; // this is what was new
     if (isHigh || place.top < view.top) scroller.scrollTop += place.top - view.top;
     else if (place.bottom > view.bottom) scroller.scrollTop += place.bottom - view.bottom;
   }
