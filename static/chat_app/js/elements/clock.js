@@ -22,11 +22,8 @@ function now() {
 }
 
 function unit(number, name) {
-  return new Intl.NumberFormat(LOCALE, {
-    style: "unit",
-    unit: name,
-    unitDisplay: "short",
-  }).format(number);
+  const style = { style: "unit", unit: name, unitDisplay: "short" };
+  return new Intl.NumberFormat(LOCALE, style).format(number);
 }
 
 /** A duration in its two largest units. */
