@@ -3,7 +3,15 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, card, open_in_another_tab, say, state, until_connected
+from tests.browser.chat_page import (
+    answer,
+    begin,
+    card,
+    open_in_another_tab,
+    say,
+    state,
+    until_connected,
+)
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -52,6 +60,17 @@ def in_sight(control: Locator) -> bool:
 
 def to_top(page: Page) -> None:
     page.locator("#scroller").evaluate("scroller => { scroller.scrollTop = 0; }")
+
+
+def test_nothing_lies_over_the_button_of_the_question_that_is_shown(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 640, "height": 256})
+    begin(page, "Dinner with a customer", workflow="expense_approval", cards=1)
+    for kind in ("text", "dropdown", "radio", "checkbox"):
+        form = page.locator(f"prompt-card form[data-type={kind}]")
+        expect(form).to_have_count(1)
+        assert in_sight(form.get_by_role("button", name="Answer"))
+        expect(page.locator("#newer")).to_be_hidden()
+        answer(form)
 
 
 @pytest.mark.long
