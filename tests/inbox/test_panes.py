@@ -58,6 +58,14 @@ def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server
     assert_accessible(inbox)
 
 
+def test_the_parts_are_one_row_in_the_longest_words(open_page: OpenPage, server: Server) -> None:
+    inbox = open_page("/inbox/", locale="de-DE", viewport={"width": 1024, "height": 768})
+    parts = inbox.locator(".parts")
+    expect(parts.locator("a").last).to_be_in_viewport(ratio=1)
+    assert len({link.evaluate("each => each.offsetTop") for link in parts.locator("a").all()}) == 1
+    assert parts.evaluate("each => each.scrollWidth <= each.clientWidth")
+
+
 def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
     inbox: Page, server: Server
 ) -> None:
