@@ -61,7 +61,8 @@ def mail_settings(request: HttpRequest) -> HttpResponse:
     """Show and save when mails come."""
     if not ChatSettings.load().MAIL:
         raise Http404
-    form = MailForm(request.POST or None, instance=preference_of(read_user_id(request.user.pk)))
+    preference = preference_of(read_user_id(request.user.pk))
+    form = MailForm(request.POST or None, instance=preference, label_suffix="")
     if form.is_valid():
         form.save()
         return redirect("chat:settings")
