@@ -1,17 +1,23 @@
 """`make screenshots`: each state of the pages, in several sizes and both themes, to look at."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
+from django.core.signing import TimestampSigner
 from django.template.loader import render_to_string
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from chat_app.page.settings.mail_views import MailForm
 from tests.browser.chat_page import answer, begin, card, open_new, say, state, until_connected
 from tests.browser.test_looks import SCHEMES, SETTLE
 from tests.browser.writing.test_attaching import PNG, choose, file, until_uploaded
+from tests.conftest import NewServer
 from tests.inbox.people import make_group, send_question
 from tests.support.browser import Console, OpenPage
-from tests.support.server import Server
+from tests.support.server import Server, environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -36,13 +42,28 @@ SHEETS = {
     "rename": ("/c/kept/title/", "ann"),
     "not-found": ("/nothing-here/", "ann"),
 }
+# Of those that come where something is away, wrong, or not set up here: their templates.
+TEMPLATES: dict[str, tuple[str, dict[str, Any]]] = {
+    "unavailable": ("chat_app/unavailable.html", {}),
+    "not-allowed": ("403.html", {}),
+    "not-sent": ("403_csrf.html", {}),
+    "error": ("500.html", {}),
+    "mail": ("chat_app/mail/settings.html", {"form": MailForm(label_suffix="")}),
+    "mail-wrong": ("chat_app/mail/settings.html", {"form": MailForm({"quiet_from": "22:00"})}),
+    "unsubscribe": ("chat_app/mail/unsubscribe.html", {}),
+    "unsubscribed": ("chat_app/mail/unsubscribe.html", {"done": True}),
+}
 ADMIN = "/admin/sessions_app"
 LISTS = ("conversation", "run", "interaction", "auditentry", "process")
 FORMS = {"run": ("fork", "send"), "interaction": ("answer", "history"), "conversation": ()}
 
 
 def draw(page: Page, name: str, *, narrow: bool = False, first: str = "") -> None:
-    """Draw the page in each size and theme, after the script `first`; `narrow`: as on phones."""
+    """Draw the page in each size and theme, after the script `first`; `narrow`: as on phones.
+
+    Once touch was emulated nothing hovers before the next load: what only comes into sight under a
+    pointer is in all pictures.
+    """
     screen = page.context.new_cdp_session(page)
     FOLDER.mkdir(exist_ok=True)
     for width, height in SIZES:
@@ -65,6 +86,12 @@ def draw(page: Page, name: str, *, narrow: bool = False, first: str = "") -> Non
 def scroll(selector: str, block: str = "start") -> str:
     """Return the script that brings the first of these into sight."""
     return f"document.querySelector({selector!r})?.scrollIntoView({{block: {block!r}}})"
+
+
+@pytest.fixture
+def server(new_server: NewServer) -> Server:
+    """Return a server to which guests can come."""
+    return new_server(GUESTS="true")
 
 
 @pytest.fixture
@@ -240,6 +267,24 @@ def test_draw_prompt(inbox: Page, open_page: OpenPage, server: Server) -> None:
     draw(inbox, "prompt-2-voted")
 
 
+def test_draw_linked_prompt(open_page: OpenPage, server: Server) -> None:
+    """Draw what a guest sees who comes by the link to a prompt."""
+    begin(open_page("/c/"), "prompt form", cards=1)
+    sql = "SELECT i.id, c.owner_id FROM sessions_app_interaction i, sessions_app_conversation c"
+    [asked] = server.rows(sql)
+    signer = TimestampSigner(
+        key=environment(server.data_dir)["SECRET_KEY"], salt="chat_app.prompt_links"
+    )
+    token = signer.sign(f"{UUID(asked['id'])}:{asked['owner_id']}")
+    page = open_page(f"/p/linked/{token}/", user=None)
+    draw(page, "linked-1-open")
+    page.get_by_label("First day").fill("2026-11-23")
+    page.get_by_label("Days").fill("2")
+    page.get_by_role("button", name="Answer").click()
+    expect(page.locator(".folded")).to_be_visible()
+    draw(page, "linked-2-answered")
+
+
 def test_draw_german(open_page: OpenPage, server: Server) -> None:
     """Draw a sample in longer words."""
     make_group(server)
@@ -262,10 +307,11 @@ def test_draw_sheets(open_page: OpenPage, server: Server, console: Console) -> N
     for name, (address, user) in SHEETS.items():
         draw(open_page(address, user=user), f"sheet-{name}")
     page = open_page(None)
-    away = render_to_string("chat_app/unavailable.html")
-    page.route("**/away/", lambda route: route.fulfill(body=away, content_type="text/html"))
-    page.goto("/away/")
-    draw(page, "sheet-unavailable")
+    for name, (template, context) in TEMPLATES.items():
+        html = render_to_string(template, context)
+        page.route("**/away/", partial(Route.fulfill, body=html, content_type="text/html"))
+        page.goto("/away/")
+        draw(page, f"sheet-{name}")
 
 
 def test_draw_admin(open_page: OpenPage, server: Server) -> None:
