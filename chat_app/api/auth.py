@@ -84,10 +84,8 @@ class Guest(AuthBase):
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
         """Return the identity of the guest."""
-        query = request.GET.dict()
-        if not query.get(GUEST_PARAMETER) and not origin_allowed(getattr(request, "scope", {})):
-            return None
-        return await find_identity(cookies=request.COOKIES, query=query, request=request)
+        cookies = request.COOKIES if origin_allowed(getattr(request, "scope", {})) else {}
+        return await find_identity(cookies=cookies, query=request.GET.dict(), request=request)
 
 
 class Rates(BaseThrottle):

@@ -128,8 +128,18 @@ def test_a_guest_is_known_by_the_token(with_guests: Server) -> None:
 
 def test_a_page_of_another_site_cannot_use_a_guests_cookie(with_guests: Server) -> None:
     http = Http(with_guests, None, headers={"cookie": f"nat-session={GUEST}"})
-    assert http.post("/generate", BODY, origin="https://evil.example").status == 401
+    elsewhere = "https://evil.example"
+    assert http.post("/generate", BODY, origin=elsewhere).status == 401
     assert http.post("/generate", BODY, origin=with_guests.url).status == 200
+
+
+def test_a_page_of_another_site_that_names_a_guest_is_that_one(with_guests: Server) -> None:
+    headers = {"cookie": f"nat-session={GUEST}"}
+    own_page = Http(with_guests, None, headers=headers)
+    own_page.generate("echo 1", conversation_id="own")
+    other_page = Http(with_guests, None, headers=headers, session=GUEST[::-1])
+    other_page.generate("echo 1", conversation_id="other", origin="https://evil.example")
+    assert owners(with_guests, "other") not in (owners(with_guests, "own"), [])
 
 
 def test_a_guest_token_is_refused_where_guests_are_off(shared: Server) -> None:
