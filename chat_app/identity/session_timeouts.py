@@ -95,7 +95,8 @@ def _put_off(session: SessionBase) -> bool:
     if SESSION_KEY not in session or not (idle or absolute):
         return False
     now = timezone.now()
-    if LATEST not in session:
+    # One that has begun while there was none gets its latest end now.
+    if LATEST not in session or (absolute and session[LATEST] is None):
         session[LATEST] = (now + timedelta(seconds=absolute)).timestamp() if absolute else None
     ends = [datetime.fromtimestamp(latest, UTC)] if (latest := session[LATEST]) else []
     if idle:

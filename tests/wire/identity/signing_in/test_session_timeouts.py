@@ -148,6 +148,18 @@ async def test_both_session_timeouts_can_be_switched_off(
     assert await seconds_left() <= 100
 
 
+@pytest.mark.parametrize("idle", [0, IDLE])
+async def test_a_session_from_before_there_was_a_latest_end_gets_one(
+    async_client: AsyncClient, settings: Settings, idle: int
+) -> None:
+    set_hitl(settings, SESSION_IDLE_TIMEOUT=IDLE, SESSION_ABSOLUTE_TIMEOUT=0)
+    await async_client.aforce_login(await User.objects.acreate(username="ann"))
+    await async_client.get(PAGE)
+    set_hitl(settings, SESSION_IDLE_TIMEOUT=idle, SESSION_ABSOLUTE_TIMEOUT=300)
+    assert (await async_client.get(PAGE)).status_code == 200
+    assert 290 < await seconds_left() <= 300
+
+
 async def test_a_session_that_cannot_be_read_is_not_read_again_in_the_event_loop(
     ann: User, async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
