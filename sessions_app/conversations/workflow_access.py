@@ -3,6 +3,7 @@
 from django.contrib.auth.models import PermissionsMixin
 
 from sessions_app.errors import UnknownWorkflow
+from sessions_app.interactions.answerers import is_active
 from sessions_app.models.people import UserId, users
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import WorkflowConfig
@@ -46,8 +47,8 @@ def _load(user: UserId) -> PermissionsMixin | None:
 
 def _belongs(person: PermissionsMixin | None, config: WorkflowConfig) -> bool:
     """Return whether a person may use the workflow; superusers may use all."""
-    if person is None:
+    if person is None or not is_active(person):
         return False
     if person.is_superuser or (config.permission and person.has_perm(config.permission)):
-        return bool(getattr(person, "is_active", True))
+        return True
     return person.groups.filter(name__in=config.groups).exists()

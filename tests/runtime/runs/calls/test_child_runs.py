@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 
 from sessions_app import runs
 from sessions_app.conversations import child_runs, workflow_access
@@ -221,10 +222,16 @@ async def test_a_child_runs_in_the_host_of_the_users_builder() -> None:
         assert await reads.read(HostLease.objects.filter(pk=key).exists)
 
 
+@pytest.mark.parametrize("is_former_boss", [False, True])
 @pytest.mark.parametrize(("text", "name"), [("go", "t_child"), ("other t_nowhere", "t_nowhere")])
-async def test_a_forbidden_workflow_cannot_be_run_as_a_child(text: str, name: str) -> None:
+async def test_a_forbidden_workflow_cannot_be_run_as_a_child(
+    text: str, name: str, is_former_boss: bool
+) -> None:
     """The call fails their run, as the name of no workflow does."""
     async with hosting() as hosted:
+        if is_former_boss:
+            await (await Group.objects.acreate(name="boss")).user_set.aadd(hosted.user)
+            await User.objects.filter(pk=hosted.user).aupdate(is_active=False)
         limited = {"t_parent": {}, "t_child": {"groups": ["boss"]}}
         config = {"default": "t_parent", "workflows": limited}
         registry.offer(RuntimeConfig.model_validate(config))
