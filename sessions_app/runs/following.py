@@ -145,7 +145,9 @@ class _Cursor:
         page = [event for record in records if (event := _had(record, self._after)) is not None]
         for last in records[-1:]:
             self._after = last.sequence
-            self.ended = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
+            is_end = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
+            # A run that was resumed has gone on after its failure: there may be another page.
+            self.ended = is_end and len(records) < PAGE
         return page
 
 

@@ -5,12 +5,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from sessions_app import runs
 from sessions_app.errors import NotFound
-from sessions_app.models import Run
+from sessions_app.models import Event, Run
+from sessions_app.runs.following import PAGE
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.database.stored_log import StoredLog
 from tests.support.hosting import asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,6 +73,16 @@ async def _until(run: UUID, type_: str) -> list[Any]:
         if event.type == type_:
             break
     return events
+
+
+def test_a_failure_from_which_the_run_went_on_is_not_its_end() -> None:
+    log = StoredLog(User.objects.create(username="ann"))
+    run = log.message()
+    log.text(run, *["."] * (PAGE - log.last - 1))
+    for status in ("failed", "queued", "running", "completed"):
+        log.append(run, Event.Type.RUN, {"status": status})
+    Run.objects.filter(pk=run.pk).update(status=Run.Status.COMPLETED)
+    assert [event.sequence for event in all_events(run.pk)] == list(range(1, log.last + 1))
 
 
 async def test_the_result_of_a_failed_run_has_status_failed() -> None:
