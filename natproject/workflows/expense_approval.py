@@ -75,7 +75,6 @@ class Booking:
 @dataclass
 class Ledger:
     """A user's open book: an example of what costs time to set up, such as a client with a login.
-    It stands for what costs time to set up, such as a client with a login.
 
     All runs of the user share it while it is open. It is closed when it was idle for a while: its
     sums are kept for convenience, and what must last belongs into a database.

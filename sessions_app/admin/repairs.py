@@ -1,5 +1,4 @@
 """The repairs of runs, interactions and builders by an operator. Blocking: call them from a thread.
-Blocks: call it from a thread.
 
 Each function is one transaction of the writer, and says whether it changed anything; who did it is
 recorded by the caller.

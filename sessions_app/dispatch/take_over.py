@@ -1,5 +1,4 @@
-"""The take-over of a dead worker's jobs: each is replaced by a new one. a new job is put in the
-place of each.
+"""The take-over of a dead worker's jobs: each is replaced by a new one.
 
 In one transaction, where Procrastinate's own retry of stalled jobs takes several. Should a worker
 only have slept, what it does to its own job later is done to none.

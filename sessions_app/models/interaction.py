@@ -54,7 +54,7 @@ class Interaction(models.Model):
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
-    # For whom it is, and by which rules: see `workflows.assignment`. None: for its owner alone.
+    # For whom it is, and by which rules: see `prompts.assignment`. None: for its owner alone.
     assignment = models.JSONField(null=True, blank=True)
     # Whether the owner of its conversation may answer it as such.
     for_owner = models.BooleanField(default=True, db_default=True)

@@ -279,7 +279,7 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
     """Do the work and commit.
 
     Raises:
-        _Passing: it was rolled back for a reason that passes.
+        _TransientFailure: it was rolled back for a reason that passes.
     """
     try:
         connect_to_write()
