@@ -32,6 +32,7 @@ SessionsError
     ├── ChildFailed
     ├── RunEnded
     ├── UnknownAssignee
+    ├── TooFewPeople
     └── NoPerson
 """
 
@@ -303,6 +304,17 @@ class UnknownAssignee(WorkflowError):
         super().__init__(
             f"A prompt is for the {assignee}, which does not exist. Create it in the admin (a user "
             "must be active), or correct to=; then resume the run."
+        )
+
+
+class TooFewPeople(WorkflowError):
+    """A prompt needs more people than it is for."""
+
+    def __init__(self, needed: int, able: int) -> None:
+        super().__init__(
+            f"A prompt needs the answers of {needed} people, and {able} of those it is for may "
+            "answer: four_eyes= leaves out the owner of the conversation. Name more in to=, or a "
+            "group; then resume the run."
         )
 
 

@@ -6,11 +6,12 @@ Candidates are rows; who belongs to a group or has a permission is looked up at 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from uuid import UUID
 
 from django.contrib.auth.models import Group
 
-from sessions_app.errors import UnknownAssignee
+from sessions_app.errors import TooFewPeople, UnknownAssignee
 from sessions_app.interactions import audit
 from sessions_app.interactions.answerers import is_active
 from sessions_app.interactions.audit import AuditedPrompt
@@ -61,6 +62,13 @@ class Candidates:
         """Return whether the owner of the conversation, as such, may answer what is for these."""
         return (owner, None, "") in self.rows and not four_eyes
 
+    def count_able(self, owner: UserId, *, four_eyes: bool) -> float:
+        """Count who may answer; endlessly many where a group or a permission says who."""
+        people = {person for person, *_ in self.rows}
+        if None in people:
+            return inf
+        return len(people - ({owner} if four_eyes else set()))
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAssignment:
@@ -110,11 +118,15 @@ def resolve(assignment: Assignment, owner: UserId) -> ResolvedAssignment:
     """Look up the people whom an assignment names. Blocks.
 
     Raises:
+        TooFewPeople: they can never give the votes that it needs, and it escalates to nobody.
         UnknownAssignee: there is no such user or group, also where it escalates to.
     """
     for later in assignment.escalate:
         find(later.to)
     candidates = find(assignment.to)
+    able = candidates.count_able(owner, four_eyes=assignment.four_eyes)
+    if able < assignment.votes and not assignment.escalate:
+        raise TooFewPeople(assignment.votes, int(able))
     for_owner = candidates.has_owner(owner, four_eyes=assignment.four_eyes)
     return ResolvedAssignment(assignment, candidates, for_owner, owner)
 

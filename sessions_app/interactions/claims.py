@@ -162,14 +162,10 @@ def reassign(
 
 
 def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> None:
-    people = {person for person, *_ in candidates.rows}
-    if None in people:  # a group or a permission, whose members may change
-        return
-    able_people = people - ({owner} if rules.four_eyes else set())
-    if len(able_people) < rules.votes:
+    able = candidates.count_able(owner, four_eyes=rules.four_eyes)
+    if able < rules.votes:
         raise Invalid(
-            f"It needs the answers of {rules.votes} people, and {len(able_people)} of these "
-            "may answer."
+            f"It needs the answers of {rules.votes} people, and {able} of these may answer."
         )
 
 

@@ -252,6 +252,7 @@ class Context:
 
         Raises:
             PromptExpired: its deadline passed and it declares no default.
+            TooFewPeople: `to` names too few people for `votes` and `four_eyes`.
             TooLarge: it is longer than MAX_PROMPT.
             UnknownAssignee: `to` or `escalate` names a user or a group that there is not.
             ValueError: the arguments make no sense together.

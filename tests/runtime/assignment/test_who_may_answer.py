@@ -242,6 +242,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"to": user("ann"), "due": 1e12}, "OverflowError"),  # only the write finds it out
     ({"to": user("nobody")}, "user 'nobody', which does not exist"),
+    ({"to": user("ann"), "four_eyes": True}, "needs the answers of 1 people, and 0 of those"),
     ({"to": group("nobodies")}, "group 'nobodies', which does not exist"),
     (
         {"to": user("ann"), "escalate": Escalation(60, user("nobody"))},
