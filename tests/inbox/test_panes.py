@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import card, until_connected
+from tests.browser.test_docking import IS_IN_SIGHT
 from tests.browser.test_looks import assert_accessible
 from tests.inbox.people import make_group
 from tests.inbox.test_looks import ask, entry
@@ -82,6 +83,18 @@ def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
     inbox.set_viewport_size({"width": 1000, "height": 800})
     expect(inbox.locator(".permanent .open")).to_be_visible()
     expect(card(inbox)).to_be_visible()
+
+
+def test_the_row_that_a_key_leads_to_is_in_sight(inbox: Page, server: Server) -> None:
+    inbox.set_viewport_size({"width": 1280, "height": 400})
+    ask(server, *(f"days={n} due={60 + n}" for n in range(8)))
+    expect(inbox.locator(".entry")).to_have_count(8)
+    rows = inbox.locator(".permanent")
+    for key, order in (("j", range(1, 8)), ("k", range(6, -1, -1))):
+        for number in order:
+            inbox.keyboard.press(key)
+            expect(rows.nth(number)).to_be_focused()
+            assert rows.nth(number).evaluate(IS_IN_SIGHT), (key, number)
 
 
 @pytest.mark.long
