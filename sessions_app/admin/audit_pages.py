@@ -1,10 +1,9 @@
 """The audit: what happened to assigned prompts. It is read, and exported."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.translation import gettext
@@ -23,18 +22,6 @@ AT_MOST = 50_000
 
 
 STORED_FIELDS = ("action", "by", "by_name", "via", "question", "interaction", "run", "detail")
-
-
-class AuditList(ChangeList):
-    """A page of audit entries, with the sentences of all of them in a few queries."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Read the rows of the page, and the sentences beside them."""
-        super().get_results(request)
-        entries: list[Any] = list(self.result_list)
-        for entry, sentence in zip(entries, read_sentences(entries), strict=True):
-            entry.sentence = sentence
-        self.result_list = entries
 
 
 @admin.register(AuditEntry)
@@ -59,17 +46,10 @@ class AuditEntryAdmin(SearchedAdmin):
     )
     actions = ("export_jsonl", "export_csv")
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return AuditList
-
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> Any | None:
-        """Return the entry of a page, with its sentence beside it."""
-        entry: Any = super().get_object(request, object_id, from_field)
-        if entry is not None:
-            [entry.sentence] = read_sentences([entry])
-        return entry
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on entries their sentences."""
+        for entry, sentence in zip(rows, read_sentences(rows), strict=True):
+            entry.sentence = sentence
 
     def title_of(self, row: Any) -> str:
         return str(row.sentence)

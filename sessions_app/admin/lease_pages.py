@@ -1,10 +1,10 @@
 """The admin pages of sessions (who uses which workflow, and where) and of processes."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Case, FloatField, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
@@ -44,18 +44,6 @@ class IsHeld(ConditionFilter):
     }
 
 
-class SessionList(ChangeList):
-    """A page of sessions, with what is known of all of them in a few queries."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Read the rows of the page, and the facts beside them."""
-        super().get_results(request)
-        leases: list[Any] = list(self.result_list)
-        for lease, facts in zip(leases, read_facts(leases), strict=True):
-            lease.facts = facts
-        self.result_list = leases
-
-
 @admin.register(HostLease)
 class HostLeaseAdmin(ReadOnlyAdmin):
     """A session: a key's lease, whose it is, and the metrics of its builder."""
@@ -90,17 +78,10 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         # "" is no worker's name: Django cannot filter by what compares with an empty list.
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return SessionList
-
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> Any | None:
-        """Return the row of a page, with the facts beside it."""
-        lease: Any = super().get_object(request, object_id, from_field)
-        if lease is not None:
-            [lease.facts] = read_facts([lease])
-        return lease
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on leases what is known of them."""
+        for lease, facts in zip(rows, read_facts(rows), strict=True):
+            lease.facts = facts
 
     def title_of(self, row: Any) -> str:
         conversation = row.facts.conversation

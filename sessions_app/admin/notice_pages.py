@@ -1,10 +1,9 @@
 """The admin pages of mails and webhooks: what went out to whom, what waits, and what failed."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -38,13 +37,11 @@ def notices() -> QuerySet[PendingSignal]:
     return PendingSignal.objects.filter(name=PendingSignal.NOTICE)
 
 
-def name_people(rows: Iterable[Any]) -> list[Any]:
+def name_people(rows: Sequence[Any]) -> None:
     """Note on mails who they are for, in one query."""
-    notices = list(rows)
-    names = display_names(row.about["mail"] for row in notices if "mail" in row.about)
-    for row in notices:
+    names = display_names(row.about["mail"] for row in rows if "mail" in row.about)
+    for row in rows:
         row.person = names.get(row.about.get("mail", ""), "")
-    return notices
 
 
 class Kind(ConditionFilter):
@@ -106,9 +103,9 @@ def of_prompt(interaction: Interaction) -> str:
     """Show what was sent of a prompt, what waits and what failed, the newest last."""
     rows = list(notices().filter(interaction=interaction).order_by("-pk")[:ROWS_SHOWN])[::-1]
     page = "admin:sessions_app_pendingsignal_change"
+    name_people(rows)
     lines = (
-        (reverse(page, args=[row.pk]), what(row), state(row), when(row), row.error)
-        for row in name_people(rows)
+        (reverse(page, args=[row.pk]), what(row), state(row), when(row), row.error) for row in rows
     )
     cells = '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}</td><td>{}</td></tr>'
     table = format_html("<table>{}</table>", format_html_join("", cells, lines))
@@ -135,15 +132,6 @@ def of_run(run: Run) -> str:
     return format_html_join(" · ", '<a href="{}?run__id__exact={}&state={}">{} {}</a>', parts)
 
 
-class NoticeList(ChangeList):
-    """A page of mails and webhooks, with the names of people in one query."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Read the rows of the page, and the names beside them."""
-        super().get_results(request)
-        self.result_list: Any = name_people(self.result_list)
-
-
 @admin.register(PendingSignal)
 class NoticeAdmin(ReadOnlyAdmin):
     """A mail or a webhook, with its outcome or its last error."""
@@ -167,17 +155,9 @@ class NoticeAdmin(ReadOnlyAdmin):
         rows: QuerySet[PendingSignal] = super().get_queryset(request)
         return rows.filter(name=PendingSignal.NOTICE)
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return NoticeList
-
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> Any | None:
-        """Return the row of a page, with the name of the person beside it."""
-        notice = super().get_object(request, object_id, from_field)
-        if notice is not None:
-            name_people([notice])
-        return notice
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on mails who they are for."""
+        name_people(rows)
 
     def title_of(self, row: Any) -> str:
         return what(row)

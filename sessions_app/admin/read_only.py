@@ -1,11 +1,12 @@
 """The base of the admin pages: rows are read and operated on by actions, and never edited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
@@ -44,6 +45,16 @@ class _ReadOnly:
         return False
 
 
+class _List(ChangeList):
+    """A page of a list, with what its admin reads beside the rows."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the rows of the page, and what stands beside them."""
+        super().get_results(request)
+        self.result_list: Any = list(self.result_list)
+        cast(ReadOnlyAdmin, self.model_admin).read_beside(self.result_list)
+
+
 class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
     """An admin page whose rows are shown as they are. Actions need the model's change permission,
     which opens no form here.
@@ -65,6 +76,21 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         """Return the rows, with what is related to them in a query each."""
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.prefetch_related(*self.related)
+
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on rows what other tables say of them, in a few queries however many they are."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _List
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        """Return the row of a page, with what stands beside it."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self.read_beside([row])
+        return row
 
     def applies(self, action: str, row: Any) -> bool:
         """Return whether the action would change the row as it is; other actions are not
