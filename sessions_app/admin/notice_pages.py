@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +19,6 @@ from sessions_app.admin.read_only import ConditionFilter, ReadOnlyAdmin, operati
 from sessions_app.models import Interaction, PendingSignal, Run
 
 ROWS_SHOWN = 100
-SENT = Q(outcome=PendingSignal.Outcome.SENT)
 # What a webhook tells of, by its type.
 EVENTS = {
     "prompt.opened": _("asked"),
@@ -61,15 +61,21 @@ class State(ConditionFilter):
     title = _("status")
     parameter_name = "state"
     conditions: ClassVar = {
-        "sent": (_("sent"), lambda: SENT),
-        "waits": (_("waits"), lambda: repairs.TO_BE_SENT & Q(error="")),
+        "sent": (_("sent"), lambda: repairs.SENT),
+        "sending": (_("is being sent"), lambda: repairs.TO_BE_SENT & Q(error="") & _is_taken()),
+        "waits": (_("waits"), lambda: repairs.TO_BE_SENT & Q(error="") & ~_is_taken()),
         "failing": (_("failed, is tried again"), lambda: repairs.TO_BE_SENT & ~Q(error="")),
         "given_up": (_("given up"), lambda: repairs.GIVEN_UP),
         "not_sent": (
             _("need not be sent"),
-            lambda: ~(repairs.TO_BE_SENT | SENT | repairs.GIVEN_UP),
+            lambda: ~(repairs.TO_BE_SENT | repairs.SENT | repairs.GIVEN_UP),
         ),
     }
+
+
+def _is_taken() -> Q:
+    """Keep notices that were taken to be sent, or are any moment."""
+    return Q(attempts__gt=0) | Q(due_at__lte=timezone.now())
 
 
 @admin.display(description=_("notice"))
@@ -87,6 +93,8 @@ def state(notice: PendingSignal) -> str:
         color, words = COLORS.get(notice.outcome, "idle"), notice.get_outcome_display()
     elif notice.error:
         color, words = "failed", gettext("failed, is tried again")
+    elif notice.attempts or notice.due_at <= timezone.now():
+        color, words = "running", gettext("is being sent")
     else:
         color, words = "waiting", gettext("waits")
     return format_html('<span class="state {}">{}</span>', color, words)

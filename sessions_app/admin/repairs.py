@@ -32,6 +32,7 @@ from sessions_app.storage.writer import writer
 
 VIA = "admin"
 TO_BE_SENT = Q(due_at__isnull=False)
+SENT = Q(outcome=PendingSignal.Outcome.SENT)
 GIVEN_UP = Q(outcome=PendingSignal.Outcome.GIVEN_UP)
 
 
@@ -142,7 +143,8 @@ def send_again(notice: int) -> bool:
 
     def change(tx: Transaction) -> bool:
         rows = PendingSignal.objects.filter(TO_BE_SENT | GIVEN_UP, pk=notice)
-        return bool(rows.update(due_at=tx.now, attempts=0, outcome="", settled_at=None))
+        fresh = {"attempts": 0, "outcome": "", "settled_at": None, "error": ""}
+        return bool(rows.update(due_at=tx.now, **fresh))
 
     return writer.write_now(change)
 

@@ -151,7 +151,9 @@ async def test_operators_see_what_went_out_and_what_failed_and_send_it_again(
         assert "given up" in await operator.act("pendingsignal", "give_up", notice)
         assert not await send_due()
         assert "state=given_up" in await operator.get(f"{LISTS}run/{run}/change/")
-        await operator.act("pendingsignal", "send_again", notice)
+        rows = (await operator.act("pendingsignal", "send_again", notice)).partition("<tbody>")[2]
+        assert "is being sent" in rows
+        assert "HTTP Error 500" not in rows
         await time_passes()
         assert (len(receiver.got), receiver.statuses) == (3, [])
         run_page = await operator.get(f"{LISTS}run/{run}/change/")
