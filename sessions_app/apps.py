@@ -19,7 +19,7 @@ class SessionsAppConfig(AppConfig):
     """
 
     name = "sessions_app"
-    verbose_name = _("Sessions")
+    verbose_name = _("Workflows")
     default_auto_field = "django.db.models.BigAutoField"
     settings_section: type[Section] = RuntimeSettings
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.admin import question_texts, run_texts
 from sessions_app.admin.audit_sentences import read_sentences
 from sessions_app.admin.cells import moment
+from sessions_app.admin.prompt_filters import Via
 from sessions_app.admin.search import SearchedAdmin, help_text
 from sessions_app.interactions import audit_trail
 from sessions_app.models import AuditEntry
@@ -30,7 +31,7 @@ class AuditEntryAdmin(SearchedAdmin):
 
     list_display = ("time", "sentence", "workflow", "address")
     list_display_links = ("time",)
-    list_filter = ("at", "action", "via", "workflow")
+    list_filter = ("at", "action", ("via", Via), "workflow")
     search_fields = ("question", "by_name", "address", "run__exact")
     searched = help_text(
         _("ids of questions"),

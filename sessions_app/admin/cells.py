@@ -34,6 +34,11 @@ def colored(status: str) -> str:
     return format_html('<span class="state {}">{}</span>', status, status_word(status))
 
 
+def in_words(words: object, code: str) -> str:
+    """Show what the code has a name for in words; the title has that name."""
+    return format_html('<span title="{}">{}</span>', code, words)
+
+
 def pretty(value: object) -> str:
     """Show a value as JSON over several lines, as it is stored."""
     return format_html("<pre>{}</pre>", as_json(value))
@@ -62,9 +67,11 @@ def due(at: datetime | None) -> str:
     """Show how long it is until a moment; the title has the moment."""
     if at is None:
         return ""
-    if at <= timezone.now():
+    seconds = (at - timezone.now()).total_seconds()
+    if seconds <= 0:
         return _time(at, gettext("now"))
-    return _time(at, gettext("in %(time)s") % {"time": timeuntil(at, depth=1)})
+    span = timeuntil(at, depth=1) if seconds >= MINUTE else f"{seconds:.0f} s"
+    return _time(at, gettext("in %(time)s") % {"time": span})
 
 
 def ago(at: datetime) -> str:

@@ -6,15 +6,15 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.admin.cells import moment, short, took
+from sessions_app.admin.cells import in_words, moment, short, took
 from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin
 from sessions_app.journal.journal import MAX_ARGUMENTS
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, JournalEntry
 
-EVENT = ("span", "type", "content", "created_at")
+EVENT = ("span", "what", "content", "at")
 ENTRY = (
-    *("position", "kind", "name", "called_with", "outcome"),
+    *("position", "call", "name", "called_with", "outcome"),
     *("difference", "duration", "attempts", "started"),
 )
 STORED_FIELDS = (
@@ -29,6 +29,14 @@ class _EventColumns:
         if event.first_sequence == event.sequence:
             return str(event.sequence)
         return f"{event.first_sequence}–{event.sequence}"
+
+    @admin.display(description=_("type"), ordering="type")
+    def what(self, event: Event) -> str:
+        return in_words(event.get_type_display(), event.type)
+
+    @admin.display(description=_("time"), ordering="created_at")
+    def at(self, event: Event) -> str:
+        return moment(event.created_at)
 
     @admin.display(description=_("payload"))
     def content(self, event: Event) -> str:
@@ -65,6 +73,14 @@ class EventAdmin(_EventColumns, _ByRun):
     list_filter = ("type",)
     list_select_related = ("run",)
     ordering = ("conversation", "sequence")
+    readonly_fields = ("run", *EVENT)
+    fieldsets = (
+        (None, {"fields": ("run", "span", "what", "at")}),
+        (_("As it is stored"), {"fields": ("conversation", "payload")}),
+    )
+
+    def title_of(self, row: Event) -> str:
+        return f"{row.sequence} {row.get_type_display()}"
 
 
 @admin.register(JournalEntry)
@@ -72,7 +88,7 @@ class JournalEntryAdmin(_ByRun):
     """The admin pages of journal entries."""
 
     list_display = (
-        *("position", "kind", "name", "outcome", "duration", "attempts"),
+        *("position", "call", "name", "outcome", "duration", "attempts"),
         *("started", "run"),
     )
     list_filter = ("kind",)
@@ -84,6 +100,13 @@ class JournalEntryAdmin(_ByRun):
         (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
 
+    def title_of(self, row: JournalEntry) -> str:
+        return f"{row.position} {row.get_kind_display()} {row.name}"
+
+    @admin.display(description=_("kind"), ordering="kind")
+    def call(self, entry: JournalEntry) -> str:
+        return in_words(entry.get_kind_display(), entry.kind)
+
     @admin.display(description=_("arguments"))
     def called_with(self, entry: JournalEntry) -> str:
         return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
@@ -92,7 +115,9 @@ class JournalEntryAdmin(_ByRun):
     def outcome(self, entry: JournalEntry) -> str:
         if entry.finished_at is None:
             return gettext("not finished")
-        return f"error: {short(entry.error)}" if entry.error else short(entry.result)
+        if entry.error:
+            return gettext("error: %(error)s") % {"error": short(entry.error)}
+        return short(entry.result)
 
     @admin.display(description=_("took"))
     def duration(self, entry: JournalEntry) -> str:

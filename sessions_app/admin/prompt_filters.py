@@ -1,13 +1,19 @@
-"""The filter of pending prompts by what an operator should do about them."""
+"""The filters of prompts: by what an operator should do about them, and by the door that was
+used.
+"""
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin.read_only import ConditionFilter
 from sessions_app.interactions.answerers import somebody_may_answer
+from sessions_app.interactions.outcome_texts import via_words
 from sessions_app.models import Interaction
 
 PENDING = Q(status=Interaction.Status.PENDING)
@@ -33,3 +39,12 @@ class Waits(ConditionFilter):
             lambda: ASSIGNED & Q(assignee__isnull=True),
         ),
     }
+
+
+class Via(admin.AllValuesFieldListFilter):
+    """A filter by the door that was used, in words."""
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Yield the values that there are, each in words."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": via_words(str(choice["display"])) or choice["display"]}

@@ -24,7 +24,7 @@ from sessions_app.admin import (
 )
 from sessions_app.admin.answer_form import answer_form, answer_in
 from sessions_app.admin.cells import short, status_word
-from sessions_app.admin.prompt_filters import Waits
+from sessions_app.admin.prompt_filters import Via, Waits
 from sessions_app.admin.read_only import USERNAME, operation
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
@@ -104,7 +104,7 @@ class InteractionAdmin(_Words, SearchedAdmin):
         "asked",
         "run_link",
     )
-    list_filter = ("status", Waits, "answered_via", "conversation__workflow")
+    list_filter = ("status", Waits, ("answered_via", Via), "conversation__workflow")
     list_select_related = ("answered_by", "assignee")
     related = ("run__conversation__owner",)
     search_fields = (

@@ -15,6 +15,7 @@ from sessions_app.admin import cells
 from sessions_app.admin.cells import due, moment
 from sessions_app.admin.people_texts import display_name
 from sessions_app.interactions.outcome_texts import outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.prompts import load_prompt, type_of
 from sessions_app.prompts.details import rows
@@ -27,7 +28,12 @@ BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
 @admin.display(description=_("question"))
 def title(interaction: Interaction) -> str:
     """Return the beginning of the question."""
-    question = type_of(interaction.prompt["input_type"]).title(interaction.prompt)
+    return beginning(interaction.prompt)
+
+
+def beginning(prompt: JsonObject) -> str:
+    """Return the beginning of the question of a stored prompt."""
+    question = type_of(prompt["input_type"]).title(prompt)
     return Truncator(" ".join(question.split())).chars(TITLE)
 
 

@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.admin import cells, notice_pages, repairs, run_texts
+from sessions_app.admin import cells, notice_pages, question_texts, repairs, run_texts
 from sessions_app.admin.cells import short
 from sessions_app.admin.event_pages import EventsInline
 from sessions_app.admin.people_texts import display_name
@@ -269,11 +269,20 @@ class ForkForm(forms.Form):
 
 def _choices(journal: Journal) -> list[tuple[int, str]]:
     entries, behind = journal.entries[-INLINE_ROWS:], journal.last_position + 1
-    choices = {entry.call.position: f"{entry.call}: {_outcome(entry)}" for entry in entries}
+    choices = {entry.call.position: _call(entry) for entry in entries}
     first_call = choices.get(1, gettext("its first call"))
     beginning = gettext("%(call)s (nothing is kept)") % {"call": first_call}
     choices |= {1: beginning, behind: gettext("what comes after all of these")}
     return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
+
+
+def _call(entry: Entry) -> str:
+    """Name a call and what came of it, as the timeline does."""
+    if entry.prompt:
+        call = f"{gettext('question')} {question_texts.beginning(entry.prompt)}"
+    else:
+        call = f"{JournalEntry.Kind(entry.call.kind).label} {entry.call.name}"
+    return ": ".join(filter(None, (call, _outcome(entry))))
 
 
 def _outcome(entry: Entry) -> str:

@@ -14,7 +14,15 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import question_texts
-from sessions_app.admin.cells import as_json, folded, moment, short, show_duration, status_word
+from sessions_app.admin.cells import (
+    as_json,
+    folded,
+    in_words,
+    moment,
+    short,
+    show_duration,
+    status_word,
+)
 from sessions_app.admin.people_texts import display_name
 from sessions_app.interactions.outcome_texts import outcome, via_words
 from sessions_app.json_types import JsonObject
@@ -50,6 +58,7 @@ class Moment:
     status: str
     position: int | None = None
     kind: str = ""
+    works: bool = False
     name: str = ""
     took: timedelta | None = None
     retries: int = 0
@@ -77,7 +86,7 @@ def timeline(run: Run) -> list[Moment]:
 
 def slowest(moments: Iterable[Moment]) -> Moment | None:
     """Return the call that worked longest, where there are several."""
-    work = [line for line in moments if line.kind in WORK]
+    work = [line for line in moments if line.works]
     return max(work, key=lambda line: line.took or timedelta()) if len(work) > 1 else None
 
 
@@ -113,7 +122,8 @@ def _calls(run: Run) -> Iterator[Moment]:
             state,
             status,
             position=entry.position,
-            kind=entry.kind,
+            kind=in_words(entry.get_kind_display(), entry.kind),
+            works=entry.kind in WORK,
             name=format_html('<a href="{}">{}</a>', page, entry.name),
             took=(entry.finished_at or timezone.now()) - entry.started_at,
             retries=entry.attempts - 1,

@@ -17,17 +17,17 @@ class Event(models.Model):
     """
 
     class Type(models.TextChoices):
-        USER_MESSAGE = "user_message"
-        RUN = "run"
-        TEXT = "text"
-        MESSAGE = "message"
-        RESTART = "restart"
-        STEP = "step"
-        INTERACTION = "interaction"
-        INTERACTION_UPDATE = "interaction_update"
+        USER_MESSAGE = "user_message", _("message of a person")
+        RUN = "run", _("status of the run")
+        TEXT = "text", _("piece of text")
+        MESSAGE = "message", _("whole text")
+        RESTART = "restart", _("text begun anew")
+        STEP = "step", _("step")
+        INTERACTION = "interaction", _("question")
+        INTERACTION_UPDATE = "interaction_update", _("change of a question")
         # Of a prompt that is assigned, and not to the owner of the conversation.
-        ASSIGNMENT = "assignment"
-        ASSIGNMENT_UPDATE = "assignment_update"
+        ASSIGNMENT = "assignment", _("question to others")
+        ASSIGNMENT_UPDATE = "assignment_update", _("change of a question to others")
 
     # No index of its own: the unique constraint's begins with it.
     conversation = models.ForeignKey(

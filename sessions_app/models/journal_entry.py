@@ -13,17 +13,17 @@ class JournalEntry(models.Model):
     """
 
     class Kind(models.TextChoices):
-        STEP = "step"
-        STREAM = "stream"
-        SLEEP = "sleep"
-        NOW = "now"
-        RANDOM = "random"
-        SHOW = "show"
-        USAGE = "usage"
-        HISTORY = "history"
-        WAIT = "wait"
-        RUN = "run"
-        GATHER = "gather"
+        STEP = "step", _("step")
+        STREAM = "stream", _("streamed step")
+        SLEEP = "sleep", _("pause")
+        NOW = "now", _("time of day")
+        RANDOM = "random", _("random number")
+        SHOW = "show", _("shown step")
+        USAGE = "usage", _("use of a model")
+        HISTORY = "history", _("earlier messages")
+        WAIT = "wait", _("wait for another system")
+        RUN = "run", _("child run")
+        GATHER = "gather", _("calls side by side")
 
     # No index of its own: the unique constraint's begins with it.
     run = models.ForeignKey(

@@ -8,9 +8,9 @@ class Process(models.Model):
     """A process and its last report. Only people and `doctor` read it: nothing is decided by it."""
 
     class Kind(models.TextChoices):
-        WEB = "web"  # serves pages and sockets, hosts nothing
-        WORKER = "worker"  # hosts runs
-        BOTH = "both"  # the one process of the local form
+        WEB = "web", _("web")  # serves pages and sockets, hosts nothing
+        WORKER = "worker", _("worker")  # hosts runs
+        BOTH = "both", _("web and worker")  # the one process of the local form
 
     name = models.CharField(max_length=200, primary_key=True, verbose_name=_("name"))  # host:pid
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.utils.text import Truncator
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models.conversation import Conversation
@@ -156,4 +157,4 @@ class Run(models.Model):
     @property
     def title(self) -> str:
         """The first words of the message that began it."""
-        return Truncator(" ".join(self.text.split())).chars(TITLE) or "(without a message)"
+        return Truncator(" ".join(self.text.split())).chars(TITLE) or gettext("(without a message)")

@@ -256,7 +256,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         await hosting.answer("yes", (await hosting.prompts(run))[0])
         await hosting.until_ended(run)
         page = await boss.act("run", "fork", run)
-        assert "1 · ask text" in page
+        assert "1 · question " in page
         assert "2 · what comes after all of these" in page
         fields = {"position": 1, "key": "k"}
         for _ in range(2):  # a second click makes no second run

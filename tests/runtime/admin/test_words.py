@@ -203,12 +203,24 @@ def test_the_history_of_a_run_is_chronological(
         "Taken up again 2 calls replayed; resumed by boss",
         "1. step book done 2.0 s, 2 retries slowest {&quot;room&quot;: 5}",
         "2. step pay failed 10 ms no money",
-        "3. wait money not finished",
+        "3. wait for another system money not finished",
         "Failed It was full.",
     )
     places = [history.find(one) for one in expected_lines]
     assert -1 not in places, (places, history[:1500])
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("language", "expected_words"),
+    [("en", "message of a person"), ("de", "Nachricht einer Person"), ("ja", "人からのメッセージ")],
+)
+def test_events_are_named_in_words(
+    admin_client: Client, log: StoredLog, language: str, expected_words: str
+) -> None:
+    log.message()
+    html = admin_client.get(f"{LISTS}event/", headers={"accept-language": language})
+    assert f'<span title="user_message">{expected_words}</span>' in html.content.decode()
 
 
 def test_the_chat_is_a_link_away(admin_client: Client, log: StoredLog) -> None:
@@ -223,7 +235,7 @@ STORED = re.compile(r"<details class=.operations.>.*?</details>", re.DOTALL)
 SAME = {
     *("Book <both> rooms?", "Rooms", "Five Seven", "Public", "Book them", "Leave it"),
     *("A log", "May we?", "May we? report", "c", "ann", "admin", "report", "probe", "X"),
-    *("---------", "Sessions", "Chat", "Id", "Status", "Name", "Version", "Workflow"),
+    *("---------", "Workflows", "Chat", "Id", "Status", "Name", "Version", "Workflow"),
     *("Builder", "Worker", "Hosts", "Position", "Webhook"),
 }
 
