@@ -19,6 +19,8 @@ from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
 from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
 
+STORED_FIELDS = ("title", "id", "conversation_id", "last_sequence")
+
 
 class RunsInline(LastRows):
     """The last runs of a conversation."""
@@ -54,14 +56,17 @@ class ConversationAdmin(SearchedAdmin):
     names = ("pk", "conversation_id")
     owners = ("owner",)
     ordering = ("-updated_at",)
-    fields = (
-        "title",
-        ("owner", "workflow"),
-        ("id", "conversation_id"),
-        ("created_at", "updated_at", "deleted_at"),
-        ("last_sequence", "everything", "chat"),
+    readonly_fields = ("began", "updated", "deleted", "everything", "chat")
+    fieldsets = (
+        (None, {"fields": ("owner", "workflow", *readonly_fields)}),
+        (
+            _("As it is stored"),
+            {
+                "fields": ("title", "id", "conversation_id", "last_sequence"),
+                "classes": ("collapse",),
+            },
+        ),
     )
-    readonly_fields = ("everything", "chat")
     inlines = (RunsInline,)
 
     @admin.display(description=_("owner"), ordering=f"owner__{USERNAME}")
@@ -75,6 +80,10 @@ class ConversationAdmin(SearchedAdmin):
     @admin.display(description=_("updated"), ordering="updated_at")
     def updated(self, conversation: Conversation) -> str:
         return moment(conversation.updated_at)
+
+    @admin.display(description=_("deleted"), ordering="deleted_at")
+    def deleted(self, conversation: Conversation) -> str:
+        return moment(conversation.deleted_at)
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
