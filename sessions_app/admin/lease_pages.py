@@ -19,6 +19,11 @@ from sessions_app.admin.session_facts import read_facts
 from sessions_app.dispatch import processes
 from sessions_app.models import HostLease, Process, Run
 
+PROCESS_FIELDS = (
+    *("job_worker", "queues", "concurrency", "hosts", "draining"),
+    *("settings", "started_at", "last_seen"),
+)
+
 
 class HasBuilder(ConditionFilter):
     """A filter of sessions by their builder: a lease has metrics while its builder lives."""
@@ -187,6 +192,14 @@ class ProcessAdmin(ReadOnlyAdmin):
     change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = ("name", "kind", "state", "seen", "hosting", "queue_names", "started")
     ordering = ("kind", "name")
+    readonly_fields = list_display
+    fieldsets = (
+        (None, {"fields": list_display}),
+        (_("As it is stored"), {"fields": PROCESS_FIELDS, "classes": ("collapse",)}),
+    )
+
+    def title_of(self, row: Process) -> str:
+        return f"{row.name} ({row.get_kind_display()})"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Process]:
         by_name = processes.processes()
