@@ -1,9 +1,13 @@
-"""A server for the tests that look at nothing but a conversation of their own."""
+"""What tests in a browser share: a server of their own for some, and the admin."""
 
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page
 
+from tests.browser.chat_page import begin
+from tests.inbox.people import make_group, send_question
+from tests.support.browser import OpenPage
 from tests.support.server import Server, Template
 
 
@@ -20,3 +24,15 @@ def one_server(
     server.start()
     yield server
     server.drop()
+
+
+@pytest.fixture
+def admin(open_page: OpenPage, server: Server) -> Page:
+    """Return the admin's first page, where ann has asked others, has failed, and is asked."""
+    make_group(server)
+    send_question(server, "days=3 due=60", name="asked")
+    page = open_page("/c/")
+    begin(page, "approve many", until="failed")
+    begin(page, "textask 3", until="needs-you")
+    begin(page, "step 2", until="completed")
+    return open_page("/admin/", user="admin")

@@ -12,11 +12,13 @@ from playwright.sync_api import Page, Route, expect
 
 from chat_app.page.settings.mail_views import MailForm
 from tests.browser.chat_page import answer, begin, card, open_new, say, state, until_connected
+from tests.browser.test_admin import ADMIN, FORMS, LISTS, open_first_row
 from tests.browser.test_looks import SCHEMES, SETTLE
 from tests.browser.writing.test_attaching import PNG, choose, file, until_uploaded
 from tests.conftest import NewServer
 from tests.inbox.people import make_group, send_question
 from tests.support.browser import Console, OpenPage
+from tests.support.polling import until
 from tests.support.server import Server, environment
 
 pytestmark = pytest.mark.timeout(900)
@@ -53,9 +55,13 @@ TEMPLATES: dict[str, tuple[str, dict[str, Any]]] = {
     "unsubscribe": ("chat_app/mail/unsubscribe.html", {}),
     "unsubscribed": ("chat_app/mail/unsubscribe.html", {"done": True}),
 }
-ADMIN = "/admin/sessions_app"
-LISTS = ("conversation", "run", "interaction", "auditentry", "process")
-FORMS = {"run": ("fork", "send"), "interaction": ("answer", "history"), "conversation": ()}
+# Of the first question: no server of a test sends anything.
+NOTICES = """
+    INSERT INTO sessions_app_pendingsignal
+        (name, run_id, interaction_id, about, attempts, due_at, outcome, error)
+    SELECT 'notice_due', run_id, id, json_object(?, ?), 0, '2100-01-01', '', ?
+    FROM sessions_app_interaction LIMIT 1
+"""
 
 
 def draw(page: Page, name: str, *, narrow: bool = False, first: str = "") -> None:
@@ -314,25 +320,79 @@ def test_draw_sheets(open_page: OpenPage, server: Server, console: Console) -> N
         draw(page, f"sheet-{name}")
 
 
-def test_draw_admin(open_page: OpenPage, server: Server) -> None:
-    make_group(server)
-    send_question(server, "days=3 due=60", name="asked")
-    chat = open_page("/c/")
-    begin(chat, "approve many", until="failed")
-    begin(chat, "step 2", until="completed")
-    admin = open_page("/admin/", user="admin")
+def test_draw_admin_lists(admin: Page, server: Server) -> None:
+    server.execute(NOTICES, "mail", "1", "")
+    server.execute(NOTICES, "webhook", "prompt.opened", "HTTP Error 500: Internal Server Error")
     draw(admin, "admin-index")
     admin.goto(f"{ADMIN}/interaction/answers/")
     draw(admin, "admin-answers")
-    for model in LISTS:
+    for model in (*LISTS, "pendingsignal", "attachment", "feedback"):
         admin.goto(f"{ADMIN}/{model}/")
         draw(admin, f"admin-list-{model}")
-    for model, forms in FORMS.items():
-        admin.goto(f"{ADMIN}/{model}/")
-        admin.locator("#result_list tbody th a").first.click()
-        admin.wait_for_url("**/change/**")
+    for model in ("chat_app/apikey", "chat_app/oauthgrant", "auth/user"):
+        admin.goto(f"/admin/{model}/")
+        draw(admin, f"admin-list-{model.partition('/')[2]}")
+    admin.goto(f"{ADMIN}/run/?q=nothing+of+this&status__exact=failed")
+    draw(admin, "admin-list-nothing-found")
+    for number in (0, 3):
+        admin.goto(f"{ADMIN}/interaction/")
+        admin.locator("#filters summary").nth(number).click()
+        draw(admin, f"admin-list-filter-{number}")
+
+
+def test_draw_admin_rows(admin: Page) -> None:
+    for model in LISTS:
+        open_first_row(admin, model)
         draw(admin, f"admin-{model}")
+        folded = admin.locator("#content details")
+        folded.evaluate_all("each => each.forEach(details => { details.open = true; })")
+        draw(admin, f"admin-{model}-open", first=scroll("#content details"))
         address = admin.url
-        for form in forms:
+        for form in FORMS.get(model, ()):
             admin.goto(address.replace("change", form))
             draw(admin, f"admin-{model}-{form}")
+
+
+def test_draw_admin_actions(admin: Page, open_page: OpenPage, server: Server) -> None:
+    begin(open_page("/c/"), "waitfor 1")
+    until(lambda: server.rows("SELECT 1 FROM sessions_app_journalentry WHERE kind = 'wait'"))
+    open_first_row(admin, "run")
+    address = admin.url
+    admin.goto(address.replace("change", "send"))
+    draw(admin, "admin-send")
+    admin.locator("textarea").fill("no JSON")
+    admin.locator("[type=submit].default").click()
+    draw(admin, "admin-send-wrong")
+    admin.goto(address)
+    admin.get_by_role("button", name="Stop").click()
+    draw(admin, "admin-list-message")
+    admin.goto(address.replace("change", "history"))
+    draw(admin, "admin-history")
+    admin.goto(f"{ADMIN}/interaction/?q=managers")
+    admin.locator("#result_list tbody th a").first.click()
+    admin.get_by_role("button", name="Reassign").click()
+    draw(admin, "admin-reassign")
+    admin.get_by_label("Users").fill("nobody")
+    admin.locator("[type=submit].default").click()
+    draw(admin, "admin-reassign-wrong")
+
+
+def test_draw_admin_keys(admin: Page, open_page: OpenPage) -> None:
+    admin.goto("/admin/chat_app/apikey/add/")
+    draw(admin, "admin-key")
+    admin.get_by_label("User").fill("nobody")
+    admin.locator("[name=_save]").click()
+    draw(admin, "admin-key-wrong")
+    admin.get_by_label("User").fill("ann")
+    admin.get_by_label("Name").fill("robot")
+    admin.locator("[name=_save]").click()
+    draw(admin, "admin-key-shown")
+    open_first_row(admin, "conversation")
+    admin.goto(admin.url.replace("change", "delete"))
+    draw(admin, "admin-delete")
+    admin.goto(f"{ADMIN}/conversation/")
+    admin.locator("#action-toggle").check()
+    admin.locator("[name=action]").select_option("delete_selected")
+    admin.get_by_role("button", name="Go").click()
+    draw(admin, "admin-delete-several")
+    draw(open_page("/admin/"), "admin-not-for-you")

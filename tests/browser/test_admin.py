@@ -3,11 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin
 from tests.browser.test_looks import assert_accessible
-from tests.inbox.people import make_group, send_question
-from tests.support.browser import Console, OpenPage
-from tests.support.server import Server
+from tests.support.browser import Console
 
 pytestmark = [
     pytest.mark.formless,  # how pages look does not depend on where their rows are
@@ -19,18 +16,7 @@ LISTS = (
     *("conversation", "run", "interaction", "auditentry", "hostlease", "process"),
     *("journalentry", "event"),
 )
-
-
-@pytest.fixture
-def admin(open_page: OpenPage, server: Server) -> Page:
-    """Return the admin's first page, where ann has asked others, has failed, and is asked."""
-    make_group(server)
-    send_question(server, "days=3 due=60", name="asked")
-    page = open_page("/c/")
-    begin(page, "approve many", until="failed")
-    begin(page, "textask 3", until="needs-you")
-    begin(page, "step 2", until="completed")
-    return open_page("/admin/", user="admin")
+FORMS = {"run": ("fork", "send"), "interaction": ("answer", "history")}
 
 
 def open_first_row(page: Page, model: str) -> None:
@@ -62,7 +48,7 @@ def test_no_page_of_a_row_has_an_accessibility_fault(admin: Page, console: Conso
         folded = admin.locator("#content details")
         folded.evaluate_all("each => each.forEach(details => { details.open = true; })")
         assert_accessible(admin)
-    for model, forms in {"run": ("fork", "send"), "interaction": ("answer", "history")}.items():
+    for model, forms in FORMS.items():
         open_first_row(admin, model)
         address = admin.url
         for form in forms:
