@@ -21,7 +21,7 @@ class AnswerForm(forms.Form):
     def __init__(self, *args: Any, prompt: AnyPrompt, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = prompt.field()
-        field.label = field.label or _("answer")
+        field.label = field.label or _("Answer")
         self.fields["answer"] = field
 
 
