@@ -29,6 +29,11 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
+    @property
+    def labelled_rows(self) -> list[Sequence[tuple[str, object]]]:
+        """The rows, each cell with the heading of its column."""
+        return [list(zip(self.columns, row, strict=True)) for row in self.rows]
+
 
 def tables(*, with_steps: bool) -> list[Table]:
     """Return the parts of the page, each of one statement and at most `ROWS` rows."""

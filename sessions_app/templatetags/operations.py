@@ -1,10 +1,14 @@
 """The parts that the admin shows above its lists and in a run's page."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast
 
 from django import template
 from django.contrib.admin.views.main import ChangeList
+from django.utils.html import format_html, strip_tags
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.admin import assignment_texts, question_texts
@@ -47,6 +51,20 @@ def folded_filter(changes: ChangeList, spec: Any) -> JsonObject:
         "is_active": bool(selected),
         "selected": selected[0] if selected else "",
     }
+
+
+@register.filter
+def labelled(rows: Iterable[Sequence[str]], headers: Iterable[JsonObject]) -> list[list[str]]:
+    """Write on each cell of a list the heading of its column, which narrow screens show in it."""
+    labels = [capfirst(strip_tags(header["text"])) for header in headers]
+    return [
+        [
+            # Behind the name of its element.
+            format_html('{} data-label="{}"{}', SafeString(cell[:3]), label, SafeString(cell[3:]))
+            for cell, label in zip(row, labels, strict=True)
+        ]
+        for row in rows
+    ]
 
 
 @register.simple_tag

@@ -56,3 +56,24 @@ def test_no_page_of_a_row_has_an_accessibility_fault(admin: Page, console: Conso
             assert_accessible(admin)
     admin.goto("/admin/chat_app/apikey/add/")
     assert_accessible(admin)
+
+
+@pytest.mark.long
+def test_no_list_is_wider_than_a_phone(admin: Page) -> None:
+    admin.set_viewport_size({"width": 320, "height": 568})
+    for model in LISTS:
+        admin.goto(f"{ADMIN}/{model}/")
+        for part in ("html", ".results"):
+            excess = admin.locator(part).evaluate("each => each.scrollWidth - each.clientWidth")
+            assert excess <= 0, (model, part)
+        if model in ("run", "interaction"):
+            assert_accessible(admin)
+    admin.goto("/admin/chat_app/apikey/add/")
+    admin.get_by_label("User").fill("ann")
+    admin.get_by_label("Name").fill("robot")
+    admin.locator("[name=_save]").click()
+    key = admin.locator("#api-key")
+    assert key.evaluate("each => each.getBoundingClientRect().right") <= 320
+    admin.goto(f"{ADMIN}/event/")
+    cell = admin.locator("#result_list .field-what").first
+    assert "Type" in cell.evaluate("each => getComputedStyle(each, '::before').content")

@@ -49,7 +49,7 @@ def words(client: Client, path: str) -> str:
 def links(client: Client, path: str) -> list[str]:
     """Return the first column of a list."""
     text = client.get(path).content.decode()
-    return re.findall(r'<th class="field-\w+">.*?>(.*?)</a>', text)
+    return re.findall(r"<th data-label.*?>.*?>(.*?)</a>", text)
 
 
 def offered_actions(client: Client, path: str) -> list[str]:
