@@ -1,4 +1,4 @@
-"""What tests in a browser share: a server of their own for some, and the admin."""
+"""The fixtures that tests in a browser share: a server of their own for some, and the admin."""
 
 from collections.abc import Iterator
 
