@@ -54,6 +54,12 @@ def test_no_page_of_a_row_has_an_accessibility_fault(admin: Page, console: Conso
         for form in forms:
             admin.goto(address.replace("change", form))
             assert_accessible(admin)
+    admin.goto(f"{ADMIN}/interaction/")
+    admin.locator("#result_list tbody th a").last.click()
+    admin.get_by_role("button", name="Reassign").click()
+    admin.locator("[type=submit].default").click()
+    expect(admin.locator(".errorlist")).to_be_visible()
+    assert_accessible(admin)
     admin.goto("/admin/chat_app/apikey/add/")
     assert_accessible(admin)
 
@@ -74,6 +80,7 @@ def test_no_list_is_wider_than_a_phone(admin: Page) -> None:
     admin.locator("[name=_save]").click()
     key = admin.locator("#api-key")
     assert key.evaluate("each => each.getBoundingClientRect().right") <= 320
+    assert_accessible(admin)
     admin.goto(f"{ADMIN}/event/")
     cell = admin.locator("#result_list .field-what").first
     assert "Type" in cell.evaluate("each => getComputedStyle(each, '::before').content")
