@@ -177,7 +177,6 @@ async def test_pages_record_whom_they_show_a_prompt() -> None:
 
 
 async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(settings: Any) -> None:
-    set_hitl(settings, KEEP_AUDIT_DAYS=10)
     async with asking_people("boss", to=user("boss")) as (hosting, prompt, [boss]):
         await give("yes", prompt, boss)
         await hosting.until_ended(prompt.run_id)
@@ -209,6 +208,7 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
         # As an operator of the database can, and nobody else.
         old: models.QuerySet[AuditEntry] = models.QuerySet(AuditEntry).filter(action="opened")
         await reads.read(lambda: old.update(at=timezone.now() - timedelta(days=11)))
+        set_hitl(settings, KEEP_AUDIT_DAYS=10)
         assert await retention.clean() == 1
         assert await reads.read(actions, prompt) == [("answered", "boss")]
 
