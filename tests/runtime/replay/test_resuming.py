@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import pytest
 import time_machine
 from django.contrib.auth import get_user_model
 from django.utils import timezone
+from pytest_django import Settings
 
 from sessions_app import runs
 from sessions_app.admin import repairs
@@ -16,8 +18,9 @@ from sessions_app.errors import NotFound
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, StepFailed, TextPrompt, workflow
-from tests.runtime.replay.deployed import Body, deploy, executed, work
-from tests.support.hosting import Hosting
+from tests.runtime.replay.deployed import Body, deploy, executed, host_code, work
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting, asking
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -108,6 +111,20 @@ async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
         assert journal == [("work", True), ("caught", False), ("show", True), ("charge", True)]
 
 
+async def test_a_failure_that_a_person_was_asked_about_stays() -> None:
+    async def asks_about_it(context: Context) -> str:
+        with suppress(StepFailed):
+            await context.step(charge)
+        await context.ask(TextPrompt(text="It was refused. Go on?"))
+        return await wrong(context)
+
+    broken["now"] = True
+    async with asking(host_code(asks_about_it)) as (hosting, run, prompt):
+        await hosting.answer("yes", prompt)
+        await resume_to_end(hosting, await hosting.until_ended(run))
+        assert executed == ["charge"]
+
+
 async def test_a_resumed_run_asks_its_open_prompt_again() -> None:
     async def asks_and_charges(context: Context) -> str:
         answer, paid = await asyncio.gather(
@@ -125,6 +142,26 @@ async def test_a_resumed_run_asks_its_open_prompt_again() -> None:
         rows = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
         prompts = await reads.read(lambda: list(rows.values_list("status", "position")))
         assert prompts == [("cancelled", None), ("answered", 4)]
+
+
+async def test_a_suspended_run_keeps_its_open_prompt(settings: Settings) -> None:
+    async def asks_beside_steps(context: Context) -> str:
+        answer, *_ = await asyncio.gather(
+            context.ask(TextPrompt(text="beside?")), asks(context, right)
+        )
+        return answer.text
+
+    set_hitl(settings, MAX_CALLS=3)
+    async with Hosting("t_deployed") as hosting:
+        executed.clear()
+        deploy(asks_beside_steps)
+        run = await hosting.submit()
+        beside, first = await hosting.prompts(run, 2)
+        await hosting.answer("go on", first)
+        await hosting.until_status(run, Run.Status.SUSPENDED)
+        set_hitl(settings, MAX_CALLS=9)
+        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await hosting.complete(run, "yes", beside) == "yes"
 
 
 async def test_a_failed_step_is_done_again_though_the_clock_was_set_back() -> None:
