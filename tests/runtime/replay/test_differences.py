@@ -19,6 +19,7 @@ from sessions_app.workflows import (
     Option,
     RadioPrompt,
     TextPrompt,
+    ToolCallPrompt,
 )
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, work
 from tests.support.hosting import asking, running
@@ -95,6 +96,12 @@ async def test_a_prompt_may_change_while_it_waits(
     assert run.status == Run.Status.COMPLETED
     assert output == f"{answer[0] if isinstance(answer, list) else answer} by ann"
     assert note in notes
+
+
+async def test_an_approval_of_one_tool_counts_for_no_other() -> None:
+    refund, pay = (asks(ToolCallPrompt(text="?", tool=tool)) for tool in ("refund", "pay"))
+    run, _, _ = await changed_while_it_waits(refund, pay, "approve")
+    assert run.status == Run.Status.SUSPENDED
 
 
 async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answered() -> None:
