@@ -218,6 +218,9 @@ async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
         assert lease.metrics["ref_count"] == 1
         live = "/admin/sessions_app/hostlease/?builder=live"
         assert quote(lease.key) in await boss.get(live)
+        await record_builders({}, builders)
+        assert quote(lease.key) not in await boss.get(live)
+        await record_builders(builders, {})
         await hosting.restart()
         await record_builders(hosting.builders(), builders)
         assert quote(lease.key) not in await boss.get(live)
