@@ -20,6 +20,7 @@ from chat_app.notifications import notices, webhook
 from sessions_app.admin import repairs
 from sessions_app.lifecycle import retention
 from sessions_app.models import Interaction, PendingSignal
+from sessions_app.signals import SIGNALS
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
@@ -168,6 +169,18 @@ async def test_operators_see_what_went_out_and_what_failed_and_send_it_again(
         await reads.read(lambda: sent.update(settled_at=long_ago))
         await retention.clean()
         assert await reads.read(sent.count) == 0
+
+
+async def test_a_webhook_given_up_while_it_is_tried_is_not_tried_again() -> None:
+    def give_up_and_fail(**_: Any) -> None:
+        repairs.give_up(PendingSignal.objects.get(name=PendingSignal.NOTICE).pk)
+        raise OSError("nobody answers")
+
+    SIGNALS[PendingSignal.NOTICE].connect(give_up_and_fail)
+    async with asking("t_webhook"):
+        while await send_due():
+            pass
+        assert (await reads.read(PendingSignal.objects.get)).due_at is None
 
 
 async def test_a_refused_webhook_closes_its_connection(receiver: type[Receiver]) -> None:
