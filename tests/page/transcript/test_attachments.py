@@ -22,7 +22,7 @@ from sessions_app.conversations import listing
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import Invalid
 from sessions_app.models import Attachment, Run
-from sessions_app.storage import attachments
+from sessions_app.storage import attachments, reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.page.plain_page import content_of, export, follow, page, press
@@ -295,6 +295,8 @@ async def test_an_upload_beyond_the_users_quota_is_refused(
     assert (await upload(browser, content=content))[0] == 201
     status, body = await upload(browser, content=content)
     assert (status, body["error"][:33]) == (422, "Your files use 1.0 MB of 1.5 MB. ")
+    await browser.aforce_login(await reads.read(make_user, "eve"))
+    assert (await upload(browser, content=content))[0] == 201
 
 
 @pytest.mark.cluster_only("one process writes one after the other")
