@@ -62,6 +62,8 @@ def test_a_prompt_is_listed_claimed_delegated_and_answered(
     assert (answered_prompt["status"], answered_prompt["answered_by"]) == ("answered", "user1")
     late = ben.post(inbox_prompt["response_url"], {"response": {"text": "no"}})
     assert (late.status, late.json()["answered_by"]) == (400, "user1")
+    assert Http(server).form("/c/kept/delete/", {}).status == 303
+    assert inbox_of(server, "user1", "?part=answered") == []
 
 
 def test_a_prompt_is_delegated_by_name_with_a_note(
