@@ -21,3 +21,8 @@ def test_a_silence_counts_from_the_start_of_the_database(
     monkeypatch.setattr(take_over, "STALLED_AFTER", stalled_after)
     operator_rows.job("conversation:x:probe", "doing", by=operator_rows.taker(silent=2 * YEAR))
     assert writer.write_now(take_over.take_over) == count
+
+
+def test_a_job_whose_worker_was_removed_is_taken_over() -> None:
+    operator_rows.job("conversation:x:probe", "doing", by=None)
+    assert writer.write_now(take_over.take_over) == 1
