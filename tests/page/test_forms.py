@@ -93,6 +93,17 @@ def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(pag
     expect(card(page).locator(".field[data-changed]")).to_have_count(1)
 
 
+def test_the_script_of_forms_comes_later_if_it_did_not_come(page: Page, console: Console) -> None:
+    console.allow("net::ERR_FAILED")
+    page.route("**/formcard*", lambda route: route.abort(), times=1)
+    begin(page, "prompt proposal", cards=1)
+    pieces = card(page).get_by_label("Pieces")
+    pieces.fill("250")
+    expect(card(page).locator(".field[data-changed]")).to_have_count(1)
+    page.reload()
+    expect(pieces).to_have_value("250")
+
+
 def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
     begin(page, "prompt proposal")
     card(page).get_by_label("Pieces").fill("")

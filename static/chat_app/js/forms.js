@@ -35,10 +35,11 @@ export function begin(card) {
   const form = card.querySelector("form");
   card.draft = new Draft("answer", card.dataset.interaction);
   if (form.dataset.type === "form") {
+    const later = () => form.addEventListener("focusin", () => begin(card), { once: true });
     import("./elements/formcard.js").then((kind) => {
       card.kind = kind;
       kind.begin(card);
-    });
+    }, later); // it did not come: once more when somebody is here
     return;
   }
   const kept = card.draft.load();
