@@ -381,7 +381,13 @@ async def test_a_file_of_a_run_that_ended_is_replayed_to_its_end(tmp_path: Path)
     async def ends_early(context: Context) -> str:
         return "at once"
 
+    async def raises_early(context: Context) -> str:
+        raise ValueError("no such person")
+
     deploy(ends_early)
     with pytest.raises(NotReplayable, match="the workflow comes to its end before it"):
+        await replay_history(file)
+    deploy(raises_early)
+    with pytest.raises(NotReplayable, match="no such person"):
         await replay_history(file)
     assert "t_deployed" in registry.declared_workflows()

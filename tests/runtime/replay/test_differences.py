@@ -9,8 +9,10 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
+from sessions_app.admin import repairs
 from sessions_app.journal.journal import describe_arguments
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -22,7 +24,7 @@ from sessions_app.workflows import (
     ToolCallPrompt,
 )
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, work
-from tests.support.hosting import asking, running
+from tests.support.hosting import asking, make_user, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -124,6 +126,20 @@ async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answere
         await hosting.prompts(run)
         deploy(both(["green"]))
         assert await hosting.complete(run, "yes", restart=True) == "blue eve"
+
+
+async def test_an_answer_outlives_the_account_of_who_gave_it() -> None:
+    async def asks_twice(context: Context) -> str:
+        first = await context.ask(text("Go on?"))
+        return f"{first.is_default} {(await context.ask(text('Sure?'))).text}"
+
+    async with asking(host_code(asks_twice)) as (hosting, run, prompt):
+        eve = await reads.read(make_user, "eve")
+        operator: dict[str, Any] = {"person": Person.of(eve), "value": "yes"}
+        await hosting.in_thread(repairs.answer, prompt.pk, **operator)
+        await hosting.prompts(run)
+        await reads.read(eve.delete)
+        assert await hosting.complete(run, "yes", restart=True) == "False yes"
 
 
 # By the alphabet, as by the length of the names, they would stand otherwise.
