@@ -9,6 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from sessions_app import runs
+from sessions_app.conversations import listing
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Announcement, Conversation, Event, Interaction, Run
 from sessions_app.workflows import CheckboxPrompt, Context, Message, TextPrompt, workflow
@@ -107,6 +108,14 @@ async def test_a_run_may_go_on_with_a_conversation_and_be_of_what_has_a_json_for
         second = await hosting.in_thread(start, {"order": 7}, conversation="c")
         assert (await hosting.in_thread(runs.result, second, 10)).text == 'ann: {"order":7}'
         assert {event.run for event in await hosting.events()} == {first, second}
+
+
+async def test_nothing_is_started_in_a_deleted_conversation() -> None:
+    async with running("t_greet", "one") as (hosting, run):
+        await hosting.until_ended(run)
+        await listing.delete(owner=hosting.user, conversation_id="c")
+        with pytest.raises(NotFound, match="was deleted"):
+            await hosting.in_thread(start, "two", conversation="c")
 
 
 async def test_a_refused_start_stores_nothing() -> None:
