@@ -139,6 +139,7 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
         assert "| One | abstained | nobody in time |" in await hosting.output(run)
         assert "It is settled already." in await boss.act("interaction", "expire", prompt)
         assert await history() == ["boss: expired by an operator"]
+        assert (await reads.read(Interaction.objects.get)).answered_via == "admin"
 
 
 async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:

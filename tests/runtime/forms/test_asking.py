@@ -77,6 +77,17 @@ async def ask_today(context: Context) -> str:
     return repr((await context.ask(FormPrompt(Today, text="?"))).value)
 
 
+async def ask_approval(context: Context) -> str:
+    return str((await context.ask(FormPrompt(Small, text="?", reject="Refuse"))).approved)
+
+
+async def test_an_operator_rejects_a_form_that_is_filled_in() -> None:
+    async with asking(host_code(ask_approval)) as (hosting, run, prompt):
+        boss = await Operator().signed_in()
+        await boss.post(answer_page(prompt.pk), {"f-days": "3", "value": "reject"})
+        assert await hosting.result(run) == "False"
+
+
 async def test_a_form_that_is_gone_is_found_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking(host_code(ask_small, park_after=0)) as (hosting, run, prompt):
         deploy(ask_today)
