@@ -146,7 +146,7 @@ def test_doctor_waits_until_all_checks_pass(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("up")
 def test_a_process_with_another_secret_or_another_code_is_named() -> None:
-    other = {"SECRET_KEY": "x", "workflows": "y", "code": "z"}
+    other = {"SECRET_KEY": "x", "workflows": "y"}  # an older one, which does not say its code
     operator_rows.process("other:1", "web", settings=other)
     processes.record(Transaction(), ProcessReport(Process.Kind.WEB))
     assert run_check("agreement") == [
@@ -228,6 +228,8 @@ def test_work_that_nobody_would_do_is_found() -> None:
     else:
         lease_fields = {"worker": "all:1", "started_at": MINUTE_AGO, "last_activity": MINUTE_AGO}
         HostLease.objects.create(key=hosted.key, workflow="probe", **lease_fields)
+        lease_fields["released_at"] = MINUTE_AGO
+        HostLease.objects.create(key=forgotten.key, workflow="probe", **lease_fields)
     assert run_check("forgotten") == [f"wrong: work without a host, by key (1): {forgotten.key}"]
 
 
