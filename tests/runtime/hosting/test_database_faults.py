@@ -1,15 +1,17 @@
 """A fault of the database is never the run's: it is done again, and does not fail."""
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, connection
 from pydantic import BaseModel
 
 from sessions_app.admin import repairs
@@ -37,12 +39,19 @@ def _anew() -> None:
     writer.failed_at = float("-inf")
 
 
+def fill_disk() -> None:
+    """Have SQLite raise what it does on a full disk."""
+    with closing(sqlite3.connect(":memory:")) as full, connection.wrap_database_errors:
+        full.execute("PRAGMA max_page_count=1")
+        full.execute("CREATE TABLE more (x)")
+
+
 def look(place: str) -> str:
     """Read from the database, which is lost at that."""
     calls[place] += 1
     if calls[place] <= faults[place]:
         if not CLUSTER:
-            raise OperationalError("unable to open database file")
+            fill_disk()
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     return f"{get_user_model().objects.count()} of {place}"
