@@ -234,10 +234,11 @@ async def test_question_goes_to_whom_the_policy_names(
     assert results() == ["Sue goes to Rome, anywhere."]
 
 
+@pytest.mark.parametrize(("answer", "calls"), [("done", ["pay", "pay"]), ("declined", ["pay"])])
 async def test_page_is_visited_before_a_refused_call_is_made_again(
-    sent_to: SentTo, host: Host, done: Done
+    sent_to: SentTo, host: Host, done: Done, answer: str, calls: list[str]
 ) -> None:
-    host(ScriptedModel([tool_call("sky_pay")], "Paid."), mode="legacy", approvals=NOBODY)
+    host(ScriptedModel([tool_call("sky_pay")], "Over."), mode="legacy", approvals=NOBODY)
     async with sent_to("t_mcp_tools", "Pay", replay_everywhere=True) as (_, run):
         link: Any
         [link] = await run.prompts()
@@ -245,9 +246,9 @@ async def test_page_is_visited_before_a_refused_call_is_made_again(
             "sky asks:\nSign in at the bank.",
             "https://bank.example/in?x=1",
         )
-        await run.answer("done")
-        assert await run.result() == "Paid."
-    assert done() == ["pay", "pay"]
+        await run.answer(answer)
+        assert await run.result() == "Over."
+    assert done() == calls
 
 
 async def test_other_requests_of_a_server_are_refused(
