@@ -22,7 +22,7 @@ from sessions_app.admin import repairs
 from sessions_app.interactions import audit, audit_trail
 from sessions_app.interactions.answers import answer_together
 from sessions_app.lifecycle import retention
-from sessions_app.models import AuditEntry, Conversation
+from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.storage import reads
 from sessions_app.workflows import TextPrompt, group, user
@@ -236,6 +236,10 @@ async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
         later = (timezone.now() + timedelta(hours=1)).isoformat()
         assert await reads.read(export_audit, "jsonl", "--since", later) == ""
         assert await reads.read(export_audit, "jsonl", "--until", later) == "\n".join(lines) + "\n"
+        asked_before = Interaction.objects.filter(pk=plain.pk)
+        await asked_before.aupdate(created_at=timezone.now() - timedelta(days=40))
+        since = (timezone.now() - timedelta(days=30)).isoformat()
+        assert lines[3] in await reads.read(export_audit, "jsonl", "--since", since)
 
 
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "  =1", "\uff1d1", "\r1"])

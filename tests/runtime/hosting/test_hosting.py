@@ -338,7 +338,7 @@ async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked
     assert steps == ["first", "looked", "second"]
 
 
-async def test_a_host_that_ended_holds_its_key_no_more() -> None:
+async def test_a_host_that_ended_holds_its_key_no_more_until_it_is_back() -> None:
     async with asking("t_ask", "one") as (hosting, run, _):
         key = (await hosting.until_status(run, "waiting")).key
         lease = await until(lambda: HostLease.objects.get(key=key))
@@ -346,6 +346,10 @@ async def test_a_host_that_ended_holds_its_key_no_more() -> None:
         await hosting.stop()
         lease = await until(lambda: HostLease.objects.get(key=key))
         assert lease.released_at is not None
+        await hosting.start()
+        await hosting.complete(run, "Eve")
+        lease = await until(lambda: HostLease.objects.get(key=key))
+        assert lease.released_at is None
 
 
 async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:

@@ -110,6 +110,14 @@ async def test_a_wait_that_times_out_continues_without_a_message(park_after: flo
         assert await hosting.complete(run, "Eve", restart=True) == "no payment Eve"
 
 
+async def test_a_wait_times_out_after_a_crash_too() -> None:
+    async with running("t_waits", "until 3600") as (hosting, run):
+        await until_waiting(hosting, run)
+        await hosting.crash()
+        await hosting.advance(hours=2)
+        await hosting.prompts(run)
+
+
 async def test_a_message_just_sent_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """The value is stored before the run, whose time is over, could hear of it."""
     expire = arrivals.expire
