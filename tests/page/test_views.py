@@ -129,6 +129,7 @@ async def test_a_prompt_is_answered_by_its_form(
     interaction = await asyncio.to_thread(log.ask, run, prompt)
     html = await page(client)
     assert f'action="{answer_url(interaction)}"' in html
+    assert ('name="several"' in html) == ("several" in form)
     if not isinstance(prompt, TextPrompt):
         chosen = form.get("value", [])
         for one in chosen if isinstance(chosen, list) else [chosen]:

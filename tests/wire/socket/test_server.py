@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
+from chat_app.wire.parsing import MAX_FRAME
 from tests.conftest import NewServer
 from tests.support.polling import until
 from tests.support.server import Server
@@ -82,6 +83,13 @@ async def test_output_of_any_size_arrives(server: Server) -> None:
     async with WsClient(server, "c", last_sequence=0) as client:
         await client.until_ended("completed")
         assert client.text() == text
+
+
+async def test_what_a_socket_sent_before_does_not_count_against_a_message(server: Server) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        for number in range(MAX_FRAME // 30_000 + 1):  # together they are larger than one may be
+            await client.message(f"echo {number}" + " " * 30_000)
+            await client.until_ended("completed")
 
 
 def test_readers_that_stop_cost_little_and_go_on_where_they_were(server: Server) -> None:
