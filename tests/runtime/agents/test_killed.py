@@ -41,7 +41,8 @@ def once(*names: str) -> Counter[str]:
 
 
 # Their restarts within a process are tested at each commit, and so is what they may call again.
-FRAMEWORKS = [pytest.param(kind, marks=pytest.mark.long) for kind in ("pydantic_ai", "langgraph")]
+LONG = pytest.mark.long
+FRAMEWORKS = [pytest.param(kind, marks=LONG) for kind in ("pydantic_ai", "langgraph")]
 
 
 @pytest.fixture(params=["agent", *FRAMEWORKS])
@@ -144,13 +145,18 @@ async def killed_while_paying(server: Server, kind: str) -> WsClient:
     return client
 
 
-@pytest.mark.parametrize("kind", ["agent", FRAMEWORKS[0]])
-async def test_kill_inside_a_payment_asks_whether_it_was_made(server: Server, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "choice"),
+    [("agent", "done"), ("agent", "unknown"), pytest.param("pydantic_ai", "done", marks=LONG)],
+)
+async def test_kill_inside_a_payment_asks_whether_it_was_made(
+    server: Server, kind: str, choice: str
+) -> None:
     killed_socket = await killed_while_paying(server, kind)
     async with back(server, killed_socket) as client:
         question = await client.until(PROMPT)
         assert question["content"]["text"].startswith("Was this done: Pay 5?")
-        await client.answer("done", question)
+        await client.answer(choice, question)
         await client.until_ended("completed")
     assert effects(server) == whole(kind) - Counter(["pay 5 ends"])
 
