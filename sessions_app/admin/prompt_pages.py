@@ -29,7 +29,7 @@ from sessions_app.admin.read_only import USERNAME, operation
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.errors import FormChanged, Invalid
-from sessions_app.interactions.answers import AnswerResult, Outcome
+from sessions_app.interactions.answers import TAKEN, AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
@@ -261,10 +261,12 @@ class InteractionAdmin(_Words, SearchedAdmin):
         except Invalid as error:
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
-        if answer_result.outcome == Outcome.ACCEPTED:
+        if answer_result.outcome in TAKEN:
             text = gettext("answered by an operator: %(answer)s") % {"answer": answer}
             self.log_change(request, interaction, text)
-            self.message_user(request, gettext("Answered."), messages.SUCCESS)
+            is_vote = answer_result.outcome == Outcome.VOTED
+            text = gettext("Your vote counts") if is_vote else gettext("Answered.")
+            self.message_user(request, text, messages.SUCCESS)
         else:
             self.message_user(request, _too_late(answer_result), messages.WARNING)
         return True

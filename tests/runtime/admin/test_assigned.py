@@ -14,7 +14,7 @@ from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
-from tests.runtime.admin.test_actions import Operator, history, host_and_operate
+from tests.runtime.admin.test_actions import Operator, answer_page, history, host_and_operate
 from tests.runtime.assignment.asking import asks, change, give, people
 from tests.support.database.work_done import statements_of
 from tests.support.hosting import Hosting
@@ -123,6 +123,17 @@ async def test_a_prompt_is_reassigned_to_its_owner() -> None:
         assert await reads.read(lambda: Conversation.objects.get().waiting) == 1
         assert (await hosting.answer("yes")).outcome == "accepted"
         assert await reads.read(lambda: Conversation.objects.get().waiting) == 0
+
+
+async def test_a_vote_of_an_operator_is_none_that_came_too_late() -> None:
+    asks(to=[group("managers"), user("old")], votes=2)
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
+        [old] = await reads.read(people, "old")
+        await reads.read(people, "boss", to="managers")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        assert "Your vote counts" in await boss.post(answer_page(prompt.pk), {"answer": "yes"})
+        assert await history() == ["boss: answered by an operator: yes"]
+        assert (await give("yes", prompt, old)).outcome == "accepted"
 
 
 async def test_an_operator_escalates_a_prompt_early() -> None:
