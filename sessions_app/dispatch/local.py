@@ -9,7 +9,7 @@ from sessions_app.dispatch import announcements
 from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.lease import release_others
+from sessions_app.hosting.lease import release_all
 from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.hosting.watchdog import Watchdog
 from sessions_app.json_types import JsonObject
@@ -107,5 +107,5 @@ class LocalDispatcher:
 
 
 def _take_possession(tx: Transaction) -> None:
-    release_others(tx)
+    release_all(tx)
     announcements.drop()  # all that needs a host is looked for now

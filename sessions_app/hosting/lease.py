@@ -95,12 +95,11 @@ def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
         announce(tx, lease.key)
 
 
-def release_others(tx: Transaction) -> None:
-    """Release all leases of other processes, and forget their builders: only this process is
-    left.
+def release_all(tx: Transaction) -> None:
+    """Release all leases, and forget their builders: only this process is left, and it hosts
+    nothing yet. One before it may have had its name, as in a container that was restarted.
     """
-    leases = HostLease.objects.exclude(worker=this_process())
-    leases.update(metrics={}, released_at=Coalesce("released_at", tx.now))
+    HostLease.objects.update(metrics={}, released_at=Coalesce("released_at", tx.now))
 
 
 class LeaseFreshness:

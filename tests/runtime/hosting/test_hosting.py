@@ -352,6 +352,15 @@ async def test_a_host_that_ended_holds_its_key_no_more_until_it_is_back() -> Non
         assert lease.released_at is None
 
 
+@pytest.mark.local_only(reason="of many processes each knows only its own hosts")
+async def test_a_start_releases_what_a_process_of_its_name_held_before() -> None:
+    async with asking("t_ask", "one") as (hosting, _, _prompt):
+        await hosting.stop()
+        await HostLease.objects.aupdate(released_at=None, metrics={"ref_count": 1})
+        await hosting.start()
+        assert await HostLease.objects.filter(released_at__isnull=False, metrics={}).aexists()
+
+
 async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
     async with Hosting("t_ask") as hosting:
         await hosting.stop()
