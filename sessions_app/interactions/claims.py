@@ -190,7 +190,7 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
             "escalate": [escalation.model_dump(mode="json") for escalation in later],
             "names": [*assignment["names"], *candidates.names],
         },
-        "escalates_at": tx.now + gap if gap else None,
+        "escalates_at": tx.now + gap if gap is not None else None,
     }
     _hand_on(tx, prompt, Action.ESCALATED, candidates, by=by, via=via, columns=columns)
     return True

@@ -233,10 +233,10 @@ def make_user(username: str) -> Any:
 
 
 def _next_due() -> datetime | None:
-    """Return when the clock next makes a run go on."""
+    """Return when the clock next makes a run go on, or a question escalate."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     moments = (
-        pending.aggregate(at=Min("expires_at"))["at"],
+        *pending.aggregate(Min("expires_at"), Min("escalates_at")).values(),
         Run.objects.filter(status=Run.Status.WAITING).aggregate(at=Min("wake_at"))["at"],
     )
     return min((at for at in moments if at is not None), default=None)

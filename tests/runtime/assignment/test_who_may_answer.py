@@ -209,6 +209,17 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
         assert action_names == ["opened", "claimed", "escalated", "answered"]
 
 
+async def test_of_two_escalations_at_one_time_the_second_follows_at_once() -> None:
+    async with Hosting("t_assigned") as hosting:
+        [_, eve] = await reads.read(people, "boss", "eve")
+        await reads.read(people, "dora", to="directors")
+        at_once = [Escalation(60, group("directors")), Escalation(60, user("eve"))]
+        asks(to=user("boss"), escalate=at_once)
+        _, prompt = await hosting.submit_until_prompt()
+        await hosting.advance(seconds=61)
+        assert (await give("yes", prompt, eve)).outcome == Outcome.ACCEPTED
+
+
 async def test_an_escalated_prompt_has_its_place_in_the_inbox_by_its_deadline() -> None:
     async with Hosting("t_assigned") as hosting:
         boss, dora = await reads.read(people, "boss", "dora")
