@@ -34,7 +34,10 @@ async def test_everything_is_served_over_https_only(server: Server) -> None:
 
     link = run("manage.py", "sign_in_link", "ann", env=server.environment).stdout.strip()
     assert link.startswith(f"https://{NAME}/sign-in/link/?sesame=")
-    signed_in = http.get(link.removeprefix(f"https://{NAME}"), **OF_PROXY)
+    path = link.removeprefix(f"https://{NAME}")
+    signed_in = http.get(path, **OF_PROXY, x_forwarded_for="203.0.113.7")
+    [line] = [line for line in server.web.log.splitlines() if "sign_in" in line]
+    assert "address=203.0.113.7" in line
     cookies = SimpleCookie("; ".join(signed_in.headers.get_all("set-cookie") or []))
     assert set(cookies) == COOKIES
 
