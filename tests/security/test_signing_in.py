@@ -153,6 +153,15 @@ def test_the_first_administrator_has_no_password() -> None:
         assert sign_in(Client(), "admin", password).status_code == 200
 
 
+def test_the_first_administrator_is_a_manager_until_somebody_changes_that() -> None:
+    admin = first_user()
+    assert admin is not None
+    assert admin.groups.get().name == "managers"
+    admin.groups.clear()
+    first_user()
+    assert not admin.groups.exists()
+
+
 def test_passwords_are_kept_by_a_slow_function() -> None:
     """The settings of the tests have a quick one."""
     assert not hasattr(natproject.settings, "PASSWORD_HASHERS")
