@@ -9,7 +9,7 @@ from chat_app.peer import plain_feed
 from chat_app.peer.plain_frames import RECONNECT_TEXT, RESTART_TEXT, TYPES
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import answers
-from sessions_app.models import Run
+from sessions_app.models import Conversation, Run
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from tests.support.received_frames import Frame
@@ -144,6 +144,20 @@ async def test_no_output_of_an_older_run_is_sent(log: LiveLog) -> None:
         await until_text(socket, "new ")
         assert socket.text() == "new "
         assert {frame["parent_id"] for frame in socket.frames} == {"m2"}
+
+
+async def test_a_repeated_older_message_withholds_nothing_of_the_newest(log: LiveLog) -> None:
+    await store_message(log)
+    await log.end()
+    await Conversation.objects.aupdate(workflow="calculator")
+    await writer.write(lambda tx: append_next(tx, log, "hello"))
+    newest = await Run.objects.aget(message_id="m2")
+    async with plain(log, last_sequence=0) as socket:
+        await socket.say("hello", id="m1", conversation_id="c")
+        await socket.until_settled()
+        assert not socket.of_type("error_message")
+        await writer.write(lambda tx: tx.append(newest, "text", {"text": "and more"}))
+        await until_text(socket, "and more")
 
 
 async def test_an_end_and_the_next_message_in_one_read_withhold_the_end(log: LiveLog) -> None:
