@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.http.client import Http
+from tests.security.people import PERMIT
 from tests.support.polling import until
 from tests.support.server import Server
 
@@ -55,6 +56,17 @@ def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> N
     assert ann.generate("ask", **forks).json() != result
     assert ann.get(stop["status_url"]).json()["result"] == result
     assert "Started again by admin" in ann.get("/c/forked/").text
+
+
+def test_staff_who_may_only_look_at_runs_do_nothing_to_them(server: Server) -> None:
+    server.execute("UPDATE auth_user SET is_staff = ? WHERE username = 'ben'", True)
+    server.execute(PERMIT, "ben", "view_run")
+    ben = Http(server, "ben")
+    url = f"/executions/{Http(server).generate('fail').headers['execution-id']}"
+    assert ben.post(f"{url}/fork", {"position": 1}).status == 403
+    assert ben.post(f"{url}/resume", "").status == 403
+    server.execute(PERMIT, "ben", "change_run")
+    assert ben.post(f"{url}/resume", "").status == 202
 
 
 def test_positions_that_a_run_has_not_come_to_are_refused(shared: Server) -> None:

@@ -14,6 +14,11 @@ from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.every_form(reason="its streams come from other processes")
 
+SUSPEND_FOR_GOOD = (
+    "UPDATE sessions_app_run SET status = 'suspended'",
+    """UPDATE sessions_app_event SET payload = '{"status": "suspended"}'
+    WHERE sequence = (SELECT max(sequence) FROM sessions_app_event)""",
+)
 SUSPEND = """
     UPDATE sessions_app_event SET type = 'run', payload = '{"status": "suspended"}'
     WHERE sequence = (SELECT max(sequence) FROM sessions_app_event WHERE type = 'step')
@@ -244,3 +249,14 @@ def test_a_suspension_that_is_over_ends_no_stream(server: Server) -> None:
         events = stream.rest()
     assert all(event.name == "message" for event in events)
     assert chunk_text([event for event in events if event.data]) == whole
+
+
+def test_a_run_that_is_suspended_ends_what_waits_for_it_with_the_reason(server: Server) -> None:
+    http = Http(server)
+    assert http.generate("echo 1", user_message_id="m1").status == 200
+    for statement in SUSPEND_FOR_GOOD:
+        server.execute(statement)
+    answer = http.generate("echo 1", user_message_id="m1")
+    assert (answer.status, answer.json()["code"]) == (422, "suspended")
+    with http.stream("/chat/stream", chat("echo 1"), user_message_id="m1") as stream:
+        assert stream.rest()[-1].json()["error"]["code"] == "suspended"
