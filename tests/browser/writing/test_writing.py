@@ -88,6 +88,35 @@ def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> 
     expect(page.locator("#text")).to_have_value("")
 
 
+def test_an_answer_whose_acknowledgement_was_lost_is_sent_again_as_one_that_was_used(
+    page: Page,
+) -> None:
+    outcomes: list[str] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        def receive(frame: str | bytes) -> None:
+            if '"ack_message"' in str(frame):
+                outcomes.append(json.loads(frame)["outcome"])
+            if outcomes != ["accepted"] or '"ack_message"' not in str(frame):
+                socket.send(frame)
+
+        socket.connect_to_server().on_message(receive)
+
+    begin(page, "ask")
+    page.route_web_socket("**/websocket?*", connect)
+    page.clock.install()
+    page.reload()
+    until_connected(page)
+    card(page).locator("textarea").fill("Eve")
+    card(page).get_by_role("button", name="Answer").click()
+    state(page, "completed")
+    page.clock.fast_forward(16_000)
+    while len(outcomes) < 2:
+        page.wait_for_timeout(20)
+    expect(page.locator(".stale")).to_have_count(0)
+    assert outcomes == ["accepted", "duplicate"]
+
+
 def test_enter_sends_and_shift_enter_breaks_the_line(page: Page) -> None:
     begin(page, "echo hi", until="completed")
     field = page.locator("#text")
