@@ -52,6 +52,7 @@ def _hosts(settings: Settings) -> None:
         ([""], False),
         (["http://chat.example:8000", "http://chat.example:8000"], False),
         (["https://ui.example"], True),
+        (["https://ui.example.evil"], False),
         (["http://peer.example:3000"], True),
         (["http://peer.example"], False),
         (["http://ui.example"], False),
