@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import NewServer
 from tests.http.api_keys import make_key
 from tests.http.client import Http
+from tests.inbox.people import make_group
 from tests.support.polling import until
 from tests.support.server import Server
 
@@ -124,6 +125,17 @@ def test_a_guest_is_known_by_the_token(with_guests: Server) -> None:
     assert other.get(stop["status_url"]).status == 404
     rows = with_guests.rows("SELECT metadata FROM sessions_app_run")
     assert not any(GUEST in row["metadata"] for row in rows)
+
+
+def test_a_guest_whom_a_question_is_for_looks_up_nobody(with_guests: Server) -> None:
+    guest = Http(with_guests, None, session=GUEST)
+    guest.generate("echo 1", conversation_id="a member's")
+    make_group(with_guests, "guests", owners(with_guests, "a member's"))
+    message = {"text": "assign guests", "workflow": "probe"}
+    assert Http(with_guests).form("/c/asks/messages/", message).status == 303
+    [prompt] = until(lambda: guest.get("/v1/inbox").json()["prompts"])
+    people = f"/v1/prompts/{prompt['interaction_id']}/people?q=be&session={GUEST}"
+    assert guest.get(people).json() == {"people": []}
 
 
 def test_a_page_of_another_site_cannot_use_a_guests_cookie(with_guests: Server) -> None:

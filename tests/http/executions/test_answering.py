@@ -109,8 +109,12 @@ def test_an_answer_to_a_run_that_was_stopped_is_too_late(shared: Server) -> None
 
 def test_unknown_prompts_and_prompts_of_another_run_are_404(shared: Server) -> None:
     http, unknown = Http(shared), str(uuid4())
-    stop = http.generate("ask").json()
-    for run, prompt in ((unknown, stop["interaction_id"]), (stop["execution_id"], unknown)):
+    stop, other = (http.generate("ask").json() for _ in range(2))
+    for run, prompt in (
+        (unknown, stop["interaction_id"]),
+        (stop["execution_id"], unknown),
+        (other["execution_id"], stop["interaction_id"]),
+    ):
         url = f"/executions/{run}/interactions/{prompt}/response"
         assert http.post(url, {"response": YES}).status == 404
     assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
