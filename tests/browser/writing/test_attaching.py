@@ -65,7 +65,7 @@ def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server
     state(page, "completed")
     picture = page.locator(".user .files img")
     picture.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.files img').naturalWidth === 1")
+    expect(picture).to_have_js_property("naturalWidth", 1)
     with page.expect_download() as saved:
         page.get_by_role("link", name="a.csv", exact=True).click()
     assert saved.value.suggested_filename == "a.csv"
