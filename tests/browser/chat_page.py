@@ -82,6 +82,7 @@ def answer(form: Locator) -> None:
     if kind == "text":
         form.locator("textarea").fill("236")
     elif kind == "dropdown":
+        expect(form.locator("select")).to_have_value("")  # nothing is chosen for anybody
         form.locator("select").select_option(index=1)
     elif kind in ("radio", "checkbox"):
         form.locator(f"input[type={kind}]").first.check()

@@ -11,7 +11,7 @@ from django.urls import path
 from pytest_django import Settings
 
 from chat_app.routing import websocket_urlpatterns
-from sessions_app.models import Conversation
+from sessions_app.models import Conversation, Run
 from sessions_app.notify import groups
 from sessions_app.storage import reads
 from tests.wire.local_socket import content
@@ -49,6 +49,14 @@ async def test_a_message_is_prompted_for_and_answered(ann: Any) -> None:
     await socket.send_json_to({**answer, **content("Ann")})
     assert (await until(socket, "system_response_message"))["content"]["text"] == "Ann"
     await socket.disconnect()
+
+
+async def test_what_was_said_right_before_leaving_still_counts(ann: Any) -> None:
+    socket = await connected(ann)
+    for _ in range(3):
+        await socket.send_json_to({"type": "user_message", **content("ask")})
+    await socket.disconnect(timeout=10)
+    assert await Run.objects.acount() == 3
 
 
 @pytest.fixture
