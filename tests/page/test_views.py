@@ -155,16 +155,21 @@ async def test_an_answer_that_is_refused_stays_in_its_field(
     assert (await fresh(prompt)).status == "pending"
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [("answered", "ann already answered"), ("expired", "expired before your answer arrived")],
+)
 async def test_a_late_answer_on_the_page_names_who_was_first(
-    client: AsyncClient, log: StoredLog, ann: User
+    client: AsyncClient, log: StoredLog, ann: User, status: str, reason: str
 ) -> None:
     run = await asyncio.to_thread(log.message)
     prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
-    await asyncio.to_thread(log.settle, prompt, {"value": "first"}, by=ann)
+    by = ann if status == "answered" else None
+    await asyncio.to_thread(log.settle, prompt, {"value": "first"}, status=status, by=by)
     form = {"value": "mine", "version": 1, "answer_id": "late"}
     response = await client.post(answer_url(prompt), form, follow=True)
     html = response.content.decode()
-    assert "ann already answered" in html
+    assert reason in html
     assert "Your answer was: mine" in html
     assert (await fresh(prompt)).response == {"value": "first"}
 
