@@ -174,6 +174,8 @@ async def test_an_answer_is_tried_again_once_for_a_button(
         assert (newest.text, newest.forked_from_id != first.id) == ("a", expected > 2)
         await asyncio.to_thread(log.conversation.refresh_from_db)
         await asyncio.to_thread(log.end, newest)
+    await press(client, await page(client, branch=str(first.id)), "Try again")
+    assert await Run.objects.acount() == 4  # of the first answer, of which there is another
 
 
 async def test_a_refused_edit_stays_in_the_composer_with_the_replaced_run(
