@@ -14,7 +14,7 @@ from chat_app.feed.inbox_parts import PAGE
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.models import Interaction, Vote
-from sessions_app.prompts import BinaryPrompt, Option, TextPrompt
+from sessions_app.prompts import AnyPrompt, BinaryPrompt, FormPrompt, Option, TextPrompt
 from tests.page.plain_page import page, post, text_of
 from tests.support.database.stored_log import StoredLog
 
@@ -49,19 +49,32 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
     assert answers_by_reader == {ben: ["Reject"], eve: []}
 
 
-async def test_the_page_of_an_answered_prompt_says_the_question_once(
-    client: AsyncClient, ann: User
+TOWN = {"type": "object", "properties": {"town": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "response"),
+    [
+        (TextPrompt(text="How is it?\nSay all."), {"value": "Rainy"}),
+        (
+            FormPrompt(TOWN, text="How is it?\nSay all."),
+            {"value": {"town": "Rainy"}, "changed": ["town"]},
+        ),
+    ],
+)
+async def test_the_page_of_an_answered_prompt_says_question_and_answer_once(
+    client: AsyncClient, ann: User, asked: AnyPrompt, response: dict[str, Any]
 ) -> None:
     def store() -> Interaction:
         log = StoredLog(ann)
-        prompt = log.ask(log.message(), TextPrompt(text="How is it?\nSay all."))
-        log.settle(prompt, {"value": "well"}, by=ann)
+        prompt = log.ask(log.message(), asked)
+        log.settle(prompt, response, by=ann)
         return prompt
 
     prompt = await asyncio.to_thread(store)
     html = await text_of(client, "prompt", prompt.pk)
-    assert html.partition("<main")[2].count("How is it?") == 1
-    assert "Say all." in html
+    card = html.partition("<main")[2].partition('id="history"')[0]
+    assert [card.count(words) for words in ("How is it?", "Say all.", "Rainy")] == [1, 1, 1]
 
 
 async def test_what_worked_is_said_in_another_colour_than_a_warning(
