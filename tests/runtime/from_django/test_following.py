@@ -97,8 +97,8 @@ async def test_the_result_of_a_failed_run_has_status_failed() -> None:
 async def test_waiting_for_a_result_or_events_can_time_out() -> None:
     async with asking("t_told") as (hosting, run, _):
         for gives_up in (
-            runs.aresult(run, timeout=0.01),
-            hosting.in_thread(runs.result, run, timeout=0),
+            runs.aresult(run, timeout=0),
+            hosting.in_thread(runs.result, run, timeout=0.01),
             hosting.in_thread(lambda: list(runs.events(run, timeout=0))),
         ):
             with pytest.raises(TimeoutError):
