@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db.models import F
 from django.utils import timezone
 
@@ -207,6 +207,25 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
         assert (await give("yes", prompt, dora)).outcome == Outcome.ACCEPTED
         action_names = [action for action, _ in await reads.read(actions, prompt)]
         assert action_names == ["opened", "claimed", "escalated", "answered"]
+
+
+async def test_an_escalation_is_for_those_who_are_left_of_whom_it_names() -> None:
+    async with Hosting("t_assigned") as hosting:
+        [_, eve] = await reads.read(people, "boss", "eve")
+        await reads.read(people, "dora", to="directors")
+        asks(to=user("boss"), escalate=Escalation(60, [group("directors"), user("eve")]))
+        _, prompt = await hosting.submit_until_prompt()
+        await Group.objects.filter(name="directors").adelete()
+        await hosting.advance(seconds=61)
+        assert await waiting_for(prompt) == ["boss", "eve"]
+        assert (await give("yes", prompt, eve)).outcome == Outcome.ACCEPTED
+
+
+async def waiting_for(prompt: Interaction) -> list[str]:
+    """Return whose answer people read that a prompt waits for."""
+    stored = await Interaction.objects.aget(pk=prompt.pk)
+    assert stored.assignment is not None
+    return list(stored.assignment["names"])
 
 
 async def test_of_two_escalations_at_one_time_the_second_follows_at_once() -> None:

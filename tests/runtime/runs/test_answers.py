@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from uuid import UUID
+from copy import copy
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
@@ -141,6 +143,19 @@ async def test_one_of_many_concurrent_answers_is_accepted() -> None:
         assert sorted(set(outcomes)) == [Outcome.ACCEPTED, Outcome.STALE]
         assert outcomes.count(Outcome.ACCEPTED) == 1
         assert len(await updates(hosting)) == 1
+
+
+async def test_questions_that_were_answered_in_time_are_not_looked_at_when_it_is_over() -> None:
+    async with asking("t_close_deadline") as (hosting, run, prompt):
+        over = timezone.now() - timedelta(days=1)
+        prompt.status, prompt.expires_at, prompt.position = "answered", over, None
+        settled = [copy(prompt) for _ in range(due.AT_ONCE)]
+        for row in settled:
+            row.pk = uuid4()
+        await Interaction.objects.abulk_create(settled)
+        await Interaction.objects.filter(pk=prompt.pk).aupdate(expires_at=timezone.now())
+        await hosting.settle_due()
+        assert await hosting.result(run) == "no True"
 
 
 async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
