@@ -131,6 +131,17 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
         assert (len(ids), len(set(ids))) == (6, 5)
 
 
+async def test_each_reminder_has_an_id_of_its_own(receiver: type[Receiver]) -> None:
+    async with asking_people("boss", to=user("boss"), due=3600, remind=[600, 60]):
+        await time_passes()
+        receiver.got.clear()
+        reminders = PendingSignal.objects.filter(name="interaction_due_soon")
+        await reminders.aupdate(due_at=timezone.now())
+        await time_passes()
+        assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.due_soon"}
+        assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 2
+
+
 async def test_operators_see_what_went_out_and_what_failed_and_send_it_again(
     receiver: type[Receiver],
 ) -> None:

@@ -113,6 +113,17 @@ def test_a_proposal_says_what_was_changed() -> None:
     assert rejected.before["whole"] == 4
 
 
+@pytest.mark.parametrize(("reject", "values"), [("No", ["approve", "reject"]), ("", ["approve"])])
+def test_a_proposal_can_be_rejected_in_a_plain_client_where_it_may_be(
+    reject: str, values: list[str]
+) -> None:
+    prompt = FormPrompt(Every, text="?", initial=CLEANED, proposal=True, reject=reject)
+    [choice] = FormPrompt.plain(
+        prompt.model_dump(mode="json"), lambda: "https://chat.example.org/p/1/"
+    )
+    assert [option["value"] for option in choice["options"]] == values
+
+
 def test_the_line_ends_of_a_browser_change_nothing() -> None:
     prompt = FormPrompt(Local.Inside, text="?", initial={"text": "Dear A,\nB"}, proposal=True)
     form_data = read_posted(QueryDict("f-text=Dear+A,%0D%0AB"))

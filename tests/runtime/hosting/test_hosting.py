@@ -68,11 +68,12 @@ async def test_enqueue_holds_over_a_restart_while_the_first_is_parked() -> None:
         assert order == [first, second, third]
 
 
-async def test_reject_a_second_message_is_refused_and_not_stored() -> None:
+async def test_reject_a_second_message_is_refused_and_not_stored_but_not_the_first_again() -> None:
     async with running(Hosting("t_ask", second_message="reject"), "one") as (hosting, first):
         with pytest.raises(Busy):
             await hosting.submit("two")
-        await hosting.prompts(first)
+        message_id = (await hosting.until_status(first, "waiting")).message_id
+        assert await hosting.submit("one", message_id=message_id) == first  # sent again
         await hosting.answer("x")
         await hosting.until_ended(first)
         await hosting.until_ended(await hosting.submit("echo"))
