@@ -106,13 +106,15 @@ async def two_sleeps(message: Message, context: Context) -> str:
         await context.sleep(minutes * 60)
         await context.step(woken.append, minutes)
 
-    await context.gather(sleep(20), sleep(10))
+    beside = [context.ask(TextPrompt(text="Name?"))] if message.text == "ask" else []
+    await context.gather(sleep(20), sleep(10), *beside)
     return "both"
 
 
-async def test_the_shorter_of_two_sleeps_wakes_the_run() -> None:
+@pytest.mark.parametrize("text", ["go", "ask"])
+async def test_the_shorter_of_two_sleeps_wakes_the_run(text: str) -> None:
     woken.clear()
-    async with running(Hosting("t_two_sleeps", park_after=0.01)) as (hosting, run):
+    async with running(Hosting("t_two_sleeps", park_after=0.01), text) as (hosting, run):
         await hosting.until_status(run, "waiting")
         await until_true(lambda: not hosting.hosts.run(str(run)))
         first_sleep = await Run.objects.aget(pk=run)
