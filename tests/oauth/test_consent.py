@@ -1,6 +1,7 @@
 """A workflow asks its person for consent; the way to the provider and back answers it."""
 
 import asyncio
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -47,6 +48,15 @@ async def test_more_access_is_asked_for_with_what_there_was(hosting: Hosting, an
     await ann.consent(await hosting.send("write"))
     assert [grant.scopes async for grant in OAuthGrant.objects.all()] == [["read", "write"]]
     assert await (await hosting.send("read")).result() == "octo"
+
+
+async def test_the_access_that_another_provider_gave_is_not_asked_for(
+    hosting: Hosting, ann: Browser
+) -> None:
+    await ann.consent(await hosting.send("write"))
+    await OAuthGrant.objects.aupdate(provider="elsewhere")
+    address = await ann.leave(await hosting.send("read"))
+    assert parse_qs(urlsplit(address).query)["scope"] == ["read"]
 
 
 async def test_who_is_replayed_gets_the_token_of_now(
