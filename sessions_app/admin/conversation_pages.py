@@ -59,13 +59,7 @@ class ConversationAdmin(SearchedAdmin):
     readonly_fields = ("began", "updated", "deleted", "everything", "chat")
     fieldsets = (
         (None, {"fields": ("owner", "workflow", *readonly_fields)}),
-        (
-            _("As it is stored"),
-            {
-                "fields": ("title", "id", "conversation_id", "last_sequence"),
-                "classes": ("collapse",),
-            },
-        ),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     inlines = (RunsInline,)
 
