@@ -71,8 +71,10 @@ def send(user: UserId, since: datetime) -> Outcome:
         OSError: the mail server does not take it; it is to be tried again.
     """
     person = users().filter(pk=user).first()
+    if person is None:
+        return Outcome.UNWANTED
     preference = preference_of(user)
-    if person is None or mail_time(preference, since) is None:
+    if mail_time(preference, since) is None:
         return Outcome.UNWANTED
     address = getattr(person, person.get_email_field_name(), "")
     if not address:

@@ -274,6 +274,11 @@ async def test_nothing_is_written_where_the_site_offers_no_mail(settings: Any) -
         assert not await MailPreference.objects.aexists()
 
 
+def test_nobody_is_written_to_who_was_deleted_meanwhile() -> None:
+    assert send(10_000, timezone.now()) == PendingSignal.Outcome.UNWANTED
+    assert not MailPreference.objects.exists()
+
+
 async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() -> None:
     seconds_before: list[float] = []
 
