@@ -166,14 +166,15 @@ async def test_joint_answers_name_the_prompts_already_answered(
     assert "“a?”: ann already answered this question." in html
 
 
+@pytest.mark.parametrize(("door", "conversation"), [("answer_prompt", []), ("answer", ["c"])])
 async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
-    client: AsyncClient, ann: User
+    client: AsyncClient, ann: User, door: str, conversation: list[str]
 ) -> None:
     prompt = await asyncio.to_thread(ask, ann)
     ben = await User.objects.acreate_user("ben")
     rules = {"to": [{"kind": "user", "id": str(one.pk)} for one in (ann, ben)], "names": []}
     await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=ben)
-    path = reverse("chat:answer_prompt", args=[prompt.pk])
+    path = reverse(f"chat:{door}", args=[*conversation, prompt.pk])
     response: Any = await client.post(path, {"value": "yes"}, follow=True)
     assert "ben has claimed this question. Your answer was: yes" in response.content.decode()
 

@@ -245,7 +245,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
         raise Http404
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome})
-    if answer_result.outcome in (Outcome.STALE, Outcome.EXPIRED):
+    if answer_result.outcome in message_forms.LATE:
         messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
     return back_to(conversation_id)
 

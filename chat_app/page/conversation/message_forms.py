@@ -212,6 +212,10 @@ def typed_answer(
     return TypedAnswer(interaction, values(incoming_answer), str(error), errors, note)
 
 
+# The outcomes of an answer that is not used, of which `too_late` says why.
+LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
+
+
 def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> str:
     """Say why an answer was not taken, with what was typed, which must not get lost."""
     if answer_result.outcome == Outcome.EXPIRED:

@@ -212,13 +212,12 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
         raise Http404
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
-    if answer_result.outcome in LATE:
+    if answer_result.outcome in message_forms.LATE:
         messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
     return _back(request)
 
 
 MOST_NAMED = 10  # of questions that were refused
-LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 
 @personal("POST")
