@@ -54,6 +54,7 @@ def examine(checks: Iterable[Check]) -> Findings:
             finding.obj = check.name
             finding.id = f"sessions_app.{type(finding).__name__[0]}{check.number}"
             finding.msg = _without(secrets, finding.msg)
+            finding.hint = finding.hint and _without(secrets, finding.hint)
             yield finding
     if left_out:
         yield Warning(f"skipped until the rest is fixed: {', '.join(left_out)}", obj="left out")
