@@ -335,15 +335,24 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         return {"values": [option.value for option in self.choices if option.text in texts]}
 
     def _split_options(self, text: str) -> list[str]:
-        """Split a text into options: one, or several with commas between. Case does not matter."""
-        names = {
-            name.strip().casefold(): option.text
+        """Split a text into options: one, or several with commas between.
+
+        Case does not matter, where none is written just so; of names that are alike it is as for
+        `find`.
+        """
+        values = {
+            fold(getattr(option, name).strip()): option.text
+            for fold in (str.casefold, str)
+            for name in ("label", "id", "text")
             for option in reversed(self.choices)
-            for name in (option.label, option.id, option.text)
         }
-        whole = [text] if text.strip().casefold() in names else text.split(",")
+
+        def value_of(item: str) -> str | None:
+            return values.get(item, values.get(item.casefold()))
+
+        whole = [text] if value_of(text.strip()) else text.split(",")
         items = filter(None, (item.strip() for item in whole))
-        return [names.get(item.casefold(), item) for item in items]
+        return [value_of(item) or item for item in items]
 
     def respond(self, stored: JsonObject, **attribution: Any) -> CheckboxResponse:
         options = tuple(map(self.find, stored["values"]))

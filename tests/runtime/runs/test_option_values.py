@@ -10,6 +10,7 @@ from sessions_app.workflows import (
     CheckboxPrompt,
     Context,
     Message,
+    Option,
     RadioPrompt,
     TextPrompt,
     workflow,
@@ -66,3 +67,18 @@ async def test_a_callback_may_answer_with_the_value(answer_value: Any) -> None:
     async with managing(declare(ask)) as manager:
         result = await say(manager, user_input_callback=answer)
     assert repr(result) == repr("true, 0" if isinstance(answer_value, list) else answer_value)
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "chosen"),
+    [
+        (["x", "X"], "X", ["X"]),
+        (["x", "X"], "x, X", ["x", "X"]),
+        ([Option(value="b", label="a"), Option(value="a", label="c")], "a", ["a"]),
+        ([Option(value="b", label="One, or two"), Option(value="a")], "one, or TWO", ["b"]),
+    ],
+)
+def test_a_text_chooses_the_boxes_that_it_names(
+    options: list[Any], text: str, chosen: list[str]
+) -> None:
+    assert CheckboxPrompt(text="?", options=options).check(text, None) == {"values": chosen}
