@@ -84,7 +84,9 @@ class Guest(AuthBase):
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
         """Return the identity of the guest."""
-        cookies = request.COOKIES if origin_allowed(getattr(request, "scope", {})) else {}
+        cookies = request.COOKIES
+        if cookies and not origin_allowed(getattr(request, "scope", {})):
+            cookies = {}
         return await find_identity(cookies=cookies, query=request.GET.dict(), request=request)
 
 
