@@ -53,7 +53,7 @@ def examine(checks: Iterable[Check]) -> Findings:
                 failed_checks.add(check.name)
             finding.obj = check.name
             finding.id = f"sessions_app.{type(finding).__name__[0]}{check.number}"
-            finding.msg = _without(secrets, finding.msg)
+            finding.msg = _without(secrets, " ".join(finding.msg.split()).rstrip("."))
             finding.hint = finding.hint and _without(secrets, finding.hint)
             yield finding
     if left_out:
@@ -79,7 +79,6 @@ def _secrets() -> list[str]:
 
 
 def _without(secrets: list[str], text: str) -> str:
-    text = " ".join(text.split()).rstrip(".")
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
     return text

@@ -275,9 +275,9 @@ def test_no_secret_is_printed(settings: Any) -> None:
 def test_overlapping_secrets_are_masked_completely(settings: Any) -> None:
     set_hitl(settings, REDIS_URL="redis://:hush@127.0.0.1:1/0")
     settings.SECRET_KEY = "hush-and-more"
-    error = Error("hush and hush-and-more", hint="Not hush")
+    error = Error("hush and hush-and-more", hint="Not hush.")
     (line,) = examine([Check(1, "tell", lambda: iter([error]))])
-    assert (line.msg, line.hint) == ("*** and ***", "Not ***")
+    assert (line.msg, line.hint) == ("*** and ***", "Not ***.")
 
 
 def test_checks_that_need_a_failed_check_are_skipped() -> None:

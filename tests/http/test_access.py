@@ -128,13 +128,14 @@ def test_a_guest_is_known_by_the_token(with_guests: Server) -> None:
 
 
 def test_a_guest_whom_a_question_is_for_looks_up_nobody(with_guests: Server) -> None:
-    guest = Http(with_guests, None, session=GUEST)
+    token = "a-guest-who-is-asked-something"
+    guest = Http(with_guests, None, session=token)
     guest.generate("echo 1", conversation_id="a member's")
     make_group(with_guests, "guests", owners(with_guests, "a member's"))
     message = {"text": "assign guests", "workflow": "probe"}
     assert Http(with_guests).form("/c/asks/messages/", message).status == 303
     [prompt] = until(lambda: guest.get("/v1/inbox").json()["prompts"])
-    people = f"/v1/prompts/{prompt['interaction_id']}/people?q=be&session={GUEST}"
+    people = f"/v1/prompts/{prompt['interaction_id']}/people?q=be&session={token}"
     assert guest.get(people).json() == {"people": []}
 
 

@@ -237,6 +237,7 @@ SAME = {
     *("A log", "May we?", "May we? report", "c", "ann", "admin", "report", "probe", "X"),
     *("---------", "Workflows", "Chat", "Id", "Status", "Name", "Version", "Workflow"),
     *("Builder", "Worker", "Hosts", "Position", "Webhook"),
+    "Procrastinate jobs",  # of that package
 }
 
 
