@@ -23,11 +23,14 @@ TEXTS = """
 WHOLE = "".join(f"t{number} " for number in range(40))
 
 
-def blocked_errors(server: Server) -> list[dict[str, Any]]:
-    """Return the errors of the runs that blocked, which are suspended."""
-    rows = server.rows("select status, error from sessions_app_run where text like 'block%'")
-    assert {row["status"] for row in rows} == {"suspended"}
-    errors = [row["error"] for row in rows]
+async def blocked_errors(server: Server) -> list[dict[str, Any]]:
+    """Return the errors of the runs that blocked, once all are suspended."""
+
+    def suspended_rows() -> list[dict[str, Any]]:
+        rows = server.rows("select status, error from sessions_app_run where text like 'block%'")
+        return rows if {row["status"] for row in rows} == {"suspended"} else []
+
+    errors = [row["error"] for row in await until_true(suspended_rows)]
     return [dict(json.loads(one) if isinstance(one, str) else one) for one in errors]
 
 
@@ -63,7 +66,7 @@ async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: N
     hows = ["loop 60", "sleep 60", "task 60", "match", "caught 60"]
     for how in hows:
         await beside_runs(server, how)
-    errors = blocked_errors(server)
+    errors = await blocked_errors(server)
     assert [error["code"] for error in errors] == ["blocked"] * len(hows)
     assert all("bench/workflows/probe.py" in error["detail"] for error in errors)
     assert_unhurt(server, len(hows) * NEIGHBOURS)
@@ -73,7 +76,7 @@ async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: N
 async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: NewServer) -> None:
     server = new_server(workers=2, MAX_BLOCKING="1")
     await beside_runs(server, "deaf 10")
-    assert [error["code"] for error in blocked_errors(server)] == ["blocked"]
+    assert [error["code"] for error in await blocked_errors(server)] == ["blocked"]
     assert_unhurt(server, NEIGHBOURS)
 
 
