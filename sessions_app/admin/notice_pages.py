@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -26,15 +26,24 @@ EVENTS = {
     "prompt.due_soon": _("due soon"),
     "prompt.settled": _("settled"),
 }
-COLORS: dict[str, str] = {
-    PendingSignal.Outcome.SENT: "completed",
-    PendingSignal.Outcome.GIVEN_UP: "failed",
+COLORS = {
+    "sent": "completed",
+    "sending": "running",
+    "waits": "waiting",
+    "failing": "failed",
+    "given_up": "failed",
+    "not_sent": "idle",
 }
 
 
-def notices() -> QuerySet[PendingSignal]:
-    """Return the mails and webhooks among the signals."""
-    return PendingSignal.objects.filter(name=PendingSignal.NOTICE)
+def notices(signals: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the mails and webhooks among the signals, each with its `state`."""
+    states = (
+        When(condition(), then=Value(name))
+        for name, (_words, condition) in State.conditions.items()
+    )
+    rows: QuerySet[Any] = signals.filter(name=PendingSignal.NOTICE).annotate(state=Case(*states))
+    return rows
 
 
 def name_people(rows: Sequence[Any]) -> None:
@@ -87,17 +96,12 @@ def what(notice: Any) -> str:
 
 
 @admin.display(description=_("status"))
-def state(notice: PendingSignal) -> str:
+def state(notice: Any) -> str:
     """Say what came of it, or that it waits."""
-    if notice.due_at is None:
-        color, words = COLORS.get(notice.outcome, "idle"), notice.get_outcome_display()
-    elif notice.error:
-        color, words = "failed", gettext("failed, is tried again")
-    elif notice.attempts or notice.due_at <= timezone.now():
-        color, words = "running", gettext("is being sent")
-    else:
-        color, words = "waiting", gettext("waits")
-    return format_html('<span class="state {}">{}</span>', color, words)
+    words = State.conditions[notice.state][0]
+    if notice.state == "not_sent":
+        words = notice.get_outcome_display()
+    return format_html('<span class="state {}">{}</span>', COLORS[notice.state], words)
 
 
 @admin.display(description=_("when"), ordering="settled_at")
@@ -109,7 +113,8 @@ def when(notice: PendingSignal) -> str:
 @admin.display(description=_("mails and webhooks"))
 def of_prompt(interaction: Interaction) -> str:
     """Show what was sent of a prompt, what waits and what failed, the newest last."""
-    rows = list(notices().filter(interaction=interaction).order_by("-pk")[:ROWS_SHOWN])[::-1]
+    signals = PendingSignal.objects.filter(interaction=interaction)
+    rows = list(notices(signals).order_by("-pk")[:ROWS_SHOWN])[::-1]
     page = "admin:sessions_app_pendingsignal_change"
     name_people(rows)
     lines = (
@@ -123,19 +128,13 @@ def of_prompt(interaction: Interaction) -> str:
 @admin.display(description=_("mails and webhooks"))
 def of_run(run: Run) -> str:
     """Count what was sent about a run's questions, what waits and what failed, with links."""
-    states = {name: (words, condition()) for name, (words, condition) in State.conditions.items()}
-    counts = (
-        notices()
-        .filter(run=run)
-        .aggregate(
-            **{name: Count("pk", filter=condition) for name, (_words, condition) in states.items()}
-        )
-    )
+    rows = notices(PendingSignal.objects.filter(run=run))
+    counts = dict(rows.values_list("state").annotate(Count("pk")))
     page = reverse("admin:sessions_app_pendingsignal_changelist")
     parts = [
         (page, run.pk, name, counts[name], words)
-        for name, (words, _condition) in states.items()
-        if counts[name]
+        for name, (words, _condition) in State.conditions.items()
+        if name in counts
     ]
     return format_html_join(" · ", '<a href="{}?run__id__exact={}&state={}">{} {}</a>', parts)
 
@@ -158,10 +157,9 @@ class NoticeAdmin(ReadOnlyAdmin):
     )
     actions = ("send_again", "give_up")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PendingSignal]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the notices: other signals are for the project's own code."""
-        rows: QuerySet[PendingSignal] = super().get_queryset(request)
-        return rows.filter(name=PendingSignal.NOTICE)
+        return notices(super().get_queryset(request))
 
     def read_beside(self, rows: Sequence[Any]) -> None:
         """Note on mails who they are for."""
