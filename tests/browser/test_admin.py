@@ -78,6 +78,7 @@ def test_no_list_is_wider_than_a_phone(admin: Page) -> None:
     admin.get_by_label("User").fill("ann")
     admin.get_by_label("Name").fill("robot")
     admin.locator("[name=_save]").click()
+    admin.wait_for_load_state()  # its style, too
     key = admin.locator("#api-key")
     assert key.evaluate("each => each.getBoundingClientRect().right") <= 320
     assert_accessible(admin)
