@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from sessions_app.signals import SIGNALS
@@ -79,6 +80,13 @@ def _disconnect_receivers() -> Iterator[None]:
     for signal, receivers in connected.items():
         signal.receivers = receivers
         signal.sender_receivers_cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _forget_language() -> Iterator[None]:
+    """Forget the language of a test's last request, which Django leaves active."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
