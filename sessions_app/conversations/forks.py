@@ -51,7 +51,7 @@ def fork_run(tx: Transaction, request: WantedFork) -> UUID:
         raise Invalid("Another run started this one: fork that one.")
     conversation = source.conversation
     lock_kept(tx, conversation.id)
-    conversation.refresh_from_db(fields=["last_sequence"])
+    conversation.refresh_from_db(fields=["last_sequence", "waiting"])
     for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, request.key)):
         return sql.read_uuid(run_id)
     offer = registry.get(conversation.workflow)
@@ -73,8 +73,10 @@ def fork_run(tx: Transaction, request: WantedFork) -> UUID:
     if files := source.metadata.get("files"):
         payload["files"] = [shown_file(file) for file in files]
     tx.append(record, Event.Type.USER_MESSAGE.value, payload)
-    Conversation.objects.filter(pk=conversation.id).update(branched=True)
     _copy(tx, past, fork)
+    # All copied questions are settled. Events of one that was handed on count it only in, or out.
+    columns = {"branched": True, "waiting": conversation.waiting}
+    Conversation.objects.filter(pk=conversation.id).update(**columns)
     announce(tx, fork.key)
     return fork.id
 

@@ -10,11 +10,11 @@ from django.db import transaction
 
 from sessions_app import runs
 from sessions_app.errors import Busy, Invalid, NotFound
-from sessions_app.models import Arrival, Event, Interaction, Run
+from sessions_app.models import Arrival, Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from sessions_app.workflows import Context, Message, TextPrompt, user, workflow
 from tests.runtime.replay.deployed import deploy, executed, host_code, other, work
-from tests.support.hosting import Hosting, asking, running
+from tests.support.hosting import Hosting, asking, make_user, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -280,3 +280,21 @@ async def test_a_fork_is_to_the_policy_what_a_message_is() -> None:
         await hosting.prompts(interrupting_fork)
         for one in (source, parallel_fork):
             assert (await hosting.until_ended(one)).status == Run.Status.CANCELLED
+
+
+@pytest.mark.parametrize("for_owner", [True, False])
+async def test_no_question_waits_in_a_fork_whose_question_was_handed_on(for_owner: bool) -> None:
+    async def asks(context: Context) -> str:
+        to = None if for_owner else user("boss")
+        return (await context.ask(TextPrompt(text="?"), to=to)).text
+
+    await reads.read(make_user, "boss")
+    async with asking(host_code(asks)) as (hosting, source, prompt):
+        ann = await boss(hosting)
+        person = await reads.read(get_user_model().objects.get, username="boss")
+        await runs.areassign(prompt.pk, to=person if for_owner else ann, by=ann)
+        await runs.aanswer(prompt.pk, "yes", by=person)
+        assert await hosting.result(source) == "yes"
+        assert await hosting.result(await fork(hosting, source, 2)) == "yes"
+        conversation = await Conversation.objects.aget(pk=prompt.conversation_id)
+        assert conversation.waiting == 0
