@@ -6,6 +6,7 @@ from uuid import UUID
 from sessions_app.conversations.run_parts import read_parts
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Feedback, Interaction, Run
+from sessions_app.prompts import load_prompt
 from sessions_app.storage.attachments import shown_file
 from sessions_app.storage.event_log import read_records
 from sessions_app.workflows.history import ended_runs
@@ -39,12 +40,11 @@ def in_words(part: TranscriptPart) -> str:
         return str(part["text"])
     if part["type"] == "step":
         return f"- {part['name']} ({part['state']})"
-    response = part["response"] or {}
-    values = response.get("values", [response["value"]] if "value" in response else [])
+    response = part["response"]
+    answer = load_prompt(part["prompt"]).answer_text(response) if response else ""
     at = part["answered_at"]
     at = f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M %Z}" if at else ""
     by = f" ({part['answered_by']}, {at})" if part["answered_by"] else ""
-    answer = ", ".join(str(value) for value in values)
     return f"**{part['question']}**\n\n{part['status']}{': ' if answer else ''}{answer}{by}"
 
 

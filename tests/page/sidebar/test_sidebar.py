@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,7 +16,14 @@ from django.utils import timezone
 
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Candidate, Conversation, Interaction
-from sessions_app.prompts import OAuthPrompt, TextPrompt
+from sessions_app.prompts import (
+    AnyPrompt,
+    BinaryPrompt,
+    FormPrompt,
+    OAuthPrompt,
+    Option,
+    TextPrompt,
+)
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow
 from tests.page.plain_page import export, text_of
@@ -212,6 +220,28 @@ async def test_an_empty_page_says_what_waits_and_what_may_be_asked(
     section = html[html.index('id="elsewhere"') :]
     assert '<a href="/c/waits/" dir="auto">Deploy now?</a>' in section
     assert "May ask you: <bdi>whether it may go beyond its limit" in section
+
+
+ASKED = BinaryPrompt(text="Pay?", options=[Option(value="yes", label="Approve"), "no"])
+TOWN = FormPrompt({"type": "object", "properties": {"town": {"type": "string"}}}, text="Where?")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "response", "words"),
+    [
+        (ASKED, {"value": "yes", "note": "By Monday."}, "answered: Approve – By Monday. (ann"),
+        (TOWN, {"value": {"town": "Ulm"}, "changed": []}, "answered: Town: Ulm (ann"),
+    ],
+)
+async def test_an_export_has_an_answer_with_its_note_as_the_page_has_it(
+    client: AsyncClient, log: StoredLog, prompt: AnyPrompt, response: dict[str, Any], words: str
+) -> None:
+    def store() -> None:
+        run = log.message()
+        log.settle(log.ask(run, prompt), response, by=run.conversation.owner)
+
+    await asyncio.to_thread(store)
+    assert words in await export(client, "c", "md")
 
 
 async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient, ann: User) -> None:
