@@ -153,9 +153,10 @@ def reassign(
         candidates = assigning.find(to)
     except UnknownAssignee as error:
         raise Invalid(f"{error.assignee} does not exist.") from error
-    assignment = {**(prompt.assignment or {}), "to": [assignee.model_dump() for assignee in to]}
-    _check_enough(Assignment.model_validate(assignment), candidates, prompt.owner)
+    rules = Assignment.model_validate({**(prompt.assignment or {}), "to": to})
+    _check_enough(rules, candidates, prompt.owner)
     assigning.change(prompt.id, candidates, only=True)
+    assignment = {**(prompt.assignment or {}), **rules.model_dump(mode="json")}
     columns: JsonObject = {"assignment": {**assignment, "names": candidates.names}}
     _hand_on(tx, prompt, Action.REASSIGNED, candidates, by=by, via=via, note=note, columns=columns)
     return True

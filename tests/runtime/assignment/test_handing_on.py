@@ -5,11 +5,21 @@ import pytest
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
+from sessions_app.interactions.answerers import somebody_may_answer
 from sessions_app.models import Event, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import group
-from tests.runtime.assignment.asking import asking_people, change, entries, give, people
+from tests.runtime.assignment.asking import (
+    asking_people,
+    change,
+    counts,
+    entries,
+    give,
+    inbox_of,
+    people,
+)
+from tests.support.hosting import make_members
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,3 +113,14 @@ async def test_the_note_of_who_handed_a_prompt_on_last_goes_with_it() -> None:
         assert notes == ["I am away.", "Whoever can"]
         updates = [e for e in await hosting.events() if e.type == Event.Type.ASSIGNMENT_UPDATE]
         assert [e.payload["note"] for e in updates if "note" in e.payload] == notes
+
+
+async def test_a_question_of_the_owner_alone_goes_to_a_group_that_has_the_owner() -> None:
+    async with asking_people("boss", members="managers") as (hosting, prompt, [boss]):
+        await reads.read(make_members, "managers", "ann")
+        await hosting.in_thread(repairs.reassign, prompt.pk, to=[group("managers")], by=boss)
+        for person in (boss, hosting.person):
+            assert await reads.read(inbox_of, person) == [prompt.pk]
+            assert await reads.read(counts, person) == [1]
+        rows = await reads.read(lambda: list(Interaction.objects.filter(somebody_may_answer())))
+        assert [row.pk for row in rows] == [prompt.pk]
