@@ -68,7 +68,7 @@ def send(user: UserId, since: datetime) -> Outcome:
     sent it is noted: a crash in between loses this mail, and the next has it all.
 
     Raises:
-        OSError: the mail server does not take it; it is to be tried again.
+        Exception: the mail server does not take it; it is to be tried again.
     """
     person = users().filter(pk=user).first()
     if person is None:
@@ -93,7 +93,7 @@ def send(user: UserId, since: datetime) -> Outcome:
     try:
         with timezone.override(preference.zone):
             _message(person, address, waiting_prompts).send()
-    except OSError:  # smtplib's are
+    except Exception:  # smtplib's are OSErrors; a site's own backend has others
         preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)
         raise
     return Outcome.SENT

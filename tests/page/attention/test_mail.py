@@ -144,12 +144,14 @@ async def test_a_mail_says_where_more_wait_than_it_has() -> None:
         assert ["More in your inbox" in one.body for one in outgoing.outbox] == [False, True]
 
 
-async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [smtplib.SMTPServerDisconnected("away"), RuntimeError("away")])
+async def test_a_mail_that_is_not_taken_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     async with asked_of("boss"):
-        disconnect_error = smtplib.SMTPServerDisconnected("away")
 
         def refuse(*_: Any, **__: Any) -> None:
-            raise disconnect_error
+            raise error
 
         with monkeypatch.context() as patched:
             patched.setattr(outgoing.EmailMessage, "send", refuse)
