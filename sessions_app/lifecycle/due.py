@@ -5,8 +5,10 @@ from functools import partial
 from itertools import count
 from uuid import UUID
 
+import structlog
 from django.utils import timezone
 
+from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import claims
 from sessions_app.interactions.settlement import expiry, find_interactions, set_running, settle
 from sessions_app.lifecycle import retention
@@ -15,7 +17,9 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage import reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
-from sessions_app.storage.writer import writer
+from sessions_app.storage.writer import Work, writer
+
+log = structlog.get_logger(__name__)
 
 EVERY = 1.0
 CLEAN_EVERY = 24 * 3600  # rounds
@@ -56,7 +60,10 @@ def wake_run(tx: Transaction, run: Run) -> None:
 
 
 async def settle_due() -> None:
-    """Settle all that is due; each in a transaction of its own."""
+    """Settle all that is due; each in a transaction of its own.
+
+    What cannot be settled, such as a prompt whose class is gone, is logged and keeps nothing else.
+    """
     count = AT_ONCE
     while count >= AT_ONCE:  # else that was all
         to_expire = await reads.read(due_interactions, "expires_at")
@@ -64,8 +71,18 @@ async def settle_due() -> None:
         works = [partial(expire, interaction=interaction) for interaction in to_expire]
         works += [partial(escalate, interaction=interaction) for interaction in to_escalate]
         works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
-        await asyncio.gather(*(writer.write(work) for work in works))
-        count = len(works)
+        count = sum(await asyncio.gather(*map(_settle, works)))
+
+
+async def _settle(work: Work[None]) -> bool:
+    try:
+        await writer.write(work)
+    except StorageUnavailable:
+        raise
+    except Exception:
+        log.exception("due.failed")
+        return False
+    return True
 
 
 async def maintain() -> None:

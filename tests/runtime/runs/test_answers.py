@@ -159,6 +159,17 @@ async def test_questions_that_were_answered_in_time_are_not_looked_at_when_it_is
         assert (await Interaction.objects.aget(pk=prompt.pk)).status == "expired"
 
 
+async def test_a_deadline_that_cannot_be_met_keeps_no_other_back() -> None:
+    """The class of a prompt is gone: in the cluster, take-over comes after the deadlines."""
+    async with asking("t_close_deadline") as (hosting, _, broken):
+        await Interaction.objects.filter(pk=broken.pk).aupdate(prompt={"input_type": "gone"})
+        _, prompt = await hosting.submit_until_prompt(conversation="d")
+        await Interaction.objects.aupdate(expires_at=timezone.now())
+        await hosting.settle_due()
+        statuses = [(await Interaction.objects.aget(pk=one.pk)).status for one in (broken, prompt)]
+        assert statuses == ["pending", "expired"]
+
+
 async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
     async with asking("t_close_deadline") as (hosting, run, prompt):
         row = Interaction.objects.filter(pk=prompt.pk)
