@@ -39,9 +39,11 @@ class ReassignForm(forms.Form):
     def clean(self) -> JsonObject:
         """Check that at least one candidate is named, and that all of them exist."""
         data = {**self.cleaned_data}
+        if self.errors:  # what is wrong in a field is said there
+            return data
         try:
             assignees = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
-            assignees += [group(row.name) for row in data.get("groups", ())]
+            assignees += [group(row.name) for row in data["groups"]]
             assignees += [permission(data["permission"])] if data["permission"] else []
             assigning.find(assignees)
         except UnknownAssignee as error:
