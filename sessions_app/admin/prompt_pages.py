@@ -195,8 +195,8 @@ class InteractionAdmin(_Words, SearchedAdmin):
         operation(
             _("Reassign"),
             reassign_one,
-            done="reassigned",
-            refusal="It is settled already, or these people may not answer it.",
+            done=_("reassigned"),
+            refusal=_("It is settled already, or these people may not answer it."),
         )(self, request, queryset)
         return None
 

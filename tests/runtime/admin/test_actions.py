@@ -55,9 +55,10 @@ class Operator:
         response: Any = await client.post("/admin/sessions_app/auditentry/", data)
         return b"".join([piece async for piece in response.streaming_content]).decode()
 
-    async def post(self, path: str, data: dict[str, Any]) -> str:
+    async def post(self, path: str, data: dict[str, Any], language: str = "en") -> str:
         """Post a form and follow where it leads."""
-        return await self._page(lambda: self._client.post(path, data, follow=True))  # type: ignore[arg-type, return-value] # a subclass
+        wanted = {"accept-language": language}
+        return await self._page(lambda: self._client.post(path, data, headers=wanted, follow=True))  # type: ignore[arg-type, return-value] # a subclass
 
     async def get(self, path: str) -> str:
         """Read a page."""

@@ -121,10 +121,12 @@ async def test_a_prompt_is_reassigned_to_its_owner() -> None:
     async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
         [prompt] = await hosting.prompts(await hosting.submit())
-        await boss.post(PROMPTS, {**REASSIGN, "_selected_action": str(prompt.pk), "users": "ann"})
+        fields = {**REASSIGN, "_selected_action": str(prompt.pk), "users": "ann"}
+        assert ": neu zugewiesen." in await boss.post(PROMPTS, fields, "de")
         assert await reads.read(lambda: Conversation.objects.get().waiting) == 1
         assert (await hosting.answer("yes")).outcome == "accepted"
         assert await reads.read(lambda: Conversation.objects.get().waiting) == 0
+        assert "diese Personen dürfen sie nicht" in await boss.post(PROMPTS, fields, "de")
 
 
 async def test_a_vote_of_an_operator_is_none_that_came_too_late() -> None:
