@@ -93,8 +93,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         assert "Name somebody." in await boss.post(PROMPTS, fields)
         none = await boss.post(PROMPTS, {**fields, "users": "nobody"})
         assert "user &#x27;nobody&#x27; does not exist." in none
-        unstorable = {"users": "a\0", "permission": "a\0.b"}
-        assert (await boss.post(PROMPTS, {**fields, **unstorable})).count("Null characters") == 2
+        assert "Null characters" in await boss.post(PROMPTS, {**fields, "users": "a\0"})
         own = await boss.post(PROMPTS, {**fields, "_selected_action": both[:1], "users": "ann"})
         assert "0 of these may answer" in own  # four eyes
         directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
