@@ -230,8 +230,10 @@ class Host:
             return None
         if self._not_before > time.monotonic():  # the database was away a moment ago
             return None
-        if settlement is not None and settlement.run in self.taken:
-            return None  # it waits for the answer in memory
+        if settlement is not None and (
+            settlement.run in self.taken or settlement.run in tx.taken_up
+        ):
+            return None  # it waits for the answer in memory, or is about to
         try:
             return self.taken.look(tx, self._lease)
         except Fenced:  # it will find out

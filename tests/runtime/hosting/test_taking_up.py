@@ -4,16 +4,21 @@ import asyncio
 import random
 import threading
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
 
 import pytest
 
 from sessions_app.hosting import host, run_selection
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import DrivenRuns, Selection, select_runs
+from sessions_app.interactions.answers import IncomingAnswer, answer_together
 from sessions_app.models import Run
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
-from sessions_app.workflows import Context, Message, workflow
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.runtime.assignment.asking import answer_to
 from tests.support.hosting import Hosting, until_true
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.local_only("several processes")]
@@ -59,6 +64,29 @@ async def test_a_burst_of_messages_in_one_transaction_is_executed_in_order() -> 
             await hosting.until_ended(run)
         texts = [e.payload["text"] for e in await hosting.events() if e.type == "message"]
         assert texts == ["go", *(f"say {number}" for number in range(30))]
+
+
+@workflow(name="t_card", title="Asks two on one card")
+async def card(message: Message, context: Context) -> str:
+    answers = await context.ask_all([TextPrompt(text="a"), TextPrompt(text="b")], together="Two")
+    return " ".join(answer.text for answer in answers)
+
+
+@asynccontextmanager
+async def parked_card() -> AsyncIterator[tuple[Hosting, UUID, list[IncomingAnswer]]]:
+    """Have a run out of memory that has asked, and its host up."""
+    async with Hosting("t_card", second_message="parallel") as hosting:
+        run = await hosting.submit()
+        prompts = await hosting.prompts(run, 2)
+        await hosting.restart()
+        await hosting.prompts(await hosting.submit(), 2)
+        yield hosting, run, [answer_to(prompt) for prompt in prompts]
+
+
+async def test_a_parked_run_goes_on_with_answers_of_one_transaction() -> None:
+    async with parked_card() as (hosting, run, both):
+        await answer_together(by=hosting.person, conversation_id="c", answers=both)
+        assert await hosting.result(run) == "yes yes"
 
 
 async def test_a_run_taken_up_during_shutdown_continues_after_the_next_start() -> None:
