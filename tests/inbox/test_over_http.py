@@ -110,7 +110,7 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     shared = ben.get(at).json()["shared"]
     assert [one["role"] for one in shared] == ["user", "assistant"] * 2
     assert [one["text"] for one in shared[::2]] == ["assign managers", "assign managers share"]
-    assert "answered: no (ben, " in shared[1]["text"]
+    assert "answered: Reject (ben, " in shared[1]["text"]
     assert shared[1]["text"].endswith("no.")
     assert shared[3]["text"].strip() == "I ask **them**."  # without the prompt itself
     text = server.get(page, "ben").text
