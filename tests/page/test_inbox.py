@@ -175,8 +175,9 @@ async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
     rules = {"to": [{"kind": "user", "id": str(one.pk)} for one in (ann, ben)], "names": []}
     await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=ben)
     path = reverse(f"chat:{door}", args=[*conversation, prompt.pk])
-    response: Any = await client.post(path, {"value": "yes"}, follow=True)
-    assert "ben has claimed this question. Your answer was: yes" in response.content.decode()
+    long = "yes " * 2000
+    response: Any = await client.post(path, {"value": long}, follow=True)
+    assert f"ben has claimed this question. Your answer was: {long}" in response.content.decode()
 
 
 @pytest.mark.parametrize(

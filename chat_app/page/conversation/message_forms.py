@@ -212,6 +212,8 @@ def typed_answer(
     return TypedAnswer(interaction, values(incoming_answer), str(error), errors, note)
 
 
+# Characters of an answer that is given back: no prompt takes more.
+LONGEST = 100_000
 # The outcomes of an answer that is not used, of which `too_late` says why.
 LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
@@ -233,7 +235,7 @@ def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> 
     )
     if not typed_text:
         return reason
-    return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed_text[:2000]}
+    return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed_text[:LONGEST]}
 
 
 def _show_value(value: str) -> str:
