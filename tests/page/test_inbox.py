@@ -181,6 +181,27 @@ async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
 
 
 @pytest.mark.parametrize(
+    ("assignee", "reason"),
+    [
+        ("ann", "There is no user “bne”. "),
+        ("ben", "ben has claimed this question. "),
+    ],
+)
+async def test_the_note_of_a_prompt_that_is_not_handed_on_is_given_back(
+    client: AsyncClient, ann: User, assignee: str, reason: str
+) -> None:
+    prompt = await asyncio.to_thread(ask, ann)
+    people = {"ann": ann, "ben": await User.objects.acreate_user("ben")}
+    rules = {"to": [{"kind": "user", "name": "ann"}], "names": ["ann"]}
+    holder = people[assignee]
+    await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=holder)
+    form = {"change": "delegate", "to": "bne", "note": "She is away."}
+    path = reverse("chat:claim", args=[prompt.pk])
+    response: Any = await client.post(path, form, follow=True)
+    assert f"{reason}Your input was not used: She is away." in response.content.decode()
+
+
+@pytest.mark.parametrize(
     ("next_url", "location"),
     [
         ("/inbox/?part=mine", "/inbox/?part=mine"),

@@ -43,7 +43,7 @@ from sessions_app.interactions.answerers import pending_names
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
-from sessions_app.prompts import load_prompt
+from sessions_app.prompts import MAX_NOTE, load_prompt
 from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
 
@@ -234,14 +234,20 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
                 change, str(interaction), to=to, note=note, by=person, via="inbox"
             )
     except (Invalid, StorageUnavailable, TooMany) as error:
-        messages.warning(request, str(error))
+        _refuse(request, str(error), note)
     else:
         if claim_state.outcome == "stale":
-            messages.warning(request, gettext("This question is no longer waiting for you."))
+            _refuse(request, gettext("This question is no longer waiting for you."), note)
         elif not claim_state.changed and claim_state.assignee not in (None, person.username):
-            on_it = gettext("%(name)s is on it") % {"name": claim_state.assignee}
-            messages.warning(request, on_it)
+            claimed = gettext("%(who)s has claimed this question.")
+            _refuse(request, claimed % {"who": claim_state.assignee}, note)
     return _back(request)
+
+
+def _refuse(request: HttpRequest, reason: str, note: str) -> None:
+    """Say why something was not done, with the note that was written for it."""
+    unused = f"{gettext('Your input was not used:')} {note[:MAX_NOTE]}" if note else ""
+    messages.warning(request, f"{reason} {unused}".strip())
 
 
 @personal("POST")
