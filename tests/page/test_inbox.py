@@ -166,6 +166,24 @@ async def test_joint_answers_name_the_prompts_already_answered(
     assert "“a?”: ann already answered this question." in html
 
 
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        ({"sent": "1"}, "0 answered, 1 was answered by ann meanwhile."),
+        ({"prompt": []}, "Select the questions to answer."),
+    ],
+)
+async def test_the_note_of_several_answers_is_given_back_where_none_is_taken(
+    client: AsyncClient, ann: User, form: dict[str, Any], reason: str
+) -> None:
+    prompt = await asyncio.to_thread(ask, ann)
+    settled_rows = Interaction.objects.filter(pk=prompt.pk)
+    await settled_rows.aupdate(status="answered", response={"value": "no"}, answered_by=ann)
+    html = await send(client, {"prompt": str(prompt.pk), "note": "All due", **form})
+    assert reason in html
+    assert "Your input was not used: All due" in html
+
+
 @pytest.mark.parametrize(("door", "conversation"), [("answer_prompt", []), ("answer", ["c"])])
 async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
     client: AsyncClient, ann: User, door: str, conversation: list[str]

@@ -312,7 +312,7 @@ async def _review(
     try:
         html, shown_ids = await make(render, reader=person.id)
     except Invalid as error:
-        messages.warning(request, str(error))
+        _refuse(request, str(error), request.POST.get("note", "").strip())
         return _back(request)
     await audit.record_shown(shown_ids, by=person, via="inbox")
     return HttpResponse(html)
@@ -337,6 +337,8 @@ def _report(
     messages.add_message(request, level, ", ".join(parts) + ".")
     for reason in refusals[:MOST_NAMED]:
         messages.warning(request, reason)
+    if not answered and (note := request.POST.get("note", "").strip()):
+        _refuse(request, "", note)
 
 
 def _why_not(answer_result: AnswerResult) -> str:
