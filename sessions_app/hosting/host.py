@@ -286,11 +286,13 @@ class Host:
         )
 
     def _pass_on(self, selection: Selection) -> None:
-        # Answers that came between the look and here.
-        for settlement in self._news:
+        # Answers that came between the look and here, or while another look is on its way here.
+        news, self._news = self._news, []
+        for settlement in news:
             if (task := self._runs.get(settlement.run)) is not None:
                 task.receive_settlement(settlement)
-        self._news.clear()
+            elif settlement.run in self.taken:
+                self._news.append(settlement)
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:
                 task.leave(LeaveReason.STOP)

@@ -6,14 +6,17 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 import pytest
+from django.contrib.auth import get_user_model
 
+from sessions_app import runs
 from sessions_app.hosting import host, run_selection
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import DrivenRuns, Selection, select_runs
-from sessions_app.interactions.answers import IncomingAnswer, answer_together
+from sessions_app.interactions.answers import IncomingAnswer, answer, answer_together
 from sessions_app.models import Run
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -86,6 +89,24 @@ async def parked_card() -> AsyncIterator[tuple[Hosting, UUID, list[IncomingAnswe
 async def test_a_parked_run_goes_on_with_answers_of_one_transaction() -> None:
     async with parked_card() as (hosting, run, both):
         await answer_together(by=hosting.person, conversation_id="c", answers=both)
+        assert await hosting.result(run) == "yes yes"
+
+
+async def test_an_answer_is_kept_for_a_run_whose_look_is_on_its_way() -> None:
+    """A host looks by itself; with that look comes an answer, and a message that is taken up."""
+    async with parked_card() as (hosting, run, [one, two]):
+        [host] = hosting.hosts
+        gate = threading.Event()
+        # What is queued until then is one transaction.
+        held = writer.write(lambda tx: tx.after_commit.append(partial(gate.wait, 10)))
+        by = await get_user_model().objects.aget(pk=hosting.user)
+        await hosting.in_thread(runs.answer, UUID(one.interaction or ""), "yes", by=by)
+        await until_true(lambda: not host.woken)
+        answering = answer(by=hosting.person, conversation_id="c", answer=two)
+        work = asyncio.gather(held, answering, hosting.submit())
+        await asyncio.sleep(0)
+        gate.set()
+        await work
         assert await hosting.result(run) == "yes yes"
 
 
