@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from uuid import UUID
 
 import pytest
@@ -97,8 +96,11 @@ async def test_an_answer_is_kept_for_a_run_whose_look_is_on_its_way() -> None:
     async with parked_card() as (hosting, run, [one, two]):
         [host] = hosting.hosts
         gate = threading.Event()
-        # What is queued until then is one transaction.
-        held = writer.write(lambda tx: tx.after_commit.append(partial(gate.wait, 10)))
+
+        def hold() -> None:  # what is queued until then is one transaction
+            gate.wait(10)
+
+        held = writer.write(lambda tx: tx.after_commit.append(hold))
         by = await get_user_model().objects.aget(pk=hosting.user)
         await hosting.in_thread(runs.answer, UUID(one.interaction or ""), "yes", by=by)
         await until_true(lambda: not host.woken)
