@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect, render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -17,6 +21,7 @@ from chat_app.settings import ChatSettings
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import NotFound
 from sessions_app.models.people import Person
+from sessions_app.prompts import PREFIX
 from sessions_app.storage.storable import is_storable
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -31,10 +36,52 @@ def personal(*methods: str) -> Callable[[View], View]:
         methods = (*methods, "HEAD")
 
     def decorate(view: View) -> View:
-        decorated_view: View = require_http_methods(methods)(never_cache(login_required(view)))
+        for_signed_in = login_required(view) if "GET" in methods else _for_signed_in(view)
+        decorated_view: View = require_http_methods(methods)(never_cache(for_signed_in))
         return decorated_view
 
     return decorate
+
+
+def _for_signed_in(view: View) -> View:
+    """Wrap a view of a form alone: who is signed out by now gets back what was typed.
+
+    The sign-in page would lose it, and lead on to an address that shows nothing.
+    """
+    guarded_view = login_required(view)
+
+    @wraps(view)
+    async def wrapped_view(request: HttpRequest, *args: Any, **names: Any) -> HttpResponse:
+        user = await request.auser()
+        if user.is_authenticated or is_script(request):
+            response: HttpResponse = await guarded_view(request, *args, **names)
+            return response
+        context = {**site_context(), "typed": _typed_text(request), "page_url": _page_of(request)}
+        return render(request, "chat_app/signed_out.html", context, status=HTTPStatus.FORBIDDEN)
+
+    return cast(View, wrapped_view)
+
+
+# The fields of forms into which people write; those of a prompt's own form have its prefix.
+WRITTEN = ("text", "value", "note", "comment", "to")
+
+
+def _typed_text(request: HttpRequest) -> str:
+    names = [name for name in request.POST if name in WRITTEN or name.startswith(f"{PREFIX}-")]
+    values = [value for name in names for value in request.POST.getlist(name)]
+    return "\n".join(filter(None, values))
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Return the path of the page that a form was on, if it is one of this site."""
+    url = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()})
+    return urlsplit(url).path if is_ours else resolve_url("chat:home")
+
+
+def is_script(request: HttpRequest) -> bool:
+    """Return whether the page's script asks: it is answered in JSON, and stays where it is."""
+    return request.headers.get("Accept") == "application/json"
 
 
 async def person_of(request: HttpRequest) -> Person:

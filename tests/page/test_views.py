@@ -21,7 +21,7 @@ from sessions_app.prompts import (
     TextPrompt,
 )
 from sessions_app.storage import reads
-from tests.page.plain_page import content_of, follow, page
+from tests.page.plain_page import PlainPage, content_of, follow, page
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -314,3 +314,16 @@ async def test_a_page_is_asked_for_by_its_methods(client: AsyncClient) -> None:
         assert (await client.delete(url)).status_code == 405
     assert (await client.get(reverse("chat:send", args=["c"]))).status_code == 405
     assert (await client.post(urls[0])).status_code == 405
+
+
+async def test_a_form_that_is_sent_signed_out_gives_back_what_was_typed(
+    client: AsyncClient, run: Run
+) -> None:
+    path = reverse("chat:feedback", args=["c", run.pk])
+    form, wanted = {"reaction": "", "comment": "Too <short>"}, {"referer": "http://testserver/c/c/"}
+    response = await AsyncClient().post(path, form, headers=wanted)
+    html = response.content.decode()
+    assert (response.status_code, "Too &lt;short&gt;</textarea>" in html) == (403, True)
+    signing_in = PlainPage(html).named("Sign in", "a").attributes["href"]
+    assert signing_in == "/sign-in/?next=/c/c/"
+    assert (await client.get("/c/c/")).status_code == 200

@@ -16,7 +16,7 @@ from django.views.decorators.gzip import gzip_page
 
 from chat_app.identity.request_facts import address_of
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import back_to, or_404, person_of, personal, site_context
+from chat_app.page.common import back_to, is_script, or_404, person_of, personal, site_context
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.conversation_page import (
     ItemRange,
@@ -25,7 +25,7 @@ from chat_app.page.conversation.conversation_page import (
     read_page,
     read_text,
 )
-from chat_app.page.conversation.file_views import is_script, refusal
+from chat_app.page.conversation.file_views import refusal
 from chat_app.page.downloads import download, yield_texts
 from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import FILES, WORDS

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
-from chat_app.page.common import back_to, or_404, person_of, personal
+from chat_app.page.common import back_to, is_script, or_404, person_of, personal
 from chat_app.page.downloads import download
 from chat_app.wire.parsing import STATUS, translate
 from sessions_app.conversations import reactions as opinions
@@ -21,11 +21,6 @@ from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
 from sessions_app.models import AttachedFile
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.spool import pieces
-
-
-def is_script(request: HttpRequest) -> bool:
-    """Return whether the page's script asks: it is answered in JSON, and stays where it is."""
-    return request.headers.get("Accept") == "application/json"
 
 
 def refusal(error: Refused | StorageUnavailable) -> JsonResponse:

@@ -27,9 +27,9 @@ from chat_app.feed.inbox_parts import (
 )
 from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import or_404, person_of, personal, site_context
+from chat_app.page.common import is_script, or_404, person_of, personal, site_context
 from chat_app.page.conversation import message_forms
-from chat_app.page.conversation.file_views import is_script, refusal
+from chat_app.page.conversation.file_views import refusal
 from chat_app.page.inbox.alike import MOST_ALIKE, find_selected, group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.inbox.prompt_page import is_of_one_card, read_prompt
