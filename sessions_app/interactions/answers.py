@@ -267,12 +267,15 @@ def _vote(
     if quorum == 1:
         return [votes.vote_content(response, by.username, tx.now, answer.via)]
     columns = {"via": answer.via, "answer_id": answer.answer_id}
+    is_repeat = votes.is_cast(by.id, interaction.id, answer.answer_id, response)
     cast_votes = votes.cast(tx, interaction.audience, by, response, **columns)
     if votes.count_agreeing(cast_votes, response) >= quorum:
         return [
             votes.vote_content(vote.response, vote.by.get_username(), vote.at, vote.via)
             for vote in cast_votes
         ]
+    if is_repeat:
+        return None
     if interaction.assignee == by.id:  # else nobody of the others could vote
         sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
     action = AuditEntry.Action.VOTED

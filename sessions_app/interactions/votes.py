@@ -26,6 +26,12 @@ def has_voted(user: UserId, interaction: UUID) -> bool:
     return Vote.objects.filter(interaction=interaction, by=user).exists()
 
 
+def is_cast(user: UserId, interaction: UUID, answer_id: str, response: JsonObject) -> bool:
+    """Return whether the user's vote that is kept came under this id, with this response."""
+    votes = Vote.objects.filter(interaction=interaction, by=user, answer_id=answer_id)
+    return any(vote.response == response for vote in votes)
+
+
 def withdraw(user: UserId, interaction: UUID) -> None:
     """Take the user's vote on the prompt back, if there is one."""
     Vote.objects.filter(interaction=interaction, by=user).delete()

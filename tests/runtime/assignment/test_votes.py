@@ -8,13 +8,21 @@ from django.contrib.auth.models import Group, User
 from sessions_app import runs
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid
-from sessions_app.interactions import votes
+from sessions_app.interactions import answers, votes
 from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import CheckboxPrompt, group, user
-from tests.runtime.assignment.asking import actions, asking_people, change, counts, give, people
+from tests.runtime.assignment.asking import (
+    actions,
+    answer_to,
+    asking_people,
+    change,
+    counts,
+    give,
+    people,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,6 +58,17 @@ async def test_two_of_three_give_the_same_answer() -> None:
         assert await reads.read(actions, prompt) == [
             *(("opened", ""), ("voted", "boss"), ("voted", "other"), ("answered", "other"))
         ]
+
+
+async def test_the_same_vote_again_is_acknowledged_again_and_writes_nothing() -> None:
+    async with asking_people("boss", "other", **BOTH) as (hosting, prompt, [boss, _]):
+        vote = answer_to(prompt)
+        for _again in range(2):
+            result = await answers.answer(by=boss, conversation_id=None, answer=vote)
+            assert result.outcome == Outcome.VOTED
+            assert await reads.read(actions, prompt) == [("opened", ""), ("voted", "boss")]
+        changes = [event.payload.get("change") for event in await hosting.events()]
+        assert changes.count("voted") == 1
 
 
 async def test_votes_for_different_options_do_not_agree() -> None:
