@@ -11,7 +11,14 @@ from sessions_app.conversations.run_parts import Part, read_parts
 from sessions_app.errors import Busy, Invalid
 from sessions_app.journal.journal import Journal
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.models import (
+    Conversation,
+    Event,
+    GraphCheckpoint,
+    Interaction,
+    JournalEntry,
+    Run,
+)
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
@@ -119,6 +126,8 @@ class _Past:
         last = journal.last_position + 1
         if source.stop_point is not None:  # what comes behind cleaned up, and is not gone on with
             last = min(last, source.stop_point["position"] + 1)
+        if GraphCheckpoint.objects.filter(run=source).exists():
+            last = 1  # its state is not in the journal: the new run's graph begins anew
         if not 1 <= position <= last:
             raise Invalid(f"The run can be forked from the positions 1 to {last}.", last=last)
         self.source = source

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, TypedDict
 from uuid import UUID, uuid5
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db.models import F
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
@@ -13,6 +14,7 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
+from sessions_app import runs
 from sessions_app.agents.graph_checkpoints import GraphCheckpoints
 from sessions_app.agents.langgraph import _Superstep, langgraph_workflow
 from sessions_app.errors import Invalid
@@ -20,6 +22,7 @@ from sessions_app.models import GraphCheckpoint, GraphWrite, HostLease, Run
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
+from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until, until_true
 from tests.support.database import operator_rows
@@ -183,6 +186,21 @@ async def test_node_that_has_finished_does_not_run_again_after_a_crash(
         assert "looked" in await run.result()
     assert Done.effects.count("look") == 1
     assert Done.effects.count("wait ends") == 1
+
+
+async def test_fork_of_a_graph_keeps_nothing(sent_to: SentTo) -> None:
+    host(look, ask)
+    async with sent_to("t_graph", "Go") as (hosting, run):
+        await run.answer("Eve's")
+        await run.answer("red")
+        await run.result()
+        by = await get_user_model().objects.aget(pk=hosting.person.id)
+        with pytest.raises(Invalid, match="positions 1 to 1"):
+            await runs.afork(run.id, position=5, by=by)
+        fork = HostedRun(await runs.afork(run.id, position=1, by=by), hosting.person)
+        await fork.answer("Ann's")
+        await fork.answer("blue")
+        assert "Ann's blue" in await fork.result()
 
 
 async def test_host_that_was_replaced_stores_nothing_of_a_graph(host_workflow: NewHosting) -> None:
