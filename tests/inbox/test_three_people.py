@@ -99,6 +99,19 @@ def test_a_late_answer_names_the_faster_person(
     expect(slow.locator(".stale .given")).to_have_text("mine")
 
 
+@pytest.mark.parametrize("button", ["Claim", "Approve"])
+def test_a_note_that_is_being_written_stays_when_others_claim_or_answer(
+    page: Page, ben: Page, other: Page, button: str
+) -> None:
+    begin(page, "assign managers")
+    ben.locator(".claims summary").click()
+    ben.get_by_label("Note for this person").fill("She is away.")
+    other.get_by_role("button", name=button).click()
+    expect(ben.locator(".stale .given")).to_have_text("She is away.")
+    ben.get_by_role("button", name="Dismiss").click()
+    expect(ben.locator(".entry")).to_have_count(0)
+
+
 def without_waiting(client: WebSocketRoute) -> None:
     """Keep from the page what waits."""
     server = client.connect_to_server()

@@ -91,11 +91,15 @@ function replacePart(id, fresh) {
 function leave(entry) {
   const card = entry.querySelector("prompt-card");
   if (card?.isSending || entry.querySelector(".stale")) return;
-  if (card && isTouched(card)) {
-    showUnused(entry, card, given(card));
-    return;
-  }
-  remove(entry, entry.contains(document.activeElement));
+  const text = typed(entry, card);
+  if (text) showUnused(entry, card, text);
+  else remove(entry, entry.contains(document.activeElement));
+}
+
+/** What was typed into an entry: its answer, and the note for who is to get it. */
+function typed(entry, card) {
+  const note = entry.querySelector("[data-claim] [name=note]")?.value.trim();
+  return [card && isTouched(card) && given(card), note].filter(Boolean).join(" – ");
 }
 
 /** The next entry, else the one before, is selected in its place, and has the focus that it had. */
@@ -136,11 +140,11 @@ function update(entry, fresh) {
     return;
   }
   const card = entry.querySelector("prompt-card");
-  const keeps =
-    card && (card.isSending || isTouched(card) || card.contains(document.activeElement));
+  const text = typed(entry, card);
+  const keeps = card && (card.isSending || text || card.contains(document.activeElement));
   if (keeps && !fresh.querySelector("prompt-card")) {
     if (card.isSending) return; // the word on what was sent comes first
-    if (isTouched(card)) showUnused(fresh, card, given(card));
+    if (text) showUnused(fresh, card, text);
     entry.replaceWith(fresh);
     if ("current" in entry.dataset) select(fresh);
     return;
@@ -236,12 +240,9 @@ async function claim(event, form) {
     to: form.elements.to.value.trim(),
     note: form.elements.note.value.trim(),
   });
-  if (word?.type === "error_message") {
-    problem.textContent = word.content.message;
-    return;
-  }
-  form.reset();
-  const name = word?.content.assignee;
+  problem.textContent = word?.type === "error_message" ? word.content.message : "";
+  if (word?.outcome === "accepted") form.reset();
+  const name = word?.content?.assignee;
   if (name && event.submitter?.value !== "claim") announce(say("onIt", { name }));
   if (word) refresh();
 }
