@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 # Seconds that runs have to stop in good order.
 DRAIN = 10.0
+# After a host failed, until its key is looked at again: nothing else would before the next start.
+FAILED_FOR = 5.0
 
 
 class LocalDispatcher:
@@ -101,6 +103,7 @@ class LocalDispatcher:
         del self._tasks[key]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("host.failed", key=key, exc_info=error)
+            asyncio.get_running_loop().call_later(FAILED_FOR, self._wake, key, None)
         if key in self._again:
             self._again.discard(key)
             self._wake(key, None)

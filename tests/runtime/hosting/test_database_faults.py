@@ -156,6 +156,27 @@ async def test_a_builder_that_meets_a_fault_is_built_anew(name: str) -> None:
         assert await hosting.result(run) == "1 of builder"
 
 
+async def make_nothing(options: BaseModel) -> str:
+    gate["begun"].set()
+    await gate["end"].wait()
+    raise RuntimeError("it is misconfigured")
+
+
+@workflow(name="t_no_builder", title="Not built", shared_builder=make_nothing)
+async def with_none(message: Message, context: Context) -> str:
+    return str(context.builder)
+
+
+async def test_a_run_that_cannot_be_refused_while_the_database_is_away_is_refused_later() -> None:
+    gate.update(begun=asyncio.Event(), end=asyncio.Event())
+    async with running("t_no_builder") as (hosting, run):
+        await gate["begun"].wait()
+        async with database_away():
+            gate["end"].set()
+            await until_true(lambda: writer.failed_at > 0)
+        assert (await hosting.until_ended(run)).status == "suspended"
+
+
 async def work() -> str:
     gate["begun"].set()
     await gate["end"].wait()
