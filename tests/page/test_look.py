@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from django.utils.translation import override
 
 from chat_app.page.settings.preferences import PREFERENCES
 from sessions_app.errors import Busy, TooMany
+from sessions_app.models import Interaction
+from sessions_app.prompts import TextPrompt
 from tests import messages
-from tests.page.plain_page import page
+from tests.page.plain_page import page, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,6 +26,23 @@ PLACE = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w+\}|<[^>]+>")
 
 async def choose(client: AsyncClient, **chosen: str) -> Any:
     return await client.post(reverse("chat:settings"), chosen)
+
+
+async def test_times_are_utc_wherever_the_site_is(
+    client: AsyncClient, ann: User, settings: Any
+) -> None:
+    def store() -> Interaction:
+        log = StoredLog(ann)
+        prompt = log.ask(log.message(), TextPrompt(text="When?", timeout=600))
+        Interaction.objects.filter(pk=prompt.pk).update(due_at=at, created_at=at, expires_at=at)
+        return prompt
+
+    settings.TIME_ZONE = "Asia/Tokyo"
+    at = datetime(2030, 1, 31, 20, tzinfo=UTC)
+    prompt = await asyncio.to_thread(store)
+    html = await text_of(client, "prompt", prompt.pk)
+    # When it was asked, when it is due, when it expires, and the title of that.
+    assert html.count("2030-01-31 20:00 UTC") == 4
 
 
 async def test_the_chosen_look_is_in_the_html(client: AsyncClient) -> None:
