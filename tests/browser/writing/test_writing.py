@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, WebSocket, WebSocketRoute, expect
 
 from tests.browser.chat_page import (
     assert_page_is_log,
@@ -208,6 +208,7 @@ def test_a_run_that_failed_says_why(page: Page) -> None:
 
 
 def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Server) -> None:
+    page.clock.install()
     begin(page, "echo hi", until="completed")
     page.locator("#text").fill("kept")
     page.context.clear_cookies()
@@ -216,6 +217,11 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
     link = page.get_by_role("link", name="Sign in")
     expect(link).to_have_attribute("href", f"/sign-in/?next=/c/{conversation_id(page)}/")
     expect(page.locator("#text")).to_have_value("kept")
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.clock.run_for(30_000)
+    expect(page.locator("#connection")).to_contain_text("Signed out")
+    assert sockets == []  # no try would help
 
 
 def test_the_page_reports_twenty_seconds_without_news(page: Page) -> None:
