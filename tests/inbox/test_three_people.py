@@ -239,6 +239,8 @@ def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     expect(director.locator(".entry h2")).to_have_text(QUESTION)
     # Whoever had claimed it holds it no longer.
     expect(ben.get_by_role("button", name="Claim")).to_be_visible()
+    director.get_by_role("link", name="Details and history").click()
+    expect(director.locator("#history")).to_contain_text("Escalated → directors")
     card(director).get_by_role("button", name="Approve").click()
     expect(page.locator("#items .text")).to_have_text("yes.")
     expect(ben.locator(".entry")).to_have_count(0)

@@ -15,7 +15,7 @@ from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.models import Interaction, Vote
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, FormPrompt, Option, TextPrompt
-from tests.page.plain_page import page, post, text_of
+from tests.page.plain_page import page, post, press, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -134,6 +134,17 @@ async def test_all_of_a_question_are_listed_and_then_answered_across_pages(
     assert await answered_prompts.filter(response__note="All due").acount() == PAGE + 5
     left = Interaction.objects.filter(status="pending", prompt__text__startswith="Delete")
     assert await left.acount() == PAGE + 5
+
+
+async def test_all_of_a_question_in_a_search_are_those_that_were_found(
+    client: AsyncClient, ann: User
+) -> None:
+    for number in (1, 12, 2):
+        await asyncio.to_thread(ask, ann, str(number), question=f"Pay {number} €?")
+    html = await text_of(client, "inbox", q="Pay 1")
+    [alike] = re.findall(r'name="all"\s+value="(\w+)"', html)
+    bar = html[html.index('id="alike"') :]
+    assert "to 2 questions?" in await press(client, bar, "Approve", all=alike)
 
 
 async def test_a_selection_shows_no_question_of_others(client: AsyncClient, ann: User) -> None:
