@@ -1,11 +1,12 @@
 """Tests of what one user, or one address, may do over HTTP at once and in a time."""
 
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 from tests.conftest import NewServer
 from tests.http.client import Http, Stream
 from tests.support.polling import until
 from tests.support.server import Response
+from tests.support.websocket import WsClient
 
 BODY = {"input_message": "approve 1"}
 
@@ -39,3 +40,14 @@ def test_streams_and_messages_have_limits(new_server: NewServer) -> None:
     check_refused(ann.generate("echo 1"), "messages")
     assert ann.generate("echo 1", **same).status == 200
     assert len(server.rows(runs)) == 5
+
+
+async def test_sockets_take_no_places_of_requests(new_server: NewServer) -> None:
+    server = new_server(STREAMS_PER_USER="2", STREAMS_PER_ADDRESS="2")
+    async with AsyncExitStack() as sockets:
+        for name in ("a", "b"):
+            socket = await sockets.enter_async_context(WsClient(server, name))
+            await socket.send({"type": "ping_message"})
+            await socket.until("pong_message")
+        with Http(server).stream("/generate/stream", BODY) as stream:
+            assert stream.status == 200

@@ -13,7 +13,8 @@ JOB = "/generate/async"
 
 def test_a_job_is_begun_once_and_asked_about(shared: Server) -> None:
     http = Http(shared)
-    begin_response = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1"})
+    body = {"input_message": "ask", "job_id": "jobs-1"}
+    begin_response = http.post(JOB, body, user_message_id="m1")  # its name counts
     assert (begin_response.status, begin_response.json()["job_id"]) == (202, "jobs-1")
     assert begin_response.json()["status"] in ("submitted", "running")
     second_response = http.post(
