@@ -38,6 +38,17 @@ async def test_revoked_it_is_gone_here_and_there(
     assert len(await (await hosting.send("read")).prompts()) == 1
 
 
+async def test_revoked_after_its_access_token_ended_it_is_refreshed_no_more(
+    ann: Browser, provider: Provider
+) -> None:
+    provider.rows("DELETE FROM oauth2_provider_accesstoken")
+    valid = "SELECT 1 FROM oauth2_provider_refreshtoken WHERE revoked IS NULL"
+    assert len(provider.rows(valid)) == 1
+    page = await text_of(ann.client, "accounts")
+    await press(ann.client, page, "Revoke Notes", "/settings/accounts/")
+    assert provider.rows(valid) == []
+
+
 async def test_revoked_while_the_provider_is_away_it_is_gone_here(
     ann: Browser, provider: Provider
 ) -> None:
