@@ -126,7 +126,8 @@ async def asks(message: Message, context: Context) -> str:
 
 async def test_a_search_counts_what_waits_and_no_more_what_was_answered() -> None:
     async with Hosting("t_asks") as hosting:
-        runs = [await hosting.send(name, conversation=name) for name in ("plum", "pear")]
+        names = ("plum", "pear", "fig")  # which is not found, and counts
+        runs = [await hosting.send(name, conversation=name) for name in names]
         counts = []
         for run in runs:
             await run.rest()
@@ -134,7 +135,7 @@ async def test_a_search_counts_what_waits_and_no_more_what_was_answered() -> Non
             counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting_count)
             await run.answer("yes")
         counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting_count)
-    assert counts == [2, 1, 0]
+    assert counts == [3, 2, 1, 0]
 
 
 def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -> None:
