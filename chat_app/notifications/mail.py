@@ -45,9 +45,14 @@ def mail_time(preference: MailPreference, now: datetime) -> datetime | None:
     local = (now + AFTER).astimezone(ZoneInfo(preference.zone))
     if preference.mode == MailPreference.Mode.DAILY:
         return _next(local, time(preference.hour))
+    return _end_of_quiet(preference, local) or local
+
+
+def _end_of_quiet(preference: MailPreference, local: datetime) -> datetime | None:
+    """Return when the person's quiet hours end, if they are at that time."""
     start, end = preference.quiet_from, preference.quiet_until
     if start is None or end is None or not _is_quiet(local.time(), start, end):
-        return local
+        return None
     return _next(local, end)
 
 
@@ -61,8 +66,8 @@ def _next(local: datetime, at: time) -> datetime:
     return moment if moment >= local else moment + timedelta(days=1)
 
 
-def send(user: UserId, since: datetime) -> Outcome:
-    """Mail the person what waits for them. Blocks.
+def send(user: UserId, since: datetime) -> Outcome | datetime:
+    """Mail the person what waits for them; return the time to do so, where that is later. Blocks.
 
     Not if a mail has said so since, nothing waits any more, or they want none by now. Before it is
     sent it is noted: a crash in between loses this mail, and the next has it all.
@@ -87,6 +92,9 @@ def send(user: UserId, since: datetime) -> Outcome:
     if not waiting_prompts:
         return Outcome.SETTLED
     previous_mail_at, now = preference.mailed_at, timezone.now()
+    local = now.astimezone(ZoneInfo(preference.zone))
+    if preference.mode == MailPreference.Mode.NOW and (end := _end_of_quiet(preference, local)):
+        return end  # it was to go out before they began, and could not
     preferences = MailPreference.objects.filter(pk=user)
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return Outcome.IN_ANOTHER

@@ -2,7 +2,7 @@
 block.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from django.dispatch import Signal
@@ -52,10 +52,13 @@ def _put_off(
     occurrence = str(interaction.version)  # of several such events of the prompt
     if about:
         occurrence = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
-    now = timezone.now()
+    _store(interaction, _notices(interaction, EVENTS[signal], occurrence, timezone.now()))
+
+
+def _store(interaction: Interaction, times: Iterable[tuple[datetime, JsonObject]]) -> None:
     notices = [
         Notice(PendingSignal.NOTICE, interaction.run_id, interaction.pk, due_at, about)
-        for due_at, about in _notices(interaction, EVENTS[signal], occurrence, now)
+        for due_at, about in times
     ]
     if notices:
         writer.write_now(lambda tx: pending_signals.put_off(tx, notices))
@@ -81,4 +84,8 @@ def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome:
     """Send the notice; what came of it is kept for operators."""
     if "webhook" in about:
         return webhook.post(interaction, about["webhook"], about["id"], about["attempts"])
-    return mail.send(read_user_id(about["mail"]), datetime.fromisoformat(about["since"]))
+    outcome = mail.send(read_user_id(about["mail"]), datetime.fromisoformat(about["since"]))
+    if isinstance(outcome, Outcome):
+        return outcome
+    _store(interaction, [(outcome, {name: about[name] for name in ("mail", "since")})])
+    return Outcome.IN_ANOTHER

@@ -203,6 +203,21 @@ async def test_switching_mail_off_drops_postponed_mails() -> None:
         assert sorted(await outcomes()) == ["sent", "unwanted"]
 
 
+async def test_a_mail_that_comes_into_quiet_hours_waits_for_their_end() -> None:
+    async with asked_of("boss"):
+        while await send_due():
+            pass
+        preferences = MailPreference.objects.filter(user__username="boss")
+        quiet = {"quiet_from": time(0), "quiet_until": time(23, 59, 59)}
+        await reads.read(lambda: preferences.update(**quiet))
+        await time_passes()
+        assert sent_mails() == []
+        await reads.read(lambda: preferences.update(quiet_from=None))
+        await time_passes()
+        assert sent_mails() == [("Give ann 3 days off?", ["boss@example.org"])]
+        assert await outcomes() == ["in_another", "sent"]
+
+
 async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asked_of("boss") as (_, _, [boss]):
         both, waiting = threading.Barrier(2, timeout=20), inbox_query.waiting_prompts
