@@ -35,6 +35,7 @@ SELECT = """
     JOIN {users} u ON u.{key} = c.owner_id
     WHERE
 """
+LOCKS = "FOR UPDATE OF c FOR NO KEY UPDATE OF i"
 
 
 class InteractionRecord(NamedTuple):
@@ -122,13 +123,9 @@ def find_interactions(
         where += " AND i.for_owner"
     if undeleted or owner is not None:
         where += " AND c.deleted_at IS NULL"
-    query = sql.add_lock(f"{_select()} {where} ORDER BY i.sequence", "FOR UPDATE OF c")
-    records = [_read(row) for row in sql.fetch(query, tuple(values.values()))]
-    if sql.database().WRITERS > 1 and any(record.assignment is not None for record in records):
-        # Who had to wait for the lock has them as they were before it. One UPDATE decides who
-        # settles a prompt; claims have no such, and are read now that nobody changes them.
-        records = [_read(row) for row in sql.fetch(query, tuple(values.values()))]
-    return records
+    # Both, so that who had to wait for the lock has them as they are after it.
+    query = sql.add_lock(f"{_select()} {where} ORDER BY i.sequence", LOCKS)
+    return [_read(row) for row in sql.fetch(query, tuple(values.values()))]
 
 
 def set_running(run: UUID, **where: object) -> bool:

@@ -1,5 +1,7 @@
 """Assigned prompts from Python: in the name of users, in the caller's transaction."""
 
+import asyncio
+import threading
 from uuid import uuid4
 
 import pytest
@@ -9,10 +11,10 @@ from sessions_app import runs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import users
-from sessions_app.storage import reads
+from sessions_app.storage import reads, sql
 from sessions_app.workflows import user
 from tests.runtime.assignment.asking import asks, people
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,3 +47,30 @@ async def test_a_reassignment_is_the_callers_to_roll_back() -> None:
         assert (await runs.arelease(prompt.pk, by=boss)).assignee is None
         assert await runs.areassign(prompt.pk, to=user("ann"), by=boss)
         assert (await hosting.answer("yes", prompt)).outcome == "accepted"
+
+
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
+@pytest.mark.cluster_only("one writer waits for nobody")
+async def test_the_owner_cannot_answer_what_is_being_reassigned() -> None:
+    asks()
+    async with Hosting("t_assigned") as hosting:
+        await reads.read(people, "boss")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        held, let_go = threading.Event(), threading.Event()
+
+        def reassign() -> None:
+            ann, boss = (users().get(username=name) for name in ("ann", "boss"))
+            with transaction.atomic():
+                runs.reassign(prompt.pk, to=boss, by=ann)
+                held.set()
+                let_go.wait(10)
+
+        reassignment = asyncio.create_task(hosting.in_thread(reassign))
+        await asyncio.to_thread(held.wait, 10)
+        answer = asyncio.create_task(hosting.answer("yes", prompt))
+        await until(lambda: sql.fetch(WAITING, ()))
+        let_go.set()
+        await reassignment
+        assert (await answer).outcome == "not_found"
