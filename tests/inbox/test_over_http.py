@@ -86,7 +86,10 @@ def test_a_claim_on_what_waits_no_longer_is_refused(
     server: Server, inbox_prompt: dict[str, Any]
 ) -> None:
     ben, user0 = Http(server, "ben"), Http(server, "user0")
+    at = f"/v1/prompts/{inbox_prompt['interaction_id']}"
+    assert ben.get(at).json()["may_answer"]
     assert user0.post(inbox_prompt["response_url"], {"response": {"text": "yes"}}).status == 204
+    assert not ben.get(at).json()["may_answer"]
     for change in ({}, {"change": "release"}, {"change": "delegate", "to": "user0"}):
         response = ben.post(inbox_prompt["claim_url"], change)
         assert (response.status, response.json()["interaction_status"]) == (409, "answered")
@@ -122,6 +125,10 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     for http in (ben, ann):
         assert http.get(at).json()["shared"] == []
     assert "I ask" not in server.get(page, "ben").text
+    prompt = ask_managers(server, "share anew")
+    shared = ben.get(f"/v1/prompts/{prompt['interaction_id']}").json()["shared"]
+    words = ["", " share", " share anew"]
+    assert [one["text"] for one in shared[::2]] == [f"assign managers{one}" for one in words]
 
 
 def test_the_inbox_is_filtered_by_part_and_search(
