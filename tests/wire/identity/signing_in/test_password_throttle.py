@@ -145,16 +145,23 @@ async def test_the_admin_sends_to_the_same_page(user: User) -> None:
     assert (answer.status_code, answer["Location"][:9]) == (302, "/sign-in/")
 
 
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [
+        # Whoever has one address of a network has all.
+        ("2001:db8::1", "2001:db8::2", "2001:db8:1::1"),
+        # As a server that listens on IPv6 for both has those of IPv4.
+        ("::ffff:10.0.0.1", "10.0.0.1", "::ffff:10.0.0.2"),
+    ],
+)
 async def test_the_throttle_limits_users_guessed_at_from_one_address(
-    settings: Settings, user: User
+    settings: Settings, user: User, address: str, same: str, other: str
 ) -> None:
     set_hitl(settings, RATE_PASSWORDS_ADDRESS="3/hour")
-    address = "2001:db8::1"
     for _ in range(3):
         await on_page(uuid4().hex, "wrong", address=address)
-    # Whoever has one address of a network has all.
-    assert (await on_page(user.username, "right", address="2001:db8::2")).status_code == 429
-    assert (await on_page(user.username, "right", address="2001:db8:1::1")).status_code == 302
+    assert (await on_page(user.username, "right", address=same)).status_code == 429
+    assert (await on_page(user.username, "right", address=other)).status_code == 302
 
 
 async def test_the_throttle_limits_addresses_guessing_at_one_user(
@@ -229,18 +236,23 @@ async def test_refused_tokens_and_origins_are_in_the_audit(tokens: Settings) -> 
     with capture_logs() as logs:
         async with LocalSocket(AnonymousUser(), headers=headers) as socket:
             assert await socket.until_closed() == 4401
+        async with LocalSocket(AnonymousUser()) as socket:
+            payload = {"method": "api_key", "token": "nak_hush_hush"}
+            await socket.send({"type": "auth_message", "payload": payload})
+            await socket.until("auth_response_message")
         await AsyncClient().post("/generate", headers={"x-api-key": "nak_hush_hush"})
         async with LocalSocket(None, headers={"origin": "https://evil.example"}) as socket:
             await socket.until_closed()
     entries = [
-        (entry["event"], entry.get("method") or entry.get("origin"), entry["address"])
+        (entry["event"], entry.get("method") or entry.get("origin"), entry["path"])
         for entry in logs
         if entry["event"] in ("credentials.refused", "origin.refused")
     ]
     assert entries == [
-        ("credentials.refused", "jwt", "127.0.0.1"),
-        ("credentials.refused", "api_key", "127.0.0.1"),
-        ("origin.refused", "https://evil.example", "127.0.0.1"),
+        ("credentials.refused", "jwt", "/websocket"),
+        ("credentials.refused", "api_key", "/websocket"),
+        ("credentials.refused", "api_key", "/generate"),
+        ("origin.refused", "https://evil.example", "/websocket"),
     ]
     for secret in (late, "hush", SECRET):
         assert secret not in str(logs)
