@@ -45,7 +45,8 @@ async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 @workflow(name="t_reminded", title="Reminded")
 async def reminds(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    yield str((await context.ask(PROMPT, to=MANAGERS, due=3600, remind=[600, 60])).value)
+    prompt = PROMPT.model_copy(update={"timeout": 7200})
+    yield str((await context.ask(prompt, to=MANAGERS, due=3600, remind=[600, 60])).value)
 
 
 @pytest.fixture(autouse=True)
