@@ -50,6 +50,16 @@ async def test_more_access_is_asked_for_with_what_there_was(hosting: Hosting, an
     assert await (await hosting.send("read")).result() == "octo"
 
 
+async def test_access_may_be_written_with_commas(
+    hosting: Hosting, ann: Browser, provider: Provider, settings: Settings
+) -> None:
+    token_url = f"{provider.url}/commas/token/"
+    set_hitl(settings, OAUTH_PROVIDERS={"notes": {**provider.setting, "token_url": token_url}})
+    run = await hosting.send("read write")
+    assert (await ann.consent(run)).status == 200
+    assert await run.result() == "octo"
+
+
 async def test_the_access_that_another_provider_gave_is_not_asked_for(
     hosting: Hosting, ann: Browser
 ) -> None:
