@@ -147,11 +147,13 @@ async def test_an_answer_that_is_refused_stays_in_its_field(
 ) -> None:
     run = await asyncio.to_thread(log.message)
     prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q", max_length=5))
+    other = await asyncio.to_thread(log.ask, run, TextPrompt(text="Another"))
     response = await client.post(answer_url(prompt), {"value": "too <long>", "version": 1})
     assert response.status_code == 422
     html = response.content.decode()
-    assert "too &lt;long&gt;</textarea>" in html
+    assert html.count("too &lt;long&gt;</textarea>") == 1
     assert "this prompt allows 5" in html
+    assert answer_url(other) in html
     assert (await fresh(prompt)).status == "pending"
 
 

@@ -281,7 +281,7 @@ async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient,
         "**All of them?**",
         "yes (ann",
         "Seven.",
-        "Still",
+        "Still\n\n*running*",
     ]
     assert sorted(places, key=text.index) == places
     assert "Wrong" not in text
