@@ -168,9 +168,11 @@ async def restart_all(cluster: MadeCluster) -> None:
     ) as client:
         await client.message("ask")
         await client.until("system_interaction_message", PATIENCE)
-    old = [*processes_of(cluster, "worker"), *processes_of(cluster, "daphne")]
+    workers = processes_of(cluster, "worker")
+    old = [*workers, *processes_of(cluster, "daphne")]
     assert len(old) == 2 + WORKERS
     cluster.process.send_signal(signal.SIGUSR1)
+    await asyncio.to_thread(hold_up_first, cluster, workers)
     await asyncio.to_thread(
         always_reached, cluster, expected_output="All workers and web processes were"
     )
@@ -181,6 +183,21 @@ async def restart_all(cluster: MadeCluster) -> None:
         prompt = await client.until("system_interaction_message", PATIENCE)
         await client.answer("still here", prompt)
         await client.until_ended("completed", PATIENCE)
+
+
+def hold_up_first(cluster: MadeCluster, workers: list[psutil.Process]) -> None:
+    """Hold up the first new worker; check that the others stay while it is not ready."""
+
+    def new_workers() -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):  # the one before it just goes
+            return [each for each in processes_of(cluster, "worker") if each not in workers]
+        return []
+
+    [first] = until(new_workers, PATIENCE)
+    first.suspend()
+    time.sleep(3)
+    assert sum(map(is_running, workers)) == WORKERS - 1
+    first.resume()
 
 
 def processes_of(cluster: MadeCluster, command: str) -> list[psutil.Process]:
