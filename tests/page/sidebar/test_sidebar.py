@@ -223,6 +223,16 @@ async def test_an_empty_page_says_what_waits_and_what_may_be_asked(
     assert "May ask you: <bdi>whether it may go beyond its limit" in section
 
 
+@pytest.mark.parametrize(
+    ("query", "count"), [("übung", 1), ("ÄPFEL", 1), ("50%_", 1), ("50%a", 0), ("übung%", 0)]
+)
+def test_a_search_finds_words_in_any_case_and_no_patterns(
+    log: StoredLog, ann: User, query: str, count: int
+) -> None:
+    Conversation.objects.update(title="Übung: Äpfel zu 50%_ und 50 a")
+    assert len(sidebar(ann.pk, query=query).entries) == count
+
+
 ASKED = BinaryPrompt(text="Pay?", options=[Option(value="yes", label="Approve"), "no"])
 TOWN = FormPrompt({"type": "object", "properties": {"town": {"type": "string"}}}, text="Where?")
 
