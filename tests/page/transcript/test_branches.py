@@ -96,6 +96,16 @@ def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) ->
     assert [card.interaction for card in page.unplaced_cards] == [prompt]
 
 
+def test_what_the_child_of_a_child_asks_is_in_the_branch_of_its_message(log: StoredLog) -> None:
+    store_run(log, "b2", replaces=store_run(log, "b"))
+    run = log.message("c")
+    child = log.begin(parent=run)
+    prompt = log.ask(log.begin(parent=child), TextPrompt(text="Name?"))
+    page = read_page(log.conversation.owner_id, "c")
+    assert [card.interaction for card in page.cards] == [prompt]
+    assert page.unplaced_cards == []
+
+
 def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
     first = store_run(log, "a")
     for number in range(20):

@@ -1,5 +1,6 @@
 """Following runs from Python: what came of them, and their events."""
 
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID, uuid4
@@ -106,6 +107,21 @@ async def test_waiting_for_a_result_or_events_can_time_out() -> None:
         for unknown in (runs.aresult(uuid4()), hosting.in_thread(all_events, uuid4())):
             with pytest.raises(NotFound):
                 await unknown
+
+
+async def test_each_event_has_its_own_time_to_come() -> None:
+    def seconds_until_timeout(run: UUID) -> float:
+        events = runs.events(run, timeout=0.3)
+        while next(events).type != "interaction":
+            pass
+        time.sleep(0.3)  # who follows has something to do meanwhile
+        began_at = time.monotonic()
+        with pytest.raises(TimeoutError):
+            list(events)
+        return time.monotonic() - began_at
+
+    async with asking("t_told") as (hosting, run, _):
+        assert await hosting.in_thread(seconds_until_timeout, run) >= 0.3
 
 
 async def test_nobody_waits_in_a_transaction() -> None:

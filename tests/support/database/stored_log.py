@@ -64,25 +64,27 @@ class StoredLog:
         """
         if replaces or follows:
             self.conversation.branched = True
-        run = Run.objects.create(
-            forked_from=replaces,
-            fork_position=1 if replaces else None,
-            follows=follows,
+        place = {"forked_from": replaces, "fork_position": 1 if replaces else None}
+        run = self.begin(text=text, follows=follows, **place)
+        content = {"message_id": run.message_id, "text": text, "client_format": run.client_format}
+        self.append(run, Event.Type.USER_MESSAGE, content)
+        self.append(run, Event.Type.RUN, {"status": "running"})
+        return run
+
+    def begin(self, **fields: Any) -> Run:
+        """Store a working run, such as that of a child, without a message of its own."""
+        return Run.objects.create(
             conversation=self.conversation,
             key=f"conversation:{self.conversation.id}:{self.conversation.workflow}",
             workflow=self.conversation.workflow,
             sequence=self.last,
             message_id=uuid4().hex,
-            text=text,
             client_format="chat_stream",
             status=Run.Status.RUNNING,
             created_at=timezone.now(),
             started_at=timezone.now(),
+            **fields,
         )
-        content = {"message_id": run.message_id, "text": text, "client_format": run.client_format}
-        self.append(run, Event.Type.USER_MESSAGE, content)
-        self.append(run, Event.Type.RUN, {"status": "running"})
-        return run
 
     def text(self, run: Run, *pieces: str) -> int:
         """Store output; return the sequence of its first piece."""

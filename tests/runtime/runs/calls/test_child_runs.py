@@ -84,6 +84,8 @@ async def child(message: Message, context: Context) -> AsyncGenerator[str, None]
             yield await context.step(work, name.text)
         case ["fail"]:
             await context.step(fail)
+        case ["mend"]:
+            await context.step(fail_while_broken)
         case _:
             yield await context.step(work, message.text)
 
@@ -135,8 +137,8 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
                 context.step(fail_while_broken), context.run("t_child", "ask me")
             )
             yield child_text
-        case ["other", name]:
-            yield await context.run(name, "hi")
+        case ["other", name, *words]:
+            yield await context.run(name, " ".join(words) or "hi")
         case _:
             try:
                 child_text = await context.run("t_child", message.text)
@@ -353,6 +355,16 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         await writer.write(lambda tx: end(tx, log_record(late), parent_call, Run.Status.CANCELLED))
         await run.answer("Eve")
         assert await run.result() == "Well. Tell me. EVE"
+
+
+async def test_a_child_that_failed_its_parent_runs_anew_when_that_is_resumed() -> None:
+    async with hosting() as hosted:
+        broken.append(AT_ONCE)
+        run = await hosted.send("other t_child mend")
+        await hosted.until_status(run.id, Run.Status.FAILED)
+        await resume(run)
+        assert await run.result() == "Well. "
+        assert len(await run.children()) == 2
 
 
 async def test_a_child_about_to_begin_leaves_its_parent_failed(

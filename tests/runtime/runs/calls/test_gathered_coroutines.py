@@ -355,12 +355,16 @@ async def hold(name: str) -> str:
 holding: Callable[..., Any] = hold
 
 
+async def undo(context: Context, name: str) -> None:
+    await context.step(work, f"{name} undone")
+
+
 async def cleans_up(context: Context, waits: Callable[[Context], Any], name: str) -> str:
     await context.step(work, f"{name} begun")
     try:
         await waits(context)
     finally:
-        await context.step(work, f"{name} undone")
+        await undo(context, name)
         await context.step(holding, f"{name} closed")
     return "never"
 
@@ -394,7 +398,7 @@ async def test_a_stop_cleans_up_every_coroutine_once(
                 cleans_up(context, waits, "a"), cleans_up(context, in_step, "b"), in_ask(context)
             )
         finally:
-            await context.step(work, "all undone")
+            await context.gather(undo(context, "all"))
         return "never"
 
     async with send_to_hosted(code, park_after=60, patience=60) as (hosted, run):
