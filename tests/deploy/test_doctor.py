@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Group
 from django.core.checks import ERROR, WARNING, Error, Info, run_checks
 from django.core.management import call_command
@@ -165,6 +167,20 @@ def test_a_silent_process_is_an_error() -> None:
     elsewhere, here = sorted(run_check("silent"))
     assert elsewhere.startswith("wrong: elsewhere:1 has been silent")
     assert here.startswith(f"wrong: {frozen} has been silent")
+
+
+@cluster_only
+def test_a_database_that_may_lose_commits_is_wrong() -> None:
+    [line] = run_check("durability")  # the tests' PostgreSQL does
+    assert "fsync=off, full_page_writes=off, synchronous_commit=off" in line
+
+
+@cluster_only
+@pytest.mark.parametrize(("hours", "place"), [(-1, "behind"), (1, "ahead of")])
+def test_a_clock_far_from_the_databases_is_wrong(hours: int, place: str) -> None:
+    with time_machine.travel(timezone.now() + timedelta(hours=hours), tick=True):
+        [line] = run_check("clock")
+    assert re.fullmatch(rf"wrong: 3[56]\d\d\.\d+ s {place} the database's", line)
 
 
 @pytest.mark.usefixtures("up")

@@ -5,6 +5,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from chat_app.page.sidebar.sidebar_entries import sidebar
+from sessions_app.conversations import messages
 from sessions_app.models import Candidate, Conversation, Interaction
 from sessions_app.prompts import (
     AnyPrompt,
@@ -145,6 +147,14 @@ def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -
         log.end(log.message(), "failed")
     [entry] = sidebar(ann.pk).entries
     assert entry.state == "failed"
+
+
+async def test_a_conversation_that_is_written_to_again_comes_first(ann: User) -> None:
+    for conversation in ("old", "new", "old"):
+        message = messages.IncomingMessage(uuid4().hex, conversation)
+        await messages.submit(owner=ann.pk, conversation_id=conversation, message=message)
+    entries = (await reads.read(sidebar, ann.pk)).entries
+    assert [entry.title for entry in entries] == ["old", "new"]
 
 
 def test_without_deadlines_the_earliest_question_is_shown(ann: User) -> None:

@@ -200,6 +200,15 @@ def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(
         assert [(item.dom_id, item.last) for item in part] == whole
 
 
+def test_the_outcome_is_a_line_with_the_whole_answer_behind_it(
+    log: StoredLog, run: Run, ann: User
+) -> None:
+    log.settle(log.ask(run, TextPrompt(text="Why?")), {"value": "one\ntwo"}, by=ann)
+    outcome = question_at_end(log).outcome
+    assert outcome is not None
+    assert (outcome.line, outcome.full) == ("one\ntwo…", "one\ntwo")
+
+
 def test_a_question_changes_where_it_was_asked(log: StoredLog, run: Run, ann: User) -> None:
     prompt = BinaryPrompt(
         text="Sure?", options=[Option(value="y", label="Go on"), Option(value="n")]

@@ -139,6 +139,16 @@ async def test_a_vote_of_an_operator_is_none_that_came_too_late() -> None:
         assert (await give("yes", prompt, old)).outcome == "accepted"
 
 
+async def test_an_operator_answers_what_somebody_has_claimed() -> None:
+    asks(to=group("managers"))
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
+        [ben] = await reads.read(people, "ben", to="managers")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await change("claim", prompt, ben)
+        assert "answered" in await boss.post(answer_page(prompt.pk), {"answer": "yes"})
+        assert (await history())[-1] == "boss: answered by an operator: yes"
+
+
 async def test_an_operator_escalates_a_prompt_early() -> None:
     asks(to=user("old"), escalate=Escalation(3600, group("directors")))
     async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
@@ -210,6 +220,8 @@ async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:
         assert "1 overdue" in await boss.get("/admin/")
         await reads.read(lambda: Group.objects.filter(name="own").delete())
         assert await count("nobody") == 4
+        await reads.read(lambda: late.update(status=Interaction.Status.ANSWERED))
+        assert await count("overdue") == 0
 
 
 async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:

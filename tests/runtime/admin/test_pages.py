@@ -153,6 +153,10 @@ def test_the_metrics_of_a_builder_are_shown(admin_client: Client, run: Run) -> N
         "host": "w:1 (gone)",
     }
     assert 'class="state running">live' in text
+    gone = "/admin/sessions_app/hostlease/?host=gone"
+    assert 'class="field-what' in admin_client.get(gone).content.decode()
+    HostLease.objects.update(released_at=timezone.now())
+    assert 'class="field-what' not in admin_client.get(gone).content.decode()
 
 
 def test_a_session_of_a_shared_workflow_is_its_owner_s(admin_client: Client) -> None:

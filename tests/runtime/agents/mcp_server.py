@@ -81,6 +81,22 @@ def book(town: str, traveller: Annotated[ElicitationResult[Traveller], Resolve(t
     return f"{traveller.data.name} goes to {town}, {seat}."
 
 
+async def companion(town: str) -> Elicit[Traveller]:
+    """Ask the same once more."""
+    return await traveller(town)
+
+
+@server.tool()
+def pair(
+    town: str,
+    first: Annotated[ElicitationResult[Traveller], Resolve(traveller)],
+    second: Annotated[ElicitationResult[Traveller], Resolve(companion)],
+) -> str:
+    """Book a journey of two."""
+    both = (first, second)
+    return " and ".join(one.data.name for one in both if isinstance(one, AcceptedElicitation))
+
+
 @server.tool()
 def pay(context: Context) -> str:
     """Pay, once the person has been to a page."""

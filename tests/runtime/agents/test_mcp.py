@@ -161,12 +161,23 @@ async def test_question_of_a_server_is_a_form_and_survives_crashes(
         assert (BEGINS_ANEW in form.text) == (mode == "legacy")
         assert [one.name for one in form.fields] == ["name", "window"]
         await hosting.crash()
-        with pytest.raises(Invalid, match="Name"):
-            await run.answer({"name": "A"})
+        for refused in ({"name": "A"}, {"window": True}):
+            with pytest.raises(Invalid, match="Name"):
+                await run.answer(refused)
         await run.answer({"name": "Ada", "window": True})
         assert await run.result() == "Have a good time."
     assert results() == ["Ada goes to Rome, at the window."]
     assert [one for one in done() if one.startswith("book")] == ["book Rome Ada"]
+
+
+async def test_question_that_is_asked_twice_has_both_answers(sent_to: SentTo, host: Host) -> None:
+    model = ScriptedModel([tool_call("sky_pair", town="Rome")], "Good.")
+    host(model, mode="legacy", approvals=NOBODY)  # the other era asks both at once
+    async with sent_to("t_mcp_tools", "Book it", patience=60) as (_, run):
+        await run.answer({"name": "Ada"})
+        await run.answer({"name": "Bob"})
+        assert await run.result() == "Good."
+    assert results() == ["Ada and Bob"]
 
 
 @pytest.mark.parametrize("repeatable", [(), ("book",)])

@@ -124,6 +124,19 @@ async def test_a_stop_in_the_moment_in_which_its_run_is_taken_up_is_heard(
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
+@pytest.mark.cluster_only("one process sends itself no messages")
+async def test_a_run_at_work_is_stopped_though_the_message_of_it_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
+    monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
+    async with hosting_of(waits) as hosting:
+        run = await hosting.submit()
+        await until_recorded(run)
+        await stop(hosting, run)
+    assert done == ["charge", "refund"]
+
+
 @pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
 async def test_parking_runs_no_clean_up_code(name: str) -> None:
     body[:], done[:] = [asks], []

@@ -9,7 +9,7 @@ import pytest
 
 from sessions_app.dispatch.local import LocalDispatcher
 from tests.conftest import NewServer
-from tests.support.hosting import until_true
+from tests.support.hosting import Hosting, until_true
 from tests.support.processes.command import run
 from tests.support.processes.environment import ROOT, environment
 from tests.support.server import Server
@@ -101,6 +101,15 @@ async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -
         server.host.process.send_signal(signal.SIGTERM)
         # uvicorn lets go in good order too, and then ends by the signal.
         assert server.host.process.wait(30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_process_that_is_being_stopped_reports_it() -> None:
+    async with Hosting("calculator") as hosting:
+        dispatcher = hosting._dispatcher
+        assert dispatcher is not None
+        assert not dispatcher.report().draining
+    assert dispatcher.report().draining
 
 
 async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
