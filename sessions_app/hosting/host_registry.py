@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -41,7 +41,8 @@ class HostRegistry:
         self._on_free = on_free
         self._hosts: dict[str, Host] = {}
         self._managers: dict[str, SessionManager] = {}
-        self._manager_lock = asyncio.Lock()
+        # By workflow: a builder that takes long keeps no other one waiting.
+        self._manager_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # One for each key that is served. A job that was taken over while this process stood still
         # may come back to it before it has let go of the key.
         self._served: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -155,7 +156,7 @@ class HostRegistry:
         """Return the workflow's manager; build it, again and again while the database is away."""
         while True:
             try:
-                async with self._manager_lock:
+                async with self._manager_locks[workflow]:
                     if workflow not in self._managers:
                         self._managers[workflow] = await self._new_manager(workflow)
                     return self._managers[workflow]

@@ -209,6 +209,31 @@ async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
         assert await hosting.reply_to() == "1"
 
 
+loading: dict[str, asyncio.Event] = {}
+
+
+async def load_model(options: BaseModel) -> str:
+    loading["begun"].set()
+    await loading["end"].wait()
+    return "loaded"
+
+
+@workflow(name="t_slow_builder", title="Loads a model", shared_builder=load_model)
+async def with_model(message: Message, context: Context) -> str:
+    return str(context.builder)
+
+
+async def test_a_shared_builder_that_takes_long_keeps_no_other_workflow_waiting() -> None:
+    loading.update(begun=asyncio.Event(), end=asyncio.Event())
+    async with Hosting("t_slow_builder", beside=("t_ask",)) as hosting:
+        run = await hosting.submit()
+        try:
+            assert await hosting.reply_to("echo", conversation="d", workflow="t_ask") == "echo"
+        finally:
+            loading["end"].set()
+        assert await hosting.result(run) == "loaded"
+
+
 async def test_a_failing_builder_is_reported_without_internals() -> None:
     async with Hosting("t_built") as hosting:
         hosting.person = Person.of(await until(lambda: make_user("nobody")))
