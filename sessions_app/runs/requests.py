@@ -32,7 +32,7 @@ from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, as_text
 from sessions_app.prompts.assignment import To, assignees
-from sessions_app.storage.storable import check_size, check_storable, storable
+from sessions_app.storage.storable import check_finite, check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows.callbacks import read_callback
@@ -170,6 +170,7 @@ def send(run: UUID, name: str, payload: object = None, *, id: str) -> Work[Outco
         check_size("What is sent", json_payload, "MAX_STEP_RESULT")
     except (PydanticSerializationError, TooLarge) as error:
         raise Invalid(str(error)) from None
+    check_finite(json_payload)
     if storable(json_payload) != json_payload:
         raise Invalid("The payload contains a NUL (U+0000), which cannot be stored. Remove it.")
     return partial(arrivals.send, run_id=run, name=name, payload=json_payload, sent_id=id)

@@ -1,5 +1,6 @@
 """The values that both databases store: no NUL, no half of a surrogate pair, nothing unbounded."""
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,19 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
                 name=name,
             )
         )
+
+
+def check_finite(value: object) -> None:
+    """Check that JSON has all numbers of a value.
+
+    Raises:
+        Invalid: one is infinite, or NaN.
+    """
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        text = _("A number is infinite, or none (NaN); JSON has no such number.")
+        raise Invalid(text) from None
 
 
 def check_length(text: str, limit: int, refusal: "StrOrPromise") -> None:

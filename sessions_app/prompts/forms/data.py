@@ -24,7 +24,7 @@ from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile
 from sessions_app.prompts.base import as_text
-from sessions_app.storage.storable import storable
+from sessions_app.storage.storable import check_finite, storable
 
 if TYPE_CHECKING:
     from django.http import QueryDict
@@ -144,7 +144,8 @@ class Upload(AnyFile):
 
 
 def check_storable_values(values: object) -> None:
-    """Raise Invalid if values of an answer have text that cannot be stored."""
+    """Raise Invalid if values of an answer have a text or a number that cannot be stored."""
+    check_finite(values)
     if storable(values) != values:
         raise Invalid(_("The answer contains a character that cannot be stored."))
 

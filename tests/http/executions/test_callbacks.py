@@ -84,10 +84,13 @@ def test_a_forged_url_leads_nowhere(shared: Server) -> None:
     assert Http(shared, None, workflow=None).get(site.paths[0]).status == 405
 
 
-def test_a_body_that_is_no_json_is_refused_and_may_be_sent_again(shared: Server) -> None:
+@pytest.mark.parametrize(("body", "reason"), [("eur=20", "not JSON"), ("1e999", "is infinite")])
+def test_a_body_that_is_no_json_is_refused_and_may_be_sent_again(
+    shared: Server, body: str, reason: str
+) -> None:
     with waiting_run(shared) as site:
-        response = site.post("eur=20")
+        response = site.post(body)
         assert response.status == 422
-        assert "not JSON" in response.text
+        assert reason in response.text
         site.post({"eur": 20})
         assert site.rest() == ' {"eur": 20}'

@@ -99,6 +99,12 @@ def test_values_that_cannot_be_stored_are_refused(text: str) -> None:
             FormPrompt(Every, text="?").check({**GIVEN, **wrong}, None)
 
 
+@pytest.mark.parametrize("number", ["Infinity", "NaN", "1e999"])
+def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
+    with pytest.raises(Invalid, match="A number is infinite, or none"):
+        FormPrompt(Every, text="?").check({**GIVEN, "more": f'{{"x": {number}}}'}, None)
+
+
 def test_a_proposal_says_what_was_changed() -> None:
     initial = {**CLEANED, "number": "3.5", "day": "2026-11-23"}
     prompt = FormPrompt(Every, text="?", initial=initial, proposal=True, reject="No")
