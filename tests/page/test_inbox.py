@@ -147,6 +147,15 @@ async def test_all_of_a_question_in_a_search_are_those_that_were_found(
     assert "to 2 questions?" in await press(client, bar, "Approve", all=alike)
 
 
+async def test_a_page_of_which_all_was_answered_shows_the_one_before(
+    client: AsyncClient, ann: User
+) -> None:
+    await asyncio.to_thread(lambda: [ask(ann, str(number)) for number in range(PAGE)])
+    html = await text_of(client, "inbox", page=2)
+    assert html.count('class="entry"') == PAGE
+    assert "Nothing is waiting for you" not in html
+
+
 async def test_a_selection_shows_no_question_of_others(client: AsyncClient, ann: User) -> None:
     ben = await User.objects.acreate_user("ben")
     prompts = [await asyncio.to_thread(ask, owner, owner.username) for owner in (ann, ben)]

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from uuid import UUID, uuid4
 
 from django.contrib import messages
@@ -20,6 +21,8 @@ from chat_app.feed.inbox_parts import (
     ANSWERABLE,
     LONGEST,
     MOST_SEARCHED,
+    PAGE,
+    InboxPage,
     InboxQuery,
     Part,
     count_parts,
@@ -39,7 +42,7 @@ from chat_app.rates import change_claim
 from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit, pending_counts
-from sessions_app.interactions.answerers import pending_names
+from sessions_app.interactions.answerers import Name, pending_names
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
@@ -63,14 +66,14 @@ HEADINGS = PARTS | {Part.ALL: gettext_lazy("Waiting for you")}
 async def show(request: HttpRequest) -> HttpResponse:
     """Show what waits for the person: `?part=`, searched by `?q=`, `?page=`."""
     person = await person_of(request)
-    inbox_query = _read_query(request.GET)
-    query = inbox_query.query
+    wanted_query = _read_query(request.GET)
+    query = wanted_query.query
 
     def render() -> tuple[str, list[UUID]]:
-        is_answerable = inbox_query.part in ANSWERABLE
+        is_answerable = wanted_query.part in ANSWERABLE
         names = pending_names([person.id]).get(person.id, set())
         look_ahead = MOST_ALIKE if is_answerable else pending_counts.CAP
-        inbox_page = read_inbox(person.id, inbox_query, look_ahead, names)
+        inbox_query, inbox_page = _read_page(person, wanted_query, look_ahead, names)
         counts = count_parts(person.id, names, inbox_query.part, inbox_page.ids)
         entries = make_entries(inbox_page.prompts, person.id, may_answer=is_answerable)
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
@@ -98,6 +101,17 @@ async def show(request: HttpRequest) -> HttpResponse:
     html, prompts = await make(render, reader=person.id)
     await audit.record_shown(prompts, by=person, via="inbox")
     return HttpResponse(html)
+
+
+def _read_page(
+    person: Person, query: InboxQuery, look_ahead: int, names: set[Name]
+) -> tuple[InboxQuery, InboxPage]:
+    """Read a page; the last one where what was on it has been answered."""
+    inbox_page = read_inbox(person.id, query, look_ahead, names)
+    if inbox_page.prompts or query.page == 1:
+        return query, inbox_page
+    last_query = replace(query, page=max(1, ceil(len(inbox_page.ids) / PAGE)))
+    return last_query, read_inbox(person.id, last_query, look_ahead, names)
 
 
 def _read_query(data: Mapping[str, str]) -> InboxQuery:
