@@ -140,6 +140,8 @@ class Assignment(BaseModel):
             raise ValueError(f"votes= needs a prompt with options, not a {type(prompt).__name__}")
         if prompt.timeout and self.escalate and self.escalate[-1].after >= prompt.timeout:
             raise ValueError("an escalation comes after the prompt's timeout")
+        if prompt.timeout and (self.due or 0) > prompt.timeout:
+            raise ValueError(f"due={self.due:g} is after the prompt's timeout={prompt.timeout:g}")
 
 
 def make_assignment(  # noqa: PLR0913 - a declaration, read like a form

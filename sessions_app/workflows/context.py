@@ -246,7 +246,8 @@ class Context:
             four_eyes: the owner may not, whatever they belong to.
             share: they may read the conversation, as long as it waits for them.
             votes: so many people must give the same answer; "all" of those whom `to` names.
-            due: seconds until it should be answered, which sorts inboxes; nothing happens then.
+            due: seconds until it should be answered, which sorts inboxes; nothing happens then. The
+                prompt's `timeout` is not before it.
             remind: so many seconds before that, whoever may answer is told again.
             escalate: to whom it goes as well, when nobody has answered after a time.
 

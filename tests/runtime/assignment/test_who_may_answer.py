@@ -270,6 +270,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"prompt": WHY, "to": user("ann"), "escalate": Escalation(20, user("ann"))},
         "an escalation comes after the prompt",
     ),
+    ({"prompt": WHY, "to": user("ann"), "due": 20}, "due=20 is after the prompt's timeout=10"),
     ({"to": user("ann"), "due": 1e12}, "OverflowError"),  # only the write finds it out
     ({"to": user("nobody")}, "user 'nobody', which does not exist"),
     ({"to": user("ann"), "four_eyes": True}, "needs the answers of 1 people, and 0 of those"),
