@@ -65,8 +65,11 @@ def address_of(request: HttpRequest) -> str:
     forwarded_addresses = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if 0 < proxies <= len(forwarded_addresses):
         address_text = forwarded_addresses[-proxies].strip() or address_text
+    # Some proxies write the port of the client, too: 192.0.2.1:5678, [2001:db8::1]:5678.
+    has_port = address_text.startswith("[") or address_text.count(":") == 1
     try:
-        address = ip_address(address_text)
+        host = urlsplit(f"//{address_text}").hostname if has_port else address_text
+        address = ip_address(host or "")
     except ValueError:
         return address_text
     if not isinstance(address, IPv6Address):

@@ -152,6 +152,9 @@ async def test_the_admin_sends_to_the_same_page(user: User) -> None:
         ("2001:db8::1", "2001:db8::2", "2001:db8:1::1"),
         # As a server that listens on IPv6 for both has those of IPv4.
         ("::ffff:10.0.0.1", "10.0.0.1", "::ffff:10.0.0.2"),
+        # As some proxies write them.
+        ("10.0.0.1:50", "10.0.0.1:60", "10.0.0.2:50"),
+        ("[2001:db8::1]:50", "[2001:db8::2]:60", "[2001:db8:1::1]:50"),
     ],
 )
 async def test_the_throttle_limits_users_guessed_at_from_one_address(
