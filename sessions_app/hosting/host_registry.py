@@ -20,6 +20,7 @@ from sessions_app.hosting.run_task import RunTask
 from sessions_app.json_types import JsonObject
 from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
+from sessions_app.sessions.runner import Stop
 from sessions_app.storage.connections import close_broken
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
@@ -41,6 +42,8 @@ class HostRegistry:
         self._on_free = on_free
         self._hosts: dict[str, Host] = {}
         self._managers: dict[str, SessionManager] = {}
+        # Stopped with all: a builder that hangs would keep the process from its end.
+        self._builds = Stop()
         # By workflow: a builder that takes long keeps no other one waiting.
         self._manager_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # One for each key that is served. A job that was taken over while this process stood still
@@ -120,10 +123,15 @@ class HostRegistry:
         self, key: HostKey, claim: JobClaim | None, on_look: Callable[[], None]
     ) -> None:
         try:
-            manager = await self._manager(key.workflow)
+            self._builds.check()
+            manager = await self._builds.guard(self._manager(key.workflow))
         except (UnknownWorkflow, BuilderFailed) as error:
             if not is_fault(error):
                 await self._refuse(key, claim, error)
+            return
+        except SessionsError:
+            if not self.stopping:
+                raise
             return
         excused_runs: set[UUID] = set()
         async with self._served.setdefault(key, asyncio.Lock()):
@@ -144,6 +152,7 @@ class HostRegistry:
     def stop(self) -> None:
         """Let all hosts let go in good order."""
         self.stopping = True
+        self._builds.now("This process stops.")
         self._suspects.stop()
         for host in self._hosts.values():
             host.stop()

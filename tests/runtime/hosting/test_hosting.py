@@ -234,6 +234,18 @@ async def test_a_shared_builder_that_takes_long_keeps_no_other_workflow_waiting(
         assert await hosting.result(run) == "loaded"
 
 
+async def test_a_process_stops_though_a_shared_builder_hangs() -> None:
+    loading.update(begun=asyncio.Event(), end=asyncio.Event())
+    async with Hosting("t_slow_builder") as hosting:
+        run = await hosting.submit()
+        await loading["begun"].wait()
+        async with asyncio.timeout(20):
+            await hosting.stop()
+        loading["end"].set()
+        await hosting.start()
+        assert await hosting.result(run) == "loaded"
+
+
 async def test_a_failing_builder_is_reported_without_internals() -> None:
     async with Hosting("t_built") as hosting:
         hosting.person = Person.of(await until(lambda: make_user("nobody")))
