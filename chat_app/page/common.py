@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -56,10 +57,22 @@ def _for_signed_in(view: View) -> View:
         if user.is_authenticated or is_script(request):
             response: HttpResponse = await guarded_view(request, *args, **names)
             return response
-        context = {**site_context(), "typed": _typed_text(request), "page_url": _page_of(request)}
-        return render(request, "chat_app/signed_out.html", context, status=HTTPStatus.FORBIDDEN)
+        reason = gettext("You are signed out. Copy what you wrote, sign in, and send it again.")
+        return give_back(request, reason, HTTPStatus.FORBIDDEN, page_url=_page_of(request))
 
     return cast(View, wrapped_view)
+
+
+def give_back(
+    request: HttpRequest, reason: str, status: HTTPStatus, *, page_url: str = ""
+) -> HttpResponse:
+    """Say why a form is not used, with what was typed into it.
+
+    Who has to sign in first is led to the page at `page_url` then.
+    """
+    typed_text = {"reason": reason, "typed": _typed_text(request), "page_url": page_url}
+    context = {**site_context(), **typed_text}
+    return render(request, "chat_app/not_sent.html", context, status=status)
 
 
 # The fields of forms into which people write; those of a prompt's own form have its prefix.

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -216,6 +217,16 @@ async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
     long = "yes " * 2000
     response: Any = await client.post(path, {"value": long}, follow=True)
     assert f"ben has claimed this question. Your answer was: {long}" in response.content.decode()
+
+
+@pytest.mark.parametrize(("door", "conversation"), [("answer_prompt", []), ("answer", ["c"])])
+async def test_an_answer_of_who_may_answer_no_more_is_given_back(
+    client: AsyncClient, door: str, conversation: list[str]
+) -> None:
+    path = reverse(f"chat:{door}", args=[*conversation, uuid4()])
+    response = await client.post(path, {"value": "Only on Friday."})
+    html = response.content.decode()
+    assert (response.status_code, "Only on Friday.</textarea>" in html) == (404, True)
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
             status=STATUS[type(error.reason)],
         )
     if answer_result.outcome == Outcome.NOT_FOUND:
-        raise Http404
+        return message_forms.give_back(request)
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome})
     if answer_result.outcome in message_forms.LATE:

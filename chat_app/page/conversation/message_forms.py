@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from http import HTTPStatus
 from uuid import UUID, uuid4
 
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from pydantic_core import from_json
 
+from chat_app.page import common
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import INSIDE
@@ -210,6 +212,12 @@ def typed_answer(
     errors = getattr(error, "details", {}).get("errors", {})
     note = split_note(incoming_answer.value or "")[1]
     return TypedAnswer(interaction, values(incoming_answer), str(error), errors, note)
+
+
+def give_back(request: HttpRequest) -> HttpResponse:
+    """Answer 404 with what was typed: the question is none that this person may answer now."""
+    reason = gettext("This question is no longer waiting for you.")
+    return common.give_back(request, reason, HTTPStatus.NOT_FOUND)
 
 
 # Characters of an answer that is given back: no prompt takes more.

@@ -223,7 +223,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
     if answer_result.outcome == Outcome.NOT_FOUND:
-        raise Http404
+        return message_forms.give_back(request)
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
     if answer_result.outcome in message_forms.LATE:
