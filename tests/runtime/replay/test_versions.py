@@ -8,12 +8,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils.html import strip_tags
 
+from sessions_app import runs
 from sessions_app.admin import repairs
 from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
 from tests.runtime.replay.deployed import executed, other, work
-from tests.support.hosting import Hosting, asking, problem
+from tests.support.hosting import Hosting, asking, make_user, problem
 
 NAME = "t_versioned"
 
@@ -30,11 +31,15 @@ async def second(message: Message, context: Context) -> str:
     return "second"
 
 
+async def third(message: Message, context: Context) -> str:
+    return str((await context.ask(TextPrompt(text="?"))).text)
+
+
 def deploy(*versions: Callable[..., Any]) -> None:
     """Declare these and no others, numbered as they are called."""
     registry._declared.pop(NAME, None)
     for function in versions:
-        number = 1 if function is first else 2
+        number = (first, second, third).index(function) + 1
         workflow(name=NAME, title=f"Version {number}", version=number)(function)
 
 
@@ -67,6 +72,21 @@ async def test_old_runs_finish_with_the_code_that_began_them() -> None:
         assert await hosting.output(old) == "first 2"
         assert await hosting.output(new) == "second"
         assert executed == ["1", "new", "2"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("position", "version"), [(2, 2), (1, 3)])
+async def test_a_fork_that_keeps_something_has_the_code_of_its_source(
+    position: int, version: int
+) -> None:
+    deploy(second)
+    async with asking(NAME) as (hosting, old, prompt):
+        await redeploy(hosting, second, third)
+        await hosting.complete(old, "yes", prompt)
+        ann = await reads.read(make_user, "ann")
+        fork = await runs.afork(old, position=position, by=ann)
+        await hosting.prompts(fork)
+        assert (await reads.read(Run.objects.get, pk=fork)).version == version
 
 
 @pytest.mark.django_db(transaction=True)
