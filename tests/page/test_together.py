@@ -63,6 +63,15 @@ def test_one_button_answers_all_or_none(page: Page, server: Server, console: Con
     assert_page_is_log(page, server)
 
 
+def test_a_card_that_is_sent_signed_out_says_so_and_keeps_what_was_typed(page: Page) -> None:
+    begin(page, "together", cards=1)
+    fill(card(page))
+    page.context.clear_cookies(name="sessionid")
+    card(page).get_by_role("button", name="Answer all").click()
+    expect(card(page).get_by_role("alert")).to_have_text("Signed out. Your draft is kept.")
+    expect(card(page).get_by_label("Name?")).to_have_value("Ada\nLovelace")
+
+
 @pytest.mark.long
 def test_prompts_on_one_card_are_answered_together_without_the_script(
     page: Page, open_page: OpenPage, server: Server, console: Console

@@ -50,8 +50,8 @@ export async function post(card, submitter) {
   try {
     const headers = { Accept: "application/json" };
     const answer = await fetch(form.action, { method: "POST", body, headers });
-    const said = await answer.json();
-    if (answer.ok) return { type: "ack_message", outcome: said.outcome, content: said };
+    const said = answer.redirected ? { error: say("signedOut") } : await answer.json();
+    if (said.outcome) return { type: "ack_message", outcome: said.outcome, content: said };
     return { content: { message: said.error }, details: { errors: said.errors } };
   } catch {
     return { content: { message: say("lost") }, details: {} };
