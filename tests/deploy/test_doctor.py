@@ -175,6 +175,15 @@ def test_a_database_that_may_lose_commits_is_wrong() -> None:
     assert "fsync=off, full_page_writes=off, synchronous_commit=off" in line
 
 
+@pytest.mark.local_only("PostgreSQL has other settings")
+def test_a_file_that_may_lose_commits_is_wrong() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous = NORMAL")
+    [line] = run_check("durability")
+    connection.close()  # the next one is set up as usual
+    assert line == "wrong: journal_mode=wal, synchronous=1: a commit may be lost"
+
+
 @cluster_only
 @pytest.mark.parametrize(("hours", "place"), [(-1, "behind"), (1, "ahead of")])
 def test_a_clock_far_from_the_databases_is_wrong(hours: int, place: str) -> None:
