@@ -10,6 +10,7 @@ from sessions_app.conversations.messages import ACTIVE, SUBMITTED, add_trace_id,
 from sessions_app.conversations.run_parts import Part, read_parts
 from sessions_app.errors import Busy, Invalid
 from sessions_app.journal.journal import Journal
+from sessions_app.journal.tracks import NESTED_CALLS
 from sessions_app.json_types import JsonObject
 from sessions_app.models import (
     Conversation,
@@ -19,6 +20,7 @@ from sessions_app.models import (
     JournalEntry,
     Run,
 )
+from sessions_app.models.candidate import NEVER
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
@@ -131,7 +133,13 @@ class _Past:
         if not 1 <= position <= last:
             raise Invalid(f"The run can be forked from the positions 1 to {last}.", last=last)
         self.source = source
-        kept_entries = [e for e in journal.entries if e.finished and e.call.position < position]
+        redone = _calls_around(source, position)
+        kept_entries = [
+            entry
+            for entry in journal.entries
+            if entry.finished and entry.call.position < position
+            if entry.call.position not in redone
+        ]
         self.positions = {entry.call.position for entry in kept_entries}
         # Of the log: its text up to there was put out before the last of these calls.
         self.until = max((entry.sequence for entry in kept_entries), default=0)
@@ -166,6 +174,25 @@ class _Past:
         if part.type == Event.Type.STEP:
             return int(part.payload["step_id"].split(":")[1]) in self.positions
         return part.payload.get("interaction_id") in self.interactions
+
+
+def _calls_around(run: Run, position: int) -> set[int]:
+    """Return the positions of nested calls that ended after one from that position on had begun: it
+    may be part of them.
+    """
+    gather = run.journal.filter(kind=JournalEntry.Kind.GATHER, name=NESTED_CALLS).first()
+    if gather is None:
+        return set()
+    redone_at = [
+        *run.journal.filter(position__gte=position).values_list("started_at", flat=True),
+        *run.interactions.filter(position__gte=position).values_list("created_at", flat=True),
+    ]
+    ended_later = run.journal.filter(
+        kind=JournalEntry.Kind.STEP,
+        place__startswith=f"{gather.position}.",
+        finished_at__gt=min(redone_at, default=NEVER),
+    )
+    return set(ended_later.values_list("position", flat=True))
 
 
 def _copy(tx: Transaction, past: _Past, fork: Run) -> None:

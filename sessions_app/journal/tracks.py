@@ -10,6 +10,10 @@ from contextvars import ContextVar
 # position 6 was given.
 current_track: ContextVar[str] = ContextVar("current_track", default="")
 
+# The name of the gather that begins the tracks of calls that make other calls, see
+# `workflows.nesting`.
+NESTED_CALLS = "nested calls"
+
 
 def place_of(track: str, number: int) -> str:
     """Return the place of a track's call: "6.0:3" for its third."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from sessions_app.errors import StepFailed, Unrecorded
 from sessions_app.journal.journal import Call, CallResult
-from sessions_app.journal.tracks import current_track
+from sessions_app.journal.tracks import NESTED_CALLS, current_track
 from sessions_app.models import JournalEntry
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.context_variables import bind
@@ -83,7 +83,7 @@ class NestedCalls:
         """Make the call that the tracks begin with: the workflow's own next one."""
         self._execution = execution
         execution.has_tracks = True
-        self._call = execution.call(Kind.GATHER, "nested calls")
+        self._call = execution.call(Kind.GATHER, NESTED_CALLS)
         [track] = execution.begin_tracks(self._call, 1)
         self._root = _Frame("", track)
 

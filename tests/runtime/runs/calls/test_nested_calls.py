@@ -5,10 +5,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
+from sessions_app import runs
 from sessions_app.conversations import messages
 from sessions_app.errors import NotJson
-from sessions_app.models import Run
+from sessions_app.models import Interaction, Run
+from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, TextPrompt
 from sessions_app.workflows.nesting import NamedCall, NestedCalls
 from tests.runtime.replay.deployed import Body, executed, host_code, work
@@ -97,6 +100,32 @@ async def test_error_that_follows_from_calls_is_the_same_in_a_replay() -> None:
         await run.answer("yes")
         assert await run.result() == "again yes"
     assert executed == ["before"]
+
+
+async def test_fork_makes_the_calls_around_its_position_again() -> None:
+    async def code(context: Context) -> str:
+        async def tool() -> str:
+            await leaf("prepared")
+            return f"{await ask(context, 'Go on?')} {await leaf('done')}"
+
+        async def agent() -> str:
+            return str(await call("tool", tool))
+
+        return f"{await leaf('first')} {await call('agent', agent)}"
+
+    async with hosting(code) as hosted:
+        run = await hosted.send("go")
+        await run.answer("yes")
+        assert await run.result() == "first yes done"
+        executed.clear()
+        question = await Interaction.objects.aget(run=run.id)
+        by = await get_user_model().objects.aget(pk=hosted.user)
+        fork = HostedRun(
+            await runs.afork(run.id, position=question.position or 0, by=by), hosted.person
+        )
+        await fork.answer("no")
+        assert await fork.result() == "first no done"
+    assert executed == ["done"]
 
 
 async def test_result_that_cannot_be_stored_suspends_though_the_caller_goes_on() -> None:
