@@ -12,6 +12,7 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error
 from django.utils import translation
+from django.utils.translation import gettext
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
@@ -374,7 +375,7 @@ class ChatConsumer(AsyncConsumer):
             if refusal_to_send is None:
                 log.exception("socket.failed", type=type(message).__name__)
                 refusal_to_send = Refusal(
-                    "unknown_error", "Something went wrong here. Send it again."
+                    "unknown_error", gettext("Something went wrong here. Send it again.")
                 )
             refusal_to_send.about_message(message)
             await self._refuse(refusal_to_send)

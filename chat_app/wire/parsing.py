@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from pydantic import ValidationError
 
 from chat_app.wire.client_messages import MESSAGES, ClientMessage, PingMessage, Query
@@ -126,7 +127,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
         case _ if is_fault(error):
             return Refusal(
                 "unknown_error",
-                "The message could not be stored. Send it again.",
+                gettext("The message could not be stored. Send it again."),
                 reason="not_stored",
             )
     return None

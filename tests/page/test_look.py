@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from babel.messages import Message
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import AsyncClient
 from django.urls import reverse
 from django.utils.translation import override
 
 from chat_app.page.settings.preferences import PREFERENCES
+from chat_app.wire.parsing import refusal_of
 from sessions_app.errors import Busy, TooMany
 from sessions_app.models import Interaction
 from sessions_app.prompts import TextPrompt
@@ -124,6 +126,8 @@ async def test_an_error_is_translated_where_it_is_said() -> None:
     assert str(many) == "Too many messages. Try again in 5 minutes."
     with override("de"):
         assert str(busy).startswith("Dieser Ablauf nimmt eine Nachricht nach der anderen.")
+        not_stored = "Die Nachricht konnte nicht gespeichert werden. Senden Sie sie noch einmal."
+        assert str(refusal_of(OperationalError())) == not_stored
         assert str(many) == "Zu viele Nachrichten. Versuchen Sie es in 5 Minuten noch einmal."
     assert str(busy).startswith("This workflow accepts one message at a time.")
 
