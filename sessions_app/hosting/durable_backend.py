@@ -274,9 +274,8 @@ class DurableBackend(RecordedBackend):
         if entry is None:
             runs = await reads.read(ended_runs, run.id, run.conversation_id, limit)
             self.note(call, CallResult(runs))
-        else:
-            runs = entry.result
-        return await reads.read(read_messages, runs, limit)
+            return await reads.read(read_messages, runs, limit)
+        return await reads.read(read_messages, entry.result, limit, entry.sequence)
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Wait for an arrival, and return it or its timeout."""

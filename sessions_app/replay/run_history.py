@@ -64,7 +64,9 @@ class RunHistory(BaseModel):
             stop=None if row.stop_point is None else StopPoint.model_validate(row.stop_point),
             journal=journal,
             past={
-                entry.call.position: read_messages(entry.result, 2 * len(entry.result))
+                entry.call.position: read_messages(
+                    entry.result, 2 * len(entry.result), entry.sequence
+                )
                 for entry in journal
                 if entry.call.kind == JournalEntry.Kind.HISTORY
             },

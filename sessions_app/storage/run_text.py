@@ -78,12 +78,16 @@ def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]
     return undo(pieces, restarts)
 
 
-def text_of(run: UUID) -> str:
-    """Return the text of a run, as it stands. Reads."""
+def text_of(run: UUID, until: int | None = None) -> str:
+    """Return the text of a run, as it stands; of one that has gone on since, as far as it had come
+    at a sequence. Reads.
+    """
     texts = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
     rows = Event.objects.filter(run_id=run, type__in=texts).order_by("sequence")
+    if until is not None:
+        rows = rows.filter(first_sequence__lte=until)
     pieces = kept_pieces(rows.values_list("type", "first_sequence", "sequence", "payload"))
-    return "".join(piece.text for piece in pieces)
+    return "".join(piece.text for piece in pieces if until is None or piece.sequence <= until)
 
 
 def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:

@@ -27,7 +27,8 @@ class PastMessage:
 def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
     """Return the last runs on the run's branch that are over, the latest first. Reads.
 
-    What is said of them no longer changes, so a journal needs no more of them.
+    They say no more, unless they failed and are resumed: a journal needs these, and when they were
+    read.
     """
     order = branches.read(conversation)
     branch = set(order.up_to(order.end(run))) if order else None
@@ -40,14 +41,15 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
     return [str(id_) for id_ in ids[:limit]]
 
 
-def read_messages(runs: Sequence[str], limit: int) -> list[PastMessage]:
-    """Return the last messages of these runs (the latest run first), in their order. Reads.
+def read_messages(runs: Sequence[str], limit: int, until: int | None = None) -> list[PastMessage]:
+    """Return the last messages of these runs (the latest run first), in their order, as they were
+    at a sequence of the log. Reads.
 
     As many as have MAX_STEP_RESULT characters together.
     """
     messages: list[PastMessage] = []
     budget = RuntimeSettings.load().MAX_STEP_RESULT
-    for message in _backwards(runs):
+    for message in _backwards(runs, until):
         budget -= len(message.text)
         if budget < 0 or len(messages) == limit:
             break
@@ -55,13 +57,13 @@ def read_messages(runs: Sequence[str], limit: int) -> list[PastMessage]:
     return messages[::-1]
 
 
-def _backwards(runs: Sequence[str]) -> Iterator[PastMessage]:
+def _backwards(runs: Sequence[str], until: int | None) -> Iterator[PastMessage]:
     rows = Run.objects.filter(pk__in=runs).values_list("id", "text", "metadata__files")
     messages = {
         str(key): (text, attached_files({"files": files or ()})) for key, text, files in rows
     }
     for run in runs:
-        if text := text_of(UUID(run)):
+        if text := text_of(UUID(run), until):
             yield PastMessage("assistant", text, run)
         question, files = messages[run]
         yield PastMessage("user", question, run, files)

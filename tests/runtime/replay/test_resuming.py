@@ -260,3 +260,24 @@ async def test_withdrawn_text_stays_withdrawn_through_resumptions() -> None:
         assert await hosting.output(run.id) == "Hello. four Done."
         # An operator finds all that was ever shown.
         assert await reads.read(gone) == ["one two ", "one three "]
+
+
+async def test_what_a_resumed_run_says_is_not_in_a_history_that_was_read_before() -> None:
+    async def code(context: Context) -> str:
+        if context.input_message == "first":
+            return await context.step(charge)
+        past = await context.history()
+        await context.ask(TextPrompt(text="?"))
+        return str([one.text for one in past])
+
+    broken["now"] = True
+    async with host_code(code, second_message="parallel") as hosting:
+        first = await hosting.submit("first")
+        await hosting.until_ended(first)
+        run, prompt = await hosting.submit_until_prompt("second")
+        broken["now"] = False
+        await hosting.in_thread(repairs.resume, first, by="ann")
+        assert await hosting.result(first) == "paid"
+        await hosting.restart()
+        await hosting.answer("yes", prompt)
+        assert await hosting.result(run) == "['first']"
