@@ -16,6 +16,7 @@ from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
     CheckboxPrompt,
+    DropdownPrompt,
     Option,
     RadioPrompt,
     TextPrompt,
@@ -189,6 +190,24 @@ async def test_a_question_older_than_the_part_shown_is_in_the_dock(
     html = await page(client)
     assert f'id="i{prompt.sequence}"' not in html
     assert answer_url(prompt) in html
+
+
+@pytest.mark.parametrize("kind", [BinaryPrompt, RadioPrompt, DropdownPrompt, CheckboxPrompt])
+async def test_a_character_that_reorders_an_option_is_shown_by_its_code(
+    client: AsyncClient, log: StoredLog, kind: Any
+) -> None:
+    def store() -> None:
+        options = [
+            Option(value="a", label="Pay \u202e001 <b>", description="\u202e!"),
+            Option(value="b"),
+        ]
+        log.ask(log.message(), kind(text="?", options=options))
+
+    await asyncio.to_thread(store)
+    html = await page(client)
+    assert "\u202e" not in html
+    assert html.count(">U+202E<" if kind is not DropdownPrompt else "U+202E") == 2
+    assert "001 &lt;b&gt;" in html
 
 
 async def test_text_of_people_is_escaped_everywhere(client: AsyncClient, ann: User) -> None:
