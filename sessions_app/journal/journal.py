@@ -357,9 +357,19 @@ def _of_interaction(row: Interaction) -> Entry:
         row.sequence,
         finished=row.status in (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED),
         interaction=row.id,
-        by=row.answered_by.get_username() if row.answered_by else None,
+        by=_answerer(row),
         is_default=row.status == Interaction.Status.EXPIRED,
         settled_at=row.answered_at,
         prompt=row.prompt,
         difference=row.difference,
     )
+
+
+def _answerer(row: Interaction) -> str | None:
+    """Return the user name of who has answered; of one who was deleted since, as the last vote has
+    it.
+    """
+    if row.answered_by is not None:
+        return row.answered_by.get_username()
+    votes: list[JsonObject] = (row.response or {}).get("votes", [])
+    return votes[-1]["by"] if votes else None

@@ -11,8 +11,10 @@ from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import Interaction
-from sessions_app.workflows import group, user
-from tests.runtime.assignment.asking import answer_to, asking_people, change, give
+from sessions_app.storage import reads
+from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt, group, user, workflow
+from tests.runtime.assignment.asking import answer_to, asking_people, change, give, people
+from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,3 +53,20 @@ async def test_nobody_hands_a_prompt_to_who_is_inactive() -> None:
         await User.objects.filter(pk=other.id).aupdate(is_active=False)
         with pytest.raises(Invalid, match="no user"):
             await change("delegate", prompt, boss, to="other")
+
+
+@workflow(name="t_asks_twice", title="Asks another, then the owner")
+async def asks_twice(message: Message, context: Context) -> str:
+    answer = await context.ask(BinaryPrompt(text="Go?", options=["yes", "no"]), to=user("boss"))
+    await context.ask(TextPrompt(text="Really?"))
+    return f"{answer.value} by {answer.by}"
+
+
+async def test_a_replay_knows_who_has_answered_though_they_are_deleted() -> None:
+    async with Hosting("t_asks_twice") as hosting:
+        [boss] = await reads.read(people, "boss")
+        run, prompt = await hosting.submit_until_prompt()
+        await give("yes", prompt, boss)
+        [own] = await hosting.prompts(run)
+        await User.objects.filter(pk=boss.id).adelete()
+        assert await hosting.complete(run, "yes", own, restart=True) == "yes by boss"
