@@ -3,6 +3,7 @@
 The colours are classes, for the style sheet; they are few, so that long code has few elements.
 """
 
+import atexit
 import sys
 import threading
 from functools import lru_cache
@@ -93,19 +94,25 @@ class _Painter:
         """
         with self._lock:
             self._child = self._child or _start()
-            process, connection = self._child
+            _, connection = self._child
             try:
                 connection.send((language, code))
                 if not connection.poll(PATIENCE):
                     raise TimeoutError
                 html, seconds = connection.recv()
             except (OSError, EOFError) as error:
-                self._child = None
-                connection.close()
-                process.kill()
-                process.wait()
+                self.stop()
                 raise BrokenPipeError from error
         return html, seconds
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        if self._child is not None:
+            process, connection = self._child
+            self._child = None
+            connection.close()
+            process.kill()
+            process.wait()
 
 
 def _start() -> "tuple[Popen[bytes], Connection]":
@@ -117,3 +124,4 @@ def _start() -> "tuple[Popen[bytes], Connection]":
 
 
 _painter = _Painter()
+atexit.register(_painter.stop)
