@@ -99,8 +99,8 @@ async def claim(
     if claim_state.outcome == "stale":
         detail = f"It is no longer pending: it is {claim_state.status}."
         raise Failure(409, "invalid_data_content", detail, interaction_status=claim_state.status)
-    if not claim_state.changed and claim_state.assignee != person.username:
-        detail = f"{claim_state.assignee or 'Nobody'} has claimed it."
+    if not claim_state.changed and claim_state.assignee not in (None, person.username):
+        detail = f"{claim_state.assignee} has claimed it."
         raise Failure(409, "invalid_data_content", detail, claimed_by=claim_state.assignee)
     return await reads.read(_read, person.id, interaction_id)
 
