@@ -5,7 +5,7 @@ says where its file is, and `delete_unwanted` finds it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
 from mimetypes import MimeTypes
@@ -172,16 +172,24 @@ def shown_file(stored: JsonObject) -> JsonObject:
 
 
 async def delete_unwanted() -> int:
-    """Delete the files whose runs are gone, and those that nobody has sent; returns how many."""
-    count = 0
-    while rows := await writer.write(_claim):
-        for _id, path in rows:
+    """Delete the files whose runs are gone, and those that nobody has sent; returns how many.
+
+    It goes on past one that cannot be deleted, unless none of several can be.
+    """
+    count, stuck = 0, set[UUID]()
+    while rows := await writer.write(partial(_claim, but=frozenset(stuck))):
+        for id_, path in rows:
             try:
                 await asyncio.to_thread(storages["default"].delete, path)
             except OSError:  # the next time, before it is forgotten where it is
                 log.exception("attachment.not_deleted", path=path)
-                return count
-        count += await writer.write(partial(_forget, ids=[id_ for id_, _path in rows]))
+                stuck.add(id_)
+        deleted = await writer.write(
+            partial(_forget, ids=[id_ for id_, _path in rows if id_ not in stuck])
+        )
+        if not deleted:
+            break
+        count += deleted
     return count
 
 
@@ -279,10 +287,11 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
     Attachment.objects.filter(pk=row.pk).update(is_stored=True, path=path)
 
 
-def _claim(tx: Transaction) -> list[tuple[UUID, str]]:
+def _claim(tx: Transaction, but: Collection[UUID] = ()) -> list[tuple[UUID, str]]:
     """Claim some files that nobody wants, locked; from now on no message can name them."""
     is_old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
     files = Attachment.objects.select_for_update().filter(is_old, run=None)
+    files = files.exclude(pk__in=but)
     rows = list(files.values_list("pk", "path")[:AT_ONCE])
     Attachment.objects.filter(pk__in=[pk for pk, _path in rows]).update(taken_at=tx.now)
     return rows

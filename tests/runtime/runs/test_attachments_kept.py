@@ -124,3 +124,18 @@ async def test_a_crash_leaves_no_file_without_a_row(
         await retention.clean()
         assert files(folder) == []
         assert await reads.read(Attachment.objects.count) == 0
+
+
+async def test_a_file_that_cannot_be_deleted_keeps_no_other(folder: Path) -> None:
+    async with Hosting("t_kept") as hosting:
+        rows = [await kept(hosting.user, name) for name in ("stuck", "b", "c")]
+        stuck = folder / rows[0].path
+        stuck.unlink()
+        (stuck / "in the way").mkdir(parents=True)
+        await Attachment.objects.aupdate(created_at=DAYS_AGO)
+        await retention.clean()
+        assert files(folder) == []
+        assert await Attachment.objects.aget() == rows[0]
+        (stuck / "in the way").rmdir()
+        await retention.clean()
+        assert not await Attachment.objects.aexists()
