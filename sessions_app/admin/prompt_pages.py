@@ -268,7 +268,9 @@ class InteractionAdmin(_Words, SearchedAdmin):
             text = gettext("Your vote counts") if is_vote else gettext("Answered.")
             self.message_user(request, text, messages.SUCCESS)
         else:
-            self.message_user(request, _too_late(answer_result), messages.WARNING)
+            typed_text = answer if isinstance(answer, str) else ", ".join(answer)
+            unused = gettext("Your answer was: %(typed)s") % {"typed": typed_text}
+            self.message_user(request, f"{_too_late(answer_result)} {unused}", messages.WARNING)
         return True
 
 

@@ -109,6 +109,7 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
         assert await history() == ["boss: answered by an operator: continue"]
         late = await boss.post(page, {"answer": "cancel"})
         assert "Too late: it is answered. boss, " in late
+        assert "Your answer was: cancel" in late
 
 
 async def test_an_invalid_answer_in_the_admin_is_explained() -> None:
