@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from sessions_app.dispatch import jobs, processes
+from sessions_app.errors import StorageUnavailable
 from sessions_app.models import Conversation, HostLease, PendingSignal, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import session_model
@@ -73,11 +74,19 @@ def _over(now: datetime) -> Q:
 
 
 async def _delete_conversations(over: Q) -> int:
-    """Delete each such conversation with all that belongs to it, in a transaction of its own."""
-    count = 0
-    while ids := await reads.read(_old_conversations, over):
+    """Delete each such conversation with all that belongs to it, in a transaction of its own; one
+    that the project protects, say, is left.
+    """
+    count, left = 0, set[UUID]()
+    while ids := await reads.read(_old_conversations, over & ~Q(pk__in=left)):
         for conversation in ids:
-            count += await writer.write(partial(_delete, conversation=conversation, over=over))
+            try:
+                count += await writer.write(partial(_delete, conversation=conversation, over=over))
+            except StorageUnavailable:
+                raise
+            except Exception:
+                log.exception("retention.not_deleted", conversation=str(conversation))
+                left.add(conversation)
     return count
 
 

@@ -7,6 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection
+from django.db.models import ProtectedError
+from django.db.models.signals import pre_delete
 from django.utils import timezone
 
 from chat_app.models import SocketCursor
@@ -68,6 +70,22 @@ async def test_many_conversations_go_in_many_transactions(monkeypatch: pytest.Mo
         await reads.read(an_old_run)
     assert await retention.clean() == 5
     assert await reads.read(Conversation.objects.count) == 0
+
+
+@pytest.mark.usefixtures("keep_30_days")
+async def test_a_conversation_that_the_project_protects_keeps_no_other() -> None:
+    protected, *_ = [await reads.read(an_old_run) for _ in range(3)]
+
+    def protect(instance: Conversation, **_: object) -> None:
+        if instance.pk == protected.conversation_id:
+            raise ProtectedError("an order needs it", {instance})
+
+    pre_delete.connect(protect, Conversation)
+    try:
+        assert await retention.clean() == 2
+    finally:
+        pre_delete.disconnect(protect, Conversation)
+    assert (await Run.objects.aget()).pk == protected.pk
 
 
 async def test_conversations_are_kept_for_ever_unless_told_otherwise(settings: Any) -> None:
