@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import groupby
 
+import structlog
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import close_old_connections
 from django.db.models import F
@@ -21,6 +22,8 @@ from sessions_app.storage import reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
+
+log = structlog.get_logger(__name__)
 
 # Where others write what is to be sent, it is found by looking.
 EVERY = 1.0
@@ -100,7 +103,11 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
     close_old_connections()
     try:
         for signal in signals:
-            signal.outcome, signal.error = _send(signal)
+            try:
+                signal.outcome, signal.error = _send(signal)
+            except Exception as error:  # such as one that another version has stored
+                log.exception("signal.not_sent", signal=signal.name)
+                signal.outcome, signal.error = "", _text_of(error)
     finally:
         close_old_connections()
 
@@ -123,9 +130,13 @@ def _send(pending_signal: PendingSignal) -> tuple[str, str]:
     returned = [result for _, result in results]
     for error in returned:
         if isinstance(error, Exception):
-            return "", Truncator(str(error) or type(error).__name__).chars(ERROR_KEPT)
+            return "", _text_of(error)
     outcomes = [result for result in returned if result in PendingSignal.Outcome.values]
     return (*outcomes, PendingSignal.Outcome.SENT)[0], pending_signal.error
+
+
+def _text_of(error: Exception) -> str:
+    return Truncator(str(error) or type(error).__name__).chars(ERROR_KEPT)
 
 
 def _waits(interaction: Interaction | None) -> bool:

@@ -75,6 +75,19 @@ async def test_signals_are_sent_from_the_question_to_the_end_of_a_run(
     assert (rows[2].pk, rows[2].status) == (run, "completed")
 
 
+async def test_a_signal_that_this_version_does_not_know_keeps_no_other(
+    received_signals: list[tuple[str, Any]],
+) -> None:
+    async with asking("t_signals") as (_, run, prompt):
+        unknown = await PendingSignal.objects.acreate(
+            name="of_another_version", run_id=run, due_at=timezone.now()
+        )
+        assert await send_due()
+        assert received_signals == [("interaction_opened", prompt)]
+        [left] = [one async for one in PendingSignal.objects.all()]
+        assert (left.pk, left.error) == (unknown.pk, "'of_another_version'")
+
+
 async def test_a_question_is_settled_by_its_runs_end(
     received_signals: list[tuple[str, Any]],
 ) -> None:
