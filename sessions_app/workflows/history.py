@@ -42,10 +42,10 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
 
 
 def read_messages(runs: Sequence[str], limit: int, until: int | None = None) -> list[PastMessage]:
-    """Return the last messages of these runs (the latest run first), in their order, as they were
-    at a sequence of the log. Reads.
+    """Return the last messages of these runs, as they were at a sequence of the log. Reads.
 
-    As many as have MAX_STEP_RESULT characters together.
+    The latest run comes first, the messages in their order: as many as have MAX_STEP_RESULT
+    characters together.
     """
     messages: list[PastMessage] = []
     budget = RuntimeSettings.load().MAX_STEP_RESULT
