@@ -64,11 +64,17 @@ def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyProm
 
     Raises:
         FormChanged: it waits for the answer to a form that is not there any more.
+        NonDeterminism: the class of the recorded prompt is gone, or does not read it any more.
     """
     new_content = from_json(outgoing_prompt.json)
     if entry.prompt is None or entry.prompt == new_content:
         return None, ""
-    recorded_prompt = load_prompt(entry.prompt)
+    try:
+        recorded_prompt = load_prompt(entry.prompt)
+    except ValueError as error:
+        change = f"the recorded prompt cannot be read ({str(error).splitlines()[0]})"
+        calls = {"recorded_call": str(entry.call), "new_call": str(outgoing_prompt.call)}
+        raise NonDeterminism(entry.call.position, change, **calls) from error
     if not entry.finished:
         recorded_prompt.check_found()
     return recorded_prompt, prompt_difference(recorded_prompt.model_dump(mode="json"), new_content)

@@ -9,7 +9,7 @@ from django.db import connection
 
 from sessions_app.admin import repairs
 from sessions_app.journal.journal import Entry, Journal
-from sessions_app.models import Run
+from sessions_app.models import Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
@@ -124,3 +124,21 @@ async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it()
         [entry] = await reads.read(load)
         assert (entry.finished, entry.by) in ((True, "ann"), (False, "ann"), (False, None))
         assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
+
+
+async def test_a_prompt_whose_class_reads_it_no_more_suspends_the_run() -> None:
+    async def code(context: Context) -> str:
+        first = await context.ask(TextPrompt(text="first"))
+        return first.text + (await context.ask(TextPrompt(text="second"))).text
+
+    async with asking(host_code(code)) as (hosting, run, first):
+        await hosting.answer("a", first)
+        [second] = await hosting.prompts(run)
+        stored = Interaction.objects.filter(pk=first.pk)
+        await stored.aupdate(prompt={**first.prompt, "renamed": 1})
+        await hosting.restart()
+        await hosting.answer("b", second)
+        assert (await hosting.until_ended(run)).status == Run.Status.SUSPENDED
+        await stored.aupdate(prompt=first.prompt)
+        await hosting.in_thread(repairs.resume, run, by="ann")
+        assert await hosting.result(run) == "ab"
