@@ -267,7 +267,7 @@ def _vote(
     if quorum == 1:
         return [votes.vote_content(response, by.username, tx.now, answer.via)]
     columns = {"via": answer.via, "answer_id": answer.answer_id}
-    is_repeat = votes.is_cast(by.id, interaction.id, answer.answer_id, response)
+    is_repeat = votes.find_response(by.id, interaction.id, answer.answer_id) == response
     cast_votes = votes.cast(tx, interaction.audience, by, response, **columns)
     if votes.count_agreeing(cast_votes, response) >= quorum:
         return [
@@ -323,15 +323,15 @@ def _find(
 
 
 def _too_late(interaction: InteractionRecord, by: Person, answer: IncomingAnswer) -> AnswerResult:
-    """Acknowledge a repeat of the answer that counts; tell any other who answered, and what."""
-    outcome = Outcome.STALE
-    if interaction.status == Interaction.Status.EXPIRED:
-        outcome = Outcome.EXPIRED
-    elif (interaction.answer_id, interaction.by) == (answer.answer_id, by.id):
+    """Acknowledge a repeat of an answer that counts; tell any other who answered, and what."""
+    is_expired = interaction.status == Interaction.Status.EXPIRED
+    outcome = Outcome.EXPIRED if is_expired else Outcome.STALE
+    kept_response = _kept_response(interaction, by, answer.answer_id)
+    if kept_response is not None:
         try:
             # A file that comes again is another one.
             if answer.files or (
-                _check_answer(interaction, answer).items() <= (interaction.response or {}).items()
+                _check_answer(interaction, answer).items() <= kept_response.items()
             ):
                 outcome = Outcome.DUPLICATE
         except Invalid:
@@ -346,3 +346,12 @@ def _too_late(interaction: InteractionRecord, by: Person, answer: IncomingAnswer
         interaction.at,
         interaction.via,
     )
+
+
+def _kept_response(interaction: InteractionRecord, by: Person, answer_id: str) -> JsonObject | None:
+    """Return the answer, or vote, of this person that was taken under this id; None if none was."""
+    if (interaction.answer_id, interaction.by) == (answer_id, by.id):
+        return interaction.response
+    if interaction.status == Interaction.Status.ANSWERED:
+        return votes.find_response(by.id, interaction.id, answer_id)
+    return None

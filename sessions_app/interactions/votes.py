@@ -26,10 +26,10 @@ def has_voted(user: UserId, interaction: UUID) -> bool:
     return Vote.objects.filter(interaction=interaction, by=user).exists()
 
 
-def is_cast(user: UserId, interaction: UUID, answer_id: str, response: JsonObject) -> bool:
-    """Return whether the user's vote that is kept came under this id, with this response."""
+def find_response(user: UserId, interaction: UUID, answer_id: str) -> JsonObject | None:
+    """Return the response of the user's vote that came under this id; None if none is kept."""
     votes = Vote.objects.filter(interaction=interaction, by=user, answer_id=answer_id)
-    return any(vote.response == response for vote in votes)
+    return next((vote.response for vote in votes), None)
 
 
 def withdraw(user: UserId, interaction: UUID) -> None:

@@ -71,6 +71,19 @@ async def test_the_same_vote_again_is_acknowledged_again_and_writes_nothing() ->
         assert changes.count("voted") == 1
 
 
+@pytest.mark.parametrize("value", ["yes", "no"])
+async def test_a_vote_that_comes_again_after_the_decision_is_acknowledged(value: str) -> None:
+    async with asking_people("boss", "other", "third", **THREE) as scene:
+        _, prompt, [boss, other, third] = scene
+        vote = answer_to(prompt, value)
+        for outcome in (Outcome.VOTED, Outcome.DUPLICATE):
+            result = await answers.answer(by=boss, conversation_id=None, answer=vote)
+            assert result.outcome == outcome
+            for person in (other, third):
+                await give("yes", prompt, person)
+        assert (await give(value, prompt, boss)).outcome == Outcome.STALE  # under another id
+
+
 async def test_votes_for_different_options_do_not_agree() -> None:
     prompt = CheckboxPrompt(text="Which days?", options=["monday", "tuesday"])
     how = {**BOTH, "prompt": prompt}
