@@ -188,6 +188,7 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
     columns: JsonObject = {
         "assignment": {
             **assignment,
+            "to": [*assignment["to"], *(one.model_dump() for one in step.to)],
             "escalate": [escalation.model_dump(mode="json") for escalation in later],
             "names": [*assignment["names"], *candidates.names],
         },

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db.models import F
+from django.test import AsyncClient
+from django.urls import reverse
 from django.utils import timezone
 
 from sessions_app.admin import repairs
@@ -13,6 +15,7 @@ from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
+from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -219,6 +222,19 @@ async def test_an_escalation_is_for_those_who_are_left_of_whom_it_names() -> Non
         await hosting.advance(seconds=61)
         assert await waiting_for(prompt) == ["boss", "eve"]
         assert (await give("yes", prompt, eve)).outcome == Outcome.ACCEPTED
+
+
+async def test_a_prompt_that_is_escalated_to_several_can_be_claimed_on_its_page() -> None:
+    async with Hosting("t_assigned") as hosting:
+        await reads.read(people, "boss")
+        await reads.read(people, "dora", to="directors")
+        asks(to=user("boss"), escalate=Escalation(60, group("directors")))
+        _, prompt = await hosting.submit_until_prompt()
+        await hosting.advance(seconds=61)
+        client = AsyncClient()
+        await client.aforce_login(await users().aget(username="dora"))
+        page = await client.get(reverse("chat:prompt", args=[prompt.pk]))
+        assert 'value="claim"' in page.content.decode()
 
 
 async def waiting_for(prompt: Interaction) -> list[str]:
