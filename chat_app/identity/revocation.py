@@ -38,8 +38,8 @@ def connect() -> None:
     post_delete.connect(_user_deleted, sender=users, dispatch_uid="revocation.user_deleted")
     if rows := session_model():
         post_delete.connect(_session_deleted, sender=rows, dispatch_uid="revocation.session")
-    for signal in (post_save, post_delete):
-        signal.connect(_key_changed, sender=ApiKey, dispatch_uid="revocation.key")
+    post_save.connect(_key_saved, sender=ApiKey, dispatch_uid="revocation.key")
+    post_delete.connect(_key_deleted, sender=ApiKey, dispatch_uid="revocation.key")
 
 
 def _user_saved(
@@ -60,9 +60,13 @@ def _session_deleted(instance: AbstractBaseSession, **_: object) -> None:
             _notify(pk)
 
 
-def _key_changed(instance: ApiKey, **_: object) -> None:
-    if not instance.pk or instance.revoked_at is not None:
+def _key_saved(instance: ApiKey, **_: object) -> None:
+    if instance.revoked_at is not None:
         _notify(instance.user_id)
+
+
+def _key_deleted(instance: ApiKey, **_: object) -> None:
+    _notify(instance.user_id)
 
 
 def _notify(user: UserId) -> None:

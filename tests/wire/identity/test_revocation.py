@@ -128,15 +128,22 @@ async def test_a_token_that_expires_ends_its_socket_and_no_other(settings: Setti
         assert nobody_yet.close_code is None
 
 
-async def test_a_revoked_key_ends_its_sockets_and_only_those(ann: User, key: str) -> None:
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["revoked", "deleted"])
+async def test_a_key_that_has_ended_ends_its_sockets_and_only_those(
+    ann: User, key: str, is_deleted: bool, settings: Settings
+) -> None:
+    set_hitl(settings, SWEEP_SECONDS=30)
     row = await ApiKey.objects.aget()
     async with (
         LocalSocket(AnonymousUser(), headers={"x-api-key": key}) as by_key,
         LocalSocket(ann) as other,
     ):
         await by_key.until_settled()
-        row.revoked_at = row.created_at
-        await row.asave()
+        if is_deleted:
+            await row.adelete()
+        else:
+            row.revoked_at = row.created_at
+            await row.asave()
         assert await by_key.until_closed() == 4401
         await other.until_settled()
 
