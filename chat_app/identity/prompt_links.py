@@ -13,6 +13,7 @@ from django.urls import reverse
 from chat_app.identity.request_facts import own_origin
 from chat_app.identity.users import is_guest
 from chat_app.settings import ChatSettings
+from sessions_app.interactions.answerers import is_active
 from sessions_app.models.people import Person, read_user_id, users
 from sessions_app.workflows.request_context import AsgiScope
 
@@ -40,7 +41,7 @@ def read_prompt_link(token: str) -> tuple[Person, UUID] | None:
         interaction, _, user = _signer.unsign(token, max_age=VALID).partition(":")
     except BadSignature:
         return None
-    guest = users().filter(pk=read_user_id(user), is_active=True).first()
-    if guest is None or not ChatSettings.load().GUESTS:
+    guest = users().filter(pk=read_user_id(user)).first()
+    if guest is None or not is_active(guest) or not ChatSettings.load().GUESTS:
         return None
     return Person.of(guest), UUID(interaction)
