@@ -99,11 +99,12 @@ def _asked(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:
 
 
 def _represented(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:
-    """Return in whose place a person answered: those asked, unless it was the person alone."""
+    """Return in whose place a person answered: those asked, unless the person is one of them."""
     if entry.action not in (Action.VOTED, Action.ANSWERED) or prompt is None:
         return ()
-    names: list[str] = (prompt.assignment or {}).get("names", [])
-    return () if entry.by_name in names else names
+    assignment = prompt.assignment or {"to": [], "names": []}
+    is_asked = {"kind": "user", "name": entry.by_name} in assignment["to"]
+    return () if is_asked else assignment["names"]
 
 
 def _answer(response: JsonObject | None, prompt: Interaction | None) -> str:

@@ -169,6 +169,19 @@ async def test_an_operator_escalates_a_prompt_early() -> None:
         ]
 
 
+@pytest.mark.parametrize("name", ["old", "ben"])
+async def test_who_was_asked_by_name_answers_on_behalf_of_nobody(name: str) -> None:
+    asks(to=user("old"), escalate=Escalation(3600, user("ben")))
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
+        [person, _] = await reads.read(people, name, *{"old", "ben"} - {name})
+        await users().aupdate(first_name="Ben", last_name="Lee")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await boss.act("interaction", "escalate", prompt)
+        await give("yes", prompt, person)
+        *_, answered = await sentences(boss, f"{PROMPTS}{prompt.pk}/change/", column=2)
+        assert answered == f"Ben Lee ({name}) answered Give ann 3 days off? with yes"
+
+
 async def test_who_can_answer_is_said_by_name_and_group() -> None:
     asks(to=[group("managers"), user("old")], four_eyes=True, votes=2)
     async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
