@@ -13,6 +13,7 @@ from heapq import merge
 from io import StringIO
 from typing import Any
 from unicodedata import normalize
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
@@ -75,6 +76,11 @@ class EntrySelection:
         since = Q(**{f"{column}__gte": self.since}) if self.since else Q()
         until = Q(**{f"{column}__lt": self.until}) if self.until else Q()
         return rows.filter(since, until)
+
+
+def store_opened(interaction: UUID) -> None:
+    """Store that a prompt was opened, once it is no longer its owner's alone. Blocks."""
+    _opened_entry(Interaction.objects.select_related("run").get(pk=interaction)).save()
 
 
 def as_json_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:

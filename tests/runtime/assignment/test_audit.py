@@ -242,6 +242,17 @@ async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
         assert lines[3] in await reads.read(export_audit, "jsonl", "--since", since)
 
 
+async def test_an_own_question_that_is_reassigned_keeps_its_opening() -> None:
+    async with asking_people("boss") as (hosting, prompt, [boss]):
+        opening = await reads.read(export_audit, "jsonl")
+        for _again in range(2):
+            await hosting.in_thread(repairs.reassign, prompt.pk, to=[user("boss")], by=boss)
+        assert (await reads.read(export_audit, "jsonl")).startswith(opening)
+        assert await reads.read(actions, prompt) == [
+            *(("opened", ""), ("reassigned", "boss"), ("reassigned", "boss"))
+        ]
+
+
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "  =1", "\uff1d1", "\r1"])
 def test_no_cell_is_a_formula(cell: str) -> None:
     entry = AuditEntry(question=cell, at=timezone.now(), detail={})

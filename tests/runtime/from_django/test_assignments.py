@@ -37,7 +37,7 @@ async def test_a_reassignment_is_the_callers_to_roll_back() -> None:
             assert Interaction.objects.get(pk=prompt.pk).assignment is None
             assert not AuditEntry.objects.exists()
             assert runs.reassign(prompt.pk, to=boss, by=ann)
-            entry = AuditEntry.objects.get()
+            _opened, entry = AuditEntry.objects.order_by("at")
             assert (entry.action, entry.by_name, entry.via) == ("reassigned", "ann", "python")
 
         await hosting.in_thread(all_of_it)
