@@ -11,9 +11,10 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from chat_app.feed.run_transcript import read_shared
 from chat_app.page.conversation.conversation_page import ItemRange, read_page
 from chat_app.page.conversation.transcript import UserMessage
-from sessions_app.models import Conversation, Run
+from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.prompts import TextPrompt
 from tests.page.plain_page import export, follow, page, press
 from tests.support.clock import an_hour_back
@@ -35,6 +36,13 @@ def store_run(log: StoredLog, text: str, **place: Run) -> Run:
     log.text(run, f"re {text}")
     log.end(run)
     return run
+
+
+def ask_below(log: StoredLog, run: Run) -> Interaction:
+    """Store a question of a child of a child of the run."""
+    child = log.begin(parent=run, text="inner")
+    log.text(child, "Well.")
+    return log.ask(log.begin(parent=child), TextPrompt(text="Name?"))
 
 
 def shown_messages(log: StoredLog, branch: Run | None = None) -> list[str]:
@@ -99,11 +107,18 @@ def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) ->
 def test_what_the_child_of_a_child_asks_is_in_the_branch_of_its_message(log: StoredLog) -> None:
     store_run(log, "b2", replaces=store_run(log, "b"))
     run = log.message("c")
-    child = log.begin(parent=run)
-    prompt = log.ask(log.begin(parent=child), TextPrompt(text="Name?"))
+    prompt = ask_below(log, run)
     page = read_page(log.conversation.owner_id, "c")
     assert [card.interaction for card in page.cards] == [prompt]
     assert page.unplaced_cards == []
+
+
+def test_what_the_child_of_a_child_asks_shares_what_the_person_said(log: StoredLog) -> None:
+    run = log.message("Book it")
+    prompt = ask_below(log, run)
+    prompt.assignment = {"share": True}
+    [shared] = read_shared(prompt)
+    assert (shared["message"], shared["run"]) == ("Book it", str(run.id))
 
 
 def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
