@@ -78,6 +78,11 @@ class Entry:
     deadline: datetime | None = None
 
     @property
+    def is_active(self) -> bool:
+        """True if a run is under way, which deleting the conversation stops."""
+        return self.state in ("needs-you", "working", "waiting")
+
+    @property
     def section(self) -> Section:
         """The section of the list that has it."""
         if self.question:

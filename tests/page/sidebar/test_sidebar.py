@@ -117,6 +117,7 @@ async def test_the_list_has_sections_of_what_waits_for_whom_and_since_when(
     assert (
         parts[4].count('data-state="waiting"') == parts[4].count("Waiting for managers, boss") == 2
     )
+    assert parts[4].count("Stop and delete") == 2
     searched = SECTIONS.split(await text_of(client, "conversations", q="Other 33"))
     assert searched[1::2] == ["Earlier"]
 
