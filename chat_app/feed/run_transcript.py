@@ -24,10 +24,7 @@ def read_shared(prompt: Interaction) -> list[TranscriptPart]:
     shares = (prompt.assignment or {}).get("share", False)
     if not shares or prompt.status != Interaction.Status.PENDING:
         return []
-    of_message = prompt.run
-    while of_message.parent is not None:
-        of_message = of_message.parent
-    run = of_message.id
+    run = prompt.run.root.id
     earlier = ended_runs(run, prompt.conversation_id, MOST_SHARED_RUNS)
     runs = [read_run(UUID(earlier_id)) for earlier_id in reversed(earlier)] + [read_run(run)]
     for transcript in runs:

@@ -313,14 +313,9 @@ def interrupt(
     """Stop the other active runs of the conversation, to make way for a new one."""
     for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
         if sql.read_uuid(run) != by.id and (asks or not only_asking):
-            root = _root(Run.objects.get(pk=run))
+            root = Run.objects.get(pk=run).root
             if root.id not in spared:
                 request_stop(tx, root)
-
-
-def _root(run: Run) -> Run:
-    """Return the top-level ancestor of a child run."""
-    return run if run.parent is None else _root(run.parent)
 
 
 def insert_run(

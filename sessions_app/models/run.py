@@ -158,3 +158,8 @@ class Run(models.Model):
     def title(self) -> str:
         """The first words of the message that began it."""
         return Truncator(" ".join(self.text.split())).chars(TITLE) or gettext("(without a message)")
+
+    @property
+    def root(self) -> "Run":
+        """The run that a message has begun: this one, or of a child its top-level ancestor."""
+        return self if self.parent is None else self.parent.root
