@@ -25,16 +25,17 @@ class PastMessage:
 
 
 def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
-    """Return the last runs on the run's branch that are over, the latest first. Reads.
+    """Return the last runs before this one, on its branch, that are over, the latest first. Reads.
 
     They say no more, unless they failed and are resumed: a journal needs these, and when they were
     read.
     """
+    root = Run.objects.get(pk=run).root
     order = branches.read(conversation)
-    branch = set(order.up_to(order.end(run))) if order else None
+    branch = set(order.up_to(root.id)) if order else None
     runs = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
-    latest = runs.exclude(pk=run).order_by("-sequence")
-    ids = latest.values_list("id", flat=True)
+    earlier = runs.filter(sequence__lt=root.sequence).order_by("-sequence")
+    ids = earlier.values_list("id", flat=True)
     if branch is not None:
         ids_on = (id_ for id_ in ids.iterator() if id_ in branch)
         return [str(id_) for id_ in islice(ids_on, limit)]

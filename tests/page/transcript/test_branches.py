@@ -116,6 +116,7 @@ def test_what_the_child_of_a_child_asks_is_in_the_branch_of_its_message(log: Sto
 def test_what_the_child_of_a_child_asks_shares_what_the_person_said(log: StoredLog) -> None:
     run = log.message("Book it")
     prompt = ask_below(log, run)
+    store_run(log, "later")
     prompt.assignment = {"share": True}
     [shared] = read_shared(prompt)
     assert (shared["message"], shared["run"]) == ("Book it", str(run.id))

@@ -10,8 +10,9 @@ from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.runtime.replay.deployed import host_code
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, asking, until
+from tests.support.hosting import Hosting, asking, running, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +67,25 @@ async def test_unfinished_runs_are_not_in_the_history() -> None:
         assert histories.pop("ask") == histories["meanwhile"] == ["one", "re one"]
         await hosting.complete(run, "yes", prompt, restart=True)
     assert histories["ask"] == ["one", "re one"]  # as before, whatever was said since
+
+
+@pytest.mark.parametrize("branched", [False, True])
+async def test_messages_that_came_later_are_not_in_the_history(branched: bool) -> None:
+    async def code(context: Context) -> str:
+        if context.input_message == "ask":
+            await context.ask(TextPrompt(text="?"))
+            await context.run("t_branches", "child")
+        return str([one.text for one in await context.history()])
+
+    hosting = host_code(code, second_message="parallel", beside=["t_branches"])
+    async with running(hosting, "one") as (_, first):
+        await hosting.until_ended(first)
+        if branched:
+            await hosting.reply_to("one", replaces=str(first))
+        run, prompt = await hosting.submit_until_prompt("ask")
+        await hosting.reply_to("later")
+        assert await hosting.complete(run, "yes", prompt) == "['one', '[]']"
+    assert histories["child"] == ["one", "[]"]
 
 
 async def test_the_history_is_limited_to_the_size_of_a_step_result(settings: Settings) -> None:
