@@ -1,8 +1,11 @@
 """The events that fall due: deadlines and escalations of interactions, ends of durable sleeps."""
 
 import asyncio
+from collections.abc import Callable, Hashable
 from functools import partial
 from itertools import count
+from time import monotonic
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -17,25 +20,31 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage import reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
-from sessions_app.storage.writer import Work, writer
+from sessions_app.storage.writer import writer
 
 log = structlog.get_logger(__name__)
 
 EVERY = 1.0
 CLEAN_EVERY = 24 * 3600  # rounds
 AT_ONCE = 200
+LEFT_FOR = 60.0
+
+T = TypeVar("T", bound=Hashable)
+
+# What could not be settled here, and until when it is left alone: each costs a logged exception.
+_left: dict[Hashable, float] = {}
 
 
-def due_interactions(column: str) -> list[UUID]:
+def due_interactions(column: str, most: int = AT_ONCE) -> list[UUID]:
     """Return pending interactions whose time of that column has come, oldest first."""
     is_due = {f"{column}__lte": timezone.now()}
     interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
-    return list(interactions.order_by(column).values_list("id", flat=True)[:AT_ONCE])
+    return list(interactions.order_by(column).values_list("id", flat=True)[:most])
 
 
-def due_sleeps() -> list[Run]:
+def due_sleeps(most: int = AT_ONCE) -> list[Run]:
     """Return runs whose durable sleep is over."""
-    return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:AT_ONCE])
+    return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:most])
 
 
 def expire(tx: Transaction, interaction: UUID) -> None:
@@ -62,27 +71,35 @@ def wake_run(tx: Transaction, run: Run) -> None:
 async def settle_due() -> None:
     """Settle all that is due; each in a transaction of its own.
 
-    What cannot be settled, such as a prompt whose class is gone, is logged and keeps nothing else.
+    What cannot be settled, such as a prompt whose class is gone, is logged and left for a while.
     """
-    count = AT_ONCE
-    while count >= AT_ONCE:  # else that was all
-        to_expire = await reads.read(due_interactions, "expires_at")
-        to_escalate = await reads.read(due_interactions, "escalates_at")
-        works = [partial(expire, interaction=interaction) for interaction in to_expire]
-        works += [partial(escalate, interaction=interaction) for interaction in to_escalate]
-        works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
-        count = sum(await asyncio.gather(*map(_settle, works)))
+    for one in [one for one, until in _left.items() if until <= monotonic()]:
+        del _left[one]
+    await _settle_all(partial(due_interactions, "expires_at"), expire)
+    await _settle_all(partial(due_interactions, "escalates_at"), escalate)
+    await _settle_all(due_sleeps, wake_run)
 
 
-async def _settle(work: Work[None]) -> bool:
+async def _settle_all(
+    read_due: Callable[[int], list[T]], settle_one: Callable[[Transaction, T], None]
+) -> None:
+    """Settle all that is due of a kind, oldest first."""
+    is_full = True
+    while is_full:
+        rows = await reads.read(read_due, AT_ONCE + len(_left))
+        due = [one for one in rows if one not in _left]
+        await asyncio.gather(*(_settle(settle_one, one) for one in due))
+        is_full = len(due) >= AT_ONCE
+
+
+async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:
     try:
-        await writer.write(work)
+        await writer.write(lambda tx: settle_one(tx, one))
     except StorageUnavailable:
         raise
     except Exception:
         log.exception("due.failed")
-        return False
-    return True
+        _left[one] = monotonic() + LEFT_FOR
 
 
 async def maintain() -> None:

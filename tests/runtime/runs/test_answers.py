@@ -76,7 +76,7 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
     async with Hosting("t_close_deadline") as hosting:
         by = hosting.person
         run, prompt = await hosting.submit_until_prompt()
-        monkeypatch.setattr(due, "due_interactions", lambda _: [] if expired else [prompt.id])
+        monkeypatch.setattr(due, "due_interactions", lambda *_: [] if expired else [prompt.id])
         await hosting.settle_due()
         assert set(expired) == {prompt.id}
         assert await hosting.result(run) == "yes False"
@@ -159,12 +159,17 @@ async def test_questions_that_were_answered_in_time_are_not_looked_at_when_it_is
         assert (await Interaction.objects.aget(pk=prompt.pk)).status == "expired"
 
 
-async def test_a_deadline_that_cannot_be_met_keeps_no_other_back() -> None:
+async def test_a_deadline_that_cannot_be_met_keeps_no_other_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The class of a prompt is gone: in the cluster, take-over comes after the deadlines."""
+    monkeypatch.setattr(due, "AT_ONCE", 1)
     async with asking("t_close_deadline") as (hosting, _, broken):
         await Interaction.objects.filter(pk=broken.pk).aupdate(prompt={"input_type": "gone"})
         _, prompt = await hosting.submit_until_prompt(conversation="d")
-        await Interaction.objects.aupdate(expires_at=timezone.now())
+        for one in (broken, prompt):
+            rows = Interaction.objects.filter(pk=one.pk)
+            await rows.aupdate(expires_at=timezone.now())
         await hosting.settle_due()
         statuses = [(await Interaction.objects.aget(pk=one.pk)).status for one in (broken, prompt)]
         assert statuses == ["pending", "expired"]
