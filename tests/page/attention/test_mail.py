@@ -79,14 +79,23 @@ async def delegate(prompt: Interaction, by: Person, to: str) -> None:
     await claims.change("delegate", str(prompt.pk), to=to, by=by, via="test")
 
 
+async def send_all_due() -> None:
+    """Send what is due by now; mails about new questions are put off."""
+    while await send_due():
+        pass
+
+
 async def time_passes() -> None:
     """Send what is put off, as if its time had come."""
-    while await send_due():
-        pass
+    await send_all_due()
     put_off = PendingSignal.objects.filter(name="notice_due", due_at__isnull=False)
     await reads.read(lambda: put_off.update(due_at=timezone.now()))
-    while await send_due():
-        pass
+    await send_all_due()
+
+
+async def answer(prompt: Interaction, by: Person) -> None:
+    text = IncomingAnswer("m1", "test", "yes", interaction=str(prompt.pk))
+    await answers.answer(by=by, conversation_id=None, answer=text)
 
 
 async def outcomes() -> list[str]:
@@ -195,8 +204,7 @@ async def test_unsubscribing_stops_the_mails() -> None:
 
 async def test_switching_mail_off_drops_postponed_mails() -> None:
     async with asked_of("boss", "cara"):
-        while await send_due():
-            pass
+        await send_all_due()
         boss = MailPreference.objects.filter(user__username="boss")
         assert await reads.read(lambda: boss.update(mode=Mode.OFF)) == 1
         await time_passes()
@@ -204,10 +212,17 @@ async def test_switching_mail_off_drops_postponed_mails() -> None:
         assert sorted(await outcomes()) == ["sent", "unwanted"]
 
 
+async def test_who_has_answered_all_that_waited_gets_no_mail() -> None:
+    async with asked_of("boss") as (_, prompt, [boss]):
+        await send_all_due()
+        await answer(prompt, boss)
+        await time_passes()
+        assert (sent_mails(), await outcomes()) == ([], ["settled"])
+
+
 async def test_a_mail_that_comes_into_quiet_hours_waits_for_their_end() -> None:
     async with asked_of("boss"):
-        while await send_due():
-            pass
+        await send_all_due()
         preferences = MailPreference.objects.filter(user__username="boss")
         quiet = {"quiet_from": time(0), "quiet_until": time(23, 59, 59)}
         await reads.read(lambda: preferences.update(**quiet))
@@ -319,8 +334,7 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
         await reads.read(lambda: reminders.filter(pk=first.pk).update(due_at=timezone.now()))
         await time_passes()
         assert sent_mails() == [("Give ann 3 days off?", ["boss@example.org"])]
-        answer = IncomingAnswer("m1", "test", "yes", interaction=str(prompt.pk))
-        await answers.answer(by=boss, conversation_id=None, answer=answer)
+        await answer(prompt, boss)
         await reads.read(lambda: reminders.update(due_at=timezone.now()))
         await time_passes()
         assert (len(sent_mails()), seconds_before) == (1, [600])
