@@ -15,7 +15,7 @@ from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Interaction
 from sessions_app.prompts import TextPrompt, on_one_card
 from tests.browser.chat_page import assert_page_is_log, begin, card, state
-from tests.page.plain_page import post
+from tests.page.plain_page import PlainPage, post, text_of
 from tests.support.browser import Console, OpenPage
 from tests.support.database.stored_log import StoredLog
 from tests.support.server import Server
@@ -149,6 +149,22 @@ def test_the_next_question_stands_for_a_card_whose_first_is_settled() -> None:
     assert entry.card
     assert [part.interaction for part in entry.card.parts] == [prompt.pk for prompt in rest]
     assert sidebar(ann.pk).entries[0].other_count == 0
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_questions_of_two_runs_are_on_two_cards(client: AsyncClient, ann: User) -> None:
+    def store() -> None:
+        log = StoredLog(ann)
+        for title in ("Trip", "Order"):
+            run = log.message()
+            for prompt in on_one_card([TextPrompt(text=t) for t in "ab"], title, 0):
+                log.ask(run, prompt)
+
+    await asyncio.to_thread(store)
+    html = await text_of(client, "conversation", "c")
+    labels = [one.label for one in PlainPage(html).controls if one.tag == "button"]
+    assert labels.count("Answer all") == 2
+    assert re.findall(r"<h2[^>]*>\s*(Trip|Order)", html) == ["Trip", "Order"]
 
 
 @pytest.mark.django_db(transaction=True)
