@@ -74,6 +74,17 @@ def test_prompts_of_children_are_not_those_of_other_runs(shared: Server) -> None
     assert http.get(stop["status_url"]).json()["run_status"] == "cancelled"
 
 
+def test_each_of_two_runs_of_a_conversation_has_the_prompt_of_its_own_child(
+    new_server: NewServer,
+) -> None:
+    workflows = "default: probe\nworkflows: {probe: {second_message: parallel}}\n"
+    http = Http(new_server(workflows=workflows))
+    first, second = (_stop(http.generate("child ask", conversation_id="c1")) for _ in range(2))
+    assert [len(stop["interactions"]) for stop in (first, second)] == [1, 1]
+    assert http.answer(second, YES).status == 204
+    assert http.get(first["status_url"]).json()["interactions"] == first["interactions"]
+
+
 def test_the_prompt_of_a_child_outlives_a_crash(new_server: NewServer) -> None:
     server = new_server()
     http = Http(server)
