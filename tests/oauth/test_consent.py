@@ -60,11 +60,12 @@ async def test_access_may_be_written_with_commas(
     assert await run.result() == "octo"
 
 
-async def test_the_access_that_another_provider_gave_is_not_asked_for(
+async def test_the_access_that_another_provider_gave_is_neither_used_nor_asked_for(
     hosting: Hosting, ann: Browser
 ) -> None:
     await ann.consent(await hosting.send("write"))
     await OAuthGrant.objects.aupdate(provider="elsewhere")
+    assert len(await (await hosting.send("write")).prompts()) == 1
     address = await ann.leave(await hosting.send("read"))
     assert parse_qs(urlsplit(address).query)["scope"] == ["read"]
 
