@@ -48,6 +48,11 @@ def test_answer_is_json_without_what_is_left_empty() -> None:
     assert answered(ask(), "reject").approved is False
 
 
+def test_a_form_of_which_nothing_is_ticked_is_an_answer() -> None:
+    schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}}
+    assert answered(FormPrompt(schema, text="Sure?"), {}).value == {"sure": False}
+
+
 def test_every_kind_of_field_comes_back_as_the_schema_has_it() -> None:
     full = {
         "mail": "a@example.org",
