@@ -22,6 +22,11 @@ class LeaveForm(forms.Form):
     )
     half = forms.BooleanField(label="The last day is a half", required=False)
     note = forms.CharField(widget=forms.Textarea(attrs={"rows": 2}), required=False)
+    tell = forms.MultipleChoiceField(
+        choices=[("team", "The team"), ("boss", "The boss")],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+    )
 
     def clean_start(self) -> date:
         """Refuse a Sunday."""

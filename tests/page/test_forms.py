@@ -44,10 +44,13 @@ def test_form_errors_stand_at_their_fields_and_input_stays(narrow: Page) -> None
     form.get_by_role("button", name="Answer").click()
     expect(form.locator(".errorlist")).to_have_text(["Care is for whole days."])
     form.get_by_label("The last day is a half").uncheck()
+    form.get_by_label("The team").check()
+    form.get_by_label("The boss").check()
     form.get_by_role("button", name="Answer").click()
     state(page, "completed")
     expect(page.locator("#items .text")).to_contain_text("Decimal('2.5')")
     expect(page.locator("#items .text")).to_contain_text("datetime.date(2026, 11, 23)")
+    expect(page.locator("#items .text")).to_contain_text("'tell': ['team', 'boss']")
     page.locator(".question summary").click()
     expect(page.locator(".question .details")).to_contain_text("Care of a child")
 

@@ -52,7 +52,7 @@ def test_a_form_is_answered_by_its_data(shared: Server) -> None:
     http, message = Http(shared), uuid4().hex
     stop = http.generate("prompt form", user_message_id=message).json()
     fields = stop["prompt"]["fields"]
-    assert [field["name"] for field in fields] == ["kind", "start", "days", "half", "note"]
+    assert [field["name"] for field in fields] == ["kind", "start", "days", "half", "note", "tell"]
     assert (fields[0]["choices"][1], fields[2]["type"]) == (["care", "Care of a child"], "number")
     data = {"kind": "care", "start": "2026-11-22", "days": 2.5, "half": False, "note": None}
     wrong = http.answer(stop, {"data": data})
