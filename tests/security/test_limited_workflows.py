@@ -100,9 +100,10 @@ def test_a_form_of_the_page_is_refused(server: Server) -> None:
 
 
 def test_former_members_finish_their_runs_and_start_no_others(server: Server) -> None:
-    person = Http(server, LEAVING, workflow="expense_approval", conversation_id="c")
-    stop = person.generate("Taxi, 20 EUR").json()
+    person = Http(server, LEAVING, workflow="expense_approval")
+    stop = person.generate("Taxi, 20 EUR", conversation_id="c").json()
     server.execute(LEAVE, LEAVING)
-    assert person.generate("Taxi, 30 EUR").status == 422
-    assert person.get("/c/c/").status == 200
+    for conversation in ("c", None):
+        assert person.generate("Taxi, 30 EUR", conversation_id=conversation).status == 422
+    assert "Taxi, 20 EUR" in person.get("/c/c/").text
     assert person.answer(stop, {"type": "text", "text": "Sales"}).status == 204
