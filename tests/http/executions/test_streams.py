@@ -258,5 +258,6 @@ def test_a_run_that_is_suspended_ends_what_waits_for_it_with_the_reason(server: 
         server.execute(statement)
     answer = http.generate("echo 1", user_message_id="m1")
     assert (answer.status, answer.json()["code"]) == (422, "suspended")
+    assert http.get("/generate/async/job/m1").json()["status"] == "failure"
     with http.stream("/chat/stream", chat("echo 1"), user_message_id="m1") as stream:
         assert stream.rest()[-1].json()["error"]["code"] == "suspended"
