@@ -93,14 +93,20 @@ async def test_tool_that_only_reads_is_called_once_where_the_server_is_trusted(
 
 
 @pytest.mark.parametrize(
-    ("trusted", "tool"), [(False, "forecast"), (True, "forget"), (True, "look")]
+    ("options", "tool"),
+    [
+        ({}, "forecast"),
+        ({"trusted": True}, "forget"),
+        ({"trusted": True}, "look"),
+        ({"trusted": True, "approvals": {"forecast": Policy()}}, "forecast"),
+    ],
 )
 async def test_other_tools_ask_the_owner(
-    sent_to: SentTo, host: Host, done: Done, trusted: bool, tool: str
+    sent_to: SentTo, host: Host, done: Done, options: dict[str, Any], tool: str
 ) -> None:
     arguments = {} if tool == "look" else {"town": "Oslo"}
     model = ScriptedModel([tool_call(f"sky_{tool}", **arguments)], "Then not.")
-    host(model, trusted=trusted)
+    host(model, **options)
     async with sent_to("t_mcp_tools", "Go") as (_, run):
         await run.answer({"decision": "reject", "note": "No."}, to=f"Sky {tool}")
         assert await run.result() == "Then not."
