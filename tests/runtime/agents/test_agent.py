@@ -18,6 +18,7 @@ from sessions_app.agents import (
     Usage,
     tool,
 )
+from sessions_app.agents.tool_use import DONE
 from sessions_app.agents.tools import schema_tool
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
@@ -128,6 +129,29 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
         assert await run.result() == "All three."
     assert sorted(Hosted.done) == ["look_up ['x']", "order 7", "refund 5 none"]
     assert results() == ["5 € are paid back.", "It is ordered.", '{"x":1}']
+
+
+async def test_those_who_allowed_a_call_that_a_crash_cut_off_say_whether_it_was_made(
+    sent_to: SentTo,
+) -> None:
+    begun = asyncio.Event()
+
+    async def pay(euro: int) -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    model = ScriptedModel([tool_call("pay", euro=5)], "Paid.")
+    host(model, tool(pay, description="Pay.").needs(approval=group("support")))
+    people = await reads.read(lambda: members(support="sue"))
+    async with sent_to("t_agent", "Go") as (hosting, run):
+        await run.answer("approve", by=people["sue"])
+        await begun.wait()
+        await hosting.crash()
+        with pytest.raises(AssertionError, match="is for support"):
+            await run.answer("again", to="Was this done: Pay 5?")
+        await run.answer("done", by=people["sue"])
+        assert await run.result() == "Paid."
+    assert results() == [DONE]
 
 
 async def test_edited_arguments_are_those_that_are_executed_and_audited(
