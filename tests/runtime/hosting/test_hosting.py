@@ -186,7 +186,10 @@ async def make_builder(user: Person, options: BaseModel) -> AsyncIterator[dict[s
 @workflow(name="t_built", title="Built", per_user_builder=make_builder)
 async def with_builder(message: Message, context: Context) -> AsyncGenerator[str, None]:
     context.builder["count"] += 1
-    yield str(context.builder["count"])
+    if message.text == "ask":
+        yield (await context.ask(TextPrompt(text="?"))).text
+    else:
+        yield str(context.builder["count"])
 
 
 async def test_a_users_runs_share_one_builder_which_is_closed_at_the_end() -> None:
@@ -470,9 +473,10 @@ async def test_a_run_that_gets_on_between_its_crashes_is_not_set_aside(text: str
 
 
 async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:
-    async with Hosting("t_ask") as hosting:
+    """But for those that wait for people, in other conversations of the same host."""
+    async with asking("t_built", "ask") as (hosting, asks, prompt):
         await hosting.stop()
-        run = await hosting.submit("echo")
+        run = await hosting.submit(conversation="other")
         other = Hosting("t_busy")
         other.offer()
         await hosting.start()
@@ -480,6 +484,8 @@ async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> No
         assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "workflow_unavailable")
         released = HostLease.objects.filter(key=row.key, released_at__isnull=False)
         await until(released.exists)
+        hosting.offer()
+        assert await hosting.complete(asks, "yes", prompt, restart=True) == "yes"
 
 
 async def test_a_run_that_is_to_stop_ends_though_its_workflow_is_not_offered_any_more() -> None:
