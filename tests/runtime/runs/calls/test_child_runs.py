@@ -44,6 +44,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 executed: list[str] = []
 AT_ONCE, WITH_CHILD = "at once", "once there is a child"
+NO_JSON = "by what the journal cannot keep"
 broken: list[str] = []
 
 
@@ -62,12 +63,14 @@ def fail() -> None:
     raise ValueError("no luck")
 
 
-def fail_while_broken() -> None:
-    if not broken:
-        return
+def fail_while_broken() -> object:
     if WITH_CHILD in broken:
         until_there(parent__isnull=False)
-    fail()
+    if NO_JSON in broken:
+        return object()
+    if broken:
+        fail()
+    return None
 
 
 def until_there(**run: object) -> None:
@@ -355,6 +358,17 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         await writer.write(lambda tx: end(tx, log_record(late), parent_call, Run.Status.CANCELLED))
         await run.answer("Eve")
         assert await run.result() == "Well. Tell me. EVE"
+
+
+async def test_a_parent_that_is_suspended_has_the_same_child_when_resumed() -> None:
+    async with hosting(park_after=0.5) as hosted:
+        broken.extend([WITH_CHILD, NO_JSON])
+        run = await hosted.send("race")
+        await hosted.until_status(run.id, Run.Status.SUSPENDED)
+        await resume(run)
+        await run.answer("Eve")
+        assert await run.result() == "Well. Tell me. EVE"
+        assert len(await run.children()) == 1
 
 
 async def test_a_child_that_failed_its_parent_runs_anew_when_that_is_resumed() -> None:
