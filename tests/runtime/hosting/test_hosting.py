@@ -473,7 +473,7 @@ async def test_a_run_that_gets_on_between_its_crashes_is_not_set_aside(text: str
 
 
 async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:
-    """But for those that wait for people, in other conversations of the same host."""
+    # Those that wait for people, in other conversations of the same host, go on to wait.
     async with asking("t_built", "ask") as (hosting, asks, prompt):
         await hosting.stop()
         run = await hosting.submit(conversation="other")
