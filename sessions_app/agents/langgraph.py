@@ -7,9 +7,11 @@ node that has finished does not run again.
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.version import get_version_tuple
 from pydantic_core import to_json, to_jsonable_python
 
 from sessions_app.agents.tool_use import ask_approval, refusal
@@ -17,6 +19,11 @@ from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, pol
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
 from sessions_app.workflows.execution import store
+
+NEEDED = (
+    "sessions_app.agents.langgraph needs LangGraph 1.2.20 or newer, below 2: "
+    "pip install 'django-durable-hitl[langgraph]'"
+)
 
 try:
     from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
@@ -26,10 +33,10 @@ try:
 
     from sessions_app.agents.graph_checkpoints import GraphCheckpoints
 except ImportError as error:
-    raise ImproperlyConfigured(
-        "sessions_app.agents.langgraph needs LangGraph 1.2 or newer, below 2: "
-        "pip install 'django-durable-hitl[langgraph]'"
-    ) from error
+    raise ImproperlyConfigured(NEEDED) from error
+# Before, all interrupts of a node had one id, so that an answer could be taken for the next one.
+if get_version_tuple(version("langgraph")) < (1, 2, 20):
+    raise ImproperlyConfigured(NEEDED)
 
 # Builds the input of a graph.
 BuildInput = Callable[[Context, list[Any]], Any]

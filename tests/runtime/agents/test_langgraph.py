@@ -1,12 +1,15 @@
 """Graphs of LangGraph, hosted as they are."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator
+from importlib import import_module
 from typing import Annotated, Any, ClassVar, TypedDict
 from uuid import UUID, uuid5
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
@@ -139,6 +142,34 @@ async def test_interrupts_of_one_node_are_asked_one_after_another(
         await run.answer("red")
         assert "Eve's red" in await run.result()
     assert Done.effects.count("look") == 1
+
+
+async def test_answer_is_for_no_later_interrupt_of_its_node_after_a_crash(
+    sent_to: SentTo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def texts_and_wait(superstep: Any, start: Any) -> AsyncGenerator[str, None]:
+        async for text in texts(superstep, start):
+            yield text
+        if superstep._answers:  # all is in the database but the record of the step
+            Done.effects.append("stored")
+            await Done.gate.wait()
+
+    texts = _Superstep._texts
+    host(ask)
+    monkeypatch.setattr(_Superstep, "_texts", texts_and_wait)
+    async with sent_to("t_graph", "Go") as (hosting, run):
+        await run.answer("Eve's")
+        await until_true(lambda: "stored" in Done.effects)
+        await hosting.crash()
+        Done.gate.set()
+        assert [one.text for one in await run.prompts()] == ["Which colour?"]
+
+
+def test_older_version_of_the_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sessions_app.agents.langgraph")
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: "1.2.19")
+    with pytest.raises(ImproperlyConfigured, match=r"LangGraph 1\.2\.20 or newer"):
+        import_module("sessions_app.agents.langgraph")
 
 
 async def test_interrupts_of_parallel_nodes_are_answered_in_any_order(
