@@ -40,6 +40,7 @@ from sessions_app.agents.tools import (
     schema_tool,
 )
 from sessions_app.json_types import JsonObject
+from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Retry
 
 NEEDS = (
@@ -176,7 +177,7 @@ class McpServer(Toolset):
                     break
         if cursor is not None or len(listed) > MAX_TOOLS:
             log.warning("mcp.tools_left_out", server=self.name, most=MAX_TOOLS)
-        return [_record(one) for one in listed[:MAX_TOOLS]]
+        return [storable(_record(one)) for one in listed[:MAX_TOOLS]]
 
     def _tool(self, record: JsonObject) -> Tool:
         """Make a tool of what the server has said of it."""
@@ -247,7 +248,8 @@ class McpServer(Toolset):
             log.warning("mcp.lost", server=self.name, tool=tool, exc_info=error)
             if not is_sent:
                 return f"The server {self.name} cannot be reached. Nothing was done."
-        return outcome or UNKNOWN
+        said: str | JsonObject = storable(outcome or UNKNOWN)
+        return said
 
     async def _outcome(
         self, request: Request, question: "_Question", resumed: JsonObject

@@ -14,6 +14,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.prompts import argument_problems
 from sessions_app.prompts.assignment import Escalation, To
+from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context
 
 # Who must allow a call: True is the owner of the conversation, False nobody. A function gets the
@@ -272,5 +273,9 @@ class Tools:
 
 
 def as_text(result: object) -> str:
-    """Return the result of a tool as the model reads it: a text as it is, else JSON."""
-    return result if isinstance(result, str) else to_json(result, fallback=str).decode()
+    """Return the result of a tool as the model reads it: a text as it is, else JSON.
+
+    Characters that cannot be stored, as of a file that is no text, are replaced.
+    """
+    text = result if isinstance(result, str) else to_json(result, fallback=str).decode()
+    return str(storable(text))

@@ -138,6 +138,7 @@ class StreamedStep:
             await self._put_out(text, is_repeat=False)
             return StreamedText(text)
         if isinstance(piece, Reasoning):
+            piece = Reasoning(storable(piece.reasoning))
             self._think(piece.reasoning)
         else:
             self._end_reasoning()

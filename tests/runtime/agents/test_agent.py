@@ -27,7 +27,14 @@ from sessions_app.prompts.assignment import To
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
-from sessions_app.workflows import Context, Message, ToolCallPrompt, group, workflow
+from sessions_app.workflows import (
+    Context,
+    Message,
+    Reasoning,
+    ToolCallPrompt,
+    group,
+    workflow,
+)
 from tests.support.hosting import SentTo, make_members
 
 
@@ -312,6 +319,17 @@ async def test_result_of_a_tool_is_cut_to_size_for_the_model(host_workflow: NewH
     async with host_workflow("t_agent") as hosting:
         await hosting.converse("Go")
     assert results() == ["a" * 10 + "\n… and 4,990 characters more, which are left out."]
+
+
+async def test_what_cannot_be_stored_is_replaced(host_workflow: NewHosting) -> None:
+    def read() -> str:
+        """Read a file."""
+        return "a\0b"
+
+    host(ScriptedModel([Reasoning("c\0d"), tool_call("read")], "Done."), read)
+    async with host_workflow("t_agent") as hosting:
+        assert await hosting.converse("Go") == "Done."
+    assert results() == ["a\ufffdb"]
 
 
 async def test_tool_that_raises_is_told_to_the_model(host_workflow: NewHosting) -> None:

@@ -134,13 +134,18 @@ async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done
 async def test_failures_and_pictures_become_words(
     host_workflow: NewHosting, host: Host, done: Done
 ) -> None:
-    calls = [tool_call("sky_fail_loudly", code="aaa"), tool_call("sky_look")]
+    calls = [
+        tool_call("sky_fail_loudly", code="aaa"),
+        tool_call("sky_look"),
+        tool_call("sky_forecast", town="\0"),
+    ]
     host(ScriptedModel(calls, "Sorry."), approvals=NOBODY)
     async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
         assert await hosting.converse("Go") == "Sorry."
     assert results() == [
         "It failed: Error executing tool fail.loudly",
         "Clouds.\n[image, image/png, which cannot be shown]",
+        "It rains in \ufffd.",
     ]
 
 
