@@ -195,7 +195,8 @@ def schema_tool(
 
     def check(values: JsonObject) -> str:
         problems = argument_problems(input_schema, values)
-        return "; ".join(f"{one}: {problem}" for one, problem in problems.items())
+        texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
+        return "; ".join(texts)
 
     return Tool(name, description, input_schema, use, check)
 

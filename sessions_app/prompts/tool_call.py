@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,8 +12,6 @@ from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import Field, JsonValue, field_validator, model_validator
 from pydantic_core import from_json, to_json, to_jsonable_python
 
@@ -46,7 +43,7 @@ from sessions_app.prompts.forms.fields import (
     use_native,
     value_text,
 )
-from sessions_app.prompts.forms.models import argument_problems, schema_fields
+from sessions_app.prompts.forms.models import argument_problems, check_schema, schema_fields
 from sessions_app.prompts.forms.prompt import APPROVE, REJECT
 from sessions_app.prompts.texts import in_common
 
@@ -116,7 +113,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     @field_validator("input_schema")
     @classmethod
     def _check_schema(cls, schema: JsonObject) -> JsonObject:
-        if problem := _schema_problem(to_json(schema)):
+        if problem := check_schema(to_json(schema))[1]:
             raise ValueError(f"input_schema is not a JSON schema: {problem}")
         return schema
 
@@ -347,19 +344,6 @@ class ToolCallForm(forms.Form):
             elif name != NOTE:
                 arguments[name] = value
         return arguments
-
-
-@lru_cache(maxsize=256)
-def _schema_problem(schema: bytes) -> str:
-    """Return what is wrong with a schema, "" for nothing.
-
-    It takes a millisecond, and a list loads many prompts about the same tools.
-    """
-    try:
-        Draft202012Validator.check_schema(from_json(schema))
-    except SchemaError as error:
-        return error.message
-    return ""
 
 
 def _is_kept(field: forms.Field, value: Any) -> bool:

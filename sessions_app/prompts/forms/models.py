@@ -13,7 +13,8 @@ from django import forms
 from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError
+from jsonschema.validators import validator_for
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json, to_jsonable_python
 from referencing import Registry
@@ -159,7 +160,10 @@ def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str |
     """
     if not isinstance(arguments, dict):
         return {"": _("The arguments must be a JSON object.")}
-    validator = Draft202012Validator(schema, format_checker=FormatChecker(), registry=Registry())
+    draft, problem = check_schema(to_json(schema))
+    if problem:
+        return {"": f"The schema of this tool is not a JSON schema: {problem}"}
+    validator = draft(schema, format_checker=FormatChecker(), registry=Registry())
     try:
         errors = list(validator.iter_errors(arguments))
     except Unresolvable as error:
@@ -169,6 +173,25 @@ def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str |
         name = str(one.absolute_path[0]) if one.absolute_path else ""
         problems.setdefault(name, one.message[:300])
     return problems
+
+
+@lru_cache(maxsize=256)
+def check_schema(schema: bytes) -> tuple[Any, str]:
+    """Return the validator of a schema, and what is wrong with that, "" for nothing.
+
+    It is that of the newest draft, else of the one that the schema names. To check takes a
+    millisecond, and a list loads many prompts about the same tools.
+    """
+    json_schema, newest = from_json(schema), Draft202012Validator
+    problem = ""
+    for draft in (newest, validator_for(json_schema, default=newest)):
+        try:
+            draft.check_schema(json_schema)
+        except SchemaError as error:
+            problem = error.message[:300]
+        else:
+            return draft, ""
+    return newest, problem
 
 
 def schema_fields(

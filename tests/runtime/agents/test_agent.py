@@ -369,6 +369,23 @@ async def test_tool_of_a_schema_alone_is_checked_and_used(host_workflow: NewHost
     assert results() == ["8", "The arguments do not fit: n: 'x' is not of type 'integer'"]
 
 
+async def test_schema_of_another_draft_is_read_and_what_is_none_is_told(sent_to: SentTo) -> None:
+    draft = "http://json-schema.org/draft-07/schema#"
+    pair = {"$schema": draft, "properties": {"n": {"items": [{"type": "integer"}]}}}
+    schemas: JsonObject = {"old": pair, "odd": {"properties": {"n": {"type": "int"}}}}
+    host(
+        ScriptedModel([tool_call("odd", n=1), *(tool_call("old", n=[n]) for n in (1, "x"))], "OK."),
+        *(schema_tool(name, "", schemas[name], lambda *_: "8").needs() for name in schemas),
+    )
+    async with sent_to("t_agent", "Go") as (_, run):
+        await run.answer("approve")
+        assert await run.result() == "OK."
+    unfit = "The arguments do not fit: "
+    odd, *others = results()
+    assert odd.startswith(f"{unfit}The schema of this tool is not a JSON schema: 'int' is not")
+    assert others == ["8", f"{unfit}n: 'x' is not of type 'integer'"]
+
+
 def test_tool_describes_the_function_to_the_model() -> None:
     described = tool(refund).schema["function"]
     assert (described["name"], described["description"]) == ("refund", "Pay money back.")
