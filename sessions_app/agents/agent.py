@@ -72,14 +72,16 @@ class Agent:
             try:
                 text, calls, usage = await self._ask(context, request, messages)
             except StepFailed as error:
-                return f"The model cannot be asked ({error.error_type}). Try again later."
+                has_said = has_said or request.has_said
+                text = f"The model cannot be asked ({error.error_type}). Try again later."
+                return _behind(text, apart=has_said)
             spending.add_turn(usage)
             if not calls:
                 return StreamedText(text)
             has_said, turn = has_said or bool(text), turn + 1
             results = await use_tools(calls, tools, context, turn)
             messages += self._exchange(text, calls, results)
-        return "I stop here."
+        return _behind("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
         """Return the tools with those of the toolsets, and a sentence on each that has none now."""
@@ -122,8 +124,9 @@ class Agent:
             timeout=self.timeout,
             retry=self.retry,
         )
-        pieces = [piece async for piece in stream]
-        usage = None
+        async for piece in stream:
+            request.pieces.append(piece)
+        pieces, usage = request.pieces, None
         # After the stream: what depends on its pieces comes once they are recorded.
         for piece in pieces:
             if isinstance(piece, Usage):
@@ -167,12 +170,21 @@ class Agent:
 
 
 class _Request:
-    """A request to the model. Its text stands `apart` from what people have read before."""
+    """A request to the model, and the `pieces` that were read of its answer.
+
+    Its text stands `apart` from what people have read before.
+    """
 
     def __init__(self, model: Model, tools: Tools, *, apart: bool) -> None:
         self._model = model
         self._apart = apart
         self.schemas = [one.schema for one in tools]
+        self.pieces: list[Piece] = []
+
+    @property
+    def has_said(self) -> bool:
+        """True if people have read a text of the answer, though it may have failed then."""
+        return any(isinstance(piece, str) for piece in self.pieces)
 
     async def stream(
         self, messages: list[ModelMessage], schemas: list[JsonObject]
@@ -185,6 +197,10 @@ class _Request:
                     yield "\n\n"
                     apart = False
                 yield piece
+
+
+def _behind(text: str, *, apart: bool) -> str:
+    return f"\n\n{text}" if apart else text
 
 
 def _question(context: Context) -> ModelMessage:

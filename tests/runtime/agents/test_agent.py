@@ -296,6 +296,38 @@ async def test_model_that_cannot_be_asked_is_said_so(host_workflow: NewHosting) 
     assert output == "The model cannot be asked (ConnectionError). Try again later."
 
 
+class CutModel(FailingModel):
+    """A model whose answer breaks off in its midst."""
+
+    async def stream(
+        self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
+    ) -> AsyncGenerator[Piece, None]:
+        yield "I lo"
+        raise ConnectionError
+
+
+ORDERS: list[Piece] = ["I order.", tool_call("order", euro=1)]
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (CutModel(1), "I lo\n\nThe model cannot be asked (ConnectionError). Try again later."),
+        (
+            ScriptedModel(ORDERS),
+            "I order.\n\nThe model cannot be asked (AssertionError). Try again later.",
+        ),
+        (ScriptedModel(ORDERS, ORDERS), "I order.\n\nI order.\n\nI stop here."),
+    ],
+)
+async def test_last_words_of_an_agent_stand_apart(
+    model: Any, text: str, host_workflow: NewHosting
+) -> None:
+    host(model, order, budget=Budget(turns=2), retry=None)
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Go", {"Shall I go on?": "stop"}) == text
+
+
 async def test_history_is_cut_to_size_from_its_beginning(host_workflow: NewHosting) -> None:
     host(ScriptedModel("Yes."), instructions="Be brief.", max_history=25)
     async with host_workflow("t_agent") as hosting:
