@@ -76,11 +76,16 @@ class HostedRun:
         `by` answers what was assigned with `ask(to=…)`; the owner of the conversation the rest.
 
         Raises:
-            AssertionError: no key of the script is in the text of a prompt.
+            AssertionError: no key of the script is in the text of a prompt, or it needs votes of
+                others too.
         """
         await self.rest()
+        voted_on: UUID | None = None
         while pending := await reads.read(self._pending):
             text = pending[0].prompt["text"]
+            if pending[0].pk == voted_on:
+                raise AssertionError(f"{text!r} waits for more votes: answer(value, by=user)")
+            voted_on = pending[0].pk
             matching_values = [value for word, value in script.items() if word in text]
             if not matching_values:
                 raise AssertionError(f"the script has no answer to {text!r}")

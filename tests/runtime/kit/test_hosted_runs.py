@@ -15,6 +15,7 @@ from sessions_app.testing import hosting
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until_true
 from sessions_app.workflows import (
+    BinaryPrompt,
     Context,
     Message,
     Option,
@@ -100,6 +101,12 @@ async def ask(message: Message, context: Context) -> str:
     return repr([answer.value for answer in answers])
 
 
+@workflow(name="t_kit_votes", title="Votes")
+async def votes(message: Message, context: Context) -> str:
+    prompt = BinaryPrompt(text="Both?", options=["yes", "no"])
+    return str((await context.ask(prompt, to=group("two"), votes=2)).value)
+
+
 async def test_replaying_everywhere_does_each_step_once(host_workflow: NewHosting) -> None:
     async with host_workflow("t_kit_sound", replay_everywhere=True) as hosting:
         run = await hosting.send("go")
@@ -108,6 +115,16 @@ async def test_replaying_everywhere_does_each_step_once(host_workflow: NewHostin
         replays = [entry.call.kind for entry in await run.journal()]
         assert replays == ["step", "step", "step", "ask", "now", "now"]
     assert sorted(executed) == ["a", "b", "c"]
+
+
+async def test_script_of_one_person_ends_at_a_question_of_several(
+    host_workflow: NewHosting,
+) -> None:
+    sue, _ = await reads.read(make_members, "two", "sue", "tom")
+    async with host_workflow("t_kit_votes") as hosting:
+        run = await hosting.send("go")
+        with pytest.raises(AssertionError, match=r"'Both\?' waits for more votes"):
+            await run.answer_all({"Both": "yes"}, by=sue)
 
 
 @pytest.mark.parametrize("name", ["t_kit_chance", "t_kit_end"])
