@@ -37,11 +37,9 @@ BY_TYPE: dict[str, type[forms.Field]] = {
     "integer": forms.IntegerField,
     "number": forms.FloatField,
 }
-LIMITS = {
-    "minimum": "min_value",
-    "maximum": "max_value",
-    "minLength": "min_length",
-    "maxLength": "max_length",
+LIMITS: dict[type[forms.Field], dict[str, str]] = {
+    forms.IntegerField: {"minimum": "min_value", "maximum": "max_value"},
+    forms.CharField: {"minLength": "min_length", "maxLength": "max_length"},
 }
 
 
@@ -248,7 +246,7 @@ def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
     """Return the field's class and its arguments. A value without a field of its own is JSON."""
     kind, names = kinds[0], [schema.get("type") for schema in kinds]
     if names == ["number", "string"]:
-        return forms.DecimalField, _limits(kind)
+        return forms.DecimalField, _limits(forms.DecimalField, kind)
     if len(kinds) > 1:
         return forms.JSONField, {}
     if choices := _choices(kind):
@@ -263,9 +261,9 @@ def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
     elif names == ["string"]:
         if field_class := BY_FORMAT.get(kind.get("format", "")):
             return field_class, {}
-        return forms.CharField, {**_limits(kind), **_lines(kind)}
+        return forms.CharField, {**_limits(forms.CharField, kind), **_lines(kind)}
     elif field_class := BY_TYPE.get(str(names[0])):
-        return field_class, _limits(kind)
+        return field_class, _limits(field_class, kind)
     return forms.JSONField, {}
 
 
@@ -289,8 +287,10 @@ def _choices(kind: JsonObject) -> JsonObject:
     return {"choices": choices, "coerce": lambda choice: by_text[str(choice)]}
 
 
-def _limits(kind: JsonObject) -> JsonObject:
-    return {LIMITS[name]: value for name, value in kind.items() if name in LIMITS}
+def _limits(class_: type[forms.Field], kind: JsonObject) -> JsonObject:
+    """Return the limits that the field takes; a schema may have some for values of other types."""
+    names = next((LIMITS[one] for one in LIMITS if issubclass(class_, one)), {})
+    return {names[name]: value for name, value in kind.items() if name in names}
 
 
 def _lines(kind: JsonObject) -> JsonObject:

@@ -12,12 +12,13 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "name": {"type": "string", "title": "Full name", "minLength": 2, "maxLength": 20},
+        "number": {"type": "string", "minimum": 1},
         "mail": {"type": "string", "format": "email"},
         "day": {"type": "string", "format": "date", "default": "2026-01-31"},
         "at": {"type": "string", "format": "date-time"},
         "age": {"type": "integer", "minimum": 18},
-        "share": {"type": "number", "maximum": 1},
-        "sure": {"type": "boolean", "default": True},
+        "share": {"type": "number", "maximum": 1, "maxLength": 3},
+        "sure": {"type": "boolean", "default": True, "minimum": 0},
         "size": {"type": "string", "enum": ["s", "l"], "enumNames": ["Small", "Large"]},
         "colour": {"type": "string", "oneOf": [{"const": "#f00", "title": "Red"}]},
         "days": {
