@@ -16,6 +16,7 @@ from sessions_app.agents.tools import (
 )
 from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
+from sessions_app.storage.storable import storable
 from sessions_app.workflows import (
     Context,
     Option,
@@ -89,7 +90,7 @@ async def ask_approval(
     prompt = ToolCallPrompt(
         text=f"May I do this: {call.title}?",
         tool=call.tool,
-        arguments=call.arguments,
+        arguments=storable(call.arguments),
         input_schema=call.input_schema,
         editable=policy.edit,
         answerable=policy.answer,

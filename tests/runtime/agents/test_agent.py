@@ -202,6 +202,15 @@ async def test_model_reads_the_decision_where_the_tool_is_not_used(
     assert Hosted.done == []
 
 
+async def test_argument_that_cannot_be_stored_is_asked_about(sent_to: SentTo) -> None:
+    call = tool_call("look_up", words=["a\0"])
+    host(ScriptedModel([call], "Done."), tool(look_up).needs(timeout=60))
+    async with sent_to("t_agent", "Go") as (_, run):
+        await run.answer("approve")
+        assert await run.result() == "Done."
+    assert Hosted.done == ["look_up ['a\ufffd']"]
+
+
 async def test_call_that_nobody_allows_in_time_is_rejected(sent_to: SentTo) -> None:
     host(ScriptedModel([tool_call("refund", euro=5)], "Then not."), tool(refund).needs(timeout=60))
     async with sent_to("t_agent", "Go") as (hosting, run):
