@@ -184,7 +184,8 @@ class Feed:
         """Send an event and move the cursor behind it."""
         size = await self.give(event, after=self.cursor, settled_ids=settled_ids)
         self.cursor = event.sequence
-        self._window.count_sent(event.sequence, size)
+        if size:  # else there is nothing that the client could acknowledge
+            self._window.count_sent(event.sequence, size)
         if is_end(event):
             await self._note_end(event.run)
 

@@ -196,6 +196,12 @@ def test_two_runs_of_a_conversation_stay_apart(shared: Server) -> None:
             assert stop["execution_id"] == stream.headers["execution-id"]
 
 
+def test_what_others_do_keeps_no_run_from_its_reader(shared: Server) -> None:
+    """A child writes more events than a feed runs ahead of its reader."""
+    said = "".join(f"s{number} " for number in range(1, 151))
+    assert Http(shared).generate("child step 150").json() == {"value": said}
+
+
 async def test_a_socket_sees_the_run_and_answers_it(shared: Server) -> None:
     http = Http(shared)
     async with WsClient(shared, "seen") as socket:

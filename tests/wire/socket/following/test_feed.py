@@ -123,6 +123,16 @@ async def test_a_full_window_pauses_until_it_is_acknowledged(log: LiveLog) -> No
         assert socket.sequences() == list(range(1, 601))
 
 
+async def test_events_of_which_nothing_is_sent_fill_no_window() -> None:
+    async with LiveLog("generate") as log, log.socket() as socket:
+        await socket.until_settled()
+        await socket.send({"type": "ack_message", "sequence": 0})
+        await socket.until_settled()
+        await log.write(*("x" for _ in range(300)))
+        await log.ask()
+        await socket.until_sequence(301)
+
+
 async def test_a_window_by_size(log: LiveLog) -> None:
     async with log.socket() as socket:
         await socket.until_settled()
