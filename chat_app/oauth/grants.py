@@ -127,14 +127,19 @@ async def _fresh_tokens(grant: int, user: UserId) -> Tokens | None:
             return None
         is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
         if await _claim(unchanged.filter(is_free), now + REFRESH_LEASE):
-            await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
+            new_tokens = await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
+            if new_tokens is not None:  # however soon they end: others would not last longer
+                return new_tokens
         else:
             await asyncio.sleep(POLL)
     return None
 
 
-async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> None:
-    """Refresh the tokens of a row that is claimed until then; an ended consent is deleted."""
+async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens | None:
+    """Refresh the tokens of a row that is claimed until then, and return the new ones.
+
+    None where the consent was taken back or replaced; one that has ended is deleted.
+    """
     claimed = OAuthGrant.objects.filter(pk=row.pk, refreshing_until=until)
     try:
         async with open_client(row.provider) as client:
@@ -144,21 +149,23 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> None:
                 "expires_at": new_tokens.expires_at,
                 "refreshing_until": None,
             }
-            if not await writer.write(lambda tx: claimed.update(**columns)):
-                await client.revoke(new_tokens)  # the grant was revoked, or replaced, meanwhile
+            if await writer.write(lambda tx: claimed.update(**columns)):
+                return new_tokens
+            await client.revoke(new_tokens)  # the grant was revoked, or replaced, meanwhile
     except BaseException as error:
         if isinstance(error, ProviderRefused) and error.code == INVALID_GRANT:
             await _delete(claimed)
-            return
+            return None
         await writer.write(lambda tx: claimed.update(refreshing_until=None))
         raise
+    return None
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _to_its_end(work: Coroutine[Any, Any, Tokens | None]) -> Tokens | None:
     """Await the work, also where this is cancelled: new tokens are given once, and to be stored."""
     task = asyncio.create_task(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise

@@ -11,7 +11,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from chat_app.models import OAuthGrant
-from chat_app.oauth import AccessToken, ConsentGone, ProviderRefused, ProviderUnavailable
+from chat_app.oauth import (
+    AccessToken,
+    ConsentGone,
+    ProviderRefused,
+    ProviderUnavailable,
+    grants,
+)
 from chat_app.oauth.tokens import Tokens
 from sessions_app.storage import reads
 from tests.oauth.people import Browser
@@ -64,6 +70,14 @@ async def test_a_token_that_is_about_to_end_is_refreshed(token: AccessToken) -> 
     first = await token.read()
     await OAuthGrant.objects.aupdate(expires_at=timezone.now() + timedelta(seconds=30))
     assert await token.read() != first
+
+
+async def test_tokens_that_live_for_a_moment_are_used_all_the_same(
+    token: AccessToken, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grants, "MARGIN", timedelta(days=1))  # the server's live for ten hours
+    async with asyncio.timeout(10):
+        assert provider.call_api(await token.read()).status_code == 200
 
 
 async def test_a_refresh_that_a_dead_process_began_is_done_by_another(token: AccessToken) -> None:
