@@ -1,6 +1,7 @@
 """JSON Web Tokens, by PyJWT: signature, audience, expiry and issuer are its business."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -18,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 LEEWAY = 10  # seconds that clocks may differ
 JWKS_TIMEOUT = 5  # seconds for the key server
+
+# One thread: while the key server does not answer, the steps of runs have all of theirs.
+_key_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
 
 
 async def jwt_identity(token: str) -> Identity:
@@ -47,8 +51,11 @@ async def _verify(token: str, chat: ChatSettings) -> JsonObject:
     try:
         if chat.JWT_JWKS_URL:
             keys = _jwks(chat.JWT_JWKS_URL)
-            # It fetches keys that it does not have.
-            key = (await asyncio.to_thread(keys.get_signing_key_from_jwt, token)).key
+            # It fetches keys that it does not have, and all of them anew after some minutes.
+            signing_key = await asyncio.get_running_loop().run_in_executor(
+                _key_executor, keys.get_signing_key_from_jwt, token
+            )
+            key = signing_key.key
         else:
             key = chat.JWT_KEY
         return jwt.decode(
@@ -81,4 +88,5 @@ def _end(claims: JsonObject) -> datetime:
 
 @lru_cache(maxsize=4)
 def _jwks(url: str) -> jwt.PyJWKClient:
-    return jwt.PyJWKClient(url, cache_keys=True, timeout=JWKS_TIMEOUT)
+    # Without `cache_keys`, which keeps a key for ever, also one that the issuer has taken back.
+    return jwt.PyJWKClient(url, timeout=JWKS_TIMEOUT)

@@ -196,6 +196,22 @@ async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
             await identify(authorization=f"Bearer {forged}")
 
 
+async def test_a_key_that_the_issuer_takes_back_is_taken_no_more(
+    ann: User, jwks: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = {"sub": "ann", "aud": AUDIENCE, "exp": int(time.time()) + 60}
+    bearer = f"Bearer {jwt.encode(claims, jwks, algorithm='RS256', headers={'kid': 'k1'})}"
+    assert await identify(authorization=bearer) == Person.of(ann)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(jwks.public_key()))
+    keys = {"keys": [{**public, "kid": "k2", "use": "sig", "alg": "RS256"}]}
+    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keys)
+    cached_set = jwt_tokens._jwks("https://issuer.example/keys").jwk_set_cache
+    assert cached_set is not None
+    cached_set.lifespan = 0  # some minutes later
+    with pytest.raises(BadCredentials, match="not valid"):
+        await identify(authorization=bearer)
+
+
 async def test_an_unreachable_key_server_is_reported(
     ann: User, jwks: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
