@@ -174,8 +174,10 @@ def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> N
 
 def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:
     """Offer the prompt also to the people of its next escalation. False if there is none left."""
+    if prompt.status != Interaction.Status.PENDING or prompt.assignment is None:
+        return False
     rules = Assignment.model_validate(prompt.assignment)
-    if prompt.status != Interaction.Status.PENDING or not rules.escalate:
+    if not rules.escalate:
         return False
     step, *later = rules.escalate
     candidates = Candidates()
@@ -186,7 +188,7 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
             log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
     assigning.change(prompt.id, candidates)
     gap = timedelta(seconds=later[0].after - step.after) if later else None
-    assignment = prompt.assignment or {}
+    assignment = prompt.assignment
     columns: JsonObject = {
         "assignment": {
             **assignment,
