@@ -185,12 +185,8 @@ class InteractionAdmin(_Words, SearchedAdmin):
             return self._to_whom(request, queryset, form)
 
         def reassign_one(interaction: Interaction, by: Person) -> bool:
-            try:
-                note = form.cleaned_data["note"]
-                return repairs.reassign(interaction.pk, to=form.assignees, note=note, by=by)
-            except Invalid as error:
-                self.message_user(request, f"{interaction}: {error}", messages.ERROR)
-                return False
+            note = form.cleaned_data["note"]
+            return repairs.reassign(interaction.pk, to=form.assignees, note=note, by=by)
 
         operation(
             _("Reassign"),

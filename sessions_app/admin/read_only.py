@@ -18,6 +18,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from sessions_app.errors import Refused
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 
@@ -200,7 +201,12 @@ def operation(
     def operate(page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         by = Person.of(cast(AbstractBaseUser, request.user))  # the admin lets nobody else in
         for row in queryset:
-            if change(row, by):
+            try:
+                is_changed = change(row, by)
+            except Refused as error:  # the others go on
+                page.message_user(request, f"{row}: {error}", messages.ERROR)
+                continue
+            if is_changed:
                 page.log_change(request, row, gettext("%(done)s by an operator") % {"done": done})
                 text = gettext("%(row)s: %(done)s.") % {"row": row, "done": done}
                 page.message_user(request, text, messages.SUCCESS)

@@ -13,11 +13,20 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
 from bench.workflows import probe
 from sessions_app.hosting.lease import this_process
 from sessions_app.lifecycle.reports import record_builders
-from sessions_app.models import Arrival, HostLease, Interaction, JournalEntry, Process, Run
+from sessions_app.models import (
+    Arrival,
+    Conversation,
+    HostLease,
+    Interaction,
+    JournalEntry,
+    Process,
+    Run,
+)
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 from tests.support.database import operator_rows
@@ -156,6 +165,21 @@ async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
         assert await hosting.complete(run, "yes") == "yes"
         reasons = [event.payload.get("reason") for event in await hosting.events()]
         assert "resumed by boss" in reasons
+
+
+async def test_a_run_that_cannot_be_resumed_keeps_no_other_back() -> None:
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
+        run, _ = await hosting.submit_until_prompt("ask")
+        deleted, _ = await hosting.submit_until_prompt("ask", conversation="d")
+        await hosting.stop()
+        suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
+        await Run.objects.aupdate(**suspended)
+        await Conversation.objects.filter(runs=deleted).aupdate(deleted_at=timezone.now())
+        await hosting.start()
+        page = await boss.act("run", "resume", run, deleted)
+        assert "The conversation of this run was deleted by its owner." in page
+        assert "resumed." in page
+        assert await hosting.complete(run, "yes") == "yes"
 
 
 async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
