@@ -9,10 +9,12 @@ from contextlib import closing
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning
+from django.http.request import validate_host
 
 from sessions_app.doctor.findings import Check, Findings
 from sessions_app.models import HostLease
@@ -82,7 +84,7 @@ def _page() -> Findings:
     connection = kind(url.netloc, timeout=TAKE_TIMEOUT)
     try:
         with closing(connection):
-            connection.request("GET", url.path)
+            connection.request("GET", url.path, headers=_allowed_host(url))
             status = connection.getresponse().status
     except (OSError, HTTPException) as error:
         yield Error(f"{address} does not answer: {error}", "Start the server.")
@@ -91,6 +93,14 @@ def _page() -> Findings:
         yield Info(f"{address} is well")
     else:
         yield Error(f"{address} answers {status}", "Look into its log.")
+
+
+def _allowed_host(url: SplitResult) -> dict[str, str]:
+    """Name a host that is allowed, where the address at which the server listens is none."""
+    allowed_hosts = settings.ALLOWED_HOSTS
+    if not allowed_hosts or validate_host(url.hostname or "", allowed_hosts):
+        return {}
+    return {"Host": allowed_hosts[0]}
 
 
 CHECKS = (

@@ -6,9 +6,11 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import Group
-from django.core.checks import ERROR, WARNING, Error, Info, run_checks
+from django.core.checks import ERROR, INFO, WARNING, Error, Info, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
@@ -24,7 +26,7 @@ from django.utils import timezone
 
 from sessions_app.dispatch import processes
 from sessions_app.dispatch.dispatcher import ProcessReport
-from sessions_app.doctor import findings, sqlite_file
+from sessions_app.doctor import end_to_end, findings, sqlite_file
 from sessions_app.doctor.deployment import CHECKS
 from sessions_app.doctor.findings import Check, Findings, examine
 from sessions_app.management.commands.doctor import LEVELS
@@ -339,6 +341,26 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
     assert run_check("workers") == ["wrong: none is up: runs do not continue"]
     (line,) = run_check("jobs")
     assert line.startswith("wrong: default: 0 queued, 1 running, 1 stalled")
+
+
+@pytest.mark.local_only("in the cluster work is announced")
+def test_the_server_is_asked_for_its_health_by_a_host_that_is_allowed(settings: Any) -> None:
+    """A proxy stands before it: nobody comes by the address at which it listens."""
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.headers["Host"] == "chat.example.org" else 400)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    settings.ALLOWED_HOSTS = ["chat.example.org"]
+    with HTTPServer(("127.0.0.1", 0), Site) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        set_hitl(settings, HEALTH_URL=f"http://127.0.0.1:{server.server_port}/health")
+        (line,) = examine([Check(1, "page", end_to_end._page)])
+    assert (line.level, line.msg.rpartition("/")[2]) == (INFO, "health is well")
 
 
 @pytest.mark.long
