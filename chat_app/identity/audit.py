@@ -3,8 +3,6 @@
 What comes in by Django's own sign-in is heard by its signals, so all doors of a project are in it.
 """
 
-from urllib.parse import urlsplit
-
 import structlog
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
@@ -74,7 +72,7 @@ def _setting_of_origin(origin: str, request: HttpRequest) -> str:
         host = request.get_host()
     except DisallowedHost:
         return "ALLOWED_HOSTS"
-    if urlsplit(origin).netloc == host:
+    if origin.partition("://")[2] == host:
         return "HTTPS"  # the scheme is another: a proxy ends TLS
     return "ALLOWED_ORIGINS"
 

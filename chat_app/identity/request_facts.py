@@ -87,7 +87,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
     if "origin" not in headers:
         return True
     origin = headers["origin"].lower()
-    if "," in origin:  # more than one
+    if "," in origin or not _is_readable(origin):  # more than one, or none
         return False
     trusted_origins = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
     return (
@@ -95,6 +95,14 @@ def origin_allowed(scope: AsgiScope) -> bool:
         or any(_matches(origin, trusted_origin) for trusted_origin in trusted_origins)
         or _is_guests_of_this_machine(origin, scope)
     )
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return True
 
 
 def is_encrypted_enough(scope: AsgiScope) -> bool:

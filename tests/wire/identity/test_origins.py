@@ -49,6 +49,7 @@ def _hosts(settings: Settings) -> None:
         (["http://chat.example:8000@evil.example"], False),
         (["http://chat.example:8000\x0b"], False),
         (["null"], False),
+        (["http://[::1"], False),
         ([""], False),
         (["http://chat.example:8000", "http://chat.example:8000"], False),
         (["https://ui.example"], True),

@@ -244,8 +244,9 @@ async def test_refused_tokens_and_origins_are_in_the_audit(tokens: Settings) -> 
             await socket.send({"type": "auth_message", "payload": payload})
             await socket.until("auth_response_message")
         await AsyncClient().post("/generate", headers={"x-api-key": "nak_hush_hush"})
-        async with LocalSocket(None, headers={"origin": "https://evil.example"}) as socket:
-            await socket.until_closed()
+        for origin in ("https://evil.example", "http://[::1"):
+            async with LocalSocket(None, headers={"origin": origin}) as socket:
+                await socket.until_closed()
     entries = [
         (entry["event"], entry.get("method") or entry.get("origin"), entry["path"])
         for entry in logs
@@ -256,6 +257,7 @@ async def test_refused_tokens_and_origins_are_in_the_audit(tokens: Settings) -> 
         ("credentials.refused", "api_key", "/websocket"),
         ("credentials.refused", "api_key", "/generate"),
         ("origin.refused", "https://evil.example", "/websocket"),
+        ("origin.refused", "http://[::1", "/websocket"),
     ]
     for secret in (late, "hush", SECRET):
         assert secret not in str(logs)
