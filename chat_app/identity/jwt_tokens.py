@@ -74,7 +74,7 @@ async def _verify(token: str, chat: ChatSettings) -> JsonObject:
         raise BadCredentials("The token has expired. Get a new one.") from None
     except jwt.InvalidAudienceError:
         raise BadCredentials("The token is for another audience.") from None
-    except (jwt.PyJWTError, OverflowError, ValueError) as error:
+    except (jwt.PyJWTError, OverflowError, TypeError, ValueError) as error:
         log.info("jwt.refused", error=str(error))
         raise BadCredentials("The token is not valid.") from None
 

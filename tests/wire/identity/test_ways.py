@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 from pytest_django import Settings
@@ -165,7 +165,14 @@ def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RS
     """Yield an issuer whose key set is fetched by a URL."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key()))
-    keys = {"keys": [{**public, "kid": "k1", "use": "sig", "alg": "RS256"}]}
+    curve = ec.generate_private_key(ec.SECP256R1()).public_key()
+    of_curve = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(curve))
+    keys = {
+        "keys": [
+            {**public, "kid": "k1", "use": "sig", "alg": "RS256"},
+            {**of_curve, "kid": "curve", "use": "sig", "alg": "ES256"},
+        ]
+    }
     monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keys)
     set_hitl(settings, JWT_JWKS_URL="https://issuer.example/keys")
     set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
@@ -190,6 +197,7 @@ async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
         jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "k2"}),
         jwt.encode(claims, SECRET, algorithm="HS256", headers={"kid": "k1"}),
         jwt.encode(claims, jwks, algorithm="RS512", headers={"kid": "k1"}),
+        jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "curve"}),
         _with_a_key_of_its_own(claims),
     ):
         with pytest.raises(BadCredentials, match="not valid"):
