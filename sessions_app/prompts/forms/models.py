@@ -236,7 +236,8 @@ def _alternatives(schema: Any) -> list[JsonObject]:
 def _resolve_references(schema: JsonObject, defs: JsonObject) -> JsonObject:
     """Replace the references of a schema, on its first level and that of its items."""
     if name := schema.get("$ref", "").rpartition("/")[2]:
-        schema = {**defs.get(name, {}), **schema}
+        target = defs.get(name)
+        schema = {**(target if isinstance(target, dict) else {}), **schema}
     if isinstance(schema.get("items"), dict):
         schema = {**schema, "items": _resolve_references(schema["items"], defs)}
     return schema

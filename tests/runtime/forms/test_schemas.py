@@ -21,6 +21,7 @@ SCHEMA: dict[str, Any] = {
         "sure": {"type": "boolean", "default": True, "minimum": 0},
         "size": {"type": "string", "enum": ["s", "l"], "enumNames": ["Small", "Large"]},
         "colour": {"type": "string", "oneOf": [{"const": "#f00", "title": "Red"}]},
+        "more": {"$ref": "#/$defs/anything"},
         "days": {
             "type": "array",
             "items": {"type": "string", "enum": ["sat", "sun"]},
@@ -34,6 +35,7 @@ SCHEMA: dict[str, Any] = {
         },
     },
     "required": ["name", "age"],
+    "$defs": {"anything": True},
 }
 LEAST = {"name": "Ada", "age": 20}
 
@@ -63,6 +65,7 @@ def test_every_kind_of_field_comes_back_as_the_schema_has_it() -> None:
         "sure": True,
         "size": "l",
         "colour": "#f00",
+        "more": [1],
         "days": ["sun"],
         "rooms": ["r1", "r2"],
     }
