@@ -203,6 +203,30 @@ def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     expect(ben.locator("#history")).to_contain_text("Voted: ben")
 
 
+def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
+    page: Page, ben: Page
+) -> None:
+    begin(page, "assign @ann,managers votes=2", cards=1)
+    question = page.locator(".question")
+    asked_at = question.get_attribute("data-sequence") or ""
+    card(page).get_by_text("Add a note").click()
+    card(page).get_by_label("Note").fill("as agreed")
+    ben.get_by_role("button", name="Claim").click()
+    expect(question).not_to_have_attribute("data-sequence", asked_at)  # it is drawn anew
+    expect(card(page).get_by_label("Note")).to_have_value("as agreed")
+    approve = card(page).get_by_role("button", name="Approve")
+    approve.click()
+    expect(card(page).locator(".error")).to_have_text("ben has claimed this question.")
+    ben.get_by_role("button", name="Release").click()
+    expect(ben.get_by_role("button", name="Claim")).to_be_visible()
+    approve.click()
+    expect(ben.locator(".votes")).to_contain_text("Votes so far: 1.")
+    expect(approve).to_be_enabled()
+    expect(page.locator(".stale")).to_have_count(0)
+    card(ben).get_by_role("button", name="Approve").click()
+    expect(page.locator("#items .text")).to_have_text("yes.")
+
+
 def test_the_permission_goes_while_the_card_is_open(
     page: Page, ben: Page, server: Server, console: Console
 ) -> None:

@@ -244,7 +244,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     if answer_result.outcome == Outcome.NOT_FOUND:
         return message_forms.give_back(request)
     if is_script(request):
-        return JsonResponse({"outcome": answer_result.outcome})
+        return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
     if answer_result.outcome in message_forms.LATE:
         messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
     return back_to(conversation_id)

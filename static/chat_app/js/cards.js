@@ -158,14 +158,17 @@ export class Cards extends EventTarget {
     if (card.isSending) return false;
     const word = await send(card, submitter, this.#outbox, () => this.#showProgress());
     const isHeard = word?.type === "ack_message";
-    if (isHeard) this.#acknowledged(card, word.outcome, submitter?.textContent.trim());
+    const name = word?.outcome === "claimed" && card.isConnected && word.content.by;
+    if (name) card.querySelector(".error").textContent = say("claimedBy", { name });
+    else if (isHeard) this.#acknowledged(card, word.outcome, submitter?.textContent.trim());
+    card.isSending &&= !name; // it still waits, for somebody else
     this.#showProgress();
-    return isHeard;
+    return isHeard && !name;
   }
 
   /** The card stays as it is until the transcript says what became of the question. */
   #acknowledged(card, outcome, label) {
-    const isTaken = outcome === "accepted" || outcome === "duplicate";
+    const isTaken = ["accepted", "duplicate", "voted"].includes(outcome);
     card.unused = isTaken ? "" : given(card) || label;
     if (isTaken && dock.contains(card)) this.#settle(card, dock, card.parentElement);
     // The transcript has said it already.
@@ -180,21 +183,23 @@ export class Cards extends EventTarget {
     if (!card) return;
     event.preventDefault();
     old.before(item);
-    const row = item.querySelector("summary");
+    const row = item.querySelector(":scope > details > summary");
+    // It still waits, and is drawn anew, with what was typed here.
+    const again = !card.isSending && item.querySelector("prompt-card");
     const parts = [".asked", ".outcome", ".who"].map((part) => row?.querySelector(part).innerText);
     if (row && card.isSending) announce(parts.join(" "));
-    this.#settle(card, item, old);
+    this.#settle(card, item, old, again);
   }
 
   /** The question is settled: what was given here and not used stays to be read, in `place`. */
-  #settle(card, place, old) {
+  #settle(card, place, old, again) {
     const focus = document.activeElement;
     // A button that was disabled while its answer was sent has lost it.
     const hadFocus = old.contains(focus) || (card.isSending && focus === document.body);
     old.remove();
-    if (!card.isSending && isTouched(card)) card.unused = given(card);
+    if (!card.isSending && !again && isTouched(card)) card.unused = given(card);
     if (card.unused) showUnused(card, place);
-    else card.draft.save(null);
+    else if (!again) card.draft.save(null);
     this.#arrange();
     if (hadFocus) this.#moveOn();
   }
