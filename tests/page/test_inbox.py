@@ -227,6 +227,9 @@ async def test_an_answer_of_who_may_answer_no_more_is_given_back(
     response = await client.post(path, {"value": "Only on Friday."})
     html = response.content.decode()
     assert (response.status_code, "Only on Friday.</textarea>" in html) == (404, True)
+    # The script has it still, and says so there.
+    response = await client.post(path, {"value": "x"}, headers={"Accept": "application/json"})
+    assert response.json()["outcome"] == "not_found"
 
 
 @pytest.mark.parametrize(

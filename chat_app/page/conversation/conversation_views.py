@@ -241,10 +241,10 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
             typed_answer=error.typed_answer,
             status=STATUS[type(error.reason)],
         )
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        return message_forms.give_back(request)
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
+    if answer_result.outcome == Outcome.NOT_FOUND:
+        return message_forms.give_back(request)
     if answer_result.outcome in message_forms.LATE:
         messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
     return back_to(conversation_id)

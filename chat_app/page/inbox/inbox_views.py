@@ -222,10 +222,10 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        return message_forms.give_back(request)
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
+    if answer_result.outcome == Outcome.NOT_FOUND:
+        return message_forms.give_back(request)
     if answer_result.outcome in message_forms.LATE:
         messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
     return _back(request)
