@@ -217,6 +217,7 @@ def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
     approve = card(page).get_by_role("button", name="Approve")
     approve.click()
     expect(card(page).locator(".error")).to_have_text("ben has claimed this question.")
+    expect(approve).to_be_enabled()
     ben.get_by_role("button", name="Release").click()
     expect(ben.get_by_role("button", name="Claim")).to_be_visible()
     approve.click()
