@@ -1,6 +1,7 @@
 """Signing in: the page, and links that work once."""
 
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
@@ -34,6 +35,15 @@ class SignInView(LoginView):
 
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def get_success_url(self) -> str:
+        """Return where a signed-in person is led: never to where people sign in or out.
+
+        Django would take its own page for a loop, and fail.
+        """
+        url = super().get_success_url()
+        own_pages = {reverse(name) for name in ("sign-in", "sign-in-link", "sign-out")}
+        return self.get_default_redirect_url() if urlsplit(url).path in own_pages else url
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Show the form again, with what was typed except the password."""

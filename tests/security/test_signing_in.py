@@ -65,6 +65,13 @@ def test_nothing_leads_to_another_site(ann: User, to: str) -> None:
         assert "evil" not in answer["Location"]
 
 
+@pytest.mark.parametrize("to", ["/sign-in/", "/sign-in/?next=/sign-in/", "/sign-out/"])
+def test_a_signed_in_person_is_not_led_to_sign_in_or_out_again(ann: User, to: str) -> None:
+    client = Client()
+    assert sign_in(client, next=to)["Location"] == "/"
+    assert client.get("/sign-in/", {"next": to})["Location"] == "/"
+
+
 def test_a_signed_out_session_cannot_be_used(ann: User) -> None:
     client = Client()
     sign_in(client)
