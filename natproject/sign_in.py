@@ -1,15 +1,18 @@
 """Signing in: the page, and links that work once."""
 
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth import authenticate
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.views.decorators.debug import sensitive_variables
 from sesame.utils import get_query_string
 from sesame.views import LoginView as SesameLoginView
 
@@ -25,6 +28,33 @@ class SignInForm(AuthenticationForm):
         if refusal:
             return ValidationError(str(refusal), code="too_many")
         return super().get_invalid_login_error()
+
+
+class PasswordForm(PasswordChangeForm):
+    """A form whose old password is checked, and counted if it is wrong, as at a sign-in."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    @sensitive_variables("old_password")
+    def clean_old_password(self) -> str:
+        old_password: str = self.cleaned_data["old_password"]
+        username = self.user.get_username()
+        user = authenticate(self.request, username=username, password=old_password)
+        if refusal := refused_sign_in(self.request):
+            raise ValidationError(str(refusal), code="too_many")
+        if user != self.user:
+            raise ValidationError(self.error_messages["password_incorrect"])
+        return old_password
+
+
+def _say_when_to_come_back(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Make the page of a refused form a 429, after too many wrong passwords."""
+    if refusal := refused_sign_in(request):
+        response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+        response["Retry-After"] = str(refusal.seconds)
+    return response
 
 
 class SignInView(LoginView):
@@ -47,11 +77,7 @@ class SignInView(LoginView):
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Show the form again, with what was typed except the password."""
-        response = super().form_invalid(form)
-        if refusal := refused_sign_in(self.request):
-            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
-            response["Retry-After"] = str(refusal.seconds)
-        return response
+        return _say_when_to_come_back(self.request, super().form_invalid(form))
 
     def get_context_data(self, **kwargs: object) -> JsonObject:
         return super().get_context_data(link_failed="link" in self.request.GET, **kwargs)
@@ -81,8 +107,15 @@ class SignOutView(LogoutView):
 class PasswordView(PasswordChangeView):
     """The view that changes one's own password, and ends one's other sessions."""
 
+    form_class = PasswordForm
     template_name = "registration/password.html"
     success_url = settings.LOGIN_REDIRECT_URL
+
+    def get_form_kwargs(self) -> JsonObject:
+        return super().get_form_kwargs() | {"request": self.request}
+
+    def form_invalid(self, form: PasswordChangeForm) -> HttpResponse:
+        return _say_when_to_come_back(self.request, super().form_invalid(form))
 
 
 def site_url(path: str = "/") -> str:

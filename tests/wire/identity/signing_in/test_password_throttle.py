@@ -25,6 +25,7 @@ from tests.wire.local_socket import LocalSocket
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
 
 SIGN_IN = "/sign-in/"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,20 @@ async def test_the_page_says_when_to_come_back_and_keeps_the_name(user: User) ->
     assert "Too many wrong passwords. Try again in 20 minutes." in html
     assert f'value="{user.username}"' in html
     assert "right" not in html
+
+
+@pytest.mark.usefixtures("three")
+async def test_wrong_old_passwords_count_as_those_of_a_sign_in(user: User) -> None:
+    client = AsyncClient()
+    await client.aforce_login(user, MODEL_BACKEND)
+    new = dict.fromkeys(("new_password1", "new_password2"), "another horse battery")
+    answers = [
+        await client.post("/password/", {"old_password": old, **new})
+        for old in ("wrong", "wrong", "wrong", "right")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert "Too many wrong passwords. Try again in 20 minutes." in answers[-1].content.decode()
+    assert (await on_page(user.username, "right", address="127.0.0.1")).status_code == 429
 
 
 class Waits(BaseBackend):
@@ -218,7 +233,7 @@ async def test_sign_ins_and_failures_are_in_the_audit(user: User) -> None:
             "event": "sign_in",
             "log_level": "info",
             "user": user.username,
-            "method": "django.contrib.auth.backends.ModelBackend",
+            "method": MODEL_BACKEND,
             **page,
         },
         {
