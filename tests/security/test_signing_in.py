@@ -139,6 +139,16 @@ def test_a_change_of_the_password_needs_the_old_one_and_ends_the_other_sessions(
     assert "sign-in" in there.get("/c/")["Location"]
 
 
+def test_who_has_no_password_is_told_how_to_get_one_instead_of_asked_for_it(ann: User) -> None:
+    ann.set_unusable_password()
+    ann.save()
+    client = Client()
+    client.get("/sign-in/link/" + get_query_string(ann))
+    page = client.get("/password/").content.decode()
+    assert "An administrator can give you one." in page
+    assert "<form" not in page
+
+
 def test_password_fields_are_masked_and_known_to_password_managers(ann: User) -> None:
     client = Client()
     pages = [client.get("/sign-in/").content.decode()]
