@@ -150,6 +150,8 @@ def _contents(
         return form, (), gettext("Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
+    except Invalid as refusal:  # its class is gone
+        return None, (), str(refusal)
     except Exception:
         path = getattr(prompt, "form", "")
         log.exception("form.not_shown", form=path, interaction=str(group[0].pk))

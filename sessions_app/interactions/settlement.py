@@ -155,8 +155,14 @@ def go_on(tx: Transaction, run: Run, position: int, value: object, error: object
 
 
 def expiry(interaction: InteractionRecord, via: str = "deadline") -> Settlement:
-    """Return how a prompt ends that nobody answered in time: by its declared default, if any."""
-    response = load_prompt(interaction.prompt).default_answer()
+    """Return how a prompt ends that nobody answered in time: by its declared default, if any.
+
+    Raises:
+        Invalid: it declares one, and its class is gone, which would say how that is stored.
+    """
+    prompt = load_prompt(interaction.prompt)
+    if (response := prompt.default_answer()) is not None:
+        prompt.check_found()
     return Settlement(Interaction.Status.EXPIRED, via, response)
 
 

@@ -19,6 +19,7 @@ from sessions_app.prompts.base import (
     as_text,
     dump_prompt,
     load_prompt,
+    load_typed_prompt,
     on_one_card,
     type_of,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "check_note",
     "dump_prompt",
     "load_prompt",
+    "load_typed_prompt",
     "on_one_card",
     "plain_text",
     "read_posted",

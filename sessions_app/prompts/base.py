@@ -6,10 +6,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union, cast
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    NoReturn,
+    Self,
+    TypeVar,
+    Union,
+    cast,
+)
 
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
@@ -164,7 +177,8 @@ class Prompt(BaseModel, Generic[R]):
     @classmethod
     def __pydantic_init_subclass__(cls, **_options: object) -> None:
         """Register the class under its `input_type`."""
-        if field := cls.model_fields.get("input_type"):
+        field = cls.model_fields.get("input_type")
+        if field is not None and not field.is_required():
             registered_class = _types.setdefault(field.default, cls)
             if not issubclass(cls, registered_class):
                 raise TypeError(
@@ -249,7 +263,7 @@ class Prompt(BaseModel, Generic[R]):
         return str(content["text"]).strip().partition("\n")[0]
 
     def check_found(self) -> None:
-        """Raise FormChanged if nobody can answer the prompt."""
+        """Raise FormChanged or Invalid if nobody can answer the prompt, as its class is gone."""
 
     def make(
         self,
@@ -326,15 +340,51 @@ AnyPrompt = Prompt[Any]
 _types: dict[str, type[AnyPrompt]] = {}
 
 
-def type_of(input_type: str) -> type[AnyPrompt]:
-    """Return the class of the prompts that have this `input_type`.
+class MissingPrompt(Prompt[Response]):
+    """The stand-in for a stored prompt whose class is not installed here, or does not read it.
 
-    Raises:
-        ValueError: there is none: nothing has imported its module, or it is gone.
+    People read what it asks; nobody can answer it.
     """
-    if input_type not in _types:
-        raise ValueError(f"no class of a prompt has the input_type {input_type!r}")
-    return _types[input_type]
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    template = "chat_app/cards/form.html"  # which is empty without a form
+    takes = gettext_noop("nothing, as its kind is not installed here")
+    alike = False
+
+    input_type: str
+    default: JsonValue = None
+
+    def check_found(self) -> NoReturn:
+        """Raise Invalid: nobody can answer it."""
+        reason = _(
+            "This server cannot read questions of the kind “{kind}”: the application that has them "
+            "is not installed here, or has changed. An administrator can install it again."
+        )
+        raise Invalid(format_lazy(reason, kind=self.input_type))
+
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
+        self.check_found()
+
+    def make(self, *_arguments: object, **_options: object) -> forms.BaseForm | None:
+        """Raise Invalid: it has no form."""
+        self.check_found()
+
+    def default_answer(self) -> JsonObject | None:
+        """Return the declared default unchecked, for people to read."""
+        return None if self.default is None else {"value": self.default}
+
+    def answer_text(self, stored: JsonObject) -> str:
+        return ", ".join(map(as_text, stored.get("values", [stored.get("value", "")])))
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        return [{**content, "input_type": "text", "text": with_details(content)}]
+
+
+def type_of(input_type: str) -> type[AnyPrompt]:
+    """Return the class of the prompts that have this `input_type`, or the stand-in for it."""
+    return _types.get(input_type, MissingPrompt)
 
 
 def any_type() -> Any:
@@ -367,8 +417,23 @@ def dump_prompt(prompt: BaseModel) -> bytes:
 
 
 def load_prompt(stored: JsonObject) -> AnyPrompt:
-    """Load the prompt from its stored JSON."""
-    return type_of(stored.get("input_type", "")).model_validate(stored)
+    """Load the prompt from its stored JSON; a stand-in if its class is gone."""
+    try:
+        return load_typed_prompt(stored)
+    except ValueError:
+        return MissingPrompt.model_validate(stored)
+
+
+def load_typed_prompt(stored: JsonObject) -> AnyPrompt:
+    """Load the prompt from its stored JSON.
+
+    Raises:
+        ValueError: its class is gone, nothing has imported its module, or it reads it no more.
+    """
+    input_type = stored.get("input_type", "")
+    if input_type not in _types:
+        raise ValueError(f"no class of a prompt has the input_type {input_type!r}")
+    return _types[input_type].model_validate(stored)
 
 
 def on_one_card(prompts: Sequence[Prompt[R]], title: str, first: int) -> list[Prompt[R]]:

@@ -19,7 +19,7 @@ from sessions_app.journal.journal import (
 )
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import AnyPrompt, load_prompt
+from sessions_app.prompts import AnyPrompt, load_typed_prompt
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.child_calls import ChildCall
@@ -70,7 +70,7 @@ def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyProm
     if entry.prompt is None or entry.prompt == new_content:
         return None, ""
     try:
-        recorded_prompt = load_prompt(entry.prompt)
+        recorded_prompt = load_typed_prompt(entry.prompt)
     except ValueError as error:
         change = f"the recorded prompt cannot be read ({str(error).splitlines()[0]})"
         calls = {"recorded_call": str(entry.call), "new_call": str(outgoing_prompt.call)}

@@ -17,6 +17,7 @@ from chat_app.wire.schema import protocol_schema
 from chat_app.wire.server_messages import SystemInteraction
 from sessions_app import runs
 from sessions_app.errors import Invalid
+from sessions_app.models import Interaction
 from sessions_app.prompts import Content, Given, base, plain_text
 from sessions_app.replay.replays import replay_history
 from sessions_app.replay.run_history import RunHistory
@@ -171,6 +172,47 @@ async def test_a_mail_has_the_question_of_an_own_prompt_type(
     await hosting.submit_until_prompt("boss")
     await time_passes()
     assert [message.subject for message in mail.outbox] == ["How was it?"]
+
+
+GONE = "cannot read questions of the kind “t_rating”"
+LIST = "/admin/sessions_app/interaction/"
+
+
+async def test_a_prompt_whose_type_is_gone_is_read_and_not_answered(
+    hosting: Hosting, ann: User, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, prompt = await hosting.submit_until_prompt("own")
+    _, assigned = await hosting.submit_until_prompt("ann", conversation="d")
+    monkeypatch.delitem(base._types, "t_rating")  # as where its application is not installed
+    for page in ("/c/c/", "/c/d/", "/inbox/", f"/p/{assigned.pk}/"):
+        html = (await client.get(page)).content.decode()
+        assert ("How was it?" in html, GONE in html) == (True, True), page
+    for page in ("/v1/inbox", f"/executions/{run}"):
+        assert "How was it?" in (await client.get(page)).content.decode(), page
+    form_data = {"value": "3", "answer_id": uuid4().hex, "version": prompt.version}
+    refusal = await client.post(f"/c/c/prompts/{prompt.pk}/", form_data)
+    assert (refusal.status_code, GONE in refusal.content.decode()) == (422, True)
+    async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
+        await socket.until(lambda frame: frame["content"].get("text") == "How was it?")
+
+
+async def test_operators_see_a_prompt_whose_type_is_gone_and_end_it(
+    hosting: Hosting, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, prompt = await hosting.submit_until_prompt("own")
+    run, other = await hosting.submit_until_prompt("ann", conversation="d")
+    boss = await Operator().signed_in()
+    monkeypatch.delitem(base._types, "t_rating")
+    for page in ("/admin/", LIST, f"{LIST}{other.pk}/change/", "/admin/sessions_app/auditentry/"):
+        assert "How was it?" in await boss.get(page), page
+    assert "its kind is not installed here" in await boss.get(f"{LIST}{prompt.pk}/change/")
+    assert GONE in await boss.act("interaction", "answer", prompt)
+    with_default = {**other.prompt, "default": 3}
+    await Interaction.objects.filter(pk=other.pk).aupdate(prompt=with_default)
+    page = await boss.act("interaction", "expire", prompt, other)
+    assert ("(pending): expired." in page, f"(pending): This server {GONE}" in page) == (True, True)
+    assert ": asked to stop." in await boss.act("run", "cancel", run)
+    assert "Nobody" in (await client.get("/c/c/")).content.decode()
 
 
 def test_the_schema_has_an_own_prompt_type(monkeypatch: pytest.MonkeyPatch) -> None:
