@@ -1,11 +1,13 @@
 """Conversations, their runs, and what people gave beside messages and answers."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import ProtectedError, QuerySet, RestrictedError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,9 +19,12 @@ from sessions_app.admin.cells import moment
 from sessions_app.admin.people_texts import display_name
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
 from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
 
 STORED_FIELDS = ("title", "id", "conversation_id", "last_sequence")
+# So many of the rows are named that a conversation is kept for.
+KEEPERS_NAMED = 5
 
 
 class RunsInline(LastRows):
@@ -94,6 +99,37 @@ class ConversationAdmin(SearchedAdmin):
             gettext("events"): Event.objects.filter(conversation__in=objs).count(),
         }
         return titles, counts, set(), []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: JsonObject | None = None
+    ) -> HttpResponse:
+        """Delete a conversation, or say what of the project keeps it."""
+        view = partial(super().delete_view, request, object_id, extra_context)
+        return self._delete_unless_kept(request, view, self.link("change", object_id))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: JsonObject | None = None
+    ) -> HttpResponse:
+        """Show the list; where its rows are deleted and the project keeps one, say so."""
+        view = partial(super().changelist_view, request, extra_context)
+        return self._delete_unless_kept(request, view, request.get_full_path())
+
+    def _delete_unless_kept(
+        self, request: HttpRequest, view: Callable[[], HttpResponse], page: str
+    ) -> HttpResponse:
+        try:
+            with transaction.atomic():  # what Django logs as deleted, too
+                return view()
+        except (ProtectedError, RestrictedError) as error:
+            reason, keepers = error.args
+            names = [
+                f"{row._meta.verbose_name} “{row}”"  # noqa: SLF001 - Django's documented _meta
+                for row in list(keepers)[:KEEPERS_NAMED]
+            ]
+            text = gettext("Nothing was deleted. %(reason)s (%(rows)s)")
+            about = {"reason": reason, "rows": ", ".join(names)}
+            self.message_user(request, text % about, messages.ERROR)
+            return HttpResponseRedirect(page)
 
     def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
         self.delete_queryset(request, Conversation.objects.filter(pk=obj.pk))

@@ -2,12 +2,16 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 from django.contrib.admin import site
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.db.models import ProtectedError
+from django.db.models.signals import pre_delete
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -337,6 +341,25 @@ def test_only_superusers_delete_all_of_it(client: Client, admin_client: Client, 
     assert "piece-" not in html
     admin_client.post(path, {"post": "yes"})
     assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize("page", ["{}/delete/", ""])
+def test_what_keeps_a_conversation_is_named_where_it_is_deleted(
+    admin_client: Client, run: Run, page: str
+) -> None:
+    def protect(instance: Run, **_: object) -> None:
+        raise ProtectedError("An order needs it.", {instance})
+
+    selected = {"action": "delete_selected", "_selected_action": [str(run.conversation_id)]}
+    path = f"/admin/sessions_app/conversation/{page.format(run.conversation_id)}"
+    pre_delete.connect(protect, Run)
+    try:
+        response = admin_client.post(path, {"post": "yes", **selected}, follow=True)
+    finally:
+        pre_delete.disconnect(protect, Run)
+    assert f"Nothing was deleted. An order needs it. (run “{run}”)" in unescape(response.text)
+    assert not LogEntry.objects.exists()
+    assert Run.objects.get() == run
 
 
 @pytest.mark.cluster_only(reason="SQLite locks no rows")
