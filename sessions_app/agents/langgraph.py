@@ -12,11 +12,12 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.version import get_version_tuple
-from pydantic_core import to_json, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from sessions_app.agents.tool_use import ask_approval, refusal
-from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, policy_of
+from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, as_text, policy_of
 from sessions_app.json_types import JsonObject
+from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
 from sessions_app.workflows.execution import store
 
@@ -159,8 +160,7 @@ class HostedGraph:
                 return {"decisions": await context.gather(*decisions)}
             case {"action_request": {"action": str()}} | [{"action_request": {"action": str()}}]:
                 return [await self._inbox_answer(context, value)]
-        text = value if isinstance(value, str) else to_json(value, fallback=str).decode()
-        return (await context.ask(TextPrompt(text=text or "?"))).text
+        return (await context.ask(TextPrompt(text=as_text(value) or "?"))).text
 
     async def _decide(self, context: Context, request: JsonObject, rules: JsonObject) -> JsonObject:
         """Ask about an action of LangChain's human-in-the-loop middleware."""
@@ -247,7 +247,7 @@ class _Superstep:
         finished = [task for task, _ in await self._writes(state.config)]
         interrupts = [_pending(one) for one in state.interrupts]
         is_over = not interrupts and not state.next
-        output = _as_text(state.values) if is_over else ""
+        output = _output(state.values) if is_over else ""
         yield Outcome(_number(state), finished, interrupts, is_over, output)
 
     async def _texts(self, start: Any) -> AsyncGenerator[str, None]:
@@ -296,12 +296,11 @@ def _text_of(value: Any) -> str:
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    return PendingInterrupt(interrupt.id, to_jsonable_python(interrupt.value, fallback=str))
+    value = storable(to_jsonable_python(interrupt.value, fallback=str))
+    return PendingInterrupt(interrupt.id, value)
 
 
-def _as_text(values: Any) -> str:
+def _output(values: Any) -> str:
     """Return the output of a graph: its last message, else all of its values as JSON."""
     messages = values.get("messages") if isinstance(values, dict) else None
-    if messages:
-        return str(messages[-1].text)
-    return to_json(values, fallback=str).decode()
+    return as_text(str(messages[-1].text) if messages else values)

@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from sessions_app.agents.tools import ToolCallDescription
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
+from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Message, workflow
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.nesting import NamedCall, NestedCalls
@@ -245,7 +246,7 @@ async def _recorded(
 
     async def stored() -> AsyncGenerator[Any, None]:
         async for piece in source():
-            yield dump(piece)
+            yield storable(dump(piece))
 
     async with aclosing(calls.pieces(_described(middleware_context, args), stored)) as pieces:
         async for piece in pieces:

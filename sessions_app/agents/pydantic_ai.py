@@ -22,7 +22,7 @@ from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage.storable import measure
+from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows import Context, Message, PastMessage, Reasoning, workflow
 from sessions_app.workflows.context import current_context
 from sessions_app.workflows.steps import running_step
@@ -298,7 +298,7 @@ class _Unit:
 
     async def run(self, *_arguments: object) -> Any:
         """Execute the operation; the arguments are for the record."""
-        return await self._body()
+        return storable(await self._body())
 
 
 class _ModelStream:
@@ -321,7 +321,7 @@ class _ModelStream:
                     yield "\n\n"
                     needs_space = False
                 yield piece
-            yield Recorded(await request)
+            yield Recorded(storable(await request))
         finally:
             request.cancel()
 
@@ -380,4 +380,4 @@ def _of_text(past: PastMessage) -> ModelMessage:
 
 def _as_json(messages: list[ModelMessage]) -> list[JsonObject]:
     dumped: list[JsonObject] = ModelMessagesTypeAdapter.dump_python(messages, mode="json")
-    return dumped
+    return [storable(message) for message in dumped]

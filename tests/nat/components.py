@@ -203,7 +203,7 @@ async def receipt(config: ReceiptConfig, builder: Builder) -> AsyncGenerator[Any
     async def streamed(order: int) -> AsyncGenerator[str, None]:
         """Read a receipt out."""
         Done.effects.append(f"read {order}")
-        for word in ("Bolt, ", "nut. "):
+        for word in ("Bolt\0, ", "nut. "):  # a NUL cannot be stored
             yield word
 
     yield FunctionInfo.create(single_fn=once, stream_fn=streamed, description="A receipt.")

@@ -70,7 +70,7 @@ async def test_objects_streams_and_calls_at_once_are_recorded(sent_to: SentTo) -
         await hosting.crash()
         await run.answer("yes")
         assert await run.result() == (
-            "1 ['Bolt'] Bolt, nut. Order 3 costs 40 €. Order 4 is paid back."
+            "1 ['Bolt'] Bolt\ufffd, nut. Order 3 costs 40 €. Order 4 is paid back."
         )
     assert Done.effects == ["receipt 1", "read 2", "look 3", "pay 4"]
 

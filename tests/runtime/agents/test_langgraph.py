@@ -110,6 +110,25 @@ def host(*nodes: Any, parallel: bool = False) -> None:
     )
 
 
+def say(text: str) -> Any:
+    """Make a node that has a model say this."""
+
+    async def node(state: MessagesState) -> Any:
+        Done.effects.append(text)
+        model = GenericFakeChatModel(messages=iter([AIMessage(text)]))
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    return node
+
+
+def host_talk(*texts: str) -> None:
+    """Have `t_talk` be a graph whose models say these texts, one after another."""
+    graph = StateGraph(MessagesState)
+    graph.add_sequence([(text, say(text)) for text in texts])
+    graph.add_edge(START, texts[0])
+    langgraph_workflow(graph.compile(), name="t_talk", title="Talk")
+
+
 async def test_text_of_a_model_streams_and_history_comes_along(host_workflow: NewHosting) -> None:
     requests: list[list[str]] = []
 
@@ -127,6 +146,21 @@ async def test_text_of_a_model_streams_and_history_comes_along(host_workflow: Ne
         assert await hosting.converse("Hello") == "Good morning."
         assert await hosting.converse("Again") == "Good morning."
     assert requests == [["Hello"], ["Hello", "Good morning.", "Again"]]
+
+
+async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
+    host_talk("a\0")
+    async with sent_to("t_talk", "Go") as (_, run):
+        assert await run.result() == "a\ufffd"
+
+
+async def test_what_cannot_be_stored_is_replaced_in_an_interrupt(sent_to: SentTo) -> None:
+    async def spell(state: State) -> State:
+        return {"notes": [interrupt("Spell\0")]}
+
+    host(spell)
+    async with sent_to("t_graph", "Go") as (_, run):
+        assert [one.text for one in await run.prompts()] == ["Spell\ufffd"]
 
 
 async def test_interrupts_of_one_node_are_asked_one_after_another(
@@ -255,30 +289,17 @@ def stored_rows() -> list[int]:
 async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(
     sent_to: SentTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def say(text: str) -> Any:
-        async def node(state: MessagesState) -> Any:
-            Done.effects.append(text)
-            model = GenericFakeChatModel(messages=iter([AIMessage(text)]))
-            return {"messages": [await model.ainvoke(state["messages"])]}
-
-        return node
-
     async def texts_and_wait(superstep: Any, start: Any) -> AsyncGenerator[str, None]:
         async for text in texts(superstep, start):
             yield text
         await Done.gate.wait()  # all is in the database but the record of the step
 
     texts = _Superstep._texts
-    graph = StateGraph(MessagesState)
-    graph.add_node("first", say("One."))
-    graph.add_node("second", say("Two."))
-    graph.add_edge(START, "first")
-    graph.add_edge("first", "second")
-    langgraph_workflow(graph.compile(), name="t_talk", title="Talk")
+    host_talk("One.", "Two.")
     monkeypatch.setattr(_Superstep, "_texts", texts_and_wait)
     async with sent_to("t_talk", "Go") as (hosting, run):
         await run.until_said("One.")
-        await until(lambda: GraphCheckpoint.objects.count() == 3)  # of the input, START and "first"
+        await until(lambda: GraphCheckpoint.objects.count() == 3)  # of the input, START and "One."
         await hosting.crash()
         Done.gate.set()
         assert await run.result() == "One.Two."

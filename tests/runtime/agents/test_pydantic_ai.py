@@ -77,6 +77,11 @@ def refund(context: RunContext[str], order: int, euro: int) -> str:
 
 
 @agent.tool_plain
+def read(file: str) -> str:
+    return f"It reads: {file}"
+
+
+@agent.tool_plain
 def weigh(parcel: int) -> str:
     raise CallDeferred
 
@@ -97,6 +102,14 @@ async def test_text_streams_and_each_tool_is_called_once(sent_to: SentTo) -> Non
         assert await run.shown() == ["Look up 17"]
     assert Script.done == ["look_up 17"]
     assert len(Script.requests) == 2
+
+
+async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
+    calls = [("read", r'{"file": "\u0000"}'), ("read", r'{"file": 1, "\u0000": 2}')]
+    Script.turns = [["a\0", *calls], ["b\0"]]
+    async with sent_to("t_pydantic_ai", "Read it", replay_everywhere=True) as (_, run):
+        assert await run.result() == "a\ufffd\n\nb\ufffd"
+    assert "It reads: \ufffd" in str(Script.requests[-1][-1])
 
 
 async def test_approval_with_edited_arguments_survives_crashes(sent_to: SentTo) -> None:
