@@ -5,7 +5,15 @@ from contextlib import aclosing
 from typing import Any
 
 from sessions_app.agents.budget import Budget, Spending
-from sessions_app.agents.models import Model, ModelMessage, Piece, ToolCall, Usage
+from sessions_app.agents.models import (
+    Model,
+    ModelMessage,
+    Piece,
+    ToolCall,
+    Usage,
+    behind,
+    no_answer,
+)
 from sessions_app.agents.tool_use import use_tools
 from sessions_app.agents.tools import Tool, Tools, Toolset
 from sessions_app.errors import StepFailed
@@ -72,16 +80,14 @@ class Agent:
             try:
                 text, calls, usage = await self._ask(context, request, messages)
             except StepFailed as error:
-                has_said = has_said or request.has_said
-                text = f"The model cannot be asked ({error.error_type}). Try again later."
-                return _behind(text, apart=has_said)
+                return no_answer(error, apart=has_said or request.has_said)
             spending.add_turn(usage)
             if not calls:
                 return StreamedText(text)
             has_said, turn = has_said or bool(text), turn + 1
             results = await use_tools(calls, tools, context, turn)
             messages += self._exchange(text, calls, results)
-        return _behind("I stop here.", apart=has_said)
+        return behind("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
         """Return the tools with those of the toolsets, and a sentence on each that has none now."""
@@ -197,10 +203,6 @@ class _Request:
                     yield "\n\n"
                     apart = False
                 yield piece
-
-
-def _behind(text: str, *, apart: bool) -> str:
-    return f"\n\n{text}" if apart else text
 
 
 def _question(context: Context) -> ModelMessage:

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.version import get_version_tuple
 from pydantic_core import to_jsonable_python
 
+from sessions_app.agents.models import behind
 from sessions_app.agents.tool_use import ask_approval, refusal
 from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, as_text, policy_of
 from sessions_app.json_types import JsonObject
@@ -133,11 +134,14 @@ class HostedGraph:
         start = self._build_input(context, earlier)
         graph = self._graph.copy({"checkpointer": GraphCheckpoints(store)})
         answers: dict[str, Any] = {}
-        outcome = START
+        outcome, said = START, ""
         while not outcome.is_over:
-            superstep = _Superstep(graph, context.run_id, start, outcome, answers)
+            superstep = _Superstep(
+                graph, context.run_id, start, outcome, answers, has_said=bool(said)
+            )
             stream = context.stream(superstep.pieces, name=self._name)
-            [*_, last] = [piece async for piece in stream]
+            [*texts, last] = [piece async for piece in stream]
+            said += "".join(text for text in texts if isinstance(text, str))
             if not isinstance(last, Outcome):
                 raise TypeError("a super-step ends with its outcome")
             outcome = last
@@ -146,7 +150,7 @@ class HostedGraph:
             answers = {
                 one.id: reply for one, reply in zip(outcome.interrupts, replies, strict=True)
             }
-        return outcome.output
+        return behind(outcome.output, apart=bool(said) and not said.endswith(outcome.output))
 
     async def _ask(self, context: Context, value: Any) -> Any:
         """Ask people what an interrupt wants to know, and return what it is resumed with."""
@@ -213,7 +217,10 @@ class HostedGraph:
 
 
 class _Superstep:
-    """The super-step behind an outcome, as the function of a step; `answers` are to interrupts."""
+    """The super-step behind an outcome, as the function of a step; `answers` are to interrupts.
+
+    `has_said`: people have read a text, from which others stand apart.
+    """
 
     def __init__(
         self,
@@ -222,12 +229,15 @@ class _Superstep:
         start: Any,
         before: Outcome,
         answers: Mapping[str, Any],
+        *,
+        has_said: bool,
     ) -> None:
         self._graph = graph
         self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
         self._start = start
         self._before = before
         self._answers = answers
+        self._has_said = has_said
 
     async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
         """Yield the text of models as it comes, and at last the outcome.
@@ -238,8 +248,9 @@ class _Superstep:
         state = await self._graph.aget_state(self._config)
         is_done = _number(state) > self._before.number
         for task, value in await self._writes(state.parent_config if is_done else state.config):
-            if task not in self._before.finished and (text := _text_of(value)):
-                yield text
+            if task not in self._before.finished:
+                for text in _texts_of(value):
+                    yield self._begin(text)
         if not is_done:
             async for text in self._texts(self._next_input(state)):
                 yield text
@@ -261,9 +272,18 @@ class _Superstep:
             subgraphs=True,
         )
         part: Any
+        begun: set[str | None] = set()
         async for part in stream:  # a namespace, and a message with its metadata
-            if isinstance(part[1][0], AIMessageChunk) and (text := str(part[1][0].text)):
-                yield text
+            message = part[1][0]
+            if isinstance(message, AIMessageChunk) and (text := str(message.text)):
+                yield text if message.id in begun else self._begin(text)
+                begun.add(message.id)
+
+    def _begin(self, text: str) -> str:
+        """Return the beginning of a model's text, apart from what was said before."""
+        beginning = behind(text, apart=self._has_said)
+        self._has_said = True
+        return beginning
 
     def _next_input(self, state: StateSnapshot) -> Any:
         """Return what the graph is to be called with, where it stands now.
@@ -289,10 +309,10 @@ def _number(state: StateSnapshot) -> int:
     return int((state.metadata or {}).get("step", START.number))
 
 
-def _text_of(value: Any) -> str:
-    """Return the text of the messages of a model in what a task has written."""
+def _texts_of(value: Any) -> list[str]:
+    """Return the texts of the messages of a model in what a task has written."""
     values = value if isinstance(value, list) else [value]
-    return "".join(str(one.text) for one in values if isinstance(one, AIMessage))
+    return [str(one.text) for one in values if isinstance(one, AIMessage) and one.text]
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:

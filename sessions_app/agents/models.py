@@ -1,9 +1,10 @@
-"""The interface of a language model, and the pieces of its answer."""
+"""The interface of a language model, the pieces of its answer, and how texts follow another."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Reasoning
 
@@ -43,3 +44,13 @@ class Model(Protocol):
             messages: the conversation, in the form of OpenAI's chat completions.
             tools: the description of each tool, in that form.
         """
+
+
+def behind(text: str, *, apart: bool) -> str:
+    """Return a text for people, apart from what they have read before."""
+    return f"\n\n{text}" if apart else text
+
+
+def no_answer(error: StepFailed, *, apart: bool) -> str:
+    """Say to people that the model cannot be asked; `apart` is as of `behind`."""
+    return behind(f"The model cannot be asked ({error.error_type}). Try again later.", apart=apart)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
+from sessions_app.agents.models import behind, no_answer
 from sessions_app.agents.tool_use import ask_after_crash, ask_approval, refusal
 from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, policy_of
 from sessions_app.errors import OutcomeUnknown, StepFailed
@@ -149,7 +150,7 @@ class HostedAgent:
         except StepFailed as error:
             if f"{self._name}__model." not in error.step:
                 raise
-            return f"The model cannot be asked ({error.error_type}). Try again later."
+            return no_answer(error, apart=durability.texts.has_said)
         usage = result.usage
         context.add_usage(
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
@@ -158,8 +159,9 @@ class HostedAgent:
         with suppress(StepFailed):  # they are too long: later runs get the texts
             await context.step(messages, name=MESSAGES)
         output = result.output
-        # People have read a text; another output is put into words.
-        return StreamedText(output) if isinstance(output, str) else str(output)
+        if isinstance(output, str):  # people have read it
+            return StreamedText(output)
+        return behind(str(output), apart=durability.texts.has_said)
 
     async def _decide(
         self, run_context: "RunContext[Any]", requests: DeferredToolRequests
@@ -207,7 +209,7 @@ class Durability(BaseDurabilityCapability[Any]):
     def __init__(self, *, name: str, approvals: Policies) -> None:
         super().__init__(name=name, event_stream_handler=_give_live)
         self._approvals = approvals
-        self._texts = _Texts()
+        self.texts = _Texts()
 
     @property
     def in_durable_context(self) -> bool:
@@ -228,14 +230,14 @@ class Durability(BaseDurabilityCapability[Any]):
 
     def get_durable_operation_backend(self) -> "_Steps":
         """Return what executes the operations of the agent."""
-        return _Steps(self.name, self._approvals, self._texts)
+        return _Steps(self.name, self._approvals, self.texts)
 
 
 @dataclass
 class _Texts:
-    """The texts of a run so far: a later one stands apart from the first."""
+    """The texts of a run so far: a later one stands apart from them."""
 
-    is_first: bool = True
+    has_said: bool = False
 
 
 class _Steps(JournalCallableOperationBackend[None]):
@@ -261,11 +263,11 @@ class _Steps(JournalCallableOperationBackend[None]):
         if isinstance(operation_id, EventStreamHandlerId):
             return await body()  # events of tools: nothing outside comes of them
         if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
-            stream = context.stream(_ModelStream(body, self._texts.is_first).pieces, name=name)
-            [*pieces, last] = [piece async for piece in stream]
-            if any(isinstance(piece, str) for piece in pieces):
-                self._texts.is_first = False
-            return last.response if isinstance(last, Recorded) else None
+            source = _ModelStream(body, apart=self._texts.has_said)
+            piece: str | Reasoning | Recorded | None = None
+            async for piece in context.stream(source.pieces, name=name):
+                self._texts.has_said |= isinstance(piece, str)
+            return piece.response if isinstance(piece, Recorded) else None
         if isinstance(operation_id, ToolsetCallToolId):
             return await self._call_tool(context, name, body, cache_key)
         return await context.step(_Unit(body).run, name=name)
@@ -304,9 +306,9 @@ class _Unit:
 class _ModelStream:
     """A streamed request to a model, as the function of a streamed step."""
 
-    def __init__(self, body: Callable[[], Awaitable[Any]], is_first: bool) -> None:
+    def __init__(self, body: Callable[[], Awaitable[Any]], *, apart: bool) -> None:
         self._body = body
-        self._is_first = is_first
+        self._apart = apart
 
     async def pieces(self) -> AsyncGenerator[str | Reasoning | Recorded, None]:
         """Yield text and thoughts as they come, and at last the whole response."""
@@ -315,11 +317,11 @@ class _ModelStream:
         request = asyncio.create_task(self._request(live))
         _live.reset(token)
         try:
-            needs_space = not self._is_first
+            apart = self._apart
             while (piece := await live.get()) is not None:
-                if isinstance(piece, str) and needs_space:
+                if apart and isinstance(piece, str):
                     yield "\n\n"
-                    needs_space = False
+                    apart = False
                 yield piece
             yield Recorded(storable(await request))
         finally:

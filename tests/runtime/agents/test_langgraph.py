@@ -121,11 +121,13 @@ def say(text: str) -> Any:
     return node
 
 
-def host_talk(*texts: str) -> None:
-    """Have `t_talk` be a graph whose models say these texts, one after another."""
+def host_talk(*nodes: Any) -> None:
+    """Have `t_talk` be a graph of these nodes, one after another; a text is what a model says."""
     graph = StateGraph(MessagesState)
-    graph.add_sequence([(text, say(text)) for text in texts])
-    graph.add_edge(START, texts[0])
+    sequence = [say(one) if isinstance(one, str) else one for one in nodes]
+    names = [f"node {number}" for number in range(len(nodes))]
+    graph.add_sequence(list(zip(names, sequence, strict=True)))
+    graph.add_edge(START, names[0])
     langgraph_workflow(graph.compile(), name="t_talk", title="Talk")
 
 
@@ -146,6 +148,19 @@ async def test_text_of_a_model_streams_and_history_comes_along(host_workflow: Ne
         assert await hosting.converse("Hello") == "Good morning."
         assert await hosting.converse("Again") == "Good morning."
     assert requests == [["Hello"], ["Hello", "Good morning.", "Again"]]
+
+
+async def test_texts_of_several_models_stand_apart(sent_to: SentTo) -> None:
+    async def debate(state: MessagesState) -> Any:
+        answers = [await say(text)(state) for text in ("Yes.", "No.")]
+        return {"messages": [message for answer in answers for message in answer["messages"]]}
+
+    async def close(state: MessagesState) -> Any:
+        return {"messages": [AIMessage("The end.")]}
+
+    host_talk("Well.", debate, close)
+    async with sent_to("t_talk", "Go", replay_everywhere=True) as (_, run):
+        assert await run.result() == "Well.\n\nYes.\n\nNo.\n\nThe end."
 
 
 async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
@@ -299,10 +314,12 @@ async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(
     monkeypatch.setattr(_Superstep, "_texts", texts_and_wait)
     async with sent_to("t_talk", "Go") as (hosting, run):
         await run.until_said("One.")
-        await until(lambda: GraphCheckpoint.objects.count() == 3)  # of the input, START and "One."
+        await until(
+            lambda: GraphCheckpoint.objects.count() == 3
+        )  # of the input, START and the first
         await hosting.crash()
         Done.gate.set()
-        assert await run.result() == "One.Two."
+        assert await run.result() == "One.\n\nTwo."
     assert Done.effects == ["One.", "Two."]
 
 

@@ -29,7 +29,7 @@ from sessions_app.workflows import group
 from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo, make_members
 
-Turn = list[str | tuple[str, str]]
+Turn = list[str | tuple[str, str] | Exception]
 
 
 class Script:
@@ -56,6 +56,8 @@ async def say(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[st
     for index, piece in enumerate(Script.turns[number]):
         if isinstance(piece, str):
             yield piece
+        elif isinstance(piece, Exception):
+            raise piece
         else:
             name, arguments = piece
             yield {index: DeltaToolCall(name, arguments, tool_call_id=f"{name}-{index}")}
@@ -192,11 +194,29 @@ async def test_result_of_a_deferred_call_comes_from_outside(sent_to: SentTo) -> 
     assert "3 kg" in str(Script.requests[-1][-1])
 
 
-async def test_model_that_cannot_be_asked_is_said_so(host_workflow: NewHosting) -> None:
-    Script.turns = []
-    async with host_workflow("t_pydantic_ai") as hosting:
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        ([[IndexError()]], ""),
+        ([["I look.", ("look_up", '{"order": 17}')], [IndexError()]], "I look.\n\n"),
+        ([["I lo", IndexError()]], "I lo\n\n"),
+    ],
+)
+async def test_model_that_cannot_be_asked_is_said_so(
+    host_workflow: NewHosting, turns: list[Turn], said: str
+) -> None:
+    Script.turns = turns
+    async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
         output = await hosting.converse("Hello")
-    assert output == "The model cannot be asked (IndexError). Try again later."
+    assert output == f"{said}The model cannot be asked (IndexError). Try again later."
+
+
+async def test_output_that_is_no_text_stands_apart(host_workflow: NewHosting) -> None:
+    counting = Agent(FunctionModel(stream_function=say), output_type=int)
+    pydantic_ai_workflow(counting, name="t_count", title="Count")
+    Script.turns = [["I count.", ("final_result", '{"response": 3}')]]
+    async with host_workflow("t_count", replay_everywhere=True) as hosting:
+        assert await hosting.converse("How many?") == "I count.\n\n3"
 
 
 def test_agent_whose_toolset_has_no_id_is_refused_when_it_is_declared() -> None:
