@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from pydantic_core import to_json
+
 from sessions_app.agents.models import ToolCall
 from sessions_app.agents.tools import (
     Policy,
@@ -16,6 +18,7 @@ from sessions_app.agents.tools import (
 )
 from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
+from sessions_app.prompts import check_schema
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import (
     Context,
@@ -91,7 +94,7 @@ async def ask_approval(
         text=f"May I do this: {call.title}?",
         tool=call.tool,
         arguments=storable(call.arguments),
-        input_schema=call.input_schema,
+        input_schema=_schema(call),
         editable=policy.edit,
         answerable=policy.answer,
         timeout=policy.timeout,
@@ -99,6 +102,12 @@ async def ask_approval(
         error=IN_TIME,
     )
     return await context.ask(prompt, **policy.assignment(approvers))
+
+
+def _schema(call: ToolCallDescription) -> JsonObject:
+    """Return the schema of a call's arguments; empty where what a tool or a graph has is none."""
+    schema: object = storable(call.input_schema)
+    return schema if isinstance(schema, dict) and not check_schema(to_json(schema))[1] else {}
 
 
 def refusal(decision: ToolCallResponse) -> str:

@@ -35,7 +35,7 @@ from sessions_app.prompts.choices import (
     split_note,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
-from sessions_app.prompts.forms.models import argument_problems
+from sessions_app.prompts.forms.models import argument_problems, check_schema
 from sessions_app.prompts.forms.prompt import REJECT, FormPrompt, FormResponse
 from sessions_app.prompts.links import ConsentRequest, ConsentResponse, LinkPrompt, OAuthPrompt
 from sessions_app.prompts.texts import (
@@ -85,6 +85,7 @@ __all__ = [
     "as_posted",
     "as_text",
     "check_note",
+    "check_schema",
     "dump_prompt",
     "load_prompt",
     "load_typed_prompt",

@@ -87,6 +87,15 @@ async def pay(state: State) -> State:
     return {"notes": [str(one) for one in answer["decisions"]]}
 
 
+def ask_about(value: Any) -> Any:
+    """Make a node that notes what its interrupt is answered."""
+
+    async def node(state: State) -> State:
+        return {"notes": [str(interrupt(value))]}
+
+    return node
+
+
 async def inbox(state: State) -> State:
     request = {"action": "send", "args": {"to": "eve"}}
     config = {"allow_accept": True, "allow_edit": True, "allow_respond": True}
@@ -170,10 +179,7 @@ async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
 
 
 async def test_what_cannot_be_stored_is_replaced_in_an_interrupt(sent_to: SentTo) -> None:
-    async def spell(state: State) -> State:
-        return {"notes": [interrupt("Spell\0")]}
-
-    host(spell)
+    host(ask_about("Spell\0"))
     async with sent_to("t_graph", "Go") as (_, run):
         assert [one.text for one in await run.prompts()] == ["Spell\ufffd"]
 
@@ -252,6 +258,16 @@ async def test_action_is_edited_only_where_its_author_allows_that(
             await run.answer({"decision": "approve", "arguments": {"euro": 4}})
         await run.answer({"decision": "approve"})
         assert "{'type': 'approve'}" in await run.result()
+
+
+@pytest.mark.parametrize("schema", [{"type": "an amount"}, "RefundArguments", None])
+async def test_action_whose_schema_is_none_is_asked_about(sent_to: SentTo, schema: Any) -> None:
+    request = {"name": "refund", "args": {"euro": 400}}
+    review = {"action_name": "refund", "allowed_decisions": ["edit"], "args_schema": schema}
+    host(ask_about({"action_requests": [request], "review_configs": [review]}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        await run.answer({"decision": "approve", "arguments": {"euro": 40}})
+        assert "{'euro': 40}" in await run.result()
 
 
 async def test_node_that_has_finished_does_not_run_again_after_a_crash(
