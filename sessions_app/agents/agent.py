@@ -15,7 +15,7 @@ from sessions_app.agents.models import (
     no_answer,
 )
 from sessions_app.agents.tool_use import use_tools
-from sessions_app.agents.tools import Tool, Tools, Toolset
+from sessions_app.agents.tools import Tool, Tools, Toolset, cut
 from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, PastMessage, Retry
@@ -162,17 +162,10 @@ class Agent:
         return [
             answer,
             *(
-                {"role": "tool", "tool_call_id": call.id, "content": self._cut(result)}
+                {"role": "tool", "tool_call_id": call.id, "content": cut(result, self.max_result)}
                 for call, result in zip(calls, results, strict=True)
             ),
         ]
-
-    def _cut(self, result: str) -> str:
-        """Return the result of a tool, without what is too much of it."""
-        more = len(result) - self.max_result
-        if more <= 0:
-            return result
-        return f"{result[: self.max_result]}\n… and {more:,} characters more, which are left out."
 
 
 class _Request:

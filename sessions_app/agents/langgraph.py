@@ -16,7 +16,14 @@ from pydantic_core import to_jsonable_python
 
 from sessions_app.agents.models import behind
 from sessions_app.agents.tool_use import ask_approval, refusal
-from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, as_text, policy_of
+from sessions_app.agents.tools import (
+    Policies,
+    Policy,
+    ToolCallDescription,
+    as_text,
+    policy_of,
+    question_text,
+)
 from sessions_app.json_types import JsonObject
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
@@ -164,7 +171,7 @@ class HostedGraph:
                 return {"decisions": await context.gather(*decisions)}
             case {"action_request": {"action": str()}} | [{"action_request": {"action": str()}}]:
                 return [await self._inbox_answer(context, value)]
-        return (await context.ask(TextPrompt(text=as_text(value) or "?"))).text
+        return (await context.ask(TextPrompt(text=question_text(value)))).text
 
     async def _decide(self, context: Context, request: JsonObject, rules: JsonObject) -> JsonObject:
         """Ask about an action of LangChain's human-in-the-loop middleware."""

@@ -15,6 +15,7 @@ from nat.data_models.interactive import (
     InteractionPrompt,
 )
 
+from sessions_app.agents.tools import question_text
 from sessions_app.errors import PromptExpired
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt
@@ -49,7 +50,7 @@ async def ask_person(
         TimeoutError: nobody answered in time.
     """
     content = interaction.content
-    common: JsonObject = {"text": content.text or "?", "timeout": content.timeout}
+    common: JsonObject = {"text": question_text(content.text), "timeout": content.timeout}
     if content.error:
         common["error"] = content.error
     await calls.enter()

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 from sessions_app.agents.models import ToolCall
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
-from sessions_app.prompts import argument_problems
+from sessions_app.prompts import MAX_TEXT, argument_problems
 from sessions_app.prompts.assignment import Escalation, To
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context
@@ -280,3 +280,17 @@ def as_text(result: object) -> str:
     """
     text = result if isinstance(result, str) else to_json(result, fallback=str).decode()
     return str(storable(text))
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text without what is too much of it; it says so at its end."""
+    more = len(text) - limit
+    if more <= 0:
+        return text
+    return f"{text[:limit]}\n… and {more:,} characters more, which are left out."
+
+
+def question_text(asked: object) -> str:
+    """Return what a framework asks as the text of a prompt, which is neither empty nor too long."""
+    text = as_text(asked)
+    return text if 0 < len(text) <= MAX_TEXT else cut(text, MAX_TEXT - 100) or "?"

@@ -5,6 +5,7 @@
 
 from sessions_app.prompts.base import (
     MAX_NOTE,
+    MAX_TEXT,
     MOST_TOGETHER,
     AnyPrompt,
     Content,
@@ -49,6 +50,7 @@ from sessions_app.prompts.tool_call import ToolCallPrompt, ToolCallResponse
 
 __all__ = [
     "MAX_NOTE",
+    "MAX_TEXT",
     "MOST_TOGETHER",
     "PREFIX",
     "REJECT",

@@ -42,6 +42,7 @@ Content = JsonObject
 MOST_TOGETHER = 20
 # As JSON has a NUL; a backslash before "u0000" looks the same.
 ESCAPED_NUL = b"\\u0000"
+MAX_TEXT = 20_000  # characters of what a prompt asks
 MAX_NOTE = 10_000  # characters of what a person writes beside a decision
 
 
@@ -167,7 +168,7 @@ class Prompt(BaseModel, Generic[R]):
     if TYPE_CHECKING:  # each type declares its own: a field of this class would come before `text`
         input_type: str
 
-    text: str = Field(min_length=1, max_length=20_000)
+    text: str = Field(min_length=1, max_length=MAX_TEXT)
     timeout: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
     error: str = "The time for an answer is over."
     details: dict[str, JsonValue] = Field(default_factory=dict)

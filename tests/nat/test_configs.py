@@ -136,6 +136,13 @@ async def test_each_user_has_a_builder(host_workflow: NewHosting) -> None:
     assert Done.effects == [f"built for {user}"]
 
 
+async def test_question_that_is_too_long_is_cut(sent_to: SentTo) -> None:
+    nat_workflow(HERE / "count.yml", name="t_count")
+    async with sent_to("t_count", "a" * 30_000) as (_, run):
+        [prompt] = await run.prompts()
+        assert prompt.text.endswith("aa\n… and 10,101 characters more, which are left out.")
+
+
 async def test_sign_in_is_a_consent_and_its_token_is_not_recorded(
     sent_to: SentTo,
 ) -> None:

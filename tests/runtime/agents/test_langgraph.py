@@ -178,10 +178,22 @@ async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
         assert await run.result() == "a\ufffd"
 
 
-async def test_what_cannot_be_stored_is_replaced_in_an_interrupt(sent_to: SentTo) -> None:
-    host(ask_about("Spell\0"))
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [
+        ("Spell\0", "Spell\ufffd"),
+        ("", "?"),
+        ("a" * 30_000, "aa\n… and 10,100 characters more, which are left out."),
+        (["a" * 20_000], "aa\n… and 104 characters more, which are left out."),
+    ],
+)
+async def test_interrupt_is_asked_whatever_it_says(sent_to: SentTo, value: Any, end: str) -> None:
+    host(ask_about(value))
     async with sent_to("t_graph", "Go") as (_, run):
-        assert [one.text for one in await run.prompts()] == ["Spell\ufffd"]
+        [prompt] = await run.prompts()
+        assert prompt.text.endswith(end)
+        await run.answer("a")
+        assert "a" in await run.result()
 
 
 async def test_interrupts_of_one_node_are_asked_one_after_another(
