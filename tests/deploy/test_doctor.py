@@ -160,6 +160,15 @@ def test_a_process_with_another_secret_or_another_code_is_named() -> None:
     ]
 
 
+@pytest.mark.local_only("one that answers has the database to itself")
+@pytest.mark.usefixtures("up")
+def test_a_process_that_another_has_replaced_has_ended() -> None:
+    """A container has another name each time."""
+    operator_rows.process("elsewhere:1", "all", silent=60)
+    assert run_check("silent") == ["warning: elsewhere:1 ended without a report"]
+
+
+@cluster_only
 @pytest.mark.usefixtures("up")
 def test_a_silent_process_is_an_error() -> None:
     """Frozen, or on a machine that nobody can look at from here."""
