@@ -22,6 +22,7 @@ from sessions_app.workflows import registry
 # A process reports about every 5 s.
 GONE_AFTER = timedelta(seconds=20)
 FORGOTTEN_AFTER = timedelta(hours=1)
+UNSEEN_EVERY = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)

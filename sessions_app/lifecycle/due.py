@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
-from itertools import count
 from time import monotonic
 from typing import TypeVar
 from uuid import UUID
@@ -11,6 +10,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
+from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import claims
 from sessions_app.interactions.settlement import expiry, find_interactions, set_running, settle
@@ -25,7 +25,7 @@ from sessions_app.storage.writer import writer
 log = structlog.get_logger(__name__)
 
 EVERY = 1.0
-CLEAN_EVERY = 24 * 3600  # rounds
+CLEAN_EVERY = 24 * 3600.0
 AT_ONCE = 200
 LEFT_FOR = 60.0
 
@@ -103,15 +103,13 @@ async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:
 
 
 async def maintain() -> None:
-    """Settle what is due and sometimes delete what is old, until cancelled.
+    """Settle what is due, delete what is old each day, forget dead processes, until cancelled.
 
     For the form in which one process does everything.
     """
-    ticks = count()
-
-    async def tick() -> None:
-        await settle_due()
-        if next(ticks) % CLEAN_EVERY == 0:
-            await retention.clean()
-
-    await repeat(tick, every=EVERY, name="maintenance")
+    forget_unseen = partial(writer.write, processes.forget_unseen)
+    await asyncio.gather(
+        repeat(settle_due, every=EVERY, name="maintenance"),
+        repeat(retention.clean, every=CLEAN_EVERY, name="cleaning"),
+        repeat(forget_unseen, every=processes.UNSEEN_EVERY, name="unseen processes"),
+    )

@@ -1,6 +1,6 @@
 """The periodic jobs of Procrastinate, which the workers do in turn."""
 
-from procrastinate import JobContext
+from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
 from sessions_app.dispatch import processes
@@ -11,7 +11,8 @@ from sessions_app.storage.writer import writer
 
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
-UNSEEN_EVERY = 60  # seconds
+# Three times more; then it counts as failed, and `doctor` says so.
+AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 
 
 # Without a lock: a worker that dies in the middle must not keep the others from what falls due.
@@ -21,12 +22,12 @@ async def maintain(context: JobContext, timestamp: int) -> None:
     """Settle what falls due, and take over work that nobody does."""
     await due.settle_due()
     await context.additional_context[DISPATCHER].take_over(timestamp)
-    if timestamp % UNSEEN_EVERY == 0:
+    if timestamp % processes.UNSEEN_EVERY == 0:
         await writer.write(processes.forget_unseen)
 
 
 @app.periodic(cron=EVERY_NIGHT)
-@app.task(name="clean", queue=MAINTENANCE_QUEUE, queueing_lock="clean")
+@app.task(name="clean", queue=MAINTENANCE_QUEUE, queueing_lock="clean", retry=AGAIN)
 async def clean(timestamp: int) -> None:
     """Delete what is older than its time to be kept."""
     await retention.clean()

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from sessions_app.dispatch import jobs, processes
+from sessions_app.dispatch import jobs
 from sessions_app.errors import StorageUnavailable
 from sessions_app.models import Conversation, HostLease, PendingSignal, Run
 from sessions_app.models.host_lease import HostKey
@@ -58,7 +58,6 @@ async def clean() -> int:
     count += await _repeat(_delete_notices)
     before = timezone.now() - JOBS_KEPT
     count += await _repeat(partial(jobs.delete_old, before=before))
-    count += await writer.write(processes.forget_unseen)
     log.info("retention.cleaned", rows=count)
     return count
 

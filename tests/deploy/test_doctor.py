@@ -244,9 +244,9 @@ def test_an_invisible_disk_is_a_warning() -> None:
 @cluster_only
 def test_maintenance_that_failed_and_works_again_is_no_news() -> None:
     now = int(time.time())
-    operator_rows.insert_failed_job("maintain", at=now - 60)
+    operator_rows.maintenance_job("maintain", "failed", at=now - 60)
     operator_rows.store_deferral("maintain", at=now)
-    operator_rows.insert_failed_job("clean", at=now - 60)
+    operator_rows.maintenance_job("clean", "failed", at=now - 60)
     operator_rows.store_deferral("clean", at=now - 60)
     assert [line for line in run_check("jobs") if "failed" in line] == [
         "warning: maintenance: 1 failed"

@@ -1,10 +1,13 @@
 """Tests of what is kept no longer goes, and nothing else."""
 
+import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import ProtectedError
@@ -14,12 +17,14 @@ from django.utils import timezone
 from chat_app.models import SocketCursor
 from sessions_app.conversations import listing
 from sessions_app.errors import NotFound
-from sessions_app.lifecycle import retention
+from sessions_app.lifecycle import due, retention
 from sessions_app.models import Conversation, Event, HostLease, Process, Run
-from sessions_app.storage import reads
+from sessions_app.models.people import session_model
+from sessions_app.storage import periodic, reads, sql
 from tests.support.database import operator_rows
 from tests.support.database.operator_rows import LONG_AGO
 from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -141,17 +146,60 @@ async def test_leases_of_conversations_that_are_gone_go() -> None:
     assert keys == {kept_key, "user:1:probe", "conversation:held:probe"}
 
 
-async def test_expired_sessions_and_silent_processes_go() -> None:
-    def rows() -> None:
-        Session.objects.create(session_key="old", session_data="", expire_date=NOW - LONG_AGO)
-        Session.objects.create(session_key="new", session_data="", expire_date=NOW + LONG_AGO)
-        operator_rows.process("silent:1", "worker", silent=4000)
-        operator_rows.process("alive:1", "web", silent=100)
+def sessions_and_processes() -> None:
+    """Store a session and a process that are to go, and such that are not."""
+    Session.objects.create(session_key="old", session_data="", expire_date=NOW - LONG_AGO)
+    Session.objects.create(session_key="new", session_data="", expire_date=NOW + LONG_AGO)
+    operator_rows.process("silent:1", "worker", silent=4000)
+    operator_rows.process("alive:1", "web", silent=100)
 
-    await reads.read(rows)
-    assert await retention.clean() == 2
+
+def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the next cleaning fail where it comes to the sessions."""
+    faults = [OSError("no connection")]
+
+    def failing_model() -> type[AbstractBaseSession] | None:
+        if faults:
+            raise faults.pop()
+        return session_model()
+
+    monkeypatch.setattr(retention, "session_model", failing_model)
+
+
+async def test_expired_sessions_go() -> None:
+    await reads.read(sessions_and_processes)
+    assert await retention.clean() == 1
     assert (await reads.read(Session.objects.get)).session_key == "new"
+
+
+async def test_a_cleaning_that_failed_is_done_again_and_silent_processes_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await reads.read(sessions_and_processes)
+    fail_once(monkeypatch)
+    monkeypatch.setattr(periodic, "LONGEST_AFTER_FAULT", 0.1)
+    maintenance = asyncio.create_task(due.maintain())
+    try:
+        await until(lambda: Session.objects.count() == 1 and Process.objects.count() == 1)
+    finally:
+        maintenance.cancel()
     assert (await reads.read(Process.objects.get)).name == "alive:1"
+
+
+@pytest.mark.cluster_only("there is no queue in one process")
+async def test_a_nightly_job_that_failed_is_done_again_within_the_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail_once(monkeypatch)
+    job = await reads.read(partial(operator_rows.maintenance_job, "clean", "todo", at=0))
+
+    def next_attempt() -> list[sql.Row]:
+        query = "SELECT scheduled_at FROM procrastinate_jobs WHERE id = %s AND attempts = 1"
+        return sql.fetch(query, (job,))
+
+    async with Hosting("calculator"):
+        [(scheduled_at,)] = await until(next_attempt)
+        assert NOW < scheduled_at < timezone.now() + timedelta(hours=1)
 
 
 @pytest.mark.cluster_only("there is no queue in one process")

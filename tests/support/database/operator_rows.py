@@ -16,9 +16,9 @@ QUEUE_JOB = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, worker_id)
     VALUES (%s, 'host', %s, '{}', %s, %s) RETURNING id
 """
-FAILED = """
+MAINTENANCE_JOB = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, args, status)
-    VALUES ('maintenance', %s, jsonb_build_object('timestamp', %s::bigint), 'failed') RETURNING id
+    VALUES ('maintenance', %s, jsonb_build_object('timestamp', %s::bigint), %s) RETURNING id
 """
 DEFERRED = """
     INSERT INTO procrastinate_periodic_defers (task_name, defer_timestamp)
@@ -70,9 +70,9 @@ def job(key: str, status: str = "todo", *, queue: str = "default", by: int | Non
     return _insert(QUEUE_JOB, queue, key, status, by)
 
 
-def insert_failed_job(task: str, *, at: int) -> int:
-    """Insert a failed maintenance job that was due at `at`; return its id."""
-    return _insert(FAILED, task, at)
+def maintenance_job(task: str, status: str, *, at: int) -> int:
+    """Insert a job of maintenance that was due at `at`; return its id."""
+    return _insert(MAINTENANCE_JOB, task, at, status)
 
 
 def store_deferral(task: str, *, at: int) -> None:
