@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sessions_app.models import Run
 from sessions_app.replay.replays import Replay, replay_all
@@ -31,8 +31,10 @@ class Command(BaseCommand):
     def handle(self, *, runs: list[UUID], differences: bool, **_: object) -> None:
         unfinished_runs = Run.objects.filter(status__in=Run.UNFINISHED, started_at__isnull=False)
         run_rows = Run.objects.filter(pk__in=runs) if runs else unfinished_runs
-        runs = list(run_rows.order_by("created_at").values_list("pk", flat=True))
-        counts = asyncio.run(self._replay(runs, differences=differences))
+        found_runs = list(run_rows.order_by("created_at").values_list("pk", flat=True))
+        if unknown_runs := set(runs).difference(found_runs):
+            raise CommandError(f"There is no run {', '.join(map(str, unknown_runs))}.")
+        counts = asyncio.run(self._replay(found_runs, differences=differences))
         self.stdout.write(
             f"{counts['replayed']} runs replayed: {counts['stopped']} could not continue, "
             f"{counts['different']} differ harmlessly."

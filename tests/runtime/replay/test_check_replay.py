@@ -353,8 +353,9 @@ async def test_a_file_is_replayed_without_the_database_that_it_is_from(tmp_path:
         await hosting.prompts(run)
         _, printed = await command(hosting, "export_history", str(run))
         await hosting.in_thread(Conversation.objects.all().delete)
-        with pytest.raises(CommandError, match="There is no run"):
-            await command(hosting, "export_history", str(uuid4()))
+        for name in ("export_history", "check_replay"):
+            with pytest.raises(CommandError, match="There is no run"):
+                await command(hosting, name, str(uuid4()))
     file = tmp_path / "history.json"
     await asyncio.to_thread(file.write_text, printed)
     assert await replay_history(file) == []
