@@ -4,7 +4,9 @@ import asyncio
 from contextlib import suppress
 from uuid import UUID
 
+import structlog
 from channels.consumer import AsyncConsumer
+from django.db import DatabaseError
 
 from chat_app.feed import cursors
 from chat_app.feed.feed import Feed
@@ -18,10 +20,12 @@ from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
 from chat_app.wire.parsing import Refusal
 from chat_app.wire.replies import database_state, waiting_prompts
-from sessions_app.errors import NotFound
+from sessions_app.errors import NotFound, StorageUnavailable
 from sessions_app.interactions.pending_counts import WaitingPrompts
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
+
+log = structlog.get_logger(__name__)
 
 # Conversations that one socket follows; a further one takes the place of the one that its client
 # has not touched for longest.
@@ -82,7 +86,10 @@ class Subscriptions:
         while True:
             await self._wakes.wait()
             self._wakes.clear()
-            await self._woken()
+            try:
+                await self._woken()
+            except (DatabaseError, StorageUnavailable) as error:  # the sweeper comes back to it
+                log.warning("subscriptions.not_looked", error=str(error))
 
     async def _woken(self) -> None:
         """Send what the sweeper's look may have changed.

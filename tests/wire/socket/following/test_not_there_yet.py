@@ -90,6 +90,25 @@ async def test_a_beginning_that_two_tasks_find_at_once_is_sent_once(
         assert late.sequences() == list(range(1, last + 1))
 
 
+async def test_a_fault_where_a_conversation_has_come_to_be_does_not_end_the_socket(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [OperationalError("server closed the connection unexpectedly")]
+
+    def lose(*args: Any, **fields: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return read_opening(*args, **fields)
+
+    monkeypatch.setattr(subscriptions, "read_opening", lose)
+    async with LocalSocket(ann, conversation_id="c") as socket:
+        await socket.until_settled()
+        message = messages.IncomingMessage("m1", "echo one")
+        await messages.submit(owner=ann.pk, conversation_id="c", message=message)
+        await socket.until(lambda frame: frame.get("parent_id") == "m1")
+        assert not faults
+
+
 @pytest.mark.parametrize("is_named", [True, False], ids=["named", "not named"])
 @pytest.mark.parametrize("place", ["store", "open"])
 async def test_a_beginning_is_not_lost_by_a_fault(
