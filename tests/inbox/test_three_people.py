@@ -112,6 +112,20 @@ def test_a_note_that_is_being_written_stays_when_others_claim_or_answer(
     expect(ben.locator(".entry")).to_have_count(0)
 
 
+def test_the_people_of_a_name_that_was_typed_before_are_offered_no_more(
+    page: Page, ben: Page
+) -> None:
+    begin(page, "assign managers")
+    ben.locator(".claims summary").click()
+    to = ben.get_by_label("To (name or user name)")
+    ben.route("**/people?q=ben", lambda route: None)  # never answered
+    with ben.expect_request("**/people?q=ben"):
+        to.fill("ben")
+    with ben.expect_event("requestfailed", timeout=5000):
+        to.fill("user0")
+    expect(ben.locator("#people option")).to_have_attribute("value", "user0")
+
+
 def without_waiting(client: WebSocketRoute) -> None:
     """Keep from the page what waits."""
     server = client.connect_to_server()

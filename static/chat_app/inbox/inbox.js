@@ -248,6 +248,7 @@ async function claim(event, form) {
 }
 
 let lookup;
+let looking = new AbortController();
 list.addEventListener("input", ({ target }) => {
   clearTimeout(lookup);
   if (target.dataset.people) lookup = setTimeout(offerPeople, 200, target);
@@ -256,10 +257,13 @@ list.addEventListener("input", ({ target }) => {
 /** Offer the people with such a name to whom the question can go. */
 async function offerPeople(field) {
   const query = new URLSearchParams({ q: field.value });
-  const response = await fetch(`${field.dataset.people}?${query}`).catch(() => null);
-  if (!response?.ok) return;
-  const { people } = await response.json();
-  field.list.replaceChildren(...people.map(({ username, name }) => new Option(name, username)));
+  looking.abort(); // what it brings would replace what comes now
+  looking = new AbortController();
+  const names = await fetch(`${field.dataset.people}?${query}`, { signal: looking.signal })
+    .then((response) => response.ok && response.json())
+    .catch(() => null);
+  const people = names?.people.map(({ username, name }) => new Option(name, username));
+  if (people) field.list.replaceChildren(...people);
 }
 
 list.addEventListener("focusin", ({ target }) => {

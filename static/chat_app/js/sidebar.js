@@ -34,6 +34,7 @@ function isCurrentAway() {
 export class Sidebar extends EventTarget {
   #timer = 0;
   #show = 0;
+  #loading = new AbortController();
 
   constructor() {
     super();
@@ -72,10 +73,11 @@ export class Sidebar extends EventTarget {
       show: this.#show,
       current: main.dataset.conversation,
     });
+    this.#loading.abort(); // what it brings would replace what comes now
+    this.#loading = new AbortController();
+    const options = { headers: { "X-Background": "1" }, signal: this.#loading.signal };
     try {
-      const response = await fetch(`${main.dataset.list}?${query}`, {
-        headers: { "X-Background": "1" },
-      });
+      const response = await fetch(`${main.dataset.list}?${query}`, options);
       if (!response.ok || response.redirected) return;
       this.#replace(await response.text());
     } catch {
