@@ -64,7 +64,7 @@ async def langgraph(context: Context, arguments: list[str]) -> AsyncGenerator[st
     for number in (1, 2, 3):
         graph.add_node(f"look{number}", look(number))
     graph.add_node("pay", pay)
-    graph.add_node("end", talk(3, ["\n\nIt is ", "paid."]))
+    graph.add_node("end", talk(3, ["It is ", "paid."]))
     graph.add_edge(START, "begin")
     graph.add_edge("begin", "look1")
     graph.add_edge("begin", "look2")
