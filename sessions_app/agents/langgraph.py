@@ -181,27 +181,32 @@ class HostedGraph:
             ToolCallDescription(
                 request["name"], request.get("args", {}), rules.get("args_schema", {})
             ),
+            acceptable="approve" in allowed,
             editable="edit" in allowed,
+            answerable="respond" in allowed,
         )
-        if answer is None or (answer.approved and not answer.changed):
+        if answer is None or (answer.approved and not answer.changed and "approve" in allowed):
             return {"type": "approve"}
-        if not answer.approved:
-            return {"type": "reject", "message": refusal(answer)}
-        action = {"name": request["name"], "args": answer.arguments}
-        return {"type": "edit", "edited_action": action}
+        if answer.approved:
+            action = {"name": request["name"], "args": answer.arguments}
+            return {"type": "edit", "edited_action": action}
+        is_answer = answer.value == "answer" or "reject" not in allowed
+        return {"type": "respond" if is_answer else "reject", "message": refusal(answer)}
 
     async def _inbox_answer(self, context: Context, value: Any) -> JsonObject:
         """Ask about an interrupt in the form of Agent Inbox."""
         interrupt = value[0] if isinstance(value, list) else value
         request, config = interrupt["action_request"], interrupt.get("config", {})
         call = ToolCallDescription(request["action"], request.get("args", {}), {})
+        acceptable = config.get("allow_accept", True)
         answer = await self._approve(
             context,
             call,
+            acceptable=acceptable,
             editable=config.get("allow_edit", False),
             answerable=config.get("allow_respond", False),
         )
-        if answer is None or (answer.approved and not answer.changed):
+        if answer is None or (answer.approved and not answer.changed and acceptable):
             return {"type": "accept", "args": None}
         if answer.approved:
             edited = {"action": request["action"], "args": answer.arguments}
@@ -215,12 +220,14 @@ class HostedGraph:
         context: Context,
         call: ToolCallDescription,
         *,
+        acceptable: bool,
         editable: bool,
-        answerable: bool = False,
+        answerable: bool,
     ) -> ToolCallResponse | None:
+        """Ask about an action; one that can be edited is approved as an edit, too."""
         policy = policy_of(self._approvals, call.tool)
         allowed = replace(policy, edit=editable, answer=answerable)
-        return await ask_approval(context, allowed, call)
+        return await ask_approval(context, allowed, call, approvable=acceptable or editable)
 
 
 class _Superstep:

@@ -85,8 +85,13 @@ async def ask_approval(
     context: Context,
     policy: Policy,
     call: ToolCallDescription,
+    *,
+    approvable: bool = True,
 ) -> ToolCallResponse | None:
-    """Ask people whether a tool may be called; None where nobody needs to be asked."""
+    """Ask people whether a tool may be called; None where nobody needs to be asked.
+
+    One that is not `approvable` is theirs to reject, or to answer in its place.
+    """
     approvers = policy.approvers(call.arguments, context.user)
     if approvers is False:
         return None
@@ -97,6 +102,7 @@ async def ask_approval(
         input_schema=_schema(call),
         editable=policy.edit,
         answerable=policy.answer,
+        approvable=approvable,
         timeout=policy.timeout,
         default="reject" if policy.timeout else None,
         error=IN_TIME,

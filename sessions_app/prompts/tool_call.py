@@ -80,7 +80,8 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     `input_schema` is the JSON schema of the arguments. With `editable` the person may edit them;
     the schema is checked again, and the tool stays the same. With `answerable` a note of the
-    person may stand in for the tool's result.
+    person may stand in for the tool's result. What is not `approvable` can only be rejected or
+    answered.
     """
 
     input_type: Literal["tool_call"] = "tool_call"
@@ -89,6 +90,8 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     input_schema: dict[str, JsonValue] = Field(default_factory=dict)
     editable: bool = False
     answerable: bool = False
+    # Nearly all are, and it is not told of those.
+    approvable: bool = Field(default=True, exclude_if=bool)
     default: Literal["approve", "reject"] | None = None
 
     template = "chat_app/cards/form.html"
@@ -170,7 +173,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         self, decision: object, note: object, arguments: object
     ) -> dict[str, "str | Promise"]:
         """Return what is wrong with a decision, by the field of the form; empty for nothing."""
-        if decision not in (APPROVE, REJECT) and not (decision == ANSWER and self.answerable):
+        if decision not in self.decisions:
             return {"": _("Choose one of the decisions that the buttons name.")}
         if not isinstance(note, str) or len(note) > MAX_NOTE:
             return {NOTE: _("The note must be a text of at most 10,000 characters.")}
@@ -202,12 +205,22 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return self.editable
 
     @property
+    def decisions(self) -> list[str]:
+        """The decisions that it takes."""
+        offered = {APPROVE: self.approvable, REJECT: True, ANSWER: self.answerable}
+        return [decision for decision, is_offered in offered.items() if is_offered]
+
+    @property
     def buttons(self) -> list[FormButton]:
-        name = f"{PREFIX}-{DECISION}"
-        approve = FormButton(gettext("Approve"), name, APPROVE, is_primary=True)
-        reject = FormButton(gettext("Reject"), name, REJECT)
-        answer = FormButton(gettext("Use the note as the result"), name, ANSWER)
-        return [approve, reject, answer] if self.answerable else [approve, reject]
+        labels = {
+            APPROVE: gettext("Approve"),
+            REJECT: gettext("Reject"),
+            ANSWER: gettext("Use the note as the result"),
+        }
+        return [
+            FormButton(labels[one], f"{PREFIX}-{DECISION}", one, is_primary=one == APPROVE)
+            for one in self.decisions
+        ]
 
     @property
     def proposed(self) -> dict[str, str]:
@@ -264,9 +277,10 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         """Return the choice to approve or to reject, with a link to the page that offers more."""
         arguments = content["arguments"] if content["editable"] else {}
         lines = [f"- {name}: {as_text(value)}" for name, value in arguments.items()]
+        labels = {APPROVE: "Approve"} if content.get("approvable", True) else {}
         options = [
-            {"id": APPROVE, "label": "Approve", "value": APPROVE},
-            {"id": REJECT, "label": "Reject", "value": REJECT},
+            {"id": value, "label": label, "value": value}
+            for value, label in {**labels, REJECT: "Reject"}.items()
         ]
         text = "\n".join([with_details(content), "", *lines, f"Give reasons here: {link()}"])
         return [{**in_common(content), "input_type": "radio", "text": text, "options": options}]

@@ -272,6 +272,50 @@ async def test_action_is_edited_only_where_its_author_allows_that(
         assert "{'type': 'approve'}" in await run.result()
 
 
+@pytest.mark.parametrize(
+    ("allowed", "answer", "decision"),
+    [
+        (["edit"], "approve", {"type": "edit", "edited_action": {"name": "ask", "args": {}}}),
+        (
+            ["respond"],
+            {"decision": "answer", "note": "Red."},
+            {"type": "respond", "message": "Red."},
+        ),
+        (["respond"], "reject", {"type": "respond", "message": "The person refused it."}),
+        (["reject", "respond"], "reject", {"type": "reject", "message": "The person refused it."}),
+    ],
+)
+async def test_action_is_decided_as_its_author_allows(
+    sent_to: SentTo, allowed: list[str], answer: Any, decision: Any
+) -> None:
+    review = {"action_name": "ask", "allowed_decisions": allowed}
+    host(ask_about({"action_requests": [{"name": "ask", "args": {}}], "review_configs": [review]}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        if "edit" not in allowed:
+            with pytest.raises(Invalid, match="Choose one of the decisions"):
+                await run.answer("approve")
+        await run.answer(answer)
+        assert str({"decisions": [decision]}) in await run.result()
+
+
+@pytest.mark.parametrize(
+    ("config", "answer", "given"),
+    [
+        ({"allow_accept": False, "allow_edit": True}, "approve", {"action": "ask", "args": {}}),
+        ({"allow_accept": False, "allow_respond": True}, "reject", None),
+    ],
+)
+async def test_inbox_is_answered_as_its_author_allows(
+    sent_to: SentTo, config: Any, answer: str, given: Any
+) -> None:
+    host(ask_about({"action_request": {"action": "ask", "args": {}}, "config": config}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert ("approve" in [one.value for one in prompt.buttons]) == (answer == "approve")
+        await run.answer(answer)
+        assert f"'args': {given}" in await run.result()
+
+
 @pytest.mark.parametrize("schema", [{"type": "an amount"}, "RefundArguments", None])
 async def test_action_whose_schema_is_none_is_asked_about(sent_to: SentTo, schema: Any) -> None:
     request = {"name": "refund", "args": {"euro": 400}}
