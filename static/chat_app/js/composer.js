@@ -25,7 +25,7 @@ export class Composer {
   #taken;
   #id = newId();
   #sending = false;
-  rest = ""; // what was in the field before an earlier message was edited there
+  rest = ""; // what was in the field before an earlier message was edited there, or a starter sent
 
   /** @param taken called when the server has taken a message */
   constructor(connection, outbox, cards, taken) {
@@ -96,7 +96,7 @@ export class Composer {
   #restore() {
     const kept = draft.load();
     if (!kept) return;
-    this.rest = (kept.replaces ? kept.rest : replaces.value && kept.text) || "";
+    this.rest = (replaces.value && !kept.replaces ? kept.text : kept.rest) || "";
     if (field.value) return;
     // It was taken, and the page closed before it heard so.
     const isTaken = document.querySelector(`[data-message="${CSS.escape(kept.id)}"]`);
@@ -182,9 +182,8 @@ export class Composer {
 
   async #send(starter) {
     if (starter) {
-      field.value = starter.textContent.trim();
+      this.fill(starter.textContent.trim(), "", field.value);
       this.keep();
-      field.closest("grow-text").fit();
     }
     if (form.querySelector("#files [data-percent]")) await (await attaching()).uploaded();
     const files = attached().map(({ value }) => value);

@@ -50,6 +50,20 @@ def test_a_draft_outlives_a_reload_and_is_its_writers(page: Page, server: Server
     expect(page.locator("#text")).to_have_value("")
 
 
+def test_a_starter_leaves_what_was_begun_to_be_sent_later(page: Page) -> None:
+    page.goto("/c/")
+    until_connected(page)
+    page.locator("#text").fill("my own words")
+    starter = page.locator(".starters button").first
+    words = starter.inner_text()
+    starter.click()
+    expect(page.locator(".user .bubble")).to_have_text(words)
+    for _ in range(2):
+        expect(page.locator("#text")).to_have_value("my own words")
+        page.reload()
+        until_connected(page)
+
+
 def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> None:
     """First the page's message is lost, then its acknowledgement."""
     ids: list[str] = []
