@@ -91,8 +91,9 @@ async def test_a_beginning_that_two_tasks_find_at_once_is_sent_once(
 
 
 async def test_a_fault_where_a_conversation_has_come_to_be_does_not_end_the_socket(
-    ann: Any, monkeypatch: pytest.MonkeyPatch
+    ann: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_hitl(settings, SWEEP_SECONDS=0.05)
     faults = [OperationalError("server closed the connection unexpectedly")]
 
     def lose(*args: Any, **fields: Any) -> Any:
