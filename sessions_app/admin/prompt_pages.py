@@ -184,9 +184,12 @@ class InteractionAdmin(_Words, SearchedAdmin):
         if not form.is_valid():
             return self._to_whom(request, queryset, form)
 
+        note, changed_ids = form.cleaned_data["note"], []
+
         def reassign_one(interaction: Interaction, by: Person) -> bool:
-            note = form.cleaned_data["note"]
-            return repairs.reassign(interaction.pk, to=form.assignees, note=note, by=by)
+            is_changed = repairs.reassign(interaction.pk, to=form.assignees, note=note, by=by)
+            changed_ids.extend([interaction.pk] * is_changed)
+            return is_changed
 
         operation(
             _("Reassign"),
@@ -194,6 +197,9 @@ class InteractionAdmin(_Words, SearchedAdmin):
             done=_("reassigned"),
             refusal=_("It is settled already, or these people may not answer it."),
         )(self, request, queryset)
+        if note and len(changed_ids) < queryset.count():
+            text = f"{gettext('Your input was not used:')} {note}"
+            self.message_user(request, text, messages.WARNING)
         return None
 
     def _to_whom(

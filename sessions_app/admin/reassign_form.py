@@ -3,12 +3,13 @@
 from django import forms
 from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
+from pydantic import ValidationError as PydanticError
 
 from sessions_app.errors import UnknownAssignee
 from sessions_app.interactions import assigning
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import MAX_NOTE
-from sessions_app.prompts.assignment import Assignee, group, permission, user
+from sessions_app.prompts.assignment import LONGEST_NAME, Assignee, group, permission, user
 
 
 class ReassignForm(forms.Form):
@@ -46,6 +47,9 @@ class ReassignForm(forms.Form):
             assignees += [group(row.name) for row in data["groups"]]
             assignees += [permission(data["permission"])] if data["permission"] else []
             assigning.find(assignees)
+        except PydanticError as error:
+            text = _("A name has at most %(most)s characters.")
+            raise forms.ValidationError(text, params={"most": LONGEST_NAME}) from error
         except UnknownAssignee as error:
             raise forms.ValidationError(
                 _("%(name)s does not exist."), params={"name": error.assignee}

@@ -16,6 +16,7 @@ from sessions_app.models.people import Person
 from sessions_app.prompts import AnyPrompt
 
 Kind = Literal["user", "group", "permission"]
+LONGEST_NAME = 255
 
 
 class Assignee(BaseModel):
@@ -24,7 +25,7 @@ class Assignee(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind
-    name: str = Field(min_length=1, max_length=255)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"

@@ -94,8 +94,6 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         none = await boss.post(PROMPTS, {**fields, "users": "nobody"})
         assert "user &#x27;nobody&#x27; does not exist." in none
         assert "Null characters" in await boss.post(PROMPTS, {**fields, "users": "a\0"})
-        own = await boss.post(PROMPTS, {**fields, "_selected_action": both[:1], "users": "ann"})
-        assert "0 of these may answer" in own  # four eyes
         directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
         chosen = {"groups": [directors], "note": "On leave"}
         response_text = await boss.post(PROMPTS, {**fields, **chosen})
@@ -113,6 +111,21 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
             assert (await give("yes", prompt, dora)).outcome == "accepted"
         assert "It is settled already" in await boss.post(PROMPTS, {**fields, "users": "dora"})
         assert await history() == ["boss: reassigned by an operator"] * 2
+
+
+async def test_a_refused_reassignment_says_why_and_keeps_the_note() -> None:
+    asks(to=group("managers"), four_eyes=True)
+    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
+        await reads.read(people, "old", to="managers")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        fields = {**REASSIGN, "_selected_action": str(prompt.pk), "note": "On leave"}
+        for field in ("users", "permission"):
+            page = await boss.post(PROMPTS, {**fields, field: "a." * 128})
+            assert "A name has at most 255 characters." in page
+            assert "On leave</textarea>" in page
+        own = await boss.post(PROMPTS, {**fields, "users": "ann"})
+        assert "0 of these may answer" in own  # four eyes
+        assert "Your input was not used: On leave" in own
 
 
 async def test_a_prompt_is_reassigned_to_its_owner() -> None:
