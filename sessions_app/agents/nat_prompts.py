@@ -14,11 +14,12 @@ from nat.data_models.interactive import (
     HumanResponseText,
     InteractionPrompt,
 )
+from pydantic import ValidationError
 
 from sessions_app.agents.tools import question_text
 from sessions_app.errors import PromptExpired
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import AnyPrompt
+from sessions_app.prompts import AnyPrompt, as_text
 from sessions_app.workflows import (
     BinaryPrompt,
     CheckboxPrompt,
@@ -92,13 +93,18 @@ def _values(options: list[Any]) -> list[Any]:
     """
     for field in ("value", "id", "label"):
         values = [getattr(option, field) for option in options]
-        if len(set(map(repr, values))) == len(values) and all(map(_is_value, values)):
+        if all(map(_is_value, values)) and len(set(map(as_text, values))) == len(values):
             return values
     return [str(number) for number in range(1, len(options) + 1)]
 
 
 def _is_value(value: object) -> bool:
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and bool(value))
+    """Return whether an option of ours may have the value."""
+    try:
+        Option.model_validate({"value": value})
+    except ValidationError:
+        return False
+    return True
 
 
 def _described(option: Any) -> str:

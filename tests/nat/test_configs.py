@@ -29,7 +29,7 @@ from tests.support.hosting import SentTo
 pytestmark = pytest.mark.filterwarnings("ignore:.*langchain-community:DeprecationWarning")
 HERE = Path(__file__).parent
 # To the prompts of prompts.yml, but for the last.
-ANSWERS: list[Answer] = ["Eve", "ok", True, "sms", "bonn", ["Nut"]]
+ANSWERS: list[Answer] = ["Eve", "ok", True, "Word", "sms", "2", ["Nut"]]
 
 
 @pytest.fixture(autouse=True)
@@ -99,14 +99,17 @@ async def test_each_prompt_becomes_one_of_ours(sent_to: SentTo) -> None:
         "text",
         "notification",
         "binary_choice",
+        "binary_choice",
         "radio",
         "dropdown",
         "checkbox",
         "text",
     ]
     options = [one["selected_option"] for one in answers if "selected_option" in one]
-    assert [options[0]["value"], options[1]["id"], options[2]["value"], options[3]["label"]] == [
+    fields = zip(options, ("value", "value", "id", "value", "label"), strict=True)
+    assert [option[field] for option, field in fields] == [
         True,
+        "1",
         "sms",
         "bonn",
         "Nut",
