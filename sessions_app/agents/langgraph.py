@@ -12,7 +12,6 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.version import get_version_tuple
-from pydantic_core import to_jsonable_python
 
 from sessions_app.agents.models import behind
 from sessions_app.agents.tool_use import ask_approval, refusal
@@ -20,12 +19,12 @@ from sessions_app.agents.tools import (
     Policies,
     Policy,
     ToolCallDescription,
+    as_json,
     as_text,
     policy_of,
     question_text,
 )
 from sessions_app.json_types import JsonObject
-from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
 from sessions_app.workflows.execution import store
 
@@ -330,8 +329,7 @@ def _texts_of(value: Any) -> list[str]:
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    value = storable(to_jsonable_python(interrupt.value, fallback=str))
-    return PendingInterrupt(interrupt.id, value)
+    return PendingInterrupt(interrupt.id, as_json(interrupt.value))
 
 
 def _output(values: Any) -> str:

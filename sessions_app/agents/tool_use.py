@@ -14,12 +14,12 @@ from sessions_app.agents.tools import (
     ToolCallDescription,
     ToolContext,
     Tools,
+    as_json,
     as_text,
 )
-from sessions_app.errors import OutcomeUnknown, StepFailed
+from sessions_app.errors import OutcomeUnknown, StepFailed, TooLarge
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import check_schema
-from sessions_app.storage.storable import storable
 from sessions_app.workflows import (
     Context,
     Option,
@@ -35,6 +35,12 @@ IN_TIME = "Nobody allowed it in time."
 REJECTED = "The person refused it."
 DONE = "A person says that it was done; its result is not known."
 UNKNOWN = "It was begun and interrupted. It is not known whether it was done."
+TOO_LONG = "Nobody was asked: its arguments are too long for people to be asked about them."
+
+# The decision about a call whose prompt would be too large.
+NOT_ASKED = ToolCallResponse(
+    "reject", None, None, is_default=True, arguments={}, changed=(), note=TOO_LONG, digest=""
+)
 
 
 async def use_tools(
@@ -98,7 +104,7 @@ async def ask_approval(
     prompt = ToolCallPrompt(
         text=f"May I do this: {call.title}?",
         tool=call.tool,
-        arguments=storable(call.arguments),
+        arguments=as_json(call.arguments),
         input_schema=_schema(call),
         editable=policy.edit,
         answerable=policy.answer,
@@ -107,19 +113,22 @@ async def ask_approval(
         default="reject" if policy.timeout else None,
         error=IN_TIME,
     )
-    return await context.ask(prompt, **policy.assignment(approvers))
+    try:
+        return await context.ask(prompt, **policy.assignment(approvers))
+    except TooLarge:
+        return NOT_ASKED
 
 
 def _schema(call: ToolCallDescription) -> JsonObject:
     """Return the schema of a call's arguments; empty where what a tool or a graph has is none."""
-    schema: object = storable(call.input_schema)
+    schema = as_json(call.input_schema)
     return schema if isinstance(schema, dict) and not check_schema(to_json(schema))[1] else {}
 
 
 def refusal(decision: ToolCallResponse) -> str:
     """Return what the model reads in place of the result of a tool that is not called."""
     if decision.is_default:
-        return IN_TIME
+        return decision.note or IN_TIME
     return decision.note if decision.value == "answer" else f"{REJECTED} {decision.note}".strip()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError, create_model
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from sessions_app.agents.models import ToolCall
 from sessions_app.json_types import JsonObject
@@ -264,7 +264,7 @@ class Tools:
         if call.name not in self._by_name:
             return {}, f"There is no tool {call.name!r}. There are: {', '.join(self._by_name)}."
         try:
-            arguments = from_json(call.arguments or "{}")
+            arguments = from_json(call.arguments or "{}", allow_inf_nan=False)
         except ValueError as error:
             return {}, f"The arguments do not fit: they are not JSON ({error})."
         if not isinstance(arguments, dict):
@@ -280,6 +280,14 @@ def as_text(result: object) -> str:
     """
     text = result if isinstance(result, str) else to_json(result, fallback=str).decode()
     return str(storable(text))
+
+
+def as_json(value: object) -> Any:
+    """Return a value as JSON that can be stored; characters are replaced as by `as_text`, and a
+    number that JSON lacks by its name.
+    """
+    whole = storable(to_jsonable_python(value, fallback=str))
+    return from_json(to_json(whole, inf_nan_mode="strings"))
 
 
 def cut(text: str, limit: int) -> str:

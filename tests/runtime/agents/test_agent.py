@@ -211,6 +211,29 @@ async def test_argument_that_cannot_be_stored_is_asked_about(sent_to: SentTo) ->
     assert Hosted.done == ["look_up ['a\ufffd']"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"euro": 5, "note": "a" * 140_000}, "Nobody was asked: "),
+        ({"euro": float("inf")}, "The arguments do not fit: "),
+    ],
+)
+async def test_arguments_that_nobody_can_be_asked_about_are_told_to_the_model(
+    sent_to: SentTo, arguments: JsonObject, problem: str
+) -> None:
+    def tip(euro: float, note: str = "") -> str:
+        """Give a tip."""
+        Hosted.done.append(f"tip {euro}")
+        return "It is given."
+
+    call = tool_call("tip", **arguments)
+    host(ScriptedModel([call], "I see."), tool(tip).needs(timeout=60))
+    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
+        assert await run.result() == "I see."
+    assert results()[0].startswith(problem)
+    assert Hosted.done == []
+
+
 async def test_call_that_nobody_allows_in_time_is_rejected(sent_to: SentTo) -> None:
     host(ScriptedModel([tool_call("refund", euro=5)], "Then not."), tool(refund).needs(timeout=60))
     async with sent_to("t_agent", "Go") as (hosting, run):

@@ -316,6 +316,22 @@ async def test_inbox_is_answered_as_its_author_allows(
         assert f"'args': {given}" in await run.result()
 
 
+@pytest.mark.parametrize(
+    ("argument", "decision"),
+    [(float("nan"), "'type': 'approve'"), ("a" * 140_000, "'message': 'Nobody was asked: ")],
+)
+async def test_action_is_decided_whatever_its_arguments_are(
+    sent_to: SentTo, argument: object, decision: str
+) -> None:
+    request = {"name": "tip", "args": {"euro": argument}}
+    review = {"action_name": "tip", "allowed_decisions": ["approve", "reject"]}
+    host(ask_about({"action_requests": [request], "review_configs": [review]}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        if await run.prompts():
+            await run.answer("approve")
+        assert decision in await run.result()
+
+
 @pytest.mark.parametrize("schema", [{"type": "an amount"}, "RefundArguments", None])
 async def test_action_whose_schema_is_none_is_asked_about(sent_to: SentTo, schema: Any) -> None:
     request = {"name": "refund", "args": {"euro": 400}}

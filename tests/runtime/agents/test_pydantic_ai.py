@@ -83,6 +83,12 @@ def read(file: str) -> str:
     return f"It reads: {file}"
 
 
+@agent.tool_plain(requires_approval=True)
+def tip(euro: float, note: str = "") -> str:
+    Script.done.append(f"tip {euro}")
+    return f"{euro} € are given"
+
+
 @agent.tool_plain
 def weigh(parcel: int) -> str:
     raise CallDeferred
@@ -93,7 +99,10 @@ pydantic_ai_workflow(
     name="t_pydantic_ai",
     title="Shop",
     deps=lambda context: context.user.username,
-    approvals={"refund": Policy(group("support"), edit=True)},
+    approvals={
+        "refund": Policy(group("support"), edit=True),
+        "tip": Policy(edit=True, timeout=60),
+    },
 )
 
 
@@ -138,6 +147,14 @@ async def test_rejection_is_told_to_the_model(sent_to: SentTo) -> None:
         assert await run.result() == "I see."
     assert Script.done == []
     assert "Too much." in str(Script.requests[-1][-1])
+
+
+async def test_number_that_json_lacks_is_asked_about(sent_to: SentTo) -> None:
+    Script.turns = [[("tip", '{"euro": NaN}')], ["Thank you."]]
+    async with sent_to("t_pydantic_ai", "Give them all", replay_everywhere=True) as (_, run):
+        await run.answer("approve")
+        assert await run.result() == "Thank you."
+    assert Script.done == ["tip nan"]
 
 
 async def test_agent_gets_the_messages_of_earlier_runs(host_workflow: NewHosting) -> None:
