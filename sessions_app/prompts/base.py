@@ -59,6 +59,11 @@ def as_text(value: Given) -> str:
     return json.dumps(value)
 
 
+def single(value: Given | None, values: Sequence[Given] | None) -> Given | None:
+    """Return the answer to a prompt that takes one: a value, or the first of those chosen."""
+    return values[0] if value is None and values else value
+
+
 @dataclass(frozen=True, slots=True)
 class Vote:
     """A person's answer to a prompt that needs several, with a note or "".

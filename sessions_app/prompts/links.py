@@ -19,6 +19,7 @@ from sessions_app.prompts.base import (
     Response,
     details_line,
     is_none,
+    single,
     with_details,
 )
 from sessions_app.prompts.texts import in_common
@@ -133,7 +134,7 @@ class OAuthPrompt(_ElsewherePrompt):
         return _checked_url(url)
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        if value == self.DECLINED:
+        if single(value, values) == self.DECLINED:
             return {"value": self.DECLINED}
         if self.request is not None:
             text = _("Open the link and agree at {title}. That answers the question.")
@@ -176,9 +177,10 @@ class LinkPrompt(_ElsewherePrompt):
         return _checked_url(url)
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        if value not in (self.DONE, self.DECLINED):
+        answer = single(value, values)
+        if answer not in (self.DONE, self.DECLINED):
             raise Invalid(_("Say done once it is done there, or declined."))
-        return {"value": value}
+        return {"value": answer}
 
 
 def _checked_url(url: str) -> str:

@@ -27,6 +27,7 @@ from sessions_app.prompts.base import (
     Prompt,
     Response,
     as_text,
+    single,
     with_details,
 )
 from sessions_app.prompts.forms.data import (
@@ -121,7 +122,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return schema
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        answer = self._answer(values[0] if value is None and values else value)
+        answer = self._answer(single(value, values))
         if _is_of_a_program(answer):
             decision, note = answer["decision"], answer.get("note") or ""
             edited = answer.get("arguments", self.arguments)
