@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from django import forms
 from django.utils.text import format_lazy
@@ -290,6 +290,21 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     several = True
     takes = gettext_noop("some of these")
 
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Self:
+        if self.min_selected > self.most:
+            raise ValueError(
+                f"min_selected is {self.min_selected}, and at most {self.most} can be selected: "
+                "lower it, raise max_selected, or give more options"
+            )
+        return self
+
+    @property
+    def most(self) -> int:
+        """The number of options of which no more can be selected."""
+        options = len(self.options)
+        return min(self.max_selected or options, options)
+
     @property
     def is_required(self) -> bool:
         return False
@@ -297,8 +312,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     @property
     def how_many(self) -> str:
         """The number of options it takes, in words; empty if any number will do."""
-        least, options = self.min_selected, len(self.options)
-        most = min(self.max_selected or options, options)
+        least, most, options = self.min_selected, self.most, len(self.options)
         if least == most:
             return ngettext("Choose %(n)d.", "Choose %(n)d.", least) % {"n": least}
         if not least:

@@ -146,6 +146,12 @@ def test_the_deadline_gives_the_default() -> None:
         (RadioPrompt, {"options": []}, "takes 1 to 100 options, not 0"),
         (RadioPrompt, {"options": ["a"], "default": "b"}, "default: 'b' is not an option"),
         (RadioPrompt, {"options": ["a"], "colour": 1}, "Extra inputs"),
+        (CheckboxPrompt, {"options": FRUITS, "min_selected": 4}, "at most 3 can be selected"),
+        (
+            CheckboxPrompt,
+            {"options": FRUITS, "min_selected": 3, "max_selected": 2},
+            "at most 2 can be selected",
+        ),
         (TextPrompt, {"timeout": 0}, "greater than 0"),
         (TextPrompt, {"text": ""}, "at least 1 character"),
         *(
