@@ -51,9 +51,17 @@ USERS = ["admin", "ann", "ben", *(f"user{n}" for n in range(20))]
 
 
 def free_port() -> int:
-    """Return a port that nothing uses now."""
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Return a port that nobody else is given by chance as long as this process lives.
+
+    A server may take seconds before it listens at its port, and again between two starts. What
+    keeps the port is bound to it, and does not listen: who is told the port may.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind((HOST, 0))
+    port = int(reserved.getsockname()[1])
+    reserved.detach()
+    return port
 
 
 class Ended(AssertionError):
