@@ -149,6 +149,7 @@ def begins_card() -> Q:
         position__gte=Cast(first, IntegerField()),
         position__lt=OuterRef("position"),
         status=Interaction.Status.PENDING,
+        assignment=None,
     )
     has_own_card = Q(prompt__together__isnull=True) | Q(assignment__isnull=False)
     return has_own_card | ~Q(Exists(earlier_prompts))
@@ -160,7 +161,8 @@ def on_card(prompt: Interaction) -> list[Interaction]:
     is_pending = prompt.status == Interaction.Status.PENDING
     if not together or not is_pending or prompt.assignment is not None:
         return [prompt]
-    pending = _pending_prompts(run=prompt.run_id, prompt__together__first=together["first"])
+    columns = {"run": prompt.run_id, "assignment": None}
+    pending = _pending_prompts(prompt__together__first=together["first"], **columns)
     rows = pending.select_related("conversation__owner", "run__conversation").order_by("position")
     return list(rows) or [prompt]
 

@@ -10,10 +10,13 @@ from playwright.sync_api import Locator, Page, expect
 
 from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.sidebar.sidebar_entries import sidebar
+from sessions_app.admin import repairs
 from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Interaction
+from sessions_app.models.people import Person
 from sessions_app.prompts import TextPrompt, on_one_card
+from sessions_app.workflows import user
 from tests.browser.chat_page import assert_page_is_log, begin, card, state
 from tests.page.plain_page import PlainPage, post, text_of
 from tests.support.browser import Console, OpenPage
@@ -149,6 +152,27 @@ def test_the_next_question_stands_for_a_card_whose_first_is_settled() -> None:
     assert entry.card
     assert [part.interaction for part in entry.card.parts] == [prompt.pk for prompt in rest]
     assert sidebar(ann.pk).entries[0].other_count == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("reassigned", [0, 1])
+def test_a_question_of_a_card_that_is_reassigned_leaves_the_others_to_their_owner(
+    reassigned: int,
+) -> None:
+    ann, ben = (User.objects.create_user(name) for name in ("ann", "ben"))
+    log = StoredLog(ann)
+    run = log.message()
+    asked = on_one_card([TextPrompt(text=t) for t in "ab"], "All", 0)
+    prompts = [log.ask(run, prompt) for prompt in asked]
+    repairs.reassign(prompts[reassigned].pk, to=[user("ben")], by=Person.of(ann))
+    [theirs, left] = (
+        Interaction.objects.get(pk=prompts[one].pk) for one in (reassigned, ~reassigned)
+    )
+    for person, prompt in ((ann, left), (ben, theirs)):
+        assert count_waiting([person.pk])[person.pk].ids == {prompt.pk}
+        assert on_card(prompt) == [prompt]
+    [entry] = sidebar(ann.pk).entries
+    assert entry.state == "needs-you"
 
 
 @pytest.mark.django_db(transaction=True)
