@@ -213,7 +213,12 @@ def _entries(
     )
     conversations = Conversation.objects.filter(always | Q(pk__in=ids)).annotate(
         working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
-        last_status=Subquery(runs.order_by("-sequence").values("status")[:1]),
+        last_status=Subquery(
+            # What a run that has ended came to is for the run that began it.
+            runs.exclude(parent__isnull=False, status__in=Run.FINISHED)
+            .order_by("-sequence")
+            .values("status")[:1]
+        ),
         text=Subquery(first.values("prompt__text")[:1]),
         request=Subquery(first.values("prompt__request")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),

@@ -150,6 +150,19 @@ def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -
     assert entry.state == "failed"
 
 
+@pytest.mark.parametrize(("status", "state"), [("completed", ""), ("failed", "failed")])
+def test_a_run_that_another_has_begun_does_not_say_what_became_of_its_conversation(
+    ann: User, status: str, state: str
+) -> None:
+    log = StoredLog(ann)
+    run = log.message()
+    child = log.begin(parent=run, parent_position=0)
+    log.end(child, "failed" if status == "completed" else "completed")
+    log.end(run, status)
+    [entry] = sidebar(ann.pk).entries
+    assert entry.state == state
+
+
 async def test_a_conversation_that_is_written_to_again_comes_first(ann: User) -> None:
     for conversation in ("old", "new", "old"):
         message = messages.IncomingMessage(uuid4().hex, conversation)
