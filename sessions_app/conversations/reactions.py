@@ -35,7 +35,7 @@ async def give(
 
 
 async def find_run(*, owner: UserId, trace_id: str) -> UUID:
-    """Return the owner's newest run of a trace.
+    """Return the owner's newest run of a trace that a message began.
 
     No index leads to it, so that a message has none to write to: all runs of the owner are read,
     not in the writer's thread.
@@ -45,7 +45,9 @@ async def find_run(*, owner: UserId, trace_id: str) -> UUID:
     """
     check_storable("The trace", trace_id)
     runs = Run.objects.filter(
-        conversation__in=Conversation.objects.of(owner), metadata__trace_id=trace_id
+        conversation__in=Conversation.objects.of(owner),
+        metadata__trace_id=trace_id,
+        parent=None,
     )
     newest = runs.order_by("-created_at").values_list("pk", flat=True)
     run = await reads.read(newest.first)

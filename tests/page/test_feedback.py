@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from django.urls import reverse
 
+from sessions_app.conversations.reactions import find_run
 from sessions_app.models import Feedback, Run
 from tests.page.plain_page import export, page, press
 from tests.support.database.stored_log import StoredLog
@@ -120,3 +121,11 @@ async def test_operators_find_feedback_by_reaction_and_words(
     assert f"{DOWN} far &lt;i&gt;too&lt;/i&gt; short" in html
     one = reverse("admin:sessions_app_feedback_change", args=[run.pk])
     assert (await client.get(one)).status_code == 200
+
+
+async def test_feedback_by_a_trace_is_for_the_answer_and_not_for_what_it_called(
+    log: StoredLog, ann: User, run: Run
+) -> None:
+    child = await asyncio.to_thread(log.begin, parent=run, parent_position=0)
+    await Run.objects.filter(pk__in=[run.pk, child.pk]).aupdate(metadata={"trace_id": "a" * 32})
+    assert await find_run(owner=ann.pk, trace_id="a" * 32) == run.pk
