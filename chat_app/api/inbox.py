@@ -134,8 +134,9 @@ def _read(reader: UserId, interaction: UUID) -> JsonObject:
     prompt_and_right = find_prompt(reader, interaction)
     if prompt_and_right is None:
         raise NotFound(claims.NO_PROMPT)
-    [prompt_object] = _prompt_objects([prompt_and_right[0]], reader, may_answer=prompt_and_right[1])
-    return {**prompt_object, "shared": list(_shared_messages(prompt_and_right[0]))}
+    prompt, may = prompt_and_right
+    [prompt_object] = _prompt_objects([prompt], reader, may_answer=may)
+    return {**prompt_object, "shared": list(_shared_messages(prompt)) if may else []}
 
 
 def _shared_messages(prompt: Interaction) -> Iterator[dict[str, str]]:

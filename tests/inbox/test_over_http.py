@@ -132,6 +132,18 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     assert [one["text"] for one in shared[::2]] == [f"assign managers{one}" for one in words]
 
 
+def test_who_has_voted_and_may_answer_no_more_reads_no_shared_conversation(server: Server) -> None:
+    make_group(server)
+    ben = Http(server, "ben")
+    prompt = ask_managers(server, "share votes=2")
+    at, page = f"/v1/prompts/{prompt['interaction_id']}", f"/p/{prompt['interaction_id']}/"
+    assert ben.post(prompt["response_url"], {"response": {"text": "yes"}}).status == 204
+    assert ben.get(at).json()["shared"]
+    leave_groups(server, "ben")
+    assert ben.get(at).json()["shared"] == []
+    assert "The conversation with" not in server.get(page, "ben").text
+
+
 def test_the_inbox_is_filtered_by_part_and_search(
     server: Server, inbox_prompt: dict[str, Any]
 ) -> None:

@@ -84,9 +84,8 @@ def read_prompt(
     [entry] = make_entries([prompt], reader, may_answer=may, typed_answer=typed_answer)
     if prompt.assignment is None:
         return PromptPage(entry, [], [])
-    shared_messages = (
-        [] if entry.is_own else list(starmap(_shared_message, enumerate(read_shared(prompt))))
-    )
+    shared_runs = read_shared(prompt) if may and not entry.is_own else []
+    shared_messages = list(starmap(_shared_message, enumerate(shared_runs)))
     return PromptPage(entry, _history(prompt), shared_messages)
 
 
