@@ -66,8 +66,10 @@ def _next(local: datetime, at: time) -> datetime:
     return moment if moment >= local else moment + timedelta(days=1)
 
 
-def send(user: UserId, since: datetime) -> Outcome | datetime:
+def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | datetime:
     """Mail the person what waits for them; return the time to do so, where that is later. Blocks.
+
+    `at_once`: an operator has it sent, also in the person's quiet hours.
 
     Not if a mail has said so since, nothing waits any more, or they want none by now. Before it is
     sent it is noted: a crash in between loses this mail, and the next has it all.
@@ -93,7 +95,8 @@ def send(user: UserId, since: datetime) -> Outcome | datetime:
         return Outcome.SETTLED
     previous_mail_at, now = preference.mailed_at, timezone.now()
     local = now.astimezone(ZoneInfo(preference.zone))
-    if preference.mode == MailPreference.Mode.NOW and (end := _end_of_quiet(preference, local)):
+    is_usual = preference.mode == MailPreference.Mode.NOW and not at_once
+    if is_usual and (end := _end_of_quiet(preference, local)):
         return end  # it was to go out before they began, and could not
     preferences = MailPreference.objects.filter(pk=user)
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):

@@ -80,12 +80,9 @@ def _notices(
             yield due_at, {"mail": str(user), "since": now.isoformat()}
 
 
-def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome:
-    """Send the notice; what came of it is kept for operators."""
+def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome | datetime:
+    """Send the notice, or return when to; what came of it is kept for operators."""
     if "webhook" in about:
         return webhook.post(interaction, about["webhook"], about["id"], about["attempts"])
-    outcome = mail.send(read_user_id(about["mail"]), datetime.fromisoformat(about["since"]))
-    if isinstance(outcome, Outcome):
-        return outcome
-    _store(interaction, [(outcome, {name: about[name] for name in ("mail", "since")})])
-    return Outcome.IN_ANOTHER
+    user, since = read_user_id(about["mail"]), datetime.fromisoformat(about["since"])
+    return mail.send(user, since, at_once="at_once" in about)

@@ -137,14 +137,16 @@ def _change(interaction: UUID, change: Callable[[Transaction, InteractionRecord]
 
 
 def send_again(notice: int) -> bool:
-    """Have a mail or webhook sent now that waits or was given up, with all its attempts ahead.
-    False if it has gone out, or need not.
+    """Have a mail or webhook sent now that waits or was given up. False if it has gone out.
+
+    It has all its attempts ahead, and goes out in quiet hours, too.
     """
 
     def change(tx: Transaction) -> bool:
         rows = PendingSignal.objects.filter(TO_BE_SENT | GIVEN_UP, pk=notice)
         fresh = {"attempts": 0, "outcome": "", "settled_at": None, "error": ""}
-        return bool(rows.update(due_at=tx.now, **fresh))
+        about = {**(rows.values_list("about", flat=True).first() or {}), "at_once": True}
+        return bool(rows.update(due_at=tx.now, about=about, **fresh))
 
     return writer.write_now(change)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 
@@ -104,35 +104,37 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
     try:
         for signal in signals:
             try:
-                signal.outcome, signal.error = _send(signal)
+                signal.outcome, signal.error, signal.due_at = _send(signal)
             except Exception as error:  # such as one that another version has stored
                 log.exception("signal.not_sent", signal=signal.name)
-                signal.outcome, signal.error = "", _text_of(error)
+                signal.outcome, signal.error, signal.due_at = "", _text_of(error), None
     finally:
         close_old_connections()
 
 
-def _send(pending_signal: PendingSignal) -> tuple[str, str]:
-    """Return the outcome, or none, and the error that a receiver raised last."""
+def _send(pending_signal: PendingSignal) -> tuple[str, str, datetime | None]:
+    """Return the outcome or none, the last error of a receiver, and until when one put it off."""
     signal: Signal = SIGNALS[pending_signal.name]
     row: JsonObject
     try:
         interaction = pending_signal.interaction
         row = {"run": pending_signal.run} if interaction is None else {"interaction": interaction}
     except ObjectDoesNotExist:  # deleted a moment ago
-        return PendingSignal.Outcome.SETTLED, ""
+        return PendingSignal.Outcome.SETTLED, "", None
     if signal is interaction_due_soon and not _waits(interaction):
-        return PendingSignal.Outcome.SETTLED, ""
+        return PendingSignal.Outcome.SETTLED, "", None
     [sender] = map(type, row.values())
     if pending_signal.about:
         row["about"] = {**pending_signal.about, "attempts": pending_signal.attempts}
     results = signal.send_robust(sender, **row)  # Django logs what a receiver raises
     returned = [result for _, result in results]
-    for error in returned:
-        if isinstance(error, Exception):
-            return "", _text_of(error)
+    for result in returned:
+        if isinstance(result, Exception):
+            return "", _text_of(result), None
+        if isinstance(result, datetime):
+            return "", "", result
     outcomes = [result for result in returned if result in PendingSignal.Outcome.values]
-    return (*outcomes, PendingSignal.Outcome.SENT)[0], pending_signal.error
+    return (*outcomes, PendingSignal.Outcome.SENT)[0], pending_signal.error, None
 
 
 def _text_of(error: Exception) -> str:
@@ -155,7 +157,10 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
         pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), LONGEST)
         # Unless an operator gave it up meanwhile.
         rows = PendingSignal.objects.filter(pk=signal.pk, due_at__isnull=False)
-        rows.update(due_at=tx.now + pause, error=signal.error)
+        if signal.due_at is None:
+            rows.update(due_at=tx.now + pause, error=signal.error)
+        else:  # as if it had not been tried
+            rows.update(due_at=signal.due_at, error="", attempts=0)
 
 
 def _give_back(tx: Transaction) -> None:

@@ -27,6 +27,7 @@ from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, group, workflow
 from tests.page.plain_page import PlainPage
+from tests.runtime.admin.test_actions import Operator
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_members, make_user, until
 
@@ -220,18 +221,35 @@ async def test_who_has_answered_all_that_waited_gets_no_mail() -> None:
         assert (sent_mails(), await outcomes()) == ([], ["settled"])
 
 
-async def test_a_mail_that_comes_into_quiet_hours_waits_for_their_end() -> None:
-    async with asked_of("boss"):
+@asynccontextmanager
+async def late_mail(name: str) -> AsyncIterator[PendingSignal]:
+    """Have a mail to that person put off, as it comes into their quiet hours."""
+    async with asked_of(name):
         await send_all_due()
-        preferences = MailPreference.objects.filter(user__username="boss")
+        preferences = MailPreference.objects.filter(user__username=name)
         quiet = {"quiet_from": time(0), "quiet_until": time(23, 59, 59)}
         await reads.read(lambda: preferences.update(**quiet))
         await time_passes()
         assert sent_mails() == []
-        await reads.read(lambda: preferences.update(quiet_from=None))
+        yield await PendingSignal.objects.aget(name="notice_due")
+        assert sent_mails() == [("Give ann 3 days off?", [f"{name}@example.org"])]
+        assert await outcomes() == ["sent"]
+
+
+async def test_a_mail_that_comes_into_quiet_hours_waits_for_their_end() -> None:
+    async with late_mail("boss") as notice:
+        assert notice.due_at is not None
+        assert notice.due_at > timezone.now()
+        await reads.read(lambda: MailPreference.objects.update(quiet_from=None))
         await time_passes()
-        assert sent_mails() == [("Give ann 3 days off?", ["boss@example.org"])]
-        assert await outcomes() == ["in_another", "sent"]
+
+
+async def test_an_operator_sends_a_mail_in_quiet_hours() -> None:
+    operator = await Operator().signed_in()
+    async with late_mail("cara") as notice:
+        assert "waits" in await operator.get("/admin/sessions_app/pendingsignal/?state=waits")
+        assert "told to be sent now" in await operator.act("pendingsignal", "send_again", notice)
+        await send_all_due()
 
 
 async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
