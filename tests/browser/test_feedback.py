@@ -56,7 +56,10 @@ def test_feedback_is_given_changed_and_withdrawn_without_a_reload(
 def test_a_refused_comment_shows_its_error_beside_the_answer(
     page: Page, console: Console, server: Server
 ) -> None:
-    console.allow("422")
+    console.allow("422|502")
+    page.route("**/feedback/", lambda route: route.fulfill(status=502, body="nginx"), times=1)
+    page.get_by_role("button", name="Bad answer").click()
+    expect(page.locator(".feedback .error")).to_contain_text("could not take it (502). Try again.")
     page.get_by_role("button", name="Bad answer").click()
     page.get_by_label("Comment").evaluate("field => field.removeAttribute('maxlength')")
     page.get_by_label("Comment").fill("x" * 1025)

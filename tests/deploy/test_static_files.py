@@ -25,6 +25,7 @@ WHEN_USED = {
     "chat_app/js/elements/feedback.js",
     "chat_app/js/elements/files.js",
     "chat_app/js/elements/formcard.js",
+    "chat_app/js/elements/posting.js",
     "chat_app/js/transcript/copying.js",
     "chat_app/js/transcript/earlier.js",
     "chat_app/js/transcript/shelves.js",

@@ -210,8 +210,12 @@ def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page, console:
     assert saved.value.path().read_bytes() == b"1,2"
 
 
-def test_a_form_with_a_file_can_be_rejected(page: Page) -> None:
-    begin(page, "prompt receipt")
+def test_a_form_with_a_file_can_be_rejected(page: Page, console: Console) -> None:
+    console.allow("status of 413")
+    begin(page, "prompt receipt", cards=1)
+    page.route("**/prompts/**", lambda route: route.fulfill(status=413, body="nginx"), times=1)
+    card(page).get_by_role("button", name="Nothing").click()
+    expect(card(page).locator(".error")).to_contain_text("Too large for the server")
     card(page).get_by_role("button", name="Nothing").click()
     state(page, "completed")
     expect(page.locator("#items .text")).to_contain_text("None")

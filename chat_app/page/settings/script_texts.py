@@ -14,6 +14,8 @@ WORDS = {
     "tooFast": _("Too many messages at once; the connection was closed for a moment."),
     "idle": _("This page could not keep up, so the connection was closed."),
     "lost": _("Connection lost. Your text stays here."),
+    "tooLarge": _("Too large for the server. Send less, or smaller files."),
+    "notTaken": _("The server could not take it ({status}). Try again."),
     "sending": _("Sending"),
     "willSend": _("Will be sent when connected"),
     "notSent": _("Not sent: {reason}"),

@@ -260,7 +260,7 @@ async function offerPeople(field) {
   looking.abort(); // what it brings would replace what comes now
   looking = new AbortController();
   const names = await fetch(`${field.dataset.people}?${query}`, { signal: looking.signal })
-    .then((response) => response.ok && response.json())
+    .then((response) => (response.ok ? response.json() : null))
     .catch(() => null);
   const people = names?.people.map(({ username, name }) => new Option(name, username));
   if (people) field.list.replaceChildren(...people);

@@ -1,6 +1,7 @@
 """Files on a message, as a person gives them: chosen, pasted, dropped, and by the plain form."""
 
 import base64
+from functools import partial
 from typing import Any
 
 import pytest
@@ -141,11 +142,23 @@ def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) ->
     expect(page.locator("#items .text")).to_contain_text("a.csv")
 
 
-def test_an_interrupted_upload_is_reported(page: Page, console: Console) -> None:
-    console.allow("ERR_FAILED")
-    page.route("**/files/", lambda route: route.abort())
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (None, "The upload of a.csv was interrupted."),
+        (200, "Signed out. Your draft is kept."),
+        (413, "Too large for the server."),
+        (502, "The server could not take it (502)."),
+    ],
+)
+def test_an_upload_that_a_proxy_ends_is_reported(
+    page: Page, console: Console, status: int | None, reason: str
+) -> None:
+    console.allow(f"ERR_FAILED|{status}")
+    answer = partial(Route.fulfill, status=status, body="<h1>nginx</h1>") if status else Route.abort
+    page.route("**/files/", lambda route: answer(route))
     choose(page, file())
-    expect(page.locator("#composer-error")).to_contain_text("The upload of a.csv was interrupted.")
+    expect(page.locator("#composer-error")).to_contain_text(f"Not attached: {reason}")
     expect(page.locator("#files li")).to_have_count(0)
 
 

@@ -1,5 +1,6 @@
 // What a person thinks of an answer, sent without leaving the page. Loaded when it is first sent.
 
+import { post } from "./posting.js";
 import { say } from "../words.js";
 
 /** Send what was pressed, a thumb or the comment; the other stays as the server has it. */
@@ -10,26 +11,12 @@ export async function give(form, pressed) {
   const problem = form.querySelector(".error");
   problem.textContent = "";
   pressed.disabled = true;
-  const reason = await send(form, data);
+  const { error: reason } = await post(form, data);
   pressed.disabled = false;
   if (reason) problem.textContent = say("notSent", { reason });
   else if (isThumb) press(form, data.get("reaction"));
   else show(form, data.get("comment"));
   if (isThumb && document.activeElement === document.body) pressed.focus({ preventScroll: true });
-}
-
-/** Why it was not taken; nothing if it was. */
-async function send(form, body) {
-  try {
-    const headers = { Accept: "application/json" };
-    const response = await fetch(form.action, { method: "POST", body, headers });
-    if (response.redirected) return say("signedOut");
-    if (response.ok) return "";
-    if (response.headers.get("Content-Type") !== "application/json") return `${response.status}`;
-    return (await response.json()).error;
-  } catch {
-    return say("lost");
-  }
 }
 
 function press(form, reaction) {

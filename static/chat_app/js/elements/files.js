@@ -1,6 +1,7 @@
 // The files of the message that is being written: uploaded at once, each by itself, and sent with
 // it by their ids. Loaded when somebody first does something on a page that takes files.
 
+import { failure } from "./posting.js";
 import { announce, icon, say } from "../words.js";
 
 const form = document.getElementById("composer");
@@ -109,7 +110,9 @@ function finish(request, item, file) {
     return;
   }
   item.remove();
-  const reason = answer?.error ?? say("uploadFailed", { name: file.name });
+  const { status } = request;
+  const unsaid = status ? failure(status) : say("uploadFailed", { name: file.name });
+  const reason = answer?.error ?? unsaid;
   problem.textContent = say("notAttached", { reason });
 }
 

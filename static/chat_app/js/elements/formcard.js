@@ -1,7 +1,7 @@
 // Cards that a form answers, or one button for several questions. Loaded with the first of them; until
 // then their form is sent by the browser.
 
-import { say } from "../words.js";
+import { post as postForm } from "./posting.js";
 
 /** Begin with a card: what was given before a reload comes back, and what changes is marked. */
 export function begin(card) {
@@ -47,15 +47,9 @@ export async function post(card, submitter) {
   const body = new FormData(form);
   // By now it is disabled, and left out.
   if (submitter?.name) body.set(submitter.name, submitter.value);
-  try {
-    const headers = { Accept: "application/json" };
-    const answer = await fetch(form.action, { method: "POST", body, headers });
-    const said = answer.redirected ? { error: say("signedOut") } : await answer.json();
-    if (said.outcome) return { type: "ack_message", outcome: said.outcome, content: said };
-    return { content: { message: said.error }, details: { errors: said.errors } };
-  } catch {
-    return { content: { message: say("lost") }, details: {} };
-  }
+  const said = await postForm(form, body);
+  if (said.outcome) return { type: "ack_message", outcome: said.outcome, content: said };
+  return { content: { message: said.error }, details: { errors: said.errors } };
 }
 
 /** Say what is wrong at its fields, and return what is said of all of them. */
