@@ -90,6 +90,13 @@ def _forget_language() -> Iterator[None]:
 
 
 @pytest.fixture
+def _lost_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lose what processes send a worker of its runs."""
+    dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
+    monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
+
+
+@pytest.fixture
 def sent_to(host_workflow: Any) -> Any:
     """Return a function that hosts a workflow, and sends it a message; see its type, `SentTo`."""
 

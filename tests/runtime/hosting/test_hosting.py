@@ -546,12 +546,11 @@ async def has_default(message: Message, context: Context) -> str:
 
 
 @pytest.mark.cluster_only("one process sends itself no messages")
+@pytest.mark.usefixtures("_lost_messages")
 @pytest.mark.parametrize("answer", ["Eve", None])
 async def test_a_run_goes_on_though_the_message_of_its_answer_or_deadline_is_lost(
-    monkeypatch: pytest.MonkeyPatch, answer: str | None
+    answer: str | None,
 ) -> None:
-    dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
-    monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
     async with asking("t_default") as (hosting, run, prompt):
         if answer is None:
             pending = Interaction.objects.filter(pk=prompt.pk)

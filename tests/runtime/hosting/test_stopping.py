@@ -125,11 +125,8 @@ async def test_a_stop_in_the_moment_in_which_its_run_is_taken_up_is_heard(
 
 
 @pytest.mark.cluster_only("one process sends itself no messages")
-async def test_a_run_at_work_is_stopped_though_the_message_of_it_is_lost(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
-    monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
+@pytest.mark.usefixtures("_lost_messages")
+async def test_a_run_at_work_is_stopped_though_the_message_of_it_is_lost() -> None:
     async with hosting_of(waits) as hosting:
         run = await hosting.submit()
         await until_recorded(run)

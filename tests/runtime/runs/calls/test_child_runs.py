@@ -310,11 +310,8 @@ async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -
 
 
 @pytest.mark.cluster_only("one process sends itself no messages")
-async def test_a_child_fails_its_parent_though_the_message_of_it_is_lost(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
-    monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
+@pytest.mark.usefixtures("_lost_messages")
+async def test_a_child_fails_its_parent_though_the_message_of_it_is_lost() -> None:
     async with send_to_hosted("fail", park_after=60) as (hosted, run):
         assert "t_child failed: " in await hosted.result(run.id)
 
