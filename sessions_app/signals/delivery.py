@@ -151,7 +151,7 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
     sent_ids = [row.pk for row in signals if row.outcome and row.name != PendingSignal.NOTICE]
     PendingSignal.objects.filter(pk__in=sent_ids).delete()
     for notice in notices:
-        notice.due_at, notice.settled_at = None, tx.now
+        notice.settled_at = tx.now
     PendingSignal.objects.bulk_update(notices, ["due_at", "settled_at", "outcome"])
     for signal in (row for row in signals if not row.outcome):
         pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), LONGEST)
