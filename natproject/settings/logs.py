@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import textwrap
 from http import HTTPStatus
 from typing import TextIO
@@ -10,6 +11,19 @@ import structlog
 from structlog.typing import EventDict, ExcInfo
 
 from sessions_app.json_types import JsonObject
+
+# What stands in the path of such an address lets whoever reads it act.
+SECRET_IN_PATH = re.compile(r"(/callbacks/|/p/linked/)[^/\s'\"]+")
+
+
+def without_secrets(_: object, __: str, entry: EventDict) -> EventDict:
+    """Hide the secrets in the paths of failed requests, which Django logs, and the API too."""
+    if "request" in entry:
+        entry["request"] = repr(entry["request"])
+    return {
+        name: SECRET_IN_PATH.sub(r"\1***", value) if isinstance(value, str) else value
+        for name, value in entry.items()
+    }
 
 
 def in_one_line(
@@ -61,6 +75,7 @@ def configure_logging(level: str) -> JsonObject:
         "foreign_pre_chain": shared_processors,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            without_secrets,
             in_one_line,
             structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_indented_traceback),
         ],

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from natproject.settings.logs import configure_logging
 from tests.http.client import Http
@@ -29,6 +29,20 @@ def test_an_entry_is_one_line_whatever_is_in_it(formatter: logging.Formatter) ->
     line = formatter.format(record)
     assert line.isprintable()
     assert SHOWN in line
+
+
+@pytest.mark.parametrize("path", ["/callbacks/", "/chat/p/linked/"])
+def test_a_failed_request_is_logged_without_the_secret_of_its_path(
+    formatter: logging.Formatter, rf: RequestFactory, path: str
+) -> None:
+    request = rf.post(f"{path}hush.HUSH-hush_1/")
+    record = logging.LogRecord(
+        *("django.request", logging.ERROR, "", 0, "%s: %s", ("Bad Gateway", request.path), None)
+    )
+    record.__dict__.update(request=request, path=request.path)
+    line = formatter.format(record)
+    assert "hush" not in line.lower()
+    assert line.count(f"{path}***/") == 3
 
 
 def test_an_entry_says_when_in_utc_how_grave_and_from_where(formatter: logging.Formatter) -> None:
