@@ -1,16 +1,18 @@
 """Prompts as those read them who do not have the conversation before them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from uuid import UUID
 
+from django.db.models import Count
 from django.utils import timezone
 
 from chat_app.page.cards import Card, TypedAnswer, card
 from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.interactions.votes import counting_votes
-from sessions_app.models import Interaction, Vote
+from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.people import UserId
 from sessions_app.prompts import load_prompt
 from sessions_app.workflows import registry
@@ -29,6 +31,7 @@ class Entry:
     """A prompt for a reader. `may_answer` is as things are now, whoever has claimed it.
 
     What others voted is told to who has voted, and when it is over: so that each decides alone.
+    `is_of_one`: it was asked of one person, and nobody has handed it on to others.
     """
 
     interaction: Interaction
@@ -41,6 +44,7 @@ class Entry:
     vote_count: int
     needed_votes: int
     my_vote: str
+    is_of_one: bool
     # Set where one answer can be for several: what all of these have, and those with its question.
     answers_key: str = ""
     question_key: str = ""
@@ -73,9 +77,8 @@ class Entry:
     @property
     def can_claim(self) -> bool:
         """True if there are others who could answer; who has voted leaves it to them."""
-        to = (self.interaction.assignment or {}).get("to", ())
         has_to_answer = self.can_change and not self.is_mine and not self.my_vote
-        return has_to_answer and not _is_one_user(to)
+        return has_to_answer and not self.is_of_one
 
     @property
     def waits_for(self) -> str:
@@ -123,8 +126,18 @@ class Entry:
         ).hexdigest()
 
 
-def _is_one_user(to: Sequence[Mapping[str, str]]) -> bool:
-    return len(to) == 1 and to[0]["kind"] == "user"
+def _read_prompts_of_one(prompts: Sequence[Interaction]) -> set[UUID]:
+    """Return those of the prompts that one person alone may answer."""
+    ids = [
+        prompt.pk
+        for prompt in prompts
+        if [to["kind"] for to in (prompt.assignment or {}).get("to", ())] == ["user"]
+    ]
+    if not ids:
+        return set()
+    candidates = Candidate.objects.filter(interaction__in=ids).values("interaction")
+    shared_ids = candidates.annotate(count=Count("pk")).filter(count__gt=1)
+    return set(ids).difference(shared_ids.values_list("interaction", flat=True))
 
 
 def make_entries(
@@ -135,9 +148,16 @@ def make_entries(
     typed_answer: TypedAnswer | None = None,
 ) -> list[Entry]:
     """Build the entries of prompts, in their order. Blocks: call it in a thread."""
-    votes = counting_votes(prompts)
+    votes, prompts_of_one = counting_votes(prompts), _read_prompts_of_one(prompts)
     return [
-        _entry(prompt, reader, votes.get(prompt.pk, []), may_answer, typed_answer)
+        _entry(
+            prompt,
+            reader,
+            votes.get(prompt.pk, []),
+            may_answer,
+            typed_answer,
+            is_of_one=prompt.pk in prompts_of_one,
+        )
         for prompt in prompts
     ]
 
@@ -148,6 +168,8 @@ def _entry(
     votes: Sequence[Vote],
     may_answer: bool,
     typed_answer: TypedAnswer | None,
+    *,
+    is_of_one: bool,
 ) -> Entry:
     prompt, outcome_text = load_prompt(interaction.prompt), outcome(interaction)
     my_votes = [prompt.answer_text(vote.response) for vote in votes if vote.by_id == reader]
@@ -173,4 +195,5 @@ def _entry(
         vote_count=len(votes),
         needed_votes=(interaction.assignment or {}).get("votes", 1),
         my_vote=my_votes[0] if my_votes else "",
+        is_of_one=is_of_one,
     )

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.interactions import answers, inbox_query
+from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.people import users
@@ -231,10 +231,26 @@ async def test_a_prompt_that_is_escalated_to_several_can_be_claimed_on_its_page(
         asks(to=user("boss"), escalate=Escalation(60, group("directors")))
         _, prompt = await hosting.submit_until_prompt()
         await hosting.advance(seconds=61)
-        client = AsyncClient()
-        await client.aforce_login(await users().aget(username="dora"))
-        page = await client.get(reverse("chat:prompt", args=[prompt.pk]))
-        assert 'value="claim"' in page.content.decode()
+        assert await offers_claim(prompt, "dora")
+
+
+async def test_a_prompt_that_was_handed_on_and_released_can_be_claimed_by_both() -> None:
+    async with Hosting("t_assigned") as hosting:
+        [boss, eve] = await reads.read(people, "boss", "eve")
+        asks(to=user("boss"))
+        _, prompt = await hosting.submit_until_prompt()
+        assert not await offers_claim(prompt, "boss")
+        for change, by in (("delegate", boss), ("release", eve)):
+            await claims.change(change, str(prompt.pk), to="eve", by=by, via="test")
+        assert [await offers_claim(prompt, name) for name in ("boss", "eve")] == [True, True]
+
+
+async def offers_claim(prompt: Interaction, name: str) -> bool:
+    """Return whether the page of the prompt lets the user of that name claim it."""
+    client = AsyncClient()
+    await client.aforce_login(await users().aget(username=name))
+    page = await client.get(reverse("chat:prompt", args=[prompt.pk]))
+    return 'value="claim"' in page.content.decode()
 
 
 async def waiting_for(prompt: Interaction) -> list[str]:
