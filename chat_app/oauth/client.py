@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -120,7 +119,9 @@ async def _endpoints(client: Any, provider: OAuthProvider) -> Endpoints:
     if provider.metadata_url:
         response = await client.request("GET", provider.metadata_url, withhold_token=True)
         response.raise_for_status()
-        document = dict(response.json())
+        document = response.json()
+        if not isinstance(document, dict):
+            raise ValueError("the document is no JSON object")
         if provider.issuer not in ("", document.get("issuer")):
             raise ValueError("the document is another issuer's")
     return Endpoints(
@@ -139,11 +140,12 @@ def _optional(url: str | None) -> str:
 
 def _read(token: dict[str, Any]) -> Tokens:
     """Read the answer of the token endpoint; a ValueError says that it is none."""
-    expires_at, scope = token.get("expires_at"), token.get("scope")
+    scope = token.get("scope") or ""
+    # With spaces between them; some write commas, or a list.
+    scopes = scope if isinstance(scope, list) else str(scope).replace(",", " ").split()
     return Tokens(
         access=token.get("access_token") or "",
         refresh=token.get("refresh_token") or "",
-        expires_at=datetime.fromtimestamp(expires_at, UTC) if expires_at is not None else None,
-        # With spaces between them; some write commas.
-        scopes=str(scope).replace(",", " ").split() if scope else None,
+        expires_at=token.get("expires_at"),
+        scopes=scopes or None,
     )

@@ -1,8 +1,6 @@
 """The tokens of a grant: what a provider gives, and what is encrypted of it."""
 
-from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from chat_app.oauth.encryption import decrypt, encrypt
 from sessions_app.models.people import UserId
@@ -16,7 +14,7 @@ class Tokens(BaseModel):
     access: str = Field(repr=False, min_length=1)
     refresh: str = Field(default="", repr=False)
     # Neither is a secret, and each has a column of its own.
-    expires_at: datetime | None = Field(default=None, exclude=True)
+    expires_at: AwareDatetime | None = Field(default=None, exclude=True)
     # None where the provider does not say: then all that was asked for.
     scopes: list[str] | None = Field(default=None, exclude=True)
 

@@ -50,14 +50,30 @@ async def test_more_access_is_asked_for_with_what_there_was(hosting: Hosting, an
     assert await (await hosting.send("read")).result() == "octo"
 
 
-async def test_access_may_be_written_with_commas(
-    hosting: Hosting, ann: Browser, provider: Provider, settings: Settings
+@pytest.mark.parametrize("oddity", ["commas", "list"])
+async def test_access_may_be_written_otherwise(
+    hosting: Hosting, ann: Browser, provider: Provider, settings: Settings, oddity: str
 ) -> None:
-    token_url = f"{provider.url}/commas/token/"
+    token_url = f"{provider.url}/{oddity}/token/"
     set_hitl(settings, OAUTH_PROVIDERS={"notes": {**provider.setting, "token_url": token_url}})
     run = await hosting.send("read write")
     assert (await ann.consent(run)).status == 200
     assert await run.result() == "octo"
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [("metadata_url", "list/"), ("token_url", "list/"), ("token_url", "words/token/")],
+)
+async def test_a_provider_that_answers_otherwise_than_oauth_connects_nothing(
+    run: HostedRun, ann: Browser, provider: Provider, settings: Settings, setting: str, path: str
+) -> None:
+    address = await elsewhere(await ann.leave(run))
+    odd = {**provider.setting, setting: f"{provider.url}/{path}"}
+    set_hitl(settings, OAUTH_PROVIDERS={"notes": odd})
+    page = await ann.come_back(address)
+    assert (page.status, STILL_WAITS in page.text) == (503, True)
+    assert not await OAuthGrant.objects.aexists()
 
 
 async def test_the_access_that_another_provider_gave_is_neither_used_nor_asked_for(

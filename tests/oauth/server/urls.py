@@ -18,14 +18,25 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(request.GET["next"])
 
 
-class CommaTokens(TokenView):  # type: ignore[misc] # the package has no types
-    """The token endpoint as some providers have it, with commas between the scopes."""
+class OddTokens(TokenView):  # type: ignore[misc] # the package has no types
+    """The token endpoint as some providers have it, odd in one way or another."""
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, oddity: str) -> HttpResponse:
         """Return the tokens."""
         response: HttpResponse = super().post(request)
         tokens = json.loads(response.content)
-        return JsonResponse({**tokens, "scope": tokens["scope"].replace(" ", ",")})
+        scopes = tokens["scope"].split()
+        changes: dict[str, dict[str, object]] = {
+            "commas": {"scope": ",".join(scopes)},
+            "list": {"scope": scopes},
+            "words": {"expires_at": "soon", "expires_in": None},
+        }
+        return JsonResponse({**tokens, **changes[oddity]})
+
+
+def list_of_nothing(request: HttpRequest) -> HttpResponse:
+    """Return JSON that is no object."""
+    return JsonResponse([1], safe=False)
 
 
 class Notes(ScopedProtectedResourceView):  # type: ignore[misc] # as above
@@ -52,6 +63,7 @@ urlpatterns = [
     path("repos/<path:repository>/issues", Issues.as_view()),
     path("login/", sign_in),
     path("api/notes/", Notes.as_view()),
-    path("commas/token/", CommaTokens.as_view()),
+    path("<oddity>/token/", OddTokens.as_view()),
+    path("list/", list_of_nothing),
     path("", include("oauth2_provider.urls")),
 ]
