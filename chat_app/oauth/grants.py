@@ -119,7 +119,7 @@ async def _fresh_tokens(grant: int, user: UserId) -> Tokens | None:
     rows = OAuthGrant.objects.filter(pk=grant, user=user)
     while (row := await reads.read(rows.first)) is not None:
         tokens, now = Tokens.decrypt(user, row.tokens), timezone.now()
-        if tokens is not None and (row.expires_at is None or now < row.expires_at - MARGIN):
+        if tokens is not None and _is_fresh(tokens, row.expires_at, now):
             return tokens
         unchanged = rows.filter(tokens=row.tokens)
         if tokens is None or not tokens.refresh:
@@ -133,6 +133,14 @@ async def _fresh_tokens(grant: int, user: UserId) -> Tokens | None:
         else:
             await asyncio.sleep(POLL)
     return None
+
+
+def _is_fresh(tokens: Tokens, expires_at: datetime | None, now: datetime) -> bool:
+    """Return whether tokens are used as they are; those that cannot be refreshed are, to their
+    end.
+    """
+    margin = MARGIN if tokens.refresh else timedelta()
+    return expires_at is None or now < expires_at - margin
 
 
 async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens | None:
@@ -151,7 +159,10 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
             }
             if await writer.write(lambda tx: claimed.update(**columns)):
                 return new_tokens
-            await client.revoke(new_tokens)  # the grant was revoked, or replaced, meanwhile
+            # What another process has stored meanwhile may share the consent, which many providers
+            # revoke as a whole.
+            if not await reads.read(OAuthGrant.objects.filter(pk=row.pk).exists):
+                await client.revoke(new_tokens)
     except BaseException as error:
         if isinstance(error, ProviderRefused) and error.code == INVALID_GRANT:
             await _delete(claimed)

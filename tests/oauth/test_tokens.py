@@ -80,6 +80,30 @@ async def test_tokens_that_live_for_a_moment_are_used_all_the_same(
         assert provider.call_api(await token.read()).status_code == 200
 
 
+async def test_a_token_that_cannot_be_refreshed_is_used_to_its_end(token: AccessToken) -> None:
+    alone = Tokens(access=await token.read())
+    soon = timezone.now() + timedelta(seconds=50)
+    await OAuthGrant.objects.aupdate(tokens=alone.encrypt(token.user), expires_at=soon)
+    assert await token.read() == alone.access
+    await OAuthGrant.objects.aupdate(expires_at=PAST)
+    with pytest.raises(ConsentGone):
+        await token.read()
+
+
+async def test_a_refresh_that_another_process_took_over_leaves_what_that_stored(
+    token: AccessToken, provider: Provider
+) -> None:
+    """New tokens may share a refresh token, or all of the consent, with those of the other one."""
+    await OAuthGrant.objects.aupdate(expires_at=PAST)
+    with provider.paused():
+        reading = asyncio.create_task(token.read())
+        await until(OAuthGrant.objects.filter(refreshing_until__isnull=False).exists)
+        later = timezone.now() + timedelta(hours=1)
+        await OAuthGrant.objects.aupdate(refreshing_until=None, expires_at=later)
+    assert await reading
+    assert provider.valid_tokens() != []
+
+
 async def test_a_refresh_that_a_dead_process_began_is_done_by_another(token: AccessToken) -> None:
     await OAuthGrant.objects.aupdate(expires_at=PAST, refreshing_until=PAST)
     assert await token.read()
