@@ -257,7 +257,8 @@ async def acall_back(token: str, payload: object) -> Outcome:
         Invalid: the payload cannot be stored.
     """
     to = read_callback(token)
-    return await asend(to.run, to.name, payload, id=f"callback:{to.name}:{to.id}")
+    name = to.name.replace("%", "%25").replace(":", "%3A")  # it ends at the next colon
+    return await asend(to.run, to.name, payload, id=f"callback:{name}:{to.id}")
 
 
 def _check_name(subject: str, text: str) -> None:

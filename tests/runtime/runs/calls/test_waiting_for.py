@@ -18,6 +18,7 @@ from sessions_app.models import Arrival, JournalEntry, Run
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
+from sessions_app.workflows.callbacks import callback_url
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, asking, running, until
 from tests.support.sessions import in_script
@@ -69,6 +70,15 @@ async def test_messages_to_a_run_are_delivered_once_and_in_order(park_after: flo
         assert await hosting.result(run) == "{'eur': 5} 2 None "
         assert await send(run, {"eur": 5}, id="a") == DUPLICATE
         assert await send(run, 4) == STALE
+
+
+async def test_callbacks_whose_names_have_colons_are_told_apart(settings: Settings) -> None:
+    set_hitl(settings, CALLBACKS_URL="https://site.example/callbacks/")
+    async with running("t_waits", "times 1") as (_, run):
+        urls = [callback_url(str(run), *names) for names in (("a:b", "c"), ("a", "b:c"))]
+        tokens = [url.rpartition("/")[2] for url in [*urls, *urls]]
+        outcomes = [await runs.acall_back(token, 1) for token in tokens]
+    assert outcomes == [ACCEPTED, ACCEPTED, DUPLICATE, DUPLICATE]
 
 
 async def test_of_messages_sent_before_the_wait_the_first_is_taken() -> None:
