@@ -156,10 +156,17 @@ def _keys(annotation: Any, at: Location) -> Iterable[str]:
     """
     for step in at:
         if _is_model(annotation):
-            annotation = annotation.model_fields[str(step)].annotation
+            annotation = _annotations(annotation).get(str(step))
         else:
             annotation = next(reversed(get_args(annotation)), None)
-    return annotation.model_fields if _is_model(annotation) else ()
+    return _annotations(annotation) if _is_model(annotation) else ()
+
+
+def _annotations(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the annotations of a model's fields by the keys that a file has for them."""
+    aliases = {name: field.validation_alias for name, field in model.model_fields.items()}
+    keys = {name: key if isinstance(key, str) else name for name, key in aliases.items()}
+    return {keys[name]: field.annotation for name, field in model.model_fields.items()}
 
 
 def _is_model(annotation: object) -> bool:

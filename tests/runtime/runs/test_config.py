@@ -4,13 +4,33 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
 from natproject.settings.env import ROOT
-from sessions_app.workflows import registry
+from sessions_app.workflows import Context, Message, registry, workflow
 from sessions_app.workflows.config import ConfigError, RuntimeConfig
 from tests.support.processes.command import run
 
 GOOD = "default: calculator\nworkflows:\n  calculator:\n"
+
+
+class Limits(BaseModel):
+    """A part of options, with a name that Python has not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    most: int = Field(default=1, alias="at-most")
+
+
+class WithAliases(BaseModel):
+    """Options with a name that Python has not."""
+
+    limits: Limits = Field(default=Limits(), alias="the-limits")
+
+
+@workflow(name="t_aliases", title="Aliases", options=WithAliases)
+async def aliases(message: Message, context: Context) -> str:
+    return ""
 
 
 def write(directory: Path, text: str) -> Path:
@@ -91,6 +111,12 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
             GOOD + "    options:\n      depth: 1\n",
             "FILE, line 5: workflows.calculator.options.depth: there is no such key. Keys: "
             "max_operations",
+        ),
+        (
+            "default: t_aliases\nworkflows:\n  t_aliases:\n    options:\n      the-limits:\n"
+            "        most: 1\n",
+            "FILE, line 6: workflows.t_aliases.options.the-limits.most: there is no such key. "
+            "Keys: at-most",
         ),
     ],
 )
