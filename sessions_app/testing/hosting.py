@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files.base import ContentFile
 from django.db import connection
-from django.db.models import Min
+from django.db.models import Min, Q
 from django.utils.module_loading import import_string
 
 from sessions_app.conversations import messages
@@ -173,10 +173,16 @@ class Hosting:
 
         What falls due up to then does so at its time, one after the other: a run that sleeps a day
         and asks with a deadline of a day is woken, asks, and learns that nobody has answered.
+
+        Raises:
+            AssertionError: something cannot be settled at its time; says what.
         """
         await self.rest()
-        end = self._clock.now() + timedelta(**time)
+        end, last_due = self._clock.now() + timedelta(**time), None
         while (due := await reads.read(_next_due)) is not None and due <= end:
+            if due == last_due:
+                raise AssertionError(await reads.read(_describe_due, due))
+            last_due = due
             self._clock.move_to(due + timedelta(milliseconds=1))
             await settle_due()
             await self.rest()
@@ -240,6 +246,15 @@ def _next_due() -> datetime | None:
         Run.objects.filter(status=Run.Status.WAITING).aggregate(at=Min("wake_at"))["at"],
     )
     return min((at for at in moments if at is not None), default=None)
+
+
+def _describe_due(moment: datetime) -> str:
+    """Say what is still to be settled of a moment that has passed."""
+    pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
+    rows = pending.filter(Q(expires_at=moment) | Q(escalates_at=moment))
+    texts = [repr(row.prompt["text"]) for row in rows]
+    subject = ", ".join(texts) or "a run that sleeps"
+    return f"{subject} falls due at {moment}, and cannot be settled: the log says why"
 
 
 def _check_database() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sessions_app.errors import Invalid
+from sessions_app.models import Interaction
 from sessions_app.storage import reads
 from sessions_app.testing import hosting
 from sessions_app.testing.hosting import NewHosting
@@ -170,6 +171,18 @@ async def test_the_clock_brings_what_falls_due_in_its_order(host_workflow: NewHo
         await hosting.crash()
         await hosting.advance(days=10)
         assert await run.result() == "1 2 3 no 4"
+
+
+async def test_clock_names_a_deadline_that_cannot_be_settled(host_workflow: NewHosting) -> None:
+    async with host_workflow("t_kit_days") as hosting:
+        run = await hosting.send("go")
+        await hosting.advance(days=3)
+        row = await Interaction.objects.aget(run=run.id)
+        row.prompt["input_type"] = "gone"  # as of an application that is not installed any more
+        await row.asave()
+        async with asyncio.timeout(10):
+            with pytest.raises(AssertionError, match=r"'Still there\?' falls due .* the log"):
+                await hosting.advance(days=2)
 
 
 async def test_prompts_are_answered_by_a_word_of_their_text(host_workflow: NewHosting) -> None:
