@@ -98,6 +98,14 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
         assert await session == "ann has ann#2"
 
 
+async def test_a_builder_is_not_evicted_while_a_session_uses_it() -> None:
+    async with managing_with_log(own) as (manager, log):
+        async with manager.session("ann"):
+            assert not await manager.evict("ann")
+            assert "ann closing" not in log.entries
+        assert await manager.evict("ann")
+
+
 async def test_a_session_cannot_be_used_after_its_end() -> None:
     async with managing_with_log(own) as (manager, _):
         async with manager.session("ann") as session:
