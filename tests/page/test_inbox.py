@@ -22,10 +22,12 @@ from tests.support.database.stored_log import StoredLog
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def ask(owner: User, name: str = "c", *, workflow: str = "none", question: str = "") -> Interaction:
+def ask(
+    owner: User, name: str = "c", *, workflow: str = "none", question: str = "", yes: str = "yes"
+) -> Interaction:
     """Return a question in a conversation of its own."""
     log = StoredLog(owner, name, workflow=workflow)
-    options = [Option(value="yes", label="Approve"), Option(value="no", label="Reject")]
+    options = [Option(value=yes, label="Approve"), Option(value="no", label="Reject")]
     return log.ask(log.message(), BinaryPrompt(text=question or f"{name}?", options=options))
 
 
@@ -179,11 +181,12 @@ async def test_joint_answers_name_the_prompts_already_answered(
         prompts = [ask(ann, name) for name in "abc"]
         settled_rows = Interaction.objects.filter(pk=prompts[0].pk)
         settled_rows.update(status="answered", response={"value": "no"}, answered_by=ann)
-        return prompts
+        return [ask(ann, "other", yes="on"), *prompts]
 
     prompts = await asyncio.to_thread(store)
     html = await send(client, {"prompt": [str(one.pk) for one in prompts], "sent": "1"})
-    assert "2 answered, 1 was answered by ann meanwhile." in html
+    assert "2 answered, 1 was answered by ann meanwhile, 1 was not answered." in html
+    assert "“other?”: " in html
     assert "“a?”: ann already answered this question." in html
 
 
