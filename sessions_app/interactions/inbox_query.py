@@ -149,7 +149,7 @@ def begins_card() -> Q:
         position__gte=Cast(first, IntegerField()),
         position__lt=OuterRef("position"),
         status=Interaction.Status.PENDING,
-        assignment=None,
+        assignment__isnull=True,
     )
     has_own_card = Q(prompt__together__isnull=True) | Q(assignment__isnull=False)
     return has_own_card | ~Q(Exists(earlier_prompts))
@@ -161,7 +161,7 @@ def on_card(prompt: Interaction) -> list[Interaction]:
     is_pending = prompt.status == Interaction.Status.PENDING
     if not together or not is_pending or prompt.assignment is not None:
         return [prompt]
-    columns = {"run": prompt.run_id, "assignment": None}
+    columns = {"run": prompt.run_id, "assignment__isnull": True}
     pending = _pending_prompts(prompt__together__first=together["first"], **columns)
     rows = pending.select_related("conversation__owner", "run__conversation").order_by("position")
     return list(rows) or [prompt]
