@@ -74,7 +74,7 @@ def _sentence(
         "question": entry.question,
         "to": ", ".join(_asked(entry, prompt)),
         "answer": _answer(detail.get("response"), prompt),
-        "behalf": ", ".join(_represented(entry, prompt)),
+        "behalf": ", ".join(detail.get("behalf", ())),
         "note": detail.get("note", ""),
         "via": via_words(entry.via),
     }
@@ -96,15 +96,6 @@ def _asked(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:
     if names := entry.detail.get(key):
         return [str(name) for name in names]
     return [display_name(prompt.run.conversation.owner)] if prompt else ["–"]
-
-
-def _represented(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:
-    """Return in whose place a person answered: those asked, unless the person is one of them."""
-    if entry.action not in (Action.VOTED, Action.ANSWERED) or prompt is None:
-        return ()
-    assignment = prompt.assignment or {"to": [], "names": []}
-    is_asked = {"kind": "user", "name": entry.by_name} in assignment["to"]
-    return () if is_asked else assignment["names"]
 
 
 def _answer(response: JsonObject | None, prompt: Interaction | None) -> str:

@@ -278,8 +278,9 @@ def _vote(
         return None
     if interaction.assignee == by.id:  # else nobody of the others could vote
         sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
-    action = AuditEntry.Action.VOTED
-    audit.record(tx, interaction.audited_prompt, action, by=by, via=answer.via, response=response)
+    about, action = interaction.audited_prompt, AuditEntry.Action.VOTED
+    detail = {"response": response, "behalf": interaction.represented_by(by)}
+    audit.record(tx, about, action, by=by, via=answer.via, **detail)
     claims.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)
     return None
 

@@ -75,6 +75,13 @@ class InteractionRecord(NamedTuple):
         """The prompt as the audit names it."""
         return AuditedPrompt(self.id, self.run_id, self.workflow, self.prompt)
 
+    def represented_by(self, person: Person | None) -> list[str]:
+        """Return in whose place a person answers now: those asked, unless they are one of them."""
+        if person is None or self.assignment is None:
+            return []
+        is_asked = {"kind": "user", "name": person.username} in self.assignment["to"]
+        return [] if is_asked else self.assignment["names"]
+
     @property
     def run(self) -> RunRecord:
         """The run that asks."""
@@ -201,8 +208,9 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     }
     if interaction.assignment is not None:
         assigning.remove_from_inboxes(interaction.id)
-        action, via = AuditEntry.Action(status), settlement.via
-        audit.record(tx, interaction.audited_prompt, action, by=by, via=via, response=response)
+        about, action = interaction.audited_prompt, AuditEntry.Action(status)
+        detail = {"response": response, "behalf": interaction.represented_by(by)}
+        audit.record(tx, about, action, by=by, via=settlement.via, **detail)
     tx.append(interaction.run, update_type(interaction), payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
     if settlement.status != Interaction.Status.CANCELLED:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from sessions_app.admin import repairs
 from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
@@ -53,17 +54,21 @@ async def test_the_audit_is_read_in_sentences() -> None:
             await change(action, prompt, ben)
         await change("delegate", prompt, ben, to="dora", note="You know her.")
         await give("no", prompt, dora)
+        to = [group("managers"), user("ben")]
+        await hosting.in_thread(repairs.reassign, prompt.pk, to=to, by=dora)
         await give("yes", prompt, ben)
         await boss.post(f"{PROMPTS}{prompt.pk}/answer/", {"answer": "yes"})
         question, list_page = "Give ann 3 days off?", "/admin/sessions_app/auditentry/?o=1"
+        both = "managers, Ben &lt;b&gt;"
         expected_sentences = [
             f"{question} was asked of managers",
             f"Ben &lt;b&gt; (ben) took over {question}",
             f"Ben &lt;b&gt; (ben) released {question}",
             f"Ben &lt;b&gt; (ben) handed {question} on to dora: You know her.",
             f"dora voted no on {question}, on behalf of managers",
-            f"Ben &lt;b&gt; (ben) voted yes on {question}, on behalf of managers",
-            f"boss answered {question} with yes, on behalf of managers, from the admin",
+            f"dora reassigned {question} to {both}, from the admin",
+            f"Ben &lt;b&gt; (ben) voted yes on {question}",
+            f"boss answered {question} with yes, on behalf of {both}, from the admin",
         ]
         assert await sentences(boss, list_page, column=3) == expected_sentences
         entry = await reads.read(lambda: AuditEntry.objects.get(action="answered"))
@@ -73,9 +78,7 @@ async def test_the_audit_is_read_in_sentences() -> None:
         for field in ("By name", "Interaction", "Detail"):
             assert f"<dt>{field}</dt>" in page
         await reads.read(Conversation.objects.all().delete)
-        assert (await sentences(boss, list_page, column=3))[-1] == (
-            f"boss answered {question} with yes, from the admin"
-        )
+        assert (await sentences(boss, list_page, column=3))[-1] == expected_sentences[-1]
 
 
 async def test_prompts_are_reassigned_several_at_once() -> None:
