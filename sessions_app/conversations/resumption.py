@@ -46,7 +46,9 @@ def _reopen(run: Run) -> None:
 
     What is settled stays settled, and loses its place in the journal.
     """
-    run.finished_at = run.stop_requested_at = None
+    run.finished_at = None
+    if run.stop_point is None:  # else it has begun to clean up, and goes on with that
+        run.stop_requested_at = None
     last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)

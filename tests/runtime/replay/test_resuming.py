@@ -91,6 +91,24 @@ async def test_a_stop_that_came_too_late_for_it_does_not_stop_it_now() -> None:
         assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
 
 
+async def test_a_stopped_run_whose_clean_up_failed_goes_on_with_it() -> None:
+    async def cleans_up(context: Context) -> str:
+        try:
+            return (await context.ask(TextPrompt(text="?"))).text
+        finally:
+            await context.step(work, "cleaned")
+
+    async with asking(host_code(cleans_up)) as (hosting, run, _):
+        executed.clear()
+        await hosting.in_thread(repairs.cancel, run)
+        assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
+        rows = Run.objects.filter(pk=run)
+        await rows.aupdate(status=Run.Status.FAILED)  # as where the database took no more of it
+        assert (await resume_to_end(hosting, await rows.aget())).status == Run.Status.CANCELLED
+        assert executed == ["cleaned"]
+        assert not await Interaction.objects.filter(status="pending").aexists()
+
+
 async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
     async def caught_and_not(context: Context) -> str:
         try:
