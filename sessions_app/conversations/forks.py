@@ -58,9 +58,9 @@ def fork_run(tx: Transaction, request: WantedFork) -> UUID:
     source = find_run(request.run)
     if source.parent_id is not None:
         raise Invalid("Another run started this one: fork that one.")
+    lock_kept(tx, source.conversation_id)
+    source = find_run(request.run)  # it may have been stopped while this waited for the lock
     conversation = source.conversation
-    lock_kept(tx, conversation.id)
-    conversation.refresh_from_db(fields=["last_sequence", "waiting"])
     for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, request.key)):
         return sql.read_uuid(run_id)
     offer = registry.get(conversation.workflow)

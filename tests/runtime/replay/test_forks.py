@@ -9,9 +9,12 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from sessions_app import runs
+from sessions_app.conversations import forks
+from sessions_app.conversations.listing import lock_kept
 from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.models import Arrival, Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, TextPrompt, user, workflow
 from tests.runtime.replay.deployed import deploy, executed, host_code, other, work
 from tests.support.hosting import Hosting, asking, make_user, running
@@ -248,6 +251,20 @@ async def test_an_impossible_fork_is_refused() -> None:
         with pytest.raises(NotFound):
             await fork(hosting, uuid4(), 1)
         assert await reads.read(Run.objects.count) == 1
+
+
+async def test_a_run_stopped_while_its_fork_waits_for_the_lock_is_not_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lock_late(tx: Transaction, conversation: UUID) -> None:
+        Run.objects.filter(conversation=conversation).update(stop_point={"position": 3})
+        lock_kept(tx, conversation)
+
+    async with Hosting("t_forked") as hosting:
+        source = await whole(hosting)
+        monkeypatch.setattr(forks, "lock_kept", lock_late)
+        with pytest.raises(Invalid, match="1 to 4"):
+            await fork(hosting, source, 6)
 
 
 async def test_a_fork_is_made_once_for_a_key_and_rolled_back_with_its_caller() -> None:
