@@ -266,6 +266,8 @@ def _vote(
     quorum = Assignment.model_validate(interaction.assignment).votes
     if quorum == 1:
         return [votes.vote_content(response, by.username, tx.now, answer.via)]
+    if votes.was_replaced(by.id, interaction.id, answer.answer_id):
+        return None
     columns = {"via": answer.via, "answer_id": answer.answer_id}
     is_repeat = votes.find_response(by.id, interaction.id, answer.answer_id) == response
     cast_votes = votes.cast(tx, interaction.audience, by, response, **columns)
@@ -279,7 +281,11 @@ def _vote(
     if interaction.assignee == by.id:  # else nobody of the others could vote
         sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
     about, action = interaction.audited_prompt, AuditEntry.Action.VOTED
-    detail = {"response": response, "behalf": interaction.represented_by(by)}
+    detail = {
+        "response": response,
+        "behalf": interaction.represented_by(by),
+        "answer_id": answer.answer_id,  # by it one that comes again is known
+    }
     audit.record(tx, about, action, by=by, via=answer.via, **detail)
     claims.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)
     return None

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sessions_app.interactions.answerers import PromptAudience, answerers, is_active, may_answer
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Interaction, Vote
+from sessions_app.models import AuditEntry, Interaction, Vote
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.storage.transaction import Transaction
 
@@ -30,6 +30,17 @@ def find_response(user: UserId, interaction: UUID, answer_id: str) -> JsonObject
     """Return the response of the user's vote that came under this id; None if none is kept."""
     votes = Vote.objects.filter(interaction=interaction, by=user, answer_id=answer_id)
     return next((vote.response for vote in votes), None)
+
+
+def was_replaced(user: UserId, interaction: UUID, answer_id: str) -> bool:
+    """Return whether the user's vote came under this id, and was changed or withdrawn since."""
+    cast_before = AuditEntry.objects.filter(
+        interaction=interaction,
+        by=str(user),
+        action=AuditEntry.Action.VOTED,
+        detail__answer_id=answer_id,
+    )
+    return cast_before.exists() and find_response(user, interaction, answer_id) is None
 
 
 def withdraw(user: UserId, interaction: UUID) -> None:

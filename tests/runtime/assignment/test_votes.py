@@ -9,7 +9,7 @@ from sessions_app import runs
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid
 from sessions_app.interactions import answers, votes
-from sessions_app.interactions.answers import Outcome
+from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
@@ -69,6 +69,24 @@ async def test_the_same_vote_again_is_acknowledged_again_and_writes_nothing() ->
             assert await reads.read(actions, prompt) == [("opened", ""), ("voted", "boss")]
         changes = [event.payload.get("change") for event in await hosting.events()]
         assert changes.count("voted") == 1
+
+
+async def test_a_vote_that_was_changed_or_withdrawn_and_comes_again_counts_no_more() -> None:
+    async with asking_people("boss", "other", "third", **THREE) as scene:
+        _, prompt, [boss, other, third] = scene
+        first_vote = answer_to(prompt, "yes")
+
+        async def vote(answer: IncomingAnswer) -> None:
+            result = await answers.answer(by=boss, conversation_id=None, answer=answer)
+            assert result.outcome == Outcome.VOTED
+
+        for answer in (first_vote, answer_to(prompt, "no"), first_vote):
+            await vote(answer)
+        await assert_outcomes(prompt, (other, "yes", Outcome.VOTED))
+        await change("delegate", prompt, boss, to="third")
+        await assert_outcomes(prompt, (third, "no", Outcome.VOTED))
+        await vote(first_vote)
+        await assert_outcomes(prompt, (third, "yes", Outcome.ACCEPTED))
 
 
 @pytest.mark.parametrize("value", ["yes", "no"])
