@@ -27,6 +27,7 @@ from sessions_app.admin.read_only import (
 from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.conversations.resumption import is_resumable
 from sessions_app.errors import SessionsError
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Arrival, Feedback, JournalEntry, Run
@@ -124,7 +125,7 @@ class RunAdmin(SearchedAdmin):
         if action == "cancel":
             return row.status not in Run.FINISHED
         if action == "resume":
-            return row.status in (Run.Status.FAILED, Run.Status.SUSPENDED)
+            return is_resumable(row)
         if action == "send":  # a row without a key stands for a list of this status
             return row.status not in Run.FINISHED and (not row.key or bool(awaited_names(row)))
         return super().applies(action, row)
@@ -139,7 +140,9 @@ class RunAdmin(SearchedAdmin):
         _("Resume"),
         lambda run, by: repairs.resume(run.pk, by=by.username),
         done=_("resumed"),
-        refusal=_("It has not failed and is not suspended."),
+        refusal=_(
+            "It has not failed and is not suspended, or another run began it: resume that one."
+        ),
     )
 
     @admin.action(description=_("Fork"), permissions=["operate"])

@@ -12,13 +12,21 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage.run_text import unfold
 from sessions_app.storage.transaction import Transaction
 
-ENDED = (Run.Status.FAILED, Run.Status.SUSPENDED)
 RUN = JournalEntry.Kind.RUN
 STEPS = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, RUN)
 
 
+def is_resumable(run: Run) -> bool:
+    """Return whether the run is suspended, or a message began it and it failed.
+
+    One that failed another has told that: resumed, that one begins it anew.
+    """
+    has_failed = run.status == Run.Status.FAILED
+    return run.status == Run.Status.SUSPENDED or (has_failed and run.parent_id is None)
+
+
 def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
-    """Queue it again; False if it neither failed nor is suspended. It has its turn as any other.
+    """Queue it again; False if it cannot be resumed. It has its turn as any other.
 
     Answers and finished steps stay. A step whose failure was the last that the run came to is
     done again, and what it asked when it failed is asked anew.
@@ -29,7 +37,7 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
     run = find_run(run_id)
     lock_kept(tx, run.conversation_id)
     run.refresh_from_db()
-    if run.status not in ENDED:
+    if not is_resumable(run):
         return False
     if run.status == Run.Status.FAILED:
         _reopen(run)

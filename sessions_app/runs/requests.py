@@ -197,7 +197,8 @@ def resume(run: UUID, *, by: AbstractBaseUser) -> Work[bool]:
     """Let a run that failed or is suspended go on from its journal, once its cause is fixed.
 
     Answers and finished steps stay. A step whose failure was the last that it came to is done
-    again. False if it neither failed nor is suspended.
+    again. False if it neither failed nor is suspended, or if it failed a run that began it: that
+    one, resumed, begins it anew.
 
     Raises:
         NotFound: there is no such run.

@@ -373,6 +373,8 @@ async def test_a_child_that_failed_its_parent_runs_anew_when_that_is_resumed() -
         broken.append(AT_ONCE)
         run = await hosted.send("other t_child mend")
         await hosted.until_status(run.id, Run.Status.FAILED)
+        [failed] = await run.children()
+        assert not await runs.aresume(failed.id, by=await reads.read(make_user, "ann"))
         await resume(run)
         assert await run.result() == "Well. "
         assert len(await run.children()) == 2
