@@ -269,8 +269,7 @@ def _vote(
     if votes.was_replaced(by.id, interaction.id, answer.answer_id):
         return None
     columns = {"via": answer.via, "answer_id": answer.answer_id}
-    is_repeat = votes.find_response(by.id, interaction.id, answer.answer_id) == response
-    cast_votes = votes.cast(tx, interaction.audience, by, response, **columns)
+    cast_votes, is_repeat = votes.cast(tx, interaction.audience, by, response, **columns)
     if votes.count_agreeing(cast_votes, response) >= quorum:
         return [
             votes.vote_content(vote.response, vote.by.get_username(), vote.at, vote.via)

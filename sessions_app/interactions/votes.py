@@ -13,12 +13,20 @@ from sessions_app.storage.transaction import Transaction
 
 def cast(
     tx: Transaction, audience: PromptAudience, by: Person, response: JsonObject, **columns: str
-) -> list[Vote]:
-    """Cast or change a person's vote; returns those that count, in the order of their times."""
+) -> tuple[list[Vote], bool]:
+    """Cast or change a person's vote; one that comes again changes nothing.
+
+    Return the votes that count, in the order of their times, and whether it came again.
+    """
     vouched = not may_answer(by.id, audience)
-    vote = {"response": response, "at": tx.now, "vouched": vouched, **columns}
-    Vote.objects.update_or_create(interaction_id=audience.interaction, by_id=by.id, defaults=vote)
-    return _counting_votes(audience)
+    columns_of_vote = {"response": response, "at": tx.now, "vouched": vouched, **columns}
+    vote, is_new = Vote.objects.get_or_create(
+        interaction_id=audience.interaction, by_id=by.id, defaults=columns_of_vote
+    )
+    is_repeat = not is_new and (vote.answer_id, vote.response) == (columns["answer_id"], response)
+    if not (is_new or is_repeat):
+        Vote.objects.filter(pk=vote.pk).update(**columns_of_vote)
+    return _counting_votes(audience), is_repeat
 
 
 def has_voted(user: UserId, interaction: UUID) -> bool:
