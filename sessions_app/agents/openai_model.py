@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -36,7 +37,7 @@ class OpenAIModel:
         chunks = await self._client.chat.completions.create(
             model=self._name, stream=True, stream_options={"include_usage": True}, **request
         )
-        calls: dict[int, dict[str, str]] = {}
+        calls: list[_CallParts] = []
         async with chunks:
             async for chunk in chunks:
                 if chunk.usage is not None:
@@ -48,17 +49,33 @@ class OpenAIModel:
                     if choice.delta.content:
                         yield choice.delta.content
                     _gather(calls, choice.delta.tool_calls or [])
-        for _, call in sorted(calls.items()):
-            yield ToolCall(**call)
+        for call in calls:
+            yield ToolCall(call.id, call.name, call.arguments)
 
 
-def _gather(calls: dict[int, dict[str, str]], parts: list[Any]) -> None:
-    """Add the parts of tool calls: first id and name, then pieces of the arguments."""
+@dataclass
+class _CallParts:
+    """The parts of a tool call so far."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+def _gather(calls: list[_CallParts], parts: list[Any]) -> None:
+    """Add the parts of tool calls: first id and name, then pieces of the arguments.
+
+    Some servers have one index for all calls of an answer: another id is another call.
+    """
     for part in parts:
-        call = calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
-        call["id"] += part.id or ""
-        call["name"] += part.function.name or ""
-        call["arguments"] += part.function.arguments or ""
+        call = next((one for one in reversed(calls) if one.index == part.index), None)
+        if call is None or (call.id and part.id and part.id != call.id):
+            call = _CallParts(part.index)
+            calls.append(call)
+        call.id = call.id or part.id or ""
+        call.name = call.name or part.function.name or ""
+        call.arguments += part.function.arguments or ""
 
 
 @asynccontextmanager

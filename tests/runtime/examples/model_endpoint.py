@@ -22,12 +22,16 @@ def thought(piece: str) -> Delta:
     return {"reasoning_content": piece}
 
 
-def call(number: int, name: str, arguments: str) -> list[Delta]:
-    """Return the deltas of a tool call: its name first, its arguments in two parts."""
+def call(number: int, name: str, arguments: str, index: int | None = None) -> list[Delta]:
+    """Return the deltas of a tool call: its name first, its arguments in two parts.
+
+    Its `index` among the calls is its number; some servers have the same for all.
+    """
     half = len(arguments) // 2
     head: dict[str, Any] = {"id": f"call_{number}", "type": "function", "function": {"name": name}}
     parts = [{"function": {"arguments": part}} for part in (arguments[:half], arguments[half:])]
-    return [{"tool_calls": [{"index": number, **part}]} for part in (head, *parts)]
+    place = {"index": number if index is None else index}
+    return [{"tool_calls": [{**place, **part}]} for part in (head, *parts)]
 
 
 class ModelEndpoint:

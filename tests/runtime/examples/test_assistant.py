@@ -81,6 +81,20 @@ class TestEndpoint:
         assert result == {"role": "tool", "tool_call_id": "call_0", "content": "42"}
         assert len(endpoint.requests) == 2
 
+    @pytest.mark.parametrize("index", [None, 0])
+    async def test_calls_of_one_answer_are_told_apart(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting, index: int | None
+    ) -> None:
+        calls = [
+            *call(0, "calculate", '{"expression": "6 * 7"}', index),
+            *call(1, "calculate", '{"expression": "1 + 1"}', index),
+        ]
+        endpoint.answers = [calls, text("42 and 2.")]
+        async with host_workflow("assistant") as hosting:
+            assert await hosting.converse("6 times 7, and 1 plus 1?") == "42 and 2."
+        results = [one["content"] for one in endpoint.requests[1]["messages"][3:]]
+        assert results == ["42", "2"]
+
     async def test_tools_of_a_configured_mcp_server_ask_the_person(
         self, endpoint: ModelEndpoint, host_workflow: NewHosting, tmp_path: Path
     ) -> None:
