@@ -176,7 +176,7 @@ async def test_the_clock_brings_what_falls_due_in_its_order(host_workflow: NewHo
 async def test_clock_names_a_deadline_that_cannot_be_settled(host_workflow: NewHosting) -> None:
     async with host_workflow("t_kit_days") as hosting:
         run = await hosting.send("go")
-        await hosting.advance(days=3)
+        await hosting.advance(days=3, hours=1)
         row = await Interaction.objects.aget(run=run.id)
         row.prompt["input_type"] = "gone"  # as of an application that is not installed any more
         await row.asave()
