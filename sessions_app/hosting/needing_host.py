@@ -22,8 +22,9 @@ SUSPECT_PATIENCE = 5.0
 
 
 # A queued run waits for those of its conversation that are active, and behind those that were
-# queued before it, unless its workflow takes them in parallel. A child waits for nobody, as its
-# parent waits for it. One that waits for people needs no host, unless it is to stop.
+# queued before it, unless its workflow takes them in parallel, or is offered no more: then its host
+# says so. A child waits for nobody, as its parent waits for it. One that waits for people needs no
+# host, unless it is to stop.
 HAS_TURN = """
     (
         sessions_app_run.status = 'running'
@@ -31,7 +32,7 @@ HAS_TURN = """
         AND sessions_app_run.status IN ('queued', 'waiting', 'suspended')
         OR sessions_app_run.status = 'queued' AND (
             sessions_app_run.parent_id IS NOT NULL
-            OR sessions_app_run.workflow IN ({parallel})
+            OR sessions_app_run.workflow NOT IN ({one_by_one})
             OR NOT EXISTS (
                 SELECT 1 FROM sessions_app_run before
                 WHERE before.conversation_id = sessions_app_run.conversation_id
@@ -45,21 +46,21 @@ HAS_TURN = """
 
 def has_turn() -> tuple[str, list[str]]:
     """Return the condition under which a host would do something about a run, and its values."""
-    parallel = [
-        offer.workflow.name for offer in registry.offered_workflows() if offer.policy == "parallel"
+    one_by_one = [
+        offer.workflow.name for offer in registry.offered_workflows() if offer.policy != "parallel"
     ]
-    return _condition(len(parallel)), parallel
+    return _condition(len(one_by_one)), one_by_one
 
 
 @cache
-def _condition(parallel: int) -> str:
-    return HAS_TURN.format(parallel=", ".join(["%s"] * parallel) or "NULL")
+def _condition(one_by_one: int) -> str:
+    return HAS_TURN.format(one_by_one=", ".join(["%s"] * one_by_one) or "''")
 
 
 def runs_needing_host() -> QuerySet[Run]:
     """Return the runs whose turn it is."""
-    condition, parallel = has_turn()
-    return Run.objects.extra(where=[condition], params=parallel)  # noqa: S610 - no value in it
+    condition, one_by_one = has_turn()
+    return Run.objects.extra(where=[condition], params=one_by_one)  # noqa: S610 - no value in it
 
 
 def keys_needing_host() -> tuple[list[str], list[str]]:

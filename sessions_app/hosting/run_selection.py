@@ -213,8 +213,8 @@ class TakenRuns:
 def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selection:
     """Look at the unfinished runs of the key, and start those whose turn it is."""
     evict = lease.check(tx)
-    condition, parallel = has_turn()
-    values = (*parallel, lease.key, QUEUED_AT_ONCE)
+    condition, one_by_one = has_turn()
+    values = (*one_by_one, lease.key, QUEUED_AT_ONCE)
     unfinished = [_read(*row) for row in sql.fetch(_unfinished_query(condition), values)]
     in_turn = [run for run in unfinished if run.has_turn]
     selection = Selection(

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, StorageUnavailable
 from sessions_app.hosting import run_selection, run_writes
@@ -486,6 +487,20 @@ async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> No
         await until(released.exists)
         hosting.offer()
         assert await hosting.complete(asks, "yes", prompt, restart=True) == "yes"
+
+
+async def test_a_message_behind_a_question_whose_workflow_is_gone_is_suspended() -> None:
+    async with asking("t_ask", "ask") as (hosting, asks, prompt):
+        await hosting.stop()
+        behind = await hosting.submit("echo")
+        Hosting("t_busy").offer()
+        await hosting.start()
+        assert (await hosting.until_ended(behind)).status == Run.Status.SUSPENDED
+        hosting.offer()
+        await hosting.restart()
+        assert await hosting.in_thread(repairs.resume, behind, by="boss")
+        assert await hosting.complete(asks, "yes", prompt) == "ask=yes"
+        assert (await hosting.until_ended(behind)).status == Run.Status.COMPLETED
 
 
 async def test_a_run_that_is_to_stop_ends_though_its_workflow_is_not_offered_any_more() -> None:
