@@ -17,6 +17,11 @@ UVICORN_MAX_SIZE = 1024 * 1024
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
 
 
+def host_in_url(host: str) -> str:
+    """Return an address as it stands in URLs and in the header `Host`: of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def daphne_arguments(host: str, port: int | str) -> list[str]:
     """Return the arguments of `daphne`, without the program's name.
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from servestatic.compress import Compressor
 
-from natproject.serving import WEBSOCKET_MAX_SIZE
+from natproject.serving import WEBSOCKET_MAX_SIZE, host_in_url
 from natproject.settings.env import ROOT, load
 from natproject.settings.logs import configure_logging
 from natproject.settings.static_files import add_headers, are_collected
@@ -19,7 +19,7 @@ DATA_DIR = environment.DATA_DIR
 HOST = environment.HOST
 PORT = environment.PORT
 PUBLIC_URL = environment.public_url
-ALLOWED_HOSTS = environment.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", HOST]
+ALLOWED_HOSTS = environment.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", host_in_url(HOST)]
 CSRF_TRUSTED_ORIGINS = environment.CSRF_TRUSTED_ORIGINS
 # Of the workflow `assistant`.
 OPENAI_BASE_URL = environment.OPENAI_BASE_URL
@@ -37,7 +37,7 @@ HITL = {
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     # Where it is known: a host by which people came is better than the address that is listened at.
     "PUBLIC_URL": PUBLIC_URL if environment.HTTPS or environment.PUBLIC_URL else "",
-    "HEALTH_URL": f"http://{HOST}:{PORT}/health",
+    "HEALTH_URL": f"http://{host_in_url(HOST)}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",
     "PROXIES": 1 if environment.HTTPS else 0,

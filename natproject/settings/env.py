@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chat_app.settings import YES_NO, ChatSettings, check_origins
-from natproject.serving import EVERY_ADDRESS
+from natproject.serving import EVERY_ADDRESS, host_in_url
 from sessions_app.json_types import JsonObject
 from sessions_app.settings import RuntimeSettings, sentence
 from sessions_app.storage.databases import check_postgresql_url
@@ -107,6 +107,14 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     def _decode(cls, value: object) -> object:
         return from_json(value) if isinstance(value, str) else value
 
+    @field_validator("DATA_DIR", "FILES_DIR")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError as error:  # there is no such user
+            raise ValueError(str(error)) from error
+
     @field_validator("CSRF_TRUSTED_ORIGINS")
     @classmethod
     def _origins(cls, value: list[str]) -> list[str]:
@@ -162,8 +170,8 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         names = [name for name in self.ALLOWED_HOSTS if not name.startswith(("*", "."))]
         if self.HTTPS and names:
             return f"https://{names[0]}"
-        host = EVERY_ADDRESS.get(self.HOST, self.HOST)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.PORT}"
+        host = host_in_url(EVERY_ADDRESS.get(self.HOST, self.HOST))
+        return f"http://{host}:{self.PORT}"
 
     @property
     def hitl(self) -> JsonObject:
@@ -177,10 +185,9 @@ def load() -> Env:
     """Read the environment; a wrong value ends the process with a sentence for each one."""
     try:
         env = Env()
-        data_dir = env.DATA_DIR.expanduser().absolute()
         if not env.DATABASE_URL:  # else nothing is kept there
-            make_private(data_dir)
-        secret_key = env.SECRET_KEY or load_secret(data_dir)
+            make_private(env.DATA_DIR)
+        secret_key = env.SECRET_KEY or load_secret(env.DATA_DIR)
     except ValidationError as error:
         raise SystemExit(
             "\n".join(sentence(Env, problem, SECRETS) for problem in error.errors())
@@ -190,7 +197,7 @@ def load() -> Env:
             f"DATA_DIR: {error.strerror}: {error.filename or env.DATA_DIR}. "
             f"Write {Env.model_fields['DATA_DIR'].description}, and has room on its disk."
         ) from None
-    return env.model_copy(update={"DATA_DIR": data_dir, "SECRET_KEY": secret_key})
+    return env.model_copy(update={"SECRET_KEY": secret_key})
 
 
 def make_private(directory: Path) -> None:

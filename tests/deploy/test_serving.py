@@ -88,6 +88,7 @@ def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
     [
         ("PORT", "eighty", "a number from 1 to 65535"),
         ("PORT", "70000", "a number from 1 to 65535"),
+        ("FILES_DIR", "~nobody-here/files", "Could not determine home directory."),
         ("DEBUG", "perhaps", "true or false"),
         ("PARK_AFTER", "-1", "seconds, 0 or more"),
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING"),
@@ -109,6 +110,12 @@ def test_a_data_dir_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DATA_DIR", "/dev/null/data")
     with pytest.raises(SystemExit, match=r"^DATA_DIR: .*/dev/null"):
         env.load()
+
+
+def test_a_directory_can_be_in_ones_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FILES_DIR", "~/files")
+    assert str(env.load().FILES_DIR) == f"{tmp_path}/files"
 
 
 def test_an_empty_environment_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +182,20 @@ def test_mails_and_webhooks_have_the_address_that_is_named(tmp_path: Path, url: 
     code = "from django.conf import settings; print(settings.HITL['PUBLIC_URL'])"
     process = manage(environment(tmp_path, PUBLIC_URL=url), "shell", "--verbosity=0", "-c", code)
     assert process.stdout.strip() == url
+
+
+def test_an_ipv6_host_stands_in_brackets_wherever_it_is_part_of_an_address(tmp_path: Path) -> None:
+    code = (
+        "from django.conf import settings as s;"
+        "print(s.ALLOWED_HOSTS[-1], s.PUBLIC_URL, s.HITL['HEALTH_URL'])"
+    )
+    variables = environment(tmp_path, HOST="fd00::5", PORT="81", ALLOWED_HOSTS="")
+    process = manage(variables, "shell", "--verbosity=0", "-c", code)
+    assert process.stdout.split() == [
+        "[fd00::5]",
+        "http://[fd00::5]:81",
+        "http://[fd00::5]:81/health",
+    ]
 
 
 @pytest.mark.local_only("many processes share PostgreSQL")
