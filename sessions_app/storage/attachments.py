@@ -181,7 +181,7 @@ async def delete_unwanted() -> int:
         for id_, path in rows:
             try:
                 await asyncio.to_thread(storages["default"].delete, path)
-            except OSError:  # the next time, before it is forgotten where it is
+            except Exception:  # a storage's own too; the next time, before its place is forgotten
                 log.exception("attachment.not_deleted", path=path)
                 stuck.add(id_)
         deleted = await writer.write(

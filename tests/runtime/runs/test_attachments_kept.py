@@ -105,7 +105,7 @@ async def test_a_crash_leaves_no_file_without_a_row(
             raise Killed
 
         def refused(path: str) -> None:
-            raise OSError
+            raise RuntimeError("access denied")  # S3's are no OSErrors
 
         for place, name in ((attachments, "_complete"), (storages["default"], "save")):
             with monkeypatch.context() as patch:
