@@ -236,10 +236,23 @@ def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
     expect(ben.get_by_role("button", name="Claim")).to_be_visible()
     approve.click()
     expect(ben.locator(".votes")).to_contain_text("Votes so far: 1.")
+    expect(page.get_by_role("status")).to_have_text("Your vote counts")
+    expect(card(page).locator(".progress")).to_have_text("Your vote counts")
     expect(approve).to_be_enabled()
     expect(page.locator(".stale")).to_have_count(0)
     card(ben).get_by_role("button", name="Approve").click()
     expect(page.locator("#items .text")).to_have_text("yes.")
+
+
+@pytest.mark.parametrize("door", ["chat", "inbox"])
+def test_without_the_script_a_vote_is_said_to_count(
+    page: Page, open_page: OpenPage, door: str
+) -> None:
+    begin(page, "assign @ann,managers votes=2", cards=1)
+    address, user = (page.url, "ann") if door == "chat" else ("/inbox/", "ben")
+    voter = open_page(address, user=user, java_script_enabled=False)
+    card(voter).get_by_role("button", name="Approve").click()
+    expect(voter.locator(".notice")).to_have_text("Your vote counts")
 
 
 def test_the_permission_goes_while_the_card_is_open(

@@ -7,7 +7,6 @@ from typing import IO
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -245,8 +244,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
     if answer_result.outcome == Outcome.NOT_FOUND:
         return message_forms.give_back(request)
-    if answer_result.outcome in message_forms.LATE:
-        messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
+    message_forms.tell_outcome(request, answer_result, *incoming_answers)
     return back_to(conversation_id)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from uuid import UUID, uuid4
 
+from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
@@ -224,6 +225,16 @@ def give_back(request: HttpRequest) -> HttpResponse:
 LONGEST = 100_000
 # The outcomes of an answer that is not used, of which `too_late` says why.
 LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
+
+
+def tell_outcome(
+    request: HttpRequest, answer_result: AnswerResult, *incoming_answers: IncomingAnswer
+) -> None:
+    """Have the next page say that a vote counts, or why an answer was not taken."""
+    if answer_result.outcome == Outcome.VOTED:
+        messages.success(request, gettext("Your vote counts"))
+    elif answer_result.outcome in LATE:
+        messages.warning(request, too_late(answer_result, *incoming_answers))
 
 
 def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> str:

@@ -226,8 +226,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
     if answer_result.outcome == Outcome.NOT_FOUND:
         return message_forms.give_back(request)
-    if answer_result.outcome in message_forms.LATE:
-        messages.warning(request, message_forms.too_late(answer_result, *incoming_answers))
+    message_forms.tell_outcome(request, answer_result, *incoming_answers)
     return _back(request)
 
 

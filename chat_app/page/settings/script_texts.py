@@ -33,6 +33,7 @@ WORDS = {
     "needsYou": _("Needs you"),
     "turn": _("{number} of {total}"),
     "noAnswerYet": _("Choose or write an answer first."),
+    "voted": _("Your vote counts"),
     "claimedBy": _("{name} has claimed this question."),
     "answering": _("Answering: {question}"),
     "answerHere": _("Answer here"),
@@ -57,7 +58,6 @@ FILES = {
 # Of the inbox, beside those.
 INBOX = {
     "answered": _("Answered"),
-    "voted": _("Your vote counts"),
     "onIt": _("{name} is on it"),
     "notYours": _("This question is no longer waiting for you."),
     "answeredBy": _("{name} already answered this question."),

@@ -170,6 +170,8 @@ export class Cards extends EventTarget {
   #acknowledged(card, outcome, label) {
     const isTaken = ["accepted", "duplicate", "voted"].includes(outcome);
     card.unused = isTaken ? "" : given(card) || label;
+    card.word = outcome === "voted" ? say("voted") : "";
+    if (card.word) announce(card.word);
     if (isTaken && dock.contains(card)) this.#settle(card, dock, card.parentElement);
     // The transcript has said it already.
     else if (!card.isConnected && !isTaken) showUnused(card, itemOf(card) ?? dock);
@@ -185,7 +187,9 @@ export class Cards extends EventTarget {
     old.before(item);
     const row = item.querySelector(":scope > details > summary");
     // It still waits, and is drawn anew, with what was typed here.
-    const again = !card.isSending && item.querySelector("prompt-card");
+    const fresh = item.querySelector("prompt-card");
+    if (fresh) fresh.word = card.word;
+    const again = !card.isSending && fresh;
     const parts = [".asked", ".outcome", ".who"].map((part) => row?.querySelector(part).innerText);
     if (row && card.isSending) announce(parts.join(" "));
     this.#settle(card, item, old, again);

@@ -122,7 +122,7 @@ function frame(card, id, { text, values }) {
 /** Show on a card whether its answer is under way; its buttons take no click then, or while fresh. */
 export function showProgress(card, connection, isFresh) {
   const words = say(connection.isOpen ? "sending" : "willSend");
-  card.querySelector(".progress").textContent = card.isSending ? words : "";
+  card.querySelector(".progress").textContent = card.isSending ? words : (card.word ?? "");
   card.toggleAttribute("aria-busy", Boolean(card.isSending));
   const isClosed = Boolean(card.isSending || isFresh);
   for (const button of card.querySelectorAll(".buttons button")) button.disabled = isClosed;
