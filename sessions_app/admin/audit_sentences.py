@@ -31,6 +31,7 @@ TEMPLATES = {
 }
 # Where nobody did it, or nothing came of it.
 IMPERSONAL = {
+    Action.RELEASED: _("{question} was released, as its person may answer no more"),
     Action.ESCALATED: _("{question} was escalated to {to}"),
     Action.EXPIRED: _("Nobody answered {question} in time"),
 }

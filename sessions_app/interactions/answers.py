@@ -243,7 +243,7 @@ def _refusal_reason(
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
     if interaction.audience.four_eyes and interaction.owner == by.id:
         raise Invalid(_("Someone else must answer this, because it was asked on your behalf."))
-    if not over_claims and interaction.assignee not in (None, by.id):
+    if not over_claims and claims.holder(interaction, by) not in (None, by.id):
         assignee = claims.claim_state(interaction).assignee
         return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)
     return None

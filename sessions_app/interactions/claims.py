@@ -5,6 +5,7 @@ Each change is one transaction, in which the log and the audit have it too.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from uuid import UUID
 
 import structlog
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, NotFound, UnknownAssignee
 from sessions_app.interactions import assigning, audit, audit_trail, votes
-from sessions_app.interactions.answerers import may_answer
+from sessions_app.interactions.answerers import PromptAudience, may_answer
 from sessions_app.interactions.assigning import Candidates
 from sessions_app.interactions.delegates import find_delegate, find_delegates, is_closed
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
@@ -78,7 +79,7 @@ def build_change(
         if prompt is None:
             raise NotFound(NO_PROMPT)
         holders = {"claim": (None,), "release": (by.id,)}.get(action, (None, by.id))
-        if prompt.status != Interaction.Status.PENDING or prompt.assignee not in holders:
+        if prompt.status != Interaction.Status.PENDING or holder(prompt, by) not in holders:
             return claim_state(prompt)
         if action == "release":
             return _assign(tx, prompt, None, Action.RELEASED, by=by, via=via)
@@ -101,6 +102,37 @@ def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
     return None
 
 
+def holder(prompt: InteractionRecord, by: Person) -> UserId | None:
+    """Return whose claim keeps others from the prompt, `by` among them; None if nobody's does.
+
+    That of a person who may not answer any more, such as one who has left the group, keeps nobody.
+    """
+    assignee = prompt.assignee
+    if assignee in (None, by.id) or may_answer(assignee, prompt.audience):
+        return assignee
+    return None
+
+
+def lost_claims(most: int) -> list[UUID]:
+    """Return waiting prompts that are claimed by people who may not answer any more."""
+    prompts = Interaction.objects.select_related("conversation__owner").filter(
+        status=Interaction.Status.PENDING, assignee__isnull=False
+    )
+    lost = (
+        prompt.pk
+        for prompt in prompts
+        if prompt.assignee_id and not may_answer(prompt.assignee_id, PromptAudience.of(prompt))
+    )
+    return list(islice(lost, most))
+
+
+def release_lost(tx: Transaction, interaction: UUID) -> None:
+    """Release the claim of a person who may not answer any more; the others are told."""
+    for prompt in find_interactions(interaction=interaction, pending=True):
+        if prompt.assignee and not may_answer(prompt.assignee, prompt.audience):
+            _assign(tx, prompt, None, Action.RELEASED, by=None, via="")
+
+
 def find_people(interaction: str, query: str, by: Person) -> list[Person]:
     """Find people of such a name to whom this person can hand the prompt on now. Blocks.
 
@@ -110,7 +142,7 @@ def find_people(interaction: str, query: str, by: Person) -> list[Person]:
     prompt = find_assigned(interaction, by)
     if prompt is None:
         raise NotFound(NO_PROMPT)
-    is_free = prompt.status == Interaction.Status.PENDING and prompt.assignee in (None, by.id)
+    is_free = prompt.status == Interaction.Status.PENDING and holder(prompt, by) in (None, by.id)
     return find_delegates(prompt, query, by=by.id) if is_free else []
 
 
@@ -248,7 +280,7 @@ def _assign(  # noqa: PLR0913 - all that a change is
     audit.record(tx, prompt.audited_prompt, action, by=by, via=via, **detail)
     name = assignee.username if assignee else None
     sequence = tell(tx, prompt, action, by, assignee=name, **detail)
-    if action not in (Action.CLAIMED, Action.RELEASED):
+    if action != Action.CLAIMED:
         about = (prompt.run_id, prompt.id)
         pending_signals.add(tx, "interaction_assigned", *about, sequence=sequence)
     return ClaimState(True, prompt.status, name)

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 EVERY = 1.0
 CLEAN_EVERY = 24 * 3600.0
+CLAIMS_EVERY = 600
 AT_ONCE = 200
 LEFT_FOR = 60.0
 
@@ -80,6 +81,11 @@ async def settle_due() -> None:
     await _settle_all(due_sleeps, wake_run)
 
 
+async def release_claims() -> None:
+    """Release what people have claimed who left, or who may answer no more for another reason."""
+    await _settle_all(claims.lost_claims, claims.release_lost)
+
+
 async def _settle_all(
     read_due: Callable[[int], list[T]], settle_one: Callable[[Transaction, T], None]
 ) -> None:
@@ -103,7 +109,9 @@ async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:
 
 
 async def maintain() -> None:
-    """Settle what is due, delete what is old each day, forget dead processes, until cancelled.
+    """Settle what is due, delete what is old each day, release claims, forget dead processes.
+
+    Until it is cancelled.
 
     For the form in which one process does everything.
     """
@@ -111,5 +119,6 @@ async def maintain() -> None:
     await asyncio.gather(
         repeat(settle_due, every=EVERY, name="maintenance"),
         repeat(retention.clean, every=CLEAN_EVERY, name="cleaning"),
+        repeat(release_claims, every=CLAIMS_EVERY, name="claims"),
         repeat(forget_unseen, every=processes.UNSEEN_EVERY, name="unseen processes"),
     )

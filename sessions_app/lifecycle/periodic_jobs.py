@@ -24,6 +24,8 @@ async def maintain(context: JobContext, timestamp: int) -> None:
     await context.additional_context[DISPATCHER].take_over(timestamp)
     if timestamp % processes.UNSEEN_EVERY == 0:
         await writer.write(processes.forget_unseen)
+    if timestamp % due.CLAIMS_EVERY == 0:
+        await due.release_claims()
 
 
 @app.periodic(cron=EVERY_NIGHT)

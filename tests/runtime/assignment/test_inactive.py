@@ -1,5 +1,6 @@
 """Tests of who was deactivated since the card was opened answers at no door."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -7,13 +8,24 @@ from django.contrib.auth.models import User
 
 from sessions_app import runs
 from sessions_app.admin import repairs
+from sessions_app.admin.audit_sentences import read_sentences
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
+from sessions_app.lifecycle.due import release_claims
 from sessions_app.models import Interaction
+from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt, group, user, workflow
-from tests.runtime.assignment.asking import answer_to, asking_people, change, give, people
+from tests.runtime.assignment.asking import (
+    answer_to,
+    asking_people,
+    change,
+    entries,
+    give,
+    inbox_of,
+    people,
+)
 from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,6 +57,44 @@ async def test_inactive_users_cannot_answer_anywhere(how: dict[str, Any], name: 
         with pytest.raises(Invalid, match="not active"):
             await hosting.in_thread(repairs.answer, prompt.pk, person=person, value="yes")
         assert await Interaction.objects.filter(pk=prompt.pk, status="pending").aexists()
+
+
+async def leave(person: Person) -> None:
+    await reads.read(lambda: User.objects.get(pk=person.id).groups.clear())
+
+
+async def retire(person: Person) -> None:
+    await User.objects.filter(pk=person.id).aupdate(is_active=False)
+
+
+@pytest.mark.parametrize("go", [leave, retire])
+async def test_what_somebody_claimed_who_left_waits_for_the_others_again(
+    go: Callable[[Person], Awaitable[None]],
+) -> None:
+    to = group("managers")
+    async with asking_people("boss", "other", members="managers", to=to) as (_, prompt, people):
+        boss, other = people
+        await change("claim", prompt, boss)
+        await release_claims()
+        assert await reads.read(inbox_of, other) == []
+        await go(boss)
+        await release_claims()
+        assert await reads.read(inbox_of, other) == [prompt.pk]
+        *_, last = await reads.read(lambda: read_sentences(entries(prompt)))
+        assert str(last).endswith("was released, as its person may answer no more")
+
+
+@pytest.mark.parametrize("claims", [True, False])
+async def test_a_claim_of_who_left_keeps_nobody_from_answering(*, claims: bool) -> None:
+    to = group("managers")
+    async with asking_people("boss", "other", members="managers", to=to) as (_, prompt, people):
+        boss, other = people
+        await change("claim", prompt, boss)
+        assert (await give("yes", prompt, other)).outcome == Outcome.CLAIMED
+        await leave(boss)
+        if claims:
+            assert (await change("claim", prompt, other)).changed
+        assert (await give("yes", prompt, other)).outcome == Outcome.ACCEPTED
 
 
 async def test_nobody_hands_a_prompt_to_who_is_inactive() -> None:
