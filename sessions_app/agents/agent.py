@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
+import structlog
+
 from sessions_app.agents.budget import Budget, Spending
 from sessions_app.agents.models import (
     Model,
@@ -20,6 +22,8 @@ from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, PastMessage, Retry
 from sessions_app.workflows.streams import StreamedText
+
+log = structlog.get_logger(__name__)
 
 MODEL_RETRY = Retry(attempts=3)
 
@@ -90,16 +94,21 @@ class Agent:
         return behind("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
-        """Return the tools with those of the toolsets, and a sentence on each that has none now."""
+        """Return the tools with those of the toolsets, and a sentence on each that has none now.
+
+        Of two with one name it is the first: a server may list any.
+        """
         if not self.toolsets:
             return self.tools, []
-        tools, problems = list(self.tools), []
+        by_name, problems = {one.name: one for one in self.tools}, []
         for toolset in self.toolsets:
             try:
-                tools += await toolset.tools(context)
+                for one in await toolset.tools(context):
+                    if by_name.setdefault(one.name, one) is not one:
+                        log.warning("agent.tool_left_out", toolset=toolset.name, tool=one.name)
             except StepFailed:
                 problems.append(f"The tools of {toolset.name} cannot be used at the moment.")
-        return Tools(tools), problems
+        return Tools(by_name.values()), problems
 
     def _beginning(
         self, past: Sequence[PastMessage], problems: Sequence[str]

@@ -113,6 +113,21 @@ async def test_other_tools_ask_the_owner(
     assert done() == []
 
 
+async def test_tool_of_a_server_stands_behind_one_of_its_name(
+    host_workflow: NewHosting, server: tuple[str, Path], done: Done
+) -> None:
+    def sky_forecast(town: str) -> str:
+        """Say what the weather will be."""
+        return "It snows."
+
+    sky = McpServer("sky", server[0])
+    Hosted.agent = Agent(tools=[sky_forecast, sky, sky])
+    Hosted.model = ScriptedModel([tool_call("sky_forecast", town="Oslo")], "Take a coat.")
+    async with host_workflow("t_mcp_tools") as hosting:
+        assert await hosting.converse("What do I pack?") == "Take a coat."
+    assert (results(), done()) == (["It snows."], [])
+
+
 async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done: Done) -> None:
     model = ScriptedModel(
         [tool_call("sky_forget", town="Oslo"), tool_call("sky_forecast", town="Rome")], "Ready."
