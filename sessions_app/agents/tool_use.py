@@ -146,7 +146,7 @@ async def ask_after_crash(
             Option(value="done", label="It was done"),
             Option(value="unknown", label="I do not know: go on without it"),
         ],
-        details=call.arguments,
+        details=as_json(call.arguments),
     )
     answer = await context.ask(prompt, **ask_options(context, policy, call))
     return {"again": "", "done": DONE}.get(answer.value, UNKNOWN)

@@ -1,5 +1,6 @@
 """Agents of Pydantic AI, hosted as they are."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from sessions_app.agents import Policy
 from sessions_app.agents.pydantic_ai import pydantic_ai_workflow
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
+from sessions_app.testing.polling import until_true
 from sessions_app.workflows import group
 from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo, make_members
@@ -38,11 +40,13 @@ class Script:
     turns: ClassVar[list[Turn]] = []
     requests: ClassVar[list[list[ModelMessage]]] = []
     done: ClassVar[list[str]] = []
+    gate: ClassVar[asyncio.Event] = asyncio.Event()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_done() -> None:
     Script.turns, Script.requests, Script.done = [], [], []
+    Script.gate = asyncio.Event()
 
 
 async def say(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
@@ -84,8 +88,9 @@ def read(file: str) -> str:
 
 
 @agent.tool_plain(requires_approval=True)
-def tip(euro: float, note: str = "") -> str:
+async def tip(euro: float) -> str:
     Script.done.append(f"tip {euro}")
+    await Script.gate.wait()
     return f"{euro} € are given"
 
 
@@ -101,7 +106,7 @@ pydantic_ai_workflow(
     deps=lambda context: context.user.username,
     approvals={
         "refund": Policy(group("support"), edit=True),
-        "tip": Policy(edit=True, timeout=60),
+        "tip": Policy(timeout=60),
     },
 )
 
@@ -151,10 +156,15 @@ async def test_rejection_is_told_to_the_model(sent_to: SentTo) -> None:
 
 async def test_number_that_json_lacks_is_asked_about(sent_to: SentTo) -> None:
     Script.turns = [[("tip", '{"euro": NaN}')], ["Thank you."]]
-    async with sent_to("t_pydantic_ai", "Give them all", replay_everywhere=True) as (_, run):
+    async with sent_to("t_pydantic_ai", "Give them all") as (hosting, run):
         await run.answer("approve")
+        await until_true(lambda: Script.done)
+        await hosting.crash()
+        Script.gate.set()
+        assert [one.details for one in await run.asked()] == [{"euro": "NaN"}] * 2
+        await run.answer("again")
         assert await run.result() == "Thank you."
-    assert Script.done == ["tip nan"]
+    assert Script.done == ["tip nan", "tip nan"]
 
 
 async def test_agent_gets_the_messages_of_earlier_runs(host_workflow: NewHosting) -> None:
