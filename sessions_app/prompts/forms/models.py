@@ -166,6 +166,8 @@ def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str |
         errors = list(validator.iter_errors(arguments))
     except Unresolvable as error:
         return {"": f"The schema of this tool refers to what is not there: {error.ref}"}
+    except RecursionError:
+        return {"": "The schema of this tool refers to itself without an end"}
     problems: dict[str, str | Promise] = {}
     for one in errors:
         name = str(one.absolute_path[0]) if one.absolute_path else ""
@@ -182,7 +184,10 @@ def check_schema(schema: bytes) -> tuple[Any, str]:
     """
     json_schema, newest = from_json(schema), Draft202012Validator
     problem = ""
-    for draft in (newest, validator_for(json_schema, default=newest)):
+    drafts: list[Any] = [newest]
+    if isinstance(json_schema.get("$schema"), str):
+        drafts.append(validator_for(json_schema, default=newest))
+    for draft in drafts:
         try:
             draft.check_schema(json_schema)
         except SchemaError as error:

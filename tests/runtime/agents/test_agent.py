@@ -450,6 +450,24 @@ async def test_schema_of_another_draft_is_read_and_what_is_none_is_told(sent_to:
     assert others == ["8", f"{unfit}n: 'x' is not of type 'integer'"]
 
 
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"$ref": "#"}, "refers to itself without an end"),
+        ({"$schema": 5}, "is not a JSON schema: 5 is not of type 'string'"),
+    ],
+)
+async def test_schema_that_cannot_be_followed_is_told(
+    host_workflow: NewHosting, schema: JsonObject, problem: str
+) -> None:
+    host(
+        ScriptedModel([tool_call("odd", n=1)], "OK."), schema_tool("odd", "", schema, lambda *_: "")
+    )
+    async with host_workflow("t_agent") as hosting:
+        assert await hosting.converse("Go") == "OK."
+    assert results() == [f"The arguments do not fit: The schema of this tool {problem}"]
+
+
 def test_tool_describes_the_function_to_the_model() -> None:
     described = tool(refund).schema["function"]
     assert (described["name"], described["description"]) == ("refund", "Pay money back.")
