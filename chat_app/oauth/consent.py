@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from chat_app.models import OAuthGrant, OAuthRequest
@@ -83,7 +84,7 @@ async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
     try:
         async with open_client(request.provider) as client:
             url = client.authorization_url(state=state, verifier=verifier, scopes=scopes)
-    except ProviderUnavailable as error:
+    except (ProviderUnavailable, ImproperlyConfigured) as error:
         log.warning("oauth.unavailable", provider=request.provider, reason=str(error))
         return Return(Outcome.UNAVAILABLE, prompt.interaction, request.title)
     row = OAuthRequest(

@@ -190,6 +190,16 @@ async def test_a_provider_that_is_away_can_be_tried_again(
     assert await run.result() == "octo"
 
 
+async def test_a_provider_that_the_settings_have_no_more_cannot_be_reached(
+    run: HostedRun, ann: Browser, provider: Provider, settings: Settings
+) -> None:
+    link = await link_of(run)
+    set_hitl(settings, OAUTH_PROVIDERS={"other": provider.setting})
+    assert (await ann.get(link)).status_code == 503
+    set_hitl(settings, OAUTH_PROVIDERS={"notes": provider.setting})
+    assert (await ann.consent(run)).status == 200
+
+
 async def test_the_second_of_two_tabs_is_told(run: HostedRun, ann: Browser) -> None:
     first = await elsewhere(await ann.leave(run))
     second = await elsewhere(await ann.leave(run))
