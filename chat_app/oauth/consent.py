@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 # For who signs in there first, and asks somebody for the password.
 VALID = timedelta(hours=1)
 VIA = "oauth"
+OFFLINE = "offline_access"
 
 
 class Outcome(StrEnum):
@@ -129,7 +130,7 @@ async def finish(person: Person, provider: str, query: Mapping[str, str]) -> Ret
         log.warning("oauth.no_token", provider=provider, reason=str(error))
         is_refused = isinstance(error, ProviderRefused)
         return back(Outcome.REFUSED if is_refused else Outcome.UNAVAILABLE)
-    scopes = request.scopes if tokens.scopes is None else tokens.scopes
+    scopes = _granted_scopes(request.scopes, tokens)
     if missing := set(prompt.request.scopes) - set(scopes):
         return back(Outcome.TOO_LITTLE, missing_scopes=tuple(sorted(missing)))
     is_settled = await writer.write(partial(_connect, person, request, tokens, scopes))
@@ -210,6 +211,17 @@ def _is_of(endpoints: "Endpoints", query: Mapping[str, str]) -> bool:
     if "iss" not in query:
         return "code" not in query or not endpoints.says_issuer
     return endpoints.issuer in ("", query["iss"])
+
+
+def _granted_scopes(asked: list[str], tokens: Tokens) -> list[str]:
+    """Return the scopes that the person has agreed to.
+
+    Many providers name OpenID's `offline_access` in no answer: a refresh token says it.
+    """
+    if tokens.scopes is None:
+        return asked
+    by_refresh = {OFFLINE} if tokens.refresh else set()
+    return sorted({*tokens.scopes, *(by_refresh & set(asked))})
 
 
 def _denial(query: Mapping[str, str]) -> Outcome:

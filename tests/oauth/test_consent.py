@@ -50,13 +50,21 @@ async def test_more_access_is_asked_for_with_what_there_was(hosting: Hosting, an
     assert await (await hosting.send("read")).result() == "octo"
 
 
-@pytest.mark.parametrize("oddity", ["commas", "list"])
+@pytest.mark.parametrize(
+    ("oddity", "scopes"),
+    [("commas", "read write"), ("list", "read write"), ("silent", "read offline_access")],
+)
 async def test_access_may_be_written_otherwise(
-    hosting: Hosting, ann: Browser, provider: Provider, settings: Settings, oddity: str
+    hosting: Hosting,
+    ann: Browser,
+    provider: Provider,
+    settings: Settings,
+    oddity: str,
+    scopes: str,
 ) -> None:
     token_url = f"{provider.url}/{oddity}/token/"
     set_hitl(settings, OAUTH_PROVIDERS={"notes": {**provider.setting, "token_url": token_url}})
-    run = await hosting.send("read write")
+    run = await hosting.send(scopes)
     assert (await ann.consent(run)).status == 200
     assert await run.result() == "octo"
 

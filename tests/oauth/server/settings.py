@@ -36,7 +36,12 @@ LOGIN_URL = "/login/"
 USE_TZ = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 OAUTH2_PROVIDER = {
-    "SCOPES": {"read": "Read your notes", "write": "Write notes", "repo": "Issues"},
+    "SCOPES": {
+        "read": "Read your notes",
+        "write": "Write notes",
+        "repo": "Issues",
+        "offline_access": "While you are away",
+    },
     "DEFAULT_SCOPES": ["read"],
     "ALLOWED_SCHEMES": ["http"],
     "ROTATE_REFRESH_TOKEN": True,

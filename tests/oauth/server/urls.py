@@ -29,6 +29,7 @@ class OddTokens(TokenView):  # type: ignore[misc] # the package has no types
         changes: dict[str, dict[str, object]] = {
             "commas": {"scope": ",".join(scopes)},
             "list": {"scope": scopes},
+            "silent": {"scope": " ".join(one for one in scopes if one != "offline_access")},
             "words": {"expires_at": "soon", "expires_in": None},
         }
         return JsonResponse({**tokens, **changes[oddity]})
