@@ -81,7 +81,7 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     await writer.write(lambda tx: _begin(tx, row))
     try:
         path = await asyncio.to_thread(storages["default"].save, row.path, file)
-    except OSError as error:
+    except Exception as error:  # a storage's own too
         log.exception("attachment.not_written", attachment=str(id_))
         raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
     await writer.write(lambda tx: _complete(tx, row, path))

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import AsyncClient
@@ -343,6 +344,17 @@ async def test_an_upload_to_a_failing_disk_is_explained(
     assert not await Attachment.objects.filter(is_stored=True).aexists()
     settings.MEDIA_ROOT = tmp_path / "other"
     assert (await upload(browser))[0] == 201
+
+
+async def test_an_upload_that_a_storage_refuses_is_explained(
+    browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise RuntimeError("access denied")  # S3's are no OSErrors
+
+    monkeypatch.setattr(storages["default"], "save", refuse)
+    status, body = await upload(browser)
+    assert (status, body["error"]) == (503, "The file could not be stored. Send it again.")
 
 
 async def test_another_version_of_a_message_keeps_its_files(

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
 
-from sessions_app.errors import Invalid
+from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.lifecycle import retention
 from sessions_app.models import Attachment, Conversation
 from sessions_app.storage import attachments, reads
@@ -110,7 +110,7 @@ async def test_a_crash_leaves_no_file_without_a_row(
         for place, name in ((attachments, "_complete"), (storages["default"], "save")):
             with monkeypatch.context() as patch:
                 patch.setattr(place, name, killed)
-                with pytest.raises(Killed):
+                with pytest.raises((Killed, StorageUnavailable)):
                     await kept(hosting.user, name)
         assert files(folder) == ["_complete"]
         for row in await reads.read(lambda: list(Attachment.objects.all())):
