@@ -160,6 +160,12 @@ def test_every_word_has_a_translation(language: str) -> None:
             assert sorted(PLACE.findall(translation)) == sorted(places), (word, translation)
 
 
+def test_german_has_one_word_for_workflows() -> None:
+    translations = [text for message in messages.read("de") for text in forms(message)]
+    assert "Ablauf" in translations
+    assert not [text for text in translations if "Workflow" in text]
+
+
 @pytest.mark.parametrize("language", messages.languages())
 def test_the_compiled_words_are_those_that_were_written(language: str) -> None:
     written = messages.compiled(messages.read(language))
