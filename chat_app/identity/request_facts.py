@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from io import BytesIO
 from ipaddress import IPv6Address, ip_address, ip_network
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -87,22 +87,19 @@ def origin_allowed(scope: AsgiScope) -> bool:
     if "origin" not in headers:
         return True
     origin = headers["origin"].lower()
-    if "," in origin or not _is_readable(origin):  # more than one, or none
-        return False
-    trusted_origins = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
-    return (
-        origin == own_origin(scope)
-        or any(_matches(origin, trusted_origin) for trusted_origin in trusted_origins)
-        or _is_guests_of_this_machine(origin, scope)
-    )
-
-
-def _is_readable(url: str) -> bool:
     try:
-        urlsplit(url)
+        parts = urlsplit(origin)
     except ValueError:
         return False
-    return True
+    if "," in origin:  # more than one
+        return False
+    settings_origins = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
+    trusted_origins = {trusted_origin.lower() for trusted_origin in settings_origins}
+    return (
+        origin in {own_origin(scope), *trusted_origins}
+        or any(_matches(parts, pattern) for pattern in trusted_origins if "*" in pattern)
+        or _is_guests_of_this_machine(parts, scope)
+    )
 
 
 def is_encrypted_enough(scope: AsgiScope) -> bool:
@@ -124,7 +121,7 @@ def own_origin(scope: AsgiScope) -> str | None:
     return f"{'https' if _is_secure(scope) else 'http'}://{host}".lower()
 
 
-def _is_guests_of_this_machine(origin: str, scope: AsgiScope) -> bool:
+def _is_guests_of_this_machine(origin: SplitResult, scope: AsgiScope) -> bool:
     """Return whether page, browser and server are all on the loopback host, with no proxy between.
 
     Such a page may be a guest; it gets nothing of who is signed in here.
@@ -136,7 +133,7 @@ def _is_guests_of_this_machine(origin: str, scope: AsgiScope) -> bool:
     if settings.SESSION_COOKIE_NAME in RequestMetadata.of_scope(scope).cookies:
         return False
     browser, _ = scope.get("client") or ("", 0)
-    hosts = (browser, urlsplit(origin).hostname, urlsplit(site_origin).hostname)
+    hosts = (browser, origin.hostname, urlsplit(site_origin).hostname)
     return all(map(_is_loopback, hosts))
 
 
@@ -151,10 +148,8 @@ def _is_secure(scope: AsgiScope) -> bool:
     return request_of(scope).is_secure() or scope.get("scheme") in ("wss", "https")
 
 
-def _matches(origin: str, trusted_origin: str) -> bool:
-    if "*" not in trusted_origin:
-        return origin == trusted_origin.lower()
-    pattern, actual = urlsplit(trusted_origin.lower()), urlsplit(origin)
-    return actual.scheme == pattern.scheme and is_same_domain(
-        actual.netloc, pattern.netloc.removeprefix("*")
+def _matches(origin: SplitResult, pattern: str) -> bool:
+    trusted = urlsplit(pattern)
+    return origin.scheme == trusted.scheme and is_same_domain(
+        origin.netloc, trusted.netloc.removeprefix("*")
     )
