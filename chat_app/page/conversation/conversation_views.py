@@ -243,7 +243,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
     if answer_result.outcome == Outcome.NOT_FOUND:
-        return message_forms.give_back(request)
+        return message_forms.refuse_unanswerable(request)
     message_forms.tell_outcome(request, answer_result, *incoming_answers)
     return back_to(conversation_id)
 

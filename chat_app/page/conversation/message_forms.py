@@ -215,7 +215,7 @@ def typed_answer(
     return TypedAnswer(interaction, values(incoming_answer), str(error), errors, note)
 
 
-def give_back(request: HttpRequest) -> HttpResponse:
+def refuse_unanswerable(request: HttpRequest) -> HttpResponse:
     """Answer 404 with what was typed: the question is none that this person may answer now."""
     reason = gettext("This question is no longer waiting for you.")
     return common.give_back(request, reason, HTTPStatus.NOT_FOUND)

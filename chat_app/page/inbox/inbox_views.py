@@ -225,7 +225,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
     if is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
     if answer_result.outcome == Outcome.NOT_FOUND:
-        return message_forms.give_back(request)
+        return message_forms.refuse_unanswerable(request)
     message_forms.tell_outcome(request, answer_result, *incoming_answers)
     return _back(request)
 
