@@ -26,14 +26,19 @@ TEMPLATES = {
     Action.ESCALATED: _("{who} escalated {question} to {to}"),
     Action.VOTED: _("{who} voted {answer} on {question}"),
     Action.ANSWERED: _("{who} answered {question} with {answer}"),
-    Action.EXPIRED: _("Nobody answered {question} in time: it went on with {answer}"),
     Action.CANCELLED: _("{question} was cancelled, as its run ended first"),
 }
 # Where nobody did it, or nothing came of it.
 IMPERSONAL = {
     Action.RELEASED: _("{question} was released, as its person may answer no more"),
     Action.ESCALATED: _("{question} was escalated to {to}"),
-    Action.EXPIRED: _("Nobody answered {question} in time"),
+}
+# By whether a person ended it, and whether it went on with an answer.
+EXPIRED = {
+    (False, True): _("Nobody answered {question} in time: it went on with {answer}"),
+    (False, False): _("Nobody answered {question} in time"),
+    (True, True): _("{who} ended the wait for {question}: it went on with {answer}"),
+    (True, False): _("{who} ended the wait for {question}"),
 }
 QUOTED = ("question", "answer", "note")
 
@@ -84,11 +89,15 @@ def _sentence(
 
 def _template(entry: AuditEntry, values: dict[str, str]) -> str:
     action = Action(entry.action)
-    is_personal = values["answer"] if action == Action.EXPIRED else values["who"]
-    templates = TEMPLATES if is_personal or action not in IMPERSONAL else IMPERSONAL
+    is_impersonal = not values["who"] and action in IMPERSONAL
+    template = (
+        EXPIRED[bool(values["who"]), bool(values["answer"])]
+        if action == Action.EXPIRED
+        else (IMPERSONAL if is_impersonal else TEMPLATES)[action]
+    )
     tails = {"behalf": _(", on behalf of {behalf}"), "via": ", {via}", "note": ": {note}"}
     kept = (str(tail) for name, tail in tails.items() if values[name])
-    return "".join((str(templates[action]), *kept))
+    return "".join((str(template), *kept))
 
 
 def _asked(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:

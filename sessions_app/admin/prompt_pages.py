@@ -226,7 +226,7 @@ class InteractionAdmin(_Words, SearchedAdmin):
     )
     expire = operation(
         _("Expire now"),
-        lambda interaction, _by: repairs.expire(interaction.pk),
+        lambda interaction, by: repairs.expire(interaction.pk, by=by),
         done=_("expired"),
         refusal=_("It is settled already."),
     )

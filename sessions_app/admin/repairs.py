@@ -73,9 +73,9 @@ def answer(interaction: UUID, *, person: Person, value: str | list[str]) -> Answ
     )
 
 
-def expire(interaction: UUID) -> bool:
+def expire(interaction: UUID, *, by: Person) -> bool:
     """Settle an interaction as if its deadline had passed. False if it was settled before."""
-    return _change(interaction, lambda tx, pending: settle(tx, pending, expiry(pending, VIA)))
+    return _change(interaction, lambda tx, pending: settle(tx, pending, expiry(pending, VIA, by)))
 
 
 def reassign(interaction: UUID, *, to: list[Assignee], note: str = "", by: Person) -> bool:

@@ -93,7 +93,7 @@ class Settlement:
     """The final status of an interaction, and how it came about.
 
     `response` is what `Prompt.check` returns; `via` is the door that an answer came by, else
-    deadline or run.
+    deadline or run. `expired_by` is who ended the wait, where that was not its deadline.
     """
 
     status: Interaction.Status
@@ -101,6 +101,7 @@ class Settlement:
     response: JsonObject | None = None
     by: Person | None = None
     answer_id: str = ""
+    expired_by: Person | None = None
 
 
 def find_interactions(
@@ -161,8 +162,12 @@ def go_on(tx: Transaction, run: Run, position: int, value: object, error: object
     announce(tx, run.key, InteractionSettled(run.id, waited_for, status, response, None, tx.now))
 
 
-def expiry(interaction: InteractionRecord, via: str = "deadline") -> Settlement:
+def expiry(
+    interaction: InteractionRecord, via: str = "deadline", by: Person | None = None
+) -> Settlement:
     """Return how a prompt ends that nobody answered in time: by its declared default, if any.
+
+    `by` is the operator who ends the wait before.
 
     Raises:
         Invalid: it declares one, and its class is gone, which would say how that is stored.
@@ -170,7 +175,7 @@ def expiry(interaction: InteractionRecord, via: str = "deadline") -> Settlement:
     prompt = load_prompt(interaction.prompt)
     if (response := prompt.default_answer()) is not None:
         prompt.check_found()
-    return Settlement(Interaction.Status.EXPIRED, via, response)
+    return Settlement(Interaction.Status.EXPIRED, via, response, expired_by=by)
 
 
 def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
@@ -210,7 +215,8 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         assigning.remove_from_inboxes(interaction.id)
         about, action = interaction.audited_prompt, AuditEntry.Action(status)
         detail = {"response": response, "behalf": interaction.represented_by(by)}
-        audit.record(tx, about, action, by=by, via=settlement.via, **detail)
+        whose = by or settlement.expired_by
+        audit.record(tx, about, action, by=whose, via=settlement.via, **detail)
     tx.append(interaction.run, update_type(interaction), payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
     if settlement.status != Interaction.Status.CANCELLED:

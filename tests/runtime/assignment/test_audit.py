@@ -11,6 +11,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
 from django.core.management import call_command
 from django.db import models
+from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -19,13 +20,14 @@ from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 from sessions_app import runs
 from sessions_app.admin import repairs
+from sessions_app.admin.audit_sentences import read_sentences
 from sessions_app.interactions import audit, audit_trail
 from sessions_app.interactions.answers import answer_together
 from sessions_app.lifecycle import retention
 from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.storage import reads
-from sessions_app.workflows import TextPrompt, group, user
+from sessions_app.workflows import BinaryPrompt, TextPrompt, group, user
 from tests.runtime.assignment.asking import (
     actions,
     answer_to,
@@ -240,6 +242,38 @@ async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
         await asked_before.aupdate(created_at=timezone.now() - timedelta(days=40))
         since = (timezone.now() - timedelta(days=30)).isoformat()
         assert lines[3] in await reads.read(export_audit, "jsonl", "--since", since)
+
+
+@pytest.mark.parametrize(
+    ("how", "by", "sentence"),
+    [
+        ("deadline", "", "Nobody answered “Go?” in time: it went on with “yes”"),
+        (
+            "operator",
+            "boss",
+            "boss ended the wait for “Go?”: it went on with “yes”, from the admin",
+        ),
+        ("stop", "", "“Go?” was cancelled, as its run ended first"),
+    ],
+)
+async def test_the_audit_says_how_a_question_ended_that_nobody_answered(
+    how: str, by: str, sentence: str
+) -> None:
+    asked = BinaryPrompt(text="Go?", options=["yes", "no"], timeout=3600, default="yes")
+    async with asking_people("boss", to=user("boss"), prompt=asked) as (hosting, prompt, [boss]):
+        if how == "deadline":
+            rows = Interaction.objects.filter(pk=prompt.pk)
+            await reads.read(lambda: rows.update(expires_at=F("created_at")))
+            await hosting.settle_due()
+        elif how == "admin":
+            await hosting.in_thread(repairs.expire, prompt.pk, by=boss)
+        else:
+            await runs.acancel(prompt.run_id)
+        await hosting.until_ended(prompt.run_id)
+        *_, entry = await reads.read(entries, prompt)
+        assert entry.by_name == by
+        [text] = await reads.read(lambda: [str(one) for one in read_sentences([entry])])
+        assert text == sentence
 
 
 async def test_an_own_question_that_is_reassigned_keeps_its_opening() -> None:
