@@ -100,6 +100,28 @@ async def test_a_prompt_may_change_while_it_waits(
     assert note in notes
 
 
+async def test_a_question_that_waits_on_beside_others_is_answered_as_it_was_asked() -> None:
+    def code(*rooms: str) -> Body:
+        async def body(context: Context) -> str:
+            async def ask_twice() -> None:
+                await context.ask(text("Who?"))
+                await context.ask(text("Sure?"))
+
+            answer, _ = await context.gather(context.ask(where(*rooms)), ask_twice())
+            return str(answer.value)
+
+        return body
+
+    async with running(host_code(code(*ROOMS))) as (hosting, run):
+        room_prompt, name_prompt = await hosting.prompts(run, 2)
+        deploy(code("green"))
+        await hosting.restart()
+        await hosting.answer("eve", name_prompt)
+        [sure] = set(await hosting.prompts(run, 2)) - {room_prompt, name_prompt}
+        await hosting.answer("blue", room_prompt)
+        assert await hosting.complete(run, "yes", sure) == "blue"
+
+
 async def test_an_approval_of_one_tool_counts_for_no_other() -> None:
     refund, pay = (asks(ToolCallPrompt(text="?", tool=tool)) for tool in ("refund", "pay"))
     run, _, _ = await changed_while_it_waits(refund, pay, "approve")
