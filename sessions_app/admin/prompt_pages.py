@@ -28,7 +28,7 @@ from sessions_app.admin.prompt_filters import Via, Waits
 from sessions_app.admin.read_only import USERNAME, operation
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.admin.search import TEXTS, SearchedAdmin, help_text
-from sessions_app.errors import FormChanged, Invalid
+from sessions_app.errors import FormChanged, Invalid, SessionsError
 from sessions_app.interactions.answers import TAKEN, AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
@@ -260,7 +260,7 @@ class InteractionAdmin(_Words, SearchedAdmin):
         person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
         try:
             answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
-        except Invalid as error:
+        except SessionsError as error:
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome in TAKEN:

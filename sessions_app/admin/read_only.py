@@ -18,7 +18,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from sessions_app.errors import Refused
+from sessions_app.errors import SessionsError
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 
@@ -203,7 +203,7 @@ def operation(
         for row in queryset:
             try:
                 is_changed = change(row, by)
-            except Refused as error:  # the others go on
+            except SessionsError as error:  # the others go on
                 page.message_user(request, f"{row}: {error}", messages.ERROR)
                 continue
             if is_changed:

@@ -16,6 +16,7 @@ from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from bench.workflows import probe
+from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
 from sessions_app.lifecycle.reports import record_builders
 from sessions_app.models import (
@@ -29,6 +30,7 @@ from sessions_app.models import (
 )
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
+from sessions_app.storage.writer import Work, writer
 from tests.support.database import operator_rows
 from tests.support.hosting import Hosting, until, until_true
 
@@ -128,6 +130,26 @@ async def test_an_invalid_answer_in_the_admin_is_explained() -> None:
         page = await boss.post(answer_page(prompt.pk), {"answer": " "})
         assert "This prompt needs an answer" in page
         assert "Answer one at a time." in await boss.act("interaction", "answer", prompt, other)
+
+
+async def test_what_the_database_could_not_save_is_said_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_now, faults = writer.write_now, [StorageUnavailable(), None, StorageUnavailable()]
+
+    def write_or_fail(work: Work[Any]) -> Any:
+        if faults and (fault := faults.pop()):
+            raise fault
+        return write_now(work)
+
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
+        runs = [await hosting.submit("ask", conversation=name) for name in ("c", "d")]
+        (prompt,) = await hosting.prompts(runs[0])
+        monkeypatch.setattr(writer, "write_now", write_or_fail)
+        page = await boss.act("run", "cancel", *runs)
+        assert ("could not save this" in page, "asked to stop." in page) == (True, True)
+        page = await boss.post(answer_page(prompt.pk), {"answer": "typed"})
+        assert ("could not save this" in page, "typed</textarea>" in page) == (True, True)
 
 
 async def test_several_choices_are_given_at_once() -> None:
