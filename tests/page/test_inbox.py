@@ -14,7 +14,7 @@ from django.utils import timezone
 from chat_app.feed.inbox_parts import PAGE
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
-from sessions_app.models import Interaction, Vote
+from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, FormPrompt, Option, TextPrompt
 from tests.page.plain_page import page, post, press, text_of
 from tests.support.database.stored_log import StoredLog
@@ -216,6 +216,7 @@ async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
     ben = await User.objects.acreate_user("ben")
     rules = {"to": [{"kind": "user", "id": str(one.pk)} for one in (ann, ben)], "names": []}
     await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=ben)
+    await Candidate.objects.acreate(interaction=prompt, user=ben)
     path = reverse(f"chat:{door}", args=[*conversation, prompt.pk])
     long = "yes " * 2000
     response: Any = await client.post(path, {"value": long}, follow=True)
