@@ -10,6 +10,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from sessions_app.agents.tools import cut
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -69,7 +70,7 @@ async def ask(
         options: as of `Context.ask`, with its `timeout`.
     """
     asking = {name: value for name, value in options.items() if name != "timeout"}
-    message = str(request.get("message", ""))[:MAX_MESSAGE]
+    message = cut(str(request.get("message", "")), MAX_MESSAGE)
     text = "\n".join(filter(None, [f"{server} asks:", message, note]))
     try:
         prompt = _prompt(request, {"text": text, "timeout": options.get("timeout")})
@@ -90,14 +91,14 @@ async def ask(
 def _prompt(request: JsonObject, options: JsonObject) -> Any:
     if request.get("mode") == "url":
         return LinkPrompt(url=request["url"], **options)
-    schema = _cut(request["requestedSchema"])
+    schema = _known(request["requestedSchema"])
     if not schema["properties"]:
         accept = Option(value="accept", label="Accept")
         return BinaryPrompt(options=[accept, Option(value="decline", label="Decline")], **options)
     return FormPrompt(schema, submit="Send", reject="Decline", **options)
 
 
-def _cut(schema: JsonObject) -> JsonObject:
+def _known(schema: JsonObject) -> JsonObject:
     """Return a schema with what the protocol knows."""
     return {
         "type": "object",

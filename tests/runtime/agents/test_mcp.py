@@ -128,6 +128,13 @@ async def test_tool_of_a_server_stands_behind_one_of_its_name(
     assert (results(), done()) == (["It snows."], [])
 
 
+async def test_question_of_a_server_that_is_cut_says_so(sent_to: SentTo, host: Host) -> None:
+    host(ScriptedModel([tool_call("sky_book", town="a" * 5_000)], "Then not."), approvals=NOBODY)
+    async with sent_to("t_mcp_tools", "Go") as (_, run):
+        [form] = await run.prompts()
+        assert "aa\n… and 1,013 characters more, which are left out." in form.text
+
+
 async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done: Done) -> None:
     model = ScriptedModel(
         [tool_call("sky_forget", town="Oslo"), tool_call("sky_forecast", town="Rome")], "Ready."
