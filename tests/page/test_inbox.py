@@ -20,6 +20,7 @@ from tests.page.plain_page import page, post, press, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
+NOW = timezone.now()
 
 
 def ask(
@@ -216,7 +217,7 @@ async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
     ben = await User.objects.acreate_user("ben")
     rules = {"to": [{"kind": "user", "id": str(one.pk)} for one in (ann, ben)], "names": []}
     await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=ben)
-    await Candidate.objects.acreate(interaction=prompt, user=ben)
+    await Candidate.objects.acreate(interaction=prompt, user=ben, owner=ann, asked_at=NOW)
     path = reverse(f"chat:{door}", args=[*conversation, prompt.pk])
     long = "yes " * 2000
     response: Any = await client.post(path, {"value": long}, follow=True)
@@ -251,6 +252,7 @@ async def test_the_note_of_a_prompt_that_is_not_handed_on_is_given_back(
     rules = {"to": [{"kind": "user", "name": "ann"}], "names": ["ann"]}
     holder = people[assignee]
     await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=holder)
+    await Candidate.objects.acreate(interaction=prompt, user=holder, owner=ann, asked_at=NOW)
     form = {"change": "delegate", "to": "bne", "note": "She is away."}
     path = reverse("chat:claim", args=[prompt.pk])
     response: Any = await client.post(path, form, follow=True)
