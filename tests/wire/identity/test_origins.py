@@ -19,6 +19,8 @@ def scope(*origins: str, host: str = "chat.example:8000", scheme: str = "ws") ->
             (b"host", host.encode()),
             (b"cookie", b"sessionid=secret"),
             (b"authorization", b"Bearer secret"),
+            (b"proxy-authorization", b"Basic secret"),
+            (b"x-api-key", b"secret"),
             (b"x-tenant", b"t1"),
             *((b"origin", origin.encode()) for origin in origins),
         ],
