@@ -37,8 +37,9 @@ async def pay(euro: int) -> str:
 
 @workflow(name="t_once", title="Once")
 async def once(message: Message, context: Context) -> str:
+    euro, _, title = message.text.partition(" ")
     try:
-        paid: str = await context.step(pay, int(message.text), title="Pay", once=True)
+        paid: str = await context.step(pay, int(euro), title=title, once=True)
     except OutcomeUnknown as error:
         paid = f"unknown ({error.step}, {error.error_type})"
     except StepFailed as error:
@@ -55,8 +56,9 @@ async def test_step_that_ends_is_recorded_as_any_other(host_workflow: NewHosting
     assert Payment.begun == 2
 
 
-async def test_step_that_a_crash_cut_is_not_called_again(sent_to: SentTo) -> None:
-    async with sent_to("t_once", "5") as (hosting, run):
+@pytest.mark.parametrize("text", ["5", "5 Pay"])
+async def test_step_that_a_crash_cut_is_not_called_again(sent_to: SentTo, text: str) -> None:
+    async with sent_to("t_once", text) as (hosting, run):
         await until(lambda: Payment.begun == 1)
         await hosting.crash()
         [question] = await run.prompts()
