@@ -89,14 +89,15 @@ async def test_the_list_has_sections_of_what_waits_for_whom_and_since_when(
 ) -> None:
     def store() -> None:
         ask(ann, "mine", "Book it?")
-        for name in ("older", "hers"):
-            log = ask(ann, name, "Days off?")
+        ben = User.objects.create_user("ben")
+        for owner, name in ((ann, "older"), (ann, "hers"), (ben, "his")):
+            log = ask(owner, name, "Days off?")
             prompt = Interaction.objects.get(conversation=log.conversation)
             Interaction.objects.filter(pk=prompt.pk).update(
                 for_owner=False, assignment={"names": ["managers", "boss"]}
             )
             Candidate.objects.create(
-                interaction=prompt, user=ann, asked_at=timezone.now(), owner=ann
+                interaction=prompt, user=ann, asked_at=timezone.now(), owner=owner
             )
             Conversation.objects.filter(pk=log.conversation.pk).update(waiting=0)
         fill(ann, 35)
