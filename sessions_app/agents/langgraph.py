@@ -6,7 +6,7 @@ node that has finished does not run again.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -52,10 +52,14 @@ BuildInput = Callable[[Context, list[Any]], Any]
 
 @dataclass(frozen=True, slots=True)
 class PendingInterrupt:
-    """An interrupt that waits for an answer; its `id` is the graph's own."""
+    """An interrupt that waits for an answer; its `id` is the graph's own.
+
+    `schema` is the JSON schema of what it may be resumed with, if the graph has one.
+    """
 
     id: str
     value: Any
+    schema: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +155,19 @@ class HostedGraph:
             if not isinstance(last, Outcome):
                 raise TypeError("a super-step ends with its outcome")
             outcome = last
-            asked = [self._ask(context, one.value) for one in outcome.interrupts]
+            asked = [self._ask(context, one) for one in outcome.interrupts]
             replies = await context.gather(*asked)
             answers = {
                 one.id: reply for one, reply in zip(outcome.interrupts, replies, strict=True)
             }
         return behind(outcome.output, apart=bool(said) and not said.endswith(outcome.output))
 
-    async def _ask(self, context: Context, value: Any) -> Any:
+    async def _ask(self, context: Context, pending: PendingInterrupt) -> Any:
         """Ask people what an interrupt wants to know, and return what it is resumed with."""
+        value = pending.value
         match value:
+            case {"type": "tool_approval", "name": str(), "args": dict()}:
+                return await self._decide(context, value, _rules(pending.schema))
             case {"action_requests": [*requests]}:
                 reviews = value.get("review_configs") or ()
                 rules = {one.get("action_name"): one for one in reviews}
@@ -329,7 +336,22 @@ def _texts_of(value: Any) -> list[str]:
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    return PendingInterrupt(interrupt.id, as_json(interrupt.value))
+    schema = getattr(interrupt, "response_schema", None)  # older versions have none
+    shown = as_json(schema) if isinstance(schema, dict) else {}
+    return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
+
+
+def _rules(schema: JsonObject) -> JsonObject:
+    """Return the rules of an action of which the schema of its decisions is known."""
+    defs = schema.get("$defs", {})
+    parts: list[JsonObject] = [one.get("properties", {}) for one in (schema, *defs.values())]
+    allowed = [part["type"]["const"] for part in parts if "const" in part.get("type", {})]
+    arguments: JsonObject = next(
+        (part["args"] for part in parts if {"name", "args"} == part.keys()), {}
+    )
+    known = defs.get(arguments.get("$ref", "").rpartition("/")[2], arguments)
+    rules: JsonObject = {"args_schema": {**known, "$defs": defs}}
+    return {**rules, "allowed_decisions": allowed} if allowed else rules
 
 
 def _output(values: Any) -> str:

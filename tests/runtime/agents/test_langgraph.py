@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 from uuid import UUID, uuid5
 
 import pytest
@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import interrupt
+from pydantic import BaseModel, Field
 
 from sessions_app import runs
 from sessions_app.agents.graph_checkpoints import GraphCheckpoints
@@ -87,11 +88,11 @@ async def pay(state: State) -> State:
     return {"notes": [str(one) for one in answer["decisions"]]}
 
 
-def ask_about(value: Any) -> Any:
+def ask_about(value: Any, **options: Any) -> Any:
     """Make a node that notes what its interrupt is answered."""
 
     async def node(state: State) -> State:
-        return {"notes": [str(interrupt(value))]}
+        return {"notes": [str(interrupt(value, **options))]}
 
     return node
 
@@ -296,6 +297,59 @@ async def test_action_is_decided_as_its_author_allows(
                 await run.answer("approve")
         await run.answer(answer)
         assert str({"decisions": [decision]}) in await run.result()
+
+
+class Refund(BaseModel):
+    """The arguments of an action."""
+
+    euro: int
+
+
+class EditedAction(BaseModel):
+    """An action as LangChain has it that a person has edited."""
+
+    name: Literal["refund"]
+    args: Refund
+
+
+class Edit(BaseModel):
+    """A decision to edit."""
+
+    type: Literal["edit"]
+    edited_action: EditedAction
+
+
+class Reject(BaseModel):
+    """A decision to reject."""
+
+    type: Literal["reject"]
+    message: str
+
+
+@pytest.mark.parametrize(
+    ("response_schema", "answer", "decision"),
+    [
+        (
+            Annotated[Edit | Reject, Field(discriminator="type")],
+            {"decision": "approve", "arguments": {"euro": 40}},
+            "euro=40",
+        ),
+        (Annotated[Edit | Reject, Field(discriminator="type")], "reject", "The person refused it."),
+        (Reject, "reject", "The person refused it."),
+    ],
+)
+async def test_call_that_asks_for_itself_is_decided(
+    sent_to: SentTo, response_schema: Any, answer: Any, decision: str
+) -> None:
+    """Decide about a call as LangChain's middleware has it with `interrupt_mode="per_call"`."""
+    value = {"type": "tool_approval", "tool_call_id": "1", "name": "refund", "args": {"euro": 400}}
+    host(ask_about(value, response_schema=response_schema))
+    async with sent_to("t_graph", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert prompt.text == "May I do this: Refund 400?"
+        assert ("approve" in [one.value for one in prompt.buttons]) == (response_schema != Reject)
+        await run.answer(answer)
+        assert decision in await run.result()
 
 
 @pytest.mark.parametrize(
