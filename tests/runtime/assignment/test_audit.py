@@ -265,7 +265,7 @@ async def test_the_audit_says_how_a_question_ended_that_nobody_answered(
             rows = Interaction.objects.filter(pk=prompt.pk)
             await reads.read(lambda: rows.update(expires_at=F("created_at")))
             await hosting.settle_due()
-        elif how == "admin":
+        elif how == "operator":
             await hosting.in_thread(repairs.expire, prompt.pk, by=boss)
         else:
             await runs.acancel(prompt.run_id)
