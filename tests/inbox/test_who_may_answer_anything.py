@@ -166,6 +166,9 @@ def listed(user: User, part: Part) -> set[Any]:
 @example(  # only the owner has the permission
     [CHIEF, PLAIN, PLAIN], [Question(0, True, set(), set(), {BY_BACKEND}, True, None, set())]
 )
+@example(  # only the owner is asked, whom four eyes bar
+    [PLAIN, PLAIN, PLAIN], [Question(0, True, {0}, set(), set(), True, None, set())]
+)
 @example(
     [PLAIN, GONE, PLAIN], [Question(0, True, {1}, {0}, {BY_ROW, BY_BACKEND}, False, None, set())]
 )
