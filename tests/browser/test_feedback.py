@@ -59,7 +59,7 @@ def test_a_refused_comment_shows_its_error_beside_the_answer(
     console.allow("422|502")
     page.route("**/feedback/", lambda route: route.fulfill(status=502, body="nginx"), times=1)
     page.get_by_role("button", name="Bad answer").click()
-    expect(page.locator(".feedback .error")).to_contain_text("could not take it (502). Try again.")
+    expect(page.locator(".feedback .error")).to_contain_text("Server error 502. Try again.")
     page.get_by_role("button", name="Bad answer").click()
     page.get_by_label("Comment").evaluate("field => field.removeAttribute('maxlength')")
     page.get_by_label("Comment").fill("x" * 1025)

@@ -147,8 +147,8 @@ def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) ->
     [
         (None, "The upload of a.csv was interrupted."),
         (200, "Signed out. Your draft is kept."),
-        (413, "Too large for the server."),
-        (502, "The server could not take it (502)."),
+        (413, "Too large for the server"),
+        (502, "Server error 502."),
     ],
 )
 def test_an_upload_that_a_proxy_ends_is_reported(
