@@ -43,9 +43,7 @@ export class Lead {
   #hold() {
     this.isHere = true;
     this.#began();
-    return new Promise((resolve) => {
-      this.#quit = resolve;
-    });
+    return new Promise((resolve) => (this.#quit = resolve));
   }
 
   /** Pages in view share a lock, by which the one that leads knows that somebody looks. */
@@ -54,9 +52,7 @@ export class Lead {
     if (document.hidden) return;
     navigator.locks.request(this.#seen, { mode: "shared" }, () => {
       if (document.hidden) return null;
-      return new Promise((resolve) => {
-        this.#hide = resolve;
-      });
+      return new Promise((resolve) => (this.#hide = resolve));
     });
   }
 }

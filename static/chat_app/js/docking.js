@@ -35,8 +35,7 @@ export class Docking {
     this.#isDue = true;
     requestAnimationFrame(() => {
       this.#isDue = false;
-      if (this.#card?.isConnected) this.#set(this.#isOutOfSight());
-      else this.#set(false);
+      this.#set(Boolean(this.#card?.isConnected) && this.#isOutOfSight());
     });
   }
 

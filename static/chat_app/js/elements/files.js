@@ -94,6 +94,7 @@ function send(file, item) {
       resolve();
     };
     request.open("POST", chooser.dataset.upload);
+    request.responseType = "json";
     request.setRequestHeader("Accept", "application/json");
     request.send(body);
   });
@@ -102,15 +103,14 @@ function send(file, item) {
 function finish(request, item, file) {
   delete item.dataset.percent;
   if (!item.isConnected) return; // removed meanwhile
-  const answer = parsed(request);
-  if (request.status === 201) {
+  const { response: answer, status } = request; // null for a page: of the sign-in, or of a proxy
+  if (status === 201) {
     keep(item, answer);
     announce(say("attached", answer));
     form.dispatchEvent(new Event("attached"));
     return;
   }
   item.remove();
-  const { status } = request;
   const unsaid = status ? failure(status) : say("uploadFailed", { name: file.name });
   const reason = answer?.error ?? unsaid;
   problem.textContent = say("notAttached", { reason });
@@ -123,14 +123,6 @@ function keep(item, { id, name, size }) {
   input.disabled = false;
   item.querySelector(".name").textContent = name;
   item.querySelector(".how").textContent = sizeOf(size);
-}
-
-function parsed(request) {
-  try {
-    return JSON.parse(request.responseText);
-  } catch {
-    return null; // a page: of the sign-in, or of a proxy
-  }
 }
 
 function sizeOf(bytes) {
