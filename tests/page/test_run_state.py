@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from chat_app.page.conversation.conversation_page import read_page
-from chat_app.page.conversation.run_state import RunState
+from chat_app.page.conversation.run_state import MOST_SHOWN, RunState
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts import TextPrompt
 from tests.support.clock import an_hour_back
@@ -38,6 +38,15 @@ def test_of_parallel_runs_the_first_is_shown_with_its_last_step(
 
 def test_a_run_that_waits_for_the_person_comes_before_one_that_works(log: StoredLog) -> None:
     log.message()
+    log.ask(log.message(), TextPrompt(text="Name?"))
+    assert state(log).name == "needs-you"
+
+
+def test_a_run_that_waits_for_the_person_is_told_behind_any_number_of_others(
+    log: StoredLog,
+) -> None:
+    for _ in range(MOST_SHOWN):
+        log.message()
     log.ask(log.message(), TextPrompt(text="Name?"))
     assert state(log).name == "needs-you"
 

@@ -1,6 +1,6 @@
 """The state of a conversation's runs, in words."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -55,7 +55,7 @@ def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
     return {run: run.last_step for run in runs}
 
 
-def run_state(runs: dict[Run, JsonObject | None], asking_runs: Container[UUID]) -> RunState:
+def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID]) -> RunState:
     """Return the state of the run that matters most now: one that waits for you, else the one at
     work.
 
@@ -66,6 +66,8 @@ def run_state(runs: dict[Run, JsonObject | None], asking_runs: Container[UUID]) 
         return _at_rest(list(runs))
     first = min(active, key=lambda run: _rank(run, asking_runs))
     name, words, since, until = _words(first, asking_runs, runs[first])
+    if asking_runs and first.id not in asking_runs:  # one asks that is not among the first
+        name, words, since, until = _needs_you()
     messages = [run for run in active if run.parent_id is None and run is not first]
     queued_count = sum(run.status == Run.Status.QUEUED for run in messages)
     behind = ""
@@ -90,7 +92,7 @@ def _words(
     if run.stop_requested_at is not None:
         return "stopping", gettext("Stopping"), run.stop_requested_at, None
     if run.id in asking_runs:
-        return "needs-you", gettext("Needs you"), None, None
+        return _needs_you()
     if run.status == Run.Status.QUEUED:
         return "queued", gettext("Queued"), run.created_at, None
     if run.status == Run.Status.WAITING and run.wake_at is not None:
@@ -100,6 +102,10 @@ def _words(
     step = last["name"] if last and last["state"] == "in_progress" else ""
     words = gettext("Working: %(step)s") % {"step": step} if step else gettext("Working")
     return "working", words, run.started_at, None
+
+
+def _needs_you() -> tuple[str, str, None, None]:
+    return "needs-you", gettext("Needs you"), None, None
 
 
 def _others(run: Run) -> Interaction | None:
