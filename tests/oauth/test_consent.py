@@ -216,13 +216,18 @@ async def test_the_second_of_two_tabs_is_told(run: HostedRun, ann: Browser) -> N
     assert (page.status, "no longer waits" in page.text) == (409, True)
 
 
-async def test_a_run_that_was_stopped_meanwhile_gets_nothing(run: HostedRun, ann: Browser) -> None:
+async def test_a_run_that_was_stopped_meanwhile_gets_nothing(
+    run: HostedRun, ann: Browser, provider: Provider
+) -> None:
+    tokens = "SELECT id FROM oauth2_provider_accesstoken"
     link, address = await link_of(run), await elsewhere(await ann.leave(run))
+    given_before = provider.rows(tokens)
     await writer.write(lambda tx: stop_all(tx, Run.objects.filter(pk=run.id)))
     await run.rest()
     assert (await ann.come_back(address)).status == 409
     assert (await ann.get(link)).status_code == 409
     assert not await OAuthGrant.objects.aexists()
+    assert provider.rows(tokens) == given_before  # the code was not exchanged
 
 
 async def test_a_run_that_is_stopped_during_the_exchange_gets_nothing(

@@ -140,6 +140,7 @@ async def test_a_search_counts_what_waits_and_no_more_what_was_answered() -> Non
             await run.answer("yes")
         counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting_count)
     assert counts == [3, 2, 1, 0]
+    assert not await Conversation.objects.exclude(waiting=0).aexists()
 
 
 def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -> None:
