@@ -145,7 +145,11 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _is_secure(scope: AsgiScope) -> bool:
-    return request_of(scope).is_secure() or scope.get("scheme") in ("wss", "https")
+    request = request_of(scope)
+    header, secure_value = getattr(settings, "SECURE_PROXY_SSL_HEADER", None) or ("", "")
+    # What Traefik writes for a socket, in the place of https.
+    is_wss = secure_value == "https" and request.META.get(header) == "wss"
+    return is_wss or request.is_secure() or scope.get("scheme") in ("wss", "https")
 
 
 def _matches(origin: SplitResult, pattern: str) -> bool:

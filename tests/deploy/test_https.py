@@ -43,10 +43,11 @@ async def test_everything_is_served_over_https_only(server: Server) -> None:
 
     session = {"Cookie": f"__Host-sessionid={cookies['__Host-sessionid'].value}"}
     origin = server.url.replace("http:", "https:")
-    headers = {"X-Forwarded-Proto": "https"} | session
-    async with WsClient(server, "c", user=None, origin=origin, headers=headers) as socket:
-        await socket.send({"type": "ping_message"})
-        await socket.until("pong_message")
+    for protocol in ("https", "wss"):
+        headers = {"X-Forwarded-Proto": protocol} | session
+        async with WsClient(server, "c", user=None, origin=origin, headers=headers) as socket:
+            await socket.send({"type": "ping_message"})
+            await socket.until("pong_message")
     for plainly in (origin, server.url, None):
         with pytest.raises(InvalidStatus):
             async with WsClient(server, "c", user=None, origin=plainly, headers=session):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from chat_app.identity import metadata, origin_allowed
+from chat_app.identity import is_encrypted_enough, metadata, origin_allowed
 from tests.support.hitl import set_hitl
 
 
@@ -123,6 +123,17 @@ def test_behind_tls_the_origin_is_https(settings: Settings) -> None:
     assert origin_allowed(scope("https://chat.example:8000", scheme="wss"))
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_TENANT", "t1")
     assert origin_allowed(scope("https://chat.example:8000"))
+
+
+@pytest.mark.parametrize(("protocol", "is_secure"), [("wss", True), ("ws", False)])
+def test_a_proxy_may_say_wss_of_a_socket(
+    settings: Settings, protocol: str, is_secure: bool
+) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_SSL_REDIRECT = True
+    came = scope("https://chat.example:8000")
+    came["headers"].append((b"x-forwarded-proto", protocol.encode()))
+    assert (is_encrypted_enough(came), origin_allowed(came)) == (is_secure, is_secure)
 
 
 def test_metadata_holds_no_secret() -> None:
