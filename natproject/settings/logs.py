@@ -13,13 +13,15 @@ from structlog.typing import EventDict, ExcInfo
 from sessions_app.json_types import JsonObject
 
 # What stands in the path of such an address lets whoever reads it act.
-SECRET_IN_PATH = re.compile(r"(/callbacks/|/p/linked/)[^/\s'\"]+")
+SECRET_IN_PATH = re.compile(r"(/callbacks/|/p/linked/|/unsubscribe/)[^/\s'\"]+")
+# It has the tokens of sign-in links and of guests, and what OAuth sends back with a person.
+QUERY = re.compile(r"\?.*(?=['\"]>)")
 
 
 def without_secrets(_: object, __: str, entry: EventDict) -> EventDict:
-    """Hide the secrets in the paths of failed requests, which Django logs, and the API too."""
+    """Hide the secrets in the addresses of failed requests, which Django logs, and the API too."""
     if "request" in entry:
-        entry["request"] = repr(entry["request"])
+        entry["request"] = QUERY.sub("?***", repr(entry["request"]))
     return {
         name: SECRET_IN_PATH.sub(r"\1***", value) if isinstance(value, str) else value
         for name, value in entry.items()

@@ -31,11 +31,12 @@ def test_an_entry_is_one_line_whatever_is_in_it(formatter: logging.Formatter) ->
     assert SHOWN in line
 
 
-@pytest.mark.parametrize("path", ["/callbacks/", "/chat/p/linked/"])
-def test_a_failed_request_is_logged_without_the_secret_of_its_path(
-    formatter: logging.Formatter, rf: RequestFactory, path: str
+@pytest.mark.parametrize("path", ["/callbacks/", "/chat/p/linked/", "/unsubscribe/"])
+@pytest.mark.parametrize("query", ["", "?sesame=hush", "?session='hush'>hush&state=hush"])
+def test_a_failed_request_is_logged_without_the_secrets_of_its_address(
+    formatter: logging.Formatter, rf: RequestFactory, path: str, query: str
 ) -> None:
-    request = rf.post(f"{path}hush.HUSH-hush_1/")
+    request = rf.post(f"{path}hush.HUSH-hush_1/{query}")
     record = logging.LogRecord(
         *("django.request", logging.ERROR, "", 0, "%s: %s", ("Bad Gateway", request.path), None)
     )
