@@ -39,10 +39,10 @@ def _rate(default: str) -> str:
 
 
 def check_origins(value: list[str]) -> list[str]:
-    """Return the origins; raise ValueError if one is none."""
+    """Return the origins, as browsers write them; raise ValueError if one is none."""
     if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
         raise ValueError(f"{bad[0]} must begin with http:// or https://")
-    return value
+    return [origin.rstrip("/") for origin in value]
 
 
 def check_provider_url(url: str) -> str:
@@ -222,7 +222,12 @@ class ChatSettings(Section):
     def _with_line_ends(cls, value: str) -> str:
         return value.replace("\\n", "\n")  # a PEM key in one line
 
-    @field_validator("JWT_JWKS_URL", "PUBLIC_URL", "WEBHOOK_URL")
+    @field_validator("PUBLIC_URL")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return check_origins([value])[0] if value else value
+
+    @field_validator("JWT_JWKS_URL", "WEBHOOK_URL")
     @classmethod
     def _a_url(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):

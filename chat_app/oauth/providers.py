@@ -36,8 +36,7 @@ def find_provider(name: str) -> OAuthProvider:
 
 def own_url(door: str, *names: object) -> str:
     """Return the whole address of one of our pages: on PUBLIC_URL, whoever asks, from wherever."""
-    site = ChatSettings.load().PUBLIC_URL.rstrip("/")
-    return site + reverse(f"chat:{door}", args=names)
+    return ChatSettings.load().PUBLIC_URL + reverse(f"chat:{door}", args=names)
 
 
 @asynccontextmanager

@@ -120,11 +120,6 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     def _origins(cls, value: list[str]) -> list[str]:
         return check_origins(value)
 
-    @field_validator("PUBLIC_URL")
-    @classmethod
-    def _origin(cls, value: str) -> str:
-        return check_origins([value])[0].rstrip("/") if value else value
-
     @field_validator("DATABASE_URL")
     @classmethod
     def _of_postgresql(cls, value: str) -> str:

@@ -53,7 +53,7 @@ async def reminds(message: Message, context: Context) -> AsyncGenerator[str, Non
 @pytest.fixture(autouse=True)
 def site_that_sends_mail(settings: Any) -> None:
     """Set up a site that sends mail at once."""
-    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
+    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org/")
     notices.connect()
 
 

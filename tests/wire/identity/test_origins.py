@@ -33,7 +33,7 @@ def scope(*origins: str, host: str = "chat.example:8000", scheme: str = "ws") ->
 def _hosts(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["chat.example"]
     settings.CSRF_TRUSTED_ORIGINS = ["https://ui.example", "https://*.apps.example"]
-    set_hitl(settings, ALLOWED_ORIGINS=["http://peer.example:3000"])
+    set_hitl(settings, ALLOWED_ORIGINS=["http://peer.example:3000/"])
 
 
 @pytest.mark.parametrize(
