@@ -252,11 +252,11 @@ class ChatSettings(Section):
 
     @model_validator(mode="after")
     def _attention_is_complete(self) -> Self:
-        if self.MAIL and not self.PUBLIC_URL:
+        if self.MAIL and not self.known_url:
             raise ValueError("PUBLIC_URL is missing: mails contain links to the questions.")
-        if self.WEBHOOK_URL and not (self.WEBHOOK_SECRET and self.PUBLIC_URL):
+        if self.WEBHOOK_URL and not (self.WEBHOOK_SECRET and self.known_url):
             raise ValueError("WEBHOOK_URL needs WEBHOOK_SECRET and PUBLIC_URL beside it.")
-        if self.OAUTH_PROVIDERS and not self.PUBLIC_URL:
+        if self.OAUTH_PROVIDERS and not self.known_url:
             raise ValueError("PUBLIC_URL is missing: OAUTH_PROVIDERS send people back to it.")
         return self
 
@@ -273,6 +273,11 @@ class ChatSettings(Section):
     def per_time(self, name: str) -> PerTime | None:
         """Return a rate by the name of its setting; None if it is not limited."""
         return _per_time(getattr(self, name))
+
+    @property
+    def known_url(self) -> str:
+        """The address at which people reach the site, if that is known."""
+        return self.PUBLIC_URL
 
     @property
     def takes_jwt(self) -> bool:

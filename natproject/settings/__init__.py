@@ -36,7 +36,7 @@ HITL = {
     },
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     # Where it is known: a host by which people came is better than the address that is listened at.
-    "PUBLIC_URL": PUBLIC_URL if environment.HTTPS or environment.PUBLIC_URL else "",
+    "PUBLIC_URL": environment.known_url,
     "HEALTH_URL": f"http://{host_in_url(HOST)}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",

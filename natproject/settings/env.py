@@ -158,15 +158,16 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         return self
 
     @property
+    def known_url(self) -> str:
+        """The address at which people reach the site, where it is more than what is listened at."""
+        names = [name for name in self.ALLOWED_HOSTS if not name.startswith(("*", "."))]
+        return self.PUBLIC_URL or (f"https://{names[0]}" if self.HTTPS and names else "")
+
+    @property
     def public_url(self) -> str:
         """The address at which people reach the site, without a slash at its end."""
-        if self.PUBLIC_URL:
-            return self.PUBLIC_URL
-        names = [name for name in self.ALLOWED_HOSTS if not name.startswith(("*", "."))]
-        if self.HTTPS and names:
-            return f"https://{names[0]}"
         host = host_in_url(EVERY_ADDRESS.get(self.HOST, self.HOST))
-        return f"http://{host}:{self.PORT}"
+        return self.known_url or f"http://{host}:{self.PORT}"
 
     @property
     def hitl(self) -> JsonObject:

@@ -61,6 +61,7 @@ async def test_everything_is_served_over_https_only(server: Server) -> None:
         ({}, "http://127.0.0.1:8000"),
         ({"HOST": "::", "PORT": "9000"}, "http://[::1]:9000"),
         ({"HTTPS": "true", "ALLOWED_HOSTS": f".other.org,{NAME}"}, f"https://{NAME}"),
+        ({"HTTPS": "true", "ALLOWED_HOSTS": NAME, "MAIL": "now"}, f"https://{NAME}"),
         ({"HTTPS": "true"}, "http://127.0.0.1:8000"),
         ({"HTTPS": "true", "PUBLIC_URL": f"https://{NAME}:8443/"}, f"https://{NAME}:8443"),
     ],
