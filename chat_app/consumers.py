@@ -369,6 +369,8 @@ class ChatConsumer(AsyncConsumer):
         except Refusal as refusal:
             await self._refuse(refusal)
         except Exception as error:
+            if isinstance(message, client.InteractionMessage) and is_fault(error):
+                await self._show_again(message.conversation_id)
             refusal_to_send = refusal_of(
                 error, answer=isinstance(message, client.InteractionMessage)
             )
@@ -381,6 +383,12 @@ class ChatConsumer(AsyncConsumer):
             await self._refuse(refusal_to_send)
             if isinstance(error, TooMany):
                 await self._connection.pause(OVER_A_LIMIT)
+
+    async def _show_again(self, conversation_id: str | None) -> None:
+        """Send a plain client the prompt again that it closed: its answer is not stored."""
+        feed = self._subscriptions.find_feed(conversation_id or "")
+        if isinstance(feed, PlainFeed):
+            await feed.show_again()
 
     async def _refuse(self, refusal: Refusal) -> None:
         refusal.conversation_id = refusal.conversation_id or self._conversation_id

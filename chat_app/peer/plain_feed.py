@@ -1,6 +1,7 @@
 """The feed of a plain client, which has one place for prompts and shows one answer at a time."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
@@ -160,6 +161,13 @@ class PlainFeed(Feed):
             elif str(answer_result.interaction) == self.shown_id:
                 self._open = None
         return answer_result
+
+    async def show_again(self) -> None:
+        """Send the open prompt as it was: the database cannot be asked for it."""
+        async with self._lock:
+            if self._open is not None:
+                with suppress(ClientGone):
+                    await self._offer(self._open)
 
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()

@@ -200,6 +200,22 @@ async def test_a_notification_that_could_not_be_settled_is_sent_again(
     assert [attempt.interaction for attempt in tries] == [first, first]
 
 
+async def test_a_prompt_whose_answer_could_not_be_stored_is_sent_again(
+    log: LiveLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(**_: Any) -> None:
+        raise StorageUnavailable
+
+    monkeypatch.setattr(answers, "answer", failing)
+    await store_message(log)
+    async with plain(log, last_sequence=0) as socket:
+        prompt_id = await log.ask("name?")
+        await until_prompt(socket, prompt_id, "name?")
+        await socket.answer("Ann", id="a1", thread_id=prompt_id)
+        await until_prompt(socket, prompt_id, "name?")
+        assert (await socket.reply_to("a1"))["details"]["reason"] == "not_stored"
+
+
 async def test_a_prompt_that_was_settled_meanwhile_is_not_asked(log: LiveLog) -> None:
     await store_message(log)
     await log.settle(await log.ask())
