@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 # In the data of the session.
 LATEST = "signed_in_until"
+# There while the browser's cookie ends before the session, which was put off on a socket.
+OUTLIVES_COOKIE = "outlives_cookie"
 # Of requests that no person has made: a page that keeps itself up to date.
 BACKGROUND = "X-Background"
 # Seconds by which an end may be put off too little, so that not every request writes the session.
@@ -43,10 +45,11 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         response = await get_response(request)
         # Who has not looked at the session has not acted for its person either.
         session = request.session
-        has_acted = session.accessed and BACKGROUND not in request.headers
-        if has_acted and await _is_read(session):
+        if session.accessed and await _is_read(session):
             was_modified = session.modified
-            if _put_off(session) and not was_modified:
+            is_put_off = BACKGROUND not in request.headers and _put_off(session)
+            is_cookie_late = session.pop(OUTLIVES_COOKIE, False)
+            if (is_put_off or is_cookie_late) and not was_modified:
                 session.modified = await _store(session)
         return response
 
@@ -82,6 +85,7 @@ async def put_off(session: SessionBase) -> None:
     def store(tx: Transaction) -> None:
         fresh = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
         if _put_off(fresh):
+            fresh[OUTLIVES_COOKIE] = True
             with suppress(UpdateError):  # it has ended meanwhile
                 fresh.save()
 

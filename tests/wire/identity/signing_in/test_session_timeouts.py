@@ -113,13 +113,21 @@ async def socket_of(user: User) -> LocalSocket:
     return socket
 
 
-async def test_a_message_on_a_socket_is_something_that_a_person_does(ann: User) -> None:
+async def test_a_message_on_a_socket_is_something_that_a_person_does(
+    ann: User, async_client: AsyncClient
+) -> None:
     await change(ending_in(100))
     async with await socket_of(ann) as socket:
         await socket.until_settled()
         assert await seconds_left() <= 100
         await socket.send({"type": "stop_message", "conversation_id": "c1", "id": "s"})
         await socket.until("ack_message")
+    assert await seconds_left() == pytest.approx(IDLE, abs=30)
+    # The cookie's end is put off by the next answer over HTTP, whatever asks for that.
+    for is_next in (True, False):
+        answer = await async_client.get(f"{PAGE}items/", headers={"x-background": "1"})
+        ends = [int(cookie["max-age"]) for cookie in answer.cookies.values()]
+        assert ends == ([pytest.approx(IDLE, abs=30)] if is_next else [])
     assert await seconds_left() == pytest.approx(IDLE, abs=30)
 
 
