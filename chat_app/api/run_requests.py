@@ -11,7 +11,7 @@ from chat_app.api import results, sse
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_feed import FollowedEvent, follow
-from chat_app.api.run_selectors import Execution, read_execution, run_at
+from chat_app.api.run_selectors import Execution, check_submitted, read_execution, run_at
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.identity import Identity, metadata
 from chat_app.identity.request_facts import address_of
@@ -88,6 +88,8 @@ async def begin(
         run_id = await reads.read(run_at, owner, conversation_id, last)
         after = last
     else:
+        if last:  # it goes on, and begins nothing
+            await reads.read(check_submitted, owner, conversation_id, message_id)
         submitted_message = await submit(
             owner=owner,
             address=address,

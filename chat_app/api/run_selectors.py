@@ -10,6 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Q
 
 from chat_app.feed.selectors import pending_prompts
+from sessions_app.conversations import messages
 from sessions_app.errors import NotFound
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
@@ -17,6 +18,11 @@ from sessions_app.models.people import UserId, users
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.storable import is_storable
+
+NO_EVENT = (
+    "There is no event of that Last-Event-ID in the conversation that the header conversation-id "
+    "names. Send the conversation-id and the user-message-id that came with the stream."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +131,18 @@ def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
         .first()
     )
     if run is None:
-        raise NotFound(
-            "There is no event of that Last-Event-ID in the conversation that the header "
-            "conversation-id names. Send the conversation-id and the user-message-id that came "
-            "with the stream."
-        )
+        raise NotFound(NO_EVENT)
     return run
+
+
+def check_submitted(owner: UserId, conversation_id: str, message_id: str) -> None:
+    """Check that the message of a stream that is to go on is stored.
+
+    Raises:
+        NotFound: it is not.
+    """
+    if not messages.exist(owner, conversation_id, message_id)[1]:
+        raise NotFound(NO_EVENT)
 
 
 def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:

@@ -147,6 +147,7 @@ def test_a_finished_stream_can_be_heard_again(shared: Server) -> None:
     ("headers", "status"),
     [
         ({"last_event_id": "1"}, 404),
+        ({"last_event_id": "1", "user_message_id": "place"}, 404),
         ({"last_event_id": "1", "conversation_id": "other places"}, 404),
         ({"last_event_id": "99", "conversation_id": "places"}, 404),
         ({"last_event_id": "99", "conversation_id": "places", "user_message_id": "place"}, 422),
