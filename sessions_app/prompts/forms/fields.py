@@ -96,11 +96,14 @@ def _clean_value(field: Field, value: object) -> object:
 
 def use_native(form: BaseForm) -> None:
     """Use the browser's controls for dates and times, where the author says nothing else."""
-    for field in form.fields.values():
+    for name, field in form.fields.items():
         widget = field.widget
         native = NATIVE.get(type(widget))
         if native and "type" not in widget.attrs and not getattr(widget, "format", None):
             widget.input_type, widget.format = native
+            # Without its seconds a value would come back as another, which nobody has typed.
+            if native[0] != "date" and getattr(form.initial.get(name), "second", False):
+                widget.format += ":%S"
 
 
 def _fields(form: type[BaseForm]) -> dict[str, Field]:

@@ -220,6 +220,22 @@ def test_argument_that_its_field_would_change_is_shown_as_json_and_stays() -> No
     assert decide(prompt, {**form_data, "pieces": ["3"]}).arguments == {**arguments, "pieces": 3}
 
 
+def test_seconds_of_an_argument_stay_where_nobody_edits_it() -> None:
+    arguments: dict[str, Any] = {"at": "2026-11-26T10:30:15Z"}
+    properties: dict[str, Any] = {"at": {"type": "string", "format": "date-time"}}
+    prompt = ToolCallPrompt(
+        text="?",
+        tool="t",
+        arguments=arguments,
+        input_schema={"properties": properties},
+        editable=True,
+    )
+    form_data = as_browser(prompt.make())
+    assert form_data == {"at": ["2026-11-26T10:30:15"]}
+    decision = decide(prompt, form_data)
+    assert (decision.arguments, decision.changed) == (arguments, ())
+
+
 def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
     """Return what a browser sends of the form as it is shown."""
     form_data: dict[str, list[str]] = {}
