@@ -121,6 +121,14 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         row = self.model(status=status)
         return {name: action for name, action in actions.items() if self.applies(name, row)}
 
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
+        """Act on all chosen rows: of one that has left the filters since, nothing would be said."""
+        if request.POST.get("select_across", "0") == "0":
+            queryset = self.get_queryset(request)
+        return super().response_action(request, queryset, *args, **kwargs)
+
     def action_checkbox(self, obj: object) -> SafeString:
         """Render the row's checkbox, or nothing where no action applies to the row."""
         any_applies = not self.actions or any(self.applies(str(name), obj) for name in self.actions)

@@ -171,6 +171,10 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
         await hosting.until_ended(run)
         assert "| One | abstained | nobody in time |" in await hosting.output(run)
         assert "It is settled already." in await boss.act("interaction", "expire", prompt)
+        listed = "interaction/?status__exact=pending"  # as it was when the list was loaded
+        selected = {"action": "expire", "_selected_action": prompt.pk, "index": 0}
+        again = await boss.post(f"/admin/sessions_app/{listed}", selected)
+        assert "It is settled already." in again
         assert await history() == ["boss: expired by an operator"]
         assert (await reads.read(Interaction.objects.get)).answered_via == "admin"
 
