@@ -16,6 +16,7 @@ from chat_app.page.cards import TypedAnswer
 from chat_app.page.inbox.inbox_entries import Entry, make_entries
 from chat_app.page.markdown.markdown import render
 from sessions_app.interactions.outcome_texts import via_words
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
@@ -86,7 +87,9 @@ def read_prompt(
         return PromptPage(entry, [], [])
     shared_runs = read_shared(prompt) if may and not entry.is_own else []
     shared_messages = list(starmap(_shared_message, enumerate(shared_runs)))
-    return PromptPage(entry, _history(prompt), shared_messages)
+    # The notes beside votes are hidden as these are, so that each decides alone.
+    history = _history(prompt, shows_votes=bool(entry.my_vote or entry.outcome))
+    return PromptPage(entry, history, shared_messages)
 
 
 def is_of_one_card(interaction: UUID, names: Collection[str]) -> bool:
@@ -109,7 +112,7 @@ def _shared_message(number: int, run: TranscriptPart) -> SharedMessage:
     )
 
 
-def _history(prompt: Interaction) -> list[PromptHistoryEntry]:
+def _history(prompt: Interaction, *, shows_votes: bool) -> list[PromptHistoryEntry]:
     newest = AuditEntry.objects.filter(interaction=prompt.pk).order_by("-at", "-pk")[:MOST_SHOWN]
     return [
         PromptHistoryEntry(
@@ -118,10 +121,14 @@ def _history(prompt: Interaction) -> list[PromptHistoryEntry]:
             to=", ".join(entry.detail.get("to") or ()) if entry.action in HANDED_ON_ACTIONS else "",
             via=via_words(entry.via),
             at=entry.at,
-            note=entry.detail.get("note") or (entry.detail.get("response") or {}).get("note", ""),
+            note=_note(entry.detail) if shows_votes or entry.action != Action.VOTED else "",
         )
         for entry in reversed(newest)
     ]
+
+
+def _note(detail: JsonObject) -> str:
+    return str(detail.get("note") or (detail.get("response") or {}).get("note", ""))
 
 
 HANDED_ON_ACTIONS = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)

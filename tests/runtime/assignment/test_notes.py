@@ -15,7 +15,7 @@ from sessions_app.models.people import users
 from sessions_app.prompts import BinaryPrompt, Option, load_prompt
 from sessions_app.storage import reads
 from sessions_app.workflows import group, user
-from tests.page.plain_page import press
+from tests.page.plain_page import press, text_of
 from tests.runtime.assignment.asking import asking_people, asks, give, people
 from tests.support.hosting import Hosting
 
@@ -62,7 +62,11 @@ async def test_votes_with_different_notes_agree() -> None:
     to = [user("boss"), user("other")]
     async with asking_people("boss", "other", to=to, votes=2) as (_, prompt, [boss, other]):
         assert (await give(noted("yes", "well"), prompt, boss)).outcome == Outcome.VOTED
+        client = AsyncClient()
+        await client.aforce_login(await users().aget(username="other"))
+        assert '<q dir="auto">well</q>' not in await text_of(client, "prompt", prompt.pk)
         assert (await give(noted("yes", "fine"), prompt, other)).outcome == Outcome.ACCEPTED
+        assert '<q dir="auto">well</q>' in await text_of(client, "prompt", prompt.pk)
         response, _ = await settled(prompt)
         assert response.note == "fine"
         entry = await AuditEntry.objects.aget(interaction=prompt.pk, action="voted")
