@@ -12,6 +12,7 @@ from sessions_app.errors import StorageUnavailable
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
+from sessions_app.prompts import type_of
 from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
@@ -98,7 +99,7 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[AuditedPrompt
 
 def first_line(prompt: JsonObject) -> str:
     """Return the first line of the question, where a short one is wanted."""
-    return str(prompt["text"]).strip().partition("\n")[0][:QUESTION]
+    return type_of(prompt["input_type"]).title(prompt)[:QUESTION]
 
 
 def _row(

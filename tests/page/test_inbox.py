@@ -14,8 +14,16 @@ from django.utils import timezone
 from chat_app.feed.inbox_parts import PAGE
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
+from sessions_app.interactions.audit import first_line
 from sessions_app.models import Candidate, Interaction, Vote
-from sessions_app.prompts import AnyPrompt, BinaryPrompt, FormPrompt, Option, TextPrompt
+from sessions_app.prompts import (
+    AnyPrompt,
+    BinaryPrompt,
+    FormPrompt,
+    OAuthPrompt,
+    Option,
+    TextPrompt,
+)
 from tests.page.plain_page import page, post, press, text_of
 from tests.support.database.stored_log import StoredLog
 
@@ -51,6 +59,13 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
         for entry in make_entries([prompt], reader.pk)
     }
     assert answers_by_reader == {ben: ["Reject"], eve: []}
+
+
+def test_a_consent_is_called_by_what_it_asks_for_in_the_inbox_and_in_mails(ann: User) -> None:
+    log = StoredLog(ann)
+    prompt = log.ask(log.message(), OAuthPrompt(text="https://id.example/authorize?secret=1"))
+    [entry] = make_entries([prompt], ann.pk)
+    assert entry.question == first_line(prompt.prompt) == "Sign in at id.example"
 
 
 TOWN = {"type": "object", "properties": {"town": {"type": "string"}}}

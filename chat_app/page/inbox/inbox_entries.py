@@ -14,7 +14,7 @@ from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.people import UserId
-from sessions_app.prompts import load_prompt
+from sessions_app.prompts import load_prompt, type_of
 from sessions_app.workflows import registry
 
 
@@ -95,7 +95,8 @@ class Entry:
         """The first line of its question, or the title of its card, where that has several."""
         if self.card and self.card.parts:
             return self.card.question
-        return str(self.interaction.prompt["text"]).strip().partition("\n")[0]
+        prompt = self.interaction.prompt
+        return type_of(prompt["input_type"]).title(prompt)
 
     @property
     def more(self) -> str:
