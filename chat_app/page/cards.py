@@ -20,10 +20,19 @@ from sessions_app.errors import Invalid
 from sessions_app.interactions.outcome_texts import LINE
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
-from sessions_app.prompts import PREFIX, AnyPrompt, as_posted, load_prompt
+from sessions_app.prompts import (
+    MAX_NOTE,
+    PREFIX,
+    AnyPrompt,
+    as_posted,
+    load_prompt,
+    with_note,
+)
 
 log = structlog.get_logger(__name__)
 Data = Mapping[str, list[str]]
+# Before the id of a question, in the name of the field for the note beside its answer.
+NOTE = "note-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +211,8 @@ def _part(interaction: Interaction, data: Data | None) -> Part:
     if form := prompt.make(part_data, prefix=f"{PREFIX}-{key}", **options):
         return Part(*common_arguments, form, _fields(prompt, form, f"{key}-"), is_form=True)
     form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
-    return Part(*common_arguments, form, [CardField(form[key], "", is_changed=False, key=key)])
+    fields = [CardField(form[name], "", is_changed=False, key=name) for name in form.fields]
+    return Part(*common_arguments, form, fields)
 
 
 def _within(data: Data, start: str) -> dict[str, list[str]]:
@@ -212,7 +222,7 @@ def _within(data: Data, start: str) -> dict[str, list[str]]:
 
 
 class _ValueForm(forms.Form):
-    """A form with one field, which the prompt checks."""
+    """A form with one field, which the prompt checks, and one for the note that it may need."""
 
     def __init__(self, key: str, prompt: AnyPrompt, **options: Any) -> None:
         super().__init__(prefix=PREFIX, **options)
@@ -220,6 +230,10 @@ class _ValueForm(forms.Form):
         field.label = prompt.question
         field.required = field.widget.is_required = prompt.is_required
         self.fields[key] = field
+        if needed_for := getattr(prompt, "note_options", ""):
+            label = gettext("Note (needed for: %(options)s)") % {"options": needed_for}
+            area = forms.Textarea(attrs={"rows": 2, "maxlength": MAX_NOTE})
+            self.fields[NOTE + key] = forms.CharField(label=label, required=False, widget=area)
         self._key, self._prompt = key, prompt
 
     def full_clean(self) -> None:
@@ -228,8 +242,9 @@ class _ValueForm(forms.Form):
         if not self.is_bound:
             return
         self.errors.clear()
-        name = self.add_prefix(self._key)
+        name, note = self.add_prefix(self._key), self.data.get(self.add_prefix(NOTE + self._key))
+        answers = self.data.getlist(name)  # type: ignore[attr-defined] # what is given is such a dict
         try:
-            self._prompt.check(None, self.data.getlist(name))  # type: ignore[attr-defined] # what is given is such a dict
+            self._prompt.check(None, with_note(answers, note or ""))
         except Invalid as error:
             self.add_error(self._key, str(error))

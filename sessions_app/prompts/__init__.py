@@ -34,6 +34,7 @@ from sessions_app.prompts.choices import (
     RadioPrompt,
     check_note,
     split_note,
+    with_note,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
 from sessions_app.prompts.forms.models import argument_problems, check_schema
@@ -96,4 +97,5 @@ __all__ = [
     "read_posted",
     "split_note",
     "type_of",
+    "with_note",
 ]

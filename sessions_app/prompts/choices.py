@@ -91,6 +91,11 @@ def split_note(answer: Given) -> tuple[Given, str]:
     return answer, ""
 
 
+def with_note(answers: list[str], note: str) -> list[str]:
+    """Put a note beside the answer, as `split_note` reads it; nothing changes without one."""
+    return [as_text({"value": answer, "note": note}) for answer in answers] if note else answers
+
+
 def check_note(note: str) -> None:
     """Raise Invalid if a person's note is too long, or cannot be stored."""
     if len(note) > MAX_NOTE:

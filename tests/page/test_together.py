@@ -15,7 +15,7 @@ from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
-from sessions_app.prompts import TextPrompt, on_one_card
+from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt, on_one_card
 from sessions_app.workflows import user
 from tests.browser.chat_page import assert_page_is_log, begin, card, state
 from tests.page.plain_page import PlainPage, post, text_of
@@ -213,3 +213,34 @@ async def test_a_card_in_the_inbox_answers_no_question_of_another(
     assert taken.status_code == 303
     left = [prompt async for prompt in Interaction.objects.filter(status="pending")]
     assert [str(prompt.pk) for prompt in left] == ids[2:]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_option_that_needs_a_note_can_be_chosen_on_a_card_of_several(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> list[str]:
+        log = StoredLog(ann)
+        options = [Option(value="pay"), Option(value="refuse", needs_note=True)]
+        asked: list[AnyPrompt] = [
+            BinaryPrompt(text="a", options=options),
+            TextPrompt(text="b", required=False),
+        ]
+        run = log.message()
+        return [str(log.ask(run, prompt).pk) for prompt in on_one_card(asked, "All", 0)]
+
+    ids = await asyncio.to_thread(store)
+    html = await text_of(client, "conversation", "c")
+    assert re.findall(r'<textarea name="f-([\w-]+)"', html) == [f"note-{ids[0]}", ids[1]]
+    assert "Note (needed for: refuse)" in html
+    refused, taken = [
+        await post(client, "answer", "c", ids[0], **fields, together=ids)
+        for fields in (
+            {f"f-{ids[0]}": "refuse"},
+            {f"f-{ids[0]}": "refuse", f"f-note-{ids[0]}": "too dear"},
+        )
+    ]
+    assert "needs a note: say why" in refused.content.decode()
+    assert taken.status_code == 303
+    settled = await Interaction.objects.aget(pk=ids[0])
+    assert settled.response == {"value": "refuse", "note": "too dear"}

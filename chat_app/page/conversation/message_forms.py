@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from pydantic_core import from_json
 
 from chat_app.page import common
-from chat_app.page.cards import TypedAnswer
+from chat_app.page.cards import NOTE, TypedAnswer
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import INSIDE
 from sessions_app.conversations import workflow_access
@@ -24,7 +24,14 @@ from sessions_app.interactions import answers
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person, UserId
-from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, read_posted, split_note
+from sessions_app.prompts import (
+    MOST_TOGETHER,
+    PREFIX,
+    as_text,
+    read_posted,
+    split_note,
+    with_note,
+)
 from sessions_app.storage import attachments
 
 MOST = 2**53
@@ -193,17 +200,18 @@ def _answer_fields(data: Mapping[str, list[str]], name: str) -> JsonObject:
         for key, field_values in data.items()
         if key.startswith(start)
     }
-    return {"value": as_text(form_values)} if form_values else {"values": data.get(name, [])}
+    if form_values:
+        return {"value": as_text(form_values)}
+    return {"values": with_note(data.get(name, []), "".join(data.get(NOTE + name, [])).strip())}
 
 
 def values(incoming_answer: IncomingAnswer) -> list[str]:
     """Return what was chosen or typed, and the note if there is one."""
-    if incoming_answer.values is not None:
-        return incoming_answer.values
-    if incoming_answer.value is None:
-        return []
-    value, note = split_note(incoming_answer.value)
-    return [as_text(value), note] if note else [as_text(value)]
+    answered = incoming_answer.values
+    if answered is None:
+        answered = [] if incoming_answer.value is None else [incoming_answer.value]
+    parts = (part for each in answered for part in split_note(each))
+    return [as_text(part) for part in parts if part != ""]
 
 
 def typed_answer(
