@@ -8,12 +8,12 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, read_posted
+from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, read_posted, with_note
 
 
 class AnswerForm(forms.Form):
-    """A form with one field, `answer`, of the prompt's type: a text, or a list of values for a
-    checkbox.
+    """A form with the field `answer`, of the prompt's type: a text, or a list of values for a
+    checkbox. Beside one option a `note` may stand.
 
     What the answer may be is checked where it is given, as for everybody.
     """
@@ -23,6 +23,9 @@ class AnswerForm(forms.Form):
         field = prompt.field()
         field.label = field.label or _("Answer")
         self.fields["answer"] = field
+        if hasattr(prompt, "note_options"):
+            area = forms.Textarea(attrs={"rows": 2})
+            self.fields["note"] = forms.CharField(label=_("Note"), required=False, widget=area)
 
 
 def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
@@ -43,8 +46,15 @@ def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.Base
 def answer_in(form: forms.BaseForm, data: QueryDict) -> str | list[str] | None:
     """Return the answer in a posted form, or None if the form has errors, which it then shows."""
     if isinstance(form, AnswerForm):
-        answer: str | list[str] | None = form.cleaned_data["answer"] if form.is_valid() else None
-        return answer
+        if not form.is_valid():
+            return None
+        answer: str | list[str] = form.cleaned_data["answer"]
+        if isinstance(answer, list):
+            return answer
+        answer, note = (  # with line ends that are the same for all browsers
+            text.replace("\r\n", "\n") for text in (answer, form.cleaned_data.get("note", ""))
+        )
+        return with_note([answer], note)[0]
     if data.get("value") == REJECT:
         return REJECT
     return as_text(read_posted(data)) if form.is_valid() else None

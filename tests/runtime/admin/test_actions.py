@@ -152,6 +152,13 @@ async def test_what_the_database_could_not_save_is_said_and_the_others_go_on(
         assert ("could not save this" in page, "typed</textarea>" in page) == (True, True)
 
 
+async def test_an_operator_s_text_has_the_line_ends_of_all_others() -> None:
+    async with host_and_operate(Hosting("probe")) as (hosting, boss):
+        run, prompt = await hosting.submit_until_prompt("ask")
+        await boss.post(answer_page(prompt.pk), {"answer": "two\r\nlines"})
+        assert await hosting.result(run) == "two\nlines"
+
+
 async def test_several_choices_are_given_at_once() -> None:
     async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
         run = await hosting.submit("Taxi 10")
