@@ -252,6 +252,16 @@ async def test_an_answer_of_who_may_answer_no_more_is_given_back(
     assert response.json()["outcome"] == "not_found"
 
 
+@pytest.mark.usefixtures("ann")
+async def test_a_note_for_a_prompt_that_was_reassigned_meanwhile_is_given_back(
+    client: AsyncClient,
+) -> None:
+    form = {"change": "delegate", "to": "ben", "note": "She is away."}
+    response = await post(client, "claim", uuid4(), **form)
+    assert response.status_code == 404
+    assert "She is away.</textarea>" in response.content.decode()
+
+
 @pytest.mark.parametrize(
     ("assignee", "reason"),
     [

@@ -30,7 +30,7 @@ from chat_app.feed.inbox_parts import (
 )
 from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import is_script, or_404, person_of, personal, site_context
+from chat_app.page.common import is_script, person_of, personal, site_context
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.file_views import refusal
 from chat_app.page.inbox.alike import MOST_ALIKE, find_selected, group_alike
@@ -40,7 +40,7 @@ from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import INBOX, WORDS
 from chat_app.rates import change_claim
 from chat_app.wire.parsing import STATUS
-from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
+from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit, pending_counts
 from sessions_app.interactions.answerers import Name, pending_names
 from sessions_app.interactions.answers import AnswerResult, Outcome
@@ -242,10 +242,11 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
     if change not in ("claim", "release", "delegate"):
         raise Http404
     try:
-        with or_404():
-            claim_state = await change_claim(
-                change, str(interaction), to=to, note=note, by=person, via="inbox"
-            )
+        claim_state = await change_claim(
+            change, str(interaction), to=to, note=note, by=person, via="inbox"
+        )
+    except NotFound:
+        return message_forms.refuse_unanswerable(request)
     except (Invalid, StorageUnavailable, TooMany) as error:
         _refuse(request, str(error), note)
     else:
