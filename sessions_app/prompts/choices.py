@@ -87,7 +87,7 @@ def split_note(answer: Given) -> tuple[Given, str]:
         with suppress(ValueError):
             content = from_json(answer)
     if isinstance(content, dict) and content.keys() == {"value", "note"}:
-        return content["value"], str(content["note"])
+        return content["value"], str(content["note"] or "")
     return answer, ""
 
 

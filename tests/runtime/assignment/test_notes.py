@@ -44,7 +44,8 @@ async def test_an_option_that_needs_a_note_is_not_chosen_without() -> None:
     asks(PROMPT)
     async with Hosting("t_assigned") as hosting:
         run, prompt = await hosting.submit_until_prompt()
-        for answer in ("refuse", noted("refuse", " "), noted("refuse", "a\0b")):
+        no_note = '{"value": "refuse", "note": null}'
+        for answer in ("refuse", noted("refuse", " "), noted("refuse", "a\0b"), no_note):
             with pytest.raises(Invalid):
                 await hosting.answer(answer, prompt)
         assert (await hosting.answer(noted("refuse", "too dear"), prompt)).outcome == "accepted"
