@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -205,8 +205,10 @@ def line_of(error: BaseException) -> str:
 def _in_order(value: object) -> object:
     """Return the value with its sets sorted: they have another order in each process.
 
-    Half of a surrogate pair has no JSON.
+    Half of a surrogate pair has no JSON, and an iterator would be used up.
     """
+    if isinstance(value, Iterator):
+        return type(value).__qualname__
     if isinstance(value, set | frozenset):
         return sorted((_in_order(element) for element in value), key=repr)
     if isinstance(value, str):

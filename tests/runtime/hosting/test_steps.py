@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -92,6 +92,19 @@ async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None
 
     async with host_code(many) as hosting:
         assert await hosting.reply_to() == "64 there"
+
+
+def count(numbers: Iterator[int], *, words: Iterator[str]) -> str:
+    return f"{sum(numbers)} {' '.join(words)}"
+
+
+async def test_a_step_gets_all_of_what_can_be_read_only_once() -> None:
+    async def counts(context: Context) -> str:
+        doubled_numbers = (2 * number for number in range(3))
+        return await context.step(count, doubled_numbers, words=map(str.upper, "ab"))
+
+    async with host_code(counts) as hosting:
+        assert await hosting.reply_to() == "6 A B"
 
 
 HANGS = """
