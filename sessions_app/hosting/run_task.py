@@ -418,13 +418,11 @@ class RunTask:
             self.ended = True
 
     def _step_ended(self) -> None:
-        if self._leave_reason is LeaveReason.DRAIN and self.task is not None:
-            self._throw_out()  # the step is stored; it need not run again
-        elif (
-            self._backend.stored_step
-            and not self._backend.waiting.in_a_step
-            and self._is_unreplayed()
-        ):
+        if self._backend.waiting.in_a_step:  # beside it
+            return
+        if self._leave_reason is LeaveReason.DRAIN:
+            self._throw_out()  # the steps are stored; they need not run again
+        elif self._backend.stored_step and self._is_unreplayed():
             self.leave(LeaveReason.REPLAY)
 
     def _may_end(self) -> bool:

@@ -13,7 +13,7 @@ from sessions_app.models import JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Retry, StepFailed, TextPrompt
 from tests.runtime.replay.deployed import Body, host_code
-from tests.support.hosting import asking, problem
+from tests.support.hosting import asking, problem, running, until, until_true
 from tests.support.processes.environment import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,6 +105,32 @@ async def test_a_step_gets_all_of_what_can_be_read_only_once() -> None:
 
     async with host_code(counts) as hosting:
         assert await hosting.reply_to() == "6 A B"
+
+
+async def test_steps_side_by_side_all_end_before_their_process_stops() -> None:
+    begun: list[str] = []
+    may_end = {"first": asyncio.Event(), "second": asyncio.Event()}
+
+    async def begin(name: str) -> str:
+        begun.append(name)
+        await may_end[name].wait()
+        return name
+
+    async def both(context: Context) -> str:
+        step: Callable[..., Any] = begin
+        return " ".join(await context.gather(*(context.step(step, name) for name in may_end)))
+
+    async with running(host_code(both)) as (hosting, run):
+        await until_true(lambda: len(begun) == 2)
+        hosts = hosting.hosts
+        restarting = asyncio.create_task(hosting.restart())
+        await until_true(lambda: hosts.stopping)
+        may_end["first"].set()
+        await until(JournalEntry.objects.filter(run=run, finished_at__isnull=False).exists)
+        may_end["second"].set()
+        await restarting
+        assert await hosting.result(run) == "first second"
+    assert begun == ["first", "second"]
 
 
 HANGS = """
