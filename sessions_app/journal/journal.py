@@ -2,12 +2,12 @@
 
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID, uuid5
 
 from django.db.models import Max
@@ -18,6 +18,8 @@ from sessions_app.journal.tracks import track_of
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, JournalEntry
 from sessions_app.storage.storable import storable
+
+T = TypeVar("T")
 
 # The kind of a call that asks; the others are those of `JournalEntry`.
 ASK = "ask"
@@ -183,6 +185,20 @@ def _change(subject: str, old_text: str, new_text: str) -> str:
         for text in (old_text, new_text)
     )
     return f"{subject}: {old_excerpt} became {new_excerpt}"
+
+
+def read_recorded(read: Callable[[Any], T], recorded: Any, call: Call) -> T:
+    """Read what is recorded of a call, as the code has it now.
+
+    Raises:
+        NonDeterminism: it cannot be read so.
+    """
+    try:
+        return read(recorded)
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:MAX_ARGUMENTS]
+    change = f"what is recorded cannot be read ({reason})"
+    raise NonDeterminism(call.position, change, recorded_call=str(call), new_call=str(call))
 
 
 def line_of(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from sessions_app.journal.journal import (
     Journal,
     difference,
     prompt_difference,
+    read_recorded,
 )
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
@@ -69,12 +70,7 @@ def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyProm
     new_content = from_json(outgoing_prompt.json)
     if entry.prompt is None or entry.prompt == new_content:
         return None, ""
-    try:
-        recorded_prompt = load_typed_prompt(entry.prompt)
-    except ValueError as error:
-        change = f"the recorded prompt cannot be read ({str(error).splitlines()[0]})"
-        calls = {"recorded_call": str(entry.call), "new_call": str(outgoing_prompt.call)}
-        raise NonDeterminism(entry.call.position, change, **calls) from error
+    recorded_prompt = read_recorded(load_typed_prompt, entry.prompt, outgoing_prompt.call)
     if not entry.finished:
         recorded_prompt.check_found()
     return recorded_prompt, prompt_difference(recorded_prompt.model_dump(mode="json"), new_content)

@@ -25,7 +25,14 @@ from sessions_app.errors import (
     StepFailed,
     Unrecorded,
 )
-from sessions_app.journal.journal import ASK, Call, CallResult, Entry, describe_arguments
+from sessions_app.journal.journal import (
+    ASK,
+    Call,
+    CallResult,
+    Entry,
+    describe_arguments,
+    read_recorded,
+)
 from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import JournalEntry
 from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt
@@ -257,7 +264,7 @@ class Execution:
         call_result = self._finished_entry(call) or await self.backend.run(call, child, seconds)
         if call_result.error is not None:
             raise ChildFailed.of(child.workflow, call_result.error)
-        return load_returned(child.workflow, call_result.result)
+        return read_recorded(partial(load_returned, child.workflow), call_result.result, call)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep durably, for `Context.sleep`."""
@@ -288,7 +295,7 @@ class Execution:
         if entry is not None and entry.finished:
             if entry.error is not None:
                 raise StepFailed.of(call.name, entry.error)
-            return returns.load(entry.result)
+            return read_recorded(returns.load, entry.result, call)
         if title and entry is None and not once:
             self.backend.begin(call, title)
         async with self.backend.working(call):
@@ -329,7 +336,7 @@ class Execution:
             raise call_result
         if call_result.error is not None:
             raise StepFailed.of(call.name, call_result.error)
-        return returns.load(call_result.result)
+        return read_recorded(returns.load, call_result.result, call)
 
     def stream(self, call: Call, function: BoundFunction, options: StreamOptions) -> StreamedStep:
         """Make the step whose pieces a `Stream` reads."""

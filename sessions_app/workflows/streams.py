@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from sessions_app.errors import StepFailed, StreamUnread, TooLarge, Unrecorded
-from sessions_app.journal.journal import Call, CallResult
+from sessions_app.journal.journal import Call, CallResult, read_recorded
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
@@ -149,7 +149,7 @@ class StreamedStep:
 
     async def _given_again(self, stored: object, pieces: ResultType) -> object:
         if not isinstance(stored, str):
-            return pieces.load(stored)
+            return read_recorded(pieces.load, stored, self._call)
         if not self._options.show:
             return stored
         await self._put_out(stored, is_repeat=True)

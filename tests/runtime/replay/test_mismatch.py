@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -142,3 +143,49 @@ async def test_a_prompt_whose_class_reads_it_no_more_suspends_the_run() -> None:
         await stored.aupdate(prompt=first.prompt)
         await hosting.in_thread(repairs.resume, run, by="ann")
         assert await hosting.result(run) == "ab"
+
+
+@dataclass
+class Price:
+    euro: int
+
+
+@dataclass
+class Cost:
+    cents: int
+
+
+def prices() -> list[Price]:
+    return [Price(5)]
+
+
+def costs() -> list[Cost]:
+    return [Cost(500)]
+
+
+async def stream(context: Context, function: Callable[[], list[Any]], name: str) -> list[Any]:
+    return [piece async for piece in context.stream(function, name=name)]
+
+
+@pytest.mark.parametrize("call", [Context.step, Context.transactional_step, stream])
+async def test_a_result_that_is_read_otherwise_now_suspends_the_run(
+    call: Callable[..., Any],
+) -> None:
+    def reads(function: Callable[[], list[Any]]) -> Body:
+        async def code(context: Context) -> str:
+            first, *_ = await call(context, function, name="prices")
+            return f"{first} {(await context.ask(TextPrompt(text='Buy it?'))).text}"
+
+        return code
+
+    async with asking(host_code(reads(prices))) as (hosting, run, prompt):
+        deploy(reads(costs))
+        await hosting.restart()
+        await hosting.answer("yes", prompt)
+        row = await hosting.until_ended(run)
+        assert row.status == Run.Status.SUSPENDED
+        assert "cents Field required" in problem(row)["detail"]
+        assert f"of {__name__}, in " in problem(row)["detail"]
+        deploy(reads(prices))
+        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await hosting.result(run) == "Price(euro=5) yes"
