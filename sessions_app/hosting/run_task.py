@@ -304,7 +304,9 @@ class RunTask:
                     if run.parent is not None and not runner.gives_text:
                         continue  # it is for the parent to make something of
                     self._backend.count(chunk)
-                    if not self._backend.is_replayed(runner.execution.calls[""]):
+                    execution = runner.execution
+                    is_repeat = self._backend.is_replayed(execution.calls[""])
+                    if not (is_repeat or execution.reads_journal):
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:

@@ -116,6 +116,13 @@ class Execution:
         is_text = bool(self._put_out_texts and isinstance(result, str) and result)
         return is_text and "".join(self._put_out_texts).endswith(str(result))
 
+    @property
+    def reads_journal(self) -> bool:
+        """True while the workflow reads a recorded stream: what it yields there came before the
+        record.
+        """
+        return any(stream.is_repeat for stream in self._streams)
+
     def leave(self) -> None:
         """Take the run out of memory, while it is not over: what its code calls while it is unwound
         does nothing, and raises its cancellation again.

@@ -64,8 +64,9 @@ class StreamedStep:
         put_out: PutOut,
         step: RunningStep,
     ) -> None:
-        # The task that reads it, while it is read.
+        # The task that reads it, while it is read; and whether it is read from the journal.
         self.reader: asyncio.Task[object] | None = None
+        self.is_repeat = False
         self._backend = backend
         self._call = call
         self._source = partial(iterate, function, options.retry, options.timeout, step)
@@ -88,8 +89,10 @@ class StreamedStep:
         """Yield the pieces of the journal, else of the function."""
         entry = self._backend.recall(self._call)
         if entry is not None and entry.finished:
+            self.is_repeat = True
             for stored in entry.result:
                 yield await self._given_again(stored, pieces)
+            self.is_repeat = False
             if entry.error is not None:
                 raise StepFailed.of(self._call.name, entry.error)
             return
@@ -117,6 +120,7 @@ class StreamedStep:
 
     def leave(self) -> None:
         """Record the pieces so far as all that there are: nobody reads the stream to its end."""
+        self.is_repeat = False
         if self.reader is not None:
             self.reader = None
             self._backend.note(self._call, self._record(None))

@@ -142,6 +142,22 @@ async def test_a_stream_is_shown_once_however_it_is_read_and_replayed(form: Body
         assert len(calls) <= 1
 
 
+@pytest.mark.parametrize(("until", "expected_text"), [("C", "a b c"), ("A ", "a c")])
+async def test_what_is_yielded_beside_the_last_recorded_stream_is_shown_once(
+    until: str, expected_text: str
+) -> None:
+    async def lowers(context: Context) -> AsyncGenerator[str, None]:
+        async for piece in context.stream(answer, "A ", "B ", show=False):
+            yield piece.lower()
+            if piece == until:
+                break
+        yield "c"
+
+    hosting_of(lowers)
+    async with Hosting("t_streams", replay_everywhere=True) as hosting:
+        assert await hosting.reply_to() == expected_text
+
+
 async def test_a_streamed_return_value_is_not_shown_again() -> None:
     async with asking("t_streams_whole") as (hosting, run, _):
         assert await hosting.complete(run, "yes", restart=True) == "a b c d"
