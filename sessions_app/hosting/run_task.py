@@ -266,7 +266,7 @@ class RunTask:
             self.failure = error
         except (NonDeterminism, Unrecorded) as error:
             await self._suspend(error)
-        except Exception as error:  # noqa: BLE001 - workflow code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - workflow code may raise anything
             await self._handle_error(error)
         except BaseException:
             if self._leave_reason is not LeaveReason.BLOCKED:
@@ -350,7 +350,7 @@ class RunTask:
         else:
             await self._report(self._limit)
 
-    async def _handle_error(self, error: Exception) -> None:
+    async def _handle_error(self, error: BaseException) -> None:
         if is_fault(error):  # it is taken up again
             self.failure = self.failure or error
             await close_broken()

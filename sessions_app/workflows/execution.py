@@ -314,7 +314,7 @@ class Execution:
             try:
                 with running_step.inside():
                     stored = returns.dump(await run())
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
                     raise  # it is not the step's; nothing is recorded
                 failed = CallResult.of_error(error, title)

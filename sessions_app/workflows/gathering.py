@@ -145,7 +145,7 @@ def _error(task: "asyncio.Task[object]") -> BaseException | None:
 
 
 class _FailedCoroutine:
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
@@ -159,7 +159,7 @@ async def _outcome(execution: Execution, work: Coro[object], track: str) -> obje
             execution.backend.check_complete({track: execution.calls[track]})
     except FATAL:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if is_fault(error):
             raise
         return _FailedCoroutine(error)

@@ -99,7 +99,7 @@ class StreamedStep:
         if entry is None:
             self._backend.begin(self._call, self._options.title or "")
         self.reader = asyncio.current_task()
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             async with self._backend.working(self._call):
                 try:
@@ -107,7 +107,7 @@ class StreamedStep:
                     async with aclosing(source):
                         async for piece in source:
                             yield await self._give(piece, pieces)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     if isinstance(error, Unrecorded) or is_fault(error):
                         raise  # it is not the stream's; nothing is recorded
                     failure = error
@@ -177,7 +177,7 @@ class StreamedStep:
             self._backend.show_part(self._call, self._thought, self._options.reasoning, text)
         self._thoughts.clear()
 
-    def _record(self, failure: Exception | None) -> CallResult:
+    def _record(self, failure: BaseException | None) -> CallResult:
         self._end_reasoning()
         title = self._options.title or ""
         if failure is not None:

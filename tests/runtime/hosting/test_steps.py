@@ -107,6 +107,34 @@ async def test_a_step_gets_all_of_what_can_be_read_only_once() -> None:
         assert await hosting.reply_to() == "6 A B"
 
 
+def exits() -> str:
+    raise SystemExit("usage: exits")  # as a parser of arguments does
+
+
+async def exits_itself() -> str:
+    return exits()
+
+
+@pytest.mark.parametrize("step", [exits, exits_itself])
+async def test_a_step_that_would_end_the_process_fails(step: Callable[..., Any]) -> None:
+    async def tries_both(context: Context) -> str:
+        calls = context.step(step), context.step(str, 1)
+        return str(await context.gather(*calls, return_exceptions=True))
+
+    async with host_code(tries_both) as hosting:
+        expected_error = f"StepFailed('Step {step.__name__} failed: SystemExit: usage: exits')"
+        assert await hosting.reply_to() == f"[{expected_error}, '1']"
+
+
+async def test_a_workflow_that_would_end_the_process_fails() -> None:
+    async def gathers(context: Context) -> str:
+        return str(await context.gather(exits_itself()))
+
+    async with host_code(gathers) as hosting:
+        run = await hosting.until_ended(await hosting.submit())
+        assert problem(run)["message"] == "The workflow raised SystemExit."
+
+
 async def test_steps_side_by_side_all_end_before_their_process_stops() -> None:
     begun: list[str] = []
     may_end = {"first": asyncio.Event(), "second": asyncio.Event()}
