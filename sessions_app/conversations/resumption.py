@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sessions_app.conversations.listing import lock_kept
 from sessions_app.conversations.messages import find_run
+from sessions_app.errors import OutcomeUnknown
 from sessions_app.journal.journal import last_positions
 from sessions_app.journal.tracks import gather_of, track_of
 from sessions_app.models import Event, Interaction, JournalEntry, Run
@@ -29,7 +30,8 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
     """Queue it again; False if it cannot be resumed. It has its turn as any other.
 
     Answers and finished steps stay. A step whose failure was the last that the run came to is
-    done again, and what it asked when it failed is asked anew.
+    done again, unless it is to be done once, and nobody knows whether it was. What the run asked
+    when it failed is asked anew.
 
     Raises:
         NotFound: there is no such run, or its conversation is deleted.
@@ -62,7 +64,9 @@ def _reopen(run: Run) -> None:
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled_interactions.update(position=None)
     run.journal.filter(kind=RUN, finished_at=None).delete()  # they were stopped with it
-    failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS)
+    failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
+        error__type=OutcomeUnknown.__name__  # what it did may have happened
+    )
     failed_steps.filter(
         pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]
     ).delete()

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import pytest
 
+from sessions_app.admin import repairs
 from sessions_app.errors import StepFailed
-from sessions_app.models import JournalEntry
+from sessions_app.models import JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until
@@ -66,6 +67,26 @@ async def test_step_that_a_crash_cut_is_not_called_again(sent_to: SentTo, text: 
         await hosting.crash()
         await run.answer("ask them")
         assert await run.result() == "unknown (pay, OutcomeUnknown): ask them"
+    assert Payment.begun == 1
+
+
+@workflow(name="t_once_uncaught", title="Once, and no more")
+async def pay_only(message: Message, context: Context) -> str:
+    paid: str = await context.step(pay, int(message.text), once=True)
+    return paid
+
+
+async def test_step_that_a_crash_cut_is_not_called_again_by_who_resumes_its_run(
+    sent_to: SentTo,
+) -> None:
+    async with sent_to("t_once_uncaught", "5") as (hosting, run):
+        await until(lambda: Payment.begun == 1)
+        await hosting.crash()
+        has_failed = Run.objects.filter(pk=run.id, status=Run.Status.FAILED).exists
+        await until(has_failed)
+        Payment.may_end.set()
+        assert await asyncio.to_thread(repairs.resume, run.id, by="boss")
+        await until(has_failed)
     assert Payment.begun == 1
 
 
