@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from sessions_app.errors import NoRun
 from sessions_app.models import AttachedFile, JournalEntry
-from sessions_app.prompts import Prompt, Response, on_one_card
+from sessions_app.prompts import Prompt, Response
 from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
 from sessions_app.workflows.callbacks import callback_url
 from sessions_app.workflows.child_calls import ChildCall
@@ -285,10 +285,7 @@ class Context:
             TooLarge: one is longer than MAX_PROMPT, or they are more than MAX_PROMPTS_AT_ONCE.
             ValueError: they cannot be asked together.
         """
-        if together:
-            prompts = on_one_card(prompts, together, self._execution.next_place()[0])
-        assignment = make_assignment(to)
-        work = self._execution.ask(prompts, assignment)
+        work = self._execution.ask(prompts, make_assignment(to), together)
         return self._execution.expect(work, f"The question {_quote(prompts)}")
 
     def history(self, limit: int = 20) -> Coro[list[PastMessage]]:

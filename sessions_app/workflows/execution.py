@@ -35,7 +35,7 @@ from sessions_app.journal.journal import (
 )
 from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import JournalEntry
-from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt
+from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt, on_one_card
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
@@ -243,8 +243,12 @@ class Execution:
             check_size("What is to be shown", [name, payload], "MAX_SHOWN")
             self.backend.note(call, CallResult(title=name, payload=payload))
 
-    async def ask(self, prompts: Sequence[Prompt[R]], assignment: Assignment | None) -> list[R]:
+    async def ask(
+        self, prompts: Sequence[Prompt[R]], assignment: Assignment | None, together: str = ""
+    ) -> list[R]:
         """Ask prompts and return their responses, for `Context.ask_all`."""
+        if together:
+            prompts = on_one_card(prompts, together, self.next_place()[0])
         outgoing_prompts = []
         for prompt in cast("Sequence[AnyPrompt]", prompts):
             if assignment is not None:

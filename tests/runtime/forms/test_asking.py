@@ -149,6 +149,17 @@ async def test_prompts_of_one_card_are_answered_all_or_none() -> None:
         assert await hosting.complete(run, "x", more) == "['Ada', Small(days=Decimal('3')), 'x']"
 
 
+async def test_what_is_asked_on_two_cards_at_once_is_on_two() -> None:
+    async def asks(context: Context) -> str:
+        cards = [context.ask_all([TextPrompt(text="?")] * 2, together=title) for title in "AB"]
+        return str(await context.gather(*cards))
+
+    async with running(host_code(asks)) as (hosting, run):
+        cards = [prompt.prompt["together"] for prompt in await hosting.prompts(run, 4)]
+    first, second = {"title": "A", "first": 1}, {"title": "B", "first": 3}
+    assert cards == [first, first, second, second]
+
+
 @pytest.mark.parametrize(
     ("prompts", "why"),
     [
