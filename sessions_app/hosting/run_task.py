@@ -362,6 +362,8 @@ class RunTask:
             self._backend.check_match()  # the workflow may have made another error of it
             if isinstance(error, NonDeterminism):
                 raise error
+            if self._leave_reason is None:
+                self._check_raised(error)
         except NonDeterminism as mismatch:
             await self._suspend(mismatch)
         else:
@@ -369,6 +371,14 @@ class RunTask:
                 await self._report(error)
             elif self._leave_reason is LeaveReason.REPLAY:
                 await self._finish_leaving()
+
+    def _check_raised(self, error: BaseException) -> None:
+        """Raise NonDeterminism if a replay raises this before the calls that are recorded."""
+        calls = {"": 0} if self._runner is None else self._runner.execution.calls
+        try:
+            self._backend.check_complete(calls, f"raises {type(error).__name__}: {error}"[:1000])
+        except NonDeterminism as mismatch:
+            raise mismatch from error
 
     async def _suspend(self, error: WorkflowError) -> None:
         """Suspend the run: people read that it is paused, operators what is to be fixed, and where.

@@ -342,14 +342,15 @@ class Journal:
         ]
         return min(beyond, key=lambda entry: entry.call.position, default=None)
 
-    def check_complete(self, calls: Mapping[str, int]) -> None:
-        """Check that nothing is recorded of these tracks beyond so many calls.
+    def check_complete(self, calls: Mapping[str, int], end: str = "comes to its end") -> None:
+        """Check that nothing is recorded of these tracks beyond so many calls. `end`: what the
+        workflow does there.
 
         Raises:
             NonDeterminism: the journal goes on behind it.
         """
         if (first := self.first_beyond(calls)) is not None:
-            change = "the workflow comes to its end before it"
+            change = f"the workflow {end} before it"
             recorded_call = str(first.call)
             raise NonDeterminism(
                 first.call.position, change, recorded_call=recorded_call, new_call="the end"

@@ -235,10 +235,10 @@ class RecordedBackend(Backend):
         if self.mismatch is not None:
             raise self.mismatch
 
-    def check_complete(self, calls: Mapping[str, int]) -> None:
+    def check_complete(self, calls: Mapping[str, int], end: str = "comes to its end") -> None:
         """Raise NonDeterminism unless these tracks, which end here, have matched the journal."""
         try:
-            self._journal.check_complete(calls)
+            self._journal.check_complete(calls, end)
         except NonDeterminism as error:
             self.mismatch = self.mismatch or error
         self.check_match()

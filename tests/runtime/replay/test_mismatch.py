@@ -49,6 +49,11 @@ async def shortened(context: Context) -> str:
     return "done already"
 
 
+async def raises(context: Context) -> str:
+    await context.step(work, "a")
+    raise KeyError("room")
+
+
 async def asks_another(context: Context) -> str:
     await context.step(work, "a")
     await context.step(other, "b")
@@ -77,6 +82,7 @@ CALLS = "(recorded there is step other, the code now calls step work)"
         (removed, 2, "the kind was 'step' and is 'ask' now", "removed"),
         (reordered, 1, "the name was 'work' and is 'other' now", "reordered"),
         (shortened, 2, "the workflow comes to its end before it", ""),
+        (raises, 2, "the workflow raises KeyError: 'room' before it", "raises"),
         (asks_another, 3, "the name was 'text' and is 'choice' now", "asks_another"),
         (asks_in_tasks, 1, "the name was 'work' and is 'other' now", "reordered"),
         (swallows, 2, "the kind was 'step' and is 'ask' now", "removed"),
