@@ -287,6 +287,9 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
             tx.begun = True
             for item in items:
                 item.run(tx)
+            # One that raised after the commit would have all of it done again.
+            hooks: list[Any] = connection.run_on_commit
+            hooks[:] = [(ids, hook, True) for ids, hook, _is_robust in hooks]
             tx.committing = True
     except Exception as error:
         connection.close_if_unusable_or_obsolete()

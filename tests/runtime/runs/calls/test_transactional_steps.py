@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
 
 from sessions_app import runs
 from sessions_app.models import JournalEntry, Run
@@ -36,6 +36,14 @@ def add_and_fail(name: str) -> None:
 def add_and_return_a_lock(name: str) -> Any:
     add(name)
     return object()
+
+
+def add_and_tell(name: str) -> None:
+    def tell() -> None:
+        raise OSError("the broker is away")
+
+    add(name)
+    transaction.on_commit(tell)
 
 
 def exits(name: str) -> None:
@@ -67,10 +75,10 @@ async def writes(message: Message, context: Context) -> AsyncGenerator[str, None
             day = await context.transactional_step(add, "g", title="Add")
             yield f"{day:%d.%m.} "
             yield (await context.ask(TextPrompt(text="Name?"))).text
-        case "fail" | "exit" | "twice":
-            function = {"fail": add_and_fail, "exit": exits, "twice": add}[message.text]
+        case "fail" | "exit" | "twice" | "tell":
+            functions = {"fail": add_and_fail, "exit": exits, "twice": add, "tell": add_and_tell}
             try:
-                await context.transactional_step(function, "g")
+                await context.transactional_step(functions[message.text], "g")
             except StepFailed as error:
                 yield error.error_type
             else:
@@ -151,6 +159,12 @@ async def test_a_transactional_step_is_written_once_despite_failing_writes() -> 
         assert sorted(outputs) == ["IntegrityError"] * 7 + ["written"]
         assert await hosting.in_thread(groups) == 1
         assert await hosting.in_thread(JournalEntry.objects.count) == 8
+
+
+async def test_what_follows_the_commit_of_a_transactional_step_undoes_nothing() -> None:
+    async with running("t_writes", "tell") as (hosting, run):
+        assert await hosting.result(run) == "written"
+        assert await hosting.in_thread(groups) == 1
 
 
 async def test_a_transactional_step_may_start_another_run() -> None:
