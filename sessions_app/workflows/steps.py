@@ -10,7 +10,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -33,7 +33,7 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.options import Function
-from sessions_app.workflows.threads import step_threads
+from sessions_app.workflows.threads import Begin, step_threads
 
 T = TypeVar("T")
 # What a call gives, to be awaited.
@@ -124,26 +124,34 @@ async def execute(function: Function, retry: Retry | None, seconds: float | None
 async def _try(function: Function, seconds: float | None) -> object:
     if seconds is None:
         return await _call(function)
-    async with _until(asyncio.get_running_loop().time() + seconds, seconds):
-        return await _call(function)
+    loop = asyncio.get_running_loop()
+    async with _until(None, seconds) as limit:
+
+        def begin() -> None:
+            with suppress(RuntimeError):  # it is over by now
+                limit.reschedule(loop.time() + seconds)
+
+        return await _call(function, begin)
 
 
 @asynccontextmanager
-async def _until(deadline: float | None, seconds: float | None) -> AsyncIterator[None]:
+async def _until(deadline: float | None, seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
     try:
         async with asyncio.timeout_at(deadline) as limit:
-            yield
+            yield limit
     except TimeoutError:
         if limit.expired():  # else it is the function's own
             raise TimeoutError(f"it took longer than its timeout of {seconds:g} s") from None
         raise
 
 
-async def _call(function: Function) -> object:
+async def _call(function: Function, begin: Begin | None = None) -> object:
     plain_function = function.func if isinstance(function, partial) else function
     if inspect.iscoroutinefunction(plain_function):
+        if begin is not None:
+            begin()
         return await function()
-    result = await step_threads.call(function)
+    result = await step_threads.call(function, begin)
     return await result if inspect.isawaitable(result) else result
 
 

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar, cast
 
 from django.db import close_old_connections, connections
@@ -13,6 +14,8 @@ from django.db import close_old_connections, connections
 from sessions_app.workflows.request_context import user_in_context
 
 T = TypeVar("T")
+# Called when a function has its thread.
+Begin = Callable[[], None]
 
 # Steps at once in threads, of all users and of one; those that nobody waits for any more are not
 # counted.
@@ -23,8 +26,8 @@ MOST_OF_ONE = MOST // 2
 class _Work:
     """A function on its way to a thread, and its result on the way back."""
 
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._function = function
+    def __init__(self, function: Callable[[], object], begin: Begin | None) -> None:
+        self._function, self._begin = function, begin
         self.user = user_in_context()[0]
         self._variables = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
@@ -36,6 +39,8 @@ class _Work:
     def run(self) -> None:
         """Call the function, in a thread."""
         outcome: tuple[object, BaseException | None]
+        if self._begin is not None:
+            self._tell(self._begin)
         close_old_connections()
         try:
             outcome = self._variables.run(self._function), None
@@ -43,8 +48,11 @@ class _Work:
             outcome = None, error
         finally:
             close_old_connections()
+        self._tell(partial(self._end, outcome))
+
+    def _tell(self, call: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._end, outcome)
+            self._loop.call_soon_threadsafe(call)
 
     def _end(self, outcome: tuple[object, BaseException | None]) -> None:
         if not self.done.done():
@@ -63,9 +71,12 @@ class StepThreads:
         self._threads = self._idle = 0
         self._busy: Counter[str] = Counter()
 
-    async def call(self, function: Callable[[], T]) -> T:
-        """Call the function in a thread. A caller that is cancelled leaves the thread to itself."""
-        work = _Work(function)
+    async def call(self, function: Callable[[], T], begin: Begin | None = None) -> T:
+        """Call the function in a thread. A caller that is cancelled leaves the thread to itself.
+
+        `begin` is called in the loop once there is a thread for it.
+        """
+        work = _Work(function, begin)
         with self._changed:
             self._waiting.append(work)
             self._see_to_them()
