@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 import structlog
+from django.db import connection
 
 from sessions_app.dispatch import announcements
 from sessions_app.dispatch.dispatcher import ProcessReport
@@ -69,8 +70,10 @@ class LocalDispatcher:
         """Let the host take up the work at once, or look after the commit. Where it does not run,
         as in a command beside the server, the process that hosts is told.
         """
-        if self._loop is None:
+        # A hook that follows the caller's commit, and raises, keeps it from being told here.
+        if self._loop is None or (tx.of_caller and connection.run_on_commit):
             announcements.leave(key, settlement)
+        if self._loop is None:
             return
         host = None if tx.of_caller else self.hosts.get(key)
         selection = host and host.take_up_in(tx, settlement)

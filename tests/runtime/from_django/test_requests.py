@@ -10,6 +10,7 @@ from django.db import transaction
 
 from sessions_app import runs
 from sessions_app.conversations import listing
+from sessions_app.dispatch import announcements
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Announcement, Conversation, Event, Interaction, Run
 from sessions_app.workflows import CheckboxPrompt, Context, Message, TextPrompt, workflow
@@ -62,6 +63,24 @@ async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
         for model in (Conversation, Run, Event, Announcement):
             assert not await hosting.in_thread(model.objects.count)
         assert not hosting.hosted()
+
+
+@pytest.mark.local_only(reason="of many processes each leaves its work in the queue")
+async def test_a_start_is_heard_of_though_another_hook_of_its_commit_raises() -> None:
+    def raises() -> None:
+        raise OSError("the broker is away")
+
+    def start_beside() -> None:
+        with transaction.atomic():
+            transaction.on_commit(raises)
+            start("hello", conversation="c")
+
+    async with Hosting("t_greet") as hosting:
+        with pytest.raises(OSError, match="broker"):
+            await hosting.in_thread(start_beside)
+        await announcements.hear_once()
+        run = await Run.objects.aget()
+        assert await hosting.result(run.pk) == "ann: hello"
 
 
 async def test_a_savepoint_with_a_start_may_be_rolled_back() -> None:
