@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 from sessions_app.errors import AmbiguousOption
@@ -60,7 +60,6 @@ def _takes(function: Function, args: int, name: str) -> bool:
     )
 
 
-@lru_cache(maxsize=1024)
 def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters

@@ -283,17 +283,29 @@ def _equal(value: object, copy: object) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)
 def result_type(function: Function, name: str) -> ResultType:
-    """Return the result type of a function; making one costs more than many a step."""
-    return ResultType(_returns(function), name)
+    """Return the result type of a function."""
+    return _type_of(_returns(function), name)
 
 
-@lru_cache(maxsize=1024)
 def piece_type(function: Function, name: str) -> ResultType:
     """Return the type of what a function streams: the `T` of its `AsyncIterator[T]` or the like."""
     arguments = get_args(_returns(function))
-    return ResultType(arguments[0] if arguments else Any, name)
+    return _type_of(arguments[0] if arguments else Any, name)
+
+
+def _type_of(annotation: Any, name: str) -> ResultType:
+    try:
+        return _kept_type(annotation, name)
+    except TypeError:  # it has no hash, such as `Annotated[int, {}]`
+        return ResultType(annotation, name)
+
+
+# By the annotation: a function may hold all of the run in which it is defined.
+@lru_cache(maxsize=1024)
+def _kept_type(annotation: Any, name: str) -> ResultType:
+    """Make a type, which costs more than many a step."""
+    return ResultType(annotation, name)
 
 
 def _returns(function: Function) -> Any:

@@ -1,9 +1,11 @@
 """Steps: how long they may take, what becomes of their threads, and of those that nobody awaits."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -133,6 +135,23 @@ async def test_a_workflow_that_would_end_the_process_fails() -> None:
     async with host_code(gathers) as hosting:
         run = await hosting.until_ended(await hosting.submit())
         assert problem(run)["message"] == "The workflow raised SystemExit."
+
+
+async def test_a_run_that_is_over_is_not_kept_by_its_own_functions() -> None:
+    kept: list[weakref.ref[Any]] = []
+
+    async def uses(context: Context) -> str:
+        data = asyncio.Event()  # or whatever the run has in memory
+        kept.append(weakref.ref(data))
+
+        def is_set() -> bool:
+            return data.is_set()
+
+        return str(await context.step(is_set, title="Look"))
+
+    async with host_code(uses) as hosting:
+        assert await hosting.reply_to() == "False"
+        await until_true(lambda: gc.collect() is not None and kept[0]() is None)
 
 
 async def test_steps_side_by_side_all_end_before_their_process_stops() -> None:
