@@ -83,6 +83,7 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
         path = await asyncio.to_thread(storages["default"].save, row.path, file)
     except Exception as error:  # a storage's own too
         log.exception("attachment.not_written", attachment=str(id_))
+        await writer.write(lambda tx: _give_up(tx, row))
         raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
     await writer.write(lambda tx: _complete(tx, row, path))
     return row
@@ -285,6 +286,11 @@ def _check_quota(row: Attachment) -> None:
 
 def _complete(tx: Transaction, row: Attachment, path: str) -> None:
     Attachment.objects.filter(pk=row.pk).update(is_stored=True, path=path)
+
+
+def _give_up(tx: Transaction, row: Attachment) -> None:
+    """Leave what may be there of a file to the next cleaning: it counts as unsent no more."""
+    Attachment.objects.filter(pk=row.pk).update(taken_at=tx.now)
 
 
 def _claim(tx: Transaction, but: Collection[UUID] = ()) -> list[tuple[UUID, str]]:
