@@ -199,9 +199,8 @@ def reassign(
 def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> None:
     able = candidates.count_able(owner, four_eyes=rules.four_eyes)
     if able < rules.votes:
-        raise Invalid(
-            f"It needs the answers of {rules.votes} people, and {able} of these may answer."
-        )
+        few = _("It needs the answers of {votes} people, and {able} of these may answer.")
+        raise Invalid(format_lazy(few, votes=rules.votes, able=able))
 
 
 def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:

@@ -45,7 +45,7 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
     if interaction.status == Interaction.Status.CANCELLED:
         line = gettext("Cancelled – the conversation was stopped.")
     elif interaction.response is None:
-        line = prompt.error
+        line = prompt.error and gettext(prompt.error)  # "" has the head of the catalog
     else:
         default = prompt.answer_text(interaction.response)[:LINE]
         line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}

@@ -175,7 +175,7 @@ class Prompt(BaseModel, Generic[R]):
 
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     timeout: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
-    error: str = "The time for an answer is over."
+    error: str = gettext_noop("The time for an answer is over.")
     details: dict[str, JsonValue] = Field(default_factory=dict)
     # Set by `ask_all`; nearly none has it, and it is not told of those.
     together: Together | None = Field(default=None, exclude_if=is_none)

@@ -132,6 +132,18 @@ async def test_an_error_is_translated_where_it_is_said() -> None:
     assert str(busy).startswith("This workflow accepts one message at a time.")
 
 
+async def test_that_nobody_answered_in_time_is_said_in_the_reader_s_language(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> None:
+        log = StoredLog(ann)
+        prompt = log.ask(log.message(), TextPrompt(text="When?", timeout=600))
+        log.settle(prompt, None, status="expired")
+
+    await asyncio.to_thread(store)
+    assert "Die Zeit für eine Antwort ist vorbei." in await page(client, language="de")
+
+
 async def test_pages_in_right_to_left_languages_are_right_to_left(
     client: AsyncClient, settings: Any
 ) -> None:
