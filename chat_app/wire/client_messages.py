@@ -29,6 +29,11 @@ def _storable(text: str) -> str:
     return text
 
 
+def _hashable(password: SecretStr) -> SecretStr:
+    _storable(password.get_secret_value())
+    return password
+
+
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 
@@ -216,7 +221,7 @@ class BasicLogin(BaseModel):
 
     method: Literal["basic"]
     username: Text
-    password: SecretStr
+    password: Annotated[SecretStr, AfterValidator(_hashable)]
 
 
 Login = JwtLogin | ApiKeyLogin | BasicLogin

@@ -63,6 +63,7 @@ async def test_wrong_credentials_are_refused_and_may_be_corrected(
     [
         ({"method": "api_key", "token": "nak_x_y"}, "auth_response_message"),
         ({"method": "magic"}, "error_message"),
+        ({"method": "basic", "username": "ann", "password": "\ud800"}, "error_message"),
     ],
 )
 async def test_tries_are_limited(payload: dict[str, Any], reply: str) -> None:
