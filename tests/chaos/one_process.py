@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,10 @@ class OneProcess:
                 yield
             finally:
                 tracer.terminate()
+                # It waits for ever for a process that is killed while it lets go of its threads.
+                with suppress(subprocess.TimeoutExpired):
+                    tracer.wait(5)
+                tracer.kill()
 
     def connect(self) -> sqlite3.Connection:
         """Return another connection, which may be used in any thread."""
