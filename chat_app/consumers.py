@@ -37,12 +37,11 @@ from chat_app.wire.replies import (
 )
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
-from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany
+from sessions_app.errors import NotFound, StorageUnavailable, TooMany
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, IncomingAnswer, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.notify.groups import channel_layer
-from sessions_app.prompts import as_text
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.request_context import RequestMetadata
 
@@ -242,19 +241,13 @@ class ChatConsumer(AsyncConsumer):
             await self._subscriptions.follow(conversation_id, after=after)
 
     async def _answer(self, message: client.InteractionMessage) -> None:
-        text = message.content.text if message.content else None
-        if message.data is not None:
-            text = as_text(message.data)
-        if text is None and message.values is None:
-            raise Invalid("The answer has neither a text nor values nor data.")
         feed = None
         if message.conversation_id is not None:
             feed = await self._subscriptions.follow(message.conversation_id)
         incoming_answer = IncomingAnswer(
             answer_id=message.id or str(uuid4()),
             via=self._via,
-            value=text,
-            values=message.values,
+            answer=message.answer,
             interaction=message.interaction_id,
             names=[name for name in (message.id, message.thread_id) if name],
             version=message.version,

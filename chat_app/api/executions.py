@@ -167,8 +167,7 @@ async def give(
         conversation_id=None,
         answer=IncomingAnswer(
             answer_id=headers.user_message_id or str(uuid4()),
-            value=body.response.value,
-            values=body.response.values(),
+            answer=body.response.answer,
             interaction=str(interaction),
             via="http",
         ),

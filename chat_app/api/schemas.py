@@ -1,5 +1,6 @@
 """The input and output of the HTTP interface; the source of its OpenAPI document."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -20,9 +21,17 @@ from pydantic import (
 from chat_app.feed.inbox_parts import LONGEST as LONGEST_QUERY
 from chat_app.feed.inbox_parts import MOST as MOST_PAGES
 from chat_app.feed.inbox_parts import Part
-from chat_app.wire.client_messages import AnswerText, ChatMessage, Content, Name, OptionalName, Text
+from chat_app.wire.client_messages import (
+    AnswerData,
+    AnswerText,
+    ChatMessage,
+    Content,
+    Name,
+    OptionalName,
+    Text,
+)
 from sessions_app.conversations.reactions import LONGEST
-from sessions_app.prompts import as_text
+from sessions_app.prompts import Answer, JsonAnswer, TextAnswer
 
 Number = StrictInt | StrictFloat
 
@@ -291,9 +300,9 @@ class ChosenOption(BaseModel):
         return {"value": option} if isinstance(option, str | int | float) else option
 
     @property
-    def name(self) -> str | None:
-        """The name that the option is found by."""
-        return next((name for name in (self.value, self.id, self.label) if name), None)
+    def name(self) -> str:
+        """The name that the option is found by: its value, else its id, else its label."""
+        return next((name for name in (self.value, self.id, self.label) if name is not None), "")
 
 
 Selection = ChosenOption | list[ChosenOption]
@@ -304,33 +313,49 @@ ANSWERS: list[JsonValue] = [
     {"response": {"text": "yes"}},
     {"response": {"selected_option": {"value": "approve"}}},
     {"response": {"selected_options": [{"value": "a"}, {"value": "b"}]}},
-    {"response": {"data": {"days": 3, "note": "by train"}}},
+    {"response": {"data": {"decision": "reject", "note": "by train"}}},
 ]
+TYPE_NAMES = ("type", "input_type")
+ANSWER_NAMES = ("text", "selected_option", "selected_options", "data")
 
 
 class InteractionResponse(BaseModel):
-    """An answer: `text`, the option or options chosen, or a form's `data`, by field. `type` may
-    also be `input_type`.
+    """An answer, by one of: `text`, the option or options chosen, or `data`. `type` may also be
+    `input_type`; of a notification it is enough.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     type: str | None = Field(None, validation_alias=AliasChoices("type", "input_type"))
     text: AnswerText | None = None
     selected_option: Selection | None = None
     selected_options: Selection | None = None
-    data: dict[Text, JsonValue] | None = None
+    data: AnswerData | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_answer(cls, response: object) -> object:
+        if not isinstance(response, dict):
+            return response
+        answers = [
+            name for name, value in response.items() if value is not None and name not in TYPE_NAMES
+        ]
+        is_seen = not answers and "notification" in (response.get(name) for name in TYPE_NAMES)
+        if (len(answers) == 1 and answers[0] in ANSWER_NAMES) or is_seen:
+            return response
+        examples = " or ".join(json.dumps(example) for example in ANSWERS)
+        raise ValueError(f"it must have exactly one of {', '.join(ANSWER_NAMES)}: {examples}")
 
     @property
-    def value(self) -> str | None:
-        """The text, or what is given of a form as one."""
-        return self.text if self.data is None else as_text(self.data)
-
-    def values(self) -> list[str] | None:
-        """Return the chosen options by name; None if the answer does not choose options."""
+    def answer(self) -> Answer:
+        """The answer, of the type that its field says."""
+        if self.data is not None:
+            return JsonAnswer(self.data)
         selection = self.selected_options if self.selected_option is None else self.selected_option
         if selection is None:
-            return None
+            return TextAnswer(self.text or "")
         options = selection if isinstance(selection, list) else [selection]
-        return [option.name or "" for option in options]
+        return JsonAnswer([option.name for option in options])
 
 
 class AnswerBody(BaseModel):

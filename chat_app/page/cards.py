@@ -14,7 +14,6 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import DatabaseError
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext
-from pydantic_core import from_json
 
 from sessions_app.errors import Invalid
 from sessions_app.interactions.outcome_texts import LINE
@@ -24,9 +23,9 @@ from sessions_app.prompts import (
     MAX_NOTE,
     PREFIX,
     AnyPrompt,
+    PageAnswer,
     as_posted,
     load_prompt,
-    with_note,
 )
 
 log = structlog.get_logger(__name__)
@@ -42,10 +41,9 @@ class TypedAnswer:
     """
 
     interaction: UUID
-    values: Sequence[str]
+    answer: PageAnswer
     error: str
     errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +134,10 @@ def card(
         question=prompt.together.title if prompt.together else prompt.question,
         more="" if prompt.together else prompt.more,
         prompt=prompt,
-        values=typed_answer.values if typed_answer else [],
+        values=typed_answer.answer.values if typed_answer else [],
         error=error,
         default=prompt.answer_text(default)[:LINE] if default else "",
-        note=typed_answer.note if typed_answer else "",
+        note=typed_answer.answer.note if typed_answer else "",
         form=form,
         parts=parts,
     )
@@ -152,7 +150,7 @@ def _contents(
     error = typed_answer.error if typed_answer else ""
     try:
         if prompt.together:
-            data = from_json(typed_answer.values[0]) if typed_answer else None
+            data = typed_answer.answer.fields if typed_answer else None
             return None, [_part(interaction, data) for interaction in group], error
         form = _form(group[0].id, prompt, typed_answer)
         has_errors = form is not None and form.form.errors
@@ -172,10 +170,7 @@ def _form(
     interaction: UUID, prompt: AnyPrompt, typed_answer: TypedAnswer | None
 ) -> CardForm | None:
     """Build the form, if the prompt asks for one, with what was typed and its errors."""
-    try:
-        data = prompt.read(typed_answer.values[0]) if typed_answer and typed_answer.values else None
-    except Invalid:
-        data = None
+    data = typed_answer.answer.fields or None if typed_answer else None
     form = prompt.make(data, auto_id=f"{interaction}-%s", label_suffix="")
     if form is None:
         return None
@@ -243,8 +238,8 @@ class _ValueForm(forms.Form):
             return
         self.errors.clear()
         name, note = self.add_prefix(self._key), self.data.get(self.add_prefix(NOTE + self._key))
-        answers = self.data.getlist(name)  # type: ignore[attr-defined] # what is given is such a dict
+        values = self.data.getlist(name)  # type: ignore[attr-defined] # what is given is such a dict
         try:
-            self._prompt.check(None, with_note(answers, note or ""))
+            self._prompt.check(PageAnswer(values, note or ""))
         except Invalid as error:
             self.add_error(self._key, str(error))

@@ -21,7 +21,7 @@ from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, AnswerResult, IncomingAnswer
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
-from sessions_app.prompts import type_of
+from sessions_app.prompts import TextAnswer, type_of
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
@@ -283,7 +283,7 @@ class PlainFeed(Feed):
         incoming_answer = IncomingAnswer(
             answer_id=str(uuid4()),
             via="websocket",
-            value="ok",
+            answer=TextAnswer("ok"),
             interaction=event.payload["interaction_id"],
         )
         await answers.answer(

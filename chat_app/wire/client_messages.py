@@ -10,11 +10,20 @@ from pydantic import (
     Field,
     JsonValue,
     SecretStr,
+    WithJsonSchema,
     model_validator,
 )
 
 from sessions_app.conversations.messages import MAX_NAME
-from sessions_app.prompts import as_text
+from sessions_app.errors import Invalid
+from sessions_app.prompts import (
+    DECISIONS,
+    Answer,
+    JsonAnswer,
+    PageAnswer,
+    TextAnswer,
+    as_text,
+)
 from sessions_app.storage.storable import is_storable
 
 # More than any setting allows.
@@ -45,6 +54,27 @@ def _answer(value: object) -> object:
 # An answer may be the value of an option as it was sent, which need not be a text.
 AnswerText = Annotated[
     Text, BeforeValidator(_answer, json_schema_input_type=str | bool | int | float)
+]
+
+
+# What a program answers with in place of a text.
+AnswerData = Annotated[
+    dict[Text, JsonValue],
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {**DECISIONS.json_schema(), "title": "The decision about a tool call"},
+                {
+                    "title": "An option, with a note",
+                    "type": "object",
+                    "properties": {"value": {}, "note": {"type": "string"}},
+                    "required": ["value"],
+                    "additionalProperties": False,
+                },
+                {"title": "All fields of a form, by name", "type": "object"},
+            ]
+        }
+    ),
 ]
 
 
@@ -156,8 +186,20 @@ class UserMessage(ClientMessage):
     file_ids: Annotated[list[str], BeforeValidator(_names, json_schema_input_type=list[str])] = []
 
 
+class PageForm(BaseModel):
+    """The form of a card as a browser would post it: how the page of this server answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    values: list[Text] = []
+    note: Text = ""
+    fields: dict[Text, list[Text]] = {}
+
+
 class InteractionMessage(ClientMessage):
-    """Answers a prompt: by the text of `content`, by `values`, or a form by `data`, by field."""
+    """Answers a prompt by one of four: the text of `content`; `values` of options; `data`, which is
+    the decision about a tool call, the fields of a form, or an option with a note; or `form`.
+    """
 
     thread_id: Text | None = None
     parent_id: Text | None = None
@@ -169,8 +211,32 @@ class InteractionMessage(ClientMessage):
     ) = None
     interaction_id: Text | None = None
     values: list[AnswerText] | None = None
-    data: dict[Text, JsonValue] | None = None
+    data: AnswerData | None = None
+    form: PageForm | None = None
     version: int | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """The answer, of the type that its field says.
+
+        Raises:
+            Invalid: the message has none, or several, of which one may say something else.
+        """
+        text = self.content.text if self.content else None
+        form = self.form
+        answers: list[Answer | None] = [
+            None if text is None else TextAnswer(text),
+            None if self.values is None else JsonAnswer(list(self.values)),
+            None if self.data is None else JsonAnswer(self.data),
+            None if form is None else PageAnswer(form.values, form.note, form.fields),
+        ]
+        match [answer for answer in answers if answer is not None]:
+            case [answer]:
+                return answer
+        raise Invalid(
+            "An answer is exactly one of these: a text in content, values, data, or form; such as "
+            '{"values": ["approve"]} or {"data": {"decision": "reject", "note": ""}}.'
+        )
 
 
 class ClaimMessage(ClientMessage):

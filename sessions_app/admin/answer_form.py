@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, read_posted, with_note
+from sessions_app.prompts import AnyPrompt, PageAnswer, load_prompt, read_posted
 
 
 class AnswerForm(forms.Form):
@@ -43,18 +43,17 @@ def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.Base
     return AnswerForm(data, prompt=prompt) if own_form is None else own_form
 
 
-def answer_in(form: forms.BaseForm, data: QueryDict) -> str | list[str] | None:
+def answer_in(form: forms.BaseForm, data: QueryDict) -> PageAnswer | None:
     """Return the answer in a posted form, or None if the form has errors, which it then shows."""
-    if isinstance(form, AnswerForm):
-        if not form.is_valid():
-            return None
-        answer: str | list[str] = form.cleaned_data["answer"]
-        if isinstance(answer, list):
-            return answer
-        answer, note = (  # with line ends that are the same for all browsers
-            text.replace("\r\n", "\n") for text in (answer, form.cleaned_data.get("note", ""))
-        )
-        return with_note([answer], note)[0]
-    if data.get("value") == REJECT:
-        return REJECT
-    return as_text(read_posted(data)) if form.is_valid() else None
+    if not isinstance(form, AnswerForm):
+        return PageAnswer(values=data.getlist("value"), fields=read_posted(data))
+    if not form.is_valid():
+        return None
+    answer: str | list[str] = form.cleaned_data["answer"]
+    values = answer if isinstance(answer, list) else [_unify_lines(answer)]
+    return PageAnswer(values=values, note=_unify_lines(form.cleaned_data.get("note", "")))
+
+
+def _unify_lines(text: str) -> str:
+    """Return a text with line ends that are the same for all browsers."""
+    return text.replace("\r\n", "\n")

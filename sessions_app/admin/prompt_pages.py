@@ -264,14 +264,13 @@ class InteractionAdmin(_Words, SearchedAdmin):
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome in TAKEN:
-            text = gettext("answered by an operator: %(answer)s") % {"answer": answer}
+            text = gettext("answered by an operator: %(answer)s") % {"answer": answer.text}
             self.log_change(request, interaction, text)
             is_vote = answer_result.outcome == Outcome.VOTED
             text = gettext("Your vote counts") if is_vote else gettext("Answered.")
             self.message_user(request, text, messages.SUCCESS)
         else:
-            typed_text = answer if isinstance(answer, str) else ", ".join(answer)
-            unused = gettext("Your answer was: %(typed)s") % {"typed": typed_text}
+            unused = gettext("Your answer was: %(typed)s") % {"typed": answer.text}
             self.message_user(request, f"{_too_late(answer_result)} {unused}", messages.WARNING)
         return True
 

@@ -26,6 +26,7 @@ from sessions_app.interactions.settlement import (
 from sessions_app.models import HostLease, PendingSignal
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
+from sessions_app.prompts import Answer
 from sessions_app.prompts.assignment import Assignee
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -56,19 +57,17 @@ def fork(request: WantedFork) -> UUID:
     return writer.write_now(lambda tx: fork_run(tx, request))
 
 
-def answer(interaction: UUID, *, person: Person, value: str | list[str]) -> AnswerResult:
-    """Answer in the name of the operator; a checkbox takes a list of values.
+def answer(interaction: UUID, *, person: Person, value: Answer) -> AnswerResult:
+    """Answer in the name of the operator.
 
     Raises:
         Invalid: the answer is none that the prompt takes.
     """
-    values = {"values": value} if isinstance(value, list) else {"value": value}
-    incoming_answer = IncomingAnswer(str(uuid4()), VIA, **values)
+    incoming_answer = IncomingAnswer(str(uuid4()), VIA, value)
+    checked_answer = answers.check_in_name(interaction, incoming_answer)
     return writer.write_now(
         audit.from_here(
-            lambda tx: answers.answer_in_name(
-                tx, interaction, person, incoming_answer, over_claims=True
-            )
+            lambda tx: answers.answer_in_name(tx, person, checked_answer, over_claims=True)
         )
     )
 

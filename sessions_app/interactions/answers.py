@@ -1,13 +1,16 @@
-"""The answers of people to interactions, each in one transaction.
+"""The answers of people to interactions.
 
-Who may answer, and with what, is checked here; `settle` decides who is first.
+A prompt reads an answer before the transaction, which nobody else waits for. The transaction checks
+who may answer, and that the prompt is still the same; `settle` decides who is first.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.utils.text import format_lazy
@@ -24,11 +27,11 @@ from sessions_app.interactions.settlement import (
     settle,
 )
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Attachment, AuditEntry, Interaction
+from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person, users
-from sessions_app.prompts import load_prompt
+from sessions_app.prompts import Answer, load_prompt
 from sessions_app.prompts.assignment import Assignment
-from sessions_app.storage import attachments, sql
+from sessions_app.storage import attachments, reads, sql
 from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -46,12 +49,18 @@ class Outcome(StrEnum):
     NOT_FOUND = "not_found"  # there is no such interaction for this person
 
 
+T = TypeVar("T")
+
+# Prompts read answers in these threads, apart from all other reads.
+_executor = ThreadPoolExecutor(4, "answer")
+_shares = reads.Shares(1)
+
 TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.VOTED)
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingAnswer:
-    """An answer as it comes in: `value`, or `values` for a checkbox. `via` says by what door.
+    """An answer as it comes in; `via` says by what door.
 
     `interaction` names the interaction. Without it the first of `names` (ids that a client sent
     along) that is one of the conversation does, else its only pending one.
@@ -59,13 +68,25 @@ class IncomingAnswer:
 
     answer_id: str
     via: str
-    value: str | None = None
-    values: list[str] | None = None
+    answer: Answer
     interaction: str | None = None
     names: Sequence[str] = ()
     version: int | None = None
-    # Of a form, by its fields; kept before.
-    files: Mapping[str, Attachment] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswer:
+    """An answer that its prompt has read, outside of any transaction.
+
+    `prompt_version` is that of the prompt then. Of `response`, as it is stored, and `refusal` one
+    is None.
+    """
+
+    answer: IncomingAnswer
+    interaction: UUID
+    prompt_version: int
+    response: JsonObject | None
+    refusal: Invalid | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +111,12 @@ async def answer(
         Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
             prompts are pending and none is named.
     """
-    check_answer(answer)
-    return await writer.write(audit.from_here(lambda tx: _answer(tx, by, conversation_id, answer)))
+    checked_answer = await _in_turn(by, partial(_check, by, conversation_id, answer))
+    if checked_answer is None:
+        return AnswerResult(Outcome.NOT_FOUND)
+    return await writer.write(
+        audit.from_here(lambda tx: _answer(tx, by, conversation_id, checked_answer))
+    )
 
 
 async def answer_together(
@@ -103,29 +128,61 @@ async def answer_together(
         Invalid: one is none that its prompt takes; `errors` says which, by interaction, and of a
             form by that, a dash, and the field.
     """
-    for answer in answers:
-        check_answer(answer)
+    checked_answers = [
+        await _in_turn(by, partial(_check, by, conversation_id, answer)) for answer in answers
+    ]
     return await writer.write(
-        audit.from_here(lambda tx: _answer_together(tx, by, conversation_id, answers))
+        audit.from_here(lambda tx: _answer_together(tx, by, conversation_id, checked_answers))
     )
 
 
-def check_answer(answer: IncomingAnswer) -> None:
-    """Raise Invalid if the answer has text that cannot be stored."""
-    for text in (answer.value, *(answer.values or ()), answer.answer_id):
-        check_storable(_("The answer"), text)
+async def _in_turn(by: Person, check: Callable[[], T]) -> T:
+    """Read an answer in a thread; one of a person at a time, as it may take a while."""
+    return await _shares.run(by.id, lambda: reads.begin_in(_executor, check))
+
+
+def _check(by: Person, conversation_id: str | None, answer: IncomingAnswer) -> CheckedAnswer | None:
+    """Find the interaction that is meant, and have its prompt read the answer. Blocks."""
+    interaction = _find(by, conversation_id, answer)
+    return interaction and _read(interaction, answer)
+
+
+def check_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAnswer:
+    """Have a prompt read an answer that is given in the name of a user. Blocks.
+
+    Raises:
+        NotFound: there is no such interaction.
+    """
+    for record in find_interactions(interaction=interaction, locked=False):
+        return _read(record, answer)
+    raise NotFound("There is no such interaction.")
+
+
+def _read(interaction: InteractionRecord, answer: IncomingAnswer) -> CheckedAnswer:
+    """Have the prompt read the answer: code of authors and schemas of others take their time here,
+    and nobody else waits.
+    """
+    check_storable(_("The answer"), answer.answer_id)
+    response = refusal = None
+    try:
+        response = load_prompt(interaction.prompt).check(answer.answer)
+    except Invalid as error:
+        refusal = error
+    return CheckedAnswer(answer, interaction.id, interaction.version, response, refusal)
 
 
 def _answer_together(
-    tx: Transaction, by: Person, conversation_id: str | None, answers: Sequence[IncomingAnswer]
+    tx: Transaction,
+    by: Person,
+    conversation_id: str | None,
+    answers: Sequence[CheckedAnswer | None],
 ) -> AnswerResult:
-    """Check all answers before the first settles: what is refused has written nothing."""
+    """Refuse all answers before the first settles: what is refused has written nothing."""
     errors: dict[str, list[Any]] = {}
-    pending_answers: list[tuple[InteractionRecord, IncomingAnswer]] = []
+    pending_answers: list[tuple[InteractionRecord, CheckedAnswer]] = []
     result = AnswerResult(Outcome.NOT_FOUND)
     for answer in answers:
-        interaction = _find(by, conversation_id, answer)
-        if interaction is None:
+        if answer is None or (interaction := _find_checked(by, conversation_id, answer)) is None:
             return AnswerResult(Outcome.NOT_FOUND)
         if not _waits(tx, interaction):
             result = _take(tx, interaction, by, answer)
@@ -136,10 +193,11 @@ def _answer_together(
         try:
             if (refusal := _refusal_reason(interaction, by, answer)) is not None:
                 return refusal
-            _check_answer(interaction, answer)
+            if answer.refusal is not None:
+                raise answer.refusal
         except Invalid as error:
             fields = error.details.get("errors", {"": [error.args[0]]})
-            errors |= {f"{answer.interaction}-{name}".rstrip("-"): fields[name] for name in fields}
+            errors |= {f"{interaction.id}-{name}".rstrip("-"): fields[name] for name in fields}
     if errors:
         raise Invalid(_("Check the marked fields."), errors=errors)
     for interaction, answer in pending_answers:
@@ -153,9 +211,9 @@ def _waits(tx: Transaction, interaction: InteractionRecord) -> bool:
 
 
 def _answer(
-    tx: Transaction, by: Person, conversation_id: str | None, answer: IncomingAnswer
+    tx: Transaction, by: Person, conversation_id: str | None, answer: CheckedAnswer
 ) -> AnswerResult:
-    if (interaction := _find(by, conversation_id, answer)) is None:
+    if (interaction := _find_checked(by, conversation_id, answer)) is None:
         return AnswerResult(Outcome.NOT_FOUND)
     return _take(tx, interaction, by, answer)
 
@@ -164,7 +222,7 @@ def _take(
     tx: Transaction,
     interaction: InteractionRecord,
     by: Person,
-    answer: IncomingAnswer,
+    answer: CheckedAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
@@ -179,19 +237,19 @@ def _take(
     elif refusal := _refusal_reason(interaction, by, answer, over_claims=over_claims):
         return refusal
     else:
-        response = _check_answer(interaction, answer)
+        response = _response_of(answer)
         if interaction.assignment is not None:
-            votes = _vote(tx, interaction, by, answer, response)
+            votes = _vote(tx, interaction, by, answer.answer, response)
             if votes is None:
                 return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
             response = {**response, "votes": votes}
         status = Interaction.Status.ANSWERED
-        settlement = Settlement(status, answer.via, response, by, answer.answer_id)
+        settlement = Settlement(status, answer.answer.via, response, by, answer.answer.answer_id)
     if not settle(tx, interaction, settlement):
         [interaction] = find_interactions(interaction=interaction.id)  # as another has settled it
         return _too_late(interaction, by, answer)
     if settlement.by:
-        attachments.take(tx, interaction.run_id, list(answer.files.values()))
+        attachments.take(tx, interaction.run_id, list(answer.answer.answer.files.values()))
     return AnswerResult(
         Outcome.ACCEPTED if settlement.by else Outcome.EXPIRED,
         interaction.id,
@@ -205,9 +263,8 @@ def _take(
 
 def answer_in_name(
     tx: Transaction,
-    interaction: UUID,
     by: Person,
-    answer: IncomingAnswer,
+    answer: CheckedAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
@@ -217,7 +274,7 @@ def answer_in_name(
         NotFound: there is no such interaction.
         Invalid: the user is not active, or the answer is none that the prompt takes.
     """
-    for record in find_interactions(interaction=interaction):
+    for record in find_interactions(interaction=answer.interaction):
         is_owner = record.owner == by.id and record.is_owner_active
         if not is_owner and not is_active(users().filter(pk=by.id).first()):
             raise Invalid(
@@ -230,7 +287,7 @@ def answer_in_name(
 def _refusal_reason(
     interaction: InteractionRecord,
     by: Person,
-    answer: IncomingAnswer,
+    answer: CheckedAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult | None:
@@ -239,7 +296,8 @@ def _refusal_reason(
     Raises:
         Invalid: it was asked for the one who answers, and others must.
     """
-    if answer.version is not None and answer.version != interaction.version:
+    is_current = answer.answer.version in (None, interaction.version)
+    if not is_current or answer.prompt_version != interaction.version:
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
     if interaction.audience.four_eyes and interaction.owner == by.id:
         raise Invalid(_("Someone else must answer this, because it was asked on your behalf."))
@@ -249,10 +307,11 @@ def _refusal_reason(
     return None
 
 
-def _check_answer(interaction: InteractionRecord, answer: IncomingAnswer) -> JsonObject:
+def _response_of(answer: CheckedAnswer) -> JsonObject:
     """Return the answer as it is stored; raise Invalid if the prompt does not take it."""
-    files = {name: attachment.file for name, attachment in answer.files.items()}
-    return load_prompt(interaction.prompt).check_with_files(answer.value, answer.values, files)
+    if answer.response is None:
+        raise answer.refusal or Invalid(_("The prompt does not take this answer."))
+    return answer.response
 
 
 def _vote(
@@ -290,6 +349,22 @@ def _vote(
     return None
 
 
+def _find_checked(
+    by: Person, conversation_id: str | None, answer: CheckedAnswer
+) -> InteractionRecord | None:
+    """Find and lock the interaction of an answer, if this person may answer it still."""
+    for record in _find_answerable(by, conversation_id, interaction=answer.interaction):
+        return record
+    return claims.find_assigned(str(answer.interaction), by)
+
+
+def _find_answerable(
+    by: Person, conversation_id: str | None, **conditions: Any
+) -> list[InteractionRecord]:
+    records = find_interactions(owner=by.id, conversation_id=conversation_id, **conditions)
+    return [record for record in records if may_answer(by.id, record.audience)]
+
+
 def _find(
     by: Person, conversation_id: str | None, answer: IncomingAnswer
 ) -> InteractionRecord | None:
@@ -297,24 +372,20 @@ def _find(
 
     One of another person is not told from one that does not exist.
     """
-
-    def find_answerable(**conditions: Any) -> list[InteractionRecord]:
-        records = find_interactions(owner=by.id, conversation_id=conversation_id, **conditions)
-        return [record for record in records if may_answer(by.id, record.audience)]
-
+    find_answerable = partial(_find_answerable, by, conversation_id, locked=False)
     if answer.interaction is not None:
         records = (
             find_answerable(interaction=UUID(answer.interaction))
             if sql.is_uuid(answer.interaction)
             else []
         )
-        return records[0] if records else claims.find_assigned(answer.interaction, by)
+        return records[0] if records else claims.find_assigned(answer.interaction, by, locked=False)
     if conversation_id is None:
         return None
     for name in filter(sql.is_uuid, answer.names):
         if records := find_answerable(interaction=UUID(name)):
             return records[0]
-        if find_interactions(owner=by.id, interaction=UUID(name)):
+        if find_interactions(owner=by.id, interaction=UUID(name), locked=False):
             return None  # another conversation's; never taken for the one that is pending here
     pending = find_answerable(pending=True)
     if len(pending) > 1:
@@ -328,20 +399,16 @@ def _find(
     return pending[0] if pending else None
 
 
-def _too_late(interaction: InteractionRecord, by: Person, answer: IncomingAnswer) -> AnswerResult:
+def _too_late(interaction: InteractionRecord, by: Person, answer: CheckedAnswer) -> AnswerResult:
     """Acknowledge a repeat of an answer that counts; tell any other who answered, and what."""
     is_expired = interaction.status == Interaction.Status.EXPIRED
     outcome = Outcome.EXPIRED if is_expired else Outcome.STALE
-    kept_response = _kept_response(interaction, by, answer.answer_id)
-    if kept_response is not None:
-        try:
-            # A file that comes again is another one.
-            if answer.files or (
-                _check_answer(interaction, answer).items() <= kept_response.items()
-            ):
-                outcome = Outcome.DUPLICATE
-        except Invalid:
-            pass
+    kept_response = _kept_response(interaction, by, answer.answer.answer_id)
+    if kept_response is not None and answer.response is not None:
+        is_same = answer.response.items() <= kept_response.items()
+        # A file that comes again is another one.
+        if is_same or answer.answer.answer.files:
+            outcome = Outcome.DUPLICATE
     answerer = interaction.by and users().filter(pk=interaction.by).first()
     return AnswerResult(
         outcome,

@@ -92,11 +92,11 @@ def build_change(
     return audit.from_here(work)
 
 
-def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
+def find_assigned(interaction: str, by: Person, *, locked: bool = True) -> InteractionRecord | None:
     """Return the prompt, if it is assigned and this person may answer it; settled ones too."""
     if not sql.is_uuid(interaction):
         return None
-    for prompt in find_interactions(interaction=UUID(interaction), undeleted=True):
+    for prompt in find_interactions(interaction=UUID(interaction), undeleted=True, locked=locked):
         if prompt.assignment is not None and may_answer(by.id, prompt.audience):
             return prompt
     return None

@@ -111,12 +111,14 @@ def find_interactions(
     conversation_id: str | None = None,
     pending: bool = False,
     undeleted: bool = False,
+    locked: bool = True,
 ) -> list[InteractionRecord]:
     """Find the interactions that fit all arguments, in the order of asking, as they stand now.
 
     With an owner, they are those that the owner as such may answer, and not of a deleted
-    conversation, which is at no door of theirs; `undeleted` says only the latter. For who is about
-    to settle one: their conversation is locked, as by `Transaction.lock`.
+    conversation, which is at no door of theirs; `undeleted` says only the latter. Unless
+    they are only read, they are about to be settled: their conversation is `locked`, as by
+    `Transaction.lock`.
     """
     conditions = {
         "i.id": interaction,
@@ -131,8 +133,9 @@ def find_interactions(
         where += " AND i.for_owner"
     if undeleted or owner is not None:
         where += " AND c.deleted_at IS NULL"
-    # Both, so that who had to wait for the lock has them as they are after it.
-    query = sql.add_lock(f"{_select()} {where} ORDER BY i.sequence", LOCKS)
+    query = f"{_select()} {where} ORDER BY i.sequence"
+    if locked:  # both, so that who had to wait for the lock has them as they are after it
+        query = sql.add_lock(query, LOCKS)
     return [_read(row) for row in sql.fetch(query, tuple(values.values()))]
 
 

@@ -3,6 +3,7 @@
 `input_type` and the field names are those of the wire (docs/protocol.md).
 """
 
+from sessions_app.prompts.answer_types import Answer, JsonAnswer, PageAnswer, TextAnswer
 from sessions_app.prompts.base import (
     MAX_NOTE,
     MAX_TEXT,
@@ -18,6 +19,7 @@ from sessions_app.prompts.base import (
     Vote,
     any_type,
     as_text,
+    check_note,
     dump_prompt,
     load_prompt,
     load_typed_prompt,
@@ -32,13 +34,10 @@ from sessions_app.prompts.choices import (
     DropdownPrompt,
     Option,
     RadioPrompt,
-    check_note,
-    split_note,
-    with_note,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
 from sessions_app.prompts.forms.models import argument_problems, check_schema
-from sessions_app.prompts.forms.prompt import REJECT, FormPrompt, FormResponse
+from sessions_app.prompts.forms.prompt import APPROVE, REJECT, FormPrompt, FormResponse
 from sessions_app.prompts.links import ConsentRequest, ConsentResponse, LinkPrompt, OAuthPrompt
 from sessions_app.prompts.texts import (
     NotificationPrompt,
@@ -47,14 +46,17 @@ from sessions_app.prompts.texts import (
     TextResponse,
     plain_text,
 )
-from sessions_app.prompts.tool_call import ToolCallPrompt, ToolCallResponse
+from sessions_app.prompts.tool_call import DECISIONS, ToolCallPrompt, ToolCallResponse
 
 __all__ = [
+    "APPROVE",
+    "DECISIONS",
     "MAX_NOTE",
     "MAX_TEXT",
     "MOST_TOGETHER",
     "PREFIX",
     "REJECT",
+    "Answer",
     "AnyPrompt",
     "BinaryPrompt",
     "CheckboxPrompt",
@@ -69,14 +71,17 @@ __all__ = [
     "FormPrompt",
     "FormResponse",
     "Given",
+    "JsonAnswer",
     "LinkPrompt",
     "NotificationPrompt",
     "NotificationResponse",
     "OAuthPrompt",
     "Option",
+    "PageAnswer",
     "Prompt",
     "RadioPrompt",
     "Response",
+    "TextAnswer",
     "TextPrompt",
     "TextResponse",
     "Together",
@@ -95,7 +100,5 @@ __all__ = [
     "on_one_card",
     "plain_text",
     "read_posted",
-    "split_note",
     "type_of",
-    "with_note",
 ]

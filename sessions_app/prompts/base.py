@@ -29,12 +29,13 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile
+from sessions_app.prompts.answer_types import Answer, JsonAnswer, PageAnswer, TextAnswer
 from sessions_app.prompts.details import line
-from sessions_app.storage.storable import storable
+from sessions_app.storage.storable import check_storable, storable
 
-# An answer as it is given: a text, an option's value itself, or a form's values by field.
+# A value as code gives it for an answer: a text, an option's value itself, or an object.
 Given = str | bool | int | float | JsonObject
-# Files that come with the answer of a form, by field.
+# Files as the form of a prompt reads them, by field.
 Files = Mapping[str, AttachedFile]
 # A prompt as clients have it: what is stored, with the seconds that are left as `timeout`.
 Content = JsonObject
@@ -59,9 +60,11 @@ def as_text(value: Given) -> str:
     return json.dumps(value)
 
 
-def single(value: Given | None, values: Sequence[Given] | None) -> Given | None:
-    """Return the answer to a prompt that takes one: a value, or the first of those chosen."""
-    return values[0] if value is None and values else value
+def check_note(note: str) -> None:
+    """Raise Invalid if a person's note is too long, or cannot be stored."""
+    if len(note) > MAX_NOTE:
+        raise Invalid(_("The note must be a text of at most 10,000 characters."))
+    check_storable(_("The note"), note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,21 +194,40 @@ class Prompt(BaseModel, Generic[R]):
                     f"{registered_class!r} has the input_type {field.default!r} already"
                 )
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
+    def check(self, answer: Answer) -> JsonObject:
         """Check an answer, and return it as it is stored.
 
         Raises:
             Invalid: the prompt does not take it; says which it would.
         """
+        match answer:
+            case TextAnswer():
+                return self.from_text(answer.text)
+            case JsonAnswer():
+                return self.from_json(answer.value)
+            case PageAnswer():
+                return self.from_page(answer)
+
+    def from_text(self, text: str) -> JsonObject:
+        """Check the text of a plain client, and return it as it is stored; raises as `check`."""
         raise NotImplementedError
 
-    def check_with_files(
-        self, value: Given | None, values: Sequence[Given] | None, files: Files
-    ) -> JsonObject:
-        """Check an answer that comes with files, and return it as it is stored; raises what `check`
-        does.
+    def from_json(self, value: JsonValue) -> JsonObject:
+        """Check the JSON of a program, and return it as it is stored; raises as `check`.
+
+        Unless the type of prompt has a form of its own, a text, a number or a truth value stands
+        for its text, also alone in a list.
         """
-        return self.check(value, values)
+        match value:
+            case str() | bool() | int() | float():
+                return self.from_text(as_text(value))
+            case [element] if not isinstance(element, list):
+                return self.from_json(element)
+        raise Invalid(format_lazy(_("This takes {takes}: send one value."), takes=_(self.takes)))
+
+    def from_page(self, page: PageAnswer) -> JsonObject:
+        """Check the form of a page, and return it as it is stored; raises as `check`."""
+        return self.from_text(page.value)
 
     def respond(self, stored: JsonObject, **attribution: Any) -> R:
         """Build the typed response from what `check` returned."""
@@ -283,10 +305,6 @@ class Prompt(BaseModel, Generic[R]):
         """
         return None
 
-    def read(self, value: Given | None) -> dict[str, list[str]]:
-        """Return the form data of an answer."""
-        return {}
-
     @property
     def buttons(self) -> Sequence[FormButton]:
         """The buttons of its form; the first one is what Enter presses."""
@@ -329,9 +347,7 @@ class Prompt(BaseModel, Generic[R]):
         default = getattr(self, "default", None)
         if default is None:
             return None
-        if isinstance(default, list):
-            return self.check(None, default)
-        return self.check(default, None)
+        return self.from_json(default)
 
     @model_validator(mode="after")
     def _default_is_an_answer(self) -> "Prompt[R]":
@@ -369,7 +385,7 @@ class MissingPrompt(Prompt[Response]):
         )
         raise Invalid(format_lazy(reason, kind=self.input_type))
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
+    def check(self, answer: Answer) -> JsonObject:
         self.check_found()
 
     def make(self, *_arguments: object, **_options: object) -> forms.BaseForm | None:

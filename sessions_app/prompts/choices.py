@@ -1,7 +1,7 @@
 """Prompts that are answered by options."""
 
+import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
@@ -14,24 +14,25 @@ from pydantic import (
     ConfigDict,
     Field,
     GetPydanticSchema,
+    JsonValue,
     StrictBool,
+    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import from_json
 
 from sessions_app.errors import Invalid
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, load_json
+from sessions_app.prompts.answer_types import PageAnswer
 from sessions_app.prompts.base import (
-    MAX_NOTE,
     Content,
     Given,
     Prompt,
     Response,
     as_text,
+    check_note,
     with_details,
 )
-from sessions_app.prompts.forms.data import check_storable_values
 from sessions_app.prompts.texts import plain_text
 
 R = TypeVar("R", bound=Response, covariant=True)
@@ -79,28 +80,19 @@ class Option(BaseModel):
         """The value as text: what a form sends for the option."""
         return as_text(self.value)
 
-
-def split_note(answer: Given) -> tuple[Given, str]:
-    """Split an answer into its value and its note, which come together as an object or as JSON."""
-    content: object = answer
-    if isinstance(answer, str) and answer.startswith("{"):
-        with suppress(ValueError):
-            content = from_json(answer)
-    if isinstance(content, dict) and content.keys() == {"value", "note"}:
-        return content["value"], str(content["note"] or "")
-    return answer, ""
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The texts that mean the option; an earlier one of any option goes before a later one."""
+        return self.text, self.id, self.label
 
 
-def with_note(answers: list[str], note: str) -> list[str]:
-    """Put a note beside the answer, as `split_note` reads it; nothing changes without one."""
-    return [as_text({"value": answer, "note": note}) for answer in answers] if note else answers
+class _ChoiceWithNote(BaseModel):
+    """An option's value and the note beside it, as programs send them."""
 
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-def check_note(note: str) -> None:
-    """Raise Invalid if a person's note is too long, or cannot be stored."""
-    if len(note) > MAX_NOTE:
-        raise Invalid(_("The note must be a text of at most 10,000 characters."))
-    check_storable_values(note)
+    value: Value
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +191,9 @@ class _WithOptions(Prompt[R]):
             Invalid: there is none; lists those there are.
         """
         text = as_text(answer)
-        for name in ("text", "id", "label"):
-            for option in self.choices:
-                if getattr(option, name) == text:
-                    return option
+        for names in zip(*(option.names for option in self.choices), strict=True):
+            if text in names:
+                return self.choices[names.index(text)]
         values = [option.text for option in self.choices]
         raise Invalid(
             format_lazy(
@@ -229,17 +220,46 @@ class OneOption(_WithOptions[ChoiceResponse]):
     def field(self) -> forms.Field:
         return forms.ChoiceField(choices=self.pairs, widget=forms.RadioSelect)
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        answers = [value] if value is not None else list(values or [])
-        if len(answers) != 1:
-            count = len(answers)
+    def from_text(self, text: str) -> JsonObject:
+        """Find the option that a text names; JSON of an object has a note beside the value."""
+        if not text.startswith("{") or any(text in option.names for option in self.choices):
+            return self._choose(text)
+        try:
+            return self.from_json(load_json(text))
+        except ValueError:
+            return self._choose(text)
+
+    def from_json(self, value: JsonValue) -> JsonObject:
+        if isinstance(value, dict):
+            try:
+                choice = _ChoiceWithNote.model_validate(value)
+            except ValidationError:
+                raise self._refusal() from None
+            return self._choose(choice.value, choice.note or "")
+        if isinstance(value, list) and len(value) != 1:
+            count = len(value)
             raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=count))
-        answer, note = split_note(answers[0])
+        return super().from_json(value)
+
+    def from_page(self, page: PageAnswer) -> JsonObject:
+        if len(page.values) != 1:
+            count = len(page.values)
+            raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=count))
+        return self._choose(page.value, page.note)
+
+    def _choose(self, answer: Given, note: str = "") -> JsonObject:
         option = self.find(answer)
         check_note(note)
         if option.needs_note and not note.strip():
             raise Invalid(format_lazy(_("“{option}” needs a note: say why."), option=option.label))
         return {"value": option.value, "note": note} if note else {"value": option.value}
+
+    def _refusal(self) -> Invalid:
+        example = json.dumps({"value": self.choices[0].value, "note": ""}, ensure_ascii=False)
+        text = _("This takes one of its options, alone or with a note: {example}.")
+        return Invalid(
+            format_lazy(text, example=example), options=[option.text for option in self.choices]
+        )
 
     def default_answer(self) -> JsonObject | None:
         """Return the declared outcome of the deadline, which nobody writes a note to."""
@@ -340,11 +360,21 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         text = f"{with_details(content)}\n\n{instruction}"
         return [plain_text(content, text, placeholder=names[:100], required=least > 0)]
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        answers = values
-        if answers is None:
-            answers = [] if value is None else self._split_options(as_text(value))
-        texts = {self.find(item).text for item in answers}
+    def from_text(self, text: str) -> JsonObject:
+        return self._choose(self._split_options(text))
+
+    def from_json(self, value: JsonValue) -> JsonObject:
+        if not isinstance(value, list):
+            return super().from_json(value)
+        if not all(isinstance(element, str | bool | int | float) for element in value):
+            raise Invalid(_("This takes a list of options, each by its value."))
+        return self._choose(cast("list[Given]", value))
+
+    def from_page(self, page: PageAnswer) -> JsonObject:
+        return self._choose(page.values)
+
+    def _choose(self, answers: Sequence[Given]) -> JsonObject:
+        texts = {self.find(answer).text for answer in answers}
         if len(texts) < self.min_selected:
             few = _("Choose at least {least}; {n} are chosen.")
             raise Invalid(format_lazy(few, least=self.min_selected, n=len(texts)))

@@ -1,6 +1,6 @@
 """Prompts that lead a person to a page elsewhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -14,12 +14,10 @@ from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import (
     Content,
-    Given,
     Prompt,
     Response,
     details_line,
     is_none,
-    single,
     with_details,
 )
 from sessions_app.prompts.texts import in_common
@@ -64,6 +62,11 @@ class _ElsewherePrompt(Prompt[ConsentResponse]):
     def host(self) -> str:
         """The host of the link: a person must see it before they follow it."""
         return urlsplit(self.address).netloc
+
+    def from_text(self, text: str) -> JsonObject:
+        if text not in (self.DONE, self.DECLINED):
+            raise Invalid(_("Say done once it is done there, or declined."))
+        return {"value": text}
 
     def answer_text(self, stored: JsonObject) -> str:
         return gettext("Declined") if stored.get("value") == self.DECLINED else gettext("Done")
@@ -133,13 +136,11 @@ class OAuthPrompt(_ElsewherePrompt):
     def _leads_somewhere(cls, url: str) -> str:
         return _checked_url(url)
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        if single(value, values) == self.DECLINED:
-            return {"value": self.DECLINED}
-        if self.request is not None:
-            text = _("Open the link and agree at {title}. That answers the question.")
-            raise Invalid(format_lazy(text, title=self.request.title))
-        return {"value": self.DONE}
+    def from_text(self, text: str) -> JsonObject:
+        if self.request is not None and text != self.DECLINED:
+            reason = _("Open the link and agree at {title}. That answers the question.")
+            raise Invalid(format_lazy(reason, title=self.request.title))
+        return super().from_text(text)
 
 
 class LinkPrompt(_ElsewherePrompt):
@@ -175,12 +176,6 @@ class LinkPrompt(_ElsewherePrompt):
     @classmethod
     def _leads_somewhere(cls, url: str) -> str:
         return _checked_url(url)
-
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        answer = single(value, values)
-        if answer not in (self.DONE, self.DECLINED):
-            raise Invalid(_("Say done once it is done there, or declined."))
-        return {"value": answer}
 
 
 def _checked_url(url: str) -> str:

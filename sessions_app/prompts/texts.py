@@ -1,6 +1,5 @@
 """Prompts that are answered by a text, or by that they were seen."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +11,9 @@ from pydantic import Field
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts.base import Content, Given, Prompt, Response, as_text
+from sessions_app.prompts.answer_types import Answer
+from sessions_app.prompts.base import Content, Prompt, Response
+from sessions_app.storage.storable import check_storable
 
 
 def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
@@ -59,8 +60,8 @@ class TextPrompt(Prompt[TextResponse]):
         widget = forms.Textarea(attrs={"placeholder": self.placeholder})
         return forms.CharField(widget=widget, required=False, strip=False)
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        text = "\n".join(map(as_text, (values or []) if value is None else [value]))
+    def from_text(self, text: str) -> JsonObject:
+        check_storable(_("The answer"), text)
         if self.required and not text.strip():
             raise Invalid(_("This prompt needs an answer; it is empty."))
         if len(text) > self.max_length:
@@ -86,7 +87,7 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     response = NotificationResponse
     acts = can_agree = is_seen = True
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
+    def check(self, answer: Answer) -> JsonObject:
         return {"value": "ok"}
 
     def answer_text(self, stored: JsonObject) -> str:

@@ -2,40 +2,49 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django import forms
 from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from pydantic import Field, JsonValue, field_validator, model_validator
-from pydantic_core import from_json, to_json, to_jsonable_python
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, to_json, to_jsonable_python
 
 from sessions_app.errors import Invalid
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, load_json
+from sessions_app.prompts.answer_types import PageAnswer
 from sessions_app.prompts.base import (
-    MAX_NOTE,
     Content,
     FieldText,
     Files,
     FormButton,
-    Given,
     Prompt,
     Response,
     as_text,
-    single,
+    check_note,
     with_details,
 )
 from sessions_app.prompts.forms.data import (
     PREFIX,
     as_posted,
+    check_posted,
     check_storable_values,
     refusal_error,
-    texts,
 )
 from sessions_app.prompts.forms.fields import (
     FormField,
@@ -50,10 +59,41 @@ from sessions_app.prompts.texts import in_common
 
 # Beside `approve` and `reject`.
 ANSWER = "answer"
-# The names under which the form of a page sends what is no argument.
-DECISION, NOTE = "_decision", "_note"
-# An argument of such a name is shown, and cannot be edited.
-OWN_FIELDS = frozenset((DECISION, NOTE))
+# The name under which the form of a page sends the note, which is no argument. An argument of that
+# name is shown, and cannot be edited.
+NOTE = "_note"
+
+
+class _Decision(BaseModel):
+    """A decision about a tool call, of which each field is known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Approve(_Decision):
+    """The call is made, with the `arguments` as edited; without them as the agent wrote them."""
+
+    decision: Literal["approve"]
+    arguments: dict[str, JsonValue] | None = None
+    note: str | None = None
+
+
+class Reject(_Decision):
+    """The call is not made; the note is the reason."""
+
+    decision: Literal["reject"]
+    note: str | None = None
+
+
+class AnswerInstead(_Decision):
+    """The call is not made; the note stands in for its result."""
+
+    decision: Literal["answer"]
+    note: str
+
+
+Decision = Annotated[Approve | Reject | AnswerInstead, Field(discriminator="decision")]
+DECISIONS: TypeAdapter[Approve | Reject | AnswerInstead] = TypeAdapter(Decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +150,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         shown = {
             name: value
             for name, value in fields.get("arguments", {}).items()
-            if not has_fields or name in OWN_FIELDS
+            if not has_fields or name == NOTE
         }
         return {**fields, "details": {**shown, **fields.get("details", {})}} if shown else fields
 
@@ -121,66 +161,86 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             raise ValueError(f"input_schema is not a JSON schema: {problem}")
         return schema
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        answer = self._answer(single(value, values))
-        if _is_of_a_program(answer):
-            decision, note = answer["decision"], answer.get("note") or ""
-            edited = answer.get("arguments", self.arguments)
-        else:
-            form = self.make(_form_data(answer))
-            if not form.is_valid():
-                raise refusal_error(form)
-            decision, note, edited = form.decision, form.note, form.arguments
-        return self._checked(decision, note, edited)
-
-    def _answer(self, value: Given | None) -> JsonObject:
-        """Return an answer as an object: of a program, or the form of a page."""
-        if value in (APPROVE, REJECT):
-            return {"decision": value}
+    def from_text(self, text: str) -> JsonObject:
+        """Read `approve`, `reject`, or the JSON of a decision."""
         try:
-            answer = from_json(value) if isinstance(value, str) else value
+            decision = {"decision": text} if text in (APPROVE, REJECT) else load_json(text)
         except ValueError:
-            answer = None
-        known_names = {"decision", "arguments", "note"}
-        if not isinstance(answer, dict) or (
-            _is_of_a_program(answer) and not set(answer) <= known_names
-        ):
-            raise Invalid(
-                _(
-                    "This asks about a tool call: send approve, reject, or JSON with a decision "
-                    "(approve, reject or answer), and with arguments and a note if need be."
-                )
-            )
-        return answer
+            decision = None
+        return self.from_json(decision if isinstance(decision, dict) else None)
 
-    def _checked(self, decision: object, note: object, edited: object) -> JsonObject:
+    def from_json(self, value: JsonValue) -> JsonObject:
+        """Read a decision, of which nothing is unknown and nothing is missing."""
+        if isinstance(value, str):
+            return self.from_text(value)
+        try:
+            return self._settle(DECISIONS.validate_python(value))
+        except ValidationError as error:
+            problems = "; ".join(_problem(one) for one in error.errors(include_url=False)[:3])
+            raise Invalid(
+                format_lazy(
+                    _(
+                        "This asks about a tool call: send {decisions} as JSON, such as {example}. "
+                        "{problems}"
+                    ),
+                    decisions=", ".join(self.decisions),
+                    example='{"decision": "reject", "note": ""}',
+                    problems=problems,
+                )
+            ) from None
+
+    def from_page(self, page: PageAnswer) -> JsonObject:
+        """Read the pressed button; the arguments only where the call is approved."""
+        note = "".join(page.fields.get(NOTE, ()))
+        if page.value != APPROVE:
+            return self.from_json({"decision": page.value, "note": note})
+        form = self.make(page.fields)
+        check_posted(form)
+        if not form.is_valid():
+            raise refusal_error(form)
+        return self._settle(Approve(decision="approve", note=note, arguments=form.arguments))
+
+    def _settle(self, decision: Approve | Reject | AnswerInstead) -> JsonObject:
         """Return the decision as it is stored; only an approved call has edited arguments."""
-        if problems := self.problems(decision, note, edited):
-            raise Invalid(" ".join(map(str, problems.values())), errors=_as_lists(problems))
-        arguments: Any = edited if decision == APPROVE else self.arguments
-        check_storable_values([arguments, note])
+        if decision.decision not in self.decisions:
+            raise Invalid(_("Choose one of the decisions that the buttons name."))
+        arguments = self._arguments_of(decision)
+        if problems := self._problems(arguments):
+            lists = {name: [problem] for name, problem in problems.items()}
+            raise Invalid(" ".join(map(str, problems.values())), errors=lists)
+        note = decision.note or ""
+        check_note(note)
+        if decision.decision == ANSWER and not note.strip():
+            reason = _("Write the result into the note.")
+            raise Invalid(reason, errors={NOTE: [reason]})
+        check_storable_values(arguments)
         names = {**self.arguments, **arguments}
-        changed = [one for one in names if _differs(one, self.arguments, arguments)]
-        digest = digest_of(arguments)
         return {
-            "value": decision,
+            "value": decision.decision,
             "note": note,
             "arguments": arguments,
-            "changed": changed,
-            "digest": digest,
+            "changed": [one for one in names if not self._is_kept(one, arguments)],
+            "digest": digest_of(arguments),
         }
 
-    def problems(
-        self, decision: object, note: object, arguments: object
-    ) -> dict[str, "str | Promise"]:
-        """Return what is wrong with a decision, by the field of the form; empty for nothing."""
-        if decision not in self.decisions:
-            return {"": _("Choose one of the decisions that the buttons name.")}
-        if not isinstance(note, str) or len(note) > MAX_NOTE:
-            return {NOTE: _("The note must be a text of at most 10,000 characters.")}
-        if decision == ANSWER and not note.strip():
-            return {NOTE: _("Write the result into the note.")}
-        if decision != APPROVE or arguments == self.arguments:
+    def _arguments_of(self, decision: Approve | Reject | AnswerInstead) -> JsonObject:
+        """Return the arguments of a decision; those that are the same are to the letter."""
+        edited = decision.arguments if isinstance(decision, Approve) else None
+        if edited is None:
+            return self.arguments
+        return {
+            name: self.arguments[name] if self._is_kept(name, edited) else value
+            for name, value in edited.items()
+        }
+
+    def _is_kept(self, name: str, arguments: JsonObject) -> bool:
+        """Return whether an argument is the same as proposed, and neither new nor left out."""
+        before = self.arguments
+        return name in before and name in arguments and _is_same(before[name], arguments[name])
+
+    def _problems(self, arguments: JsonObject) -> "dict[str, str | Promise]":
+        """Return what is wrong with edited arguments, by argument; empty for nothing."""
+        if all(self._is_kept(name, arguments) for name in {**self.arguments, **arguments}):
             return {}
         if not self.editable:
             return {"": _("The arguments of this call cannot be edited.")}
@@ -219,7 +279,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             ANSWER: gettext("Use the note as the result"),
         }
         return [
-            FormButton(labels[one], f"{PREFIX}-{DECISION}", one, is_primary=one == APPROVE)
+            FormButton(labels[one], "value", one, is_primary=one == APPROVE)
             for one in self.decisions
         ]
 
@@ -237,14 +297,6 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         prefix = options.setdefault("prefix", PREFIX)
         sent = None if data is None else as_posted(data, prefix)
         return self._form_class()(sent, prompt=self, **options)
-
-    def read(self, value: Given | None) -> dict[str, list[str]]:
-        """Return the form data of an answer that a page has sent.
-
-        Raises:
-            Invalid: it is none.
-        """
-        return _form_data(self._answer(value))
 
     def texts(self, stored: JsonObject) -> list[FieldText]:
         """Return the arguments that could be edited, and the note if there is one."""
@@ -294,13 +346,12 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         if not self.editable:
             return ToolCallForm
         fields = schema_fields(self.input_schema)
-        for name in OWN_FIELDS:
-            fields.pop(name, None)
+        fields.pop(NOTE, None)
         unfit = argument_problems(self.input_schema, self.arguments)
         as_json = [
             name
             for name, value in self.arguments.items()
-            if name not in OWN_FIELDS
+            if name != NOTE
             and (name in unfit or name not in fields or not _is_kept(fields[name], value))
         ]
         fields |= schema_fields({"properties": {name: {} for name in as_json}})
@@ -311,19 +362,18 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
 
 class ToolCallForm(forms.Form):
-    """The form of a tool call's card. Cleaned, it has `decision`, `note` and `arguments`."""
+    """The form of a tool call's card. Cleaned, it has `arguments`."""
 
     _note = forms.CharField(
         label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 2}), strip=False
     )
 
     def __init__(self, data: Any = None, *, prompt: ToolCallPrompt, **options: Any) -> None:
-        names = prompt.arguments.keys() - OWN_FIELDS if prompt.editable else ()
+        names = prompt.arguments.keys() - {NOTE} if prompt.editable else ()
         proposed = initial_values(type(self), {name: prompt.arguments[name] for name in names})
         super().__init__(data, initial=proposed, **options)
         self.order_fields([*(name for name in self.fields if name != NOTE), NOTE])
         self._prompt = prompt
-        self.decision = self.note = ""
         self.arguments = prompt.arguments
         required = prompt.input_schema.get("required")
         self._required = required if isinstance(required, list) else []
@@ -333,21 +383,10 @@ class ToolCallForm(forms.Form):
         use_native(self)
 
     def full_clean(self) -> None:
-        """Check the decision, and the arguments only where the call is approved."""
+        """Read the arguments where their fields are filled in correctly."""
         super().full_clean()
-        if not self.is_bound:
-            return
-        self.decision = self.data.get(self.add_prefix(DECISION), APPROVE)
-        self.note = self.cleaned_data.get(NOTE, "")
-        if self.decision != APPROVE:
-            self.errors.clear()
-        elif not self.errors:
+        if self.is_bound and not self.errors:
             self.arguments = self._edited_arguments()
-        if not self.errors:
-            for name, problem in self._prompt.problems(
-                self.decision, self.note, self.arguments
-            ).items():
-                self.add_error(name if name in self.fields else None, str(problem))
 
     def _edited_arguments(self) -> JsonObject:
         """Return the arguments; one that was not changed is what the agent wrote, to the letter."""
@@ -378,22 +417,20 @@ def digest_of(arguments: JsonObject) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _differs(name: str, before: JsonObject, after: JsonObject) -> bool:
-    return (name in before, before.get(name)) != (name in after, after.get(name))
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are the same; `1` and `1.0` are, `1` and `true` are not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return bool(one == other and isinstance(one, bool) == isinstance(other, bool))
 
 
-def _is_of_a_program(answer: JsonObject) -> bool:
-    """Return whether it is no form of a page, whose argument may be named `decision`, too."""
-    return "decision" in answer and not OWN_FIELDS & set(answer)
+def _problem(error: ErrorDetails) -> str:
+    """Return a problem of a decision's JSON, with the place in it."""
+    place = ".".join(str(part) for part in error["loc"][1:])
+    return f"{place}: {error['msg']}." if place else f"{error['msg']}."
 
 
 def _shown(field: FormField, arguments: JsonObject) -> str:
     return value_text(field, arguments.get(field.name))
-
-
-def _form_data(answer: JsonObject) -> dict[str, list[str]]:
-    return {name: texts(one) for name, one in answer.items() if one is not None}
-
-
-def _as_lists(problems: Mapping[str, object]) -> dict[str, list[object]]:
-    return {name: [problem] for name, problem in problems.items()}

@@ -21,17 +21,19 @@ from sessions_app.errors import Invalid, NotFound, TooLarge
 from sessions_app.interactions import audit, claims
 from sessions_app.interactions.answers import (
     AnswerResult,
+    CheckedAnswer,
     IncomingAnswer,
     Outcome,
     answer_in_name,
-    check_answer,
+    check_in_name,
 )
 from sessions_app.interactions.claims import ClaimState
 from sessions_app.interactions.settlement import find_interactions
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
-from sessions_app.prompts import Given, as_text
+from sessions_app.prompts import Given, JsonAnswer
 from sessions_app.prompts.assignment import To, assignees
+from sessions_app.storage import reads
 from sessions_app.storage.storable import check_finite, check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
@@ -132,18 +134,29 @@ def answer(
         Invalid: the answer is none that the prompt takes, or the user is not active; the prompt
             stays open.
     """
-    make = partial(IncomingAnswer, answer_id or str(uuid4()), VIA)
-    if isinstance(value, list):
-        incoming_answer = make(values=[as_text(element) for element in value])
-    else:
-        incoming_answer = make(as_text(value))
-    check_answer(incoming_answer)
-    return audit.from_here(
-        partial(answer_in_name, interaction=interaction, by=Person.of(by), answer=incoming_answer)
-    )
+    incoming_answer = _incoming_answer(value, answer_id)
+    return _give(check_in_name(interaction, incoming_answer), by)
 
 
-aanswer = alone(answer)
+async def aanswer(
+    interaction: UUID,
+    value: Given | list[Given],
+    *,
+    by: AbstractBaseUser,
+    answer_id: str | None = None,
+) -> AnswerResult:
+    """See `answer`: from a coroutine, in a transaction of its own."""
+    incoming_answer = _incoming_answer(value, answer_id)
+    checked_answer = await reads.read(check_in_name, interaction, incoming_answer)
+    return await writer.write(_give(checked_answer, by))
+
+
+def _incoming_answer(value: Given | list[Given], answer_id: str | None) -> IncomingAnswer:
+    return IncomingAnswer(answer_id or str(uuid4()), VIA, JsonAnswer.of(value))
+
+
+def _give(checked_answer: CheckedAnswer, by: AbstractBaseUser) -> Work[AnswerResult]:
+    return audit.from_here(partial(answer_in_name, by=Person.of(by), answer=checked_answer))
 
 
 @within

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
 from sessions_app.journal.journal import Call, CallResult
-from sessions_app.prompts import AnyPrompt, Given
+from sessions_app.prompts import AnyPrompt, Given, JsonAnswer
 from sessions_app.workflows import registry
 from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, dump_returned
@@ -118,5 +118,5 @@ class ScriptBackend(Backend):
             if not deadline.expired():  # it is the callback's own
                 raise
             return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
-        answer = prompt.check(None, reply) if isinstance(reply, list) else prompt.check(reply, None)
+        answer = prompt.check(JsonAnswer.of(reply))
         return StoredResponse(answer, "", timezone.now(), is_default=False)

@@ -2,21 +2,26 @@
 
 Channels' and asgiref's default runs all database calls of a process through one shared thread; here
 a bounded pool of threads, each of which keeps its connection, serves the reads of the event loop.
+What a person asks for is read by `read_for`: one person's slow reads leave threads to the others.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from django.db import Error, connection
 
+from sessions_app.models.people import UserId
 from sessions_app.storage.faults import is_fault
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
+# Threads at once for what one person asks for.
+MOST_OF_ONE = THREADS // 2
 
 _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="read")
 
@@ -56,3 +61,32 @@ def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that reads in one of the threads."""
     return await begin(function, *args, **kwargs)
+
+
+class Shares:
+    """The places of each person, so many of each: further work of a person waits for one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._places: WeakValueDictionary[UserId, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def run(self, person: UserId, begin: Callable[[], Awaitable[T]]) -> T:
+        """Begin the work once the person has a free place, and return its result.
+
+        Work whose caller is cancelled keeps its place until it ends: a thread cannot be stopped.
+        """
+        places = self._places.setdefault(person, asyncio.Semaphore(self._most))
+        await places.acquire()
+        work = asyncio.ensure_future(begin())
+        work.add_done_callback(lambda _: places.release())
+        return await asyncio.shield(work)
+
+
+_shares = Shares(MOST_OF_ONE)
+
+
+async def read_for(
+    person: UserId, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run a function that reads what a person asks for, in one of the person's threads."""
+    return await _shares.run(person, lambda: begin(function, *args, **kwargs))

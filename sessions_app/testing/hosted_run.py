@@ -13,7 +13,7 @@ from sessions_app.interactions import answers
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
-from sessions_app.prompts import AnyPrompt, Given, as_text, load_prompt
+from sessions_app.prompts import AnyPrompt, Given, JsonAnswer, load_prompt
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
@@ -172,12 +172,10 @@ class HostedRun:
         return family
 
     async def _answer(self, interaction: Interaction, value: Answer, by: Person) -> None:
-        values = [as_text(element) for element in value] if isinstance(value, list) else None
         incoming_answer = answers.IncomingAnswer(
             answer_id=uuid4().hex,
             via="test",
-            value=None if isinstance(value, list) else as_text(value),
-            values=values,
+            answer=JsonAnswer.of(value),
             interaction=str(interaction.id),
         )
         result = await answers.answer(by=by, conversation_id=None, answer=incoming_answer)

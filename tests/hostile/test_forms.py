@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sessions_app.errors import Invalid
-from sessions_app.prompts import dump_prompt, load_prompt
+from sessions_app.prompts import JsonAnswer, dump_prompt, load_prompt
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import FormPrompt
 from tests.hostile.attack.entries import hostile_json, texts
@@ -39,7 +39,7 @@ def test_any_json_is_taken_or_refused(form: type[Any]) -> None:
 def take(prompt: FormPrompt[Any], value: Any) -> None:
     """Check that what is taken is stored as it is, and read back as it was given."""
     try:
-        stored_answer = prompt.check(value, None)
+        stored_answer = prompt.check(JsonAnswer.of(value))
     except Invalid:
         return
     again = json.loads(json.dumps(stored_answer))

@@ -22,6 +22,7 @@ from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import permission
 from tests.page.attention.test_mail import time_passes
@@ -177,6 +178,8 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
 
         await User.objects.filter(pk=chief.pk).aupdate(is_active=False)
         with pytest.raises(Invalid, match="not active"):
-            await hosting.in_thread(repairs.answer, prompt.pk, person=Person.of(chief), value="yes")
+            await hosting.in_thread(
+                repairs.answer, prompt.pk, person=Person.of(chief), value=TextAnswer("yes")
+            )
         votes = await reads.read(lambda: counting_votes([Interaction.objects.get(pk=prompt.pk)]))
         assert [one.by_id for one in votes[prompt.pk]] == [other.pk]

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pydantic import ValidationError
 
-from sessions_app.prompts import LinkPrompt, OAuthPrompt
+from sessions_app.prompts import JsonAnswer, LinkPrompt, OAuthPrompt
 from tests.browser.chat_page import begin
 
 URL = "https://login.example/authorize?state=s1"
@@ -37,7 +37,7 @@ def test_only_declined_refuses_consent() -> None:
     prompt = OAuthPrompt(text=URL, timeout=60, default="declined")
     assert prompt.host == "login.example"
     for answer_value, granted in (("done", True), ("", True), (None, True), ("declined", False)):
-        stored_answer = prompt.check(answer_value, None)
+        stored_answer = prompt.check(JsonAnswer.of(answer_value))
         answer = prompt.respond(stored_answer, by="ann", at=None, is_default=False)
         assert answer.granted is granted
 

@@ -18,6 +18,7 @@ from sessions_app.lifecycle.due import settle_due
 from sessions_app.lifecycle.reports import Metrics
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
+from sessions_app.prompts import JsonAnswer, TextAnswer
 from sessions_app.storage import reads
 from sessions_app.storage.event_log import read
 from sessions_app.storage.records import EventRecord
@@ -75,21 +76,25 @@ class Hosting(hosting.Hosting):
         return submitted.run
 
     async def answer(
-        self, value: str | None, interaction: Interaction | None = None, **fields: Any
+        self, value: str | list[str], interaction: Interaction | None = None, **fields: Any
     ) -> answers.AnswerResult:
         """Answer as the user; without an interaction the only pending one of conversation "c"."""
         answer = answers.IncomingAnswer(
             fields.pop("answer_id", uuid4().hex),
             "test",
-            value,
+            JsonAnswer.of(value),
             interaction=str(interaction.id) if interaction else None,
             **fields,
         )
         return await answers.answer(by=self.person, conversation_id="c", answer=answer)
 
-    async def answer_any(self, value: str, interaction: Interaction) -> answers.AnswerResult:
+    async def answer_any(
+        self, value: str | list[str], interaction: Interaction
+    ) -> answers.AnswerResult:
         """Answer a question of whatever conversation."""
-        answer = answers.IncomingAnswer(uuid4().hex, "test", value, interaction=str(interaction.id))
+        answer = answers.IncomingAnswer(
+            uuid4().hex, "test", TextAnswer(value), interaction=str(interaction.id)
+        )
         return await answers.answer(by=self.person, conversation_id=None, answer=answer)
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

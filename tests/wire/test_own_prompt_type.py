@@ -18,7 +18,7 @@ from chat_app.wire.server_messages import SystemInteraction
 from sessions_app import runs
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
-from sessions_app.prompts import Content, Given, base, plain_text
+from sessions_app.prompts import Content, base, plain_text
 from sessions_app.replay.replays import replay_history
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
@@ -49,10 +49,10 @@ class RatingPrompt(Prompt[Response]):
     def stars(self) -> Sequence[int]:
         return range(1, self.most + 1)
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
-        if str(value) not in map(str, self.stars):
+    def from_text(self, text: str) -> dict[str, Any]:
+        if text not in map(str, self.stars):
             raise Invalid(f"Give 1 to {self.most} stars.")
-        return {"value": int(str(value))}
+        return {"value": int(text)}
 
     def answer_text(self, stored: dict[str, Any]) -> str:
         return "★" * int(stored["value"])

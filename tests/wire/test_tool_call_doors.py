@@ -83,15 +83,15 @@ async def test_cards_work_without_script(
     run, prompt = await hosting.submit_until_prompt(ASK)
     html = (await client.get(page)).content.decode()
     assert 'name="f-pieces"' in html
-    assert 'name="f-_decision" value="reject"' in html
+    assert 'name="value" value="reject"' in html
     form_data = {**FORM, "answer_id": uuid4().hex, "version": prompt.version}
-    letter = {"f-letter": "Send them.", "f-_decision": "approve"}
+    letter = {"f-letter": "Send them.", "value": "approve"}
     refusal = await client.post(action.format(prompt.pk), {**form_data, **letter})
     assert refusal.status_code == 422
     words = refusal.content.decode()
     assert "does not match" in words
     assert 'value="150"' in words
-    approval = {**form_data, "f-_decision": "approve"}
+    approval = {**form_data, "value": "approve"}
     assert (await client.post(action.format(prompt.pk), approval)).status_code == 303
     await assert_executed(hosting, run, by="ann", via=via)
     assert "Approved; We have 50.; Pieces: 200 → 150" in (
@@ -115,9 +115,9 @@ async def test_operators_edit_arguments(hosting: Hosting) -> None:
     run, prompt = await hosting.submit_until_prompt(ASK)
     boss = await Operator().signed_in()
     assert "f-pieces" in await boss.get(answer_page(prompt.pk))
-    letter = {**FORM, "f-letter": "Send them.", "f-_decision": "approve"}
+    letter = {**FORM, "f-letter": "Send them.", "value": "approve"}
     assert "does not match" in await boss.post(answer_page(prompt.pk), letter)
-    approval = {**FORM, "f-_decision": "approve"}
+    approval = {**FORM, "value": "approve"}
     assert "Answered." in await boss.post(answer_page(prompt.pk), approval)
     await assert_executed(hosting, run, by="boss", via="admin")
 

@@ -11,7 +11,6 @@ from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
-from pydantic_core import from_json
 
 from chat_app.page import common
 from chat_app.page.cards import NOTE, TypedAnswer
@@ -25,12 +24,11 @@ from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outc
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import (
+    APPROVE,
     MOST_TOGETHER,
     PREFIX,
-    as_text,
+    PageAnswer,
     read_posted,
-    split_note,
-    with_note,
 )
 from sessions_app.storage import attachments
 
@@ -94,26 +92,30 @@ def _starter(person: UserId, name: str, index: str) -> str:
 
 
 def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> IncomingAnswer:
-    """Read the answer of a prompt card.
+    """Read the answer of a prompt card."""
+    page_answer = PageAnswer(
+        values=[_unify_lines(value) for value in request.POST.getlist("value")],
+        note=_unify_lines(request.POST.get("note", "")).strip(),
+        fields=read_posted(request.POST),
+    )
+    return _incoming_answer(request, page_answer, str(interaction), via)
 
-    A checkbox's form says that several values may come; one with fields of its own, that they are
-    the answer, unless the button is one.
-    """
-    several = request.POST.getlist("value") if "several" in request.POST else None
-    value = request.POST.get("value", "").replace("\r\n", "\n")
-    if "form" in request.POST and not value:
-        value = as_text(read_posted(request.POST))
-    if note := request.POST.get("note", "").replace("\r\n", "\n").strip():
-        value = as_text({"value": value, "note": note})
-    version = number(request.POST, "version")
+
+def _incoming_answer(
+    request: HttpRequest, page_answer: PageAnswer, interaction: str, via: str
+) -> IncomingAnswer:
     return IncomingAnswer(
         answer_id=request.POST.get("answer_id") or str(uuid4()),
-        value=None if several is not None else value,
-        values=several,
-        interaction=str(interaction),
-        version=version or None,
+        answer=page_answer,
+        interaction=interaction,
+        version=number(request.POST, "version") or None,
         via=via,
     )
+
+
+def _unify_lines(text: str) -> str:
+    """Return a text with line ends that are the same for all browsers."""
+    return text.replace("\r\n", "\n")
 
 
 async def with_files(
@@ -136,7 +138,7 @@ async def with_files(
                 )
             except Invalid as error:
                 raise Invalid(error.args[0], errors={field: [error.args[0]]}) from error
-    return replace(incoming_answer, files=files)
+    return replace(incoming_answer, answer=replace(page_answer_of(incoming_answer), files=files))
 
 
 async def send(
@@ -164,7 +166,8 @@ async def send(
     except (Refused, StorageUnavailable) as error:
         typed = typed_answer(interaction, incoming_answers[0], error)
         if "together" in request.POST:
-            typed = TypedAnswer(interaction, [as_text(read_posted(request.POST))], str(error))
+            all_fields = PageAnswer(fields=read_posted(request.POST))
+            typed = TypedAnswer(interaction, all_fields, str(error))
         raise Unanswered(error, typed) from error
 
 
@@ -180,38 +183,23 @@ def _together(request: HttpRequest, via: str) -> list[IncomingAnswer]:
     """Read the answers to the questions of one card, each under its own name."""
     data = read_posted(request.POST)
     return [
-        IncomingAnswer(
-            answer_id=request.POST.get("answer_id") or str(uuid4()),
-            interaction=name,
-            via=via,
-            **_answer_fields(data, name),
-        )
+        replace(_incoming_answer(request, _part_answer(data, name), name, via), version=None)
         for name in request.POST.getlist("together")[:MOST_TOGETHER]
     ]
 
 
-def _answer_fields(data: Mapping[str, list[str]], name: str) -> JsonObject:
-    """Read one question's answer: a form always has a field, which is hidden, with an empty
-    name.
+def _part_answer(data: Mapping[str, list[str]], name: str) -> PageAnswer:
+    """Read one question's answer: a form always has a field, which is hidden, with an empty name.
+
+    The card's one button submits each form.
     """
     start = f"{name}-"
-    form_values = {
-        key.removeprefix(start): field_values
-        for key, field_values in data.items()
-        if key.startswith(start)
+    fields = {
+        key.removeprefix(start): texts for key, texts in data.items() if key.startswith(start)
     }
-    if form_values:
-        return {"value": as_text(form_values)}
-    return {"values": with_note(data.get(name, []), "".join(data.get(NOTE + name, [])).strip())}
-
-
-def values(incoming_answer: IncomingAnswer) -> list[str]:
-    """Return what was chosen or typed, and the note if there is one."""
-    answered = incoming_answer.values
-    if answered is None:
-        answered = [] if incoming_answer.value is None else [incoming_answer.value]
-    parts = (part for each in answered for part in split_note(each))
-    return [as_text(part) for part in parts if part != ""]
+    if fields:
+        return PageAnswer(values=[APPROVE], fields=fields)
+    return PageAnswer(values=data.get(name, []), note="".join(data.get(NOTE + name, [])).strip())
 
 
 def typed_answer(
@@ -219,8 +207,13 @@ def typed_answer(
 ) -> TypedAnswer:
     """Return the refused answer, as it goes back into its card."""
     errors = getattr(error, "details", {}).get("errors", {})
-    note = split_note(incoming_answer.value or "")[1]
-    return TypedAnswer(interaction, values(incoming_answer), str(error), errors, note)
+    return TypedAnswer(interaction, page_answer_of(incoming_answer), str(error), errors)
+
+
+def page_answer_of(incoming_answer: IncomingAnswer) -> PageAnswer:
+    """Return the form that a page has sent."""
+    answer = incoming_answer.answer
+    return answer if isinstance(answer, PageAnswer) else PageAnswer()
 
 
 def refuse_unanswerable(request: HttpRequest) -> HttpResponse:
@@ -255,23 +248,7 @@ def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> 
         reason = gettext("The run ended before your answer arrived.")
     else:
         reason = gettext("%(who)s already answered this question.") % {"who": answer_result.by}
-    typed_text = ", ".join(
-        _show_value(value)
-        for incoming_answer in incoming_answers
-        for value in values(incoming_answer)
-    )
+    typed_text = ", ".join(filter(None, (page_answer_of(one).text for one in incoming_answers)))
     if not typed_text:
         return reason
     return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed_text[:LONGEST]}
-
-
-def _show_value(value: str) -> str:
-    """Show a form's values; any other text as it is."""
-    with suppress(ValueError):
-        fields = from_json(value)
-        if isinstance(fields, dict):
-            return "; ".join(
-                f"{name}: {', '.join(map(str, field_values))}"
-                for name, field_values in fields.items()
-            )
-    return value

@@ -308,7 +308,7 @@ async def _review(
             raise Invalid(gettext("Select the questions to answer."))
         prompt = load_prompt(prompts[0].prompt)
         incoming_answer = message_forms.answer(request, prompts[0].pk, via="inbox")
-        stored_answer = prompt.check(incoming_answer.value, incoming_answer.values)
+        stored_answer = prompt.check(incoming_answer.answer)
         values = request.POST.getlist("value")
         context = {
             **_context(request, person),

@@ -12,7 +12,16 @@ from uuid import UUID
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Model, QuerySet
-from django.forms import BaseForm, MultiWidget
+from django.forms import (
+    BaseForm,
+    BooleanField,
+    CheckboxInput,
+    FileInput,
+    MultiWidget,
+    NullBooleanField,
+    RadioSelect,
+)
+from django.forms.boundfield import BoundField
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import lazy
 from django.utils.text import format_lazy
@@ -47,6 +56,8 @@ TYPES: dict[str, type] = {
     "file": AttachedFile,
 }
 LIST = "[]"
+# The values of a box: a browser's, and those of a form that is sent as it is proposed.
+BOX = ("on", "true", "false")
 
 
 def _say(error: ValidationError) -> str:
@@ -99,6 +110,51 @@ def as_shown(form: BaseForm) -> dict[str, list[str]]:
             parts = {f"{bound_field.name}_{number}": part for number, part in one_by_one}
         data |= {name: texts(part) for name, part in parts.items() if part is not None}
     return data
+
+
+def check_posted(form: BaseForm) -> None:
+    """Check that a page has sent each field as a browser does.
+
+    A field that a browser always sends, and that is missing, is not one that a person has emptied;
+    a box is ticked by "on", and by no other word.
+
+    Raises:
+        Invalid: a field is missing, or a box has another value.
+    """
+    for bound_field in form:
+        widget, name = bound_field.field.widget, bound_field.html_name
+        is_sent = isinstance(widget, RadioSelect | FileInput) or bound_field.field.disabled
+        if not is_sent and widget.value_omitted_from_data(form.data, form.files, name):
+            raise Invalid(_("The form is not complete. Load the page again."))
+        if isinstance(widget, CheckboxInput):
+            ticked = {*BOX, widget.format_value(bound_field.initial)}
+            if form.data.get(name, "on") not in ticked:
+                raise Invalid(_("The form is not complete. Load the page again."))
+
+
+def sent_names(bound_field: BoundField) -> list[str]:
+    """Return the names under which a form sends a field: several where it has several controls."""
+    widget, name = bound_field.field.widget, bound_field.name
+    if not isinstance(widget, MultiWidget):
+        return [name]
+    return [f"{name}_{number}" for number in range(len(widget.widgets))]
+
+
+def check_boxes(form: BaseForm, values: Mapping[str, object]) -> None:
+    """Check that a program sends true or false for each box, and nothing that may mean either.
+
+    Raises:
+        Invalid: one has another value; `errors` says which.
+    """
+    for bound_field in form:
+        field, value = bound_field.field, values.get(bound_field.name, False)
+        is_unknown = value is None and isinstance(field, NullBooleanField)
+        if isinstance(field, BooleanField) and not isinstance(value, bool) and not is_unknown:
+            reason = _("Send true or false.")
+            raise Invalid(
+                format_lazy("{label}: {reason}", label=bound_field.label, reason=reason),
+                errors={bound_field.name: [reason]},
+            )
 
 
 def refusal_error(form: BaseForm) -> Invalid:

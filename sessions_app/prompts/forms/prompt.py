@@ -1,6 +1,6 @@
 """The prompt that is answered by a form."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
@@ -15,16 +15,15 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, Field, JsonValue, ValidationError
-from pydantic_core import from_json
 
 from sessions_app.errors import FormChanged, Invalid
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, load_json
+from sessions_app.prompts.answer_types import Answer, PageAnswer
 from sessions_app.prompts.base import (
     Content,
     FieldText,
     Files,
     FormButton,
-    Given,
     Prompt,
     Response,
     is_none,
@@ -35,9 +34,12 @@ from sessions_app.prompts.forms.data import (
     Upload,
     as_posted,
     as_shown,
+    check_boxes,
+    check_posted,
     check_storable_values,
     pack,
     refusal_error,
+    sent_names,
     texts,
     unpack,
 )
@@ -142,26 +144,84 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         )
         super().__init__(**{**options, **description})
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        return self.check_with_files(value, values, {})
-
-    def check_with_files(
-        self, value: Given | None, values: Sequence[Given] | None, files: Files
-    ) -> JsonObject:
-        if value == REJECT and self.reject:
-            return {"value": None, "rejected": True}
-        phase = "checked"
+    def check(self, answer: Answer) -> JsonObject:
         try:
-            form = self._clean(value, values, files)
-            phase = "stored"
-            json_values, types = pack(form.cleaned_data)
+            return super().check(answer)
         except (Invalid, DatabaseError):
             raise
         except Exception as error:  # the author's mistake is no fault of the person's
-            log.exception("form.failed", form=self.form, what=phase)
+            log.exception("form.failed", form=self.form)
             raise Invalid(
                 _("This form does not work at the moment. An administrator can see why.")
             ) from error
+
+    def from_text(self, text: str) -> JsonObject:
+        """Read what a button of the proposal says, or JSON of all fields."""
+        if text in (APPROVE, REJECT):
+            return self._press(text)
+        try:
+            fields = load_json(text)
+        except ValueError:
+            raise self._refusal() from None
+        return self.from_json(fields if isinstance(fields, dict) else None)
+
+    def from_json(self, value: JsonValue) -> JsonObject:
+        """Read an object of fields: null leaves one empty, true or false are for a box.
+
+        Of a proposal it has all fields, and where a form can be rejected one at least: less is no
+        approval.
+        """
+        if isinstance(value, str):
+            return self.from_text(value)
+        form = self.make()
+        names = {name for bound_field in form for name in sent_names(bound_field)}
+        needed = names if self.proposal else set()
+        if not isinstance(value, dict) or not needed <= value.keys() <= names:
+            raise self._refusal(names)
+        if self.reject and not value:
+            raise self._refusal(names)
+        check_boxes(form, value)
+        kinds = {field.name: field.type for field in self.fields}
+        data = {
+            name: texts(field_value, kinds.get(name, ""))
+            for name, field_value in value.items()
+            if field_value is not None
+        }
+        return self._settle(self.make(data))
+
+    def from_page(self, page: PageAnswer) -> JsonObject:
+        """Read the pressed button, and the fields unless it rejects."""
+        if page.value == REJECT and self.reject:
+            return self._press(REJECT)
+        if page.value != APPROVE:
+            raise Invalid(_("Choose one of the answers that the card offers."))
+        files = {name: attachment.file for name, attachment in page.files.items()}
+        form = self.make(page.fields, files)
+        check_posted(form)
+        return self._settle(form)
+
+    def _press(self, button: str) -> JsonObject:
+        """Approve the proposal as it is, or reject it.
+
+        Raises:
+            Invalid: it has no such button.
+        """
+        if button == REJECT and self.reject:
+            return {"value": None, "rejected": True}
+        if button == APPROVE and self.proposal:
+            return self._settle(self.make(as_shown(self.make())))
+        raise self._refusal()
+
+    def _settle(self, form: BaseForm) -> JsonObject:
+        """Clean the form, and return its values as they are stored."""
+        try:
+            if not form.is_valid():
+                raise refusal_error(form)
+            json_values, types = pack(form.cleaned_data)
+        finally:
+            for file in form.files.values():
+                if isinstance(file, Upload):
+                    file.let_go()
         check_storable_values(json_values)
         return {"value": json_values, "types": types, "changed": form.changed_data}
 
@@ -214,7 +274,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     @property
     def buttons(self) -> list[FormButton]:
         label = self.submit or (gettext("Approve") if self.proposal else gettext("Answer"))
-        submit = FormButton(label, is_primary=True)
+        submit = FormButton(label, "value", APPROVE, is_primary=True)
         if not self.reject:
             return [submit]
         return [submit, FormButton(self.reject, "value", REJECT)]
@@ -280,49 +340,16 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         use_native(form)
         return form
 
-    def read(self, value: Given | None) -> dict[str, list[str]]:
-        """Return the form data of an answer, which is a JSON object of the fields.
-
-        Raises:
-            Invalid: it is none.
-        """
-        if value == APPROVE and self.proposal:
-            return as_shown(self.make())
-        try:
-            data = from_json(value) if isinstance(value, str) else value
-            if not isinstance(data, dict):
-                raise ValueError  # noqa: TRY301, TRY004 - one reason for all
-            kinds = {field.name: field.type for field in self.fields}
-            return {
-                name: texts(field_value, kinds.get(name, ""))
-                for name, field_value in data.items()
-                if field_value is not None
-            }
-        except ValueError:
-            names = [field.name for field in self.fields]
-            raise Invalid(
-                format_lazy(
-                    _("This is a form: answer it on the page, or send JSON with {names}."),
-                    names=", ".join(names),
-                ),
-                fields=names,
-            ) from None
+    def _refusal(self, names: Collection[str] = ()) -> Invalid:
+        """Build the error that shows the accepted form."""
+        shown = sorted(names) or [field.name for field in self.fields]
+        text = _("This is a form: answer it on the page, or send JSON with {names}.")
+        return Invalid(format_lazy(text, names=", ".join(shown)), fields=shown)
 
     def _form_class(self) -> type[BaseForm]:
         if self.json_schema is not None:
             return schema_form_class(self.json_schema)
         return form_class(find(self.form))
-
-    def _clean(self, value: Given | None, values: Sequence[Given] | None, files: Files) -> BaseForm:
-        form = self.make(self.read(value if values is None else None), files)
-        try:
-            if not form.is_valid():
-                raise refusal_error(form)
-        finally:
-            for file in form.files.values():
-                if isinstance(file, Upload):
-                    file.let_go()
-        return form
 
     def _typed_value(self, values: JsonObject) -> Any:
         if not self.is_model:

@@ -92,21 +92,19 @@ export async function send(card, submitter, outbox, show) {
   return word;
 }
 
-/** The answer: `{text}` or `{values}`; null while there is none. */
+/** The answer, as the browser would post the form; null while there is none. */
 function read(form, submitter) {
   const data = new FormData(form);
-  if (data.has("several")) return { values: data.getAll("value") };
-  const text = submitter?.name === "value" ? submitter.value : data.get("value");
+  const values = submitter?.name === "value" ? [submitter.value] : data.getAll("value");
   const isRequired = form.dataset.type !== "text" || form.querySelector("textarea").required;
-  if (text == null || (isRequired && !text.trim())) return null;
-  const note = data.get("note")?.trim();
-  return { text: note ? JSON.stringify({ value: text, note }) : text };
+  const isGiven = values.some((value) => value.trim()) || !isRequired;
+  if (!isGiven && !data.has("several")) return null;
+  return { values, note: data.get("note")?.trim() ?? "" };
 }
 
 /** The message that brings an answer. */
-function frame(card, id, { text, values }) {
+function frame(card, id, answer) {
   const interaction = card.dataset.interaction;
-  const shown = text ?? values.join(", ");
   return {
     type: "user_interaction_message",
     id,
@@ -114,8 +112,7 @@ function frame(card, id, { text, values }) {
     interaction_id: interaction,
     conversation_id: main.dataset.conversation,
     version: Number(card.dataset.version),
-    ...(values && { values }),
-    content: { messages: [{ role: "user", content: [{ type: "text", text: shown }] }] },
+    form: answer,
   };
 }
 

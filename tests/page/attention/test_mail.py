@@ -22,6 +22,7 @@ from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.signals import delivery
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
@@ -95,7 +96,7 @@ async def time_passes() -> None:
 
 
 async def answer(prompt: Interaction, by: Person) -> None:
-    text = IncomingAnswer("m1", "test", "yes", interaction=str(prompt.pk))
+    text = IncomingAnswer("m1", "test", TextAnswer("yes"), interaction=str(prompt.pk))
     await answers.answer(by=by, conversation_id=None, answer=text)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sessions_app.errors import Invalid
-from sessions_app.prompts import as_text, dump_prompt, load_prompt
+from sessions_app.prompts import Answer, JsonAnswer, PageAnswer, dump_prompt, load_prompt
 from sessions_app.workflows import ToolCallPrompt, ToolCallResponse
 
 ORDER_SCHEMA: dict[str, Any] = {
@@ -44,7 +44,7 @@ ORDER = ToolCallPrompt(
 )
 FIXED = ToolCallPrompt(text="Delete it?", tool="delete", arguments={"name": "a"})
 # As the page sends the form when nothing is edited.
-PAGE = {
+FIELDS = {
     "supplier": ["Nuts"],
     "pieces": ["200"],
     "day": ["2026-12-01"],
@@ -54,15 +54,25 @@ PAGE = {
 }
 
 
+def as_answer(answer: Any) -> Answer:
+    """Return an answer of a page as it is; else that of a program."""
+    return answer if isinstance(answer, PageAnswer) else JsonAnswer.of(answer)
+
+
+def page(decision: str, **edits: list[str]) -> PageAnswer:
+    """Return what the page sends: the pressed button, and the fields with edits."""
+    return PageAnswer(values=[decision], fields={**FIELDS, **edits})
+
+
 def decide(prompt: ToolCallPrompt, answer: Any) -> ToolCallResponse:
     """Return the decision by way of what is stored."""
-    stored = json.loads(json.dumps(prompt.check(answer, None)))
+    stored = json.loads(json.dumps(prompt.check(as_answer(answer))))
     return prompt.respond(stored, by="ann", at=None, is_default=False)
 
 
 def problems(prompt: ToolCallPrompt, answer: Any) -> dict[str, Any]:
     with pytest.raises(Invalid) as refused:
-        prompt.check(answer, None)
+        prompt.check(as_answer(answer))
     details: dict[str, Any] = refused.value.details.get("errors", {})
     return details
 
@@ -72,9 +82,7 @@ def test_stored_prompt_loads_as_the_same_prompt() -> None:
         assert load_prompt(json.loads(dump_prompt(prompt))) == prompt
 
 
-@pytest.mark.parametrize(
-    "answer", ["approve", {"decision": "approve"}, {**PAGE, "_decision": ["approve"]}, PAGE]
-)
+@pytest.mark.parametrize("answer", ["approve", {"decision": "approve"}, page("approve")])
 def test_approval_without_edits_keeps_the_arguments_to_the_letter(answer: Any) -> None:
     decision = decide(ORDER, answer)
     assert decision.approved
@@ -84,7 +92,7 @@ def test_approval_without_edits_keeps_the_arguments_to_the_letter(answer: Any) -
 
 def test_edited_arguments_have_the_types_of_the_schema() -> None:
     edits = {"pieces": ["150"], "day": ["2026-12-24"], "express": ["on"], "lines": ["[]"]}
-    decision = decide(ORDER, as_text({**PAGE, **edits}))
+    decision = decide(ORDER, page("approve", **edits))
     assert decision.arguments == {
         "supplier": "Nuts",
         "pieces": 150,
@@ -105,7 +113,7 @@ def test_program_sends_all_arguments_as_json() -> None:
 def test_emptied_argument_is_left_out_if_it_is_optional() -> None:
     schema = {**ORDER_SCHEMA, "required": ["lines"]}
     order = ORDER.model_copy(update={"input_schema": schema})
-    decision = decide(order, {**PAGE, "day": [""], "lines": ["[]"]})
+    decision = decide(order, page("approve", day=[""], lines=["[]"]))
     kept = {name: ARGUMENTS[name] for name in ARGUMENTS if name != "day"}
     assert decision.arguments == {**kept, "lines": []}
 
@@ -124,21 +132,20 @@ def test_emptied_argument_is_left_out_if_it_is_optional() -> None:
 def test_edits_are_checked_by_the_schema_at_their_field(
     edited: dict[str, list[str]], field: str
 ) -> None:
-    assert set(problems(ORDER, {**PAGE, **edited})) == {field}
+    assert set(problems(ORDER, page("approve", **edited))) == {field}
 
 
 @pytest.mark.parametrize("decision", ["reject", "answer"])
 def test_arguments_are_not_checked_where_the_tool_is_not_called(decision: str) -> None:
-    answer = {**PAGE, "pieces": ["many"], "_decision": [decision], "_note": ["It is closed."]}
+    answer = page(decision, pieces=["many"], _note=["It is closed."])
     made = decide(ORDER, answer)
     assert (made.value, made.note, made.approved) == (decision, "It is closed.", False)
-    edited = {"decision": decision, "note": "Closed.", "arguments": {**ARGUMENTS, "pieces": 3}}
-    assert made.arguments == decide(ORDER, edited).arguments == ARGUMENTS
+    assert made.arguments == ARGUMENTS
 
 
 def test_answer_in_place_of_the_tool_needs_a_note() -> None:
     assert set(problems(ORDER, {"decision": "answer", "note": " "})) == {"_note"}
-    assert set(problems(ORDER, {**PAGE, "_decision": ["answer"]})) == {"_note"}
+    assert set(problems(ORDER, page("answer"))) == {"_note"}
 
 
 @pytest.mark.parametrize(
@@ -158,14 +165,17 @@ def test_answer_in_place_of_the_tool_needs_a_note() -> None:
 )
 def test_other_answers_are_refused(answer: Any) -> None:
     with pytest.raises(Invalid):
-        ORDER.check(answer, None)
+        ORDER.check(JsonAnswer.of(answer))
 
 
 def test_fixed_arguments_are_shown_and_cannot_be_edited() -> None:
     assert FIXED.details == {"name": "a"}
-    assert decide(FIXED, {"_decision": ["approve"], "name": ["b"]}).arguments == {"name": "a"}
+    assert decide(
+        FIXED, PageAnswer(["approve"], fields={"name": ["b"], "_note": [""]})
+    ).arguments == {"name": "a"}
     assert problems(FIXED, {"decision": "approve", "arguments": {"name": "b"}})
-    assert problems(FIXED, {"decision": "answer", "note": "Done."})
+    with pytest.raises(Invalid, match="Choose one of the decisions"):
+        FIXED.check(JsonAnswer({"decision": "answer", "note": "Done."}))
 
 
 def test_digest_is_that_of_the_executed_arguments() -> None:
@@ -193,12 +203,12 @@ def test_what_is_no_schema_is_refused_when_asked() -> None:
 
 
 def test_outcome_names_decision_note_and_edits() -> None:
-    stored = ORDER.check({**PAGE, "pieces": ["7"], "_note": ["Fewer."]}, None)
+    stored = ORDER.check(page("approve", pieces=["7"], _note=["Fewer."]))
     assert ORDER.answer_text(stored) == "Approved; Fewer.; Pieces: 200 → 7"
     shown = {one.label: (one.before, one.after, one.is_changed) for one in ORDER.texts(stored)}
     assert shown["Pieces"] == ("200", "7", True)
     assert shown["Note"] == ("", "Fewer.", False)
-    assert FIXED.answer_text(FIXED.check("reject", None)) == "Rejected"
+    assert FIXED.answer_text(FIXED.check(JsonAnswer.of("reject"))) == "Rejected"
 
 
 def test_argument_that_its_field_would_change_is_shown_as_json_and_stays() -> None:
@@ -217,7 +227,7 @@ def test_argument_that_its_field_would_change_is_shown_as_json_and_stays() -> No
     )
     form_data = as_browser(prompt.make())
     assert form_data["at"] == ['"soon"']
-    assert decide(prompt, {**form_data, "pieces": ["3"]}).arguments == {**arguments, "pieces": 3}
+    assert decide(prompt, sent(form_data, pieces=["3"])).arguments == {**arguments, "pieces": 3}
 
 
 def test_seconds_of_an_argument_stay_where_nobody_edits_it() -> None:
@@ -231,9 +241,14 @@ def test_seconds_of_an_argument_stay_where_nobody_edits_it() -> None:
         editable=True,
     )
     form_data = as_browser(prompt.make())
-    assert form_data == {"at": ["2026-11-26T10:30:15"]}
-    decision = decide(prompt, form_data)
+    assert form_data["at"] == ["2026-11-26T10:30:15"]
+    decision = decide(prompt, sent(form_data))
     assert (decision.arguments, decision.changed) == (arguments, ())
+
+
+def sent(form_data: dict[str, list[str]], **edits: list[str]) -> PageAnswer:
+    """Return an approval with the data of a form."""
+    return PageAnswer(values=["approve"], fields={**form_data, "_note": [""], **edits})
 
 
 def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
@@ -243,8 +258,9 @@ def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
         value = bound.value()
         if isinstance(bound.field.widget, forms.CheckboxInput):
             form_data |= {bound.name: ["on"]} if value else {}
-        elif (shown := bound.field.widget.format_value(value)) is not None:
-            form_data[bound.name] = shown if isinstance(shown, list) else [str(shown)]
+        else:
+            shown = bound.field.widget.format_value(value)
+            form_data[bound.name] = shown if isinstance(shown, list) else [str(shown or "")]
     return form_data
 
 
@@ -287,7 +303,7 @@ def test_page_that_edits_nothing_approves_what_the_agent_wrote(
         input_schema={"properties": properties, "required": list(properties)},
         editable=True,
     )
-    decision = decide(prompt, {**as_browser(prompt.make()), "_decision": ["approve"]})
+    decision = decide(prompt, sent(as_browser(prompt.make())))
     assert decision.arguments == arguments
     assert arguments.keys() <= prompt.make().fields.keys() | prompt.details.keys()
 
@@ -295,8 +311,8 @@ def test_page_that_edits_nothing_approves_what_the_agent_wrote(
 def test_arguments_are_edited_whatever_they_are_named() -> None:
     arguments: dict[str, Any] = {"decision": "buy", "note": "a", "arguments": "b", "_note": "c"}
     prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments, editable=True)
-    form_data = {**as_browser(prompt.make()), "decision": ['"sell"'], "_decision": ["approve"]}
-    decision = decide(prompt, as_text({**form_data, "_note": ["Too many."]}))
+    edits = {"decision": ['"sell"'], "_note": ["Too many."]}
+    decision = decide(prompt, sent(as_browser(prompt.make()), **edits))
     assert decision.arguments == {**arguments, "decision": "sell"}
     assert (decision.changed, decision.note) == (("decision",), "Too many.")
     assert prompt.details == {"_note": "c"}

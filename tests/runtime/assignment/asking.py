@@ -10,6 +10,7 @@ from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
 from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
 from tests.support.hosting import Hosting, make_members, make_user
@@ -52,7 +53,7 @@ async def asking_people(
 
 
 def answer_to(prompt: Interaction, value: str = "yes", via: str = "test") -> IncomingAnswer:
-    return IncomingAnswer(uuid4().hex, via, value, interaction=str(prompt.pk))
+    return IncomingAnswer(uuid4().hex, via, TextAnswer(value), interaction=str(prompt.pk))
 
 
 async def give(value: str, prompt: Interaction, by: Person) -> AnswerResult:

@@ -26,6 +26,7 @@ from sessions_app.interactions.answers import answer_together
 from sessions_app.lifecycle import retention
 from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import Person, users
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt, group, user
 from tests.runtime.assignment.asking import (
@@ -130,7 +131,7 @@ async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) ->
         elif how == "python":
             await runs.aanswer(prompt.pk, "yes", by=await users().aget(pk=boss.id))
         else:
-            await hosting.in_thread(repairs.answer, prompt.pk, person=boss, value="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=boss, value=TextAnswer("yes"))
         audit.address.reset(token)
         *_, answer_entry = await reads.read(entries, prompt)
         assert (answer_entry.action, answer_entry.by_name, answer_entry.via) == (

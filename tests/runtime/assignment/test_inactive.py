@@ -15,6 +15,7 @@ from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.lifecycle.due import release_claims
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt, group, user, workflow
 from tests.runtime.assignment.asking import (
@@ -46,7 +47,9 @@ async def test_inactive_users_cannot_answer_anywhere(how: dict[str, Any], name: 
         await User.objects.filter(pk=person.id).aupdate(is_active=False)
         assert (await give("yes", prompt, person)).outcome == Outcome.NOT_FOUND
         mine: dict[str, Any] = {"by": person, "conversation_id": "c"}
-        unnamed = await answers.answer(**mine, answer=IncomingAnswer("a1", "test", "yes"))
+        unnamed = await answers.answer(
+            **mine, answer=IncomingAnswer("a1", "test", TextAnswer("yes"))
+        )
         together = await answers.answer_together(**mine, answers=[answer_to(prompt)])
         assert unnamed.outcome == together.outcome == Outcome.NOT_FOUND
         with pytest.raises(NotFound):
@@ -55,7 +58,9 @@ async def test_inactive_users_cannot_answer_anywhere(how: dict[str, Any], name: 
         with pytest.raises(Invalid, match="not active"):
             await runs.aanswer(prompt.pk, "yes", by=row)
         with pytest.raises(Invalid, match="not active"):
-            await hosting.in_thread(repairs.answer, prompt.pk, person=person, value="yes")
+            await hosting.in_thread(
+                repairs.answer, prompt.pk, person=person, value=TextAnswer("yes")
+            )
         assert await Interaction.objects.filter(pk=prompt.pk, status="pending").aexists()
 
 

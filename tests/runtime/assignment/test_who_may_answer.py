@@ -16,6 +16,7 @@ from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.people import users
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -139,7 +140,7 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
 async def test_reusing_the_id_of_another_persons_answer_is_stale() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
         _, prompt, [boss, other] = scene
-        same = IncomingAnswer("the same id", "test", "yes", interaction=str(prompt.pk))
+        same = IncomingAnswer("the same id", "test", TextAnswer("yes"), interaction=str(prompt.pk))
         results = [
             await answers.answer(by=by, conversation_id=None, answer=same)
             for by in (boss, other, boss)
@@ -169,7 +170,7 @@ async def test_four_eyes_exclude_the_owner() -> None:
         hosting, prompt, [ann, boss] = scene
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.NOT_FOUND
         with pytest.raises(Invalid, match="Someone else"):
-            await hosting.in_thread(repairs.answer, prompt.pk, person=ann, value="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=ann, value=TextAnswer("yes"))
         with pytest.raises(Invalid, match="may not answer"):
             await change("delegate", prompt, boss, to="ann")
         assert (await give("yes", prompt, boss)).outcome == Outcome.ACCEPTED

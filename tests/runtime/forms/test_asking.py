@@ -11,7 +11,7 @@ from bench.workflows import probe
 from sessions_app.errors import Invalid
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_together
 from sessions_app.models import Interaction, Run
-from sessions_app.prompts import on_one_card
+from sessions_app.prompts import JsonAnswer, on_one_card
 from sessions_app.replay.replay_check import check_waiting_runs
 from sessions_app.storage import reads
 from sessions_app.workflows import (
@@ -119,22 +119,22 @@ async def ask_together(message: Message, context: Context) -> AsyncGenerator[str
     yield repr([one.value for one in (*answers, *more)])
 
 
-def answer_to(prompt: Interaction, **value: Any) -> IncomingAnswer:
-    return IncomingAnswer("a1", "test", interaction=str(prompt.pk), **value)
+def answer_to(prompt: Interaction, value: Any) -> IncomingAnswer:
+    return IncomingAnswer("a1", "test", JsonAnswer.of(value), interaction=str(prompt.pk))
 
 
 async def test_prompts_of_one_card_are_answered_all_or_none() -> None:
     async with running("t_together") as (hosting, run):
         name, days = await hosting.prompts(run, 2)
         assert name.prompt["together"] == days.prompt["together"] == {"title": "Both", "first": 1}
-        both = [answer_to(name, values=["Ada"]), answer_to(days, value='{"days": "few"}')]
+        both = [answer_to(name, "Ada"), answer_to(days, {"days": "few"})]
         together: dict[str, Any] = {"by": hosting.person, "conversation_id": "c"}
         with pytest.raises(Invalid) as error_info:
             await answer_together(**together, answers=both)
         assert set(error_info.value.details["errors"]) == {f"{days.pk}-days"}
         await hosting.prompts(run, 2)
-        both[1] = answer_to(days, value='{"days": 3}')
-        unknown = answer_to(Interaction(pk=run), values=["x"])
+        both[1] = answer_to(days, {"days": 3})
+        unknown = answer_to(Interaction(pk=run), "x")
         missed = await answer_together(**together, answers=[*both, unknown])
         assert missed.outcome == Outcome.NOT_FOUND
         await hosting.prompts(run, 2)
@@ -143,7 +143,7 @@ async def test_prompts_of_one_card_are_answered_all_or_none() -> None:
         [more] = await hosting.prompts(run)
         assert "together" not in more.prompt
         await hosting.restart()
-        late = [answer_to(more, values=["x"]), answer_to(name, values=["Eve"])]
+        late = [answer_to(more, "x"), answer_to(name, "Eve")]
         assert (await answer_together(**together, answers=late)).outcome == Outcome.STALE
         [more] = await hosting.prompts(run)
         assert await hosting.complete(run, "x", more) == "['Ada', Small(days=Decimal('3')), 'x']"

@@ -13,7 +13,7 @@ from django.http import QueryDict
 from pydantic import BaseModel
 
 from sessions_app.errors import FormChanged, Invalid
-from sessions_app.prompts import as_text, dump_prompt, load_prompt, read_posted
+from sessions_app.prompts import JsonAnswer, as_text, dump_prompt, load_prompt, read_posted
 from sessions_app.workflows import FormPrompt, FormResponse
 from tests.runtime.forms.asked import Broken, Every, OfUser, Today
 
@@ -22,6 +22,7 @@ GIVEN = {
     "text": " Ada ",
     "number": "3.50",
     "whole": 4,
+    "part": None,
     "sure": True,
     "day": "2026-11-23",
     "at": "2026-11-23T10:30",
@@ -54,13 +55,13 @@ CLEANED = {
 
 def answered(prompt: FormPrompt[Any], data: Any) -> FormResponse[Any]:
     """Return the answer by way of what is stored."""
-    stored_answer = prompt.check(data, None)
+    stored_answer = prompt.check(JsonAnswer.of(data))
     return prompt.respond(stored_answer, by="ann", at=None, is_default=False)
 
 
 def problems(prompt: FormPrompt[Any], data: Any) -> Any:
     with pytest.raises(Invalid) as error_info:
-        prompt.check(data, None)
+        prompt.check(JsonAnswer.of(data))
     return error_info.value.details
 
 
@@ -96,13 +97,13 @@ def test_an_answer_without_form_data_lists_the_fields(answer_value: Any) -> None
 def test_values_that_cannot_be_stored_are_refused(text: str) -> None:
     for wrong in ({"text": text}, {"more": {"x": text}}):
         with pytest.raises(Invalid):
-            FormPrompt(Every, text="?").check({**GIVEN, **wrong}, None)
+            FormPrompt(Every, text="?").check(JsonAnswer.of({**GIVEN, **wrong}))
 
 
 @pytest.mark.parametrize("number", ["Infinity", "NaN", "1e999"])
 def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
     with pytest.raises(Invalid, match="A number is infinite, or none"):
-        FormPrompt(Every, text="?").check({**GIVEN, "more": f'{{"x": {number}}}'}, None)
+        FormPrompt(Every, text="?").check(JsonAnswer.of({**GIVEN, "more": f'{{"x": {number}}}'}))
 
 
 def test_a_proposal_says_what_was_changed() -> None:
@@ -138,7 +139,7 @@ def test_the_line_ends_of_a_browser_change_nothing() -> None:
 
 def test_an_answer_is_read_as_given_whatever_the_form_is(monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = FormPrompt(Today, text="?")
-    stored_answer = prompt.check({"days": "2.5"}, None)
+    stored_answer = prompt.check(JsonAnswer.of({"days": "2.5"}))
     monkeypatch.setattr(Today, "takes", [])
     problems(prompt, {"days": "2.5"})
     orphaned_prompt = prompt.model_copy(update={"form": "tests.runtime.forms.asked:Gone"})
@@ -149,12 +150,12 @@ def test_an_answer_is_read_as_given_whatever_the_form_is(monkeypatch: pytest.Mon
     with pytest.raises(FormChanged, match="asked:Gone"):
         orphaned_prompt.check_found()
     with pytest.raises(Invalid, match="does not work"):
-        orphaned_prompt.check({"days": 1}, None)
+        orphaned_prompt.check(JsonAnswer.of({"days": 1}))
 
 
 def test_a_form_that_raises_is_no_answer_and_no_end() -> None:
     with pytest.raises(Invalid, match="does not work at the moment"):
-        FormPrompt(Broken, text="?").check({"text": "x"}, None)
+        FormPrompt(Broken, text="?").check(JsonAnswer.of({"text": "x"}))
 
 
 @pytest.mark.django_db

@@ -6,7 +6,8 @@ from tests.http.client import Http
 from tests.runtime.hosting.test_crashes import back, killed_at, socket
 from tests.support.server import Server
 
-GIVEN = {"supplier": "Bolts", "pieces": 7, "price": "2.50", "to": ["a", "b"], "letter": "x\ny"}
+ORDER = {"supplier": "Bolts", "pieces": 7, "price": "2.50", "to": ["a", "b"], "letter": "x\ny"}
+GIVEN = {**ORDER, "express": False}
 
 
 async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server: Server) -> None:
@@ -31,7 +32,7 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
 async def test_a_file_of_a_form_outlasts_kills(server: Server) -> None:
     async with socket(server, "c") as client:
         prompt = await client.message_until_prompt("prompt receipt")
-        fields = {"form": "1", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
+        fields = {"value": "approve", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
         path = f"/p/{prompt['id']}/answer/"
         assert (await asyncio.to_thread(Http(server).multipart, path, fields)).status == 303
         server.kill()

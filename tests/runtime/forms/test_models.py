@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from sessions_app.errors import FormChanged
+from sessions_app.prompts import JsonAnswer
 from sessions_app.workflows import FormPrompt
 from tests.runtime.forms.asked import Colour, Inner, Model, Small
 from tests.runtime.forms.test_form_prompts import ID, answered, problems
@@ -84,7 +85,7 @@ def test_labels_and_helps_are_those_of_the_model() -> None:
 
 def test_a_model_that_no_longer_takes_the_answer_stops_the_run_and_nothing_else() -> None:
     prompt = FormPrompt(Small, text="?")
-    stored_answer = prompt.check({"days": "2"}, None)
+    stored_answer = prompt.check(JsonAnswer.of({"days": "2"}))
     other = prompt.model_copy(update={"form": "tests.runtime.forms.asked:Model"})
     with pytest.raises(FormChanged, match="does not take the answer any more"):
         other.respond(stored_answer, by="", at=None, is_default=False)

@@ -13,6 +13,7 @@ from sessions_app.admin import repairs
 from sessions_app.journal.journal import describe_arguments
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -37,7 +38,7 @@ async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tupl
         deploy(after)
         await hosting.restart()
         if isinstance(answer, list):
-            await hosting.answer(None, prompt, values=answer)
+            await hosting.answer(answer, prompt)
         else:
             await hosting.answer(answer, prompt)
         row = await hosting.until_ended(run)
@@ -157,7 +158,7 @@ async def test_an_answer_outlives_the_account_of_who_gave_it() -> None:
 
     async with asking(host_code(asks_twice)) as (hosting, run, prompt):
         eve = await reads.read(make_user, "eve")
-        operator: dict[str, Any] = {"person": Person.of(eve), "value": "yes"}
+        operator: dict[str, Any] = {"person": Person.of(eve), "value": TextAnswer("yes")}
         await hosting.in_thread(repairs.answer, prompt.pk, **operator)
         await hosting.prompts(run)
         await reads.read(eve.delete)

@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from sessions_app.admin import repairs
 from sessions_app.interactions import answers
-from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name
+from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name, check_in_name
 from sessions_app.lifecycle import due
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
@@ -65,8 +66,8 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
     expired: list[UUID] = []
 
     def too_late(tx: Transaction, interaction: UUID) -> None:
-        incoming = IncomingAnswer("a1", "test", "yes", interaction=str(interaction))
-        answer_result = answer_in_name(tx, interaction=interaction, by=by, answer=incoming)
+        incoming = IncomingAnswer("a1", "test", TextAnswer("yes"), interaction=str(interaction))
+        answer_result = answer_in_name(tx, by, check_in_name(interaction, incoming))
         # A worker's own round may find it due beside this one.
         assert answer_result.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE)
         expire(tx, interaction)
@@ -98,7 +99,7 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
         await hosting.answer("yes", first)
         [second] = await hosting.prompts(run)
         # A plain client names the prompt by the id that it answers with.
-        incoming = IncomingAnswer(str(first.id), "test", "no", names=[str(first.id)])
+        incoming = IncomingAnswer(str(first.id), "test", TextAnswer("no"), names=[str(first.id)])
         late = await answers.answer(by=hosting.person, conversation_id="c", answer=incoming)
         assert late.outcome == Outcome.STALE
         await hosting.submit_until_prompt(conversation="another")
@@ -131,7 +132,7 @@ async def test_foreign_and_unknown_prompts_get_the_same_refusal() -> None:
             (ann, "another", str(prompt.id)),
             (ann, "c", "no uuid"),
         ]:
-            answer = IncomingAnswer("x", "test", "yes", interaction=interaction)
+            answer = IncomingAnswer("x", "test", TextAnswer("yes"), interaction=interaction)
             answer_result = await answers.answer(by=by, conversation_id=conversation, answer=answer)
             assert answer_result == answers.AnswerResult(Outcome.NOT_FOUND)
 

@@ -14,6 +14,7 @@ from sessions_app.prompts import (
     BinaryPrompt,
     CheckboxPrompt,
     DropdownPrompt,
+    JsonAnswer,
     NotificationPrompt,
     Option,
     RadioPrompt,
@@ -68,65 +69,65 @@ def test_a_plain_value_is_an_option_with_that_value_id_and_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "value", "values", "stored_answer"),
+    ("prompt", "value", "stored_answer"),
     [
-        (BINARY, "y", None, {"value": "y"}),
-        (BINARY, "1", None, {"value": "y"}),
-        (BINARY, "Yes", None, {"value": "y"}),
-        (CROSSED, "b", None, {"value": "b"}),  # a value wins over another's label
-        (RADIO, None, ["pear"], {"value": "pear"}),
-        (DROPDOWN, None, ["pear"], {"value": "pear"}),
-        (NOTE, "whatever", None, {"value": "ok"}),
+        (BINARY, "y", {"value": "y"}),
+        (BINARY, "1", {"value": "y"}),
+        (BINARY, "Yes", {"value": "y"}),
+        (CROSSED, "b", {"value": "b"}),  # a value wins over another's label
+        (RADIO, ["pear"], {"value": "pear"}),
+        (DROPDOWN, ["pear"], {"value": "pear"}),
+        (NOTE, "whatever", {"value": "ok"}),
     ],
 )
 def test_an_answer_is_stored_as_what_it_means(
-    prompt: AnyPrompt, value: str | None, values: list[str] | None, stored_answer: dict[str, Any]
+    prompt: AnyPrompt, value: str | list[str], stored_answer: dict[str, Any]
 ) -> None:
-    assert prompt.check(value, values) == stored_answer
+    assert prompt.check(JsonAnswer.of(value)) == stored_answer
     response = prompt.respond(stored_answer, **WHO)
     assert (response.value, response.by) == (stored_answer["value"], "ann")
 
 
 @pytest.mark.parametrize(
-    ("prompt", "value", "values", "expected_error"),
+    ("prompt", "value", "expected_error"),
     [
-        (TEXT, " \n", None, "empty"),
-        (TEXT, None, None, "empty"),
-        (TextPrompt(text="?", max_length=3), "four", None, "4 characters; this prompt allows 3"),
-        (RADIO, "kiwi", None, "one of: apple, pear, plum"),
-        (RADIO, None, ["pear", "plum"], "exactly one option"),
-        (RADIO, None, None, "exactly one option"),
-        (VALUES, "True", None, r"Choose one of: true, false, 3, 2, 0\.5, true story"),
-        (SOME, None, ["apple", "kiwi"], "'kiwi'"),
-        (SOME, None, [], "at least 1; 0"),
-        (SOME, None, ["apple", "pear", "plum"], "most"),
-        (TWO, None, ["plum"] * 2, "least 2; 1"),
+        (TEXT, " \n", "empty"),
+        (TEXT, None, "This takes a text"),
+        (TextPrompt(text="?", max_length=3), "four", "4 characters; this prompt allows 3"),
+        (RADIO, "kiwi", "one of: apple, pear, plum"),
+        (RADIO, ["pear", "plum"], "exactly one option"),
+        (RADIO, None, "This takes one of these"),
+        (VALUES, "True", r"Choose one of: true, false, 3, 2, 0\.5, true story"),
+        (SOME, ["apple", "kiwi"], "'kiwi'"),
+        (SOME, [], "at least 1; 0"),
+        (SOME, ["apple", "pear", "plum"], "most"),
+        (TWO, ["plum"] * 2, "least 2; 1"),
     ],
 )
 def test_an_invalid_answer_is_refused_with_what_is_allowed(
-    prompt: AnyPrompt, value: str | None, values: list[str] | None, expected_error: str
+    prompt: AnyPrompt, value: str | list[str] | None, expected_error: str
 ) -> None:
     with pytest.raises(Invalid, match=expected_error):
-        prompt.check(value, values)
+        prompt.check(JsonAnswer.of(value))
 
 
 def test_a_refused_option_is_quoted_in_part_only() -> None:
     with pytest.raises(Invalid) as error_info:
-        RADIO.check("x" * 100_000, None)
+        RADIO.check(JsonAnswer.of("x" * 100_000))
     assert len(str(error_info.value)) < 300
     assert error_info.value.details == {"options": ["apple", "pear", "plum"]}
 
 
 @given(st.lists(st.sampled_from(["apple", "pear", "plum"])))
 def test_choices_are_stored_in_the_order_of_the_prompt(answer: list[str]) -> None:
-    response = NONE.respond(NONE.check(None, answer), **WHO)
+    response = NONE.respond(NONE.check(JsonAnswer.of(answer)), **WHO)
     assert response.values == [name for name in ("apple", "pear", "plum") if name in answer]
     assert response.value == ", ".join(response.values)
 
 
-@given(st.text(min_size=1).filter(str.strip))
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1).filter(str.strip))
 def test_a_text_is_kept_as_typed(text: str) -> None:
-    assert TEXT.respond(TEXT.check(text, None), **WHO).text == text
+    assert TEXT.respond(TEXT.check(JsonAnswer.of(text)), **WHO).text == text
 
 
 def test_the_deadline_gives_the_default() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sessions_app.prompts import JsonAnswer
 from sessions_app.workflows import (
     CheckboxPrompt,
     Context,
@@ -46,7 +47,7 @@ async def test_a_run_and_a_replay_get_the_option(
         await hosting.answer(one, prompt)
         await hosting.prompts(run)
         await hosting.restart()
-        await hosting.answer(None, values=several)
+        await hosting.answer(several)
         await hosting.prompts(run)
         await hosting.restart()
         await hosting.answer("no")
@@ -81,4 +82,6 @@ async def test_a_callback_may_answer_with_the_value(answer_value: Any) -> None:
 def test_a_text_chooses_the_boxes_that_it_names(
     options: list[Any], text: str, chosen: list[str]
 ) -> None:
-    assert CheckboxPrompt(text="?", options=options).check(text, None) == {"values": chosen}
+    assert CheckboxPrompt(text="?", options=options).check(JsonAnswer.of(text)) == {
+        "values": chosen
+    }

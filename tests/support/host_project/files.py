@@ -162,9 +162,11 @@ from django.test import Client
 from django.test.utils import setup_test_environment
 from django.utils import timezone
 from desk.models import Employee
-from sessions_app.interactions.answers import IncomingAnswer, _answer
+from asgiref.sync import async_to_sync
+from sessions_app.interactions.answers import IncomingAnswer, answer
 from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage.writer import writer
 
 now = timezone.now()
@@ -179,9 +181,9 @@ prompt = {"input_type": "text", "text": "Name?", "required": True}
 asked = Interaction.objects.create(
     run=run, conversation=conversation, position=1, sequence=1, prompt=prompt, created_at=now
 )
-given = IncomingAnswer("a1", "test", value="Ann", interaction=str(asked.id))
+given = IncomingAnswer("a1", "test", TextAnswer("Ann"), interaction=str(asked.id))
 for outcome in ("accepted", "duplicate"):
-    settled = writer.write_now(lambda tx: _answer(tx, Person.of(ann), None, given))
+    settled = async_to_sync(answer)(by=Person.of(ann), conversation_id=None, answer=given)
     assert settled.outcome == outcome, (outcome, settled)
 writer.stop()
 

@@ -27,13 +27,11 @@ export function given(card) {
   return changed.map((field) => `${label(field)}: ${shown(field)}`).join("; ");
 }
 
-/** The answer: the fields as JSON, or what its button says. */
+/** The answer: the pressed button, and the fields. */
 export function read(card, submitter) {
-  if (submitter?.name === "value") return { text: submitter.value };
-  const data = {};
-  for (const [name, value] of entries(card)) (data[name] ??= []).push(value);
-  if (submitter?.name) data[submitter.name.slice(2)] = [submitter.value];
-  return { text: JSON.stringify(data) };
+  const fields = {};
+  for (const [name, value] of entries(card)) (fields[name] ??= []).push(value);
+  return { values: submitter?.name === "value" ? [submitter.value] : [], fields };
 }
 
 /** Whether it goes as the form that it is: of several questions, or with files. */

@@ -20,6 +20,7 @@ from sessions_app.lifecycle import due
 from sessions_app.models import Interaction, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import Person
+from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads, sql
 from sessions_app.storage.event_log import read
 from sessions_app.storage.transaction import Transaction
@@ -105,10 +106,14 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
     message = messages.IncomingMessage(uuid4().hex, "echo hello")
 
     def make_answer(interaction: str | None = None) -> answers.IncomingAnswer:
-        return answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=interaction)
+        return answers.IncomingAnswer(
+            uuid4().hex, "test", TextAnswer("yes"), interaction=interaction
+        )
 
     def answered(tx: Transaction, answer: answers.IncomingAnswer) -> run_selection.Selection:
-        answers._answer(tx, by, name, answer)
+        checked_answer = answers._check(by, name, answer)
+        assert checked_answer is not None
+        answers._answer(tx, by, name, checked_answer)
         hold = lease.take_lease(tx, HostKey(run.key))
         driven = run_selection.DrivenRuns(frozenset(), frozenset(), {})
         selected = run_selection.select_runs(tx, hold, driven)
@@ -171,7 +176,9 @@ async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() 
         await until(lambda: sql.fetch(MAINTAINED, ()))
         assert hosting.hosted() == []
         assert not await reads.read(sql.fetch, HOST_JOBS, ())
-        answer = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(interaction.id))
+        answer = answers.IncomingAnswer(
+            uuid4().hex, "test", TextAnswer("yes"), interaction=str(interaction.id)
+        )
         by = Person.of(interaction.conversation.owner)
         await answers.answer(by=by, conversation_id=None, answer=answer)
         assert (await hosting.until_ended(interaction.run_id)).status == Run.Status.COMPLETED
