@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import AnyPrompt, PageAnswer, load_prompt, read_posted
+from sessions_app.prompts import APPROVE, AnyPrompt, PageAnswer, load_prompt, read_posted
 
 
 class AnswerForm(forms.Form):
@@ -46,7 +46,8 @@ def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.Base
 def answer_in(form: forms.BaseForm, data: QueryDict) -> PageAnswer | None:
     """Return the answer in a posted form, or None if the form has errors, which it then shows."""
     if not isinstance(form, AnswerForm):
-        return PageAnswer(values=data.getlist("value"), fields=read_posted(data))
+        answer = PageAnswer(values=data.getlist("value"), fields=read_posted(data))
+        return answer if list(answer.values) != [APPROVE] or form.is_valid() else None
     if not form.is_valid():
         return None
     answer: str | list[str] = form.cleaned_data["answer"]

@@ -235,7 +235,9 @@ class InteractionAdmin(_Words, SearchedAdmin):
         """Ask for the answer, and give it in the operator's name."""
         page = self.link("change", interaction.pk)
         try:
-            form = answer_form(interaction.prompt, request.POST or None)
+            form = answer_form(
+                interaction.prompt, request.POST if request.method == "POST" else None
+            )
         except (FormChanged, Invalid) as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(page)
@@ -261,6 +263,7 @@ class InteractionAdmin(_Words, SearchedAdmin):
         try:
             answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
         except SessionsError as error:
+            form.full_clean()  # an error is added to a form that is cleaned
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome in TAKEN:
