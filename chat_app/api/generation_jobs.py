@@ -47,14 +47,15 @@ async def start(
                 await outcome(started_run)
     else:
         started_run.place.leave()
-    job = await reads.read(_job, request.auth.person.id, started_run.run)
+    owner = request.auth.person.id
+    job = await reads.read_for(owner, _job, owner, started_run.run)
     return Status(202 if job["status"] in ("submitted", "running") else 200, job)
 
 
 async def status(request: AuthenticatedRequest, job_id: str) -> object:
     """Return the status of a job, with its result once it is over."""
     owner = request.auth.person.id
-    return await reads.read(lambda: _job(owner, read_job(owner, job_id)))
+    return await reads.read_for(owner, lambda: _job(owner, read_job(owner, job_id)))
 
 
 def _job(owner: UserId, run: Run) -> results.Json:

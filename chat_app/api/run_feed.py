@@ -16,6 +16,7 @@ from chat_app.identity import Identity, revocation
 from chat_app.rates import Place
 from chat_app.settings import ChatSettings
 from sessions_app.models import Event, Run
+from sessions_app.models.people import UserId
 from sessions_app.notify.groups import LayerMessage, group_name, join_groups
 from sessions_app.notify.news import NEWS
 from sessions_app.storage import reads
@@ -51,7 +52,7 @@ async def follow(
         Failure: it goes on no further: the identity has ended, or the conversation, or this server.
     """
     await give_back_thread()
-    feed = _RunFeed(run)
+    feed = _RunFeed(run, identity.person.id)
     reader = _Reader(identity, feed)
     groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
     sweeper.add(reader)  # it makes up for what the layer loses, or cannot do
@@ -89,8 +90,8 @@ class _RunFeed(Feed):
     frames.
     """
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(run.conversation_id, "", _send_nothing, Window(PAGE_BYTES))
+    def __init__(self, run: Run, reader: UserId) -> None:
+        super().__init__(run.conversation_id, "", _send_nothing, reader, Window(PAGE_BYTES))
         self.run = run.id
         self.events: deque[FollowedEvent] = deque()
 
@@ -106,7 +107,9 @@ class _RunFeed(Feed):
     async def _is_prompt_within(self, event: EventRecord) -> bool:
         if event.type != Event.Type.INTERACTION or (parent := event.payload.get("parent")) is None:
             return False
-        return UUID(parent) == self.run or await reads.read(is_within, UUID(parent), self.run)
+        return UUID(parent) == self.run or await reads.read_for(
+            self._reader, is_within, UUID(parent), self.run
+        )
 
 
 async def _send_nothing(data: bytes) -> None:

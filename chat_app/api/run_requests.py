@@ -85,11 +85,11 @@ async def begin(
     conversation_id = headers.conversation_id or str(uuid5(NAMESPACE_URL, message_id))
     last = headers.last_event_id if isinstance(headers, StreamHeaders) else None
     if last is not None and headers.user_message_id is None:
-        run_id = await reads.read(run_at, owner, conversation_id, last)
+        run_id = await reads.read_for(owner, run_at, owner, conversation_id, last)
         after = last
     else:
         if last:  # it goes on, and begins nothing
-            await reads.read(check_submitted, owner, conversation_id, message_id)
+            await reads.read_for(owner, check_submitted, owner, conversation_id, message_id)
         submitted_message = await submit(
             owner=owner,
             address=address,
@@ -108,7 +108,7 @@ async def begin(
             ),
         )
         run_id, after = submitted_message.run, max(submitted_message.sequence, last or 0)
-    run = (await reads.read(read_execution, owner, run_id)).run
+    run = (await reads.read_for(owner, read_execution, owner, run_id)).run
     end = run.conversation.last_sequence
     if after > end:
         raise Invalid(f"The log ends at {end}: there is no event {after}.", last_sequence=end)
@@ -183,7 +183,8 @@ async def _pieces(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator
 
 
 async def _execution(started_run: StartedRun) -> Execution:
-    return await reads.read(read_execution, started_run.identity.person.id, started_run.run.id)
+    owner = started_run.identity.person.id
+    return await reads.read_for(owner, read_execution, owner, started_run.run.id)
 
 
 def _is_pending(followed_event: FollowedEvent) -> bool:

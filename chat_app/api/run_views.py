@@ -139,7 +139,8 @@ async def completions(
 )
 async def models(request: AuthenticatedRequest) -> object:
     """List the workflows that the user may use, as OpenAI's clients list models."""
-    usable = await reads.read(workflow_access.usable, request.auth.person.id)
+    user = request.auth.person.id
+    usable = await reads.read_for(user, workflow_access.usable, user)
     return {"data": [{"id": offer.workflow.name} for offer in usable]}
 
 

@@ -67,7 +67,7 @@ async def take(conversation: UUID, user: UserId) -> int | None:
     """Return the kept cursor and forget it: what a socket gets from now on is its own to count."""
     rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
     unstored_sequence = _unstored_cursors.pop((conversation, user), None)
-    stored_sequence = await reads.read(rows.values_list("sequence", flat=True).first)
+    stored_sequence = await reads.read_for(user, rows.values_list("sequence", flat=True).first)
     cursor = max(
         (sequence for sequence in (unstored_sequence, stored_sequence) if sequence is not None),
         default=None,

@@ -18,6 +18,7 @@ from chat_app.feed.limits import ClientGone, CloseSocket, Window
 from chat_app.feed.selectors import FeedStart, read_events
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, encode, event_frames, is_end
 from sessions_app.errors import StorageUnavailable
+from sessions_app.models.people import UserId
 from sessions_app.notify.news import News
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
@@ -40,14 +41,21 @@ class Feed:
     """News, acknowledgements and the sweeper may move it; one at a time."""
 
     def __init__(
-        self, conversation: UUID, conversation_id: str, send: Send, window: Window | None = None
+        self,
+        conversation: UUID,
+        conversation_id: str,
+        send: Send,
+        reader: UserId,
+        window: Window | None = None,
     ) -> None:
+        """`reader` is the user whose client gets the events."""
         self.conversation = conversation
         self.conversation_id = conversation_id
         self.cursor = 0
         self.heard_up_to = 0  # the highest sequence heard of
         self.deleted = False  # the conversation, by its owner or for good, at the last look
         self._send = send
+        self._reader = reader
         # The address of an interaction's page, for clients that are told it.
         self._link: Callable[[str], str] = str
         self._window = window or Window()
@@ -129,7 +137,7 @@ class Feed:
     ) -> list[Frame]:
         result = ""
         if event.client_format in SINGLE and is_end(event):
-            result = await reads.read(text_of, event.run)
+            result = await reads.read_for(self._reader, text_of, event.run)
         view = View(self.conversation_id, datetime.now(UTC), after, settled_ids, result, self._link)
         return event_frames(event, view, makers)
 
@@ -166,8 +174,8 @@ class Feed:
 
     async def _send_page(self) -> None:
         """Send the next events of the log, as far as the window goes."""
-        events, settled_ids = await reads.read(
-            read_events, self.conversation, self.cursor, self._page
+        events, settled_ids = await reads.read_for(
+            self._reader, read_events, self.conversation, self.cursor, self._page
         )
         if not events:  # the conversation was deleted
             self.heard_up_to = self.cursor

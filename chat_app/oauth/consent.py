@@ -73,14 +73,14 @@ async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
     Raises:
         NotFound: the run has not asked this person so.
     """
-    prompt = await reads.read(_find_prompt, person, run, nonce)
+    prompt = await reads.read_for(person.id, _find_prompt, person, run, nonce)
     request = prompt.request
     if not prompt.waits:
         return Return(Outcome.CLOSED, prompt.interaction, request.title)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     # With those of an older consent, which this one replaces.
     kept = OAuthGrant.objects.filter(user=person.id, provider=request.provider)
-    kept_grant = await reads.read(kept.first)
+    kept_grant = await reads.read_for(person.id, kept.first)
     scopes = sorted({*request.scopes, *(kept_grant.scopes if kept_grant else ())})
     try:
         async with open_client(request.provider) as client:
@@ -109,9 +109,9 @@ async def finish(person: Person, provider: str, query: Mapping[str, str]) -> Ret
     request = await writer.write(partial(_take_request, person, provider, digest))
     if request is None:
         others = OAuthRequest.objects.filter(state=digest).exclude(user=person.id)
-        is_others = await reads.read(others.exists)
+        is_others = await reads.read_for(person.id, others.exists)
         return Return(Outcome.OTHER_PERSON if is_others else Outcome.UNKNOWN)
-    prompt = await reads.read(_read_prompt, person, request.interaction)
+    prompt = await reads.read_for(person.id, _read_prompt, person, request.interaction)
     if prompt is None:
         return Return(Outcome.CLOSED)
     back = partial(Return, interaction=prompt.interaction, title=prompt.request.title)

@@ -4,11 +4,9 @@ What people and workflows write may be much work to show, and databases may be s
 who asked for it, and no socket, no `/health` and no other's page.
 """
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 from django.utils import translation
 
@@ -21,7 +19,7 @@ T = TypeVar("T")
 THREADS = 2
 
 _executor = ThreadPoolExecutor(THREADS, "page")
-_turns: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
+_turns = reads.Shares(1)
 
 
 async def make(function: Callable[[], T], *, reader: UserId) -> T:
@@ -34,9 +32,4 @@ async def make(function: Callable[[], T], *, reader: UserId) -> T:
         with translation.override(language), work.of_page():
             return function()
 
-    turn = _turns.setdefault(reader, asyncio.Lock())
-    await turn.acquire()
-    page_task = reads.begin_in(_executor, speaking)
-    # Who leaves meanwhile leaves the thread at work: it is the next one's turn when that has ended.
-    page_task.add_done_callback(lambda _: turn.release())
-    return await asyncio.shield(page_task)
+    return await _turns.run(reader, lambda: reads.begin_in(_executor, speaking))

@@ -103,7 +103,7 @@ class PlainFeed(Feed):
         person: Person,
         link: Callable[[str], str],
     ) -> None:
-        super().__init__(conversation, conversation_id, send)
+        super().__init__(conversation, conversation_id, send, person.id)
         self._link = link
         # The interaction whose prompt the client was sent, and that prompt while it is open there.
         self.shown_id: str | None = None
@@ -116,7 +116,9 @@ class PlainFeed(Feed):
 
     async def start(self, opening: FeedStart) -> None:
         """Start the feed; output that the client may have had already begins with a note."""
-        self._runs = await reads.read(read_shown_runs, self.conversation, opening.cursor)
+        self._runs = await reads.read_for(
+            self._reader, read_shown_runs, self.conversation, opening.cursor
+        )
         first_events = [
             event._replace(payload={"text": RECONNECT_TEXT + event.payload["text"]})
             if event.type == Event.Type.TEXT
@@ -236,8 +238,8 @@ class PlainFeed(Feed):
         if self.shown_id not in (None, interaction):
             return 0
         # Whose it is stands in no event.
-        if self.shown_id is not None and await reads.read(
-            pending_interactions(pk=interaction).exists
+        if self.shown_id is not None and await reads.read_for(
+            self._reader, pending_interactions(pk=interaction).exists
         ):
             return 0
         was_open, self.shown_id, self._open = self._open, None, None
@@ -260,7 +262,7 @@ class PlainFeed(Feed):
         """Send the oldest pending prompt of the log up to there."""
         if not self._pending:  # nearly always: then nobody has to look
             return 0
-        event = await reads.read(next_prompt, self.conversation, up_to)
+        event = await reads.read_for(self._reader, next_prompt, self.conversation, up_to)
         if event is None:
             return 0
         if problem:

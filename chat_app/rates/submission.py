@@ -45,7 +45,9 @@ async def submit(
     """
 
     async def look_up() -> tuple[bool, bool]:
-        return await reads.read(messages.exist, owner, conversation_id, message.message_id)
+        return await reads.read_for(
+            owner, messages.exist, owner, conversation_id, message.message_id
+        )
 
     async with AsyncExitStack() as stack:
         try:
@@ -101,7 +103,9 @@ async def _look(user: UserId, limit: int) -> None:
         async with _looks.setdefault(user, asyncio.Lock()):
             if _room_left.get(user, 0) <= 0:
                 starting_count = _starting_runs[user]  # some of them may be stored when it looks
-                unfinished_count = await reads.read(messages.count_unfinished, user, limit)
+                unfinished_count = await reads.read_for(
+                    user, messages.count_unfinished, user, limit
+                )
                 _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)
             if _room_left[user] <= 0:
                 raise TooMany(gettext_noop("unfinished runs"), RETRY)

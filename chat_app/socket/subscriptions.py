@@ -146,7 +146,7 @@ class Subscriptions:
             if feed := self.find_feed(conversation_id):  # by another task meanwhile
                 return feed
             owner = self._authentication.person.id
-            conversation = await reads.read(find_conversation, owner, conversation_id)
+            conversation = await reads.read_for(owner, find_conversation, owner, conversation_id)
             if conversation is None:
                 if after:
                     await self._tell_lost(conversation_id, after, 0)
@@ -181,7 +181,7 @@ class Subscriptions:
         first = cursors.follow(conversation, user)
         of_log = (conversation, conversation_id, self._connection.send_encoded)
         person, link = self._authentication.person, self._authentication.link
-        feed = Feed(*of_log) if self._extended else PlainFeed(*of_log, person, link)
+        feed = Feed(*of_log, user) if self._extended else PlainFeed(*of_log, person, link)
         self.feeds[conversation] = feed
         self._ids[conversation_id] = conversation
         group = group_name(conversation)
@@ -189,8 +189,12 @@ class Subscriptions:
             # Joined before the log is looked at, so that nothing falls between.
             await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
             kept_cursor = await cursors.take(conversation, user)
-            opening = await reads.read(
-                read_opening, conversation, after=after, kept_cursor=kept_cursor if first else None
+            opening = await reads.read_for(
+                user,
+                read_opening,
+                conversation,
+                after=after,
+                kept_cursor=kept_cursor if first else None,
             )
         except Exception:
             await self._unfollow(conversation)

@@ -50,7 +50,7 @@ async def find_run(*, owner: UserId, trace_id: str) -> UUID:
         parent=None,
     )
     newest = runs.order_by("-created_at").values_list("pk", flat=True)
-    run = await reads.read(newest.first)
+    run = await reads.read_for(owner, newest.first)
     if run is None:
         raise NotFound("There is no run of that trace.")
     return run

@@ -71,7 +71,7 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
 
     Writes nothing where that is recorded. It checks no rights: call it for who may see them.
     """
-    if new := await reads.read(_not_shown, interactions, by):
+    if new := await reads.read_for(by.id, _not_shown, interactions, by):
 
         def work(tx: Transaction) -> None:
             for about in new:

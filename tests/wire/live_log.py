@@ -152,14 +152,18 @@ def write_after(
     witness: LocalSocket,
 ) -> None:
     """Have an event written between what that function reads next, and what comes of it."""
-    read = reads.read
+    begin = reads.begin
 
     async def read_before_a_write(called: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        result = await read(called, *args, **kwargs)
+        result = await begin(called, *args, **kwargs)
         if called is function:
-            monkeypatch.setattr(reads, "read", read)
+            monkeypatch.setattr(reads, "begin", begin)
             sequence = await log.write("between")
             await witness.until_sequence(sequence)  # who listens has heard of it
         return result
 
-    monkeypatch.setattr(reads, "read", read_before_a_write)
+    monkeypatch.setattr(
+        reads,
+        "begin",
+        lambda *args, **kwargs: asyncio.ensure_future(read_before_a_write(*args, **kwargs)),
+    )

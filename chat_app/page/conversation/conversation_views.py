@@ -66,7 +66,7 @@ async def socket(request: HttpRequest) -> HttpResponse:
 async def home(request: HttpRequest) -> HttpResponse:
     """Redirect to the newest conversation, or to a new one."""
     owner = (await person_of(request)).id
-    conversation_id = await reads.read(newest, owner)
+    conversation_id = await reads.read_for(owner, newest, owner)
     return redirect("chat:conversation", conversation_id or uuid4())
 
 
@@ -160,7 +160,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
     _check_name(conversation_id)
     person = await person_of(request)
-    message = await reads.read(message_forms.message, request, person.id)
+    message = await reads.read_for(person.id, message_forms.message, request, person.id)
     try:
         for file in request.FILES.getlist("files"):
             row = await attachments.keep(
@@ -179,8 +179,8 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
             "draft_error": str(error),
             "picked": message.workflow,
             "editing": message.replaces,
-            "unsent": await reads.read(
-                attachments.find_unsent, person.id, conversation_id, message.files
+            "unsent": await reads.read_for(
+                person.id, attachments.find_unsent, person.id, conversation_id, message.files
             ),
         }
         page = await _page(request, conversation_id, status=STATUS[type(error)], extra=form_context)
@@ -197,7 +197,9 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpR
     if form not in EXPORTS:
         raise Http404
     with or_404():
-        conversation_export = await reads.read(exporting.find, person.id, conversation_id)
+        conversation_export = await reads.read_for(
+            person.id, exporting.find, person.id, conversation_id
+        )
     content_type, write = EXPORTS[form]
     disposition = f'attachment; filename="conversation.{form}"'
     headers = {

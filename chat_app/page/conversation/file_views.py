@@ -79,7 +79,9 @@ async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpResponseBase:
     """Download a file of one's own conversation; it is never run as a page of this site."""
     person = await person_of(request)
-    attachment = await reads.read(attachments.find_sent, person.id, conversation_id, file)
+    attachment = await reads.read_for(
+        person.id, attachments.find_sent, person.id, conversation_id, file
+    )
     if attachment is None:
         raise Http404
     if not await asyncio.to_thread(storages["default"].exists, attachment.path):

@@ -211,7 +211,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
     person = reader.person
     if "together" in request.POST:
         names = set(request.POST.getlist("together"))
-        if not await reads.read(is_of_one_card, interaction, names):
+        if not await reads.read_for(person.id, is_of_one_card, interaction, names):
             raise Http404
     try:
         answer_result, incoming_answers = await message_forms.send(

@@ -29,7 +29,7 @@ async def accounts(request: HttpRequest) -> HttpResponse:
         with suppress(NotFound):  # revoked in another tab
             await _revoke(request, person)
         return redirect("chat:accounts")
-    rows = await reads.read(grants.find_grants, person.id)
+    rows = await reads.read_for(person.id, grants.find_grants, person.id)
     context = {**site_context(), "accounts": [(_title(row), row) for row in rows]}
     return render(request, "chat_app/accounts.html", context)
 

@@ -27,8 +27,11 @@ async def settings(request: HttpRequest) -> HttpResponse:
         return response
     preferences = [(preference, preference.choice_of(request)) for preference in PREFERENCES]
     user = await request.auser()
-    user_ids = [user.pk] if user.is_authenticated else []
-    counts = await reads.read(pending_counts.count_waiting, user_ids) if user_ids else {}
+    counts = (
+        await reads.read_for(user.pk, pending_counts.count_waiting, [user.pk])
+        if user.is_authenticated
+        else {}
+    )
     context = {
         **site_context(),
         "preferences": preferences,

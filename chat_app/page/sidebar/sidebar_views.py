@@ -24,7 +24,7 @@ from sessions_app.storage import reads
 async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Ask for another title; refused, what was typed stays in its field."""
     person = await person_of(request)
-    title = await reads.read(title_of, person.id, conversation_id)
+    title = await reads.read_for(person.id, title_of, person.id, conversation_id)
     if title is None:
         raise Http404
     error, status = "", 200

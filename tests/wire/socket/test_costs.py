@@ -38,7 +38,7 @@ class Costs(Counter[str]):
             (sql, "_execute", "statements"),
             (CursorWrapper, "execute", "statements"),
             (BaseDatabaseWrapper, "_commit", "commits"),
-            (reads, "read", "reads"),
+            (reads, "begin", "reads"),
             (Writer, "_put", "to the writer"),
             (loop, "call_soon_threadsafe", "to the loop"),
         ):

@@ -57,7 +57,7 @@ async def feed_of(log: LiveLog) -> tuple[Feed, list[Frame]]:
     async def send(data: bytes) -> None:
         frames.append(json.loads(data))
 
-    feed = Feed(log.conversation, "c", send)
+    feed = Feed(log.conversation, "c", send, log.user.pk)
     opening = await reads.read(read_opening, log.conversation, after=None, kept_cursor=None)
     await feed.start(opening)
     return feed, frames
