@@ -13,7 +13,6 @@ from chat_app.api.executions import give
 from chat_app.api.problems import Failure
 from chat_app.feed.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
 from chat_app.feed.run_transcript import in_words, read_shared
-from chat_app.identity.users import is_guest
 from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
 from sessions_app.interactions import claims
@@ -49,7 +48,7 @@ async def inbox(
             "more": page.has_more,
         }
 
-    return await reads.read(list_prompts)
+    return await reads.read_for(reader, list_prompts)
 
 
 @router.get(
@@ -57,7 +56,8 @@ async def inbox(
 )
 async def prompt(request: AuthenticatedRequest, interaction_id: UUID) -> object:
     """Return one prompt: for its owner, for who may answer it, and for who has."""
-    return await reads.read(_read, request.auth.person.id, interaction_id)
+    reader = request.auth.person.id
+    return await reads.read_for(reader, _read, reader, interaction_id)
 
 
 @router.post(
@@ -102,7 +102,7 @@ async def claim(
     if not claim_state.changed and claim_state.assignee not in (None, person.username):
         detail = f"{claim_state.assignee} has claimed it."
         raise Failure(409, "invalid_data_content", detail, claimed_by=claim_state.assignee)
-    return await reads.read(_read, person.id, interaction_id)
+    return await reads.read_for(person.id, _read, person.id, interaction_id)
 
 
 @router.get(
@@ -117,16 +117,9 @@ async def people(
     query: Annotated[schemas.PeopleQuery, Query()],
 ) -> object:
     """Find people by name to whom the person can hand the prompt on; guests find nobody."""
-    person = request.auth.person
-    # For guests, too: whose prompt it is not, they are told nothing of it.
-    delegates = await reads.read(claims.find_people, str(interaction_id), query.q, person)
-    known_people = [] if is_guest(person.username) else delegates
+    delegates = await claims.find_people(str(interaction_id), query.q, request.auth.person)
     return {
-        "people": [
-            {"username": delegate.username, "name": delegate.name}
-            for delegate in known_people
-            if not is_guest(delegate.username)
-        ]
+        "people": [{"username": delegate.username, "name": delegate.name} for delegate in delegates]
     }
 
 

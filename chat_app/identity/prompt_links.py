@@ -11,10 +11,9 @@ from django.core.signing import BadSignature, TimestampSigner
 from django.urls import reverse
 
 from chat_app.identity.request_facts import own_origin
-from chat_app.identity.users import is_guest
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.answerers import is_active
-from sessions_app.models.people import Person, read_user_id, users
+from sessions_app.models.people import Person, is_guest, read_user_id, users
 from sessions_app.workflows.request_context import AsgiScope
 
 VALID = timedelta(days=1)

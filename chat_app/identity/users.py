@@ -1,21 +1,19 @@
 """Django's users, found or made: by name, or by the token that a guest's client keeps."""
 
 import hashlib
-import re
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password
 
 from chat_app.identity.errors import BadCredentials, NotAllowed
 from chat_app.rates import Rate, rate_limits
-from sessions_app.models.people import users
+from sessions_app.models.people import GUEST_PREFIX, users
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
 # Whoever knows a guest's token is that guest, so it must not be one that can be guessed.
 SHORTEST, LONGEST = 8, 4096
-GUEST = re.compile(r"guest-[0-9a-f]{40}")
 
 
 def longest_name() -> int:
@@ -56,12 +54,7 @@ async def guest_user(token: str, *, address: str) -> AbstractBaseUser:
     if not SHORTEST <= len(token) <= LONGEST:
         raise BadCredentials(f"A guest's session token has {SHORTEST} to {LONGEST} characters.")
     digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
-    return await find_or_create(f"guest-{digest[:40]}", (Rate.GUESTS_ADDRESS, address))
-
-
-def is_guest(username: str) -> bool:
-    """Return whether a user of that name is a guest, as `guest_user` names them."""
-    return GUEST.fullmatch(username) is not None
+    return await find_or_create(f"{GUEST_PREFIX}{digest[:40]}", (Rate.GUESTS_ADDRESS, address))
 
 
 def _find(username: str) -> AbstractBaseUser | None:

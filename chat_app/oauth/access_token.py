@@ -5,11 +5,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chat_app.identity.users import is_guest
 from chat_app.oauth import grants
 from chat_app.oauth.errors import ConsentDeclined, NoConsentOfGuests, ProviderUnavailable
 from chat_app.oauth.providers import find_provider, own_url
-from sessions_app.models.people import UserId
+from sessions_app.models.people import UserId, is_guest
 from sessions_app.prompts import ConsentRequest, OAuthPrompt
 from sessions_app.workflows import Context, Retry
 

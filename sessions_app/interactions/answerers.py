@@ -55,16 +55,20 @@ def may_answer(user: UserId, audience: PromptAudience) -> bool:
 
 
 def answerers(
-    audience: PromptAudience, among: QuerySet[Any] | None = None, *, matching: Q = ANYBODY
+    audience: PromptAudience,
+    among: QuerySet[Any] | None = None,
+    *,
+    matching: Q = ANYBODY,
+    most: int | None = None,
 ) -> set[UserId]:
     """Return who may answer the prompt now, of these people or of all, whoever has claimed it.
 
     It states the rule: an active person who goes by what is wanted, unless four eyes bar them.
-    Without `among`, only those who meet `matching` are looked at.
+    Without `among`, only those who meet `matching` are looked at, at `most` so many.
     """
     candidate_names = _names_of(audience)
     if among is None:
-        people = users().filter(_might(candidate_names) & matching).distinct()
+        people = users().filter(_might(candidate_names) & matching).distinct()[:most]
     else:
         people = among
     groups = Q(groups__in=_values(candidate_names, "group"))

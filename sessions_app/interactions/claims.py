@@ -5,6 +5,7 @@ Each change is one transaction, in which the log and the audit have it too.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from uuid import UUID
 
@@ -15,23 +16,26 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, NotFound, UnknownAssignee
 from sessions_app.interactions import assigning, audit, audit_trail, votes
-from sessions_app.interactions.answerers import PromptAudience, may_answer
+from sessions_app.interactions.answerers import PromptAudience, is_active, may_answer
 from sessions_app.interactions.assigning import Candidates
-from sessions_app.interactions.delegates import find_delegate, find_delegates, is_closed
+from sessions_app.interactions.delegates import find_delegate, find_delegates, is_closed, nobody
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
-from sessions_app.models.people import Person, UserId, users
+from sessions_app.models.people import Person, UserId, guests, is_guest, users
 from sessions_app.prompts import check_note
-from sessions_app.prompts.assignment import Assignee, Assignment, user
+from sessions_app.prompts.assignment import Assignee, Assignment
 from sessions_app.signals import pending_signals
-from sessions_app.storage import sql
+from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 
 Action = AuditEntry.Action
 NO_PROMPT = "There is no such prompt."
 log = structlog.get_logger(__name__)
+
+# A search by name reads all users: one of each person at a time.
+_searches = reads.Shares(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,34 @@ async def change(
     """Claim or release a prompt, or delegate it.
 
     `claim` takes it if nobody else has; `release` gives up one's claim; `delegate` hands it, with
-    the note, to the person of the name `to`, who has it claimed then.
+    the note, to the person of the name `to`, who has it claimed then. The name is looked up before
+    the transaction, which looks up their rights.
 
     Raises:
         NotFound: it is none of those that this person may answer.
-        Invalid: there is no such user, or they may not answer.
+        Invalid: there is no such user, or they may not answer; or a guest would hand it on.
     """
-    return await writer.write(build_change(action, interaction, to=to, note=note, by=by, via=via))
+    check_note(note)
+    delegate: Person | ClaimState | None = None
+    if action == "delegate":
+        look_up = partial(reads.read_for, by.id, _find_delegate, interaction, to, by)
+        delegate = await _searches.run(by.id, look_up)
+    if isinstance(delegate, ClaimState):
+        return delegate
+    work = build_change(action, interaction, delegate=delegate, note=note, by=by, via=via)
+    return await writer.write(work)
 
 
 def build_change(
-    action: str, interaction: str, *, to: str = "", note: str = "", by: Person, via: str
+    action: str,
+    interaction: str,
+    *,
+    delegate: Person | None = None,
+    note: str = "",
+    by: Person,
+    via: str,
 ) -> Work[ClaimState]:
     """Build the work behind `change`, for callers that hold a transaction."""
-    check_note(note)
 
     def work(tx: Transaction) -> ClaimState:
         prompt = find_assigned(interaction, by)
@@ -83,8 +101,8 @@ def build_change(
             return claim_state(prompt)
         if action == "release":
             return _assign(tx, prompt, None, Action.RELEASED, by=by, via=via)
-        if action == "delegate":
-            return _delegate(tx, prompt, to, note, by=by, via=via)
+        if delegate is not None:
+            return _delegate(tx, prompt, delegate, note, by=by, via=via)
         if votes.has_voted(by.id, prompt.id):
             raise Invalid(_("You have voted. The others decide now."))
         return _assign(tx, prompt, by, Action.CLAIMED, by=by, via=via)
@@ -133,24 +151,46 @@ def release_lost(tx: Transaction, interaction: UUID) -> None:
             _assign(tx, prompt, None, Action.RELEASED, by=None, via="")
 
 
-def find_people(interaction: str, query: str, by: Person) -> list[Person]:
-    """Find people of such a name to whom this person can hand the prompt on now. Blocks.
+async def find_people(interaction: str, query: str, by: Person) -> list[Person]:
+    """Find people of such a name to whom this person can hand the prompt on now; a guest nobody.
 
     Raises:
         NotFound: it is none of those that this person may answer.
     """
+
+    def find() -> list[Person]:
+        prompt, is_free = _find_to_hand_on(interaction, by)
+        may_search = is_free and not is_guest(by.username)
+        return find_delegates(prompt, query, by=by.id) if may_search else []
+
+    return await _searches.run(by.id, partial(reads.read_for, by.id, find))
+
+
+def _find_delegate(interaction: str, name: str, by: Person) -> Person | ClaimState:
+    """Return the person of the name, or how the prompt stands that `by` cannot hand on now."""
+    prompt, is_free = _find_to_hand_on(interaction, by)
+    if not is_free:
+        return claim_state(prompt)
+    if is_guest(by.username):
+        raise Invalid(_("A guest cannot hand a question on. Answer it, or leave it to others."))
+    return find_delegate(prompt, name)
+
+
+def _find_to_hand_on(interaction: str, by: Person) -> tuple[InteractionRecord, bool]:
+    """Return a prompt that this person may answer, and whether it waits and no other has it."""
     prompt = find_assigned(interaction, by)
     if prompt is None:
         raise NotFound(NO_PROMPT)
-    is_free = prompt.status == Interaction.Status.PENDING and holder(prompt, by) in (None, by.id)
-    return find_delegates(prompt, query, by=by.id) if is_free else []
+    is_pending = prompt.status == Interaction.Status.PENDING
+    return prompt, is_pending and holder(prompt, by) in (None, by.id)
 
 
 def _delegate(
-    tx: Transaction, prompt: InteractionRecord, to: str, note: str, *, by: Person, via: str
+    tx: Transaction, prompt: InteractionRecord, delegate: Person, note: str, *, by: Person, via: str
 ) -> ClaimState:
-    delegate = find_delegate(prompt, to)
-    candidates = assigning.find([user(delegate.username)])
+    if not is_active(users().filter(pk=delegate.id).first()):
+        raise nobody(delegate.username)
+    candidates = Candidates([(delegate.id, None, "")], [delegate.username])
     if not may_answer(delegate.id, prompt.audience):
         if is_closed(prompt):
             raise Invalid(format_lazy(_("{name} may not answer this."), name=delegate.username))
@@ -158,7 +198,6 @@ def _delegate(
     elif votes.has_voted(delegate.id, prompt.id):
         raise Invalid(format_lazy(_("{name} has voted on this already."), name=delegate.username))
     votes.withdraw(by.id, prompt.id)
-    candidates.names = [delegate.username]
     return _hand_on(
         tx, prompt, Action.DELEGATED, candidates, assignee=delegate, by=by, via=via, note=note
     )
@@ -176,7 +215,8 @@ def reassign(
     """Have these answer it, and nobody else; no claim holds any more. False if it is settled.
 
     Raises:
-        Invalid: one of them does not exist, or they are too few for its rules; or a bad note.
+        Invalid: one of them does not exist or is a guest, or they are too few for its rules; or a
+            bad note.
     """
     check_note(note)
     if prompt.status != Interaction.Status.PENDING:
@@ -185,6 +225,7 @@ def reassign(
         candidates = assigning.find(to)
     except UnknownAssignee as error:
         raise Invalid(f"{error.assignee} does not exist.") from error
+    _check_no_guest(candidates, prompt.owner)
     rules = Assignment.model_validate({**(prompt.assignment or {}), "to": to})
     _check_enough(rules, candidates, prompt.owner)
     if prompt.assignment is None:
@@ -194,6 +235,14 @@ def reassign(
     columns: JsonObject = {"assignment": {**assignment, "names": candidates.names}}
     _hand_on(tx, prompt, Action.REASSIGNED, candidates, by=by, via=via, note=note, columns=columns)
     return True
+
+
+def _check_no_guest(candidates: Candidates, owner: UserId) -> None:
+    """Refuse guests but the conversation's own: nobody knows who is behind another's name."""
+    named_users = users().filter(pk__in={person for person, *_ in candidates.rows} - {owner, None})
+    if guest := named_users.filter(guests()).first():
+        text = _("{name} is a guest, who answers in their own conversations only.")
+        raise Invalid(format_lazy(text, name=guest.get_username()))
 
 
 def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> None:

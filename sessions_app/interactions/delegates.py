@@ -1,6 +1,11 @@
-"""The people to whom a prompt can be handed on, found by their names. Everything here blocks."""
+"""The people to whom a prompt can be handed on, found by their names. Everything here blocks.
 
-from django.db.models import Q
+A search reads all users: never within a write. Guests are found by no name.
+"""
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -8,7 +13,7 @@ from sessions_app.errors import Invalid
 from sessions_app.interactions.answerers import active_users, answerers, is_active
 from sessions_app.interactions.settlement import InteractionRecord
 from sessions_app.models import Vote
-from sessions_app.models.people import Person, UserId, users
+from sessions_app.models.people import Person, UserId, guests, is_guest, users
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage.storable import is_storable
 
@@ -16,6 +21,9 @@ MOST_FOUND = 10
 SHORTEST = 2  # characters: fewer would find everybody
 MOST_ALIKE = 50  # people of one name among whom it is looked for
 LONGEST = 150  # characters
+MOST_WORDS = 5  # each costs a look at all users
+# People with such a name who are asked whether they may answer: a permission may cost two queries.
+MOST_ASKED = 1000
 NAMES = ("first_name", "last_name")
 
 
@@ -26,12 +34,8 @@ def find_delegates(prompt: InteractionRecord, query: str, *, by: UserId) -> list
     """
     if len(query.strip()) < SHORTEST or not is_storable(query):
         return []
-    condition = _has_name(query[:LONGEST]) & ~Q(pk=by)
-    if is_closed(prompt):
-        condition &= Q(pk__in=answerers(prompt.audience, matching=condition))
     voters = Vote.objects.filter(interaction=prompt.id).values("by")
-    rows = active_users().filter(condition).exclude(pk__in=voters)
-    rows = rows.order_by(users().model.USERNAME_FIELD)
+    rows = _find_named(prompt, query, ~Q(pk=by)).exclude(pk__in=voters)
     return [Person.of(row) for row in rows[:MOST_FOUND] if is_active(row)]
 
 
@@ -41,16 +45,12 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
     Raises:
         Invalid: there is none, or there are several; says who.
     """
-    if not name.strip() or not is_storable(name):
-        raise _nobody(name)
+    if not name.strip() or not is_storable(name) or is_guest(name):
+        raise nobody(name)
     row = users().filter(**{users().model.USERNAME_FIELD: name}).first()
     if row is not None and is_active(row):
         return Person.of(row)
-    condition = _has_name(name[:LONGEST])
-    if is_closed(prompt):
-        condition &= Q(pk__in=answerers(prompt.audience, matching=condition))
-    rows = active_users().filter(condition).order_by(users().model.USERNAME_FIELD)
-    people = [Person.of(row) for row in rows[:MOST_ALIKE]]
+    people = [Person.of(row) for row in _find_named(prompt, name)[:MOST_ALIKE]]
     namesakes = [
         person for person in people if _folded(name) in map(_folded, (person.name, person.username))
     ]
@@ -59,7 +59,7 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
         text = _("Several people are called “{name}”. Write one of their user names: {names}")
         raise Invalid(format_lazy(text, name=name[:100], names=names))
     if not namesakes:
-        raise _nobody(name)
+        raise nobody(name)
     return namesakes[0]
 
 
@@ -69,7 +69,8 @@ def is_closed(prompt: InteractionRecord) -> bool:
     return rules.four_eyes or rules.votes > 1
 
 
-def _nobody(name: str) -> Invalid:
+def nobody(name: str) -> Invalid:
+    """Return the error that there is no user of a name."""
     return Invalid(format_lazy(_("There is no user “{name}”."), name=name[:100]))
 
 
@@ -77,12 +78,21 @@ def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
+def _find_named(prompt: InteractionRecord, name: str, condition: Q | None = None) -> QuerySet[Any]:
+    """Find the active people of such a name to whom the prompt can go, by user name."""
+    condition = _has_name(name[:LONGEST]) & ~guests() & (condition or Q())
+    if is_closed(prompt):
+        able = answerers(prompt.audience, matching=condition, most=MOST_ASKED)
+        condition &= Q(pk__in=able)
+    return active_users().filter(condition).order_by(users().model.USERNAME_FIELD)
+
+
 def _has_name(query: str) -> Q:
-    """Build the condition on people that each word begins a word of their names."""
+    """Build the condition on people that each of the first words begins a word of their names."""
     model = users().model
     columns = {field.name for field in model._meta.concrete_fields}  # noqa: SLF001 - Django's documented _meta
     condition = Q()
-    for word in query.split():
+    for word in query.split()[:MOST_WORDS]:
         word_condition = Q(**{f"{model.USERNAME_FIELD}__istartswith": word})
         for name in columns.intersection(NAMES):
             word_condition |= Q(**{f"{name}__istartswith": word})

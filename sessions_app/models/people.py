@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 else:
     UserId = AnyUserId
 PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+GUEST_PREFIX = "guest-"
+GUEST = re.compile(rf"{GUEST_PREFIX}[0-9a-f]{{40}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,18 @@ def _primary_key() -> "models.Field[Any, Any]":
 def users() -> models.Manager[Any]:
     """Return the manager of all users; their model may call it what it likes."""
     return get_user_model()._default_manager  # noqa: SLF001 - documented, as _meta
+
+
+def is_guest(username: str) -> bool:
+    """Return whether a user of that name is a guest, whom a token of a client's own has made."""
+    return GUEST.fullmatch(username) is not None
+
+
+def guests() -> models.Q:
+    """Build the condition that a user is a guest."""
+    name = get_user_model().USERNAME_FIELD
+    # The prefix first, which costs less: SQLite calls Python for each regular expression.
+    return models.Q(**{f"{name}__startswith": GUEST_PREFIX, f"{name}__regex": f"^{GUEST.pattern}$"})
 
 
 def session_model() -> type[AbstractBaseSession] | None:

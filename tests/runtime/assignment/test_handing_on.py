@@ -1,15 +1,21 @@
 """Tests of handing a prompt on: to a person found by name, with a note."""
 
+import asyncio
+import threading
+
 import pytest
 
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.answerers import somebody_may_answer
-from sessions_app.models import Event, Interaction
-from sessions_app.models.people import users
+from sessions_app.models import Conversation, Event, Interaction
+from sessions_app.models.people import Person, users
 from sessions_app.storage import reads
-from sessions_app.workflows import group
+from sessions_app.storage.sql import database
+from sessions_app.storage.writer import writer
+from sessions_app.testing.polling import until_true
+from sessions_app.workflows import group, user
 from tests.runtime.assignment.asking import (
     asking_people,
     change,
@@ -23,12 +29,19 @@ from tests.support.hosting import make_members
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NAMES = {"cara": "Cara Maria Stone", "carl": "Carl Stone", "dora": "Dora Dean", "ed": "Dora Dean"}
+NAMES = {
+    "cara": "Cara Maria Stone",
+    "carl": "Carl Stone",
+    "dora": "Dora Dean",
+    "ed": "Dora Dean",
+    "guest-house": "The House",
+}
+GUEST = f"guest-{'0' * 40}"
 
 
 def named_people() -> None:
     """Add people of these names, one of whom is deactivated."""
-    people(*NAMES, "gone")
+    people(*NAMES, "gone", GUEST)
     for username, name in {**NAMES, "gone": "Cara Gone"}.items():
         first, _, last = name.rpartition(" ")
         rows = users().filter(username=username)
@@ -46,6 +59,9 @@ def named_people() -> None:
         ("ot", ["other"]),
         ("c", []),
         ("ca\0", []),
+        ("c ca car cara m s", ["cara"]),
+        ("c ca car cara m dean", ["cara"]),  # five words are looked for
+        ("guest-", ["guest-house"]),
     ],
 )
 async def test_people_are_found_by_the_beginnings_of_their_names(
@@ -54,7 +70,7 @@ async def test_people_are_found_by_the_beginnings_of_their_names(
     async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
         _, prompt, [boss, _] = scene
         await reads.read(named_people)
-        delegates = await reads.read(claims.find_people, str(prompt.pk), query, boss)
+        delegates = await claims.find_people(str(prompt.pk), query, boss)
         assert [person.username for person in delegates] == usernames
 
 
@@ -64,29 +80,102 @@ async def test_only_candidates_are_found_where_several_must_agree() -> None:
         hosting, prompt, [boss, cora] = scene
         await reads.read(named_people)
 
-        def usernames() -> list[str]:
-            finds = [claims.find_people(str(prompt.pk), query, boss) for query in ("ca", "co")]
+        async def usernames() -> list[str]:
+            finds = [
+                await claims.find_people(str(prompt.pk), query, boss) for query in ("ca", "co")
+            ]
             return [person.username for people_found in finds for person in people_found]
 
-        assert await reads.read(usernames) == ["cora"]
+        assert await usernames() == ["cora"]
         with pytest.raises(Invalid, match="no user"):
             await change("delegate", prompt, boss, to="Carl Stone")
         await give("yes", prompt, cora)
-        assert await reads.read(usernames) == []  # who has voted
+        assert await usernames() == []  # who has voted
         with pytest.raises(NotFound):
-            await reads.read(claims.find_people, str(prompt.pk), "bo", hosting.person)
+            await claims.find_people(str(prompt.pk), "bo", hosting.person)
 
 
 async def test_a_prompt_goes_to_the_one_person_of_a_name() -> None:
     async with asking_people("boss", members="managers", to=group("managers")) as scene:
         _, prompt, [boss] = scene
         await reads.read(named_people)
-        for name in ("Cara Gone", "Car", "Stone", " "):
+        for name in ("Cara Gone", "Car", "Stone", " ", GUEST):
             with pytest.raises(Invalid, match="There is no user"):
                 await change("delegate", prompt, boss, to=name)
         with pytest.raises(Invalid, match=r"called “dora dean”.*: dora, ed$"):
             await change("delegate", prompt, boss, to="dora dean")
         assert (await change("delegate", prompt, boss, to="cara maria  stone")).assignee == "cara"
+
+
+async def test_a_name_is_looked_up_while_the_writer_is_busy() -> None:
+    async with asking_people("boss", members="managers", to=group("managers")) as scene:
+        _, prompt, [boss] = scene
+        is_free = threading.Event()
+        try:
+            for _ in range(database().WRITERS):
+                writer.submit(lambda tx: is_free.wait(30))
+            with pytest.raises(Invalid, match="no user"):
+                await change("delegate", prompt, boss, to="u " * 75)
+        finally:
+            is_free.set()
+
+
+async def test_a_person_searches_for_one_name_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    searching, may_end = list[str](), threading.Event()
+
+    def search(prompt: object, query: str, by: object) -> list[Person]:
+        searching.append(query)
+        may_end.wait(30)
+        return []
+
+    monkeypatch.setattr(claims, "find_delegates", search)
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        _, prompt, [boss, other] = scene
+        try:
+            searches = [
+                asyncio.create_task(claims.find_people(str(prompt.pk), query, by))
+                for query, by in (("ca", boss), ("do", boss), ("ed", other))
+            ]
+            await until_true(lambda: {"ca", "ed"} <= {*searching})
+            assert sorted(searching) == ["ca", "ed"]
+        finally:
+            may_end.set()
+        await asyncio.gather(*searches)
+        assert "do" in searching
+
+
+async def test_who_was_deactivated_since_they_were_looked_up_gets_no_prompt() -> None:
+    async with asking_people("boss", members="managers", to=group("managers")) as scene:
+        _, prompt, [boss] = scene
+        await reads.read(named_people)
+        gone = Person.of(await users().aget(username="gone"))
+        work = claims.build_change("delegate", str(prompt.pk), delegate=gone, by=boss, via="test")
+        with pytest.raises(Invalid, match="There is no user “gone”"):
+            await writer.write(work)
+
+
+async def test_a_guest_hands_nothing_on_and_learns_no_name() -> None:
+    async with asking_people("boss", GUEST, members="managers", to=group("managers")) as scene:
+        _, prompt, [_, guest] = scene
+        assert await claims.find_people(str(prompt.pk), "boss", guest) == []
+        refusals = []
+        for name in ("boss", "bosss", " "):
+            with pytest.raises(Invalid) as refusal:
+                await change("delegate", prompt, guest, to=name)
+            refusals.append(str(refusal.value))
+        assert {*refusals} == {
+            "A guest cannot hand a question on. Answer it, or leave it to others."
+        }
+
+
+async def test_a_prompt_is_reassigned_to_no_guest_but_its_owner() -> None:
+    async with asking_people("boss", GUEST, to=group("managers"), members="managers") as scene:
+        hosting, prompt, [boss, guest] = scene
+        with pytest.raises(Invalid, match="is a guest"):
+            await hosting.in_thread(repairs.reassign, prompt.pk, to=[user(GUEST)], by=boss)
+        await Conversation.objects.filter(pk=prompt.conversation_id).aupdate(owner=guest.id)
+        await hosting.in_thread(repairs.reassign, prompt.pk, to=[user(GUEST)], by=boss)
+        assert await reads.read(inbox_of, guest) == [prompt.pk]
 
 
 async def test_the_note_of_who_handed_a_prompt_on_last_goes_with_it() -> None:
