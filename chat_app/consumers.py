@@ -24,9 +24,10 @@ from chat_app.peer.plain_feed import PlainFeed
 from chat_app.rates import change_claim, submit
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection, Receive
+from chat_app.socket.reading import read_frame
 from chat_app.socket.subscriptions import Subscriptions
 from chat_app.wire import client_messages as client
-from chat_app.wire.parsing import Refusal, check_query, parse, refusal_of
+from chat_app.wire.parsing import Refusal, check_query, read_beginning, refusal_of
 from chat_app.wire.replies import (
     acknowledgement,
     claimed_content,
@@ -354,7 +355,7 @@ class ChatConsumer(AsyncConsumer):
         """Carry out what a frame asks for, or say why not. The socket outlives either."""
         message: client.ClientMessage | None = None
         try:
-            message = parse(text)
+            message = await read_frame(text, self._authentication.person.id)
             message.conversation_id = message.conversation_id or self._conversation_id
             await self.handle(message)
         except CloseSocket:
@@ -373,9 +374,17 @@ class ChatConsumer(AsyncConsumer):
                     "unknown_error", gettext("Something went wrong here. Send it again.")
                 )
             refusal_to_send.about_message(message)
+            if message is None:
+                refusal_to_send.about_frame(read_beginning(text or ""))
             await self._refuse(refusal_to_send)
             if isinstance(error, TooMany):
-                await self._connection.pause(OVER_A_LIMIT)
+                await self._slow_down(error, was_read=message is not None)
+
+    async def _slow_down(self, error: TooMany, *, was_read: bool) -> None:
+        """Take nothing more for a moment; nothing at all of who sends more than is read."""
+        if not was_read:
+            raise CloseSocket(4429, str(error))
+        await self._connection.pause(OVER_A_LIMIT)
 
     async def _show_again(self, conversation_id: str | None) -> None:
         """Send a plain client the prompt again that it closed: its answer is not stored."""

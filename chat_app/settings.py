@@ -193,6 +193,8 @@ class ChatSettings(Section):
     RATE_GUESTS_ADDRESS: str = _rate("60/hour")
     RATE_MESSAGES_USER: str = _rate("300/minute")
     RATE_MESSAGES_ADDRESS: str = _rate("3000/minute")
+    # Of frames of sockets, and of bodies of the HTTP interface.
+    RATE_BYTES_USER: str = _rate("30000000/minute")
     RATE_CONVERSATIONS_USER: str = _rate("1000/hour")
     RATE_CONVERSATIONS_ADDRESS: str = _rate("10000/hour")
     RATE_CLAIMS_USER: str = _rate("300/minute")

@@ -9,6 +9,7 @@ from ninja import NinjaAPI, Swagger
 
 from chat_app.api import executions, generation_jobs, inbox, run_views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
+from chat_app.api.bodies import BodyParser
 from chat_app.api.large_results import spool_response
 from chat_app.api.problems import HANDLERS
 from chat_app.settings import ChatSettings
@@ -32,6 +33,7 @@ api = NinjaAPI(
     urls_namespace="chat:chat_api",
     auth=[Session(), Bearer(), ApiKey(), Guest()],
     throttle=[Rates()],
+    parser=BodyParser(),
     # No badge of an outside validator.
     docs=Swagger(settings={"validatorUrl": None}),
     docs_decorator=_may_read_docs,

@@ -16,7 +16,7 @@ from chat_app.identity import BadCredentials, audit
 from chat_app.identity.request_facts import guest_token
 from chat_app.wire.frames import Frame, error_content
 from chat_app.wire.parsing import STATUS, TRY_AGAIN, refusal_of
-from sessions_app.errors import SessionsError, TooMany
+from sessions_app.errors import Refused, SessionsError, TooMany
 from sessions_app.json_types import JsonObject
 from sessions_app.storage.faults import is_fault
 
@@ -138,6 +138,9 @@ def _answer_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """Answer with the status; what `BodyParser` refused is the error's cause."""
+    if isinstance(error.__cause__, Refused):
+        return _runtime(request, error.__cause__)
     return response(request, Failure(error.status_code, "invalid_message", str(error)))
 
 

@@ -30,7 +30,8 @@ ROUNDING_ERROR = 1e-3  # seconds
 # Imported only where it is used: it imports a client of Redis.
 SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
 
-RateBucket = tuple["Rate", str, PerTime]
+# A rate, whose it is, and how many are counted.
+RateBucket = tuple["Rate", str, PerTime, int]
 
 
 class Rate(StrEnum):
@@ -42,6 +43,7 @@ class Rate(StrEnum):
     GUESTS_ADDRESS = "RATE_GUESTS_ADDRESS"
     MESSAGES_USER = "RATE_MESSAGES_USER"
     MESSAGES_ADDRESS = "RATE_MESSAGES_ADDRESS"
+    BYTES_USER = "RATE_BYTES_USER"
     CONVERSATIONS_USER = "RATE_CONVERSATIONS_USER"
     CONVERSATIONS_ADDRESS = "RATE_CONVERSATIONS_ADDRESS"
     CLAIMS_USER = "RATE_CLAIMS_USER"
@@ -59,6 +61,7 @@ COUNTED_THINGS = {
     "PASSWORDS": gettext_noop("wrong passwords"),
     "GUESTS": gettext_noop("new guests"),
     "MESSAGES": gettext_noop("messages"),
+    "BYTES": gettext_noop("bytes"),
     "CONVERSATIONS": gettext_noop("new conversations"),
     "CLAIMS": gettext_noop("changes of claims"),
     "CONSENTS": gettext_noop("tries to connect an account"),
@@ -79,24 +82,26 @@ class RateLimits:
         self._lock = threading.RLock()
         self._most = MOST
 
-    def take(self, *rates: tuple[Rate, object]) -> None:
-        """Count one under all of these rates, or under none.
+    def take(self, *rates: tuple[Rate, object], amount: int = 1) -> None:
+        """Count one, or an amount, under all of these rates, or under none.
 
         Raises:
-            TooMany: one has nothing left; says when to come back.
+            TooMany: one has not so many left; says when to come back.
         """
-        self.reserve(*rates).keep()
+        self.reserve(*rates, amount=amount).keep()
 
-    def reserve(self, *rates: tuple[Rate, object]) -> "Reservation":
-        """Count one under all of these rates, or under none, until it is known whether it is to be.
+    def reserve(self, *rates: tuple[Rate, object], amount: int = 1) -> "Reservation":
+        """Count an amount under all of these rates, or under none, until it is known whether it is
+        to be.
 
         Raises:
             TooMany: as `take`.
         """
-        buckets = _limited_rates(rates)
+        buckets = _limited_rates(rates, amount)
         with self._lock:  # whoever comes at the same time finds it counted
-            for rate, key, per in buckets:
-                if (wait := self._wait(rate, key, per)) > ROUNDING_ERROR:
+            for bucket in buckets:
+                rate = bucket[0]
+                if (wait := self._wait(*bucket)) > ROUNDING_ERROR:
                     raise TooMany(rate.counted_things, math.ceil(wait))
             self._count(buckets)
         return Reservation(self, buckets)
@@ -110,9 +115,9 @@ class RateLimits:
     def give_back(self, buckets: list[RateBucket]) -> None:
         """Count one less under all of these rates."""
         with self._lock:
-            for rate, key, per in buckets:
+            for rate, key, per, amount in buckets:
                 if (rate, key) in self._full_at:
-                    self._full_at[rate, key] -= per.seconds / per.amount
+                    self._full_at[rate, key] -= amount * per.seconds / per.amount
 
     def refuse(self, rate: Rate, key: str, seconds: float) -> None:
         """Let nothing through for so long: other processes have."""
@@ -130,16 +135,16 @@ class RateLimits:
     def _count(self, buckets: list[RateBucket]) -> None:
         now = time.monotonic()
         with self._lock:
-            for rate, key, per in buckets:
+            for rate, key, per, amount in buckets:
                 before = max(now, self._full_at.get((rate, key), now))
-                after = min(before + per.seconds / per.amount, now + per.seconds)
+                after = min(before + amount * per.seconds / per.amount, now + per.seconds)
                 self._full_at[rate, key] = max(before, after)
             self._forget(now)
 
-    def _wait(self, rate: Rate, key: str, per: PerTime) -> float:
+    def _wait(self, rate: Rate, key: str, per: PerTime, amount: int) -> float:
         now = time.monotonic()
         until_full = max(0, self._full_at.get((rate, key), now) - now)
-        return until_full + per.seconds / per.amount - per.seconds
+        return until_full + amount * per.seconds / per.amount - per.seconds
 
     def _forget(self, now: float) -> None:
         if len(self._full_at) > self._most:
@@ -171,18 +176,18 @@ def _tell(buckets: list[RateBucket]) -> None:
 
 
 @cache
-def _redis_counter(url: str) -> Callable[[Rate, str, PerTime], None]:
+def _redis_counter(url: str) -> Callable[[Rate, str, PerTime, int], None]:
     """Return the counter for all processes, in this Redis."""
-    count: Callable[[Rate, str, PerTime], None] = import_string(SHARED_COUNTS_CLASS)(
+    count: Callable[[Rate, str, PerTime, int], None] = import_string(SHARED_COUNTS_CLASS)(
         url, rate_limits.refuse
     ).count
     return count
 
 
-def _limited_rates(rates: Iterable[tuple[Rate, object]]) -> list[RateBucket]:
-    """Keep the rates that have a limit."""
+def _limited_rates(rates: Iterable[tuple[Rate, object]], amount: int = 1) -> list[RateBucket]:
+    """Keep the rates that have a limit. What is more than a whole limit takes all of it."""
     return [
-        (rate, _key(subject), per)
+        (rate, _key(subject), per, min(amount, per.amount))
         for rate, subject in rates
         if subject != "" and (per := _per_time(rate)) is not None
     ]

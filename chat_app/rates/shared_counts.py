@@ -47,10 +47,10 @@ class SharedCounts:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         threading.Thread(target=self._run, name="rates", daemon=True).start()
 
-    def count(self, rate: str, key: str, per: PerTime) -> None:
-        """Count one more that was let through here."""
+    def count(self, rate: str, key: str, per: PerTime, amount: int = 1) -> None:
+        """Count what was let through here."""
         with self._lock:
-            self._counts[rate, key, per] += 1
+            self._counts[rate, key, per] += amount
         self._has_counts.set()
 
     def _run(self) -> None:

@@ -25,8 +25,18 @@ from sessions_app.storage.faults import is_fault
 # Bytes. The longest text that a message or an answer may have fits, whatever its characters are.
 MAX_FRAME = 512 * 1024
 LONGEST_PING = 1024
+# In one frame or body. A value costs as much time to read as hundreds of bytes of text.
+MOST_VALUES = 10_000
+# More values than that: each but the first comes behind one of these characters, outside of texts.
+# Possessive throughout, so that it reads each character once, up to the first value too many.
+TOO_MANY_VALUES = re.compile(
+    rf'(?:[^"\[{{,]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[{{,]*+)*+[\[{{,]){{{MOST_VALUES}}}+',
+    re.DOTALL,
+)
 # A name without escapes and a text of which an id may be, with the comma behind it.
 PLAIN_PAIR = re.compile(r'\s*"(\w{1,50})"\s*:\s*("[^"\\\x00-\x1f]{0,1000}")\s*,')
+
+TOO_MANY = f"The JSON has too many values: at most {MOST_VALUES:,} are allowed."
 
 # What each error is over HTTP, on pages too.
 STATUS: dict[type[Exception], int] = {
@@ -55,6 +65,13 @@ class Refusal(Exception):
         self.conversation_id: str | None = None
         self.type: str | None = None
 
+    def about_frame(self, frame: JsonObject) -> None:
+        """Name the frame that was refused, by what of it could be read."""
+        self.about = _read_id(frame, "id")
+        self.parent = _read_id(frame, "parent_id") or self.about
+        self.conversation_id = _read_id(frame, "conversation_id")
+        self.type = _read_id(frame, "type")
+
     def about_message(self, message: ClientMessage | None) -> None:
         """Name the checked message that could not be carried out."""
         if message is not None:
@@ -74,12 +91,13 @@ def parse(text: str | None) -> ClientMessage:
         frame = _load(text)
         return _check(frame)
     except Refusal as refusal:
-        frame = frame or _begin(text or "")
-        refusal.about = _read_id(frame, "id")
-        refusal.parent = _read_id(frame, "parent_id") or refusal.about
-        refusal.conversation_id = _read_id(frame, "conversation_id")
-        refusal.type = _read_id(frame, "type")
+        refusal.about_frame(frame or read_beginning(text or ""))
         raise
+
+
+def has_too_many_values(text: str) -> bool:
+    """Return whether JSON has more values than are read: reading them would hold up everybody."""
+    return len(text) > MOST_VALUES and TOO_MANY_VALUES.match(text) is not None
 
 
 def is_ping(text: str) -> bool:
@@ -152,6 +170,8 @@ def _load(text: str | None) -> JsonObject:
             f"The message is too large: at most {MAX_FRAME:,} bytes are allowed.",
             max_bytes=MAX_FRAME,
         )
+    if has_too_many_values(text):
+        raise Refusal("invalid_message", TOO_MANY, max_values=MOST_VALUES)
     try:
         frame = _decoder.decode(text)
     except RecursionError:
@@ -163,8 +183,8 @@ def _load(text: str | None) -> JsonObject:
     return frame
 
 
-def _begin(text: str) -> JsonObject:
-    """Read the names and plain values with which the object begins.
+def read_beginning(text: str) -> JsonObject:
+    """Read the names and plain values with which the object of a frame begins.
 
     So the sender learns what is refused, also where the rest is too large or not JSON.
     """

@@ -9,6 +9,7 @@ from chat_app.wire.parsing import MAX_FRAME
 from tests.wire.conformance.conftest import Conforming
 
 LARGE = json.dumps({"type": "user_message", "content": "x" * MAX_FRAME})
+MANY = json.dumps({"type": "user_message", "values": [{"a": [1, 2]}] * 2_500})
 USER = '{"type":"user_message","id":"m1",'
 
 # A frame that is refused in each place; `test_protocol.py` has all that is no message.
@@ -16,6 +17,7 @@ BAD: list[tuple[str | bytes, str, str]] = [
     ("{", "invalid_message", "not valid JSON"),
     (b"\x00\x01", "invalid_message", "text frame"),
     (LARGE, "invalid_message", "too large"),
+    (MANY, "invalid_message", "at most 10,000 are allowed"),
     ('{"type":"ack_message"}', "invalid_message", "sequence"),
     ('{"type":"system_response_message"}', "invalid_message_type", "system_response_message"),
     (f'{USER}"content":"  "}}', "invalid_user_message_content", "empty"),
@@ -44,6 +46,12 @@ async def test_a_bad_message_is_refused_with_the_reason_and_the_socket_stays(
         assert says in error["content"]["message"] + details
     await client.message("echo alive")
     assert await client.result() == "alive"
+
+
+async def test_a_text_may_be_full_of_what_separates_values(client: Conforming) -> None:
+    text = ',[{"\\' * 5_000
+    await client.message(f"echo {text}")
+    assert await client.result() == text
 
 
 async def test_an_error_names_the_message_and_the_conversation(client: Conforming) -> None:

@@ -157,6 +157,45 @@ async def test_runs_that_begin_at_the_same_time_count_each_other(
     assert await messages() == OFTEN + 1
 
 
+async def test_a_socket_that_sends_too_many_bytes_is_told_and_closed(
+    settings: Settings, user: User
+) -> None:
+    set_hitl(settings, RATE_BYTES_USER="1000/hour")
+    ben = await User.objects.acreate(username="ben")
+
+    def large(message_id: str) -> dict[str, str]:
+        return {"type": "ping_message", "id": message_id, "padding": "x" * 400}
+
+    async with LocalSocket(user) as socket, LocalSocket(ben) as other:
+        for message_id in ("p1", "p2", "p3"):
+            await socket.send(large(message_id))
+        assert await socket.until_closed() == 4429
+        assert [frame["for"] for frame in socket.of_type("pong_message")] == ["p1", "p2"]
+        [error] = socket.of_type("error_message")
+        assert (error["for"], error["details"]["reason"]) == ("p3", "too_many")
+        assert error["details"]["retry_after"] > 60
+        assert error["content"]["message"].startswith("Too many bytes. Try again in ")
+        await other.send(large("p4"))
+        assert (await other.reply_to("p4"))["type"] == "pong_message"
+
+
+async def test_bodies_over_http_count_as_bytes(settings: Settings, page: AsyncClient) -> None:
+    set_hitl(settings, RATE_BYTES_USER="1000/hour")
+    answer = {"response": {"text": "x" * 600}}
+    statuses = [
+        (await page.post(f"/v1/prompts/{uuid4()}/response", answer, "application/json")).status_code
+        for _ in range(2)
+    ]
+    assert statuses == [404, 429]
+
+
+async def test_a_body_of_too_many_values_is_refused(page: AsyncClient) -> None:
+    answer = {"response": {"data": {"a": [[]] * 10_000}}}
+    response = await page.post(f"/v1/prompts/{uuid4()}/response", answer, "application/json")
+    assert response.status_code == 422
+    assert "at most 10,000 are allowed" in response.json()["detail"]
+
+
 async def test_a_request_over_http_is_told_when_to_come_back(
     settings: Settings, page: AsyncClient
 ) -> None:

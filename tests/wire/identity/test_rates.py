@@ -68,6 +68,18 @@ def test_a_refusal_by_one_limit_counts_for_no_other(settings: Settings, subject:
 
 
 @pytest.mark.formless
+def test_an_amount_counts_as_so_many(subject: str) -> None:
+    rate_limits.take((RATE, subject), amount=2)
+    with pytest.raises(TooMany) as error_info:
+        rate_limits.take((RATE, subject), amount=2)
+    assert error_info.value.seconds == 1200
+    rate_limits.take((RATE, subject))
+    with pytest.raises(TooMany) as error_info:  # more than a whole rate takes all of it
+        rate_limits.take((RATE, subject), amount=100)
+    assert error_info.value.seconds == 3600
+
+
+@pytest.mark.formless
 def test_who_is_limited_is_not_forgotten_for_the_many_others(
     monkeypatch: pytest.MonkeyPatch, subject: str
 ) -> None:

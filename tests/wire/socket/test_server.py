@@ -1,16 +1,18 @@
 """The wire over a real server."""
 
 import asyncio
+import json
 import re
 import socket
 import struct
 import time
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
+from statistics import median
 
 import psutil
 import pytest
 
-from chat_app.wire.parsing import MAX_FRAME
+from chat_app.wire.parsing import MAX_FRAME, MOST_VALUES
 from tests.conftest import NewServer
 from tests.support.polling import until
 from tests.support.server import Server
@@ -32,15 +34,49 @@ async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
         assert disturbed < 10 + 10 * calm  # as the machine may stand still by itself
 
 
+@pytest.mark.parametrize("count", [MOST_VALUES // 2 - 20, 60_000], ids=["most", "too many"])
+async def test_large_frames_of_one_user_delay_nobody_else(server: Server, count: int) -> None:
+    padding = "x" * (470_000 // count - 8)
+    answer = {"type": "user_interaction_message", "id": "a", "data": {"a": [{"": padding}] * count}}
+    frame = json.dumps(answer, separators=(",", ":"))
+    async with WsClient(server, "c", user="ben", workflow="probe") as neighbour:
+        calm = median(await echo_times(neighbour))
+        async with AsyncExitStack() as sockets:
+            clients = [
+                await sockets.enter_async_context(WsClient(server, "large")) for _ in range(5)
+            ]
+            handled = asyncio.Semaphore(0)
+            sending = [asyncio.create_task(send_on(client, frame, handled)) for client in clients]
+            for _ in sending:
+                await handled.acquire()
+            disturbed = median(await echo_times(neighbour))
+            for task in sending:
+                task.cancel()
+        assert disturbed < 0.5 + 5 * calm
+
+
+async def send_on(client: WsClient, frame: str, handled: asyncio.Semaphore) -> None:
+    """Send the answer "a" again as soon as it is handled, until cancelled."""
+    while True:
+        await client.send(frame)
+        await client.until(lambda reply: reply.get("for") == "a", timeout=60)
+        handled.release()
+
+
 async def slowest_echo(client: WsClient) -> float:
     """Seconds, of twenty."""
-    slowest = 0.0
+    return max(await echo_times(client))
+
+
+async def echo_times(client: WsClient) -> list[float]:
+    """Seconds of each of twenty echoes."""
+    times = []
     for number in range(20):
         start = time.monotonic()
         await client.message(f"echo {number}")
         await client.until_ended("completed")
-        slowest = max(slowest, time.monotonic() - start)
-    return slowest
+        times.append(time.monotonic() - start)
+    return times
 
 
 async def flood(server: Server) -> bytes:
