@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from sessions_app.agents.tools import cut
 from sessions_app.json_types import JsonObject
+from sessions_app.prompts import acheck_schema
 from sessions_app.workflows import (
     BinaryPrompt,
     Context,
@@ -73,7 +74,7 @@ async def ask(
     message = cut(str(request.get("message", "")), MAX_MESSAGE)
     text = "\n".join(filter(None, [f"{server} asks:", message, note]))
     try:
-        prompt = _prompt(request, {"text": text, "timeout": options.get("timeout")})
+        prompt = await _prompt(request, {"text": text, "timeout": options.get("timeout")})
     except (TypeError, ValueError, ValidationError) as error:
         log.warning("mcp.question_not_asked", server=server, problem=str(error))
         return DECLINE
@@ -88,13 +89,15 @@ async def ask(
     return ACCEPT if answer.value in ("accept", "done") else DECLINE
 
 
-def _prompt(request: JsonObject, options: JsonObject) -> Any:
+async def _prompt(request: JsonObject, options: JsonObject) -> Any:
     if request.get("mode") == "url":
         return LinkPrompt(url=request["url"], **options)
     schema = _known(request["requestedSchema"])
     if not schema["properties"]:
         accept = Option(value="accept", label="Accept")
         return BinaryPrompt(options=[accept, Option(value="decline", label="Decline")], **options)
+    if problem := await acheck_schema(schema):
+        raise ValueError(problem)
     return FormPrompt(schema, submit="Send", reject="Decline", **options)
 
 

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from pydantic_core import to_json
-
 from sessions_app.agents.models import ToolCall
 from sessions_app.agents.tools import (
     Policy,
@@ -19,7 +17,7 @@ from sessions_app.agents.tools import (
 )
 from sessions_app.errors import OutcomeUnknown, StepFailed, TooLarge
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import check_schema
+from sessions_app.prompts import acheck_schema
 from sessions_app.workflows import (
     Context,
     Option,
@@ -105,7 +103,7 @@ async def ask_approval(
         text=f"May I do this: {call.title}?",
         tool=call.tool,
         arguments=as_json(call.arguments),
-        input_schema=_schema(call),
+        input_schema=await _schema(call),
         editable=policy.edit,
         answerable=policy.answer,
         approvable=approvable,
@@ -119,10 +117,10 @@ async def ask_approval(
         return NOT_ASKED
 
 
-def _schema(call: ToolCallDescription) -> JsonObject:
+async def _schema(call: ToolCallDescription) -> JsonObject:
     """Return the schema of a call's arguments; empty where what a tool or a graph has is none."""
     schema = as_json(call.input_schema)
-    return schema if isinstance(schema, dict) and not check_schema(to_json(schema))[1] else {}
+    return schema if isinstance(schema, dict) and not await acheck_schema(schema) else {}
 
 
 def refusal(decision: ToolCallResponse) -> str:

@@ -36,8 +36,13 @@ from sessions_app.prompts.choices import (
     RadioPrompt,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
-from sessions_app.prompts.forms.models import argument_problems, check_schema
 from sessions_app.prompts.forms.prompt import APPROVE, REJECT, FormPrompt, FormResponse
+from sessions_app.prompts.forms.schema_checks import (
+    aargument_problems,
+    acheck_schema,
+    argument_problems,
+    check_schema,
+)
 from sessions_app.prompts.links import ConsentRequest, ConsentResponse, LinkPrompt, OAuthPrompt
 from sessions_app.prompts.texts import (
     NotificationPrompt,
@@ -88,6 +93,8 @@ __all__ = [
     "ToolCallPrompt",
     "ToolCallResponse",
     "Vote",
+    "aargument_problems",
+    "acheck_schema",
     "any_type",
     "argument_problems",
     "as_posted",

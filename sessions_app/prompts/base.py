@@ -43,6 +43,8 @@ Content = JsonObject
 MOST_TOGETHER = 20
 # As JSON has a NUL; a backslash before "u0000" looks the same.
 ESCAPED_NUL = b"\\u0000"
+# The context in which a stored prompt is read: what was checked when it was asked is not again.
+STORED = {"stored": True}
 MAX_TEXT = 20_000  # characters of what a prompt asks
 MAX_NOTE = 10_000  # characters of what a person writes beside a decision
 
@@ -455,7 +457,7 @@ def load_typed_prompt(stored: JsonObject) -> AnyPrompt:
     input_type = stored.get("input_type", "")
     if input_type not in _types:
         raise ValueError(f"no class of a prompt has the input_type {input_type!r}")
-    return _types[input_type].model_validate(stored)
+    return _types[input_type].model_validate(stored, context=STORED)
 
 
 def on_one_card(prompts: Sequence[Prompt[R]], title: str, first: int) -> list[Prompt[R]]:

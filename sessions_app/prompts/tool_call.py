@@ -20,15 +20,17 @@ from pydantic import (
     JsonValue,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, to_json, to_jsonable_python
+from pydantic_core import ErrorDetails, to_jsonable_python
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.prompts.answer_types import PageAnswer
 from sessions_app.prompts.base import (
+    STORED,
     Content,
     FieldText,
     Files,
@@ -53,8 +55,9 @@ from sessions_app.prompts.forms.fields import (
     use_native,
     value_text,
 )
-from sessions_app.prompts.forms.models import argument_problems, check_schema, schema_fields
+from sessions_app.prompts.forms.models import schema_fields
 from sessions_app.prompts.forms.prompt import APPROVE, REJECT
+from sessions_app.prompts.forms.schema_checks import argument_problems, check_schema
 from sessions_app.prompts.texts import in_common
 
 # Beside `approve` and `reject`.
@@ -156,9 +159,9 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     @field_validator("input_schema")
     @classmethod
-    def _check_schema(cls, schema: JsonObject) -> JsonObject:
-        if problem := check_schema(to_json(schema))[1]:
-            raise ValueError(f"input_schema is not a JSON schema: {problem}")
+    def _check_schema(cls, schema: JsonObject, info: ValidationInfo) -> JsonObject:
+        if info.context is not STORED and (problem := check_schema(schema)):
+            raise ValueError(f"input_schema: {problem}")
         return schema
 
     def from_text(self, text: str) -> JsonObject:

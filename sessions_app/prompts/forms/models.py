@@ -11,16 +11,11 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.validators import EMPTY_VALUES
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
-from jsonschema import Draft202012Validator, FormatChecker, SchemaError
-from jsonschema.validators import validator_for
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json, to_jsonable_python
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from sessions_app.json_types import JsonObject
+from sessions_app.prompts.forms.schema_checks import argument_problems
 
 # A text that may be longer has several lines.
 LINE = 200
@@ -149,52 +144,6 @@ def _of_schema(schema: bytes) -> type[forms.Form]:
     class_: type[OfSchema] = type("Answers", (OfSchema,), fields)
     class_.json_schema = json_schema
     return class_
-
-
-def argument_problems(schema: JsonObject, arguments: object) -> dict[str, "str | Promise"]:
-    """Return what is wrong with a tool's arguments, by argument; "" is for them as a whole.
-
-    References of the schema to other documents are not followed.
-    """
-    if not isinstance(arguments, dict):
-        return {"": _("The arguments must be a JSON object.")}
-    draft, problem = check_schema(to_json(schema))
-    if problem:
-        return {"": f"The schema of this tool is not a JSON schema: {problem}"}
-    validator = draft(schema, format_checker=FormatChecker(), registry=Registry())
-    try:
-        errors = list(validator.iter_errors(arguments))
-    except Unresolvable as error:
-        return {"": f"The schema of this tool refers to what is not there: {error.ref}"}
-    except RecursionError:
-        return {"": "The schema of this tool refers to itself without an end"}
-    problems: dict[str, str | Promise] = {}
-    for one in errors:
-        name = str(one.absolute_path[0]) if one.absolute_path else ""
-        problems.setdefault(name, one.message[:300])
-    return problems
-
-
-@lru_cache(maxsize=256)
-def check_schema(schema: bytes) -> tuple[Any, str]:
-    """Return the validator of a schema, and what is wrong with that, "" for nothing.
-
-    It is that of the newest draft, else of the one that the schema names. To check takes a
-    millisecond, and a list loads many prompts about the same tools.
-    """
-    json_schema, newest = from_json(schema), Draft202012Validator
-    problem = ""
-    drafts: list[Any] = [newest]
-    if isinstance(json_schema.get("$schema"), str):
-        drafts.append(validator_for(json_schema, default=newest))
-    for draft in drafts:
-        try:
-            draft.check_schema(json_schema)
-        except SchemaError as error:
-            problem = error.message[:300]
-        else:
-            return draft, ""
-    return newest, problem
 
 
 def schema_fields(

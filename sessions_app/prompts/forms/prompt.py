@@ -51,6 +51,7 @@ from sessions_app.prompts.forms.fields import (
     value_text,
 )
 from sessions_app.prompts.forms.models import form_class, schema_form_class
+from sessions_app.prompts.forms.schema_checks import check_schema
 from sessions_app.prompts.texts import in_common, plain_text
 
 log = structlog.get_logger(__name__)
@@ -135,7 +136,8 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         Raises:
             TypeError: it is not a form, a field of it cannot be answered here, or an initial value
                 has no JSON form.
-            ValueError: the class is not found by its name, or has no field of an initial value.
+            ValueError: the class is not found by its name, or has no field of an initial value; the
+                schema cannot be used.
         """
         description = (
             {"form": form}
@@ -396,6 +398,8 @@ def find(path: str) -> AnyForm:
 def _describe_form(form: AnyForm | JsonObject, initial: Any) -> JsonObject:
     """Describe a form for storage, by its class or by its schema."""
     if isinstance(form, dict):
+        if problem := check_schema(form):
+            raise ValueError(problem)
         place: JsonObject = {"form": "", "json_schema": form}
         class_: type[BaseForm] = schema_form_class(form)
     else:

@@ -430,7 +430,7 @@ async def test_tool_of_a_schema_alone_is_checked_and_used(host_workflow: NewHost
     host(ScriptedModel([tool_call("double", n=4), tool_call("double", n="x")], "Done."), double)
     async with host_workflow("t_agent") as hosting:
         await hosting.converse("Go")
-    assert results() == ["8", "The arguments do not fit: n: 'x' is not of type 'integer'"]
+    assert results() == ["8", """The arguments do not fit: n: "x" is not of type "integer\""""]
 
 
 async def test_schema_of_another_draft_is_read_and_what_is_none_is_told(sent_to: SentTo) -> None:
@@ -446,15 +446,15 @@ async def test_schema_of_another_draft_is_read_and_what_is_none_is_told(sent_to:
         assert await run.result() == "OK."
     unfit = "The arguments do not fit: "
     odd, *others = results()
-    assert odd.startswith(f"{unfit}The schema of this tool is not a JSON schema: 'int' is not")
-    assert others == ["8", f"{unfit}n: 'x' is not of type 'integer'"]
+    assert odd.startswith(f'{unfit}The JSON schema cannot be used: "int" is not')
+    assert others == ["8", f'{unfit}n: "x" is not of type "integer"']
 
 
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
-        ({"$ref": "#"}, "refers to itself without an end"),
-        ({"$schema": 5}, "is not a JSON schema: 5 is not of type 'string'"),
+        ({"$ref": "#/$defs/n"}, "Pointer '/$defs/n' does not exist"),
+        ({"$schema": 5}, '5 is not of type "string" (at $schema)'),
     ],
 )
 async def test_schema_that_cannot_be_followed_is_told(
@@ -465,7 +465,7 @@ async def test_schema_that_cannot_be_followed_is_told(
     )
     async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Go") == "OK."
-    assert results() == [f"The arguments do not fit: The schema of this tool {problem}"]
+    assert results() == [f"The arguments do not fit: The JSON schema cannot be used: {problem}."]
 
 
 def test_tool_describes_the_function_to_the_model() -> None:

@@ -190,15 +190,12 @@ def test_digest_is_that_of_the_executed_arguments() -> None:
 
 def test_schema_that_refers_elsewhere_is_not_followed() -> None:
     schema: dict[str, Any] = {"properties": {"name": {"$ref": "https://example.org/name.json"}}}
-    prompt = ToolCallPrompt(
-        text="?", tool="t", arguments={"name": "a"}, input_schema=schema, editable=True
-    )
-    edited = {"decision": "approve", "arguments": {"name": "b"}}
-    assert "example.org" in str(problems(prompt, edited)[""])
+    with pytest.raises(ValidationError, match=r"cannot fetch https://example\.org/name\.json"):
+        ToolCallPrompt(text="?", tool="t", input_schema=schema)
 
 
 def test_what_is_no_schema_is_refused_when_asked() -> None:
-    with pytest.raises(ValidationError, match="input_schema is not a JSON schema"):
+    with pytest.raises(ValidationError, match="input_schema: The JSON schema cannot be used"):
         ToolCallPrompt(text="?", tool="t", input_schema={"type": "number of pieces"})
 
 

@@ -32,7 +32,7 @@ LIBRARIES = """
     autobahn.twisted.websocket django.db.models django.http django.core.handlers.asgi django.forms
     django.contrib.admin django.contrib.auth django.contrib.staticfiles django.template
     pydantic pydantic_settings psycopg psycopg_pool structlog jwt cryptography.x509 redis.asyncio
-    channels_redis.pubsub procrastinate markdown_it nh3 jsonschema uvicorn websockets.server
+    channels_redis.pubsub procrastinate markdown_it nh3 uvicorn websockets.server
     yaml servestatic msgspec tenacity csp.middleware filelock channels.routing daphne
     multiprocessing unittest.mock xml.sax wsgiref.simple_server
 """

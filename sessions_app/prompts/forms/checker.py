@@ -1,0 +1,116 @@
+"""The checker, which checks JSON schemas and values by them, as a program beside the server.
+
+A schema of others can take seconds, or all memory, and nothing in Python interrupts its evaluation;
+a process can be ended. This one imports nothing of the project: it starts at once.
+"""
+
+import json
+import resource
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+from jsonschema_rs import (
+    Draft202012Validator,
+    RegexOptions,
+    ValidationError,
+    ValidationErrorKind,
+    Validator,
+    validator_for,
+)
+
+MEMORY = 1 << 30  # bytes of addresses
+MOST_PROBLEMS = 100
+LONGEST = 300  # characters of what is said of a problem
+
+# A form's own field checks these, or the tool: schemas use them for more than their standards allow
+# (a time without a zone, an address with umlauts).
+LENIENT = {
+    *("date-time", "time", "duration", "uri", "uri-reference", "iri", "iri-reference"),
+    *("uri-template", "hostname", "idn-hostname"),
+}
+OPTIONS: dict[str, Any] = {
+    "offline": True,  # references to other documents are not followed
+    "pattern_options": RegexOptions(),  # linear: without look-arounds and back-references
+    "validate_formats": True,
+    "formats": dict.fromkeys(LENIENT, lambda _: True),
+}
+
+
+def main(descriptor: int) -> None:
+    """Answer each request by the problems, until the server has ended.
+
+    A request is a schema and perhaps a value, each as JSON, and the seconds of processor time after
+    which the kernel ends this process.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: it is for the server
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends it, also within one call
+    with suppress(ValueError, OSError):  # a system without such limits, or with a lower one
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    connection = Connection(descriptor)
+    with suppress(EOFError, ConnectionError):
+        connection.send_bytes(b"ready")
+        while True:
+            schema, value, seconds = connection.recv()
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            problems = check(schema, value)
+            reply = json.dumps(problems).encode()
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            connection.send_bytes(reply)
+
+
+def check(schema: str, value: str | None) -> dict[str, str]:
+    """Return the problems of a value by their first name or index, those of the schema under ""."""
+    validator, problem = _compile(schema)
+    if validator is None:
+        return {"": problem}
+    return {} if value is None else _value_problems(validator, value)
+
+
+def _compile(schema: str) -> tuple[Validator | None, str]:
+    """Compile a schema by the newest draft, else by the one that it names."""
+    problem = ""
+    for compile_schema in (Draft202012Validator, validator_for):
+        try:
+            return compile_schema(schema, **OPTIONS), ""
+        except ValidationError as error:
+            problem = _schema_problem(error)
+        except ValueError as error:
+            problem = str(error)[:LONGEST]
+    return None, problem
+
+
+def _schema_problem(error: ValidationError) -> str:
+    kind = error.kind
+    place = "/".join(map(str, error.instance_path))[:LONGEST]
+    if isinstance(kind, ValidationErrorKind.Format) and kind.format == "regex":
+        return (
+            f"the pattern at {place} is none that can be used. Patterns have no look-arounds and "
+            "no back-references, and are not too large"
+        )
+    return f"{error.message[:LONGEST]} (at {place})" if place else error.message[:LONGEST]
+
+
+def _value_problems(validator: Validator, text: str) -> dict[str, str]:
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        if validator.is_valid(value):
+            return {}
+        errors = list(validator.iter_errors(value))
+    except (ValueError, RecursionError) as error:
+        return {"": str(error)[:LONGEST]}
+    problems: dict[str, str] = {}
+    for one in errors[:MOST_PROBLEMS]:
+        name = str(one.instance_path[0]) if one.instance_path else ""
+        problems.setdefault(name, one.message[:LONGEST])
+    return problems
+
+
+def _refuse(number: str) -> NoReturn:
+    raise ValueError(f"JSON has no number {number}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,246 @@
+"""JSON schemas of others, checked within limits of size and work by processes beside the server.
+
+Whatever a schema says – a `$ref` to itself, a pattern, a million alternatives –, its evaluation
+takes neither the event loop nor the writer, and ends. Who waits does so in a thread.
+"""
+
+import asyncio
+import atexit
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from queue import Empty, LifoQueue
+from subprocess import Popen
+from typing import TypeVar
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from pydantic_core import from_json, to_json
+
+from sessions_app.json_types import JsonObject
+from sessions_app.prompts.forms import checker
+from sessions_app.storage.storable import measure
+
+MAX_SCHEMA = 32_000  # bytes of JSON
+MAX_VALUE = 1 << 20  # bytes of JSON
+# Of processor time. Schemas and values of people and models take some milliseconds.
+SCHEMA_SECONDS = 0.05
+VALUE_SECONDS = 0.2
+# At the same time.
+PROCESSES = 2
+# Seconds until a process that does not start counts as failed.
+START = 10.0
+MOST_CHECKED = 256  # schemas of which the verdict is remembered
+
+T = TypeVar("T")
+
+Problems = dict[str, "str | Promise"]
+Reply = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The seconds for which a thread waits: for a free process, and for its reply.
+
+    A process is free after its processor time; a reply takes longer where the machine is busy.
+    """
+
+    turn: float | None
+    reply: float
+
+
+# Of a person's request, and of a run: this has the time, and a replay finds the same.
+OF_A_REQUEST, OF_A_RUN = Patience(1.0, 2.0), Patience(None, 30.0)
+
+
+class TooMuchWork(Exception):
+    """The error that a check has had its processor time or its memory."""
+
+
+class NotChecked(Exception):
+    """The error that there is no process for a check now."""
+
+
+def check_schema(schema: JsonObject) -> str:
+    """Return why a JSON schema cannot be used, as a sentence; "" if it can. Blocks: see
+    `acheck_schema`.
+    """
+    return _schema_problem(schema, OF_A_REQUEST)
+
+
+def argument_problems(schema: JsonObject, value: object) -> Problems:
+    """Return what is wrong with arguments by a JSON schema, by argument; "" is for them as a whole.
+
+    Blocks: call it in a thread, or see `aargument_problems`.
+    """
+    return _value_problems(schema, value, OF_A_REQUEST)
+
+
+async def acheck_schema(schema: JsonObject) -> str:
+    """Return what `check_schema` does, and wait for a free process as long as need be."""
+    return await _in_thread(lambda: _schema_problem(schema, OF_A_RUN))
+
+
+async def aargument_problems(schema: JsonObject, value: object) -> Problems:
+    """Return what `argument_problems` does, and wait for a free process as long as need be."""
+    return await _in_thread(lambda: _value_problems(schema, value, OF_A_RUN))
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, function)
+
+
+def _schema_problem(schema: JsonObject, patience: Patience) -> str:
+    text = _as_json(schema, MAX_SCHEMA)
+    if text is None:
+        problem = f"it has more than {MAX_SCHEMA:,} bytes of JSON, or is none"
+    else:
+        try:
+            problem = _check_once(text, patience)
+        except TooMuchWork:
+            problem = "its check takes too much work"
+        except NotChecked:
+            problem = "it could not be checked now. Try it again"
+    return f"The JSON schema cannot be used: {problem}." if problem else ""
+
+
+def _check_once(schema: str, patience: Patience) -> str:
+    """Return what is wrong with a schema; a prompt is made with one that was checked just now."""
+    problem = _checked.get(schema)
+    if problem is None:
+        problem = _checkers.check(schema, None, patience).get("", "")
+        if len(_checked) >= MOST_CHECKED:
+            _checked.clear()
+        _checked[schema] = problem
+    return problem
+
+
+def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Problems:
+    if not isinstance(value, dict):
+        return {"": _("The arguments must be a JSON object.")}
+    if problem := _schema_problem(schema, patience):
+        return {"": problem}
+    schema_text, text = _as_json(schema, MAX_SCHEMA), _as_json(value, MAX_VALUE)
+    if schema_text is None or text is None:
+        return {
+            "": _(
+                "The values are too large, are nested too deeply, or have a number or a character "
+                "that JSON lacks. Send fewer or shorter ones."
+            )
+        }
+    try:
+        return {**_checkers.check(schema_text, text, patience)}
+    except TooMuchWork:
+        return {"": _("It takes too long to check these values. Send fewer or shorter ones.")}
+    except NotChecked:
+        return {"": _("These values cannot be checked at the moment. Send them again.")}
+
+
+def _as_json(value: object, limit: int) -> str | None:
+    """Return a value as JSON; None if it is larger than the limit, or has no JSON form."""
+    if measure(value, limit) > limit:
+        return None
+    try:
+        text = to_json(value, inf_nan_mode="constants")
+    except ValueError:
+        return None
+    return text.decode() if len(text) <= limit else None
+
+
+class _Checkers:
+    """The processes that check: each is started when it is needed first, and when it has failed."""
+
+    def __init__(self) -> None:
+        self._places: LifoQueue[_Child | None] = LifoQueue()
+        for _number in range(PROCESSES):
+            self._places.put(None)
+
+    def check(self, schema: str, value: str | None, patience: Patience) -> Reply:
+        """Return the problems of a schema, or of a value by it.
+
+        Raises:
+            TooMuchWork: the check has had its time.
+            NotChecked: no process is free, or none can be started.
+        """
+        try:
+            child = self._places.get(timeout=patience.turn)
+        except Empty as error:
+            raise NotChecked from error
+        seconds = SCHEMA_SECONDS if value is None else VALUE_SECONDS
+        kept = None
+        try:
+            child = child if child and child.is_alive else _Child()
+            reply = child.ask((schema, value, seconds), patience.reply)
+            kept = child
+        except (OSError, EOFError) as error:
+            raise NotChecked from error
+        finally:
+            self._places.put(kept)
+        return reply
+
+    def stop(self) -> None:
+        """End the processes that are free."""
+        while not self._places.empty():
+            child = self._places.get()
+            if child:
+                child.end()
+
+
+class _Child:
+    """A process that checks."""
+
+    def __init__(self) -> None:
+        """Start it.
+
+        Raises:
+            OSError: that is not possible.
+        """
+        self._connection, theirs = Pipe()
+        # Not with its folder as a place of modules.
+        command = [sys.executable, "-P", checker.__file__, str(theirs.fileno())]
+        with theirs:
+            self._process = Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own program
+        if not self._connection.poll(START):
+            self.end()
+            raise TimeoutError
+        self._connection.recv_bytes()
+
+    @property
+    def is_alive(self) -> bool:
+        """True unless something has ended it."""
+        return self._process.poll() is None
+
+    def ask(self, request: tuple[str, str | None, float], patience: float) -> Reply:
+        """Return the reply to a request, or end the process.
+
+        Raises:
+            TooMuchWork: the kernel has ended it for its work, or it takes too long.
+            OSError: it has failed.
+        """
+        try:
+            self._connection.send(request)
+            if not self._connection.poll(patience):
+                self.end()
+                raise TooMuchWork
+            reply: Reply = from_json(self._connection.recv_bytes())
+        except (OSError, EOFError) as error:
+            if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:
+                raise TooMuchWork from error
+            raise BrokenPipeError from error
+        return reply
+
+    def end(self) -> int:
+        """End the process; return its status, which is negative for a signal."""
+        self._connection.close()
+        self._process.kill()
+        return self._process.wait()
+
+
+_checkers = _Checkers()
+_checked: dict[str, str] = {}  # what is wrong with a schema, by its JSON
+# Those of the event loop wait here, so that they keep no other work from a thread.
+_threads = ThreadPoolExecutor(max_workers=PROCESSES, thread_name_prefix="schemas")
+atexit.register(_checkers.stop)

@@ -1,0 +1,145 @@
+"""JSON schemas of others, and values by them: each check ends soon, whatever they say."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sessions_app.prompts import (
+    aargument_problems,
+    acheck_schema,
+    argument_problems,
+    check_schema,
+    load_prompt,
+)
+from sessions_app.workflows import FormPrompt, ToolCallPrompt
+
+Schema = dict[str, Any]
+
+
+def bomb(levels: int) -> Schema:
+    """Build a schema whose checks double with each level."""
+    definitions = {
+        f"d{number}": {
+            name: {"$ref": f"#/$defs/d{number + 1}"} for name in ("if", "then", "else", "not")
+        }
+        for number in range(levels)
+    }
+    return {"$defs": {**definitions, f"d{levels}": {"type": "array"}}, "$ref": "#/$defs/d0"}
+
+
+BOMB = bomb(60)
+# A value that Python's engine would not end with.
+HOSTILE = {"x": "a" * 60 + "!"}
+PATTERN: Schema = {"anyOf": [{"type": "string", "pattern": "^(a+)+$"}]}
+TOO_MUCH_WORK = "takes too long to check"
+
+
+@contextmanager
+def soon(seconds: float = 1.0) -> Iterator[None]:
+    """Check that the block takes less than that."""
+    argument_problems({}, {})  # a process is up
+    begin = time.perf_counter()
+    yield
+    assert time.perf_counter() - begin < seconds
+
+
+def test_value_that_takes_too_much_work_is_refused_soon() -> None:
+    with soon():
+        [problem] = argument_problems(BOMB, {"x": 1}).values()
+    assert TOO_MUCH_WORK in str(problem)
+    assert argument_problems({"required": ["y"]}, {"x": 1}) == {"": '"y" is a required property'}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"x": PATTERN}},
+        {"properties": {"x": {"not": {"not": PATTERN}}}},
+        {"patternProperties": {"^(x+)+$": PATTERN}},
+        {"$defs": {"p": PATTERN}, "additionalProperties": {"$ref": "#/$defs/p"}},
+    ],
+)
+def test_patterns_are_linear_at_every_depth(schema: Schema) -> None:
+    with soon(0.5):
+        assert list(argument_problems(schema, HOSTILE)) == ["x"]
+        assert not argument_problems(schema, {"x": "a" * 60})
+
+
+def test_unique_items_are_checked_in_no_time() -> None:
+    with soon():
+        schema = {"properties": {"x": {"uniqueItems": True}}}
+        assert not argument_problems(schema, {"x": [{"a": number} for number in range(20_000)]})
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"type": "number of pieces"}, '"number of pieces" is not valid'),
+        ({"properties": {"x": {"pattern": "(?=a)"}}}, "the pattern at properties/x/pattern"),
+        ({"patternProperties": {r"(a)\1": {}}}, "no back-references"),
+        ({"properties": {"x": {"pattern": "(.{1,1000}){1,1000}"}}}, ""),
+        ({"properties": {f"p{number}": {} for number in range(60_000)}}, "more than 32,000 bytes"),
+        ({"$ref": "https://example.org/a.json"}, "cannot fetch https://example.org/a.json"),
+        ({"$ref": "file:///etc/passwd"}, "cannot fetch file:///etc/passwd"),
+        ({"$ref": "#/$defs/none"}, "does not exist"),
+        ({"title": "\ud800"}, "is none"),
+    ],
+)
+def test_what_cannot_be_used_is_told(schema: Schema, problem: str) -> None:
+    with soon(0.5):
+        told = check_schema(schema)
+    assert told.startswith("The JSON schema cannot be used: ")
+    assert problem in told
+    assert argument_problems(schema, {"x": "a"}) == {"": told}
+
+
+def test_value_that_is_too_large_or_no_json_is_refused() -> None:
+    with soon():
+        for value in (float("inf"), "\ud800", 10**5000, "a" * 1_100_000, ["a"] * 1_100_000):
+            assert list(argument_problems({}, {"x": value})) == [""]
+
+
+def test_deep_value_is_refused() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert list(argument_problems({}, {"x": deep})) == [""]
+
+
+def test_honest_value_is_checked_while_hostile_ones_are() -> None:
+    with ThreadPoolExecutor() as threads:
+        hostile = [threads.submit(argument_problems, BOMB, {"x": 1}) for _ in range(3)]
+        with soon(1.5):
+            assert not argument_problems({"required": ["x"]}, {"x": 1})
+        assert all(one.result() for one in hostile)
+
+
+async def test_event_loop_goes_on_during_a_check() -> None:
+    longest, last = 0.0, time.perf_counter()
+    checks = asyncio.gather(*(aargument_problems(BOMB, {"x": n}) for n in range(8)))
+    while not checks.done():
+        await asyncio.sleep(0.01)
+        longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+    assert longest < 0.5
+    # None of them is refused for want of a free process: a replay finds the same.
+    assert all(TOO_MUCH_WORK in str(one[""]) for one in await checks)
+    assert await acheck_schema({"type": "text"}) == check_schema({"type": "text"})
+
+
+def test_stored_prompt_is_read_without_a_check_of_its_schema() -> None:
+    schema: Schema = {"properties": {"x": {"type": "nothing"}}}
+    prompt = ToolCallPrompt(text="?", tool="t", arguments=HOSTILE, editable=True)
+    stored = {**prompt.model_dump(mode="json"), "input_schema": schema}
+    loaded = load_prompt(stored)
+    assert isinstance(loaded, ToolCallPrompt)
+    assert HOSTILE["x"] in str(loaded.make())
+
+
+def test_form_of_a_schema_that_cannot_be_used_is_not_asked() -> None:
+    with pytest.raises(ValueError, match="The JSON schema cannot be used"):
+        FormPrompt({"properties": {"x": {"pattern": "(?=a)"}}}, text="?")
