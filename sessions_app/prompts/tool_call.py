@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -344,18 +345,16 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     def _form_class(self) -> "type[ToolCallForm]":
         """Build the form's class: a field for each argument, also for those the schema lacks.
 
-        An argument that does not fit its schema is written as JSON, so that it stays what it is.
+        An argument that its field would change is written as JSON, so that it stays what it is.
         """
         if not self.editable:
             return ToolCallForm
         fields = schema_fields(self.input_schema)
         fields.pop(NOTE, None)
-        unfit = argument_problems(self.input_schema, self.arguments)
         as_json = [
             name
             for name, value in self.arguments.items()
-            if name != NOTE
-            and (name in unfit or name not in fields or not _is_kept(fields[name], value))
+            if name != NOTE and (name not in fields or not _is_kept(fields[name], value))
         ]
         fields |= schema_fields({"properties": {name: {} for name in as_json}})
         return type("Arguments", (ToolCallForm,), fields)
@@ -405,13 +404,16 @@ class ToolCallForm(forms.Form):
 
 def _is_kept(field: forms.Field, value: Any) -> bool:
     """Return whether a form field shows a value and gives back the same; lines are stripped."""
-    if value in EMPTY_VALUES:
-        return True
+    if isinstance(field, forms.fields.BaseTemporalField) and not isinstance(value, str):
+        return value is None
+    field = copy(field)
+    field.required = False  # an empty value may come back
     try:
         again = to_jsonable_python(field.clean(field.prepare_value(value)))
     except forms.ValidationError:
         return False
-    return bool(again == value) and "\r" not in str(value)
+    is_same = again == value and isinstance(again, bool) == isinstance(value, bool)
+    return is_same and "\r" not in str(value)
 
 
 def digest_of(arguments: JsonObject) -> str:

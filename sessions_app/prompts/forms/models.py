@@ -4,6 +4,7 @@ The JSON schema says what the fields are; what the model checks beyond that, it 
 the form is cleaned.
 """
 
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -19,6 +20,8 @@ from sessions_app.prompts.forms.schema_checks import argument_problems
 
 # A text that may be longer has several lines.
 LINE = 200
+# Of a schema that others wrote: with more of them, in references, a page takes minutes.
+MAX_CHOICES = 2_000
 BY_FORMAT: dict[str, type[forms.Field]] = {
     "date": forms.DateField,
     "date-time": forms.DateTimeField,
@@ -120,7 +123,7 @@ def _of_model(model: type[BaseModel]) -> type[forms.Form]:
     titles: JsonObject = {
         str(info.validation_alias or name): info.title for name, info in infos.items()
     }
-    fields = schema_fields(model.model_json_schema(), titles)
+    fields = schema_fields(model.model_json_schema(), titles, most_choices=sys.maxsize)
     return type(model.__name__, (OfModel,), {**fields, "model": model})
 
 
@@ -147,22 +150,30 @@ def _of_schema(schema: bytes) -> type[forms.Form]:
 
 
 def schema_fields(
-    schema: JsonObject, titles: Mapping[str, str | None] = MappingProxyType({})
+    schema: JsonObject,
+    titles: Mapping[str, str | None] = MappingProxyType({}),
+    most_choices: int = MAX_CHOICES,
 ) -> dict[str, forms.Field]:
-    """Build a form field for each property of a JSON schema; `titles` are labels by name."""
+    """Build a form field for each property of a JSON schema.
+
+    Args:
+        titles: the labels by name.
+        most_choices: of all fields; a field for which none are left is written, as text or JSON.
+    """
     defs = schema.get("$defs") or schema.get("definitions") or {}
-    return {
-        name: _field(property_schema, defs, titles.get(name))
-        for name, property_schema in schema.get("properties", {}).items()
-    }
+    fields = {}
+    for name, property_schema in schema.get("properties", {}).items():
+        fields[name] = _field(property_schema, defs, titles.get(name), most_choices)
+        most_choices -= len(getattr(fields[name], "choices", ()))
+    return fields
 
 
-def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Field:
+def _field(schema: JsonObject, defs: JsonObject, label: str | None, most: int) -> forms.Field:
     alternatives = [_resolve_references(one, defs) for one in _alternatives(schema)]
     kinds = [kind for kind in alternatives if kind.get("type") != "null"] or [{}]
     default = schema.get("default")
     is_optional = len(kinds) < len(alternatives)
-    class_, options = _kind(kinds)
+    class_, options = _kind(kinds, most)
     if is_optional and issubclass(class_, forms.CharField | forms.TypedChoiceField):
         options["empty_value"] = None
     may_be_empty = is_optional or default == ""
@@ -189,26 +200,29 @@ def _alternatives(schema: Any) -> list[JsonObject]:
 
 def _resolve_references(schema: JsonObject, defs: JsonObject) -> JsonObject:
     """Replace the references of a schema, on its first level and that of its items."""
-    if name := schema.get("$ref", "").rpartition("/")[2]:
-        target = defs.get(name)
-        schema = {**(target if isinstance(target, dict) else {}), **schema}
+    schema = _resolve_reference(schema, defs)
     if isinstance(schema.get("items"), dict):
-        schema = {**schema, "items": _resolve_references(schema["items"], defs)}
+        schema = {**schema, "items": _resolve_reference(schema["items"], defs)}
     return schema
 
 
-def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
+def _resolve_reference(schema: JsonObject, defs: JsonObject) -> JsonObject:
+    target = defs.get(schema.get("$ref", "").rpartition("/")[2])
+    return {**target, **schema} if isinstance(target, dict) else schema
+
+
+def _kind(kinds: list[JsonObject], most: int) -> tuple[type[forms.Field], JsonObject]:
     """Return the field's class and its arguments. A value without a field of its own is JSON."""
     kind, names = kinds[0], [schema.get("type") for schema in kinds]
     if names == ["number", "string"]:
         return forms.DecimalField, _limits(forms.DecimalField, kind)
     if len(kinds) > 1:
         return forms.JSONField, {}
-    if choices := _choices(kind):
+    if choices := _choices(kind, most):
         return forms.TypedChoiceField, choices
     if names == ["array"]:
         items = kind["items"] if isinstance(kind.get("items"), dict) else {}
-        if choices := _choices(items):
+        if choices := _choices(items, most):
             options = {**choices, "widget": forms.CheckboxSelectMultiple}
             return forms.TypedMultipleChoiceField, options
         if items.get("type") == "string" and "format" not in items:
@@ -222,18 +236,21 @@ def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
     return forms.JSONField, {}
 
 
-def _choices(kind: JsonObject) -> JsonObject:
-    """Build a choice for each value that a schema names, if it names them.
+def _choices(kind: JsonObject, most: int) -> JsonObject:
+    """Build a choice for each value that a schema names, if it names them, and not too many.
 
     What is chosen is the value itself, which need not be a text.
     """
     titled = kind.get("oneOf") or kind.get("anyOf") or []
+    if max(len(titled), len(kind.get("enum") or ())) > most:
+        return {}
     if titled and all(isinstance(one, dict) and "const" in one for one in titled):
         labels = {str(one["const"]): str(one.get("title", one["const"])) for one in titled}
         values = [one["const"] for one in titled]
     else:
         values = kind.get("enum") or ([kind["const"]] if "const" in kind else [])
-        names = kind.get("enumNames") or values
+        names = kind.get("enumNames")
+        names = names if isinstance(names, list) and names else values
         labels = dict(zip(map(str, values), map(str, names), strict=False))
     by_text = {str(value): value for value in values}
     if not by_text:

@@ -25,6 +25,7 @@ from sessions_app.prompts.forms import checker
 from sessions_app.storage.storable import measure
 
 MAX_SCHEMA = 32_000  # bytes of JSON
+MAX_PROPERTIES = 200  # each has a field in a form
 MAX_VALUE = 1 << 20  # bytes of JSON
 # Of processor time. Schemas and values of people and models take some milliseconds.
 SCHEMA_SECONDS = 0.05
@@ -94,17 +95,24 @@ async def _in_thread(function: Callable[[], T]) -> T:
 
 
 def _schema_problem(schema: JsonObject, patience: Patience) -> str:
-    text = _as_json(schema, MAX_SCHEMA)
-    if text is None:
-        problem = f"it has more than {MAX_SCHEMA:,} bytes of JSON, or is none"
-    else:
-        try:
-            problem = _check_once(text, patience)
-        except TooMuchWork:
-            problem = "its check takes too much work"
-        except NotChecked:
-            problem = "it could not be checked now. Try it again"
+    try:
+        problem = _unusable(schema, patience)
+    except NotChecked:
+        problem = "it could not be checked now. Try it again"
     return f"The JSON schema cannot be used: {problem}." if problem else ""
+
+
+def _unusable(schema: JsonObject, patience: Patience) -> str:
+    """Return what keeps a schema from being used; raises NotChecked."""
+    text, properties = _as_json(schema, MAX_SCHEMA), schema.get("properties")
+    if text is None:
+        return f"it has more than {MAX_SCHEMA:,} bytes of JSON, or is none"
+    if isinstance(properties, dict) and len(properties) > MAX_PROPERTIES:
+        return f"it has more than {MAX_PROPERTIES} properties"
+    try:
+        return _check_once(text, patience)
+    except TooMuchWork:
+        return "its check takes too much work"
 
 
 def _check_once(schema: str, patience: Patience) -> str:
@@ -121,10 +129,7 @@ def _check_once(schema: str, patience: Patience) -> str:
 def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Problems:
     if not isinstance(value, dict):
         return {"": _("The arguments must be a JSON object.")}
-    if problem := _schema_problem(schema, patience):
-        return {"": problem}
-    schema_text, text = _as_json(schema, MAX_SCHEMA), _as_json(value, MAX_VALUE)
-    if schema_text is None or text is None:
+    if (text := _as_json(value, MAX_VALUE)) is None:
         return {
             "": _(
                 "The values are too large, are nested too deeply, or have a number or a character "
@@ -132,7 +137,9 @@ def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Pr
             )
         }
     try:
-        return {**_checkers.check(schema_text, text, patience)}
+        if problem := _unusable(schema, patience):
+            return {"": f"The JSON schema cannot be used: {problem}."}
+        return {**_checkers.check(to_json(schema).decode(), text, patience)}
     except TooMuchWork:
         return {"": _("It takes too long to check these values. Send fewer or shorter ones.")}
     except NotChecked:
