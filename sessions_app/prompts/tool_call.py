@@ -53,6 +53,7 @@ from sessions_app.prompts.forms.fields import (
     FormField,
     describe_fields,
     initial_values,
+    read_json_strictly,
     use_native,
     value_text,
 )
@@ -383,6 +384,7 @@ class ToolCallForm(forms.Form):
             is_empty = prompt.arguments.get(name) in EMPTY_VALUES
             field.required = field.required and name in self._required and not is_empty
         use_native(self)
+        read_json_strictly(self)
 
     def full_clean(self) -> None:
         """Read the arguments where their fields are filled in correctly."""

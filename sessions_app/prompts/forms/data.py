@@ -33,7 +33,7 @@ from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile
 from sessions_app.prompts.base import as_text
-from sessions_app.storage.storable import check_finite, storable
+from sessions_app.storage.storable import MAX_DEPTH, check_finite, is_too_deep, storable
 
 if TYPE_CHECKING:
     from django.http import QueryDict
@@ -200,7 +200,11 @@ class Upload(AnyFile):
 
 
 def check_storable_values(values: object) -> None:
-    """Raise Invalid if values of an answer have a text or a number that cannot be stored."""
+    """Raise Invalid if values of an answer are too deep, or have a text or a number that cannot be
+    stored.
+    """
+    if is_too_deep(values, MAX_DEPTH + 2):  # around those of the fields
+        raise Invalid(_("The answer has too many levels of lists and objects: send fewer of them."))
     check_finite(values)
     if storable(values) != values:
         raise Invalid(_("The answer contains a character that cannot be stored."))

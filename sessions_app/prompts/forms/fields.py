@@ -1,5 +1,6 @@
 """The fields of a form, and how their values are read, without its class."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +9,13 @@ from django.forms import BaseForm, Field, Widget
 from django.forms.utils import pretty_name
 from django.utils.choices import flatten_choices
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ConfigDict
 
+from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import as_text
+from sessions_app.storage.storable import check_finite, is_too_deep, storable
 
 # By a class that the field is of, the nearest first.
 KINDS = {
@@ -33,12 +37,36 @@ KINDS = {
     "JSONField": "json",
     "FileField": "file",
 }
+NOT_JSON = _(
+    "Enter valid JSON, with at most 180 levels of lists and objects, and numbers of at most 4,300 "
+    "digits."
+)
 # Browsers have controls for these, which speak ISO 8601; Django's own follow a reader's language.
 NATIVE: dict[type[Widget], tuple[str, str]] = {
     forms.DateInput: ("date", "%Y-%m-%d"),
     forms.TimeInput: ("time", "%H:%M"),
     forms.DateTimeInput: ("datetime-local", "%Y-%m-%dT%H:%M"),
 }
+
+
+class StorableDecoder(json.JSONDecoder):
+    """A decoder of JSON that takes only what can be stored as an answer."""
+
+    def decode(self, text: str, *arguments: Any) -> Any:
+        """Decode a text.
+
+        Raises:
+            JSONDecodeError: it is no JSON, is nested too deeply, or has a number or a character
+                that is not stored.
+        """
+        try:
+            value = super().decode(text, *arguments)
+            check_finite(value)
+        except (ValueError, RecursionError, Invalid) as error:
+            raise json.JSONDecodeError(str(error), text, 0) from error
+        if is_too_deep(value) or storable(value) != value:
+            raise json.JSONDecodeError("It cannot be stored", text, 0)
+        return value
 
 
 class FormField(BaseModel):
@@ -104,6 +132,15 @@ def use_native(form: BaseForm) -> None:
             # Without its seconds a value would come back as another, which nobody has typed.
             if native[0] != "date" and getattr(form.initial.get(name), "second", False):
                 widget.format += ":%S"
+
+
+def read_json_strictly(form: BaseForm) -> None:
+    """Have JSON fields refuse what cannot be stored, where the author has no decoder."""
+    for field in form.fields.values():
+        if isinstance(field, forms.JSONField) and field.decoder is None:
+            field.decoder = StorableDecoder
+            if field.error_messages["invalid"] == forms.JSONField.default_error_messages["invalid"]:
+                field.error_messages["invalid"] = NOT_JSON
 
 
 def _fields(form: type[BaseForm]) -> dict[str, Field]:

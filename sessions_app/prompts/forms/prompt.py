@@ -47,6 +47,7 @@ from sessions_app.prompts.forms.fields import (
     FormField,
     describe_fields,
     initial_values,
+    read_json_strictly,
     use_native,
     value_text,
 )
@@ -340,6 +341,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         initial = unpack(self.initial, self.types)
         form = self._form_class()(initial=initial, **options)
         use_native(form)
+        read_json_strictly(form)
         return form
 
     def _refusal(self, names: Collection[str] = ()) -> Invalid:

@@ -1,5 +1,6 @@
 """Forms of the tests: found by their names, as those of a project are."""
 
+import json
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -28,6 +29,12 @@ class Every(forms.Form):
     one = forms.TypedChoiceField(choices=[(1, "One"), (2, "Two")], coerce=int)
     some = forms.MultipleChoiceField(choices=[("a", "A"), ("b", "B")], required=False)
     more = forms.JSONField(required=False)
+
+
+class OwnDecoder(forms.Form):
+    """A field of JSON that its author decodes."""
+
+    more = forms.JSONField(decoder=json.JSONDecoder)
 
 
 class OfUser(forms.Form):
