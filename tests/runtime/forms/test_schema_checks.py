@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sessions_app.errors import Invalid
 from sessions_app.prompts import (
     aargument_problems,
     acheck_schema,
@@ -16,7 +17,8 @@ from sessions_app.prompts import (
     check_schema,
     load_prompt,
 )
-from sessions_app.workflows import FormPrompt, ToolCallPrompt
+from sessions_app.workflows import Context, FormPrompt, Message, ToolCallPrompt, workflow
+from tests.support.hosting import SentTo
 
 Schema = dict[str, Any]
 
@@ -40,11 +42,20 @@ TOO_MUCH_WORK = "takes too long to check"
 
 
 @contextmanager
-def soon() -> Iterator[None]:
+def soon(seconds: float = 10) -> Iterator[None]:
     """Check that the block ends soon, also on a machine that has much to do."""
     begin = time.perf_counter()
     yield
-    assert time.perf_counter() - begin < 10
+    assert time.perf_counter() - begin < seconds
+
+
+async def longest_standstill(work: "asyncio.Future[Any]") -> float:
+    """Return the longest time for which the event loop stands still until the work is done."""
+    longest, last = 0.0, time.perf_counter()
+    while not work.done():
+        await asyncio.sleep(0.01)
+        longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+    return longest
 
 
 def test_value_that_takes_too_much_work_is_refused_soon() -> None:
@@ -118,13 +129,33 @@ def test_honest_value_is_checked_while_a_hostile_one_is() -> None:
     assert TOO_MUCH_WORK in str(hostile.result()[""])
 
 
+@workflow(name="t_foreign_schema", title="Foreign schema")
+async def ask_foreign(_message: Message, context: Context) -> str:
+    """Ask what a hostile server wants to know; its schema has the answer."""
+    properties = {"x": {**PATTERN, "default": HOSTILE["x"]}, "y": {"$ref": "#/$defs/d0"}}
+    schema = {"properties": properties, "$defs": BOMB["$defs"]}
+    answer = await context.ask(FormPrompt(schema, text="?", reject="Decline"))
+    return f"approved: {answer.approved}"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("answer", [HOSTILE, {"y": "1"}])
+async def test_answer_by_a_hostile_schema_stops_nobody(
+    sent_to: SentTo, answer: dict[str, str]
+) -> None:
+    async with sent_to("t_foreign_schema", "go") as (_, run):
+        await run.prompts()
+        given = asyncio.ensure_future(run.answer(answer))
+        assert await longest_standstill(given) < 1
+        assert isinstance(given.exception(), Invalid)
+        await run.answer("reject")
+        assert await run.result() == "approved: False"
+
+
 async def test_event_loop_goes_on_during_a_check() -> None:
-    longest, last = 0.0, time.perf_counter()
-    checks = asyncio.gather(*(aargument_problems(BOMB, {"x": n}) for n in range(3)))
-    while not checks.done():
-        await asyncio.sleep(0.01)
-        longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
-    assert longest < 1
+    with soon(25):
+        checks = asyncio.gather(*(aargument_problems(BOMB, {"x": n}) for n in range(3)))
+        assert await longest_standstill(checks) < 1
     # None of them is refused for want of a free process: a replay finds the same.
     assert all(TOO_MUCH_WORK in str(one[""]) for one in await checks)
     assert await acheck_schema({"type": "text"}) == check_schema({"type": "text"})
