@@ -36,7 +36,7 @@ def bomb(levels: int) -> Schema:
 
 BOMB = bomb(60)
 # A value that Python's engine would not end with.
-HOSTILE = {"x": "a" * 60 + "!"}
+HOSTILE: dict[str, Any] = {"x": "a" * 60 + "!"}
 PATTERN: Schema = {"anyOf": [{"type": "string", "pattern": "^(a+)+$"}]}
 TOO_MUCH_WORK = "takes too long to check"
 
