@@ -12,12 +12,17 @@ from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Reasoning
 
 try:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+    from sessions_app.http_bodies import limit_each
 except ImportError as error:
     raise ImproperlyConfigured(
         "sessions_app.agents.openai_model needs the package openai: "
         "pip install 'django-durable-hitl[openai]'"
     ) from error
+
+# Bytes of one answer, decompressed.
+MAX_ANSWER = 8 * 1024**2
 
 
 class OpenAIModel:
@@ -86,6 +91,9 @@ async def open_model(
 
     Without a `base_url` it is OpenAI's own endpoint.
     """
-    # Servers of one's own want no key, but the client does.
-    async with AsyncOpenAI(base_url=base_url or None, api_key=api_key or "none") as client:
+    async with AsyncOpenAI(
+        base_url=base_url or None,
+        api_key=api_key or "none",  # servers of one's own want no key, but the client does
+        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [limit_each(MAX_ANSWER)]}),
+    ) as client:
         yield OpenAIModel(client, name)

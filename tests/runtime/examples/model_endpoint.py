@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -35,21 +35,42 @@ def call(number: int, name: str, arguments: str, index: int | None = None) -> li
 
 
 class ModelEndpoint:
-    """Answers each request with the next of `answers`, a list of deltas, and remembers it."""
+    """Answers each request with the next of `answers`, and remembers it.
+
+    One is a list of deltas, or bytes that are sent as they are, with the `headers`.
+    """
 
     def __init__(self) -> None:
-        self.answers: list[list[Delta]] = []
+        self.answers: list[list[Delta] | bytes] = []
+        self.headers: dict[str, str] = {}
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.url = ""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the answer to the last request."""
-        for delta in self.answers[len(self.requests) - 1]:
+        answer = self.answers[len(self.requests) - 1]
+        if isinstance(answer, bytes):
+            yield answer
+            return
+        for delta in answer:
             yield _event([{"index": 0, "delta": delta, "finish_reason": None}])
         yield _event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
         yield _event([], usage=USAGE)
         yield b"data: [DONE]\n\n"
+
+
+def events(*chunks: dict[str, Any] | bytes, done: bool = True) -> bytes:
+    """Return an answer as it is sent: bytes as they are, with what it ends with if it is done."""
+    sent = [
+        one if isinstance(one, bytes) else f"data: {json.dumps(one)}\n\n".encode() for one in chunks
+    ]
+    return b"".join(sent) + (b"data: [DONE]\n\n" if done else b"")
+
+
+def choice(delta: object, reason: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return a chunk with a delta of any form, and the reason why the answer is finished."""
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **more}
 
 
 def _event(choices: list[dict[str, Any]], **more: Any) -> bytes:
@@ -69,10 +90,13 @@ def serving() -> Iterator[ModelEndpoint]:
             endpoint.keys.append(self.headers["Authorization"])
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
+            for name, value in endpoint.headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            for chunk in endpoint.chunks():
-                self.wfile.write(chunk)
-                self.wfile.flush()
+            with suppress(ConnectionError):  # the client may have read enough
+                for chunk in endpoint.chunks():
+                    self.wfile.write(chunk)
+                    self.wfile.flush()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
