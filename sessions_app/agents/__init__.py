@@ -7,11 +7,12 @@ and needs a package of its own.
 
 from sessions_app.agents.agent import Agent
 from sessions_app.agents.budget import Budget
-from sessions_app.agents.models import Model, ModelMessage, Piece, ToolCall, Usage
+from sessions_app.agents.models import AnswerFields, Model, ModelMessage, Piece, ToolCall, Usage
 from sessions_app.agents.tools import Policy, Tool, ToolContext, Tools, Toolset, tool
 
 __all__ = [
     "Agent",
+    "AnswerFields",
     "Budget",
     "Model",
     "ModelMessage",

@@ -8,24 +8,28 @@ import structlog
 
 from sessions_app.agents.budget import Budget, Spending
 from sessions_app.agents.models import (
+    AnswerFields,
     Model,
     ModelMessage,
     Piece,
     ToolCall,
     Usage,
     behind,
+    cut_off,
     no_answer,
 )
 from sessions_app.agents.tool_use import use_tools
 from sessions_app.agents.tools import Tool, Tools, Toolset, cut
 from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
-from sessions_app.workflows import Context, PastMessage, Retry
+from sessions_app.workflows import Context, PastMessage, Reasoning, Retry
 from sessions_app.workflows.streams import StreamedText
 
 log = structlog.get_logger(__name__)
 
 MODEL_RETRY = Retry(attempts=3)
+# The text of a message that has none.
+NOTHING = "(nothing)"
 
 
 class Agent:
@@ -84,13 +88,13 @@ class Agent:
             try:
                 text, calls, usage = await self._ask(context, request, messages)
             except StepFailed as error:
-                return no_answer(error, apart=has_said or request.has_said)
+                return cut_off(error) if request.has_said else no_answer(error, apart=has_said)
             spending.add_turn(usage)
             if not calls:
                 return StreamedText(text)
             has_said, turn = has_said or bool(text), turn + 1
             results = await use_tools(calls, tools, context, turn)
-            messages += self._exchange(text, calls, results)
+            messages += self._exchange(request.pieces, results)
         return behind("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
@@ -120,7 +124,7 @@ class Agent:
             size += len(one.text)
             if size > self.max_history:
                 break
-            kept.append({"role": one.role, "content": one.text})
+            kept.append({"role": one.role, "content": _some(one.text)})
         while kept and kept[-1]["role"] == "assistant":  # without what it answers
             kept.pop()
         text = "\n\n".join(filter(None, [self.instructions, *problems]))
@@ -142,36 +146,30 @@ class Agent:
         async for piece in stream:
             request.pieces.append(piece)
         pieces, usage = request.pieces, None
-        # After the stream: what depends on its pieces comes once they are recorded.
+        # After the stream: what depends on its pieces comes once they are recorded. There is one
+        # usage; an earlier version recorded several, and the journal has an entry for each.
         for piece in pieces:
             if isinstance(piece, Usage):
                 usage = piece
                 context.add_usage(
                     prompt_tokens=piece.prompt_tokens, completion_tokens=piece.completion_tokens
                 )
-        text = "".join(piece for piece in pieces if isinstance(piece, str))
-        return text.lstrip("\n"), [one for one in pieces if isinstance(one, ToolCall)], usage
+        return _text(pieces), _calls(pieces), usage
 
-    def _exchange(
-        self, text: str, calls: Sequence[ToolCall], results: Sequence[str]
-    ) -> list[ModelMessage]:
+    def _exchange(self, pieces: Sequence[Piece], results: Sequence[str]) -> list[ModelMessage]:
         """Return the messages of an answer with tool calls, and of their results."""
-        answer: ModelMessage = {
-            "role": "assistant",
-            "content": text,
-            "tool_calls": [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments},
-                }
-                for call in calls
-            ],
-        }
+        calls, fields = _calls(pieces), _fields(pieces)
+        # No text is null, as in OpenAI's own answers: some servers refuse an empty one.
+        answer: ModelMessage = {**fields, "role": "assistant", "content": _text(pieces) or None}
+        answer["tool_calls"] = [_call_message(call) for call in calls]
         return [
             answer,
             *(
-                {"role": "tool", "tool_call_id": call.id, "content": cut(result, self.max_result)}
+                {
+                    "role": "tool",
+                    "tool_call_id": call.id,
+                    "content": _some(cut(result, self.max_result)),
+                }
                 for call, result in zip(calls, results, strict=True)
             ),
         ]
@@ -197,16 +195,52 @@ class _Request:
     async def stream(
         self, messages: list[ModelMessage], schemas: list[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the model's answer."""
-        apart = self._apart
+        """Stream the model's answer, with the last `Usage` of it at its end."""
+        apart, usage = self._apart, None
         async with aclosing(self._model.stream(messages, schemas)) as pieces:
             async for piece in pieces:
+                if isinstance(piece, Usage):
+                    usage = piece
+                    continue
                 if apart and isinstance(piece, str):
                     yield "\n\n"
                     apart = False
                 yield piece
+        if usage is not None:
+            yield usage
 
 
 def _question(context: Context) -> ModelMessage:
     message = context.input_message
-    return {"role": "user", "content": message if isinstance(message, str) else str(message)}
+    return {"role": "user", "content": _some(str(message))}
+
+
+def _some(text: str) -> str:
+    """Return the text, or a word for one that is empty, which some servers refuse."""
+    return text if text.strip() else NOTHING
+
+
+def _text(pieces: Sequence[Piece]) -> str:
+    return "".join(piece for piece in pieces if isinstance(piece, str)).lstrip("\n")
+
+
+def _calls(pieces: Sequence[Piece]) -> list[ToolCall]:
+    return [piece for piece in pieces if isinstance(piece, ToolCall)]
+
+
+def _fields(pieces: Sequence[Piece]) -> JsonObject:
+    """Return the fields of an answer that its server wants back."""
+    fields: JsonObject = {}
+    for piece in pieces:
+        if isinstance(piece, AnswerFields):
+            fields |= piece.fields
+            if piece.thoughts:
+                thoughts = [one.reasoning for one in pieces if isinstance(one, Reasoning)]
+                fields[piece.thoughts] = "".join(thoughts)
+    return fields
+
+
+def _call_message(call: ToolCall) -> JsonObject:
+    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    own = call.fields.get("function", {})
+    return {**call.fields, "id": call.id, "type": "function", "function": {**own, **function}}

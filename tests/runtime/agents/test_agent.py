@@ -344,7 +344,7 @@ ORDERS: list[Piece] = ["I order.", tool_call("order", euro=1)]
 @pytest.mark.parametrize(
     ("model", "text"),
     [
-        (CutModel(1), "I lo\n\nThe model cannot be asked (ConnectionError). Try again later."),
+        (CutModel(1), "I lo\n\nThe answer was cut off (ConnectionError). Try again later."),
         (
             ScriptedModel(ORDERS),
             "I order.\n\nThe model cannot be asked (AssertionError). Try again later.",
