@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
-from sesame.utils import get_query_string
+from sesame.utils import get_query_string, get_user
 from sesame.views import LoginView as SesameLoginView
 
 from chat_app.identity.sign_in import refused_sign_in
@@ -84,11 +85,26 @@ class SignInView(LoginView):
 
 
 class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no types
-    """Signs in who follows a link, once; then the link is used up."""
+    """The page of a sign-in link. Its button signs in, once; then the link is used up.
 
-    def head(self, _request: HttpRequest) -> HttpResponse:
-        """Answer that the page exists. Mail scanners and previews ask, and must not use it up."""
-        return HttpResponse()
+    Scanners of mails and previews open links, but press no button.
+    """
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show whom the link signs in, and the button."""
+        user = get_user(request, update_last_login=False)
+        if user is None:
+            return self.login_failed()
+        response = render(request, "registration/link.html", {"name": user.get_username()})
+        # The token is in the address, and so in no log of what else this page asks for. The origin
+        # has to be sent with the form.
+        response["Referrer-Policy"] = "strict-origin"
+        return response
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Sign in, and lead to the address in the link's `next`."""
+        response: HttpResponse = super().get(request)
+        return response
 
     def login_failed(self) -> HttpResponse:
         """Show the sign-in page, which says how to get another link."""

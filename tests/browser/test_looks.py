@@ -19,6 +19,7 @@ from tests.browser.chat_page import (
 )
 from tests.support.browser import OpenPage
 from tests.support.polling import until
+from tests.support.processes.command import run
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
@@ -62,6 +63,16 @@ def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
     page.keyboard.press("Escape")
     assert_accessible(page)
     assert_accessible(open_page("/sign-in/?link=failed", user=None))
+
+
+@pytest.mark.long
+def test_the_button_of_a_sign_in_link_signs_in(open_page: OpenPage, server: Server) -> None:
+    link = run("manage.py", "sign_in_link", "carla", env=server.environment).stdout.strip()
+    page = open_page(f"{link}&next=/settings/", user=None)
+    expect(page.get_by_text("carla")).to_be_visible()
+    assert_accessible(page)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("/settings/")
 
 
 def assert_fits(page: Page) -> None:

@@ -7,7 +7,7 @@ from websockets.exceptions import InvalidStatus
 
 from natproject.settings import env
 from tests.conftest import NewServer
-from tests.http.client import Http
+from tests.http.client import CSRF, Http
 from tests.support.processes.command import run
 from tests.support.server import HOST, Server
 from tests.support.websocket import WsClient
@@ -35,7 +35,8 @@ async def test_everything_is_served_over_https_only(server: Server) -> None:
     link = run("manage.py", "sign_in_link", "ann", env=server.environment).stdout.strip()
     assert link.startswith(f"https://{NAME}/sign-in/link/?sesame=")
     path = link.removeprefix(f"https://{NAME}")
-    signed_in = http.get(path, **OF_PROXY, x_forwarded_for="203.0.113.7")
+    form = {"x_csrftoken": CSRF, "cookie": f"__Host-csrftoken={CSRF}", "referer": link}
+    signed_in = http.post(path, "", **form, **OF_PROXY, x_forwarded_for="203.0.113.7")
     [line] = [line for line in server.web.log.splitlines() if "sign_in" in line]
     assert "address=203.0.113.7" in line
     cookies = SimpleCookie("; ".join(signed_in.headers.get_all("set-cookie") or []))

@@ -3,10 +3,11 @@
 from http.cookies import Morsel, SimpleCookie
 
 from tests.conftest import NewServer
-from tests.http.client import Http
+from tests.http.client import CSRF, Http
 from tests.support.processes.command import run
 
 HTTPS = {"x_forwarded_proto": "https"}
+FORM = {"x_csrftoken": CSRF, "cookie": f"__Host-csrftoken={CSRF}"}
 
 
 def test_behind_https_each_cookie_is_this_hosts_alone_and_no_scripts(new_server: NewServer) -> None:
@@ -14,7 +15,9 @@ def test_behind_https_each_cookie_is_this_hosts_alone_and_no_scripts(new_server:
     link = run("manage.py", "sign_in_link", "carla", env=server.environment).stdout.strip()
     http = Http(server, None, workflow=None)
     answers = [http.get("/sign-in/", **HTTPS)]
-    answers.append(http.get("/sign-in/link/?" + link.partition("?")[2], **HTTPS))
+    path = f"/sign-in/{link.partition('/sign-in/')[2]}"
+    site = server.url.replace("http:", "https:")
+    answers.append(http.post(path, "", referer=site, **FORM, **HTTPS))
     cookies: list[Morsel[str]] = []
     for answer in answers:
         for header in answer.headers.get_all("set-cookie", []):

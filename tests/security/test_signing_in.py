@@ -39,7 +39,7 @@ def test_signing_in_begins_a_new_session(ann: User, way: str) -> None:
     if way == "password":
         sign_in(client)
     else:
-        client.get("/sign-in/link/" + get_query_string(ann))
+        client.post("/sign-in/link/" + get_query_string(ann))
     after = client.session.session_key
     assert after not in (None, before)
     assert list(Session.objects.values_list("session_key", flat=True)) == [after]
@@ -51,8 +51,8 @@ def test_signing_in_begins_a_new_session(ann: User, way: str) -> None:
 def test_nothing_leads_to_another_site(ann: User, to: str) -> None:
     link = "/sign-in/link/" + get_query_string(ann)
     answers = [
-        Client().get(link, {"next": to}, follow=False),
-        Client().get(link + "&next=" + to),
+        Client().post(link, {"next": to}, follow=False),
+        Client().post(link + "&next=" + to),
         sign_in(Client(), next=to),
         Client().post("/sign-in/?next=" + to, {"username": "ann", "password": PASSWORD}),
     ]
@@ -63,6 +63,25 @@ def test_nothing_leads_to_another_site(ann: User, to: str) -> None:
         assert answer.status_code == 302
         assert re.match(r"/(?![/\\])", answer["Location"]), answer["Location"]
         assert "evil" not in answer["Location"]
+
+
+def test_a_link_signs_in_who_presses_its_button_and_nobody_who_opens_it(ann: User) -> None:
+    link = f"/sign-in/link/{get_query_string(ann)}&next=/settings/"
+    for method in ("get", "head", "get"):
+        scanner = Client()
+        assert getattr(scanner, method)(link).status_code == 200
+        assert "sessionid" not in scanner.cookies
+    person = Client(enforce_csrf_checks=True)
+    opened = person.get(link)
+    assert opened["Referrer-Policy"] == "strict-origin"
+    page = opened.content.decode()
+    assert "ann" in page
+    assert person.post(link).status_code == 403
+    [token] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert person.post(link, {"csrfmiddlewaretoken": token})["Location"] == "/settings/"
+    assert person.get("/settings/").context["user"] == ann
+    for method in ("get", "post"):
+        assert getattr(Client(), method)(link)["Location"] == "/sign-in/?link=failed"
 
 
 @pytest.mark.parametrize("to", ["/sign-in/", "/sign-in/?next=/sign-in/", "/sign-out/"])
@@ -143,7 +162,7 @@ def test_who_has_no_password_is_told_how_to_get_one_instead_of_asked_for_it(ann:
     ann.set_unusable_password()
     ann.save()
     client = Client()
-    client.get("/sign-in/link/" + get_query_string(ann))
+    client.post("/sign-in/link/" + get_query_string(ann))
     page = client.get("/password/").content.decode()
     assert "An administrator can give you one." in page
     assert "<form" not in page
