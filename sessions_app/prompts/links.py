@@ -1,7 +1,9 @@
 """Prompts that lead a person to a page elsewhere."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +23,16 @@ from sessions_app.prompts.base import (
     with_details,
 )
 from sessions_app.prompts.texts import in_common
+
+# Of the host no more than what each parser reads alike. Browsers decode and repair all else, so
+# that they may open another host than the one that people have read.
+_WEB_ADDRESS = re.compile(
+    r"https?://(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[1-9]\d{0,4}))?"
+    r"(?:[/?#]|\Z)",
+    re.IGNORECASE | re.ASCII,
+)
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE | re.ASCII)
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +191,28 @@ class LinkPrompt(_ElsewherePrompt):
 
 
 def _checked_url(url: str) -> str:
-    """Return a URL whose host is what a reader takes it for.
+    """Return a URL whose host is what a reader takes it for, and where every browser leads.
 
     Raises:
         ValueError: it is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it must be a URL with http:// or https://")
-    if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("the URL has a user name, or characters that must be encoded")
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError("the URL has a backslash, or characters that must be encoded")
+    match = _WEB_ADDRESS.match(url)
+    if match is None or int(match["port"] or 1) > LAST_PORT or not _is_plain_host(match["host"]):
+        raise ValueError(
+            "it must be a URL such as https://shop.example:8443/pay: http:// or https://, then "
+            "a host in letters, digits, dots and hyphens, or an address, and no user name"
+        )
     return url
+
+
+def _is_plain_host(host: str) -> bool:
+    """Return whether a browser reads a host as it is written, and as no number or other form."""
+    try:
+        if host.startswith("["):
+            return bool(IPv6Address(host[1:-1]))
+        # Browsers take a host whose last part is a number for an address, in any form of it.
+        return not _NUMBER.fullmatch(host.rpartition(".")[2]) or str(IPv4Address(host)) == host
+    except ValueError:
+        return False

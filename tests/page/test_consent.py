@@ -24,6 +24,42 @@ URL = "https://login.example/authorize?state=s1"
         "https://login.example/\u202egpj",
         "https://\u0440\u0430ypal.example/",
         "Sign in at https://login.example/",
+        "https://evil.example\\.accounts.example/",
+        "https://evil.example\\@accounts.example/",
+        "https:\\\\evil.example/",
+        "https://accounts.example/\\evil.example",
+        "https:/evil.example/",
+        "https:evil.example/",
+        "https:///evil.example/",
+        "https://evil.example\t.accounts.example/",
+        "ht\ntps://evil.example/",
+        "https://a@b@evil.example/",
+        "https://@evil.example/",
+        "https://accounts.example:pay@evil.example/",
+        "https://accounts.example:@evil.example/",
+        "https://accounts.example:/",
+        "https://accounts.example:0/",
+        "https://accounts.example:00443/",
+        "https://accounts.example:65536/",
+        "https://accounts.example:443x/",
+        "https://accounts.example:443:444/",
+        "https://%65vil.example/",
+        "https://evil.example%2f.accounts.example/",
+        "https://accounts\u3002example/",
+        "https://accounts..example/",
+        "https://accounts.example./",
+        "https://evil.example;accounts.example/",
+        "https://2130706433/",
+        "https://0x7f000001/",
+        "https://127.1/",
+        "https://0177.0.0.1/",
+        "https://127.0.0.0x1/",
+        "https://127.0.0.1./",
+        "https://accounts.example.0x/",
+        "https://1.2.3.4.5/",
+        "https://[::1/",
+        "https://[fe80::1%25eth0]/",
+        "https://[accounts.example]/",
     ],
 )
 def test_only_a_plain_web_address_is_a_consent_link(url: str) -> None:
@@ -31,6 +67,24 @@ def test_only_a_plain_web_address_is_a_consent_link(url: str) -> None:
         OAuthPrompt(text=url)
     with pytest.raises(ValidationError):
         LinkPrompt(text="Pay there.", url=url)
+
+
+def test_a_browser_opens_the_host_that_people_read(page: Page) -> None:
+    hosts = {
+        "https://login.example": "login.example",
+        "HTTP://Login.EXAMPLE:8443/a/@evil.example": "login.example:8443",
+        "https://login.example?next=//evil.example": "login.example",
+        "https://login.example#@evil.example": "login.example",
+        "http://127.0.0.1:8000/": "127.0.0.1:8000",
+        "http://[::1]:8000/": "[::1]:8000",
+        "https://xn--bcher-kva.example/": "xn--bcher-kva.example",
+        "https://my_site.0x1.example/": "my_site.0x1.example",
+        "http://localhost/": "localhost",
+    }
+    prompts = [LinkPrompt(text="Pay there.", url=url) for url in hosts]
+    assert [prompt.host.lower() for prompt in prompts] == list(hosts.values())
+    opened = page.evaluate("urls => urls.map(url => new URL(url).host)", list(hosts))
+    assert opened == list(hosts.values())
 
 
 def test_only_declined_refuses_consent() -> None:

@@ -7,6 +7,7 @@ import pytest
 from pydantic_core import to_json
 
 from sessions_app.errors import Invalid
+from sessions_app.prompts import Answer, JsonAnswer, PageAnswer, TextAnswer
 from sessions_app.storage.storable import MAX_DEPTH
 from sessions_app.workflows import FormPrompt, ToolCallPrompt
 from tests.runtime.forms.asked import Every
@@ -33,9 +34,11 @@ PROMPTS = {
 @pytest.mark.parametrize("value", UNSTORABLE.values(), ids=UNSTORABLE)
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
 def test_json_that_cannot_be_stored_is_refused_at_its_field(prompt: Any, value: str) -> None:
-    form = {**(GIVEN if prompt.input_type == "form" and prompt.form else {}), "more": [value]}
+    answer: Answer = PageAnswer(["approve"], fields={"more": [value], "_note": [""]})
+    if prompt is PROMPTS["form"]:
+        answer = JsonAnswer({**GIVEN, "more": value})
     with pytest.raises(Invalid, match="Enter valid JSON") as refused:
-        prompt.check(form, None)
+        prompt.check(answer)
     assert list(refused.value.details["errors"]) == ["more"]
     assert "Enter valid JSON" in prompt.make({"more": [value]}).as_div()
 
@@ -47,17 +50,17 @@ def test_program_that_sends_it_is_refused(prompt: Any, value: str) -> None:
     if prompt.input_type == "form":
         answer = f'{{"more": {value}}}'
     with pytest.raises(Invalid):
-        prompt.check(answer, None)
+        prompt.check(TextAnswer(answer))
 
 
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
 @pytest.mark.parametrize("text", ["\ud800", '{"more": "\ud800"}'])
 def test_text_with_half_of_a_surrogate_pair_is_refused(prompt: Any, text: str) -> None:
     with pytest.raises(Invalid):
-        prompt.check(text, None)
+        prompt.check(TextAnswer(text))
 
 
 @pytest.mark.parametrize("value", ["[" * MAX_DEPTH + "]" * MAX_DEPTH, "9" * 4_300])
 def test_what_is_just_allowed_is_stored(value: str) -> None:
-    stored = PROMPTS["schema"].check({"more": [value]}, None)
+    stored = PROMPTS["schema"].check(JsonAnswer({"more": value}))
     assert json.loads(to_json(stored))["value"]["more"] == json.loads(value)
