@@ -203,7 +203,7 @@ def check_storable_values(values: object) -> None:
     """Raise Invalid if values of an answer are too deep, or have a text or a number that cannot be
     stored.
     """
-    if is_too_deep(values, MAX_DEPTH + 2):  # around those of the fields
+    if is_too_deep(values, MAX_DEPTH + 1):  # the object of the fields is around them
         raise Invalid(_("The answer has too many levels of lists and objects: send fewer of them."))
     check_finite(values)
     if storable(values) != values:
