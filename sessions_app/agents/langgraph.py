@@ -185,7 +185,10 @@ class HostedGraph:
         answer = await self._approve(
             context,
             ToolCallDescription(
-                request["name"], request.get("args", {}), rules.get("args_schema", {})
+                request["name"],
+                request.get("args", {}),
+                rules.get("args_schema", {}),
+                as_text(request.get("description", "")),
             ),
             acceptable="approve" in allowed,
             editable="edit" in allowed,
@@ -203,7 +206,8 @@ class HostedGraph:
         """Ask about an interrupt in the form of Agent Inbox."""
         interrupt = value[0] if isinstance(value, list) else value
         request, config = interrupt["action_request"], interrupt.get("config", {})
-        call = ToolCallDescription(request["action"], request.get("args", {}), {})
+        description = as_text(interrupt.get("description") or "")
+        call = ToolCallDescription(request["action"], request.get("args", {}), {}, description)
         acceptable = config.get("allow_accept", True)
         answer = await self._approve(
             context,

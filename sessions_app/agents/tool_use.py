@@ -14,6 +14,7 @@ from sessions_app.agents.tools import (
     Tools,
     as_json,
     as_text,
+    cut,
 )
 from sessions_app.errors import OutcomeUnknown, StepFailed, TooLarge
 from sessions_app.json_types import JsonObject
@@ -34,6 +35,8 @@ REJECTED = "The person refused it."
 DONE = "A person says that it was done; its result is not known."
 UNKNOWN = "It was begun and interrupted. It is not known whether it was done."
 TOO_LONG = "Nobody was asked: its arguments are too long for people to be asked about them."
+
+MAX_CALL_NOTE = 4_000  # characters of the text of a tool's author that people are shown
 
 # The decision about a call whose prompt would be too large.
 NOT_ASKED = ToolCallResponse(
@@ -100,7 +103,7 @@ async def ask_approval(
     if approvers is False:
         return None
     prompt = ToolCallPrompt(
-        text=f"May I do this: {call.title}?",
+        text=_question(call),
         tool=call.tool,
         arguments=as_json(call.arguments),
         input_schema=await _schema(call),
@@ -115,6 +118,12 @@ async def ask_approval(
         return await context.ask(prompt, **policy.assignment(approvers))
     except TooLarge:
         return NOT_ASKED
+
+
+def _question(call: ToolCallDescription) -> str:
+    """Return the question about a call, with the text of the tool's author below."""
+    note = cut(as_text(call.note).strip(), MAX_CALL_NOTE)
+    return f"May I do this: {call.title}?\n\n{note}".strip()
 
 
 async def _schema(call: ToolCallDescription) -> JsonObject:

@@ -83,11 +83,12 @@ def policy_of(policies: Policies, tool: str) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDescription:
-    """A call of a tool, as people are asked about it."""
+    """A call of a tool, as people are asked about it; `note` is a text of the tool's author."""
 
     tool: str
     arguments: JsonObject
     input_schema: JsonObject
+    note: str = ""
 
     @property
     def title(self) -> str:

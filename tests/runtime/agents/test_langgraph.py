@@ -299,6 +299,38 @@ async def test_action_is_decided_as_its_author_allows(
         assert str({"decisions": [decision]}) in await run.result()
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {
+            "action_requests": [
+                {"name": "pay", "args": {"euro": 4}, "description": "See <b>17</b>."}
+            ]
+        },
+        {"action_request": {"action": "pay", "args": {"euro": 4}}, "description": "See <b>17</b>."},
+        [
+            {
+                "action_request": {"action": "pay", "args": {"euro": 4}},
+                "description": "See <b>17</b>.",
+            }
+        ],
+    ],
+)
+async def test_description_of_an_action_is_shown_as_plain_text(sent_to: SentTo, value: Any) -> None:
+    host(ask_about(value))
+    async with sent_to("t_graph", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert prompt.text == "May I do this: Pay 4?\n\nSee <b>17</b>."
+
+
+async def test_description_of_an_action_that_is_too_long_is_cut(sent_to: SentTo) -> None:
+    action = {"name": "pay", "args": {}, "description": "a" * 4_100}
+    host(ask_about({"action_requests": [action]}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert prompt.text.endswith("a\n… and 100 characters more, which are left out.")
+
+
 class Refund(BaseModel):
     """The arguments of an action."""
 
