@@ -2,23 +2,32 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from sessions_app.agents.models import ToolCall
 from sessions_app.agents.tools import (
+    UNFIT,
     Policy,
     Tool,
     ToolCallDescription,
     ToolContext,
     Tools,
+    Validate,
     as_json,
     as_text,
     cut,
+    is_same,
+    validate_by_schema,
 )
 from sessions_app.errors import OutcomeUnknown, StepFailed, TooLarge
+from sessions_app.interactions.answerers import is_named
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import acheck_schema
+from sessions_app.prompts.assignment import Assignee
+from sessions_app.prompts.tool_call import digest_of
+from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import (
     Context,
     Option,
@@ -51,29 +60,43 @@ async def use_tools(
 
     All approvals are asked at once. Each call is made as soon as it is allowed.
     """
-    works = [
-        _use(call, tools, context, f"{context.run_id}-{turn}-{number}")
-        for number, call in enumerate(calls)
-    ]
+    prepared = [(call, *await tools.read(call)) for call in calls]
+    asked, works = 0, []
+    for number, (call, arguments, problem) in enumerate(prepared):
+        policy = None if problem else tools[call.name].policy
+        if policy and policy.approvers(arguments, context.user) is not False:
+            problem, asked = too_many(asked), asked + 1
+        call_id = f"{context.run_id}-{turn}-{number}"
+        works.append(
+            _tell(problem) if problem else _use(tools[call.name], arguments, context, call_id)
+        )
     if len(works) == 1:
         return [await works[0]]
     results: list[str] = await context.gather(*works)
     return results
 
 
-async def _use(call: ToolCall, tools: Tools, context: Context, call_id: str) -> str:
-    arguments, problem = tools.read(call)
-    if problem:
-        return problem
-    tool = tools[call.name]
+def too_many(already: int) -> str:
+    """Return "" if one more question may be asked beside those, else what the model is told."""
+    limit = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+    if already < limit:
+        return ""
+    return f"Not asked: at most {limit:,} questions are asked at once. Call again for this one."
+
+
+async def _tell(problem: str) -> str:
+    return problem
+
+
+async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> str:
     if tool.policy and (
-        decision := await ask_approval(context, tool.policy, tool.describe(arguments))
+        decision := await ask_approval(
+            context, tool.policy, tool.describe(arguments), validate=tool.validate
+        )
     ):
         if not decision.approved:
             return refusal(decision)
         arguments = decision.arguments
-        if problem := tool.check(arguments):
-            return f"The arguments do not fit: {problem}"
     tool_context = ToolContext(
         user=context.user,
         conversation_id=context.conversation_id,
@@ -94,18 +117,50 @@ async def ask_approval(
     call: ToolCallDescription,
     *,
     approvable: bool = True,
+    validate: Validate | None = None,
 ) -> ToolCallResponse | None:
     """Ask people whether a tool may be called; None where nobody needs to be asked.
 
-    One that is not `approvable` is theirs to reject, or to answer in its place.
+    The call has validated arguments: with these it is made. Edited ones are validated and the rule
+    is asked about them. Whom it names then is asked, too, unless they have edited them. One that
+    is not `approvable` is theirs to reject, or to answer in its place.
+
+    Args:
+        validate: as of the tool; by default by the schema of the call.
     """
     approvers = policy.approvers(call.arguments, context.user)
     if approvers is False:
         return None
+    validate = validate or partial(validate_by_schema, await _schema(call))
+    asked = call
+    while True:
+        decision = await _ask(context, policy, asked, approvers, approvable=approvable)
+        if not decision.approved or decision.digest == digest_of(asked.arguments):
+            return _since(call, decision)
+        arguments, problem = await validate(decision.arguments)
+        if problem:
+            return replace(NOT_ASKED, note=f"{UNFIT}{problem}")
+        needed = policy.approvers(arguments, context.user)
+        is_whole = digest_of(arguments) == decision.digest
+        if is_whole and await _suffices(context, policy, decision, (approvers, needed)):
+            return _since(call, decision)
+        note = "\n\n".join(filter(None, [call.note, f"{decision.by} has edited this call."]))
+        asked = replace(call, arguments=arguments, note=note)
+        approvers = needed or approvers
+
+
+async def _ask(
+    context: Context,
+    policy: Policy,
+    call: ToolCallDescription,
+    approvers: list[Assignee] | bool,
+    *,
+    approvable: bool,
+) -> ToolCallResponse:
     prompt = ToolCallPrompt(
         text=_question(call),
         tool=call.tool,
-        arguments=as_json(call.arguments),
+        arguments=call.arguments,
         input_schema=await _schema(call),
         editable=policy.edit,
         answerable=policy.answer,
@@ -118,6 +173,38 @@ async def ask_approval(
         return await context.ask(prompt, **policy.assignment(approvers))
     except TooLarge:
         return NOT_ASKED
+
+
+async def _suffices(
+    context: Context,
+    policy: Policy,
+    decision: ToolCallResponse,
+    approvers: tuple[list[Assignee] | bool, list[Assignee] | bool],
+) -> bool:
+    """Return whether who has edited a call may allow it, too: as one of those who were asked, if
+    they are those whom the rule names now, else as one of the latter.
+    """
+    asked, needed = approvers
+    if needed is False or needed == asked:
+        return True
+    is_owner = decision.by == context.user.username
+    if needed is True or (is_owner and policy.four_eyes):
+        return is_owner and needed is True
+    is_one: bool = await context.step(is_named, decision.by, needed, name="may allow an edit")
+    return is_one
+
+
+def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallResponse:
+    """Return a decision with all that was edited since the model made the call."""
+    if not decision.approved:
+        return decision
+    before, after = call.arguments, decision.arguments
+    changed = [
+        name
+        for name in {**before, **after}
+        if (name in before) != (name in after) or not is_same(before[name], after[name])
+    ]
+    return replace(decision, changed=tuple(changed))
 
 
 def _question(call: ToolCallDescription) -> str:

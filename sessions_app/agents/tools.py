@@ -1,25 +1,35 @@
 """Tools of an agent: functions that a model may call, and who must allow each call."""
 
 import inspect
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias, get_type_hints
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+import structlog
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from sessions_app.agents.models import ToolCall
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
-from sessions_app.prompts import MAX_TEXT, argument_problems
-from sessions_app.prompts.assignment import Escalation, To
+from sessions_app.prompts import MAX_TEXT, aargument_problems
+from sessions_app.prompts.assignment import Assignee, Escalation, To, assignees
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context
 
-# Who must allow a call: True is the owner of the conversation, False nobody. A function gets the
-# arguments and the owner; it is called again by replay, so it looks at nothing else.
+log = structlog.get_logger(__name__)
+
+# Who must allow a call: True is the owner of the conversation, False nobody. A function, the rule,
+# gets the validated arguments and the owner; it is called again by replay and after an edit, so it
+# looks at nothing else. It is no coroutine function.
 Approval: TypeAlias = To | bool | Callable[[JsonObject, Person], To | bool]
+# Validates arguments: returns them as rule, people and tool get them, and what is wrong with them,
+# "" for nothing.
+Validate: TypeAlias = Callable[[JsonObject], Awaitable[tuple[JsonObject, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +70,23 @@ class Policy:
     remind: float | Sequence[float] = ()
     escalate: Escalation | Sequence[Escalation] = ()
 
-    def approvers(self, arguments: JsonObject, owner: Person) -> To | bool:
-        """Return who must allow a call with these arguments."""
-        return self.approval(arguments, owner) if callable(self.approval) else self.approval
+    def approvers(self, arguments: JsonObject, owner: Person) -> list[Assignee] | bool:
+        """Return who must allow a call with these arguments: True is the owner, False nobody.
+
+        Only a rule that says False has nobody asked. One that raises, or returns what is neither a
+        bool nor people (None, an empty list, a coroutine), has the owner asked.
+        """
+        if not callable(self.approval):
+            return self.approval if isinstance(self.approval, bool) else assignees(self.approval)
+        named: Any = None
+        try:
+            named = self.approval(deepcopy(arguments), owner)
+            return named if isinstance(named, bool) else assignees(named)
+        except Exception as error:
+            if inspect.iscoroutine(named):
+                named.close()
+            log.warning("policy.rule_failed", exc_info=error)
+            return True
 
     def assignment(self, approvers: To | bool) -> JsonObject:
         """Return the arguments of `Context.ask` that have these people asked."""
@@ -71,6 +95,12 @@ class Policy:
         names = ("four_eyes", "share", "due", "remind", "escalate")
         return {"to": approvers, **{name: getattr(self, name) for name in names}}
 
+
+# In the place of an argument that the model has not written.
+MISSING: Any = object()
+
+# What the model is told begins so where a call cannot be made with its arguments.
+UNFIT = "The arguments do not fit: "
 
 # One policy for all tools, or one by the name of a tool.
 Policies: TypeAlias = Policy | Mapping[str, Policy]
@@ -101,17 +131,17 @@ class ToolCallDescription:
 class Tool:
     """A function that a model may call by name.
 
-    `use` gets the arguments and the tool's context; it may be async, and its result becomes text.
-    `check` returns what is wrong with arguments, "" for nothing. A `repeatable` tool is called
-    again after a crash in the middle; for another a person is asked whether to. One that is not
-    `in_step` is no step itself: it calls the context, for steps and questions of its own.
+    `use` gets what `validate` has made of the arguments, and the tool's context; it may be async,
+    and its result becomes text. A `repeatable` tool is called again after a crash in the middle;
+    for another a person is asked whether to. One that is not `in_step` is no step itself: it calls
+    the context, for steps and questions of its own.
     """
 
     name: str
     description: str
     input_schema: JsonObject
     use: Callable[[JsonObject, ToolContext], Any]
-    check: Callable[[JsonObject], str]
+    validate: Validate
     policy: Policy | None = None
     repeatable: bool = True
     in_step: bool = True
@@ -157,32 +187,20 @@ def tool(function: Callable[..., Any], *, name: str = "", description: str = "")
     Raises:
         TypeError: a parameter has no annotation, or cannot be passed by name.
     """
-    arguments, context_name = _arguments_model(function)
-
-    def keywords(values: JsonObject, tool_context: ToolContext) -> JsonObject:
-        checked = arguments.model_validate(values)
-        by_name = {name: getattr(checked, name) for name in type(checked).model_fields}
-        return by_name | ({context_name: tool_context} if context_name else {})
+    parameters = _Parameters(function)
 
     def use(values: JsonObject, tool_context: ToolContext) -> Any:
-        return function(**keywords(values, tool_context))
-
-    def check(values: JsonObject) -> str:
-        try:
-            arguments.model_validate(values)
-        except ValidationError as error:
-            return str(error.errors(include_url=False, include_input=False, include_context=False))
-        return ""
+        return function(**parameters.keywords(values, tool_context))
 
     async def use_async(values: JsonObject, tool_context: ToolContext) -> Any:
-        return await function(**keywords(values, tool_context))
+        return await function(**parameters.keywords(values, tool_context))
 
     return Tool(
         name=name or function.__name__,
         description=description or inspect.getdoc(function) or "",
-        input_schema=arguments.model_json_schema(),
+        input_schema=parameters.model.model_json_schema(),
         use=use_async if inspect.iscoroutinefunction(function) else use,
-        check=check,
+        validate=parameters.validate,
     )
 
 
@@ -193,33 +211,132 @@ def schema_tool(
     use: Callable[[JsonObject, ToolContext], Any],
 ) -> Tool:
     """Make a tool of which only the JSON schema of its arguments is known."""
-
-    def check(values: JsonObject) -> str:
-        problems = argument_problems(input_schema, values)
-        texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
-        return "; ".join(texts)
-
-    return Tool(name, description, input_schema, use, check)
+    validate = partial(validate_by_schema, input_schema)
+    return Tool(name, description, input_schema, use, validate)
 
 
-def _arguments_model(function: Callable[..., Any]) -> tuple[type[BaseModel], str]:
-    """Return a model of a function's arguments, and the name of its `ToolContext` parameter."""
-    hints, fields, context_name = get_type_hints(function, include_extras=True), {}, ""
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise TypeError(f"{function.__name__}: {name!r} cannot be passed by name")
-        if name not in hints:
-            raise TypeError(f"{function.__name__}: {name!r} needs an annotation, for the model")
-        if hints[name] is ToolContext:
-            context_name = name
-        else:
-            is_required = parameter.default is parameter.empty
-            fields[name] = (hints[name], Field(... if is_required else parameter.default))
-    definitions: Any = fields
-    model: type[BaseModel] = create_model(
-        function.__name__, __config__={"extra": "forbid"}, **definitions
-    )
-    return model, context_name
+class _Parameters:
+    """The parameters of a function that are arguments of its tool."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        hints, fields = get_type_hints(function, include_extras=True), {}
+        self._context_name = ""
+        self._adapters: dict[str, TypeAdapter[Any]] = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise TypeError(f"{function.__name__}: {name!r} cannot be passed by name")
+            if name not in hints:
+                raise TypeError(f"{function.__name__}: {name!r} needs an annotation, for the model")
+            if hints[name] is ToolContext:
+                self._context_name = name
+            else:
+                is_required = parameter.default is parameter.empty
+                fields[name] = (hints[name], Field(... if is_required else parameter.default))
+                self._adapters[name] = TypeAdapter(hints[name])
+        definitions: Any = fields
+        self.model: type[BaseModel] = create_model(
+            function.__name__,
+            __config__={"extra": "forbid", "validate_by_name": True, "validate_by_alias": True},
+            **definitions,
+        )
+
+    def keywords(self, values: JsonObject, tool_context: ToolContext) -> JsonObject:
+        """Return what the function is called with."""
+        checked = self.model.model_validate(values)
+        by_name = {name: getattr(checked, name) for name in self._adapters}
+        return by_name | ({self._context_name: tool_context} if self._context_name else {})
+
+    async def validate(self, values: JsonObject) -> tuple[JsonObject, str]:
+        """Return the arguments with defaults, and each as the function gets it; see `Validate`."""
+        try:
+            return self._validated(values), ""
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_input=False, include_context=False)
+            return values, str(problems)
+        except ValueError as error:
+            return values, str(error)
+
+    def _validated(self, values: JsonObject) -> JsonObject:
+        checked = self.model.model_validate(values)
+        validated: JsonObject = {}
+        for name, adapter in self._adapters.items():
+            alias = self.model.model_fields[name].validation_alias
+            key = alias if isinstance(alias, str) else name
+            try:
+                validated[key] = as_written(
+                    adapter, getattr(checked, name), values.get(key, MISSING)
+                )
+            except (ValueError, TypeError) as error:
+                if name in checked.model_fields_set:
+                    raise ValueError(f"{key}: its JSON does not say all of it") from error
+                # A default that has no JSON stays the function's own.
+        return validated
+
+
+def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any:
+    """Return a validated value as JSON from which the same value is read; where its JSON is what
+    the model has written, as that.
+
+    Raises:
+        ValueError: its JSON is read as another value, as that of a secret.
+    """
+    dumped = as_json(adapter.dump_python(value, mode="json", by_alias=True, warnings=False))
+    if is_same(dumped, written):
+        return written
+    again = adapter.validate_python(dumped)
+    if again != value and (again == again or value == value):  # NaN is not itself
+        raise ValueError(f"{value!r} is not {again!r}")
+    return dumped
+
+
+def is_same(one: object, other: object) -> bool:
+    """Return whether two values are the same JSON: 40 and 40.0 are, true and 1 are not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[JsonObject, str]:
+    """Validate arguments by a JSON schema, with its defaults filled in; see `Validate`.
+
+    A default that the schema refuses itself is left out.
+    """
+    filled = _with_defaults(schema, values, schema)
+    problems = await aargument_problems(schema, filled)
+    if problems and filled != values:
+        filled = {
+            name: values.get(name) if name in problems else value
+            for name, value in filled.items()
+            if name in values or name not in problems
+        }
+        problems = await aargument_problems(schema, filled)
+    texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
+    return filled, "; ".join(texts)
+
+
+def _with_defaults(schema: object, values: JsonObject, root: JsonObject) -> JsonObject:
+    """Return an object with the defaults of the properties that it lacks, also in its objects."""
+    properties = _resolved(schema, root).get("properties")
+    filled = dict(values)
+    for name, part in properties.items() if isinstance(properties, dict) else ():
+        resolved = _resolved(part, root)
+        if name not in values and "default" in resolved:
+            filled[name] = as_json(resolved["default"])
+        elif isinstance(values.get(name), dict):
+            filled[name] = _with_defaults(resolved, values[name], root)
+    return filled
+
+
+def _resolved(schema: object, root: JsonObject) -> JsonObject:
+    """Return a schema with what it refers to in the definitions of the whole schema."""
+    if not isinstance(schema, dict):
+        return {}
+    _, _, name = str(schema.get("$ref", "")).partition("#/$defs/")
+    definitions = root.get("$defs")
+    target = definitions.get(name) if isinstance(definitions, dict) else None
+    return {**target, **schema} if isinstance(target, dict) else schema
 
 
 class Toolset(ABC):
@@ -260,18 +377,36 @@ class Tools:
         """Return the tool of this name."""
         return self._by_name[name]
 
-    def read(self, call: ToolCall) -> tuple[JsonObject, str]:
-        """Return the arguments of a call, and what is wrong with it, for the model."""
+    async def read(self, call: ToolCall) -> tuple[JsonObject, str]:
+        """Return the validated arguments of a call, and what is wrong with it, for the model."""
         if call.name not in self._by_name:
             return {}, f"There is no tool {call.name!r}. There are: {', '.join(self._by_name)}."
-        try:
-            arguments = from_json(call.arguments or "{}", allow_inf_nan=False)
-        except ValueError as error:
-            return {}, f"The arguments do not fit: they are not JSON ({error})."
-        if not isinstance(arguments, dict):
-            return {}, "The arguments do not fit: they are not a JSON object."
-        problem = self._by_name[call.name].check(arguments)
-        return arguments, f"The arguments do not fit: {problem}" if problem else ""
+        written, problem = read_arguments(call.arguments)
+        if not problem:
+            written, problem = await self._by_name[call.name].validate(written)
+        return written, f"{UNFIT}{problem}" if problem else ""
+
+
+def read_arguments(text: str) -> tuple[JsonObject, str]:
+    """Return the arguments of a call that a model has written, and what is wrong with them."""
+    try:
+        values = from_json(text or "{}", allow_inf_nan=False)
+    except ValueError as error:
+        return {}, f"they are not JSON ({error})."
+    if not isinstance(values, dict):
+        return {}, "they are not a JSON object."
+    try:
+        json.loads(text or "{}", object_pairs_hook=_check_names)
+    except ValueError as error:
+        return {}, str(error)
+    return as_json(values), ""
+
+
+def _check_names(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"they have {twice[:100]!r} twice.")
 
 
 def as_text(result: object) -> str:

@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import UserId, users
+from sessions_app.prompts.assignment import Assignee
 
 # What people go by: "own" with the owner of conversations, else a column of candidates and its
 # value.
@@ -104,6 +105,19 @@ def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[
             ("permission", name) for name in permission_names if person.has_perm(name)
         }
     return by_person
+
+
+def is_named(username: str, assignees: Iterable[Assignee]) -> bool:
+    """Return whether an active person is among these users, groups and permissions now."""
+    by_kind: dict[str, list[str]] = {"user": [], "group": [], "permission": []}
+    for assignee in assignees:
+        by_kind[assignee.kind].append(assignee.name)
+    person = users().filter(**{users().model.USERNAME_FIELD: username})
+    groups = Q(groups__name__in=by_kind["group"])
+    return any(
+        username in by_kind["user"] or {"group", "permission"} & {kind for kind, _ in person_names}
+        for person_names in names(person, groups, by_kind["permission"]).values()
+    )
 
 
 def pending_names(people: Collection[UserId]) -> dict[UserId, set[Name]]:

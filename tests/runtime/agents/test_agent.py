@@ -254,7 +254,7 @@ async def test_policy_looks_at_arguments_and_at_the_owner(sent_to: SentTo) -> No
     async with sent_to("t_agent", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert isinstance(prompt, ToolCallPrompt)
-        assert prompt.arguments == {"euro": 50}
+        assert prompt.arguments == {"euro": 50, "reason": "none"}
         assert Hosted.done == ["refund 5 none"]
         await run.answer("approve", by=people["sue"])
         assert await run.result() == "Both."

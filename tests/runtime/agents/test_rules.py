@@ -1,0 +1,280 @@
+"""Rules of approval: what a rule, a person and the tool get of a call is the same."""
+
+from collections.abc import Iterable
+from datetime import date
+from enum import Enum
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.auth import get_user_model
+from pydantic import BaseModel, SecretStr
+from pytest_django import Settings
+
+from sessions_app.agents import Agent, ToolCall, tool
+from sessions_app.agents.tools import schema_tool
+from sessions_app.json_types import JsonObject
+from sessions_app.models.people import Person
+from sessions_app.prompts.assignment import To
+from sessions_app.storage import reads
+from sessions_app.testing.scripted_model import ScriptedModel, tool_call
+from sessions_app.workflows import Context, Message, ToolCallPrompt, group, user, workflow
+from tests.support.hitl import set_hitl
+from tests.support.hosting import SentTo, make_members
+
+
+class Hosted:
+    """The agent and the model of the next run, and the arguments that its tools have got."""
+
+    agent: ClassVar[Agent] = Agent()
+    model: ClassVar[Any] = ScriptedModel()
+    done: ClassVar[list[Any]] = []
+
+
+@workflow(name="t_rules", title="Rules")
+async def hosted(message: Message, context: Context) -> str:
+    return await Hosted.agent.run(context, Hosted.model)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    Hosted.done = []
+
+
+class Mode(Enum):
+    KEEP = "keep"
+    WIPE = "wipe"
+
+
+class Options(BaseModel):
+    """An argument with a default of its own."""
+
+    force: bool = True
+
+
+def erase(
+    path: str,
+    force: bool = False,
+    mode: Mode = Mode.WIPE,
+    days: int = 1,
+    options: Options = Options(force=False),  # noqa: B008 - a tool's default
+) -> str:
+    """Erase."""
+    Hosted.done.append((path, force, mode.value, days, options.force))
+    return "erased"
+
+
+def host(written: str | JsonObject, *tools: Any) -> None:
+    """Have the next run's model call the first tool so."""
+    name = tools[0].name
+    call = ToolCall("a", name, written) if isinstance(written, str) else tool_call(name, **written)
+    Hosted.agent = Agent(tools=tools)
+    Hosted.model = ScriptedModel([call], "Done.")
+
+
+def results() -> list[str]:
+    """Return the results of tools that the model read last."""
+    return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
+
+
+async def later(arguments: JsonObject, owner: Person) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("rule", "written"),
+    [
+        (lambda arguments, _: arguments.get("mode") == "wipe", {"path": "/"}),
+        (lambda arguments, _: arguments.get("force") is True, {"path": "/", "force": "yes"}),
+        (lambda arguments, _: arguments.get("days") == 30, {"path": "/", "days": "30"}),
+        (lambda arguments, _: arguments["options"]["force"], {"path": "/", "options": {}}),
+    ],
+)
+async def test_rule_gets_what_the_tool_gets(
+    sent_to: SentTo, rule: Any, written: JsonObject
+) -> None:
+    host(written, tool(erase).needs(approval=rule))
+    async with sent_to("t_rules", "Go") as (_, run):
+        assert len(await run.prompts()) == 1
+    assert Hosted.done == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda *_: None,
+        lambda *_: 0,
+        lambda *_: "",
+        lambda *_: [],
+        lambda arguments, _: arguments["nothing"],
+        later,
+    ],
+)
+async def test_rule_that_names_nobody_has_the_owner_asked(sent_to: SentTo, rule: Any) -> None:
+    host({"path": "/"}, tool(erase).needs(approval=rule))
+    async with sent_to("t_rules", "Go") as (_, run):
+        await run.answer("approve")
+        assert await run.result() == "Done."
+    assert len(Hosted.done) == 1
+
+
+async def test_rule_cannot_change_the_arguments(sent_to: SentTo) -> None:
+    def rule(arguments: JsonObject, _owner: Person) -> bool:
+        arguments["path"] = "/elsewhere"
+        return False
+
+    host({"path": "/"}, tool(erase).needs(approval=rule))
+    async with sent_to("t_rules", "Go") as (_, run):
+        assert await run.result() == "Done."
+    assert Hosted.done == [("/", False, "wipe", 1, False)]
+
+
+async def test_defaults_of_a_schema_are_filled_in(sent_to: SentTo) -> None:
+    schema = {
+        "properties": {
+            "euro": {"type": "integer", "default": 500},
+            "note": {"type": "string", "default": None},  # which fits its schema not itself
+            "to": {"$ref": "#/$defs/To"},
+        },
+        "$defs": {"To": {"properties": {"iban": {"default": "DE1"}}}},
+    }
+    use = schema_tool("pay", "Pay.", schema, lambda values, _: Hosted.done.append(values))
+    host({"to": {"name": "Eve"}}, use.needs(approval=lambda arguments, _: arguments["euro"] > 100))
+    async with sent_to("t_rules", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert isinstance(prompt, ToolCallPrompt)
+        await run.answer("approve")
+        await run.result()
+    assert Hosted.done == [{"to": {"name": "Eve", "iban": "DE1"}, "euro": 500}]
+    assert Hosted.done == [prompt.arguments]
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ('{"path": "/a", "path": "/b"}', "they have 'path' twice."),
+        ('{"path": "/", "options": {"force": false, "force": true}}', "they have 'force' twice."),
+        ('{"path": NaN}', "they are not JSON ("),
+        ("[]", "they are not a JSON object."),
+    ],
+)
+async def test_arguments_that_can_be_read_in_two_ways_are_refused(
+    sent_to: SentTo, written: str, problem: str
+) -> None:
+    host(written, tool(erase))
+    async with sent_to("t_rules", "Go") as (_, run):
+        assert await run.result() == "Done."
+    assert results()[0].startswith(f"The arguments do not fit: {problem}")
+    assert Hosted.done == []
+
+
+async def test_argument_whose_json_hides_a_part_is_refused(sent_to: SentTo) -> None:
+    def sign_in(password: SecretStr) -> None:
+        Hosted.done.append(password)
+
+    host({"password": "abc"}, tool(sign_in, description="Sign in.").needs())
+    async with sent_to("t_rules", "Go") as (_, run):
+        assert await run.result() == "Done."
+    assert results() == ["The arguments do not fit: password: its JSON does not say all of it"]
+    assert Hosted.done == []
+
+
+async def test_values_that_json_writes_otherwise_reach_the_tool(sent_to: SentTo) -> None:
+    def plan(
+        day: date,
+        parts: Iterable[int],
+        names: set[str],
+        more: str = None,  # type: ignore[assignment]  # noqa: RUF013 - as authors write it
+    ) -> None:
+        Hosted.done.append((day, list(parts), names, more))
+
+    written = {"day": "2026-01-02", "parts": [1, 2], "names": ["a", "a"]}
+    host(written, tool(plan, description="Plan.").needs())
+    async with sent_to("t_rules", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert isinstance(prompt, ToolCallPrompt)
+        assert prompt.arguments == {**written, "names": ["a"]}
+        await run.answer("approve")
+        await run.result()
+    assert Hosted.done == [(date(2026, 1, 2), [1, 2], {"a"}, None)]
+
+
+def refund(order: int, euro: float = 500) -> str:
+    """Pay back."""
+    Hosted.done.append((order, euro))
+    return "paid"
+
+
+def managers_over_100(arguments: JsonObject, owner: Person) -> To | bool:
+    return group("managers") if arguments["euro"] > 100 else True
+
+
+async def test_edit_that_the_rule_gives_to_others_is_asked_of_them(sent_to: SentTo) -> None:
+    host({"order": 1, "euro": 50}, tool(refund).needs(approval=managers_over_100, edit=True))
+    [max_] = await reads.read(make_members, "managers", "max")
+    async with sent_to("t_rules", "Go") as (hosting, run):
+        edited = {"decision": "approve", "arguments": {"order": 1, "euro": 1_000_000}}
+        await run.answer(edited)
+        [prompt] = await run.prompts()
+        assert isinstance(prompt, ToolCallPrompt)
+        assert prompt.arguments == {"order": 1, "euro": 1_000_000}
+        assert prompt.text.endswith("ann has edited this call.")
+        assert Hosted.done == []
+        await hosting.crash()
+        with pytest.raises(AssertionError, match="is for managers"):
+            await run.answer("approve")
+        await run.answer("approve", by=max_)
+        assert await run.result() == "Done."
+    assert Hosted.done == [(1, 1_000_000.0)]
+
+
+async def test_edit_is_refused_by_whom_the_rule_names_for_it(sent_to: SentTo) -> None:
+    host({"order": 1, "euro": 50}, tool(refund).needs(approval=managers_over_100, edit=True))
+    [max_] = await reads.read(make_members, "managers", "max")
+    async with sent_to("t_rules", "Go") as (_, run):
+        await run.answer({"decision": "approve", "arguments": {"order": 1, "euro": 500}})
+        await run.answer({"decision": "reject", "note": "No."}, by=max_)
+        assert await run.result() == "Done."
+    assert (results(), Hosted.done) == (["The person refused it. No."], [])
+
+
+@pytest.mark.parametrize("euro", [20, 300])
+async def test_edit_of_one_whom_the_rule_names_for_it_suffices(sent_to: SentTo, euro: int) -> None:
+    def rule(arguments: JsonObject, owner: Person) -> To:
+        return [group("managers"), user("cy")] if arguments["euro"] > 100 else [group("managers")]
+
+    host({"order": 1, "euro": 50}, tool(refund).needs(approval=rule, edit=True))
+    [max_] = await reads.read(make_members, "managers", "max")
+    await get_user_model().objects.acreate(username="cy")
+    async with sent_to("t_rules", "Go", replay_everywhere=True) as (_, run):
+        edited = {"decision": "approve", "arguments": {"order": 1, "euro": euro}}
+        await run.answer(edited, by=max_)
+        assert await run.result() == "Done."
+    assert Hosted.done == [(1, euro)]
+
+
+async def test_edit_that_leaves_an_argument_out_is_shown_with_its_default(sent_to: SentTo) -> None:
+    host({"order": 1, "euro": 50}, tool(refund).needs(edit=True))
+    async with sent_to("t_rules", "Go") as (_, run):
+        await run.answer({"decision": "approve", "arguments": {"order": 1}})
+        [prompt] = await run.prompts()
+        assert isinstance(prompt, ToolCallPrompt)
+        assert prompt.arguments == {"order": 1, "euro": 500}
+        assert Hosted.done == []
+        await run.answer("approve")
+        assert await run.result() == "Done."
+    assert Hosted.done == [(1, 500)]
+
+
+async def test_no_more_is_asked_at_once_than_the_limit(sent_to: SentTo, settings: Settings) -> None:
+    set_hitl(settings, MAX_PROMPTS_AT_ONCE=2)
+    Hosted.agent = Agent(tools=[tool(refund).needs(approval=managers_over_100)])
+    calls = [tool_call("refund", order=order, euro=1) for order in range(4)]
+    Hosted.model = ScriptedModel(calls, "Done.")
+    async with sent_to("t_rules", "Go", replay_everywhere=True) as (_, run):
+        assert len(await run.prompts()) == 2
+        await run.answer("approve", to="Refund 0")
+        await run.answer("approve", to="Refund 1")
+        assert await run.result() == "Done."
+    too_many = "Not asked: at most 2 questions are asked at once. Call again for this one."
+    assert results() == ["paid", "paid", too_many, too_many]
+    assert sorted(Hosted.done) == [(0, 1), (1, 1)]
