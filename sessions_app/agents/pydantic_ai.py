@@ -17,8 +17,8 @@ from uuid import UUID
 from django.core.exceptions import ImproperlyConfigured
 
 from sessions_app.agents.models import behind, no_answer
-from sessions_app.agents.tool_use import ask_after_crash, ask_approval, refusal
-from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, policy_of
+from sessions_app.agents.tool_use import ask_after_crash
+from sessions_app.agents.tools import Policies, Policy, ToolCallDescription, as_text, policy_of
 from sessions_app.errors import OutcomeUnknown, StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
@@ -33,8 +33,6 @@ try:
     from pydantic_ai import (
         Agent,
         AgentStreamEvent,
-        DeferredToolRequests,
-        DeferredToolResults,
         ModelMessagesTypeAdapter,
         PartDeltaEvent,
         PartStartEvent,
@@ -43,11 +41,9 @@ try:
         TextPartDelta,
         ThinkingPart,
         ThinkingPartDelta,
-        ToolApproved,
-        ToolCallPart,
-        ToolDenied,
+        UsageLimitExceeded,
+        UsageLimits,
     )
-    from pydantic_ai.capabilities import HandleDeferredToolCalls
     from pydantic_ai.durable_exec import (
         JSON_CODEC,
         BaseDurabilityCapability,
@@ -61,6 +57,8 @@ try:
         conversation_id_from_run_id,
     )
     from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
+
+    from sessions_app.agents.pydantic_ai_approvals import Approvals
 except ImportError as error:
     raise ImproperlyConfigured(
         "sessions_app.agents.pydantic_ai needs Pydantic AI 2.60 or newer, below 3: "
@@ -92,7 +90,8 @@ def pydantic_ai_workflow(
         name: the workflow's name; `title` is what people see.
         options: further arguments of `HostedAgent` and of `workflow`.
     """
-    own = {one: options.pop(one) for one in ("deps", "approvals", "history") if one in options}
+    names = ("deps", "approvals", "history", "usage_limits")
+    own = {one: options.pop(one) for one in names if one in options}
     hosted = HostedAgent(agent, name, **own)
 
     @workflow(name=name, title=title, **options)
@@ -111,16 +110,19 @@ class HostedAgent:
         deps: Callable[[Context], Any] | None = None,
         approvals: Policies = Policy(),  # noqa: B008 - it is frozen
         history: int = 20,
+        usage_limits: "UsageLimits | None" = None,
     ) -> None:
         """Check that the agent can be hosted.
 
         Args:
             agent: the agent as it is.
             name: the first part of the names of its steps; replay knows them by it.
-            deps: makes the agent's dependencies; replay calls it again.
+            deps: makes the agent's dependencies; it is called again for each call of a tool, and
+                by replay.
             approvals: who allows the calls that need approval: one policy for all, or one by the
                 name of a tool. A tool that is not named asks the owner of the conversation.
             history: how many earlier messages of the conversation the agent gets.
+            usage_limits: as of `Agent.run`; by default the framework's, 50 requests to the model.
 
         Raises:
             UserError: a toolset of the agent has no `id`.
@@ -130,27 +132,32 @@ class HostedAgent:
         self._deps = deps
         self._approvals = approvals
         self._history = history
+        self._usage_limits = usage_limits
         Durability(name=name, approvals=self._approvals).for_agent(agent)
 
     async def run(self, context: Context) -> str:
         """Answer the run's message, and return the agent's output as text.
 
-        Where a model cannot be asked, the text says so.
+        Where a model cannot be asked, or a limit is reached, the text says so.
         """
         past = await context.history(self._history)
         earlier = await context.step(read_messages, past, name="pydantic_ai history")
         durability = Durability(name=self._name, approvals=self._approvals)
+        make_deps = partial(self._deps, context) if self._deps else None
         try:
             result = await self._agent.run(
                 context.input_message,
                 message_history=ModelMessagesTypeAdapter.validate_python(earlier),
-                deps=self._deps(context) if self._deps else None,
-                capabilities=[durability, HandleDeferredToolCalls(self._decide)],
+                deps=make_deps() if make_deps else None,
+                usage_limits=self._usage_limits,
+                capabilities=[durability, Approvals(self._approvals, make_deps)],
             )
         except StepFailed as error:
             if f"{self._name}__model." not in error.step:
                 raise
             return no_answer(error, apart=durability.texts.has_said)
+        except UsageLimitExceeded as error:
+            return behind(f"I stop here. {error}", apart=durability.texts.has_said)
         usage = result.usage
         context.add_usage(
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
@@ -158,40 +165,7 @@ class HostedAgent:
         messages = partial(_as_json, result.new_messages())
         with suppress(StepFailed):  # they are too long: later runs get the texts
             await context.step(messages, name=MESSAGES)
-        output = result.output
-        if isinstance(output, str):  # people have read it
-            return StreamedText(output)
-        return behind(str(output), apart=durability.texts.has_said)
-
-    async def _decide(
-        self, run_context: "RunContext[Any]", requests: DeferredToolRequests
-    ) -> DeferredToolResults:
-        """Ask people about all calls that need approval at once, and wait for outside results."""
-        context = Context.get()
-        approvals = [self._approve(context, run_context, call) for call in requests.approvals]
-        arrivals = [context.wait_for(f"tool {call.tool_call_id}") for call in requests.calls]
-        results = await context.gather(*approvals, *arrivals)
-        calls = [*requests.approvals, *requests.calls]
-        by_id = {call.tool_call_id: result for call, result in zip(calls, results, strict=True)}
-        return requests.build_results(
-            approvals={one.tool_call_id: by_id[one.tool_call_id] for one in requests.approvals},
-            calls={one.tool_call_id: by_id[one.tool_call_id] for one in requests.calls},
-        )
-
-    async def _approve(
-        self, context: Context, run_context: "RunContext[Any]", call: ToolCallPart
-    ) -> ToolApproved | ToolDenied:
-        definition = run_context.tools.get(call.tool_name)
-        schema = definition.parameters_json_schema if definition else {}
-        described = ToolCallDescription(call.tool_name, call.args_as_dict(), schema)
-        decision = await ask_approval(
-            context, policy_of(self._approvals, call.tool_name), described
-        )
-        if decision is None:
-            return ToolApproved()
-        if not decision.approved:
-            return ToolDenied(refusal(decision))
-        return ToolApproved(override_args=decision.arguments if decision.changed else None)
+        return durability.texts.last(result.output)
 
 
 class Durability(BaseDurabilityCapability[Any]):
@@ -237,7 +211,19 @@ class Durability(BaseDurabilityCapability[Any]):
 class _Texts:
     """The texts of a run so far: a later one stands apart from them."""
 
-    has_said: bool = False
+    said: str = ""
+
+    @property
+    def has_said(self) -> bool:
+        """True if people have read a text."""
+        return bool(self.said)
+
+    def last(self, output: object) -> str:
+        """Return an output for people: JSON, if it is no text; a text that they lack."""
+        text = as_text(output)
+        if isinstance(output, str) and self.said.endswith(text):
+            return StreamedText(text)
+        return behind(text, apart=self.has_said)
 
 
 class _Steps(JournalCallableOperationBackend[None]):
@@ -266,7 +252,7 @@ class _Steps(JournalCallableOperationBackend[None]):
             source = _ModelStream(body, apart=self._texts.has_said)
             piece: str | Reasoning | Recorded | None = None
             async for piece in context.stream(source.pieces, name=name):
-                self._texts.has_said |= isinstance(piece, str)
+                self._texts.said += piece if isinstance(piece, str) else ""
             return piece.response if isinstance(piece, Recorded) else None
         if isinstance(operation_id, ToolsetCallToolId):
             return await self._call_tool(context, name, body, cache_key)

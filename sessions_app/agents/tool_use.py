@@ -45,6 +45,8 @@ DONE = "A person says that it was done; its result is not known."
 UNKNOWN = "It was begun and interrupted. It is not known whether it was done."
 TOO_LONG = "Nobody was asked: its arguments are too long for people to be asked about them."
 
+TOO_LARGE = "It was done. Its result is too large to be shown."
+
 MAX_CALL_NOTE = 4_000  # characters of the text of a tool's author that people are shown
 
 # The decision about a call whose prompt would be too large.
@@ -108,6 +110,8 @@ async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str
     try:
         return await _use_tool(context, tool_context, tool, arguments)
     except StepFailed as error:
+        if error.error_type == TooLarge.__name__:
+            return TOO_LARGE
         return f"That failed ({error.error_type})."
 
 

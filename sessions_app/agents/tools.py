@@ -96,6 +96,10 @@ class Policy:
         return {"to": approvers, **{name: getattr(self, name) for name in names}}
 
 
+HIDDEN = "{}: its JSON does not say all of it"
+
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+
 # In the place of an argument that the model has not written.
 MISSING: Any = object()
 
@@ -268,7 +272,7 @@ class _Parameters:
                 )
             except (ValueError, TypeError) as error:
                 if name in checked.model_fields_set:
-                    raise ValueError(f"{key}: its JSON does not say all of it") from error
+                    raise ValueError(HIDDEN.format(key)) from error
                 # A default that has no JSON stays the function's own.
         return validated
 
@@ -284,9 +288,14 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
     if is_same(dumped, written):
         return written
     again = adapter.validate_python(dumped)
-    if again != value and (again == again or value == value):  # NaN is not itself
+    if not is_same_value(again, value):
         raise ValueError(f"{value!r} is not {again!r}")
     return dumped
+
+
+def is_same_value(one: Any, other: Any) -> bool:
+    """Return whether two values are equal, or both are NaN, which is not equal to itself."""
+    return bool(one == other or (one != one and other != other))
 
 
 def is_same(one: object, other: object) -> bool:
@@ -414,8 +423,35 @@ def as_text(result: object) -> str:
 
     Characters that cannot be stored, as of a file that is no text, are replaced.
     """
-    text = result if isinstance(result, str) else to_json(result, fallback=str).decode()
+    # Of an enum of texts that is its value.
+    text = str.__str__(result) if isinstance(result, str) else _json_text(result)
     return str(storable(text))
+
+
+def _json_text(result: object) -> str:
+    """Return a result as JSON. Bytes that are no text, and what has no JSON, are named instead."""
+    if isinstance(result, Iterator):
+        result = list(result)  # its work is done here, and may fail
+    try:
+        return to_json(result, fallback=str).decode()
+    except Exception as error:
+        log.info("tool.result_not_shown", exc_info=error)
+    try:
+        shown = _without_bytes(ANYTHING.dump_python(result, fallback=str, warnings=False))
+        return shown if isinstance(shown, str) else to_json(shown, fallback=str).decode()
+    except Exception as error:
+        log.warning("tool.result_not_shown", exc_info=error)
+        return f"[{type(result).__name__}, which cannot be shown]"
+
+
+def _without_bytes(value: object) -> Any:
+    if isinstance(value, bytes | bytearray):
+        return f"[{len(value):,} bytes, which cannot be shown]"
+    if isinstance(value, dict):
+        return {name: _without_bytes(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_bytes(one) for one in value]
+    return value
 
 
 def as_json(value: object) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
@@ -485,3 +486,42 @@ def test_function_that_cannot_be_a_tool_is_refused_with_the_reason() -> None:
         tool(lambda *values: None)
     with pytest.raises(ValueError, match="two tools 'order'"):
         Tools([order, order])
+
+
+@dataclass
+class Picture:
+    """A result with bytes in it."""
+
+    name: str
+    data: bytes
+
+
+def circular() -> list[Any]:
+    circle: list[Any] = []
+    circle.append(circle)
+    return circle
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        (b"\x89PNG\xff", "[5 bytes, which cannot be shown]"),
+        (Picture("a", b"\xff"), '{"name":"a","data":"[1 bytes, which cannot be shown]"}'),
+        ([(b"\xff",)], '[["[1 bytes, which cannot be shown]"]]'),
+        ((one for one in (1, b"\xff")), '[1,"[1 bytes, which cannot be shown]"]'),
+        (circular(), "[list, which cannot be shown]"),
+        ("a" * 9_000_000, "It was done. Its result is too large to be shown."),
+    ],
+)
+async def test_result_that_cannot_be_shown_is_no_failure(
+    sent_to: SentTo, result: Any, shown: str
+) -> None:
+    def give() -> Any:
+        """Give."""
+        Hosted.done.append("give")
+        return result
+
+    host(ScriptedModel([tool_call("give")], "Done."), give)
+    async with sent_to("t_agent", "Go") as (_, run):
+        assert await run.result() == "Done."
+    assert (results(), Hosted.done) == ([shown], ["give"])

@@ -3,17 +3,23 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from fastmcp.client.transports import StdioTransport
+from pydantic import BaseModel
 from pydantic_ai import (
     Agent,
+    ApprovalRequired,
     CallDeferred,
     FunctionToolset,
     ModelMessage,
     RunContext,
+    TextOutput,
+    UsageLimits,
     UserError,
 )
 from pydantic_ai.mcp import MCPToolset
@@ -27,7 +33,7 @@ from sessions_app.agents.pydantic_ai import pydantic_ai_workflow
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until_true
-from sessions_app.workflows import group
+from sessions_app.workflows import ToolCallPrompt, group
 from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo, make_members
 
@@ -267,3 +273,201 @@ async def test_tool_of_an_mcp_server_is_called_once(sent_to: SentTo, tmp_path: P
         assert await run.shown() == ["Forecast Oslo"]
     assert log.read_text() == "forecast Oslo\n"
     assert "It rains in Oslo." in str(Script.requests[-1][-1])
+
+
+def host_tool(function: Any, *turns: Turn, **options: Any) -> None:
+    """Have the next run of `t_tool` be of an agent whose tool needs approval."""
+    Script.turns = [*turns, ["Done."]]
+    asking = Agent(FunctionModel(stream_function=say))
+    asking.tool(requires_approval=True)(function)
+    pydantic_ai_workflow(asking, name="t_tool", title="Tool", **options)
+
+
+class Order(BaseModel):
+    """The only argument of a tool: its fields are the arguments."""
+
+    number: int
+    euro: float = 500
+
+
+def wipe(
+    context: RunContext[Any],
+    path: str,
+    force: bool = False,
+    euro: float = 500,
+    note: str = None,  # type: ignore[assignment]  # noqa: RUF013 - as authors write it
+) -> str:
+    Script.done.append(f"wipe {path} {force} {euro} {note}")
+    return "wiped"
+
+
+def pay(context: RunContext[Any], order: Order) -> str:
+    Script.done.append(f"pay {order.number} {order.euro}")
+    return "paid"
+
+
+@pytest.mark.parametrize(
+    ("function", "written", "rule", "arguments", "done"),
+    [
+        (
+            wipe,
+            '{"path": "/", "force": "yes"}',
+            lambda arguments, _: arguments["force"] is True,
+            {"path": "/", "force": True, "euro": 500},
+            "wipe / True 500 None",
+        ),
+        (
+            wipe,
+            '{"path": "/"}',
+            lambda arguments, _: arguments["euro"] > 100,
+            {"path": "/", "force": False, "euro": 500},
+            "wipe / False 500 None",
+        ),
+        (
+            pay,
+            '{"number": "17"}',
+            lambda arguments, _: arguments["euro"] > 100,
+            {"number": 17, "euro": 500},
+            "pay 17 500",
+        ),
+    ],
+)
+async def test_rule_gets_what_the_tool_gets(
+    sent_to: SentTo, function: Any, written: str, rule: Any, arguments: Any, done: str
+) -> None:
+    host_tool(function, [(function.__name__, written)], approvals=Policy(approval=rule))
+    async with sent_to("t_tool", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert isinstance(prompt, ToolCallPrompt)
+        assert prompt.arguments == arguments
+        await run.answer("approve")
+        assert await run.result() == "Done."
+    assert [one.replace("500.0", "500") for one in Script.done] == [done]
+
+
+async def test_edit_that_the_rule_gives_to_others_is_asked_of_them(sent_to: SentTo) -> None:
+    def rule(arguments: Any, _owner: Any) -> Any:
+        return group("support") if arguments["euro"] > 100 else True
+
+    [sue] = await reads.read(make_members, "support", "sue")
+    turn: Turn = [("pay", '{"number": 17, "euro": 50}')]
+    host_tool(pay, turn, approvals=Policy(approval=rule, edit=True))
+    async with sent_to("t_tool", "Go") as (_, run):
+        await run.answer({"decision": "approve", "arguments": {"number": 17, "euro": 1000}})
+        assert Script.done == []
+        await run.answer("approve", by=sue)
+        assert await run.result() == "Done."
+    assert Script.done == ["pay 17 1000.0"]
+
+
+async def test_arguments_with_a_name_twice_are_refused(sent_to: SentTo) -> None:
+    host_tool(pay, [("pay", '{"number": 1, "number": 2}')])
+    async with sent_to("t_tool", "Go") as (_, run):
+        assert await run.result() == "Done."
+    assert "they have 'number' twice." in str(Script.requests[-1][-1])
+    assert Script.done == []
+
+
+async def test_metadata_of_an_approval_is_shown_beside_the_call(sent_to: SentTo) -> None:
+    def spend(context: RunContext[Any], euro: int) -> str:
+        if not context.tool_call_approved:
+            raise ApprovalRequired(metadata={"reason": "over the limit", "code": 7})
+        return "spent"
+
+    spending = Agent(FunctionModel(stream_function=say))
+    spending.tool(spend)
+    pydantic_ai_workflow(spending, name="t_tool", title="Tool")
+    Script.turns = [[("spend", '{"euro": 400}')], ["Done."]]
+    async with sent_to("t_tool", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert prompt.text == "May I do this: Spend 400?\n\nreason: over the limit\ncode: 7"
+        assert prompt.details == {"euro": 400}
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+async def test_tool_cannot_leave_anything_in_deps(sent_to: SentTo, crashes: bool) -> None:
+    agent_with_cart: Agent[list[str], str] = Agent(
+        FunctionModel(stream_function=say), deps_type=list[str]
+    )
+
+    @agent_with_cart.tool
+    def add(context: RunContext[list[str]], item: str) -> str:
+        context.deps.append(item)
+        return "added"
+
+    @agent_with_cart.tool(requires_approval=True)
+    def check_out(context: RunContext[list[str]]) -> str:
+        Script.done.append(str(context.deps))
+        return "ordered"
+
+    pydantic_ai_workflow(agent_with_cart, name="t_cart", title="Cart", deps=lambda _: [])
+    Script.turns = [[("add", '{"item": "pen"}')], [("check_out", "{}")], ["Done."]]
+    async with sent_to("t_cart", "Go") as (hosting, run):
+        await run.prompts()
+        if crashes:
+            await hosting.crash()
+        await run.answer("approve")
+        assert await run.result() == "Done."
+    assert Script.done == ["[]"]
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+ROME = '{"name":"Rome","when":"2026-01-02"}'
+
+
+def shout(text: str) -> str:
+    return text.upper()
+
+
+class City(BaseModel):
+    """An output that is no text."""
+
+    name: str
+    when: date
+
+
+@pytest.mark.parametrize(
+    ("output_type", "turn", "text"),
+    [
+        (
+            City,
+            ("final_result", '{"name": "Rome", "when": "2026-01-02"}'),
+            '{"name":"Rome","when":"2026-01-02"}',
+        ),
+        (Colour, ("final_result", '{"response": "red"}'), "red"),
+        (TextOutput(shout), "Hello", "Hello\n\nHELLO"),
+    ],
+)
+async def test_output_is_json_apart_from_the_text(
+    host_workflow: NewHosting, output_type: Any, turn: Any, text: str
+) -> None:
+    giving = Agent(FunctionModel(stream_function=say), output_type=output_type)
+    pydantic_ai_workflow(giving, name="t_output", title="Output")
+    Script.turns = [[turn]]
+    async with host_workflow("t_output", replay_everywhere=True) as hosting:
+        assert await hosting.converse("Go") == text
+
+
+async def test_limit_of_usage_ends_the_run_in_words(host_workflow: NewHosting) -> None:
+    limited = Agent(FunctionModel(stream_function=say), tools=[look_up])
+    limits = UsageLimits(request_limit=1)
+    pydantic_ai_workflow(limited, name="t_limited", title="Limited", usage_limits=limits)
+    Script.turns = [["I look.", ("look_up", '{"order": 17}')], ["It is open."]]
+    async with host_workflow("t_limited", replay_everywhere=True) as hosting:
+        said = await hosting.converse("Go")
+    assert said.startswith("I look.\n\nI stop here. The next request would exceed")
+
+
+async def test_no_more_is_asked_at_once_than_the_limit(sent_to: SentTo, settings: Settings) -> None:
+    set_hitl(settings, MAX_PROMPTS_AT_ONCE=2)
+    host_tool(pay, [("pay", f'{{"number": {number}}}') for number in range(3)])
+    async with sent_to("t_tool", "Go", replay_everywhere=True) as (_, run):
+        assert len(await run.prompts()) == 2
+        await run.answer("approve", to="Pay 0")
+        await run.answer("reject", to="Pay 1")
+        assert await run.result() == "Done."
+    assert "at most 2 questions are asked at once" in str(Script.requests[-1][-1])
+    assert Script.done == ["pay 0 500.0"]
