@@ -4,6 +4,7 @@ It is started by a command, and speaks over its pipes, or with a port over HTTP.
 """
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -44,6 +45,13 @@ def forget(town: str) -> str:
     """Forget a town."""
     log(f"forget {town}")
     return f"{town} is forgotten."
+
+
+@server.tool()
+def refund(order: int, euro: int = 500) -> str:
+    """Pay back."""
+    log(json.dumps({"order": order, "euro": euro}))
+    return "paid"
 
 
 @server.tool(name="fail.loudly")
