@@ -17,6 +17,7 @@ from chat_app.oauth.tokens import Tokens
 from natproject.settings.env import ROOT
 from sessions_app.agents.nat import nat_workflow
 from sessions_app.models import Run
+from sessions_app.prompts.tool_call import digest_of
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import Context, OAuthPrompt, registry
@@ -50,6 +51,23 @@ async def test_what_is_recorded_is_not_called_again(sent_to: SentTo) -> None:
         assert await run.result() == "Order 17 is paid back. With pleasure. Eve"
         assert await run.shown() == ["Shop look 17", "Confirm", "Shop pay 17", "Model"]
     assert Done.effects == ["look 17", "pay 17"]
+
+
+async def test_function_is_recorded_and_called_with_what_the_question_has_shown(
+    sent_to: SentTo,
+) -> None:
+    nat_workflow(HERE / "refund.yml", name="t_refund", title="Refund")
+    async with sent_to("t_refund", "Pay it back") as (hosting, run):
+        [question] = await run.prompts()
+        await hosting.crash()
+        await run.answer("yes")
+        await run.answer("Eve")
+        await run.result()
+        recorded = [one.call for one in await run.journal() if "pay" in one.call.name]
+    shown = {"order": int(question.text.split()[2])}
+    digests = [digest_of({"order": json.loads(call.arguments)[0]}) for call in recorded]
+    assert digests == [digest_of(shown)]
+    assert Done.effects[-1] == f"pay {shown['order']}"
 
 
 async def test_failure_of_a_function_is_recorded(sent_to: SentTo) -> None:
