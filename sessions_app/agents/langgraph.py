@@ -5,7 +5,8 @@ rows of the run (`graph_checkpoints`): a super-step that a crash cut goes on fro
 node that has finished does not run again.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
@@ -36,9 +37,19 @@ NEEDED = (
 try:
     from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
     from langchain_core.runnables import RunnableConfig
-    from langgraph.pregel import Pregel
+    from langgraph.graph import START as START_NODE
     from langgraph.types import Command, Interrupt, StateSnapshot
 
+    from sessions_app.agents.graph_breakpoints import (
+        UNSEEN,
+        AnyGraph,
+        Breakpoint,
+        UnseenBreakpoints,
+        check_breakpoints,
+        find_breakpoints,
+        may_go_on,
+        places,
+    )
     from sessions_app.agents.graph_checkpoints import GraphCheckpoints
 except ImportError as error:
     raise ImproperlyConfigured(NEEDED) from error
@@ -64,7 +75,7 @@ class PendingInterrupt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a super-step: interrupts that wait, or the graph's output if it is over.
+    """The end of a super-step: what waits for people, or the graph's output if it is over.
 
     `number` is that of the last super-step that all tasks have finished, `finished` are those tasks
     of the next one that have.
@@ -75,6 +86,7 @@ class Outcome:
     interrupts: list[PendingInterrupt]
     is_over: bool = False
     output: str = ""
+    breakpoints: list[Breakpoint] = field(default_factory=list)
 
 
 # Before the first super-step.
@@ -86,15 +98,16 @@ def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
     return {"messages": [*earlier, HumanMessage(str(context.input_message))]}
 
 
-def langgraph_workflow(
-    graph: "Pregel[Any, Any, Any, Any]", *, name: str, title: str, **options: Any
-) -> None:
+def langgraph_workflow(graph: "AnyGraph", *, name: str, title: str, **options: Any) -> None:
     """Host a compiled graph as a workflow.
 
     Args:
         graph: the graph as it is; a checkpointer that it has is not used.
         name: the workflow's name; `title` is what people see.
         options: further arguments of `HostedGraph` and of `workflow`.
+
+    Raises:
+        ImproperlyConfigured: people cannot be asked at a breakpoint of the graph.
     """
     own = {
         one: options.pop(one) for one in ("build_input", "approvals", "history") if one in options
@@ -111,7 +124,7 @@ class HostedGraph:
 
     def __init__(
         self,
-        graph: "Pregel[Any, Any, Any, Any]",
+        graph: "AnyGraph",
         name: str,
         *,
         build_input: BuildInput = messages_input,
@@ -128,7 +141,11 @@ class HostedGraph:
             approvals: who answers an interrupt about an action: one policy for all, or one by the
                 name of the action. The owner of the conversation answers all else.
             history: how many earlier messages of the conversation the graph gets.
+
+        Raises:
+            ImproperlyConfigured: people cannot be asked at a breakpoint of the graph.
         """
+        check_breakpoints(graph)
         self._graph = graph
         self._name = name
         self._build_input = build_input
@@ -142,19 +159,21 @@ class HostedGraph:
             for one in await context.history(self._history)
         ]
         start = self._build_input(context, earlier)
-        graph = self._graph.copy({"checkpointer": GraphCheckpoints(store)})
+        thread = _Thread(self._graph, context.run_id, start)
         answers: dict[str, Any] = {}
+        passed: set[str] = set()
         outcome, said = START, ""
         while not outcome.is_over:
-            superstep = _Superstep(
-                graph, context.run_id, start, outcome, answers, has_said=bool(said)
-            )
+            superstep = _Superstep(thread, outcome, answers, passed, has_said=bool(said))
             stream = context.stream(superstep.pieces, name=self._name)
             [*texts, last] = [piece async for piece in stream]
             said += "".join(text for text in texts if isinstance(text, str))
             if not isinstance(last, Outcome):
                 raise TypeError("a super-step ends with its outcome")
             outcome = last
+            if outcome.breakpoints and not await may_go_on(context, outcome.breakpoints):
+                return behind(f"Stopped {places(outcome.breakpoints)}.", apart=bool(said))
+            passed.update(one.id for one in outcome.breakpoints)
             asked = [self._ask(context, one) for one in outcome.interrupts]
             replies = await context.gather(*asked)
             answers = {
@@ -240,28 +259,40 @@ class HostedGraph:
         return await ask_approval(context, allowed, call, approvable=acceptable or editable)
 
 
-class _Superstep:
-    """The super-step behind an outcome, as the function of a step; `answers` are to interrupts.
+class _Thread:
+    """A graph with the checkpoints of a run; `start` is its input."""
 
+    def __init__(self, graph: "AnyGraph", run_id: str, start: Any) -> None:
+        self.graph = copy(graph)  # `graph.copy()` loses the classes that its state may have
+        self.graph.checkpointer = GraphCheckpoints(store)
+        self.config: RunnableConfig = {"configurable": {"thread_id": run_id}}
+        self.start = start
+
+
+class _Superstep:
+    """The super-step behind an outcome, as the function of a step.
+
+    `answers` are to interrupts, `passed` the breakpoints behind which the graph may go on.
     `has_said`: people have read a text, from which others stand apart.
     """
 
     def __init__(
         self,
-        graph: "Pregel[Any, Any, Any, Any]",
-        thread: str,
-        start: Any,
+        thread: _Thread,
         before: Outcome,
         answers: Mapping[str, Any],
+        passed: Collection[str],
         *,
         has_said: bool,
     ) -> None:
-        self._graph = graph
-        self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
-        self._start = start
+        self._graph = thread.graph
+        self._config = thread.config
+        self._start = thread.start
         self._before = before
         self._answers = answers
+        self._passed = passed
         self._has_said = has_said
+        self._unseen = UnseenBreakpoints()
 
     async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
         """Yield the text of models as it comes, and at last the outcome.
@@ -275,7 +306,8 @@ class _Superstep:
             if task not in self._before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
-        if not is_done:
+        # A crash may have come before a breakpoint was recorded: the next call would pass it.
+        if not is_done and not await self._breakpoints(state):
             async for text in self._texts(self._next_input(state)):
                 yield text
             state = await self._graph.aget_state(self._config)
@@ -283,16 +315,25 @@ class _Superstep:
         interrupts = [_pending(one) for one in state.interrupts]
         is_over = not interrupts and not state.next
         output = _output(state.values) if is_over else ""
-        yield Outcome(_number(state), finished, interrupts, is_over, output)
+        breakpoints = await self._breakpoints(state)
+        if self._unseen.has_stopped and not breakpoints:
+            raise RuntimeError(UNSEEN)
+        yield Outcome(_number(state), finished, interrupts, is_over, output, breakpoints)
+
+    async def _breakpoints(self, state: StateSnapshot) -> list[Breakpoint]:
+        """Return the breakpoints at which the graph stands and may not go on yet."""
+        found = await find_breakpoints(self._graph, state)
+        return [one for one in found if one.id not in self._passed]
 
     async def _texts(self, start: Any) -> AsyncGenerator[str, None]:
         """Execute one super-step, and yield the text of models."""
         stream = self._graph.astream(
             start,
-            self._config,
+            {**self._config, "callbacks": [self._unseen]},
             stream_mode="messages",
             durability="sync",
-            interrupt_after="*",
+            # Not "*", which leaves hidden nodes out.
+            interrupt_after=[node for node in self._graph.nodes if node != START_NODE],
             subgraphs=True,
         )
         part: Any
