@@ -1,7 +1,8 @@
 """A LangGraph checkpointer whose checkpoints are rows of the run, written in its transactions."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
@@ -22,6 +23,13 @@ from sessions_app.models import GraphCheckpoint, GraphWrite
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 
+T = TypeVar("T")
+
+IN_LOOP = (
+    "An async node called a graph with invoke() or stream(), which would stop the server while the "
+    "graph works. Write `await graph.ainvoke(…)`, or make the node a plain function."
+)
+
 # Does a write of the run; it is stored when this returns.
 Store = Callable[[Callable[[Transaction], None]], Awaitable[None]]
 
@@ -30,8 +38,10 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
     """The checkpoints of graphs whose threads are runs: `thread_id` is a run's id."""
 
     def __init__(self, store: Store) -> None:
+        """Keep checkpoints by `store`, in the event loop that is running."""
         super().__init__()
         self._store = store
+        self._loop = asyncio.get_running_loop()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that the configuration names, else the latest of its thread."""
@@ -132,6 +142,55 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
         await self._store(work)
 
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the same as `aget_tuple`, to a thread of a node."""
+        return self._wait(self.aget_tuple(config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: JsonObject | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Yield the same as `alist`, to a thread of a node."""
+        found = self.alist(config, filter=filter, before=before, limit=limit)
+        yield from self._wait(_collect(found))
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint as `aput` does, for a thread of a node."""
+        return self._wait(self.aput(config, checkpoint, metadata, new_versions))
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store writes as `aput_writes` does, for a thread of a node."""
+        self._wait(self.aput_writes(config, writes, task_id, task_path))
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete checkpoints as `adelete_thread` does, for a thread of a node."""
+        self._wait(self.adelete_thread(thread_id))
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do work in the event loop, with the context of this thread, and wait for its end."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        work.close()
+        raise RuntimeError(IN_LOOP)
+
     def run_of(self, thread_id: str) -> UUID:
         """Return the id of the run that a thread is."""
         return UUID(thread_id)
@@ -177,6 +236,10 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
     def _load(self, form: str, data: bytes | memoryview) -> Any:
         return self.serde.loads_typed((form, bytes(data)))
+
+
+async def _collect(items: AsyncIterator[T]) -> Sequence[T]:
+    return [one async for one in items]
 
 
 def _named(config: RunnableConfig) -> JsonObject:

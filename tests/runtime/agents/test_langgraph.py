@@ -13,8 +13,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 from pydantic import BaseModel, Field
 
@@ -58,6 +61,15 @@ class State(TypedDict, total=False):
 async def look(state: State) -> State:
     Done.effects.append("look")
     return {"notes": ["looked"]}
+
+
+def look_now(state: State) -> State:
+    Done.effects.append("look")
+    return {"notes": ["looked"]}
+
+
+def ask_now(state: State) -> State:
+    return {"notes": [interrupt("Whose is it?")]}
 
 
 async def wait(state: State) -> State:
@@ -497,6 +509,78 @@ async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(
     assert Done.effects == ["One.", "Two."]
 
 
+def subgraph_of(*nodes: Any) -> Any:
+    """Compile a graph of these nodes, which another graph calls."""
+    graph = StateGraph(State)
+    graph.add_sequence([(node.__name__, node) for node in nodes])
+    return graph.add_edge(START, nodes[0].__name__).compile()
+
+
+async def test_plain_node_calls_a_subgraph_that_asks(sent_to: SentTo) -> None:
+    subgraph = subgraph_of(look_now, ask_now)
+
+    def call(state: State) -> State:
+        return {"notes": subgraph.invoke({"notes": []})["notes"]}
+
+    host(call)
+    async with sent_to("t_graph", "Go", replay_everywhere=True) as (hosting, run):
+        await hosting.crash()
+        await run.answer("Eve")
+        assert '"notes":["looked","Eve"]' in await run.result()
+    assert Done.effects == ["look"]
+
+
+async def test_plain_tool_calls_a_graph(sent_to: SentTo) -> None:
+    subgraph = subgraph_of(look_now, ask_now)
+
+    @tool
+    def assistant(task: str) -> str:
+        """Have an assistant work."""
+        return str(subgraph.invoke({"question": task, "notes": []})["notes"])
+
+    call = AIMessage("", tool_calls=[{"name": "assistant", "args": {"task": "a"}, "id": "1"}])
+    graph = StateGraph(MessagesState).add_node("tools", ToolNode([assistant]))
+    langgraph_workflow(
+        graph.add_edge(START, "tools").compile(),
+        name="t_talk",
+        title="Talk",
+        build_input=lambda context, earlier: {"messages": [call]},
+    )
+    async with sent_to("t_talk", "Go") as (_, run):
+        await run.answer("Eve")
+        assert await run.result() == "['looked', 'Eve']"
+
+
+async def test_async_node_that_calls_a_graph_without_await_is_told_how(sent_to: SentTo) -> None:
+    subgraph = subgraph_of(look_now)
+
+    async def call(state: State) -> State:
+        return {"notes": subgraph.invoke({"notes": []})["notes"]}
+
+    host(call)
+    async with sent_to("t_graph", "Go") as (_, run):
+        with pytest.raises(AssertionError, match=r"Write `await graph\.ainvoke\(…\)`"):
+            await run.result()
+    assert Done.effects == []
+
+
+async def test_thread_of_a_node_keeps_checkpoints(transactional_db: None) -> None:
+    def keep() -> list[str]:
+        config: Any = {"configurable": {"thread_id": "a", "checkpoint_ns": ""}}
+        stored = checkpoints.put(config, empty_checkpoint(), {"step": 1}, {})
+        checkpoints.put_writes(stored, [("notes", "a")], "task")
+        latest = checkpoints.get_tuple(config)
+        assert latest
+        found = [write for one in checkpoints.list(config) for write in one.pending_writes or ()]
+        assert found == latest.pending_writes
+        checkpoints.delete_thread("a")
+        assert list(checkpoints.list(config)) == []
+        return [value for _, _, value in found]
+
+    checkpoints = OfAnyThread(store_of_any_thread)
+    assert await asyncio.to_thread(keep) == ["a"]
+
+
 class OfAnyThread(GraphCheckpoints):
     """Checkpoints whose threads have any name; a run is made for each."""
 
@@ -511,19 +595,20 @@ class OfAnyThread(GraphCheckpoints):
         return self.names[run_id]
 
 
+async def store_of_any_thread(work: Any) -> None:
+    def write(tx: Transaction) -> None:
+        for run in OfAnyThread.names:
+            if not Run.objects.filter(pk=run).exists():
+                operator_rows.run("completed", id=run)
+        work(tx)
+
+    await writer.write(write)
+
+
 async def test_checkpointer_passes_the_conformance_suite(transactional_db: None) -> None:
-    async def store(work: Any) -> None:
-        def write(tx: Transaction) -> None:
-            for run in OfAnyThread.names:
-                if not Run.objects.filter(pk=run).exists():
-                    operator_rows.run("completed", id=run)
-            work(tx)
-
-        await writer.write(write)
-
     @checkpointer_test(name="rows of runs")
     async def checkpoints() -> AsyncGenerator[GraphCheckpoints, None]:
-        yield OfAnyThread(store)
+        yield OfAnyThread(store_of_any_thread)
 
     report = await validate(checkpoints)
     failures = {name: result.failures for name, result in report.results.items() if result.failures}
