@@ -59,6 +59,8 @@ if get_version_tuple(version("langgraph")) < (1, 2, 20):
 
 # Builds the input of a graph.
 BuildInput = Callable[[Context, list[Any]], Any]
+# Builds the runtime context of a graph.
+BuildContext = Callable[[Context], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,8 @@ def langgraph_workflow(graph: "AnyGraph", *, name: str, title: str, **options: A
     Raises:
         ImproperlyConfigured: people cannot be asked at a breakpoint of the graph.
     """
-    own = {
-        one: options.pop(one) for one in ("build_input", "approvals", "history") if one in options
-    }
+    names = ("build_input", "build_context", "approvals", "history")
+    own = {one: options.pop(one) for one in names if one in options}
     hosted = HostedGraph(graph, name, **own)
 
     @workflow(name=name, title=title, **options)
@@ -128,6 +129,7 @@ class HostedGraph:
         name: str,
         *,
         build_input: BuildInput = messages_input,
+        build_context: BuildContext | None = None,
         approvals: Policies = Policy(),  # noqa: B008 - it is frozen
         history: int = 20,
     ) -> None:
@@ -138,6 +140,8 @@ class HostedGraph:
             name: the name of its steps; replay knows them by it.
             build_input: makes the graph's input of the context and of earlier messages; replay
                 calls it again.
+            build_context: makes the runtime context of a graph with a `context_schema`; replay
+                calls it again. Without it the graph has none.
             approvals: who answers an interrupt about an action: one policy for all, or one by the
                 name of the action. The owner of the conversation answers all else.
             history: how many earlier messages of the conversation the graph gets.
@@ -149,6 +153,7 @@ class HostedGraph:
         self._graph = graph
         self._name = name
         self._build_input = build_input
+        self._build_context = build_context
         self._approvals = approvals
         self._history = history
 
@@ -159,7 +164,8 @@ class HostedGraph:
             for one in await context.history(self._history)
         ]
         start = self._build_input(context, earlier)
-        thread = _Thread(self._graph, context.run_id, start)
+        runtime_context = self._build_context(context) if self._build_context else None
+        thread = _Thread(self._graph, context.run_id, start, runtime_context)
         answers: dict[str, Any] = {}
         passed: set[str] = set()
         outcome, said = START, ""
@@ -260,13 +266,14 @@ class HostedGraph:
 
 
 class _Thread:
-    """A graph with the checkpoints of a run; `start` is its input."""
+    """A graph with the checkpoints of a run, its input, and its runtime context."""
 
-    def __init__(self, graph: "AnyGraph", run_id: str, start: Any) -> None:
+    def __init__(self, graph: "AnyGraph", run_id: str, start: Any, context: Any) -> None:
         self.graph = copy(graph)  # `graph.copy()` loses the classes that its state may have
         self.graph.checkpointer = GraphCheckpoints(store)
         self.config: RunnableConfig = {"configurable": {"thread_id": run_id}}
         self.start = start
+        self.context = context
 
 
 class _Superstep:
@@ -288,6 +295,7 @@ class _Superstep:
         self._graph = thread.graph
         self._config = thread.config
         self._start = thread.start
+        self._context = thread.context
         self._before = before
         self._answers = answers
         self._passed = passed
@@ -330,6 +338,7 @@ class _Superstep:
         stream = self._graph.astream(
             start,
             {**self._config, "callbacks": [self._unseen]},
+            context=self._context,
             stream_mode="messages",
             durability="sync",
             # Not "*", which leaves hidden nodes out.

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 from uuid import UUID, uuid5
@@ -17,7 +18,8 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt import ToolNode, ToolRuntime
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import BaseModel, Field
 
@@ -579,6 +581,51 @@ async def test_thread_of_a_node_keeps_checkpoints(transactional_db: None) -> Non
 
     checkpoints = OfAnyThread(store_of_any_thread)
     assert await asyncio.to_thread(keep) == ["a"]
+
+
+@dataclass
+class Shop:
+    """The runtime context of a graph."""
+
+    owner: str
+
+
+async def test_graph_has_the_runtime_context_that_its_author_builds(sent_to: SentTo) -> None:
+    def greet(state: State, runtime: Runtime[Shop]) -> State:
+        name = interrupt("Who are you?")
+        return {"notes": [f"{runtime.context.owner} greets {name}"]}
+
+    graph = StateGraph(State, context_schema=Shop).add_node("greet", greet)
+    langgraph_workflow(
+        graph.add_edge(START, "greet").compile(),
+        name="t_graph",
+        title="Graph",
+        build_input=lambda context, earlier: {"notes": []},
+        build_context=lambda context: Shop(f"owner of {context.input_message}"),
+    )
+    async with sent_to("t_graph", "17") as (hosting, run):
+        await hosting.crash()
+        await run.answer("Eve")
+        assert await run.result() == '{"notes":["owner of 17 greets Eve"]}'
+
+
+async def test_tools_of_an_agent_have_the_runtime_context(sent_to: SentTo) -> None:
+    @tool
+    def whose(runtime: ToolRuntime[Shop]) -> str:
+        """Say whose the shop is."""
+        return runtime.context.owner
+
+    call = AIMessage("", tool_calls=[{"name": "whose", "args": {}, "id": "1"}])
+    graph = StateGraph(MessagesState, context_schema=Shop).add_node("tools", ToolNode([whose]))
+    langgraph_workflow(
+        graph.add_edge(START, "tools").compile(),
+        name="t_talk",
+        title="Talk",
+        build_input=lambda context, earlier: {"messages": [call]},
+        build_context=lambda context: {"owner": "Eve"},
+    )
+    async with sent_to("t_talk", "Go") as (_, run):
+        assert await run.result() == "Eve"
 
 
 class OfAnyThread(GraphCheckpoints):
