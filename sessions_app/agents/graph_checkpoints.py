@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,7 +19,9 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
     writes_sort_key,
 )
+from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
 
+from sessions_app.errors import Unrecorded
 from sessions_app.json_types import JsonObject
 from sessions_app.models import GraphCheckpoint, GraphWrite
 from sessions_app.storage import reads
@@ -48,6 +52,17 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         where = {**self._place(config), **_named(config)}
         latest = await reads.read(lambda: list(self._tuples(where, 1)))
         return latest[0] if latest else None
+
+    async def awritten(self, config: RunnableConfig | None) -> Sequence[tuple[str, Any]]:
+        """Return what tasks have written since the checkpoint that a configuration names, each
+        with its task.
+        """
+        if config is None or not _named(config):
+            return []
+        where = {**self._place(config), **_named(config)}
+        rows = await reads.read(lambda: list(GraphWrite.objects.filter(**where)))
+        rows.sort(key=lambda row: writes_sort_key(row.path, row.task, row.number))
+        return [(row.task, self._load(row.value_form, row.value)) for row in rows]
 
     async def alist(
         self,
@@ -214,7 +229,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         }
 
     def _tuples(self, where: JsonObject, limit: int | None) -> Iterator[CheckpointTuple]:
-        """Yield checkpoints, the latest first, each with what tasks have written since. Reads."""
+        """Yield checkpoints, the latest first, each with what tasks have written since. Reads.
+
+        Raises:
+            Unrecorded: a checkpoint has a class that LangGraph may not read.
+        """
         for row in GraphCheckpoint.objects.filter(**where).order_by("-checkpoint")[:limit]:
             writes = GraphWrite.objects.filter(
                 run_id=row.run_id, namespace=row.namespace, checkpoint=row.checkpoint
@@ -223,19 +242,43 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
                 writes, key=lambda write: writes_sort_key(write.path, write.task, write.number)
             )
             parent = self._config(row.run_id, row.namespace, row.parent) if row.parent else None
-            yield CheckpointTuple(
-                config=self._config(row.run_id, row.namespace, row.checkpoint),
-                checkpoint=self._load(row.data_form, row.data),
-                metadata=self._load(row.metadata_form, row.metadata),
-                parent_config=parent,
-                pending_writes=[
-                    (write.task, write.channel, self._load(write.value_form, write.value))
-                    for write in in_order
-                ],
-            )
+            with _nothing_blocked():
+                found = CheckpointTuple(
+                    config=self._config(row.run_id, row.namespace, row.checkpoint),
+                    checkpoint=self._load(row.data_form, row.data),
+                    metadata=self._load(row.metadata_form, row.metadata),
+                    parent_config=parent,
+                    pending_writes=[
+                        (write.task, write.channel, self._load(write.value_form, write.value))
+                        for write in in_order
+                    ],
+                )
+            yield found
 
     def _load(self, form: str, data: bytes | memoryview) -> Any:
         return self.serde.loads_typed((form, bytes(data)))
+
+
+@contextmanager
+def _nothing_blocked() -> Iterator[None]:
+    """Raise Unrecorded where LangGraph reads something else than was stored, and only logs that."""
+    blocked: list[str] = []
+    thread = get_ident()
+
+    def listen(event: SerdeEvent) -> None:
+        if get_ident() == thread and event["kind"].endswith("_blocked"):
+            blocked.append(f"{event['module']}.{event['name']}")
+
+    forget = register_serde_event_listener(listen)
+    try:
+        yield
+    finally:
+        forget()
+    if blocked:
+        raise Unrecorded(
+            f"The state of the graph has a {blocked[0]}, which LANGGRAPH_STRICT_MSGPACK does not "
+            "allow to be read. Name the class in a schema of the graph, and resume the run."
+        )
 
 
 async def _collect(items: AsyncIterator[T]) -> Sequence[T]:

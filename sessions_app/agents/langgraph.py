@@ -269,8 +269,9 @@ class _Thread:
     """A graph with the checkpoints of a run, its input, and its runtime context."""
 
     def __init__(self, graph: "AnyGraph", run_id: str, start: Any, context: Any) -> None:
+        self.checkpoints = GraphCheckpoints(store)
         self.graph = copy(graph)  # `graph.copy()` loses the classes that its state may have
-        self.graph.checkpointer = GraphCheckpoints(store)
+        self.graph.checkpointer = self.checkpoints
         self.config: RunnableConfig = {"configurable": {"thread_id": run_id}}
         self.start = start
         self.context = context
@@ -293,6 +294,7 @@ class _Superstep:
         has_said: bool,
     ) -> None:
         self._graph = thread.graph
+        self._checkpoints = thread.checkpoints
         self._config = thread.config
         self._start = thread.start
         self._context = thread.context
@@ -310,7 +312,8 @@ class _Superstep:
         """
         state = await self._graph.aget_state(self._config)
         is_done = _number(state) > self._before.number
-        for task, value in await self._writes(state.parent_config if is_done else state.config):
+        place = state.parent_config if is_done else state.config
+        for task, value in await self._checkpoints.awritten(place):
             if task not in self._before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
@@ -319,7 +322,7 @@ class _Superstep:
             async for text in self._texts(self._next_input(state)):
                 yield text
             state = await self._graph.aget_state(self._config)
-        finished = [task for task, _ in await self._writes(state.config)]
+        finished = [task for task, _ in await self._checkpoints.awritten(state.config)]
         interrupts = [_pending(one) for one in state.interrupts]
         is_over = not interrupts and not state.next
         output = _output(state.values) if is_over else ""
@@ -369,13 +372,6 @@ class _Superstep:
         waiting = {one.id for one in state.interrupts}
         answers = {one: self._answers[one] for one in waiting & self._answers.keys()}
         return Command(resume=answers) if answers else None
-
-    async def _writes(self, config: RunnableConfig | None) -> list[tuple[str, Any]]:
-        """Return what tasks have written since a checkpoint, each with its task."""
-        checkpointer: Any = self._graph.checkpointer
-        checkpoint = await checkpointer.aget_tuple(config) if config else None
-        writes = checkpoint.pending_writes if checkpoint else ()
-        return [(task, value) for task, _, value in writes]
 
 
 def _number(state: StateSnapshot) -> int:

@@ -15,8 +15,9 @@ from django.db.models import F
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
-from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, ToolRuntime
 from langgraph.runtime import Runtime
@@ -626,6 +627,58 @@ async def test_tools_of_an_agent_have_the_runtime_context(sent_to: SentTo) -> No
     )
     async with sent_to("t_talk", "Go") as (_, run):
         assert await run.result() == "Eve"
+
+
+@pytest.fixture
+def _strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what LANGGRAPH_STRICT_MSGPACK=true sets when LangGraph is imported."""
+    monkeypatch.setattr("langgraph._internal._serde.STRICT_MSGPACK_ENABLED", True)
+    strict = JsonPlusSerializer(allowed_msgpack_modules=None)
+    monkeypatch.setattr(BaseCheckpointSaver, "serde", strict)
+
+
+class Stock(TypedDict, total=False):
+    """The state of a graph, with a class and with what has none."""
+
+    refund: Refund
+    anything: Any
+
+
+def host_stock(stock: Stock, seen: list[Any]) -> None:
+    """Have `t_graph` be a graph that makes this stock, asks, and records the stock."""
+
+    def record(state: Stock) -> Stock:
+        interrupt("Go on?")
+        seen.append(state)
+        return {}
+
+    graph = StateGraph(Stock).add_sequence([("make", lambda state: stock), ("record", record)])
+    langgraph_workflow(
+        graph.add_edge(START, "make").compile(),
+        name="t_graph",
+        title="Graph",
+        build_input=lambda context, earlier: {"anything": ""},
+    )
+
+
+@pytest.mark.usefixtures("_strict")
+async def test_classes_of_a_state_come_back_where_langgraph_is_strict(sent_to: SentTo) -> None:
+    seen: list[Any] = []
+    host_stock({"refund": Refund(euro=4)}, seen)
+    async with sent_to("t_graph", "Go") as (hosting, run):
+        await hosting.crash()
+        await run.answer("yes")
+        await run.result()
+    assert seen == [{"refund": Refund(euro=4), "anything": ""}]
+
+
+@pytest.mark.usefixtures("_strict")
+async def test_class_that_langgraph_may_not_read_suspends_the_run(sent_to: SentTo) -> None:
+    host_stock({"anything": Reject(type="reject", message="")}, [])
+    async with sent_to("t_graph", "Go") as (_, run):
+        assert await run.status() == "suspended"
+        with pytest.raises(AssertionError, match=r"test_langgraph\.Reject, which LANGGRAPH_STRICT"):
+            await run.result()
 
 
 class OfAnyThread(GraphCheckpoints):
