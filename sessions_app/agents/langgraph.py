@@ -7,26 +7,18 @@ node that has finished does not run again.
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.version import get_version_tuple
 
+from sessions_app.agents.graph_prompts import PendingInterrupt, ask_interrupts
 from sessions_app.agents.models import behind
-from sessions_app.agents.tool_use import ask_approval, refusal
-from sessions_app.agents.tools import (
-    Policies,
-    Policy,
-    ToolCallDescription,
-    as_json,
-    as_text,
-    policy_of,
-    question_text,
-)
+from sessions_app.agents.tools import Policies, Policy, as_json, as_text
 from sessions_app.json_types import JsonObject
-from sessions_app.workflows import Context, Message, TextPrompt, ToolCallResponse, workflow
+from sessions_app.workflows import Context, Message, workflow
 from sessions_app.workflows.execution import store
 
 NEEDED = (
@@ -35,7 +27,12 @@ NEEDED = (
 )
 
 try:
-    from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+    from langchain_core.messages import (
+        AIMessage,
+        AIMessageChunk,
+        HumanMessage,
+        convert_to_messages,
+    )
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph import START as START_NODE
     from langgraph.types import Command, Interrupt, StateSnapshot
@@ -61,18 +58,6 @@ if get_version_tuple(version("langgraph")) < (1, 2, 20):
 BuildInput = Callable[[Context, list[Any]], Any]
 # Builds the runtime context of a graph.
 BuildContext = Callable[[Context], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PendingInterrupt:
-    """An interrupt that waits for an answer; its `id` is the graph's own.
-
-    `schema` is the JSON schema of what it may be resumed with, if the graph has one.
-    """
-
-    id: str
-    value: Any
-    schema: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,89 +165,8 @@ class HostedGraph:
             if outcome.breakpoints and not await may_go_on(context, outcome.breakpoints):
                 return behind(f"Stopped {places(outcome.breakpoints)}.", apart=bool(said))
             passed.update(one.id for one in outcome.breakpoints)
-            asked = [self._ask(context, one) for one in outcome.interrupts]
-            replies = await context.gather(*asked)
-            answers = {
-                one.id: reply for one, reply in zip(outcome.interrupts, replies, strict=True)
-            }
+            answers = await ask_interrupts(context, self._approvals, outcome.interrupts)
         return behind(outcome.output, apart=bool(said) and not said.endswith(outcome.output))
-
-    async def _ask(self, context: Context, pending: PendingInterrupt) -> Any:
-        """Ask people what an interrupt wants to know, and return what it is resumed with."""
-        value = pending.value
-        match value:
-            case {"type": "tool_approval", "name": str(), "args": dict()}:
-                return await self._decide(context, value, _rules(pending.schema))
-            case {"action_requests": [*requests]}:
-                reviews = value.get("review_configs") or ()
-                rules = {one.get("action_name"): one for one in reviews}
-                decisions = [
-                    self._decide(context, one, rules.get(one["name"], {})) for one in requests
-                ]
-                return {"decisions": await context.gather(*decisions)}
-            case {"action_request": {"action": str()}} | [{"action_request": {"action": str()}}]:
-                return [await self._inbox_answer(context, value)]
-        return (await context.ask(TextPrompt(text=question_text(value)))).text
-
-    async def _decide(self, context: Context, request: JsonObject, rules: JsonObject) -> JsonObject:
-        """Ask about an action of LangChain's human-in-the-loop middleware."""
-        allowed = rules.get("allowed_decisions", ("approve", "edit", "reject"))
-        answer = await self._approve(
-            context,
-            ToolCallDescription(
-                request["name"],
-                request.get("args", {}),
-                rules.get("args_schema", {}),
-                as_text(request.get("description", "")),
-            ),
-            acceptable="approve" in allowed,
-            editable="edit" in allowed,
-            answerable="respond" in allowed,
-        )
-        if answer is None or (answer.approved and not answer.changed and "approve" in allowed):
-            return {"type": "approve"}
-        if answer.approved:
-            action = {"name": request["name"], "args": answer.arguments}
-            return {"type": "edit", "edited_action": action}
-        is_answer = answer.value == "answer" or "reject" not in allowed
-        return {"type": "respond" if is_answer else "reject", "message": refusal(answer)}
-
-    async def _inbox_answer(self, context: Context, value: Any) -> JsonObject:
-        """Ask about an interrupt in the form of Agent Inbox."""
-        interrupt = value[0] if isinstance(value, list) else value
-        request, config = interrupt["action_request"], interrupt.get("config", {})
-        description = as_text(interrupt.get("description") or "")
-        call = ToolCallDescription(request["action"], request.get("args", {}), {}, description)
-        acceptable = config.get("allow_accept", True)
-        answer = await self._approve(
-            context,
-            call,
-            acceptable=acceptable,
-            editable=config.get("allow_edit", False),
-            answerable=config.get("allow_respond", False),
-        )
-        if answer is None or (answer.approved and not answer.changed and acceptable):
-            return {"type": "accept", "args": None}
-        if answer.approved:
-            edited = {"action": request["action"], "args": answer.arguments}
-            return {"type": "edit", "args": edited}
-        if answer.value == "answer" or not config.get("allow_ignore", True):
-            return {"type": "response", "args": refusal(answer)}
-        return {"type": "ignore", "args": None}
-
-    async def _approve(
-        self,
-        context: Context,
-        call: ToolCallDescription,
-        *,
-        acceptable: bool,
-        editable: bool,
-        answerable: bool,
-    ) -> ToolCallResponse | None:
-        """Ask about an action; one that can be edited is approved as an edit, too."""
-        policy = policy_of(self._approvals, call.tool)
-        allowed = replace(policy, edit=editable, answer=answerable)
-        return await ask_approval(context, allowed, call, approvable=acceptable or editable)
 
 
 class _Thread:
@@ -325,7 +229,7 @@ class _Superstep:
         finished = [task for task, _ in await self._checkpoints.awritten(state.config)]
         interrupts = [_pending(one) for one in state.interrupts]
         is_over = not interrupts and not state.next
-        output = _output(state.values) if is_over else ""
+        output = _output(state.values, self._start) if is_over else ""
         breakpoints = await self._breakpoints(state)
         if self._unseen.has_stopped and not breakpoints:
             raise RuntimeError(UNSEEN)
@@ -391,20 +295,21 @@ def _pending(interrupt: Interrupt) -> PendingInterrupt:
     return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
 
 
-def _rules(schema: JsonObject) -> JsonObject:
-    """Return the rules of an action of which the schema of its decisions is known."""
-    defs = schema.get("$defs", {})
-    parts: list[JsonObject] = [one.get("properties", {}) for one in (schema, *defs.values())]
-    allowed = [part["type"]["const"] for part in parts if "const" in part.get("type", {})]
-    arguments: JsonObject = next(
-        (part["args"] for part in parts if {"name", "args"} == part.keys()), {}
-    )
-    known = defs.get(arguments.get("$ref", "").rpartition("/")[2], arguments)
-    rules: JsonObject = {"args_schema": {**known, "$defs": defs}}
-    return {**rules, "allowed_decisions": allowed} if allowed else rules
+def _output(values: Any, start: Any) -> str:
+    """Return the output of a graph: its last message, else all of its values as JSON.
 
-
-def _output(values: Any) -> str:
-    """Return the output of a graph: its last message, else all of its values as JSON."""
+    It is "" where the last message is one of the person's, which is part of the input.
+    """
     messages = values.get("messages") if isinstance(values, dict) else None
-    return as_text(str(messages[-1].text) if messages else values)
+    if not messages:
+        return as_text(values)
+    last = messages[-1]
+    is_given = isinstance(last, HumanMessage) and last.content in _contents(start)
+    return "" if is_given else as_text(str(last.text))
+
+
+def _contents(start: Any) -> list[Any]:
+    """Return the contents of the messages in the input of a graph."""
+    given = start.get("messages") if isinstance(start, dict) else getattr(start, "messages", None)
+    messages = given if isinstance(given, list) else [given]
+    return [one.content for one in convert_to_messages([one for one in messages if one])]

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -23,10 +23,12 @@ from langgraph.prebuilt import ToolNode, ToolRuntime
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import BaseModel, Field
+from pytest_django import Settings
 
 from sessions_app import runs
 from sessions_app.agents.graph_checkpoints import GraphCheckpoints
 from sessions_app.agents.langgraph import _Superstep, langgraph_workflow
+from sessions_app.agents.tools import Policy
 from sessions_app.errors import Invalid
 from sessions_app.models import GraphCheckpoint, GraphWrite, HostLease, Run
 from sessions_app.storage import reads
@@ -36,6 +38,7 @@ from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until, until_true
 from tests.support.database import operator_rows
+from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo
 
 THREADS = UUID("00000000-0000-4000-8000-000000000001")
@@ -119,7 +122,7 @@ async def inbox(state: State) -> State:
     return {"notes": [f"{answer['type']} {answer['args']}"]}
 
 
-def host(*nodes: Any, parallel: bool = False) -> None:
+def host(*nodes: Any, parallel: bool = False, **options: Any) -> None:
     """Have `t_graph` be a graph of these nodes."""
     graph = StateGraph(State)
     before = START
@@ -132,6 +135,7 @@ def host(*nodes: Any, parallel: bool = False) -> None:
         name="t_graph",
         title="Graph",
         build_input=lambda context, earlier: {"question": context.input_message, "notes": []},
+        **options,
     )
 
 
@@ -344,6 +348,115 @@ async def test_description_of_an_action_that_is_too_long_is_cut(sent_to: SentTo)
     async with sent_to("t_graph", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert prompt.text.endswith("a\n… and 100 characters more, which are left out.")
+
+
+REVIEW = {"action_name": "pay", "allowed_decisions": ["approve"]}
+
+
+@pytest.mark.parametrize(
+    ("requests", "reviews"),
+    [
+        ([{"args": {"euro": 4}}], []),
+        ([{"name": 4, "args": {}}], []),
+        ([{"name": "", "args": {}}], []),
+        ([{"name": "a" * 201, "args": {}}], []),
+        ([{"name": "pay"}], []),
+        ([{"name": "pay", "args": "4 euro"}], []),
+        (["pay"], []),
+        ([{"name": "pay", "args": {}}], "approve"),
+        ([{"name": "pay", "args": {}}], ["approve"]),
+        ([{"name": "pay", "args": {}}], [{"allowed_decisions": ["approve"]}]),
+        ([{"name": "pay", "args": {}}], [{**REVIEW, "allowed_decisions": "disapprove"}]),
+        ([{"name": "pay", "args": {}}], [{**REVIEW, "allowed_decisions": []}]),
+        ([{"name": "pay", "args": {}}], [{**REVIEW, "allowed_decisions": [True]}]),
+    ],
+)
+async def test_action_that_people_cannot_be_asked_about_is_rejected_in_words(
+    sent_to: SentTo, requests: Any, reviews: Any
+) -> None:
+    host(ask_about({"action_requests": requests, "review_configs": reviews}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        assert "{'type': 'reject', 'message': 'Nobody was asked: the action" in await run.result()
+
+
+async def test_action_beside_one_that_is_rejected_is_asked_about(sent_to: SentTo) -> None:
+    host(ask_about({"action_requests": [{"name": 4}, {"name": "pay", "args": {}}]}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        await run.answer("approve")
+        assert "'reject', 'message': 'Nobody was asked" in (output := await run.result())
+        assert output.endswith("{'type': 'approve'}]}\"]}")
+
+
+async def test_request_without_an_action_asks_nothing(sent_to: SentTo) -> None:
+    host(ask_about({"action_requests": [], "review_configs": []}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        assert "{'decisions': []}" in await run.result()
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        {"action_request": {"action": 4, "args": {}}},
+        {"action_request": {"action": "pay", "args": "4 euro"}},
+        {"action_request": {"action": "pay"}},
+        {"action_request": {"action": "pay", "args": {}}, "config": None},
+        {"action_request": {"action": "pay", "args": {}}, "config": {"allow_accept": "no"}},
+    ],
+)
+async def test_inbox_action_that_people_cannot_be_asked_about_is_answered_in_words(
+    sent_to: SentTo, interrupt: Any
+) -> None:
+    host(ask_about(interrupt))
+    async with sent_to("t_graph", "Go") as (_, run):
+        assert "{'type': 'response', 'args': 'Nobody was asked: the" in await run.result()
+
+
+@pytest.mark.parametrize("number", [2, 3])
+async def test_questions_at_once_have_a_limit(
+    sent_to: SentTo, settings: Settings, number: int
+) -> None:
+    set_hitl(settings, MAX_PROMPTS_AT_ONCE=2)
+    host(ask_about({"action_requests": [{"name": "pay", "args": {}}] * number}))
+    async with sent_to("t_graph", "Go") as (_, run):
+        if number == 2:
+            assert len(await run.prompts()) == 2
+        else:
+            with pytest.raises(AssertionError, match="asks at once has more than 2 prompts"):
+                await run.result()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "decision"),
+    [
+        (["approve"], "{'type': 'approve'}"),
+        (["edit"], "{'type': 'edit', 'edited_action': {'name': 'pay', 'args': {'euro': 4}}}"),
+        (["reject"], "{'type': 'reject', 'message': 'Nobody was asked, and"),
+    ],
+)
+async def test_action_for_which_nobody_needs_to_be_asked_is_decided_as_its_author_allows(
+    sent_to: SentTo, allowed: list[str], decision: str
+) -> None:
+    review = {"action_name": "pay", "allowed_decisions": allowed}
+    action = {"name": "pay", "args": {"euro": 4}}
+    node = ask_about({"action_requests": [action], "review_configs": [review]})
+    host(node, approvals=Policy(approval=False))
+    async with sent_to("t_graph", "Go") as (_, run):
+        assert decision in await run.result()
+
+
+@pytest.mark.parametrize("message", [HumanMessage("Hi"), ("user", "Hi"), "Hi"])
+async def test_graph_that_says_nothing_does_not_repeat_the_person(
+    sent_to: SentTo, message: Any
+) -> None:
+    graph = StateGraph(MessagesState).add_node("work", lambda state: {})
+    langgraph_workflow(
+        graph.add_edge(START, "work").compile(),
+        name="t_talk",
+        title="Talk",
+        build_input=lambda context, earlier: {"messages": [message]},
+    )
+    async with sent_to("t_talk", "Hi") as (_, run):
+        assert await run.result() == ""
 
 
 class Refund(BaseModel):
