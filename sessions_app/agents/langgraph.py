@@ -165,7 +165,7 @@ class HostedGraph:
             if outcome.breakpoints and not await may_go_on(context, outcome.breakpoints):
                 return behind(f"Stopped {places(outcome.breakpoints)}.", apart=bool(said))
             passed.update(one.id for one in outcome.breakpoints)
-            answers = await ask_interrupts(context, self._approvals, outcome.interrupts)
+            answers |= await ask_interrupts(context, self._approvals, outcome.interrupts)
         return behind(outcome.output, apart=bool(said) and not said.endswith(outcome.output))
 
 
@@ -222,13 +222,16 @@ class _Superstep:
                 for text in _texts_of(value):
                     yield self._begin(text)
         # A crash may have come before a breakpoint was recorded: the next call would pass it.
-        if not is_done and not await self._breakpoints(state):
+        goes_on = not is_done and not await self._breakpoints(state)
+        if goes_on:
             async for text in self._texts(self._next_input(state)):
                 yield text
             state = await self._graph.aget_state(self._config)
         finished = [task for task, _ in await self._checkpoints.awritten(state.config)]
-        interrupts = [_pending(one) for one in state.interrupts]
-        is_over = not interrupts and not state.next
+        interrupts = [
+            _pending(one) for one in state.interrupts if goes_on or one.id not in self._answers
+        ]
+        is_over = not state.interrupts and not state.next
         output = _output(state.values, self._start) if is_over else ""
         breakpoints = await self._breakpoints(state)
         if self._unseen.has_stopped and not breakpoints:

@@ -16,7 +16,8 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from sessions_app.agents.langgraph import HostedGraph, _Superstep, langgraph_workflow
-from sessions_app.testing.polling import until_true
+from sessions_app.models import GraphCheckpoint
+from sessions_app.testing.polling import until, until_true
 from tests.support.hosting import SentTo
 
 QUESTION = "I have stopped {}. Shall I go on?"
@@ -185,6 +186,31 @@ async def test_breakpoint_asks_though_its_record_was_cut_off(
         Done.gate.set()
         assert [one.text for one in await run.prompts()] == [QUESTION.format("before pay")]
         assert "pay" not in Done.effects
+
+
+async def test_answer_that_a_crash_cut_off_is_not_asked_for_again_at_a_breakpoint(
+    sent_to: SentTo,
+) -> None:
+    async def held(state: State) -> State:
+        name = interrupt("Who is it?")
+        Done.effects.append(name)
+        await Done.gate.wait()
+        return {"notes": [name]}
+
+    subgraph = sequence(("ask", ask), "pay", interrupt_before=["pay"])
+    host(parallel(("held", held), ("sub", subgraph)))
+    async with sent_to("t_graph", "Go") as (hosting, run):
+        await run.answer("Ada", to="Who is it?")
+        await run.answer("Eve", to="Whose is it?")
+        await until(lambda: Done.effects == ["Ada"])
+        # The subgraph's: of the input, START, and the node that asks.
+        await until(lambda: GraphCheckpoint.objects.exclude(namespace="").count() == 3)
+        await hosting.crash()
+        Done.gate.set()
+        assert [one.text for one in await run.prompts()] == [QUESTION.format("before pay")]
+        await run.answer("continue")
+        assert "Ada" in await run.result()
+    assert Done.effects == ["Ada", "Ada", "pay"]
 
 
 class Model(FakeMessagesListChatModel):
