@@ -149,7 +149,9 @@ async def _decide(
     except ValidationError:
         return _rejected(UNCLEAR)
     allowed = review.allowed_decisions
-    note = as_text(action.description or "")
+    # The description that the middleware makes by itself ends with the call, as Python has it.
+    repeated = f"\n\nTool: {action.name}\nArgs: {action.args}"
+    note = as_text(action.description or "").removesuffix(repeated)
     call = ToolCallDescription(action.name, action.args, review.args_schema, note)
     answer = await _approve(
         context,

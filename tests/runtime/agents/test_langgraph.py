@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode, ToolRuntime
+from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import BaseModel, Field
@@ -721,25 +721,6 @@ async def test_graph_has_the_runtime_context_that_its_author_builds(sent_to: Sen
         await hosting.crash()
         await run.answer("Eve")
         assert await run.result() == '{"notes":["owner of 17 greets Eve"]}'
-
-
-async def test_tools_of_an_agent_have_the_runtime_context(sent_to: SentTo) -> None:
-    @tool
-    def whose(runtime: ToolRuntime[Shop]) -> str:
-        """Say whose the shop is."""
-        return runtime.context.owner
-
-    call = AIMessage("", tool_calls=[{"name": "whose", "args": {}, "id": "1"}])
-    graph = StateGraph(MessagesState, context_schema=Shop).add_node("tools", ToolNode([whose]))
-    langgraph_workflow(
-        graph.add_edge(START, "tools").compile(),
-        name="t_talk",
-        title="Talk",
-        build_input=lambda context, earlier: {"messages": [call]},
-        build_context=lambda context: {"owner": "Eve"},
-    )
-    async with sent_to("t_talk", "Go") as (_, run):
-        assert await run.result() == "Eve"
 
 
 @pytest.fixture
