@@ -19,6 +19,7 @@ SessionsError
     │   └── FormChanged
     ├── Unrecorded           suspends the run
     │   ├── NotJson
+    │   │   └── ResultRefused
     │   └── CalledInStep
     ├── TooLarge
     ├── TookTooLong
@@ -153,10 +154,38 @@ class Unrecorded(WorkflowError):
 class NotJson(Unrecorded):
     """A step's result cannot be stored as JSON."""
 
-    def __init__(self, subject: str, reason: str) -> None:
-        super().__init__(
+    @classmethod
+    def of(cls, subject: str, reason: str) -> "NotJson":
+        """Make the error of a result that has no JSON form, for this reason."""
+        return cls(
             f"{subject} cannot be stored as JSON: {reason}. Return plain values, dataclasses or "
             "pydantic models, and keep clients and handles in the builder."
+        )
+
+
+class ResultRefused(NotJson):
+    """A step has run, and its result cannot be stored: it is not called again.
+
+    `kept` is the result as JSON by the classes of its parts, None where that loses something too;
+    `annotation` is the one that does not describe it.
+    """
+
+    def __init__(self, message: str, *, kept: object = None, annotation: str = "") -> None:
+        super().__init__(message)
+        self.kept = kept
+        self.annotation = annotation
+
+    @classmethod
+    def at(
+        cls, position: int, error: Unrecorded, *, kept: object = None, annotation: str = ""
+    ) -> "ResultRefused":
+        """Make the error of the step at a position, with what an operator can do."""
+        fix = "Fix its return annotation and resume the run. Or f" if kept is not None else "F"
+        return cls(
+            f"{error} The step has run, and resuming does not call it again. {fix}ork the run at "
+            f"position {position}: that calls it again.",
+            kept=kept,
+            annotation=annotation,
         )
 
 

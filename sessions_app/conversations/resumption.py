@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sessions_app.conversations.listing import lock_kept
 from sessions_app.conversations.messages import find_run
-from sessions_app.errors import OutcomeUnknown
+from sessions_app.errors import OutcomeUnknown, ResultRefused
 from sessions_app.journal.journal import last_positions
 from sessions_app.journal.tracks import gather_of, track_of
 from sessions_app.models import Event, Interaction, JournalEntry, Run
@@ -65,7 +65,7 @@ def _reopen(run: Run) -> None:
     cancelled_interactions.update(position=None)
     run.journal.filter(kind=RUN, finished_at=None).delete()  # they were stopped with it
     failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
-        error__type=OutcomeUnknown.__name__  # what it did may have happened
+        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # it may have happened
     )
     failed_steps.filter(
         pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from django.db.models import Max
 from pydantic_core import to_json
 
-from sessions_app.errors import NonDeterminism, OutcomeUnknown
+from sessions_app.errors import NonDeterminism, OutcomeUnknown, ResultRefused
 from sessions_app.journal.tracks import track_of
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, JournalEntry
@@ -28,6 +28,8 @@ STREAM = JournalEntry.Kind.STREAM.value
 # So much of a call's arguments is recorded, and of a value that has changed is said.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
+# The mark of an error that is about the result of a call, not the call: the annotation refused.
+REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,14 @@ class CallResult:
         """Make the result of a call that raised this."""
         reason = {"type": type(error).__name__, "message": str(error)[:2000]}
         return cls(error=reason, title=title, payload=reason["message"])
+
+    @classmethod
+    def refused(cls, error: ResultRefused, title: str) -> Self:
+        """Make the result of a call that has run, and whose own result cannot be stored."""
+        name = type(error).__name__
+        reason = {"type": name, "message": str(error)[:2000], REFUSED: error.annotation}
+        message = "It has run, and its result cannot be stored."
+        return cls(error.kept, reason, title=title, payload=message)
 
     @classmethod
     def unknown(cls, title: str) -> Self:

@@ -136,7 +136,7 @@ class Context:
             OutcomeUnknown: with `once`, it was begun and its result is not stored; recorded.
             StepFailed: it raised, after all retries, or its result is longer than MAX_STEP_RESULT
                 (`TooLarge`); recorded, so replay raises it too.
-            NotJson: its result cannot be stored.
+            ResultRefused: it has run, and its result cannot be stored.
             AmbiguousOption: the function takes an argument that has the name of an option given.
         """
         options = explicit_options(

@@ -21,12 +21,14 @@ from sessions_app.errors import (
     NoRun,
     NothingCame,
     PromptExpired,
+    ResultRefused,
     RunEnded,
     StepFailed,
     Unrecorded,
 )
 from sessions_app.journal.journal import (
     ASK,
+    REFUSED,
     Call,
     CallResult,
     Entry,
@@ -46,6 +48,7 @@ from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import BoundFunction, plain
 from sessions_app.workflows.steps import (
     Coro,
+    ResultType,
     RunningStep,
     name_of,
     outcome,
@@ -304,9 +307,7 @@ class Execution:
         returns = result_type(plain(function.func), call.name)
         entry = self.backend.recall(call)
         if entry is not None and entry.finished:
-            if entry.error is not None:
-                raise StepFailed.of(call.name, entry.error)
-            return read_recorded(returns.load, entry.result, call)
+            return self._recorded(entry, call, returns)
         if title and entry is None and not once:
             self.backend.begin(call, title)
         async with self.backend.working(call):
@@ -317,7 +318,10 @@ class Execution:
             running_step = RunningStep(self, call.name)
             try:
                 with running_step.inside():
-                    stored = returns.dump(await run())
+                    stored = returns.dump_result(await run(), call.position)
+            except ResultRefused as error:
+                await self.backend.finish(call, CallResult.refused(error, title))
+                raise
             except (Exception, SystemExit) as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
                     raise  # it is not the step's; nothing is recorded
@@ -327,6 +331,18 @@ class Execution:
             record = replace(outcome(stored, title), attempts=running_step.attempts)
             await self.backend.finish(call, record)
         return returns.load(stored)
+
+    def _recorded(self, entry: Entry, call: Call, returns: ResultType) -> Any:
+        """Return the recorded result of a step, or raise its error."""
+        if entry.error is None:
+            return read_recorded(returns.load, entry.result, call)
+        if REFUSED not in entry.error:
+            raise StepFailed.of(call.name, entry.error)
+        try:
+            return returns.load_refused(entry)
+        except ResultRefused as error:
+            self.mistake = error  # whatever its caller makes of it
+            raise
 
     async def _fail(self, call: Call, failed: CallResult) -> StepFailed:
         """Record the failure of a step, and return the error that it raises."""

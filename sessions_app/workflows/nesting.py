@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
-from sessions_app.errors import StepFailed, Unrecorded
-from sessions_app.journal.journal import Call, CallResult
+from sessions_app.errors import NotJson, ResultRefused, StepFailed, Unrecorded
+from sessions_app.journal.journal import REFUSED, Call, CallResult, read_recorded
 from sessions_app.journal.tracks import NESTED_CALLS, current_track
+from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.context_variables import bind
@@ -41,13 +42,14 @@ _END = object()
 class NamedCall:
     """A call as the journal knows it, and people: its title, and what `text` makes of each piece.
 
-    Without a title nobody is shown it.
+    Without a title nobody is shown it. `load` makes of a recorded piece what the caller gets.
     """
 
     name: str
     arguments: tuple[object, ...] = ()
     title: str = ""
     text: Callable[[object], str] = str
+    load: Callable[[Any], Any] = lambda piece: piece
 
 
 @dataclass(slots=True, eq=False)
@@ -105,8 +107,8 @@ class NestedCalls:
         await (_frame.get() or self._root).next_path("")
 
     async def pieces(self, named_call: NamedCall, source: Pieces) -> AsyncGenerator[Any, None]:
-        """Yield what a call gives, as JSON: from the journal, or by executing it. It is recorded
-        when it ends.
+        """Yield what a call gives, from the journal or by executing it. It is recorded when it
+        ends; its pieces are JSON, of which its `load` makes what is yielded.
 
         Raises:
             StepFailed: it raised without having made a call; recorded. What is raised by one that
@@ -120,9 +122,9 @@ class NestedCalls:
         if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
             del self._execution.calls[call.track]  # nothing that it has called is called again
             if entry.error is not None:
-                raise StepFailed.of(call.name, entry.error)
+                raise self._recorded_error(call, entry.error)
             for piece in entry.result:
-                yield piece
+                yield read_recorded(named_call.load, piece, call)
             return
         if named_call.title and entry is None:
             self._execution.backend.begin(call, named_call.title)
@@ -140,10 +142,14 @@ class NestedCalls:
             try:
                 async for piece in _inside(frame, source):
                     stored.append(pieces.dump(piece))
-                    yield piece
+                    yield named_call.load(piece)
             except Unrecorded as error:
-                self._execution.mistake = error  # whatever its caller makes of it
-                raise
+                has_run = isinstance(error, NotJson) and not (frame.counts or is_recorded)
+                mistake = ResultRefused.at(call.position, error) if has_run else error
+                self._execution.mistake = mistake  # whatever its caller makes of it
+                if isinstance(mistake, ResultRefused):
+                    await backend.finish(call, CallResult.refused(mistake, named_call.title))
+                raise mistake from None
             except Exception as error:
                 if isinstance(error, FATAL) or is_fault(error):
                     raise
@@ -154,6 +160,13 @@ class NestedCalls:
                     raise
                 raise StepFailed.of(call.name, failure.error or {}) from error
             await backend.finish(call, _result(stored, named_call))
+
+    def _recorded_error(self, call: Call, error: JsonObject) -> Exception:
+        """Make the error with which a call is recorded."""
+        if REFUSED not in error:
+            return StepFailed.of(call.name, error)
+        self._execution.mistake = ResultRefused(error["message"])
+        return self._execution.mistake
 
     async def _new_frame(self, name: str) -> _Frame:
         path = await (_frame.get() or self._root).next_path(name)

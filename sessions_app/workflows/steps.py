@@ -6,19 +6,19 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Coroutine,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache, partial
-from types import NoneType
+from math import isfinite, isnan
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
-from pydantic_core import PydanticSerializationError
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
@@ -27,10 +27,11 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from sessions_app.errors import NotJson, Unrecorded
-from sessions_app.journal.journal import CallResult
+from sessions_app.errors import NotJson, ResultRefused, TooLarge, Unrecorded
+from sessions_app.journal.journal import REFUSED, CallResult, Entry
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage.storable import check_size, storable
+from sessions_app.storage.faults import is_fault
+from sessions_app.storage.storable import check_size, is_storable
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import Begin, step_threads
@@ -40,8 +41,8 @@ T = TypeVar("T")
 Coro: TypeAlias = Coroutine[Any, Any, T]
 
 _END = object()
-# Classes of what is read from JSON without an annotation; other values have been made of it.
-JSON = (dict, list, str, int, float, NoneType)
+# Python reads no more digits of a number (4,300).
+MAX_BITS = 14_284
 
 
 class Retry(BaseModel):
@@ -216,37 +217,106 @@ class ResultType:
 
     def __init__(self, annotation: Any, name: str) -> None:
         self._name = name
+        self._annotation = repr(annotation)
         self._annotated = annotation is not Any
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-        except PydanticSchemaGenerationError as error:
-            raise NotJson(f"The result of step {name}", str(error).splitlines()[0]) from None
+        except PydanticUserError as error:
+            raise self._refusal(str(error).splitlines()[0]) from None
 
-    def dump(self, result: object) -> object:
+    def dump(self, result: object, *, any_text: bool = False) -> Any:
         """Return the result as JSON values.
+
+        Args:
+            result: what the function gave.
+            any_text: allow characters that no database stores: the caller replaces them.
 
         Raises:
             NotJson: it has none, or one that comes back as something else.
             TooLarge: it is longer than MAX_STEP_RESULT.
         """
         try:
-            stored = self._adapter.dump_python(result, mode="json", warnings="error")
+            # By the names of fields: one alias may be read and another written.
+            stored = self._adapter.dump_python(
+                result, mode="json", by_alias=False, round_trip=True, warnings="error"
+            )
             check_size("The result", stored, "MAX_STEP_RESULT")
-            copy = self._adapter.validate_python(stored)
-        except (PydanticSerializationError, ValueError) as error:
-            raise NotJson(f"The result of step {self._name}", str(error)) from None
-        if storable(stored) != stored:
-            problem = "it contains a NUL (U+0000) or half a surrogate pair, which cannot be stored"
-            raise NotJson(f"The result of step {self._name}", problem)
+            stored = _in_json(stored, any_text=any_text)
+            copy = self.load(stored)
+        except Exception as error:
+            if isinstance(error, TooLarge | Unrecorded) or is_fault(error):
+                raise
+            raise self._refusal(str(error)) from None
         for part, new_part in _changed_parts(result, copy, tuples=self._annotated):
-            problem = f"a {_kind(part)} in it would come back as a {_kind(new_part)}"
-            advice = "have the function's return annotation say what it is"
-            raise NotJson(f"The result of step {self._name}", f"{problem}: {advice}")
+            raise self._refusal(_describe_change(part, new_part))
         return stored
+
+    def dump_result(self, result: object, position: int) -> Any:
+        """Return the result of the step at a position, as `dump` does.
+
+        Raises:
+            ResultRefused: `dump` raises NotJson. The error has what can be kept of the result.
+        """
+        try:
+            return self.dump(result)
+        except NotJson as error:
+            kept = None
+            with suppress(NotJson, TooLarge):
+                kept = self._by_classes(result)
+            annotation = self._annotation
+            raise ResultRefused.at(position, error, kept=kept, annotation=annotation) from None
 
     def load(self, stored: object) -> Any:
         """Load the result from its JSON values."""
-        return self._adapter.validate_python(stored)
+        return self._adapter.validate_python(stored, by_alias=True, by_name=True)
+
+    def load_refused(self, entry: Entry) -> Any:
+        """Load what was kept of a refused result, once the annotation has been changed.
+
+        Raises:
+            ResultRefused: nothing was kept, or the annotation does not describe it.
+        """
+        error, kept = entry.error or {}, entry.result
+        if kept is not None and error[REFUSED] != self._annotation:
+            with suppress(ValueError, NotJson):
+                value = self.load(kept)
+                if self.dump(value) == kept:
+                    return value
+        raise ResultRefused(error["message"])
+
+    def _refusal(self, reason: str) -> NotJson:
+        return NotJson.of(f"The result of step {self._name}", reason)
+
+    def _by_classes(self, result: object) -> Any:
+        """Return a result as JSON by the classes of its parts; raises as `dump` does."""
+        if isinstance(result, list):
+            return [self._by_classes(part) for part in result]
+        if isinstance(result, dict) and all(isinstance(name, str) for name in result):
+            return {name: self._by_classes(part) for name, part in result.items()}
+        return ResultType(type(result), self._name).dump(result)
+
+
+def _in_json(value: Any, *, any_text: bool) -> Any:
+    """Return JSON values with infinite numbers and NaN as texts, which pydantic reads as numbers.
+
+    Raises:
+        ValueError: a text or a number cannot be stored, or not be read again.
+    """
+    if isinstance(value, dict):
+        return {
+            _in_json(name, any_text=any_text): _in_json(part, any_text=any_text)
+            for name, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_in_json(part, any_text=any_text) for part in value]
+    if isinstance(value, str) and not (any_text or is_storable(value)):
+        problem = "it contains a NUL (U+0000) or half a surrogate pair, which cannot be stored"
+        raise ValueError(problem)
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError("a number in it has more digits than Python reads (4,300)")
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _changed_parts(
@@ -256,19 +326,56 @@ def _changed_parts(
 
     `tuples`: one may come back as a list, as by an annotation `Sequence`.
     """
-    if not isinstance(copy, JSON) or _equal(result, copy):  # the latter is fast, and most are
+    if _equal(result, copy):  # it is fast, and most are
         return
-    if isinstance(copy, dict) and isinstance(result, Mapping) and copy.keys() == result.keys():
-        for name, part in copy.items():
-            yield from _changed_parts(result[name], part, tuples=tuples)
-    elif isinstance(copy, list) and isinstance(result, Sequence if tuples else list):
-        if len(result) != len(copy):
-            yield result, copy
-            return
-        for original, part in zip(result, copy, strict=True):
-            yield from _changed_parts(original, part, tuples=tuples)
-    elif not isinstance(result, type(copy)) or isinstance(copy, dict):
+    pairs = _pair_parts(result, copy, tuples=tuples)
+    if pairs is not None:
+        for part, new_part in pairs:
+            yield from _changed_parts(part, new_part, tuples=tuples)
+    elif not _is_beyond_comparison(result, copy):
         yield result, copy
+
+
+def _pair_parts(result: Any, copy: Any, *, tuples: bool) -> Iterable[tuple[object, object]] | None:
+    """Pair the parts of a result with those of its copy; None if they have none that pair."""
+    if isinstance(copy, dict) and isinstance(result, Mapping) and copy.keys() == result.keys():
+        return [(result[name], part) for name, part in copy.items()]
+    sequences = Sequence if tuples and not isinstance(result, str | bytes) else list
+    is_list = isinstance(copy, list) and isinstance(result, sequences)
+    if is_list or (isinstance(copy, tuple) and type(copy) is type(result)):
+        return zip(result, copy, strict=True) if len(result) == len(copy) else None
+    if type(result) is not type(copy):
+        return None
+    if isinstance(copy, BaseModel):
+        names = [*type(copy).model_fields, *(copy.model_extra or {}), *(result.model_extra or {})]
+    elif is_dataclass(copy):
+        names = [field.name for field in fields(copy)]
+    else:
+        return None
+    return [(getattr(result, name, None), getattr(copy, name, None)) for name in names]
+
+
+def _is_beyond_comparison(result: object, copy: object) -> bool:
+    """Return whether two values of one class are equal to nothing, as NaN is, or only to
+    themselves.
+    """
+    by_identity = type(result).__eq__ is object.__eq__
+    is_unequal = not (_equal(result, result) or _equal(copy, copy))
+    return type(result) is type(copy) and (by_identity or is_unequal)
+
+
+def _describe_change(part: object, new_part: object) -> str:
+    """Describe how a part of a result changes, and what to do. It may be a secret: only its kind is
+    named.
+    """
+    kind, new_kind = _kind(part), _kind(new_part)
+    if kind == new_kind and not isinstance(part, dict):
+        return (
+            f"a value of type {kind} in it would come back as another one: return no secrets, no "
+            "fields that are excluded, and nothing that a validator changes"
+        )
+    advice = "have the function's return annotation say what it is"
+    return f"a {kind} in it would come back as a {new_kind}: {advice}"
 
 
 def _kind(part: object) -> str:
@@ -285,16 +392,17 @@ def _equal(value: object, copy: object) -> bool:
 
 def result_type(function: Function, name: str) -> ResultType:
     """Return the result type of a function."""
-    return _type_of(_returns(function), name)
+    return type_of(_returns(function), name)
 
 
 def piece_type(function: Function, name: str) -> ResultType:
     """Return the type of what a function streams: the `T` of its `AsyncIterator[T]` or the like."""
     arguments = get_args(_returns(function))
-    return _type_of(arguments[0] if arguments else Any, name)
+    return type_of(arguments[0] if arguments else Any, name)
 
 
-def _type_of(annotation: Any, name: str) -> ResultType:
+def type_of(annotation: Any, name: str) -> ResultType:
+    """Return the result type of an annotation."""
     try:
         return _kept_type(annotation, name)
     except TypeError:  # it has no hash, such as `Annotated[int, {}]`

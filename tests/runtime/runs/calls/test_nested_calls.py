@@ -57,6 +57,11 @@ async def ask(context: Context, text: str) -> str:
     return (await context.ask(TextPrompt(text=text))).text
 
 
+async def resume(hosted: Hosting, run: HostedRun) -> None:
+    by = await get_user_model().objects.aget(pk=hosted.user)
+    assert await runs.aresume(run.id, by=by)
+
+
 @pytest.mark.parametrize("order", ["ab", "ba"])
 async def test_calls_at_once_are_answered_in_any_order_over_crashes(order: str) -> None:
     async def code(context: Context) -> str:
@@ -145,7 +150,28 @@ async def test_result_that_cannot_be_stored_suspends_though_the_caller_goes_on()
         row = await run.rest()
         assert row.status == Run.Status.SUSPENDED
         assert row.error is not None
-        assert row.error["code"] == "NotJson"
+        assert row.error["code"] == "ResultRefused"
+        await resume(hosted, run)
+        assert (await run.rest()).status == Run.Status.SUSPENDED
+    assert executed == ["done"]
+
+
+async def test_call_around_others_runs_again_when_its_result_could_not_be_stored() -> None:
+    results: list[object] = [object(), "stored"]
+
+    async def code(context: Context) -> str:
+        async def give() -> object:
+            await leaf("done")
+            return results.pop(0)
+
+        return str(await call("gives", give))
+
+    async with hosting(code) as hosted:
+        run = await hosted.send("go")
+        assert (await run.rest()).status == Run.Status.SUSPENDED
+        await resume(hosted, run)
+        assert await run.result() == "stored"
+    assert executed == ["done"]
 
 
 async def test_stop_ends_a_call_that_asks() -> None:

@@ -1,22 +1,30 @@
 """Tests that a step returns the same on replay as when it has just run, or is refused."""
 
 import enum
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypedDict
 from uuid import UUID
 
 import pytest
-from pydantic import AfterValidator, BaseModel, PrivateAttr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    computed_field,
+)
 
 from sessions_app.errors import NotJson
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from sessions_app.workflows.steps import ResultType
-from tests.runtime.replay.deployed import Body, deploy, host_code
+from tests.runtime.replay.deployed import Body, deploy, executed, host_code
 from tests.support.hosting import asking, problem
 from tests.support.sessions import in_script
 
@@ -52,6 +60,40 @@ class Incomparable(BaseModel):
         raise ValueError("the truth value is ambiguous")
 
     __hash__ = None  # type: ignore[assignment]  # as what compares by value
+
+
+class Aliased(BaseModel):
+    first_name: str = Field(validation_alias="firstName", serialization_alias="first-name")
+
+
+class Strict(BaseModel, extra="forbid"):
+    ratio: float
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def percent(self) -> float:
+        return self.ratio * 100
+
+
+class Login(BaseModel):
+    key: SecretStr
+
+
+class Hidden(BaseModel):
+    shown: int = 1
+    hidden: int = Field(default=0, exclude=True)
+
+
+class Base(BaseModel):
+    x: int = 1
+
+
+class Derived(Base):
+    y: int = 2
+
+
+class Plain(TypedDict):
+    x: int
 
 
 def quote():  # type: ignore[no-untyped-def]  # the mistake that is made here
@@ -90,20 +132,20 @@ OTHERWISE = (
 
 
 @pytest.mark.parametrize(
-    ("agent", "expected_problem"),
+    ("agent", "expected_code", "expected_problem"),
     [
-        (step, OTHERWISE),
-        (transactional, OTHERWISE),
-        (stream, OTHERWISE),
-        (of_no_json, "cannot be stored as JSON"),
+        (step, "ResultRefused", OTHERWISE),
+        (transactional, "NotJson", OTHERWISE),
+        (stream, "NotJson", OTHERWISE),
+        (of_no_json, "ResultRefused", "cannot be stored as JSON"),
     ],
 )
 async def test_a_result_that_would_come_back_otherwise_is_refused(
-    agent: Body, expected_problem: str
+    agent: Body, expected_code: str, expected_problem: str
 ) -> None:
     async with host_code(agent) as hosting:
         run = await hosting.until_ended(await hosting.submit())
-    assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
+    assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, expected_code)
     assert expected_problem in problem(run)["detail"]
     assert "Return plain values" in problem(run)["detail"]
     assert f" of {__name__}, in " in problem(run)["detail"]
@@ -179,6 +221,27 @@ def test_a_result_that_needs_an_annotation_is_refused_without(result: Any) -> No
 
 
 @pytest.mark.parametrize(
+    ("annotation", "result", "expected_problem"),
+    [
+        (Login, Login(key=SecretStr("pw")), "a value of type SecretStr in it would come back as"),
+        (list[Hidden], [Hidden(hidden=7)], "a value of type int in it would come back as another"),
+        (dict[str, Base], {"a": Derived()}, "a Derived in it would come back as a Base"),
+        (tuple[Base, int], (Derived(), 1), "a Derived in it would come back as a Base"),
+        (float | str, float("nan"), "a float in it would come back as a str"),
+        (int, 10**5000, "more digits than Python reads"),
+        (Any, [10**5000], "more digits than Python reads"),
+    ],
+    ids=["secret", "excluded", "subclass", "in a tuple", "text", "long number", "in a list"],
+)
+def test_annotated_result_that_would_lose_something_is_refused(
+    annotation: Any, result: Any, expected_problem: str
+) -> None:
+    with pytest.raises(NotJson, match=expected_problem) as refusal:
+        ResultType(annotation, "look").dump(result)
+    assert "pw" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
     ("annotation", "result"),
     [
         (Any, None),
@@ -197,6 +260,9 @@ def test_a_result_that_needs_an_annotation_is_refused_without(result: Any) -> No
         (list[Mail], [Mail(subject="x")]),
         (float, 1),
         (Incomparable, Incomparable()),
+        (list[float], [float("inf"), float("-inf"), float("nan"), 1.5]),
+        (Strict, Strict(ratio=float("inf"))),
+        (Aliased, Aliased(firstName="Eve")),  # type: ignore[call-arg]  # the plugin reads no alias
     ],
     ids=repr,
 )
@@ -212,3 +278,34 @@ def test_list_whose_items_a_validator_drops_is_refused() -> None:
     annotation = Annotated[list[int], AfterValidator(lambda items: items[:1])]
     with pytest.raises(NotJson, match="a list of 2 in it would come back as a list of 1:"):
         ResultType(annotation, "t").dump([1, 2])
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic reads it from there on")
+async def test_annotation_that_cannot_be_read_is_refused_before_the_step_runs() -> None:
+    def plain() -> Plain:
+        executed.append("plain")
+        return {"x": 1}
+
+    async def agent(context: Context) -> str:
+        return str(await context.step(plain))
+
+    async with host_code(agent) as hosting:
+        run = await hosting.until_ended(await hosting.submit())
+    assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
+    assert "use `typing_extensions.TypedDict`" in problem(run)["detail"]
+    assert executed == []
+
+
+async def test_infinite_numbers_come_back_from_the_journal() -> None:
+    results: list[float] = []
+
+    def measure() -> list[float]:
+        return [float("inf"), float("nan")]
+
+    async def agent(context: Context) -> str:
+        results.extend(await context.step(measure))
+        return (await context.ask(TextPrompt(text="Go on?"))).text
+
+    async with asking(host_code(agent)) as (hosting, run, _):
+        await hosting.complete(run, "yes", restart=True)
+    assert str(results) == "[inf, nan, inf, nan]"

@@ -1,0 +1,115 @@
+"""Steps whose results cannot be stored: they have run, and are not called again by resuming."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from sessions_app.admin import repairs
+from sessions_app.models import Run
+from sessions_app.workflows import Context
+from tests.runtime.replay.deployed import Body, deploy, executed, host_code
+from tests.runtime.replay.test_forks import fork
+from tests.support.hosting import Hosting, problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@dataclass
+class Receipt:
+    number: int
+    paid: Decimal
+
+
+class Login(BaseModel):
+    key: SecretStr
+
+
+def pay() -> Any:
+    executed.append("pay")
+    return [Receipt(7, Decimal("9.90"))]
+
+
+def pay_as_annotated() -> list[Receipt]:
+    return list(pay())
+
+
+def pay_otherwise_annotated() -> list[dict[str, int]]:
+    return []
+
+
+def log_in() -> Login:
+    executed.append("log in")
+    return Login(key=SecretStr("pw"))
+
+
+def code(function: Any) -> Body:
+    async def agent(context: Context) -> str:
+        try:
+            return str(await context.step(function, name="pay"))
+        except Exception:  # noqa: BLE001 - as agents do, which say it to their model
+            return str(await context.step(log_in, name="try something else"))
+
+    return agent
+
+
+async def suspended(hosting: Hosting) -> Run:
+    run = await hosting.until_ended(await hosting.submit())
+    assert run.status == Run.Status.SUSPENDED
+    return run
+
+
+async def resume(hosting: Hosting, run: Run) -> Run:
+    assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
+    return await hosting.until_ended(run.id)
+
+
+async def test_resuming_calls_the_step_no_second_time() -> None:
+    async with host_code(code(pay)) as hosting:
+        run = await suspended(hosting)
+        for _ in range(2):
+            row = await resume(hosting, run)
+            assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "ResultRefused")
+        assert "resuming does not call it again" in problem(row)["detail"]
+        assert "fork the run at position 1" in problem(row)["detail"]
+        [entry] = await hosting.journal(run.id)
+        assert entry.result == [{"number": 7, "paid": "9.90"}]
+    assert executed == ["pay"]
+
+
+async def test_result_is_there_once_the_annotation_describes_it() -> None:
+    async with host_code(code(pay)) as hosting:
+        run = await suspended(hosting)
+        deploy(code(pay_as_annotated))
+        row = await resume(hosting, run)
+        assert row.status == Run.Status.COMPLETED
+        assert await hosting.output(run.id) == "[Receipt(number=7, paid=Decimal('9.90'))]"
+    assert executed == ["pay"]
+
+
+async def test_annotation_that_loses_something_else_is_refused_too() -> None:
+    async with host_code(code(pay)) as hosting:
+        run = await suspended(hosting)
+        deploy(code(pay_otherwise_annotated))
+        assert (await resume(hosting, run)).status == Run.Status.SUSPENDED
+    assert executed == ["pay"]
+
+
+async def test_secret_is_not_kept() -> None:
+    async with host_code(code(log_in)) as hosting:
+        run = await suspended(hosting)
+        assert "Fork the run at position 1" in problem(run)["detail"]
+        [entry] = await hosting.journal(run.id)
+        assert entry.result is None
+        assert "pw" not in f"{entry.error} {run.error}"
+
+
+async def test_fork_calls_the_step_again() -> None:
+    async with host_code(code(pay)) as hosting:
+        run = await suspended(hosting)
+        deploy(code(pay_as_annotated))
+        row = await hosting.until_ended(await fork(hosting, run.id, 1))
+        assert row.status == Run.Status.COMPLETED
+    assert executed == ["pay", "pay"]
