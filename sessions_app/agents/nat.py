@@ -4,14 +4,15 @@ It needs `[nat]`. Each call of a function and each request to a model is recorde
 own interface for middleware; its prompts are prompts of ours.
 """
 
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Message, workflow
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.nesting import NamedCall, NestedCalls
+from sessions_app.workflows.steps import type_of
 
 NEEDED = (
     "sessions_app.agents.nat needs the NeMo Agent Toolkit 1.9 (nvidia-nat-core): "
@@ -54,6 +56,8 @@ Source = Callable[[], AsyncIterator[Any]]
 Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
 # The methods by which frameworks ask a model. Those that block cannot be recorded.
 MODEL_METHODS = ("ainvoke", "astream")
+# The names by which JSON says that it is an object of a model: now, and in earlier versions.
+MODEL = "__model__"
 CLASS = "__class__"
 # The calls of the run that this code is part of.
 _calls: ContextVar[NestedCalls | None] = ContextVar("_calls", default=None)
@@ -147,7 +151,9 @@ class HostedConfig:
                 if session.workflow.has_single_output:
                     return as_text(await runner.result(), runner.convert)
                 # Not as it comes: replay could not tell which of it people have read.
-                return "".join([chunk async for chunk in runner.result_stream(to_type=str)])
+                return "".join(
+                    [as_text(chunk, runner.convert) async for chunk in runner.result_stream()]
+                )
 
     async def _sign_in(
         self,
@@ -190,11 +196,12 @@ def read(path: Path) -> "Config":
 
 
 def as_text(output: Any, convert: Callable[[Any, type], Any]) -> str:
-    """Return an output as the toolkit words it; as JSON where it has no words for it."""
-    try:
+    """Return an output as the toolkit words it; as JSON where the toolkit has no words for it."""
+    with suppress(ValueError):
         return str(convert(output, str))
-    except ValueError:
+    with suppress(ValueError):
         return to_json(output, fallback=str).decode()
+    return str(output)  # bytes or characters that JSON does not have
 
 
 class Recorder(FunctionMiddleware):
@@ -246,23 +253,25 @@ async def _recorded(
 
     async def stored() -> AsyncGenerator[Any, None]:
         async for piece in source():
-            yield storable(dump(piece))
+            yield storable(dump(piece, name))
 
     async with aclosing(calls.pieces(_described(middleware_context, args), stored)) as pieces:
         async for piece in pieces:
-            yield load(piece)
+            yield piece
 
 
 def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...]) -> NamedCall:
     """Describe a call for the journal and for people."""
     name = middleware_context.name
     if middleware_context.config is None:  # of a model: messages may have ids by chance
-        return NamedCall(name, title=_title(name, {}), text=_content)
+        return NamedCall(name, title=_title(name, {}), text=_content, load=load)
     value = args[0] if args else None
     arguments = {} if value is None else {"input": value}
     if isinstance(value, BaseModel):
-        arguments = value.model_dump(mode="json", fallback=str)
-    return NamedCall(name, (value,), _title(name, arguments), _content)
+        arguments = {"input": str(value)}
+        with suppress(ValueError):  # it has bytes that are no text, say
+            arguments = value.model_dump(mode="json", fallback=str)
+    return NamedCall(name, (value,), _title(name, arguments), _content, load)
 
 
 def _title(name: str, arguments: JsonObject) -> str:
@@ -271,35 +280,96 @@ def _title(name: str, arguments: JsonObject) -> str:
 
 def _content(piece: Any) -> str:
     """Return the text that people are shown of what a call gave."""
-    is_model = isinstance(piece, dict) and CLASS in piece
-    value = piece["fields"].get("content", piece["fields"]) if is_model else piece
+    value = piece
+    if isinstance(piece, dict) and MODEL in piece:
+        value = piece["fields"]
+        if piece[MODEL] is not None and isinstance(value, dict):
+            value = value.get("content", value)
     return value if isinstance(value, str) else to_json(value).decode()
 
 
-def dump(value: Any) -> Any:
-    """Return a value as JSON; an object of a pydantic model with the name of its class, by which
-    `load` finds that.
+def dump(value: Any, function: str) -> Any:
+    """Return what a function gave as JSON; an object of a pydantic model with the name of its
+    class, by which `load` finds that. A dict that looks like one is marked as a dict.
+
+    Raises:
+        NotJson: an object would come back as another one.
     """
-    if isinstance(value, BaseModel) and "<locals>" not in type(value).__qualname__:
-        fields = value.model_dump(mode="json", fallback=str)
-        return {CLASS: f"{type(value).__module__}:{type(value).__qualname__}", "fields": fields}
+    if isinstance(value, BaseModel) and (name := _name_of(type(value))) is not None:
+        fields = type_of(type(value), function).dump(value, any_text=True)
+        return {MODEL: name, "fields": fields}
     if isinstance(value, dict):
-        return {name: dump(part) for name, part in value.items()}
-    return [dump(part) for part in value] if isinstance(value, list) else value
+        parts = {name: dump(part, function) for name, part in value.items()}
+        return {MODEL: None, "fields": parts} if {MODEL, CLASS} & parts.keys() else parts
+    return [dump(part, function) for part in value] if isinstance(value, list) else value
 
 
 def load(value: Any) -> Any:
-    """Return the value that `dump` made JSON of."""
+    """Return the value that `dump` made JSON of.
+
+    Raises:
+        ValueError: a class is not there any more, or does not read it.
+    """
     if isinstance(value, list):
         return [load(part) for part in value]
     if not isinstance(value, dict):
         return value
-    if CLASS in value:
-        model = resolve_name(value[CLASS])
-        if not issubclass(model, BaseModel):
-            raise TypeError(f"{value[CLASS]} is no model of pydantic")
-        return model.model_validate(value["fields"])
-    return {name: load(part) for name, part in value.items()}
+    if value.keys() == {CLASS, "fields"}:
+        return _load_model(_imported(value[CLASS]), value["fields"])
+    if value.get(MODEL) is not None:
+        return _load_model(_find(value[MODEL]), value["fields"])
+    parts = value["fields"] if MODEL in value else value
+    return {name: load(part) for name, part in parts.items()}
+
+
+def _load_model(model: Any, fields: Any) -> Any:
+    return type_of(model, model.__name__).load(fields)
+
+
+def _imported(name: str) -> type[BaseModel]:
+    """Return the class that an earlier version recorded: it marked no dicts, so this may be JSON of
+    others, and nothing is imported for it.
+
+    Raises:
+        ValueError: the process has no such model.
+    """
+    if str(name).partition(":")[0] in sys.modules:
+        model = _find(name)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return model
+    raise ValueError(f"{name} is no model that is imported: import it where its workflow is")
+
+
+def _name_of(kind: Any) -> Any:
+    """Return the name by which `_find` finds a class, of a generic one with those of its
+    arguments; None if it does not.
+    """
+    generic = getattr(kind, "__pydantic_generic_metadata__", None)
+    origin = generic["origin"] if generic else get_origin(kind)
+    arguments = generic["args"] if generic else get_args(kind)
+    if origin is None:
+        name: Any = f"{getattr(kind, '__module__', '')}:{getattr(kind, '__qualname__', '')}"
+    else:
+        name = [_name_of(origin), *map(_name_of, arguments)]
+    try:
+        return name if _find(name) == kind else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _find(name: Any) -> Any:
+    """Return the class that has the name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if isinstance(name, list):
+        origin, *arguments = map(_find, name)
+        return origin[tuple(arguments)]
+    try:
+        return resolve_name(name)
+    except (ValueError, AttributeError, ImportError) as error:
+        raise ValueError(f"there is no class {name}: {error}") from error
 
 
 def _record_functions() -> None:

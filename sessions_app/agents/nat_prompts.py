@@ -83,8 +83,10 @@ async def _choose(context: Context, content: Any, common: JsonObject) -> "HumanR
     answer: Any = await context.ask(
         prompt_type(options=options, **common, **(ONE if several else {}))
     )
-    value = answer.values[0] if several else answer.value
-    return response_type(selected_option=content.options[values.index(value)])
+    # By its text: 1 and True are two options, and equal in Python.
+    value = as_text(answer.values[0] if several else answer.value)
+    place = [as_text(one) for one in values].index(value)
+    return response_type(selected_option=content.options[place])
 
 
 def _values(options: list[Any]) -> list[Any]:

@@ -273,3 +273,62 @@ async def orders(config: OrdersConfig, builder: Builder) -> AsyncGenerator[Any, 
         return str(answer.text)
 
     yield FunctionInfo.from_fn(run, description="Use a token.")
+
+
+class GiveConfig(FunctionBaseConfig, name="t_give"):
+    """A function that gives what a test puts there."""
+
+
+@register_function(config_type=GiveConfig)
+async def give(config: GiveConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def once(name: str) -> Any:
+        """Give it."""
+        Done.effects.append(f"give {name}")
+        return Given.value
+
+    yield FunctionInfo.from_fn(once, description="Give it.")
+
+
+class Given:
+    """The value that `t_give` gives, and what its caller got each time."""
+
+    value: ClassVar[Any] = None
+    seen: ClassVar[list[Any]] = []
+
+
+class TakeConfig(FunctionBaseConfig, name="t_take"):
+    """A workflow that takes what a function gives, and asks."""
+
+    give: FunctionRef
+
+
+@register_function(config_type=TakeConfig)
+async def take(config: TakeConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    give = await builder.get_function(config.give)
+
+    async def run(message: str) -> str:
+        """Take it, and ask."""
+        Given.seen.append(await give.acall_invoke(name="it"))
+        return str((await prompt(HumanPromptText(text="Go on?"))).text)
+
+    yield FunctionInfo.from_fn(run, description="Take it.")
+
+
+class SayConfig(FunctionBaseConfig, name="t_say"):
+    """A workflow whose output is no text: whole, or in chunks."""
+
+    whole: bool
+
+
+@register_function(config_type=SayConfig)
+async def say(config: SayConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def once(message: str) -> bytes:
+        """Say it whole."""
+        return b"\xff"
+
+    async def chunks(message: str) -> AsyncGenerator[Receipt, None]:
+        """Say it in chunks."""
+        for order in (1, 2):
+            yield Receipt(order=order, lines=[])
+
+    yield FunctionInfo.from_fn(once if config.whole else chunks, description="Say it.")
