@@ -40,6 +40,7 @@ from sessions_app.agents.tools import (
     schema_tool,
 )
 from sessions_app.json_types import JsonObject
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Retry
 
@@ -51,7 +52,7 @@ NEEDS = (
 try:
     from anyio import CancelScope, fail_after, sleep, sleep_forever
     from httpx2 import AsyncClient, Timeout, create_ssl_context
-    from mcp import Client, MCPError, StdioServerParameters, UrlElicitationRequiredError
+    from mcp import Client, MCPError, StdioServerParameters
     from mcp.client import ClientRequestContext
     from mcp.client.streamable_http import streamable_http_client
     from mcp_types import (
@@ -95,7 +96,7 @@ URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
 MAX_ROUNDS = 20
 PAUSE = 0.5  # seconds, where a server wants to be asked again
 BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
-GIVEN_UP = "The person did not answer what the server asked. The call was given up."
+GIVEN_UP = "What the server asked was not answered. The call was given up."
 
 CLIENT = Implementation(name="django-durable-hitl", version="1")
 # Under it a server finds a key that is the same whenever the call is made again.
@@ -306,9 +307,7 @@ class McpServer(Toolset):
 
     def _refused(self, error: MCPError, resumed: JsonObject) -> str | JsonObject:
         """Return what to do about an error that the server has answered with."""
-        if error.code == URL_ELICITATION_REQUIRED:
-            urls = UrlElicitationRequiredError.from_error(error.error).elicitations
-            asked = {str(number): _dump(one) for number, one in enumerate(urls)}
+        if error.code == URL_ELICITATION_REQUIRED and (asked := _pages(error.data)):
             return {"kind": URL_REQUIRED, "requests": asked}
         if error.code == INVALID_PARAMS and resumed.get("state"):
             return {"kind": FORGOTTEN, "requests": {}}
@@ -377,6 +376,8 @@ class _Call:
                 if words := await self._allow_again(context, arguments):
                     return words
                 continue
+            if problem := _too_many(outcome["requests"]):
+                return problem
             responses = await self._ask(context, arguments, outcome, answers)
             if kind == INPUT_REQUIRED:
                 resumed = {"state": outcome["state"], "responses": responses}
@@ -429,6 +430,17 @@ class _Call:
         return {**known, **responses}
 
 
+def _too_many(questions: JsonObject) -> str:
+    """Return what the model reads where a server asks too much at once; "" where it does not."""
+    most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+    if len(questions) <= most:
+        return ""
+    return (
+        f"The server asks {len(questions):,} questions at once, and at most {most:,} can be "
+        "asked. Nobody was asked, and the call was given up."
+    )
+
+
 async def _all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Await all; one needs no tracks."""
     return [await works[0]] if len(works) == 1 else list(await context.gather(*works))
@@ -446,6 +458,14 @@ def _validate(responses: Mapping[str, JsonObject]) -> InputResponses:
 
 def _dump(params: ElicitRequestParams) -> JsonObject:
     return params.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _pages(data: Any) -> JsonObject:
+    """Return the questions of an error by which a server has pages visited; empty for none."""
+    pages = data.get("elicitations") if isinstance(data, dict) else None
+    if not isinstance(pages, list) or not all(isinstance(one, dict) for one in pages):
+        return {}
+    return {str(number): {**one, "mode": "url"} for number, one in enumerate(pages)}
 
 
 def _record(tool: ListedTool) -> JsonObject:
