@@ -1,9 +1,15 @@
 """JSON Web Tokens, by PyJWT: signature, audience, expiry and issuer are its business."""
 
 import asyncio
+import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, build_opener
 
 import jwt
 import structlog
@@ -19,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 LEEWAY = 10  # seconds that clocks may differ
 JWKS_TIMEOUT = 5  # seconds for the key server
+MAX_KEY_SET, PIECE = 2**20, 2**16  # bytes
 
 # One thread: while the key server does not answer, the steps of runs have all of theirs.
 _key_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
@@ -86,7 +93,42 @@ def _end(claims: JsonObject) -> datetime:
         raise BadCredentials("The token is not valid.") from None
 
 
+class KeyServer(jwt.PyJWKClient):
+    """A client of a key server, which reads no more than a key set has."""
+
+    def fetch_data(self) -> Any:
+        """Fetch the key set: PyJWT reads it to its end, whenever and wherever that comes.
+
+        Raises:
+            PyJWKClientConnectionError: there is none, it takes too long, or there is too much.
+        """
+        try:
+            with build_opener(_NoRedirect).open(self.uri, timeout=self.timeout) as response:
+                return json.loads(_read(response, time.monotonic() + self.timeout))
+        except (OSError, HTTPException, ValueError) as error:
+            if isinstance(error, HTTPError):
+                error.close()
+            raise jwt.PyJWKClientConnectionError(f"no key set: {error}") from error
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    def redirect_request(self, *_args: Any, **_options: Any) -> None:
+        """Follow no redirect: it may lead where only this machine gets."""
+
+
+def _read(response: Any, deadline: float) -> bytes:
+    """Read the body of a response, piece by piece: a timeout is for one piece alone."""
+    body = b""
+    while piece := response.read1(PIECE):
+        body += piece
+        if len(body) > MAX_KEY_SET:
+            raise ValueError(f"it has more than {MAX_KEY_SET:,} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError("it takes too long")
+    return body
+
+
 @lru_cache(maxsize=4)
-def _jwks(url: str) -> jwt.PyJWKClient:
+def _jwks(url: str) -> KeyServer:
     # Without `cache_keys`, which keeps a key for ever, also one that the issuer has taken back.
-    return jwt.PyJWKClient(url, timeout=JWKS_TIMEOUT)
+    return KeyServer(url, timeout=JWKS_TIMEOUT)

@@ -5,7 +5,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -173,7 +174,7 @@ def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RS
             {**of_curve, "kid": "curve", "use": "sig", "alg": "ES256"},
         ]
     }
-    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keys)
+    monkeypatch.setattr(jwt_tokens.KeyServer, "fetch_data", lambda self: keys)
     set_hitl(settings, JWT_JWKS_URL="https://issuer.example/keys")
     set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
     jwt_tokens._jwks.cache_clear()
@@ -212,7 +213,7 @@ async def test_a_key_that_the_issuer_takes_back_is_taken_no_more(
     assert await identify(authorization=bearer) == Person.of(ann)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(jwks.public_key()))
     keys = {"keys": [{**public, "kid": "k2", "use": "sig", "alg": "RS256"}]}
-    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keys)
+    monkeypatch.setattr(jwt_tokens.KeyServer, "fetch_data", lambda self: keys)
     cached_set = jwt_tokens._jwks("https://issuer.example/keys").jwk_set_cache
     assert cached_set is not None
     cached_set.lifespan = 0  # some minutes later
@@ -226,35 +227,81 @@ async def test_an_unreachable_key_server_is_reported(
     def away(_: Any) -> None:
         raise jwt.PyJWKClientConnectionError("refused by 10.0.0.1")
 
-    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", away)
+    monkeypatch.setattr(jwt_tokens.KeyServer, "fetch_data", away)
     with pytest.raises(BadCredentials) as error_info:
         await identify(authorization=f"Bearer {token()}")
     assert "moment" in str(error_info.value)
     assert "10.0.0.1" not in str(error_info.value)
 
 
+class KeyHandler(BaseHTTPRequestHandler):
+    """The answers of a key server of a test."""
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def key_server(handler: type[KeyHandler], settings: Settings) -> Iterator[None]:
+    """Serve what should be a key set, and take tokens by it."""
+    jwt_tokens._jwks.cache_clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        set_hitl(settings, JWT_JWKS_URL=f"http://127.0.0.1:{server.server_port}/keys")
+        set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
+        yield
+        server.shutdown()
+
+
 async def test_the_key_set_is_not_fetched_from_where_a_redirect_leads(settings: Settings) -> None:
     requested_paths: list[str] = []
 
-    class Elsewhere(BaseHTTPRequestHandler):
+    class Elsewhere(KeyHandler):
         def do_GET(self) -> None:
             requested_paths.append(self.path)
             self.send_response(302)
             self.send_header("location", "/latest/meta-data/")
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    jwt_tokens._jwks.cache_clear()
-    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        set_hitl(settings, JWT_JWKS_URL=f"http://127.0.0.1:{server.server_port}/keys")
-        set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
-        with pytest.raises(BadCredentials, match="moment"):
-            await identify(authorization=f"Bearer {token()}")
-        server.shutdown()
+    with key_server(Elsewhere, settings), pytest.raises(BadCredentials, match="moment"):
+        await identify(authorization=f"Bearer {token()}")
     assert requested_paths == ["/keys"]
+
+
+async def test_key_set_without_an_end_is_not_read_to_it(settings: Settings) -> None:
+    sent = 0
+
+    class Endless(KeyHandler):
+        def do_GET(self) -> None:
+            nonlocal sent
+            self.send_response(200)
+            self.end_headers()
+            with suppress(ConnectionError):
+                while sent < 2**28:
+                    sent += self.wfile.write(b" " * 2**16)
+
+    with key_server(Endless, settings), pytest.raises(BadCredentials, match="moment"):
+        await identify(authorization=f"Bearer {token()}")
+    assert sent < 2**25  # of which most is in the buffers of the connection
+
+
+async def test_key_set_that_comes_byte_by_byte_is_not_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(KeyHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(ConnectionError):
+                for _ in range(600):
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+
+    monkeypatch.setattr(jwt_tokens, "JWKS_TIMEOUT", 0.5)
+    begin = time.monotonic()
+    with key_server(Slow, settings), pytest.raises(BadCredentials, match="moment"):
+        await identify(authorization=f"Bearer {token()}")
+    assert time.monotonic() - begin < 10
 
 
 async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:
