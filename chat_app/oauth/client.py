@@ -16,6 +16,8 @@ from chat_app.settings import OAuthProvider, check_provider_url
 try:
     import httpx2
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
+
+    from sessions_app.http_bodies import BodyTooLong, limit_each
 except ImportError as error:
     raise ImproperlyConfigured(
         "chat_app.oauth needs the packages Authlib and httpx2: "
@@ -24,6 +26,7 @@ except ImportError as error:
 
 # Of an error code: what a provider sends is in a log and in an error.
 LONGEST_CODE = 40
+MAX_DOCUMENT = 2**20  # bytes, of each response
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ async def connect(
         redirect_uri=redirect_uri,
         code_challenge_method="S256",
         timeout=patience,
+        event_hooks={"response": [limit_each(MAX_DOCUMENT)]},
     )
     try:
         # In a thread: it reads the certificates of authorities, which blocks for a while.
@@ -109,7 +113,7 @@ async def connect(
     except OAuthError as error:
         code = ascii(str(error.error)[:LONGEST_CODE])
         raise ProviderRefused(provider.title, code.strip("'")) from None
-    except (httpx2.HTTPError, TimeoutError, ValueError) as error:
+    except (httpx2.HTTPError, BodyTooLong, TimeoutError, ValueError) as error:
         raise ProviderUnavailable(provider.title, type(error).__name__) from None
 
 

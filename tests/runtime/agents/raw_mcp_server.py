@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,13 +27,6 @@ def asking(**questions: JsonObject) -> JsonObject:
         key: {"method": "elicitation/create", "params": params} for key, params in questions.items()
     }
     return {"resultType": "input_required", "inputRequests": requests, "requestState": "s"}
-
-
-def bomb(megabytes: int) -> bytes:
-    """Return a megabyte of spaces, so many times, as gzip."""
-    compressor = zlib.compressobj(9, wbits=31)
-    pieces = [compressor.compress(b" " * 2**20) for _ in range(megabytes)]
-    return b"".join([*pieces, compressor.flush()])
 
 
 @dataclass
