@@ -29,7 +29,7 @@ MAX_MESSAGE = 4_000
 # Of the schema of one question: all of its parts, each reference followed, and their depth.
 MAX_PARTS, MAX_DEPTH = 1_000, 8
 ACCEPT, DECLINE, CANCEL = ({"action": action} for action in ("accept", "decline", "cancel"))
-# All that a server may say of a field; a pattern, of which some take for ever, is not among it.
+# All that a server may say of a field.
 OF_A_FIELD = {
     *("type", "title", "description", "default", "format", "minLength", "maxLength"),
     *("minimum", "maximum", "enum", "enumNames", "const", "oneOf", "anyOf"),

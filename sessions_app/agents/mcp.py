@@ -4,10 +4,8 @@ It needs `[mcp]`. Each step has a connection of its own, so a call relies on not
 has in memory: what a crash would take away.
 """
 
-import asyncio
 import re
 from collections.abc import (
-    AsyncIterator,
     Awaitable,
     Callable,
     Collection,
@@ -15,17 +13,15 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
-from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from sessions_app.agents.elicitation import Answers, ask
 from sessions_app.agents.tool_use import UNKNOWN, ask_after_crash, ask_options, call_once
@@ -40,6 +36,7 @@ from sessions_app.agents.tools import (
     schema_tool,
 )
 from sessions_app.json_types import JsonObject
+from sessions_app.prompts import aargument_problems, acheck_schema
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Retry
@@ -51,16 +48,16 @@ NEEDS = (
 
 try:
     from anyio import CancelScope, fail_after, sleep, sleep_forever
-    from httpx2 import AsyncClient, Timeout, create_ssl_context
     from mcp import Client, MCPError, StdioServerParameters
     from mcp.client import ClientRequestContext
-    from mcp.client.streamable_http import streamable_http_client
     from mcp_types import (
         CONNECTION_CLOSED,
         INVALID_PARAMS,
         REQUEST_TIMEOUT,
         URL_ELICITATION_REQUIRED,
         BlobResourceContents,
+        CallToolRequest,
+        CallToolRequestParams,
         CallToolResult,
         ContentBlock,
         ElicitRequest,
@@ -75,15 +72,14 @@ try:
         TextContent,
     )
     from mcp_types import Tool as ListedTool
+
+    from sessions_app.agents.mcp_transport import TOO_MUCH, Allowance, Target, connect
 except ImportError as error:
     raise ImproperlyConfigured(NEEDS) from error
 if not version("mcp").startswith("2."):
     raise ImproperlyConfigured(NEEDS)
 
 log = structlog.get_logger(__name__)
-
-# The address of a server over HTTP, the command that starts one, or what opens a transport.
-Target: TypeAlias = str | StdioServerParameters | Callable[[], AbstractAsyncContextManager[Any]]
 
 # Sends a request for a call, with what to go on with.
 Request: TypeAlias = Callable[[JsonObject], Awaitable[CallToolResult | InputRequiredResult]]
@@ -106,8 +102,14 @@ LIST_RETRY = Retry(attempts=2)
 MAX_TOOLS = 100
 MAX_DESCRIPTION = 4_000
 MAX_RESULT = 1_000_000
-# Patterns of a server are not searched for in texts: some take for ever.
-PATTERNS = ("pattern", "patternProperties")
+BROKEN_PROMISE = "It was called, but the answer is not what the server had promised."
+TOO_MUCH_SENT = (
+    f"It was called, but {TOO_MUCH}, so that its answer was not read. It is not known whether it "
+    "was done."
+)
+RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
+    CallToolResult | InputRequiredResult
+)
 
 
 class McpServer(Toolset):
@@ -166,19 +168,41 @@ class McpServer(Toolset):
         return list(by_name.values())[::-1]
 
     async def _list(self) -> list[JsonObject]:
-        """List the tools, with what is needed of each."""
+        """List the tools, with what is needed of each, but for those that cannot be checked."""
+        async with self._connect(Allowance()) as client:
+            listed = await self._listed(client)
+        records = []
+        for one in listed[:MAX_TOOLS]:
+            if problem := await acheck_schema(one.input_schema):
+                log.warning("mcp.tool_left_out", server=self.name, tool=one.name, problem=problem)
+            else:
+                records.append(storable(_record(one)))
+        return records
+
+    async def _listed(self, client: Client, until: str = "") -> list[ListedTool]:
+        """Return the tools, at most some more than are taken, or those up to one by its name.
+
+        Raises:
+            ValueError: what the server lists are none.
+            TimeoutError: its list takes too long.
+        """
         listed: list[ListedTool] = []
-        async with self._connect() as client:
-            cursor: str | None = None
-            while len(listed) < MAX_TOOLS:
-                page = await client.session.list_tools(params=PaginatedRequestParams(cursor=cursor))
+        cursor: str | None = None
+        with fail_after(self._timeout):
+            for _ in range(MAX_TOOLS):  # a page may be empty
+                params = PaginatedRequestParams(cursor=cursor)
+                try:
+                    page = await client.session.list_tools(params=params)
+                except ValidationError as error:  # its text can be longer than the list
+                    raise ValueError(f"{error.error_count()} faults in the list") from None
                 listed += page.tools
                 cursor = page.next_cursor
-                if cursor is None:
+                is_found = any(one.name == until for one in page.tools)
+                if cursor is None or is_found or len(listed) >= MAX_TOOLS:
                     break
-        if cursor is not None or len(listed) > MAX_TOOLS:
+        if not until and (cursor is not None or len(listed) > MAX_TOOLS):
             log.warning("mcp.tools_left_out", server=self.name, most=MAX_TOOLS)
-        return [storable(_record(one)) for one in listed[:MAX_TOOLS]]
+        return listed
 
     def _tool(self, record: JsonObject) -> Tool:
         """Make a tool of what the server has said of it."""
@@ -199,34 +223,15 @@ class McpServer(Toolset):
         call.tool = replace(tool, policy=policy, repeatable=repeatable, in_step=False)
         return call.tool
 
-    @asynccontextmanager
-    async def _connect(self, elicit: "_Question | None" = None) -> AsyncIterator[Client]:
-        """Open a connection; without `elicit` the server is told that nobody answers."""
-        server: Any = self._server
-        if isinstance(server, str):
-            server = self._open_http(server)
-        elif callable(server):
-            server = server()
-        async with Client(
-            server,
+    def _connect(self, allowance: Allowance, elicit: "_Question | None" = None) -> Client:
+        """Return a client; without `elicit` the server is told that nobody answers."""
+        return Client(
+            connect(self._server, self._headers, self._timeout, allowance),
             mode=self._mode,
             read_timeout_seconds=self._timeout,
             client_info=CLIENT,
             elicitation_callback=elicit,
-        ) as client:
-            yield client
-
-    @asynccontextmanager
-    async def _open_http(self, url: str) -> AsyncIterator[Any]:
-        """Open the transport to a URL."""
-        certificates = await asyncio.to_thread(_read_certificates)
-        async with (
-            AsyncClient(
-                headers=self._headers, timeout=Timeout(self._timeout), verify=certificates
-            ) as http_client,
-            streamable_http_client(url, http_client=http_client) as streams,
-        ):
-            yield streams
+        )
 
     async def call(
         self, tool: str, arguments: JsonObject, call_id: str, resumed: JsonObject
@@ -237,11 +242,14 @@ class McpServer(Toolset):
             resumed: what to go on with after it has asked: its `state` with `responses`, or the
                 `answers` for a call that begins anew.
         """
-        outcome: str | JsonObject = ""
+        outcome: str | JsonObject | CallToolResult = ""
         is_sent, question = False, _Question(Answers(resumed.get("answers", [])))
+        allowance, promise = Allowance(), None
         try:
-            async with self._connect(question) as client:
-                await client.list_tools()  # by which the client checks the result
+            async with self._connect(allowance, question) as client:
+                # By the list the client knows which arguments go into headers, too.
+                listed = await self._listed(client, until=tool)
+                promise = next((one.output_schema for one in listed if one.name == tool), None)
                 is_sent = True
                 request = partial(self._request, client, question, tool, arguments, call_id)
                 outcome = await self._outcome(request, question, resumed)
@@ -249,13 +257,26 @@ class McpServer(Toolset):
             log.warning("mcp.lost", server=self.name, tool=tool, exc_info=error)
             if not is_sent:
                 return f"The server {self.name} cannot be reached. Nothing was done."
+        if allowance.is_used_up and isinstance(outcome, str):
+            outcome = TOO_MUCH_SENT
+        if isinstance(outcome, CallToolResult):
+            outcome = await self._result(outcome, promise)
         said: str | JsonObject = storable(outcome or UNKNOWN)
         return said
 
+    async def _result(self, result: CallToolResult, promise: JsonObject | None) -> str:
+        """Return the result as the model reads it, if it is what the server had promised."""
+        if promise is not None and not result.is_error:
+            problem = await _broken(result, promise)
+            if problem:
+                log.warning("mcp.broken_promise", server=self.name, problem=problem)
+                return f"{BROKEN_PROMISE} {problem}"
+        return _result_text(result)
+
     async def _outcome(
         self, request: Request, question: "_Question", resumed: JsonObject
-    ) -> str | JsonObject:
-        """Return what comes of a request, in words or as what the server asks."""
+    ) -> str | JsonObject | CallToolResult:
+        """Return what comes of a request: a result, words, or what the server asks."""
         try:
             with question.scope:
                 result = await request(resumed)
@@ -263,11 +284,11 @@ class McpServer(Toolset):
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
             return self._refused(error, resumed)
-        except (RuntimeError, ValidationError) as error:
-            log.warning("mcp.broken_promise", server=self.name, problem=str(error))
-            return "It was called, but the answer is not what the server had promised."
+        except ValidationError as error:  # its text can be longer than the answer
+            log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
+            return BROKEN_PROMISE
         if isinstance(result, CallToolResult):
-            return _result_text(result)
+            return result
         kind = CUT_OFF if isinstance(self._server, StdioServerParameters) else INPUT_REQUIRED
         requests = (result.input_requests or {}).items()
         asked = {key: _dump(one.params) for key, one in requests if isinstance(one, ElicitRequest)}
@@ -291,14 +312,15 @@ class McpServer(Toolset):
         meta: Any = {CALL_ID: call_id}
         with fail_after(self._timeout):
             while True:
-                result = await client.session.call_tool(
-                    tool,
-                    arguments,
+                params = CallToolRequestParams(
+                    name=tool,
+                    arguments=arguments,
                     input_responses=_validate(responses) or None,
                     request_state=state,
-                    meta=meta,
-                    allow_input_required=True,
+                    _meta=meta,
                 )
+                # Not `call_tool`, which checks the result by its schema in the event loop.
+                result = await client.session.send_request(CallToolRequest(params=params), RESULT)
                 if isinstance(result, CallToolResult) or not question.knows(result):
                     return result
                 responses, state = question.known, result.request_state
@@ -446,10 +468,19 @@ async def _all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> l
     return [await works[0]] if len(works) == 1 else list(await context.gather(*works))
 
 
-@cache
-def _read_certificates() -> SSLContext:
-    """Read the certificates of authorities, once: that blocks for a while."""
-    return create_ssl_context()
+async def _broken(result: CallToolResult, promise: JsonObject) -> str:
+    """Return what of a result is not as its schema promises; "" for nothing."""
+    if problem := await acheck_schema(promise):
+        log.warning("mcp.result_not_checked", problem=problem)
+        return ""
+    if "structured_content" not in result.model_fields_set:
+        return "There are no values."
+    values = result.structured_content
+    if not isinstance(values, dict):  # with an address of its own, its references stay within it
+        promise = {"properties": {"result": {"$id": "urn:result", **promise}}}
+        values = {"result": values}
+    problems = await aargument_problems(promise, values)
+    return " ".join(map(str, problems.values()))
 
 
 def _validate(responses: Mapping[str, JsonObject]) -> InputResponses:
@@ -476,17 +507,9 @@ def _record(tool: ListedTool) -> JsonObject:
     return {
         "name": tool.name,
         "description": (tool.description or tool.title or "")[:MAX_DESCRIPTION],
-        "schema": _without_patterns(tool.input_schema),
+        "schema": tool.input_schema,
         "hints": hints,
     }
-
-
-def _without_patterns(schema: Any) -> Any:
-    if isinstance(schema, Mapping):
-        return {
-            name: _without_patterns(value) for name, value in schema.items() if name not in PATTERNS
-        }
-    return [_without_patterns(one) for one in schema] if isinstance(schema, list) else schema
 
 
 def _result_text(result: CallToolResult) -> str:

@@ -1,0 +1,62 @@
+"""The program between a server that a command starts and this one: it passes on so much and ends.
+
+It imports nothing of the project: it starts at once, for each connection. The client of the `mcp`
+package keeps a line until its end, however long that is.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+# In a string of JSON, which does not go over the end of a line.
+ESCAPE, STRING = re.compile(rb"\\[^\r\n]"), re.compile(rb'"[^"\r\n]*"')
+PIECE = 2**16
+
+
+class Meter:
+    """The bytes that a server has sent over a connection, and the values of JSON among them.
+
+    A megabyte of text is read at once, and one of empty objects in seconds.
+    """
+
+    def __init__(self, max_bytes: int, max_values: int) -> None:
+        self._bytes, self._values = max_bytes, max_values
+        self._held = b""
+
+    def add(self, data: bytes) -> bool:
+        """Count one more piece, and return whether the server has kept to its limits so far."""
+        self._bytes -= len(data)
+        data = self._held + data
+        escapes = len(data) - len(data.rstrip(b"\\"))
+        data, self._held = (data[:-1], b"\\") if escapes % 2 else (data, b"")
+        outside = STRING.sub(b"", ESCAPE.sub(b"", data))
+        if b'"' in outside[max(outside.rfind(b"\n"), outside.rfind(b"\r")) + 1 :]:
+            self._held = b'"' + self._held  # the string goes on in the next piece
+            outside, _, _ = outside.rpartition(b'"')
+        self._values -= sum(map(outside.count, (b",", b"[", b"{")))
+        return self._bytes >= 0 and self._values >= 0
+
+
+def main(max_bytes: str, max_values: str, *command: str) -> int:
+    """Run a command, pass its output on as far as the limits go, and return its status."""
+    meter, (reads, writes) = Meter(int(max_bytes), int(max_values)), os.pipe()
+    try:
+        process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's
+    except OSError as error:
+        sys.exit(f"The MCP server is not started: {error}")
+    os.close(writes)
+    with process:
+        while data := os.read(reads, PIECE):
+            if not meter.add(data):
+                process.kill()
+                sys.exit(
+                    f"The MCP server is ended: more than {max_bytes} bytes, or {max_values} values"
+                )
+            while data:
+                data = data[os.write(sys.stdout.fileno(), data) :]
+    return process.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
