@@ -141,7 +141,9 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     """Answer with the status; what `BodyParser` refused is the error's cause."""
     if isinstance(error.__cause__, Refused):
         return _runtime(request, error.__cause__)
-    return response(request, Failure(error.status_code, "invalid_message", str(error)))
+    is_json = isinstance(error.__cause__, ValueError)
+    detail = f"The body is not valid JSON: {error.__cause__}." if is_json else str(error)
+    return response(request, Failure(error.status_code, "invalid_message", detail))
 
 
 def _too_large(request: HttpRequest, _: RequestDataTooBig) -> HttpResponse:

@@ -10,15 +10,14 @@ from pydantic import (
     Field,
     JsonValue,
     SecretStr,
-    WithJsonSchema,
     model_validator,
 )
 
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import Invalid
 from sessions_app.prompts import (
-    DECISIONS,
     Answer,
+    Decision,
     JsonAnswer,
     PageAnswer,
     TextAnswer,
@@ -57,24 +56,15 @@ AnswerText = Annotated[
 ]
 
 
-# What a program answers with in place of a text.
+def _as_sent(data: object) -> object:
+    return data
+
+
+# The decision about a tool call, an option with a note, or the fields of a form: which of them, and
+# in what form, the prompt says.
 AnswerData = Annotated[
     dict[Text, JsonValue],
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {**DECISIONS.json_schema(), "title": "The decision about a tool call"},
-                {
-                    "title": "An option, with a note",
-                    "type": "object",
-                    "properties": {"value": {}, "note": {"type": "string"}},
-                    "required": ["value"],
-                    "additionalProperties": False,
-                },
-                {"title": "All fields of a form, by name", "type": "object"},
-            ]
-        }
-    ),
+    BeforeValidator(_as_sent, json_schema_input_type=Decision | dict[str, JsonValue]),
 ]
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext
@@ -19,7 +19,7 @@ from sessions_app.errors import (
     TooMany,
     UnknownWorkflow,
 )
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, load_json
 from sessions_app.storage.faults import is_fault
 
 # Bytes. The longest text that a message or an answer may have fits, whatever its characters are.
@@ -173,9 +173,7 @@ def _load(text: str | None) -> JsonObject:
     if has_too_many_values(text):
         raise Refusal("invalid_message", TOO_MANY, max_values=MOST_VALUES)
     try:
-        frame = _decoder.decode(text)
-    except RecursionError:
-        raise Refusal("invalid_message", "The message is nested too deeply.") from None
+        frame = load_json(text)
     except ValueError as error:
         raise Refusal("invalid_message", f"The message is not valid JSON: {error}.") from None
     if not isinstance(frame, dict):
@@ -194,20 +192,6 @@ def read_beginning(text: str) -> JsonObject:
         pairs[pair[1]] = json.loads(pair[2])
         at = pair.end()
     return pairs
-
-
-def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
-    names = dict(pairs)
-    if len(names) < len(pairs):
-        raise ValueError("an object has the same name twice")
-    return names
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
 def _check(frame: JsonObject) -> ClientMessage:

@@ -46,13 +46,15 @@ def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.Base
 def answer_in(form: forms.BaseForm, data: QueryDict) -> PageAnswer | None:
     """Return the answer in a posted form, or None if the form has errors, which it then shows."""
     if not isinstance(form, AnswerForm):
-        answer = PageAnswer(values=data.getlist("value"), fields=read_posted(data))
-        return answer if list(answer.values) != [APPROVE] or form.is_valid() else None
+        values = data.getlist("value")
+        if values == [APPROVE] and not form.is_valid():
+            return None
+        return PageAnswer(values=values, fields=read_posted(data))
     if not form.is_valid():
         return None
     answer: str | list[str] = form.cleaned_data["answer"]
-    values = answer if isinstance(answer, list) else [_unify_lines(answer)]
-    return PageAnswer(values=values, note=_unify_lines(form.cleaned_data.get("note", "")))
+    texts = answer if isinstance(answer, list) else [_unify_lines(answer)]
+    return PageAnswer(values=texts, note=_unify_lines(form.cleaned_data.get("note", "")))
 
 
 def _unify_lines(text: str) -> str:

@@ -51,11 +51,10 @@ from sessions_app.prompts.texts import (
     TextResponse,
     plain_text,
 )
-from sessions_app.prompts.tool_call import DECISIONS, ToolCallPrompt, ToolCallResponse
+from sessions_app.prompts.tool_call import Decision, ToolCallPrompt, ToolCallResponse
 
 __all__ = [
     "APPROVE",
-    "DECISIONS",
     "MAX_NOTE",
     "MAX_TEXT",
     "MOST_TOGETHER",
@@ -70,6 +69,7 @@ __all__ = [
     "ConsentRequest",
     "ConsentResponse",
     "Content",
+    "Decision",
     "DropdownPrompt",
     "FieldText",
     "FormButton",

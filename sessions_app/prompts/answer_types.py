@@ -65,7 +65,7 @@ class PageAnswer:
 
     @property
     def text(self) -> str:
-        """All that was chosen and typed, in one text."""
+        """A text of all that was chosen and typed."""
         fields = (f"{name}: {', '.join(texts)}" for name, texts in self.fields.items())
         return "; ".join(filter(None, [", ".join([*self.values, self.note]).strip(", "), *fields]))
 

@@ -145,7 +145,7 @@ async def aanswer(
     by: AbstractBaseUser,
     answer_id: str | None = None,
 ) -> AnswerResult:
-    """See `answer`: from a coroutine, in a transaction of its own."""
+    """Answer an interaction from a coroutine, in a transaction of its own: see `answer`."""
     incoming_answer = _incoming_answer(value, answer_id)
     checked_answer = await reads.read(check_in_name, interaction, incoming_answer)
     return await writer.write(_give(checked_answer, by))

@@ -88,9 +88,7 @@ class Hosting(hosting.Hosting):
         )
         return await answers.answer(by=self.person, conversation_id="c", answer=answer)
 
-    async def answer_any(
-        self, value: str | list[str], interaction: Interaction
-    ) -> answers.AnswerResult:
+    async def answer_any(self, value: str, interaction: Interaction) -> answers.AnswerResult:
         """Answer a question of whatever conversation."""
         answer = answers.IncomingAnswer(
             uuid4().hex, "test", TextAnswer(value), interaction=str(interaction.id)

@@ -181,7 +181,8 @@ async def over_pages(prompt: Interaction, client: AsyncClient) -> list[str]:
 async def by_code(prompt: Interaction, by: Any) -> list[str]:
     """Answer with all that is malformed from Python; return what was taken."""
     taken = []
-    for value in (*OBJECTS, *TEXTS, *map(json.dumps, OBJECTS), [], ["pay", "refuse"]):
+    values: list[Any] = [*OBJECTS, *TEXTS, *map(json.dumps, OBJECTS), [], ["pay", "refuse"]]
+    for value in values:
         try:
             taken.append(f"{await runs.aanswer(prompt.pk, value, by=by)} {value}")
         except Invalid:

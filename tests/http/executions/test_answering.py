@@ -32,7 +32,7 @@ BLUE = {"id": "2"}
         ("checkbox", {"type": "checkbox", "selected_option": RED}, "red"),
         ("checkbox", {"type": "checkbox", "selected_option": [RED, BLUE]}, "red, blue"),
         ("checkbox", {"input_type": "checkbox", "selected_options": [BLUE]}, "blue"),
-        ("oauth_consent", {"type": "oauth_consent"}, "done"),
+        ("oauth_consent", {"type": "oauth_consent", "text": "done"}, "done"),
         ("oauth_consent", {"selected_option": {"value": "declined"}}, "declined"),
         ("link", {"selected_option": {"value": "done"}}, "done"),
         ("values", {"type": "radio", "selected_option": {"value": True}}, "true"),

@@ -36,7 +36,7 @@ PROMPTS = {
 def test_json_that_cannot_be_stored_is_refused_at_its_field(prompt: Any, value: str) -> None:
     answer: Answer = PageAnswer(["approve"], fields={"more": [value], "_note": [""]})
     if prompt is PROMPTS["form"]:
-        answer = JsonAnswer({**GIVEN, "more": value})
+        answer = JsonAnswer.of({**GIVEN, "more": value})
     with pytest.raises(Invalid, match="Enter valid JSON") as refused:
         prompt.check(answer)
     assert list(refused.value.details["errors"]) == ["more"]

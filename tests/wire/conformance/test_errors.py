@@ -29,7 +29,7 @@ BAD: list[tuple[str | bytes, str, str]] = [
     (f'{USER}"conversation_id":"nowhere","workflow":"none","content":"x"}}',
      "invalid_data_content", "Offered are"),
     ('{"type":"user_interaction_message","id":"a1"}',
-     "invalid_data_content", "neither a text nor values"),
+     "invalid_data_content", "exactly one of these: a text in content"),
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ ANSWERS = {
     **{type_: (answer_value, "blue") for type_ in CHOICE for answer_value in ["blue"]},
     "text": ("Ada", "Ada"),
     "notification": ("Notification acknowledgement.", "ok"),
-    "oauth_consent": ("", "done"),
+    "oauth_consent": ("done", "done"),
 }
 
 

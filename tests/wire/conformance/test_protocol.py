@@ -29,7 +29,7 @@ def refused(text: str | None) -> Refusal:
     return caught.value
 
 
-DEEP = "[" * 10_000 + "]" * 10_000
+DEEP = "[" * 9_000 + "]" * 9_000
 BAD = [
     (None, "invalid_message", "text frame"),
     ("", "invalid_message", "not valid JSON"),

@@ -190,7 +190,7 @@ async def test_bodies_over_http_count_as_bytes(settings: Settings, page: AsyncCl
 
 
 async def test_a_body_of_too_many_values_is_refused(page: AsyncClient) -> None:
-    answer = {"response": {"data": {"a": [[]] * 10_000}}}
+    answer: dict[str, Any] = {"response": {"data": {"a": [[]] * 10_000}}}
     response = await page.post(f"/v1/prompts/{uuid4()}/response", answer, "application/json")
     assert response.status_code == 422
     assert "at most 10,000 are allowed" in response.json()["detail"]
