@@ -16,6 +16,7 @@ from natproject.settings.env import ROOT
 from sessions_app.agents import Agent, Policy
 from sessions_app.agents.mcp import BROKEN_PROMISE, TOO_MUCH_SENT, McpServer
 from sessions_app.agents.tool_use import UNKNOWN
+from sessions_app.errors import Invalid
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context, Message, workflow
@@ -125,6 +126,23 @@ async def test_question_that_cannot_be_shown_is_cancelled(
         assert await hosting.converse("Go") == "Over."
     assert results() == ["Done."]
     assert raw.calls[-1]["inputResponses"] == {"one": {"action": "cancel"}}
+
+
+async def test_server_is_told_nothing_by_an_answer_that_is_none(
+    sent_to: SentTo, raw: RawServer
+) -> None:
+    host(raw)
+    answered(raw, form(OBJECT))
+    async with sent_to("t_mcp_hostile", "Go") as (_, run):
+        await run.prompts()
+        other: Any
+        for other in ({"action": "decline"}, {"approved": False}, "no"):
+            with pytest.raises(Invalid):
+                await run.answer(other)
+        assert len(raw.calls) == 1
+        await run.answer("reject")
+        assert await run.result() == "Over."
+    assert raw.calls[-1]["inputResponses"] == {"one": {"action": "decline"}}
 
 
 @pytest.mark.parametrize("elicitations", [None, [], "x", ["x"]])
