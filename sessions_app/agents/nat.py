@@ -19,13 +19,14 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from sessions_app.agents.tools import ToolCallDescription
+from sessions_app.errors import NotJson
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Message, workflow
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.nesting import NamedCall, NestedCalls
-from sessions_app.workflows.steps import type_of
+from sessions_app.workflows.steps import aside, type_of
 
 NEEDED = (
     "sessions_app.agents.nat needs the NeMo Agent Toolkit 1.9 (nvidia-nat-core): "
@@ -253,7 +254,7 @@ async def _recorded(
 
     async def stored() -> AsyncGenerator[Any, None]:
         async for piece in source():
-            yield storable(dump(piece, name))
+            yield await aside(partial(_storable, piece, name), piece)
 
     async with aclosing(calls.pieces(_described(middleware_context, args), stored)) as pieces:
         async for piece in pieces:
@@ -286,6 +287,14 @@ def _content(piece: Any) -> str:
         if piece[MODEL] is not None and isinstance(value, dict):
             value = value.get("content", value)
     return value if isinstance(value, str) else to_json(value).decode()
+
+
+def _storable(piece: Any, function: str) -> Any:
+    try:
+        return storable(dump(piece, function))
+    except RecursionError:
+        problem = "lists or objects in it are too deep in each other"
+        raise NotJson.of(f"The result of step {function}", problem) from None
 
 
 def dump(value: Any, function: str) -> Any:

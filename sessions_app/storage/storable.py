@@ -108,26 +108,29 @@ def check_length(text: str, limit: int, refusal: "StrOrPromise") -> None:
         raise Invalid(message, max_length=limit)
 
 
-def check_size(subject: str, value: object, setting: str) -> None:
-    """Check the size of a workflow's JSON value.
+def check_size(subject: str, value: object, setting: str, *, each: int = 1) -> None:
+    """Check the size of a workflow's JSON value; see `measure`.
 
     Raises:
-        TooLarge: its texts and the number of its other values are more than the setting allows.
+        TooLarge: its texts and its other values are more than the setting allows.
     """
     limit: int = getattr(RuntimeSettings.load(), setting)
-    if measure(value, limit) > limit:
+    if measure(value, limit, each=each) > limit:
         raise TooLarge(subject, f"{limit:,} characters", setting)
 
 
-def measure(value: object, limit: int) -> int:
-    """Measure a JSON value: the length of its texts, and the number of its other values.
+def measure(value: object, limit: int, *, each: int = 1) -> int:
+    """Measure a JSON value: the length of its texts, and `each` for its parts and other values.
 
     It stops at `limit`, and never copies the value.
     """
     size, values = 0, [value]
     while values and size <= limit:
         element = values.pop()
-        size += len(element) if isinstance(element, str | list | dict) else 1
+        if isinstance(element, str):
+            size += len(element)
+        else:
+            size += each * (len(element) if isinstance(element, list | dict) else 1)
         if isinstance(element, dict):
             values += element
             values += element.values()

@@ -50,6 +50,7 @@ from sessions_app.workflows.steps import (
     Coro,
     ResultType,
     RunningStep,
+    aside,
     name_of,
     outcome,
     result_type,
@@ -307,7 +308,7 @@ class Execution:
         returns = result_type(plain(function.func), call.name)
         entry = self.backend.recall(call)
         if entry is not None and entry.finished:
-            return self._recorded(entry, call, returns)
+            return await aside(partial(self._recorded, entry, call, returns), entry.result)
         if title and entry is None and not once:
             self.backend.begin(call, title)
         async with self.backend.working(call):
@@ -318,7 +319,9 @@ class Execution:
             running_step = RunningStep(self, call.name)
             try:
                 with running_step.inside():
-                    stored = returns.dump_result(await run(), call.position)
+                    result = await run()
+                    dump = partial(returns.dump_result, result, call.position)
+                    stored = await aside(dump, result)
             except ResultRefused as error:
                 await self.backend.finish(call, CallResult.refused(error, title))
                 raise
@@ -330,7 +333,7 @@ class Execution:
                 raise await self._fail(call, failed) from error
             record = replace(outcome(stored, title), attempts=running_step.attempts)
             await self.backend.finish(call, record)
-        return returns.load(stored)
+        return await aside(partial(returns.load, stored), stored)
 
     def _recorded(self, entry: Entry, call: Call, returns: ResultType) -> Any:
         """Return the recorded result of a step, or raise its error."""

@@ -16,6 +16,7 @@ from contextlib import (
 )
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -28,7 +29,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.gathering import FATAL
-from sessions_app.workflows.steps import ResultType, outcome
+from sessions_app.workflows.steps import ResultType, aside, outcome
 
 Kind = JournalEntry.Kind
 Pieces = Callable[[], AsyncGenerator[Any, None]]
@@ -124,7 +125,8 @@ class NestedCalls:
             if entry.error is not None:
                 raise self._recorded_error(call, entry.error)
             for piece in entry.result:
-                yield read_recorded(named_call.load, piece, call)
+                read = partial(read_recorded, named_call.load, piece, call)
+                yield await aside(read, piece)
             return
         if named_call.title and entry is None:
             self._execution.backend.begin(call, named_call.title)
@@ -141,8 +143,8 @@ class NestedCalls:
             await frame.working.enter_async_context(backend.working(call))
             try:
                 async for piece in _inside(frame, source):
-                    stored.append(pieces.dump(piece))
-                    yield named_call.load(piece)
+                    stored.append(await aside(partial(pieces.dump, piece), piece))
+                    yield await aside(partial(named_call.load, piece), piece)
             except Unrecorded as error:
                 has_run = isinstance(error, NotJson) and not (frame.counts or is_recorded)
                 mistake = ResultRefused.at(call.position, error) if has_run else error

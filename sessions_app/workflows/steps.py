@@ -2,9 +2,11 @@
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
+    Callable,
     Coroutine,
     Iterable,
     Iterator,
@@ -43,6 +45,10 @@ Coro: TypeAlias = Coroutine[Any, Any, T]
 _END = object()
 # Python reads no more digits of a number (4,300).
 MAX_BITS = 14_284
+# Each part of a list or object counts as so many characters, and each number: they cost more work.
+EACH_VALUE = 4
+# Results with more parts take milliseconds, and are converted in a thread.
+MOST_IN_LOOP = 2_000
 
 
 class Retry(BaseModel):
@@ -240,7 +246,7 @@ class ResultType:
             stored = self._adapter.dump_python(
                 result, mode="json", by_alias=False, round_trip=True, warnings="error"
             )
-            check_size("The result", stored, "MAX_STEP_RESULT")
+            check_size("The result", stored, "MAX_STEP_RESULT", each=EACH_VALUE)
             stored = _in_json(stored, any_text=any_text)
             copy = self.load(stored)
         except Exception as error:
@@ -261,8 +267,8 @@ class ResultType:
             return self.dump(result)
         except NotJson as error:
             kept = None
-            with suppress(NotJson, TooLarge):
-                kept = self._by_classes(result)
+            with suppress(NotJson, TooLarge, RecursionError):
+                kept = type_of(Any, self._name).dump(self._by_classes(result))
             annotation = self._annotation
             raise ResultRefused.at(position, error, kept=kept, annotation=annotation) from None
 
@@ -293,7 +299,33 @@ class ResultType:
             return [self._by_classes(part) for part in result]
         if isinstance(result, dict) and all(isinstance(name, str) for name in result):
             return {name: self._by_classes(part) for name, part in result.items()}
-        return ResultType(type(result), self._name).dump(result)
+        return type_of(type(result), self._name).dump(result)
+
+
+async def aside(work: Callable[[], T], value: object) -> T:
+    """Do work on a value: here if that is small, else in a thread, so that the loop goes on."""
+    return work() if _is_small(value) else await step_threads.call(work)
+
+
+def _is_small(value: object) -> bool:
+    """Return whether a value has few parts, and they are short."""
+    left, values = MOST_IN_LOOP, [value]
+    while values:
+        part = values.pop()
+        left -= 1
+        if isinstance(part, str | bytes):
+            left -= len(part) // 1000
+        elif isinstance(part, dict | list | tuple | set | frozenset | deque):
+            left -= len(part)
+        if left < 0:
+            return False
+        if isinstance(part, dict):
+            values += part.values()
+        elif isinstance(part, list | tuple | set | frozenset | deque):
+            values += part
+        else:
+            values += getattr(part, "__dict__", {}).values()
+    return True
 
 
 def _in_json(value: Any, *, any_text: bool) -> Any:

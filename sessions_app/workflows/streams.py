@@ -14,7 +14,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.options import BoundFunction
-from sessions_app.workflows.steps import ResultType, Retry, RunningStep, iterate
+from sessions_app.workflows.steps import EACH_VALUE, ResultType, Retry, RunningStep, aside, iterate
 
 T = TypeVar("T")
 
@@ -147,9 +147,9 @@ class StreamedStep:
         else:
             self._end_reasoning()
         with self._step.inside():
-            stored = pieces.dump(piece)
-        self._keep(stored, measure(stored, self._limit))
-        return pieces.load(stored)
+            stored = await aside(partial(pieces.dump, piece), piece)
+        self._keep(stored, measure(stored, self._limit, each=EACH_VALUE))
+        return await aside(partial(pieces.load, stored), stored)
 
     async def _given_again(self, stored: object, pieces: ResultType) -> object:
         if not isinstance(stored, str):

@@ -13,7 +13,8 @@ from sessions_app import runs
 from sessions_app.agents.nat import nat_workflow
 from sessions_app.models import JournalEntry, Run
 from sessions_app.testing.hosted_run import HostedRun
-from sessions_app.testing.hosting import Hosting
+from sessions_app.testing.hosting import Hosting, NewHosting
+from tests.hostile.attack.results import longest_work, problem_of, values
 from tests.nat.components import Done, Given, Receipt
 from tests.support.hosting import SentTo
 
@@ -180,3 +181,21 @@ async def test_option_that_is_equal_to_another_is_the_one_that_was_chosen(
         await run.answer(True)
         [answer] = json.loads(await run.result())
     assert answer["selected_option"]["label"] == "Yes"
+
+
+@pytest.mark.long
+async def test_every_value_is_stored_or_refused_and_holds_nobody_up(
+    host_workflow: NewHosting,
+) -> None:
+    problems = {}
+    async with host_workflow("t_give") as hosting:
+        for number, (name, value) in enumerate(values(100_000)):
+            Given.value = value
+            async with longest_work() as times:
+                run = await hosting.send("Go", conversation=f"c{number}")
+                if await run.prompts():
+                    await run.answer("yes")
+                row = await run.rest()
+            if problem := problem_of(row, times):
+                problems[name] = problem
+    assert not problems
