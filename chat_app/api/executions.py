@@ -50,13 +50,14 @@ ExecutionState = (
 )
 async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object:
     """Return the state of a run, with its result, or the prompts that it waits for."""
-    execution = await reads.read(read_execution, request.auth.person.id, execution_id)
+    reader = request.auth.person.id
+    execution = await reads.read_for(reader, read_execution, reader, execution_id)
     run = execution.run
     state: results.Json = {"execution_id": str(run.id), "run_status": run.status}
     if execution.prompts:
         return state | results.stop_at(run.id, execution.prompts)
     if run.status in Run.UNFINISHED:
-        waiting_for = await reads.read(read_waiting_for, run)
+        waiting_for = await reads.read_for(reader, read_waiting_for, run)
         return state | {"status": "running"} | ({"waits_for": waiting_for} if waiting_for else {})
     if run.status == Run.Status.COMPLETED:
         result = results.result(run, execution.output, execution.usage, run.client_format)
@@ -74,7 +75,7 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
 async def cancel(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
     """Ask a run to stop; its status says when it has. One that has ended stays as it is."""
     owner = request.auth.person.id
-    run = (await reads.read(read_execution, owner, execution_id)).run
+    run = (await reads.read_for(owner, read_execution, owner, execution_id)).run
     conversation_id = run.conversation.conversation_id
     await messages.stop(owner=owner, conversation_id=conversation_id, run=str(run.id))
     return Status(202, None)
@@ -123,7 +124,8 @@ async def _operator(request: AuthenticatedRequest) -> AbstractBaseUser:
     Raises:
         Failure: they may not do to runs what operators do.
     """
-    user = await reads.read(find_operator, request.auth.person.id)
+    reader = request.auth.person.id
+    user = await reads.read_for(reader, find_operator, reader)
     if user is None:
         raise Failure(403, "user_auth_error", "This is for staff who may change runs.")
     return user
@@ -143,7 +145,8 @@ async def answer(
     headers: Annotated[schemas.AnswerHeaders, Header()],
 ) -> Status[None]:
     """Answer the prompt that a run waits for."""
-    await reads.read(check_interaction, request.auth.person.id, execution_id, interaction_id)
+    owner = request.auth.person.id
+    await reads.read_for(owner, check_interaction, owner, execution_id, interaction_id)
     await give(request, interaction_id, body, headers, missing="There is no such interaction.")
     return Status(204, None)
 
@@ -208,9 +211,10 @@ def _payload(request: HttpRequest) -> object:
 )
 async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> object:
     """List the users' live builders, or those of one user. For staff who may view host leases."""
-    if not await reads.read(may_view_hosts, request.auth.person.id):
+    reader = request.auth.person.id
+    if not await reads.read_for(reader, may_view_hosts, reader):
         raise Failure(403, "user_auth_error", "This is for staff who may view host leases.")
-    return await reads.read(read_monitor, user_id)
+    return await reads.read_for(reader, read_monitor, user_id)
 
 
 @router.post(
