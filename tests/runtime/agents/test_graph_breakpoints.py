@@ -58,7 +58,7 @@ def ask(state: State) -> State:
 
 def sequence(*nodes: Any, **options: Any) -> Any:
     """Compile a graph of nodes one after another; a text is a node that records it."""
-    named = [(one, effect(one)) if isinstance(one, str) else one for one in nodes]
+    named: list[Any] = [(one, effect(one)) if isinstance(one, str) else one for one in nodes]
     graph = StateGraph(State).add_sequence(named).add_edge(START, named[0][0])
     return graph.compile(**options)
 

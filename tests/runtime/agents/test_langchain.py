@@ -68,8 +68,8 @@ async def test_calls_are_decided_as_people_say(
 ) -> None:
     answers = model(call("refund", order=1, euro=400), AIMessage("Done."))
     agent = create_agent(answers, [refund], middleware=[middleware(mode)])
-    langgraph_workflow(agent, name="t_agent", title="Agent")
-    async with sent_to("t_agent", "Go") as (hosting, run):
+    langgraph_workflow(agent, name="t_chain", title="Agent")
+    async with sent_to("t_chain", "Go") as (hosting, run):
         await hosting.crash()
         await run.answer(answer)
         assert await run.result() == "Done."
@@ -89,9 +89,9 @@ async def test_description_of_the_middleware_is_shown(
     answers = model(call("refund", order=1, euro=400), AIMessage("Done."))
     described = middleware(**options)
     langgraph_workflow(
-        create_agent(answers, [refund], middleware=[described]), name="t_agent", title="Agent"
+        create_agent(answers, [refund], middleware=[described]), name="t_chain", title="Agent"
     )
-    async with sent_to("t_agent", "Go") as (_, run):
+    async with sent_to("t_chain", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert prompt.text == f"May I do this: Refund 1?\n\n{note}"
 
@@ -107,8 +107,8 @@ async def test_agent_that_is_a_plain_tool_of_another_asks(sent_to: SentTo) -> No
         return str(result["messages"][-1].text)
 
     outer_answers = model(call("cashier", task="Pay order 1 back"), AIMessage("Done."))
-    langgraph_workflow(create_agent(outer_answers, [cashier]), name="t_agent", title="Agent")
-    async with sent_to("t_agent", "Go") as (hosting, run):
+    langgraph_workflow(create_agent(outer_answers, [cashier]), name="t_chain", title="Agent")
+    async with sent_to("t_chain", "Go") as (hosting, run):
         assert Done.effects == []
         await hosting.crash()
         await run.answer("approve")
@@ -133,10 +133,10 @@ async def test_tools_are_given_the_runtime_context(sent_to: SentTo) -> None:
     answers = model(call("note_owner"), AIMessage("Done."))
     langgraph_workflow(
         create_agent(answers, [note_owner], context_schema=Shop),
-        name="t_agent",
+        name="t_chain",
         title="Agent",
         build_context=lambda context: Shop(context.user.username),
     )
-    async with sent_to("t_agent", "Go") as (hosting, run):
+    async with sent_to("t_chain", "Go") as (hosting, run):
         assert await run.result() == "Done."
         assert Done.effects == [hosting.person.username]
