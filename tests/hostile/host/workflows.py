@@ -5,12 +5,15 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from bench.workflows.probe_forms import TOOL_CALL
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt
 from sessions_app.workflows import (
     BinaryPrompt,
     CheckboxPrompt,
     Context,
     DropdownPrompt,
+    FormPrompt,
     Message,
     NotificationPrompt,
     OAuthPrompt,
@@ -21,13 +24,37 @@ from sessions_app.workflows import (
 )
 from tests.hostile.attack.entries import texts
 
+# As a server of the Model Context Protocol would ask it.
+SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {
+        "days": {"type": "integer", "minimum": 1, "maximum": 30},
+        "sure": {"type": "boolean"},
+        "kind": {"type": "string", "enum": ["holiday", "care"]},
+        "note": {"type": "string", "maxLength": 100},
+        "tell": {"type": "array", "items": {"type": "string", "enum": ["team", "boss"]}},
+    },
+    "required": ["days"],
+}
+DECIDED: dict[str, AnyPrompt] = {
+    "tool call": TOOL_CALL,
+    "form": FormPrompt(SCHEMA, text="When are you off?", submit="Send", reject="Decline"),
+    "choice": RadioPrompt(text="Which?", options=["yes", "no"]),
+    "text": TextPrompt(text="Why?"),
+}
+
 
 @workflow(name="hostile", title="Hostile", second_message="parallel")
 async def hostile(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """`prompts N` opens so many; else `WAY ENTRY` does that with the entry of the corpus."""
+    """`prompts N` opens so many, `decide KIND` asks what is to be decided; else `WAY ENTRY` does
+    that with the entry of the corpus.
+    """
     way, _, rest = message.text.partition(" ")
     if way == "prompts":
         await context.ask_all([TextPrompt(text=f"prompt {n}") for n in range(int(rest))])
+        return
+    if way == "decide":
+        await context.ask(DECIDED[rest])
         return
     text = texts()[rest]
     match way:
