@@ -35,8 +35,15 @@ class JsonAnswer:
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """Make an answer of a Python value; dates, decimals and the like become their texts."""
-        return cls(to_jsonable_python(value))
+        """Make an answer of a Python value; dates, decimals and the like become their texts.
+
+        Raises:
+            Invalid: it has half of a surrogate pair.
+        """
+        try:
+            return cls(to_jsonable_python(value))
+        except UnicodeEncodeError:
+            raise Invalid(_("The answer contains a character that cannot be stored.")) from None
 
 
 @dataclass(frozen=True, slots=True)
