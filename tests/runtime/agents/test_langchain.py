@@ -118,7 +118,7 @@ async def test_agent_that_is_a_plain_tool_of_another_asks(sent_to: SentTo) -> No
 
 @dataclass
 class Shop:
-    """What an agent's tools are given."""
+    """The runtime context of an agent."""
 
     owner: str
 
