@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,8 @@ from tests.http.client import Http
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
+# Seconds that no single answer may hold a neighbour up.
+STALL = 5
 ORDER = {"supplier": "Nuts", "pieces": MARK, "letter": "please"}
 DATA: list[Any] = [
     MARK,
@@ -129,7 +132,8 @@ async def test_an_answer_means_what_it_says_or_is_refused(attacked: Server, kind
                     assert told["status"] == "answered", answer.says
                     check_meant(told["response"], answer)
                     prompt = await ask(client, kind)
-        assert max(echoes.seconds) < max(0.5, 10 * max(calm.seconds))
+        assert median(echoes.seconds) < 0.5 + 5 * median(calm.seconds)
+        assert max(echoes.seconds) < STALL  # the machine may stand still by itself
     check_log(attacked)
 
 
