@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sessions_app.agents.tool_use import NOT_ASKED, ask_approval, refusal
+from sessions_app.agents.tool_use import NOT_ASKED, ask_approval, refusal, validated
 from sessions_app.agents.tools import (
     Policies,
     ToolCallDescription,
@@ -211,6 +211,9 @@ async def _approve(
     """Ask about an action; one that can be edited is approved as an edit, too."""
     policy = replace(policy_of(approvals, call.tool), edit=editable, answer=answerable)
     approvable = acceptable or editable
+    call, problem = await validated(call)
+    if problem:
+        return replace(NOT_ASKED, note=problem)
     answer = await ask_approval(context, policy, call, approvable=approvable)
     if answer is not None:
         return answer

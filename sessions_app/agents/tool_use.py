@@ -223,6 +223,15 @@ async def _schema(call: ToolCallDescription) -> JsonObject:
     return schema if isinstance(schema, dict) and not await acheck_schema(schema) else {}
 
 
+async def validated(call: ToolCallDescription) -> tuple[ToolCallDescription, str]:
+    """Return a call with its arguments validated by its schema, and what is wrong with them.
+
+    The schema's defaults are filled in, as the tool behind the schema does.
+    """
+    arguments, problem = await validate_by_schema(await _schema(call), call.arguments)
+    return replace(call, arguments=arguments), f"{UNFIT}{problem}" if problem else ""
+
+
 def refusal(decision: ToolCallResponse) -> str:
     """Return what the model reads in place of the result of a tool that is not called."""
     if decision.is_default:

@@ -84,10 +84,20 @@ class State(TypedDict, total=False):
 
 async def call_tool(state: State) -> State:
     """Ask as LangChain's middleware does, and do what it does with the decision."""
-    request = {"action_requests": [{"name": "refund", "args": WHOLE}]}
+    properties = {"order": {"type": "integer"}, "euro": {"type": "integer", "default": 500}}
+    review = {
+        "action_name": "refund",
+        "allowed_decisions": ["approve", "edit"],
+        "args_schema": {"properties": properties},
+    }
+    written = {"order": 17}
+    request = {
+        "action_requests": [{"name": "refund", "args": written}],
+        "review_configs": [review],
+    }
     [decision] = interrupt(request)["decisions"]
     is_edit = decision["type"] == "edit"
-    return {"said": refund(**(decision["edited_action"]["args"] if is_edit else WHOLE))}
+    return {"said": refund(**(decision["edited_action"]["args"] if is_edit else written))}
 
 
 def host_langgraph(_log: Path) -> None:
