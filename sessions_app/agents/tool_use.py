@@ -135,7 +135,7 @@ async def ask_approval(
     approvers = policy.approvers(call.arguments, context.user)
     if approvers is False:
         return None
-    validate = validate or partial(validate_by_schema, await _schema(call))
+    validate = validate or partial(validate_by_schema, (await _schema(call))[0])
     asked = call
     while True:
         decision = await _ask(context, policy, asked, approvers, approvable=approvable)
@@ -161,11 +161,12 @@ async def _ask(
     *,
     approvable: bool,
 ) -> ToolCallResponse:
+    schema, problem = await _schema(call)
     prompt = ToolCallPrompt(
-        text=_question(call),
+        text=_question(call, problem),
         tool=call.tool,
         arguments=call.arguments,
-        input_schema=await _schema(call),
+        input_schema=schema,
         editable=policy.edit,
         answerable=policy.answer,
         approvable=approvable,
@@ -211,16 +212,26 @@ def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallRes
     return replace(decision, changed=tuple(changed))
 
 
-def _question(call: ToolCallDescription) -> str:
-    """Return the question about a call, with the text of the tool's author below."""
+def _question(call: ToolCallDescription, problem: str) -> str:
+    """Return the question about a call, with the text of the tool's author below.
+
+    `problem` says why edited arguments are not checked.
+    """
     note = cut(as_text(call.note).strip(), MAX_CALL_NOTE)
-    return f"May I do this: {call.title}?\n\n{note}".strip()
+    unchecked = problem and f"Edited arguments are not checked. {cut(as_text(problem), 500)}"
+    return "\n\n".join(filter(None, [f"May I do this: {call.title}?", note, unchecked]))
 
 
-async def _schema(call: ToolCallDescription) -> JsonObject:
-    """Return the schema of a call's arguments; empty where what a tool or a graph has is none."""
+async def _schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
+    """Return the schema of a call's arguments, and why it cannot be used.
+
+    It is empty then, and where what a tool or a graph has is none.
+    """
     schema = as_json(call.input_schema)
-    return schema if isinstance(schema, dict) and not await acheck_schema(schema) else {}
+    if not isinstance(schema, dict):
+        return {}, ""
+    problem = await acheck_schema(schema)
+    return ({}, problem) if problem else (schema, "")
 
 
 async def validated(call: ToolCallDescription) -> tuple[ToolCallDescription, str]:

@@ -552,6 +552,8 @@ async def test_action_whose_schema_is_none_is_asked_about(sent_to: SentTo, schem
     review = {"action_name": "refund", "allowed_decisions": ["edit"], "args_schema": schema}
     host(ask_about({"action_requests": [request], "review_configs": [review]}))
     async with sent_to("t_graph", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert ("Edited arguments are not checked." in prompt.text) == isinstance(schema, dict)
         await run.answer({"decision": "approve", "arguments": {"euro": 40}})
         assert "{'euro': 40}" in await run.result()
 
