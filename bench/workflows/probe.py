@@ -63,6 +63,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from django.contrib.auth import get_user_model
 from django.db.models import Value
@@ -88,6 +89,7 @@ from sessions_app.workflows import (
     Option,
     RadioPrompt,
     TextPrompt,
+    ToolCallPrompt,
     ToolCallResponse,
     workflow,
 )
@@ -192,6 +194,13 @@ async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, 
     for file in answer.after.values():
         if isinstance(file, AttachedFile):
             yield f" {file.name} {await file.read()!r}"
+
+
+async def call(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Ask about a tool call, of whose prompt the fields come as JSON, quoted as in a URL."""
+    fields = json.loads(unquote(arguments[0]))
+    answer = await context.ask(ToolCallPrompt(text="May I do this?", tool="run", **fields))
+    yield f"{answer.value} {len(answer.changed)}"
 
 
 async def risky(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -465,6 +474,7 @@ PARTS: dict[str, Part] = {
     "langgraph": framework("langgraph"),
     "mcp": framework("mcp"),
     "ask": ask,
+    "call": call,
     "assign": assign,
     "files": files,
     "prompt": prompt,

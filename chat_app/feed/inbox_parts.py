@@ -154,7 +154,8 @@ def _first(user: UserId, part: Part, count: int, names: set[Name] | None = None)
 def _match_query(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:
     if not is_storable(query):
         return rows.none()
-    condition = Q(prompt__text__icontains=query) | Q(prompt__details__icontains=query)
+    shown = ("prompt__text", "prompt__details", "prompt__arguments")
+    condition = Q(*((f"{name}__icontains", query) for name in shown), _connector=Q.OR)
     for offer in registry.offered_workflows():
         name, title = offer.workflow.name, offer.workflow.title
         if query == name or query.casefold() in title.casefold():

@@ -21,6 +21,7 @@ from sessions_app.interactions import inbox_query
 from sessions_app.interactions.audit import first_line
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import UserId, read_user_id, users
+from sessions_app.prompts import mark
 from sessions_app.workflows import registry
 
 log = structlog.get_logger(__name__)
@@ -118,7 +119,7 @@ def _message(
     context = {
         "questions": [
             {
-                "line": first_line(prompt.prompt),
+                "line": mark(first_line(prompt.prompt)),
                 "by": _asker(prompt, person),
                 "due": prompt.due_at or prompt.expires_at,
                 "url": link("chat:prompt", prompt.pk),

@@ -18,7 +18,8 @@ from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.prompts import load_prompt, type_of
-from sessions_app.prompts.details import rows
+from sessions_app.prompts.hidden_characters import mark
+from sessions_app.templatetags.detail_tags import decision, visible
 
 TITLE = 140
 # Who waits longest without a deadline comes behind all that have one.
@@ -34,7 +35,7 @@ def title(interaction: Interaction) -> str:
 def beginning(prompt: JsonObject) -> str:
     """Return the beginning of the question of a stored prompt."""
     question = type_of(prompt["input_type"]).title(prompt)
-    return Truncator(" ".join(question.split())).chars(TITLE)
+    return Truncator(mark(" ".join(question.split()))).chars(TITLE)
 
 
 @admin.display(description=_("question"))
@@ -42,14 +43,13 @@ def question(interaction: Interaction) -> str:
     """Show the whole question; empty where the title has all of it."""
     if interaction.prompt.get("text") == title(interaction):
         return ""
-    return format_html('<div class="said">{}</div>', interaction.prompt.get("text", ""))
+    return format_html('<div class="said">{}</div>', visible(interaction.prompt.get("text", "")))
 
 
 @admin.display(description=_("details"))
 def details(interaction: Interaction) -> str:
-    """Render the details that people see below the question."""
-    context = {"rows": rows(interaction.prompt.get("details", {}))}
-    return render_to_string("sessions_app/details.html", context)
+    """Render the details and arguments that people see below the question."""
+    return render_to_string("sessions_app/decision.html", decision(interaction.prompt))
 
 
 @admin.display(description=_("it takes"))

@@ -24,7 +24,7 @@ from sessions_app.agents.tools import (
 from sessions_app.errors import OutcomeUnknown, StepFailed, TooLarge
 from sessions_app.interactions.answerers import is_named
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import acheck_schema
+from sessions_app.prompts import acheck_schema, literal
 from sessions_app.prompts.assignment import Assignee
 from sessions_app.prompts.tool_call import digest_of
 from sessions_app.settings import RuntimeSettings
@@ -264,7 +264,7 @@ async def ask_after_crash(
             Option(value="done", label="It was done"),
             Option(value="unknown", label="I do not know: go on without it"),
         ],
-        details=as_json(call.arguments),
+        details={name: literal(value) for name, value in as_json(call.arguments).items()},
     )
     answer = await context.ask(prompt, **ask_options(context, policy, call))
     return {"again": "", "done": DONE}.get(answer.value, UNKNOWN)

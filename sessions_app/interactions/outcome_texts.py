@@ -7,7 +7,7 @@ from datetime import datetime
 from django.utils.translation import gettext
 
 from sessions_app.models import Interaction
-from sessions_app.prompts import FieldText, load_prompt
+from sessions_app.prompts import FieldText, FormPrompt, load_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,9 @@ class OutcomeText:
     by: str = ""
     at: datetime | None = None
     via: str = ""
-    # Of a form: its fields.
+    # Of a form: its fields, and whether it decides on a proposal, which they do not say.
     fields: Sequence[FieldText] = ()
+    is_decision: bool = False
 
 
 LINE = 120
@@ -41,7 +42,16 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
         name = by.get_username() if by else gettext("someone")
         via = via_words(interaction.answered_via)
         fields = prompt.texts(interaction.response or {})
-        return OutcomeText(interaction.status, line, full, by=name, at=at, via=via, fields=fields)
+        return OutcomeText(
+            interaction.status,
+            line,
+            full,
+            by=name,
+            at=at,
+            via=via,
+            fields=fields,
+            is_decision=not isinstance(prompt, FormPrompt) or prompt.proposal,
+        )
     if interaction.status == Interaction.Status.CANCELLED:
         line = gettext("Cancelled – the conversation was stopped.")
     elif interaction.response is None:

@@ -4,6 +4,7 @@
 """
 
 from sessions_app.prompts.answer_types import Answer, JsonAnswer, PageAnswer, TextAnswer
+from sessions_app.prompts.arguments import literal
 from sessions_app.prompts.base import (
     MAX_NOTE,
     MAX_TEXT,
@@ -43,6 +44,7 @@ from sessions_app.prompts.forms.schema_checks import (
     argument_problems,
     check_schema,
 )
+from sessions_app.prompts.hidden_characters import mark
 from sessions_app.prompts.links import ConsentRequest, ConsentResponse, LinkPrompt, OAuthPrompt
 from sessions_app.prompts.texts import (
     NotificationPrompt,
@@ -102,8 +104,10 @@ __all__ = [
     "check_note",
     "check_schema",
     "dump_prompt",
+    "literal",
     "load_prompt",
     "load_typed_prompt",
+    "mark",
     "on_one_card",
     "plain_text",
     "read_posted",

@@ -317,6 +317,12 @@ class Prompt(BaseModel, Generic[R]):
         """The values that its form proposes, by field, as people read them."""
         return {}
 
+    def shown_arguments(self, *, beside_form: bool = False) -> JsonObject:
+        """Return the arguments of the tool call that it asks about; without those that its form
+        has as fields, if they are shown beside that.
+        """
+        return {}
+
     def field(self) -> forms.Field:
         """Build the field for its answer in a form. The answer itself is checked where it is
         given.

@@ -3,10 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from django import forms
 from django.core.validators import EMPTY_VALUES
@@ -30,6 +29,13 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.prompts.answer_types import PageAnswer
+from sessions_app.prompts.arguments import (
+    arguments_lines,
+    is_kept_by_browsers,
+    literal,
+    name_text,
+    type_word,
+)
 from sessions_app.prompts.base import (
     STORED,
     Content,
@@ -38,7 +44,6 @@ from sessions_app.prompts.base import (
     FormButton,
     Prompt,
     Response,
-    as_text,
     check_note,
     with_details,
 )
@@ -50,16 +55,16 @@ from sessions_app.prompts.forms.data import (
     refusal_error,
 )
 from sessions_app.prompts.forms.fields import (
-    FormField,
-    describe_fields,
     initial_values,
     read_json_strictly,
+    show_exactly,
+    shows_exactly,
     use_native,
-    value_text,
 )
 from sessions_app.prompts.forms.models import schema_fields
 from sessions_app.prompts.forms.prompt import APPROVE, REJECT
 from sessions_app.prompts.forms.schema_checks import argument_problems, check_schema
+from sessions_app.prompts.hidden_characters import mark
 from sessions_app.prompts.texts import in_common
 
 # Beside `approve` and `reject`.
@@ -147,17 +152,11 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     @model_validator(mode="before")
     @classmethod
-    def _show_arguments(cls, fields: object) -> object:
-        """Show arguments that have no fields of their own among the details."""
-        if not isinstance(fields, dict):
+    def _leave_out_arguments(cls, fields: object) -> object:
+        """Leave out arguments among the details, where prompts of earlier versions have them."""
+        if not isinstance(fields, dict) or not fields.get("details"):
             return fields
-        has_fields = fields.get("editable")
-        shown = {
-            name: value
-            for name, value in fields.get("arguments", {}).items()
-            if not has_fields or name == NOTE
-        }
-        return {**fields, "details": {**shown, **fields.get("details", {})}} if shown else fields
+        return {**fields, "details": _own_details(fields)}
 
     @field_validator("input_schema")
     @classmethod
@@ -290,7 +289,13 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     @property
     def proposed(self) -> dict[str, str]:
-        return {one.name: _shown(one, self.arguments) for one in self._fields()}
+        fields = self._form_class().types if self.editable else ()
+        return {name: _literal(name, self.arguments) for name in fields}
+
+    def shown_arguments(self, *, beside_form: bool = False) -> JsonObject:
+        if not (beside_form and self.editable):
+            return self.arguments
+        return {name: value for name, value in self.arguments.items() if not _has_field(name)}
 
     def make(
         self,
@@ -304,13 +309,13 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return self._form_class()(sent, prompt=self, **options)
 
     def texts(self, stored: JsonObject) -> list[FieldText]:
-        """Return the arguments that could be edited, and the note if there is one."""
+        """Return the arguments that were edited, and the note if there is one."""
         before, after = self.arguments, stored["arguments"]
         shown = [
             FieldText(
-                one.label, _shown(one, before), _shown(one, after), one.name in stored["changed"]
+                name_text(name), _literal(name, before), _literal(name, after), is_changed=True
             )
-            for one in self._fields()
+            for name in stored["changed"]
         ]
         if stored["note"]:
             shown.append(FieldText(gettext("Note"), "", stored["note"], is_changed=False))
@@ -333,47 +338,59 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
         """Return the choice to approve or to reject, with a link to the page that offers more."""
-        arguments = content["arguments"] if content["editable"] else {}
-        lines = [f"- {name}: {as_text(value)}" for name, value in arguments.items()]
+        words = mark(with_details({**content, "details": _own_details(content)}))
         labels = {APPROVE: "Approve"} if content.get("approvable", True) else {}
         options = [
             {"id": value, "label": label, "value": value}
             for value, label in {**labels, REJECT: "Reject"}.items()
         ]
-        text = "\n".join([with_details(content), "", *lines, f"Give reasons here: {link()}"])
+        lines = [words, "", *arguments_lines(content["arguments"]), f"Give reasons here: {link()}"]
+        text = "\n".join(lines)
         return [{**in_common(content), "input_type": "radio", "text": text, "options": options}]
 
     def _form_class(self) -> "type[ToolCallForm]":
         """Build the form's class: a field for each argument, also for those the schema lacks.
 
-        An argument that its field would change is written as JSON, so that it stays what it is.
+        An argument that its field would not show as it is, is written as JSON.
         """
         if not self.editable:
             return ToolCallForm
         fields = schema_fields(self.input_schema)
-        fields.pop(NOTE, None)
         as_json = [
             name
             for name, value in self.arguments.items()
-            if name != NOTE and (name not in fields or not _is_kept(fields[name], value))
+            if name not in fields or not shows_exactly(fields[name], value)
         ]
         fields |= schema_fields({"properties": {name: {} for name in as_json}})
-        return type("Arguments", (ToolCallForm,), fields)
+        fields = {name: field for name, field in fields.items() if _has_field(name)}
+        for name, field in fields.items():
+            field.label = name_text(name)
+            show_exactly(field, self.arguments.get(name))
+        types = {name: self._type_in_words(name, field) for name, field in fields.items()}
+        return type("Arguments", (ToolCallForm,), {**fields, "types": types})
 
-    def _fields(self) -> list[FormField]:
-        return [one for one in describe_fields(self._form_class()) if one.name != NOTE]
+    def _type_in_words(self, name: str, field: forms.Field) -> str:
+        if name not in self.arguments:
+            return gettext("not given")
+        return "JSON" if isinstance(field, forms.JSONField) else type_word(self.arguments[name])
 
 
 class ToolCallForm(forms.Form):
-    """The form of a tool call's card. Cleaned, it has `arguments`."""
+    """The form of a tool call's card. Cleaned, it has `arguments`.
+
+    `types` are those of the arguments that have fields, in words.
+    """
+
+    types: ClassVar[dict[str, str]] = {}
 
     _note = forms.CharField(
         label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 2}), strip=False
     )
 
     def __init__(self, data: Any = None, *, prompt: ToolCallPrompt, **options: Any) -> None:
-        names = prompt.arguments.keys() - {NOTE} if prompt.editable else ()
-        proposed = initial_values(type(self), {name: prompt.arguments[name] for name in names})
+        given = {name: prompt.arguments[name] for name in self.types if name in prompt.arguments}
+        # What the agent wrote stands there, `null` too, and not a default of the schema.
+        proposed = {**given, **initial_values(type(self), given)}
         super().__init__(data, initial=proposed, **options)
         self.order_fields([*(name for name in self.fields if name != NOTE), NOTE])
         self._prompt = prompt
@@ -404,20 +421,6 @@ class ToolCallForm(forms.Form):
         return arguments
 
 
-def _is_kept(field: forms.Field, value: Any) -> bool:
-    """Return whether a form field shows a value and gives back the same; lines are stripped."""
-    if isinstance(field, forms.fields.BaseTemporalField) and not isinstance(value, str):
-        return value is None
-    field = copy(field)
-    field.required = False  # an empty value may come back
-    try:
-        again = to_jsonable_python(field.clean(field.prepare_value(value)))
-    except forms.ValidationError:
-        return False
-    is_same = again == value and isinstance(again, bool) == isinstance(value, bool)
-    return is_same and "\r" not in str(value)
-
-
 def digest_of(arguments: JsonObject) -> str:
     """Return the SHA-256 of the arguments in hexadecimal: of their JSON with sorted names."""
     text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -439,5 +442,20 @@ def _problem(error: ErrorDetails) -> str:
     return f"{place}: {error['msg']}." if place else f"{error['msg']}."
 
 
-def _shown(field: FormField, arguments: JsonObject) -> str:
-    return value_text(field, arguments.get(field.name))
+def _has_field(name: str) -> bool:
+    """Return whether a form can have a field of that name; browsers change line ends in it."""
+    return name != NOTE and is_kept_by_browsers(name) and "\n" not in name
+
+
+def _own_details(content: Content) -> JsonObject:
+    """Return the details of a prompt without arguments, which earlier versions put among them."""
+    details, arguments = content.get("details", {}), content.get("arguments", {})
+    return {
+        name: value
+        for name, value in details.items()
+        if name not in arguments or arguments[name] != value
+    }
+
+
+def _literal(name: str, arguments: JsonObject) -> str:
+    return literal(arguments[name]) if name in arguments else gettext("not given")

@@ -1,23 +1,34 @@
 """The HTML of what a person decides on, for the chat and the admin."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from django import template
-from django.utils.html import escape
+from django.forms import BoundField, JSONField
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from sessions_app.json_types import JsonObject
+from sessions_app.prompts import AnyPrompt, load_prompt
+from sessions_app.prompts.arguments import argument_rows, is_misread
 from sessions_app.prompts.details import rows
+from sessions_app.prompts.forms.data import texts
+from sessions_app.prompts.hidden_characters import has_hidden, is_hidden, marks_in_words
 
 register = template.Library()
-JOINER = "\u200d"
+MARK = '<span class="hidden-character" title="{}">U+{}</span>'
+QUOTED = '<span class="quote">"</span><bdi>{}</bdi><span class="quote">"</span>'
 
 
-@register.inclusion_tag("sessions_app/details.html")
-def details(values: Mapping[str, object]) -> JsonObject:
-    """Render a prompt's details as a table."""
-    return {"rows": rows(values)}
+@register.inclusion_tag("sessions_app/decision.html")
+def decision(prompt: AnyPrompt | JsonObject, *, beside_form: bool = False) -> JsonObject:
+    """Render what a prompt has people decide on: its details, and the arguments of a tool call.
+
+    `beside_form` leaves out the arguments that its form has as fields.
+    """
+    loaded = load_prompt(prompt) if isinstance(prompt, dict) else prompt
+    arguments = loaded.shown_arguments(beside_form=beside_form)
+    return {"rows": rows(loaded.details), "arguments": argument_rows(arguments)}
 
 
 @register.filter
@@ -25,18 +36,65 @@ def visible(text: str) -> SafeString:
     """Return the text as HTML, with the code of each character that would hide or reorder
     something.
 
-    For what a person decides on: a right-to-left mark can make one amount read as another.
+    For what a person decides on: a right-to-left mark can make one amount read as another. Spaces
+    of typography, pictures that are put together, and an author's HTML are left as they are.
     """
-    pieces = []
-    for before, character in zip(" " + text, text, strict=False):
-        if _hides(character) and not (character == JOINER and ord(before) > 0x20FF):
-            name = escape(unicodedata.name(character, "control character").lower())
-            code = f"U+{ord(character):04X}"
-            pieces.append(f'<span class="hidden-character" title="{name}">{code}</span>')
+    if hasattr(text, "__html__"):
+        return SafeString(text)
+    return _marked(marks_in_words(str(text)))
+
+
+@register.filter
+def exact(text: str) -> SafeString:
+    """Return the text of an argument as HTML, with the code of each character that is not seen."""
+    return _marked((one, is_hidden(one)) for one in str(text))
+
+
+@register.filter
+def quoted(text: str) -> SafeString:
+    """Return the text of an argument as HTML in quotes, which show where it begins and ends."""
+    return format_html(QUOTED, exact(text))
+
+
+@register.filter
+def name(text: str) -> SafeString:
+    """Return the exact name of an argument as HTML, in quotes where it would be misread."""
+    return quoted(text) if is_misread(text) else exact(text)
+
+
+@register.filter
+def field_label(bound: BoundField) -> SafeString:
+    """Return the label of a field as HTML: of an argument its exact name."""
+    return name(bound.name) if value_type(bound) else visible(str(bound.label))
+
+
+@register.filter
+def value_type(bound: BoundField) -> str:
+    """Return the type of the argument that a field has, in words; empty for any other field."""
+    return str(getattr(bound.form, "types", {}).get(bound.name, ""))
+
+
+@register.filter
+def marked_value(bound: BoundField) -> SafeString:
+    """Return what stands in a field as HTML, if it has what is not seen there; else empty."""
+    value = None if _is_unseen(bound) else bound.value()
+    text = "\n".join(texts(value)) if value is not None else ""
+    is_clear = not has_hidden(text) and text.strip(" \t") == text
+    if is_clear:
+        return SafeString("")
+    return exact(text) if isinstance(bound.field, JSONField) else quoted(text)
+
+
+def _is_unseen(bound: BoundField) -> bool:
+    return bound.is_hidden or bound.widget_type in ("password", "file", "clearablefile")
+
+
+def _marked(parts: Iterable[tuple[str, bool]]) -> SafeString:
+    pieces: list[str] = []
+    for character, is_marked in parts:
+        if is_marked:
+            words = unicodedata.name(character, "control character").lower()
+            pieces.append(format_html(MARK, words, f"{ord(character):04X}"))
         else:
             pieces.append(character if character.isalnum() else escape(character))
     return mark_safe("".join(pieces))  # noqa: S308 - escaped character by character
-
-
-def _hides(character: str) -> bool:
-    return character not in "\n\t\r" and unicodedata.category(character) in ("Cf", "Cc")

@@ -1,8 +1,10 @@
 """`make screenshots`: each state of the pages, in several sizes and both themes, to look at."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -17,6 +19,7 @@ from tests.browser.test_looks import SCHEMES, SETTLE
 from tests.browser.writing.test_attaching import PNG, choose, file, until_uploaded
 from tests.conftest import NewServer
 from tests.inbox.people import make_group, send_question
+from tests.page.test_deceiving_cards import CARDS, call
 from tests.support.browser import Console, OpenPage
 from tests.support.polling import until
 from tests.support.server import Server, environment
@@ -201,6 +204,9 @@ def test_draw_questions(chat: Page, server: Server) -> None:
     draw(chat, "question-07-together", first=scroll("prompt-card"))
     begin(chat, "Note: buy milk", workflow="assistant", cards=1)
     draw(chat, "question-08-tool")
+    for name in CARDS:
+        begin(chat, f"call {quote(json.dumps(call(name, editable=True)))}", cards=1)
+        draw(chat, f"question-10-{name}", first=scroll("prompt-card"))
     begin(chat, "assign managers", until="waiting")
     draw(chat, "question-09-waits-for-others")
 

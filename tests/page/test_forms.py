@@ -135,7 +135,7 @@ def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
     expect(page.locator("#items .text")).to_contain_text('"pieces": 150')
     question = page.locator(".question")
     expect(question.locator(".outcome")).to_have_text(
-        "Approved; We have 50 left.; Pieces: 200 → 150"
+        "Approved; We have 50 left.; pieces: 200 → 150"
     )
     question.locator("summary").click()
     expect(question.locator("del")).to_have_text(["200"])

@@ -94,7 +94,7 @@ async def test_cards_work_without_script(
     approval = {**form_data, "value": "approve"}
     assert (await client.post(action.format(prompt.pk), approval)).status_code == 303
     await assert_executed(hosting, run, by="ann", via=via)
-    assert "Approved; We have 50.; Pieces: 200 → 150" in (
+    assert "Approved; We have 50.; pieces: 200 → 150" in (
         (await client.get("/c/c/")).content.decode()
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -11,10 +12,13 @@ from django.utils.choices import flatten_choices
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_jsonable_python
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
+from sessions_app.prompts.arguments import is_kept_by_browsers, is_line, literal
 from sessions_app.prompts.base import as_text
+from sessions_app.prompts.hidden_characters import has_hidden
 from sessions_app.storage.storable import check_finite, is_too_deep, storable
 
 # By a class that the field is of, the nearest first.
@@ -47,6 +51,14 @@ NATIVE: dict[type[Widget], tuple[str, str]] = {
     forms.TimeInput: ("time", "%H:%M"),
     forms.DateTimeInput: ("datetime-local", "%Y-%m-%dT%H:%M"),
 }
+# The largest number of which browsers know all digits.
+LARGEST = 2**53
+# Characters in a row of a text area, where its browser does not fit it to its text.
+ROW = 60
+
+# The fields of which an argument is a text as it is.
+TEXT_FIELDS = (forms.CharField, forms.EmailField)
+ChosenField = forms.TypedChoiceField | forms.TypedMultipleChoiceField
 
 
 class StorableDecoder(json.JSONDecoder):
@@ -143,6 +155,86 @@ def read_json_strictly(form: BaseForm) -> None:
                 field.error_messages["invalid"] = NOT_JSON
 
 
+def shows_exactly(field: Field, value: Any) -> bool:
+    """Return whether a field shows a value as it is, and a browser gives back the same."""
+    if isinstance(field, forms.JSONField):
+        return True
+    if isinstance(field, forms.TypedChoiceField | forms.TypedMultipleChoiceField):
+        return _offers(field, value)
+    if value is None:
+        return type(field) is not forms.BooleanField and KINDS.get(type(field).__name__) != "lines"
+    texts = value if isinstance(value, list) else [value]
+    if not all(is_kept_by_browsers(text) for text in texts if isinstance(text, str)):
+        return False
+    is_large = isinstance(value, int | float) and abs(value) > LARGEST
+    return not is_large and _comes_back(field, value)
+
+
+def _offers(field: ChosenField, value: Any) -> bool:
+    """Return whether a choice, or several, are exactly a value, and all choices can be read."""
+    choices = _all_choices(field)
+    if not all(_is_plain(text) for choice in choices for text in choice):
+        return False
+    if value is None:
+        return ("", "---------") in choices
+    is_several = isinstance(field, forms.TypedMultipleChoiceField)
+    if is_several != isinstance(value, list):
+        return False
+    chosen = value if is_several else [value]
+    offered = [field.coerce(key) for key, _label in choices if key and key in map(str, chosen)]
+    return literal(offered) == literal(chosen)
+
+
+def _is_plain(text: str) -> bool:
+    return is_line(text) and not has_hidden(text) and text == text.strip()
+
+
+def _comes_back(field: Field, value: Any) -> bool:
+    is_time = isinstance(field, forms.fields.BaseTemporalField)
+    # Of a duration Django shows another form.
+    if isinstance(field, forms.DurationField) or (is_time and not isinstance(value, str)):
+        return False
+    field = copy(field)
+    field.required = False  # an empty value may come back
+    if isinstance(field, forms.CharField):
+        field.strip = False
+    try:
+        again = field.clean(field.prepare_value(value))
+    except forms.ValidationError:
+        return False
+    # The controls of browsers know no years of three digits, and no parts of a second here.
+    has_control = getattr(again, "year", 2000) > 999 and not getattr(again, "microsecond", 0)
+    again = to_jsonable_python(again)
+    is_same: bool = again == value
+    return has_control and is_same and isinstance(again, bool) == isinstance(value, bool)
+
+
+def show_exactly(field: Field, value: Any) -> None:
+    """Have a field show an argument to the letter, with its type."""
+    if isinstance(field, forms.TypedChoiceField | forms.TypedMultipleChoiceField):
+        field.choices = [(key, _label(field, key, label)) for key, label in _all_choices(field)]
+    elif isinstance(field, forms.CharField) and type(field) in TEXT_FIELDS:
+        field.strip = False
+        is_short = not isinstance(field.widget, forms.Textarea) and is_line(value or "")
+        # That of a browser for addresses shows others than it sends.
+        field.widget = (forms.TextInput if is_short else forms.Textarea)(field.widget.attrs)
+    elif isinstance(field, forms.JSONField):
+        field.widget.attrs["data-json"] = True
+    if isinstance(field.widget, forms.Textarea):
+        text = value if isinstance(value, str) else literal(value)
+        rows = sum(1 + len(line) // ROW for line in text.split("\n"))
+        field.widget.attrs["rows"] = max(2, rows)
+
+
+def _label(field: ChosenField, key: str, label: str) -> str:
+    """Return the value of a choice, as JSON if some are no texts, and its title behind it."""
+    if not key:
+        return label
+    values = [field.coerce(one) for one, _title in _choices(field)]
+    text = key if all(isinstance(one, str) for one in values) else literal(field.coerce(key))
+    return text if label == key else f"{text} – {label}"
+
+
 def _fields(form: type[BaseForm]) -> dict[str, Field]:
     fields: dict[str, Field] = form.base_fields  # type: ignore[attr-defined] # its metaclass has it
     return fields
@@ -161,11 +253,15 @@ def _describe_field(name: str, field: Field) -> FormField:
 
 
 def _choices(field: Field) -> list[tuple[str, str]]:
+    return [(value, label) for value, label in _all_choices(field) if value]
+
+
+def _all_choices(field: Field) -> list[tuple[str, str]]:
     choices = getattr(field, "choices", None)
     if not isinstance(choices, list | tuple):  # they are looked up when they are shown
         return []
     flat: list[tuple[object, object]] = list(flatten_choices(choices))
-    return [(str(value), str(label)) for value, label in flat if value != ""]
+    return [(str(value), str(label)) for value, label in flat]
 
 
 def value_text(field: FormField, value: Any) -> str:

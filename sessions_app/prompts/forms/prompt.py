@@ -53,6 +53,7 @@ from sessions_app.prompts.forms.fields import (
 )
 from sessions_app.prompts.forms.models import form_class, schema_form_class
 from sessions_app.prompts.forms.schema_checks import check_schema
+from sessions_app.prompts.hidden_characters import mark
 from sessions_app.prompts.texts import in_common, plain_text
 
 log = structlog.get_logger(__name__)
@@ -318,7 +319,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         choice = {
             **in_common(content),
             "input_type": "radio",
-            "text": "\n".join([text, "", *values, "", f"Change it here: {page}"]),
+            "text": "\n".join([*map(mark, [text, "", *values]), "", f"Change it here: {page}"]),
             "options": [approve, reject] if content["reject"] else [approve],
         }
         return [choice]

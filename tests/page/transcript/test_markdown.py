@@ -223,6 +223,10 @@ def test_headings_stay_below_those_of_the_page() -> None:
         ("\u200b", "200B"),
         ("\ufeff", "FEFF"),
         ("\x1b", "001B"),
+        ("\u3164", "3164"),
+        ("\ufe0f", "FE0F"),
+        ("\u2028", "2028"),
+        ("\U000e0100", "E0100"),
     ],
 )
 def test_invisible_and_reordering_characters_are_shown_as_codes(character: str, code: str) -> None:
@@ -237,3 +241,9 @@ def test_visible_text_is_escaped_and_keeps_its_lines() -> None:
 
 def test_a_joined_emoji_is_no_trick() -> None:
     assert visible("👩\u200d💻") == "👩\u200d💻"
+    assert visible("❤\ufe0f") == "❤\ufe0f"
+    assert "U+200D" in visible("付\u200d款")
+
+
+def test_spaces_of_typography_in_words_of_authors_are_no_trick() -> None:
+    assert visible("10\u00a0€, oui\u202f?") == "10\u00a0€, oui\u202f?"

@@ -215,7 +215,7 @@ async def test_argument_that_cannot_be_stored_is_asked_about(sent_to: SentTo) ->
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"euro": 5, "note": "a" * 140_000}, "Nobody was asked: "),
+        ({"euro": 5, "note": "a" * 270_000}, "Nobody was asked: "),
         ({"euro": float("inf")}, "The arguments do not fit: "),
     ],
 )

@@ -532,7 +532,7 @@ async def test_inbox_is_answered_as_its_author_allows(
 
 @pytest.mark.parametrize(
     ("argument", "decision"),
-    [(float("nan"), "'type': 'approve'"), ("a" * 140_000, "'message': 'Nobody was asked: ")],
+    [(float("nan"), "'type': 'approve'"), ("a" * 270_000, "'message': 'Nobody was asked: ")],
 )
 async def test_action_is_decided_whatever_its_arguments_are(
     sent_to: SentTo, argument: object, decision: str

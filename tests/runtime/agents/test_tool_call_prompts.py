@@ -1,18 +1,21 @@
 """Prompts about a tool call: what they take, and what a workflow gets."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
-from django import forms
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sessions_app.errors import Invalid
 from sessions_app.prompts import Answer, JsonAnswer, PageAnswer, dump_prompt, load_prompt
+from sessions_app.prompts.forms.fields import describe_fields
 from sessions_app.workflows import ToolCallPrompt, ToolCallResponse
+from tests.support.plain_form import as_browser
 
+FORMATS = ("date", "time", "date-time", "duration", "uuid", "email")
 ORDER_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -169,7 +172,7 @@ def test_other_answers_are_refused(answer: Any) -> None:
 
 
 def test_fixed_arguments_are_shown_and_cannot_be_edited() -> None:
-    assert FIXED.details == {"name": "a"}
+    assert FIXED.shown_arguments(beside_form=True) == {"name": "a"}
     assert decide(
         FIXED, PageAnswer(["approve"], fields={"name": ["b"], "_note": [""]})
     ).arguments == {"name": "a"}
@@ -201,9 +204,9 @@ def test_what_is_no_schema_is_refused_when_asked() -> None:
 
 def test_outcome_names_decision_note_and_edits() -> None:
     stored = ORDER.check(page("approve", pieces=["7"], _note=["Fewer."]))
-    assert ORDER.answer_text(stored) == "Approved; Fewer.; Pieces: 200 → 7"
+    assert ORDER.answer_text(stored) == "Approved; Fewer.; pieces: 200 → 7"
     shown = {one.label: (one.before, one.after, one.is_changed) for one in ORDER.texts(stored)}
-    assert shown["Pieces"] == ("200", "7", True)
+    assert shown["pieces"] == ("200", "7", True)
     assert shown["Note"] == ("", "Fewer.", False)
     assert FIXED.answer_text(FIXED.check(JsonAnswer.of("reject"))) == "Rejected"
 
@@ -227,6 +230,48 @@ def test_argument_that_its_field_would_change_is_shown_as_json_and_stays() -> No
     assert decide(prompt, sent(form_data, pieces=["3"])).arguments == {**arguments, "pieces": 3}
 
 
+@pytest.mark.parametrize(
+    "text", ["ls\nrm -r /", "\n\nls ", "ls\r\nrm", "a\u2028b", "a  b", "\ta\x0b"]
+)
+def test_text_comes_back_to_the_letter_from_a_field(text: str) -> None:
+    properties: dict[str, Any] = {
+        "command": {"type": "string", "maxLength": 200},
+        "letter": {"type": "string"},
+        "anything": {},
+    }
+    arguments: dict[str, Any] = dict.fromkeys(properties, text)
+    prompt = ToolCallPrompt(
+        text="?",
+        tool="t",
+        arguments=arguments,
+        input_schema={"properties": properties},
+        editable=True,
+    )
+    decision = decide(prompt, sent(as_browser(prompt.make())))
+    assert (decision.arguments, decision.changed) == (arguments, ())
+
+
+def test_null_stands_where_the_schema_has_a_default() -> None:
+    schema: dict[str, Any] = {
+        "properties": {"to": {"type": ["string", "null"], "default": "everybody"}}
+    }
+    prompt = ToolCallPrompt(
+        text="?", tool="t", arguments={"to": None}, input_schema=schema, editable=True
+    )
+    assert prompt.make()["to"].value() is None
+    assert decide(prompt, sent(as_browser(prompt.make()))).arguments == {"to": None}
+
+
+def test_choices_show_the_types_of_their_values() -> None:
+    schema: dict[str, Any] = {"properties": {"level": {"enum": [1, True, "a"]}}}
+    prompt = ToolCallPrompt(
+        text="?", tool="t", arguments={"level": True}, input_schema=schema, editable=True
+    )
+    [_note, level] = describe_fields(type(prompt.make()))
+    assert [label for _value, label in level.choices] == ["1", "true", '"a"']
+    assert decide(prompt, sent(as_browser(prompt.make()))).changed == ()
+
+
 def test_seconds_of_an_argument_stay_where_nobody_edits_it() -> None:
     arguments: dict[str, Any] = {"at": "2026-11-26T10:30:15Z"}
     properties: dict[str, Any] = {"at": {"type": "string", "format": "date-time"}}
@@ -248,24 +293,26 @@ def sent(form_data: dict[str, list[str]], **edits: list[str]) -> PageAnswer:
     return PageAnswer(values=["approve"], fields={**form_data, "_note": [""], **edits})
 
 
-def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
-    """Return what a browser sends of the form as it is shown."""
-    form_data: dict[str, list[str]] = {}
-    for bound in form:
-        value = bound.value()
-        if isinstance(bound.field.widget, forms.CheckboxInput):
-            form_data |= {bound.name: ["on"]} if value else {}
-        else:
-            shown = bound.field.widget.format_value(value)
-            form_data[bound.name] = shown if isinstance(shown, list) else [str(shown or "")]
-    return form_data
-
-
-NAMES = st.text("abcdefgh_", min_size=1, max_size=8) | st.sampled_from(
-    ["decision", "note", "arguments", "_decision", "_note", "fields", "prompt"]
+NAMES = st.text("abcdefgh_ \u200bA\n", max_size=8) | st.sampled_from(
+    ["decision", "note", "arguments", "_decision", "_note", "fields", "prompt", "__proto__", "data"]
 )
+# With all line ends and spaces of Unicode, and whatever else can be stored.
+STORABLE = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+TEXTS = st.text(
+    st.sampled_from("ab \t\n\r\x0b\x85\u2028\u202e\u3164\"'<é") | STORABLE, max_size=12
+) | (
+    st.sampled_from(
+        ["true", "null", "5", "5.0", "0010", "[]", "yes", "on", "x" * 90, "\n\na\r\nb "]
+    )
+)
+TIMES = st.datetimes().map(datetime.isoformat) | st.dates().map(str) | st.timedeltas().map(str)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text("ab \n\"'<é", max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+    | TIMES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=6,
 )
@@ -273,13 +320,19 @@ SCHEMAS = st.sampled_from(
     [
         {},
         {"type": "string"},
-        {"type": ["string", "null"]},
+        {"type": "string", "maxLength": 90},
+        {"type": ["string", "null"], "default": "a"},
         {"type": "integer"},
+        {"type": "number"},
         {"type": "boolean"},
+        {"type": ["boolean", "null"]},
         {"type": "array", "items": {"type": "string"}},
-        {"type": "string", "format": "date-time"},
-        {"anyOf": [{"type": "number"}, {"type": "null"}]},
-        {"enum": ["a", 1, True]},
+        {"type": "array", "items": {"enum": ["a", "b", "true"]}},
+        *({"type": "string", "format": name} for name in FORMATS),
+        {"anyOf": [{"type": "number"}, {"type": "null"}], "default": 5},
+        {"anyOf": [{"type": "number"}, {"type": "string"}]},
+        {"enum": ["a", 1, True, "5", "true", ""]},
+        {"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}], "default": "a"},
         {"type": "null"},
     ]
 )
@@ -301,8 +354,10 @@ def test_page_that_edits_nothing_approves_what_the_agent_wrote(
         editable=True,
     )
     decision = decide(prompt, sent(as_browser(prompt.make())))
-    assert decision.arguments == arguments
-    assert arguments.keys() <= prompt.make().fields.keys() | prompt.details.keys()
+    assert json.dumps(decision.arguments) == json.dumps(arguments)
+    assert decision.changed == ()
+    shown_names = prompt.make().fields.keys() | prompt.shown_arguments(beside_form=True).keys()
+    assert arguments.keys() <= shown_names
 
 
 def test_arguments_are_edited_whatever_they_are_named() -> None:
@@ -312,4 +367,47 @@ def test_arguments_are_edited_whatever_they_are_named() -> None:
     decision = decide(prompt, sent(as_browser(prompt.make()), **edits))
     assert decision.arguments == {**arguments, "decision": "sell"}
     assert (decision.changed, decision.note) == (("decision",), "Too many.")
-    assert prompt.details == {"_note": "c"}
+    assert prompt.shown_arguments(beside_form=True) == {"_note": "c"}
+
+
+@pytest.mark.parametrize("editable", [True, False])
+def test_prompt_of_an_earlier_version_shows_its_arguments_once(editable: bool) -> None:
+    stored = FIXED.model_dump(mode="json") | {"editable": editable, "arguments": {"_note": "a"}}
+    stored["details"] = {"_note": "a", "For": "Workshop 2"}
+    prompt = load_prompt(stored)
+    assert prompt.details == {"For": "Workshop 2"}
+    assert prompt.shown_arguments(beside_form=True) == {"_note": "a"}
+    [plain] = ToolCallPrompt.plain(stored, str)
+    assert plain["text"].count("_note") == 1
+
+
+def test_arguments_have_their_exact_names_as_labels() -> None:
+    arguments: dict[str, Any] = {"amount": 1, "Amount": 2, "amount ": 3, "amo\u200bunt": 4}
+    prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments, editable=True)
+    labels = [bound.label for bound in prompt.make() if bound.name in arguments]
+    assert labels == ["amount", "Amount", '"amount "', '"amo\\u200bunt"']
+    stored = prompt.check(sent({name: ["5"] for name in arguments}))
+    assert [one.label for one in prompt.texts(stored)] == labels
+
+
+def test_plain_client_reads_arguments_with_their_types() -> None:
+    arguments: dict[str, Any] = {
+        "sure": "yes",
+        "force": True,
+        "text": "5",
+        "number": 5,
+        "nothing": None,
+        "pay": "1\u202e0",
+        "change": {"before": "a", "after": "b"},
+    }
+    prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments)
+    [plain] = ToolCallPrompt.plain(prompt.model_dump(mode="json"), str)
+    assert plain["text"].splitlines()[2:-1] == [
+        '- sure: "yes"',
+        "- force: true",
+        '- text: "5"',
+        "- number: 5",
+        "- nothing: null",
+        '- pay: "1\\u202e0"',
+        '- change: {"before": "a", "after": "b"}',
+    ]

@@ -3,6 +3,9 @@
 
 import { post as postForm } from "./posting.js";
 
+// What a reader does not see in a field, as `sessions_app/prompts/hidden_characters.py` has it.
+const HIDDEN = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\u{1D159}]|(?! )\p{Zs}/u;
+
 /** Begin with a card: what was given before a reload comes back, and what changes is marked. */
 export function begin(card) {
   const kept = card.draft.load();
@@ -13,6 +16,7 @@ export function begin(card) {
 
 function keep(card) {
   mark(card);
+  for (const field of fields(card)) showHidden(field);
   card.draft.save(isTouched(card) ? { entries: entries(card) } : null);
 }
 
@@ -29,7 +33,7 @@ export function given(card) {
 
 /** The answer: the pressed button, and the fields. */
 export function read(card, submitter) {
-  const fields = {};
+  const fields = Object.create(null); // one may be named as what other objects have
   for (const [name, value] of entries(card)) (fields[name] ??= []).push(value);
   return { values: submitter?.name === "value" ? [submitter.value] : [], fields };
 }
@@ -94,7 +98,7 @@ function controls(part) {
 }
 
 function label(field) {
-  return field.querySelector("label, legend").firstChild.textContent.trim();
+  return field.querySelector(":is(label, legend) > .name").textContent.trim();
 }
 
 function shown(field) {
@@ -125,6 +129,43 @@ function mark(card) {
   for (const field of card.querySelectorAll("[data-proposal] .field:has(> .was)")) {
     field.toggleAttribute("data-changed", isChanged(field));
   }
+}
+
+/** Have the line below a field show what stands in it, with the codes of what is not seen there. */
+function showHidden(field) {
+  const line = field.querySelector(":scope > .marked");
+  const texts = controls(field).filter((one) => one.matches("textarea, [type=text], [type=url]"));
+  if (!line || !texts.length) return;
+  const text = texts.map((one) => one.value).join("\n");
+  line.hidden = !isHiding(text);
+  const quote = "json" in texts[0].dataset ? "" : '"'; // which JSON has itself
+  const parts = [span("quote", quote), marked(text), span("quote", quote)];
+  if (!line.hidden) line.querySelector("span").replaceChildren(...parts);
+}
+
+function isHiding(text) {
+  return [...text].some(isHidden) || text !== text.replace(/^[ \t]+|[ \t]+$/g, "");
+}
+
+function isHidden(character) {
+  return character !== "\n" && character !== "\t" && HIDDEN.test(character);
+}
+
+function marked(text) {
+  const whole = document.createElement("bdi");
+  for (const character of text) {
+    const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+    whole.append(isHidden(character) ? span("hidden-character", `U+${code}`) : character);
+  }
+  whole.normalize();
+  return whole;
+}
+
+function span(name, text) {
+  const element = document.createElement("span");
+  element.className = name;
+  element.textContent = text;
+  return element;
 }
 
 /** Names and values but for files, the names as the form's class has them. */
