@@ -135,7 +135,8 @@ async def ask_approval(
     approvers = policy.approvers(call.arguments, context.user)
     if approvers is False:
         return None
-    validate = validate or partial(validate_by_schema, (await _schema(call))[0])
+    schema, _ = await _schema(call)
+    validate = validate or partial(validate_by_schema, schema)
     asked = call
     while True:
         decision = await _ask(context, policy, asked, approvers, approvable=approvable)
@@ -239,7 +240,8 @@ async def validated(call: ToolCallDescription) -> tuple[ToolCallDescription, str
 
     The schema's defaults are filled in, as the tool behind the schema does.
     """
-    arguments, problem = await validate_by_schema(await _schema(call), call.arguments)
+    schema, _ = await _schema(call)
+    arguments, problem = await validate_by_schema(schema, call.arguments)
     return replace(call, arguments=arguments), f"{UNFIT}{problem}" if problem else ""
 
 
