@@ -123,7 +123,7 @@ def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
     letter = form.get_by_label("Letter")
     letter.fill("Send 200 bolts.")
     form.get_by_role("button", name="Approve").click()
-    expect(form.locator(".errorlist")).to_have_text(["'Send 200 bolts.' does not match 'please'"])
+    expect(form.locator(".errorlist")).to_have_text(['"Send 200 bolts." does not match "please"'])
     expect(letter).to_be_focused()
     letter.fill("Dear Nuts,\nplease send 200 bolts.")
     form.get_by_label("Pieces").fill("150")

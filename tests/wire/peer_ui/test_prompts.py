@@ -156,7 +156,8 @@ async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend:
     page = await asyncio.to_thread(nobody.get, path)
     assert (page.status, f'action="{path}"' in page.text) == (200, True)
     assert page.headers["cache-control"].startswith("max-age=0, no-cache, no-store")
-    filled = {"form": "1", "f-kind": "care", "f-start": "2026-11-23", "f-days": "x"}
+    filled = {"value": "approve", "f-kind": "care", "f-start": "2026-11-23", "f-days": "x"}
+    filled |= {"f-note": ""}
     filled |= {"next": path, "csrfmiddlewaretoken": CSRF}
     wrong = await asyncio.to_thread(nobody.form, path, filled)
     assert (wrong.status, "Enter a number" in wrong.text) == (422, True)
