@@ -26,7 +26,7 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows import Context, Message, PastMessage, Reasoning, workflow
 from sessions_app.workflows.context import current_context
-from sessions_app.workflows.steps import running_step
+from sessions_app.workflows.steps import EACH_VALUE, running_step
 from sessions_app.workflows.streams import StreamedText
 
 try:
@@ -354,7 +354,7 @@ def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
     for run in reversed(runs):
         texts = [_of_text(one) for one in past if one.run == run]
         earlier = [*(kept.get(run) or _as_json(texts)), *messages]
-        if measure(earlier, limit) > limit:
+        if measure(earlier, limit, each=EACH_VALUE) > limit:
             break
         messages = earlier
     return messages

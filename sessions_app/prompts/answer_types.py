@@ -74,7 +74,8 @@ class PageAnswer:
     def text(self) -> str:
         """A text of all that was chosen and typed."""
         fields = (f"{name}: {', '.join(texts)}" for name, texts in self.fields.items())
-        return "; ".join(filter(None, [", ".join([*self.values, self.note]).strip(", "), *fields]))
+        chosen = ", ".join(filter(None, [*self.values, self.note]))
+        return "; ".join(filter(None, [chosen, *fields]))
 
 
 Answer = TextAnswer | JsonAnswer | PageAnswer

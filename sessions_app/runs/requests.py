@@ -134,8 +134,8 @@ def answer(
         Invalid: the answer is none that the prompt takes, or the user is not active; the prompt
             stays open.
     """
-    incoming_answer = _incoming_answer(value, answer_id)
-    return _give(check_in_name(interaction, incoming_answer), by)
+    person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
+    return _give(check_in_name(interaction, incoming_answer), person)
 
 
 async def aanswer(
@@ -146,17 +146,17 @@ async def aanswer(
     answer_id: str | None = None,
 ) -> AnswerResult:
     """Answer an interaction from a coroutine, in a transaction of its own: see `answer`."""
-    incoming_answer = _incoming_answer(value, answer_id)
+    person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
     checked_answer = await reads.read(check_in_name, interaction, incoming_answer)
-    return await writer.write(_give(checked_answer, by))
+    return await writer.write(_give(checked_answer, person))
 
 
 def _incoming_answer(value: Given | list[Given], answer_id: str | None) -> IncomingAnswer:
     return IncomingAnswer(answer_id or str(uuid4()), VIA, JsonAnswer.of(value))
 
 
-def _give(checked_answer: CheckedAnswer, by: AbstractBaseUser) -> Work[AnswerResult]:
-    return audit.from_here(partial(answer_in_name, by=Person.of(by), answer=checked_answer))
+def _give(checked_answer: CheckedAnswer, person: Person) -> Work[AnswerResult]:
+    return audit.from_here(partial(answer_in_name, by=person, answer=checked_answer))
 
 
 @within

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pydantic import ValidationError
 
+from sessions_app.errors import Invalid
 from sessions_app.prompts import JsonAnswer, LinkPrompt, OAuthPrompt
 from tests.browser.chat_page import begin
 
@@ -87,10 +88,13 @@ def test_a_browser_opens_the_host_that_people_read(page: Page) -> None:
     assert opened == list(hosts.values())
 
 
-def test_only_declined_refuses_consent() -> None:
+def test_only_done_grants_consent_and_only_declined_refuses_it() -> None:
     prompt = OAuthPrompt(text=URL, timeout=60, default="declined")
     assert prompt.host == "login.example"
-    for answer_value, granted in (("done", True), ("", True), (None, True), ("declined", False)):
+    for answer_value in ("", None, "yes", {"value": "done"}):
+        with pytest.raises(Invalid):
+            prompt.check(JsonAnswer.of(answer_value))
+    for answer_value, granted in (("done", True), ("declined", False)):
         stored_answer = prompt.check(JsonAnswer.of(answer_value))
         answer = prompt.respond(stored_answer, by="ann", at=None, is_default=False)
         assert answer.granted is granted

@@ -236,8 +236,8 @@ async def test_an_option_that_needs_a_note_can_be_chosen_on_a_card_of_several(
     refused, taken = [
         await post(client, "answer", "c", ids[0], **fields, together=ids)
         for fields in (
-            {f"f-{ids[0]}": "refuse"},
-            {f"f-{ids[0]}": "refuse", f"f-note-{ids[0]}": "too dear"},
+            {f"f-{ids[0]}": "refuse", f"f-{ids[1]}": ""},
+            {f"f-{ids[0]}": "refuse", f"f-{ids[1]}": "", f"f-note-{ids[0]}": "too dear"},
         )
     ]
     assert "needs a note: say why" in refused.content.decode()

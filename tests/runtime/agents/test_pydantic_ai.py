@@ -383,7 +383,7 @@ async def test_metadata_of_an_approval_is_shown_beside_the_call(sent_to: SentTo)
     async with sent_to("t_tool", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert prompt.text == "May I do this: Spend 400?\n\nreason: over the limit\ncode: 7"
-        assert prompt.details == {"euro": 400}
+        assert prompt.arguments == {"euro": 400}
 
 
 @pytest.mark.parametrize("crashes", [True, False])
