@@ -342,7 +342,8 @@ class InteractionResponse(BaseModel):
         ]
         is_seen = not answers and "notification" in (response.get(name) for name in TYPE_NAMES)
         if (len(answers) == 1 and answers[0] in ANSWER_NAMES) or is_seen:
-            return response
+            second = "input_type" if "type" in response else ""
+            return {name: value for name, value in response.items() if name != second}
         examples = " or ".join(json.dumps(example) for example in ANSWERS)
         raise ValueError(f"it must have exactly one of {', '.join(ANSWER_NAMES)}: {examples}")
 

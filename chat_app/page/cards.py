@@ -175,8 +175,9 @@ def _form(
     if form is None:
         return None
     for name, problems in (typed_answer.errors if typed_answer else {}).items():
-        form.errors.pop(name or NON_FIELD_ERRORS, None)
-        form.add_error(name or None, list(problems))
+        field = name if name in form.fields else None  # an argument may have none
+        form.errors.pop(field or NON_FIELD_ERRORS, None)
+        form.add_error(field, list(problems))
     return CardForm(form, _fields(prompt, form))
 
 

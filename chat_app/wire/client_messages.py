@@ -181,7 +181,7 @@ class PageForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    values: list[Text] = []
+    values: list[Text]
     note: Text = ""
     fields: dict[Text, list[Text]] = {}
 

@@ -11,6 +11,7 @@ from sessions_app.agents.tools import (
     Policies,
     ToolCallDescription,
     as_text,
+    is_same,
     policy_of,
     question_text,
 )
@@ -161,7 +162,8 @@ async def _decide(
         editable="edit" in allowed,
         answerable="respond" in allowed,
     )
-    if answer.approved and not answer.changed and "approve" in allowed:
+    is_own = is_same(answer.arguments, action.args) or "edit" not in allowed
+    if answer.approved and not answer.changed and "approve" in allowed and is_own:
         return {"type": "approve"}
     if answer.approved:
         edited = {"name": action.name, "args": answer.arguments}

@@ -6,6 +6,7 @@ package keeps a line until its end, however long that is.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -45,6 +46,8 @@ def main(max_bytes: str, max_values: str, *command: str) -> int:
         process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's
     except OSError as error:
         sys.exit(f"The MCP server is not started: {error}")
+    # A signal to the group is for the server; this process sees its end, and reaps it.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(writes)
     with process:
         while data := os.read(reads, PIECE):

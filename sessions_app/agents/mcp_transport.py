@@ -11,7 +11,7 @@ from functools import cache
 from ssl import SSLContext
 from typing import Any, TypeAlias
 
-from anyio import create_memory_object_stream, create_task_group
+from anyio import BrokenResourceError, create_memory_object_stream, create_task_group
 from httpx2 import AsyncClient, Response, Timeout, create_ssl_context
 from mcp import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -113,7 +113,10 @@ async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
             if isinstance(message, SessionMessage) and _elements(message.message) > MAX_ELEMENTS:
                 allowance.is_used_up = True
                 return
-            await passed_on.send(message)
+            try:
+                await passed_on.send(message)
+            except BrokenResourceError:  # the client is gone: what else the server says is nobody's
+                return
 
 
 def _elements(message: Any) -> int:

@@ -142,7 +142,11 @@ async def _validate(
         validated = await _validated(manager, call, written)
         tool = validated.tool
         if tool and _takes_all(tool):
-            return await validate_by_schema(tool.tool_def.parameters_json_schema, written)
+            schema = tool.tool_def.parameters_json_schema
+            arguments, problem = await validate_by_schema(schema, written)
+            read = (await _validated(manager, call, arguments)).validated_args
+            is_read = is_same(as_json(read), arguments)
+            return arguments, problem if is_read else HIDDEN.format(", ".join(arguments))
         return await _as_json(manager, validated, written), ""
     except ValidationError as error:
         return written, str(error.errors(include_url=False, include_input=False))
@@ -168,6 +172,22 @@ async def _validated(
     )
 
 
+async def _read_again(
+    manager: ToolManager[Any], call: ToolCallPart, dumped: JsonObject
+) -> ValidatedToolCall[Any]:
+    """Validate what was dumped.
+
+    Raises:
+        ValueError: a validator of the author's reads what models write, and no more.
+    """
+    try:
+        return await _validated(manager, call, dumped)
+    except (ValidationError, ModelRetry, ToolFailed):
+        raise
+    except Exception as error:
+        raise ValueError(HIDDEN.format(", ".join(dumped))) from error
+
+
 async def _as_json(
     manager: ToolManager[Any], validated: ValidatedToolCall[Any], written: JsonObject
 ) -> JsonObject:
@@ -188,13 +208,13 @@ async def _as_json(
     if is_same(dumped, written):
         return written
     try:
-        again = await _validated(manager, validated.call, dumped)
+        again = await _read_again(manager, validated.call, dumped)
     except ValidationError as error:
         unfit = {str(one["loc"][0]) for one in error.errors() if one["loc"]} - written.keys()
         if not unfit & dumped.keys():
             raise
         dumped = {name: value for name, value in dumped.items() if name not in unfit}
-        again = await _validated(manager, validated.call, dumped)
+        again = await _read_again(manager, validated.call, dumped)
     read = again.validated_args or {}
     hidden = {name for name in values if not is_same_value(values[name], read.get(name))}
     if hidden - (dumped.keys() - written.keys()):

@@ -284,10 +284,14 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
     Raises:
         ValueError: its JSON is read as another value, as that of a secret.
     """
-    dumped = as_json(adapter.dump_python(value, mode="json", by_alias=True, warnings=False))
+    options: Any = {"mode": "json", "by_alias": True, "round_trip": True, "warnings": False}
+    dumped = as_json(adapter.dump_python(value, **options))
     if is_same(dumped, written):
         return written
-    again = adapter.validate_python(dumped)
+    try:
+        again = adapter.validate_python(dumped)
+    except Exception as error:  # a validator of the author's reads what models write, and no more
+        raise ValueError(f"{dumped!r} is not read") from error
     if not is_same_value(again, value):
         raise ValueError(f"{value!r} is not {again!r}")
     return dumped
@@ -321,6 +325,8 @@ async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[Js
             if name in values or name not in problems
         }
         problems = await aargument_problems(schema, filled)
+        if problems and not await aargument_problems(schema, values):
+            return values, ""  # a default is of an alternative that the call has not taken
     texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
     return filled, "; ".join(texts)
 
@@ -412,10 +418,11 @@ def read_arguments(text: str) -> tuple[JsonObject, str]:
 
 
 def _check_names(pairs: list[tuple[str, object]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"they have {twice[:100]!r} twice.")
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"they have {name[:100]!r} twice.")
+        seen.add(name)
 
 
 def as_text(result: object) -> str:

@@ -158,6 +158,11 @@ def check_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAnswer:
     raise NotFound("There is no such interaction.")
 
 
+async def acheck_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAnswer:
+    """Have a prompt read an answer, in a thread: see `check_in_name`."""
+    return await reads.begin_in(_executor, partial(check_in_name, interaction, answer))
+
+
 def _read(interaction: InteractionRecord, answer: IncomingAnswer) -> CheckedAnswer:
     """Have the prompt read the answer: code of authors and schemas of others take their time here,
     and nobody else waits.

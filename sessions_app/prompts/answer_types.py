@@ -73,7 +73,8 @@ class PageAnswer:
     @property
     def text(self) -> str:
         """A text of all that was chosen and typed."""
-        fields = (f"{name}: {', '.join(texts)}" for name, texts in self.fields.items())
+        typed = {name: ", ".join(texts) for name, texts in self.fields.items()}
+        fields = (f"{name}: {text}".removeprefix("_note: ") for name, text in typed.items() if text)
         chosen = ", ".join(filter(None, [*self.values, self.note]))
         return "; ".join(filter(None, [chosen, *fields]))
 

@@ -175,8 +175,9 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     def from_json(self, value: JsonValue) -> JsonObject:
         """Read a decision, of which nothing is unknown and nothing is missing."""
-        if isinstance(value, str):
-            return self.from_text(value)
+        match value:
+            case str(text) | [str(text)]:
+                return self.from_text(text)
         try:
             return self._settle(DECISIONS.validate_python(value))
         except ValidationError as error:
@@ -414,7 +415,9 @@ class ToolCallForm(forms.Form):
         arguments = dict(self._prompt.arguments)
         for name in self.changed_data:
             value = to_jsonable_python(self.cleaned_data[name])
-            if value in EMPTY_VALUES and name not in self._required:
+            is_json = isinstance(self.fields[name], forms.JSONField)  # where [] and null are values
+            is_empty = not (self[name].data or "").strip() if is_json else value in EMPTY_VALUES
+            if is_empty and name not in self._required:
                 arguments.pop(name, None)
             elif name != NOTE:
                 arguments[name] = value

@@ -24,6 +24,7 @@ from sessions_app.interactions.answers import (
     CheckedAnswer,
     IncomingAnswer,
     Outcome,
+    acheck_in_name,
     answer_in_name,
     check_in_name,
 )
@@ -33,7 +34,6 @@ from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, JsonAnswer
 from sessions_app.prompts.assignment import To, assignees
-from sessions_app.storage import reads
 from sessions_app.storage.storable import check_finite, check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
@@ -147,7 +147,7 @@ async def aanswer(
 ) -> AnswerResult:
     """Answer an interaction from a coroutine, in a transaction of its own: see `answer`."""
     person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
-    checked_answer = await reads.read(check_in_name, interaction, incoming_answer)
+    checked_answer = await acheck_in_name(interaction, incoming_answer)
     return await writer.write(_give(checked_answer, person))
 
 

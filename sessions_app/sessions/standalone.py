@@ -118,5 +118,5 @@ class ScriptBackend(Backend):
             if not deadline.expired():  # it is the callback's own
                 raise
             return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
-        answer = prompt.check(JsonAnswer.of(reply))
+        answer = await asyncio.to_thread(prompt.check, JsonAnswer.of(reply))
         return StoredResponse(answer, "", timezone.now(), is_default=False)

@@ -99,7 +99,8 @@ async def answer_all(client: WsClient) -> None:
         for prompt in client.of_type("system_interaction_message"):
             if prompt["id"] not in answered_ids:
                 answered_ids.add(prompt["id"])
-                await client.answer("yes", prompt)
+                is_elsewhere = prompt["content"]["input_type"] in ("oauth_consent", "link")
+                await client.answer("done" if is_elsewhere else "yes", prompt)
         frame = await client.until(prompted_or_completed, timeout=60)
         if is_completed(frame):
             waiting.discard(frame["run_id"])

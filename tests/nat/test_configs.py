@@ -177,7 +177,7 @@ async def test_sign_in_is_a_consent_and_its_token_is_not_recorded(
         [consent] = await run.prompts()
         assert isinstance(consent, OAuthPrompt)
         await hosting.crash()
-        await run.answer("granted")
+        await run.answer("done")
         assert [one.text for one in await run.prompts()] == ["Go on?"]
         await hosting.crash()
         await run.answer("yes")

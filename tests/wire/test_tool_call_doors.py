@@ -27,7 +27,6 @@ APPROVAL = {"decision": "approve", "arguments": EDITED, "note": "We have 50."}
 REFUSED = {"decision": "approve", "arguments": {**EDITED, "letter": "Send them."}}
 # The fields of the form, as a page without script sends them.
 FORM = {f"f-{name}": value for name, value in EDITED.items()} | {"f-_note": "We have 50."}
-FORM["form"] = "1"
 
 
 @pytest.fixture

@@ -17,11 +17,15 @@ from django.forms import (
     BooleanField,
     CheckboxInput,
     FileInput,
+    MultipleHiddenInput,
     MultiWidget,
     NullBooleanField,
-    RadioSelect,
+    Select,
+    Textarea,
+    Widget,
 )
 from django.forms.boundfield import BoundField
+from django.forms.widgets import Input
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import lazy
 from django.utils.text import format_lazy
@@ -37,6 +41,7 @@ from sessions_app.storage.storable import MAX_DEPTH, check_finite, is_too_deep, 
 
 if TYPE_CHECKING:
     from django.http import QueryDict
+    from django_stubs_ext import StrOrPromise
 
     AnyFile = UploadedFile[Any]
 else:
@@ -56,6 +61,8 @@ TYPES: dict[str, type] = {
     "file": AttachedFile,
 }
 LIST = "[]"
+# The types of fields whose value is a list, or may be one.
+LISTS = ("choices", "lines", "json")
 # The values of a box: a browser's, and those of a form that is sent as it is proposed.
 BOX = ("on", "true", "false")
 
@@ -89,7 +96,7 @@ def as_posted(
 def texts(value: object, kind: str = "") -> list[str]:
     """Return a value as a form sends it: a text, or several."""
     values = value if isinstance(value, list | tuple) else [value]
-    if kind == "json" and not all(isinstance(element, str) for element in values):
+    if kind == "json" and not isinstance(value, str):
         return [json.dumps(value)]
     json_types = (str, bool, int, float, dict)
     return [
@@ -116,20 +123,35 @@ def check_posted(form: BaseForm) -> None:
     """Check that a page has sent each field as a browser does.
 
     A field that a browser always sends, and that is missing, is not one that a person has emptied;
-    a box is ticked by "on", and by no other word.
+    one value is no other's; a box is ticked by its own value, and by no other word.
 
     Raises:
-        Invalid: a field is missing, or a box has another value.
+        Invalid: a field is missing or doubled, or a box has another value.
     """
     for bound_field in form:
-        widget, name = bound_field.field.widget, bound_field.html_name
-        is_sent = isinstance(widget, RadioSelect | FileInput) or bound_field.field.disabled
-        if not is_sent and widget.value_omitted_from_data(form.data, form.files, name):
+        if not (bound_field.field.disabled or _is_posted(form, bound_field)):
             raise Invalid(_("The form is not complete. Load the page again."))
-        if isinstance(widget, CheckboxInput):
-            ticked = {*BOX, widget.format_value(bound_field.initial)}
-            if form.data.get(name, "on") not in ticked:
-                raise Invalid(_("The form is not complete. Load the page again."))
+
+
+def _is_posted(form: BaseForm, bound_field: BoundField) -> bool:
+    """Return whether the data of a form has a field as a browser sends it."""
+    widget, name = bound_field.field.widget, bound_field.html_name
+    values = form.data.getlist(name)  # type: ignore[attr-defined] # what is given is such a dict
+    if isinstance(widget, CheckboxInput):
+        own = (widget.format_value(bound_field.initial), widget.attrs.get("value"))
+        return len(values) <= 1 and all(value in (*BOX, *own) for value in values)
+    is_always_sent = isinstance(widget, Input | Textarea | Select | MultiWidget) and not isinstance(
+        widget, FileInput | MultipleHiddenInput
+    )
+    if is_always_sent and widget.value_omitted_from_data(form.data, form.files, name):
+        return False
+    return len(values) <= 1 or takes_several(widget)
+
+
+def takes_several(widget: Widget) -> bool:
+    """Return whether a control sends several values under its name."""
+    is_multiple = getattr(widget, "allow_multiple_selected", False)
+    return bool(is_multiple) or isinstance(widget, MultipleHiddenInput)
 
 
 def sent_names(bound_field: BoundField) -> list[str]:
@@ -140,21 +162,26 @@ def sent_names(bound_field: BoundField) -> list[str]:
     return [f"{name}_{number}" for number in range(len(widget.widgets))]
 
 
-def check_boxes(form: BaseForm, values: Mapping[str, object]) -> None:
-    """Check that a program sends true or false for each box, and nothing that may mean either.
+def check_sent(form: BaseForm, values: Mapping[str, object], kinds: Mapping[str, str]) -> None:
+    """Check that a program sends one value for a field that has one, and true or false for a box.
 
     Raises:
-        Invalid: one has another value; `errors` says which.
+        Invalid: it sends something that may mean one or the other; `errors` says for which field.
     """
     for bound_field in form:
         field, value = bound_field.field, values.get(bound_field.name, False)
+        is_list = kinds.get(bound_field.name) in LISTS or takes_several(field.widget)
+        sent = [values.get(name) for name in sent_names(bound_field)]
+        if not is_list and any(isinstance(one, list) for one in sent):
+            raise _refused_field(bound_field, _("Send one value."))
         is_unknown = value is None and isinstance(field, NullBooleanField)
         if isinstance(field, BooleanField) and not isinstance(value, bool) and not is_unknown:
-            reason = _("Send true or false.")
-            raise Invalid(
-                format_lazy("{label}: {reason}", label=bound_field.label, reason=reason),
-                errors={bound_field.name: [reason]},
-            )
+            raise _refused_field(bound_field, _("Send true or false."))
+
+
+def _refused_field(bound_field: BoundField, reason: "StrOrPromise") -> Invalid:
+    text = format_lazy("{label}: {reason}", label=bound_field.label, reason=reason)
+    return Invalid(text, errors={bound_field.name: [reason]})
 
 
 def refusal_error(form: BaseForm) -> Invalid:

@@ -34,8 +34,8 @@ from sessions_app.prompts.forms.data import (
     Upload,
     as_posted,
     as_shown,
-    check_boxes,
     check_posted,
+    check_sent,
     check_storable_values,
     pack,
     refusal_error,
@@ -175,8 +175,9 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         Of a proposal it has all fields, and where a form can be rejected one at least: less is no
         approval.
         """
-        if isinstance(value, str):
-            return self.from_text(value)
+        match value:
+            case str(text) | [str(text)]:
+                return self.from_text(text)
         form = self.make()
         names = {name for bound_field in form for name in sent_names(bound_field)}
         needed = names if self.proposal else set()
@@ -184,8 +185,8 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             raise self._refusal(names)
         if self.reject and not value:
             raise self._refusal(names)
-        check_boxes(form, value)
         kinds = {field.name: field.type for field in self.fields}
+        check_sent(form, value, kinds)
         data = {
             name: texts(field_value, kinds.get(name, ""))
             for name, field_value in value.items()
@@ -222,12 +223,22 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             if not form.is_valid():
                 raise refusal_error(form)
             json_values, types = pack(form.cleaned_data)
+            if self.proposal:
+                json_values |= self._kept(form, types)
         finally:
             for file in form.files.values():
                 if isinstance(file, Upload):
                     file.let_go()
         check_storable_values(json_values)
         return {"value": json_values, "types": types, "changed": form.changed_data}
+
+    def _kept(self, form: BaseForm, types: Mapping[str, str]) -> JsonObject:
+        """Return the proposed values that nobody has changed, to the letter."""
+        return {
+            name: value
+            for name, value in self.initial.items()
+            if name not in form.changed_data and types.get(name) == self.types.get(name)
+        }
 
     def respond(self, stored: JsonObject, **attribution: Any) -> FormResponse[T]:
         initial = unpack(self.initial, self.types)

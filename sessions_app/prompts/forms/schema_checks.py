@@ -20,6 +20,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from pydantic_core import from_json, to_json
 
+from sessions_app.errors import StorageUnavailable
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.forms import checker
 from sessions_app.storage.storable import measure
@@ -34,6 +35,8 @@ VALUE_SECONDS = 0.2
 PROCESSES = 2
 # Seconds until a process that does not start counts as failed.
 START = 10.0
+# Seconds before a check of a run is tried again.
+PAUSES = (0.5, 2.0, 8.0)
 MOST_CHECKED = 256  # schemas of which the verdict is remembered
 
 T = TypeVar("T")
@@ -69,7 +72,10 @@ def check_schema(schema: JsonObject) -> str:
     """Return why a JSON schema cannot be used, as a sentence; "" if it can. Blocks: see
     `acheck_schema`.
     """
-    return _schema_problem(schema, OF_A_REQUEST)
+    try:
+        return _schema_problem(schema, OF_A_REQUEST)
+    except NotChecked:
+        return "The JSON schema cannot be used: it could not be checked now. Try it again."
 
 
 def argument_problems(schema: JsonObject, value: object) -> Problems:
@@ -77,28 +83,44 @@ def argument_problems(schema: JsonObject, value: object) -> Problems:
 
     Blocks: call it in a thread, or see `aargument_problems`.
     """
-    return _value_problems(schema, value, OF_A_REQUEST)
+    try:
+        return _value_problems(schema, value, OF_A_REQUEST)
+    except NotChecked:
+        return {"": _("These values cannot be checked at the moment. Send them again.")}
 
 
 async def acheck_schema(schema: JsonObject) -> str:
-    """Return what `check_schema` does, and wait for a free process as long as need be."""
+    """Return what `check_schema` does, and wait for a free process as long as need be.
+
+    Raises:
+        StorageUnavailable: the machine starts no process; the run is taken again later.
+    """
     return await _in_thread(lambda: _schema_problem(schema, OF_A_RUN))
 
 
 async def aargument_problems(schema: JsonObject, value: object) -> Problems:
-    """Return what `argument_problems` does, and wait for a free process as long as need be."""
+    """Return what `argument_problems` does, and wait for a free process as long as need be.
+
+    Raises:
+        StorageUnavailable: the machine starts no process; the run is taken again later.
+    """
     return await _in_thread(lambda: _value_problems(schema, value, OF_A_RUN))
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_threads, function)
+    # What a busy machine leaves unchecked is no verdict: replay would not come to it again.
+    for pause in PAUSES:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(_threads, function)
+        except NotChecked:
+            await asyncio.sleep(pause)
+    raise StorageUnavailable
 
 
 def _schema_problem(schema: JsonObject, patience: Patience) -> str:
-    try:
-        problem = _unusable(schema, patience)
-    except NotChecked:
-        problem = "it could not be checked now. Try it again"
+    if not schema:  # it says nothing
+        return ""
+    problem = _unusable(schema, patience)
     return f"The JSON schema cannot be used: {problem}." if problem else ""
 
 
@@ -120,8 +142,8 @@ def _check_once(schema: str, patience: Patience) -> str:
     problem = _checked.get(schema)
     if problem is None:
         problem = _checkers.check(schema, None, patience).get("", "")
-        if len(_checked) >= MOST_CHECKED:
-            _checked.clear()
+        while len(_checked) >= MOST_CHECKED:
+            _checked.pop(next(iter(_checked)), None)
         _checked[schema] = problem
     return problem
 
@@ -142,8 +164,6 @@ def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Pr
         return {**_checkers.check(to_json(schema).decode(), text, patience)}
     except TooMuchWork:
         return {"": _("It takes too long to check these values. Send fewer or shorter ones.")}
-    except NotChecked:
-        return {"": _("These values cannot be checked at the moment. Send them again.")}
 
 
 def _as_json(value: object, limit: int) -> str | None:
@@ -224,14 +244,13 @@ class _Child:
         """Return the reply to a request, or end the process.
 
         Raises:
-            TooMuchWork: the kernel has ended it for its work, or it takes too long.
+            TooMuchWork: the kernel has ended it for its work.
             OSError: it has failed.
         """
         try:
             self._connection.send(request)
             if not self._connection.poll(patience):
-                self.end()
-                raise TooMuchWork
+                raise TimeoutError  # the machine is busy: work would have had its processor time
             reply: Reply = from_json(self._connection.recv_bytes())
         except (OSError, EOFError) as error:
             if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:

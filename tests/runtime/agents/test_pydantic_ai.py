@@ -265,9 +265,8 @@ async def test_tool_of_an_mcp_server_is_called_once(sent_to: SentTo, tmp_path: P
     log = tmp_path / "calls"
     module = "tests.runtime.agents.mcp_server"
     transport = StdioTransport(sys.executable, ["-m", module, str(log)], cwd=str(ROOT))
-    travel = Agent(
-        FunctionModel(stream_function=say), toolsets=[MCPToolset(transport, id="weather")]
-    )
+    weather = MCPToolset(transport, id="weather", init_timeout=60)  # a busy machine starts it late
+    travel = Agent(FunctionModel(stream_function=say), toolsets=[weather])
     pydantic_ai_workflow(travel, name="t_mcp", title="Travel")
     Script.turns = [[("forecast", '{"town": "Oslo"}')], ["Take a coat."]]
     async with sent_to("t_mcp", "What do I pack?", replay_everywhere=True) as (_, run):
@@ -383,7 +382,7 @@ async def test_metadata_of_an_approval_is_shown_beside_the_call(sent_to: SentTo)
     async with sent_to("t_tool", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert prompt.text == "May I do this: Spend 400?\n\nreason: over the limit\ncode: 7"
-        assert prompt.arguments == {"euro": 400}
+        assert prompt.model_dump()["arguments"] == {"euro": 400}
 
 
 @pytest.mark.parametrize("crashes", [True, False])

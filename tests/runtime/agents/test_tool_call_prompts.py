@@ -85,7 +85,9 @@ def test_stored_prompt_loads_as_the_same_prompt() -> None:
         assert load_prompt(json.loads(dump_prompt(prompt))) == prompt
 
 
-@pytest.mark.parametrize("answer", ["approve", {"decision": "approve"}, page("approve")])
+@pytest.mark.parametrize(
+    "answer", ["approve", ["approve"], {"decision": "approve"}, page("approve")]
+)
 def test_approval_without_edits_keeps_the_arguments_to_the_letter(answer: Any) -> None:
     decision = decide(ORDER, answer)
     assert decision.approved
@@ -102,6 +104,7 @@ def test_edited_arguments_have_the_types_of_the_schema() -> None:
         "day": "2026-12-24",
         "letter": "Dear Nuts,\nplease.",
         "express": True,
+        "lines": [],
     }
     assert set(decision.changed) == {"pieces", "day", "express", "lines"}
 

@@ -13,7 +13,14 @@ from django.http import QueryDict
 from pydantic import BaseModel
 
 from sessions_app.errors import FormChanged, Invalid
-from sessions_app.prompts import JsonAnswer, as_text, dump_prompt, load_prompt, read_posted
+from sessions_app.prompts import (
+    JsonAnswer,
+    PageAnswer,
+    as_text,
+    dump_prompt,
+    load_prompt,
+    read_posted,
+)
 from sessions_app.workflows import FormPrompt, FormResponse
 from tests.runtime.forms.asked import Broken, Every, OfUser, OwnDecoder, Today
 
@@ -134,7 +141,9 @@ def test_a_proposal_can_be_rejected_in_a_plain_client_where_it_may_be(
 def test_the_line_ends_of_a_browser_change_nothing() -> None:
     prompt = FormPrompt(Local.Inside, text="?", initial={"text": "Dear A,\nB"}, proposal=True)
     form_data = read_posted(QueryDict("f-text=Dear+A,%0D%0AB"))
-    assert answered(prompt, form_data).changed == ()
+    stored_answer = prompt.check(PageAnswer(["approve"], fields=form_data))
+    answer = prompt.respond(stored_answer, by="ann", at=None, is_default=False)
+    assert answer.changed == ()
 
 
 def test_an_answer_is_read_as_given_whatever_the_form_is(monkeypatch: pytest.MonkeyPatch) -> None:

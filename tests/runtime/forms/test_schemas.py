@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sessions_app.prompts import dump_prompt, load_prompt
+from sessions_app.errors import Invalid
+from sessions_app.prompts import JsonAnswer, PageAnswer, dump_prompt, load_prompt
 from sessions_app.workflows import FormPrompt
 from tests.runtime.forms.test_form_prompts import answered, problems
 
@@ -70,6 +71,22 @@ def test_every_kind_of_field_comes_back_as_the_schema_has_it() -> None:
         "rooms": ["r1", "r2"],
     }
     assert answered(ask(), LEAST | full).value == LEAST | full
+
+
+def test_a_list_of_texts_is_json_where_its_field_is() -> None:
+    schema = {"type": "object", "properties": {"tags": {"type": "array"}, "any": {}}}
+    answer = {"tags": ["a", "b"], "any": ["5"]}
+    assert answered(FormPrompt(schema, text="?"), answer).value == answer
+
+
+@pytest.mark.parametrize("twice", [{"name": ["Ada", "Eve"]}, {"age": [20, 30]}])
+def test_a_field_with_two_values_is_refused(twice: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match="Send one value"):
+        ask().check(JsonAnswer.of({**LEAST, **twice}))
+    fields = {name: [str(value)] for name, value in LEAST.items()}
+    doubled = {name: list(map(str, values)) for name, values in twice.items()}
+    with pytest.raises(Invalid):
+        ask().check(PageAnswer(["approve"], fields={**fields, **doubled}))
 
 
 def test_fields_have_their_titles_choices_and_defaults() -> None:

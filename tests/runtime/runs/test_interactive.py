@@ -16,9 +16,11 @@ from sessions_app.prompts import (
     DropdownPrompt,
     JsonAnswer,
     NotificationPrompt,
+    OAuthPrompt,
     Option,
     RadioPrompt,
     TextPrompt,
+    ToolCallPrompt,
     dump_prompt,
     load_prompt,
 )
@@ -109,6 +111,22 @@ def test_an_invalid_answer_is_refused_with_what_is_allowed(
 ) -> None:
     with pytest.raises(Invalid, match=expected_error):
         prompt.check(JsonAnswer.of(value))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        TextPrompt(text="?", default="a"),
+        NotificationPrompt(text="?", default="ok"),
+        BinaryPrompt(text="?", options=["yes", "no"], default="no"),
+        CheckboxPrompt(text="?", options=["a", "b"], default=["a"]),
+        ToolCallPrompt(text="?", tool="t", default="reject"),
+        OAuthPrompt(text="https://example.org/", default="declined"),
+    ],
+    ids=lambda prompt: prompt.input_type,
+)
+def test_a_prompt_with_its_default_is_loaded_again(prompt: AnyPrompt) -> None:
+    assert load_prompt(json.loads(dump_prompt(prompt))) == prompt
 
 
 def test_a_refused_option_is_quoted_in_part_only() -> None:
