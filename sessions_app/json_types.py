@@ -8,6 +8,17 @@ from typing import Any, NoReturn, TypeAlias
 JsonObject: TypeAlias = dict[str, Any]
 
 
+def is_same_json(one: object, other: object) -> bool:
+    """Return whether two values are the same JSON: 40 and 40.0 are, true and 1 are not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            is_same_json(one[name], other[name]) for name in one
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same_json, one, other))
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
 def load_json(text: str | bytes) -> Any:
     """Load JSON that a person or a program has sent.
 

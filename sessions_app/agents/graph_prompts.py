@@ -11,12 +11,11 @@ from sessions_app.agents.tools import (
     Policies,
     ToolCallDescription,
     as_text,
-    is_same,
     policy_of,
     question_text,
 )
 from sessions_app.errors import TooLarge
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import Context, TextPrompt, ToolCallResponse
 
@@ -162,7 +161,7 @@ async def _decide(
         editable="edit" in allowed,
         answerable="respond" in allowed,
     )
-    is_own = is_same(answer.arguments, action.args) or "edit" not in allowed
+    is_own = is_same_json(answer.arguments, action.args) or "edit" not in allowed
     if answer.approved and not answer.changed and "approve" in allowed and is_own:
         return {"type": "approve"}
     if answer.approved:

@@ -33,13 +33,12 @@ from sessions_app.agents.tools import (
     ToolCallDescription,
     as_json,
     as_text,
-    is_same,
     is_same_value,
     policy_of,
     read_arguments,
     validate_by_schema,
 )
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.workflows import Context
 
 
@@ -145,7 +144,7 @@ async def _validate(
             schema = tool.tool_def.parameters_json_schema
             arguments, problem = await validate_by_schema(schema, written)
             read = (await _validated(manager, call, arguments)).validated_args
-            is_read = is_same(as_json(read), arguments)
+            is_read = is_same_json(as_json(read), arguments)
             return arguments, problem if is_read else HIDDEN.format(", ".join(arguments))
         return await _as_json(manager, validated, written), ""
     except ValidationError as error:
@@ -204,8 +203,10 @@ async def _as_json(
     [first, *others] = [*dumped, ""]
     if others == [""] and first not in properties and isinstance(dumped[first], dict):
         dumped = dumped[first]  # a single model: the arguments are its fields
-    dumped |= {name: written[name] for name in written if is_same(dumped.get(name), written[name])}
-    if is_same(dumped, written):
+    dumped |= {
+        name: written[name] for name in written if is_same_json(dumped.get(name), written[name])
+    }
+    if is_same_json(dumped, written):
         return written
     try:
         again = await _read_again(manager, validated.call, dumped)

@@ -18,12 +18,11 @@ from sessions_app.agents.tools import (
     as_json,
     as_text,
     cut,
-    is_same,
     validate_by_schema,
 )
 from sessions_app.errors import OutcomeUnknown, StepFailed, TooLarge
 from sessions_app.interactions.answerers import is_named
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.prompts import acheck_schema, literal
 from sessions_app.prompts.assignment import Assignee
 from sessions_app.prompts.tool_call import digest_of
@@ -208,7 +207,7 @@ def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallRes
     changed = [
         name
         for name in {**before, **after}
-        if (name in before) != (name in after) or not is_same(before[name], after[name])
+        if (name in before) != (name in after) or not is_same_json(before[name], after[name])
     ]
     return replace(decision, changed=tuple(changed))
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_mode
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from sessions_app.agents.models import ToolCall
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.models.people import Person
 from sessions_app.prompts import MAX_TEXT, aargument_problems
 from sessions_app.prompts.assignment import Assignee, Escalation, To, assignees
@@ -286,7 +286,7 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
     """
     options: Any = {"mode": "json", "by_alias": True, "round_trip": True, "warnings": False}
     dumped = as_json(adapter.dump_python(value, **options))
-    if is_same(dumped, written):
+    if is_same_json(dumped, written):
         return written
     try:
         again = adapter.validate_python(dumped)
@@ -300,15 +300,6 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
 def is_same_value(one: Any, other: Any) -> bool:
     """Return whether two values are equal, or both are NaN, which is not equal to itself."""
     return bool(one == other or (one != one and other != other))
-
-
-def is_same(one: object, other: object) -> bool:
-    """Return whether two values are the same JSON: 40 and 40.0 are, true and 1 are not."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(is_same, one, other))
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[JsonObject, str]:

@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from sessions_app.errors import Invalid
-from sessions_app.json_types import JsonObject, load_json
+from sessions_app.json_types import JsonObject, is_same_json, load_json
 from sessions_app.prompts.answer_types import PageAnswer
 from sessions_app.prompts.arguments import (
     arguments_lines,
@@ -241,7 +241,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     def _is_kept(self, name: str, arguments: JsonObject) -> bool:
         """Return whether an argument is the same as proposed, and neither new nor left out."""
         before = self.arguments
-        return name in before and name in arguments and _is_same(before[name], arguments[name])
+        return name in before and name in arguments and is_same_json(before[name], arguments[name])
 
     def _problems(self, arguments: JsonObject) -> "dict[str, str | Promise]":
         """Return what is wrong with edited arguments, by argument; empty for nothing."""
@@ -428,15 +428,6 @@ def digest_of(arguments: JsonObject) -> str:
     """Return the SHA-256 of the arguments in hexadecimal: of their JSON with sorted names."""
     text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are the same; `1` and `1.0` are, `1` and `true` are not."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_is_same(one[name], other[name]) for name in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_is_same, one, other))
-    return bool(one == other and isinstance(one, bool) == isinstance(other, bool))
 
 
 def _problem(error: ErrorDetails) -> str:
