@@ -6,14 +6,13 @@ What a person asks for is read by `read_for`: one person's slow reads leave thre
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from django.db import Error, connection
 
-from sessions_app.models.people import UserId
 from sessions_app.storage.faults import is_fault
 
 P = ParamSpec("P")
@@ -68,9 +67,9 @@ class Shares:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._places: WeakValueDictionary[UserId, asyncio.Semaphore] = WeakValueDictionary()
+        self._places: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def run(self, person: UserId, begin: Callable[[], Awaitable[T]]) -> T:
+    async def run(self, person: Hashable, begin: Callable[[], Awaitable[T]]) -> T:
         """Begin the work once the person has a free place, and return its result.
 
         Work whose caller is cancelled keeps its place until it ends: a thread cannot be stopped.
@@ -86,7 +85,7 @@ _shares = Shares(MOST_OF_ONE)
 
 
 async def read_for(
-    person: UserId, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    person: Hashable, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """Run a function that reads what a person asks for, in one of the person's threads."""
     return await _shares.run(person, lambda: begin(function, *args, **kwargs))
