@@ -33,9 +33,9 @@ export function given(card) {
 
 /** The answer: the pressed button, and the fields. */
 export function read(card, submitter) {
-  const fields = Object.create(null); // one may be named as what other objects have
-  for (const [name, value] of entries(card)) (fields[name] ??= []).push(value);
-  return { values: submitter?.name === "value" ? [submitter.value] : [], fields };
+  const typed = Object.create(null); // one may be named as what other objects have
+  for (const [name, value] of entries(card)) (typed[name] ??= []).push(value);
+  return { values: submitter?.name === "value" ? [submitter.value] : [], fields: typed };
 }
 
 /** Whether it goes as the form that it is: of several questions, or with files. */
