@@ -74,7 +74,9 @@ class Shares:
 
         Work whose caller is cancelled keeps its place until it ends: a thread cannot be stopped.
         """
-        places = self._places.setdefault(person, asyncio.Semaphore(self._most))
+        # A semaphore serves one event loop. An earlier loop's may still be in memory.
+        key = (asyncio.get_running_loop(), person)
+        places = self._places.setdefault(key, asyncio.Semaphore(self._most))
         await places.acquire()
         work = asyncio.ensure_future(begin())
         work.add_done_callback(lambda _: places.release())

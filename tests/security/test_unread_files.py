@@ -25,6 +25,12 @@ def ask_for(server: Server, path: str) -> socket.socket:
     return reader
 
 
+def until_answered(reader: socket.socket) -> None:
+    """Wait until the first byte of the answer is there, and leave it there."""
+    reader.settimeout(30)
+    assert reader.recv(1, socket.MSG_PEEK)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("door", ["/c/big/export.json", "/executions/{run}"])
 def test_an_unread_export_costs_little_memory_and_is_complete(
@@ -37,12 +43,15 @@ def test_an_unread_export_costs_little_memory_and_is_complete(
     path = door.format(run=UUID(str(run["id"])))
     before = memory(server)
     with ExitStack() as stack:
-        readers = [stack.enter_context(ask_for(server, path)) for _ in range(READERS)]
+        readers = []
+        # One after the other: sixty requests at once are too many for a busy machine's database.
+        for _ in range(READERS):
+            readers.append(stack.enter_context(ask_for(server, path)))
+            until_answered(readers[-1])
         until_full(readers, timeout=90)
         assert (
             memory(server) - before < 128 * 1024
         )  # all of it has 225 MiB, and took three times that
-        readers[7].settimeout(30)
         answer = b"".join(iter(lambda: readers[7].recv(2**20), b""))
     assert answer.count(b"x") > 59 * 64 * 1024
 
