@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import structlog
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error
@@ -42,13 +41,14 @@ from sessions_app.errors import NotFound, StorageUnavailable, TooMany
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, IncomingAnswer, Outcome
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.notify.groups import channel_layer
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.request_context import RequestMetadata
 
 Message = JsonObject
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # What clients do not send by themselves.
 BY_A_PERSON = (

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -18,9 +17,10 @@ from chat_app.wire.frames import Frame, error_content
 from chat_app.wire.parsing import STATUS, TRY_AGAIN, refusal_of
 from sessions_app.errors import Refused, SessionsError, TooMany
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.storage.faults import is_fault
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 ANSWER = ("answer", "answer_prompt")

@@ -5,17 +5,17 @@ themselves.
 from collections import Counter
 from uuid import UUID
 
-import structlog
 from django.db import IntegrityError
 
 from chat_app.models import SocketCursor
 from sessions_app.errors import SessionsError
+from sessions_app.logs import Log
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Not committed yet, for a client that comes back at once. What is committed is of all processes.
 _unstored_cursors: dict[tuple[UUID, UserId], int] = {}

@@ -11,20 +11,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
-import structlog
 from django.db import DatabaseError
 
 from chat_app.feed.limits import ClientGone, CloseSocket, Window
 from chat_app.feed.selectors import FeedStart, read_events
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, encode, event_frames, is_end
 from sessions_app.errors import StorageUnavailable
+from sessions_app.logs import Log
 from sessions_app.models.people import UserId
 from sessions_app.notify.news import News
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import text_of
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Events read from the log at once. The first reads are small, as events may be large.
 FIRST_PAGE = 16

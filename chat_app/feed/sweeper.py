@@ -9,7 +9,6 @@ from itertools import count
 from typing import Protocol
 from uuid import UUID
 
-import structlog
 from django.db import DatabaseError
 
 from chat_app.feed.feed import Feed
@@ -17,13 +16,14 @@ from chat_app.feed.limits import CloseSocket
 from chat_app.identity import Identity, still_valid
 from chat_app.settings import ChatSettings
 from sessions_app.lifecycle.startup import GOODBYE
+from sessions_app.logs import Log
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.notify.news import News
 from sessions_app.storage import reads
 from sessions_app.storage.faults import is_fault
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 REVALIDATE = 3  # sweeps: how often it is looked whether people may still be here
 IDS = 1000  # in one query

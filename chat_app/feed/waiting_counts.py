@@ -9,16 +9,15 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
-import structlog
-
 from chat_app.identity import Identity
 from sessions_app.interactions.pending_counts import WaitingPrompts, count_waiting
+from sessions_app.logs import Log
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen
 from sessions_app.notify.news import PROMPTS
 from sessions_app.storage import reads
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 PACE = 0.3  # seconds between two looks
 SHARE = 3  # and so many times as long as the last took, so that others are read for

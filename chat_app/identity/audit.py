@@ -3,7 +3,6 @@
 What comes in by Django's own sign-in is heard by its signals, so all doors of a project are in it.
 """
 
-import structlog
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import DisallowedHost
@@ -11,8 +10,9 @@ from django.http import HttpRequest
 
 from chat_app.identity.request_facts import address_of
 from chat_app.settings import ChatSettings
+from sessions_app.logs import Log
 
-log = structlog.get_logger("hitl.audit")
+log = Log("hitl.audit")
 
 LONGEST = 150  # of what somebody typed
 

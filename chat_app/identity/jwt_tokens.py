@@ -12,16 +12,16 @@ from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, build_opener
 
 import jwt
-import structlog
 
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.users import find, find_or_create, longest_name
 from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models.people import Person
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 LEEWAY = 10  # seconds that clocks may differ
 JWKS_TIMEOUT = 5  # seconds for the key server

@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import structlog
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
@@ -17,10 +16,11 @@ from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
 from chat_app.models import ApiKey
+from sessions_app.logs import Log
 from sessions_app.models.people import UserId, name_of, read_user_id, session_model
 from sessions_app.notify import notifier
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 CHECK = "identity.check"
 # What of a user an identity stands on.

@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
-import structlog
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
@@ -20,10 +19,11 @@ from django.utils import timezone
 from django.utils.decorators import async_only_middleware
 
 from chat_app.settings import ChatSettings
+from sessions_app.logs import Log
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # In the data of the session.
 LATEST = "signed_in_until"

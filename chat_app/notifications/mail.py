@@ -5,7 +5,6 @@ from email.utils import make_msgid
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import structlog
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.mail import EmailMessage
@@ -19,12 +18,13 @@ from chat_app.models import MailPreference
 from chat_app.settings import ChatSettings
 from sessions_app.interactions import inbox_query
 from sessions_app.interactions.audit import first_line
+from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import UserId, read_user_id, users
 from sessions_app.prompts import mark
 from sessions_app.workflows import registry
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 Outcome = PendingSignal.Outcome
 
 MOST_SHOWN = 20

@@ -20,16 +20,16 @@ from urllib.request import (
     Request,
 )
 
-import structlog
 from django.utils import timezone
 from pydantic_core import to_json
 
 from chat_app.notifications.mail import link
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.audit import first_line
+from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 Outcome = PendingSignal.Outcome
 
 TIMEOUT = 10.0  # seconds

@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
@@ -25,6 +24,7 @@ from chat_app.oauth.providers import open_client
 from chat_app.oauth.tokens import Tokens
 from sessions_app.errors import NotFound
 from sessions_app.interactions.settlement import Settlement, find_interactions, settle
+from sessions_app.logs import Log
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts import ConsentRequest, OAuthPrompt, load_prompt
@@ -35,7 +35,7 @@ from sessions_app.storage.writer import writer
 if TYPE_CHECKING:
     from chat_app.oauth.client import Endpoints
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # For who signs in there first, and asks somebody for the password.
 VALID = timedelta(hours=1)

@@ -9,7 +9,6 @@ from collections.abc import Collection, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -19,11 +18,12 @@ from chat_app.oauth.errors import ConsentError, ConsentGone, ProviderRefused
 from chat_app.oauth.providers import TIMEOUT, open_client
 from chat_app.oauth.tokens import Tokens
 from sessions_app.errors import NotFound
+from sessions_app.logs import Log
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # An access token that ends sooner is refreshed: what is done with it takes a while.
 MARGIN = timedelta(minutes=1)

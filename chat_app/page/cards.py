@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import structlog
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import DatabaseError
@@ -18,6 +17,7 @@ from django.utils.translation import gettext
 from sessions_app.errors import Invalid
 from sessions_app.interactions.outcome_texts import LINE
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import Interaction
 from sessions_app.prompts import (
     MAX_NOTE,
@@ -28,7 +28,7 @@ from sessions_app.prompts import (
     load_prompt,
 )
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 Data = Mapping[str, list[str]]
 # Before the id of a question, in the name of the field for the note beside its answer.
 NOTE = "note-"

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
-import structlog
 from django.db import DatabaseError
 
 from chat_app.feed.feed import Feed, Send
@@ -19,6 +18,7 @@ from sessions_app.conversations.run_parts import RESTING
 from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, AnswerResult, IncomingAnswer
+from sessions_app.logs import Log
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.prompts import TextAnswer, type_of
@@ -26,7 +26,7 @@ from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Changes of an assignment after which a prompt may be the owner's, or no longer.
 HANDED_ON = (

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-import structlog
 from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -18,8 +17,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from chat_app.settings import PerTime
+from sessions_app.logs import Log
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 GATHER_TIME = 0.1  # seconds
 PAUSE = 1.0  # seconds without a call, once Redis has failed

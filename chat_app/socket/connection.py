@@ -1,13 +1,10 @@
 """The life of a socket, whoever is on it and whatever is said."""
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-
-import structlog
 
 from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
@@ -17,13 +14,14 @@ from chat_app.wire.frames import Frame, encode
 from chat_app.wire.parsing import MAX_FRAME, Refusal, is_ping
 from chat_app.wire.replies import refusal_reply
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 
 Receive = Callable[[], Awaitable[JsonObject]]
 Send = Callable[[JsonObject], Awaitable[None]]
 Work = Callable[[], Coroutine[object, None, None]]
 Late = Callable[[str], Coroutine[object, None, None]]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Seconds that one frame may wait for the client to read.
 STALL_TIME = 30.0
@@ -81,8 +79,8 @@ class Connection:
         """Tell the client why it is closed, unless it is gone."""
         if not error.code:
             return
-        level = logging.INFO if error.code in ORDINARY else logging.WARNING
-        log.log(level, "socket.closed", code=error.code, reason=error.reason)
+        write = log.info if error.code in ORDINARY else log.warning
+        write("socket.closed", code=error.code, reason=error.reason)
         with suppress(OSError, TimeoutError):
             # A client that floods us may go on until it reads.
             async with asyncio.timeout(CLOSE_TIME):

@@ -4,7 +4,6 @@ import asyncio
 from contextlib import suppress
 from uuid import UUID
 
-import structlog
 from channels.consumer import AsyncConsumer
 from django.db import DatabaseError
 
@@ -22,10 +21,11 @@ from chat_app.wire.parsing import Refusal
 from chat_app.wire.replies import database_state, waiting_prompts
 from sessions_app.errors import NotFound, StorageUnavailable
 from sessions_app.interactions.pending_counts import WaitingPrompts
+from sessions_app.logs import Log
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Conversations that one socket follows; a further one takes the place of the one that its client
 # has not touched for longest.

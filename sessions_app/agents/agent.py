@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-import structlog
-
 from sessions_app.agents.budget import Budget, Spending
 from sessions_app.agents.models import (
     AnswerFields,
@@ -22,10 +20,11 @@ from sessions_app.agents.tool_use import use_tools
 from sessions_app.agents.tools import Tool, Tools, Toolset, cut
 from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.workflows import Context, PastMessage, Reasoning, Retry
 from sessions_app.workflows.streams import StreamedText
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 MODEL_RETRY = Retry(attempts=3)
 # The text of a message that has none.

@@ -6,13 +6,13 @@ Requests and answers are JSON in the form of the protocol.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import structlog
 from pydantic import AliasChoices, BaseModel, Field, JsonValue, TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from sessions_app.agents.tools import cut
 from sessions_app.errors import TooLarge
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.prompts import acheck_schema
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -23,7 +23,7 @@ from sessions_app.workflows import (
     PromptExpired,
 )
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 MAX_MESSAGE = 4_000
 # Of the schema of one question: all of its parts, each reference followed, and their depth.

@@ -19,7 +19,6 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import TypeAdapter, ValidationError
 
@@ -36,6 +35,7 @@ from sessions_app.agents.tools import (
     schema_tool,
 )
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.prompts import aargument_problems, acheck_schema
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import storable
@@ -79,7 +79,7 @@ except ImportError as error:
 if not version("mcp").startswith("2."):
     raise ImproperlyConfigured(NEEDS)
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Sends a request for a call, with what to go on with.
 Request: TypeAlias = Callable[[JsonObject], Awaitable[CallToolResult | InputRequiredResult]]

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias, get_type_hints
 
-import structlog
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from sessions_app.agents.models import ToolCall
 from sessions_app.json_types import JsonObject, is_same_json
+from sessions_app.logs import Log
 from sessions_app.models.people import Person
 from sessions_app.prompts import MAX_TEXT, aargument_problems
 from sessions_app.prompts.assignment import Assignee, Escalation, To, assignees
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Who must allow a call: True is the owner of the conversation, False nobody. A function, the rule,
 # gets the validated arguments and the owner; it is called again by replay and after an edit, so it

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
-import structlog
 from procrastinate import PsycopgConnector, exceptions, sql
 from procrastinate.connector import Notify
 from procrastinate.contrib.django.utils import connector_params
@@ -13,9 +12,10 @@ from psycopg_pool import AsyncConnectionPool
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.storage.safety_times import CONNECTION_PATIENCE
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 T = TypeVar("T")
 # Of the pool: its two workers, and what listens, ask one by one.

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
-import structlog
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 from procrastinate.jobs import DeleteJobCondition
@@ -19,9 +18,10 @@ from sessions_app.dispatch.connector import PatientConnector
 from sessions_app.dispatch.dispatcher import Duty
 from sessions_app.dispatch.jobs import HOST, MAINTENANCE_QUEUE
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.storage.safety_times import HEARTBEAT
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # How soon a job is taken that no notification came for: its lock or its row was locked at first.
 FETCH_EVERY = 1.0

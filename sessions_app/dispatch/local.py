@@ -3,7 +3,6 @@
 import asyncio
 from functools import partial
 
-import structlog
 from django.db import connection
 
 from sessions_app.dispatch import announcements
@@ -14,6 +13,7 @@ from sessions_app.hosting.lease import release_all
 from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.hosting.watchdog import Watchdog
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
@@ -21,7 +21,7 @@ from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Seconds that runs have to stop in good order.
 DRAIN = 10.0

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping
 
-import structlog
 from django.db import Error
 from procrastinate.jobs import Job
 
@@ -20,6 +19,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
 from sessions_app.hosting.watchdog import Watchdog
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import Process
 from sessions_app.notify.groups import LayerMessage, listen
 from sessions_app.notify.host_messages import read_wake, worker_group
@@ -27,7 +27,7 @@ from sessions_app.storage import reads
 from sessions_app.storage.safety_times import HEARTBEAT, SILENCE, STALLED_AFTER
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 SHORT_LOOK = 0.5
 FORGOTTEN_EVERY = 5  # seconds

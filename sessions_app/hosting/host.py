@@ -8,8 +8,6 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-import structlog
-
 from sessions_app.errors import ConversationGone, Fenced, StorageUnavailable
 from sessions_app.hosting.lease import (
     JobClaim,
@@ -25,6 +23,7 @@ from sessions_app.hosting.run_selection import (
     TakenRuns,
 )
 from sessions_app.hosting.run_task import LeaveReason, RunTask
+from sessions_app.logs import Log
 from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.faults import is_fault
@@ -33,7 +32,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.transactional_steps import FaultInStep
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 T = TypeVar("T")
 

@@ -9,8 +9,6 @@ from functools import partial
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-import structlog
-
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.hosting.host import RETRY_AFTER, Host, HostingOptions
 from sessions_app.hosting.lease import JobClaim, let_go, take_lease
@@ -18,6 +16,7 @@ from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Stop
@@ -28,7 +27,7 @@ from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 from sessions_app.workflows.concurrency import FairSemaphore
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 class HostRegistry:

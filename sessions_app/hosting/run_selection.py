@@ -7,7 +7,6 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import structlog
 from django.db.models import Q
 
 from sessions_app.errors import UnknownVersion
@@ -18,6 +17,7 @@ from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.journal.journal import Journal
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import Person
 from sessions_app.storage import sql
@@ -26,7 +26,7 @@ from sessions_app.storage.run_text import join, kept_pieces
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # A run during which its process died so often, without getting on in between, is set aside.
 MAX_CRASHES = 3

@@ -9,8 +9,6 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-import structlog
-
 from sessions_app.conversations.child_runs import ReturnValue
 from sessions_app.errors import (
     BuilderFailed,
@@ -31,6 +29,7 @@ from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.journal.journal import line_of
 from sessions_app.journal.stop_point import StopPoint
+from sessions_app.logs import Log
 from sessions_app.models import Run, attached_files
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
@@ -42,7 +41,7 @@ from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import Message
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 T = TypeVar("T")
 

@@ -21,14 +21,13 @@ import time
 import traceback
 from types import FrameType
 
-import structlog
-
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import BlockedLoop, RunTask
+from sessions_app.logs import Log
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.context import current_context
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Seconds between two glances of the thread: whether the loop turns. Where it did not for so many of
 # them, it says which run holds it up, and at which line.

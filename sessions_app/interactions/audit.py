@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-import structlog
-
 from sessions_app.errors import StorageUnavailable
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts import type_of
@@ -17,7 +16,7 @@ from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 QUESTION = 200
 ADDRESS = 100

@@ -9,7 +9,6 @@ from functools import partial
 from itertools import islice
 from uuid import UUID
 
-import structlog
 from django.db.models import F
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +20,7 @@ from sessions_app.interactions.assigning import Candidates
 from sessions_app.interactions.delegates import find_delegate, find_delegates, is_closed, nobody
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
 from sessions_app.models.people import Person, UserId, guests, is_guest, users
 from sessions_app.prompts import check_note
@@ -32,7 +32,7 @@ from sessions_app.storage.writer import Work, writer
 
 Action = AuditEntry.Action
 NO_PROMPT = "There is no such prompt."
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # A search by name reads all users: one of each person at a time.
 _searches = reads.Shares(1)

@@ -7,7 +7,6 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
-import structlog
 from django.utils import timezone
 
 from sessions_app.dispatch import processes
@@ -15,6 +14,7 @@ from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import claims
 from sessions_app.interactions.settlement import expiry, find_interactions, set_running, settle
 from sessions_app.lifecycle import retention
+from sessions_app.logs import Log
 from sessions_app.models import Interaction, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage import reads
@@ -22,7 +22,7 @@ from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 EVERY = 1.0
 CLEAN_EVERY = 24 * 3600.0

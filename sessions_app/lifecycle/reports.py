@@ -4,19 +4,18 @@ import asyncio
 import time
 from functools import partial
 
-import structlog
-
 from sessions_app.dispatch import processes
 from sessions_app.dispatch.dispatcher import Dispatcher
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import HostLease
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 EVERY = 5.0  # seconds
 # What is written so often, and has not been for so long, cannot be written.

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-import structlog
 from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from sessions_app.dispatch import jobs
 from sessions_app.errors import StorageUnavailable
+from sessions_app.logs import Log
 from sessions_app.models import Conversation, HostLease, PendingSignal, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import session_model
@@ -23,7 +23,7 @@ from sessions_app.storage import attachments, reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 AT_ONCE = 100  # rows in one transaction
 # How long what only operators read is kept, however long conversations are.

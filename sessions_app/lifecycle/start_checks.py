@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
 from django.core.checks import ERROR
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
@@ -12,10 +11,11 @@ from filelock import FileLock, Timeout
 
 from sessions_app.doctor.deployment import START, unusable
 from sessions_app.doctor.findings import examine, in_words
+from sessions_app.logs import Log
 from sessions_app.notify.groups import channel_layer
 from sessions_app.settings import RuntimeSettings
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 _claims: dict[Path, FileLock] = {}
 

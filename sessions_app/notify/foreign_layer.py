@@ -5,14 +5,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-import structlog
 from channels.layers import BaseChannelLayer
 
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.notify.memory_layer import MemoryLayer
 from sessions_app.notify.news import pack, unpack
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 TIMEOUT = 1.0  # seconds that a layer may take for one call
 # Seconds after which a layer that failed is tried again. Until then, what is sent is dropped.

@@ -9,18 +9,18 @@ from functools import cache, partial
 from typing import cast
 from uuid import UUID
 
-import structlog
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import BaseChannelLayer, channel_layers
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.notify.foreign_layer import ForeignLayer, health
 from sessions_app.notify.memory_layer import LOST, MemoryLayer
 from sessions_app.settings import RuntimeSettings
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 LayerMessage = JsonObject
 CLUSTER = "sessions_app.notify.cluster_layer.ClusterLayer"

@@ -8,9 +8,9 @@ from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
-import structlog
 from asgiref.sync import async_to_sync
 
+from sessions_app.logs import Log
 from sessions_app.models import Event
 from sessions_app.notify.groups import (
     LayerMessage,
@@ -35,7 +35,7 @@ ABOUT_PROMPTS = (
 HINT_EVERY = 0.3
 HINT_AFTER = 0.01
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 class Notifier:

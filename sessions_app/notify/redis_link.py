@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from uuid import uuid4
 
-import structlog
 from channels.layers import BaseChannelLayer
 
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.notify.publisher import Publisher
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 # It logs a traceback for each second without Redis. The link says it once.
 logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 

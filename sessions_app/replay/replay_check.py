@@ -5,11 +5,10 @@ import time
 from functools import partial
 from uuid import UUID
 
-import structlog
-
 from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
+from sessions_app.logs import Log
 from sessions_app.models import Process, Run
 from sessions_app.replay.replays import Replay, replay_all
 from sessions_app.storage import reads
@@ -18,7 +17,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Seconds after the start: what is to go on goes first, and all processes have reported by then.
 BEGINS_AFTER = 5.0

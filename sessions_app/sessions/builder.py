@@ -9,15 +9,15 @@ from contextvars import Context
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from sessions_app.errors import BuilderFailed
+from sessions_app.logs import Log
 from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.registry import BuilderFactory
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Seconds that a builder may take to close; then it is cancelled, and again every so often: each
 # cancellation frees one thing that hangs, and a builder may be made of several.

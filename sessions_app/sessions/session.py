@@ -8,10 +8,10 @@ from contextvars import ContextVar
 from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
-import structlog
 from pydantic import BaseModel
 
 from sessions_app.errors import NoPerson, SessionsError
+from sessions_app.logs import Log
 from sessions_app.models.people import AnyUserId
 from sessions_app.sessions.builder import PerUserBuilderInfo
 from sessions_app.sessions.runner import Runner, Stop
@@ -25,7 +25,7 @@ from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.request_context import workflow_parent_id, workflow_parent_name
 from sessions_app.workflows.run_info import Message, RunInfo, RuntimeTypeEnum, user_auth_callback
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Seconds that a run may take to end once it was cancelled by a shutdown; then it is left behind.
 END_WAIT = 10.0

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 
-import structlog
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import close_old_connections
 from django.db.models import F
@@ -16,6 +15,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.signals import SIGNALS, interaction_due_soon, pending_signals
 from sessions_app.storage import reads
@@ -23,7 +23,7 @@ from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Where others write what is to be sent, it is found by looking.
 EVERY = 1.0

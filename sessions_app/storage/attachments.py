@@ -12,7 +12,6 @@ from mimetypes import MimeTypes
 from pathlib import PurePosixPath
 from uuid import UUID, uuid4
 
-import structlog
 from django.core.files.base import File
 from django.core.files.storage import storages
 from django.db.models import Q, Sum
@@ -23,6 +22,7 @@ from django.utils.translation import ngettext_lazy
 
 from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import AttachedFile, Attachment
 from sessions_app.models.people import UserId, users
 from sessions_app.settings import RuntimeSettings
@@ -31,7 +31,7 @@ from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 MB = 1024 * 1024
 LONGEST_NAME = 120

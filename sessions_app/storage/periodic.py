@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from sessions_app.errors import StorageUnavailable
+from sessions_app.logs import Log
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # Seconds after which rare work that failed is done again, at the latest.
 LONGEST_AFTER_FAULT = 3600.0

@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
-import structlog
-
 from sessions_app import errors
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import Event, Run
 from sessions_app.storage import sql
 from sessions_app.storage.records import EventRecord, RunRecord
 from sessions_app.storage.storable import encode
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{extra}

@@ -20,18 +20,18 @@ from functools import partial
 from itertools import count, groupby
 from typing import Any, TypeVar
 
-import structlog
 from django.db import connection, transaction
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from sessions_app.errors import Refused, StorageUnavailable
+from sessions_app.logs import Log
 from sessions_app.storage.connections import connect_to_write
 from sessions_app.storage.faults import COLLISIONS, is_fault, sqlstate
 from sessions_app.storage.safety_times import WRITE_PATIENCE
 from sessions_app.storage.sql import database
 from sessions_app.storage.transaction import Transaction, call_all
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 BATCH = 200
 

@@ -10,7 +10,6 @@ from html import unescape
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
-import structlog
 from django.utils.html import escape
 from django.utils.translation import gettext
 from latex2mathml.converter import convert_to_element
@@ -20,7 +19,9 @@ from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
-log = structlog.get_logger(__name__)
+from sessions_app.logs import Log
+
+log = Log(__name__)
 
 MARKS = re.compile(r"\$|\\[(\[]")
 # Characters: a formula of people has a tenth. It takes 20 ms of processor time at most.

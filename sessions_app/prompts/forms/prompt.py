@@ -7,7 +7,6 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
-import structlog
 from django.db import DatabaseError
 from django.forms import BaseForm
 from django.utils.datastructures import MultiValueDict
@@ -18,6 +17,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.json_types import JsonObject, load_json
+from sessions_app.logs import Log
 from sessions_app.prompts.answer_types import Answer, PageAnswer
 from sessions_app.prompts.base import (
     Content,
@@ -56,7 +56,7 @@ from sessions_app.prompts.forms.schema_checks import check_schema
 from sessions_app.prompts.hidden_characters import mark
 from sessions_app.prompts.texts import in_common, plain_text
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 T = TypeVar("T", covariant=True)
 M = TypeVar("M", bound=BaseModel)

@@ -151,15 +151,20 @@ def serve() -> list[str] | None:
 
 
 def _become(request: dict[str, Any]) -> None:
-    """Have the environment, the input and the output of a process of its own."""
+    """Have the environment, the input and the output of a process of its own. OUTPUT names a file
+    that takes what it prints in the place of its log.
+    """
     os.environ.clear()
     os.environ.update(request["env"])
     nothing = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    output = os.environ.get("OUTPUT", request["log"])
+    log = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for there, here in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(there, here)
     os.close(nothing)
     os.close(log)
+    if encoding := os.environ.get("PYTHONIOENCODING"):
+        sys.stdout.reconfigure(encoding=encoding)  # type: ignore[union-attr] # a text file
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
 
 

@@ -1,0 +1,48 @@
+"""The log of a module: structlog's if the project has configured it, else the standard library's.
+
+A line that cannot be written is dropped. The disk may be full, the reader of stdout gone, or its
+encoding unfit: that is no reason to refuse a sign-in, or to fail a run.
+"""
+
+import logging
+from contextlib import suppress
+
+import structlog
+
+
+class Log:
+    """A log by name, such as a module's. `fields` say what an event is about."""
+
+    def __init__(self, name: str) -> None:
+        self._structured = structlog.get_logger(name)  # noqa: TID251 - the one place
+        self._plain = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Log a detail."""
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log what happens every day."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log what an operator may want to look at."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log a fault."""
+        self._write("error", event, fields)
+
+    def exception(self, event: str, **fields: object) -> None:
+        """Log a fault with the exception that is being handled."""
+        self._write("error", event, {"exc_info": True, **fields})
+
+    def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
+        with suppress(Exception):  # whatever a handler raises
+            if structlog.is_configured():
+                getattr(self._structured, level)(event, **fields)
+                return
+            error = fields.pop("exc_info", None)
+            text = " ".join([event, *(f"{name}={value!r}" for name, value in fields.items())])
+            # The line is of whoever called one of the above.
+            getattr(self._plain, level)(text, exc_info=error, stacklevel=3)

@@ -1,0 +1,71 @@
+"""A server goes on where nothing can be printed any more."""
+
+import os
+from pathlib import Path
+
+import pytest
+import structlog
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+from sessions_app.logs import Log
+from tests.conftest import NewServer
+from tests.http.client import CSRF, Http
+from tests.support.server import Server
+
+pytestmark = pytest.mark.every_form(reason="each kind of process prints")
+PASSWORD = "UPDATE auth_user SET username = 'Zoë☃', password = ? WHERE username = 'ben'"
+OUTPUTS = ["full", "gone", "ascii"]
+
+
+def start(new_server: NewServer, output: str, tmp_path: Path, **env: str) -> Server:
+    """Start a project's server that configures no logs, and break what it prints to."""
+    if output == "ascii":
+        env["PYTHONIOENCODING"] = "ascii"
+    elif output == "full":
+        env["OUTPUT"] = "/dev/full"
+    else:
+        env["OUTPUT"] = str(tmp_path / "pipe")
+        os.mkfifo(env["OUTPUT"])
+        reader = os.open(env["OUTPUT"], os.O_RDONLY | os.O_NONBLOCK)
+    settings = "tests.support.processes.without_logs"
+    server = new_server(DJANGO_SETTINGS_MODULE=settings, **env)
+    server.until_workers()
+    if output == "gone":
+        os.close(reader)
+    return server
+
+
+@pytest.mark.formless
+def test_lines_go_to_the_loggers_of_the_standard_library(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(structlog, "is_configured", lambda: False)
+    try:
+        int("no number")
+    except ValueError:
+        Log("sessions_app.some").exception("thing.failed", name="a thing", at=3)
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("sessions_app.some", "ERROR")
+    assert record.getMessage() == "thing.failed name='a thing' at=3"
+    assert record.funcName == "test_lines_go_to_the_loggers_of_the_standard_library"
+    assert record.exc_info is not None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("prints", ["", "1"], ids=["structlog unconfigured", "structlog prints"])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_line_that_cannot_be_written_fails_nothing(
+    new_server: NewServer, tmp_path: Path, output: str, prints: str
+) -> None:
+    server = start(new_server, output, tmp_path, STRUCTLOG_PRINTS=prints)
+    server.execute(PASSWORD, PBKDF2PasswordHasher().encode("secret", "salt"))
+    visitor = Http(server, None, headers={"cookie": f"csrftoken={CSRF}", "x-csrftoken": CSRF})
+    wrong = visitor.form("/sign-in/", {"username": "Zoë☃", "password": "wrong"})
+    right = visitor.form("/sign-in/", {"username": "Zoë☃", "password": "secret"})
+    assert (wrong.status, right.status) == (200, 302)
+    http = Http(server)
+    assert http.generate("fail").json()["code"] == "workflow_error"
+    assert http.generate("stream 3 0").json() == {"value": "t0 t1 t2 "}
+    assert [server.get(path).status for path in ("/live", "/health")] == [200, 200]
+    runs = server.rows("SELECT status FROM sessions_app_run ORDER BY created_at")
+    assert [run["status"] for run in runs] == ["failed", "completed"]
