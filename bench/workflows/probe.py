@@ -51,6 +51,7 @@ Offered only where PROBE_WORKFLOW is set.
 """
 
 import asyncio
+import ctypes
 import json
 import os
 import re
@@ -467,6 +468,15 @@ async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
     os._exit(1)
 
 
+async def kill(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Kill the threads of a name in this process, each at its next line of Python."""
+    yield "kill"
+    for thread in threading.enumerate():
+        if thread.name == arguments[0]:
+            ident = ctypes.c_ulong(thread.ident or 0)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit))
+
+
 PARTS: dict[str, Part] = {
     "agent": agent,
     "modelcalls": modelcalls,
@@ -505,4 +515,5 @@ PARTS: dict[str, Part] = {
     "usage": usage,
     "child": child,
     "exit": exit_,
+    "kill": kill,
 }

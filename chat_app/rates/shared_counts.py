@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from chat_app.settings import PerTime
 from sessions_app.logs import Log
+from sessions_app.vital_threads import vital
 
 log = Log(__name__)
 
@@ -53,6 +54,7 @@ class SharedCounts:
             self._counts[rate, key, per] += amount
         self._has_counts.set()
 
+    @vital()
     def _run(self) -> None:
         while True:
             self._has_counts.wait()

@@ -25,6 +25,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import BlockedLoop, RunTask
 from sessions_app.logs import Log
 from sessions_app.settings import RuntimeSettings
+from sessions_app.vital_threads import vital
 from sessions_app.workflows.context import current_context
 
 log = Log(__name__)
@@ -79,6 +80,7 @@ class Watchdog:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
+    @vital()
     def _watch(self) -> None:
         """Put the alarm off while the loop turns; where it does not, see to what hears none."""
         silent, since = 0, time.monotonic()

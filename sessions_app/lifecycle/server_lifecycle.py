@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 from asgiref.typing import (
     ASGI3Application,
@@ -85,7 +86,8 @@ async def _start_or_exit() -> None:
     try:
         await _start()
     except Exception as error:  # noqa: BLE001 - whatever it is, half a server must not go on
-        print(_reason(error), file=sys.stderr, flush=True)  # noqa: T201 - logs may be off
+        with suppress(OSError, ValueError):  # nobody reads stderr
+            print(_reason(error), file=sys.stderr, flush=True)  # noqa: T201 - logs may be off
         # Not sys.exit: it waits for threads that the half-started runtime may have left, and in
         # runserver's reloader it would end this thread only.
         os._exit(1)

@@ -14,7 +14,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count, groupby
@@ -30,6 +31,7 @@ from sessions_app.storage.faults import COLLISIONS, is_fault, sqlstate
 from sessions_app.storage.safety_times import WRITE_PATIENCE
 from sessions_app.storage.sql import database
 from sessions_app.storage.transaction import Transaction, call_all
+from sessions_app.vital_threads import vital
 
 log = Log(__name__)
 
@@ -90,10 +92,11 @@ class _Item:
         """Hand the outcome over. A future that was cancelled meanwhile wants it no more."""
         if self.future.done():
             return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
+        with suppress(InvalidStateError):  # cancelled by another thread since the line above
+            if self.error is not None:
+                self.future.set_exception(self.error)
+            else:
+                self.future.set_result(self.result)
 
 
 class Writer:
@@ -181,6 +184,7 @@ class _Thread(threading.Thread):
         self.queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._writer = writer
 
+    @vital()
     def run(self) -> None:
         """Commit queued work until the thread is stopped."""
         try:

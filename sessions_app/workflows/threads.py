@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 
 from django.db import close_old_connections, connections
 
+from sessions_app.vital_threads import vital
 from sessions_app.workflows.request_context import user_in_context
 
 T = TypeVar("T")
@@ -41,13 +42,14 @@ class _Work:
         outcome: tuple[object, BaseException | None]
         if self._begin is not None:
             self._tell(self._begin)
-        close_old_connections()
         try:
-            outcome = self._variables.run(self._function), None
+            close_old_connections()
+            try:
+                outcome = self._variables.run(self._function), None
+            finally:
+                close_old_connections()
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome = None, error
-        finally:
-            close_old_connections()
         self._tell(partial(self._end, outcome))
 
     def _tell(self, call: Callable[[], object]) -> None:
@@ -103,6 +105,7 @@ class StepThreads:
             threading.Thread(target=self._serve, name="step", daemon=True).start()
         self._changed.notify()
 
+    @vital()
     def _serve(self) -> None:
         ends = False
         while not ends:
@@ -117,7 +120,8 @@ class StepThreads:
             with self._changed:
                 ends = not self._give_back(work)
                 del work  # it holds what the step was called with
-        connections.close_all()
+        with suppress(Exception):  # a lost one of another database: this thread ends anyway
+            connections.close_all()
 
     def _next(self) -> _Work | None:
         """Return the oldest work of the user with the fewest threads; None if nothing may begin."""

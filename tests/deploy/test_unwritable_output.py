@@ -1,5 +1,6 @@
-"""A server goes on where nothing can be printed any more."""
+"""A server goes on where nothing can be printed any more, and ends where it could store nothing."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sessions_app.logs import Log
 from tests.conftest import NewServer
 from tests.http.client import CSRF, Http
 from tests.support.server import Server
+from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.every_form(reason="each kind of process prints")
 PASSWORD = "UPDATE auth_user SET username = 'Zoë☃', password = ? WHERE username = 'ben'"
@@ -69,3 +71,13 @@ def test_a_line_that_cannot_be_written_fails_nothing(
     assert [server.get(path).status for path in ("/live", "/health")] == [200, 200]
     runs = server.rows("SELECT status FROM sessions_app_run ORDER BY created_at")
     assert [run["status"] for run in runs] == ["failed", "completed"]
+
+
+@pytest.mark.parametrize("thread", ["writer", "watchdog"])
+async def test_a_process_ends_with_a_thread_that_it_needs(
+    new_server: NewServer, thread: str
+) -> None:
+    server = new_server()
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message(f"kill {thread}")
+        assert await asyncio.to_thread(server.host.wait, 20) == 1
