@@ -1,9 +1,9 @@
 """E-mail about what waits for a person: all of it in one, never twice."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from email.utils import make_msgid
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -39,11 +39,19 @@ def preference_of(user: UserId) -> MailPreference:
     return MailPreference.objects.get_or_create(user_id=user, defaults=usual)[0]
 
 
+def zone_of(preference: MailPreference) -> tzinfo:
+    """Return the person's time zone, or the site's where this machine does not know theirs."""
+    try:
+        return ZoneInfo(preference.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # "America" is a directory
+        return timezone.get_default_timezone()
+
+
 def mail_time(preference: MailPreference, now: datetime) -> datetime | None:
     """Return when to write about what waits since now; None where the person wants no mail."""
     if preference.mode == MailPreference.Mode.OFF:
         return None
-    local = (now + AFTER).astimezone(ZoneInfo(preference.zone))
+    local = (now + AFTER).astimezone(zone_of(preference))
     if preference.mode == MailPreference.Mode.DAILY:
         return _next(local, time(preference.hour))
     return _end_of_quiet(preference, local) or local
@@ -95,7 +103,7 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
     if not waiting_prompts:
         return Outcome.SETTLED
     previous_mail_at, now = preference.mailed_at, timezone.now()
-    local = now.astimezone(ZoneInfo(preference.zone))
+    local = now.astimezone(zone_of(preference))
     is_usual = preference.mode == MailPreference.Mode.NOW and not at_once
     if is_usual and (end := _end_of_quiet(preference, local)):
         return end  # it was to go out before they began, and could not
@@ -103,7 +111,7 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return Outcome.IN_ANOTHER
     try:
-        with timezone.override(preference.zone):
+        with timezone.override(zone_of(preference)):
             _message(person, address, waiting_prompts).send()
     except Exception:  # smtplib's are OSErrors; a site's own backend has others
         preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)

@@ -12,6 +12,7 @@ from chat_app.notifications import mail, webhook
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.answerers import PromptAudience, answerers
 from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import read_user_id
 from sessions_app.signals import (
@@ -23,8 +24,10 @@ from sessions_app.signals import (
     pending_signals,
 )
 from sessions_app.signals.pending_signals import Notice
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 
+log = Log(__name__)
 Outcome = PendingSignal.Outcome
 EVENTS = {
     interaction_opened: "prompt.opened",
@@ -75,7 +78,13 @@ def _notices(
     for user in answerers(PromptAudience.of(interaction)):
         if claimed_by not in (None, user):
             continue
-        due_at = mail.mail_time(mail.preference_of(user), now)
+        try:
+            due_at = mail.mail_time(mail.preference_of(user), now)
+        except Exception as error:
+            if is_fault(error):
+                raise  # of the database: the whole is done again
+            log.exception("notice.not_made", user=str(user), interaction=str(interaction.pk))
+            continue
         if due_at is not None:
             yield due_at, {"mail": str(user), "since": now.isoformat()}
 

@@ -15,13 +15,13 @@ from django.test import AsyncClient
 from django.utils import formats, timezone
 
 from chat_app.models import MailPreference
-from chat_app.notifications import notices
+from chat_app.notifications import mail, notices
 from chat_app.notifications.mail import MOST_SHOWN, mail_time, send
 from sessions_app import signals
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer
 from sessions_app.models import Interaction, PendingSignal
-from sessions_app.models.people import Person
+from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import TextAnswer
 from sessions_app.signals import delivery
 from sessions_app.signals.delivery import send_due
@@ -358,6 +358,29 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
         await time_passes()
         assert (len(sent_mails()), seconds_before) == (1, [600])
         assert not await reads.read(PendingSignal.objects.exclude(name="notice_due").exists)
+
+
+async def test_a_person_whose_time_zone_is_unknown_gets_mails_by_the_clock_of_the_site() -> None:
+    async with asked_of("boss", "chef") as (_, _, [boss, _]):
+        await MailPreference.objects.acreate(user_id=boss.id, mode=Mode.NOW, zone="Nowhere/Land")
+        await time_passes()
+        assert [to for _, to in sent_mails()] == [["boss@example.org"], ["chef@example.org"]]
+
+
+async def test_a_person_whose_notice_cannot_be_made_keeps_nobody_else_from_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_others = mail.preference_of
+
+    def preference_of(user: UserId) -> MailPreference:
+        if user == boss.id:
+            raise RuntimeError("internal")
+        return of_others(user)
+
+    monkeypatch.setattr(mail, "preference_of", preference_of)
+    async with asked_of("boss", "chef") as (_, _, [boss, _]):
+        await time_passes()
+        assert [to for _, to in sent_mails()] == [["chef@example.org"]]
 
 
 async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing_early() -> None:
