@@ -52,7 +52,9 @@ def _put_off(
     signal: Signal, interaction: Interaction, about: JsonObject | None = None, **_: object
 ) -> None:
     """Put off a notice for each who is told: each is sent, and tried again, by itself."""
-    occurrence = str(interaction.version)  # of several such events of the prompt
+    # The event's place among those of its kind, also when it is told again after a crash. A prompt
+    # is opened and settled once: with these versions.
+    occurrence = "1" if signal is interaction_opened else "2"
     if about:
         occurrence = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
     _store(interaction, _notices(interaction, EVENTS[signal], occurrence, timezone.now()))

@@ -131,6 +131,22 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
         assert (len(ids), len(set(ids))) == (6, 5)
 
 
+async def test_an_event_that_is_told_again_after_the_answer_keeps_its_id(
+    receiver: type[Receiver],
+) -> None:
+    async with asking("t_webhook") as (hosting, run, prompt):
+        opened = await PendingSignal.objects.aget(name="interaction_opened")
+        await time_passes()
+        await hosting.complete(run, "Eve", prompt)
+        settled = await PendingSignal.objects.aget(name="interaction_settled")
+        await time_passes()
+        # As after a crash that came before their deletion.
+        await PendingSignal.objects.abulk_create([opened, settled])
+        await time_passes()
+    ids = [headers["webhook-id"] for headers, _ in receiver.got]
+    assert (len(ids), len(set(ids))) == (4, 2)
+
+
 async def test_each_reminder_has_an_id_of_its_own(receiver: type[Receiver]) -> None:
     async with asking_people("boss", to=user("boss"), due=3600, remind=[600, 60]):
         await time_passes()
