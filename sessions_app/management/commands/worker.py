@@ -81,8 +81,9 @@ class Command(BaseCommand):
         dispatcher = dispatcher(duty, park_after=RuntimeSettings.load().PARK_AFTER)
         await startup.start(dispatcher)
         queues = ", ".join(duty.queues) or "all queues"
-        self.stdout.write(f"Worker {lease.this_process()} takes jobs of {queues}.")
-        self.stdout.flush()
+        with suppress(OSError):  # nobody reads it, or the disk is full: no reason not to work
+            self.stdout.write(f"Worker {lease.this_process()} takes jobs of {queues}.")
+            self.stdout.flush()
         while not stop.is_set():
             if alive_file is not None and dispatcher.report().job_worker is not None:
                 # In the loop, for it is the loop that is to show that it lives.

@@ -1,6 +1,4 @@
-"""The settings of a project that configures no logs. With STRUCTLOG_PRINTS it has structlog print,
-as the first example of structlog's documents does.
-"""
+"""The settings of a project without logs of its own. STRUCTLOG_PRINTS has structlog print."""
 
 import os
 
@@ -11,4 +9,6 @@ from natproject.settings import *  # noqa: F403 - a settings module
 LOGGING: dict[str, object] = {}  # type: ignore[no-redef] # replaces that of the line above
 structlog.reset_defaults()
 if os.environ.get("STRUCTLOG_PRINTS"):
-    structlog.configure()
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
