@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from sessions_app.errors import UnknownVersion
 from sessions_app.hosting import run_writes
@@ -286,9 +286,9 @@ def _take_up(
 def _start(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
-    if run.crashes >= MAX_CRASHES:
+    if (crashes := _crashes(run)) >= MAX_CRASHES:
         detail = (
-            f"Its process died, or the database failed its code, {run.crashes} times while it ran, "
+            f"Its process died, or the database failed its code, {crashes} times while it ran, "
             "without getting on in between. "
             "Fix the cause, then resume it."
         )
@@ -304,7 +304,8 @@ def _start(
         selection.more = True
         return
     journal = Journal({}) if fresh else Journal.load(run.id, run.patches)
-    crashes = run.crashes + (run.id not in driven_runs.excused)
+    # This execution counts, until it gets on.
+    crashes = max(crashes + (run.id not in driven_runs.excused), 1)
     columns = {
         "status": Run.Status.RUNNING.value,
         "crashes": crashes,
@@ -352,6 +353,19 @@ def _record(run: Run) -> RunRecord:
     position = run.parent_position or 0
     parent = None if run.parent_id is None else ParentCall(run.parent_id, position)
     return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format, parent)
+
+
+def _crashes(run: UnfinishedRun) -> int:
+    """Count the crashes since the run last got on. Of its last execution, text is progress too,
+    unless it took the place of an earlier one's.
+    """
+    if not run.crashes:
+        return 0
+    events = Event.objects.filter(run=run.id)
+    begun = events.filter(type=Event.Type.RUN).aggregate(last=Max("sequence"))["last"] or 0
+    types = set(events.filter(sequence__gt=begun).values_list("type", flat=True).distinct())
+    has_got_on = Event.Type.TEXT in types and Event.Type.RESTART not in types
+    return 0 if has_got_on else run.crashes
 
 
 def _cut_text(run: UUID, journal: Journal) -> CutText | None:

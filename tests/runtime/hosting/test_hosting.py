@@ -473,6 +473,37 @@ async def test_a_run_that_gets_on_between_its_crashes_is_not_set_aside(text: str
         assert await hosting.result(run) == "there"
 
 
+@workflow(name="t_writes_on", title="Writes on")
+async def writes_on(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    executions.append(1)
+    count = len(executions)
+    yield {"more": "x" * count, "other": f"{count}", "same": "x"}[message.text]
+    if count <= MAX_CRASHES + 1:
+        await asyncio.sleep(3600)
+
+
+async def test_a_run_whose_text_grows_between_its_crashes_is_not_set_aside() -> None:
+    executions.clear()
+    async with running("t_writes_on", "more") as (hosting, run):
+        for number in range(MAX_CRASHES + 1):
+            await executed(number + 1)
+            await until(lambda: output(run) == "x" * len(executions))
+            await hosting.crash()
+        assert await hosting.result(run) == "x" * (MAX_CRASHES + 2)
+
+
+@pytest.mark.parametrize("text", ["other", "same"])
+async def test_a_run_whose_text_only_comes_again_is_set_aside(text: str) -> None:
+    executions.clear()
+    async with running("t_writes_on", text) as (hosting, run):
+        for number in range(MAX_CRASHES + 1):
+            await executed(number + 1)
+            await until(lambda: output(run) in ("x", f"{len(executions)}"))
+            await hosting.crash()
+        suspended = await hosting.until_ended(run)
+        assert (suspended.status, len(executions)) == (Run.Status.SUSPENDED, MAX_CRASHES + 1)
+
+
 async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:
     # Those that wait for people, in other conversations of the same host, go on to wait.
     async with asking("t_built", "ask") as (hosting, asks, prompt):
