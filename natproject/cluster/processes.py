@@ -65,6 +65,8 @@ class Plan:
             "nodaemon": "true",
             "logfile": "/dev/null",
             "logfile_maxbytes": "0",
+            # On a full disk it ends over a line that it writes beside that.
+            "silent": "true",
             "pidfile": str(self.directory / "supervisor.pid"),
         }
         parser["unix_http_server"] = {"file": str(socket), "chmod": "0700"}

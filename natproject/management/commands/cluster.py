@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,9 @@ class Command(BaseCommand):
         )
 
     def _say(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
+        with suppress(OSError):  # nobody reads it, or the disk is full: the cluster goes on
+            self.stdout.write(text)
+            self.stdout.flush()
 
 
 def check_address(plan: "Plan") -> None:
