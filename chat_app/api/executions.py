@@ -18,7 +18,6 @@ from chat_app.api.run_selectors import (
     may_view_hosts,
     read_execution,
     read_monitor,
-    read_waiting_for,
 )
 from chat_app.wire.frames import timestamp
 from sessions_app import runs
@@ -34,6 +33,7 @@ router = Router(tags=["Runs"])
 OPENAPI_EXTRA = {"responses": problems.PROBLEM_RESPONSE}
 ExecutionState = (
     schemas.Running
+    | schemas.WaitingForOthers
     | schemas.WaitingForAnswer
     | schemas.WaitingForConsent
     | schemas.Completed
@@ -54,11 +54,10 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
     execution = await reads.read_for(reader, read_execution, reader, execution_id)
     run = execution.run
     state: results.Json = {"execution_id": str(run.id), "run_status": run.status}
-    if execution.prompts:
-        return state | results.stop_at(run.id, execution.prompts)
+    if stop := results.stop_at(run.id, execution.prompts, execution.asked_others):
+        return state | stop
     if run.status in Run.UNFINISHED:
-        waiting_for = await reads.read_for(reader, read_waiting_for, run)
-        return state | {"status": "running"} | ({"waits_for": waiting_for} if waiting_for else {})
+        return state | {"status": "running"}
     if run.status == Run.Status.COMPLETED:
         result = results.result(run, execution.output, execution.usage, run.client_format)
         return state | {"status": "completed", "result": result}

@@ -16,6 +16,7 @@ Json = JsonObject
 
 STOPPED_TEXT = "The run was stopped."
 QUESTION_TEXT = "The workflow waits for an answer, on the chat page or over a WebSocket:"
+OTHERS_TEXT = "The workflow waits for an answer of"
 SUSPENDED_TEXT = "The run is suspended: an administrator of this site must resume it."
 
 
@@ -57,14 +58,17 @@ def result(run: Run, text: str, usage: dict[str, int], client_format: str) -> Js
     return completion(run, text, usage)
 
 
-def stop_at(run: UUID, prompts: Sequence[EventRecord]) -> Json:
-    """Build the response of a run that stops at prompts, from the events that opened them.
+def stop_at(run: UUID, prompts: Sequence[EventRecord], asked_others: list[Json]) -> Json | None:
+    """Build the response of a run that stops at prompts; None where there are none.
 
-    The events come oldest first, and are its own, or of runs that it runs. The peer's fields are
-    those of the first one; all are in `interactions`.
+    `prompts` are the events that opened those of its owner, `asked_others` those of other people;
+    both come oldest first, and are its own, or of runs that it runs. The peer's fields are those of
+    the first of `prompts`; all are in `interactions`.
     """
-    view = View("", datetime.now(UTC))
-    return _stop(run, [event_frames(prompt, view)[0] for prompt in prompts])
+    if prompts:
+        view = View("", datetime.now(UTC))
+        return _stop(run, [event_frames(prompt, view)[0] for prompt in prompts])
+    return stop_for_others(run, asked_others) if asked_others else None
 
 
 def stop_at_frame(run: UUID, frame: Frame) -> Json:
@@ -72,11 +76,27 @@ def stop_at_frame(run: UUID, frame: Frame) -> Json:
     return _stop(run, [frame])
 
 
+def stop_for_others(run: UUID, asked_others: list[Json]) -> Json:
+    """Build the response of a run that waits for other people than its owner."""
+    first = asked_others[0]
+    names = ", ".join(first["to"]) or "others"
+    return {
+        **_reference(run),
+        "status": "running",
+        "message": f"{OTHERS_TEXT} {names}: {first['text']}",
+        "waits_for": asked_others,
+    }
+
+
+def _reference(run: UUID) -> Json:
+    status_url = reverse("chat:chat_api:execution", args=[run])
+    return {"execution_id": str(run), "status_url": status_url}
+
+
 def _stop(run: UUID, frames: list[Frame]) -> Json:
     interactions = [_interaction(frame) for frame in frames]
     return {
-        "execution_id": str(run),
-        "status_url": reverse("chat:chat_api:execution", args=[run]),
+        **_reference(run),
         **interactions[0],
         "message": f"{QUESTION_TEXT} {frames[0]['content']['text']}",
         "interactions": interactions,

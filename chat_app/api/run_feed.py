@@ -105,7 +105,9 @@ class _RunFeed(Feed):
         return size_of(event)
 
     async def _is_prompt_within(self, event: EventRecord) -> bool:
-        if event.type != Event.Type.INTERACTION or (parent := event.payload.get("parent")) is None:
+        if event.type not in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT):
+            return False
+        if (parent := event.payload.get("parent")) is None:
             return False
         return UUID(parent) == self.run or await reads.read_for(
             self._reader, is_within, UUID(parent), self.run

@@ -132,8 +132,11 @@ async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
         async for followed_event in events:
             if followed_event is None:
                 continue
-            if _is_pending(followed_event) and (prompts := (await _execution(started_run)).prompts):
-                return 202, results.stop_at(started_run.run.id, prompts)
+            if followed_event.event.type in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT):
+                execution = await _execution(started_run)
+                asked = (execution.prompts, execution.asked_others)
+                if stop := results.stop_at(execution.run.id, *asked):
+                    return 202, stop
             if _is_rest(followed_event.event):
                 execution = await _execution(started_run)
                 if execution.run.status == Run.Status.COMPLETED:
@@ -185,14 +188,6 @@ async def _pieces(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator
 async def _execution(started_run: StartedRun) -> Execution:
     owner = started_run.identity.person.id
     return await reads.read_for(owner, read_execution, owner, started_run.run.id)
-
-
-def _is_pending(followed_event: FollowedEvent) -> bool:
-    event = followed_event.event
-    return (
-        event.type == Event.Type.INTERACTION
-        and event.payload["interaction_id"] not in followed_event.settled_ids
-    )
 
 
 def _is_rest(event: EventRecord) -> bool:

@@ -29,10 +29,14 @@ NO_EVENT = (
 class Execution:
     """A run with its conversation and pending prompts, children's included, and its complete
     output.
+
+    `prompts` are the owner's, `asked_others` those of other people where the owner has none; both
+    come oldest first.
     """
 
     run: Run
-    prompts: list[EventRecord]  # oldest first
+    prompts: list[EventRecord]
+    asked_others: list[JsonObject]
     output: str
     usage: dict[str, int]  # tokens, as OpenAI names them; of a completed run
 
@@ -49,9 +53,11 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
     run = runs.select_related("conversation").first()
     if run is None:
         raise NotFound("There is no such execution.")
-    prompts = _prompts(run) if run.status in Run.UNFINISHED else []
+    is_unfinished = run.status in Run.UNFINISHED
+    prompts = _prompts(run) if is_unfinished else []
+    asked_others = _read_asked_others(run) if is_unfinished and not prompts else []
     output = text_of(run_id) if run.status == Run.Status.COMPLETED else ""
-    return Execution(run, prompts, output, _usage(run))
+    return Execution(run, prompts, asked_others, output, _usage(run))
 
 
 def read_job(owner: UserId, job_id: str) -> Run:
@@ -75,8 +81,7 @@ def _prompts(run: Run) -> list[EventRecord]:
     return [prompt for prompt in pending if prompt.run == run.pk or is_within(prompt.run, run.pk)]
 
 
-def read_waiting_for(run: Run) -> list[JsonObject]:
-    """List what an unfinished run, and those that it runs, have asked of others, oldest first."""
+def _read_asked_others(run: Run) -> list[JsonObject]:
     condition = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
     pending = Interaction.objects.filter(
         condition,

@@ -18,7 +18,7 @@ router = Router(tags=["Runs"])
 Headers = Annotated[schemas.RunHeaders, Header()]
 StreamHeaders = Annotated[schemas.StreamHeaders, Header()]
 RunQuery = Annotated[schemas.RunQuery, Query()]
-PromptResponse = schemas.InteractionRequired | schemas.OAuthRequired
+PromptResponse = schemas.InteractionRequired | schemas.OAuthRequired | schemas.WaitsForOthers
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 STREAM = {200: {"description": "Server-sent events", "content": EVENTS}}
 

@@ -258,11 +258,20 @@ class AskedOthers(BaseModel):
     assignee: str | None
 
 
+class WaitsForOthers(BaseModel):
+    """The run waits for other people than its owner: `waits_for` has what they are asked."""
+
+    execution_id: UUID
+    status: Literal["running"] = "running"
+    status_url: str
+    message: str
+    waits_for: list[AskedOthers]
+
+
 class Running(_Execution):
-    """A run that is queued, at work, or waits for others than its owner: for them, `waits_for`."""
+    """A run that is queued or at work."""
 
     status: Literal["running"] = "running"
-    waits_for: list[AskedOthers] | None = None
 
 
 class Completed(_Execution):
@@ -285,6 +294,10 @@ class WaitingForAnswer(_Execution, InteractionRequired):
 
 class WaitingForConsent(_Execution, OAuthRequired):
     """A run that waits for a consent."""
+
+
+class WaitingForOthers(_Execution, WaitsForOthers):
+    """A run that waits for other people than its owner."""
 
 
 class ChosenOption(BaseModel):

@@ -7,9 +7,15 @@ several that come from one event of the log only the last has its sequence.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from uuid import UUID
 
-from chat_app.api.results import STOPPED_TEXT, Json, chunk, stop_at_frame, usage_chunk
+from chat_app.api.results import (
+    STOPPED_TEXT,
+    Json,
+    chunk,
+    stop_at_frame,
+    stop_for_others,
+    usage_chunk,
+)
 from chat_app.api.run_feed import FollowedEvent
 from chat_app.wire.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.models import Run
@@ -51,8 +57,9 @@ class Generate:
         """Write a stop at a prompt: an event, and a line as of an error for clients that show only
         text.
         """
-        error = error_content(content["status"], content["message"], {})["content"]
-        return [f"event: {content['status']}\n{dump(error)}\n{data(content)}"]
+        type_ = content["event_type"]
+        error = error_content(type_, content["message"], {})["content"]
+        return [f"event: {type_}\n{dump(error)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
         """Write that the output is cut, and starts again."""
@@ -121,7 +128,7 @@ class Completions(Chat):
 
     def stop(self, content: Json) -> list[str]:
         """Write an empty chunk with the prompt beside it."""
-        return [data({**chunk(self._run, {}), content["status"]: content})]
+        return [data({**chunk(self._run, {}), content["event_type"]: content})]
 
     def restart(self, content: Json) -> list[str]:
         """Write an empty chunk that says from where on the output starts again."""
@@ -143,15 +150,13 @@ def write(followed_event: FollowedEvent, form: Generate) -> str:
     event = followed_event.event._replace(client_format="chat_stream")
     view = View("", datetime.now(UTC), followed_event.after, followed_event.settled_ids)
     parts = [
-        part
-        for frame in event_frames(event, view)
-        for part in _parts(followed_event.run, frame, form)
+        part for frame in event_frames(event, view) for part in _parts(followed_event, frame, form)
     ]
     ids = [followed_event.after] * (len(parts) - 1) + [event.sequence]
     return "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
 
 
-def _parts(run: UUID, frame: Frame, form: Generate) -> list[str]:
+def _parts(followed_event: FollowedEvent, frame: Frame, form: Generate) -> list[str]:
     content = frame["content"]
     match frame["type"]:
         case "system_response_message":
@@ -161,8 +166,12 @@ def _parts(run: UUID, frame: Frame, form: Generate) -> list[str]:
         case "observability_trace_message":
             return form.extra_line("observability_trace", content)
         case "system_interaction_message":
-            stop = stop_at_frame(run, frame)
+            stop = stop_at_frame(followed_event.run, frame)
             return form.stop({"event_type": stop["status"], **stop})
+        case "assignment_message" if content["interaction_id"] not in followed_event.settled_ids:
+            asked = {name: content[name] for name in ("interaction_id", "text", "to")}
+            stop = stop_for_others(followed_event.run, [{**asked, "assignee": None}])
+            return form.stop({"event_type": "waits_for", **stop})
         case "restart_message":
             return form.restart(content)
         case "error_message":

@@ -51,16 +51,19 @@ def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
 
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
     """Read the next page of events after the cursor, and which prompts among them are settled by
-    now.
+    now, or no longer for whom they were opened.
     """
     events = _page(event_log.read(conversation, after=after, limit=limit))
-    settled_ids = {
-        event.payload["interaction_id"] for event in events if event.type == Event.Type.INTERACTION
+    opened = {
+        event.payload["interaction_id"]: event.type == Event.Type.INTERACTION
+        for event in events
+        if event.type in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT)
     }
-    if settled_ids:
-        pending = pending_interactions(pk__in=settled_ids)
-        settled_ids -= {str(pk) for pk in pending.values_list("pk", flat=True)}
-    return events, settled_ids
+    if not opened:
+        return events, set()
+    pending = Interaction.objects.filter(pk__in=opened, status=Interaction.Status.PENDING)
+    unchanged = {(str(pk), for_owner) for pk, for_owner in pending.values_list("pk", "for_owner")}
+    return events, {id_ for id_, for_owner in opened.items() if (id_, for_owner) not in unchanged}
 
 
 def _page(events: list[EventRecord]) -> list[EventRecord]:

@@ -11,7 +11,7 @@ from tests.http.test_access import PATHS
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-PROMPTS = ("prompt radio", "prompt oauth_consent")
+PROMPTS = ("prompt radio", "prompt oauth_consent", "assign @ben")
 PROMPT = "/v1/prompts/{interaction_id}"
 INBOX = ("/v1/inbox", PROMPT, f"{PROMPT}/response", f"{PROMPT}/claim", f"{PROMPT}/people")
 OTHERS = (*INBOX, "/callbacks/{token}", "/feedback", "/mcp/client/tool/list")
@@ -70,7 +70,7 @@ def test_responses_match_the_document(shared: Server, document: Json) -> None:
     for body in (*bodies, {}):
         check(document, "/chat", "post", http.post("/chat", body))
     check(document, "/chat/stream", "post", nobody.post("/chat/stream", chat("ask")))
-    for text in ("echo 1", "ask", "prompt oauth_consent", "fail"):
+    for text in ("echo 1", "ask", *PROMPTS, "fail"):
         run = http.generate(text).headers["execution-id"]
         path = "/executions/{execution_id}"
         check(document, path, "get", http.get(f"/executions/{run}"))
