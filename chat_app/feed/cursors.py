@@ -22,6 +22,8 @@ _unstored_cursors: dict[tuple[UUID, UserId], int] = {}
 # The writes are made in the order in which they are queued.
 _in_order = Lane()
 _followers: Counter[tuple[UUID, UserId]] = Counter()
+# Where several sockets followed at once: the cursor of one says nothing of the others.
+_shared: set[tuple[UUID, UserId]] = set()
 
 
 def follow(conversation: UUID, user: UserId) -> bool:
@@ -29,16 +31,21 @@ def follow(conversation: UUID, user: UserId) -> bool:
     already.
     """
     _followers[conversation, user] += 1
-    return _followers[conversation, user] == 1
+    if _followers[conversation, user] == 1:
+        return True
+    _shared.add((conversation, user))
+    return False
 
 
 def unfollow(conversation: UUID, user: UserId) -> bool:
-    """Count a socket off. Returns False if another is still there."""
+    """Count a socket off. Returns False if another is still there, or was there meanwhile."""
     _followers[conversation, user] -= 1
     if _followers[conversation, user] > 0:
         return False
     del _followers[conversation, user]
-    return True
+    was_shared = (conversation, user) in _shared
+    _shared.discard((conversation, user))
+    return not was_shared
 
 
 async def keep(conversation: UUID, user: UserId, sequence: int) -> None:

@@ -2,23 +2,16 @@
 
 from bisect import bisect
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import accumulate
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 
-from sessions_app.conversations.run_parts import TEXTS
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import event_log
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import split
 
-# Of a message that is being written, a first connection gets at most this many of the last pieces,
-# and not more than so many characters.
-PIECES = 2000
-SO_FAR = 256 * 1024
 # Bytes, about, that a feed takes from the log at once, and keeps while its client does not read.
 PAGE_BYTES = 64 * 1024
 
@@ -27,14 +20,16 @@ PAGE_BYTES = 64 * 1024
 class FeedStart:
     """The beginning of a feed.
 
-    `first_events` are those at or before the cursor that the client gets first; `last` is the log's
-    end. `place_lost`: the client named a place that the log does not have.
+    `first_events` are the pending prompts at or before the cursor, which the client gets first;
+    `last` is the log's end. `place_lost`: the client named a place that the log does not have.
+    `is_guess`: nobody knows what the client has.
     """
 
     cursor: int
     last: int
     first_events: list[EventRecord]
     place_lost: bool
+    is_guess: bool = False
 
 
 def pending_interactions(*conditions: Q, **lookups: object) -> QuerySet[Interaction]:
@@ -78,22 +73,26 @@ def size_of(event: EventRecord) -> int:
 
 
 def read_opening(conversation: UUID, *, after: int | None, kept_cursor: int | None) -> FeedStart:
-    """Read what a socket with `last_sequence=after`, or with a kept cursor, gets first.
+    """Read where a socket with `last_sequence=after`, or with a kept cursor, begins.
 
-    Pending prompts up to the cursor; on a first connection (neither is there, or `after` is no
-    place of the log) also the output so far of the messages that are being written.
+    Without either, or where `after` is no place of the log, it begins at the newest message, and at
+    those that are being answered: the client may have been cut off from any of their output.
     """
     last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
     place_lost = after is not None and not 0 <= after <= last
-    cursor = kept_cursor if after is None else after
-    first = place_lost or cursor is None
-    start = last if first or cursor is None else min(cursor, last)
+    cursor = None if place_lost else kept_cursor if after is None else after
+    start = _start_of_newest(conversation, last) if cursor is None else min(cursor, last)
     first_events = pending_prompts(conversation=conversation, sequence__lte=start)
-    if first:
-        first_events += _output_so_far(conversation, last)
-    return FeedStart(
-        start, last, sorted(first_events, key=lambda event: event.sequence), place_lost
+    return FeedStart(start, last, first_events, place_lost, is_guess=cursor is None)
+
+
+def _start_of_newest(conversation: UUID, last: int) -> int:
+    """Return the place before the newest message, and before those whose runs are running."""
+    is_running = Q(status=Run.Status.RUNNING)
+    starts = Run.objects.filter(conversation=conversation, parent=None).aggregate(
+        newest=Max("sequence"), running=Min("sequence", filter=is_running)
     )
+    return min((start for start in starts.values() if start is not None), default=last)
 
 
 def pending_prompts(*conditions: Q, **lookups: object) -> list[EventRecord]:
@@ -120,54 +119,6 @@ def _prompt(row: Interaction) -> EventRecord:
         "expires_at": row.expires_at.isoformat() if row.expires_at else None,
         "version": row.version,
     }
+    ids = (row.conversation_id, row.run_id, row.run.message_id, row.run.client_format)
     span = (row.sequence, row.sequence)
-    return _record(row.run, Event.Type.INTERACTION, span, payload, row.created_at)
-
-
-def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
-    """Return each running run's text since its last other event, as one event. That a host took the
-    run up is nothing that it did: its text goes on.
-
-    The run may end, and its text be folded, while this reads; what is after `last` is left out.
-    """
-    records = []
-    for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
-        events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
-        other_event = (
-            events.exclude(type__in=[*TEXTS, Event.Type.RUN]).order_by("-sequence").first()
-        )
-        rows = _newest(
-            events.filter(
-                type__in=TEXTS, first_sequence__gt=other_event.sequence if other_event else 0
-            )
-        )
-        pieces = [
-            piece
-            for row in reversed(rows)
-            for piece in split(row.first_sequence, row.payload)
-            if piece.sequence <= last
-        ]
-        if pieces:
-            text = "".join(piece.text for piece in pieces)
-            span = (pieces[0].sequence, pieces[-1].sequence)
-            records.append(_record(run, Event.Type.TEXT, span, {"text": text}, rows[0].created_at))
-    return records
-
-
-def _newest(texts: QuerySet[Event]) -> list[Event]:
-    """Return the last texts, the newest first."""
-    newest: list[Event] = []
-    size = 0
-    for row in texts.order_by("-sequence")[:PIECES].iterator(chunk_size=16):
-        size += len(row.payload["text"])
-        if newest and size > SO_FAR:
-            break
-        newest.append(row)
-    return newest
-
-
-def _record(
-    run: Run, type_: str, span: tuple[int, int], payload: dict[str, object], at: datetime
-) -> EventRecord:
-    ids = (run.conversation_id, run.pk, run.message_id, run.client_format)
-    return EventRecord(*ids, *span, type_, payload, at)
+    return EventRecord(*ids, *span, Event.Type.INTERACTION, payload, row.created_at)

@@ -11,7 +11,7 @@ from chat_app.feed.feed import Feed, Send
 from chat_app.feed.limits import ClientGone
 from chat_app.feed.selectors import FeedStart, next_prompt, pending_interactions
 from chat_app.peer import plain_frames
-from chat_app.peer.plain_frames import PLAIN, RECONNECT_TEXT, TRACE, taken_away_note, with_trace
+from chat_app.peer.plain_frames import PLAIN, TRACE, taken_away_note, with_trace
 from chat_app.wire.frames import Frame, is_end
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.conversations.run_parts import RESTING
@@ -112,6 +112,8 @@ class PlainFeed(Feed):
         # The interactions that wait for a person, as the log has it at the cursor.
         self._pending: set[str] = set()
         self._runs = ShownRuns()
+        # The first text up to there has a note before it: the client may have had it.
+        self._noted_up_to = 0
         self._traces: dict[UUID, Frame] = {}
 
     async def start(self, opening: FeedStart) -> None:
@@ -119,13 +121,8 @@ class PlainFeed(Feed):
         self._runs = await reads.read_for(
             self._reader, read_shown_runs, self.conversation, opening.cursor
         )
-        first_events = [
-            event._replace(payload={"text": RECONNECT_TEXT + event.payload["text"]})
-            if event.type == Event.Type.TEXT
-            else event
-            for event in opening.first_events
-        ]
-        await super().start(replace(opening, first_events=first_events))
+        self._noted_up_to = opening.last if opening.is_guess else 0
+        await super().start(opening)
 
     async def submit(self, submit: Callable[[], Awaitable[SubmittedMessage]]) -> SubmittedMessage:
         """Store a message of the client. It is sent nothing meanwhile, as it takes all that comes
@@ -188,6 +185,8 @@ class PlainFeed(Feed):
         frames = await self._frames(event, after, settled_ids, PLAIN)
         if not self._runs.may_end(event.run):
             frames = [frame for frame in frames if not plain_frames.is_end(frame)]
+        if event.first_sequence <= self._noted_up_to and plain_frames.note_repeats(frames):
+            self._noted_up_to = 0
         return size + await self._send_all(self._add_trace(event, frames))
 
     def _foresee(self, events: Iterable[EventRecord]) -> None:

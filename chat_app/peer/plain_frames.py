@@ -48,6 +48,16 @@ def plain_error(frame: Frame) -> Frame:
     return {**frame, "content": {**frame["content"], "details": frame["content"]["code"]}}
 
 
+def note_repeats(frames: list[Frame]) -> bool:
+    """Begin the first text with a note that it may be shown already; False if there is none."""
+    for frame in frames:
+        if frame["type"] == RESPONSE and frame["content"]["text"]:
+            content = frame["content"]
+            frame["content"] = {**content, "text": RECONNECT_TEXT + content["text"]}
+            return True
+    return False
+
+
 def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
     """Put the trace behind the first frame.
 

@@ -4,8 +4,11 @@ import pytest
 
 from chat_app.peer.plain_frames import RECONNECT_TEXT
 from tests.support.peer_ui import PeerUi
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.wire.peer_ui.conftest import NewTab
+
+pytestmark = pytest.mark.every_form(reason="what a client had is known to one web process")
 
 SIX = "".join(f"t{number} " for number in range(6))
 
@@ -71,3 +74,64 @@ async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
             before, after = (await copy.until_ended()).split(RECONNECT_TEXT)
             assert SIX.startswith(before)
             assert after == SIX
+
+
+async def test_a_tab_whose_copy_stays_open_misses_nothing(new_tab: NewTab, backend: Server) -> None:
+    async with new_tab() as ui:
+        await ui.say("slowstream 6 400")
+        await ui.until(lambda: "t1 " in ui.text)
+        async with new_tab(copy_of=ui) as copy:
+            await copy.until(lambda: "t2 " in copy.text)
+            await _lose_connection(ui)
+            await copy.until_ended()
+            await _come_back(ui)
+            assert (await ui.until_ended()).split(RECONNECT_TEXT)[-1] == SIX
+
+
+@pytest.mark.long
+async def test_an_answer_that_ended_while_its_client_was_away_from_a_killed_server(
+    ui: PeerUi, backend: Server
+) -> None:
+    await ui.say("slowstream 6 400")
+    await ui.until(lambda: "t1 " in ui.text)
+    backend.kill()
+    await _lose_connection(ui)
+    backend.start()
+    _until_ended(backend)
+    await _come_back(ui)
+    assert (await ui.until_ended()).split(RECONNECT_TEXT)[-1] == SIX
+
+
+@pytest.mark.long
+async def test_a_deadline_that_passed_while_the_server_was_dead(
+    ui: PeerUi, backend: Server
+) -> None:
+    await ui.say("risky")
+    await ui.until_asked("Delete the customer list?")
+    backend.kill()
+    ui.modal = None
+    await _lose_connection(ui)
+    backend.execute("UPDATE sessions_app_interaction SET expires_at = created_at")
+    backend.start()
+    _until_ended(backend)
+    await _come_back(ui)
+    assert (await ui.until_ended()).endswith("keep")
+
+
+async def _lose_connection(ui: PeerUi) -> None:
+    """Lose the connection, and try in vain to have it back."""
+    ui.offline = True
+    await ui.drop()
+    await ui.until(lambda: ui.gave_up)
+
+
+async def _come_back(ui: PeerUi) -> None:
+    """Load the page anew, with the network there."""
+    ui.offline = False
+    await ui.reload()
+
+
+def _until_ended(backend: Server) -> None:
+    """Wait until all runs have ended."""
+    unfinished = "SELECT 1 FROM sessions_app_run WHERE status IN ('queued', 'running', 'waiting')"
+    until(lambda: not backend.rows(unfinished))

@@ -106,7 +106,7 @@ async def test_repeated_output_is_marked_and_whole_for_new_clients(log: LiveLog)
     await store_message(log)
     await log.write("so ", "far ")
     async with plain(log) as socket:
-        await until_text(socket, "so far ")
+        await until_text(socket, "far ")
         assert socket.text() == f"{RECONNECT_TEXT}so far "
     async with plain(log) as socket:  # it had all of that
         await log.write("on")
@@ -270,3 +270,18 @@ async def test_nobody_looks_for_another_prompt_where_none_waits(
                 await log.settle(prompt_id)
                 await until_prompt(socket, prompt_id, "ann has answered the question.")
     assert not looks
+
+
+async def test_a_tab_that_was_away_while_its_copy_closed_misses_nothing(log: LiveLog) -> None:
+    await store_message(log)
+    async with plain(log) as copy:
+        async with plain(log) as tab:
+            await log.write("a")
+            await until_text(tab, "a")
+            await until_text(copy, "a")
+        await log.write("b")
+        await until_text(copy, "b")
+    async with plain(log) as tab:
+        await log.write("c")
+        await until_text(tab, "c")
+        assert tab.text() == RECONNECT_TEXT + "abc"

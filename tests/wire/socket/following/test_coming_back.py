@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chat_app.feed import cursors, selectors
+from chat_app.feed import cursors
 from sessions_app.storage import reads
 from sessions_app.storage.writer import Lane, writer
 from tests.support.hosting import make_user
@@ -69,36 +69,14 @@ async def test_an_impossible_last_sequence_is_reported_and_leaves_no_gap(
         await socket.until_sequence(4)
 
 
-async def test_a_first_connection_gets_the_message_that_is_being_written(log: LiveLog) -> None:
-    await log.write("before ")
+async def test_a_first_connection_gets_the_newest_message(log: LiveLog) -> None:
+    await log.write("so ")
     await log.append("step", {"step_id": "s", "name": "S", "state": "complete", "payload": ""})
-    await log.write("so ", "far ")
+    await log.write("far ")
     async with log.socket() as socket:
         await socket.until_settled()
         assert socket.text() == "so far "
         await log.write("on")
-        await socket.until_sequence(5)
-        assert socket.text() == "so far on"
-
-
-async def test_a_run_that_ends_while_its_output_is_read_is_shown_once(
-    log: LiveLog,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    read_newest = selectors._newest
-    loop = asyncio.get_running_loop()
-
-    async def write_and_end() -> None:
-        await log.write("on")
-        await log.end()  # which makes one message of its texts
-
-    def read_after_the_end(texts: Any) -> Any:
-        asyncio.run_coroutine_threadsafe(write_and_end(), loop).result(10)
-        return read_newest(texts)
-
-    await log.write("so ", "far ")
-    monkeypatch.setattr(selectors, "_newest", read_after_the_end)
-    async with log.socket() as socket:
         await socket.until_sequence(4)
         assert socket.text() == "so far on"
 
