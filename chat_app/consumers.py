@@ -58,9 +58,11 @@ BY_A_PERSON = (
     client.StopMessage,
 )
 
-# Seconds in which a plain client may say something before it is sent what it missed, which it would
-# show as the answer. The peer's UI speaks as soon as its socket is open: a round trip later.
+# Seconds in which a plain client may say something before it is sent what it missed, and output,
+# which it would show as the answer. The peer's UI speaks as soon as its socket is open: a round
+# trip later, which may be long.
 HOLD = 0.3
+HOLD_OUTPUT = 2.0
 # Seconds until the next frame of who is over a limit: a flood that is refused costs others nothing.
 OVER_A_LIMIT = 0.1
 
@@ -339,8 +341,16 @@ class ChatConsumer(AsyncConsumer):
     async def _hear_first(self) -> None:
         """Handle what a client says at once, before it is sent what it missed."""
         clock = asyncio.get_running_loop().time
-        until = clock() + HOLD
-        while not self._subscriptions.feeds and (seconds := until - clock()) > 0:
+        begin = clock()
+        await self._hear_until(begin + HOLD)
+        name = self._query.conversation_id
+        if name is not None and await self._subscriptions.is_behind(name):
+            await self._hear_until(begin + HOLD_OUTPUT)
+
+    async def _hear_until(self, end: float) -> None:
+        """Handle what a client says up to a time of the loop, or until it follows something."""
+        clock = asyncio.get_running_loop().time
+        while not self._subscriptions.feeds and (seconds := end - clock()) > 0:
             if await self._connection.has_frame(seconds):
                 await self._handle_frame(await self._connection.next_frame())
 

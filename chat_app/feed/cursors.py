@@ -70,18 +70,24 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
             del _unstored_cursors[conversation, user]
 
 
+async def look(conversation: UUID, user: UserId) -> int | None:
+    """Return the kept cursor; None if there is none."""
+    return await _read(conversation, user, _unstored_cursors.get((conversation, user)))
+
+
 async def take(conversation: UUID, user: UserId) -> int | None:
     """Return the kept cursor and forget it: what a socket gets from now on is its own to count."""
-    rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
-    unstored_sequence = _unstored_cursors.pop((conversation, user), None)
-    stored_sequence = await reads.read_for(user, rows.values_list("sequence", flat=True).first)
-    cursor = max(
-        (sequence for sequence in (unstored_sequence, stored_sequence) if sequence is not None),
-        default=None,
-    )
+    cursor = await _read(conversation, user, _unstored_cursors.pop((conversation, user), None))
     if cursor is not None:
+        rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
         try:
             await writer.write(lambda tx: rows.delete(), Lane(order_of=_in_order))
         except SessionsError:
             log.warning("cursor.not_forgotten", conversation=str(conversation))
     return cursor
+
+
+async def _read(conversation: UUID, user: UserId, unstored: int | None) -> int | None:
+    rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
+    stored = await reads.read_for(user, rows.values_list("sequence", flat=True).first)
+    return max((cursor for cursor in (unstored, stored) if cursor is not None), default=None)

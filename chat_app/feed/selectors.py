@@ -95,6 +95,15 @@ def _start_of_newest(conversation: UUID, last: int) -> int:
     return min((start for start in starts.values() if start is not None), default=last)
 
 
+def is_behind(conversation: UUID, kept_cursor: int | None) -> bool:
+    """Return whether a client of a kept cursor gets output at once, or may soon."""
+    opening = read_opening(conversation, after=None, kept_cursor=kept_cursor)
+    at_work = Run.objects.filter(
+        conversation=conversation, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
+    )
+    return opening.cursor < opening.last or at_work.exists()
+
+
 def pending_prompts(*conditions: Q, **lookups: object) -> list[EventRecord]:
     """Return pending prompts as the events that opened them, oldest first."""
     pending = (

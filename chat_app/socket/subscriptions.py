@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from chat_app.feed import cursors
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import ClientGone
-from chat_app.feed.selectors import find_conversation, read_opening
+from chat_app.feed.selectors import find_conversation, is_behind, read_opening
 from chat_app.feed.sweeper import sweeper
 from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import Identity
@@ -158,6 +158,15 @@ class Subscriptions:
             feed = await self._open(conversation, conversation_id, after)
             self.awaited_names.discard(conversation_id)
             return feed
+
+    async def is_behind(self, conversation_id: str) -> bool:
+        """Return whether a client of the conversation gets output at once, or may soon."""
+        user = self._authentication.person.id
+        conversation = await reads.read_for(user, find_conversation, user, conversation_id)
+        if conversation is None:
+            return False
+        kept_cursor = await cursors.look(conversation, user)
+        return await reads.read_for(user, is_behind, conversation, kept_cursor)
 
     async def _make_room(self) -> None:
         """Leave the conversation that was not touched for longest. The client is told, as it may

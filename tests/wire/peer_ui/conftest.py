@@ -37,9 +37,9 @@ def new_tab(backend: Server) -> Iterator[NewTab]:
     """Return a function that makes the tab of a new guest, or of one with `session`."""
     tabs: list[PeerUi] = []
 
-    def new_tab(copy_of: PeerUi | None = None, **query: Any) -> PeerUi:
+    def new_tab(copy_of: PeerUi | None = None, server: Server = backend, **query: Any) -> PeerUi:
         query = {"origin": ORIGIN, "session": str(uuid4()), **query}
-        tab = copy_of.copied_tab() if copy_of else PeerUi(backend, **query)
+        tab = copy_of.copied_tab() if copy_of else PeerUi(server, **query)
         tab.pause = 0.2
         tabs.append(tab)
         return tab

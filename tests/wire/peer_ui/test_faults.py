@@ -6,6 +6,7 @@ from chat_app.peer.plain_frames import RECONNECT_TEXT
 from tests.support.peer_ui import PeerUi
 from tests.support.polling import until
 from tests.support.server import Server
+from tests.support.slow_proxy import slow_proxy
 from tests.wire.peer_ui.conftest import NewTab
 
 pytestmark = pytest.mark.every_form(reason="what a client had is known to one web process")
@@ -116,6 +117,20 @@ async def test_a_deadline_that_passed_while_the_server_was_dead(
     _until_ended(backend)
     await _come_back(ui)
     assert (await ui.until_ended()).endswith("keep")
+
+
+@pytest.mark.long
+async def test_a_message_after_an_outage_gets_its_own_answer_behind_a_slow_proxy(
+    new_tab: NewTab, backend: Server
+) -> None:
+    async with slow_proxy(backend, 0.4) as proxied, new_tab(server=proxied) as ui:
+        await ui.say("slowstream 6 200")
+        await ui.until(lambda: "t1 " in ui.text)
+        await _lose_connection(ui)
+        _until_ended(backend)
+        ui.offline = False
+        await ui.say("echo two")
+        assert await ui.until_ended() == "two"
 
 
 async def _lose_connection(ui: PeerUi) -> None:
