@@ -172,6 +172,7 @@ async def give(
             answer=body.response.answer,
             interaction=str(interaction),
             via="http",
+            input_type=body.response.answered_type,
         ),
     )
     if answer_result.outcome == Outcome.NOT_FOUND:

@@ -358,7 +358,14 @@ class InteractionResponse(BaseModel):
             second = "input_type" if "type" in response else ""
             return {name: value for name, value in response.items() if name != second}
         examples = " or ".join(json.dumps(example) for example in ANSWERS)
-        raise ValueError(f"it must have exactly one of {', '.join(ANSWER_NAMES)}: {examples}")
+        raise ValueError(
+            f"it must have exactly one of {', '.join(ANSWER_NAMES)}, such as {examples}"
+        )
+
+    @property
+    def answered_type(self) -> str | None:
+        """The type of prompt that it is for; None if it does not say: each type takes a text."""
+        return None if self.type == "text" and self.text is not None else self.type
 
     @property
     def answer(self) -> Answer:

@@ -63,7 +63,8 @@ class IncomingAnswer:
     """An answer as it comes in; `via` says by what door.
 
     `interaction` names the interaction. Without it the first of `names` (ids that a client sent
-    along) that is one of the conversation does, else its only pending one.
+    along) that is one of the conversation does, else its only pending one. `input_type` is the type
+    of prompt that it says it answers, if it says one.
     """
 
     answer_id: str
@@ -72,6 +73,7 @@ class IncomingAnswer:
     interaction: str | None = None
     names: Sequence[str] = ()
     version: int | None = None
+    input_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +172,18 @@ def _read(interaction: InteractionRecord, answer: IncomingAnswer) -> CheckedAnsw
     check_storable(_("The answer"), answer.answer_id)
     response = refusal = None
     try:
-        response = load_prompt(interaction.prompt).check(answer.answer)
+        prompt = load_prompt(interaction.prompt)
+        _check_type(prompt.input_type, answer.input_type)
+        response = prompt.check(answer.answer)
     except Invalid as error:
         refusal = error
     return CheckedAnswer(answer, interaction.id, interaction.version, response, refusal)
+
+
+def _check_type(asked: str, answered: str | None) -> None:
+    if answered not in (None, asked):
+        reason = _("The question is of the type “{asked}”, not “{answered}”.")
+        raise Invalid(format_lazy(reason, asked=asked, answered=answered))
 
 
 def _answer_together(

@@ -81,6 +81,28 @@ def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(shared: Serve
     assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
 
 
+@pytest.mark.parametrize(
+    ("kind", "response"),
+    [
+        ("text", {"type": "radio", "selected_option": RED}),
+        ("text", {"type": "radio", "text": "red"}),
+        ("text", {"input_type": "form", "data": {}}),
+        ("radio", {"type": "text", "selected_option": RED}),
+        ("dropdown", {"type": "checkbox", "selected_option": RED}),
+        ("notification", {"type": "radio", "selected_option": RED}),
+    ],
+)
+def test_an_answer_to_another_type_of_prompt_is_refused(
+    shared: Server, kind: str, response: Json
+) -> None:
+    http = Http(shared)
+    stop = http.generate(f"prompt {kind}").json()
+    answer = http.answer(stop, response)
+    assert answer.status == 422
+    assert f"The question is of the type “{kind}”" in answer.json()["detail"]
+    assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
+
+
 def test_a_second_answer_is_refused_naming_the_first_person_and_time(shared: Server) -> None:
     http = Http(shared)
     stop = http.generate("ask").json()
