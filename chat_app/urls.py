@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote
 
-from django.urls import path, register_converter
+from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
 from chat_app.api import problems
@@ -45,10 +45,16 @@ def _escape(match: re.Match[str]) -> str:
     return "".join(f"%{ord(character):02X}" for character in match[0])
 
 
+api_urls, app_of_api, namespace_of_api = api.urls
+for route in api_urls:
+    if isinstance(route, URLPattern):
+        route.callback = problems.for_programs(route.callback)
+
+
 class ApiConverter(StringConverter):
     """A path that begins as one of the HTTP interface: there is no page under it."""
 
-    _beginnings = {str(route.pattern).partition("/")[0] for route in api.urls[0]} - {""}
+    _beginnings = {str(route.pattern).partition("/")[0] for route in api_urls} - {""}
     regex = f"(?:{'|'.join(map(re.escape, sorted(_beginnings)))})(?:/.*)?"
 
 
@@ -97,6 +103,6 @@ urlpatterns = [
         name="answer",
     ),
     path("c/<name:conversation_id>/", conversation_views.conversation, name="conversation"),
-    path("", api.urls),
+    path("", (api_urls, app_of_api, namespace_of_api)),
     path("<of_api:path>", problems.unknown),
 ]

@@ -11,6 +11,7 @@ from natproject.sign_in import PasswordView, SignInLinkView, SignInView, SignOut
 # Passwords are typed on one page, which says why one is not taken.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign] # Django's way
 
+handler404 = "chat_app.api.problems.not_found"
 handler500 = "chat_app.page.error_pages.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),

@@ -1,25 +1,56 @@
 """The HTTP interface put together, with its OpenAPI document and page."""
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
-from django.contrib.auth.decorators import user_passes_test
-from django.http import HttpResponse
+from asgiref.sync import sync_to_async
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET
 from ninja import NinjaAPI, Swagger
+from ninja.errors import AuthenticationError
 
-from chat_app.api import executions, generation_jobs, inbox, run_views
+from chat_app.api import executions, generation_jobs, inbox, problems, run_views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
 from chat_app.api.bodies import BodyParser
 from chat_app.api.large_results import spool_response
 from chat_app.api.problems import HANDLERS
+from chat_app.identity import BadCredentials
 from chat_app.settings import ChatSettings
 
+# The ways of signing in, in their order.
+AUTH: list[Any] = [Session(), Bearer(), ApiKey(), Guest()]
 
-def _may_read_docs(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Show the interface's description to people who are signed in, or to everybody (a setting)."""
-    return user_passes_test(
-        lambda user: user.is_authenticated or ChatSettings.load().API_DOCS_PUBLIC
-    )(never_cache(view))
+
+def _may_read_docs(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Show the interface's description to who is signed in, or to everybody (a setting)."""
+
+    @csrf_exempt
+    @require_GET
+    @never_cache
+    @wraps(view)
+    async def guarded_view(request: HttpRequest) -> HttpResponse:
+        try:
+            if ChatSettings.load().API_DOCS_PUBLIC or await _is_known(request):
+                page: HttpResponse = await sync_to_async(view)(request)
+                return page
+        except BadCredentials as error:
+            return HANDLERS[BadCredentials](request, error)
+        if problems.asks_for_page(request):
+            return redirect_to_login(request.get_full_path())
+        return HANDLERS[AuthenticationError](request, AuthenticationError())
+
+    return guarded_view
+
+
+async def _is_known(request: HttpRequest) -> bool:
+    for auth in AUTH:
+        if await auth(request) is not None:
+            return True
+    return False
 
 
 api = NinjaAPI(
@@ -31,7 +62,7 @@ api = NinjaAPI(
     ),
     # Its own is the last part; the first is that of `chat_app.urls`, which includes it.
     urls_namespace="chat:chat_api",
-    auth=[Session(), Bearer(), ApiKey(), Guest()],
+    auth=AUTH,
     throttle=[Rates()],
     parser=BodyParser(),
     # No badge of an outside validator.

@@ -5,7 +5,10 @@ import asyncio
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET
 
+from chat_app.api.problems import for_programs
 from chat_app.wire.parsing import TRY_AGAIN
 from sessions_app.lifecycle import reports, startup
 from sessions_app.models import Conversation, Event, Run
@@ -18,12 +21,18 @@ NOT_MOUNTED = (
 )
 
 
+@for_programs
+@csrf_exempt
+@require_GET
 @never_cache
 async def live(request: HttpRequest) -> JsonResponse:
     """Answer 200: this process is not stuck, and to restart it fixes nothing."""
     return JsonResponse({"status": "ok"})
 
 
+@for_programs
+@csrf_exempt
+@require_GET
 @never_cache
 async def health(request: HttpRequest) -> JsonResponse:
     """Answer 200 if the chat is served and the database takes writes, else 503 with the reason."""

@@ -1,11 +1,13 @@
 """The error responses: the peer's on its paths, else problem details (RFC 9457)."""
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 from pydantic import BaseModel
@@ -154,6 +156,37 @@ def _too_large(request: HttpRequest, _: RequestDataTooBig) -> HttpResponse:
 def unknown(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer that there is nothing at the address."""
     return response(request, Failure(404, "invalid_message", "There is no such thing here."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer that there is nothing: `handler404` of a project that serves the chat."""
+    if asks_for_page(request):
+        return defaults.page_not_found(request, exception)
+    return unknown(request)
+
+
+def asks_for_page(request: HttpRequest) -> bool:
+    """Return whether the client would rather have HTML than JSON, as browsers would."""
+    return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
+
+
+def for_programs(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a view: it takes HEAD as GET, and a method that it does not take is a problem."""
+
+    @wraps(view)
+    async def wrapped_view(request: HttpRequest, *args: Any, **names: Any) -> HttpResponse:
+        method = request.method
+        if method == "HEAD":  # the server leaves the body out
+            request.method = "GET"
+        answer: HttpResponse = await view(request, *args, **names)
+        if not isinstance(answer, HttpResponseNotAllowed):
+            return answer
+        allowed = answer["Allow"].replace("GET", "GET, HEAD")
+        detail = f"{method} is not allowed here, but {allowed} is."
+        headers = {"Allow": allowed}
+        return response(request, Failure(405, "invalid_message", detail, headers=headers))
+
+    return wrapped_view
 
 
 # What answers each error of the interface by a problem.

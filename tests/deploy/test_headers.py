@@ -83,7 +83,8 @@ def test_each_response_has_the_headers_that_keep_it_safe(shared: Server) -> None
 @pytest.mark.django_db
 def test_the_api_is_described_to_whom_the_site_knows(settings: Settings, client: Client) -> None:
     paths = ("/docs", "/openapi.json")
-    assert [client.get(path)["Location"] for path in paths] == [
+    browser = {"accept": "text/html"}
+    assert [client.get(path, headers=browser)["Location"] for path in paths] == [
         f"/sign-in/?next={path}" for path in paths
     ]
     set_hitl(settings, API_DOCS_PUBLIC=True)

@@ -120,7 +120,11 @@ class Http:
 
     def delete(self, path: str, **headers: str | None) -> Response:
         """DELETE what a path names."""
-        with self._open("DELETE", path, None, headers) as answer:
+        return self.send("DELETE", path, **headers)
+
+    def send(self, method: str, path: str, **headers: str | None) -> Response:
+        """Send a request without a body."""
+        with self._open(method, path, None, headers) as answer:
             return Response(answer.status, answer.headers, answer.read().decode())
 
     @contextmanager

@@ -195,7 +195,10 @@ def _monitored(admin: Http, is_wanted: Callable[[Any], bool], path: str = "/moni
     return until(look, otherwise=lambda: admin.get(path).text)
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/generate/", "/generate/other", "/executions"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/responses", "/generate/", "/generate/other", "/executions", "/health/all", "/v2/chat"],
+)
 @pytest.mark.parametrize("user", ["ann", None])
 def test_an_unknown_path_is_a_problem_and_no_page(
     shared: Server, path: str, user: str | None
@@ -204,3 +207,49 @@ def test_an_unknown_path_is_a_problem_and_no_page(
     for answer in (http.get(path), http.post(path, {}, x_csrftoken=None)):
         assert (answer.status, answer.json()["code"]) == (404, "invalid_message")
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_unknown_path_outside_of_the_interface_is_a_page_for_browsers(shared: Server) -> None:
+    accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    answer = Http(shared).get("/v2/chat", accept=accept)
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/v1/models", "POST"),
+        ("/generate/stream", "GET"),
+        ("/health", "POST"),
+        ("/live", "DELETE"),
+        ("/openapi.json", "POST"),
+        ("/v1/inbox", "DELETE"),
+    ],
+)
+def test_a_method_that_a_path_does_not_take_is_a_problem(
+    shared: Server, path: str, method: str
+) -> None:
+    http = Http(shared, headers={"x-csrftoken": ""})
+    answer = http.send(method, path)
+    assert (answer.status, answer.json()["code"]) == (405, "invalid_message")
+    allowed = "POST" if path == "/generate/stream" else "GET, HEAD"
+    assert answer.headers["allow"] == allowed
+    assert allowed in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/health", "/live", "/openapi.json", "/v1/inbox"])
+def test_a_path_that_takes_get_takes_head(shared: Server, path: str) -> None:
+    http = Http(shared)
+    head, get = http.send("HEAD", path), http.get(path)
+    assert (head.status, head.text) == (get.status, "") == (200, "")
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def test_a_program_reads_the_document_with_a_key_and_browsers_are_led_to_the_sign_in(
+    shared: Server,
+) -> None:
+    nobody, path = Http(shared, None), "/openapi.json"
+    assert nobody.get(path).json()["status"] == 401
+    assert nobody.get(path, authorization="Bearer nak_0_0").json()["status"] == 401
+    assert nobody.get(path, authorization=f"Bearer {make_key(shared, 'ben')}").status == 200
+    assert nobody.get(path, accept="text/html").status == 302

@@ -117,7 +117,7 @@ async def test_the_list_and_errors_are_in_the_chosen_language(
     assert "Der Titel ist leer." in response.content.decode()
     response = await client.post(reverse("chat:send", args=["c"]), {"text": " "})
     assert "Die Nachricht ist leer." in response.content.decode()
-    missing_page = await client.get("/nothing/")
+    missing_page = await client.get("/nothing/", headers={"Accept": "text/html"})
     assert "Hier ist nichts" in missing_page.content.decode()
 
 
