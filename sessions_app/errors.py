@@ -20,7 +20,8 @@ SessionsError
     ├── Unrecorded           suspends the run
     │   ├── NotJson
     │   │   └── ResultRefused
-    │   └── CalledInStep
+    │   ├── CalledInStep
+    │   └── CalledInThread
     ├── TooLarge
     ├── TookTooLong
     ├── TooManyCalls         suspends the run
@@ -148,7 +149,7 @@ class FormChanged(NonDeterminism):
 
 
 class Unrecorded(WorkflowError):
-    """A step did what cannot be recorded. Once its code is fixed, the run goes on with it."""
+    """The code did what cannot be recorded. Once it is fixed, the run goes on with it."""
 
 
 class NotJson(Unrecorded):
@@ -200,6 +201,18 @@ class CalledInStep(Unrecorded):
             "be repeated; or return what the call needs, and call after the step."
         )
         self.step = step
+
+
+class CalledInThread(Unrecorded):
+    """A workflow called its context in another thread."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The context was called in another thread, such as by asyncio.run() in "
+            "asyncio.to_thread(). The event loop there never gets the answer, and replay cannot "
+            "keep the order of calls from threads. Call the context in the workflow itself, and "
+            "the function that needs a thread by context.step()."
+        )
 
 
 class TooLarge(WorkflowError):

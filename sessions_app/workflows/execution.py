@@ -1,5 +1,6 @@
 """An execution of a workflow function: the calls that it makes, and what they come to."""
 
+import threading
 from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from sessions_app.errors import (
     CalledInStep,
+    CalledInThread,
     ChildFailed,
     Gathered,
     NeverAwaited,
@@ -74,6 +76,7 @@ class Execution:
     def __init__(self, backend: Backend, builder: object) -> None:
         self.backend = backend
         self._builder = builder
+        self._thread = threading.get_ident()
         # The highest of its calls.
         self.position = 0
         # How many calls each track has made; and whether there are others than the workflow's own.
@@ -84,8 +87,8 @@ class Execution:
         # What calls have given to the workflow, which is to await it.
         self._expected: deque[tuple[Coro[object], str]] = deque()
         self._put_out_texts: list[str] = []
-        # What a step could not be recorded for. The run is to go on with that step, once its code
-        # is fixed, so each later call raises it again.
+        # The reason for which a step or a call could not be recorded. The run is to go on with it,
+        # once its code is fixed, so each later call raises it again.
         self.mistake: Unrecorded | None = None
 
     @property
@@ -164,6 +167,8 @@ class Execution:
         step = running_step.get()
         if step is not None and step.caller is self:
             step.mistake = self.mistake = CalledInStep(step.name)
+        elif threading.get_ident() != self._thread:  # a future of this loop never wakes another
+            self.mistake = CalledInThread()
         if self.mistake is not None:
             raise self.mistake
         if self.has_left:

@@ -67,6 +67,9 @@ class Caller(Protocol):
 
     mistake: Unrecorded | None
 
+    def check_may_call(self) -> None:
+        """Raise the error that a call of the context must raise now, if there is one."""
+
 
 @dataclass(slots=True, eq=False)
 class RunningStep:

@@ -87,6 +87,7 @@ class StreamedStep:
 
     async def read(self, pieces: ResultType) -> AsyncGenerator[Any, None]:
         """Yield the pieces of the journal, else of the function."""
+        self._step.caller.check_may_call()  # it may be read elsewhere than it was called
         entry = self._backend.recall(self._call)
         if entry is not None and entry.finished:
             self.is_repeat = True
