@@ -1,6 +1,6 @@
 """The configuration of the runtime: one YAML file, checked by pydantic, errors named by line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -21,6 +21,9 @@ from sessions_app.json_types import JsonObject
 DEFAULT_QUEUE = "default"
 Policy = Literal["enqueue", "reject", "interrupt", "parallel"]
 Location = tuple[int | str, ...]
+EXAMPLE = (
+    "Write the workflows that are offered, such as `default: shout` and `workflows: {shout: {}}`."
+)
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -90,7 +93,7 @@ class RuntimeConfig(BaseModel):
             extra: workflows offered beside those of the file, in its form.
 
         Raises:
-            ConfigError: it is missing, is not YAML, or does not fit.
+            ConfigError: it is missing or empty, is not YAML, has a key twice, or does not fit.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -101,8 +104,16 @@ class RuntimeConfig(BaseModel):
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             raise ConfigError(f"{path}, line {line}: it is not UTF-8. Save it as that.") from None
+        except yaml.MarkedYAMLError as error:
+            raise ConfigError(_syntax_error(path, text, error)) from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {error}") from None
+        if node is None:
+            raise ConfigError(f"{path}, line 1: it is empty. {EXAMPLE}")
+        for key, first in _repeated_keys(node):
+            line, before = key.start_mark.line + 1, first.start_mark.line + 1
+            twice = f"{key.value!r} is here twice, in line {before} too. Keep one of them."
+            raise ConfigError(f"{path}, line {line}: {twice}")
         entries = content.get("workflows") if isinstance(content, dict) else None
         if extra and entries is None and isinstance(content, dict):
             entries = {}
@@ -128,6 +139,38 @@ class RuntimeConfig(BaseModel):
     def error(self, at: Location, message: str) -> ConfigError:
         """Build an error at a place of the file."""
         return ConfigError(_sentence(self._path, self._node, at, message))
+
+
+def _syntax_error(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
+    """Say where a file is not YAML, and why."""
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return f"{path} is not YAML: {error}"
+    line = "".join(text.splitlines()[mark.line : mark.line + 1])
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return f"{path}, line {mark.line + 1}: a tab is before {line.strip()!r}. Indent by spaces."
+    return f"{path}, line {mark.line + 1}: it is not YAML: {error.problem or error.context}."
+
+
+def _repeated_keys(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Yield each key that is in its mapping twice, with the first of the two; YAML takes the
+    last.
+    """
+    nodes, seen = [node], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:  # by an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            first_keys: dict[object, yaml.Node] = {}
+            for key, value in node.value:
+                first = first_keys.setdefault(str(key.value), key)
+                if first is not key:
+                    yield key, first
+                nodes.append(value)
 
 
 def _validate(

@@ -88,8 +88,26 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         ("default: x\nworkflows: {}\n", "FILE, line 2: workflows: Dictionary should have at least"),
         ("default: x\nworkflows: [a]\n", "FILE, line 2: workflows: Input should be"),
         ("- a\n", "FILE, line 1: file: Input should be"),
-        ("", "FILE, line 1: file: Input should be"),
-        ("default: [\n", "FILE is not YAML"),
+        ("", "FILE, line 1: it is empty. Write the workflows that are offered, such as"),
+        ("# later\n", "FILE, line 1: it is empty."),
+        ("default: [\n", "FILE, line 2: it is not YAML: expected the node content"),
+        ("default: a: b\n", "FILE, line 1: it is not YAML: mapping values are not allowed here."),
+        (
+            "default: calculator\nworkflows:\n\tcalculator:\n",
+            "FILE, line 3: a tab is before 'calculator:'. Indent by spaces.",
+        ),
+        (
+            GOOD + "    options:\n    \tmax_operations: 1\n",
+            "FILE, line 5: a tab is before 'max_operations: 1'. Indent by spaces.",
+        ),
+        (
+            GOOD + "  report:\n  calculator:\n    max_concurrency: 1\n",
+            "FILE, line 5: 'calculator' is here twice, in line 3 too. Keep one of them.",
+        ),
+        (
+            GOOD + "    options: {max_operations: 1, max_operations: 2}\n",
+            "FILE, line 4: 'max_operations' is here twice, in line 4 too.",
+        ),
         (
             GOOD + "  nope:\n",
             "FILE, line 4: workflows.nope: no installed application declares a workflow 'nope'",
