@@ -27,7 +27,7 @@ from sessions_app.hosting import run_writes
 from sessions_app.hosting.durable_backend import DurableBackend
 from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.run_selection import StartedRun
-from sessions_app.journal.journal import line_of
+from sessions_app.journal.journal import line_of, with_notes
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.logs import Log
 from sessions_app.models import Run, attached_files
@@ -248,6 +248,13 @@ class RunTask:
         return self._backend.waiting.unanswered_interactions
 
     @property
+    def calls_while_working(self) -> int | None:
+        """The number of calls that it has made; None while it waits, or a step is under way."""
+        if self._runner is None or self.awaits_place or not self._backend.waiting.nothing:
+            return None
+        return self._runner.execution.calls.total()
+
+    @property
     def awaits_place(self) -> bool:
         """True while the run can do nothing before it has a place under the limit."""
         return self._backend.awaits_place
@@ -402,9 +409,10 @@ class RunTask:
             reason = "What the workflow needs could not be built. Try again later."
         elif isinstance(error, SessionsError):
             reason = str(error)
-        detail = (
-            "" if error is None else _add_location(error, f"{type(error).__name__}: {error}"[:1000])
-        )
+        detail = ""
+        if error is not None:
+            raised = f"{type(error).__name__}: {with_notes(error)}"
+            detail = _add_location(error, raised[:1000])
         detail += f"\n\n{''.join(traceback.format_exception(error))[-8000:]}"
         await self._end(Run.Status.FAILED, "workflow_error", reason, detail)
 

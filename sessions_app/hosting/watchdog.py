@@ -13,12 +13,14 @@ innermost one of the workflow's module.
 
 import asyncio
 import gc
+import math
 import selectors
 import signal
 import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from types import FrameType
 
 from sessions_app.hosting.host_registry import HostRegistry
@@ -37,6 +39,10 @@ SLOW = 2
 LOOK_EVERY = 0.5  # seconds between two looks of the handler
 # So many looks must find the same run: one alone finds any, after the whole process was stopped.
 LOOKS = 3
+# Seconds that a run may work without a call of its context before the log says so; and between two
+# looks for such runs.
+QUIET = 300.0
+QUIET_LOOK = 10.0
 
 
 class Watchdog:
@@ -57,6 +63,9 @@ class Watchdog:
         # Asked for, and found, where the loop was slow.
         self._to_find = False
         self._slow: tuple[RunTask, str, str] | None = None
+        # The runs that worked at the last look: their calls by then, and since when that many.
+        self._working: dict[RunTask, tuple[int, float]] = {}
+        self._next_quiet_look = 0.0
 
     def start(self) -> None:
         """Begin to watch, unless `MAX_BLOCKING` is 0."""
@@ -86,6 +95,10 @@ class Watchdog:
         silent, since = 0, time.monotonic()
         self._await_turn()
         while not self._over.wait(GLANCE_EVERY):
+            if time.monotonic() >= self._next_quiet_look:
+                self._next_quiet_look = time.monotonic() + QUIET_LOOK
+                with suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(self._look_for_quiet)
             if self._turned.is_set() or self._resting:
                 if silent >= SLOW:
                     self._tell_slow(time.monotonic() - since)
@@ -128,6 +141,27 @@ class Watchdog:
                 within=within,
                 seconds=round(seconds, 2),
             )
+
+    def _look_for_quiet(self) -> None:
+        """Log each run that works for long without a call, once: it may do so for ever."""
+        now = time.monotonic()
+        before, self._working = self._working, {}
+        for run in [run for host in self._hosts for run in host.runs]:
+            calls = run.calls_while_working
+            if calls is None:
+                continue
+            last_calls, since = before.get(run, (calls, now))
+            self._working[run] = (calls, since if calls == last_calls else now)
+            if calls == last_calls and now - since >= QUIET:
+                self._working[run] = (calls, math.inf)  # it is said
+                log.warning(
+                    "run.quiet",
+                    run=str(run.id),
+                    workflow=run.workflow,
+                    calls=calls,
+                    seconds=round(now - since),
+                    remedy="Wait by context.sleep() or context.wait_for(); work in a step.",
+                )
 
     def _rests(self) -> bool:
         """Return whether the loop waits for something to happen, and so need not be woken to show

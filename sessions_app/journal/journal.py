@@ -98,8 +98,8 @@ class CallResult:
     @classmethod
     def of_error(cls, error: BaseException, title: str) -> Self:
         """Make the result of a call that raised this."""
-        reason = {"type": type(error).__name__, "message": str(error)[:2000]}
-        return cls(error=reason, title=title, payload=reason["message"])
+        reason = {"type": type(error).__name__, "message": with_notes(error)[:2000]}
+        return cls(error=reason, title=title, payload=str(error)[:2000])
 
     @classmethod
     def refused(cls, error: ResultRefused, title: str) -> Self:
@@ -209,6 +209,11 @@ def read_recorded(read: Callable[[Any], T], recorded: Any, call: Call) -> T:
         reason = " ".join(str(error).split())[:MAX_ARGUMENTS]
     change = f"what is recorded cannot be read ({reason})"
     raise NonDeterminism(call.position, change, recorded_call=str(call), new_call=str(call))
+
+
+def with_notes(error: BaseException) -> str:
+    """Return the message of an error with the notes that were added to it."""
+    return " ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def line_of(error: BaseException) -> str:

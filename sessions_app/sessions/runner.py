@@ -7,11 +7,10 @@ from contextlib import aclosing, contextmanager
 from types import AsyncGeneratorType
 from typing import Any, TypeVar, cast, overload
 
-from django.core.exceptions import SynchronousOnlyOperation
-
 from sessions_app.errors import SessionsError
 from sessions_app.journal.tracks import current_track
 from sessions_app.sessions import schemas
+from sessions_app.workflows.advice import advise
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.child_calls import dump_returned
 from sessions_app.workflows.context import Context, current_context
@@ -29,13 +28,6 @@ from sessions_app.workflows.run_info import RunInfo
 from sessions_app.workflows.streams import StreamedText
 
 T = TypeVar("T")
-
-# Said beside the error that comes of what authors of workflows get wrong at first.
-ORM = (
-    "A workflow uses the database in a step: `await context.step(function, …)`, or "
-    "`context.transactional_step` where it writes. See docs/steps.md."
-)
-AWAIT = "A coroutine was used in the place of its result: `await` is missing before the call."
 
 
 class Stop:
@@ -231,7 +223,7 @@ class Runner:
             self.execution.check_awaited()
         except Exception as error:
             self.failed = True
-            _advise(error)
+            advise(error)
             self.execution.check_awaited()  # it may have taken a coroutine for what that gives
             raise
         finally:
@@ -290,11 +282,3 @@ def _enter(context: Context) -> None:
     session_user.set((context.user_id, context.user))
     workflow_parent_id.set(None)
     workflow_parent_name.set(None)
-
-
-def _advise(error: Exception) -> None:
-    """Add to a common error what its author can do about it, for the log and the admin."""
-    if isinstance(error, SynchronousOnlyOperation):
-        error.add_note(ORM)
-    elif isinstance(error, AttributeError | TypeError) and "'coroutine' object" in str(error):
-        error.add_note(AWAIT)

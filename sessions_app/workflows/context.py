@@ -21,7 +21,14 @@ from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import NOT_GIVEN, explicit_options, plain
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
-from sessions_app.workflows.steps import Coro, Retry, execute, piece_type
+from sessions_app.workflows.steps import (
+    Coro,
+    Retry,
+    check_retry,
+    check_seconds,
+    execute,
+    piece_type,
+)
 from sessions_app.workflows.streams import Stream, StreamOptions
 from sessions_app.workflows.trace import Trace
 from sessions_app.workflows.transactional_steps import check_plain
@@ -142,6 +149,8 @@ class Context:
         options = explicit_options(
             function, args, title=title, name=name, retry=retry, timeout=timeout, once=once
         )
+        check_retry(options.get("retry"))
+        check_seconds("timeout=", options.get("timeout"))
         bound_function = partial(function, *args, **kwargs)
         call = self._execution.function_call(Kind.STEP, bound_function, options.get("name"))
         run = partial(execute, bound_function, options.get("retry"), options.get("timeout"))
@@ -221,6 +230,8 @@ class Context:
         options = explicit_options(
             function, args, name=name, retry=retry, timeout=timeout, **shown_as
         )
+        check_retry(options.get("retry"))
+        check_seconds("timeout=", options.get("timeout"))
         bound_function = partial(function, *args, **kwargs)
         call = self._execution.function_call(Kind.STREAM, bound_function, options.pop("name", None))
         step = self._execution.stream(call, bound_function, StreamOptions(**options))
@@ -305,6 +316,7 @@ class Context:
         Raises:
             NothingCame: nothing came within so many seconds; recorded, so replay raises it too.
         """
+        check_seconds("timeout=", timeout)
         work = self._execution.wait_for(name, timeout)
         return self._execution.expect(work, f"The wait for {name!r}")
 
@@ -348,6 +360,7 @@ class Context:
             UnknownWorkflow: it is not offered, or not to the conversation's owner.
             Invalid: the message is empty or too long.
         """
+        check_seconds("timeout=", timeout)
         child = ChildCall(workflow, message, title, self.trace.headers)
         return self._execution.expect(self._execution.run(child, timeout), f"The run of {workflow}")
 
@@ -371,6 +384,7 @@ class Context:
 
     def sleep(self, seconds: float) -> Coro[None]:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
+        check_seconds("context.sleep()", seconds)
         work = self._execution.sleep(seconds)
         return self._execution.expect(work, f"The sleep of {seconds} s")
 

@@ -256,6 +256,12 @@ class Execution:
         self, prompts: Sequence[Prompt[R]], assignment: Assignment | None, together: str = ""
     ) -> list[R]:
         """Ask prompts and return their responses, for `Context.ask_all`."""
+        for prompt in prompts:
+            if not isinstance(prompt, Prompt):
+                raise TypeError(
+                    "context.ask() takes a prompt, and context.ask_all() a list of them, such as "
+                    f'context.ask(TextPrompt(text="Your name?")); {prompt!r:.100} is none'
+                )
         if together:
             prompts = on_one_card(prompts, together, self.next_place()[0])
         outgoing_prompts = []

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache, partial
 from math import isfinite, isnan
+from numbers import Real
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter
@@ -34,6 +35,7 @@ from sessions_app.journal.journal import REFUSED, CallResult, Entry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, is_storable
+from sessions_app.workflows.advice import advise
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import Begin, step_threads
@@ -60,6 +62,24 @@ class Retry(BaseModel):
     wait: float = Field(default=0.5, ge=0)
     max_wait: float = Field(default=30, ge=0)
     on: tuple[type[Exception], ...] = (Exception,)
+
+
+def check_retry(retry: object) -> None:
+    """Raise TypeError unless these are retries of a step, or None."""
+    if not isinstance(retry, Retry | None):
+        raise TypeError(
+            f"retry= takes Retry(attempts=3), from sessions_app.workflows, and not {retry!r:.100}"
+        )
+
+
+def check_seconds(name: str, seconds: object) -> None:
+    """Raise TypeError unless this is a number of seconds, or None."""
+    if not isinstance(seconds, Real | None):
+        raise TypeError(
+            f"{name} takes seconds as a number, and not a {type(seconds).__name__}: the seconds "
+            "until a moment are (moment - context.now()).total_seconds(), and a timedelta has "
+            "total_seconds()"
+        )
 
 
 class Caller(Protocol):
@@ -92,7 +112,8 @@ class RunningStep:
                 yield
         except Unrecorded as error:
             self.mistake = self.mistake or error
-        except Exception:
+        except Exception as error:
+            advise(error)
             if self.mistake is None:
                 raise
         if self.mistake is not None:

@@ -1,17 +1,22 @@
 """Tests of what authors get wrong at first: the error in the log and the admin says what to do."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 
+from sessions_app.hosting import watchdog
 from sessions_app.models import Run
-from sessions_app.sessions.runner import AWAIT, ORM
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.runtime.replay.deployed import Body, host_code
-from tests.support.hosting import problem
+from sessions_app.workflows.advice import AWAIT, ORM
+from tests.runtime.replay.deployed import Body, executed, host_code
+from tests.support.hosting import problem, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,6 +28,22 @@ async def no_await(context: Context) -> str:
 
 async def sync_orm(context: Context) -> str:
     return f"{User.objects.count()} users"
+
+
+async def count_users() -> int:
+    return User.objects.count()
+
+
+async def stream_users() -> AsyncIterator[str]:
+    yield str(User.objects.count())
+
+
+async def sync_orm_in_an_async_step(context: Context) -> str:
+    return f"{await context.step(count_users)} users"
+
+
+async def sync_orm_in_a_stream(context: Context) -> str:
+    return "".join([piece async for piece in context.stream(stream_users)])
 
 
 async def gives_call(context: Context) -> Any:
@@ -49,6 +70,98 @@ async def test_the_error_says_what_to_do(code: Body, advice: str) -> None:
         assert run.status == Run.Status.FAILED
         assert advice in problem(run)["detail"]
         assert advice not in problem(run)["message"]  # that is for people
+
+
+@pytest.mark.parametrize("code", [sync_orm, sync_orm_in_an_async_step, sync_orm_in_a_stream])
+async def test_the_database_is_for_steps_says_the_first_line(code: Body) -> None:
+    """Beside Django's advice, which is wrong in a workflow."""
+    async with host_code(code) as hosting:
+        run = await hosting.until_ended(await hosting.submit())
+        assert ORM in problem(run)["detail"].splitlines()[0]
+
+
+def work() -> str:
+    executed.append("work")
+    return "done"
+
+
+MISUSES: dict[str, tuple[Any, str]] = {
+    "a text": (lambda context: context.ask("Your name?"), "context.ask(TextPrompt(text="),
+    "a class": (lambda context: context.ask(TextPrompt), "context.ask(TextPrompt(text="),
+    "texts": (lambda context: context.ask_all(["Name?", "Age?"]), "'Name?' is none"),
+    "on one card": (
+        lambda context: context.ask_all(["Name?", "Age?"], together="You"),
+        "'Name?' is none",
+    ),
+    "retry": (lambda context: context.step(work, retry=3), "retry= takes Retry(attempts=3)"),
+    "retry of a stream": (
+        lambda context: anext(context.stream(stream_users, retry=3)),
+        "retry= takes Retry(attempts=3)",
+    ),
+    "sleep until": (
+        lambda context: context.sleep(context.now() + timedelta(hours=1)),
+        "context.sleep() takes seconds as a number, and not a datetime: the seconds until a "
+        "moment are (moment - context.now()).total_seconds()",
+    ),
+    "timeout of a step": (
+        lambda context: context.step(work, timeout=timedelta(seconds=1)),
+        "timeout= takes seconds as a number, and not a timedelta",
+    ),
+    "timeout of a wait": (
+        lambda context: context.wait_for("parcel", timeout=timedelta(seconds=1)),
+        "timeout= takes seconds as a number, and not a timedelta",
+    ),
+    "timeout of a run": (
+        lambda context: context.run("t_deployed", "x", timeout=timedelta(seconds=1)),
+        "timeout= takes seconds as a number, and not a timedelta",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "sentence"), MISUSES.values(), ids=MISUSES)
+async def test_a_wrong_argument_is_refused_before_the_call(call: Any, sentence: str) -> None:
+    async def body(context: Context) -> str:
+        return str(await call(context))
+
+    async with host_code(body) as hosting:
+        run = await hosting.until_ended(await hosting.submit())
+        assert run.status == Run.Status.FAILED
+        first = problem(run)["detail"].splitlines()[0]
+        assert first.startswith("TypeError: ")
+        assert sentence in first
+        assert [entry.name for entry in await hosting.journal(run.id) if entry.name != "now"] == []
+        assert executed == []
+
+
+async def test_the_log_names_a_run_that_works_for_long_without_a_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watchdog, "QUIET", 0.2)
+    monkeypatch.setattr(watchdog, "QUIET_LOOK", 0.01)
+    ends = asyncio.Event()
+
+    async def spins(context: Context) -> str:
+        if context.message.text == "ask":
+            return (await context.ask(TextPrompt(text="Name?"))).text
+        while not ends.is_set():  # noqa: ASYNC110 - the mistake that is looked for
+            await asyncio.sleep(0)
+        return "at last"
+
+    with structlog.testing.capture_logs() as logs:
+
+        def quiet() -> list[Any]:
+            return [line for line in logs if line["event"] == "run.quiet"]
+
+        async with host_code(spins) as hosting:
+            asking = await hosting.submit("ask", conversation="d")
+            await hosting.prompts(asking)
+            run = await hosting.submit()
+            await until_true(quiet)
+            ends.set()
+            assert await hosting.result(run) == "at last"
+        [line] = quiet()
+        assert (line["run"], line["workflow"], line["calls"]) == (str(run), "t_deployed", 0)
+        assert "context.sleep()" in line["remedy"]
 
 
 def parse(text: str) -> object:
