@@ -23,6 +23,10 @@ BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
 
 MAX_VERSION = 1_000_000
+SIGNATURE = (
+    "a workflow takes (message, context), in this order, such as "
+    "`async def shout(message: Message, context: Context)`"
+)
 NAT_WORKFLOW = "sessions_app.agents.nat.nat_workflow"
 
 
@@ -169,25 +173,37 @@ def _check_declaration(declaration: Workflow) -> None:
         raise ImproperlyConfigured(
             f"{place}: a workflow is an 'async def' function; with 'yield' it streams."
         )
+    signature = inspect.signature(function)
     try:
-        inspect.signature(function).bind("message", "context")
+        signature.bind("message", "context")
     except TypeError as error:
-        raise ImproperlyConfigured(
-            f"{place}: a workflow takes (message, context), in this order: {error}."
-        ) from None
+        raise ImproperlyConfigured(f"{place}: {SIGNATURE}: {error}.") from None
+    first, second, *_ = [*signature.parameters.values()] * 2  # one that is *arguments is both
+    if _is_named(first, "Context") and not _is_named(second, "Context"):
+        raise ImproperlyConfigured(f"{place}: {SIGNATURE}, and this takes {signature}.")
     if declaration.per_user_builder is not None and declaration.shared_builder is not None:
         raise ImproperlyConfigured(f"{place}: give per_user_builder or shared_builder, not both.")
     if not 1 <= declaration.version <= MAX_VERSION:
         raise ImproperlyConfigured(f"{place}: a version is a number from 1 to {MAX_VERSION:,}.")
 
 
+def _is_named(parameter: inspect.Parameter, name: str) -> bool:
+    """Return whether a parameter is of the class of this name, as far as its declaration says."""
+    annotation = parameter.annotation
+    if annotation is parameter.empty:
+        return parameter.name == name.lower()
+    return str(getattr(annotation, "__name__", annotation)).rpartition(".")[2] == name
+
+
 def _check_beside(declaration: Workflow, versions: Iterable[Workflow]) -> None:
     for sibling in versions:
-        module = sibling.function.__module__
-        if sibling.version == declaration.version and module != declaration.function.__module__:
+        # The same place again is a module that is imported anew.
+        place = _line(sibling)
+        if sibling.version == declaration.version and place != _line(declaration):
             raise ImproperlyConfigured(
-                f"{_where(declaration)}: {module} has a workflow of that name already; a new "
-                "version of it has a higher version=."
+                f"{_where(declaration)} in {_line(declaration)}: there is a workflow of that name "
+                f"already, in {place}. Give one of them another name; a new version of it has a "
+                "higher version=."
             )
         if sibling.version != declaration.version and _shared(sibling) != _shared(declaration):
             raise ImproperlyConfigured(
@@ -199,6 +215,12 @@ def _check_beside(declaration: Workflow, versions: Iterable[Workflow]) -> None:
 def _where(declaration: Workflow) -> str:
     function = declaration.function
     return f"@workflow(name={declaration.name!r}) on {getattr(function, '__qualname__', function)}"
+
+
+def _line(declaration: Workflow) -> str:
+    """Return the file and the line of a workflow's function."""
+    code = getattr(inspect.unwrap(declaration.function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else declaration.function.__module__
 
 
 def _shared(declaration: Workflow) -> tuple[object, ...]:

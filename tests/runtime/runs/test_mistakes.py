@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from sessions_app.hosting import watchdog
 from sessions_app.models import Run
-from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
 from sessions_app.workflows.advice import AWAIT, ORM
 from tests.runtime.replay.deployed import Body, executed, host_code
 from tests.support.hosting import problem, until_true
@@ -183,6 +183,61 @@ async def test_the_error_begins_with_the_authors_own_line(*, in_a_step: bool) ->
 
 
 LINE = parse.__code__.co_firstlineno + 1
+
+
+async def swapped(context: Context, message: Message) -> str:
+    return message.text
+
+
+async def swapped_names(context, message):  # type: ignore[no-untyped-def]  # as authors may
+    yield message.text
+
+
+async def swapped_texts(context: "Context", message: "Message") -> str:
+    return message.text
+
+
+@pytest.mark.parametrize("function", [swapped, swapped_names, swapped_texts])
+def test_arguments_in_the_wrong_order_are_refused_with_the_right_one(function: Any) -> None:
+    right = r"\(message, context\), in this order, .*shout\(message: Message, context: Context\)"
+    with pytest.raises(ImproperlyConfigured, match=rf"swapped.*{right}.*this takes \(context"):
+        workflow(name="t_wrong", title="Wrong")(function)
+
+
+async def other_names(context: str, ctx: Context) -> str:
+    return context
+
+
+async def any_arguments(*arguments: Any) -> str:
+    return str(arguments)
+
+
+@pytest.mark.parametrize("function", [other_names, any_arguments])
+def test_other_names_of_arguments_are_taken(function: Any) -> None:
+    try:
+        workflow(name="t_right", title="Right")(function)
+    finally:
+        registry._declared.pop("t_right", None)
+
+
+def test_two_workflows_of_one_name_are_refused_with_both_places() -> None:
+    async def first(message: Message, context: Context) -> str:
+        return message.text
+
+    async def second(message: Message, context: Context) -> str:
+        return message.text
+
+    try:
+        for _ in range(2):  # an import of the module anew is none of two
+            workflow(name="t_twice", title="Twice")(first)
+        line = first.__code__.co_firstlineno
+        both = rf"second in {__file__}:{line + 3}: .* of that name already, in {__file__}:{line}\."
+        with pytest.raises(ImproperlyConfigured, match=both):
+            workflow(name="t_twice", title="Twice")(second)
+        assert registry.declared_workflows()["t_twice"].function is first
+        workflow(name="t_twice", title="Twice", version=2)(second)
+    finally:
+        registry._declared.pop("t_twice", None)
 
 
 def test_a_workflow_takes_a_message_and_a_context() -> None:
