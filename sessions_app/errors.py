@@ -127,9 +127,10 @@ class NonDeterminism(WorkflowError):
     def __init__(self, position: int, change: str, *, recorded_call: str, new_call: str) -> None:
         super().__init__(
             f"The workflow no longer matches its journal at position {position}: {change} "
-            f"(recorded there is {recorded_call}, the code now calls {new_call}). Give a renamed "
-            "step its recorded name by name=, or deploy the code that recorded it; then resume the "
-            "run. What must differ between two executions (time, random numbers, outside data) "
+            f"(recorded there is {recorded_call}, the code now calls {new_call}). Put calls "
+            'that were added behind `if context.patched("what was changed"):`, give a renamed step '
+            "its recorded name by name=, or deploy the code that recorded it; then resume the run. "
+            "What must differ between two executions (time, random numbers, outside data) "
             "belongs into context.now(), context.random() or a step."
         )
         self.position = position

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from importlib import import_module
 from uuid import uuid4
@@ -19,6 +20,8 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, Warning
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from sessions_app.dispatch import jobs, processes
@@ -94,6 +97,36 @@ def _workflows() -> Findings:
     yield Info(f"{file.name if file else 'what is declared'} offers {names}")
     for offer in registry.offered_workflows():
         yield from _limits(offer)
+    yield from _unhostable_runs()
+
+
+def _workflow_warnings() -> Findings:
+    """Find what is wrong with workflows, as warnings: `migrate` and the start go on."""
+    with suppress(DatabaseError):  # `migrate` looks before it makes the tables
+        for finding in _workflows():
+            if finding.level > checks.INFO:
+                yield Warning(finding.msg, finding.hint)
+
+
+def _unhostable_runs() -> Findings:
+    """Find unfinished runs whose code is gone: each is suspended when it should go on."""
+    offered = {
+        (offer.workflow.name, version.version)
+        for offer in registry.offered_workflows()
+        for version in offer.workflow.versions
+    }
+    names = {name for name, _ in offered}
+    runs = Run.objects.filter(status__in=(*Run.UNFINISHED, Run.Status.SUSPENDED)).order_by()
+    for name, version, count in sorted(
+        runs.values_list("workflow", Coalesce("version", 0)).annotate(Count("pk"))
+    ):
+        if (name, version) in offered or (name in names and not version):  # it has not begun
+            continue
+        subject = f"version {version} of {name}" if name in names else f"the workflow {name}"
+        yield Warning(
+            f"unfinished runs of {subject}, which is not offered here: {count}",
+            "Declare and offer it again until they have ended, or stop them in the admin.",
+        )
 
 
 def _limits(offer: registry.OfferedWorkflow) -> Findings:
@@ -322,13 +355,15 @@ def _count_suspended() -> Findings:
 STATIC = (Check(101, "form", _form), Check(102, "settings", _settings))
 DATABASE = Check(104, "database", _database, needs="form")
 MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
+WORKFLOWS = Check(103, "workflows", _workflows, needs="migrations")
+WORKFLOW_WARNINGS = Check(103, "workflows", _workflow_warnings)
 # What must be there before a process of the application starts.
 START = (STATIC[0], DATABASE, *of_form.START, MIGRATIONS)
 CHECKS = (
     *STATIC,
     DATABASE,
     MIGRATIONS,
-    Check(103, "workflows", _workflows, needs="migrations"),
+    WORKFLOWS,
     Check(106, "writes", _writes, needs="migrations"),
     *of_form.CHECKS,
     Check(130, "web", _web, needs="migrations"),
@@ -346,4 +381,11 @@ OF_DJANGO = Check(100, "settings", _of_django)
 @checks.register("hitl", checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Make all checks, or those that need no database where Django may ask none."""
-    return list(examine(CHECKS if databases else STATIC))
+    # `check_workflows` is made too.
+    return list(examine([one for one in CHECKS if one is not WORKFLOWS] if databases else STATIC))
+
+
+@checks.register("hitl", checks.Tags.database)
+def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Warn of workflows as `doctor` does, where Django may ask a database."""
+    return list(examine([WORKFLOW_WARNINGS])) if databases else []

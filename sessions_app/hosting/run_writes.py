@@ -376,6 +376,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
         "status": status.value,
         "error": storable({**error, "detail": detail} if error and detail else error),
         "wake_at": None,
+        "replay_problem": "",
         "finished_at": tx.now if final else None,
         **leased_run.reset_columns,
     }

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
 from filelock import FileLock, Timeout
 
-from sessions_app.doctor.deployment import START, unusable
+from sessions_app.doctor.deployment import START, WORKFLOW_WARNINGS, unusable
 from sessions_app.doctor.findings import examine, in_words
 from sessions_app.logs import Log
 from sessions_app.notify.groups import channel_layer
@@ -23,7 +23,8 @@ _claims: dict[Path, FileLock] = {}
 def check_start() -> None:
     """Make the checks that `doctor` makes first. Blocks; for a thread.
 
-    Without Redis it only warns: everything works then, more slowly.
+    Without Redis it only warns: everything works then, more slowly. It warns of workflows that
+    nobody may use, and of runs whose workflow is gone.
 
     Raises:
         ImproperlyConfigured: it cannot work like this; the message says what to do.
@@ -39,6 +40,8 @@ def check_start() -> None:
             if finding.obj != "redis":
                 raise ImproperlyConfigured(in_words(finding))
             log.warning("redis.unreachable", reason=finding.msg, remedy=finding.hint)
+        for finding in examine([WORKFLOW_WARNINGS]):
+            log.warning("workflows.unusable", reason=finding.msg, remedy=finding.hint)
     finally:
         connection.close()
 

@@ -77,7 +77,9 @@ async def _store(replay: Replay, before: str) -> None:
 
 
 def _write(tx: Transaction, run: UUID, problem: str) -> None:
-    Run.objects.filter(pk=run).update(replay_problem=storable(problem))
+    # It may have ended since the look.
+    runs = Run.objects.filter(pk=run, status__in=Run.UNFINISHED)
+    runs.update(replay_problem=storable(problem))
 
 
 def _waiting_runs(after: UUID) -> dict[UUID, str]:

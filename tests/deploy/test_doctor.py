@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import time_machine
 from django.contrib.auth.models import Group
 from django.core.checks import ERROR, INFO, WARNING, Error, Info, run_checks
@@ -29,6 +30,7 @@ from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.doctor import end_to_end, findings, sqlite_file
 from sessions_app.doctor.deployment import CHECKS
 from sessions_app.doctor.findings import Check, Findings, examine
+from sessions_app.lifecycle import start_checks
 from sessions_app.management.commands.doctor import LEVELS
 from sessions_app.models import HostLease, Process
 from sessions_app.storage.transaction import Transaction
@@ -96,10 +98,62 @@ def test_the_usual_check_asks_no_database(options: tuple[str, ...]) -> None:
     call_command("check", *options)
 
 
-def test_migrate_runs_none_of_the_checks() -> None:
-    """`migrate` has Django check the database, before there need be a table."""
-    messages = run_checks(databases=["default"])
-    assert [one for one in messages if str(one.id).startswith("sessions_app.")] == []
+def own_messages(**options: Any) -> list[str]:
+    """Return what Django's checks say of ours, with their ids."""
+    messages = run_checks(**options)
+    return [f"{one.id}: {one.msg}" for one in messages if str(one.id).startswith("sessions_app.")]
+
+
+def test_migrate_finds_nothing_where_all_is_well() -> None:
+    """`migrate` has Django check the database."""
+    assert own_messages(databases=["default"]) == []
+
+
+def test_migrate_makes_the_tables_that_its_checks_read(tmp_path: Path) -> None:
+    config = tmp_path / "workflows.yaml"
+    config.write_text("default: calculator\nworkflows:\n  calculator: {groups: [nobody]}\n")
+    env = {**os.environ, "DATA_DIR": str(tmp_path), "WORKFLOWS_FILE": str(config)}
+    env |= {"DATABASE_URL": "", "REDIS_URL": ""}
+    process = run("manage.py", "migrate", env=env)
+    assert (process.returncode, "nobody" in process.stdout + process.stderr) == (0, False)
+    process = run("manage.py", "check", "--database", "default", env=env)
+    problem = "(sessions_app.W103) calculator is for the group 'nobody': no such group"
+    assert (process.returncode, problem in process.stderr) == (0, True), process.stderr
+    assert "nobody" not in run("manage.py", "check", env=env).stderr
+
+
+GONE = [
+    "unfinished runs of the workflow gone, which is not offered here: 2",
+    "unfinished runs of version 7 of calculator, which is not offered here: 1",
+]
+
+
+@pytest.fixture
+def _runs_without_code() -> None:
+    for status in ("waiting", "suspended", "completed"):
+        operator_rows.run(status, workflow="gone", version=1)
+    for version in (None, 1, 7):
+        operator_rows.run("waiting", workflow="calculator", version=version)
+
+
+@pytest.mark.usefixtures("_runs_without_code")
+def test_runs_whose_workflow_is_gone_are_named_with_their_number() -> None:
+    assert run_check("workflows")[1:] == [f"warning: {one}" for one in reversed(GONE)]
+    named = [f"sessions_app.W103: {one}" for one in reversed(GONE)]
+    assert own_messages(databases=["default"]) == named
+    deployed = own_messages(databases=["default"], include_deployment_checks=True)
+    assert [one for one in deployed if "not offered here" in one] == named
+    assert own_messages() == []  # without a database
+
+
+@pytest.mark.usefixtures("_runs_without_code")
+def test_a_start_says_which_runs_have_no_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_checks, "claim_database", lambda path: None)
+    with structlog.testing.capture_logs() as logs:
+        start_checks.check_start()
+    lines = [line for line in logs if line["event"] == "workflows.unusable"]
+    assert [line["reason"] for line in lines] == [*reversed(GONE)]
+    assert "stop them in the admin" in lines[0]["remedy"]
 
 
 @pytest.mark.local_only("the other form has all that it needs")

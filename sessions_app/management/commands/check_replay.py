@@ -5,11 +5,14 @@ from collections import Counter
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Q
 
 from sessions_app.models import Run
 from sessions_app.replay.replays import Replay, replay_all
 
 NEXT = "\n  "
+# Why runs were suspended whose code may hold up, or end, the process that executes it.
+HARMFUL = ("blocked", "crashed")
 
 
 class Command(BaseCommand):
@@ -29,7 +32,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, runs: list[UUID], differences: bool, **_: object) -> None:
-        unfinished_runs = Run.objects.filter(status__in=Run.UNFINISHED, started_at__isnull=False)
+        # The code of those that took their process with them is not executed here.
+        suspended = Q(status=Run.Status.SUSPENDED) & ~Q(error__code__in=HARMFUL)
+        to_go_on = Q(status__in=Run.UNFINISHED) | suspended
+        unfinished_runs = Run.objects.filter(to_go_on, started_at__isnull=False)
         run_rows = Run.objects.filter(pk__in=runs) if runs else unfinished_runs
         found_runs = list(run_rows.order_by("created_at").values_list("pk", flat=True))
         if unknown_runs := set(runs).difference(found_runs):

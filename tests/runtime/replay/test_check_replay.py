@@ -155,6 +155,41 @@ async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -
         assert executed == ["a", "blue"]
 
 
+async def test_check_replay_reads_suspended_runs_too() -> None:
+    async with asking(host_code(asks, park_after=0)) as (hosting, run, prompt):
+        deploy(books_first)
+        await hosting.answer("blue", prompt)
+        await hosting.until_status(run, Run.Status.SUSPENDED)
+        exit_code, printed = await command(hosting, "check_replay")
+        assert (exit_code, f"✗ {run} (t_deployed 1, suspended): " in printed) == (1, True)
+        assert 'Put calls that were added behind `if context.patched("what was' in printed
+        deploy(asks)
+        summary = "1 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
+        assert await command(hosting, "check_replay") == (0, summary)
+
+
+async def test_check_replay_does_not_execute_what_took_its_process_along() -> None:
+    async with asking(host_code(asks, park_after=0)) as (hosting, _, _):
+        await until_true(lambda: not any(host.runs for host in hosting.hosts))
+        for code in ("blocked", "crashed"):
+            suspended = {"status": Run.Status.SUSPENDED, "error": {"code": code}}
+            await hosting.in_thread(Run.objects.update, **suspended)
+            assert (await command(hosting, "check_replay"))[1].startswith("0 runs replayed")
+
+
+async def test_a_run_that_ended_has_no_replay_problem() -> None:
+    async with asking(host_code(asks)) as (hosting, run, prompt):
+        deploy(books_first)
+        await hosting.restart()
+        await check()
+        assert await problem_of(run)
+        deploy(asks)  # the code is back, without another look
+        await hosting.answer("blue", prompt)
+        [sure] = await hosting.prompts(run)
+        await hosting.answer("yes", sure)
+        assert (await hosting.until_ended(run)).replay_problem == ""
+
+
 async def test_check_replay_prints_a_shared_cause_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

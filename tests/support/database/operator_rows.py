@@ -40,17 +40,17 @@ def process(name: str, kind: str, *, silent: float = 0, **fields: Any) -> Proces
     )
 
 
-def run(status: str, *, at: datetime | None = None, **fields: Any) -> Run:
+def run(status: str, *, at: datetime | None = None, workflow: str = "probe", **fields: Any) -> Run:
     """Insert a run with a conversation of its own, last updated at `at`."""
     at = at or timezone.now()
     owner, _ = get_user_model().objects.get_or_create(username="ann")
     conversation = Conversation.objects.create(
-        owner=owner, conversation_id=uuid4().hex, workflow="probe", created_at=at, updated_at=at
+        owner=owner, conversation_id=uuid4().hex, workflow=workflow, created_at=at, updated_at=at
     )
     return Run.objects.create(
         conversation=conversation,
-        key=f"conversation:{conversation.pk}:probe",
-        workflow="probe",
+        key=f"conversation:{conversation.pk}:{workflow}",
+        workflow=workflow,
         message_id="m",
         text="hello",
         client_format="chat",
