@@ -27,6 +27,7 @@ from chat_app.page.conversation.transcript import (
     Versions,
     build,
 )
+from sessions_app.interactions.answerers import PromptAudience, may_answer
 from sessions_app.models import Conversation, Event, Interaction, Run, attached_files
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
@@ -247,12 +248,7 @@ def read_transcript(
             empty_feedback = GivenFeedback() if item.status == Run.Status.COMPLETED else None
             item.feedback = feedback.get(item.run, empty_feedback)
     older = part.start if part.start > 1 else 0
-    waiting_interactions = [
-        interaction
-        for interaction in interactions.values()
-        if interaction.status == Interaction.Status.PENDING and interaction.for_owner
-    ]
-    pending = sorted(waiting_interactions, key=lambda interaction: interaction.sequence)[:CARDS]
+    pending = _for_owner(conversation, interactions.values())
     return Transcript(items, conversation.last_sequence, older, part.skipped, pending)
 
 
@@ -295,6 +291,26 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
         interaction.pk: interaction
         for interaction in interactions.select_related("answered_by", "assignee")
     }
+
+
+def _for_owner(
+    conversation: Conversation, interactions: Iterable[Interaction]
+) -> list[Interaction]:
+    """Return the oldest questions that the owner can answer: as the owner, or as a candidate."""
+    own: list[Interaction] = []
+    others: list[Interaction] = []
+    for interaction in sorted(interactions, key=lambda interaction: interaction.sequence):
+        if interaction.status == Interaction.Status.PENDING:
+            interaction.conversation = conversation
+            (own if interaction.for_owner else others).append(interaction)
+    owner = conversation.owner_id
+    own += [
+        interaction
+        for interaction in others[:CARDS]
+        if interaction.assignee_id in (None, owner)
+        and may_answer(owner, PromptAudience.of(interaction))
+    ]
+    return sorted(own, key=lambda interaction: interaction.sequence)[:CARDS]
 
 
 def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
