@@ -19,6 +19,7 @@ from sessions_app.storage import reads
 from sessions_app.storage.event_log import read_records, trim
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import text_of
+from sessions_app.storage.sql import read_id
 
 SHORTEST, LONGEST = 0.02, 0.5  # seconds between two looks
 PAGE = 100
@@ -38,7 +39,7 @@ class RunResult:
     error: dict[str, str] | None
 
 
-def result(run: UUID, timeout: float | None = None) -> RunResult:
+def result(run: UUID | str, timeout: float | None = None) -> RunResult:
     """Wait until the run has ended or is suspended. Call it outside of transactions.
 
     Raises:
@@ -47,22 +48,24 @@ def result(run: UUID, timeout: float | None = None) -> RunResult:
         RuntimeError: it is called in a transaction, which may be what the run waits for.
     """
     pauses = _Pauses(run, timeout)
-    while (run_result := _result(run)) is None:
+    while (run_result := _result(read_id(run))) is None:
         _check_outside()
         time.sleep(pauses.next())
     return run_result
 
 
-async def aresult(run: UUID, timeout: float | None = None) -> RunResult:  # noqa: ASYNC109 - as `result`
+async def aresult(run: UUID | str, timeout: float | None = None) -> RunResult:  # noqa: ASYNC109 - as `result`
     """Wait for a run's result as `result` does, from a coroutine."""
     pauses = _Pauses(run, timeout)
     while True:
-        if (run_result := await reads.read(_result, run)) is not None:
+        if (run_result := await reads.read(_result, read_id(run))) is not None:
             return run_result
         await asyncio.sleep(pauses.next())
 
 
-def events(run: UUID, *, after: int = 0, timeout: float | None = None) -> Iterator[EventRecord]:
+def events(
+    run: UUID | str, *, after: int = 0, timeout: float | None = None
+) -> Iterator[EventRecord]:
     """Yield the run's events after a sequence, then new ones as they come, up to the run's end.
 
     Types and payloads are in `sessions_app.storage`. Text comes as events of the type `text` only.
@@ -77,7 +80,7 @@ def events(run: UUID, *, after: int = 0, timeout: float | None = None) -> Iterat
         NotFound: there is no such run.
         RuntimeError: it is called in a transaction, which may be what the run waits for.
     """
-    cursor = _Cursor(run, after)
+    cursor = _Cursor(read_id(run), after)
     pauses = _Pauses(run, timeout)
     while not cursor.ended:
         if page := cursor.read():
@@ -89,13 +92,13 @@ def events(run: UUID, *, after: int = 0, timeout: float | None = None) -> Iterat
 
 
 async def aevents(
-    run: UUID,
+    run: UUID | str,
     *,
     after: int = 0,
     timeout: float | None = None,  # noqa: ASYNC109 - as `events`
 ) -> AsyncIterator[EventRecord]:
     """Yield the run's events as `events` does, from a coroutine."""
-    cursor = _Cursor(run, after)
+    cursor = _Cursor(read_id(run), after)
     pauses = _Pauses(run, timeout)
     while not cursor.ended:
         page = await reads.read(cursor.read)
@@ -110,7 +113,7 @@ async def aevents(
 class _Pauses:
     """The time between two looks: longer and longer, until it is all over."""
 
-    def __init__(self, run: UUID, timeout: float | None) -> None:
+    def __init__(self, run: UUID | str, timeout: float | None) -> None:
         self._run, self._timeout = run, timeout
         self._until = inf if timeout is None else time.monotonic() + timeout
         self._pause = SHORTEST / 2

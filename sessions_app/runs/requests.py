@@ -34,6 +34,7 @@ from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, JsonAnswer
 from sessions_app.prompts.assignment import To, assignees
+from sessions_app.storage.sql import read_id
 from sessions_app.storage.storable import check_finite, check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
@@ -115,7 +116,7 @@ astart = alone(start)
 
 @within
 def answer(
-    interaction: UUID,
+    interaction: UUID | str,
     value: Given | list[Given],
     *,
     by: AbstractBaseUser,
@@ -135,11 +136,11 @@ def answer(
             stays open.
     """
     person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
-    return _give(check_in_name(interaction, incoming_answer), person)
+    return _give(check_in_name(read_id(interaction), incoming_answer), person)
 
 
 async def aanswer(
-    interaction: UUID,
+    interaction: UUID | str,
     value: Given | list[Given],
     *,
     by: AbstractBaseUser,
@@ -147,7 +148,7 @@ async def aanswer(
 ) -> AnswerResult:
     """Answer an interaction from a coroutine, in a transaction of its own: see `answer`."""
     person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
-    checked_answer = await acheck_in_name(interaction, incoming_answer)
+    checked_answer = await acheck_in_name(read_id(interaction), incoming_answer)
     return await writer.write(_give(checked_answer, person))
 
 
@@ -160,7 +161,7 @@ def _give(checked_answer: CheckedAnswer, person: Person) -> Work[AnswerResult]:
 
 
 @within
-def send(run: UUID, name: str, payload: object = None, *, id: str) -> Work[Outcome]:
+def send(run: UUID | str, name: str, payload: object = None, *, id: str) -> Work[Outcome]:
     """Send a run what it waits for, or will wait for, by `context.wait_for(name)`: exactly once.
 
     Args:
@@ -186,27 +187,27 @@ def send(run: UUID, name: str, payload: object = None, *, id: str) -> Work[Outco
     check_finite(json_payload)
     if storable(json_payload) != json_payload:
         raise Invalid("The payload contains a NUL (U+0000), which cannot be stored. Remove it.")
-    return partial(arrivals.send, run_id=run, name=name, payload=json_payload, sent_id=id)
+    return partial(arrivals.send, run_id=read_id(run), name=name, payload=json_payload, sent_id=id)
 
 
 asend = alone(send)
 
 
 @within
-def cancel(run: UUID) -> Work[bool]:
+def cancel(run: UUID | str) -> Work[bool]:
     """Ask a run to stop; its last event says when it has. False if it has ended.
 
     Raises:
         NotFound: there is no such run.
     """
-    return partial(messages.stop_run, run_id=run)
+    return partial(messages.stop_run, run_id=read_id(run))
 
 
 acancel = alone(cancel)
 
 
 @within
-def resume(run: UUID, *, by: AbstractBaseUser) -> Work[bool]:
+def resume(run: UUID | str, *, by: AbstractBaseUser) -> Work[bool]:
     """Let a run that failed or is suspended go on from its journal, once its cause is fixed.
 
     Answers and finished steps stay. A step whose failure was the last that it came to is done
@@ -216,14 +217,16 @@ def resume(run: UUID, *, by: AbstractBaseUser) -> Work[bool]:
     Raises:
         NotFound: there is no such run.
     """
-    return partial(resume_run, run_id=run, by=Person.of(by).username)
+    return partial(resume_run, run_id=read_id(run), by=Person.of(by).username)
 
 
 aresume = alone(resume)
 
 
 @within
-def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = None) -> Work[UUID]:
+def fork(
+    run: UUID | str, *, position: int, by: AbstractBaseUser, key: str | None = None
+) -> Work[UUID]:
     """Begin a new run from the journal of any other, in the same conversation; returns its id.
 
     What that run's calls came to before the position is kept: answers, results, text. The rest is
@@ -244,7 +247,7 @@ def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = No
     """
     name = uuid4().hex if key is None else key
     _check_name("The key", name)
-    request = WantedFork(run, position, Person.of(by).username, name)
+    request = WantedFork(read_id(run), position, Person.of(by).username, name)
     return partial(fork_run, request=request)
 
 
@@ -282,7 +285,7 @@ def _check_name(subject: str, text: str) -> None:
 
 
 @within
-def claim(interaction: UUID, *, by: AbstractBaseUser) -> Work[ClaimState]:
+def claim(interaction: UUID | str, *, by: AbstractBaseUser) -> Work[ClaimState]:
     """Claim an assigned prompt for a user, if nobody else has: nobody else answers it then.
 
     Raises:
@@ -295,7 +298,7 @@ aclaim = alone(claim)
 
 
 @within
-def release(interaction: UUID, *, by: AbstractBaseUser) -> Work[ClaimState]:
+def release(interaction: UUID | str, *, by: AbstractBaseUser) -> Work[ClaimState]:
     """Give the user's claim up: others may answer. Raises NotFound as `claim`."""
     return claims.build_change("release", str(interaction), by=Person.of(by), via=VIA)
 
@@ -304,7 +307,9 @@ arelease = alone(release)
 
 
 @within
-def reassign(interaction: UUID, *, to: To, note: str = "", by: AbstractBaseUser) -> Work[bool]:
+def reassign(
+    interaction: UUID | str, *, to: To, note: str = "", by: AbstractBaseUser
+) -> Work[bool]:
     """Have others answer a prompt, whosever it was, and nobody else; a claim holds no more.
 
     Args:
@@ -321,10 +326,10 @@ def reassign(interaction: UUID, *, to: To, note: str = "", by: AbstractBaseUser)
         Invalid: one of them does not exist, or they are too few for the prompt's rules.
         ValueError: nobody is named.
     """
-    assignee_list = assignees(to)
+    assignee_list, wanted = assignees(to), read_id(interaction)
 
     def work(tx: Transaction) -> bool:
-        for record in find_interactions(interaction=interaction):
+        for record in find_interactions(interaction=wanted):
             person = Person.of(by)
             return claims.reassign(tx, record, assignee_list, note=note, by=person, via=VIA)
         raise NotFound("There is no such interaction.")

@@ -19,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pydantic_core import from_json, to_json
 
+from sessions_app.errors import NotFound
 from sessions_app.json_types import JsonObject
 
 Row = tuple[Any, ...]
@@ -73,6 +74,18 @@ def _adapters() -> dict[type, Callable[[Any], Any]]:
 def read_uuid(value: object) -> UUID:
     """Read a UUID from its column."""
     return value if isinstance(value, UUID) else _uuid_of(value)
+
+
+def read_id(value: UUID | str) -> UUID:
+    """Read an id that a caller gives.
+
+    Raises:
+        NotFound: nothing has such an id.
+    """
+    try:
+        return read_uuid(value)
+    except ValueError:
+        raise NotFound(f"{value!r:.100} is no id.") from None
 
 
 @lru_cache(maxsize=1024)  # to make one takes as long as the statement that gave its text

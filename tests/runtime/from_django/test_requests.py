@@ -13,6 +13,7 @@ from sessions_app.conversations import listing
 from sessions_app.dispatch import announcements
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Announcement, Conversation, Event, Interaction, Run
+from sessions_app.storage import reads
 from sessions_app.workflows import CheckboxPrompt, Context, Message, TextPrompt, workflow
 from tests.support.hosting import Hosting, asking, make_user, running
 
@@ -50,6 +51,33 @@ async def test_a_start_is_committed_with_what_the_caller_writes() -> None:
         assert not taken_up
         run_result = await hosting.in_thread(runs.result, run, timeout=30)
     assert run_result == runs.RunResult(run, Run.Status.COMPLETED, "ann: hello", None)
+
+
+async def test_ids_may_be_texts() -> None:
+    """Ids are texts in URLs; each database takes them."""
+
+    def handled(run: str, prompt: str) -> list[object]:
+        ann, ben = make_user("ann"), make_user("ben")
+        return [
+            runs.send(run, "parcel", id="1"),
+            runs.reassign(prompt, to=[ben], by=ann),
+            runs.claim(prompt, by=ben).assignee,
+            runs.release(prompt, by=ben).assignee,
+            runs.answer(prompt, "Eve", by=ben).outcome,
+            runs.result(run, timeout=30).text,
+            next(runs.events(run)).type,
+            runs.cancel(run),
+            runs.resume(run, by=ann),
+            bool(runs.fork(run, position=1, by=ann)),
+        ]
+
+    async with asking("t_greet", "ask") as (hosting, run, prompt):
+        expected = ["accepted", True, "ben", None, "accepted", "ann: Eve", "user_message"]
+        handled_so = await hosting.in_thread(handled, str(run), str(prompt.pk))
+        assert handled_so == [*expected, False, False, True]
+        for unknown in (str(uuid4()), "no id"):
+            with pytest.raises(NotFound):
+                await runs.aanswer(unknown, "Eve", by=await reads.read(make_user, "ann"))
 
 
 async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
