@@ -1,5 +1,7 @@
 """The operators' pages. Django finds this module and registers what it imports."""
 
+from django.contrib import admin
+
 from sessions_app.admin.audit_pages import AuditEntryAdmin
 from sessions_app.admin.conversation_pages import AttachmentAdmin, ConversationAdmin, FeedbackAdmin
 from sessions_app.admin.event_pages import EventAdmin, JournalEntryAdmin
@@ -21,3 +23,7 @@ __all__ = [
     "ProcessAdmin",
     "RunAdmin",
 ]
+
+# The first page has the overview, unless the project has chosen a template of its own.
+if admin.site.index_template is None:
+    admin.site.index_template = "admin/sessions_app/index.html"

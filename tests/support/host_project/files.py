@@ -192,6 +192,7 @@ Employee.has_perm = Employee.has_module_perms = lambda *_: True
 setup_test_environment()
 client = Client()
 client.force_login(ann)
+assert "sessions_app/css/operations.css" in client.get("/admin/").content.decode()
 for path in (
     "sessions_app/conversation/?q=ann@host", "sessions_app/run/?q=ann@host&o=4",
     "sessions_app/interaction/?q=ann@host", "chat_app/apikey/?q=ann", "chat_app/apikey/add/",
