@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote
 
-from django.urls import URLPattern, path, register_converter
+from django.urls import URLPattern, URLResolver, path, register_converter
 from django.urls.converters import StringConverter
 
 from chat_app.api import problems
@@ -16,6 +16,7 @@ from chat_app.page.inbox import inbox_views as inbox
 from chat_app.page.settings import account_views, mail_views
 from chat_app.page.settings import settings_views as look
 from chat_app.page.sidebar import sidebar_views as menu
+from sessions_app.storage import atomic_requests
 from sessions_app.storage.storable import is_storable
 
 
@@ -62,7 +63,7 @@ register_converter(NameConverter, "name")
 register_converter(ApiConverter, "of_api")
 
 app_name = "chat"
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health, name="health"),
     path("live", live, name="live"),
     path("websocket", conversation_views.socket, name="socket"),
@@ -106,3 +107,5 @@ urlpatterns = [
     path("", (api_urls, app_of_api, namespace_of_api)),
     path("<of_api:path>", problems.unknown),
 ]
+
+atomic_requests.leave_out(urlpatterns)

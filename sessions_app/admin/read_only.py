@@ -21,6 +21,7 @@ from django.utils.translation import gettext
 from sessions_app.errors import SessionsError
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
+from sessions_app.storage import atomic_requests
 
 # The user's name in lookups, as in f"owner__{USERNAME}".
 USERNAME = get_user_model().USERNAME_FIELD
@@ -150,7 +151,10 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages that ask an operator for something, each `<name>_view(request, row)`."""
+        """Add the pages that ask an operator for something, each `<name>_view(request, row)`.
+
+        Actions wait for the writer, outside of a request's transaction.
+        """
         page_urls = [
             path(
                 f"<uuid:pk>/{page}/",
@@ -159,7 +163,9 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
             )
             for page in self.pages
         ]
-        return [*page_urls, *super().get_urls()]
+        urls = [*page_urls, *super().get_urls()]
+        atomic_requests.leave_out(urls)
+        return urls
 
     def _ask(self, page: str, request: HttpRequest, pk: UUID) -> HttpResponse:
         if not self.has_operate_permission(request):

@@ -1,0 +1,140 @@
+"""A matrix of settings of projects: all of the chat works with each, or a check refuses it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support.host_site import table
+from tests.support.host_site.lines import LINES, Line
+from tests.support.host_site.site import Ended, Site, prepare, serve
+from tests.support.host_site.visitor import Page, Socket, Visitor
+from tests.support.polling import until
+
+CONVERSATION = "c1"
+
+
+def test_the_document_has_the_lines() -> None:
+    assert table.table() in table.PAGE.read_text(encoding="utf-8"), (
+        "run: python -m tests.support.host_site.table"
+    )
+
+
+# By the settings that change the tables.
+Templates = dict[str, tuple[Path, str]]
+
+
+@pytest.fixture(scope="session")
+def templates() -> Templates:
+    return {}
+
+
+def template_of(line: Line, templates: Templates, directory: Path) -> tuple[Path, str]:
+    """Return a directory with a migrated database, and the key of a program."""
+    own = line if line.own_tables else Line("")
+    if own.settings not in templates:
+        directory.mkdir()
+        templates[own.settings] = directory, prepare(own, directory)
+    return templates[own.settings]
+
+
+def lines() -> list[object]:
+    return [
+        pytest.param(line, id=line.name, marks=() if line.always else pytest.mark.long)
+        for line in LINES
+    ]
+
+
+@pytest.mark.parametrize("line", lines())
+def test_a_project_with(
+    line: Line, templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("host")
+    template, key = template_of(line, templates, directory / "template")
+    if line.refused:
+        with pytest.raises(Ended, match=line.refused), serve(line, template, key, directory):
+            pass
+        return
+    with serve(line, template, key, directory) as site:
+        try:
+            everything_works(site)
+        except Exception as error:
+            error.add_note(site.log[-4000:])
+            raise
+        assert "WARNINGS" not in site.log
+        assert "Traceback" not in site.log
+
+
+def everything_works(site: Site) -> None:
+    person = Visitor(site)
+    home = f"{site.line.prefix}{site.line.mount}"
+    page = person.sign_in(f"{home}/c/{CONVERSATION}/")
+    assert page.status == 200, page.text[:1000]
+    assert page.url.endswith(f"{home}/c/{CONVERSATION}/")
+    a_script_is_served(person, page)
+    conversing_by_socket(person, page)
+    conversing_by_forms(person, home)
+    asking_as_a_program(person, home)
+    looking_as_an_operator(person)
+
+
+def a_script_is_served(person: Visitor, page: Page) -> None:
+    if person.site.line.serves_static:
+        assert person.get(page.scripts[0]).status == 200, page.scripts
+
+
+def conversing_by_socket(person: Visitor, page: Page) -> None:
+    socket = Socket(person, page.attributes["data-socket"], CONVERSATION)
+    assert asyncio.run(socket.converse("Good morning", "Ann")) == "Hello, Ann!"
+
+
+def conversing_by_forms(person: Visitor, home: str) -> None:
+    page = person.get(f"{home}/c/by-forms/")
+    url, fields = page.form("message_id")
+    sent = {**fields, "text": "Good evening", "workflow": "greeting"}
+    person.post(url, sent, referer=page.url)
+    page = until(lambda: _with_form(person.get(page.url), "answer_id"))
+    url, fields = page.form("answer_id")
+    person.post(url, {**fields, "value": "Ben"}, referer=page.url)
+    until(lambda: "Hello, Ben!" in person.get(page.url).text)
+
+
+def _with_form(page: Page, field: str) -> Page | None:
+    assert page.status == 200, page.text[:1000]
+    return page if any(field in fields for _, fields in page.forms) else None
+
+
+def asking_as_a_program(person: Visitor, home: str) -> None:
+    for path in ("live", "health"):
+        assert person.program("GET", f"{home}/{path}", key=False) == (200, {"status": "ok"})
+    said = {"input_message": "Hello"}
+    status, answer = person.program("POST", f"{home}/generate?workflow=echo", said)
+    assert (status, answer) == (200, {"value": "Hello"})
+    status, prompt = person.program("POST", f"{home}/generate?workflow=greeting", said)
+    assert status == 202, prompt
+    for name in ("status_url", "response_url"):
+        assert prompt[name].startswith(f"{home}/"), prompt
+    status, inbox = person.program("GET", f"{home}/v1/inbox")
+    assert status == 200, inbox
+    assert inbox["prompts"][0]["response_url"].startswith(f"{home}/"), inbox
+    assert person.program("GET", prompt["status_url"])[0] == 200
+    # Nobody's key opens nothing, and leads nowhere.
+    assert person.program("GET", f"{home}/v1/inbox", key=False)[0] == 401
+    assert person.program("GET", f"{home}/unsubscribe/forged/", key=False)[0] == 404
+
+
+def looking_as_an_operator(person: Visitor) -> None:
+    admin = f"{person.site.line.prefix}{person.site.line.admin}"
+    for name in ("sessions_app/run/", "sessions_app/interaction/", "chat_app/apikey/"):
+        assert person.get(f"{admin}/{name}").status == 200
+    # The question of the program above waits, and its mail does: an operator has it sent.
+    page = person.get(f"{admin}/sessions_app/pendingsignal/")
+    url, fields = page.form("_selected_action")
+    fields |= {"action": "send_again"}
+    page = person.post(url, fields, referer=page.url)
+    assert page.status == 200, page.text[:1000]
+    mail = until(lambda: person.site.mails)
+    line = person.site.line
+    home = f"https://site.example{line.prefix}{line.mailed_mount or line.mount}"
+    assert f"{home}/p/" in mail
+    assert f"{home}/unsubscribe/" in mail

@@ -1,0 +1,27 @@
+"""Users who sign in with their e-mail address."""
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+
+
+class PersonManager(BaseUserManager["Person"]):
+    """Makes users as `createsuperuser` asks."""
+
+    def create_superuser(self, email: str, password: str, **fields: Any) -> "Person":
+        """Create an administrator."""
+        person = self.model(email=email, is_superuser=True, **fields)
+        person.set_password(password)
+        person.save()
+        return person
+
+
+class Person(AbstractBaseUser, PermissionsMixin):
+    """A user."""
+
+    email = models.EmailField(unique=True)
+    is_staff = models.BooleanField(default=True)
+    USERNAME_FIELD = "email"
+    objects = PersonManager()

@@ -1,0 +1,47 @@
+"""What projects have of their own: a middleware, a router, a storage, pages of errors."""
+
+from collections.abc import Callable
+
+from django.core.files.storage import InMemoryStorage
+from django.http import HttpRequest, HttpResponse
+
+
+def sync_only(get_response: Callable[[HttpRequest], HttpResponse]) -> object:
+    """Return a middleware that Django runs in a thread."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return get_response(request)
+
+    return middleware
+
+
+class Router:
+    """Keeps contenttypes and sessions in the second database too, and all else in the first."""
+
+    def db_for_read(self, _: object, **__: object) -> str:
+        """Return the first database."""
+        return "default"
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, db: str, app_label: str, **_: object) -> bool:
+        """Return whether an application has tables there."""
+        return db == "default" or app_label == "sessions"
+
+
+class RemoteStorage(InMemoryStorage):
+    """A storage whose files have no path here, and whose addresses are signed: as S3's."""
+
+    def url(self, name: str | None) -> str:
+        """Return the address at the other site."""
+        return f"https://bucket.example/{name}?signature=x"
+
+
+def not_found(_: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404."""
+    return HttpResponse("Nothing is here.", status=404)
+
+
+def broken(_: HttpRequest) -> HttpResponse:
+    """Answer 500."""
+    return HttpResponse("It is broken.", status=500)

@@ -1,0 +1,137 @@
+"""The project in a process: Daphne, with a copy of a database that was made once."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+from typing import Protocol
+
+from tests.support.host_site.lines import Line
+from tests.support.polling import until
+from tests.support.processes.environment import HOST, ROOT
+from tests.support.processes.fork_server import Forked
+from tests.support.server import free_port
+
+NAME, MAIL, PASSWORD = "ann", "ann@host.example", "secret"
+PATIENCE = 30  # seconds for a start
+
+
+class Process(Protocol):
+    """What Forked and Popen have in common."""
+
+    def poll(self) -> int | None:
+        """Return its status if it has ended."""
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end."""
+
+
+@dataclass
+class Site:
+    """A running project."""
+
+    line: Line
+    data: Path
+    key: str
+    port: int = field(default_factory=free_port)
+
+    @property
+    def log(self) -> str:
+        """Return all that it has printed."""
+        return (self.data / "log").read_text(errors="replace")
+
+    @property
+    def mails(self) -> str:
+        """Return the texts of the mails that were sent."""
+        files = (self.data / "mails").glob("*.log")
+        mails = [message_from_bytes(path.read_bytes(), policy=default) for path in files]
+        return "".join(mail.get_content() for mail in mails if mail["To"])
+
+    @property
+    def command(self) -> list[str]:
+        """Return how the server is started."""
+        application, port = "tests.support.host_site.asgi:application", str(self.port)
+        options = {
+            "daphne": ["-m", "daphne", "-b", HOST, "-p", port],
+            "uvicorn": ["-m", "uvicorn", "--host", HOST, "--port", port],
+        }[self.line.server]
+        return [*options, *self.line.options, application]
+
+
+def environment(line: Line, data: Path) -> dict[str, str]:
+    """Return the whole environment of the project's processes."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_SETTINGS_MODULE": "tests.support.host_site.settings",
+        "HOST_DATA": str(data),
+        "HOST_URL": f"https://site.example{line.prefix}",
+        "HOST_SETTINGS": line.settings,
+        **line.environment,
+    }
+
+
+def prepare(line: Line, data: Path) -> str:
+    """Migrate a database in the directory, with a user; return the user's API key."""
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.support.host_site.prepare"],
+        cwd=ROOT,
+        env=environment(line, data),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+@contextmanager
+def serve(line: Line, template: Path, key: str, data: Path) -> Iterator[Site]:
+    """Serve the project with the line's settings until the end of the block.
+
+    Raises:
+        Ended: it ended before it answered; the message is what it printed.
+    """
+    shutil.copytree(template, data, dirs_exist_ok=True)
+    site = Site(line, data, key)
+    process = _start(site)
+    try:
+        until(lambda: _answers(site, process), PATIENCE, otherwise=lambda: site.log)
+        yield site
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE)
+
+
+class Ended(AssertionError):
+    """The server ended before it answered."""
+
+
+def _start(site: Site) -> "Forked | subprocess.Popen[bytes]":
+    env, log = environment(site.line, site.data), site.data / "log"
+    log.touch()
+    if not site.line.python and not site.line.environment:
+        return Forked(site.command, env, log)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, *site.line.python, *site.command],
+            cwd=ROOT,
+            env=env,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def _answers(site: Site, process: "Forked | subprocess.Popen[bytes]") -> bool:
+    if process.poll() is not None:
+        raise Ended(site.log)
+    return "Listening on" in site.log or "Uvicorn running" in site.log

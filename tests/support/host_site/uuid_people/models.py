@@ -1,0 +1,12 @@
+"""Users with a UUID as their key."""
+
+import uuid
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class Person(AbstractUser):
+    """A user."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)

@@ -1,0 +1,177 @@
+"""A person with a browser that runs no script, and a program with a key."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from websockets.asyncio.client import connect
+
+from tests.support.host_site.site import MAIL, NAME, PASSWORD, Site
+from tests.support.processes.environment import HOST
+from tests.support.received_frames import ReceivedFrames
+
+MOST_REDIRECTS = 8
+
+
+class Page(HTMLParser):
+    """A page, with its forms: their address and their fields with values."""
+
+    def __init__(self, url: str, status: int, text: str, headers: http.client.HTTPMessage) -> None:
+        super().__init__()
+        self.url, self.status, self.text, self.headers = url, status, text, headers
+        self.forms: list[tuple[str, dict[str, str]]] = []
+        self.attributes: dict[str, str] = {}
+        self.scripts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take a form, a field of it, or an attribute for the script."""
+        values = {name: value or "" for name, value in attrs}
+        self.attributes |= {name: text for name, text in values.items() if name[:5] == "data-"}
+        if tag == "form":
+            self.forms.append((urljoin(self.url, values.get("action", "")), {}))
+        elif tag in ("input", "textarea") and "name" in values and self.forms:
+            self.forms[-1][1][values["name"]] = values.get("value", "")
+        elif tag == "script" and "src" in values:
+            self.scripts.append(urljoin(self.url, values["src"]))
+
+    def form(self, field: str) -> tuple[str, dict[str, str]]:
+        """Return the first form with the field."""
+        forms = [form for form in self.forms if field in form[1]]
+        assert forms, f"no form with {field} at {self.url}: {self.text[:3000]}"
+        return forms[0]
+
+
+class Visitor:
+    """A client that keeps cookies and follows redirects, behind the site's proxy."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.cookies: dict[str, str] = {}
+        self.base = f"{site.line.scheme}://{site.line.host or f'{HOST}:{site.port}'}"
+
+    @property
+    def cookie_header(self) -> str:
+        """Return the header `Cookie`."""
+        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+
+    def get(self, url: str) -> Page:
+        """Get a page, wherever it is by now."""
+        return self.request("GET", url)
+
+    def post(self, url: str, fields: Mapping[str, str], *, referer: str) -> Page:
+        """Send a form."""
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Referer": referer,
+            "Origin": self.base,
+        }
+        return self.request("POST", url, urlencode(fields), headers)
+
+    def request(
+        self, method: str, url: str, body: str | None = None, headers: Mapping[str, str] = {}
+    ) -> Page:
+        """Make a request, and follow where it leads."""
+        url = urljoin(self.base, url)
+        for _ in range(MOST_REDIRECTS):
+            page = self._once(method, url, body, headers)
+            if "Location" not in page.headers:
+                return page
+            url = urljoin(url, page.headers["Location"])
+            assert urlsplit(url).path.startswith(self.site.line.prefix + "/"), url
+            if page.status not in (307, 308):
+                method, body = "GET", None
+        raise AssertionError(f"it redirects without end: {url}")
+
+    def _once(self, method: str, url: str, body: str | None, headers: Mapping[str, str]) -> Page:
+        parts = urlsplit(url)
+        self.base = f"{parts.scheme}://{parts.netloc}"
+        path = parts.path.removeprefix(self.site.line.prefix)
+        connection = http.client.HTTPConnection(HOST, self.site.port, timeout=20)
+        sent = {"Host": parts.netloc, **self.site.line.headers, **headers}
+        if self.cookies:
+            sent["Cookie"] = self.cookie_header
+        connection.request(method, f"{path}?{parts.query}", body, sent)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+        for header in response.headers.get_all("Set-Cookie", []):
+            self.cookies |= {name: one.value for name, one in SimpleCookie(header).items()}
+        connection.close()
+        return Page(url, response.status, text, response.headers)
+
+    def sign_in(self, path: str) -> Page:
+        """Go to a page, sign in where it leads, and return the page."""
+        door = self.get(path)
+        url, fields = door.form("password")
+        [name] = {"username", "login", "email"} & fields.keys()
+        user = MAIL if "mail_people" in self.site.line.settings else NAME
+        return self.post(url, {**fields, name: user, "password": PASSWORD}, referer=door.url)
+
+    def program(
+        self, method: str, path: str, body: object = None, *, key: bool = True
+    ) -> tuple[int, Any]:
+        """Ask as a program does; the status and the JSON of the answer."""
+        visitor = Visitor(self.site)
+        visitor.base = self.base
+        headers = {"Authorization": f"Bearer {self.site.key}"} if key else {}
+        headers["Content-Type"] = "application/json"
+        page = visitor._once(
+            method, urljoin(self.base, path), json.dumps(body) if body else None, headers
+        )
+        try:
+            return page.status, json.loads(page.text)
+        except ValueError:
+            return page.status, page.text[:2000]
+
+
+class Socket(ReceivedFrames):
+    """A socket of a visitor, opened as the page's script does."""
+
+    def __init__(self, visitor: Visitor, url: str, conversation: str) -> None:
+        super().__init__(url)
+        self._visitor, self._conversation = visitor, conversation
+        self._path = url.removeprefix(visitor.site.line.prefix)
+
+    async def converse(self, text: str, answer: str) -> str:
+        """Send a message, answer its question; return the text that comes."""
+        query = urlencode({"conversation_id": self._conversation, "extended": "true"})
+        query += "&workflow=greeting"
+        site, base = self._visitor.site, self._visitor.base
+        async with connect(
+            f"ws://{urlsplit(base).netloc}{self._path}?{query}",
+            host=HOST,
+            port=site.port,
+            origin=base,  # type: ignore[arg-type] # a NewType of str there
+            additional_headers={"Cookie": self._visitor.cookie_header, **site.line.headers},
+            proxy=None,
+            open_timeout=10,
+        ) as socket:
+
+            async def until(kind: str, status: str | None = None) -> dict[str, Any]:
+                while True:
+                    frame = json.loads(await socket.recv())
+                    await self._received(json.dumps(frame))
+                    content = frame.get("content")
+                    if frame["type"] == kind and status in (
+                        None,
+                        isinstance(content, dict) and content.get("status"),
+                    ):
+                        return dict(frame)
+
+            message = {"type": "user_message", "schema_type": "chat_stream", "id": "m1"}
+            await socket.send(json.dumps(message | self._content(text)))
+            prompt = await until("system_interaction_message")
+            given = {"type": "user_interaction_message", "id": "a1"}
+            given |= {"interaction_id": prompt["id"]}
+            await socket.send(json.dumps(given | self._content(answer)))
+            await until("run_update_message", "completed")
+        return self.text()
+
+    def _content(self, text: str) -> dict[str, Any]:
+        part = {"type": "text", "text": text}
+        content = {"messages": [{"role": "user", "content": [part]}]}
+        return {"conversation_id": self._conversation, "content": content}
