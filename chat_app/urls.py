@@ -3,6 +3,7 @@
 import re
 from urllib.parse import unquote
 
+from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, path, register_converter
 from django.urls.converters import StringConverter
 
@@ -109,3 +110,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 atomic_requests.leave_out(urlpatterns)
+for view in atomic_requests.views_of(urlpatterns):
+    # Django's LoginRequiredMiddleware leaves it to the view, which asks for a sign-in, a key, the
+    # token of a link, or nothing.
+    login_not_required(view)

@@ -95,4 +95,9 @@ REMOTE = text(
 LINES = (
     Line("the settings of `startproject`", always=True),
     Line("`ATOMIC_REQUESTS`", 'DATABASES["default"]["ATOMIC_REQUESTS"] = True', always=True),
+    Line(
+        "`LoginRequiredMiddleware`",
+        behind("django.contrib.auth.middleware.LoginRequiredMiddleware"),
+        always=True,
+    ),
 )
