@@ -1,10 +1,7 @@
 """The wrapping of a project's application: the chat's socket beside it, the runtime below both."""
 
 import re
-from contextlib import suppress
-from functools import cached_property
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, cast
 
 from asgiref.typing import (
     ASGI3Application,
@@ -15,14 +12,16 @@ from asgiref.typing import (
     Scope,
     WebSocketCloseEvent,
 )
-from channels.routing import URLRouter
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.asgi import get_script_prefix as script_prefix_of
-from django.urls import NoReverseMatch, get_script_prefix, path, re_path, reverse
+from django.urls import Resolver404, resolve, set_script_prefix
+from django.utils import translation
 
+from chat_app.consumers import ChatConsumer
 from chat_app.feed.sweeper import sweeper
 from chat_app.identity.request_facts import address_of, request_of
-from chat_app.routing import websocket_urlpatterns
+from chat_app.page.conversation import conversation_views
 from chat_app.socket import flow_control
 from sessions_app.interactions.audit import address
 from sessions_app.lifecycle import startup
@@ -91,10 +90,11 @@ def _is_hostile(scope: Any) -> bool:
 
 
 class WithSocket:
-    """An application whose WebSockets below the URL named `chat:home` are the chat's."""
+    """An application whose WebSockets at the URL named `chat:socket` are the chat's."""
 
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
+        self._chat: Any = ChatConsumer.as_asgi()
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -102,22 +102,30 @@ class WithSocket:
         """Serve one connection. What is done by it comes from its address, as the audit has it."""
         if scope["type"] in ("http", "websocket"):
             address.set(lambda: address_of(request_of(scope)))
-        if scope["type"] == "websocket":
-            below = {"path_remaining": scope["path"].removeprefix(script_prefix_of(scope))}
-            await self._sockets({**scope, **below}, receive, send)
+            prefix = script_prefix_of(scope).rstrip("/")
+            if not f"{scope['path']}/".startswith(f"{prefix}/"):
+                # Daphne leaves out what a proxy has taken away; ASGI and Django want it in.
+                scope = cast(Scope, {**scope, "path": prefix + scope["path"]})
+        if scope["type"] != "websocket":
+            await self._application(scope, receive, send)
+            return
+        set_script_prefix(script_prefix_of(scope))  # of links in frames; of a request Django does
+        if _is_of_chat(request_of(scope).path_info):
+            await self._chat(scope, receive, send)
+        elif isinstance(self._application, ASGIHandler):
+            await _refuse(scope, receive, send)
         else:
             await self._application(scope, receive, send)
 
-    @cached_property
-    def _sockets(self) -> Any:
-        """Return the router of sockets, made with the first: the project's URLs are loaded late."""
-        fallback: Any = _refuse if isinstance(self._application, ASGIHandler) else self._application
-        routes: list[Any] = [re_path("", fallback)]
-        with suppress(NoReverseMatch):  # its pages are not among the URLs
-            home = unquote(reverse("chat:home")).removeprefix(get_script_prefix())
-            chat: Any = URLRouter(websocket_urlpatterns)
-            routes.insert(0, path(home, chat))
-        return URLRouter(routes)
+
+def _is_of_chat(path: str) -> bool:
+    """Return whether the project's URLs have the chat's socket at the path, in any language."""
+    language = translation.get_language_from_path(path) or settings.LANGUAGE_CODE
+    with translation.override(language):
+        try:
+            return resolve(path).func is conversation_views.socket
+        except Resolver404:
+            return False
 
 
 async def _refuse(_: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -5,7 +5,13 @@ from django.core.checks import register
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from chat_app.checks import check_asgi, check_brand, check_image_origins, check_runserver
+from chat_app.checks import (
+    check_asgi,
+    check_brand,
+    check_image_origins,
+    check_public_url,
+    check_runserver,
+)
 from chat_app.settings import ChatSettings
 from sessions_app.settings import Section
 
@@ -28,3 +34,4 @@ class ChatAppConfig(AppConfig):
         register(check_brand)
         register(check_runserver)
         register(check_image_origins)
+        register(check_public_url)

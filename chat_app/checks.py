@@ -56,6 +56,18 @@ def check_image_origins(**_: object) -> Sequence[CheckMessage]:
     return [Warning(message, hint, id="chat_app.W003")]
 
 
+def check_public_url(**_: object) -> Sequence[CheckMessage]:
+    """Report a PUBLIC_URL that leaves out the path of all pages: links in mails would lead to
+    nothing.
+    """
+    path = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    url = ChatSettings.load().known_url
+    if not url or url.endswith(path):
+        return []
+    message = f"PUBLIC_URL is {url}, and FORCE_SCRIPT_NAME puts all pages below {path}."
+    return [Error(message, f"Set PUBLIC_URL to {url}{path}.", id="chat_app.E002")]
+
+
 def check_brand(**_: object) -> Sequence[CheckMessage]:
     """Report a mark of the brand that is no static file: each page would fail for it."""
     brand = ChatSettings.load().BRAND

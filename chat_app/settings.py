@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
+from django.urls import get_script_prefix, reverse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from sessions_app.settings import Section
@@ -280,6 +281,14 @@ class ChatSettings(Section):
     def known_url(self) -> str:
         """The address at which people reach the site, if that is known."""
         return self.PUBLIC_URL
+
+    def public_link(self, name: str, *args: object) -> str:
+        """Return the whole address of a page, for mails and other sites.
+
+        PUBLIC_URL has the path that a proxy takes away. A request may know of it, too.
+        """
+        path = reverse(name, args=args).removeprefix(get_script_prefix())
+        return f"{self.known_url}/{path}"
 
     @property
     def takes_jwt(self) -> bool:

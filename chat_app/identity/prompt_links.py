@@ -26,10 +26,13 @@ def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
 
     It is on the site of PUBLIC_URL, else on the host by which the person came.
     """
-    site = ChatSettings.load().PUBLIC_URL or own_origin(scope) or ""
-    if not is_guest(person.username):
-        return site + reverse("chat:prompt", args=[interaction])
-    return site + reverse("chat:linked", args=[_signer.sign(f"{interaction}:{person.id}")])
+    name, key = "chat:prompt", interaction
+    if is_guest(person.username):
+        name, key = "chat:linked", _signer.sign(f"{interaction}:{person.id}")
+    chat = ChatSettings.load()
+    if chat.known_url:
+        return chat.public_link(name, key)
+    return (own_origin(scope) or "") + reverse(name, args=[key])
 
 
 def read_prompt_link(token: str) -> tuple[Person, UUID] | None:

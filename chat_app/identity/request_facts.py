@@ -50,8 +50,10 @@ def request_of(scope: AsgiScope) -> ASGIRequest:
 
 
 def language_of(scope: AsgiScope) -> str:
-    """Return the language of who opens a socket: as they have chosen, or as their browser asks."""
-    return get_language_from_request(request_of(scope))
+    """Return the language of who opens a socket: that of the path below `i18n_patterns`, else as
+    they have chosen, or as their browser asks.
+    """
+    return get_language_from_request(request_of(scope), check_path=True)
 
 
 def address_of(request: HttpRequest) -> str:

@@ -11,7 +11,6 @@ from django.core.mail import EmailMessage
 from django.core.signing import BadSignature, Signer
 from django.db.models import Q
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils import timezone, translation
 
 from chat_app.models import MailPreference
@@ -122,7 +121,8 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
 def _message(
     person: AbstractBaseUser, address: str, waiting_prompts: list[Interaction]
 ) -> EmailMessage:
-    unsubscribe = link("chat:unsubscribe", signer.sign(str(person.pk)))
+    chat = ChatSettings.load()
+    unsubscribe = chat.public_link("chat:unsubscribe", signer.sign(str(person.pk)))
     shown_prompts = waiting_prompts[:MOST_SHOWN]
     context = {
         "questions": [
@@ -130,19 +130,19 @@ def _message(
                 "line": mark(first_line(prompt.prompt)),
                 "by": _asker(prompt, person),
                 "due": prompt.due_at or prompt.expires_at,
-                "url": link("chat:prompt", prompt.pk),
+                "url": chat.public_link("chat:prompt", prompt.pk),
             }
             for prompt in shown_prompts
         ],
         "more": len(waiting_prompts) > MOST_SHOWN,
-        "inbox": link("chat:inbox"),
-        "settings": link("chat:settings"),
+        "inbox": chat.public_link("chat:inbox"),
+        "settings": chat.public_link("chat:settings"),
         "unsubscribe": unsubscribe,
     }
     with translation.override(settings.LANGUAGE_CODE):
         subject = render_to_string("chat_app/mail/subject.txt", context)
         body = render_to_string("chat_app/mail/body.txt", context)
-    host = urlsplit(ChatSettings.load().PUBLIC_URL).hostname
+    host = urlsplit(chat.known_url).hostname
     headers = {
         "Message-ID": make_msgid(domain=host),
         "Auto-Submitted": "auto-generated",
@@ -160,11 +160,6 @@ def _asker(prompt: Interaction, reader: AbstractBaseUser) -> str:
         return str(owner.get_username())
     offer = registry.find(prompt.run.workflow)
     return offer.workflow.title if offer else prompt.run.workflow
-
-
-def link(name: str, *args: object) -> str:
-    """Return the whole address of a page."""
-    return f"{ChatSettings.load().PUBLIC_URL}{reverse(name, args=args)}"
 
 
 def read_token(token: str) -> UserId | None:

@@ -23,7 +23,6 @@ from urllib.request import (
 from django.utils import timezone
 from pydantic_core import to_json
 
-from chat_app.notifications.mail import link
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.audit import first_line
 from sessions_app.logs import Log
@@ -93,7 +92,7 @@ def _data(interaction: Interaction) -> dict[str, object]:
         "assignee": assignee.get_username() if assignee else None,
         "due_at": interaction.due_at,
         "expires_at": interaction.expires_at,
-        "url": link("chat:prompt", interaction.pk),
+        "url": ChatSettings.load().public_link("chat:prompt", interaction.pk),
     }
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from chat_app.oauth import grants
 from chat_app.oauth.errors import ConsentDeclined, NoConsentOfGuests, ProviderUnavailable
-from chat_app.oauth.providers import find_provider, own_url
+from chat_app.oauth.providers import find_provider
+from chat_app.settings import ChatSettings
 from sessions_app.models.people import UserId, is_guest
 from sessions_app.prompts import ConsentRequest, OAuthPrompt
 from sessions_app.workflows import Context, Retry
@@ -96,4 +97,5 @@ async def _look_up(run: str, user: UserId, provider: str, scopes: list[str]) -> 
         return Lookup(grant)
     # In a thread: the first address of a worker imports all pages, and other runs should go on.
     nonce = secrets.token_urlsafe(16)
-    return Lookup(None, await asyncio.to_thread(own_url, "consent", run, nonce))
+    link = ChatSettings.load().public_link
+    return Lookup(None, await asyncio.to_thread(link, "chat:consent", run, nonce))

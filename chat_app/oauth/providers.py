@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from chat_app.settings import ChatSettings, OAuthProvider
@@ -34,17 +33,13 @@ def find_provider(name: str) -> OAuthProvider:
     return providers[name]
 
 
-def own_url(door: str, *names: object) -> str:
-    """Return the whole address of one of our pages: on PUBLIC_URL, whoever asks, from wherever."""
-    return ChatSettings.load().PUBLIC_URL + reverse(f"chat:{door}", args=names)
-
-
 @asynccontextmanager
 async def open_client(name: str) -> "AsyncIterator[ProviderClient]":
     """Open a connection to a provider: `client.connect`."""
     provider = find_provider(name)
     # In threads: the first time each imports more than others in the event loop should wait for.
-    redirect_uri = await asyncio.to_thread(own_url, "consent_callback", name)
+    link = ChatSettings.load().public_link
+    redirect_uri = await asyncio.to_thread(link, "chat:consent_callback", name)
     connect = await asyncio.to_thread(import_string, CONNECT)
     async with connect(provider, redirect_uri, TIMEOUT) as client:
         yield client

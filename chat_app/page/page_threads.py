@@ -8,8 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from django.utils import translation
-
 from chat_app.page.markdown import work
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
@@ -23,13 +21,10 @@ _turns = reads.Shares(1)
 
 
 async def make(function: Callable[[], T], *, reader: UserId) -> T:
-    """Run a function that reads and renders in one of the threads, once it is the reader's turn.
-    The thread speaks the language of its caller.
-    """
-    language = translation.get_language()
+    """Run a function that reads and renders in one of the threads, once it is the reader's turn."""
 
-    def speaking() -> T:
-        with translation.override(language), work.of_page():
+    def within_limit() -> T:
+        with work.of_page():
             return function()
 
-    return await _turns.run(reader, lambda: reads.begin_in(_executor, speaking))
+    return await _turns.run(reader, lambda: reads.begin_in(_executor, within_limit))

@@ -12,6 +12,8 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from django.db import Error, connection
+from django.urls import get_script_prefix, set_script_prefix
+from django.utils import translation
 
 from sessions_app.storage.faults import is_fault
 
@@ -53,8 +55,18 @@ def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asynci
 
 
 def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
-    """Begin to run a function that reads in one of other threads, where it may take its time."""
-    return asyncio.get_running_loop().run_in_executor(threads, _read, function)
+    """Begin to run a function that reads in one of other threads, where it may take its time.
+
+    It has the language of its caller, and the prefix of all URLs: asgiref keeps both to a thread.
+    """
+    language, prefix = translation.get_language(), get_script_prefix()
+
+    def read_as_caller() -> T:
+        set_script_prefix(prefix)
+        with translation.override(language):
+            return _read(function)
+
+    return asyncio.get_running_loop().run_in_executor(threads, read_as_caller)
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

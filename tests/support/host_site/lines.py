@@ -100,4 +100,34 @@ LINES = (
         behind("django.contrib.auth.middleware.LoginRequiredMiddleware"),
         always=True,
     ),
+    Line(
+        "a path that a proxy takes away: `daphne --root-path`",
+        prefix="/sub",
+        options=("--root-path=/sub",),
+        always=True,
+    ),
+    Line(
+        "a path that a proxy takes away: `uvicorn --root-path`",
+        prefix="/sub",
+        server="uvicorn",
+        options=("--root-path", "/sub"),
+    ),
+    Line(
+        "a path that a proxy takes away: `FORCE_SCRIPT_NAME`",
+        'FORCE_SCRIPT_NAME = "/sub"',
+        prefix="/sub",
+    ),
+    Line(
+        "`FORCE_SCRIPT_NAME`, and a `PUBLIC_URL` without it",
+        text('FORCE_SCRIPT_NAME = "/sub"', 'HITL["PUBLIC_URL"] = "https://site.example"'),
+        refused="chat_app.E002",
+    ),
+    Line("`i18n_patterns`, read in the language of the site", BY_LANGUAGE, mount="/en/assistant"),
+    Line(
+        "`i18n_patterns`, read in another language",
+        BY_LANGUAGE,
+        mount="/de/assistant",
+        mailed_mount="/en/assistant",
+        always=True,
+    ),
 )
