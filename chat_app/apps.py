@@ -11,6 +11,7 @@ from chat_app.checks import (
     check_image_origins,
     check_public_url,
     check_runserver,
+    check_string_if_invalid,
 )
 from chat_app.settings import ChatSettings
 from sessions_app.settings import Section
@@ -35,3 +36,4 @@ class ChatAppConfig(AppConfig):
         register(check_runserver)
         register(check_image_origins)
         register(check_public_url)
+        register(check_string_if_invalid)

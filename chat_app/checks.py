@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from chat_app.asgi import mounted_applications
 from chat_app.settings import ChatSettings
+from sessions_app.json_types import JsonObject
 
 # Those of Django, which serve WSGI.
 RUNSERVERS = ("django.core", "django.contrib.staticfiles")
@@ -66,6 +67,17 @@ def check_public_url(**_: object) -> Sequence[CheckMessage]:
         return []
     message = f"PUBLIC_URL is {url}, and FORCE_SCRIPT_NAME puts all pages below {path}."
     return [Error(message, f"Set PUBLIC_URL to {url}{path}.", id="chat_app.E002")]
+
+
+def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
+    """Report templates that write a text where a variable is missing: it would be sent with
+    forms.
+    """
+    engines: list[JsonObject] = settings.TEMPLATES
+    if not any(engine.get("OPTIONS", {}).get("string_if_invalid") for engine in engines):
+        return []
+    message = "The option string_if_invalid of TEMPLATES writes into the fields of forms."
+    return [Error(message, "Remove it; Django's admin does not work with it.", id="chat_app.E003")]
 
 
 def check_brand(**_: object) -> Sequence[CheckMessage]:

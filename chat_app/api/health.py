@@ -17,7 +17,8 @@ from sessions_app.storage import reads
 TIMEOUT = 5.0  # seconds
 NOT_MOUNTED = (
     "The chat is not served: no socket opens here, and no run continues. Import "
-    "get_asgi_application from chat_app.asgi in asgi.py, and serve it with an ASGI server."
+    "get_asgi_application from chat_app.asgi in asgi.py, and serve it with an ASGI server, uvicorn "
+    "without --lifespan off."
 )
 
 

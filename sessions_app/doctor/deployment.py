@@ -6,6 +6,8 @@ a process that starts makes the first of them.
 
 import os
 import socket
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -66,6 +68,27 @@ def _form() -> Findings:
 of_form = import_module(
     f"{__package__}.{'cluster' if CLUSTER and not [*_form()] else 'sqlite_file'}"
 )
+
+
+def _project() -> Findings:
+    if sys.flags.optimize > 1:
+        yield Error(
+            "Python runs with -OO, and without docstrings errors and tools of agents have no words",
+            "Start it without -OO, or with -O; look at PYTHONOPTIMIZE, too.",
+        )
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        yield Warning(  # a full disk keeps no process from its start
+            f"Larger uploads and downloads find no place: {error}",
+            "Let TMPDIR name a directory to which this user may write.",
+        )
+    if not settings.USE_TZ:
+        yield Error(
+            "USE_TZ is off, and what waits, expires and is due at a time needs a time zone",
+            "Set USE_TZ = True; Django's documentation of time zones says how a project moves to "
+            "it.",
+        )
 
 
 def _settings() -> Findings:
@@ -352,13 +375,14 @@ def _count_suspended() -> Findings:
         yield Info("no run is suspended")
 
 
-STATIC = (Check(101, "form", _form), Check(102, "settings", _settings))
+PROJECT = Check(107, "project", _project)
+STATIC = (PROJECT, Check(101, "form", _form), Check(102, "settings", _settings))
 DATABASE = Check(104, "database", _database, needs="form")
 MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
 WORKFLOWS = Check(103, "workflows", _workflows, needs="migrations")
 WORKFLOW_WARNINGS = Check(103, "workflows", _workflow_warnings)
 # What must be there before a process of the application starts.
-START = (STATIC[0], DATABASE, *of_form.START, MIGRATIONS)
+START = (*STATIC[:2], DATABASE, *of_form.START, MIGRATIONS)
 CHECKS = (
     *STATIC,
     DATABASE,
@@ -381,11 +405,18 @@ OF_DJANGO = Check(100, "settings", _of_django)
 @checks.register("hitl", checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Make all checks, or those that need no database where Django may ask none."""
-    # `check_workflows` is made too.
-    return list(examine([one for one in CHECKS if one is not WORKFLOWS] if databases else STATIC))
+    # The two below are made too.
+    made = (PROJECT, WORKFLOWS)
+    return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))
 
 
 @checks.register("hitl", checks.Tags.database)
 def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Warn of workflows as `doctor` does, where Django may ask a database."""
     return list(examine([WORKFLOW_WARNINGS])) if databases else []
+
+
+@checks.register("hitl")
+def check_project(**_: object) -> list[CheckMessage]:
+    """Report settings of the project with which nothing here works."""
+    return list(examine([PROJECT]))

@@ -28,6 +28,11 @@ from sessions_app.lifecycle.start_checks import check_start
 
 logger = logging.getLogger(__name__)
 
+NO_LIFESPAN = (
+    "No run goes on here: this server tells its application neither of its start nor of its stop. "
+    "Start uvicorn without `--lifespan off`."
+)
+
 
 class WithRuntime:
     """An ASGI application that has the runtime running while it serves."""
@@ -35,6 +40,8 @@ class WithRuntime:
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
+        # The server has said that it starts, or the log that it does not.
+        self._is_told = False
         if "daphne.server" in sys.modules:  # it may serve; Twisted need not be installed without it
             import_string("sessions_app.lifecycle.reactor.call")(self._begin, self._stop)
 
@@ -43,10 +50,14 @@ class WithRuntime:
     ) -> None:
         """Serve one connection, once the runtime is up."""
         if scope["type"] == "lifespan":
+            self._is_told = True
             await _lifespan(receive, send)
             return
         if self._starting is not None and not self._starting.done():
             await asyncio.shield(self._starting)
+        if not self._is_told:
+            self._is_told = True  # once
+            logger.error(NO_LIFESPAN)
         await self._serve(scope, receive, send)
 
     async def _serve(
@@ -65,6 +76,7 @@ class WithRuntime:
             raise
 
     def _begin(self) -> None:
+        self._is_told = True
         self._starting = asyncio.get_running_loop().create_task(_start_or_exit())
 
     async def _stop(self) -> None:

@@ -65,6 +65,20 @@ def test_a_project_with(
         assert "Traceback" not in site.log
 
 
+def test_a_server_that_tells_of_no_start_is_named(
+    templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    line = Line("", server="uvicorn", options=("--lifespan", "off"))
+    directory = tmp_path_factory.mktemp("host")
+    template, key = template_of(line, templates, directory / "template")
+    with serve(line, template, key, directory) as site:
+        for _ in range(2):
+            status, answer = Visitor(site).program("GET", "/assistant/health", key=False)
+            assert (status, answer["status"]) == (503, "unavailable")
+            assert "--lifespan off" in answer["reason"]
+        assert site.log.count("No run goes on here") == 1
+
+
 def everything_works(site: Site) -> None:
     person = Visitor(site)
     home = f"{site.line.prefix}{site.line.mount}"

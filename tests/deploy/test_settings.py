@@ -1,6 +1,7 @@
 """The settings of the applications, `HITL`: none are needed, and a wrong one is told in words."""
 
 import asyncio
+import tempfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,6 +74,21 @@ def test_redis_alone_makes_no_cluster(
     monkeypatch.setattr(deployment, "connection", SimpleNamespace(vendor=vendor))
     with pytest.raises(ImproperlyConfigured, match=says):
         start_checks.check_start()
+
+
+def test_a_server_does_not_start_without_time_zones(settings: Settings) -> None:
+    settings.USE_TZ = False
+    with pytest.raises(ImproperlyConfigured, match="Set USE_TZ = True"):
+        start_checks.check_start()
+
+
+def test_a_place_for_larger_uploads_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django and the pages keep in temporary files what is larger than a few megabytes."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    [problem] = deployment.check_project()
+    assert problem.id == "sessions_app.W107"
+    assert "TMPDIR" in str(problem.hint)
 
 
 async def answer_of(application: Any, path: str) -> Any:

@@ -130,4 +130,11 @@ LINES = (
         mailed_mount="/en/assistant",
         always=True,
     ),
+    Line("`USE_TZ = False`", "USE_TZ = False", refused="sessions_app.E107"),
+    Line(
+        "`string_if_invalid`",
+        'TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = "INVALID %s"',
+        refused="chat_app.E003",
+    ),
+    Line("`python -OO`", refused="sessions_app.E107", python=("-OO",)),
 )

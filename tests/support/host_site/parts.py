@@ -1,4 +1,4 @@
-"""What projects have of their own: a middleware, a router, a storage, pages of errors."""
+"""Parts that projects write themselves: a middleware, a router, a storage, pages of errors."""
 
 from collections.abc import Callable
 

@@ -24,7 +24,7 @@ PATIENCE = 30  # seconds for a start
 
 
 class Process(Protocol):
-    """What Forked and Popen have in common."""
+    """A process, forked or started."""
 
     def poll(self) -> int | None:
         """Return its status if it has ended."""
