@@ -38,7 +38,7 @@ def list_notes(context: ToolContext) -> str:
 def read_note(name: Name, context: ToolContext) -> str:
     """Read one of the person's notes."""
     path = _folder(context) / f"{name}.txt"
-    return path.read_text() if path.exists() else f"There is no note {name!r}."
+    return path.read_text(encoding="utf-8") if path.exists() else f"There is no note {name!r}."
 
 
 def write_note(name: Name, text: Text, context: ToolContext) -> str:
@@ -47,7 +47,7 @@ def write_note(name: Name, text: Text, context: ToolContext) -> str:
     if len(list(folder.glob("*.txt"))) >= MAX_NOTES:
         return f"There are {MAX_NOTES} notes already. Delete one first."
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / f"{name}.txt").write_text(text)
+    (folder / f"{name}.txt").write_text(text, encoding="utf-8")
     return f"The note {name!r} is kept."
 
 

@@ -13,6 +13,8 @@ from sessions_app.testing.hosting import NewHosting
 from tests.runtime.agents import mcp_process
 from tests.runtime.examples.model_endpoint import ModelEndpoint, call, serving, text, thought
 from tests.support.hosting import SentTo
+from tests.support.processes.command import run
+from tests.support.processes.environment import environment
 from tests.support.server import free_port
 
 
@@ -30,6 +32,23 @@ def endpoint(settings: Settings) -> Iterator[ModelEndpoint]:
         settings.OPENAI_MODEL = "some-model"
         settings.OPENAI_API_KEY = "a-key"
         yield endpoint
+
+
+WRITE_AND_READ = """
+import django
+from types import SimpleNamespace
+django.setup()
+from natproject.workflows.assistant.tools import read_note, write_note
+context = SimpleNamespace(user=SimpleNamespace(id=1))
+write_note("greeting", "\\u00fcber", context)
+print(ascii(read_note("greeting", context)))
+"""
+
+
+def test_notes_hold_any_text_whatever_the_locale(tmp_path: Path) -> None:
+    ascii_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    process = run("-c", WRITE_AND_READ, env=environment(tmp_path, **ascii_locale))
+    assert process.stdout == "'\\xfcber'\n", process.stderr
 
 
 def roles(messages: list[dict[str, Any]]) -> list[str]:
