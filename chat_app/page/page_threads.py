@@ -5,7 +5,6 @@ who asked for it, and no socket, no `/health` and no other's page.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from chat_app.page.markdown import work
@@ -16,7 +15,7 @@ T = TypeVar("T")
 
 THREADS = 2
 
-_executor = ThreadPoolExecutor(THREADS, "page")
+_executor = reads.make_threads(THREADS, "page")
 _turns = reads.Shares(1)
 
 

@@ -5,7 +5,6 @@ who may answer, and that the prompt is still the same; `settle` decides who is f
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -52,7 +51,7 @@ class Outcome(StrEnum):
 T = TypeVar("T")
 
 # Prompts read answers in these threads, apart from all other reads.
-_executor = ThreadPoolExecutor(4, "answer")
+_executor = reads.make_threads(4, "answer")
 _shares = reads.Shares(1)
 
 TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.VOTED)

@@ -6,12 +6,15 @@ What a person asks for is read by `read_for`: one person's slow reads leave thre
 """
 
 import asyncio
+import atexit
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
-from django.db import Error, connection
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error, connection, connections
 from django.urls import get_script_prefix, set_script_prefix
 from django.utils import translation
 
@@ -24,7 +27,21 @@ THREADS = 4
 # Threads at once for what one person asks for.
 MOST_OF_ONE = THREADS // 2
 
-_executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="read")
+
+def make_threads(number: int, name: str) -> ThreadPoolExecutor:
+    """Make threads that keep their connections until the process ends."""
+    return ThreadPoolExecutor(number, name, initializer=_close_at_exit)
+
+
+def _close_at_exit() -> None:
+    for database in connections:
+        with suppress(ImproperlyConfigured, ImportError):  # its driver may be missing
+            own = connections[database]
+            own.inc_thread_sharing()  # this thread has ended by then
+            atexit.register(own.close)
+
+
+_executor = make_threads(THREADS, "read")
 
 
 def _read(function: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from django.core.management.color import no_style
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.test import TransactionTestCase
 
@@ -27,12 +28,14 @@ END_OTHERS = """
 """
 
 # The connections of this process's threads, without those of Procrastinate's pool.
-opened: list[tuple[threading.Thread, Any]] = []
+opened: dict[BaseDatabaseWrapper, threading.Thread] = {}
+# Threads behind `asyncio.to_thread` in the loop of a test, of asgiref, and of tests. Any other
+# thread, such as those of the product, closes what it opened before it ends.
+ORPHANED = ("asyncio_", "ThreadPoolExecutor-", "Thread-")
 
 
-def _remember(connection: Any, **_: Any) -> None:
-    if connection.vendor == "postgresql":
-        opened.append((threading.current_thread(), connection.connection))
+def _remember(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    opened[connection] = threading.current_thread()
 
 
 connection_created.connect(_remember)
@@ -64,10 +67,13 @@ TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[attr-defin
 
 def close_orphans() -> None:
     """Close the connections of threads that have ended: of event loops, and of the test client."""
-    opened[:] = [(thread, one) for thread, one in opened if not one.closed]
-    for thread, orphan in opened:
-        if not thread.is_alive():
-            orphan.close()
+    for one, thread in list(opened.items()):
+        if thread.is_alive():
+            continue
+        del opened[one]
+        if one.connection is not None:
+            one.connection.close()
+            assert thread.name.startswith(ORPHANED), f"thread {thread.name} leaves a connection"
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +82,9 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     ones in threads of their own.
     """
     yield
-    for _, one in opened:
-        one.close()
+    for one in opened:
+        if one.connection is not None:
+            one.connection.close()
     if CLUSTER:
         parameters = connection.get_connection_params()
         parameters.pop("pool", None)
@@ -89,14 +96,14 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 def _left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     mark = request.node.get_closest_marker("django_db")
     committed = "transactional_db" in request.fixturenames
-    if not CLUSTER or not (mark or committed):
+    if not (mark or committed):
         yield
         return
     # Before Django empties its tables, for which nobody may hold any of them.
     request.getfixturevalue("_django_db_helper")
     yield
     close_orphans()
-    if committed or mark.kwargs.get("transaction"):
+    if CLUSTER and (committed or mark.kwargs.get("transaction")):
         with connection.cursor() as cursor:
             for table in QUEUE:
                 cursor.execute(f"DELETE FROM procrastinate_{table}")  # noqa: S608 - names above

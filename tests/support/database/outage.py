@@ -57,8 +57,8 @@ def _disconnect_postgresql() -> Iterator[None]:
 
     The tests' own connections are spared: nothing would restore them before the next test.
     """
-    theirs = [one for thread, one in opened if not thread.name.startswith(OURS)]
-    spared = [one.info.backend_pid for one in theirs if not one.closed]
+    theirs = [one.connection for one, thread in opened.items() if not thread.name.startswith(OURS)]
+    spared = [one.info.backend_pid for one in theirs if one is not None and not one.closed]
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
         _allow_connections(other, False)
         other.execute(
