@@ -52,9 +52,11 @@ def prepare(connection: BaseDatabaseWrapper) -> None:
 
 
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
-    """Prepare a writer's connection, whatever the project's settings say."""
-    # The same few statements over and over: planned once. (Django switches this off.)
-    connection.connection.prepare_threshold = 1
+    """Prepare a writer's connection: with limits, whatever the project's settings say."""
+    # The same few statements over and over: planned once. Django switches this off by default, and
+    # a project does so for a pooler that knows no prepared statements.
+    if "prepare_threshold" not in connection.settings_dict["OPTIONS"]:
+        connection.connection.prepare_threshold = 1
     with connection.cursor() as cursor:
         for limit in LIMITS:
             cursor.execute(limit)

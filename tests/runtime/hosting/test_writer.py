@@ -205,6 +205,21 @@ async def test_values_come_back_from_postgresql_as_they_went() -> None:
 
 
 @ON_POSTGRESQL
+@pytest.mark.parametrize(
+    ("options", "threshold"),
+    [({}, 1), ({"prepare_threshold": None}, None), ({"prepare_threshold": 5}, 5)],
+)
+async def test_a_writer_prepares_statements_unless_the_project_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, int | None], threshold: int | None
+) -> None:
+    await asyncio.to_thread(writer.stop)
+    for name, value in options.items():
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], name, value)
+    assert await writer.write(lambda tx: connection.connection.prepare_threshold) == threshold
+    await asyncio.to_thread(writer.stop)
+
+
+@ON_POSTGRESQL
 def test_a_migration_may_compute_between_two_statements() -> None:
     call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
