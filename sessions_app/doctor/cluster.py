@@ -33,6 +33,10 @@ REMEDIES = {
     ),
     "starting up|shutting down": "Try again once it is up.",
 }
+ENCODING = (
+    "What people write needs UTF8: make another database (createdb --encoding=UTF8 "
+    "--template=template0 NAME), and name that in DATABASE_URL."
+)
 UNREACHABLE = "Start it, or fix the host and the port in DATABASE_URL."
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 CONNECTIONS = """
@@ -83,6 +87,7 @@ def unusable() -> CheckMessage | None:
     try:
         with psycopg.connect(**parameters) as direct:
             version = direct.info.server_version // 10000
+            encoding = direct.info.parameter_status("server_encoding")
     except psycopg.OperationalError as error:
         return _connection_finding(str(error))
     minimum_version = connection.features.minimum_database_version
@@ -91,6 +96,9 @@ def unusable() -> CheckMessage | None:
             f"The server of DATABASE_URL is PostgreSQL {version}",
             f"Use version {minimum_version[0]} or newer.",
         )
+    if encoding != "UTF8":
+        name = connection.settings_dict["NAME"]
+        return Error(f"The encoding of the database {name} is {encoding}", ENCODING)
     return None
 
 

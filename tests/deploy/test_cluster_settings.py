@@ -17,6 +17,7 @@ from tests.support.server import free_port
 pytestmark = pytest.mark.formless
 
 DATABASE = f"postgresql://chat:se%40cret@{HOST}:5432/chat"
+LATIN1 = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
 REDIS = f"redis://:hush@{HOST}:6379/0"
 GOOD = {"DATABASE_URL": DATABASE, "REDIS_URL": REDIS, "SECRET_KEY": "k" * 50}
 
@@ -106,6 +107,8 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
             connection.execute("CREATE ROLE chat LOGIN PASSWORD 'right'")
             connection.execute("SELECT pg_reload_conf()")
         service.create("empty")
+        with psycopg.connect(service.url(), autocommit=True) as connection:
+            connection.execute(LATIN1)
         yield service
 
 
@@ -127,6 +130,7 @@ def start(tmp_path: Path, *command: str, **variables: str) -> subprocess.Complet
             marks=pytest.mark.long,
         ),
         ("chat:right", "empty", "The database is not up to date", "manage.py migrate"),
+        ("chat:right", "latin", "The encoding of the database latin is LATIN1", "encoding=UTF8"),
     ],
 )
 def test_a_start_says_what_is_wrong_with_postgresql(
