@@ -1,11 +1,17 @@
 """The types of JSON in rows, payloads and frames, and the reader of a person's JSON."""
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
 
 # An object of JSON. What it holds is known to who reads it: as a type of all JSON, each step into
 # it would have to be narrowed first.
 JsonObject: TypeAlias = dict[str, Any]
+
+# Levels of lists and objects: pydantic's parser, which reads what is stored, ends there. That of
+# Python takes ten times as many from 3.12 on, with which recursive functions would fail.
+MOST_LEVELS = 200
 
 
 def is_same_json(one: object, other: object) -> bool:
@@ -26,10 +32,26 @@ def load_json(text: str | bytes) -> Any:
         ValueError: the text is not JSON, is nested too deeply, or has an object with the same name
             twice, of which readers would take different ones.
     """
-    try:
-        return json.loads(text, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    with suppress(RecursionError):
+        value = json.loads(text, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+        if not is_too_deep(value, MOST_LEVELS):
+            return value
+    raise ValueError("it is nested too deeply")
+
+
+def is_too_deep(value: object, most: int) -> bool:
+    """Return whether a JSON value has more levels of lists and objects."""
+    level = [value]
+    for _depth in range(most):
+        containers = [one for one in level if isinstance(one, dict | list)]
+        if not containers:
+            return False
+        level = [inner for one in containers for inner in _elements(one)]
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _elements(container: JsonObject | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> JsonObject:

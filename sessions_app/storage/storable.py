@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.utils.text import format_lazy
@@ -10,15 +9,15 @@ from django.utils.translation import gettext_lazy as _
 from pydantic_core import PydanticSerializationError, to_json
 
 from sessions_app.errors import Invalid, TooLarge
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import MOST_LEVELS, JsonObject
 from sessions_app.settings import RuntimeSettings
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# Levels of lists and objects in a field. Around it stand others, and parsers end at 200.
-MAX_DEPTH = 180
+# Levels of lists and objects in a field. Around it stand others.
+MAX_DEPTH = MOST_LEVELS - 20
 REPLACEMENT = "\ufffd"
 NUL = "\\u0000"  # as JSON has it
 
@@ -82,19 +81,6 @@ def check_finite(value: object) -> None:
     except ValueError:
         text = _("A number is infinite, or none (NaN); JSON has no such number.")
         raise Invalid(text) from None
-
-
-def is_too_deep(value: object, most: int = MAX_DEPTH) -> bool:
-    """Return whether a JSON value has more levels of lists and objects."""
-    level = [value]
-    for _depth in range(most):
-        containers = [one for one in level if isinstance(one, dict | list)]
-        level = [inner for one in containers for inner in _elements(one)]
-    return any(isinstance(one, dict | list) for one in level)
-
-
-def _elements(container: JsonObject | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
 
 
 def check_length(text: str, limit: int, refusal: "StrOrPromise") -> None:

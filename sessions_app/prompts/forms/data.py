@@ -34,10 +34,10 @@ from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from sessions_app.errors import Invalid
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, is_too_deep
 from sessions_app.models import AttachedFile
 from sessions_app.prompts.base import as_text
-from sessions_app.storage.storable import MAX_DEPTH, check_finite, is_too_deep, storable
+from sessions_app.storage.storable import MAX_DEPTH, check_finite, storable
 
 if TYPE_CHECKING:
     from django.http import QueryDict

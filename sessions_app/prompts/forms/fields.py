@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
 from sessions_app.errors import Invalid
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, is_too_deep
 from sessions_app.prompts.arguments import is_kept_by_browsers, is_line, literal
 from sessions_app.prompts.base import as_text
 from sessions_app.prompts.hidden_characters import has_hidden
-from sessions_app.storage.storable import check_finite, is_too_deep, storable
+from sessions_app.storage.storable import MAX_DEPTH, check_finite, storable
 
 # By a class that the field is of, the nearest first.
 KINDS = {
@@ -76,7 +76,7 @@ class StorableDecoder(json.JSONDecoder):
             check_finite(value)
         except (ValueError, RecursionError, Invalid) as error:
             raise json.JSONDecodeError(str(error), text, 0) from error
-        if is_too_deep(value) or storable(value) != value:
+        if is_too_deep(value, MAX_DEPTH) or storable(value) != value:
             raise json.JSONDecodeError("It cannot be stored", text, 0)
         return value
 

@@ -40,6 +40,8 @@ BAD = [
     ("x" * (MAX_FRAME + 1), "invalid_message", "at most 524,288"),
     ("é" * (MAX_FRAME // 2 + 1), "invalid_message", "at most 524,288"),
     (DEEP, "invalid_message", "too deep"),
+    ("[" * 201 + "]" * 201, "invalid_message", "too deep"),
+    ("[" * 200 + "]" * 200, "invalid_message", "JSON object"),
     ('{"type":"user_message","id":' + DEEP[:4000] + "}", "invalid_message", ""),
     ('{"type":"ack_message","sequence":NaN}', "invalid_message", "NaN"),
     ('{"type":"ack_message","sequence":-Infinity}', "invalid_message", "-Infinity"),
