@@ -1,7 +1,7 @@
 # make run: the application. make cluster: the same on PostgreSQL and Redis, as many processes.
 # make test: every check, and a share of the tests that take long; make test-all: all of them.
-# make test-versions: some tests with other versions of what the wheel needs. PYTHON=… names another
-# interpreter.
+# make test-versions: tests with other versions of Python and of what the wheel needs. PYTHON=… names
+# another interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -12,11 +12,17 @@ CHAINLIT ?= .venv-chainlit
 # would have all tests run in an event loop that it patches.
 NAT ?= .venv-nat
 TEST_NAT := pytest -p no:nvidia-nat-test tests/nat
-# Of `make test-versions`, and the Python of the second: Django 6 needs 3.12.
+# Of `make test-versions`: the lowest packages on the lowest Python that this machine has, and the
+# newest on the newest. Where `make test` runs on that one, the other is the lowest.
 LOWEST ?= .venv-lowest
 NEWEST ?= .venv-newest
-NEWER_PYTHON ?= $(shell for python in python3.12 "$$(pyenv prefix 3.12 2>/dev/null)/bin/python"; do \
-  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
+first_of = $(shell for version in $(1); do \
+  for python in python$$version "$$(pyenv prefix $$version 2>/dev/null)/bin/python"; do \
+  "$$python" -c "" 2>/dev/null && echo "$$python" && exit; done; done)
+LOWEST_PYTHON ?= $(call first_of,3.11 3.12 3.13 3.14)
+NEWEST_PYTHON ?= $(call first_of,3.14 3.13 3.12)
+version_of = $(lastword $(shell "$(1)" -V 2>&1))
+OTHER_PYTHON ?= $(if $(filter $(call version_of,$(PYTHON)),$(call version_of,$(NEWEST_PYTHON))),$(LOWEST_PYTHON),$(NEWEST_PYTHON))
 # What there shows that the versions fit: the wheel in a project, pages, sockets, hosting.
 SMOKE := -m "not long" tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
 SMOKE_CLUSTER := -m "not long" tests/deploy/test_install.py tests/runtime/hosting/test_hosting.py
@@ -86,7 +92,8 @@ test-nat: $(NAT)/test.stamp
 test-all:
 	@LONG=1 $(MAKE) --no-print-directory test PLANTED=1 CHAOS="local --form cluster" ALSO=test-versions
 
-# Some of the tests with the lowest versions that the wheel takes, and with the newest Django.
+# Some of the tests with the lowest versions that the wheel takes; with the newest Django and another
+# Python all but those that take long.
 test-versions: test-lowest test-newest
 
 test-lowest: $(LOWEST)/test.stamp chromium
@@ -94,7 +101,7 @@ test-lowest: $(LOWEST)/test.stamp chromium
 	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
 
 test-newest: $(NEWEST)/test.stamp chromium
-	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(SMOKE)
+	@.ci/quietly --last $(NEWEST)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
@@ -165,12 +172,14 @@ $(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-agent
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
 
+$(LOWEST)/test.stamp: CHOSEN_PYTHON = $(LOWEST_PYTHON)
+$(NEWEST)/test.stamp: CHOSEN_PYTHON = $(OTHER_PYTHON)
 $(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml requirements-dev.txt tests/versions.py
-	@[ -n "$(NEWER_PYTHON)" ] || { \
-	  echo "Django 6 needs Python 3.12. Install it, or name one: NEWER_PYTHON=/path/to/python3.13 make test-versions"; exit 1; }
+	@[ -n "$(CHOSEN_PYTHON)" ] || { \
+	  echo "No other Python from 3.12 on is here. Install one, or name it: NEWEST_PYTHON=/path/to/python3.13 make test-versions"; exit 1; }
 	@echo "Installing into $* what the tests need, in other versions …"
-	@"$(if $(filter $(NEWEST),$*),$(NEWER_PYTHON),$(PYTHON))" -m venv --clear "$*"
-	@"$(PYTHON)" -m tests.versions $(if $(filter $(NEWEST),$*),newest,lowest) > "$*/requirements.txt"
+	@"$(CHOSEN_PYTHON)" -m venv --clear "$*"
+	@"$(CHOSEN_PYTHON)" -m tests.versions $(if $(filter $(NEWEST),$*),newest,lowest) > "$*/requirements.txt"
 	@$*/bin/pip install -qq --disable-pip-version-check -r "$*/requirements.txt"
 	@touch $@
 

@@ -1,7 +1,7 @@
 """The requirements of the tests with other versions of what the wheel needs: `make test-versions`.
 
 `python -m tests.versions lowest` prints them with the lower bounds of pyproject.toml,
-`python -m tests.versions newest` with the newest Django that these allow.
+`python -m tests.versions newest` with the newest Django that these and the Python allow.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# They have lower bounds of their own, and no test that is run here needs them.
+# They have lower bounds of their own, and no test that is run with the lowest needs them.
 FRAMEWORKS = "-r requirements-agents.txt"
 NAME = re.compile(r"[\w.-]+")
 BOUNDS = re.compile(r">=([\d.]+)(,<[\d.]+)?")
@@ -20,7 +20,8 @@ BOUNDS = re.compile(r">=([\d.]+)(,<[\d.]+)?")
 def main(choice: str) -> None:
     """Print the requirements, one a line."""
     replaced = {"lowest": lowest, "newest": newest}[choice]()
-    for requirement in requirements(ROOT / "requirements-dev.txt"):
+    left_out = FRAMEWORKS if choice == "lowest" else None
+    for requirement in requirements(ROOT / "requirements-dev.txt", left_out):
         print(replaced.get(name_of(requirement), requirement))  # noqa: T201 - its output
 
 
@@ -41,13 +42,13 @@ def needed_packages() -> list[str]:
     return [*project["dependencies"], *extras["cluster"], *extras["daphne"]]
 
 
-def requirements(file: Path) -> Iterator[str]:
-    """Yield the requirements of a file and of those that it names."""
+def requirements(file: Path, left_out: str | None) -> Iterator[str]:
+    """Yield the requirements of a file and of those that it names, but for one line of these."""
     for line in file.read_text().splitlines():
-        if line == FRAMEWORKS:
+        if line == left_out:
             continue
         if line.startswith("-r "):
-            yield from requirements(file.parent / line.removeprefix("-r "))
+            yield from requirements(file.parent / line.removeprefix("-r "), left_out)
         elif NAME.match(line):
             yield line
 

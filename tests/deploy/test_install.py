@@ -3,6 +3,8 @@
 import re
 import zipfile
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -110,12 +112,39 @@ def test_the_package_leaves_the_projects_django_as_it_is(wheel: Path) -> None:
     assert "6.2" not in django
 
 
+def test_the_wheel_describes_itself_for_who_installs_it(wheel: Path) -> None:
+    metadata = read_metadata(wheel)
+    description = str(metadata.get_payload())
+    assert files.WORKFLOWS.strip() in description
+    links = re.findall(r"\]\(([^)]*)\)", description)
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    assert {"Author", "Keywords", "License-Expression"} <= {*metadata}
+    assert {"Framework :: Django", "Typing :: Typed"} <= {*metadata.get_all("Classifier", [])}
+
+
+def test_the_documents_name_the_pythons_of_the_classifiers(wheel: Path) -> None:
+    # The Makefile tests the lowest and the newest of them.
+    classifiers = read_metadata(wheel).get_all("Classifier", [])
+    versions = [one.rpartition(" ")[2] for one in classifiers if "Python :: 3." in one]
+    promise = f"Python {versions[0]} to {versions[-1]}"
+    for name in ("README.md", "docs/install.md", "docs/package.md", "docs/tutorial.md"):
+        assert promise in (ROOT / name).read_text(), name
+
+
+def test_type_checkers_read_the_types_of_both_packages(wheel: Path) -> None:
+    assert {"chat_app/py.typed", "sessions_app/py.typed"} <= {*zipfile.ZipFile(wheel).namelist()}
+
+
 def required(wheel: Path) -> list[Requirement]:
     """Return what the wheel requires."""
+    return [Requirement(line) for line in read_metadata(wheel).get_all("Requires-Dist", [])]
+
+
+def read_metadata(wheel: Path) -> Message:
+    """Return the fields of the wheel's metadata; its payload is the description."""
     with zipfile.ZipFile(wheel) as files_of_wheel:
         [name] = [one for one in files_of_wheel.namelist() if one.endswith("/METADATA")]
-        metadata = files_of_wheel.read(name).decode()
-    return [Requirement(line) for line in re.findall("^Requires-Dist: (.*)$", metadata, re.M)]
+        return message_from_bytes(files_of_wheel.read(name))
 
 
 @pytest.mark.long
