@@ -15,6 +15,7 @@ from django.utils.translation import override
 
 from chat_app.page.settings.preferences import PREFERENCES
 from chat_app.wire.parsing import refusal_of
+from sessions_app.conversations.messages import MAX_MESSAGE
 from sessions_app.errors import Busy, TooMany
 from sessions_app.models import Interaction
 from sessions_app.prompts import TextPrompt
@@ -45,6 +46,24 @@ async def test_times_are_utc_wherever_the_site_is(
     html = await text_of(client, "prompt", prompt.pk)
     # When it was asked, when it is due, when it expires, and the title of that.
     assert html.count("2030-01-31 20:00 UTC") == 4
+
+
+async def test_a_site_that_separates_thousands_does_so_for_people_alone(
+    client: AsyncClient, log: StoredLog, settings: Any
+) -> None:
+    """`conftest.py` checks all other attributes of all pages."""
+
+    def store() -> None:
+        run = log.message()
+        log.conversation.last_sequence = 1233
+        log.text(run, "x" * 300_000)
+
+    settings.USE_THOUSAND_SEPARATOR = True
+    await asyncio.to_thread(store)
+    html = await page(client, language="de")
+    assert 'data-last="1234"' in html
+    assert f'data-most="{MAX_MESSAGE}"' in html
+    assert re.search(r"\d\.\d{3}\s+weitere Zeichen", html)
 
 
 async def test_the_chosen_look_is_in_the_html(client: AsyncClient) -> None:

@@ -56,6 +56,10 @@ class KnownText:
     offset: int
     inside: str = ""
 
+    def __str__(self) -> str:
+        """Return the place as a page names it when it asks for the rest."""
+        return f"{self.first}.{self.sequence}.{self.offset}.{self.inside}"
+
 
 @dataclass(frozen=True, slots=True)
 class History:
