@@ -150,18 +150,24 @@ items.addEventListener("click", async (event) => {
   copy(button);
 });
 
+const WITH_ALT = {
+  q: () => cards.first()?.focus(),
+  i: () => document.getElementById("inbox").click(),
+};
+const HELP = { "?": () => document.getElementById("help").togglePopover() };
+
+/** What a key does here. A character belongs to whoever types: Option+Q of a Mac makes an œ. */
+function actOf({ altKey, code, key }, isTyping) {
+  if (!altKey) return isTyping ? null : HELP[key];
+  return WITH_ALT[key.toLowerCase()] ?? (isTyping ? null : WITH_ALT[code.at(-1)?.toLowerCase()]);
+}
+
 addEventListener("keydown", (event) => {
   const isTyping = event.target.closest?.("input, textarea, select");
-  if (event.altKey && event.code === "KeyQ") {
-    event.preventDefault();
-    cards.first()?.focus();
-  } else if (event.altKey && event.code === "KeyI") {
-    event.preventDefault();
-    document.getElementById("inbox").click();
-  } else if (event.key === "?" && !isTyping && !event.ctrlKey && !event.metaKey) {
-    event.preventDefault();
-    document.getElementById("help").togglePopover();
-  }
+  const act = !event.ctrlKey && !event.metaKey && actOf(event, isTyping);
+  if (!act) return;
+  event.preventDefault();
+  act();
 });
 
 if (document.querySelector("#items :target")) stayHere();

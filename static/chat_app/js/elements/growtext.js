@@ -5,6 +5,14 @@ const COARSE = matchMedia("(pointer: coarse)"); // a touch keyboard has no Shift
 const BREAKS = document.documentElement.dataset.enter === "breaks";
 const NEAR_LIMIT = 0.8;
 
+// A key that an input method editor takes is no key of the page, wherever the page listens.
+// keyCode 229: in browsers that do not say so else.
+addEventListener(
+  "keydown",
+  (event) => (event.isComposing || event.keyCode === 229) && event.stopPropagation(),
+  true,
+);
+
 /** The length in characters as the server counts them: an emoji is one. */
 export function lengthOf(text) {
   return [...text].length;
@@ -40,9 +48,7 @@ class GrowText extends HTMLElement {
   }
 
   key(event) {
-    // keyCode 229: a key that an input method editor takes, in browsers that do not say so else.
-    const composing = event.isComposing || event.keyCode === 229;
-    if (event.key !== "Enter" || composing) return;
+    if (event.key !== "Enter") return;
     const isMeant = event.ctrlKey || event.metaKey;
     if (!isMeant && (BREAKS || event.shiftKey || COARSE.matches)) return;
     event.preventDefault();
