@@ -5,7 +5,21 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 // The page's language, as the reader's country writes it where the browser says which that is.
 const LANGUAGE = document.documentElement.lang;
-const LOCALE = navigator.languages.find((each) => each.split("-")[0] === LANGUAGE) ?? LANGUAGE;
+const LOCALE = navigator.languages.find(isOfPage) ?? LANGUAGE;
+
+function isOfPage(tag) {
+  try {
+    return writing(tag) === writing(LANGUAGE);
+  } catch {
+    return false; // some browsers name what is no language, such as en-US@posix
+  }
+}
+
+/** A language with its script: of `zh-tw` and `zh-hans` one cannot read the other. */
+function writing(tag) {
+  const { language, script } = new Intl.Locale(tag).maximize();
+  return `${language}-${script}`;
+}
 
 let ahead = 0; // the server's clock minus this one's
 const ticking = new Set();
