@@ -23,6 +23,7 @@ WORDS = {
         "The message has {length} characters; at most {most} are allowed. Shorten it or send it in "
         "parts."
     ),
+    "notPasted": _("Not pasted: {reason}"),
     "noNews": _("No news for {seconds} s. You are connected; this may take longer."),
     "noNewsOffline": _("No news: this page is not connected."),
     "working": _("Working"),
@@ -49,6 +50,7 @@ WORDS = {
 # Of pages that take files, beside those.
 FILES = {
     "uploading": _("uploading, {percent} %"),
+    "pastedAsFile": _("The pasted text is too long for a message. It is attached as a file."),
     "notAttached": _("Not attached: {reason}"),
     "uploadFailed": _("The upload of {name} was interrupted. Attach it again."),
     "remove": _("Remove {name}"),

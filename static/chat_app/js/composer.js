@@ -17,6 +17,10 @@ const { replaces, follows } = form.elements; // runs: whose message this is agai
 const draft = new Draft(main.dataset.conversation);
 const chooser = document.querySelector("#attach input");
 const attaching = () => import("./elements/files.js");
+const MOST = field.dataset.most;
+// Chromium takes half a minute to find the direction of a megabyte, and again at each load. In this
+// length an emoji, one character for the limit, counts twice and more.
+const far = () => 4 * (field.dataset.most ?? MOST);
 
 export class Composer {
   #outbox;
@@ -49,6 +53,7 @@ export class Composer {
     });
     document.addEventListener("submit", (event) => this.#submit(event));
     document.addEventListener("click", (event) => this.#click(event));
+    field.addEventListener("beforeinput", (event) => this.#keepOut(event, event.data));
     field.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       if (replaces.value) editing.querySelector("a").click();
@@ -75,6 +80,19 @@ export class Composer {
     (await attaching()).attach(pasted);
   }
 
+  /** Have what is pasted or dropped, and is far beyond the limit, as a file, or not at all. */
+  async #keepOut(event, text) {
+    const length = field.value.length + (text?.length ?? 0);
+    if (!text || length <= far() || field.maxLength >= 0) return;
+    event.preventDefault();
+    if (!chooser || chooser.closest("[hidden]") || text.length <= MOST) {
+      problem.textContent = say("notPasted", { reason: tooLong(length, Number(MOST)) });
+      return;
+    }
+    (await attaching()).attach([new File([text], "text.txt", { type: "text/plain" })]);
+    problem.textContent = say("pastedAsFile");
+  }
+
   /** Say what sending a message would do now. */
   enter(text) {
     if (this.#answering) this.#answering.enter(text);
@@ -95,7 +113,7 @@ export class Composer {
 
   #restore() {
     const kept = draft.load();
-    if (!kept) return;
+    if (!kept || kept.text.length > far()) return;
     this.rest = (replaces.value && !kept.replaces ? kept.text : kept.rest) || "";
     if (field.value) return;
     // It was taken, and the page closed before it heard so.
@@ -158,7 +176,8 @@ export class Composer {
     const kept = { text, id: this.#id, replaces: replaces.value, rest: this.rest };
     const files = attached().map(({ value, dataset }) => Object.assign({ id: value }, dataset));
     if (files.length) kept.files = files;
-    draft.save(kept.text.trim() || kept.replaces || kept.files ? kept : null);
+    const isWanted = kept.text.trim() || kept.replaces || kept.files;
+    draft.save(isWanted && kept.text.length <= far() ? kept : null);
   }
 
   #submit(event) {
@@ -208,11 +227,7 @@ export class Composer {
     const most = field.closest("grow-text").most;
     const length = lengthOf(field.value);
     if (length <= most) return false;
-    const numbers = {
-      length: length.toLocaleString(LANGUAGE),
-      most: most.toLocaleString(LANGUAGE),
-    };
-    problem.textContent = say("notSent", { reason: say("tooLong", numbers) });
+    problem.textContent = say("notSent", { reason: tooLong(length, most) });
     return true;
   }
 
@@ -242,6 +257,11 @@ export class Composer {
     const key = this.#connection.isOpen ? "sending" : "willSend";
     words.textContent = this.#sending ? say(key) : "";
   }
+}
+
+function tooLong(length, most) {
+  const [has, may] = [length, most].map((each) => each.toLocaleString(LANGUAGE));
+  return say("tooLong", { length: has, most: may });
 }
 
 /** Whether no message has been begun. */
