@@ -9,6 +9,7 @@ from chat_app.checks import (
     check_asgi,
     check_brand,
     check_image_origins,
+    check_modules,
     check_public_url,
     check_runserver,
     check_string_if_invalid,
@@ -37,3 +38,4 @@ class ChatAppConfig(AppConfig):
         register(check_image_origins)
         register(check_public_url)
         register(check_string_if_invalid)
+        register(check_modules)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.storage import storages
 from django.core.management import get_commands
 from django.utils.module_loading import import_string
 
@@ -78,6 +80,24 @@ def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
         return []
     message = "The option string_if_invalid of TEMPLATES writes into the fields of forms."
     return [Error(message, "Remove it; Django's admin does not work with it.", id="chat_app.E003")]
+
+
+def check_modules(**_: object) -> Sequence[CheckMessage]:
+    """Warn of static files with hashes in their names, whose scripts import each other without.
+
+    WhiteNoise may have deleted those; else each is loaded twice, and a new one meets old ones in
+    caches.
+    """
+    storage = storages["staticfiles"]
+    adds_hashes = isinstance(storage, ManifestFilesMixin)
+    if not adds_hashes or getattr(storage, "support_js_module_import_aggregation", False):
+        return []
+    message = "Scripts import each other by names without the hashes that collectstatic adds."
+    hint = (
+        "Set support_js_module_import_aggregation = True in a subclass of the storage of static "
+        "files, as docs/install.md shows, and run collectstatic again."
+    )
+    return [Warning(message, hint, id="chat_app.W004")]
 
 
 def check_brand(**_: object) -> Sequence[CheckMessage]:

@@ -2,13 +2,16 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from playwright.sync_api import Page, expect
 
+from chat_app.checks import check_modules
 from natproject.settings.static_files import are_collected
 from tests.http.client import Http
 from tests.support.browser import OpenPage
@@ -30,6 +33,7 @@ WHEN_USED = {
     "chat_app/js/transcript/earlier.js",
     "chat_app/js/transcript/shelves.js",
 }
+IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"']+)""")
 HASHED = re.compile(r"/static/.+\.[0-9a-f]{12}\.\w+$")
 
 
@@ -112,6 +116,38 @@ def test_make_run_collects_what_has_changed() -> None:
         ["make", "--dry-run", "--always-make", "run"], capture_output=True, text=True, check=True
     ).stdout
     assert plan.index("collect_changed") < plan.index("manage.py serve")
+
+
+class Hashed(ManifestStaticFilesStorage):
+    """The storage that docs/install.md asks for."""
+
+    support_js_module_import_aggregation = True
+
+
+def test_modules_import_each_other_by_their_hashed_names(tmp_path: Path) -> None:
+    shutil.copytree("static/chat_app", tmp_path / "chat_app")
+    storage = Hashed(location=tmp_path, base_url="/static/")
+    paths = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")]
+    assert len(list(storage.post_process({path: (storage, path) for path in paths}))) == len(paths)
+    imported = [
+        name
+        for path in storage.hashed_files.values()
+        if path.endswith(".js")
+        for name in IMPORT.findall((tmp_path / path).read_text())
+    ]
+    assert len(imported) > 40
+    assert [name for name in imported if not HASHED.search(f"/static/{name}")] == []
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"), [(ManifestStaticFilesStorage, ["chat_app.W004"]), (Hashed, [])]
+)
+def test_a_storage_that_leaves_imports_without_hashes_is_warned_of(
+    storage: type, expected: list[str], settings: Any
+) -> None:
+    backend = f"{storage.__module__}.{storage.__qualname__}"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": backend}}
+    assert [each.id for each in check_modules()] == expected
 
 
 def test_each_module_is_loaded_beside_the_first_and_not_after_it(server: Server) -> None:
