@@ -17,7 +17,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from chat_app.page.icons import icon
-from chat_app.page.markdown import footnotes, formulas, painter, work
+from chat_app.page.markdown import cjk, footnotes, formulas, painter, work
 from chat_app.page.markdown.blocks import NOTHING_DEFINED, Definitions
 from chat_app.page.markdown.code_blocks import figure
 from chat_app.settings import ChatSettings
@@ -182,6 +182,7 @@ def _make_parser() -> MarkdownIt:
     parser.add_render_rule("image", _image)
     parser.add_render_rule("table_open", lambda *_: "<div><table>\n")
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    cjk.enable(parser)
     footnotes.enable(parser)
     return parser
 
