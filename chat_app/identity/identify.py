@@ -1,13 +1,15 @@
 """The identity of a request or of a connection, from what came with it."""
 
 from collections.abc import Mapping
-from functools import partial
+from importlib import import_module
 from types import MappingProxyType
-from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends import signed_cookies
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from chat_app.identity import audit
@@ -20,6 +22,7 @@ from chat_app.identity.users import guest_user
 from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
+from sessions_app.storage import reads
 from sessions_app.workflows.request_context import RequestMetadata
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -85,10 +88,10 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
     Raises:
         BadCredentials, TooMany: as `find_identity`.
     """
-    if "user" not in scope:
-        middleware: Any = AuthMiddlewareStack(partial(_take_over, scope))
-        await middleware(scope, None, None)
     request = RequestMetadata.of_scope(scope)
+    session_key = request.cookies.get(settings.SESSION_COOKIE_NAME)
+    if "user" not in scope and session_key:
+        scope["session"], scope["user"] = await reads.read(_read_session, session_key)
     session = scope.get("session")
     identity = await find_identity(
         user=scope.get("user"),
@@ -104,5 +107,14 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
     return identity
 
 
-async def _take_over(scope: JsonObject, identified_scope: JsonObject, *_: object) -> None:
-    scope |= identified_scope
+def _read_session(key: str) -> tuple[SessionBase, AbstractBaseUser | AnonymousUser]:
+    """Return the session of a key, and its user. Blocks, and stores nothing.
+
+    Django's `get_user` ends a session that fails, and gives another key to one that holds by a
+    fallback secret, which a socket cannot tell its browser. So it gets a copy that has no store.
+    """
+    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    request = HttpRequest()
+    request.session = signed_cookies.SessionStore()
+    request.session.update(session.items())
+    return session, get_user(request)
