@@ -17,9 +17,10 @@ from chat_app.api import executions, generation_jobs, inbox, problems, run_views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
 from chat_app.api.bodies import BodyParser
 from chat_app.api.large_results import spool_response
-from chat_app.api.problems import HANDLERS
+from chat_app.api.problems import HANDLERS, Failure
 from chat_app.identity import BadCredentials
 from chat_app.settings import ChatSettings
+from sessions_app.errors import SessionsError
 
 # The ways of signing in, in their order.
 AUTH: list[Any] = [Session(), Bearer(), ApiKey(), Guest()]
@@ -37,8 +38,8 @@ def _may_read_docs(view: Callable[..., Any]) -> Callable[..., Any]:
             if ChatSettings.load().API_DOCS_PUBLIC or await _is_known(request):
                 page: HttpResponse = await sync_to_async(view)(request)
                 return page
-        except BadCredentials as error:
-            return HANDLERS[BadCredentials](request, error)
+        except (BadCredentials, Failure, SessionsError) as error:
+            return api.on_exception(request, error)
         if problems.asks_for_page(request):
             return redirect_to_login(request.get_full_path())
         return HANDLERS[AuthenticationError](request, AuthenticationError())

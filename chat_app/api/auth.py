@@ -11,7 +11,7 @@ from ninja.utils import check_csrf
 
 from chat_app.api.problems import Failure
 from chat_app.identity import Identity, find_identity, origin_allowed
-from chat_app.identity.request_facts import GUEST_PARAMETER, address_of
+from chat_app.identity.request_facts import GUEST_PARAMETER, address_of, is_for_another
 from chat_app.rates import Rate, rate_limits
 from sessions_app.errors import TooMany
 from sessions_app.json_types import JsonObject
@@ -37,6 +37,9 @@ class Session(AuthBase):
         user = await request.auser()
         if not isinstance(user, AbstractBaseUser):
             return None
+        if is_for_another(request, user):
+            raise Failure(409, "user_auth_error", "The page was made for another person.")
+        request.user = user  # CSRF_FAILURE_VIEW may look at it, here in the event loop
         if check_csrf(request) is not None:
             raise Failure(
                 403,

@@ -6,6 +6,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
@@ -21,6 +22,8 @@ GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
 GUEST_PARAMETER = "session"
 # What would let a reader of a run's metadata act for its user.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+# In the requests of a page's script: the person for whom the page was made.
+PERSON_HEADER = "X-For"
 STORED_FIELDS = ("method", "url_path", "url_port", "url_scheme", "client_host", "client_port")
 SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
@@ -40,6 +43,15 @@ def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | N
     """Return the token that a guest's client sends along, if there is one."""
     tokens = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
     return next(filter(None, tokens), None)
+
+
+def is_for_another(request: HttpRequest, user: AbstractBaseUser, *, field: str = "") -> bool:
+    """Return whether the page that asks was made for another person than the signed-in `user`.
+
+    The page's script names the person in a header, its forms in a `field`; programs name nobody.
+    """
+    named = request.headers.get(PERSON_HEADER) or field
+    return named not in ("", str(user.pk))
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:

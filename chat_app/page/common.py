@@ -7,17 +7,19 @@ from http import HTTPStatus
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from chat_app.identity.request_facts import PERSON_HEADER, is_for_another
 from chat_app.settings import ChatSettings
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import NotFound
@@ -26,22 +28,57 @@ from sessions_app.prompts import PREFIX
 from sessions_app.storage.storable import is_storable
 
 View = TypeVar("View", bound=Callable[..., Any])
+# Where a request keeps the id of the person whose page it is, for the forms on that page.
+PERSON_ATTRIBUTE = "person_id"
 
 
 def personal(*methods: str) -> Callable[[View], View]:
     """Make a view for signed-in people, with these methods, that no cache keeps.
 
-    GET takes HEAD, too.
+    GET takes HEAD, too. What comes from a page that was made for another person is refused.
     """
     if "GET" in methods:
         methods = (*methods, "HEAD")
 
     def decorate(view: View) -> View:
-        for_signed_in = login_required(view) if "GET" in methods else _for_signed_in(view)
+        own_view = _for_person_of_page(view)
+        for_signed_in = login_required(own_view) if "GET" in methods else _for_signed_in(own_view)
         decorated_view: View = require_http_methods(methods)(never_cache(for_signed_in))
         return decorated_view
 
     return decorate
+
+
+def _for_person_of_page(view: View) -> View:
+    async_view = view if iscoroutinefunction(view) else sync_to_async(view)
+
+    @wraps(view)
+    async def wrapped_view(request: HttpRequest, *args: Any, **names: Any) -> HttpResponse:
+        user = await request.auser()
+        if not isinstance(user, AbstractBaseUser):
+            raise PermissionDenied
+        if refusal := refuse_another(request, user):
+            return refusal
+        setattr(request, PERSON_ATTRIBUTE, str(user.pk))
+        response: HttpResponse = await async_view(request, *args, **names)
+        return response
+
+    return cast(View, wrapped_view)
+
+
+def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | None:
+    """Refuse what comes from the page of another person than `user`: 409, as signing in is no
+    remedy. Return None for the person's own page.
+    """
+    if not is_for_another(request, user, field=request.POST.get("chat_for", "")):
+        return None
+    reason = gettext(
+        "%(who)s has signed in in this browser since this page was loaded. Copy what you wrote, "
+        "and reload the page."
+    ) % {"who": user.get_username()}
+    if is_script(request) or PERSON_HEADER in request.headers:
+        return JsonResponse({"error": reason}, status=HTTPStatus.CONFLICT)
+    return give_back(request, reason, HTTPStatus.CONFLICT)
 
 
 def _for_signed_in(view: View) -> View:
@@ -76,7 +113,7 @@ def give_back(
 
 
 # The fields of forms into which people write; those of a prompt's own form have its prefix.
-WRITTEN = ("text", "value", "note", "comment", "to")
+WRITTEN = ("text", "value", "note", "comment", "to", "title")
 
 
 def _typed_text(request: HttpRequest) -> str:

@@ -1,11 +1,15 @@
-"""The page for a request that failed here: `handler500` of a project that serves the chat."""
+"""The pages for requests that fail: `handler500` and CSRF_FAILURE_VIEW of a project that serves
+the chat.
+"""
 
 import sys
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.views import defaults
+from django.views import csrf, defaults
 
+from chat_app.page.common import refuse_another
 from chat_app.wire.parsing import TRY_AGAIN
 from sessions_app.storage.faults import is_fault
 
@@ -19,3 +23,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
         page = render_to_string("chat_app/unavailable.html")
         return HttpResponse(page, status=503, headers=TRY_AGAIN)
     return defaults.server_error(request)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Give back the form of who was signed in before; else answer as Django does.
+
+    A sign-in makes the tokens of earlier forms invalid.
+    """
+    user = request.user
+    refusal = refuse_another(request, user) if isinstance(user, AbstractBaseUser) else None
+    return refusal or csrf.csrf_failure(request, reason)

@@ -137,11 +137,21 @@ class Authentication:
             raise CloseSocket(4429, str(error)) from None
 
     async def _be(self, new_identity: Identity) -> None:
+        await self._check_page(new_identity.person)
         await self._take_place(partial(take_socket_of, new_identity.person.id))
         self.identity, self.person = new_identity, new_identity.person
         self._connection.share.belong_to(new_identity.person.id)
         group = revocation.group_of(new_identity.person.id)
         await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
+
+    async def _check_page(self, person: Person) -> None:
+        """Refuse the page of another: somebody else has signed in in its browser meanwhile."""
+        if self._connection.query.person in (None, str(person.id)):
+            return
+        reason = "This page was made for another person."
+        refusal = Refusal("user_auth_error", reason, signed_in_as=person.username)
+        await self._connection.refuse(refusal)
+        raise CloseSocket(4401, "signed in as another person")
 
     async def _await_credentials(self) -> None:
         try:

@@ -299,7 +299,8 @@ class Query(BaseModel):
     """The query of a connection.
 
     Who is not `extended` is a plain client. `waiting` asks for `waiting_message`, as `inbox` also
-    where others wait than before, though as many.
+    where others wait than before, though as many. `person` is the id of the user for whom a page
+    was made.
     """
 
     conversation_id: Name | None = None
@@ -307,6 +308,7 @@ class Query(BaseModel):
     last_sequence: int | None = None
     workflow: Name | None = None
     waiting: bool | Literal["inbox"] = False
+    person: str | None = Field(default=None, alias="for")
 
 
 MESSAGES: dict[str, type[ClientMessage]] = {

@@ -82,6 +82,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "natproject.urls"
+CSRF_FAILURE_VIEW = "chat_app.page.error_pages.csrf_failure"
 ASGI_APPLICATION = "natproject.asgi.application"
 # For runserver; `serve` passes the same to Daphne as flags.
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = WEBSOCKET_MAX_SIZE

@@ -41,6 +41,7 @@ async def settings(request: HttpRequest) -> HttpResponse:
         "offers_mail": bool(ChatSettings.load().MAIL) and user.is_authenticated,
         "offers_accounts": bool(ChatSettings.load().OAUTH_PROVIDERS) and user.is_authenticated,
         "is_known": user.is_authenticated,
+        "person_id": str(user.pk),
         "waiting": sum(count.prompts for count in counts.values()),
     }
     return render(request, "chat_app/settings.html", context)
