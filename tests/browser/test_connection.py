@@ -91,3 +91,21 @@ def test_a_socket_that_was_lost_while_offline_is_opened_anew(
     expect(page.locator("#connection")).to_contain_text("Reconnecting in")
     server.restart()
     until_connected(page)
+
+
+def test_a_session_that_goes_on_under_another_key_is_no_sign_out(
+    open_page: OpenPage, server: Server
+) -> None:
+    page, sockets = open_with_socket(open_page, "/c/")
+    # As Django does where the session holds by an earlier SECRET_KEY.
+    copy = "SELECT 'another-key', session_data, expire_date FROM django_session"
+    columns = "(session_key, session_data, expire_date)"
+    server.execute(
+        f"INSERT INTO django_session {columns} {copy} WHERE session_key = ?", server.cookies["ann"]
+    )
+    cookie = {"name": "sessionid", "value": "another-key", "url": server.url}
+    page.context.add_cookies([cookie])  # type: ignore[list-item] # a TypedDict there
+    with sockets[0].expect_event("close"):
+        server.sign_out("ann")
+    until_connected(page)
+    assert len(sockets) == 2

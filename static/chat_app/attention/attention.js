@@ -2,6 +2,7 @@
 // notification. Loaded only where that is switched on.
 
 import { Draft } from "../js/forms.js";
+import { ask } from "../js/person.js";
 import { chime, prepare } from "./chime.js";
 import { Lead } from "./lead.js";
 
@@ -35,7 +36,8 @@ export function follow(connection, count) {
     look();
   });
   connection.addEventListener("state", ({ detail: { name } }) => {
-    if (name === "signedOut") for (const tag of shown.keys()) close(tag);
+    if (!["signedOut", "otherPerson"].includes(name)) return;
+    for (const tag of shown.keys()) close(tag);
   });
   lead = new Lead(main.dataset.user, connection, look);
 }
@@ -56,7 +58,7 @@ async function look() {
 }
 
 async function load(page = 1) {
-  const response = await fetch(`${main.dataset.waiting}?page=${page}`, {
+  const response = await ask(`${main.dataset.waiting}?page=${page}`, {
     headers: { "X-Background": "1" },
   });
   if (!response.ok) throw new Error(response.statusText);

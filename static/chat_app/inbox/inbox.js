@@ -3,6 +3,7 @@
 
 import { begin, given, isTouched, send, showProgress } from "../js/forms.js";
 import { Connection, newId, Outbox } from "../js/connection.js";
+import { ask } from "../js/person.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
 import { announce, counted, say, sayState } from "../js/words.js";
@@ -46,7 +47,7 @@ async function refresh() {
 
 async function load() {
   try {
-    const response = await fetch(main.dataset.here, { headers: { "X-Background": "1" } });
+    const response = await ask(main.dataset.here, { headers: { "X-Background": "1" } });
     if (response.redirected) connection.signedOut();
     // A prompt that this person may no longer see is not there.
     else if (response.status === 404) removeAll();
@@ -259,7 +260,7 @@ async function offerPeople(field) {
   const query = new URLSearchParams({ q: field.value });
   looking.abort(); // what it brings would replace what comes now
   looking = new AbortController();
-  const names = await fetch(`${field.dataset.people}?${query}`, { signal: looking.signal })
+  const names = await ask(`${field.dataset.people}?${query}`, { signal: looking.signal })
     .then((response) => (response.ok ? response.json() : null))
     .catch(() => null);
   const people = names?.people.map(({ username, name }) => new Option(name, username));

@@ -1,5 +1,7 @@
 // One socket that comes back by itself, and says in what state it is; and what is sent over it.
 
+import { person } from "./person.js";
+
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
 const QUIET = 20_000; // nothing heard for so long: ask
@@ -12,12 +14,15 @@ const NOT_ALLOWED = 4403;
 const REASONS = { 1012: "restarting", 4408: "idle", 4429: "tooFast", 4503: "away" };
 
 /**
- * Events: `state` (detail `{name, reason, seconds}`, name connecting, connected, waiting, offline,
- * signedOut or notAllowed), `open`, and `frame` (detail: the frame).
+ * Events: `state` (detail `{name, reason, seconds, person}`, name connecting, connected, waiting,
+ * offline, or one of the refusals: signedOut; otherPerson, who is named; notAllowed), `open`, and
+ * `frame` (detail: the frame).
  */
 export class Connection extends EventTarget {
   #socket = null;
-  #refused = ""; // signedOut or notAllowed
+  #refused = ""; // one of the refusals
+  #isRetry = false; // the last refusal was not believed
+  #signedInAs = ""; // who is signed in, where that is somebody else
   #reason = "";
   #tries = 0;
   #reconnectAt = 0;
@@ -37,6 +42,7 @@ export class Connection extends EventTarget {
       this.#isProven = false;
       this.#show();
     });
+    addEventListener("otherperson", () => this.#openAnew());
     addEventListener("pageshow", (event) => event.persisted && this.tryNow());
     document.addEventListener("visibilitychange", () => !document.hidden && this.tryNow());
     setInterval(() => this.#watch(), 1000);
@@ -51,12 +57,13 @@ export class Connection extends EventTarget {
     if (this.#refused === "notAllowed") return;
     if (this.#socket) return this.#ask();
     this.#refused = "";
+    this.#signedInAs = "";
     this.#reconnectAt = 0;
     this.#asked = 0;
     this.#isProven = false;
     const url = new URL(this.#address, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    url.search = new URLSearchParams({ extended: true, ...this.#query() });
+    url.search = new URLSearchParams({ extended: true, for: person, ...this.#query() });
     const socket = new WebSocket(url);
     this.#socket = socket;
     this.#heard = Date.now();
@@ -98,6 +105,7 @@ export class Connection extends EventTarget {
       this.#show();
     }
     const frame = JSON.parse(event.data);
+    this.#signedInAs = frame.details?.signed_in_as ?? "";
     if (frame.type === "database_message") {
       this.#reason = frame.away ? "away" : "";
       this.#show();
@@ -107,12 +115,23 @@ export class Connection extends EventTarget {
 
   #closed(socket, code) {
     if (socket !== this.#socket) return;
+    const isProven = this.#isProven;
     this.#drop();
     this.#reason = REASONS[code] ?? "";
-    if (code === SIGNED_OUT) this.#refused = "signedOut";
-    else if (code === NOT_ALLOWED) this.#refused = "notAllowed";
+    if (code === NOT_ALLOWED) this.#refused = "notAllowed";
+    else if (code === SIGNED_OUT && this.#signedInAs) this.#refused = "otherPerson";
+    // What was in use is tried once more: the session may go on under another key.
+    else if (code === SIGNED_OUT && (this.#isRetry || !isProven)) this.#refused = "signedOut";
+    if (code === SIGNED_OUT) this.#isRetry = !this.#refused;
     if (this.#refused) this.#show();
     else this.#wait();
+  }
+
+  /** A request was refused as another person's: the server says whose this browser is now. */
+  #openAnew() {
+    if (this.#refused) return;
+    this.#drop();
+    this.tryNow();
   }
 
   /** Try again after a while, also where the browser says that it is offline, which may be wrong. */
@@ -166,7 +185,8 @@ export class Connection extends EventTarget {
 
   #show() {
     const seconds = Math.max(1, Math.ceil((this.#reconnectAt - Date.now()) / 1000));
-    const detail = { name: this.#name(), reason: this.#reason, seconds };
+    const [name, reason] = [this.#name(), this.#reason];
+    const detail = { name, reason, seconds, person: this.#signedInAs };
     this.dispatchEvent(new CustomEvent("state", { detail }));
   }
 }

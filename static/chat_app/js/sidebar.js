@@ -1,5 +1,7 @@
 // The list of conversations, kept up to date.
 
+import { ask } from "./person.js";
+
 const EVERY = 20_000;
 const SOON = 300;
 
@@ -77,7 +79,7 @@ export class Sidebar extends EventTarget {
     this.#loading = new AbortController();
     const options = { headers: { "X-Background": "1" }, signal: this.#loading.signal };
     try {
-      const response = await fetch(`${main.dataset.list}?${query}`, options);
+      const response = await ask(`${main.dataset.list}?${query}`, options);
       if (!response.ok || response.redirected) return;
       this.#replace(await response.text());
     } catch {

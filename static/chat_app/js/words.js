@@ -36,19 +36,24 @@ export function alert(text) {
 /** Say on the page in which state its connection is; its button tries now. */
 export function sayState(connection) {
   const place = document.getElementById("connection");
-  const [shown, button, link] = place.children;
+  const [shown, button, reload, link] = place.children;
   let before = "";
-  connection.addEventListener("state", ({ detail: { name, reason, seconds } }) => {
-    const text = `${reason && say(reason)} ${say(name, { seconds })}`.trim();
+  connection.addEventListener("state", ({ detail: { name, reason, ...values } }) => {
+    const text = `${reason && say(reason)} ${say(name, values)}`.trim();
     if (shown.textContent !== text) shown.textContent = text;
     place.dataset.state = name;
     button.hidden = name !== "waiting" && name !== "offline";
+    reload.hidden = name !== "otherPerson";
     link.hidden = name !== "signedOut";
-    if (before === "connected" && name !== before) {
-      alert(say(name === "signedOut" ? name : "lost"));
+    const isEnd = !reload.hidden || !link.hidden;
+    if (isEnd && name !== before) {
+      alert(text);
+      before = name;
+    } else if (before === "connected" && name !== before) {
+      alert(say("lost"));
       before = "lost";
     } else if (name === "connected") {
-      if (before === "lost") {
+      if (before && name !== before) {
         alert("");
         announce(text);
       }

@@ -2,6 +2,7 @@
 // it by their ids. Loaded when somebody first does something on a page that takes files.
 
 import { failure } from "./posting.js";
+import { person } from "../person.js";
 import { announce, icon, say } from "../words.js";
 
 const form = document.getElementById("composer");
@@ -80,6 +81,7 @@ function add(name, size) {
 function send(file, item) {
   const body = new FormData();
   body.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
+  body.append("chat_for", person);
   body.append("file", file, file.name || "file");
   const request = new XMLHttpRequest();
   item.upload = request;

@@ -1,5 +1,6 @@
 // Copies code, or an answer as its Markdown. Loaded when somebody comes near a button for it.
 
+import { ask } from "../person.js";
 import { alert, announce, icon, say } from "../words.js";
 import { unshelve } from "./shelves.js";
 
@@ -18,7 +19,7 @@ export async function copy(button) {
 }
 
 async function markdown(address) {
-  const response = await fetch(address);
+  const response = await ask(address);
   if (response.redirected || !response.ok) throw new Error(`text: ${response.status}`);
   return response.text();
 }

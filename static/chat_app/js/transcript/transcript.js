@@ -2,6 +2,7 @@
 // it has no marks, and what the server made of it takes its place soon after. Of a text that grows
 // the server renders only the last block again: what is above it is on the page for good.
 
+import { ask } from "../person.js";
 import { icon, say } from "../words.js";
 
 const DRAWING = 40; // ms between two drawings of text that streams: each costs a whole frame
@@ -218,7 +219,7 @@ export class Transcript extends EventTarget {
     const branch = main.dataset.branch && `&branch=${main.dataset.branch}`;
     const impatience = new AbortController();
     const timer = setTimeout(() => impatience.abort(), PATIENCE);
-    const response = await fetch(`${main.dataset.items}?${query}${branch}`, {
+    const response = await ask(`${main.dataset.items}?${query}${branch}`, {
       headers: { "X-Background": "1" },
       signal: impatience.signal,
     }).finally(() => clearTimeout(timer));
