@@ -8,6 +8,7 @@ WORDS = {
     "waiting": _("Reconnecting in {seconds} s"),
     "offline": _("Offline. Your text stays here."),
     "signedOut": _("Signed out. Your draft is kept."),
+    "expired": _("Signed out. Your draft is kept."),
     "otherPerson": _("{person} is signed in now. Your draft is kept."),
     "notAllowed": _("You have no access to this conversation."),
     "restarting": _("The server restarts."),

@@ -36,7 +36,7 @@ export function follow(connection, count) {
     look();
   });
   connection.addEventListener("state", ({ detail: { name } }) => {
-    if (!["signedOut", "otherPerson"].includes(name)) return;
+    if (!["signedOut", "expired", "otherPerson"].includes(name)) return;
     for (const tag of shown.keys()) close(tag);
   });
   lead = new Lead(main.dataset.user, connection, look);

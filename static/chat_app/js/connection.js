@@ -7,6 +7,7 @@ const LONGEST_WAIT = 30_000;
 const QUIET = 20_000; // nothing heard for so long: ask
 const DEAD = 10_000; // asked, and nothing heard for so long: begin anew
 const AGAIN = 15_000; // sent, and not acknowledged for so long: send again
+const MANY_TRIES = 3;
 
 const SIGNED_OUT = 4401;
 const NOT_ALLOWED = 4403;
@@ -15,8 +16,8 @@ const REASONS = { 1012: "restarting", 4408: "idle", 4429: "tooFast", 4503: "away
 
 /**
  * Events: `state` (detail `{name, reason, seconds, person}`, name connecting, connected, waiting,
- * offline, or one of the refusals: signedOut; otherPerson, who is named; notAllowed), `open`, and
- * `frame` (detail: the frame).
+ * offline, or one of the refusals: signedOut; expired, by a proxy before the server; otherPerson,
+ * who is named; notAllowed), `open`, and `frame` (detail: the frame).
  */
 export class Connection extends EventTarget {
   #socket = null;
@@ -65,11 +66,15 @@ export class Connection extends EventTarget {
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.search = new URLSearchParams({ extended: true, for: person, ...this.#query() });
     const socket = new WebSocket(url);
+    let isOpened = false;
     this.#socket = socket;
     this.#heard = Date.now();
-    socket.onopen = () => this.#opened();
+    socket.onopen = () => {
+      isOpened = true;
+      this.#opened();
+    };
     socket.onmessage = (event) => this.#receive(event);
-    socket.onclose = (event) => this.#closed(socket, event.code);
+    socket.onclose = (event) => this.#closed(socket, event.code, isOpened);
     this.#show();
   }
 
@@ -102,6 +107,7 @@ export class Connection extends EventTarget {
     this.#tries = 0;
     if (!this.#isProven) {
       this.#isProven = true;
+      this.#isRetry = false;
       this.#show();
     }
     const frame = JSON.parse(event.data);
@@ -113,7 +119,7 @@ export class Connection extends EventTarget {
     this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
   }
 
-  #closed(socket, code) {
+  #closed(socket, code, isOpened) {
     if (socket !== this.#socket) return;
     const isProven = this.#isProven;
     this.#drop();
@@ -123,8 +129,9 @@ export class Connection extends EventTarget {
     // What was in use is tried once more: the session may go on under another key.
     else if (code === SIGNED_OUT && (this.#isRetry || !isProven)) this.#refused = "signedOut";
     if (code === SIGNED_OUT) this.#isRetry = !this.#refused;
-    if (this.#refused) this.#show();
-    else this.#wait();
+    if (this.#refused) return this.#show();
+    this.#wait();
+    if (!isOpened && this.#tries >= MANY_TRIES) this.#lookWhetherExpired();
   }
 
   /** A request was refused as another person's: the server says whose this browser is now. */
@@ -132,6 +139,17 @@ export class Connection extends EventTarget {
     if (this.#refused) return;
     this.#drop();
     this.tryNow();
+  }
+
+  /** A proxy that lets this person in no more fails all handshakes, and sends pages elsewhere. */
+  async #lookWhetherExpired() {
+    const headers = { "X-Background": "1", "X-For": person };
+    const options = { redirect: "manual", headers };
+    const { type, status } = await fetch(location.href, options).catch(() => ({}));
+    if (this.isOpen || !(type === "opaqueredirect" || status === 401 || status === 403)) return;
+    this.#drop();
+    this.#refused = "expired";
+    this.#show();
   }
 
   /** Try again after a while, also where the browser says that it is offline, which may be wrong. */

@@ -43,7 +43,7 @@ export function sayState(connection) {
     if (shown.textContent !== text) shown.textContent = text;
     place.dataset.state = name;
     button.hidden = name !== "waiting" && name !== "offline";
-    reload.hidden = name !== "otherPerson";
+    reload.hidden = name !== "expired" && name !== "otherPerson";
     link.hidden = name !== "signedOut";
     const isEnd = !reload.hidden || !link.hidden;
     if (isEnd && name !== before) {

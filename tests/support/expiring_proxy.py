@@ -1,0 +1,84 @@
+"""A proxy that signs people in, as oauth2-proxy does: once that has expired, it lets nothing in."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+
+from tests.support.server import HOST, Server, free_port
+
+
+class ExpiringProxy(ThreadingTCPServer):
+    """The proxy in front of a server. `status` is how it refuses; 0 while it lets everything in."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, server: Server) -> None:
+        super().__init__((HOST, free_port()), _Handler)
+        self.upstream = server.port
+        self.status = 0
+        self.refused = 0
+        self.connections: set[socket.socket] = set()
+
+    @property
+    def url(self) -> str:
+        """Return the origin of the site."""
+        return f"http://{HOST}:{self.server_address[1]}"
+
+    def expire(self, status: int) -> None:
+        """Refuse each request from now on, and end the connections that are open."""
+        self.status = status
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseRequestHandler):
+    server: ExpiringProxy
+    request: socket.socket
+
+    def handle(self) -> None:
+        """Pass on what comes, either way, or refuse the first request."""
+        self.server.connections.add(self.request)
+        if self.server.status:
+            self._refuse(HTTPStatus(self.server.status))
+            return
+        with suppress(OSError), socket.create_connection((HOST, self.server.upstream)) as server:
+            threading.Thread(target=_copy, args=(server, self.request), daemon=True).start()
+            _copy(self.request, server)
+
+    def finish(self) -> None:
+        """Forget the connection."""
+        self.server.connections.discard(self.request)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        with suppress(OSError):
+            if not self.request.recv(65536):  # a connection that the browser holds ready
+                return
+            self.server.refused += 1
+            self.request.sendall(
+                f"HTTP/1.1 {status.value} {status.phrase}\r\nLocation: https://id.example/\r\n"
+                "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            )
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def expiring_proxy(server: Server) -> Iterator[ExpiringProxy]:
+    """Serve a proxy in front of the server."""
+    with ExpiringProxy(server) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.expire(HTTPStatus.BAD_GATEWAY)
+        proxy.shutdown()
