@@ -45,9 +45,11 @@ CLASSES = {
     "section": {"footnote"},
 }
 # Set on each: what can be wider than the page scrolls by itself, and so has to be reached by
-# keyboard; what has its marks or columns at one side has them where its script begins.
+# keyboard; what has its marks or columns at one side has them where its script begins; code is the
+# same in every language.
 ADDED_ATTRIBUTES = {
-    "pre": {"tabindex": "0"},
+    "pre": {"tabindex": "0", "translate": "no"},
+    "code": {"translate": "no"},
     "div": {"tabindex": "0", "role": "group"},
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},

@@ -201,7 +201,7 @@ export class Composer {
 
   async #send(starter) {
     if (starter) {
-      this.fill(starter.textContent.trim(), "", field.value);
+      this.fill(starter.dataset.text, "", field.value); // its words may be translated
       this.keep();
     }
     if (form.querySelector("#files [data-percent]")) await (await attaching()).uploaded();

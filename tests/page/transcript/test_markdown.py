@@ -24,7 +24,8 @@ ATTACKS = [text for text in entries("markdown").values() if len(text) < 200]
 TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)([^>]*)>")
 ATTRIBUTE = re.compile(r"([\w-]+)=\"([^\"]*)\"")
 OURS = {
-    "pre": {"tabindex"},
+    "pre": {"tabindex", "translate"},
+    "code": {"translate"},
     "div": {"tabindex", "role", "aria-label"},
     "a": {"rel"},
     "button": {"type", "aria-label"},
@@ -112,9 +113,10 @@ def test_common_markdown_is_rendered() -> None:
         "<strong>b</strong>",
         "<s>s</s>",
         '<td align="right">2</td>',
-        '<pre tabindex="0"><code>x &lt; <span class="code-number">1</span>\n</code></pre>',
+        '<code translate="no">x &lt; <span class="code-number">1</span>\n</code></pre>',
     ):
         assert part in html
+    assert re.search(r'<pre [^>]*tabindex="0"', html)
     assert re.search(r'<ol [^>]*start="3"', html)
 
 
@@ -131,7 +133,7 @@ def test_code_has_its_language_and_colours_by_classes(word: str) -> None:
 def test_code_of_a_language_that_is_not_known_is_plain(word: str, name: str) -> None:
     html = render(CODE.format(word))
     assert f"<figcaption>{name}<button" in html
-    assert "<code>if x &lt; 1:  # &lt;b&gt;\n    pass\n</code>" in html
+    assert "if x &lt; 1:  # &lt;b&gt;\n    pass\n</code>" in html
 
 
 def test_code_to_which_more_comes_is_plain_and_has_no_button() -> None:
@@ -208,7 +210,7 @@ def test_money_and_code_are_no_formulas(text: str) -> None:
     ],
 )
 def test_a_formula_that_cannot_be_shown_is_shown_as_written(latex: str) -> None:
-    assert f"<code>${latex}$</code>" in render(f"so ${latex}$")
+    assert f">${latex}$</code>" in render(f"so ${latex}$")
 
 
 def test_headings_stay_below_those_of_the_page() -> None:
