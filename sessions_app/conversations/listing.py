@@ -13,6 +13,7 @@ from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import group_name, send_to_group
 from sessions_app.notify.news import LOOK, PROMPTS, PROMPTS_CHANGED
+from sessions_app.prompts.hidden_characters import is_seen
 from sessions_app.storage.storable import check_length, check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -29,7 +30,7 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
     """
     title = " ".join(title.split())
     check_storable(_("The title"), title)
-    if not any(character.isprintable() for character in title):
+    if not is_seen(title):
         raise Invalid(_("The title is empty. Write one."))
     refusal = _("The title has {length} characters; at most {most} are allowed. Shorten it.")
     check_length(title, MAX_TITLE, refusal)

@@ -39,6 +39,22 @@ def has_hidden(text: str) -> bool:
     return any(map(is_hidden, text))
 
 
+def is_seen(text: str) -> bool:
+    """Return whether a reader sees anything of a text."""
+    return not all(character.isspace() or is_hidden(character) for character in text)
+
+
+def cut(text: str, length: int) -> str:
+    """Return at most so many characters of a text, and no half of a letter or a picture.
+
+    Those of more characters than that are cut.
+    """
+    end = length
+    while 0 < end < len(text) and (_continues(text[end]) or text[end - 1] == JOINER):
+        end -= 1
+    return text[: end or length]
+
+
 def marks_in_words(text: str) -> Iterator[tuple[str, bool]]:
     """Yield each character of an author's words, and whether it is to be marked.
 
@@ -59,6 +75,11 @@ def mark(text: str) -> str:
     """Return an author's words with the code of each hidden character in its place."""
     marks = marks_in_words(text)
     return "".join(f"[U+{ord(one):04X}]" if is_marked else one for one, is_marked in marks)
+
+
+def _continues(character: str) -> bool:
+    """Return whether a character belongs to the one before it: an accent, the colour of a skin."""
+    return character == JOINER or unicodedata.category(character) in ("Mn", "Mc", "Me", "Sk")
 
 
 def _is_picture(character: str) -> bool:

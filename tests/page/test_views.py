@@ -71,6 +71,29 @@ async def test_a_message_is_stored_once_however_often_its_form_is_sent(client: A
     assert (run.text, run.conversation.workflow) == ("hi\nyou", "calculator")
 
 
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("x" * 78 + FAMILY, "x" * 78),
+        ("x" * 79 + "\U0001f44d\U0001f3fd", "x" * 79),
+        ("x" * 79 + "e\u0301", "x" * 79),
+        ("x" * 75 + FAMILY + "y", "x" * 75 + FAMILY),
+        ("a" + "\u0301" * 100, "a" + "\u0301" * 79),
+        ("\u200b", "calculator"),
+        ("\u3164 \u2800", "calculator"),
+    ],
+)
+async def test_a_title_ends_with_a_whole_picture_and_is_always_seen(
+    client: AsyncClient, text: str, title: str
+) -> None:
+    form = {"text": text, "message_id": "m1", "workflow": "calculator"}
+    assert (await client.post(reverse("chat:send", args=["new"]), form)).status_code == 303
+    assert await Conversation.objects.values_list("title", flat=True).aget() == title
+
+
 async def test_a_starter_begins_its_own_workflow(client: AsyncClient) -> None:
     form = {"starter": "calculator:0", "workflow": "report", "text": ""}
     assert (await client.post(reverse("chat:send", args=["new"]), form)).status_code == 303

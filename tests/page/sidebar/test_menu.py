@@ -49,6 +49,7 @@ async def test_an_invalid_title_is_refused_and_stays_in_its_field(
         ("", "The title is empty."),
         (" \n\t\u3000", "The title is empty."),
         ("\u200b\u202e", "The title is empty."),
+        ("\u3164\u2800", "The title is empty."),
         ("x" * 201, "The title has 201 characters; at most 200 are allowed."),
         ("a\0b", "The title has a character that cannot be stored"),
     ):
