@@ -45,8 +45,9 @@ def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
 
 
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
-    """Read the next page of events after the cursor, and which prompts among them are settled by
-    now, or no longer for whom they were opened.
+    """Read the next page of events after the cursor, and which of its prompts are settled by now.
+
+    A prompt that is no longer for whom it was opened, the owner or others, counts as settled.
     """
     events = _page(event_log.read(conversation, after=after, limit=limit))
     opened = {

@@ -8,6 +8,7 @@ from functools import partial
 
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, response, step, timestamp
 from sessions_app.models import Event, Interaction, Run
+from sessions_app.models.people import called
 from sessions_app.prompts import type_of
 from sessions_app.storage.records import EventRecord
 
@@ -114,9 +115,7 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     another.
     """
     settlement = event.payload
-    content = _note(
-        SETTLEMENT_TEXTS[settlement["status"]].format(by=settlement["by"] or "Somebody")
-    )
+    content = _note(SETTLEMENT_TEXTS[settlement["status"]].format(by=called(settlement["by"])))
     [frame] = EXTENDED[Event.Type.INTERACTION_UPDATE](event, view)
     frame |= {"type": "system_interaction_message", "content": content, "status": "in_progress"}
     frame |= {"version": settlement["version"], "expires_at": None}
@@ -135,16 +134,16 @@ def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
     payload = event.payload
     id_, status = payload["interaction_id"], payload["status"]
     if status == Interaction.Status.PENDING:
-        by, to = payload["by"], ", ".join(payload.get("to") or ())
+        by, to = called(payload["by"]), ", ".join(payload.get("to") or ())
         name = {
             "claimed": f"{by} is on it",
             "released": "Waiting for somebody to take it",
-            "delegated": f"{payload.get('assignee')} is on it",
+            "delegated": f"{called(payload.get('assignee'))} is on it",
             "voted": f"{payload.get('votes')} have answered",
         }.get(payload["change"], f"Waiting for {to}")
         return [step(event, view, {"name": name, "payload": ""}, id_=id_, state="in_progress")]
     content = {
-        "name": SETTLEMENT_TEXTS[status].format(by=payload["by"] or "Somebody"),
+        "name": SETTLEMENT_TEXTS[status].format(by=called(payload["by"])),
         "payload": "",
     }
     return [step(event, view, content, id_=id_, state="complete")]

@@ -42,8 +42,10 @@ def _hashable(password: SecretStr) -> SecretStr:
     return password
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
+# The length of a text is checked before: what comes behind such a function counts "items".
+Storable = AfterValidator(_storable)
+Text = Annotated[str, Storable]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), Storable]
 
 
 def _answer(value: object) -> object:

@@ -210,7 +210,7 @@ def _check(frame: JsonObject) -> ClientMessage:
     raise Refusal(
         "invalid_user_message_content" if content else "invalid_message",
         "Fields are missing or wrong: "
-        + "; ".join(f"{field['field']}: {field['problem']}" for field in fields[:10]),
+        + "; ".join(f"{field['field']} ({field['problem']})" for field in fields[:10]),
         fields=fields[:10],
     )
 

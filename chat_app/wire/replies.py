@@ -13,7 +13,7 @@ from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.interactions.claims import ClaimState
 from sessions_app.models import Interaction
-from sessions_app.models.people import Person
+from sessions_app.models.people import Person, called
 
 
 @cache
@@ -83,11 +83,11 @@ def _why_not(answer_result: AnswerResult) -> tuple[str, str]:
     if answer_result.outcome == Outcome.NOT_FOUND:
         return "invalid_message", "There is no question that waits for this answer."
     if answer_result.outcome == Outcome.CLAIMED:
-        return "invalid_data_content", f"{by or 'Somebody'} has claimed this question."
+        return "invalid_data_content", f"{called(by)} has claimed this question."
     answer = response.get("value") or response.get("values")
     reason = {
         Interaction.Status.PENDING: "the question is another now",
-        Interaction.Status.ANSWERED: f"{by or 'somebody'} has answered already: {answer}",
+        Interaction.Status.ANSWERED: f"{called(by)} has answered already ({answer})",
         Interaction.Status.EXPIRED: "the time for an answer was over",
         Interaction.Status.CANCELLED: "the question was withdrawn",
     }[Interaction.Status(answer_result.status)]

@@ -84,6 +84,13 @@ def is_guest(username: str) -> bool:
     return GUEST.fullmatch(username) is not None
 
 
+def called(username: str | None) -> str:
+    """Return how an English sentence begins that says what the user did; a guest has no name."""
+    if not username:
+        return "Somebody"
+    return "A guest" if is_guest(username) else username
+
+
 def guests() -> models.Q:
     """Build the condition that a user is a guest."""
     name = get_user_model().USERNAME_FIELD

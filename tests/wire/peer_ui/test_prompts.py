@@ -128,7 +128,7 @@ async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
             copy.modal = late
             await copy.answer("second")
             await copy.until(lambda: copy.errors)
-            assert "has answered already: first" in copy.errors[0]
+            assert "A guest has answered already (first)." in copy.errors[0]
 
 
 async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
