@@ -53,9 +53,9 @@ def _completion_object(run: Run, kind: str, *choices: Json) -> Json:
 
 def result(run: Run, text: str, usage: dict[str, int], client_format: str) -> Json:
     """Build the result of a run, in the form of a message of that `client_format`."""
-    if client_format.startswith("generate"):
-        return {"value": text}
-    return completion(run, text, usage)
+    if client_format.startswith("chat"):
+        return completion(run, text, usage)
+    return {"value": text}
 
 
 def stop_at(run: UUID, prompts: Sequence[EventRecord], asked_others: list[Json]) -> Json | None:

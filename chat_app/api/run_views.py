@@ -144,6 +144,22 @@ async def models(request: AuthenticatedRequest) -> object:
     return {"data": [{"id": offer.workflow.name} for offer in usable]}
 
 
+@router.get(
+    "/v1/models/{path:model}",
+    response=schemas.Model,
+    openapi_extra={"responses": problems.PROBLEM_RESPONSE},
+)
+async def model(request: AuthenticatedRequest, model: str) -> object:
+    """Return a workflow that the user may use, as OpenAI's clients read a model."""
+    user = request.auth.person.id
+    usable = await reads.read_for(user, workflow_access.usable, user)
+    if model not in (offer.workflow.name for offer in usable):
+        detail = f"There is no workflow {model!r} that you may use: /v1/models lists them."
+        error = {"code": "model_not_found", "message": detail, "type": "invalid_request_error"}
+        raise Failure(404, "invalid_data_content", detail, error={**error, "param": "model"})
+    return {"id": model}
+
+
 def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:
     """Build the request; OpenAI's clients must name a model, which may be a workflow's name."""
     return RunRequest(body.text or "", client_format, query.workflow, body.model)

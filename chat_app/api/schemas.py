@@ -15,6 +15,7 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
+    field_validator,
     model_validator,
 )
 
@@ -28,6 +29,7 @@ from chat_app.wire.client_messages import (
     Content,
     Name,
     OptionalName,
+    Storable,
     Text,
 )
 from sessions_app.conversations.reactions import LONGEST
@@ -108,8 +110,13 @@ class StreamOptions(BaseModel):
     include_usage: StrictBool = False
 
 
+# Roles of messages that may follow the user's.
+INSTRUCTIONS = ("system", "developer")
+
+
 class ChatBody(Content):
-    """A chat in OpenAI's form; the last text of its last user message is what is sent.
+    """A chat in OpenAI's form; the last text of its last user message is what is sent. Only
+    instructions may follow that: the conversation has the answers, and tools are the workflow's.
 
     What only a language model could use is checked and passed over, as are fields not named here.
     """
@@ -127,6 +134,14 @@ class ChatBody(Content):
     n: StrictInt | None = None
     seed: StrictInt | None = None
     user: StrictStr | None = None
+
+    @field_validator("messages")
+    @classmethod
+    def _ends_with_the_user(cls, messages: list[OpenAIMessage]) -> list[OpenAIMessage]:
+        roles = [message.role for message in messages if message.role not in INSTRUCTIONS]
+        if roles and roles[-1] != "user":
+            raise ValueError(f"the newest message must have the role user, not {roles[-1]}")
+        return messages
 
     @property
     def tells_usage(self) -> bool:
@@ -391,7 +406,7 @@ class InboxQuery(BaseModel):
     """The part of the inbox, the text to search for, and the page, from 1 on."""
 
     part: Part = Part.ALL
-    q: Annotated[Text, Field(max_length=LONGEST_QUERY)] = ""
+    q: Annotated[str, Field(max_length=LONGEST_QUERY), Storable] = ""
     page: Annotated[int, Field(ge=1, le=MOST_PAGES)] = 1
 
 
@@ -492,8 +507,8 @@ class FeedbackBody(BaseModel):
     """The person's opinion of the answer whose run has that trace."""
 
     observability_trace_id: Name
-    reaction_type: Annotated[Text, Field(max_length=LONGEST["reaction"])] | None = None
-    comment: Annotated[Text, Field(max_length=LONGEST["comment"])] | None = None
+    reaction_type: Annotated[str, Field(max_length=LONGEST["reaction"]), Storable] | None = None
+    comment: Annotated[str, Field(max_length=LONGEST["comment"]), Storable] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

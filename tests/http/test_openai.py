@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai import APIError, APIStatusError, OpenAI
+from openai import APIError, APIStatusError, NotFoundError, OpenAI
 
 from tests.conftest import NewServer
 from tests.http.api_keys import make_key
@@ -36,6 +36,15 @@ def test_the_client_gets_a_completion(openai: OpenAI) -> None:
     completion = openai.chat.completions.create(model="probe", messages=say("echo hello"))
     assert completion.choices[0].message.content == "hello"
     assert (completion.choices[0].finish_reason, completion.model) == ("stop", "probe")
+
+
+def test_the_client_gets_a_model_or_its_own_error(openai: OpenAI) -> None:
+    assert openai.models.retrieve("probe") == next(
+        model for model in openai.models.list() if model.id == "probe"
+    )
+    with pytest.raises(NotFoundError, match="There is no workflow 'no-such'") as raised:
+        openai.models.retrieve("no-such")
+    assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
 
 
 def test_the_stream_helper_assembles_the_answer(openai: OpenAI) -> None:

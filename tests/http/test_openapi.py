@@ -47,6 +47,7 @@ def test_the_document_has_every_path(document: Json) -> None:
         *operating,
         "/monitor/users",
         "/v1/models",
+        "/v1/models/{model}",
         "/generate/async/job/{job_id}",
         "/v1/workflow/async/job/{job_id}",
         *OTHERS,
@@ -83,6 +84,8 @@ def test_responses_match_the_document(shared: Server, document: Json) -> None:
         check(document, path, "get", http.get(path.format(**job.json())))
     for path in ("/v1/models", "/v1/inbox"):
         check(document, path, "get", http.get(path))
+    for name in ("probe", "no-such"):
+        check(document, "/v1/models/{model}", "get", http.get(f"/v1/models/{name}"))
     check(document, "/monitor/users", "get", Http(shared, "admin").get("/monitor/users"))
 
 

@@ -56,6 +56,7 @@ class Scene:
     def names(self) -> dict[str, str]:
         """Return what addresses take, all of it ann's."""
         return {
+            "model": "probe",
             "conversation_id": CONVERSATION,
             "interaction": self.stop["interaction_id"],
             "interaction_id": self.stop["interaction_id"],

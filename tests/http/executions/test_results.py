@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_chat_answers_with_a_completion(shared: Server, path: str) -> None:
                     {"type": "image_url", "image_url": {"url": "data:,"}},
                 ],
             },
-            {"role": "assistant", "content": "0"},
+            {"role": "system", "content": "Be brief, I said."},
         ],
     ],
 )
@@ -52,6 +53,18 @@ def test_the_input_is_the_last_text_of_the_last_user_message(
 ) -> None:
     answer = Http(shared).post("/chat", {"messages": messages, "temperature": 0})
     assert answer.json()["choices"][0]["message"]["content"] == "1"
+
+
+@pytest.mark.parametrize("path", ["/chat", "/v1/chat/completions", "/chat/stream"])
+@pytest.mark.parametrize("role", ["tool", "assistant", "function"])
+def test_a_message_that_is_not_the_users_runs_nothing(shared: Server, path: str, role: str) -> None:
+    before = _runs(shared)
+    last = {"role": role, "content": "21 degrees", "tool_call_id": "call_1"}
+    body = {"messages": [{"role": "user", "content": "echo 1"}, last]}
+    answer = Http(shared).post(path, body)
+    assert (answer.status, answer.json()["code"]) == (422, "invalid_message")
+    assert f"must have the role user, not {role}" in answer.json()["message"]
+    assert _runs(shared) == before
 
 
 def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(shared: Server) -> None:
@@ -78,6 +91,17 @@ def test_the_status_has_the_result_in_the_form_of_its_path(shared: Server) -> No
     status_body = http.get(f"/executions/{execution}").json()
     assert status_body["status"] == status_body["run_status"] == "completed"
     assert status_body["result"]["choices"][0]["message"]["content"] == "hello"
+
+
+def test_the_status_of_a_run_that_no_path_started_has_the_plain_result(shared: Server) -> None:
+    http, message = Http(shared), {"text": "echo hello", "workflow": "probe"}
+    assert http.form("/c/page/messages/", message).status == 303
+    query = (
+        "SELECT r.id FROM sessions_app_run r JOIN sessions_app_conversation c"
+        " ON c.id = r.conversation_id WHERE c.conversation_id = 'page'"
+    )
+    run = UUID(str(shared.rows(query)[0]["id"]))
+    assert _until(http, f"/executions/{run}", "completed")["result"] == {"value": "hello"}
 
 
 def test_the_status_of_a_run_at_work_is_running(shared: Server) -> None:
@@ -184,6 +208,12 @@ def test_a_bad_body_is_an_error_in_the_peers_form_that_says_why(
     assert error.keys() == {"code", "message", "details"}
     assert all(error.values())
     assert _runs(shared) == before
+
+
+def test_a_name_that_is_too_long_is_measured_in_characters(shared: Server) -> None:
+    answer = Http(shared).generate("echo 1", conversation_id="x" * 201)
+    assert answer.status == 422
+    assert answer.json()["message"].endswith("String should have at most 200 characters")
 
 
 @pytest.mark.parametrize(
