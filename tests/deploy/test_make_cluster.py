@@ -13,7 +13,6 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from http.cookiejar import CookieJar
 from pathlib import Path
-from urllib.request import HTTPCookieProcessor, build_opener
 
 import psutil
 import pytest
@@ -25,6 +24,7 @@ from tests.support.polling import until
 from tests.support.processes.command import is_running, run
 from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import Server
+from tests.support.sign_in_link import browse, press
 from tests.support.websocket import WsClient
 
 # It brings its own PostgreSQL and Redis.
@@ -83,7 +83,7 @@ class MadeCluster:
         """Return who the link signs in, at the process that has this port."""
         if not hasattr(self, "_cookie"):
             jar = CookieJar()
-            build_opener(HTTPCookieProcessor(jar)).open(self.says(r"Sign in: (\S+)"), timeout=20)
+            press(browse(jar), self.says(r"Sign in: (\S+)"))
             self._cookie = next(c.value for c in jar if c.name == "sessionid") or ""
         store = SqliteStore(self.data_dir)
         return Server(self.data_dir, {"admin": self._cookie}, store, port=port)

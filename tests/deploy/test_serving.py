@@ -6,9 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.cookiejar import CookieJar
 from pathlib import Path
-from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 import pytest
 from playwright.sync_api import expect
@@ -18,6 +16,7 @@ from tests.conftest import NewServer
 from tests.support.browser import Console, OpenPage
 from tests.support.processes.command import run
 from tests.support.server import HOST, ROOT, STOPPED, Ended, Server, environment, free_port
+from tests.support.sign_in_link import browse, page_text, press
 
 
 def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,27 +44,6 @@ def serving(data_dir: Path, port: int) -> Iterator[str]:
     finally:
         process.kill()
         process.communicate()
-
-
-def browse() -> OpenerDirector:
-    """Return a client that follows redirects and keeps cookies."""
-    return build_opener(HTTPCookieProcessor(CookieJar()))
-
-
-def page_text(client: OpenerDirector, url: str) -> tuple[str, str]:
-    """Return the URL where a GET ended, and the page there."""
-    with client.open(url, timeout=10) as answer:
-        return answer.url, answer.read().decode()
-
-
-def press(client: OpenerDirector, link: str) -> tuple[str, str]:
-    """Return the URL where the button of a sign-in link leads, and the page there."""
-    where, page = page_text(client, link)
-    if where != link:
-        return where, page
-    [token] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
-    with client.open(link, f"csrfmiddlewaretoken={token}".encode(), timeout=10) as answer:
-        return answer.url, answer.read().decode()
 
 
 @pytest.mark.long
