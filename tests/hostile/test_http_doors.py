@@ -54,6 +54,7 @@ def known_ids(attacked: Server) -> dict[str, str]:
         "first": "1",
         "url": "nowhere",
         "path": "v1/nowhere",
+        "model": "probe",
         "job_id": attacked.rows("SELECT message_id FROM sessions_app_run")[0]["message_id"],
         "id": "1",
         "content_type_id": "1",
