@@ -11,6 +11,7 @@ from chat_app.checks import (
     check_image_origins,
     check_modules,
     check_public_url,
+    check_request_in_templates,
     check_runserver,
     check_string_if_invalid,
 )
@@ -37,5 +38,6 @@ class ChatAppConfig(AppConfig):
         register(check_runserver)
         register(check_image_origins)
         register(check_public_url)
+        register(check_request_in_templates)
         register(check_string_if_invalid)
         register(check_modules)

@@ -82,6 +82,17 @@ def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
     return [Error(message, "Remove it; Django's admin does not work with it.", id="chat_app.E003")]
 
 
+def check_request_in_templates(**_: object) -> Sequence[CheckMessage]:
+    """Report templates without the request: a page would not know for whom it was made."""
+    processor = "django.template.context_processors.request"
+    engines: list[JsonObject] = settings.TEMPLATES
+    if any(processor in each.get("OPTIONS", {}).get("context_processors", ()) for each in engines):
+        return []
+    message = "The pages of the chat need the request in their templates."
+    hint = f"Add {processor!r} to the option context_processors of TEMPLATES."
+    return [Error(message, hint, id="chat_app.E004")]
+
+
 def check_modules(**_: object) -> Sequence[CheckMessage]:
     """Warn of static files with hashes in their names, whose scripts import each other without.
 

@@ -227,6 +227,12 @@ LINES = (
         refused="chat_app.E003",
     ),
     Line(
+        "no `context_processors.request`",
+        'TEMPLATES[0]["OPTIONS"]["context_processors"].remove('
+        '"django.template.context_processors.request")',
+        refused="chat_app.E004",
+    ),
+    Line(
         "Jinja2 as the first of `TEMPLATES`",
         'TEMPLATES.insert(0, {"BACKEND": "django.template.backends.jinja2.Jinja2"})',
     ),
