@@ -113,9 +113,11 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         name = f"{self.opts.app_label}.change_{self.opts.model_name}"
         return bool(request.user.has_perm(name))
 
-    def get_actions(self, request: HttpRequest) -> JsonObject:
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> JsonObject:
         """Return the actions that apply to the one status that the list is filtered by."""
-        actions: JsonObject = super().get_actions(request)
+        # Django has named the location since 6.1.
+        location = {} if action_location is None else {"action_location": action_location}
+        actions: JsonObject = super().get_actions(request, **location)
         status = request.GET.get("status__exact")
         if status is None or not hasattr(self.model, "status"):
             return actions

@@ -58,8 +58,9 @@ def shared_settings() -> dict[str, str]:
     """Return digests of settings that all processes must share; no secret can be read from them."""
     file = RuntimeSettings.load().WORKFLOWS_FILE
     workflows = b"" if file is None else file.read_bytes()
+    secret_key = salted_hmac("sessions_app.workers", "the same?", algorithm="sha256")
     return {
-        "SECRET_KEY": salted_hmac("sessions_app.workers", "the same?").hexdigest()[:16],
+        "SECRET_KEY": secret_key.hexdigest()[:16],
         "workflows": hashlib.sha256(workflows).hexdigest()[:16],
         "code": _code_digest(),
     }
