@@ -252,7 +252,10 @@ class StepFailed(WorkflowError):
     def of(cls, step: str, error: JsonObject) -> "StepFailed":
         """Rebuild the error from its journal entry."""
         is_unknown = error["type"] == OutcomeUnknown.__name__
-        return (OutcomeUnknown if is_unknown else cls)(step, error["type"], error["message"])
+        failed = (OutcomeUnknown if is_unknown else cls)(step, error["type"], error["message"])
+        for note in error.get("notes", ()):  # for authors: people read the message alone
+            failed.add_note(note)
+        return failed
 
 
 class OutcomeUnknown(StepFailed):

@@ -98,8 +98,11 @@ class CallResult:
     @classmethod
     def of_error(cls, error: BaseException, title: str) -> Self:
         """Make the result of a call that raised this."""
-        reason = {"type": type(error).__name__, "message": with_notes(error)[:2000]}
-        return cls(error=reason, title=title, payload=str(error)[:2000])
+        message = str(error)[:2000]
+        reason: JsonObject = {"type": type(error).__name__, "message": message}
+        if notes := notes_of(error):
+            reason["notes"] = notes
+        return cls(error=reason, title=title, payload=message)
 
     @classmethod
     def refused(cls, error: ResultRefused, title: str) -> Self:
@@ -213,7 +216,13 @@ def read_recorded(read: Callable[[Any], T], recorded: Any, call: Call) -> T:
 
 def with_notes(error: BaseException) -> str:
     """Return the message of an error with the notes that were added to it."""
-    return " ".join([str(error), *getattr(error, "__notes__", ())])
+    return " ".join([str(error), *notes_of(error)])
+
+
+def notes_of(error: BaseException) -> list[str]:
+    """Return the notes that were added to an error. Other code may have set anything there."""
+    notes = getattr(error, "__notes__", None)
+    return [str(note)[:1000] for note in notes] if isinstance(notes, list) else []
 
 
 def line_of(error: BaseException) -> str:

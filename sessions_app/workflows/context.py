@@ -296,6 +296,7 @@ class Context:
             TooLarge: one is longer than MAX_PROMPT, or they are more than MAX_PROMPTS_AT_ONCE.
             ValueError: they cannot be asked together.
         """
+        prompts = list(prompts)  # a generator gives them once
         work = self._execution.ask(prompts, make_assignment(to), together)
         return self._execution.expect(work, f"The question {_quote(prompts)}")
 

@@ -78,6 +78,7 @@ async def test_the_database_is_for_steps_says_the_first_line(code: Body) -> None
     async with host_code(code) as hosting:
         run = await hosting.until_ended(await hosting.submit())
         assert ORM in problem(run)["detail"].splitlines()[0]
+        assert ORM not in problem(run)["message"]  # that is for people
 
 
 def work() -> str:
@@ -252,3 +253,14 @@ def test_a_workflow_takes_a_message_and_a_context() -> None:
             ImproperlyConfigured, match=r"takes \(message, context\), in this order"
         ):
             workflow(name="t_wrong", title="Wrong")(function)
+
+
+async def test_prompts_of_a_generator_are_asked() -> None:
+    async def agent(context: Context) -> str:
+        prompts: Any = (TextPrompt(text=text) for text in ("one", "two"))
+        answers: Any = await context.ask_all(prompts)
+        return f"{len(answers)} answers"
+
+    async with host_code(agent) as hosting:
+        run = await hosting.submit()
+        assert len(await hosting.prompts(run, count=2)) == 2
