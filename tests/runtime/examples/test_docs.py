@@ -174,35 +174,6 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert not anchor or anchor in anchors(target), f"{path.name}: {name}#{anchor}"
 
 
-PRODUCT = ("sessions_app", "chat_app", "natproject")
-SOURCES = [path for package in PRODUCT for path in (ROOT / package).rglob("*.py")]
-TEXT = "\n".join(path.read_text() for path in SOURCES)
-
-
-def exists(name: str) -> bool:
-    """Return whether a path, or a name of the code, is there."""
-    if name.endswith(".py"):
-        return any(path.as_posix().endswith(f"/{name}") for path in SOURCES)
-    if name.endswith("/"):
-        return bool(list(ROOT.glob(name)) or list(ROOT.glob(f"*/{name}")))
-    return bool(re.search(rf"\b{re.escape(name.split('.')[-1])}\b", TEXT))
-
-
-@pytest.mark.parametrize("page", ["architecture", "cluster", "glossary"])
-def test_names_in_the_documents_exist(page: str) -> None:
-    text = (ROOT / "docs" / f"{page}.md").read_text()
-    names = re.findall(r"`([A-Za-z_*][\w.*]*(?:/[\w./*]*)?)(?:\(\))?`", text)
-    assert len(names) > 5
-    assert [name for name in names if not exists(name)] == []
-
-
-def test_every_folder_is_on_the_map() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    folders = {path.parent.relative_to(ROOT).as_posix() for path in SOURCES}
-    folders -= {f for f in folders if f.endswith(("/migrations", "/templatetags", "/management"))}
-    assert [folder for folder in sorted(folders) if f"`{folder}/`" not in text] == []
-
-
 @pytest.mark.django_db(transaction=True)
 async def test_a_payment_is_waited_for_as_the_document_says() -> None:
     load_named("shop")

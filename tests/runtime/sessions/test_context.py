@@ -3,11 +3,9 @@
 import asyncio
 import contextvars
 import gc
-import re
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +23,6 @@ from sessions_app.workflows.request_context import (
 from sessions_app.workflows.run_info import RuntimeTypeEnum
 from tests.support.sessions import Log, declare, managing, managing_with_log, say
 
-# What authors of workflows read of the context.
-PAGES = [page.read_text() for page in Path("docs").glob("*.md")]
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 HEADERS = {
@@ -409,13 +405,3 @@ async def test_clean_up_after_a_block_was_left_cannot_call_the_context() -> None
         async with manager.run("x", user_id="ann") as runner:
             await take(runner.result_stream())
         assert refusals
-
-
-async def test_a_context_has_what_is_documented_for_authors_and_nothing_else() -> None:
-    async def names(message: Message, context: Context) -> str:
-        return "\n".join(name for name in dir(context) if not name.startswith("_"))
-
-    async with managing(declare(names)) as manager, manager.run("x") as runner:
-        public = (await runner.result(to_type=str)).splitlines()
-    pages = "".join(PAGES)
-    assert [name for name in public if not re.search(rf"(`|[cC]ontext\.){name}\b", pages)] == []
