@@ -167,7 +167,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for name, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", path.read_text()):
             target = path.parent / name if name else path
             assert target.exists(), f"{path.name}: {name}"
