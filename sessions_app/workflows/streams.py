@@ -49,7 +49,8 @@ class PutOut(Protocol):
     `is_repeat`: an earlier execution has put it out.
     """
 
-    def __call__(self, text: str, *, is_repeat: bool) -> Awaitable[None]: ...
+    def __call__(self, text: str, *, is_repeat: bool) -> Awaitable[None]:
+        """Put out the text."""
 
 
 class StreamedStep:

@@ -57,12 +57,8 @@ NAMES = [public_name for name in MODULES for public_name in public(import_module
 FUNCTIONS = [public_name for public_name in NAMES if isinstance(public_name[1], FunctionType)]
 
 
-def test_every_public_name_has_a_docstring() -> None:
-    assert len(NAMES) > 100
-    assert [path for path, thing, _ in NAMES if not (thing.__doc__ or "").strip()] == []
-
-
 def test_every_quantity_has_its_unit_in_the_docstring() -> None:
+    assert len(NAMES) > 100
     without_unit = [
         (path, name)
         for path, thing, owner in NAMES
