@@ -23,6 +23,8 @@ from tests.support.processes.environment import NO_LIMITS  # noqa: E402 - as abo
 # Hashing is slow on purpose; tests need none of it.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 HITL |= NO_LIMITS  # noqa: F405
+# Django keeps the mails of tests in memory, and from 6.1 on reports that.
+SILENCED_SYSTEM_CHECKS = ["mail.E001"]
 # Each of Django's test clients would look for all static files; those of servers are tested.
 MIDDLEWARE.remove("servestatic.middleware.ServeStaticMiddleware")  # noqa: F405
 # Django's test client keeps the connections of its threads, which would take all that a pool has.

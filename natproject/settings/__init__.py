@@ -145,6 +145,9 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "sign-in"
 
+# The machine's own mail server: the default before Django 6.1, which reads no such setting.
+MAILERS: dict[str, dict[str, object]] = {"default": {}}
+
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "German"), ("ja", "Japanese")]
