@@ -15,7 +15,9 @@ const WHOLE = 40; // chunks of a text that are kept whole, each of 25 blocks
 const NEAR = 80; // px from the end that still count as being there
 const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
 // What may be shown before the server has seen it: up to the first character that may be a mark.
-const PLAIN = /^[^\n|#*_~`$[\]<>\\&]*/;
+// \x60 is a backtick. Django from 6.1 on takes a plain one for the start of a template literal when it
+// looks for imports, and misses those after it.
+const PLAIN = /^[^\n|#*_~\x60$[\]<>\\&]*/;
 const DONE = ".step[data-state=complete]";
 const INLINE = "span, a, em, strong, s, br, hr, :not(pre) > code";
 const MARKS_A_LINE = /^\s*([-+=:]|\d+[.)]?)/;
