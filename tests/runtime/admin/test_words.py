@@ -238,6 +238,7 @@ SAME = {
     *("---------", "Workflows", "Chat", "Id", "Status", "Name", "Version", "Workflow"),
     *("Builder", "Worker", "Hosts", "Position", "Webhook"),
     "Procrastinate jobs",  # of that package
+    "Run",  # of Django 6.1, whose German has no word for the button
 }
 
 
