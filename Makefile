@@ -12,12 +12,10 @@ CHAINLIT ?= .venv-chainlit
 # would have all tests run in an event loop that it patches.
 NAT ?= .venv-nat
 TEST_NAT := pytest -p no:nvidia-nat-test tests/nat
-# Of `make test-versions`: the lowest packages on the lowest Python that this machine has, the newest
-# Django on the newest, and the packages of `make test` on the newest; where `make test` runs on that
-# one, on the lowest.
+# Of `make test-versions`: the lowest packages on the lowest Python that this machine has, and the
+# newest Django on the newest; where `make test` runs on that one, on the lowest.
 LOWEST ?= .venv-lowest
 NEWEST ?= .venv-newest
-OTHER ?= .venv-other
 NO_PYTHON := No Python from 3.12 on is here. Install one, or name it: NEWEST_PYTHON=/path/to/python3.13 make test-versions
 first_of = $(shell for version in $(1); do \
   for python in python$$version "$$(pyenv prefix $$version 2>/dev/null)/bin/python"; do \
@@ -40,7 +38,7 @@ CHAOS ?= one
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest test-python format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -95,21 +93,16 @@ test-nat: $(NAT)/test.stamp
 test-all:
 	@LONG=1 $(MAKE) --no-print-directory test PLANTED=1 CHAOS="local --form cluster" ALSO=test-versions
 
-# Some of the tests with the lowest versions that the wheel takes, and with the newest Django; with
-# another Python all but those that take long.
-test-versions: test-lowest test-newest test-python
+# Some of the tests with the lowest versions that the wheel takes; all but those that take long with the
+# newest Django.
+test-versions: test-lowest test-newest
 
 test-lowest: $(LOWEST)/test.stamp chromium
 	@.ci/quietly --last $(LOWEST)/bin/python -m pytest $(SMOKE)
 	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
 
 test-newest: $(NEWEST)/test.stamp chromium
-	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(SMOKE)
-
-test-python: chromium
-	@[ -n "$(OTHER_PYTHON)" ] || { echo "$(NO_PYTHON)"; exit 1; }
-	@$(MAKE) --no-print-directory VENV=$(OTHER) PYTHON="$(OTHER_PYTHON)" $(OTHER)/test.stamp
-	@.ci/quietly --last $(OTHER)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
+	@.ci/quietly --last $(NEWEST)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
@@ -181,8 +174,8 @@ $(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-agent
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
 
 $(LOWEST)/test.stamp: CHOSEN_PYTHON = $(LOWEST_PYTHON)
-$(NEWEST)/test.stamp: CHOSEN_PYTHON = $(NEWEST_PYTHON)
-$(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml requirements-dev.txt tests/versions.py
+$(NEWEST)/test.stamp: CHOSEN_PYTHON = $(OTHER_PYTHON)
+$(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml tests/versions.py $(wildcard requirements*.txt)
 	@[ -n "$(CHOSEN_PYTHON)" ] || { echo "$(NO_PYTHON)"; exit 1; }
 	@echo "Installing into $* what the tests need, in other versions …"
 	@"$(CHOSEN_PYTHON)" -m venv --clear "$*"
