@@ -18,8 +18,10 @@ LOWEST ?= .venv-lowest
 NEWEST ?= .venv-newest
 NO_PYTHON := No Python from 3.12 on is here. Install one, or name it: NEWEST_PYTHON=/path/to/python3.13 make test-versions
 first_of = $(shell for version in $(1); do \
-  for python in python$$version "$$(pyenv prefix $$version 2>/dev/null)/bin/python"; do \
+  for python in python$$version "$$(PYENV_VERSION=$$version pyenv which python 2>/dev/null)"; do \
   "$$python" -c "" 2>/dev/null && echo "$$python" && exit; done; done)
+# The command python3.12 of pyenv fails where no such version is selected.
+override PYTHON := $(or $(call first_of,$(patsubst python%,%,$(PYTHON))),$(PYTHON))
 LOWEST_PYTHON ?= $(call first_of,3.11 3.12 3.13 3.14)
 NEWEST_PYTHON ?= $(call first_of,3.14 3.13 3.12)
 version_of = $(lastword $(shell "$(1)" -V 2>&1))
