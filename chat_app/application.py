@@ -31,6 +31,8 @@ from sessions_app.lifecycle.server_lifecycle import WithRuntime
 NUL = re.compile(rb"\0|%00|\\000")
 # The prefix of all paths and links; Daphne takes it from a header of the client too.
 PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
+# The extension of a connection, and the event of its answer: see `chat_app.checks.check_asgi`.
+PROBE = "chat_app.probe"
 REFUSAL_BODY = (
     b"The address or a cookie holds a NUL (U+0000), or the prefix that a header names is no path. "
     b"Remove it and try again.\n"
@@ -42,7 +44,24 @@ def serve(application: ASGI3Application) -> ASGI3Application:
     flow_control.install()
     # Clients are told to come back before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
-    return WithRuntime(RefuseHostile(WithSocket(application)))
+    return AnswerProbe(WithRuntime(RefuseHostile(WithSocket(application))))
+
+
+class AnswerProbe:
+    """An application that answers `manage.py check`, which asks whether connections get here."""
+
+    def __init__(self, application: ASGI3Application) -> None:
+        self._application = application
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve one connection, or answer that it got here."""
+        extensions: Any = scope.get("extensions") or {}
+        if PROBE in extensions:
+            await cast(Any, send)({"type": PROBE})
+        else:
+            await self._application(scope, receive, send)
 
 
 class RefuseHostile:

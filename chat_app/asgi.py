@@ -6,9 +6,6 @@ from asgiref.typing import ASGI3Application
 from django.core.asgi import get_asgi_application as get_django_application
 from django.utils.module_loading import import_string
 
-# The applications that the chat was put beside; see `checks`.
-mounted_applications: list[ASGI3Application] = []
-
 
 def get_asgi_application() -> ASGI3Application:
     """Set Django up; its pages, the chat's socket, and the runtime beside them.
@@ -24,6 +21,4 @@ def with_chat(application: ASGI3Application) -> ASGI3Application:
     Django is set up by then. A WebSocket of another path is the application's own.
     """
     # It imports models, which Django must have set up.
-    chat_application: ASGI3Application = import_string("chat_app.application.serve")(application)
-    mounted_applications.append(chat_application)
-    return chat_application
+    return cast(ASGI3Application, import_string("chat_app.application.serve")(application))

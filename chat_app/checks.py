@@ -1,6 +1,8 @@
 """Django's system checks: whether the project serves the chat, and not only its pages."""
 
 from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
@@ -8,37 +10,71 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import storages
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
+from django.core.management.commands.runserver import Command as WsgiRunserver
 from django.utils.module_loading import import_string
 
-from chat_app.asgi import mounted_applications
 from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject
 
-# Those of Django, which serve WSGI.
-RUNSERVERS = ("django.core", "django.contrib.staticfiles")
-
 
 def check_asgi(**_: object) -> Sequence[CheckMessage]:
-    """Warn of an ASGI application without the chat: no socket would open, and no run go on."""
-    if not getattr(settings, "ASGI_APPLICATION", None):
+    """Warn of an ASGI application that keeps the chat from its sockets, or from the server's start.
+
+    A page would say that it is connected, and its messages would reach nobody.
+    """
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
         return []
-    import_string(settings.ASGI_APPLICATION)
-    if mounted_applications:
+    application = import_string(path)
+    if all(_reaches_chat(application, kind) for kind in ("websocket", "lifespan")):
         return []
-    message = f"{settings.ASGI_APPLICATION} does not serve the chat's sockets and runs."
+    message = f"{path} does not serve the chat's sockets and runs."
     hint = (
-        "In its module import get_asgi_application from chat_app.asgi, in the place of "
-        "django.core.asgi, or end it with: application = with_chat(application)"
+        "At the end of its module import with_chat from chat_app.asgi, and write: "
+        "application = with_chat(application)"
     )
     return [Warning(message, hint, id="chat_app.W001")]
 
 
+def _reaches_chat(application: Any, kind: str) -> bool:
+    """Return whether the application hands a connection of this kind to the chat.
+
+    No server runs here: the project's own code comes as far as its first wait.
+    """
+    probe = import_string("chat_app.application.PROBE")  # its module needs the models
+    answers: list[JsonObject] = []
+
+    async def receive() -> JsonObject:
+        raise EOFError
+
+    async def send(event: JsonObject) -> None:
+        answers.append(event)
+
+    scope = {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "path": "/",
+        "headers": [],
+        "query_string": b"",
+        "subprotocols": [],
+        "extensions": {probe: {}},
+    }
+    try:
+        with closing(application(scope, receive, send)) as connection:
+            connection.send(None)
+    except Exception:  # noqa: BLE001, S110 - the project's code may raise anything where it ends
+        pass
+    return {"type": probe} in answers
+
+
 def check_runserver(**_: object) -> Sequence[CheckMessage]:
     """Warn of a `runserver` that opens no sockets, where it may be used."""
-    if not settings.DEBUG or get_commands().get("runserver") not in RUNSERVERS:
+    command = load_command_class(get_commands()["runserver"], "runserver")
+    serves_wsgi = getattr(type(command), "inner_run", None) is WsgiRunserver.inner_run
+    if not settings.DEBUG or not serves_wsgi:
         return []
-    message = "Django's own runserver opens no sockets and runs no workflows."
+    message = "This project's runserver opens no sockets and runs no workflows: it serves WSGI."
     hint = (
         "Install django-durable-hitl[daphne], put daphne first into INSTALLED_APPS and name your "
         "asgi.py in ASGI_APPLICATION; or serve with uvicorn, and silence this."

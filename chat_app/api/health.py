@@ -16,9 +16,9 @@ from sessions_app.storage import reads
 
 TIMEOUT = 5.0  # seconds
 NOT_MOUNTED = (
-    "The chat is not served: no socket opens here, and no run continues. Import "
-    "get_asgi_application from chat_app.asgi in asgi.py, and serve it with an ASGI server, uvicorn "
-    "without --lifespan off."
+    "The chat is not served: no socket opens here, and no run continues. End asgi.py with "
+    "application = with_chat(application), which is in chat_app.asgi, and serve it with an ASGI "
+    "server, uvicorn without --lifespan off."
 )
 
 
