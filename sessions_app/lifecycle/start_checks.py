@@ -7,6 +7,7 @@ from pathlib import Path
 from django.core.checks import ERROR
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from filelock import FileLock, Timeout
 
 from sessions_app.doctor.deployment import START, WORKFLOW_WARNINGS, unusable
@@ -18,6 +19,10 @@ from sessions_app.settings import RuntimeSettings
 log = Log(__name__)
 
 _claims: dict[Path, FileLock] = {}
+# Its lock is the session's: it stays open for as long as the process lives.
+_postgresql_claims: list[BaseDatabaseWrapper] = []
+# Any number that other applications are unlikely to lock.
+CLAIM = 0x4849544C
 
 
 def check_start() -> None:
@@ -32,7 +37,10 @@ def check_start() -> None:
     channel_layer()  # HITL may name one that is not there
     with usable_database():
         if not RuntimeSettings.load().cluster:
-            claim_database(Path(connection.settings_dict["NAME"]).resolve())
+            if connection.vendor == "postgresql":
+                claim_postgresql()
+            else:
+                claim_database(Path(connection.settings_dict["NAME"]).resolve())
     try:
         for finding in examine(START):
             if finding.level < ERROR:
@@ -69,8 +77,29 @@ def claim_database(path: Path) -> None:
         if not lock.is_locked:
             lock.acquire(blocking=False)
     except Timeout:
-        raise ImproperlyConfigured(
-            f"Another server is at work on {path}: two would run everything twice. Stop it, or "
-            "give this one a database of its own. Several processes need PostgreSQL and Redis: "
-            "REDIS_URL in HITL."
-        ) from None
+        raise _another(path) from None
+
+
+def claim_postgresql() -> None:
+    """Claim this PostgreSQL database as the only process that hosts its runs, as a file of SQLite.
+
+    The server lets go of the lock when the connection ends, as that of a killed process does.
+    """
+    if _postgresql_claims:
+        return
+    link = connection.copy()
+    with link.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [CLAIM])
+        [is_claimed] = cursor.fetchone()
+    if not is_claimed:
+        link.close()
+        raise _another(connection.settings_dict["NAME"])
+    _postgresql_claims.append(link)
+
+
+def _another(database: object) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"Another server is at work on {database}: two would run everything twice. Stop it, or "
+        "give this one a database of its own. Several processes need PostgreSQL and Redis: "
+        "REDIS_URL in HITL."
+    )
