@@ -37,7 +37,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     project.store.drop()
 
 
-@pytest.mark.parametrize("name", ["APPLICATIONS", "URLS", "WORKFLOWS", "CLUSTER"])
+@pytest.mark.parametrize("name", ["APPLICATIONS", "URLS", "ASGI", "WORKFLOWS", "CLUSTER"])
 def test_the_document_says_what_the_tests_do(name: str) -> None:
     assert getattr(files, name).strip() in (ROOT / "docs" / "install.md").read_text()
 

@@ -67,6 +67,11 @@ from django.urls import include
 urlpatterns += [path("assistant/", include("chat_app.urls"))]
 urlpatterns += staticfiles_urlpatterns()  # while DEBUG is on
 """
+ASGI = """
+from chat_app.asgi import with_chat
+
+application = with_chat(application)
+"""
 OWN_URLS = """
 urlpatterns += [path("door/", include("django.contrib.auth.urls"))]
 """

@@ -57,9 +57,9 @@ class Project:
     def install(self) -> None:
         """Take the steps of docs/install.md."""
         form = files.CLUSTER if CLUSTER else files.TEST_DATABASE
-        self._edit("settings.py", append=files.APPLICATIONS + files.OWN + form + files.CHOSEN)
-        self._edit("urls.py", append=files.URLS + files.OWN_URLS)
-        self._edit("asgi.py", replace=("django.core.asgi", "chat_app.asgi"))
+        self._append("settings.py", files.APPLICATIONS + files.OWN + form + files.CHOSEN)
+        self._append("urls.py", files.URLS + files.OWN_URLS)
+        self._append("asgi.py", files.ASGI)
         for name, text in files.FILES.items():
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +80,9 @@ class Project:
                 stderr=output,
             )
 
-    def _edit(self, name: str, *, append: str = "", replace: tuple[str, str] = ("", "")) -> None:
+    def _append(self, name: str, text: str) -> None:
         path = self.directory / "host" / name
-        text = path.read_text()
-        assert replace[0] in text
-        path.write_text(text.replace(*replace, 1) + append)
+        path.write_text(path.read_text() + text)
 
 
 def _run(directory: Path, env: dict[str, str], *arguments: str) -> str:
