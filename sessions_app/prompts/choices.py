@@ -115,6 +115,7 @@ class ChoiceResponse(Response):
 class CheckboxResponse(Response):
     """`values` are the chosen options', in the prompt's order; `value` joins them by ", "."""
 
+    value: str
     options: tuple[Option, ...]
 
     @property

@@ -39,6 +39,8 @@ LAST_PORT = 65_535
 class ConsentResponse(Response):
     """The person says what came of it elsewhere; whether it is true, the other site knows."""
 
+    value: str
+
     @property
     def granted(self) -> bool:
         """True if the person says that they have signed in and agreed, or done what was asked."""

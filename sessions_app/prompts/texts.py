@@ -31,15 +31,19 @@ def in_common(content: Content) -> Content:
 class TextResponse(Response):
     """A text as response: `value`."""
 
+    value: str
+
     @property
     def text(self) -> str:
         """The text as typed."""
-        return str(self.value)
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationResponse(Response):
     """The note was seen; `value` is "ok"."""
+
+    value: str
 
 
 class TextPrompt(Prompt[TextResponse]):

@@ -115,6 +115,7 @@ class ToolCallResponse(Response):
     reason of a rejection, or stands in for the tool's result.
     """
 
+    value: str
     arguments: JsonObject
     changed: tuple[str, ...]
     note: str

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequen
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from django.utils import timezone
 
@@ -110,9 +110,37 @@ class Context:
         """
         return self._execution.builder
 
+    @overload
     def step(
         self,
-        function: Callable[..., Awaitable[T]] | Callable[..., T],
+        function: Callable[..., Awaitable[T]],
+        /,
+        *args: object,
+        title: str | None = ...,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        timeout: float | None = ...,
+        once: bool = ...,
+        **kwargs: object,
+    ) -> Coro[T]: ...
+
+    @overload
+    def step(
+        self,
+        function: Callable[..., T],
+        /,
+        *args: object,
+        title: str | None = ...,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        timeout: float | None = ...,
+        once: bool = ...,
+        **kwargs: object,
+    ) -> Coro[T]: ...
+
+    def step(
+        self,
+        function: Callable[..., object],
         /,
         *args: object,
         title: str | None = NOT_GIVEN,
@@ -121,7 +149,7 @@ class Context:
         timeout: float | None = NOT_GIVEN,
         once: bool = NOT_GIVEN,
         **kwargs: object,
-    ) -> Coro[T]:
+    ) -> Coro[Any]:
         """Run the function once, and return its recorded result ever after.
 
         A plain function runs in a thread. The result must have a JSON form; the function's return

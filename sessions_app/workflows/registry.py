@@ -1,7 +1,7 @@
 """The workflows that the installed applications declare, and which of them are offered here."""
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,8 @@ from sessions_app.models.people import UserId, name_of
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 
-WorkflowFunction = Callable[..., AsyncGenerator[Any, None] | Awaitable[Any]]
+# Called with (message, context).
+WorkflowFunction = Callable[[Any, Any], AsyncIterator[Any] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
 

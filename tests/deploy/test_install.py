@@ -135,6 +135,18 @@ def test_type_checkers_read_the_types_of_both_packages(wheel: Path) -> None:
     assert {"chat_app/py.typed", "sessions_app/py.typed"} <= {*zipfile.ZipFile(wheel).namelist()}
 
 
+def test_type_checkers_know_workflows_and_find_mistakes_in_them(project: Project) -> None:
+    with pytest.raises(AssertionError) as failure:
+        project.run("-m", "mypy", "--strict", "typed.py")
+    found = re.findall(r"^(\S+):(\d+): error: .*\[([\w-]+)\]$", str(failure.value), re.MULTILINE)
+    expected = [
+        ("typed.py", str(number), code)
+        for number, line in enumerate(files.TYPED.splitlines(), 1)
+        for code in re.findall(r"# error: (\S+)$", line)
+    ]
+    assert found == expected, failure.value
+
+
 def required(wheel: Path) -> list[Requirement]:
     """Return what the wheel requires."""
     return [Requirement(line) for line in read_metadata(wheel).get_all("Requires-Dist", [])]

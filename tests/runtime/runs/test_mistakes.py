@@ -248,7 +248,8 @@ def test_a_workflow_takes_a_message_and_a_context() -> None:
     async def three(message: Message, context: Context, more: str) -> str:
         return more
 
-    for function in (only_message, three):
+    wrong: tuple[Any, ...] = (only_message, three)
+    for function in wrong:
         with pytest.raises(
             ImproperlyConfigured, match=r"takes \(message, context\), in this order"
         ):

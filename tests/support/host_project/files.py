@@ -97,6 +97,98 @@ async def greeting(message: Message, context: Context):
     answer = await context.ask(TextPrompt(text="What is your name?"))
     yield f"Hello, {answer.value}, {context.user.username}!"
 """
+# What a type checker is to see in a workflow, and in a wrong one: an error stands where it says so.
+TYPED = """
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import assert_type
+
+from pydantic import BaseModel
+
+from sessions_app.testing.hosting import NewHosting
+from sessions_app.workflows import (
+    CheckboxPrompt,
+    Context,
+    FormPrompt,
+    FormResponse,
+    Message,
+    Option,
+    Retry,
+    TextPrompt,
+    workflow,
+)
+
+
+@dataclass
+class Order:
+    number: int
+
+
+class Details(BaseModel):
+    name: str
+
+
+def find(text: str) -> Order | None:
+    return None
+
+
+async def book(order: Order, *, twice: bool) -> str:
+    return "booked"
+
+
+async def tokens(text: str) -> AsyncIterator[str]:
+    yield text
+
+
+@workflow(name="typed", title="Typed")
+async def typed(message: Message, context: Context) -> AsyncIterator[str]:
+    assert_type((await context.ask(TextPrompt(text="Name?"))).value, str)
+    options = [Option(id="a", label="A", value="a")]
+    chosen = await context.ask(CheckboxPrompt(text="Which?", options=options))
+    assert_type(chosen.value, str)
+    form = await context.ask(FormPrompt(text="Who?", form=Details))
+    assert_type(form, FormResponse[Details])
+    assert_type(form.value, Details)
+    order = await context.step(find, message.text, title="Find", retry=Retry())
+    assert_type(order, Order | None)
+    assert_type(await context.step(book, Order(1), twice=False), str)
+    assert_type(await context.transactional_step(find, "1"), Order | None)
+    async for piece in context.stream(tokens, "1"):
+        assert_type(piece, str)
+    yield context.user.username
+
+
+@workflow(name="returns", title="Returns")
+async def returns(message: Message, context: Context) -> str:
+    return message.text
+
+
+async def test_typed(host_workflow: NewHosting) -> None:
+    async with host_workflow("typed") as hosting:
+        run = await hosting.send("Good morning")
+        assert_type([prompt.text for prompt in await run.prompts()], list[str])
+        assert_type(await run.result(), str)
+
+
+@workflow(name="mistaken", title="Mistaken")
+async def mistaken(message: Message, context: Context) -> str:
+    answer = await context.ask(TextPrompt(txt="Name?"))  # error: call-arg
+    number: int = answer.value  # error: assignment
+    await context.ask("Name?")  # error: arg-type
+    context.sleep(1)  # error: unused-coroutine
+    message.body  # error: attr-defined
+    return message.text
+
+
+@workflow(name="alone", title="Alone")  # error: type-var
+async def alone(message: Message) -> str:
+    return message.text
+
+
+@workflow(name="plain", title="Plain")  # error: type-var
+def plain(message: Message, context: Context) -> str:
+    return message.text
+"""
 TESTS = """
 from pathlib import Path
 
@@ -139,6 +231,7 @@ FILES = {
     "desk/models.py": MODELS,
     "desk/workflows.py": WORKFLOWS,
     "desk/tests.py": TESTS,
+    "typed.py": TYPED,
     "host/bare.py": BARE,
     "host/bare_asgi.py": BARE_ASGI,
     "histories/.gitkeep": "",
