@@ -1,10 +1,13 @@
-"""Browser tests: Debian's Chromium, driven through Playwright's synchronous API."""
+"""Browser tests: Debian's Chromium, and for some its Firefox, driven through Playwright's
+synchronous API.
+"""
 
 import asyncio
 import os
 import re
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +18,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Error,
     Page,
+    Playwright,
     Request,
     expect,
     sync_playwright,
@@ -38,6 +42,7 @@ expect.set_options(timeout=PATIENCE)
 # What a page cannot help while its server is away.
 SERVER_AWAY = re.compile(
     r"WebSocket connection to|net::ERR_(CONNECTION|EMPTY_RESPONSE|SOCKET)|Failed to fetch"
+    r"|Firefox can.t establish a connection"
 )
 
 
@@ -119,32 +124,69 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
+def firefox() -> str | None:
+    """Return the path of Firefox; None if it is missing."""
+    return os.environ.get("FIREFOX") or shutil.which("firefox-esr")
+
+
+def _launch_chromium(playwright: Playwright) -> Browser:
+    if path := chromium():
+        return playwright.chromium.launch(executable_path=path, args=FLAGS)
+    pytest.fail("Chromium is missing: apt-get install chromium, or CHROMIUM=/path/to/chromium")
+
+
+def _launch_firefox(playwright: Playwright) -> Browser:
+    """Launch a Firefox as Mozilla makes it, by WebDriver BiDi; Playwright's own is another one."""
+    if path := firefox():
+        return playwright.firefox.launch(channel="moz-firefox", executable_path=path)
+    pytest.fail("Firefox is missing: apt-get install firefox-esr, or FIREFOX=/path/to/firefox")
+
+
+Launch = Callable[[Playwright], Browser]
+Lend = Callable[[Launch], AbstractContextManager[Browser]]
+
+
 @pytest.fixture(scope="session")
-def _playwright_browser() -> Iterator[tuple[Browser, Any]]:
-    path = chromium()
-    if path is None:
-        pytest.fail("Chromium is missing: apt-get install chromium, or CHROMIUM=/path/to/chromium")
+def _lend() -> Iterator[Lend]:
+    """Return a function that lends a browser, one of each for all tests of a process.
+
+    Playwright leaves its event loop marked as running in this thread, which would make every
+    asynchronous test after it fail. So the mark is there only while a test holds a browser.
+    """
     playwright = sync_playwright().start()
     loop = asyncio.get_running_loop()
-    browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
     asyncio._set_running_loop(None)
-    yield browser, loop
+    browsers: dict[Launch, Browser] = {}
+
+    @contextmanager
+    def lend(launch: Launch) -> Iterator[Browser]:
+        asyncio._set_running_loop(loop)
+        try:
+            if launch not in browsers:
+                browsers[launch] = launch(playwright)
+            yield browsers[launch]
+        finally:
+            asyncio._set_running_loop(None)
+
+    yield lend
     asyncio._set_running_loop(loop)
-    browser.close()
+    for browser in browsers.values():
+        browser.close()
     playwright.stop()
 
 
 @pytest.fixture
-def browser(_playwright_browser: tuple[Browser, Any]) -> Iterator[Browser]:
-    """Chromium, one for all tests of a process.
+def browser(_lend: Lend) -> Iterator[Browser]:
+    """Chromium: where tests are of another browser, they have a fixture of this name."""
+    with _lend(_launch_chromium) as browser:
+        yield browser
 
-    Playwright leaves its event loop marked as running in this thread, which would make every
-    asynchronous test after it fail. So the mark is there only while a test holds the browser.
-    """
-    browser, loop = _playwright_browser
-    asyncio._set_running_loop(loop)
-    yield browser
-    asyncio._set_running_loop(None)
+
+@pytest.fixture
+def firefox_browser(_lend: Lend) -> Iterator[Browser]:
+    """Firefox, for tests whose file has it as its `browser`."""
+    with _lend(_launch_firefox) as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Fixtures that start a server, and those that look at it with a browser.
 SERVED = {"server", "new_server", "shared", "attacked", "backend"}
 BROWSED = {"page", "open_page"}
+# The few tests in the other browser run at each commit.
+IN_FIREFOX = {"firefox_browser"}
 # Folders of tests that ask a web process, for which it is one who hosts the runs: their servers run
 # in the local form, but for those that say why not.
 DOORS = {"browser", "deploy", "hostile", "http", "inbox", "page", "security"}
@@ -39,16 +41,17 @@ OWN_TO_UVICORN = ("tests/wire/socket/", "tests/http/executions/")
 
 def belongs(item: pytest.Item) -> bool:
     """Return whether this run of pytest has the test."""
-    takes_long = "long" in _marks(item) or _fixtures(item) & BROWSED
+    marks, fixtures = _marks(item), _fixtures(item)
+    takes_long = "long" in marks or (fixtures & BROWSED and not fixtures & IN_FIREFOX)
     if takes_long and not selection.is_long_chosen(item.nodeid):
         return False
     if not (CLUSTER or UVICORN):
-        return "cluster_only" not in _marks(item)
-    if "cluster_only" in _marks(item):
+        return "cluster_only" not in marks
+    if "cluster_only" in marks:
         return CLUSTER
     fits = _fits_cluster(item) if CLUSTER else _fits_uvicorn(item)
     always = item.nodeid.startswith(OWN_TO_CLUSTER if CLUSTER else OWN_TO_UVICORN)
-    always |= CLUSTER and "every_form" in _marks(item)
+    always |= CLUSTER and "every_form" in marks
     return fits and (always or selection.is_chosen(item.nodeid))
 
 
