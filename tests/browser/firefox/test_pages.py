@@ -2,7 +2,7 @@
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import (
     assert_page_is_log,
@@ -20,6 +20,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # the pages are the same
 
 CODE = "def f(x):\n    return x"
+FORMULA = r"$$B_n = B_0 (1 + r)^n + d \sum_{k=0}^{n-1} (1 + r)^k$$"
 HUGE = "line\n" * 30_000
 PHONE = {"width": 390, "height": 844}
 # A field that this page has for a moment, to copy a text out of.
@@ -41,6 +42,14 @@ def server(one_server: Server) -> Server:
 def height(page: Page) -> int:
     """Return how high the message field is."""
     return int(page.locator("#text").evaluate("field => field.offsetHeight"))
+
+
+def bars(box: Locator) -> list[int]:
+    """Return how much of a box that has no edge its scroll bars take."""
+    sizes: list[int] = box.evaluate(
+        "each => [each.offsetWidth - each.clientWidth, each.offsetHeight - each.clientHeight]"
+    )
+    return sizes
 
 
 def assert_fits(page: Page) -> None:
@@ -127,6 +136,13 @@ def test_what_is_copied_is_pasted_and_the_field_grows_with_it(page: Page) -> Non
     assert height(page) > low
 
 
+def test_a_formula_that_fits_has_no_scroll_bar(page: Page) -> None:
+    begin(page, f"echo {FORMULA}", until="completed")
+    formula = page.locator("#items [role=group]:has(math)")
+    expect(formula).to_be_visible()
+    assert bars(formula) == [0, 0]
+
+
 def test_a_huge_paste_becomes_a_file(page: Page) -> None:
     open_new(page)
     page.evaluate(SELECT_ALL, HUGE)
@@ -144,6 +160,7 @@ def test_the_list_opens_over_the_page_of_a_phone(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport=PHONE)
     begin(page, "approve 1", cards=1)
     assert_fits(page)
+    assert bars(page.locator("#text")) == [0, 0]  # though its placeholder is longer than it
     page.get_by_role("button", name="Conversations").click()
     expect(page.locator("#sidebar")).to_be_in_viewport()
     page.keyboard.press("Escape")
