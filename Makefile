@@ -40,7 +40,7 @@ CHAOS ?= one
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots browsers
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -56,7 +56,7 @@ test:
 	@$(MAKE) --no-print-directory --jobs 3 \
 	  suite-local suite-cluster checks planted-share $(ALSO) test-nat suite-uvicorn chaos-minute
 
-suite-local suite-cluster suite-uvicorn checks planted-share chaos-minute: $(VENV)/test.stamp browsers
+suite-local suite-cluster suite-uvicorn checks planted-share chaos-minute: $(VENV)/test.stamp programs
 
 # The one that shows how far it is.
 suite-local:
@@ -99,11 +99,11 @@ test-all:
 # newest Django.
 test-versions: test-lowest test-newest
 
-test-lowest: $(LOWEST)/test.stamp browsers
+test-lowest: $(LOWEST)/test.stamp programs
 	@.ci/quietly --last $(LOWEST)/bin/python -m pytest $(SMOKE)
 	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
 
-test-newest: $(NEWEST)/test.stamp browsers
+test-newest: $(NEWEST)/test.stamp programs
 	@.ci/quietly --last $(NEWEST)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
 
 format: $(VENV)/test.stamp
@@ -123,7 +123,7 @@ planted: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.planted $(ARGS)
 
 # Which lines and branches no test comes to, in either form, with LONG=1 of all tests.
-coverage: $(VENV)/test.stamp browsers
+coverage: $(VENV)/test.stamp programs
 	@mkdir -p var/coverage && $(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE)
 	@$(BIN)/coverage run -m tests.services pytest $(SIDE_BY_SIDE)
@@ -146,7 +146,7 @@ fuzz: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.hostile.fuzz $(ARGS)
 
 # Every state of the pages, in several sizes and both themes, into screenshots/, for people to look at.
-screenshots: $(VENV)/test.stamp browsers
+screenshots: $(VENV)/test.stamp programs
 	@$(BIN)/python -m pytest -n 2 tests/browser/screenshots.py tests/oauth/screenshots.py
 
 # Half an hour in each form in which nothing may grow: make soak ARGS="--form local --minutes 10"
@@ -192,11 +192,11 @@ $(NAT)/test.stamp: requirements-nat.txt requirements.txt requirements-cluster.tx
 	@touch $@
 
 # Our chat page beside Chainlit's, in a browser.
-bench-pages: $(VENV)/test.stamp $(CHAINLIT)/peers.stamp browsers
+bench-pages: $(VENV)/test.stamp $(CHAINLIT)/peers.stamp programs
 	@CHAINLIT=$(CHAINLIT) $(BIN)/python -m bench.peers.pages
 
 # What ten minutes of an answer cost the page: make bench-stream ARGS="--minutes 1 --at-once 450000"
-bench-stream: $(VENV)/test.stamp browsers
+bench-stream: $(VENV)/test.stamp programs
 	@$(BIN)/python -m bench.peers.long_stream $(ARGS)
 
 $(PEERS)/peers.stamp: bench/requirements-peers.txt
@@ -211,15 +211,18 @@ $(CHAINLIT)/peers.stamp: bench/peers/requirements-chainlit.txt
 	@$(CHAINLIT)/bin/pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
-browsers:
-	@missing=; \
+# What pip does not install. As root nginx would begin to serve: RUNLEVEL=1 keeps it from that.
+programs:
+	@missing=; PATH="$$PATH:/usr/sbin"; \
 	command -v "$${CHROMIUM:-chromium}" >/dev/null || missing="chromium"; \
-	command -v "$${FIREFOX:-firefox-esr}" >/dev/null || missing="$${missing:+$$missing }firefox-esr"; \
+	command -v "$${FIREFOX:-firefox-esr}" >/dev/null || missing="$$missing firefox-esr"; \
+	command -v "$${NGINX:-nginx}" >/dev/null || missing="$$missing nginx"; \
 	[ -z "$$missing" ] || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing $$missing for the browser tests …"; \
-	    .ci/quietly apt-get update && .ci/quietly apt-get install -y --no-install-recommends $$missing; \
+	    echo "Installing for the tests:" $$missing "…"; \
+	    .ci/quietly apt-get update && RUNLEVEL=1 .ci/quietly apt-get install -y --no-install-recommends $$missing; \
 	  else \
-	    echo "The browser tests need Chromium and Firefox: apt-get install $$missing, or CHROMIUM=/path/to/chromium FIREFOX=/path/to/firefox make test"; \
+	    echo "Tests need what is not here: apt-get install" $$missing; \
+	    echo "Or name it: CHROMIUM=/path/to/chromium FIREFOX=/path/to/firefox NGINX=/path/to/nginx make test"; \
 	    exit 1; \
 	  fi; }

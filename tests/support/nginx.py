@@ -1,0 +1,175 @@
+"""nginx in front of a server, with the configuration that docs/deployment.md has."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browser import FLAGS, chromium
+from tests.support.polling import until
+from tests.support.processes.environment import HOST, ROOT
+from tests.support.server import free_port
+
+PAGE = ROOT / "docs" / "deployment.md"
+NAME = "chat.example.org"
+URL = f"https://{NAME}"
+# What a server behind it has in its environment.
+SETTINGS = {"HTTPS": "true", "ALLOWED_HOSTS": f"{NAME},{HOST}", "CSRF_TRUSTED_ORIGINS": URL}
+# What a distribution's nginx.conf has, with all files in a directory of the test.
+FRAME = """
+daemon off;
+{user}
+worker_processes 1;
+pid {directory}/pid;
+error_log {directory}/error.log;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  include {directory}/chat.conf;
+}}
+"""
+
+
+def documented(number: int = 0) -> str:
+    """Return one of the configurations in the document, as it stands there."""
+    text = PAGE.read_text(encoding="utf-8")
+    blocks: list[str] = re.findall(r"^```nginx\n(.*?)^```$", text, re.M | re.S)
+    return blocks[number]
+
+
+def program() -> str:
+    """Return the path of nginx."""
+    named = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if named is None:
+        pytest.fail("nginx is missing: apt-get install nginx, or NGINX=/path/to/nginx")
+    return named
+
+
+@dataclass
+class Nginx:
+    """A running nginx. Browsers and clients reach it as https://chat.example.org."""
+
+    directory: Path
+    ports: Mapping[str, int]
+    plain_port: int = field(default_factory=free_port)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def write(self, configuration: str) -> None:
+        """Write a configuration, with the ports of this test in it."""
+        for documented_port, port in self.ports.items():
+            assert f"127.0.0.1:{documented_port}" in configuration
+            configuration = configuration.replace(f":{documented_port}", f":{port}")
+        configuration = configuration.replace("/etc/ssl/chat", str(self.directory))
+        configuration = configuration.replace("listen 80;", f"listen {HOST}:{self.plain_port};")
+        configuration = configuration.replace("listen 443 ", f"listen {HOST}:{self.port} ")
+        (self.directory / "chat.conf").write_text(configuration)
+        # As root its processes would else become a user who may not write to the directory.
+        user = "user root;" if os.geteuid() == 0 else ""
+        frame = FRAME.format(directory=self.directory, user=user)
+        (self.directory / "nginx.conf").write_text(frame)
+
+    def start(self) -> None:
+        """Start, and wait until it listens."""
+        self.process = subprocess.Popen([program(), *self._arguments], stderr=subprocess.DEVNULL)
+        until(self._listens, 20, otherwise=lambda: self.log)
+
+    def reload(self) -> None:
+        """Have new processes serve what comes from now on; the old ones end with their sockets."""
+        assert self.process is not None
+        before = self._workers()
+        self.process.send_signal(signal.SIGHUP)
+        until(lambda: self._workers() - before, 20, otherwise=lambda: self.log)
+
+    def stop(self) -> None:
+        """End it, and all connections with it."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(20)
+            self.process = None
+
+    @property
+    def log(self) -> str:
+        """Return what it has complained of."""
+        return (self.directory / "error.log").read_text(errors="replace")
+
+    def connect(self, *, address: str = HOST, timeout: float = 30) -> HTTPConnection:
+        """Return a connection over TLS, from an address of the loopback network."""
+        context = ssl.create_default_context(cafile=str(self.directory / "fullchain.pem"))
+        plain = socket.create_connection((HOST, self.port), timeout, (address, 0))
+        connection = HTTPConnection(NAME, timeout=timeout)
+        connection.sock = context.wrap_socket(plain, server_hostname=NAME)
+        return connection
+
+    @contextmanager
+    def browse(self, browser: Browser) -> Iterator[Browser]:
+        """Start a browser that finds the site's name here."""
+        hosts = f"MAP {NAME}:443 {HOST}:{self.port}, MAP {NAME}:80 {HOST}:{self.plain_port}"
+        flags = [*FLAGS, f"--host-resolver-rules={hosts}", "--ignore-certificate-errors"]
+        own = browser.browser_type.launch(executable_path=chromium(), args=flags)
+        yield own
+        own.close()
+
+    @property
+    def _arguments(self) -> list[str]:
+        return ["-c", f"{self.directory}/nginx.conf", "-e", f"{self.directory}/error.log"]
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def _workers(self) -> set[str]:
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return set(children.read_text().split())
+
+
+@contextmanager
+def nginx(directory: Path, ports: Mapping[str, int], configuration: str) -> Iterator[Nginx]:
+    """Run nginx with a configuration, in whose upstreams ports are replaced by those named."""
+    directory.mkdir()
+    _make_certificate(directory)
+    proxy = Nginx(directory, ports)
+    proxy.write(configuration)
+    proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
+
+
+def _make_certificate(directory: Path) -> None:
+    key, certificate = directory / "key.pem", directory / "fullchain.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += [
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        f"/CN={NAME}",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    command += ["-addext", f"subjectAltName=DNS:{NAME}"]
+    subprocess.run(command, check=True, capture_output=True)
