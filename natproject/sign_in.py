@@ -18,6 +18,7 @@ from sesame.utils import get_query_string, get_user
 from sesame.views import LoginView as SesameLoginView
 
 from chat_app.identity.sign_in import refused_sign_in
+from chat_app.page.common import refuse_another
 from sessions_app.json_types import JsonObject
 
 
@@ -115,6 +116,10 @@ class SignOutView(LogoutView):
     """The view that ends the session, and lets the browser forget unsent drafts."""
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        """Sign out who is signed in, unless the form is on the page of somebody else."""
+        user = request.user
+        if user.is_authenticated and (refusal := refuse_another(request, user)):
+            return refusal
         response = super().post(request, *args, **kwargs)
         response["Clear-Site-Data"] = '"storage"'
         return response

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 from django.urls import reverse
@@ -133,3 +134,28 @@ async def test_a_guests_link_is_the_guests_whoever_is_signed_in(
     assert answer.status_code == 303
     settled = await Interaction.objects.select_related("answered_by").aget(pk=interaction.pk)
     assert settled.answered_by == guest != ann
+
+
+async def test_a_page_signs_out_nobody_else_where_a_proxy_names_the_user(
+    ann: User, ben: User, settings: Settings
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.support.host_site.parts.ProxyUser"]
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
+    client: Any = AsyncClient(enforce_csrf_checks=True)
+    by_ann, by_ben = ({"x-auth-request-user": name} for name in ("ann", "ben"))
+
+    async def form(headers: dict[str, str]) -> dict[str, str]:
+        html = (await client.get("/c/c/", headers=headers)).content.decode()
+        return dict(re.findall(r'name="(csrfmiddlewaretoken|chat_for)" value="(\w+)"', html))
+
+    fields = await form(by_ben)
+    assert fields["chat_for"] == str(ben.pk)
+    # The token is still good: the proxy changes the user in the very request of the form.
+    answer = await client.post(reverse("sign-out"), fields, headers=by_ann)
+    assert (answer.status_code, "Clear-Site-Data" in answer) == (409, False)
+    assert await (await client.asession()).aget(SESSION_KEY) == str(ann.pk)
+    fields = await form(by_ben)
+    answer = await client.post(reverse("chat:send", args=["c"]), fields, headers=by_ann)
+    assert answer.status_code == 409
+    answer = await client.post(reverse("sign-out"), await form(by_ann), headers=by_ann)
+    assert answer.status_code == 302

@@ -1,7 +1,9 @@
-"""Parts that projects write themselves: a middleware, a router, a storage, pages of errors."""
+"""Parts that projects write themselves: middlewares, a router, a storage, pages of errors."""
 
 from collections.abc import Callable
 
+from asgiref.sync import sync_to_async
+from django.contrib.auth.middleware import RemoteUserMiddleware
 from django.core.files.storage import InMemoryStorage
 from django.http import HttpRequest, HttpResponse
 
@@ -13,6 +15,16 @@ def sync_only(get_response: Callable[[HttpRequest], HttpResponse]) -> object:
         return get_response(request)
 
     return middleware
+
+
+class ProxyUser(RemoteUserMiddleware):
+    """The user whom the proxy names in each request."""
+
+    header = "HTTP_X_AUTH_REQUEST_USER"
+
+    async def aprocess_request(self, request: HttpRequest) -> None:
+        """Do as Django does without async: else views see who was signed in before."""
+        await sync_to_async(self.process_request)(request)
 
 
 class Router:
