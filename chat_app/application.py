@@ -1,5 +1,6 @@
 """The wrapping of a project's application: the chat's socket beside it, the runtime below both."""
 
+import logging
 import re
 from typing import Any, cast
 
@@ -22,10 +23,13 @@ from chat_app.consumers import ChatConsumer
 from chat_app.feed.sweeper import sweeper
 from chat_app.identity.request_facts import address_of, request_of
 from chat_app.page.conversation import conversation_views
+from chat_app.settings import ChatSettings
 from chat_app.socket import flow_control
 from sessions_app.interactions.audit import address
 from sessions_app.lifecycle import startup
 from sessions_app.lifecycle.server_lifecycle import WithRuntime
+
+logger = logging.getLogger(__name__)
 
 # As it is, in an address, and in a quoted cookie.
 NUL = re.compile(rb"\0|%00|\\000")
@@ -114,6 +118,7 @@ class WithSocket:
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
         self._chat: Any = ChatConsumer.as_asgi()
+        self._has_told_of_prefix = False
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -122,6 +127,7 @@ class WithSocket:
         if scope["type"] in ("http", "websocket"):
             address.set(lambda: address_of(request_of(scope)))
             prefix = script_prefix_of(scope).rstrip("/")
+            self._check_prefix(prefix)
             if not f"{scope['path']}/".startswith(f"{prefix}/"):
                 # Daphne leaves out what a proxy has taken away; ASGI and Django want it in.
                 scope = cast(Scope, {**scope, "path": prefix + scope["path"]})
@@ -135,6 +141,12 @@ class WithSocket:
             await _refuse(scope, receive, send)
         else:
             await self._application(scope, receive, send)
+
+    def _check_prefix(self, prefix: str) -> None:
+        """Say once in the log that links lack the prefix, which only a request knows of."""
+        if not self._has_told_of_prefix and (problem := ChatSettings.load().prefix_problem(prefix)):
+            self._has_told_of_prefix = True
+            logger.error(problem)
 
 
 def _is_of_chat(path: str) -> bool:

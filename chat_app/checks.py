@@ -99,12 +99,8 @@ def check_public_url(**_: object) -> Sequence[CheckMessage]:
     """Report a PUBLIC_URL that leaves out the path of all pages: links in mails would lead to
     nothing.
     """
-    path = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
-    url = ChatSettings.load().known_url
-    if not url or url.endswith(path):
-        return []
-    message = f"PUBLIC_URL is {url}, and FORCE_SCRIPT_NAME puts all pages below {path}."
-    return [Error(message, f"Set PUBLIC_URL to {url}{path}.", id="chat_app.E002")]
+    problem = ChatSettings.load().prefix_problem((settings.FORCE_SCRIPT_NAME or "").rstrip("/"))
+    return [Error(problem, id="chat_app.E002")] if problem else []
 
 
 def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:

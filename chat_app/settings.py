@@ -282,6 +282,19 @@ class ChatSettings(Section):
         """The address at which people reach the site, if that is known."""
         return self.PUBLIC_URL
 
+    def prefix_problem(self, prefix: str) -> str:
+        """Return what is wrong with PUBLIC_URL where all pages are below a path; empty if nothing.
+
+        Mails and webhooks are made where no request says the path.
+        """
+        url = self.known_url
+        if not url or url.endswith(prefix):
+            return ""
+        return (
+            f"Links in mails and webhooks lead nowhere: PUBLIC_URL is {url}, and all pages are "
+            f"below {prefix}. Set PUBLIC_URL to {url}{prefix}."
+        )
+
     def public_link(self, name: str, *args: object) -> str:
         """Return the whole address of a page, for mails and other sites.
 

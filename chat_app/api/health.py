@@ -4,11 +4,13 @@ import asyncio
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
+from django.urls import get_script_prefix
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
 from chat_app.api.problems import for_programs
+from chat_app.settings import ChatSettings
 from chat_app.wire.parsing import TRY_AGAIN
 from sessions_app.lifecycle import reports, startup
 from sessions_app.models import Conversation, Event, Run
@@ -36,9 +38,13 @@ async def live(request: HttpRequest) -> JsonResponse:
 @require_GET
 @never_cache
 async def health(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if the chat is served and the database takes writes, else 503 with the reason."""
+    """Answer 200 if the chat is served, links lead to it and the database takes writes; else 503
+    with the reason.
+    """
     if not startup.is_up():
         return _unavailable(NOT_MOUNTED)
+    if problem := ChatSettings.load().prefix_problem(get_script_prefix().rstrip("/")):
+        return _unavailable(problem)
     try:
         async with asyncio.timeout(TIMEOUT):
             await reads.read(_ask_database)

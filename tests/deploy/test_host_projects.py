@@ -1,6 +1,7 @@
 """A matrix of settings of projects: all of the chat works with each, or a check refuses it."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,28 @@ def test_a_server_that_tells_of_no_start_is_named(
             assert (status, answer["status"]) == (503, "unavailable")
             assert "--lifespan off" in answer["reason"]
         assert site.log.count("No run goes on here") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        Line("", prefix="/sub", options=("--root-path=/sub",)),
+        Line("", prefix="/sub", server="uvicorn", options=("--root-path", "/sub")),
+    ],
+    ids=["daphne", "uvicorn"],
+)
+def test_a_path_that_links_lack_is_named(
+    line: Line, templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("host")
+    template, key = template_of(line, templates, directory / "template")
+    lacking = replace(line, settings='HITL["PUBLIC_URL"] = "https://site.example"')
+    with serve(lacking, template, key, directory) as site:
+        for _ in range(2):
+            status, answer = Visitor(site).program("GET", "/sub/assistant/health", key=False)
+            assert status == 503
+            assert answer["reason"].endswith("Set PUBLIC_URL to https://site.example/sub.")
+        assert site.log.count("Set PUBLIC_URL to https://site.example/sub.") == 1
 
 
 def everything_works(site: Site) -> None:
