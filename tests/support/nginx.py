@@ -46,11 +46,18 @@ http {{
 """
 
 
-def documented(number: int = 0) -> str:
-    """Return one of the configurations in the document, as it stands there."""
+# What another part stands in the place of.
+LOCATION = "    location / { proxy_pass http://chat; }\n"
+
+
+def documented(part: str = "") -> str:
+    """Return the configuration in the document, as it stands there; with a part that has a word."""
     text = PAGE.read_text(encoding="utf-8")
-    blocks: list[str] = re.findall(r"^```nginx\n(.*?)^```$", text, re.M | re.S)
-    return blocks[number]
+    whole, *parts = re.findall(r"^```nginx\n(.*?)^```$", text, re.M | re.S)
+    assert whole.count(LOCATION) == 1
+    [location] = [LOCATION] if not part else [each for each in parts if part in each]
+    configuration: str = whole.replace(LOCATION, location)
+    return configuration
 
 
 def program() -> str:
