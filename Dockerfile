@@ -6,7 +6,7 @@ WORKDIR /app
 
 # Before the code, so that a change of it does not install all this again.
 COPY requirements.txt ./
-RUN pip install -r requirements.txt
+RUN pip install --no-deps --require-hashes -r requirements.txt
 
 COPY . ./
 RUN python -m compileall -q . \

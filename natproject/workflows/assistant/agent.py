@@ -32,7 +32,7 @@ async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
     if not settings.OPENAI_MODEL:
         yield Script()
         return
-    # Only where it is used: `make run` does without. The settings have seen that it is there.
+    # Only where a model is named: its client takes long to import.
     from sessions_app.agents import openai_model  # noqa: PLC0415
 
     async with openai_model.open_model(
@@ -47,7 +47,7 @@ def open_toolsets(options: AssistantOptions) -> list[Toolset]:
     """Return the tools of the configured MCP servers; the person is asked before each call."""
     if not options.mcp_servers:
         return []
-    # Only where it is used, as above.
+    # Only where a server is named: requirements.txt does without.
     from sessions_app.agents.mcp import McpServer  # noqa: PLC0415
 
     return [McpServer(name, address) for name, address in options.mcp_servers.items()]
