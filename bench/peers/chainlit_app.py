@@ -1,10 +1,10 @@
-"""`chainlit run chainlit_app.py`: what `bench/workflows/probe.py` does, by the first word."""
+"""`chainlit run chainlit_app.py`: what `tests/support/workflows/` does, by the first word."""
 
 import asyncio
 
 import chainlit as cl
 
-from bench.peers import long_answer
+from tests.support import long_answer
 
 ACTIONS = [
     cl.Action(name=value, label=value, payload={"value": value}) for value in ("continue", "cancel")

@@ -1,5 +1,5 @@
 """`python nat_serve.py serve …`: NVIDIA's toolkit as it is installed, and a workflow that does what
-`bench/workflows/probe.py` does, by the first word of the message.
+`tests/support/workflows/probe.py` does, by the first word of the message.
 """
 
 import sys

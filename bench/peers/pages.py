@@ -18,8 +18,8 @@ from typing import Any
 from playwright.sync_api import Browser, Locator, Page, TimeoutError, sync_playwright
 
 from bench.contenders import until_healthy
-from bench.peers.long_answer import report
 from tests.support.browser import FLAGS, chromium
+from tests.support.long_answer import report
 from tests.support.processes.environment import HOST, ROOT
 from tests.support.server import USERS, Server, Template, free_port
 

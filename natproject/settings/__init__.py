@@ -30,10 +30,9 @@ EXAMPLE_AGENTS = environment.EXAMPLE_AGENTS
 
 # What the applications take; docs/install.md says what there is.
 HITL = {
-    "EXTRA_WORKFLOWS": {
-        **({"probe": {}} if environment.PROBE_WORKFLOW else {}),
-        **({"shop_agent": {}, "refund_graph": {}, "travel": {}} if EXAMPLE_AGENTS else {}),
-    },
+    "EXTRA_WORKFLOWS": {"shop_agent": {}, "refund_graph": {}, "travel": {}}
+    if EXAMPLE_AGENTS
+    else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     # Where it is known: a host by which people came is better than the address that is listened at.
     "PUBLIC_URL": environment.known_url,
@@ -62,7 +61,6 @@ INSTALLED_APPS = [
     "sessions_app",
     "chat_app",
     "natproject",
-    *(["bench"] if environment.PROBE_WORKFLOW else []),
 ]
 
 MIDDLEWARE = [

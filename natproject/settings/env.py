@@ -80,7 +80,6 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     OPENAI_API_KEY: str = Field(default="", description="the key of whoever serves the model")
     OPENAI_MODEL: str = Field(default="", description="the name of a model")
     EXAMPLE_AGENTS: bool = Field(default=False, description=YES_NO)
-    PROBE_WORKFLOW: bool = Field(default=False, description=YES_NO)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )

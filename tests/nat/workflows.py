@@ -26,8 +26,8 @@ from nat.data_models.component_ref import FunctionRef, LLMRef
 from nat.data_models.function import FunctionBaseConfig
 from nat.data_models.llm import LLMBaseConfig
 
-from bench.workflows.probe_agent import WORDS, log_effect
 from tests.nat import components  # noqa: F401 - registers more
+from tests.support.workflows.agent import WORDS, log_effect
 
 
 def log(what: str) -> None:

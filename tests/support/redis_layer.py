@@ -2,7 +2,7 @@
 
 import os
 
-from natproject.settings import *  # noqa: F403
+from tests.support.settings import *  # noqa: F403
 
 CHANNEL_LAYERS = {
     "default": {"BACKEND": os.environ["LAYER"], "CONFIG": {"hosts": [os.environ["REDIS_URL"]]}}

@@ -9,13 +9,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from bench.workflows.probe_forms import TOOL_CALL
 from sessions_app import runs
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
 from sessions_app.storage import reads
 from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.support.hosting import Hosting
+from tests.support.workflows.forms import TOOL_CALL
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from natproject.settings import *  # noqa: F403 - the project's, and what is changed here
-from natproject.settings import HITL, INSTALLED_APPS
+from tests.support.settings import *  # noqa: F403 - the project's, and what is changed here
+from tests.support.settings import HITL, INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.hostile.host"]
 HITL = {

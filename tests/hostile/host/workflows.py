@@ -5,7 +5,6 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from bench.workflows.probe_forms import TOOL_CALL
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt
 from sessions_app.workflows import (
@@ -23,6 +22,7 @@ from sessions_app.workflows import (
     workflow,
 )
 from tests.hostile.attack.entries import texts
+from tests.support.workflows.forms import TOOL_CALL
 
 # As a server of the Model Context Protocol would ask it.
 SCHEMA: JsonObject = {

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import pytest
 
-from bench.peers.long_answer import report, tokens
 from chat_app.page.conversation.conversation_page import ItemRange, read_transcript
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.conversation.transcript import ShownText, TextSegment
@@ -15,6 +14,7 @@ from chat_app.page.markdown.unfinished import finish_block
 from sessions_app.models import Run
 from sessions_app.storage.run_text import fold
 from tests.support.database.stored_log import StoredLog
+from tests.support.long_answer import report, tokens
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,6 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from bench.workflows import probe
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
 from sessions_app.lifecycle.reports import record_builders
@@ -33,6 +32,7 @@ from sessions_app.storage.run_text import text_of
 from sessions_app.storage.writer import Work, writer
 from tests.support.database import operator_rows
 from tests.support.hosting import Hosting, until, until_true
+from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

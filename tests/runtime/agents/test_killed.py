@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.workflows.probe_agent import WORDS
 from tests.runtime.hosting.test_crashes import (
     assert_gap_free,
     back,
@@ -21,6 +20,7 @@ from tests.support.polling import until
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
+from tests.support.workflows.agent import WORDS
 
 TEXT = "".join(WORDS) + "\n\nIt is paid."
 PROMPT = "system_interaction_message"

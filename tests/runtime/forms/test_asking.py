@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import structlog
 
-from bench.workflows import probe
 from sessions_app.errors import Invalid
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_together
 from sessions_app.models import Interaction, Run
@@ -28,6 +27,7 @@ from tests.runtime.forms.asked import Every, Small, Today
 from tests.runtime.forms.test_form_prompts import GIVEN
 from tests.runtime.replay.deployed import deploy, host_code
 from tests.support.hosting import SentTo, asking, running
+from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 
-from bench.workflows import probe
 from sessions_app import runs
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_writes import LeasedRun, block
@@ -17,6 +16,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, writer
 from tests.support.database.stored_log import log_record
 from tests.support.hosting import running, until_true
+from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,6 @@ from contextlib import suppress
 import pytest
 from pytest_django import Settings
 
-from bench.workflows import probe
 from sessions_app.admin import repairs
 from sessions_app.errors import TooLarge
 from sessions_app.models import JournalEntry, Run
@@ -20,6 +19,7 @@ from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, asking, problem, running
+from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.workflows import probe
 from sessions_app.models import Run
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
@@ -21,6 +20,7 @@ from sessions_app.workflows.request_context import NOBODY, session_user
 from sessions_app.workflows.threads import MOST, StepThreads
 from tests.support.hosting import Hosting, make_user, until_true
 from tests.support.sessions import declare, free, managing, say, turns
+from tests.support.workflows import probe
 
 assert probe  # importing it declares it
 

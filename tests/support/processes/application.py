@@ -33,7 +33,8 @@ def renew() -> None:
     _renew_reactor()
     lazy: Any = settings  # for checkers of types it is what it wraps
     before = vars(lazy._wrapped)
-    importlib.reload(sys.modules["natproject.settings"])
+    for name in ("natproject.settings", "tests.support.settings"):
+        importlib.reload(sys.modules[name])
     lazy._setup()
     vars(connections).clear()  # none is open
     connections.__init__()  # type: ignore[misc]

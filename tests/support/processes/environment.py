@@ -26,14 +26,13 @@ def environment(data_dir: Path, **extra: str) -> dict[str, str]:
         **COVERAGE,
         "PATH": os.environ["PATH"],
         "ENV_FILE": os.devnull,
-        "DJANGO_SETTINGS_MODULE": "natproject.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.support.settings",
         "PYTHONUNBUFFERED": "1",
         "HOST": HOST,
         "DATA_DIR": str(data_dir),
         "FILES_DIR": str(data_dir / "files"),  # which processes of a cluster share
         "SECRET_KEY": "only-for-tests-" + "x" * 50,
         "WORKFLOWS_FILE": str(Path(__file__).with_name("workflows.yaml")),
-        "PROBE_WORKFLOW": "1",
         "PROBE_LOG": str(data_dir / "probe.log"),
         # All clients of a test have one address, and a test's user does more than people do.
         **NO_LIMITS,

@@ -4,7 +4,7 @@ import os
 
 import structlog
 
-from natproject.settings import *  # noqa: F403 - a settings module
+from tests.support.settings import *  # noqa: F403 - a settings module
 
 LOGGING: dict[str, object] = {}  # type: ignore[no-redef] # replaces that of the line above
 structlog.reset_defaults()

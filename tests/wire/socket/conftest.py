@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from django.contrib.auth.models import User
 
-from bench.workflows import probe
 from tests.support.hosting import Hosting
+from tests.support.workflows import probe
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 

@@ -68,7 +68,7 @@ async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: N
         await beside_runs(server, how)
     errors = await blocked_errors(server)
     assert [error["code"] for error in errors] == ["blocked"] * len(hows)
-    assert all("bench/workflows/probe.py" in error["detail"] for error in errors)
+    assert all("tests/support/workflows/probe.py" in error["detail"] for error in errors)
     assert_unhurt(server, len(hows) * NEIGHBOURS)
 
 
@@ -91,7 +91,7 @@ async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how
 
     [line] = await until_true(slow_run_lines)
     assert "workflow=probe" in line
-    assert re.search(r"line=.*bench/workflows/probe.py:\d+ in (spin|block)", line)
+    assert re.search(r"line=.*tests/support/workflows/probe.py:\d+ in (spin|block)", line)
 
 
 async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -> None:

@@ -9,7 +9,6 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from bench.workflows import probe
 from sessions_app.lifecycle import due
 from sessions_app.models import Run
 from sessions_app.storage.writer import writer
@@ -17,6 +16,7 @@ from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.conftest import NewServer
 from tests.support.hosting import Hosting, asking, running, until_true
 from tests.support.websocket import WsClient
+from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,13 +8,13 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
-from bench.workflows import probe
 from sessions_app.conversations.messages import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
 from tests.inbox.many_prompts import NOW, new_conversation, new_prompt, new_run
 from tests.support.hosting import Hosting, until
+from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

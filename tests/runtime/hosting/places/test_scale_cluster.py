@@ -8,7 +8,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 
-from bench.workflows import probe
 from chat_app.feed import selectors, sweeper
 from chat_app.page.conversation import conversation_page, history
 from chat_app.page.sidebar import sidebar_entries
@@ -27,6 +26,7 @@ from sessions_app.storage.transaction import Transaction
 from tests.support.database.copied_conversations import copy_statements
 from tests.support.hosting import Hosting, until
 from tests.support.running_form import CLUSTER
+from tests.support.workflows import probe
 
 if CLUSTER:
     from sessions_app.dispatch import jobs

@@ -10,9 +10,9 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from bench.workflows.probe_agent import WORDS, log_effect, work
 from sessions_app.agents.langgraph import HostedGraph
 from sessions_app.workflows import Context
+from tests.support.workflows.agent import WORDS, log_effect, work
 
 
 class SlowModel(BaseChatModel):

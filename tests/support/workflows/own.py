@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from bench.workflows.probe import probe
-from bench.workflows.probe_diary import note
 from sessions_app.workflows import Context, Message, Person, workflow
+from tests.support.workflows.diary import note
+from tests.support.workflows.probe import probe
 
 
 class Options(BaseModel, extra="forbid"):

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from pydantic_ai import Agent, ModelMessage, RunContext
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
-from bench.workflows.probe_agent import WORDS, log_effect, work
 from sessions_app.agents.pydantic_ai import HostedAgent
 from sessions_app.workflows import Context
+from tests.support.workflows.agent import WORDS, log_effect, work
 
 TURNS: list[list[str | tuple[str, str]]] = [
     [*WORDS, ("look", '{"number": 1}'), ("look", '{"number": 2}')],

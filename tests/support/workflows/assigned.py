@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from bench.workflows.probe_forms import RECEIPT
 from sessions_app.workflows import (
     BinaryPrompt,
     Context,
@@ -13,6 +12,7 @@ from sessions_app.workflows import (
     group,
     user,
 )
+from tests.support.workflows.forms import RECEIPT
 
 OPTIONS = [Option(value="yes", label="Approve"), Option(value="no", label="Reject")]
 

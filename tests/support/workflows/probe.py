@@ -1,5 +1,5 @@
-"""The workflow of load tests and benchmarks: the first word of the message says what it does.
-Offered only where PROBE_WORKFLOW is set.
+"""The workflow of tests and benchmarks: the first word of the message says what it does.
+Not for people.
 
     echo TEXT         one chunk
     ask               one text prompt, then the answer as a chunk
@@ -70,12 +70,6 @@ from django.contrib.auth import get_user_model
 from django.db.models import Value
 from django.db.models.functions import Concat
 
-from bench.peers import long_answer
-from bench.workflows.probe_agent import agent, modelcalls
-from bench.workflows.probe_assigned import assign
-from bench.workflows.probe_diary import note
-from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT, TOOL_CALL
-from bench.workflows.probe_wide import FORM, PROPOSAL, WORD, wide
 from sessions_app.prompts import AnyPrompt, FormResponse
 from sessions_app.workflows import (
     AttachedFile,
@@ -94,6 +88,12 @@ from sessions_app.workflows import (
     ToolCallResponse,
     workflow,
 )
+from tests.support import long_answer
+from tests.support.workflows.agent import agent, modelcalls
+from tests.support.workflows.assigned import assign
+from tests.support.workflows.diary import note
+from tests.support.workflows.forms import LEAVE, ORDER, RECEIPT, TOOL_CALL
+from tests.support.workflows.wide import FORM, PROPOSAL, WORD, wide
 
 Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
 
@@ -234,7 +234,7 @@ def framework(name: str) -> Part:
 
     async def part(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
         # Not in the event loop: such a package takes a second to import.
-        module = await asyncio.to_thread(import_module, f"bench.workflows.probe_{name}")
+        module = await asyncio.to_thread(import_module, f"tests.support.workflows.probe_{name}")
         async for chunk in getattr(module, name)(context, arguments):
             yield chunk
 

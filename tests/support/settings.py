@@ -1,0 +1,9 @@
+"""Settings of the servers that tests and benchmarks start: the project's own, with the workflows
+that they drive.
+"""
+
+from natproject.settings import *  # noqa: F403 - the project's, and what is changed here
+from natproject.settings import HITL, INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.support"]
+HITL = {**HITL, "EXTRA_WORKFLOWS": {"probe": {}, **HITL["EXTRA_WORKFLOWS"]}}
