@@ -145,7 +145,8 @@ def nat(directory: Path) -> Iterator[Contender]:
     options = ["--config_file", "nat.yaml", "--host", HOST, "--port", str(port)]
     command = [str(PEERS_PYTHON), "nat_serve.py", "serve", *options]
     log = directory / "nat.log"
-    with program(command, log, dict(os.environ), PEERS) as pid:
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    with program(command, log, env, PEERS) as pid:
         until_healthy(port, log)
         yield Contender(
             Target([f"ws://{HOST}:{port}"], [f"nat-session={name}" for name in PEOPLE]), [pid]

@@ -108,7 +108,7 @@ async def prompts(person: Person, tally: Tally) -> None:
     """Time a run that asks ten times: from message or answer to the next prompt, and to the end."""
     prompt_count = 0
     began = time.perf_counter()
-    async for frame in person.say(f"approve {PROMPTS}"):
+    async for frame in person.say(f"approve(count={PROMPTS})"):
         if frame["type"] == "system_interaction_message":
             prompt_count += 1
             if prompt_count > 1:
@@ -122,7 +122,7 @@ async def prompts(person: Person, tally: Tally) -> None:
 async def echo(person: Person, tally: Tally) -> None:
     """Time a message and its echo, to the run's end."""
     word, began = uuid4().hex, time.perf_counter()
-    text = await _text(person, f"echo {word}", lambda text: None)
+    text = await _text(person, f'echo("{word}")', lambda text: None)
     tally.add(1, began)
     if text != word:
         raise RuntimeError(f"the echo of {word} is {text!r}")
@@ -131,7 +131,9 @@ async def echo(person: Person, tally: Tally) -> None:
 async def stream(person: Person, tally: Tally) -> None:
     """Time a stream of tokens, to the run's end."""
     began = time.perf_counter()
-    text = await _text(person, f"stream {TOKENS}", lambda text: tally.add(text.count(" "), began))
+    text = await _text(
+        person, f"stream(tokens={TOKENS})", lambda text: tally.add(text.count(" "), began)
+    )
     if text != "".join(f"t{number} " for number in range(TOKENS)):
         raise RuntimeError(f"of a stream came {text[:100]!r} …")
 

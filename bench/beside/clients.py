@@ -50,13 +50,13 @@ def socket(
 
 async def ask(client: WsClient) -> None:
     """Have a run begin that waits for an answer."""
-    await client.message("ask")
+    await client.message("ask()")
     await client.until("system_interaction_message", timeout=60)
 
 
 async def echo(client: WsClient) -> None:
     """Send a message and wait for its run's end."""
-    await client.message("echo hello")
+    await client.message('echo("hello")')
     await client.until(is_end, timeout=60)
 
 
@@ -69,7 +69,7 @@ async def trip(client: WsClient) -> None:
 async def lengthen(client: WsClient, events: int) -> None:
     """Have the conversation get so many events."""
     while (missing := events - last_sequence(client)) > 0:
-        await client.message(f"step {min(100, missing)}")
+        await client.message(f"step(count={min(100, missing)})")
         await client.until(is_end, timeout=60)
 
 

@@ -113,7 +113,7 @@ def rename_ids(row: Row, ids: dict[str, str]) -> Row:
 
 async def _end_one(server: Server) -> None:
     async with socket(server, "one") as client:
-        await client.message("approve 1")
+        await client.message("approve(count=1)")
         await client.until("system_interaction_message")
         await client.answer("continue")
         await client.until(is_end)
@@ -147,7 +147,7 @@ async def _events(server: Server) -> Figures:
 async def _trips(server: Server, name: str = "") -> list[float]:
     """Trips in a conversation, or in a new one."""
     async with socket(server, name or uuid4().hex) as client:
-        await client.message(f"approve {TIMES + 1}")
+        await client.message(f"approve(count={TIMES + 1})")
         await client.until("system_interaction_message", timeout=60)
         durations = await times(TIMES, lambda: trip(client))
         await client.answer("continue")

@@ -46,10 +46,10 @@ async def _rounds(server: Server) -> tuple[list[float], list[float]]:
         enter = stack.enter_async_context
         sockets = [await enter(WsClient(server, user=name, waiting="inbox")) for name in names]
         askers = [await enter(socket(server, name)) for name in ("stays", "goes")]
-        await askers[0].message("assign managers")
+        await askers[0].message('ask_others(to="managers")')
         await asyncio.gather(*(_hears(client, 1) for client in sockets))
         for answerer in sockets[:ROUNDS]:
-            await askers[1].message("assign managers")
+            await askers[1].message('ask_others(to="managers")')
             await asyncio.gather(*(_hears(client, 2) for client in sockets))
             [prompt] = server.rows(PENDING)
             began, before = time.perf_counter(), _busy(server)

@@ -10,7 +10,7 @@ from tests.support.server import Server, Template
 
 COUNT = 1000
 AT_ONCE = 50
-WORKFLOWS = "default: probe\nworkflows:\n  probe: {}\n  probe_own: {}\n"
+WORKFLOWS = "default: probe\nworkflows:\n  probe: {}\n  probe_per_user: {}\n"
 
 
 def measure(template: Template, directory: Path) -> Figures:
@@ -33,7 +33,7 @@ async def _measure_hosted(server: Server) -> Figures:
             await echo(client)
     # In this order, so that nothing takes what another has left behind.
     before = resident(server)
-    await _ask(server, "ask")
+    await _ask(server, "ask()")
     waiting_size = each(server, before)
     builders = await _builders(server)
     before = resident(server)
@@ -61,7 +61,7 @@ async def _measure_parked(server: Server) -> Figures:
 async def _ask(server: Server, name: str) -> None:
     async with socket(server, name) as client:
         for number in range(COUNT):
-            await client.message("ask", conversation_id=f"{name}{number}")
+            await client.message("ask()", conversation_id=f"{name}{number}")
             await client.until("system_interaction_message", timeout=60)
 
 
@@ -80,7 +80,10 @@ async def _builders(server: Server) -> Figures:
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def person(number: int) -> None:
-        async with limit, socket(server, "own", f"many{number}", workflow="probe_own") as client:
+        async with (
+            limit,
+            socket(server, "own", f"many{number}", workflow="probe_per_user") as client,
+        ):
             await echo(client)
 
     await asyncio.gather(*(person(number) for number in range(COUNT)))

@@ -17,7 +17,7 @@ def measure(template: Template, directory: Path) -> Figures:
 
 async def _measure(server: Server) -> Figures:
     async with socket(server, "c") as client:
-        await client.message(f"modelcalls {COUNT}")
+        await client.message(f"time_model_streams(count={COUNT})")
         await client.until(is_end, timeout=120)
         bare, recorded = map(float, client.text().split()[-2:])
     return {

@@ -43,7 +43,7 @@ async def echoes(server: Server) -> list[float]:
     async with socket(server, "mine", "ben") as client:
         for number in range(ECHOES):
             began = time.perf_counter()
-            await client.message(f"echo {number}")
+            await client.message(f'echo("{number}")')
             await client.until(is_end, timeout=60)
             durations.append(1000 * (time.perf_counter() - began))
     return sorted(durations)
@@ -52,7 +52,7 @@ async def echoes(server: Server) -> list[float]:
 async def prepare(server: Server) -> None:
     """Fill a conversation with much output."""
     async with socket(server, "large") as client:
-        await client.message(f"large {LARGE}")
+        await client.message(f"say_at_once(characters={LARGE})")
         await client.until(is_end, timeout=60)
 
 
@@ -60,7 +60,9 @@ async def start_slow_runs(server: Server) -> None:
     """Begin them; they take longer than this benchmark."""
     async with socket(server, "slow") as client:
         for number in range(RUNS):
-            message_id = await client.message("slowstream 600 100", conversation_id=f"slow{number}")
+            message_id = await client.message(
+                "stream(tokens=600, delay=0.1)", conversation_id=f"slow{number}"
+            )
             await client.reply_to(message_id)
 
 
@@ -70,7 +72,7 @@ async def flood(server: Server, name: str) -> None:
         async with socket(server, name) as client:
             while client.close_code is None:
                 for _ in range(AT_ONCE):
-                    message_id = await client.message("echo x")
+                    message_id = await client.message('echo("x")')
                 await client.until(partial(is_reply, message_id), timeout=60)
 
 

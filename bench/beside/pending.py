@@ -94,7 +94,7 @@ def crowd(server: Server) -> None:
 async def _send(server: Server) -> None:
     async with socket(server, "crowd") as client:
         for number in range(CROWD):
-            await client.reply_to(await client.message("ask", conversation_id=f"crowd{number}"))
+            await client.reply_to(await client.message("ask()", conversation_id=f"crowd{number}"))
 
 
 async def echoes(servers: dict[str, Server]) -> dict[str, float]:
@@ -104,7 +104,7 @@ async def echoes(servers: dict[str, Server]) -> dict[str, float]:
         for name, server in servers.items():
             async with socket(server, f"echo{number}") as client:
                 began = time.perf_counter()
-                await client.message("echo hello")
+                await client.message('echo("hello")')
                 await client.until(is_end, timeout=60)
                 durations[name].append((time.perf_counter() - began) * 1000)
     return {name: statistics.median(times) for name, times in durations.items()}

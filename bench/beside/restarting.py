@@ -43,7 +43,7 @@ async def _echo(server: Server) -> None:
 async def _begin(server: Server) -> None:
     async with socket(server, "asking") as client:
         for number in range(COUNT):
-            await client.message("ask", conversation_id=f"ask{number}")
+            await client.message("ask()", conversation_id=f"ask{number}")
             await client.until("system_interaction_message", timeout=60)
 
 

@@ -40,5 +40,5 @@ async def _ask(server: Server, name: str) -> None:
 async def _answer(server: Server, name: str, *, asked: bool) -> float:
     async with socket(server, name) as client:
         if not asked:
-            await client.message("ask")
+            await client.message("ask()")
         return await answer_to_end(client)

@@ -20,7 +20,7 @@ WARM_UP = 2.0
 SECONDS = 8.0
 # Places in each worker process: 2 runs that wait 100 ms make 20 runs a second at most.
 WORKFLOWS = "default: probe\nworkflows:\n  probe:\n    max_concurrency: 2\n"
-MESSAGE = "slowask 100"
+MESSAGE = "ask(delay=0.1)"
 
 
 # Of PostgreSQL: the process whose children serve its connections.

@@ -1,10 +1,11 @@
-"""`chainlit run chainlit_app.py`: what `tests/support/workflows/` does, by the first word."""
+"""`chainlit run chainlit_app.py`: does what some of `tests/support/workflows/` do."""
 
 import asyncio
 
 import chainlit as cl
 
 from tests.support import long_answer
+from tests.support.calls import parse
 
 ACTIONS = [
     cl.Action(name=value, label=value, payload={"value": value}) for value in ("continue", "cancel")
@@ -13,42 +14,41 @@ ACTIONS = [
 
 @cl.on_message
 async def main(message: cl.Message) -> None:
-    """Do what the first word says."""
-    word, *arguments = message.content.split()
-    await PARTS[word](arguments)
+    """Do what the message calls."""
+    name, arguments, options = parse(message.content)
+    await FUNCTIONS[name](*arguments, **options)
 
 
-async def echo(arguments: list[str]) -> None:
+async def echo(text: str) -> None:
     """Answer once."""
-    await cl.Message(content=" ".join(arguments)).send()
+    await cl.Message(content=text).send()
 
 
-async def report(arguments: list[str]) -> None:
+async def report(characters: int, tokens: int, delay: float) -> None:
     """Send a long answer: its beginning at once, and the rest in tokens."""
-    length, number, milliseconds = map(int, arguments)
-    text = long_answer.report(length + number * 4)
+    text = long_answer.report(characters + tokens * 4)
     answer = cl.Message(content="")
-    await answer.stream_token(text[:length])
-    for token in long_answer.tokens(text[length:]):
-        await asyncio.sleep(milliseconds / 1000)
+    await answer.stream_token(text[:characters])
+    for token in long_answer.tokens(text[characters:]):
+        await asyncio.sleep(delay)
         await answer.stream_token(token)
     await answer.update()
 
 
-async def approve(arguments: list[str]) -> None:
+async def approve(count: int) -> None:
     """Ask a question with two buttons."""
     value = await ask("prompt-1")
     await cl.Message(content=f"said {value}").send()
 
 
-async def two(arguments: list[str]) -> None:
+async def ask_two() -> None:
     """Ask two questions at once, each answered by a text."""
     questions = (cl.AskUserMessage(content=text, timeout=600).send() for text in ("one?", "two?"))
     texts = [answer and answer["output"] for answer in await asyncio.gather(*questions)]
     await cl.Message(content="|".join(map(str, texts))).send()
 
 
-async def fail(arguments: list[str]) -> None:
+async def fail() -> None:
     """Raise an error whose text nobody must see."""
     raise ValueError("internal secret")
 
@@ -59,4 +59,10 @@ async def ask(text: str) -> str:
     return str(answer and answer["payload"]["value"])
 
 
-PARTS = {"echo": echo, "report": report, "approve": approve, "two": two, "fail": fail}
+FUNCTIONS = {
+    "echo": echo,
+    "report": report,
+    "approve": approve,
+    "ask_two": ask_two,
+    "fail": fail,
+}

@@ -69,7 +69,9 @@ def watch(site: Site, page: Page, at_once: int, minutes: float) -> None:
     session.send("Performance.setTimeDomain", {"timeDomain": "threadTicks"})
     session.send("Performance.enable")
     tokens = round(minutes * 60 * TOKENS)
-    page.locator(site.box).fill(f"report {at_once} {tokens} {1000 // TOKENS}")
+    page.locator(site.box).fill(
+        f"report(characters={at_once}, tokens={tokens}, delay={1 / TOKENS})"
+    )
     page.locator(site.box).press("Enter")
     page.locator(site.answers).first.wait_for()
     page.evaluate(LONG_TASKS)

@@ -1,5 +1,5 @@
 """`python nat_serve.py serve …`: NVIDIA's toolkit as it is installed, and a workflow that does what
-`tests/support/workflows/probe.py` does, by the first word of the message.
+some of `tests/support/workflows/` do, by the same messages.
 """
 
 import sys
@@ -13,6 +13,8 @@ from nat.cli.register_workflow import register_function
 from nat.data_models.api_server import ChatRequest
 from nat.data_models.function import FunctionBaseConfig
 from nat.data_models.interactive import BinaryHumanPromptOption, HumanPromptBinary
+
+from tests.support.calls import parse
 
 OPTIONS = [
     BinaryHumanPromptOption(id=value, label=value.title(), value=value)
@@ -31,23 +33,35 @@ async def probe(config: ProbeConfig, builder: Builder) -> AsyncIterator[Function
 
 
 async def answer(request: ChatRequest) -> AsyncGenerator[str, None]:
-    """Do what the first word says."""
-    word, _, rest = request.messages[-1].content[0].text.partition(" ")
-    match word:
-        case "echo":
-            yield rest
-        case "approve":
-            manager = Context.get().user_interaction_manager
-            answers = []
-            for number in range(1, int(rest) + 1):
-                prompt = HumanPromptBinary(text=f"prompt-{number}", options=OPTIONS)
-                response = await manager.prompt_user_input(prompt)
-                answers.append(response.content.selected_option.value)
-            yield "|".join(answers)
-        case "stream":
-            for number in range(int(rest)):
-                yield f"t{number} "
+    """Do what the message calls."""
+    name, arguments, options = parse(request.messages[-1].content[0].text)
+    async for chunk in FUNCTIONS[name](*arguments, **options):
+        yield chunk
 
+
+async def echo(text: str) -> AsyncGenerator[str, None]:
+    """Say the text."""
+    yield text
+
+
+async def approve(count: int) -> AsyncGenerator[str, None]:
+    """Ask so many questions one after another."""
+    manager = Context.get().user_interaction_manager
+    answers = []
+    for number in range(1, count + 1):
+        prompt = HumanPromptBinary(text=f"prompt-{number}", options=OPTIONS)
+        response = await manager.prompt_user_input(prompt)
+        answers.append(response.content.selected_option.value)
+    yield "|".join(answers)
+
+
+async def stream(tokens: int) -> AsyncGenerator[str, None]:
+    """Say so many tokens."""
+    for number in range(tokens):
+        yield f"t{number} "
+
+
+FUNCTIONS = {"echo": echo, "approve": approve, "stream": stream}
 
 if __name__ == "__main__":
     sys.exit(run_cli())

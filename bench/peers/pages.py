@@ -25,8 +25,8 @@ from tests.support.server import USERS, Server, Template, free_port
 
 CHAINLIT = ROOT / os.environ.get("CHAINLIT", ".venv-chainlit") / "bin" / "chainlit"
 PATIENCE = 30_000  # ms
-# So many characters at once, then so many tokens, so many ms before each.
-STREAM = (20_000, 2000, 5)
+# So many characters at once, then so many tokens, so many seconds before each.
+STREAM = (20_000, 2000, 0.005)
 LONG_TASKS = """() => {
   window.longTasks = [];
   new PerformanceObserver((list) => {
@@ -172,10 +172,10 @@ def first_visit(site: Site, browser: Browser) -> str:
 
 def streaming(site: Site, browser: Browser) -> str:
     """Measure what 2,000 tokens of Markdown cost the page, after 20,000 characters."""
-    at_once, tokens, _ = STREAM
+    at_once, tokens, delay = STREAM
     last = re.findall(r"`code_\d+`", report(at_once + tokens * 4))[-1].strip("`")
     page = site.open(browser)
-    site.say(page, "echo hello")
+    site.say(page, 'echo("hello")')
     page.evaluate(LONG_TASKS)
     session = page.context.new_cdp_session(page)
     # Of the processor, which others use too.
@@ -183,7 +183,7 @@ def streaming(site: Site, browser: Browser) -> str:
     session.send("Performance.enable")
     before = metrics(session)
     began = time.monotonic()
-    page.locator(site.box).fill(" ".join(map(str, ("report", *STREAM))))
+    page.locator(site.box).fill(f"report(characters={at_once}, tokens={tokens}, delay={delay})")
     page.locator(site.box).press("Enter")
     is_complete = is_there(page.get_by_text(last).last, 4 * PATIENCE)
     seconds = time.monotonic() - began
@@ -205,7 +205,7 @@ def metrics(session: Any) -> dict[str, float]:
 def refreshed(site: Site, browser: Browser) -> str:
     """Look for an open question after a reload and in a second tab."""
     page = site.open(browser)
-    site.say(page, "approve 1")
+    site.say(page, "approve(count=1)")
     site.buttons(page).first.wait_for()
     page.reload()
     after_reload = is_there(site.buttons(page))
@@ -222,7 +222,7 @@ def refreshed(site: Site, browser: Browser) -> str:
 def killed(site: Site, browser: Browser) -> str:
     """Look for an open question after SIGKILL and a restart of the server."""
     page = site.open(browser)
-    site.say(page, "approve 1")
+    site.say(page, "approve(count=1)")
     site.buttons(page).first.wait_for()
     site.process.kill()
     site.process.restart()
@@ -235,7 +235,7 @@ def killed(site: Site, browser: Browser) -> str:
 def several(site: Site, browser: Browser) -> str:
     """Answer two questions that wait at once, each with a text, one after the other."""
     page = site.open(browser)
-    site.say(page, "two")
+    site.say(page, "ask_two()")
     page.get_by_text("two?").first.wait_for()
     for text in ("first", "second"):
         page.wait_for_timeout(2000)  # a person reads it first
@@ -255,11 +255,11 @@ def answered(site: Site, page: Page) -> bool:
 def failing(site: Site, browser: Browser) -> str:
     """Look at what the page says of a workflow that raises."""
     page = site.open(browser)
-    site.say(page, "fail")
+    site.say(page, "fail()")
     is_there(page.get_by_text(re.compile("failed|secret", re.IGNORECASE)))
     text = page.locator("body").inner_text()
     sentence = next(
-        (line for line in text.splitlines() if "ail" in line and line != "fail"), "nothing"
+        (line for line in text.splitlines() if "ail" in line and line != "fail()"), "nothing"
     )
     return f"“{sentence}”; shows what the exception says {yes('internal secret' in text)}"
 

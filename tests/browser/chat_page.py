@@ -55,7 +55,7 @@ def say(page: Page, text: str) -> None:
 
 def begin_called(page: Page) -> Callable[[], object]:
     """Begin a conversation that asks when it is told to, by the function that is returned."""
-    begin(page, "calledask")
+    begin(page, "ask_after_callback()")
     url = page.locator("#items .text p")
     expect(url).to_contain_text("/callbacks/")
     return partial(page.request.post, url.inner_text())

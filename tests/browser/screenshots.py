@@ -1,10 +1,8 @@
 """`make screenshots`: each state of the pages, in several sizes and both themes, to look at."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -34,10 +32,8 @@ TOUCHED = 768
 
 MARKDOWN = Path(__file__).with_name("everything.md")
 # The types of prompts of the probe, beside those of the example that asks for money.
-PROMPTS = (
-    *("risky", "prompt details", "prompt form", "prompt proposal", "prompt receipt"),
-    *("prompt tool_call", "prompt link", "prompt oauth_consent"),
-)
+KINDS = ("details", "form", "proposal", "receipt", "tool_call", "link", "oauth_consent")
+PROMPTS = {"risky": "ask_destructive()"} | {kind: f'prompt(kind="{kind}")' for kind in KINDS}
 # Pages that are one sheet, for whom they are drawn.
 SHEETS = {
     "sign-in": ("/sign-in/", None),
@@ -117,26 +113,31 @@ def test_draw_answers(chat: Page) -> None:
     draw(chat, "chat-02-report-end")
     chat.locator(".step summary").evaluate_all("each => each.forEach(one => one.click())")
     draw(chat, "chat-03-report-steps", first=scroll(".user"))
-    begin(chat, f"echo {MARKDOWN.read_text()}", until="completed")
+    begin(chat, f"echo({MARKDOWN.read_text()!r})", until="completed")
     for number, part in enumerate(("h3", "figure", ".body [role=group]", "math, .footnote")):
         draw(chat, f"chat-04-markdown-{number}", first=scroll(f".body :is({part})"))
-    begin(chat, "step 3", until="completed")
+    begin(chat, "step(count=3)", until="completed")
     chat.locator(".thumb").last.hover()
     chat.locator("[data-thumb='👎']").click()
     chat.get_by_text("Comment").click()
     draw(chat, "chat-05-steps-feedback")
-    begin(chat, "slowstream 300 60")
+    begin(chat, "stream(tokens=300, delay=0.06)")
     expect(chat.locator("#items .text")).to_contain_text("t20 ")
     draw(chat, "chat-06-working")
     chat.get_by_role("button", name="Stop").click()
     state(chat, "cancelled")
     draw(chat, "chat-07-stopped")
-    begin(chat, "approve many", until="failed")
+    begin(chat, 'fail(text="")', until="failed")
     draw(chat, "chat-08-failed")
 
 
 def test_draw_around(chat: Page) -> None:
-    for words in ("echo apples", "approve 1", "approve many", "echo a title that is long " * 4):
+    for words in (
+        'echo("apples")',
+        "approve(count=1)",
+        'fail(text="")',
+        f"echo({'a title that is long ' * 4!r})",
+    ):
         begin(chat, words)
     chat.get_by_role("searchbox").fill("apple")
     expect(chat.locator("#list li")).to_have_count(1)
@@ -154,7 +155,7 @@ def test_draw_around(chat: Page) -> None:
     chat.evaluate("help.showPopover()")
     draw(chat, "help-1-chat")
     chat.keyboard.press("Escape")
-    begin(chat, "echo to be deleted", until="completed")
+    begin(chat, 'echo("to be deleted")', until="completed")
     chat.get_by_role("link", name="Edit").first.click()
     draw(chat, "chat-09-editing")
     entry = chat.locator("#list li", has_text="to be deleted")
@@ -169,7 +170,7 @@ def test_draw_files_and_connection(chat: Page, server: Server) -> None:
     choose(chat, file("expenses of the whole year.csv"), file("dot.png", PNG))
     until_uploaded(chat, 2)
     draw(chat, "files-1-chosen")
-    say(chat, "files")
+    say(chat, "describe_files()")
     state(chat, "completed")
     draw(chat, "files-2-sent")
     chat.locator("#text").fill("Half a sentence")
@@ -184,8 +185,8 @@ def test_draw_files_and_connection(chat: Page, server: Server) -> None:
 
 def test_draw_questions(chat: Page, server: Server) -> None:
     make_group(server)
-    begin(chat, "slowstream 300 1", until="completed")
-    say(chat, "approve 1")
+    begin(chat, "stream(tokens=300, delay=0.001)", until="completed")
+    say(chat, "approve(count=1)")
     expect(card(chat)).to_have_count(1)
     draw(chat, "question-01-at-its-place", first="scroller.scrollTop = 1e6")
     draw(chat, "question-02-docked", first="scroller.scrollTop = 0")
@@ -193,21 +194,21 @@ def test_draw_questions(chat: Page, server: Server) -> None:
     draw(chat, "question-03-several", first="scroller.scrollTop = 1e6")
     chat.locator("prompt-card:not([data-folded]) [data-all]").dispatch_event("click")
     draw(chat, "question-04-all")
-    for words in PROMPTS:
+    for name, words in PROMPTS.items():
         begin(chat, words, cards=1)
-        draw(chat, f"question-05-{words.split()[-1]}", first=scroll("prompt-card"))
+        draw(chat, f"question-05-{name}", first=scroll("prompt-card"))
     answer(card(chat).locator("form"))
-    begin(chat, "prompt form", cards=1)
+    begin(chat, 'prompt(kind="form")', cards=1)
     card(chat).get_by_role("button", name="Submit").or_(card(chat).locator(".primary")).click()
     draw(chat, "question-06-wrong", first=scroll("prompt-card"))
-    begin(chat, "together", cards=1)
+    begin(chat, "ask_together()", cards=1)
     draw(chat, "question-07-together", first=scroll("prompt-card"))
     begin(chat, "Note: buy milk", workflow="assistant", cards=1)
     draw(chat, "question-08-tool")
     for name in CARDS:
-        begin(chat, f"call {quote(json.dumps(call(name, editable=True)))}", cards=1)
+        begin(chat, f"ask_tool_call({call(name, editable=True)!r})", cards=1)
         draw(chat, f"question-10-{name}", first=scroll("prompt-card"))
-    begin(chat, "assign managers", until="waiting")
+    begin(chat, 'ask_others(to="managers")', until="waiting")
     draw(chat, "question-09-waits-for-others")
 
 
@@ -235,10 +236,10 @@ def inbox(open_page: OpenPage, server: Server) -> Page:
 
 def fill_inbox(open_page: OpenPage, server: Server) -> None:
     """Have ann and ben ask: some questions that are alike, one of each other kind."""
-    many = ("", " due=7200", " days=20 votes=2", " days=5", " text")
+    many = ("", "due=7200", "days=20, votes=2", "days=5", "kind='text'")
     for number, words in enumerate(many):
-        send_question(server, words.strip(), name=str(number))
-    begin(open_page("/c/", user="ben"), "risky", cards=1)
+        send_question(server, words, name=str(number))
+    begin(open_page("/c/", user="ben"), "ask_destructive()", cards=1)
 
 
 def test_draw_inbox(inbox: Page, open_page: OpenPage, server: Server) -> None:
@@ -268,7 +269,7 @@ def test_draw_inbox(inbox: Page, open_page: OpenPage, server: Server) -> None:
 
 
 def test_draw_prompt(inbox: Page, open_page: OpenPage, server: Server) -> None:
-    send_question(server, "days=20 votes=2 share")
+    send_question(server, "days=20, votes=2, share=True")
     expect(card(inbox)).to_have_count(1)
     inbox.goto(inbox.locator(".permanent").get_attribute("href") or "")
     until_connected(inbox)
@@ -281,7 +282,7 @@ def test_draw_prompt(inbox: Page, open_page: OpenPage, server: Server) -> None:
 
 def test_draw_linked_prompt(open_page: OpenPage, server: Server) -> None:
     """Draw what a guest sees who comes by the link to a prompt."""
-    begin(open_page("/c/"), "prompt form", cards=1)
+    begin(open_page("/c/"), 'prompt(kind="form")', cards=1)
     sql = "SELECT i.id, c.owner_id FROM sessions_app_interaction i, sessions_app_conversation c"
     [asked] = server.rows(sql)
     signer = TimestampSigner(
@@ -302,7 +303,7 @@ def test_draw_german(open_page: OpenPage, server: Server) -> None:
     make_group(server)
     chat = open_page("/c/", locale="de-DE")
     draw(chat, "german-1-empty")
-    begin(chat, "risky", cards=1)
+    begin(chat, "ask_destructive()", cards=1)
     draw(chat, "german-2-question")
     inbox = open_page("/inbox/", user="ben", locale="de-DE")
     fill_inbox(open_page, server)
@@ -360,7 +361,7 @@ def test_draw_admin_rows(admin: Page) -> None:
 
 
 def test_draw_admin_actions(admin: Page, open_page: OpenPage, server: Server) -> None:
-    begin(open_page("/c/"), "waitfor 1")
+    begin(open_page("/c/"), "wait_for(count=1)")
     until(lambda: server.rows("SELECT 1 FROM sessions_app_journalentry WHERE kind = 'wait'"))
     open_first_row(admin, "run")
     address = admin.url

@@ -53,74 +53,74 @@ def versions(page: Page, *words: str) -> None:
 
 
 def three_messages(page: Page) -> None:
-    begin(page, "echo a")
-    say(page, "echo b")
-    say(page, "echo c")
+    begin(page, 'echo("a")')
+    say(page, 'echo("b")')
+    say(page, 'echo("c")')
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_count(3)
 
 
 def test_an_edited_message_takes_the_place_of_what_followed(page: Page) -> None:
     three_messages(page)
-    edit(page, "echo b", "echo b2")
-    bubbles(page, "echo a", "echo b2")
+    edit(page, 'echo("b")', 'echo("b2")')
+    bubbles(page, 'echo("a")', 'echo("b2")')
     expect(page.locator("#items .text")).to_have_text(["a", "b2"])
     expect(page.locator("#text")).to_have_value("")
     expect(page.locator("#editing")).to_be_hidden()
-    say(page, "echo d")
+    say(page, 'echo("d")')
     expect(page.locator("#items .text")).to_have_text(["a", "b2", "d"])
     page.reload()
-    bubbles(page, "echo a", "echo b2", "echo d")
+    bubbles(page, 'echo("a")', 'echo("b2")', 'echo("d")')
 
 
 def test_versions_are_switched_and_an_older_one_gone_on_with(page: Page) -> None:
     three_messages(page)
-    edit(page, "echo b", "echo b2")
-    bubbles(page, "echo a", "echo b2")
+    edit(page, 'echo("b")', 'echo("b2")')
+    bubbles(page, 'echo("a")', 'echo("b2")')
     versions(page, "2 of 2")
     page.get_by_role("link", name="Earlier version").click()
     until_connected(page)
-    bubbles(page, "echo a", "echo b", "echo c")
+    bubbles(page, 'echo("a")', 'echo("b")', 'echo("c")')
     versions(page, "1 of 2")
-    say(page, "echo d")
-    bubbles(page, "echo a", "echo b", "echo c", "echo d")
+    say(page, 'echo("d")')
+    bubbles(page, 'echo("a")', 'echo("b")', 'echo("c")', 'echo("d")')
     expect(page.locator("#items .text")).to_have_text(["a", "b", "c", "d"])
     assert "?" not in page.url
     page.reload()
-    bubbles(page, "echo a", "echo b", "echo c", "echo d")
+    bubbles(page, 'echo("a")', 'echo("b")', 'echo("c")', 'echo("d")')
 
 
 def test_an_answer_is_tried_again(page: Page) -> None:
-    begin(page, "echo a", until="completed")
+    begin(page, 'echo("a")', until="completed")
     page.get_by_role("button", name="Try again").click()
     versions(page, "2 of 2")
-    bubbles(page, "echo a")
+    bubbles(page, 'echo("a")')
     expect(page.locator("#items .text")).to_have_text(["a"])
     page.get_by_role("button", name="Try again").click()
     versions(page, "3 of 3")
 
 
 def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) -> None:
-    begin(page, "ask", cards=1)
-    edit(page, "ask", "echo instead")
-    bubbles(page, "echo instead")
+    begin(page, "ask()", cards=1)
+    edit(page, "ask()", 'echo("instead")')
+    bubbles(page, 'echo("instead")')
     expect(card(page)).to_have_count(0)
     state(page, "completed")
     assert output_on_page(page) == "instead"
 
 
 def test_an_open_older_branch_shows_that_newer_versions_exist(page: Page) -> None:
-    begin(page, "echo a", until="completed")
-    edit(page, "echo a", "echo a2")
+    begin(page, 'echo("a")', until="completed")
+    edit(page, 'echo("a")', 'echo("a2")')
     versions(page, "2 of 2")
     older = page.context.new_page()
     older.goto(page.url)
     older.get_by_role("link", name="Earlier version").click()
     until_connected(older)
     versions(older, "1 of 2")
-    edit(page, "echo a2", "echo a3")
+    edit(page, 'echo("a2")', 'echo("a3")')
     versions(older, "1 of 3")
-    bubbles(older, "echo a")
+    bubbles(older, 'echo("a")')
     expect(older.locator("#items .text")).to_have_text(["a"])
 
 
@@ -128,8 +128,8 @@ def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> Non
     three_messages(page)
     other = open_in_another_tab(page)
     other.locator("#text").fill("a draft")
-    edit(page, "echo b", "echo b2")
-    bubbles(other, "echo a", "echo b2")
+    edit(page, 'echo("b")', 'echo("b2")')
+    bubbles(other, 'echo("a")', 'echo("b2")')
     expect(other.locator("#items .text")).to_have_text(["a", "b2"])
     expect(other.locator("#text")).to_have_value("a draft")
 
@@ -137,29 +137,29 @@ def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> Non
 @pytest.mark.long
 def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
     three_messages(page)
-    edit(page, "echo b", "echo b2")
-    bubbles(page, "echo a", "echo b2")
+    edit(page, 'echo("b")', 'echo("b2")')
+    bubbles(page, 'echo("a")', 'echo("b2")')
     other = open_in_another_tab(page)
     other.get_by_role("link", name="Earlier version").click()
     until_connected(other)
-    message_text = "slowstream 40 20"
+    message_text = "stream(tokens=40, delay=0.02)"
     say(page, message_text)
     expect(page.locator("#items .text").last).to_contain_text("t39")
     state(other, "completed")
-    bubbles(other, "echo a", "echo b", "echo c")
+    bubbles(other, 'echo("a")', 'echo("b")', 'echo("c")')
     assert output_on_page(other) == "a b c"
 
 
 def test_cancelled_editing_brings_the_draft_back(page: Page) -> None:
     three_messages(page)
     page.locator("#text").fill("a draft")
-    start_editing(page, "echo a")
+    start_editing(page, 'echo("a")')
     expect(page.locator("#editing")).to_be_visible()
     page.locator("#text").press("Escape")
     expect(page.locator("#text")).to_have_value("a draft")
     expect(page.locator("#editing")).to_be_hidden()
-    start_editing(page, "echo a")
-    start_editing(page, "echo b")
+    start_editing(page, 'echo("a")')
+    start_editing(page, 'echo("b")')
     page.locator("#editing").get_by_role("link", name="Cancel").click()
     expect(page.locator("#text")).to_have_value("a draft")
     page.reload()
@@ -169,21 +169,21 @@ def test_cancelled_editing_brings_the_draft_back(page: Page) -> None:
 def test_editing_outlives_a_reload(page: Page) -> None:
     three_messages(page)
     page.locator("#text").fill("a draft")
-    start_editing(page, "echo b")
-    page.locator("#text").fill("echo b2")
+    start_editing(page, 'echo("b")')
+    page.locator("#text").fill('echo("b2")')
     page.reload()
     expect(page.locator("#editing")).to_be_visible()
     page.locator("#text").press("Enter")
-    bubbles(page, "echo a", "echo b2")
+    bubbles(page, 'echo("a")', 'echo("b2")')
     expect(page.locator("#text")).to_have_value("a draft")
 
 
 def test_versions_and_editing_are_for_everyone(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 568})
-    begin(page, "echo " + "w" * 100, until="completed")
+    begin(page, f"echo('{'w' * 100}')", until="completed")
     page.get_by_role("button", name="Try again").click()
     versions(page, "2 of 2")
-    start_editing(page, "echo " + "w" * 100)
+    start_editing(page, f"echo('{'w' * 100}')")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert page.evaluate("document.getElementById('scroller').scrollWidth") <= 320
     assert_accessible(page)

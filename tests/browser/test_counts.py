@@ -27,7 +27,7 @@ def test_another_tab_that_is_hidden_follows_the_count(page: Page, console: Conso
     until_connected(other)
     expect(other).to_have_title("New conversation")
     plain = other.locator("link[rel=icon]").get_attribute("href")
-    begin(page, "ask")
+    begin(page, "ask()")
     expect(other).to_have_title("(1) Needs you – New conversation")
     expect(other.locator("link[rel=icon]")).not_to_have_attribute("href", plain or "")
     card(page).locator("textarea").fill("x")
@@ -40,7 +40,7 @@ def test_the_settings_page_follows_the_count(page: Page) -> None:
     settings = page.context.new_page()
     settings.goto("/settings/")
     expect(settings.locator("#count")).to_be_empty()
-    begin(page, "ask")
+    begin(page, "ask()")
     expect(settings.locator("#count")).to_have_text("1")
 
 

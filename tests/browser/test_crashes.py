@@ -30,7 +30,7 @@ def answer(page: Page, text: str) -> None:
 
 @pytest.mark.parametrize("reload", [False, True])
 def test_a_pending_question_outlives_the_server(page: Page, server: Server, reload: bool) -> None:
-    begin(page, "ask", cards=1)
+    begin(page, "ask()", cards=1)
     server.restart()
     if reload:
         page.reload()
@@ -43,7 +43,7 @@ def test_a_pending_question_outlives_the_server(page: Page, server: Server, relo
 
 
 def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Server) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     other = open_in_another_tab(page)
     server.restart()
     for tab in (page, other):
@@ -59,7 +59,7 @@ def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Serv
 def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
     page: Page, server: Server
 ) -> None:
-    begin(page, "ask", cards=1)
+    begin(page, "ask()", cards=1)
     server.kill()
     expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
     answer(page, "given offline")
@@ -73,13 +73,13 @@ def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
 def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
     page: Page, server: Server
 ) -> None:
-    begin(page, "echo one", until="completed")
+    begin(page, 'echo("one")', until="completed")
     server.kill()
     expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
-    page.locator("#text").fill("echo two")
+    page.locator("#text").fill('echo("two")')
     page.locator("#text").press("Enter")
     expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
-    expect(page.locator("#text")).to_have_value("echo two")
+    expect(page.locator("#text")).to_have_value('echo("two")')
     server.start()
     expect(page.locator("#items .text").last).to_have_text("two")
     expect(page.locator("#text")).to_have_value("")
@@ -88,7 +88,7 @@ def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
 
 
 def test_a_stream_that_is_cut_goes_on_on_the_page(page: Page, server: Server) -> None:
-    begin(page, "slowstream 150 10")
+    begin(page, "stream(tokens=150, delay=0.01)")
     expect(page.locator("#items .text").last).to_contain_text("t20 ")
     server.restart()
     state(page, "completed")
@@ -121,7 +121,7 @@ def test_an_interrupted_report_ends_the_same_after_a_restart(page: Page, server:
 def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(
     page: Page, server: Server
 ) -> None:
-    begin(page, "step 4 1500")
+    begin(page, "step(count=4, seconds=1.5)")
     expect(page.locator("#items .text").last).to_contain_text("s2")
     server.restart()
     state(page, "completed")
@@ -133,7 +133,7 @@ def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(
 def test_questions_one_after_another_survive_a_kill_after_each_answer(
     page: Page, server: Server
 ) -> None:
-    begin(page, "approve 3")
+    begin(page, "approve(count=3)")
     for number in range(1, 4):
         expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
         until_connected(page)
@@ -143,7 +143,7 @@ def test_questions_one_after_another_survive_a_kill_after_each_answer(
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("continue|continue|continue")
     assert_page_is_log(page, server)
-    say(page, "echo and on")
+    say(page, 'echo("and on")')
     expect(page.locator("#items .text").last).to_have_text("and on")
 
 
@@ -152,7 +152,7 @@ def test_an_edit_made_offline_is_sent_once_after_reconnecting(page: Page, server
     three_messages(page)
     server.kill()
     expect(page.locator("#connection")).to_contain_text("Reconnecting")
-    edit(page, "echo b", "echo b2")
+    edit(page, 'echo("b")', 'echo("b2")')
     server.restart()
-    bubbles(page, "echo a", "echo b2")
+    bubbles(page, 'echo("a")', 'echo("b2")')
     versions(page, "2 of 2")

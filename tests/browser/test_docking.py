@@ -79,8 +79,8 @@ def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
     open_page: OpenPage, width: int, height: int
 ) -> None:
     page = open_page("/c/", viewport={"width": width, "height": height})
-    begin(page, "slowstream 300 1", until="completed")
-    say(page, "approve 1")
+    begin(page, "stream(tokens=300, delay=0.001)", until="completed")
+    say(page, "approve(count=1)")
     for name in ("continue", "cancel"):
         assert in_sight(card(page).get_by_role("button", name=name))
     assert in_sight(page.locator("#text"))
@@ -90,7 +90,7 @@ def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
 
 def test_much_of_a_question_is_seen_on_a_short_wide_screen(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 640, "height": 256})
-    begin(page, "prompt details")
+    begin(page, 'prompt(kind="details")')
     buttons = card(page).locator(".buttons")
     assert in_sight(buttons.get_by_role("button").first)
     seen, covered = page.locator("#scroller").bounding_box(), buttons.bounding_box()
@@ -100,8 +100,8 @@ def test_much_of_a_question_is_seen_on_a_short_wide_screen(open_page: OpenPage) 
 
 
 def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> None:
-    begin(page, "slowstream 3000 0", until="completed")
-    say(page, "ask")
+    begin(page, "stream(tokens=3000, delay=0)", until="completed")
+    say(page, "ask()")
     expect(card(page)).not_to_have_attribute("data-docked", "")
     card(page).locator("textarea").fill("typed")
     to_top(page)

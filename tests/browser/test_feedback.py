@@ -20,7 +20,7 @@ def stored_feedback(server: Server) -> list[tuple[str, str]]:
 def page(open_page: OpenPage) -> Page:
     """Return a page with an answer."""
     page = open_page("/c/")
-    begin(page, "echo hello", until="completed")
+    begin(page, 'echo("hello")', until="completed")
     return page
 
 
@@ -47,7 +47,7 @@ def test_feedback_is_given_changed_and_withdrawn_without_a_reload(
     assert page.evaluate("window.isSame")
     page.reload()
     expect(page.locator(".feedback .said")).to_have_text("Too short. Much.")
-    say(page, "echo again")
+    say(page, 'echo("again")')
     expect(page.locator(".feedback")).to_have_count(2)
     assert_page_is_log(page, server)
     assert_accessible(page)

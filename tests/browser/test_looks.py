@@ -57,9 +57,9 @@ def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
     assert_accessible(page)
     begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
     assert_accessible(page)
-    begin(page, "prompt details", cards=1)
+    begin(page, 'prompt(kind="details")', cards=1)
     assert_accessible(page)
-    begin(page, "approve many", until="failed")
+    begin(page, 'fail(text="")', until="failed")
     page.keyboard.press("Escape")
     assert_accessible(page)
     assert_accessible(open_page("/sign-in/?link=failed", user=None))
@@ -94,7 +94,7 @@ def test_nothing_is_wider_than_the_screen(open_page: OpenPage) -> None:
     assert_fits(page)
     begin(page, "A taxi " + "w" * 300, workflow="expense_approval", cards=1)
     assert_fits(page)
-    begin(page, "prompt details", cards=1)
+    begin(page, 'prompt(kind="details")', cards=1)
     details = card(page).locator(".details").first
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 740})
@@ -139,8 +139,8 @@ def test_the_list_is_a_drawer_on_a_small_screen(open_page: OpenPage) -> None:
 def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    begin(page, f"echo {ATTACKS[0]}")
-    say(page, "echo " + "\n\n".join(ATTACKS[1:]))
+    begin(page, f"echo({ATTACKS[0]!r})")
+    say(page, f"echo({chr(10).join(ATTACKS[1:])!r})")
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_count(2)
     for _ in range(2):  # as it comes, and of a page that has it
@@ -171,7 +171,7 @@ def reload_until(page: Page, selector: str) -> None:
 def test_everything_works_without_the_script(open_page: OpenPage, server: Server) -> None:
     page = open_page("/c/", java_script_enabled=False)
     page.locator("input[name=workflow][value=probe]").check()
-    page.locator("#text").fill("approve 1")
+    page.locator("#text").fill("approve(count=1)")
     follow(page.get_by_role("button", name="Send"))
     reload_until(page, "prompt-card")
     expect(card(page).locator("h2")).to_have_text("prompt-1")
@@ -180,7 +180,7 @@ def test_everything_works_without_the_script(open_page: OpenPage, server: Server
     expect(page.locator("#items .text")).to_have_text("continue")
     expect(page.locator("#items .question")).to_contain_text("from the page")
     assert_page_is_log(page, server)
-    page.locator("#text").fill("slowstream 2000 20")
+    page.locator("#text").fill("stream(tokens=2000, delay=0.02)")
     follow(page.get_by_role("button", name="Send"))
     follow(page.get_by_role("button", name="Stop"))
     reload_until(page, "#state [data-name=cancelled]")
@@ -188,7 +188,7 @@ def test_everything_works_without_the_script(open_page: OpenPage, server: Server
 
 
 def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
-    begin(page, "approve 1", cards=1)
+    begin(page, "approve(count=1)", cards=1)
     expect(page.locator("#text")).to_be_focused()
     page.keyboard.press("Alt+q")
     expect(card(page).locator("h2")).to_be_focused()
@@ -212,13 +212,13 @@ def test_a_question_is_announced_and_takes_no_focus(page: Page) -> None:
 
 
 def test_a_long_answer_is_announced_by_its_length(page: Page) -> None:
-    begin(page, "stream 120")
+    begin(page, "stream(tokens=120)")
     expect(page.locator("#status")).to_have_text("Answer complete, 120 words")
 
 
 def test_the_search_finds_a_conversation(page: Page) -> None:
-    begin(page, "echo apples")
-    begin(page, "echo pears")
+    begin(page, 'echo("apples")')
+    begin(page, 'echo("pears")')
     expect(page.locator("#list li")).to_have_count(2)
     search = page.get_by_role("searchbox")
     page.route("**/conversations/?q=pear&*", lambda route: None, times=1)
@@ -228,4 +228,4 @@ def test_the_search_finds_a_conversation(page: Page) -> None:
     with page.expect_event("requestfailed", timeout=5000):
         search.fill("apple")
     expect(page.locator("#list li")).to_have_count(1)
-    expect(page.locator("#list li")).to_contain_text("echo apples")
+    expect(page.locator("#list li")).to_contain_text('echo("apples")')

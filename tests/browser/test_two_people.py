@@ -17,7 +17,7 @@ OWNERS = (
 ANSWERERS = (
     "SELECT u.username FROM sessions_app_interaction i JOIN auth_user u ON u.id = i.answered_by_id"
 )
-SECRET = "echo salary of ann: 4711"
+SECRET = 'echo("salary of ann: 4711")'
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def owners(server: Server) -> list[str]:
 
 
 def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Server) -> None:
-    begin(page, "echo first", until="completed")
+    begin(page, 'echo("first")', until="completed")
     server.kill()
     page.locator("#text").fill(SECRET)
     page.locator("#text").press("Enter")
@@ -56,7 +56,7 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
     other.goto(page.url)
     until_connected(other)
     expect(other.locator("#text")).to_have_value("")  # of the draft nothing is shown
-    say(other, "echo from ben")
+    say(other, 'echo("from ben")')
     state(other, "completed")
     expect_ben(page)
     expect(page.locator("#text")).to_have_value(SECRET)
@@ -65,12 +65,12 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
     sign_in(page, server, "ann")
     page.evaluate(SEEN_AGAIN)
     until_connected(page)
-    expect(page.locator(".user .bubble")).to_have_text(["echo first", SECRET])
+    expect(page.locator(".user .bubble")).to_have_text(['echo("first")', SECRET])
     assert sorted(owners(server)) == ["ann", "ann", "ben"]
 
 
 def test_a_page_that_is_open_says_at_once_whose_the_browser_is(page: Page, server: Server) -> None:
-    begin(page, "echo first", until="completed")
+    begin(page, 'echo("first")', until="completed")
     page.locator("#text").fill(SECRET)
     sign_in(page, server, "ben")
     server.sign_out("ann")

@@ -49,7 +49,7 @@ def started(form: str, directory: Path, **env: str) -> Iterator[AnyForm]:
     else:
         template = Template(directory / "template")
         started_form = Cluster(
-            template, directory / "c", workers=3, idle=3.0, build=300, places=PLACES
+            template, directory / "c", workers=3, idle=3.0, build=0.3, places=PLACES
         )
         started_form.env |= interfered(started_form.orders)
     started_form.env |= env

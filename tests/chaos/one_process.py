@@ -37,7 +37,7 @@ class OneProcess:
 
     audited = False
 
-    def __init__(self, directory: Path, *, idle: float = 3.0, build: int = 300) -> None:
+    def __init__(self, directory: Path, *, idle: float = 3.0, build: float = 0.3) -> None:
         self.directory = directory
         self.data_dir = directory / "disk"
         self.orders = directory / "orders.json"

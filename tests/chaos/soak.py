@@ -124,7 +124,7 @@ class Soak:
     async def _live(self, user: str, own: random.Random) -> None:
         """Hold one conversation after another."""
         while not self._over:
-            workflow = own.choice(("probe", "probe_own"))
+            workflow = own.choice(("probe", "probe_per_user"))
             name = f"s{next(self._numbers)}"
             async with Person(self._form, user, workflow=workflow, conversation=name) as person:
                 for _ in range(own.randint(1, 4)):
@@ -159,7 +159,7 @@ class Soak:
         origin = self._form.origin(next(self._numbers))
         place: Any = Place(self._form.cookies, int(origin.rpartition(":")[2]))
         http = Http(place, user)
-        words = f"slowstream {own.randint(1, 40)} 20"
+        words = f"stream(tokens={own.randint(1, 40)}, delay=0.02)"
         with http.stream("/chat/stream", chat(words, stream=True)) as stream:
             assert stream.status == 200
             while own.random() > 0.02 and stream.next() is not None:

@@ -29,13 +29,13 @@ WORKFLOWS = """
 default: probe
 workflows:
   probe: {{max_concurrency: {places}}}
-  probe_own:
+  probe_per_user:
     max_concurrency: 1000
     per_user_idle: {idle}
-    options: {{build_ms: {build}, close_ms: 100}}
+    options: {{build_seconds: {build}, close_seconds: 0.1}}
 """
-# Seconds, milliseconds, and places of a worker.
-OFFERED = {"idle": 300.0, "build": 2000, "places": 1000}
+# Seconds of idling, seconds of building, and places of a worker.
+OFFERED = {"idle": 300.0, "build": 2.0, "places": 1000}
 # Until a process manager starts what has ended.
 RESTART_AFTER = 1.0
 READY = "SELECT name FROM sessions_app_process WHERE kind = 'worker'"

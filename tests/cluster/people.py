@@ -19,6 +19,7 @@ from sessions_app.testing.polling import until_true
 from tests.cluster.checker.history import Frame, Sent, View
 from tests.cluster.checker.model import answer_to, output_of
 from tests.cluster.form import Form
+from tests.support.calls import parse
 
 # Seconds after which what was not acknowledged is sent again.
 AGAIN = 2.0
@@ -76,7 +77,7 @@ class Person:
 
     async def say(self, text: str) -> Sent:
         """Send a message; it is sent again until it is acknowledged."""
-        message_id = f"{self.user}-{self.name}-{next(self._numbers)}-{text.split()[0]}"
+        message_id = f"{self.user}-{self.name}-{next(self._numbers)}-{parse(text).name}"
         message = Sent(self.conversation, message_id, text, output_of(text, message_id))
         self.sent.append(message)
         await self._put({"type": "user_message", "id": message_id, **self._content(text)})

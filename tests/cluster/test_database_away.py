@@ -22,13 +22,13 @@ async def test_requests_without_a_database_get_503_and_a_retry_time(cluster: Clu
     user = next(cluster.users)
     cookie = f"sessionid={cluster.cookies[user]}"
     async with Person(cluster, user) as person:
-        before = await person.say("echo before")
+        before = await person.say('echo("before")')
         await person.until("the echo", lambda: person.text(before) == "before")
         await faults.kill(cluster.postgresql)
         page, api, health, code = await asyncio.gather(
             asyncio.to_thread(_ask, cluster, cookie, "GET", "/c/c/"),
             asyncio.to_thread(
-                _ask, cluster, cookie, "POST", "/generate", {"input_message": "echo"}
+                _ask, cluster, cookie, "POST", "/generate", {"input_message": 'echo("")'}
             ),
             asyncio.to_thread(_ask, cluster, cookie, "GET", "/health"),
             _closed(cluster, cookie),
@@ -39,7 +39,7 @@ async def test_requests_without_a_database_get_503_and_a_retry_time(cluster: Clu
         assert "does not respond" in health[2]
         assert code == 4503
         # Who is here stays, and what they say is stored once it can be.
-        meanwhile = await person.say("echo meanwhile")
+        meanwhile = await person.say('echo("meanwhile")')
         await person.until("an error", lambda: "error_message" in _types(person))
         error = person.view.frames[_types(person).index("error_message")]
         assert error["details"]["reason"] == "not_stored"

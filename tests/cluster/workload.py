@@ -10,15 +10,24 @@ from tests.cluster.form import Form
 from tests.cluster.people import Person
 
 WORDS = (
-    *("echo hello", "ask", "two", "approve 3", "textask 20", "slowask 300", "stream 60"),
-    *("slowstream 60 20", "step 3 150", "step 2 600", "step 1 2500"),
+    'echo("hello")',
+    "ask()",
+    "ask(delay=0.3)",
+    "ask_two()",
+    "approve(count=3)",
+    "stream(tokens=60)",
+    "stream(tokens=60, delay=0.02)",
+    "stream_and_ask(tokens=20)",
+    "step(count=3, seconds=0.15)",
+    "step(count=2, seconds=0.6)",
+    "step(count=1, seconds=2.5)",
 )
 # So many answer in both their windows.
 RIVALS = 0.3
 # So many messages are asked to stop.
 STOPPED = 0.1
 # Of four people two share a user, and so the builder that their workflow has for each.
-KINDS = (("probe", "c"), ("probe_own", "c"), ("probe_own", "d"))
+KINDS = (("probe", "c"), ("probe_per_user", "c"), ("probe_per_user", "d"))
 
 
 class Workload:

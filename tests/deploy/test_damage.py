@@ -38,7 +38,7 @@ execute_from_command_line(["manage.py", "doctor", "--json"])
 async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
     """Yield a server, not started, with a conversation whose events cannot be read any more."""
     async with WsClient(server, "c", workflow="probe") as client:
-        await client.message("echo hello")
+        await client.message('echo("hello")')
         await client.until_ended("completed")
     server.stop()
     damaged = Server.from_template(Template(server.store, server.cookies), tmp_path / "damaged")
@@ -90,7 +90,7 @@ def test_a_full_disk_is_explained_on_pages_that_stay_readable(new_server: NewSer
     link = run("manage.py", "sign_in_link", "ann", env=server.environment).stdout.strip()
     path = link.removeprefix(server.url)
     ann = Http(server)
-    assert ann.generate("echo stored", conversation_id="c1").status == 200
+    assert ann.generate('echo("stored")', conversation_id="c1").status == 200
     with full(server):
         answer = ann.form(path, {})
         assert (answer.status, "disk may be full" in answer.text) == (503, True)
@@ -101,7 +101,7 @@ def test_a_full_disk_is_explained_on_pages_that_stay_readable(new_server: NewSer
         response = ann.form("/c/c1/messages/", {"text": "keep me", "workflow": "probe"})
         assert (response.status, "keep me" in response.text) == (503, True)
     assert ann.form(path, {}).status == 302
-    assert ann.generate("echo more", conversation_id="c1").status == 200
+    assert ann.generate('echo("more")', conversation_id="c1").status == 200
 
 
 @pytest.mark.long

@@ -443,7 +443,7 @@ async def test_a_worker_that_is_full_of_waiting_runs_takes_new_work(new_server: 
     server = new_server(worker_options=("--concurrency", "2"), PARK_AFTER="3600")
     for name in "abc":
         async with WsClient(server, name, workflow="probe") as client:
-            await client.message_until_prompt("ask")
+            await client.message_until_prompt("ask()")
     process = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
     by_check = {line["check"]: line for line in json.loads(process.stdout)["findings"]}
     assert by_check["end to end"]["level"] == "ok", process.stdout

@@ -10,7 +10,7 @@ from tests.support.hitl import set_hitl
 from tests.support.server import Response, Server
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
-STREAM = '{"input_message": "echo 1"}'
+STREAM = '{"input_message": "echo(\'1\')"}'
 # What is sent, by whom; and the status of what comes back.
 RESPONSES = {
     "a page": ("GET", "/c/c1/", "ann", 200),

@@ -123,7 +123,7 @@ def wait_gone(processes: list[psutil.Process]) -> None:
 async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:
     """Be asked at one web process, answer at another, and see the end at both."""
     async with WsClient(cluster.signed_in(first), name, user="admin", workflow="probe") as one:
-        await one.message("ask")
+        await one.message("ask()")
         await one.until("system_interaction_message", PATIENCE)
         async with WsClient(
             cluster.signed_in(second), name, user="admin", workflow="probe"
@@ -166,7 +166,7 @@ async def restart_all(cluster: MadeCluster) -> None:
     async with WsClient(
         cluster.signed_in(cluster.port), name, user="admin", workflow="probe"
     ) as client:
-        await client.message("ask")
+        await client.message("ask()")
         await client.until("system_interaction_message", PATIENCE)
     workers = processes_of(cluster, "worker")
     old = [*workers, *processes_of(cluster, "daphne")]

@@ -79,7 +79,7 @@ def test_a_person_is_asked_and_answers(open_site: OpenSite, proxy: Nginx, server
     page = open_site(f"http://{NAME}/sign-in/")
     assert page.url == f"{URL}/sign-in/"
     sign_in(page, server)
-    begin(page, "ask", cards=1)
+    begin(page, "ask()", cards=1)
     answer(card(page).locator("form"))
     state(page, "completed")
     expect(page.locator("#items .text").last).to_have_text("236")
@@ -94,7 +94,7 @@ def test_a_page_outlives_a_reload_of_nginx_and_its_end(
     console.allow("WebSocket connection|ERR_|Failed to load|dynamically imported module")
     page = open_site("/sign-in/")
     sign_in(page, server)
-    begin(page, "two", cards=2)
+    begin(page, "ask_two()", cards=2)
     proxy.reload()
     answer(card(page).first.locator("form"))  # by the socket that the old process still has
     expect(card(page)).to_have_count(1)
@@ -113,7 +113,7 @@ def test_a_page_outlives_a_reload_of_nginx_and_its_end(
 
 @pytest.mark.parametrize("path", ["/generate/stream", "/chat/stream"])
 def test_a_stream_is_not_held_back(proxy: Nginx, server: Server, path: str) -> None:
-    said = {"input_message": "ask", "messages": [{"role": "user", "content": "ask"}]}
+    said = {"input_message": "ask()", "messages": [{"role": "user", "content": "ask()"}]}
     reply = json.dumps({"response": {"type": "text", "text": "236"}})
     ann = {"session": server.cookies["ann"], "Content-Type": "application/json"}
     with ask(proxy, f"{path}?workflow=probe", json.dumps(said), **ann) as streamed:
@@ -136,7 +136,7 @@ def test_files_of_the_largest_size_are_taken_and_larger_ones_are_not(
         file.write_bytes(b"1," * (10 * MIB // 2))
     page.locator("input[name=workflow][value=probe]").check()
     page.get_by_label("Attach files").set_input_files(files)
-    page.locator("#text").fill("files")
+    page.locator("#text").fill("describe_files()")
     page.get_by_role("button", name="Send").click()
     expect(page.locator(".user .files li")).to_have_count(10)
     # Without a script the whole message is one request, with it each file is.

@@ -66,8 +66,8 @@ def test_a_line_that_cannot_be_written_fails_nothing(
     right = visitor.form("/sign-in/", {"username": "Zoë☃", "password": "secret"})
     assert (wrong.status, right.status) == (200, 302)
     http = Http(server)
-    assert http.generate("fail").json()["code"] == "workflow_error"
-    assert http.generate("stream 3 0").json() == {"value": "t0 t1 t2 "}
+    assert http.generate("fail()").json()["code"] == "workflow_error"
+    assert http.generate("stream(tokens=3)").json() == {"value": "t0 t1 t2 "}
     assert [server.get(path).status for path in ("/live", "/health")] == [200, 200]
     runs = server.rows("SELECT status FROM sessions_app_run ORDER BY created_at")
     assert [run["status"] for run in runs] == ["failed", "completed"]
@@ -79,5 +79,5 @@ async def test_a_process_ends_with_a_thread_that_it_needs(
 ) -> None:
     server = new_server()
     async with WsClient(server, "c", workflow="probe") as client:
-        await client.message(f"kill {thread}")
+        await client.message(f'kill_threads("{thread}")')
         assert await asyncio.to_thread(server.host.wait, 20) == 1

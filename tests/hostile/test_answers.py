@@ -108,7 +108,7 @@ class Echoes:
     async def one(self) -> None:
         """Send a message, and wait until its run has ended."""
         began = time.monotonic()
-        await self._client.message("echo x")
+        await self._client.message('echo("x")')
         await self._client.until_ended("completed")
         self.seconds.append(time.monotonic() - began)
 

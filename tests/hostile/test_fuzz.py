@@ -135,7 +135,7 @@ class SocketMachine(RuleBasedStateMachine):
     @rule()
     def ask(self) -> None:
         """Send a good message."""
-        self.run(self.client.message("ask"))
+        self.run(self.client.message("ask()"))
         self.check()
 
     @rule(last=st.integers(-2, 300))
@@ -164,7 +164,7 @@ class SocketMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Check that a good message is answered."""
-        self.run(self.client.message("echo well", conversation_id=f"{self.name} end"))
+        self.run(self.client.message('echo("well")', conversation_id=f"{self.name} end"))
         self.run(self.client.until(lambda frame: frame.get("content", {}).get("text") == "well"))
         self.run(self.client.__aexit__(None, None, None))
         self.loop.close()
@@ -208,7 +208,7 @@ def test_a_request_is_answered(attacked: Server) -> None:
 
     check()
     check_log(attacked)
-    assert Http(attacked).generate("echo well").json() == {"value": "well"}
+    assert Http(attacked).generate('echo("well")').json() == {"value": "well"}
 
 
 @pytest.mark.long

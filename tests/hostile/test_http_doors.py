@@ -23,7 +23,12 @@ pytestmark = pytest.mark.timeout(400)
 
 JSON = "application/json"
 # Fields of the interface with values that it takes.
-GOOD = {"input_message": "echo x", "content": "echo x", "text": "none of these", "role": "user"}
+GOOD = {
+    "input_message": 'echo("x")',
+    "content": 'echo("x")',
+    "text": "none of these",
+    "role": "user",
+}
 # What `request.GET` is asked for outside of the project's own code.
 ELSEWHERE = {REDIRECT_FIELD_NAME, "sesame", "session", "term", "app_label", "model_name"}
 HEADERS = (
@@ -38,7 +43,7 @@ HEADERS = (
 @pytest.fixture(scope="module")
 def known_ids(attacked: Server) -> dict[str, str]:
     """Good values of what URLs name, in a conversation with a run that waits."""
-    body = {"input_message": "prompt radio"}
+    body = {"input_message": 'prompt(kind="radio")'}
     prompt = Http(attacked).post("/generate", body, conversation_id="kept").json()
     return {
         "conversation_id": "kept",
@@ -68,13 +73,15 @@ def _upload(server: Server) -> str:
     ann, page = Http(server), "/c/kept"
     answer = ann.multipart(f"{page}/files/", {"file": ("a.txt", "hello")})
     id_ = str(answer.json()["id"])
-    ann.form(f"{page}/messages/", {"text": "echo a file", "file_ids": id_})
+    ann.form(f"{page}/messages/", {"text": 'echo("a file")', "file_ids": id_})
     return id_
 
 
 def _callback(server: Server) -> str:
     """Return the last part of a URL of a run that waits for what is posted there."""
-    with Http(server).stream("/generate/stream", {"input_message": "callback 1"}) as stream:
+    with Http(server).stream(
+        "/generate/stream", {"input_message": "wait_for_callbacks(count=1)"}
+    ) as stream:
         event_data = next(
             event.data for event in iter(stream.next, None) if "callbacks" in event.data
         )
@@ -87,7 +94,7 @@ def nothing_is_lost(attacked: Server, known_ids: dict[str, str]) -> Iterator[Non
     yield
     status_body = Http(attacked).get(f"/executions/{known_ids['execution_id']}").json()
     assert status_body["status"] == "interaction_required", status_body
-    assert Http(attacked).generate("echo well").json() == {"value": "well"}
+    assert Http(attacked).generate('echo("well")').json() == {"value": "well"}
 
 
 def path_of(server: Server, page: Page, known_ids: dict[str, str], **hostile: str) -> str:
@@ -170,7 +177,7 @@ def test_a_list_of_the_admin_may_be_asked_for_anything(attacked: Server) -> None
 
 @pytest.mark.long
 def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
-    good = {"text": "echo x", "workflow": "probe", "value": "none of these"}
+    good = {"text": 'echo("x")', "workflow": "probe", "value": "none of these"}
     known_ids = known_ids | {"conversation_id": "forms"}
     paths = [path_of(attacked, page, known_ids) for page in sorted(pages(), key=str)]
     chat = [path for path in paths if path.startswith(("/c/", "/conversations"))]
@@ -236,7 +243,7 @@ def test_the_interface_may_be_sent_anything(attacked: Server, known_ids: dict[st
     document = json.loads(send(attacked, Request("", "/openapi.json")).text)
     # A DELETE stops the run that it names, as it should; what waits is to go on waiting.
     ended_run = known_ids | {
-        "execution_id": Http(attacked).generate("echo 1").headers["execution-id"]
+        "execution_id": Http(attacked).generate('echo("1")').headers["execution-id"]
     }
     requests = [
         request
@@ -277,7 +284,7 @@ def api_requests(document: Any, path: str, method: str, operation: Any) -> Itera
 
 @pytest.mark.long
 def test_a_header_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
-    data = b'{"input_message": "echo x"}'
+    data = b'{"input_message": "echo(\'x\')"}'
     bases = [
         Request("page", "/c/kept/"),
         Request("admin", "/admin/sessions_app/run/", user="admin"),

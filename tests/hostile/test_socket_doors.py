@@ -43,8 +43,8 @@ GOOD: dict[str, Any] = {
     "conversation_id": "socket",
     "id": "m1",
     "workflow": "probe",
-    "text": "echo x",
-    "content": "echo x",
+    "text": 'echo("x")',
+    "content": 'echo("x")',
     "role": "user",
     "username": "ann",
 }
@@ -83,7 +83,7 @@ def hostile_frames(message: Message) -> Iterator[tuple[str, str]]:
 @pytest.mark.long
 async def test_a_field_of_a_message_may_hold_anything(attacked: Server) -> None:
     async with WsClient(attacked, "bystander", workflow="probe") as bystander:
-        prompt = await bystander.message_until_prompt("ask")
+        prompt = await bystander.message_until_prompt("ask()")
         for message in messages(GOOD):
             await throw_frames(attacked, message)
         await bystander.answer("well", prompt)
@@ -125,11 +125,15 @@ async def test_frames_may_be_anything(attacked: Server) -> None:
     thrown = frames()
     for entry, text in entries("json", "bodies").items():
         thrown[f"text: {entry}"] = text_frame(text.encode("latin-1"))
-    echoes = {entry: f"echo {number};" for number, entry in enumerate(thrown)}
+    echoes = {entry: f"{number};" for number, entry in enumerate(thrown)}
     path = "/websocket?extended=true&conversation_id=frames&workflow=probe"
     for entry, data in thrown.items():
         with RawSocket(attacked, Request(entry, path, headers=UPGRADE)) as raw:
-            raw.send(message_frame({"type": "user_message", "id": entry, "content": echoes[entry]}))
+            raw.send(
+                message_frame(
+                    {"type": "user_message", "id": entry, "content": f"echo({echoes[entry]!r})"}
+                )
+            )
             raw.send(data)
             with suppress(OSError):  # closed by now
                 raw.send(message_frame(PING))
@@ -137,6 +141,6 @@ async def test_frames_may_be_anything(attacked: Server) -> None:
             assert str(raw.until_pong() or "") in {*CODES, "1000", "1005", "1006"}, entry
     async with WsClient(attacked, "frames", last_sequence=0) as client:
         for text in echoes.values():  # in the order in which their runs have ended
-            while text.removeprefix("echo ") not in client.text():
+            while text not in client.text():
                 await client.until("system_response_message")
     check_log(attacked)

@@ -29,7 +29,7 @@ PATHS = [
     "/generate/async",
     "/v1/workflow/async",
 ]
-BODY = {"input_message": "echo 1", "messages": [{"role": "user", "content": "echo 1"}]}
+BODY = {"input_message": 'echo("1")', "messages": [{"role": "user", "content": 'echo("1")'}]}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_an_api_key_needs_no_csrf_token(shared: Server, header: str) -> None:
     key = make_key(shared, "ben")
     value = f"Bearer {key}" if header == "authorization" else key
     http = Http(shared, None, headers={header: value})
-    assert http.generate("echo 1", conversation_id=f"by {header}").status == 200
+    assert http.generate('echo("1")', conversation_id=f"by {header}").status == 200
     assert owners(shared, f"by {header}") == ["ben"]
 
 
@@ -110,7 +110,7 @@ def test_an_api_key_needs_no_csrf_token(shared: Server, header: str) -> None:
 )
 def test_a_wrong_token_is_nobody(shared: Server, headers: dict[str, str]) -> None:
     before = runs(shared)
-    answer = Http(shared, None, headers=headers).generate("echo 1")
+    answer = Http(shared, None, headers=headers).generate('echo("1")')
     assert (answer.status, answer.json()["code"]) == (401, "user_auth_error")
     assert runs(shared) == before
 
@@ -118,7 +118,7 @@ def test_a_wrong_token_is_nobody(shared: Server, headers: dict[str, str]) -> Non
 def test_a_guest_is_known_by_the_token(with_guests: Server) -> None:
     first = Http(with_guests, None, session=GUEST)
     second = Http(with_guests, None, headers={"cookie": f"nat-session={GUEST}"})
-    stop = first.generate("ask", conversation_id="a guest's").json()
+    stop = first.generate("ask()", conversation_id="a guest's").json()
     assert second.get(stop["status_url"]).json()["status"] == "interaction_required"
     assert owners(with_guests, "a guest's")[0].startswith("guest-")
     other = Http(with_guests, None, session=GUEST[::-1])
@@ -130,9 +130,9 @@ def test_a_guest_is_known_by_the_token(with_guests: Server) -> None:
 def test_a_guest_whom_a_question_is_for_looks_up_nobody(with_guests: Server) -> None:
     token = "a-guest-who-is-asked-something"
     guest = Http(with_guests, None, session=token)
-    guest.generate("echo 1", conversation_id="a member's")
+    guest.generate('echo("1")', conversation_id="a member's")
     make_group(with_guests, "guests", owners(with_guests, "a member's"))
-    message = {"text": "assign guests", "workflow": "probe"}
+    message = {"text": 'ask_others(to="guests")', "workflow": "probe"}
     assert Http(with_guests).form("/c/asks/messages/", message).status == 303
     [prompt] = until(lambda: guest.get("/v1/inbox").json()["prompts"])
     people = f"/v1/prompts/{prompt['interaction_id']}/people?q=be&session={token}"
@@ -149,14 +149,14 @@ def test_a_page_of_another_site_cannot_use_a_guests_cookie(with_guests: Server) 
 def test_a_page_of_another_site_that_names_a_guest_is_that_one(with_guests: Server) -> None:
     headers = {"cookie": f"nat-session={GUEST}"}
     own_page = Http(with_guests, None, headers=headers)
-    own_page.generate("echo 1", conversation_id="own")
+    own_page.generate('echo("1")', conversation_id="own")
     other_page = Http(with_guests, None, headers=headers, session=GUEST[::-1])
-    other_page.generate("echo 1", conversation_id="other", origin="https://evil.example")
+    other_page.generate('echo("1")', conversation_id="other", origin="https://evil.example")
     assert owners(with_guests, "other") not in (owners(with_guests, "own"), [])
 
 
 def test_a_guest_token_is_refused_where_guests_are_off(shared: Server) -> None:
-    assert Http(shared, None, session=GUEST).generate("echo 1").status == 401
+    assert Http(shared, None, session=GUEST).generate('echo("1")').status == 401
 
 
 @pytest.mark.long

@@ -26,7 +26,7 @@ async def test_a_conversation_of_any_name_has_its_pages(server: Server) -> None:
     http = Http(server, workflow=None)
     for name in entries("names").values():
         async with WsClient(server, name, workflow="probe") as client:
-            await client.message_until_prompt("ask")
+            await client.message_until_prompt("ask()")
             location = http.get("/").headers["Location"]
             page = http.get(location)
             assert page.status == 200, name
@@ -50,7 +50,7 @@ def test_a_nul_in_an_address_or_a_cookie_is_refused(shared: Server) -> None:
 def test_a_form_with_a_nul_is_refused_with_a_reason(shared: Server) -> None:
     http = Http(shared, workflow=None)
     for field in ("text", "message_id", "workflow"):
-        form = {"text": "echo", "message_id": "m1", "workflow": "probe", field: NUL}
+        form = {"text": 'echo("")', "message_id": "m1", "workflow": "probe", field: NUL}
         answer = http.form("/c/c1/messages/", form)
         assert (answer.status, "cannot be stored" in answer.text) == (422, True), field
 
@@ -59,7 +59,7 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
     shared: Server,
 ) -> None:
     async with WsClient(shared, "answered", workflow="probe") as client:
-        prompt = await client.message_until_prompt("ask")
+        prompt = await client.message_until_prompt("ask()")
         path = f"/c/answered/prompts/{prompt['id']}/"
         http = Http(shared, workflow=None)
         response = http.form(path, {"value": NUL})
@@ -73,7 +73,7 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
 async def test_a_nul_in_a_socket_message_is_no_failure(shared: Server) -> None:
     odd: dict[str, Any] = {"workflow": "probe", "odd\0": NUL, "session": NUL}
     async with WsClient(shared, "odd", **odd) as client:
-        await client.message("echo hello")
+        await client.message('echo("hello")')
         await client.until(is_ended)
         assert client.text() == "hello"
 
@@ -81,19 +81,19 @@ async def test_a_nul_in_a_socket_message_is_no_failure(shared: Server) -> None:
 async def test_unstorable_text_of_a_workflow_is_replaced_or_named(
     shared: Server,
 ) -> None:
-    ends = {"yield": "completed", "show": "completed", "raise": "failed"}
-    ends |= {"step": "suspended", "titled": "completed"}
-    for character in ("nul", "half"):
+    ends = {"say": "completed", "show": "completed", "raise": "failed"}
+    ends |= {"step": "suspended", "title": "completed"}
+    for character in ("nul", "surrogate"):
         for way, status in ends.items():
             name = f"{way} {character}"
             async with WsClient(shared, name, workflow="probe") as client:
-                await client.message(f"unstorable {name}")
+                await client.message(f'use_unstorable_text(way="{way}", kind="{character}")')
                 end = await client.until(is_ended)
                 assert end["content"]["status"] == status, name
                 frames_text = json.dumps(client.frames)
                 assert "u0000" not in frames_text
                 assert "ud800" not in frames_text
-                if way in ("yield", "show", "titled"):
+                if way in ("say", "show", "title"):
                     assert client.text() == STORED
             page = Http(shared, workflow=None).get(f"/c/{way}%20{character}/")
             assert page.status == 200, name

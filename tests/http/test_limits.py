@@ -8,7 +8,7 @@ from tests.support.polling import until
 from tests.support.server import Response
 from tests.support.websocket import WsClient
 
-BODY = {"input_message": "approve 1"}
+BODY = {"input_message": "approve(count=1)"}
 
 
 def check_refused(answer: Response | Stream, noun: str) -> None:
@@ -26,19 +26,19 @@ def test_streams_and_messages_have_limits(new_server: NewServer) -> None:
             stream = streams.enter_context(http.stream("/generate/stream", BODY))
             assert stream.status == 200
             assert stream.next() is not None  # it goes on
-        check_refused(ann.generate("echo 1"), "requests that wait at once")  # of the user
-        check_refused(ben.generate("echo 1"), "requests that wait at once")  # from the address
+        check_refused(ann.generate('echo("1")'), "requests that wait at once")  # of the user
+        check_refused(ben.generate('echo("1")'), "requests that wait at once")  # from the address
         with ann.stream("/generate/stream", BODY) as stream:
             check_refused(stream, "requests that wait at once")
     # Once they have left there are places; nothing was begun by what was refused.
-    assert until(lambda: (status := ann.generate("echo 1").status) != 429 and status) == 200
+    assert until(lambda: (status := ann.generate('echo("1")').status) != 429 and status) == 200
     runs = "SELECT 1 FROM sessions_app_run"
     assert len(server.rows(runs)) == 4
     same = {"user_message_id": "m1", "conversation_id": "c1"}
-    answers = [ann.generate("echo 1", **same).status for _ in range(3)]
+    answers = [ann.generate('echo("1")', **same).status for _ in range(3)]
     assert answers == [200, 200, 200]  # of which one was a message
-    check_refused(ann.generate("echo 1"), "messages")
-    assert ann.generate("echo 1", **same).status == 200
+    check_refused(ann.generate('echo("1")'), "messages")
+    assert ann.generate('echo("1")', **same).status == 200
     assert len(server.rows(runs)) == 5
 
 

@@ -33,7 +33,7 @@ def say(text: str) -> list[Any]:
 
 
 def test_the_client_gets_a_completion(openai: OpenAI) -> None:
-    completion = openai.chat.completions.create(model="probe", messages=say("echo hello"))
+    completion = openai.chat.completions.create(model="probe", messages=say('echo("hello")'))
     assert completion.choices[0].message.content == "hello"
     assert (completion.choices[0].finish_reason, completion.model) == ("stop", "probe")
 
@@ -48,14 +48,14 @@ def test_the_client_gets_a_model_or_its_own_error(openai: OpenAI) -> None:
 
 
 def test_the_stream_helper_assembles_the_answer(openai: OpenAI) -> None:
-    with openai.chat.completions.stream(model="probe", messages=say("step 2")) as stream:
+    with openai.chat.completions.stream(model="probe", messages=say("step(count=2)")) as stream:
         completion = stream.get_final_completion()
     assert completion.choices[0].message.role == "assistant"
     assert completion.choices[0].message.content == "s1 s2 "
 
 
 def test_a_prompt_is_in_the_extra_fields(shared: Server, openai: OpenAI) -> None:
-    arguments: Any = {"model": "probe", "messages": say("ask")}
+    arguments: Any = {"model": "probe", "messages": say("ask()")}
     arguments["extra_headers"] = {"user-message-id": "in the extra fields"}
     stop = openai.chat.completions.create(**arguments).model_extra or {}
     assert stop["status"] == "interaction_required"
@@ -66,7 +66,7 @@ def test_a_prompt_is_in_the_extra_fields(shared: Server, openai: OpenAI) -> None
 
 def test_a_prompt_in_its_stream_is_in_the_extra_fields(shared: Server, openai: OpenAI) -> None:
     text = ""
-    for chunk in openai.chat.completions.create(model="probe", messages=say("ask"), stream=True):
+    for chunk in openai.chat.completions.create(model="probe", messages=say("ask()"), stream=True):
         text += chunk.choices[0].delta.content or ""
         if chunk.model_extra and "interaction_required" in chunk.model_extra:
             stop = chunk.model_extra["interaction_required"]
@@ -79,7 +79,10 @@ def test_the_tokens_that_a_workflow_reports_are_its_usage_also_after_a_crash(
 ) -> None:
     server = new_server(PARK_AFTER="0.1")
     key = make_key(server, "ann")
-    arguments: Any = {"model": "probe", "messages": say("usage 10 3")}
+    arguments: Any = {
+        "model": "probe",
+        "messages": say("report_usage(prompt_tokens=10, completion_tokens=3)"),
+    }
     arguments["extra_headers"] = {"user-message-id": "m1"}
     with OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) as client:
         stop = client.chat.completions.create(**arguments).model_extra or {}
@@ -109,9 +112,9 @@ def test_the_tokens_that_a_workflow_reports_are_its_usage_also_after_a_crash(
 
 def test_usage_is_zero_without_reported_tokens(shared: Server, openai: OpenAI) -> None:
     none = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    answer = Http(shared).post("/chat", chat("echo 1", stream_options={"include_usage": True}))
+    answer = Http(shared).post("/chat", chat('echo("1")', stream_options={"include_usage": True}))
     assert answer.json()["usage"] == none
-    arguments: Any = {"model": "probe", "messages": say("echo 1"), "stream": True}
+    arguments: Any = {"model": "probe", "messages": say('echo("1")'), "stream": True}
     assert all(chunk.usage is None for chunk in openai.chat.completions.create(**arguments))
     *_, last = openai.chat.completions.create(**arguments, stream_options={"include_usage": True})
     assert last.usage is not None
@@ -121,7 +124,7 @@ def test_usage_is_zero_without_reported_tokens(shared: Server, openai: OpenAI) -
 def test_a_failed_run_is_an_error_and_not_tried_again(shared: Server, openai: OpenAI) -> None:
     before = len(shared.rows("SELECT 1 FROM sessions_app_run"))
     with pytest.raises(APIStatusError) as error_info:
-        openai.chat.completions.create(model="probe", messages=say("fail"))
+        openai.chat.completions.create(model="probe", messages=say("fail()"))
     assert error_info.value.status_code == 422
     assert "internal secret" not in str(error_info.value)
     assert len(shared.rows("SELECT 1 FROM sessions_app_run")) == before + 1
@@ -129,7 +132,7 @@ def test_a_failed_run_is_an_error_and_not_tried_again(shared: Server, openai: Op
 
 def test_a_failed_run_is_an_error_of_its_stream(openai: OpenAI) -> None:
     with pytest.raises(APIError, match="The workflow raised ValueError"):
-        list(openai.chat.completions.create(model="probe", messages=say("fail"), stream=True))
+        list(openai.chat.completions.create(model="probe", messages=say("fail()"), stream=True))
 
 
 def test_another_model_is_the_default_workflow(openai: OpenAI) -> None:

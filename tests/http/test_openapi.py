@@ -11,7 +11,7 @@ from tests.http.test_access import PATHS
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-PROMPTS = ("prompt radio", "prompt oauth_consent", "assign @ben")
+PROMPTS = ('prompt(kind="radio")', 'prompt(kind="oauth_consent")', 'ask_others(to="@ben")')
 PROMPT = "/v1/prompts/{interaction_id}"
 INBOX = ("/v1/inbox", PROMPT, f"{PROMPT}/response", f"{PROMPT}/claim", f"{PROMPT}/people")
 OTHERS = (*INBOX, "/callbacks/{token}", "/feedback", "/mcp/client/tool/list")
@@ -66,17 +66,17 @@ def test_the_document_has_every_path(document: Json) -> None:
 
 def test_responses_match_the_document(shared: Server, document: Json) -> None:
     http, nobody = Http(shared), Http(shared, None)
-    check(document, "/generate", "post", http.generate("echo 1"))
-    bodies: list[Json] = [chat(text) for text in ("echo 1", *PROMPTS, "fail")]
+    check(document, "/generate", "post", http.generate('echo("1")'))
+    bodies: list[Json] = [chat(text) for text in ('echo("1")', *PROMPTS, "fail()")]
     for body in (*bodies, {}):
         check(document, "/chat", "post", http.post("/chat", body))
-    check(document, "/chat/stream", "post", nobody.post("/chat/stream", chat("ask")))
-    for text in ("echo 1", "ask", *PROMPTS, "fail"):
+    check(document, "/chat/stream", "post", nobody.post("/chat/stream", chat("ask()")))
+    for text in ('echo("1")', "ask()", *PROMPTS, "fail()"):
         run = http.generate(text).headers["execution-id"]
         path = "/executions/{execution_id}"
         check(document, path, "get", http.get(f"/executions/{run}"))
     check(document, OTHERS[-1], "get", nobody.get(OTHERS[-1]))
-    for text in ("echo 1", "ask", "fail"):
+    for text in ('echo("1")', "ask()", "fail()"):
         body = {"input_message": text, "sync_timeout": 5}
         job = http.post("/generate/async", body)
         check(document, "/generate/async", "post", job)
@@ -94,7 +94,7 @@ def test_the_docs_page_works_under_the_content_security_policy(open_page: OpenPa
     page = open_page("/docs")
     page.locator("#operations-Runs-generate").click()
     page.get_by_role("button", name="Try it out").click()
-    page.locator("textarea").fill('{"input_message": "echo hello"}')
+    page.locator("textarea").fill('{"input_message": "echo(\'hello\')"}')
     page.get_by_placeholder("workflow").fill("probe")
     page.get_by_role("button", name="Execute").click()
     answer = page.locator(".live-responses-table .response").first

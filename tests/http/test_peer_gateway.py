@@ -46,21 +46,21 @@ def ui(backend: Server) -> PeerGateway:
 
 @every_mode
 def test_an_answer_is_shown_with_the_trace_that_feedback_names(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say("echo hello", mode)
+    answer = ui.say('echo("hello")', mode)
     assert "hello" in answer.text
     assert (answer.toast, len(answer.trace)) == ("", 32)
 
 
 @pytest.mark.parametrize("mode", STREAMS)
 def test_the_steps_of_a_stream_are_shown(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say("step 2", mode)
+    answer = ui.say("step(count=2)", mode)
     assert answer.text == "s1 s2 "
     assert {step["name"] for step in answer.steps} == {"step 1", "step 2"}
 
 
 @every_mode
 def test_a_failure_before_any_text_is_shown(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say("stream many", mode)
+    answer = ui.say('fail(text="")', mode)
     assert "**Error (workflow_error):** " in answer.text
     assert "invalid literal" not in answer.text
     assert answer.toast == ""
@@ -68,7 +68,7 @@ def test_a_failure_before_any_text_is_shown(ui: PeerGateway, mode: str) -> None:
 
 @every_mode
 def test_a_failure_after_text_is_shown(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say("fail", mode)
+    answer = ui.say("fail()", mode)
     assert "**Error (workflow_error):** " in answer.text
     assert "internal secret" not in answer.text
     assert answer.text.startswith("so far ") is mode.endswith("/stream")
@@ -76,7 +76,7 @@ def test_a_failure_after_text_is_shown(ui: PeerGateway, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", [CHAT, GENERATE])
 def test_a_prompt_is_shown_as_what_is_asked_and_where(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say("ask", mode)
+    answer = ui.say("ask()", mode)
     assert "waits for an answer" in answer.text
     assert "prompt-1" in answer.text
 
@@ -85,7 +85,7 @@ def test_a_prompt_is_shown_as_what_is_asked_and_where(ui: PeerGateway, mode: str
 def test_a_prompt_in_a_stream_is_a_line_that_is_shown(
     backend: Server, ui: PeerGateway, mode: str
 ) -> None:
-    with ui.stream("ask", mode) as (run, looks):
+    with ui.stream("ask()", mode) as (run, looks):
         answer = next(look for look in looks if look.text)
         assert "waits for an answer" in answer.text
         assert "prompt-1" in answer.text
@@ -96,7 +96,7 @@ def test_a_prompt_in_a_stream_is_a_line_that_is_shown(
 
 
 def test_thumbs_and_comments_are_kept_with_the_run(backend: Server, ui: PeerGateway) -> None:
-    answer = ui.say("echo hello", CHAT)
+    answer = ui.say('echo("hello")', CHAT)
     assert ui.rate(answer.trace, reaction_type="👎").status == 200
     assert ui.rate(answer.trace, comment="too short").status == 200
     assert ui.rate(answer.trace, reaction_type="👍").json()["message"]
@@ -122,9 +122,9 @@ async def test_a_refused_guest_is_told_and_the_log_names_the_setting(
 ) -> None:
     server = new_server()
     gateway = PeerGateway(server, origin=ORIGIN, session=new_session())
-    assert gateway.say("echo 1", CHAT).toast == "401"
+    assert gateway.say('echo("1")', CHAT).toast == "401"
     async with WsClient(server, "c1", user=None, session=gateway.session) as socket:
-        await socket.message("echo 1")
+        await socket.message('echo("1")')
         assert await socket.until_closed() == 4401
     with pytest.raises(InvalidStatus):
         await WsClient(server, "c1", user=None, origin=ORIGIN).__aenter__()
@@ -147,13 +147,13 @@ def test_a_prompt_that_nobody_answers_makes_way_for_the_next_message(
     backend: Server, ui: PeerGateway, mode: str
 ) -> None:
     if mode in STREAMS:
-        with ui.stream("ask", mode) as (run, looks):
+        with ui.stream("ask()", mode) as (run, looks):
             assert next(look for look in looks if look.text)
     else:
-        ui.say("ask", mode)
+        ui.say("ask()", mode)
         [row] = backend.rows(RUNS, ui.conversation_id)
         run = str(UUID(str(row["id"])))
-    assert "hello" in ui.say("echo hello", mode).text
+    assert "hello" in ui.say('echo("hello")', mode).text
     guest = Http(backend, None, workflow=None, session=ui.session)
     assert guest.get(f"/executions/{run}").json()["run_status"] == "cancelled"
 
@@ -161,9 +161,9 @@ def test_a_prompt_that_nobody_answers_makes_way_for_the_next_message(
 async def test_a_guest_is_the_same_over_http_and_socket(backend: Server) -> None:
     session = new_session()
     gateway = PeerGateway(backend, origin=ORIGIN, session=session)
-    gateway.say("echo over http", CHAT_STREAM)
+    gateway.say('echo("over http")', CHAT_STREAM)
     async with PeerUi(backend, origin=ORIGIN, session=session) as socket:
-        await socket.say("echo over the socket")
+        await socket.say('echo("over the socket")')
         assert await socket.until_ended() == "over the socket"
     rows = backend.rows(
         "SELECT DISTINCT c.owner_id FROM sessions_app_conversation c"

@@ -24,7 +24,7 @@ def threads(server: Server) -> int:
 
 def wait_for_result(server: Server, user: str) -> http.client.HTTPConnection:
     """Send a request whose run takes long; its response has not come."""
-    body = json.dumps({"input_message": "slowask 600000"})
+    body = json.dumps({"input_message": "ask(delay=600)"})
     sender = Http(server, user)
     connection = http.client.HTTPConnection(HOST, server.port, timeout=20)
     connection.request("POST", "/generate?workflow=probe", body, sender._headers)
@@ -36,7 +36,7 @@ def test_waiting_requests_keep_no_thread(server: Server) -> None:
     with ExitStack() as stack:
         for number in range(EACH):
             user = USERS[number % len(USERS)]
-            stream = stack.enter_context(Http(server, user).stream("/chat/stream", chat("ask")))
+            stream = stack.enter_context(Http(server, user).stream("/chat/stream", chat("ask()")))
             assert stream.status == 200
             stack.enter_context(closing(wait_for_result(server, user)))
         until(lambda: len(server.rows("SELECT 1 FROM sessions_app_run")) >= 2 * EACH)

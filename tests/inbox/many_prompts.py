@@ -35,7 +35,7 @@ def new_run(conversation: Conversation) -> Run:
         key=f"conversation:{conversation.pk}:{conversation.workflow}",
         workflow=conversation.workflow,
         message_id="m",
-        text="ask",
+        text="ask()",
         client_format="chat",
         status=Run.Status.WAITING,
         created_at=NOW,

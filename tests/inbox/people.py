@@ -45,16 +45,17 @@ def inbox_of(server: Server, user: str, query: str = "") -> list[dict[str, Any]]
     return prompts
 
 
-def send_question(server: Server, words: str = "", name: str = "kept") -> None:
+def send_question(server: Server, options: str = "", name: str = "kept") -> None:
     """Have ann ask the managers in a conversation."""
-    message = {"text": f"assign managers {words}".strip(), "workflow": "probe"}
+    text = f'ask_others(to="managers"{options and f", {options}"})'
+    message = {"text": text, "workflow": "probe"}
     assert Http(server).form(f"/c/{name}/messages/", message).status == 303
 
 
-def ask_managers(server: Server, words: str = "", name: str = "kept") -> dict[str, Any]:
+def ask_managers(server: Server, options: str = "", name: str = "kept") -> dict[str, Any]:
     """Have ann ask the managers in a conversation; return the prompt as ben's inbox has it."""
     known_ids = [prompt["interaction_id"] for prompt in inbox_of(server, "ben")]
-    send_question(server, words, name)
+    send_question(server, options, name)
 
     def asked() -> list[dict[str, Any]]:
         waiting = inbox_of(server, "ben")

@@ -26,7 +26,7 @@ async def test_every_inbox_hears_that_a_prompt_was_answered(server: Server) -> N
         for each in sockets:
             assert (await each.until("waiting_message", timeout=30))["waiting"] == 0
         asker = await stack.enter_async_context(WsClient(server, "c", workflow="probe"))
-        await asker.message("assign managers")
+        await asker.message('ask_others(to="managers")')
         for each in sockets:
             assert (await each.until("waiting_message", timeout=30))["waiting"] == 1
         [prompt] = server.rows("SELECT id FROM sessions_app_interaction")

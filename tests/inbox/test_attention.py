@@ -303,6 +303,6 @@ def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
 def test_an_answer_in_the_chat_is_recorded_as_from_the_chat(open_page: OpenPage) -> None:
     page = open_page(None)
     switch_on(page, "Chime")
-    begin(page, "approve 1")
+    begin(page, "approve(count=1)")
     card(page).locator("button.primary").first.click()
     expect(page.locator(".question .via")).to_contain_text("from the chat")

@@ -51,7 +51,7 @@ def entry(page: Page, words: str) -> Locator:
 def test_no_fault_at_any_size(
     open_page: OpenPage, server: Server, size: tuple[int, int], scheme: str
 ) -> None:
-    ask(server, "due=60", "days=20 votes=2", "text", f"days={'w' * 200}")
+    ask(server, "due=60", "days=20, votes=2", "kind='text'", f"days={'w' * 200!r}")
     viewport = {"width": size[0], "height": size[1]}
     page = inbox_of(open_page, 4, viewport=viewport, color_scheme=scheme)
     entry(page, "20 days").get_by_role("button", name="Claim").click()
@@ -72,7 +72,7 @@ def test_no_fault_at_any_size(
 
 @pytest.mark.long
 def test_the_inbox_works_by_keyboard_alone(page: Page, open_page: OpenPage, server: Server) -> None:
-    begin(page, "assign managers days=1 due=60", until="waiting")
+    begin(page, 'ask_others(to="managers", days=1, due=60)', until="waiting")
     ask(server, "days=2")
     inbox = inbox_of(open_page, 2)
     first = entry(inbox, "1 days")
@@ -103,7 +103,7 @@ def press(page: Page, button: Locator) -> None:
 
 
 def test_the_focus_stays_when_others_answer(open_page: OpenPage, server: Server) -> None:
-    ask(server, "days=1 due=60", "days=2")
+    ask(server, "days=1, due=60", "days=2")
     inbox = inbox_of(open_page, 2)
     entry(inbox, "1 days").get_by_role("button", name="Reject").focus()
     other = open_page("/inbox/", user="user0")
@@ -117,7 +117,7 @@ def test_the_focus_stays_when_others_answer(open_page: OpenPage, server: Server)
 def test_several_prompts_are_approved_at_once(
     open_page: OpenPage, server: Server, script: bool
 ) -> None:
-    ask(server, "days=1", "days=2", "days=3", "text")
+    ask(server, "days=1", "days=2", "days=3", "kind='text'")
     viewport = {"width": 1000, "height": 800}
     inbox = open_page("/inbox/", user="ben", java_script_enabled=script, viewport=viewport)
     bar = inbox.locator(".several")
@@ -146,7 +146,7 @@ def test_several_prompts_are_approved_at_once(
 def test_all_of_a_question_are_selected_at_once_and_one_left_out(
     open_page: OpenPage, server: Server
 ) -> None:
-    ask(server, "days=1", "days=2", "days=3", "text")
+    ask(server, "days=1", "days=2", "days=3", "kind='text'")
     inbox = inbox_of(open_page, 4)
     selected = inbox.locator(".selected")
     everything = inbox.get_by_label("Select all 3")

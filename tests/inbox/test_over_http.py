@@ -108,12 +108,15 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     assert "The conversation with" not in server.get(f"/p/{prompt['interaction_id']}/", "ben").text
     assert ben.post(prompt["response_url"], {"response": {"text": "no"}}).status == 204
 
-    prompt = ask_managers(server, "share")
+    prompt = ask_managers(server, "share=True")
     assert prompt["shared"] == []  # in the list
     at, page = f"/v1/prompts/{prompt['interaction_id']}", f"/p/{prompt['interaction_id']}/"
     shared = ben.get(at).json()["shared"]
     assert [one["role"] for one in shared] == ["user", "assistant"] * 2
-    assert [one["text"] for one in shared[::2]] == ["assign managers", "assign managers share"]
+    assert [one["text"] for one in shared[::2]] == [
+        'ask_others(to="managers")',
+        'ask_others(to="managers", share=True)',
+    ]
     assert "answered: Reject (ben, " in shared[1]["text"]
     assert shared[1]["text"].endswith("no.")
     assert shared[3]["text"].strip() == "I ask **them**."  # without the prompt itself
@@ -126,16 +129,18 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     for http in (ben, ann):
         assert http.get(at).json()["shared"] == []
     assert "I ask" not in server.get(page, "ben").text
-    prompt = ask_managers(server, "share anew")
+    prompt = ask_managers(server, "share=True, days=4")
     shared = ben.get(f"/v1/prompts/{prompt['interaction_id']}").json()["shared"]
-    words = ["", " share", " share anew"]
-    assert [one["text"] for one in shared[::2]] == [f"assign managers{one}" for one in words]
+    options = ["", ", share=True", ", share=True, days=4"]
+    assert [one["text"] for one in shared[::2]] == [
+        f'ask_others(to="managers"{one})' for one in options
+    ]
 
 
 def test_who_has_voted_and_may_answer_no_more_reads_no_shared_conversation(server: Server) -> None:
     make_group(server)
     ben = Http(server, "ben")
-    prompt = ask_managers(server, "share votes=2")
+    prompt = ask_managers(server, "share=True, votes=2")
     at, page = f"/v1/prompts/{prompt['interaction_id']}", f"/p/{prompt['interaction_id']}/"
     assert ben.post(prompt["response_url"], {"response": {"text": "yes"}}).status == 204
     assert ben.get(at).json()["shared"]

@@ -44,7 +44,7 @@ def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
 
 
 def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other: Page) -> None:
-    begin(page, "assign managers", until="waiting")
+    begin(page, 'ask_others(to="managers")', until="waiting")
     expect(page.locator("#state .run")).to_contain_text("Waiting for managers")
     line = page.locator(".question")
     expect(line).to_contain_text("Waiting for managers")
@@ -70,7 +70,7 @@ def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other:
 def test_of_two_simultaneous_answers_one_wins_and_names_the_winner(
     page: Page, ben: Page, other: Page
 ) -> None:
-    begin(page, "assign managers text")
+    begin(page, 'ask_others(to="managers", kind="text")')
     for one, text in ((ben, "a"), (other, "half of my words")):
         card(one).locator("textarea").fill(text)
     card(ben).get_by_role("button", name="Answer").click()
@@ -86,7 +86,7 @@ def test_a_late_answer_names_the_faster_person(
     console.allow("net::ERR_FAILED")
     slow = open_page(None, user="user0")
     slow.route_web_socket("**/websocket?*", without_waiting)
-    begin(page, "assign managers text", until="waiting")
+    begin(page, 'ask_others(to="managers", kind="text")', until="waiting")
     slow.goto("/inbox/")
     until_connected(slow)
     card(slow).locator("textarea").fill("mine")
@@ -103,7 +103,7 @@ def test_a_late_answer_names_the_faster_person(
 def test_a_note_that_is_being_written_stays_when_others_claim_or_answer(
     page: Page, ben: Page, other: Page, button: str
 ) -> None:
-    begin(page, "assign managers")
+    begin(page, 'ask_others(to="managers")')
     ben.locator(".claims summary").click()
     ben.get_by_label("Note for this person").fill("She is away.")
     other.get_by_role("button", name=button).click()
@@ -115,7 +115,7 @@ def test_a_note_that_is_being_written_stays_when_others_claim_or_answer(
 def test_the_people_of_a_name_that_was_typed_before_are_offered_no_more(
     page: Page, ben: Page
 ) -> None:
-    begin(page, "assign managers")
+    begin(page, 'ask_others(to="managers")')
     ben.locator(".claims summary").click()
     to = ben.get_by_label("To (name or user name)")
     ben.route("**/people?q=ben", lambda route: None)  # never answered
@@ -141,7 +141,7 @@ def test_an_answered_prompt_leaves_other_inboxes_without_a_page_request(
     page: Page, ben: Page, other: Page, console: Console
 ) -> None:
     console.allow("net::ERR_FAILED")
-    begin(page, "assign managers")
+    begin(page, 'ask_others(to="managers")')
     expect(card(other)).to_have_count(1)
     other.wait_for_load_state("networkidle")
     other.route("**/inbox/", lambda route: route.abort())
@@ -156,7 +156,7 @@ def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
     name_user(server, "user1", "Una", "One")
     user1 = inbox_of(open_page, "user1")
     expect(user1.locator(".empty")).to_be_visible()
-    begin(page, "assign managers")
+    begin(page, 'ask_others(to="managers")')
     expect(card(ben)).to_have_count(1)
     ben.keyboard.press("j")
     expect(ben.locator(".permanent")).to_be_focused()
@@ -184,7 +184,7 @@ def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
 
 def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server: Server) -> None:
     make_group(server, "both", ("ann", "ben"))
-    begin(page, "assign both four")
+    begin(page, 'ask_others(to="both", four_eyes=True)')
     expect(card(ben)).to_have_count(1)
     link = page.locator(".question a")
     expect(link).to_have_text("Waiting for both")
@@ -199,7 +199,7 @@ def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server:
 
 
 def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
-    begin(page, "assign managers votes=2")
+    begin(page, 'ask_others(to="managers", votes=2)')
     card(ben).get_by_role("button", name="Approve").click()
     expect(ben.locator(".entry")).to_have_count(0)
     expect(card(other)).to_have_count(1)
@@ -220,7 +220,7 @@ def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
 def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
     page: Page, ben: Page
 ) -> None:
-    begin(page, "assign @ann,managers votes=2", cards=1)
+    begin(page, 'ask_others(to="@ann,managers", votes=2)', cards=1)
     question = page.locator(".question")
     asked_at = question.get_attribute("data-sequence") or ""
     card(page).get_by_text("Add a note").click()
@@ -248,7 +248,7 @@ def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
 def test_without_the_script_a_vote_is_said_to_count(
     page: Page, open_page: OpenPage, door: str
 ) -> None:
-    begin(page, "assign @ann,managers votes=2", cards=1)
+    begin(page, 'ask_others(to="@ann,managers", votes=2)', cards=1)
     address, user = (page.url, "ann") if door == "chat" else ("/inbox/", "ben")
     voter = open_page(address, user=user, java_script_enabled=False)
     card(voter).get_by_role("button", name="Approve").click()
@@ -259,7 +259,7 @@ def test_the_permission_goes_while_the_card_is_open(
     page: Page, ben: Page, server: Server, console: Console
 ) -> None:
     console.allow("status of 404")
-    begin(page, "assign managers text")
+    begin(page, 'ask_others(to="managers", kind="text")')
     card(ben).locator("textarea").fill("typed")
     prompt = ben.locator(".permanent").get_attribute("href") or ""
     leave_groups(server, "ben")
@@ -280,7 +280,7 @@ def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
 ) -> None:
     make_group(server, "directors", ("user1",))
     director = inbox_of(open_page, "user1")
-    begin(page, "assign managers escalate=directors")
+    begin(page, 'ask_others(to="managers", escalate="directors")')
     ben.get_by_role("button", name="Claim").click()
     expect(ben.locator(".holds")).to_be_visible()
     expect(director.locator(".empty")).to_be_visible()
@@ -299,7 +299,7 @@ def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
 
 
 def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server: Server) -> None:
-    begin(page, "assign managers text")
+    begin(page, 'ask_others(to="managers", kind="text")')
     card(ben).locator("textarea").fill("typed")
     server.sign_out("ben")
     expect(ben.locator("#connection")).to_have_attribute("data-state", "signedOut")
@@ -310,7 +310,7 @@ def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server:
 
 
 def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> None:
-    begin(page, "assign managers", until="waiting")
+    begin(page, 'ask_others(to="managers")', until="waiting")
     plain = open_page("/inbox/", user="ben", java_script_enabled=False)
     plain.get_by_role("button", name="Claim").click()
     expect(plain.locator(".holds")).to_be_visible()

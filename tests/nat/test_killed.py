@@ -10,7 +10,7 @@ from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.server import Server
 from tests.support.websocket import WsClient
-from tests.support.workflows.agent import WORDS
+from tests.support.workflows.agents import WORDS
 
 PROMPT = "system_interaction_message"
 TEXT = "".join(WORDS) + "It is paid."

@@ -27,11 +27,12 @@ from nat.data_models.function import FunctionBaseConfig
 from nat.data_models.llm import LLMBaseConfig
 
 from tests.nat import components  # noqa: F401 - registers more
-from tests.support.workflows.agent import WORDS, log_effect
+from tests.support.workflows.agents import WORDS
+from tests.support.workflows.effects import append_line
 
 
 def log(what: str) -> None:
-    log_effect(f"{Context.get().input_message.split()[0]}: {what}")
+    append_line(f"{Context.get().input_message.split()[0]}: {what}")
 
 
 def seconds(place: str) -> float:

@@ -101,7 +101,7 @@ def test_only_done_grants_consent_and_only_declined_refuses_it() -> None:
 
 
 def test_the_card_has_a_link_that_shows_where_it_leads(page: Page) -> None:
-    begin(page, "prompt oauth_consent")
+    begin(page, 'prompt(kind="oauth_consent")')
     card = page.locator("prompt-card")
     expect(card.get_by_role("heading")).to_contain_text("login.example")
     link = card.get_by_role("link", name="Open login.example")
@@ -115,7 +115,7 @@ def test_the_card_has_a_link_that_shows_where_it_leads(page: Page) -> None:
 
 
 def test_a_link_shows_its_whole_address_before_it_is_opened(page: Page) -> None:
-    begin(page, "prompt link")
+    begin(page, 'prompt(kind="link")')
     card = page.locator("prompt-card")
     expect(card.get_by_role("heading")).to_contain_text("Pay there.")
     expect(card.locator("code")).to_have_text("https://bank.example/pay?for=books")

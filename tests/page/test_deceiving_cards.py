@@ -5,7 +5,6 @@ import json
 import re
 from html import unescape
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import User
@@ -205,7 +204,7 @@ def test_unchanged_call_is_approved_to_the_letter(
     open_page: Any, server: Server, name: str, javascript: bool
 ) -> None:
     page = open_page("/c/")
-    begin(page, f"call {quote(json.dumps(call(name, editable=True)))}", cards=1)
+    begin(page, f"ask_tool_call({call(name, editable=True)!r})", cards=1)
     if not javascript:
         page = open_page("/inbox/", java_script_enabled=False)
     card(page).get_by_role("button", name="Approve").click()
@@ -219,7 +218,7 @@ def test_unchanged_call_is_approved_to_the_letter(
 @pytest.mark.parametrize("name", ["behind-spaces", "line-ends"])
 def test_long_command_is_seen_whole(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
-    begin(page, f"call {quote(json.dumps(call(name, editable=True)))}", cards=1)
+    begin(page, f"ask_tool_call({call(name, editable=True)!r})", cards=1)
     for field in card(page).locator("textarea:not([name=f-_note])").all():
         size = field.evaluate(
             "one => [one.scrollHeight - one.clientHeight, one.scrollWidth - one.clientWidth]"
@@ -230,7 +229,7 @@ def test_long_command_is_seen_whole(page: Page, name: str) -> None:
 
 @pytest.mark.formless
 def test_line_of_hidden_characters_is_kept_in_step(page: Page) -> None:
-    begin(page, f"call {quote(json.dumps(call('reordered', editable=True)))}", cards=1)
+    begin(page, f"ask_tool_call({call('reordered', editable=True)!r})", cards=1)
     field, line = card(page).get_by_label("pay"), card(page).locator(".marked").first
     expect(line).to_have_text('Exactly: "pay U+202E0001"')
     field.fill("pay 10\u200b00")

@@ -25,7 +25,7 @@ def narrow(page: Page) -> Page:
 
 def test_form_errors_stand_at_their_fields_and_input_stays(narrow: Page) -> None:
     page = narrow
-    begin(page, "prompt form")
+    begin(page, 'prompt(kind="form")')
     form = card(page)
     expect(form.get_by_label("Holiday")).to_be_checked()
     form.get_by_label("First day").fill("2026-11-22")
@@ -56,7 +56,7 @@ def test_form_errors_stand_at_their_fields_and_input_stays(narrow: Page) -> None
 
 
 def test_changed_fields_of_a_proposal_stay_marked(page: Page) -> None:
-    begin(page, "prompt proposal")
+    begin(page, 'prompt(kind="proposal")')
     form = card(page)
     pieces = form.get_by_label("Pieces")
     expect(pieces).to_have_value("200")
@@ -85,7 +85,7 @@ def test_changed_fields_of_a_proposal_stay_marked(page: Page) -> None:
 def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(page: Page) -> None:
     held: list[Route] = []
     page.route("**/formcard*", lambda route: held.append(route), times=1)
-    begin(page, "prompt proposal")
+    begin(page, 'prompt(kind="proposal")')
     pieces = card(page).get_by_label("Pieces")
     pieces.fill("250")
     assert len(held) == 1
@@ -99,7 +99,7 @@ def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(pag
 def test_the_script_of_forms_comes_later_if_it_did_not_come(page: Page, console: Console) -> None:
     console.allow("net::ERR_FAILED")
     page.route("**/formcard*", lambda route: route.abort(), times=1)
-    begin(page, "prompt proposal", cards=1)
+    begin(page, 'prompt(kind="proposal")', cards=1)
     pieces = card(page).get_by_label("Pieces")
     pieces.fill("250")
     expect(card(page).locator(".field[data-changed]")).to_have_count(1)
@@ -108,7 +108,7 @@ def test_the_script_of_forms_comes_later_if_it_did_not_come(page: Page, console:
 
 
 def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
-    begin(page, "prompt proposal")
+    begin(page, 'prompt(kind="proposal")')
     card(page).get_by_label("Pieces").fill("")
     card(page).get_by_role("button", name="Do not order").click()
     state(page, "completed")
@@ -117,7 +117,7 @@ def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
 
 
 def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
-    begin(page, "prompt tool_call")
+    begin(page, 'prompt(kind="tool_call")')
     form = card(page)
     expect(form.get_by_role("heading")).to_have_text("May I order the parts?")
     letter = form.get_by_label("Letter")
@@ -142,7 +142,7 @@ def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
 
 
 def test_tool_call_is_rejected_with_a_reason_whatever_its_fields_have(page: Page) -> None:
-    begin(page, "prompt tool_call")
+    begin(page, 'prompt(kind="tool_call")')
     card(page).get_by_label("Pieces").fill("")
     card(page).get_by_label("Note").fill("Too dear.")
     card(page).get_by_role("button", name="Reject").click()
@@ -151,7 +151,7 @@ def test_tool_call_is_rejected_with_a_reason_whatever_its_fields_have(page: Page
 
 
 def test_note_of_a_person_stands_in_for_the_result_of_a_tool(page: Page) -> None:
-    begin(page, "prompt tool_call")
+    begin(page, 'prompt(kind="tool_call")')
     answer = card(page).get_by_role("button", name="Use the note as the result")
     answer.click()
     expect(card(page).locator(".errorlist")).to_have_text(["Write the result into the note."])
@@ -163,19 +163,19 @@ def test_note_of_a_person_stands_in_for_the_result_of_a_tool(page: Page) -> None
 
 @pytest.mark.long
 def test_axe_finds_nothing(page: Page) -> None:
-    begin(page, "prompt form")
+    begin(page, 'prompt(kind="form")')
     card(page).get_by_label("First day").fill("2026-11-22")
     card(page).get_by_label("Days").fill("2")
     card(page).get_by_role("button", name="Answer").click()
     expect(card(page).locator(".errorlist")).to_have_count(1)
     assert_accessible(page)
-    begin(page, "prompt proposal")
+    begin(page, 'prompt(kind="proposal")')
     card(page).get_by_label("Pieces").fill("4")
     assert_accessible(page)
-    begin(page, "prompt tool_call")
+    begin(page, 'prompt(kind="tool_call")')
     card(page).get_by_label("Pieces").fill("4")
     assert_accessible(page)
-    begin(page, "together", cards=1)
+    begin(page, "ask_together()", cards=1)
     assert_accessible(page)
 
 
@@ -185,7 +185,7 @@ def receipt(name: str = "taxi.csv", content: bytes = b"1,2") -> Any:
 
 def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page, console: Console) -> None:
     console.allow("status of 422")
-    begin(page, "prompt receipt")
+    begin(page, 'prompt(kind="receipt")')
     form = card(page)
     form.get_by_label("Euro").fill("12.50")
     for wrong, problem in (
@@ -212,7 +212,7 @@ def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page, console:
 
 def test_a_form_with_a_file_can_be_rejected(page: Page, console: Console) -> None:
     console.allow("status of 413")
-    begin(page, "prompt receipt", cards=1)
+    begin(page, 'prompt(kind="receipt")', cards=1)
     page.route("**/prompts/**", lambda route: route.fulfill(status=413, body="nginx"), times=1)
     card(page).get_by_role("button", name="Nothing").click()
     expect(card(page).locator(".error")).to_contain_text("Too large for the server")
@@ -227,7 +227,7 @@ def test_a_file_is_given_in_the_inbox(
 ) -> None:
     console.allow("status of 4")
     make_group(server)
-    begin(page, "assign managers receipt", until="waiting")
+    begin(page, 'ask_others(to="managers", kind="receipt")', until="waiting")
     ben = open_page("/inbox/", user="ben", java_script_enabled=script)
     form = card(ben)
     form.get_by_label("Euro").fill("3")

@@ -41,7 +41,7 @@ def fill(form: Locator) -> None:
 def test_one_button_answers_all_or_none(page: Page, server: Server, console: Console) -> None:
     console.allow("status of 422")
     page.set_viewport_size({"width": 320, "height": 640})
-    begin(page, "together")
+    begin(page, "ask_together()")
     form = card(page)
     expect(form).to_have_count(1)
     expect(form.get_by_role("heading")).to_have_text("About your trip")
@@ -67,7 +67,7 @@ def test_one_button_answers_all_or_none(page: Page, server: Server, console: Con
 
 
 def test_a_card_that_is_sent_signed_out_says_so_and_keeps_what_was_typed(page: Page) -> None:
-    begin(page, "together", cards=1)
+    begin(page, "ask_together()", cards=1)
     fill(card(page))
     page.context.clear_cookies(name="sessionid")
     card(page).get_by_role("button", name="Answer all").click()
@@ -80,7 +80,7 @@ def test_prompts_on_one_card_are_answered_together_without_the_script(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
     console.allow("status of 422")
-    begin(page, "together", cards=1)
+    begin(page, "ask_together()", cards=1)
     plain = open_page(page.url, java_script_enabled=False)
     form = card(plain)
     fill(form)
@@ -97,7 +97,7 @@ def test_prompts_on_one_card_are_answered_together_without_the_script(
 def test_answering_a_card_answered_in_another_tab_changes_nothing(
     page: Page, open_page: OpenPage, server: Server
 ) -> None:
-    begin(page, "together", cards=1)
+    begin(page, "ask_together()", cards=1)
     other = open_page(page.url, java_script_enabled=False)
     for form in (card(page), card(other)):
         fill(form)
@@ -115,7 +115,7 @@ def test_a_card_of_several_questions_is_one_in_the_inbox_and_its_counts(
     page: Page, open_page: OpenPage, server: Server, console: Console, *, script: bool
 ) -> None:
     console.allow("status of 422")
-    begin(page, "together")
+    begin(page, "ask_together()")
     expect(page).to_have_title(re.compile(r"^\(1\) Needs you"))
     expect(page.locator("#inbox b")).to_have_text("1")
     viewport = {"width": 360, "height": 740}

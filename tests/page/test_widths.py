@@ -29,7 +29,9 @@ def assert_fits(page: Page) -> None:
         assert page.evaluate(TOO_WIDE) == [], f"{page.url} at {width}"
 
 
-@pytest.mark.parametrize(("words", "count"), [("wide", 16), ("widecard", 1)])
+@pytest.mark.parametrize(
+    ("words", "count"), [("ask_with_long_words()", 16), ("ask_with_long_words(together=True)", 1)]
+)
 def test_every_type_of_prompt_fits(
     page: Page, open_page: OpenPage, server: Server, words: str, count: int
 ) -> None:

@@ -83,8 +83,8 @@ def set_the_scene(server: Server) -> Scene:
     """Give ann something to protect, and everybody else what they come with."""
     ann = Http(server)
     file = _upload(ann)
-    ann.post("/generate", {"input_message": f"echo {SECRET}"}, conversation_id=CONVERSATION)
-    request_body = {"input_message": f"ask {SECRET}"}
+    ann.post("/generate", {"input_message": f'echo("{SECRET}")'}, conversation_id=CONVERSATION)
+    request_body = {"input_message": f"ask()  # {SECRET}"}
     ids = {"conversation_id": CONVERSATION, "user_message_id": JOB}
     stop = ann.post("/generate", request_body, **ids).json()
     for user, permissions in STAFF.items():
@@ -109,7 +109,9 @@ def _upload(ann: Http) -> str:
     path = f"/c/{CONVERSATION}"
     answer = ann.multipart(f"{path}/files/", {"file": ("a.txt", SECRET)})
     id_ = str(answer.json()["id"])
-    ann.form(f"{path}/messages/", {"text": f"echo {SECRET}", "workflow": "probe", "file_ids": id_})
+    ann.form(
+        f"{path}/messages/", {"text": f'echo("{SECRET}")', "workflow": "probe", "file_ids": id_}
+    )
     return id_
 
 

@@ -35,8 +35,8 @@ LAST = ("/c/<conversation_id>/messages/", "/sign-out/", "/admin/logout/")
 OF_A_RUN = re.compile("<(run|execution_id|interaction|interaction_id|file)>")
 # Refusals of Django and of ours: sign in, or it is not for you, or it is not there.
 REFUSED = (401, 403, 404)
-BODY: dict[str, Any] = {"input_message": "echo 1", "response": {"type": "text", "text": "mine"}}
-BODY |= chat("echo 1") | {"position": 99}
+BODY: dict[str, Any] = {"input_message": 'echo("1")', "response": {"type": "text", "text": "mine"}}
+BODY |= chat('echo("1")') | {"position": 99}
 PROVIDER = {"title": "Notes", "client_id": "x", "metadata_url": "https://id.example/"}
 PROVIDERS = {"notes": PROVIDER}
 FORM = "text=echo+1&value=mine&version=1"
@@ -147,7 +147,7 @@ def test_a_cursor_into_another_users_log_is_404(scene: Scene) -> None:
 
 def test_a_conversation_of_the_same_name_opens_no_door_to_anothers(scene: Scene) -> None:
     ben = scene.http("other")
-    ben.post("/generate", {"input_message": "echo his"}, conversation_id=CONVERSATION)
+    ben.post("/generate", {"input_message": 'echo("his")'}, conversation_id=CONVERSATION)
     before = scene.hers()
     for query in ("branch", "edit"):
         page = ben.get(f"/c/{CONVERSATION}/?{query}={scene.names['run']}")
@@ -168,12 +168,12 @@ async def test_a_socket_on_one_of_the_same_name_reaches_nothing_of_anothers(scen
     before = await asyncio.to_thread(scene.hers)
     run = scene.names["run"]
     async with WsClient(scene.server, CONVERSATION, user="ben", last_sequence=0) as client:
-        await client.message("echo his")
+        await client.message('echo("his")')
         await client.until("ack_message")
         for frame in frames(scene):
             await client.send(frame)
         for name in ("replaces", "follows"):
-            await client.message("echo his", message_id=name, **{name: run})
+            await client.message('echo("his")', message_id=name, **{name: run})
             reply = await client.reply_to(name)
             assert reply["type"] == "error_message"
     async with WsClient(scene.server, CONVERSATION, user="ben", last_sequence=0) as client:
@@ -191,7 +191,7 @@ def frames(scene: Scene) -> list[dict[str, Any]]:
     common |= {"thread_id": prompt_id, "parent_id": prompt_id, "sequence": 1, "schema_type": "chat"}
     payload = {"method": "basic", "username": "ann", "password": ""}
     return [
-        {**common, "id": name, "type": name, "content": chat("echo 1"), "payload": payload}
+        {**common, "id": name, "type": name, "content": chat('echo("1")'), "payload": payload}
         for name in MESSAGES
     ]
 

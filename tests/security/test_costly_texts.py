@@ -41,7 +41,7 @@ async def test_costly_pages_of_one_user_delay_nobody_else(new_server: NewServer,
     async with WsClient(server, "costly", workflow="probe") as ann:
         before, piece, times = COSTLY[name]
         for number in range(PAGES):
-            message = await ann.message(f"echo {before}{piece.format(n=number) * times}.")
+            message = await ann.message(f"echo('''{before}{piece.format(n=number) * times}.''')")
             await ann.until(partial(is_done, message))
     with ExitStack() as pages:
         responses = [pages.enter_context(ask_for_page(server, "ann")) for _ in range(PAGES)]
@@ -49,7 +49,7 @@ async def test_costly_pages_of_one_user_delay_nobody_else(new_server: NewServer,
         async with WsClient(server, "other", user="ben", workflow="probe") as ben:
             for number in range(3):
                 began = time.monotonic()
-                message = await ben.message(f"echo {number}")
+                message = await ben.message(f'echo("{number}")')
                 await ben.until(partial(is_done, message))
                 health = await asyncio.to_thread(server.get, "/health")
                 assert health.status == 200

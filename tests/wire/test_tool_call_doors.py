@@ -21,7 +21,7 @@ from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ASK = "prompt tool_call"
+ASK = 'prompt(kind="tool_call")'
 EDITED = {**TOOL_CALL.arguments, "pieces": 150}
 APPROVAL = {"decision": "approve", "arguments": EDITED, "note": "We have 50."}
 REFUSED = {"decision": "approve", "arguments": {**EDITED, "letter": "Send them."}}

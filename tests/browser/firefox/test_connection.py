@@ -12,7 +12,7 @@ pytestmark = pytest.mark.formless  # the page is the same
 def test_an_answer_that_is_given_while_the_server_is_away_is_sent_when_it_is_back(
     page: Page, server: Server
 ) -> None:
-    begin(page, "ask", cards=1)
+    begin(page, "ask()", cards=1)
     server.kill()
     expect(page.locator("#connection")).to_contain_text("Reconnecting")
     page.locator("#text").fill("given meanwhile")

@@ -20,6 +20,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # the pages are the same
 
 CODE = "def f(x):\n    return x"
+CODE_BLOCK = f"```python\n{CODE}\n```"
 FORMULA = r"$$B_n = B_0 (1 + r)^n + d \sum_{k=0}^{n-1} (1 + r)^k$$"
 HUGE = "line\n" * 30_000
 PHONE = {"width": 390, "height": 844}
@@ -66,7 +67,7 @@ def test_somebody_signs_in_by_the_form_and_reads_an_answer_as_it_comes(
     page.get_by_label("Password").fill("secret")
     page.keyboard.press("Enter")
     until_connected(page)
-    begin(page, "slowstream 100 30")
+    begin(page, "stream(tokens=100, delay=0.03)")
     answer = page.locator("#items .text")
     expect(answer).to_contain_text("t2 ")
     expect(answer).not_to_contain_text("t99")
@@ -79,7 +80,7 @@ def test_somebody_signs_in_by_the_form_and_reads_an_answer_as_it_comes(
 def test_a_draft_and_its_question_outlive_a_reload_and_are_answered_by_keys(
     page: Page, server: Server
 ) -> None:
-    begin(page, "ask", cards=1)
+    begin(page, "ask()", cards=1)
     page.keyboard.type("half of")
     page.reload()
     until_connected(page)
@@ -94,7 +95,7 @@ def test_a_draft_and_its_question_outlive_a_reload_and_are_answered_by_keys(
 
 
 def test_a_click_in_one_tab_settles_the_question_in_both(page: Page) -> None:
-    begin(page, "approve 1", cards=1)
+    begin(page, "approve()", cards=1)
     other = open_in_another_tab(page)
     expect(card(other)).to_have_count(1)
     card(page).get_by_text("Add a note").click()
@@ -107,7 +108,7 @@ def test_a_click_in_one_tab_settles_the_question_in_both(page: Page) -> None:
 
 
 def test_a_form_is_filled_in_by_keys(page: Page) -> None:
-    begin(page, "prompt form")
+    begin(page, 'prompt("form")')
     form = card(page)
     first = form.get_by_label("First day")
     form.get_by_label("Holiday").focus()
@@ -127,7 +128,7 @@ def test_a_form_is_filled_in_by_keys(page: Page) -> None:
 
 
 def test_what_is_copied_is_pasted_and_the_field_grows_with_it(page: Page) -> None:
-    begin(page, f"echo ```python\n{CODE}\n```", until="completed")
+    begin(page, f"echo({CODE_BLOCK!r})", until="completed")
     page.get_by_role("button", name="Copy code").click()
     expect(page.locator("#status")).to_have_text("Copied")
     low = height(page)
@@ -137,7 +138,7 @@ def test_what_is_copied_is_pasted_and_the_field_grows_with_it(page: Page) -> Non
 
 
 def test_a_formula_that_fits_has_no_scroll_bar(page: Page) -> None:
-    begin(page, f"echo {FORMULA}", until="completed")
+    begin(page, f"echo({FORMULA!r})", until="completed")
     formula = page.locator("#items [role=group]:has(math)")
     expect(formula).to_be_visible()
     assert bars(formula) == [0, 0]
@@ -151,14 +152,14 @@ def test_a_huge_paste_becomes_a_file(page: Page) -> None:
     page.locator("#text").press("Control+v")
     expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(1)
     expect(page.locator("#composer-error")).to_contain_text("attached as a file")
-    page.locator("#text").fill("files")
+    page.locator("#text").fill("describe_files()")
     page.locator("#text").press("Enter")
     expect(page.locator("#items .text")).to_contain_text("text.txt text/plain 150000")
 
 
 def test_the_list_opens_over_the_page_of_a_phone(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport=PHONE)
-    begin(page, "approve 1", cards=1)
+    begin(page, "approve()", cards=1)
     assert_fits(page)
     assert bars(page.locator("#text")) == [0, 0]  # though its placeholder is longer than it
     page.get_by_role("button", name="Conversations").click()

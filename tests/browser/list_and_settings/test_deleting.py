@@ -20,7 +20,7 @@ pytestmark = pytest.mark.formless  # how pages look does not depend on where the
 @pytest.mark.long
 def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
-    begin(page, "echo plum", until="completed")
+    begin(page, 'echo("plum")', until="completed")
     page.goto("/c/")
     until_connected(page)
     page.get_by_role("button", name="Conversations").click()
@@ -28,12 +28,12 @@ def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> 
     page.keyboard.press("Enter")
     page.locator("#list").get_by_role("button", name="Delete").press("Enter")
     notice = page.locator(".deleted")
-    expect(notice).to_contain_text("echo plum is deleted.")
+    expect(notice).to_contain_text('echo("plum") is deleted.')
     expect(page.get_by_role("button", name="Undo")).to_be_focused()
     assert_accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     page.keyboard.press("Enter")
-    expect(page.locator(".user .bubble")).to_have_text("echo plum")
+    expect(page.locator(".user .bubble")).to_have_text('echo("plum")')
     expect(page.locator(".deleted")).to_have_count(0)
 
 
@@ -42,7 +42,7 @@ def test_another_tab_shows_the_deletion_keeps_its_draft_and_offers_undo(
     open_page: OpenPage,
 ) -> None:
     page = open_page("/c/")
-    begin(page, "approve 1", cards=1)
+    begin(page, "approve(count=1)", cards=1)
     other = open_in_another_tab(page)
     other.locator("#text").fill("half a sent")
     elsewhere = page.context.new_page()
@@ -64,13 +64,13 @@ def test_another_tab_shows_the_deletion_keeps_its_draft_and_offers_undo(
 def test_an_undone_deletion_reaches_other_tabs(open_page: OpenPage, console: Console) -> None:
     console.allow("status of 404")
     page = open_page("/c/")
-    begin(page, "echo plum", until="completed")
+    begin(page, 'echo("plum")', until="completed")
     other = open_in_another_tab(page)
     page.locator("#list summary").click()
     page.locator("#list").get_by_role("button", name="Delete").click()
     expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator(".user .bubble")).to_have_text("echo plum")
+    expect(page.locator(".user .bubble")).to_have_text('echo("plum")')
     expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")
     other.evaluate(SEEN_AGAIN)
-    expect(other.locator(".user .bubble")).to_have_text("echo plum")
+    expect(other.locator(".user .bubble")).to_have_text('echo("plum")')

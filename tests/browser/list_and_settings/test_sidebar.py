@@ -47,7 +47,7 @@ def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab
     expect(page.get_by_role("heading", name="What do you want to do?")).to_be_in_viewport()
     other = open_in_another_tab(page)
     other.locator("input[name=workflow][value=probe]").check()
-    say(other, "slowstream 200 0")
+    say(other, "stream(tokens=200, delay=0)")
     state(other, "completed")
     state(page, "completed")
     expect(page.locator("#items .text")).to_contain_text("t199")
@@ -61,12 +61,12 @@ def test_the_current_conversation_is_in_sight_in_the_list(
     open_page: OpenPage, server: Server
 ) -> None:
     for number in range(9):
-        message = {"text": f"approve {number}", "workflow": "probe"}
+        message = {"text": f"approve(count={number})", "workflow": "probe"}
         assert Http(server).form(f"/c/asks{number}/messages/", message).status == 303
     page = open_page("/c/", viewport={"width": 1280, "height": 480})
-    begin(page, "echo one")
+    begin(page, 'echo("one")')
     current = page.locator("#list [aria-current]")
-    expect(current).to_contain_text("echo one")
+    expect(current).to_contain_text('echo("one")')
     expect(current).to_be_in_viewport(ratio=0.9)
     page.reload()
     expect(current).to_be_in_viewport(ratio=0.9)
@@ -80,21 +80,21 @@ def test_the_current_conversation_is_in_sight_in_the_list(
 def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(
     page: Page, server: Server
 ) -> None:
-    begin(page, "echo one", until="completed")
+    begin(page, 'echo("one")', until="completed")
     menu = page.locator("#list details")
     page.locator("#list summary").focus()
     page.keyboard.press("Enter")
     expect(menu).to_have_attribute("open", "")
-    begin(page.context.new_page(), "echo two")
+    begin(page.context.new_page(), 'echo("two")')
     page.evaluate(SEEN_AGAIN)
     expect(menu).to_have_count(2)
-    expect(menu.filter(has_text="echo one")).to_have_attribute("open", "")
+    expect(menu.filter(has_text='echo("one")')).to_have_attribute("open", "")
 
 
 @pytest.mark.long
 def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
-    begin(page, "echo plum", until="completed")
+    begin(page, 'echo("plum")', until="completed")
     other = page.context.new_page()
     other.clock.install()
     other.goto(page.url)
@@ -105,7 +105,7 @@ def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: Open
     page.get_by_role("link", name="Rename").press("Enter")
     title = page.get_by_label("Title")
     expect(title).to_be_focused()
-    expect(title).to_have_value("echo plum")
+    expect(title).to_have_value('echo("plum")')
     assert_accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     title.fill("Plums <b>& pears</b> " + "w" * 150)

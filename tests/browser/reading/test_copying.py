@@ -23,7 +23,7 @@ def page(page: Page) -> Page:
 
 
 def begin_and_complete(page: Page, text: str = ANSWER) -> None:
-    begin(page, f"echo {text}", until="completed")
+    begin(page, f"echo({text!r})", until="completed")
     expect(page.locator("#items .tail")).to_have_count(0)
 
 
@@ -57,7 +57,7 @@ def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> Non
 
 def test_an_answer_is_copied_as_its_markdown(page: Page) -> None:
     begin_and_complete(page)
-    say(page, "echo and on")  # the icons of the last answer are always there
+    say(page, 'echo("and on")')  # the icons of the last answer are always there
     state(page, "completed")
     expect(page.locator("#items .copy")).to_have_count(2)
     button = page.get_by_role("button", name="Copy the answer as Markdown").first
@@ -78,7 +78,7 @@ def test_touch_screens_always_show_the_copy_button(open_page: OpenPage) -> None:
     page = open_page("/c/", has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
     until_connected(page)
     page.locator("input[name=workflow][value=probe]").check()
-    page.locator("#text").fill(f"echo {ANSWER}")
+    page.locator("#text").fill(f"echo({ANSWER!r})")
     page.get_by_role("button", name="Send").click()
     state(page, "completed")
     expect(page.locator("#items .copy")).to_have_css("opacity", "1")
@@ -108,7 +108,7 @@ def test_copying_works_without_the_clipboard_api(page: Page) -> None:
 def test_code_and_tasks_have_no_accessibility_fault(page: Page) -> None:
     diff = '```diff\n@@ 1 @@\n-one\n+two\n```\n\n```json\n{"a": [1, true, "b"]}\n```'
     begin_and_complete(page, f"{ANSWER}\n\n{diff}")
-    say(page, "echo ```mermaid\nz\n```")
+    say(page, 'echo("```mermaid\\nz\\n```")')
     state(page, "completed")
     page.locator("#items .text").last.hover()
     assert_accessible(page)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.formless
 def test_times_are_of_the_readers_country(
     page: Page, page_language: str, languages: list[str], date: str
 ) -> None:
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     for whose, name, value in (
         ("navigator", "languages", languages),
         ("HTMLElement.prototype", "lang", page_language),  # as if the page were in it

@@ -75,7 +75,7 @@ def watched(page: Page) -> Iterator[Cost]:
 
 @pytest.mark.long
 def test_the_end_of_a_long_answer_costs_as_little_as_its_beginning(page: Page) -> None:
-    begin(page, "report 150000 4000 5")
+    begin(page, "report(characters=150000, tokens=4000, delay=0.005)")
     for _ in range(2):  # it has caught up
         with page.expect_response(is_small, timeout=CATCHING_UP):
             pass
@@ -115,7 +115,7 @@ def test_no_mark_is_shown_before_it_is_whole(page: Page, server: Server) -> None
     page.goto("/c/")
     page.evaluate(RAW)
     page.locator("input[name=workflow][value=probe]").check()
-    say(page, "report 0 500 15")
+    say(page, "report(characters=0, tokens=500, delay=0.015)")
     expect(page.locator("#items table")).not_to_have_count(0)
     expect(page.locator("#items .tail")).not_to_have_count(0)
     state(page, "completed")
@@ -124,7 +124,7 @@ def test_no_mark_is_shown_before_it_is_whole(page: Page, server: Server) -> None
 
 
 def test_stopping_a_run_shows_text_that_was_held_back(page: Page) -> None:
-    begin(page, "report 9 1 60000")
+    begin(page, "report(characters=9, tokens=1, delay=60)")
     expect(page.locator("#items .text")).to_have_text("Part 1")
     page.get_by_role("button", name="Stop").click()
     state(page, "cancelled")
@@ -132,13 +132,13 @@ def test_stopping_a_run_shows_text_that_was_held_back(page: Page) -> None:
 
 @pytest.mark.long
 def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) -> None:
-    begin(page, "report 20000 1000 2", until="completed")
+    begin(page, "report(characters=20000, tokens=1000, delay=0.002)", until="completed")
     assert_page_is_rendered(page, server)
 
 
 @pytest.mark.long
 def test_what_is_far_above_is_there_for_whoever_scrolls_or_prints(page: Page) -> None:
-    begin(page, "report 150000 600 5", until="completed")
+    begin(page, "report(characters=150000, tokens=600, delay=0.005)", until="completed")
     emptied = page.locator("#items .chunk:empty")
     expect(emptied).not_to_have_count(0)
     first = page.locator("#items .chunk").first
@@ -166,7 +166,7 @@ def assert_page_is_rendered(page: Page, server: Server) -> None:
 
 def test_no_css_rule_uses_has_on_an_ancestor_of_the_transcript(page: Page) -> None:
     """`:has()` on it is asked again for each piece of text, and goes through all that is there."""
-    begin(page, "echo hello")
+    begin(page, 'echo("hello")')
     searched = page.evaluate(
         r"""() => {
           const found = [];

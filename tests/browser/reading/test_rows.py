@@ -13,9 +13,9 @@ pytestmark = pytest.mark.formless  # how pages look does not depend on where the
 
 
 def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: Server) -> None:
-    begin(page, "step 1 100", until="completed")
+    begin(page, "step(count=1, seconds=0.1)", until="completed")
     expect(page.locator("#items > .step .step-state")).to_have_text(re.compile(r"done\s+0\.\d s"))
-    say(page, "agent 0 200")
+    say(page, "agent(delay=0, seconds=0.2)")
     state(page, "needs-you")
     group = page.locator("#items > .steps")
     expect(group.locator("summary").first).to_have_text(re.compile(r"^3 steps · \d(\.\d)? s$"))
@@ -33,8 +33,8 @@ def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: 
 def test_the_icons_of_an_answer_stand_in_one_row_which_the_last_one_always_shows(
     page: Page,
 ) -> None:
-    for text in ("echo one", "echo two"):
-        begin(page, text) if text == "echo one" else say(page, text)
+    for text in ('echo("one")', 'echo("two")'):
+        begin(page, text) if text == 'echo("one")' else say(page, text)
         state(page, "completed")
     page.locator("#text").hover()
     copies, thumbs = page.locator(".copy"), page.get_by_role("button", name="Good answer")

@@ -55,7 +55,7 @@ def assert_in_order(page: Page, count: int) -> None:
 @pytest.mark.long
 def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
-    begin(page, "report 6000 1400 5")
+    begin(page, "report(characters=6000, tokens=1400, delay=0.005)")
     expect(newer).not_to_be_visible()
     # All that comes at once is there: the last of it is drawn anew as it grows.
     expect(page.get_by_role("heading", name="Part 13", exact=True)).to_have_count(1)
@@ -84,7 +84,7 @@ def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -
 
 def test_the_new_text_button_disappears_at_the_end(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
-    begin(page, "report 6000 300 5")
+    begin(page, "report(characters=6000, tokens=300, delay=0.005)")
     until(lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
     scroll_up(page, 600)
     expect(newer).to_be_visible()
@@ -99,7 +99,7 @@ def run_steps(page: Page, count: int) -> None:
     Its message is not waited for: a page that opens after the run shows only the last items.
     """
     open_new(page)
-    page.locator("#text").fill(f"step {count}")
+    page.locator("#text").fill(f"step(count={count})")
     page.locator("#text").press("Enter")
     state(page, "completed")
 
@@ -165,11 +165,8 @@ ARABIC = "\u0645\u0631\u062d\u0628\u0627"
 
 def test_each_text_has_the_direction_of_its_script(page: Page) -> None:
     table = f"| {ARABIC} | b |\n|---|---|\n| {ARABIC} | 2 |"
-    begin(
-        page,
-        f"echo # {HEBREW}\n\n{HEBREW} `x = 1`\n\nhello\n\n- {ARABIC}\n\n{table}\n\n- one",
-        until="completed",
-    )
+    text = f"# {HEBREW}\n\n{HEBREW} `x = 1`\n\nhello\n\n- {ARABIC}\n\n{table}\n\n- one"
+    begin(page, f"echo({text!r})", until="completed")
     expect(page.locator("#items .bubble")).to_have_css("unicode-bidi", "plaintext")
     body = page.locator("#items .text .body")
     side = {

@@ -54,7 +54,7 @@ def until_answering(page: Page, question: str) -> None:
 def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     page: Page, server: Server
 ) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     until_answering(page, "prompt-1")
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_attribute("placeholder", "Your answer")
@@ -71,25 +71,25 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     expect(field(page)).to_have_accessible_name("Message")
     expect(field(page)).to_have_attribute("placeholder", "Write a message")
     expect(mode(page)).to_be_hidden()
-    say(page, "echo again")
+    say(page, 'echo("again")')
     assert_page_is_log(page, server)
 
 
 def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> None:
     have_asked = begin_called(page)
-    field(page).press_sequentially("echo later")
+    field(page).press_sequentially('echo("later")')
     have_asked()
     expect(card(page)).to_have_count(1)
     expect(mode(page)).to_contain_text(FIRST)
     field(page).press("Enter")
-    expect(page.locator(".user .bubble").last).to_have_text("echo later")
+    expect(page.locator(".user .bubble").last).to_have_text('echo("later")')
     expect(page.locator("#state")).to_contain_text("1 message queued")
     until_answering(page, "prompt-1")
 
 
 def test_message_and_answer_are_two_drafts(page: Page) -> None:
     have_asked = begin_called(page)
-    field(page).press_sequentially("echo later")
+    field(page).press_sequentially('echo("later")')
     have_asked()
     expect(card(page)).to_have_count(1)
     page.get_by_role("button", name="Answer here").click()
@@ -98,12 +98,12 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
     expect(field(page)).to_be_focused()
     field(page).press_sequentially("Ev")
     page.get_by_role("button", name=INSTEAD).click()
-    expect(field(page)).to_have_value("echo later")
+    expect(field(page)).to_have_value('echo("later")')
     expect(card(page).locator("textarea")).to_have_value("Ev")
     assert_accessible(page)
     page.reload()
     until_connected(page)
-    expect(field(page)).to_have_value("echo later")
+    expect(field(page)).to_have_value('echo("later")')
     expect(mode(page)).to_contain_text(FIRST)
     page.get_by_role("button", name="Answer here").click()
     expect(field(page)).to_have_value("Ev")
@@ -112,16 +112,16 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
     field(page).press("Enter")
     state(page, "completed")
     expect(page.locator("#items .text").last).to_have_text("Eve")
-    expect(field(page)).to_have_value("echo later")
+    expect(field(page)).to_have_value('echo("later")')
 
 
 def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     until_answering(page, "prompt-1")
     field(page).press("Escape")
     expect(field(page)).to_have_attribute("placeholder", FIRST)
     expect(field(page)).to_be_focused()
-    say(page, "echo later")
+    say(page, 'echo("later")')
     expect(page.locator("#state")).to_contain_text("1 message queued")
     expect(field(page)).to_have_accessible_name("Message")
 
@@ -129,7 +129,7 @@ def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
 def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
     page: Page, open_page: OpenPage
 ) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     until_answering(page, "prompt-1")
     other = open_page(page.url)
     expect(card(other)).to_have_count(1)
@@ -147,7 +147,7 @@ def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
 
 
 def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     until_answering(page, "prompt-1")
     expect(field(page)).to_have_js_property("maxLength", 10_000)
     field(page).evaluate("field => field.removeAttribute('maxlength')")
@@ -160,15 +160,15 @@ def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
     expect(card(page).get_by_role("button", name="Answer")).to_be_enabled()
 
 
-@pytest.mark.parametrize(("asks", "count"), [("two", 2), ("approve 1", 1)])
+@pytest.mark.parametrize(("asks", "count"), [("ask_two()", 2), ("approve(count=1)", 1)])
 def test_several_questions_or_one_that_takes_no_text_are_answered_above(
     page: Page, asks: str, count: int
 ) -> None:
     begin(page, asks, cards=count)
     expect(field(page)).to_have_attribute("placeholder", FIRST)
     expect(mode(page)).to_be_hidden()
-    field(page).fill("echo later")
+    field(page).fill('echo("later")')
     expect(mode(page)).to_have_text(FIRST, use_inner_text=True)
-    say(page, "echo later")
+    say(page, 'echo("later")')
     expect(page.locator("#state")).to_contain_text("1 message queued")
     expect(card(page)).to_have_count(count)

@@ -21,18 +21,18 @@ from tests.support.server import Server
 
 
 def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     expect(card(page).locator("h2")).to_have_text("prompt-1")
     page.reload()
     expect(card(page).locator("h2")).to_have_text("prompt-1")
     entry = page.locator("#list [aria-current]")
     expect(entry).to_contain_text("needs you")
-    expect(page).to_have_title("(1) Needs you – ask")
+    expect(page).to_have_title("(1) Needs you – ask()")
     card(page).locator("textarea").fill("Eve")
     card(page).locator("textarea").press("Enter")
     state(page, "completed")
     expect(entry).not_to_contain_text("needs you")
-    expect(page).to_have_title("ask")
+    expect(page).to_have_title("ask()")
     expect(page.locator("#items .text")).to_have_text("Eve")
     expect(card(page)).to_have_count(0)
     expect(page.locator("#items .question > details > summary")).to_contain_text("by you")
@@ -43,7 +43,7 @@ def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server
 
 
 def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page: Page) -> None:
-    begin(page, "approve 2")
+    begin(page, "approve(count=2)")
     buttons = card(page).get_by_role("button")
     expect(buttons.get_by_text("continue")).to_have_class("primary")
     expect(buttons.get_by_text("cancel")).not_to_have_class("primary")
@@ -56,7 +56,7 @@ def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page:
 
 
 def test_a_note_goes_with_a_decision_and_outlives_a_reload(page: Page) -> None:
-    begin(page, "approve 1")
+    begin(page, "approve(count=1)")
     card(page).get_by_text("Add a note").click()
     card(page).get_by_label("Note").fill("as agreed")
     page.reload()
@@ -81,7 +81,7 @@ def test_a_deadline_is_urgent_in_its_last_tenth(page: Page) -> None:
 
 
 def test_the_field_of_a_card_that_was_folded_is_as_high_as_the_first(page: Page) -> None:
-    begin(page, "two")
+    begin(page, "ask_two()")
     heights = []
     for text in ("first", "second"):
         field = card(page).locator("textarea").locator("visible=true")
@@ -109,7 +109,7 @@ CLOSED_AT_FIRST = """() => {
 
 
 def test_a_question_that_appears_takes_no_click_meant_for_another(page: Page) -> None:
-    begin(page, "approve 2")
+    begin(page, "approve(count=2)")
     button = card(page).get_by_role("button", name="continue")
     expect(button).to_be_enabled()
     page.evaluate(CLOSED_AT_FIRST)
@@ -121,7 +121,7 @@ def test_a_question_that_appears_takes_no_click_meant_for_another(page: Page) ->
 
 def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> None:
     page.clock.install()
-    begin(page, "approve 2")
+    begin(page, "approve(count=2)")
     button = card(page).get_by_role("button", name="continue")
     expect(button).to_be_enabled()
 
@@ -138,7 +138,7 @@ def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> 
 
 def test_a_hanging_request_for_items_delays_no_later_items(page: Page) -> None:
     page.clock.install()
-    begin(page, "approve 2")
+    begin(page, "approve(count=2)")
     button = card(page).get_by_role("button", name="continue")
     expect(button).to_be_enabled()
     hanging: list[Route] = []
@@ -154,7 +154,7 @@ def test_a_hanging_request_for_items_delays_no_later_items(page: Page) -> None:
 
 
 def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: Server) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     other = open_in_another_tab(page)
     expect(card(other)).to_have_count(1)
     card(other).locator("textarea").fill("half typed here")
@@ -189,10 +189,10 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
 
 
 def test_text_typed_into_a_card_outlives_reloads_and_updates(page: Page) -> None:
-    begin(page, "ask")
+    begin(page, "ask()")
     card(page).locator("textarea").fill("not finished")
     page.get_by_role("button", name="Write a message instead").click()
-    say(page, "echo queued")
+    say(page, 'echo("queued")')
     expect(page.locator("#state")).to_contain_text("1 message queued")
     expect(card(page).locator("textarea")).to_have_value("not finished")
     page.reload()

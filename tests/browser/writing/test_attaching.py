@@ -60,7 +60,7 @@ def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server
     until_uploaded(page, 2)
     expect(page.locator("#files .how").first).to_have_text("3 bytes")
     assert_accessible(page)
-    say(page, "files")
+    say(page, "describe_files()")
     expect(page.locator("#files li")).to_have_count(0)
     expect(page.locator("#items .text")).to_contain_text("a.csv text/csv 3")
     state(page, "completed")
@@ -104,7 +104,7 @@ def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Pag
     expect(page.locator("#composer[data-over]")).to_have_count(0)
     assert page.locator("#files .name").all_text_contents() == ["pasted.csv", "one.csv", "two.csv"]
     page.get_by_role("button", name="Remove one.csv").click()
-    say(page, "files")
+    say(page, "describe_files()")
     expect(page.locator("#items .text")).to_contain_text("two.csv")
     assert "one.csv" not in page.locator("#items").inner_text()
 
@@ -118,17 +118,17 @@ def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
         "Not attached: .html files are not allowed. Allowed: png,"
     )
     until_uploaded(page, 1)
-    say(page, "files")
+    say(page, "describe_files()")
     expect(page.locator("#items .text")).to_contain_text("a.csv")
 
 
 def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) -> None:
-    page.locator("#text").fill("files")
+    page.locator("#text").fill("describe_files()")
     choose(page, file())
     until_uploaded(page, 1)
     page.reload()
     until_uploaded(page, 1)
-    expect(page.locator("#text")).to_have_value("files")
+    expect(page.locator("#text")).to_have_value("describe_files()")
     page.locator("input[name=workflow][value=probe]").check()
     # Sent while the second is on its way.
     held: list[Route] = []

@@ -39,13 +39,13 @@ def press(
 
 
 def test_an_escape_of_the_input_method_ends_no_edit(page: Page, keyboard: CDPSession) -> None:
-    begin(page, "echo first", until="completed")
+    begin(page, 'echo("first")', until="completed")
     page.locator(".user .bubble").hover()
     page.locator("a.edit").click()
     page.keyboard.type(" changed")
     compose(keyboard, "にほn")
     expect(page.locator("#editing")).to_be_visible()
-    expect(page.locator("#text")).to_have_value("echo first changedにほn")
+    expect(page.locator("#text")).to_have_value('echo("first") changedにほn')
     keyboard.send("Input.insertText", {"text": "日本"})
     page.keyboard.press("Escape")
     expect(page.locator("#editing")).to_be_hidden()
@@ -54,7 +54,7 @@ def test_an_escape_of_the_input_method_ends_no_edit(page: Page, keyboard: CDPSes
 def test_an_escape_of_the_input_method_keeps_the_question_in_the_field(
     page: Page, keyboard: CDPSession
 ) -> None:
-    begin(page, "ask", cards=1)
+    begin(page, "ask()", cards=1)
     page.locator("#text").click()
     page.keyboard.type("half ")
     expect(page.locator("#composer")).to_have_attribute("data-answers", "")
@@ -67,7 +67,7 @@ def test_a_key_that_makes_a_character_is_typed_and_no_shortcut(
     page: Page, keyboard: CDPSession
 ) -> None:
     """Option+Q, Option+I of a Mac, which begins an î, and AltGr+Q of a German Windows."""
-    begin(page, "approve 1", cards=1)
+    begin(page, "approve(count=1)", cards=1)
     here = page.url
     page.locator("#text").click()
     press(keyboard, "œ", "KeyQ", 81, ALT, "œ")
@@ -81,7 +81,7 @@ def test_a_key_that_makes_a_character_is_typed_and_no_shortcut(
 def test_shortcuts_work_in_the_field_and_with_the_option_key_outside_of_it(
     page: Page, keyboard: CDPSession
 ) -> None:
-    begin(page, "approve 1", cards=1)
+    begin(page, "approve(count=1)", cards=1)
     question = card(page).locator("h2")
     page.locator("#text").click()
     page.keyboard.press("Alt+q")

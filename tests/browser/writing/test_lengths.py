@@ -11,8 +11,8 @@ from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # what the page does is the same
 
-CHINESE = "echo " + "字" * 31_990
-EMOJI = "echo " + "😀" * 31_990
+CHINESE = f"echo('{'字' * 31_990}')"
+EMOJI = f"echo('{'😀' * 31_990}')"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def send(page: Page, text: str) -> None:
 
 
 def test_a_text_at_the_limit_is_sent_whatever_its_characters_are(page: Page) -> None:
-    begin(page, "echo hi")
+    begin(page, 'echo("hi")')
     for number, text in enumerate((CHINESE, EMOJI), 2):
         send(page, text)
         expect(page.locator(".user")).to_have_count(number)
@@ -37,14 +37,14 @@ def test_a_text_at_the_limit_is_sent_whatever_its_characters_are(page: Page) -> 
 
 
 def test_a_text_beyond_the_limit_is_kept_and_the_reason_said(page: Page) -> None:
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     send(page, "字" * 32_001)
     expect(page.locator("#composer-error")).to_have_text(
         "Not sent: The message has 32,001 characters; at most 32,000 are allowed. "
         "Shorten it or send it in parts."
     )
     expect(page.locator("#composer .count")).to_have_text("32001 / 32000")
-    send(page, "echo shorter")
+    send(page, 'echo("shorter")')
     expect(page.locator("#items .text").last).to_have_text("shorter")
     expect(page.locator("#composer-error")).to_be_empty()
     expect(page.locator("#composer .count")).to_be_empty()
@@ -73,17 +73,17 @@ def test_an_unacknowledged_message_can_be_edited(page: Page) -> None:
     swallow_messages(page, messages)
     page.goto("/c/")
     until_connected(page)
-    send(page, "echo once")
+    send(page, 'echo("once")')
     expect(page.locator("#progress")).to_contain_text("Sending")
     page.get_by_role("button", name="Edit").click()
     expect(page.locator("#text")).to_be_editable()
-    expect(page.locator("#text")).to_have_value("echo once")
+    expect(page.locator("#text")).to_have_value('echo("once")')
     expect(page.locator("#progress .words")).to_be_empty()
     assert [message["type"] for message in messages] == ["user_message"]
 
 
 def test_a_refusal_gives_the_text_back(page: Page) -> None:
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     # As if the page did not know the limit.
     page.locator("#text").evaluate("field => field.dataset.most = 10 ** 7")
     text = "字" * 200_000

@@ -32,7 +32,7 @@ def test_a_huge_paste_becomes_a_file(page: Page) -> None:
     expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(1)
     expect(page.locator("#composer-error")).to_contain_text("attached as a file")
     expect(page.locator("#text")).to_have_value("")
-    page.locator("#text").fill("files")
+    page.locator("#text").fill("describe_files()")
     page.locator("#text").press("Enter")
     expect(page.locator("#items .text")).to_contain_text("text.txt text/plain 1000000")
 
@@ -49,7 +49,7 @@ def test_a_huge_paste_where_no_file_is_taken_is_refused_in_words(page: Page) -> 
 
 
 def test_a_huge_draft_is_not_kept_and_one_that_was_kept_is_not_shown(page: Page) -> None:
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     page.locator("#text").fill("begun")
     [key] = page.evaluate(
         "Object.keys(localStorage).filter(key => localStorage[key].includes('begun'))"

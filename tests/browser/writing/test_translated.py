@@ -39,7 +39,7 @@ def test_a_starter_sends_the_words_of_its_author(page: Page) -> None:
 
 
 def test_an_edit_begins_with_what_was_written_and_code_stays_as_it_is(page: Page) -> None:
-    text = "echo Run `rm -r old` now"
+    text = 'echo("Run `rm -r old` now")'
     begin(page, text, until="completed")
     page.evaluate(TRANSLATE)
     answer = page.locator("#items .text .body")

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.formless  # what the page does is the same; see test_cr
 
 
 def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> None:
-    begin(page, "stream 3000", until="completed")
+    begin(page, "stream(tokens=3000)", until="completed")
     assert output_on_page(page) == " ".join(f"t{number}" for number in range(3000))
     assert_page_is_log(page, server)
 
 
 def test_steps_are_shown_as_they_go(page: Page, server: Server) -> None:
-    begin(page, "step 3 1000")
+    begin(page, "step(count=3, seconds=1)")
     expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)
     expect(page.locator("#state")).to_contain_text("Working: step")
     state(page, "completed")
@@ -40,7 +40,7 @@ def test_a_draft_outlives_a_reload_and_is_its_writers(
     page: Page, server: Server, console: Console
 ) -> None:
     console.allow("status of 409")  # the page of the one reads nothing as the other
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     page.locator("#text").fill("not yet sent")
     for user, draft in (("ben", ""), ("ann", "not yet sent")):
         session = {"name": "sessionid", "value": server.cookies[user], "url": server.url}
@@ -48,7 +48,7 @@ def test_a_draft_outlives_a_reload_and_is_its_writers(
         page.reload()
         until_connected(page)
         expect(page.locator("#text")).to_have_value(draft)
-    say(page, "echo now")
+    say(page, 'echo("now")')
     page.reload()
     expect(page.locator("#text")).to_have_value("")
 
@@ -91,14 +91,14 @@ def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> 
     page.route_web_socket("**/websocket?*", connect)
     page.goto("/c/")
     until_connected(page)
-    page.locator("#text").fill("echo once")
+    page.locator("#text").fill('echo("once")')
     for count in (1, 2):
-        expect(page.locator("#text")).to_have_value("echo once")
+        expect(page.locator("#text")).to_have_value('echo("once")')
         page.locator("#text").press("Enter")
         while len(ids) < count:
             page.wait_for_timeout(20)
         if count == 2:
-            expect(page.locator(".user .bubble")).to_have_text("echo once")
+            expect(page.locator(".user .bubble")).to_have_text('echo("once")')
         page.reload()
         until_connected(page)
     assert ids[0] == ids[1]
@@ -119,7 +119,7 @@ def test_an_answer_whose_acknowledgement_was_lost_is_sent_again_as_one_that_was_
 
         socket.connect_to_server().on_message(receive)
 
-    begin(page, "ask")
+    begin(page, "ask()")
     page.route_web_socket("**/websocket?*", connect)
     page.clock.install()
     page.reload()
@@ -135,18 +135,18 @@ def test_an_answer_whose_acknowledgement_was_lost_is_sent_again_as_one_that_was_
 
 
 def test_enter_sends_and_shift_enter_breaks_the_line(page: Page) -> None:
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     field = page.locator("#text")
-    field.press_sequentially("echo a")
+    field.press_sequentially("echo(")
     field.press("Shift+Enter")
-    field.press_sequentially("b")
-    expect(field).to_have_value("echo a\nb")
+    field.press_sequentially('"a")')
+    expect(field).to_have_value('echo(\n"a")')
     field.press("Enter")
-    expect(page.locator(".user .bubble").last).to_have_text("echo a\nb", use_inner_text=True)
+    expect(page.locator(".user .bubble").last).to_have_text('echo(\n"a")', use_inner_text=True)
 
 
 def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     field = page.locator("#text")
     field.fill("にほん")
     field.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
@@ -155,13 +155,13 @@ def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
 
 
 def test_a_message_queued_offline_can_be_edited(page: Page, server: Server) -> None:
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     server.kill()
     expect(page.locator("#connection")).to_contain_text("Reconnecting")
-    page.locator("#text").fill("echo no")
+    page.locator("#text").fill('echo("no")')
     page.locator("#text").press("Enter")
     page.get_by_role("button", name="Edit").click()
-    page.locator("#text").fill("echo yes")
+    page.locator("#text").fill('echo("yes")')
     server.restart()
     until_connected(page)
     page.locator("#text").press("Enter")
@@ -173,12 +173,12 @@ def test_missed_items_appear_after_a_reconnect(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
     console.allow("ERR_INTERNET_DISCONNECTED")
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     other = open_page(page.url)
     until_connected(other)
     page.context.set_offline(True)
     expect(page.locator("#connection")).to_contain_text("Your text stays here")
-    say(other, "stream 500")
+    say(other, "stream(tokens=500)")
     state(other, "completed")
     page.context.set_offline(False)
     state(page, "completed")
@@ -187,7 +187,7 @@ def test_missed_items_appear_after_a_reconnect(
 
 
 def test_a_stopped_run_shows_a_note_and_no_stop_button(page: Page, server: Server) -> None:
-    begin(page, "slowstream 2000 20")
+    begin(page, "stream(tokens=2000, delay=0.02)")
     for number in (2, 5):  # also on a page that was opened in the midst of it
         expect(page.locator("#items .text")).to_contain_text(f"t{number} ")
         page.reload()
@@ -199,14 +199,14 @@ def test_a_stopped_run_shows_a_note_and_no_stop_button(page: Page, server: Serve
 
 
 def test_a_run_that_cleans_up_is_seen_to_be_stopping(page: Page) -> None:
-    begin(page, "undo 1 3000", cards=1)
+    begin(page, "undo(count=1, seconds=3)", cards=1)
     page.get_by_role("button", name="Stop").click()
     state(page, "stopping")
     state(page, "cancelled")
 
 
 def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
-    begin(page, "ask", cards=1)
+    begin(page, "ask()", cards=1)
     page.get_by_role("button", name="Stop").click()
     state(page, "cancelled")
     expect(card(page)).to_have_count(0)
@@ -218,7 +218,7 @@ def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
 
 
 def test_a_run_that_failed_says_why(page: Page) -> None:
-    begin(page, "approve many", until="failed")
+    begin(page, 'fail(text="")', until="failed")
     expect(page.locator(".note")).to_contain_text("Failed")
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
     expect(page.locator("#alert")).to_have_text("The run failed")
@@ -226,7 +226,7 @@ def test_a_run_that_failed_says_why(page: Page) -> None:
 
 def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Server) -> None:
     page.clock.install()
-    begin(page, "echo hi", until="completed")
+    begin(page, 'echo("hi")', until="completed")
     page.locator("#text").fill("kept")
     page.context.clear_cookies()
     server.restart()
@@ -243,7 +243,7 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
 
 def test_the_page_reports_twenty_seconds_without_news(page: Page) -> None:
     page.clock.install()
-    begin(page, "slowask 60000", until="working")
+    begin(page, "ask(delay=60)", until="working")
     page.clock.run_for(15_000)
     expect(page.locator("#state")).not_to_contain_text("No news")
     page.clock.run_for(8_000)

@@ -92,10 +92,10 @@ class ClusterNemesis(Nemesis):
                 return await stack.enter_async_context(person)
 
             crowd = [await come(crowders[n % 2], f"{name}-{n}") for n in range(LONG_RUNS)]
-            messages = [await person.say("slowstream 3600 1000") for person in crowd]
+            messages = [await person.say("stream(tokens=3600, delay=1)") for person in crowd]
             for number in range(MESSAGES_BESIDE):
                 other = await come(other_user, f"{name}-{number}")
-                await other.say("echo hello")
+                await other.say('echo("hello")')
                 await other.until("the end, beside long runs", other.done, PATIENCE)
             for person, one in zip(crowd, messages, strict=True):
                 await person.until("a run", lambda: person.runs, PATIENCE)  # noqa: B023 - awaited here

@@ -1,6 +1,8 @@
 """The results that the probes must have, whatever happens: pure functions of the message."""
 
-Words = list[str]
+from collections.abc import Callable
+
+from tests.support.calls import parse
 
 
 def answer_to(message_id: str, question: str) -> str:
@@ -12,47 +14,45 @@ def answer_to(message_id: str, question: str) -> str:
 
 def output_of(text: str, message_id: str) -> str:
     """Return the output of that message's run."""
-    word, _, rest = text.partition(" ")
-    return _OUTPUT[word](rest, message_id)
+    name, arguments, options = parse(text)
+    return _OUTPUT[name](message_id, *arguments, **options)
 
 
-def _echo(rest: str, message_id: str) -> str:
-    return rest
+def _echo(message_id: str, text: str) -> str:
+    return text
 
 
-def _stream(rest: str, message_id: str) -> str:
-    return "".join(f"t{number} " for number in range(int(rest.split()[0])))
+def _stream(message_id: str, tokens: int, delay: float = 0) -> str:
+    return "".join(f"t{number} " for number in range(tokens))
 
 
-def _step(rest: str, message_id: str) -> str:
-    return "".join(f"s{number} " for number in range(1, int(rest.split()[0]) + 1))
+def _step(message_id: str, count: int, seconds: float = 0) -> str:
+    return "".join(f"s{number} " for number in range(1, count + 1))
 
 
-def _ask(rest: str, message_id: str) -> str:
+def _ask(message_id: str, delay: float = 0) -> str:
     return answer_to(message_id, "prompt-1")
 
 
-def _approve(rest: str, message_id: str) -> str:
-    numbers = range(1, int(rest) + 1)
+def _approve(message_id: str, count: int) -> str:
+    numbers = range(1, count + 1)
     return "|".join(answer_to(message_id, f"prompt-{number}") for number in numbers)
 
 
-def _two(rest: str, message_id: str) -> str:
+def _ask_two(message_id: str) -> str:
     return "|".join(answer_to(message_id, question) for question in ("one?", "two?"))
 
 
-def _textask(rest: str, message_id: str) -> str:
-    return _stream(rest, message_id) + _ask(rest, message_id)
+def _stream_and_ask(message_id: str, tokens: int) -> str:
+    return _stream(message_id, tokens) + _ask(message_id)
 
 
-_OUTPUT = {
+_OUTPUT: dict[str, Callable[..., str]] = {
     "echo": _echo,
     "stream": _stream,
-    "slowstream": _stream,
     "step": _step,
     "ask": _ask,
-    "slowask": _ask,
     "approve": _approve,
-    "two": _two,
-    "textask": _textask,
+    "ask_two": _ask_two,
+    "stream_and_ask": _stream_and_ask,
 }

@@ -16,7 +16,7 @@ from tests.cluster.checker.history import (
     View,
 )
 
-C, RUN, KEY = "user0/c", "run-0", "user:1:probe_own"
+C, RUN, KEY = "user0/c", "run-0", "user:1:probe_per_user"
 OLD, NEW = Life("worker0.1", 100, 0.0), Life("worker1.1", 200, 0.0)
 UPDATE = {"interaction_id": "i-0"}
 PAYLOADS: list[tuple[str, int, dict[str, Any]]] = [

@@ -97,7 +97,7 @@ PLANTED: dict[str, dict[str, Callable[[History], object]]] = {
         "a run is suspended": lambda h: end_otherwise(h, "suspended"),
         "a run is cancelled that nobody stopped": lambda h: end_otherwise(h, "cancelled"),
         "a message runs twice": lambda h: h.runs.append(replace(h.runs[0], id="run-1")),
-        "a message is lost": lambda h: h.sent.append(Sent(C, "m2", "echo a", "a")),
+        "a message is lost": lambda h: h.sent.append(Sent(C, "m2", 'echo("a")', "a")),
         "a message is made up": lambda h: h.runs.append(Run("run-1", C, "k", "m9", "completed")),
         "output is repeated": say_twice,
         "output is cut": cut_output,

@@ -42,19 +42,19 @@ Situation = Callable[[Person], Awaitable[None]]
 
 async def prompt_pending(person: Person) -> None:
     """Go on until a question is open."""
-    await person.say("approve 2")
+    await person.say("approve(count=2)")
     await person.until("a prompt", person.pending)
 
 
 async def streaming(person: Person) -> None:
     """Output is being written, several times a second."""
-    message = await person.say(f"slowstream 250 {20 * person.pace}")
+    message = await person.say(f"stream(tokens=250, delay={0.02 * person.pace})")
     await person.until("output", lambda: person.text(message).count("t") > 5)
 
 
 async def inside_a_step(person: Person) -> None:
     """Go on until the second of three steps runs."""
-    message = await person.say(f"step 3 {1000 * person.pace}")
+    message = await person.say(f"step(count=3, seconds={person.pace})")
     await person.until("a step", lambda: person.text(message))
     run = next(
         frame["run_id"]
@@ -66,20 +66,20 @@ async def inside_a_step(person: Person) -> None:
 
 async def building(person: Person) -> None:
     """Go on until the user's builder is being built."""
-    await person.say("step 2 50")
+    await person.say("step(count=2, seconds=0.05)")
     await person.until("a builder", lambda: _noted(person.form, "builder.begin", person.user))
 
 
 async def queued_behind(person: Person) -> None:
     """Go on until a message waits behind one that is not done yet."""
-    await person.say(f"step 2 {1500 * person.pace}")
-    await person.say("echo after")
+    await person.say(f"step(count=2, seconds={1.5 * person.pace})")
+    await person.say('echo("after")')
     await person.until("acknowledgements", lambda: len(person.accepted) == 2)
 
 
 async def not_taken(person: Person) -> None:
     """Store a message that no worker has looked at: for when all of them stand still."""
-    message = await person.say("slowask 10")
+    message = await person.say("ask(delay=0.01)")
     await person.until("an acknowledgement", lambda: message.message_id in person.accepted)
 
 
@@ -123,7 +123,7 @@ class Scene:
         self.people: dict[str, list[Person]] = {name: [] for name in names}
         for _ in range(EACH):
             for name in names:
-                workflow = "probe_own" if name == "building" else "probe"
+                workflow = "probe_per_user" if name == "building" else "probe"
                 person = Person(cluster, next(cluster.users), workflow=workflow)
                 person.pace = pace
                 self.people[name].append(person)

@@ -45,14 +45,16 @@ def test_every_type_of_prompt_is_answered(
     shared: Server, kind: str, response: Json, value: str
 ) -> None:
     http, message = Http(shared), uuid4().hex
-    stop = http.generate(f"prompt {kind}", user_message_id=message).json()
+    stop = http.generate(f'prompt(kind="{kind}")', user_message_id=message).json()
     assert http.answer(stop, response).status == 204
-    assert http.generate(f"prompt {kind}", user_message_id=message).json() == {"value": value}
+    assert http.generate(f'prompt(kind="{kind}")', user_message_id=message).json() == {
+        "value": value
+    }
 
 
 def test_a_form_is_answered_by_its_data(shared: Server) -> None:
     http, message = Http(shared), uuid4().hex
-    stop = http.generate("prompt form", user_message_id=message).json()
+    stop = http.generate('prompt(kind="form")', user_message_id=message).json()
     fields = stop["prompt"]["fields"]
     assert [field["name"] for field in fields] == ["kind", "start", "days", "half", "note", "tell"]
     assert (fields[0]["choices"][1], fields[2]["type"]) == (["care", "Care of a child"], "number")
@@ -60,13 +62,13 @@ def test_a_form_is_answered_by_its_data(shared: Server) -> None:
     wrong = http.answer(stop, {"data": data})
     assert (wrong.status, wrong.json()["errors"]) == (422, {"start": ["That is a Sunday."]})
     assert http.answer(stop, {"data": {**data, "start": "2026-11-23"}}).status == 204
-    value = http.generate("prompt form", user_message_id=message).json()["value"]
+    value = http.generate('prompt(kind="form")', user_message_id=message).json()["value"]
     assert "'start': datetime.date(2026, 11, 23), 'days': Decimal('2.5')" in value
 
 
 def test_a_consent_is_asked_for_by_its_url(shared: Server) -> None:
     http = Http(shared)
-    stop = http.generate("prompt oauth_consent").json()
+    stop = http.generate('prompt(kind="oauth_consent")').json()
     assert stop["status"] == "oauth_required"
     assert stop["auth_url"] == "https://login.example/authorize?state=s1"
     assert stop["oauth_state"] == "s1"
@@ -75,7 +77,7 @@ def test_a_consent_is_asked_for_by_its_url(shared: Server) -> None:
 
 def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(shared: Server) -> None:
     http = Http(shared)
-    stop = http.generate("approve 1").json()
+    stop = http.generate("approve(count=1)").json()
     answer = http.answer(stop, {"type": "binary_choice", "selected_option": {"value": "perhaps"}})
     assert (answer.status, answer.json()["options"]) == (422, ["continue", "cancel"])
     assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
@@ -96,7 +98,7 @@ def test_an_answer_to_another_type_of_prompt_is_refused(
     shared: Server, kind: str, response: Json
 ) -> None:
     http = Http(shared)
-    stop = http.generate(f"prompt {kind}").json()
+    stop = http.generate(f'prompt(kind="{kind}")').json()
     answer = http.answer(stop, response)
     assert answer.status == 422
     assert f"The question is of the type “{kind}”" in answer.json()["detail"]
@@ -105,7 +107,7 @@ def test_an_answer_to_another_type_of_prompt_is_refused(
 
 def test_a_second_answer_is_refused_naming_the_first_person_and_time(shared: Server) -> None:
     http = Http(shared)
-    stop = http.generate("ask").json()
+    stop = http.generate("ask()").json()
     assert http.answer(stop, YES).status == 204
     late = http.answer(stop, {"type": "text", "text": "no"})
     problem = late.json()
@@ -116,7 +118,7 @@ def test_a_second_answer_is_refused_naming_the_first_person_and_time(shared: Ser
 
 def test_the_same_answer_under_the_same_id_is_accepted_again(shared: Server) -> None:
     http = Http(shared)
-    stop = http.generate("ask").json()
+    stop = http.generate("ask()").json()
     assert [
         http.answer(stop, YES, user_message_id=stop["interaction_id"]).status for _ in range(2)
     ] == [204, 204]
@@ -124,7 +126,7 @@ def test_the_same_answer_under_the_same_id_is_accepted_again(shared: Server) -> 
 
 def test_an_answer_to_a_run_that_was_stopped_is_too_late(shared: Server) -> None:
     http = Http(shared)
-    stop = http.generate("ask").json()
+    stop = http.generate("ask()").json()
     assert http.delete(stop["status_url"]).status == 202
     until(lambda: http.get(stop["status_url"]).json()["status"] == "failed")
     answer = http.answer(stop, YES)
@@ -133,7 +135,7 @@ def test_an_answer_to_a_run_that_was_stopped_is_too_late(shared: Server) -> None
 
 def test_unknown_prompts_and_prompts_of_another_run_are_404(shared: Server) -> None:
     http, unknown = Http(shared), str(uuid4())
-    stop, other = (http.generate("ask").json() for _ in range(2))
+    stop, other = (http.generate("ask()").json() for _ in range(2))
     for run, prompt in (
         (unknown, stop["interaction_id"]),
         (stop["execution_id"], unknown),
@@ -147,7 +149,7 @@ def test_unknown_prompts_and_prompts_of_another_run_are_404(shared: Server) -> N
 @pytest.mark.parametrize("body", [{}, {"response": None}, {"response": {}}, {"response": "yes"}])
 def test_an_answer_that_says_nothing_is_refused(shared: Server, body: Json) -> None:
     http = Http(shared)
-    stop = http.generate("ask").json()
+    stop = http.generate("ask()").json()
     response = http.post(stop["response_url"], body)
     assert response.status == 422
     if body != {"response": {}}:  # that has the right form

@@ -8,8 +8,9 @@ from tests.conftest import NewServer
 from tests.http.client import Http, Json, chat
 from tests.support.server import Response, Server
 
-ASSIGN = "assign @ben"
-NESTED = [f"child {ASSIGN}", f"child child {ASSIGN}"]
+ASSIGN = 'ask_others(to="@ben")'
+CHILD = f"run_child({ASSIGN!r})"
+NESTED = [CHILD, f"run_child({CHILD!r})"]
 SINGLE = ["/generate", "/v1/workflow", "/chat", "/v1/chat", "/v1/chat/completions"]
 
 
@@ -64,9 +65,9 @@ def test_a_job_does_not_wait_for_others(shared: Server) -> None:
 
 def test_a_prompt_that_was_handed_to_others_is_one_of_others(server: Server) -> None:
     http = Http(server)
-    first = http.generate("assign @ann", user_message_id="m1").json()
+    first = http.generate('ask_others(to="@ann")', user_message_id="m1").json()
     server.execute("UPDATE sessions_app_interaction SET for_owner = ?", False)
-    stop = _waits_for(http.generate("assign @ann", user_message_id="m1"))
+    stop = _waits_for(http.generate('ask_others(to="@ann")', user_message_id="m1"))
     assert [asked["interaction_id"] for asked in stop["waits_for"]] == [first["interaction_id"]]
 
 

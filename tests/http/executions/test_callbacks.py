@@ -42,7 +42,7 @@ class Site:
 @contextmanager
 def waiting_run(server: Server, count: int = 1, **headers: str) -> Iterator[Site]:
     """Yield a run of ann that waits for as many URLs."""
-    body = {"input_message": f"callback {count}"}
+    body = {"input_message": f"wait_for_callbacks(count={count})"}
     with Http(server).stream("/generate/stream", body, **headers) as stream:
         yield Site(server, stream)
 
@@ -61,7 +61,9 @@ def test_a_url_is_the_same_after_the_death_of_its_process(server: Server) -> Non
         server.kill()
     server.start()
     assert site.post('"late"').status == 204
-    result = Http(server).generate("callback 1", user_message_id="m1").json()["value"]
+    result = (
+        Http(server).generate("wait_for_callbacks(count=1)", user_message_id="m1").json()["value"]
+    )
     assert result.endswith(f'{site.paths[0]} "late"')
 
 

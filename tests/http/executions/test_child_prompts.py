@@ -9,7 +9,7 @@ from tests.http.client import Http, Json, chat
 from tests.support.server import Response, Server
 
 YES = {"type": "text", "text": "yes"}
-NESTED = ["child ask", "child child ask"]
+NESTED = ['run_child("ask()")', "run_child('run_child(\"ask()\")')"]
 
 
 def _stop(answer: Response) -> Json:
@@ -57,7 +57,7 @@ def test_a_stream_tells_of_the_prompt_of_a_child_and_goes_on(
 
 def test_a_chunk_of_openai_has_the_prompt_of_a_child(shared: Server) -> None:
     http = Http(shared)
-    with http.stream("/v1/chat/completions", chat("child ask", stream=True)) as stream:
+    with http.stream("/v1/chat/completions", chat('run_child("ask()")', stream=True)) as stream:
         first = stream.next()
         assert first is not None
         assert http.answer(first.json()["interaction_required"], YES).status == 204
@@ -66,11 +66,11 @@ def test_a_chunk_of_openai_has_the_prompt_of_a_child(shared: Server) -> None:
 
 def test_prompts_of_children_are_not_those_of_other_runs(shared: Server) -> None:
     http = Http(shared)
-    stop = _stop(http.generate("child ask", conversation_id="of a parent"))
-    other = _stop(http.generate("ask", conversation_id="of another"))
+    stop = _stop(http.generate('run_child("ask()")', conversation_id="of a parent"))
+    other = _stop(http.generate("ask()", conversation_id="of another"))
     assert len(other["interactions"]) == 1
     # It makes way for a message of its conversation, as a run that asks by itself.
-    assert http.generate("echo 1", conversation_id="of a parent").json() == {"value": "1"}
+    assert http.generate('echo("1")', conversation_id="of a parent").json() == {"value": "1"}
     assert http.get(stop["status_url"]).json()["run_status"] == "cancelled"
 
 
@@ -79,7 +79,9 @@ def test_each_of_two_runs_of_a_conversation_has_the_prompt_of_its_own_child(
 ) -> None:
     workflows = "default: probe\nworkflows: {probe: {second_message: parallel}}\n"
     http = Http(new_server(workflows=workflows))
-    first, second = (_stop(http.generate("child ask", conversation_id="c1")) for _ in range(2))
+    first, second = (
+        _stop(http.generate('run_child("ask()")', conversation_id="c1")) for _ in range(2)
+    )
     assert [len(stop["interactions"]) for stop in (first, second)] == [1, 1]
     assert http.answer(second, YES).status == 204
     assert http.get(first["status_url"]).json()["interactions"] == first["interactions"]
@@ -88,9 +90,11 @@ def test_each_of_two_runs_of_a_conversation_has_the_prompt_of_its_own_child(
 def test_the_prompt_of_a_child_outlives_a_crash(new_server: NewServer) -> None:
     server = new_server()
     http = Http(server)
-    stop = _stop(http.generate("child child ask", user_message_id="m1"))
+    stop = _stop(http.generate("run_child('run_child(\"ask()\")')", user_message_id="m1"))
     server.kill()
     server.start()
-    assert _stop(http.generate("child child ask", user_message_id="m1")) == stop
+    assert _stop(http.generate("run_child('run_child(\"ask()\")')", user_message_id="m1")) == stop
     assert http.answer(stop, YES).status == 204
-    assert http.generate("child child ask", user_message_id="m1").json() == {"value": "yes"}
+    assert http.generate("run_child('run_child(\"ask()\")')", user_message_id="m1").json() == {
+        "value": "yes"
+    }

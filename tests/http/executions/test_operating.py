@@ -21,7 +21,7 @@ RESUMED = """
 
 def test_an_operator_resumes_a_run_that_failed(shared: Server) -> None:
     ann, admin = Http(shared), Http(shared, "admin")
-    response = ann.generate("fail")
+    response = ann.generate("fail()")
     assert response.status == 422
     url = f"/executions/{response.headers['execution-id']}"
     assert ann.post(f"{url}/resume", "").status == 403
@@ -31,7 +31,7 @@ def test_an_operator_resumes_a_run_that_failed(shared: Server) -> None:
 
 def test_resuming_an_active_or_unknown_run_is_refused(shared: Server) -> None:
     admin = Http(shared, "admin")
-    stop = Http(shared).generate("ask").json()
+    stop = Http(shared).generate("ask()").json()
     assert admin.post(f"{stop['status_url']}/resume", "").status == 409
     assert admin.post(f"/executions/{uuid4()}/resume", "").status == 404
 
@@ -40,20 +40,20 @@ def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> N
     ann, admin = Http(shared), Http(shared, "admin")
     first = {"conversation_id": "forked", "user_message_id": "m1"}
     forks = {"conversation_id": "forked", "user_message_id": "f1"}
-    stop = ann.generate("ask", **first).json()
+    stop = ann.generate("ask()", **first).json()
     ann.answer(stop, YES)
-    result = ann.generate("ask", **first).json()
+    result = ann.generate("ask()", **first).json()
     url = f"{stop['status_url']}/fork"
     assert ann.post(url, {"position": 1}).status == 403
     forked = admin.post(url, {"position": 1}, user_message_id="f1")
     assert forked.status == 202
     assert admin.post(url, {"position": 1}, user_message_id="f1").json() == forked.json()
 
-    anew = ann.generate("ask", **forks).json()
+    anew = ann.generate("ask()", **forks).json()
     assert anew["execution_id"] == forked.json()["execution_id"] != stop["execution_id"]
     assert anew["status_url"] == forked.json()["status_url"]
     ann.answer(anew, {"type": "text", "text": "no"})
-    assert ann.generate("ask", **forks).json() != result
+    assert ann.generate("ask()", **forks).json() != result
     assert ann.get(stop["status_url"]).json()["result"] == result
     assert "Started again by admin" in ann.get("/c/forked/").text
 
@@ -62,7 +62,7 @@ def test_staff_who_may_only_look_at_runs_do_nothing_to_them(server: Server) -> N
     server.execute("UPDATE auth_user SET is_staff = ? WHERE username = 'ben'", True)
     server.execute(PERMIT, "ben", "view_run")
     ben = Http(server, "ben")
-    url = f"/executions/{Http(server).generate('fail').headers['execution-id']}"
+    url = f"/executions/{Http(server).generate('fail()').headers['execution-id']}"
     assert ben.post(f"{url}/fork", {"position": 1}).status == 403
     assert ben.post(f"{url}/resume", "").status == 403
     server.execute(PERMIT, "ben", "change_run")
@@ -71,7 +71,7 @@ def test_staff_who_may_only_look_at_runs_do_nothing_to_them(server: Server) -> N
 
 def test_positions_that_a_run_has_not_come_to_are_refused(shared: Server) -> None:
     admin = Http(shared, "admin")
-    url = f"{Http(shared).generate('ask').json()['status_url']}/fork"
+    url = f"{Http(shared).generate('ask()').json()['status_url']}/fork"
     response = admin.post(url, {"position": 9})
     assert (response.status, response.json()["last"]) == (422, 2)
     assert [admin.post(url, body).status for body in ({}, {"position": "one"})] == [422, 422]
@@ -82,7 +82,7 @@ def test_positions_that_a_run_has_not_come_to_are_refused(shared: Server) -> Non
 def test_after_a_start_the_overview_says_which_waiting_runs_the_code_no_longer_matches(
     server: Server,
 ) -> None:
-    stop = Http(server).generate("ask").json()
+    stop = Http(server).generate("ask()").json()
     server.kill()
     server.execute("UPDATE sessions_app_interaction SET name = ?", "renamed")
     server.start()

@@ -14,13 +14,13 @@ from tests.support.server import Server
 
 @pytest.mark.parametrize("path", ["/generate", "/v1/workflow"])
 def test_generate_answers_with_the_value(shared: Server, path: str) -> None:
-    answer = Http(shared).post(path, {"input_message": "echo hello"})
+    answer = Http(shared).post(path, {"input_message": 'echo("hello")'})
     assert (answer.status, answer.json()) == (200, {"value": "hello"})
 
 
 @pytest.mark.parametrize("path", ["/chat", "/v1/chat", "/v1/chat/completions"])
 def test_chat_answers_with_a_completion(shared: Server, path: str) -> None:
-    completion = Http(shared).post(path, chat("echo hello")).json()
+    completion = Http(shared).post(path, chat('echo("hello")')).json()
     assert completion["object"] == "chat.completion"
     assert completion["model"] == "probe"
     message = {"role": "assistant", "content": "hello"}
@@ -30,17 +30,17 @@ def test_chat_answers_with_a_completion(shared: Server, path: str) -> None:
 @pytest.mark.parametrize(
     "messages",
     [
-        [{"role": "user", "content": "echo 1"}],
-        [{"role": "user", "content": [{"type": "text", "text": "echo 1"}], "name": "ann"}],
+        [{"role": "user", "content": 'echo("1")'}],
+        [{"role": "user", "content": [{"type": "text", "text": 'echo("1")'}], "name": "ann"}],
         [
             {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "echo 0"},
+            {"role": "user", "content": 'echo("0")'},
             {"role": "assistant", "content": None, "tool_calls": []},
             {
                 "role": "user",
                 "content": [
-                    {"type": "text", "text": "echo 0"},
-                    {"type": "text", "text": "echo 1"},
+                    {"type": "text", "text": 'echo("0")'},
+                    {"type": "text", "text": 'echo("1")'},
                     {"type": "image_url", "image_url": {"url": "data:,"}},
                 ],
             },
@@ -60,7 +60,7 @@ def test_the_input_is_the_last_text_of_the_last_user_message(
 def test_a_message_that_is_not_the_users_runs_nothing(shared: Server, path: str, role: str) -> None:
     before = _runs(shared)
     last = {"role": role, "content": "21 degrees", "tool_call_id": "call_1"}
-    body = {"messages": [{"role": "user", "content": "echo 1"}, last]}
+    body = {"messages": [{"role": "user", "content": 'echo("1")'}, last]}
     answer = Http(shared).post(path, body)
     assert (answer.status, answer.json()["code"]) == (422, "invalid_message")
     assert f"must have the role user, not {role}" in answer.json()["message"]
@@ -69,7 +69,7 @@ def test_a_message_that_is_not_the_users_runs_nothing(shared: Server, path: str,
 
 def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(shared: Server) -> None:
     http = Http(shared)
-    answer = http.generate("approve 2")
+    answer = http.generate("approve(count=2)")
     assert answer.status == 202
     stop = answer.json()
     assert stop["status"] == "interaction_required"
@@ -87,14 +87,14 @@ def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(shared: Server) ->
 
 def test_the_status_has_the_result_in_the_form_of_its_path(shared: Server) -> None:
     http = Http(shared)
-    execution = http.post("/chat", chat("echo hello")).headers["execution-id"]
+    execution = http.post("/chat", chat('echo("hello")')).headers["execution-id"]
     status_body = http.get(f"/executions/{execution}").json()
     assert status_body["status"] == status_body["run_status"] == "completed"
     assert status_body["result"]["choices"][0]["message"]["content"] == "hello"
 
 
 def test_the_status_of_a_run_that_no_path_started_has_the_plain_result(shared: Server) -> None:
-    http, message = Http(shared), {"text": "echo hello", "workflow": "probe"}
+    http, message = Http(shared), {"text": 'echo("hello")', "workflow": "probe"}
     assert http.form("/c/page/messages/", message).status == 303
     query = (
         "SELECT r.id FROM sessions_app_run r JOIN sessions_app_conversation c"
@@ -106,7 +106,9 @@ def test_the_status_of_a_run_that_no_path_started_has_the_plain_result(shared: S
 
 def test_the_status_of_a_run_at_work_is_running(shared: Server) -> None:
     http = Http(shared)
-    with http.stream("/generate/stream", {"input_message": "slowstream 1000 20"}) as stream:
+    with http.stream(
+        "/generate/stream", {"input_message": "stream(tokens=1000, delay=0.02)"}
+    ) as stream:
         status_body = http.get(f"/executions/{stream.headers['execution-id']}").json()
         assert status_body["status"] == "running"
 
@@ -114,14 +116,14 @@ def test_the_status_of_a_run_at_work_is_running(shared: Server) -> None:
 def test_the_same_message_id_again_starts_nothing_new(shared: Server) -> None:
     http, before = Http(shared), _runs(shared)
     ids = {"conversation_id": "repeated", "user_message_id": "m1"}
-    first, second = http.generate("echo 1", **ids), http.generate("echo 1", **ids)
+    first, second = http.generate('echo("1")', **ids), http.generate('echo("1")', **ids)
     assert first.headers["execution-id"] == second.headers["execution-id"]
     assert first.json() == second.json() == {"value": "1"}
     # A message of a new conversation names that too.
-    stop, stop_again = (http.generate("ask", user_message_id="alone").json() for _ in range(2))
+    stop, stop_again = (http.generate("ask()", user_message_id="alone").json() for _ in range(2))
     assert stop == stop_again
     http.answer(stop, {"type": "text", "text": "yes"})
-    assert http.generate("ask", user_message_id="alone").json() == {"value": "yes"}
+    assert http.generate("ask()", user_message_id="alone").json() == {"value": "yes"}
     assert _runs(shared) == before + 2
 
 
@@ -129,26 +131,26 @@ def test_a_request_may_replace_the_message_of_a_run_or_go_on_with_its_branch(
     server: Server,
 ) -> None:
     http = Http(server)
-    first = http.generate("echo 1", conversation_id="c1").headers["execution-id"]
-    second = http.generate("echo 2", conversation_id="c1", replaces=first)
+    first = http.generate('echo("1")', conversation_id="c1").headers["execution-id"]
+    second = http.generate('echo("2")', conversation_id="c1", replaces=first)
     assert second.json() == {"value": "2"}
     again = http.generate("", conversation_id="c1", replaces=second.headers["execution-id"])
     assert again.json() == {"value": "2"}
-    assert http.generate("echo 3", conversation_id="c1", follows=first).json() == {"value": "3"}
+    assert http.generate('echo("3")', conversation_id="c1", follows=first).json() == {"value": "3"}
     rows = server.rows(
         "SELECT forked_from_id, follows_id FROM sessions_app_run ORDER BY created_at"
     )
     assert [bool(row["forked_from_id"]) for row in rows] == [False, True, True, False]
     assert [bool(row["follows_id"]) for row in rows] == [False, False, False, True]
     for user, header in (("ann", "replaces"), ("ben", "follows")):
-        answer = Http(server, user).generate("echo 1", conversation_id="c2", **{header: first})
+        answer = Http(server, user).generate('echo("1")', conversation_id="c2", **{header: first})
         assert answer.status == 404
 
 
 def test_a_run_knows_the_request_but_no_secret_of_it(shared: Server) -> None:
     http = Http(shared, sesame="hush-1", session="hush-2")
     secrets = {"x_api_key": "hush-3", "proxy_authorization": "hush-4"}
-    http.generate("echo 1", traceparent="00-1", x_tenant="t1", **secrets)
+    http.generate('echo("1")', traceparent="00-1", x_tenant="t1", **secrets)
     last = "SELECT metadata FROM sessions_app_run ORDER BY created_at DESC LIMIT 1"
     (row,) = shared.rows(last)
     metadata = json.loads(row["metadata"])
@@ -162,16 +164,16 @@ def test_a_run_knows_the_request_but_no_secret_of_it(shared: Server) -> None:
 
 def test_a_stopped_run_is_a_conflict(shared: Server) -> None:
     http, ids = Http(shared), {"conversation_id": "stopped", "user_message_id": "m1"}
-    stop = http.generate("ask", **ids).json()
+    stop = http.generate("ask()", **ids).json()
     assert http.post("/c/stopped/stop/", "").status == 303
     assert _until(http, stop["status_url"], "failed")["run_status"] == "cancelled"
-    response = http.generate("ask", **ids)
+    response = http.generate("ask()", **ids)
     assert (response.status, response.json()["code"]) == (409, "cancelled")
     assert response.headers["x-should-retry"] == "false"
 
 
 def test_a_failed_run_is_reported_without_internals(shared: Server) -> None:
-    answer = Http(shared).generate("stream many")
+    answer = Http(shared).generate('fail(text="")')
     assert answer.status == 422
     error = answer.json()
     assert error["code"] == "workflow_error"
@@ -211,7 +213,7 @@ def test_a_bad_body_is_an_error_in_the_peers_form_that_says_why(
 
 
 def test_a_name_that_is_too_long_is_measured_in_characters(shared: Server) -> None:
-    answer = Http(shared).generate("echo 1", conversation_id="x" * 201)
+    answer = Http(shared).generate('echo("1")', conversation_id="x" * 201)
     assert answer.status == 422
     assert answer.json()["message"].endswith("String should have at most 200 characters")
 
@@ -228,9 +230,9 @@ def test_a_name_that_is_too_long_is_measured_in_characters(shared: Server) -> No
         ("stream", 1),
         ("n", "two"),
         ("user", 5),
-        ("messages", [{"content": "echo 1"}]),
-        ("messages", [{"role": None, "content": "echo 1"}]),
-        ("messages", "echo 1"),
+        ("messages", [{"content": 'echo("1")'}]),
+        ("messages", [{"role": None, "content": 'echo("1")'}]),
+        ("messages", 'echo("1")'),
     ],
 )
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/v1/chat/completions"])
@@ -238,7 +240,7 @@ def test_a_field_of_the_wrong_type_is_named(
     shared: Server, path: str, field: str, value: Any
 ) -> None:
     before = _runs(shared)
-    answer = Http(shared).post(path, {**chat("echo 1"), field: value})
+    answer = Http(shared).post(path, {**chat('echo("1")'), field: value})
     error = answer.json()
     assert (answer.status, error["code"]) == (422, "invalid_message")
     fields = json.loads(error["details"])["fields"]
@@ -248,13 +250,13 @@ def test_a_field_of_the_wrong_type_is_named(
 
 
 def test_parameters_for_a_language_model_are_ignored(shared: Server) -> None:
-    body = chat("echo 1", temperature=0.7, top_p=1, max_tokens=5, stream=None, n=1, seed=3, x=[])
+    body = chat('echo("1")', temperature=0.7, top_p=1, max_tokens=5, stream=None, n=1, seed=3, x=[])
     assert Http(shared).post("/chat", body).status == 200
 
 
 def test_all_open_prompts_are_in_the_answer_and_in_the_status(shared: Server) -> None:
     http = Http(shared)
-    stop = http.generate("two").json()
+    stop = http.generate("ask_two()").json()
     assert [each["prompt"]["text"] for each in stop["interactions"]] == ["one?", "two?"]
     first, second = stop["interactions"]
     assert stop["interaction_id"] == first["interaction_id"]
@@ -269,7 +271,7 @@ def test_all_open_prompts_are_in_the_answer_and_in_the_status(shared: Server) ->
 
 def test_an_execution_can_be_stopped_by_its_owner(shared: Server) -> None:
     ann, ben = Http(shared, "ann"), Http(shared, "ben")
-    stop = ann.generate("ask").json()
+    stop = ann.generate("ask()").json()
     assert ben.delete(stop["status_url"]).status == 404
     assert ann.get(stop["status_url"]).json()["status"] == "interaction_required"
     assert [ann.delete(stop["status_url"]).status for _ in range(2)] == [202, 202]
@@ -280,7 +282,7 @@ def test_an_execution_can_be_stopped_by_its_owner(shared: Server) -> None:
 
 
 def test_only_the_named_execution_is_stopped(shared: Server) -> None:
-    http, body = Http(shared), {"input_message": "slowstream 10 100"}
+    http, body = Http(shared), {"input_message": "stream(tokens=10, delay=0.1)"}
     with (
         http.stream("/generate/stream", body, conversation_id="two") as first,
         http.stream("/generate/stream", body, conversation_id="two") as second,
@@ -293,8 +295,8 @@ def test_only_the_named_execution_is_stopped(shared: Server) -> None:
 
 def test_a_message_makes_a_run_give_way_that_waits_for_a_person(shared: Server) -> None:
     http = Http(shared)
-    stop = http.generate("ask", conversation_id="way").json()
-    assert http.generate("echo 1", conversation_id="way").json() == {"value": "1"}
+    stop = http.generate("ask()", conversation_id="way").json()
+    assert http.generate('echo("1")', conversation_id="way").json() == {"value": "1"}
     assert _until(http, stop["status_url"], "failed")["run_status"] == "cancelled"
 
 
@@ -307,10 +309,10 @@ def test_an_unknown_workflow_is_an_error_that_lists_the_known(shared: Server) ->
 def test_a_workflow_that_takes_one_message_at_a_time_is_busy(new_server: NewServer) -> None:
     workflows = "default: probe\nworkflows: {probe: {second_message: reject}}\n"
     http = Http(new_server(workflows=workflows))
-    body = {"input_message": "slowstream 10000 10"}
+    body = {"input_message": "stream(tokens=10000, delay=0.01)"}
     with http.stream("/generate/stream", body, conversation_id="c1") as stream:
         assert stream.next() is not None
-        assert http.generate("echo 1", conversation_id="c1").status == 409
+        assert http.generate('echo("1")', conversation_id="c1").status == 409
 
 
 def _runs(server: Server) -> int:

@@ -27,7 +27,7 @@ SUSPEND = """
 
 @pytest.mark.parametrize("path", ["/chat/stream", "/v1/chat/stream", "/v1/chat/completions"])
 def test_chat_streams_chunks_and_ends_as_openai_does(shared: Server, path: str) -> None:
-    with Http(shared).stream(path, chat("slowstream 3 1", stream=True)) as stream:
+    with Http(shared).stream(path, chat("stream(tokens=3, delay=0.001)", stream=True)) as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         events = [event for event in stream.rest() if event.data]
     assert chunk_text(events) == "t0 t1 t2 "
@@ -41,13 +41,13 @@ def test_chat_streams_chunks_and_ends_as_openai_does(shared: Server, path: str) 
 
 @pytest.mark.parametrize("path", ["/generate/stream", "/v1/workflow/stream"])
 def test_generate_streams_values(shared: Server, path: str) -> None:
-    with Http(shared).stream(path, {"input_message": "slowstream 3 1"}) as stream:
+    with Http(shared).stream(path, {"input_message": "stream(tokens=3, delay=0.001)"}) as stream:
         values = [event.json() for event in stream.rest() if event.data]
     assert "".join(value["value"] for value in values) == "t0 t1 t2 "
 
 
 def test_steps_and_the_trace_come_as_lines_of_their_own(shared: Server) -> None:
-    with Http(shared).stream("/chat/stream", chat("step 1")) as stream:
+    with Http(shared).stream("/chat/stream", chat("step(count=1)")) as stream:
         lines = [event.lines for event in stream.rest() if event.lines]
     trace, step_begin, step_end = lines
     assert len(trace["observability_trace"]["observability_trace_id"]) == 32
@@ -57,14 +57,14 @@ def test_steps_and_the_trace_come_as_lines_of_their_own(shared: Server) -> None:
 
 
 def test_completions_stream_openai_lines_alone(shared: Server) -> None:
-    with Http(shared).stream("/v1/chat/completions", chat("step 2", stream=True)) as stream:
+    with Http(shared).stream("/v1/chat/completions", chat("step(count=2)", stream=True)) as stream:
         events = stream.rest()
     assert all(event.data and event.name == "message" and not event.lines for event in events)
     assert chunk_text(events) == "s1 s2 "
 
 
 def test_every_event_has_an_id_that_never_goes_back(shared: Server) -> None:
-    with Http(shared).stream("/chat/stream", chat("step 2")) as stream:
+    with Http(shared).stream("/chat/stream", chat("step(count=2)")) as stream:
         ids = [event.id for event in stream.rest() if event.id is not None]
     assert all(later >= earlier for earlier, later in pairwise(ids))
     # Who has only the first of two that say one thing is told both again.
@@ -76,7 +76,9 @@ def test_a_stream_that_stops_at_a_prompt_stays_open_for_what_follows(
     shared: Server, path: str
 ) -> None:
     http = Http(shared)
-    with http.stream(path, chat("approve 2") | {"input_message": "approve 2"}) as stream:
+    with http.stream(
+        path, chat("approve(count=2)") | {"input_message": "approve(count=2)"}
+    ) as stream:
         for _ in range(2):
             stop = _next(stream, "interaction_required").json()
             assert stop["event_type"] == stop["status"] == "interaction_required"
@@ -89,7 +91,7 @@ def test_a_stream_that_stops_at_a_prompt_stays_open_for_what_follows(
 
 def test_a_prompt_in_openai_chunks_is_a_field_of_one(shared: Server) -> None:
     http = Http(shared)
-    with http.stream("/v1/chat/completions", chat("ask", stream=True)) as stream:
+    with http.stream("/v1/chat/completions", chat("ask()", stream=True)) as stream:
         first = stream.next()
         assert first is not None
         assert first.json()["choices"][0]["delta"] == {}
@@ -103,7 +105,7 @@ def test_a_stream_goes_on_after_the_last_event_id(
 ) -> None:
     server = new_server()
     http = Http(server)
-    body = {"input_message": "slowstream 60 20"}
+    body = {"input_message": "stream(tokens=60, delay=0.02)"}
     with http.stream("/generate/stream", body, conversation_id="c1", **ids) as stream:
         had = [_next(stream) for _ in range(2)]
     server.kill()
@@ -123,7 +125,7 @@ def test_a_stream_goes_on_after_the_last_event_id(
 def test_each_person_goes_on_in_their_own_conversation_of_a_name_that_two_have(
     shared: Server,
 ) -> None:
-    path, body, name = "/generate/stream", {"input_message": "stream 3"}, "of both"
+    path, body, name = "/generate/stream", {"input_message": "stream(tokens=3)"}, "of both"
     had = {}
     for user in ("ann", "ben"):
         with Http(shared, user).stream(path, body, conversation_id=name) as stream:
@@ -137,9 +139,11 @@ def test_each_person_goes_on_in_their_own_conversation_of_a_name_that_two_have(
 def test_a_finished_stream_can_be_heard_again(shared: Server) -> None:
     http = Http(shared)
     for _ in range(2):
-        with http.stream("/chat/stream", chat("stream 50"), user_message_id="again") as stream:
+        with http.stream(
+            "/chat/stream", chat("stream(tokens=50)"), user_message_id="again"
+        ) as stream:
             assert chunk_text(stream.rest()).split() == [f"t{number}" for number in range(50)]
-    execution = http.post("/chat", chat("stream 50"), user_message_id="again")
+    execution = http.post("/chat", chat("stream(tokens=50)"), user_message_id="again")
     assert execution.json()["choices"][0]["message"]["content"].startswith("t0 t1 ")
 
 
@@ -160,14 +164,14 @@ def test_a_place_that_the_log_does_not_have_is_an_error(
     shared: Server, headers: dict[str, str], status: int
 ) -> None:
     http = Http(shared)
-    http.generate("echo 1", conversation_id="places", user_message_id="place")
-    answer = http.post("/generate/stream", {"input_message": "echo 1"}, **headers)
+    http.generate('echo("1")', conversation_id="places", user_message_id="place")
+    answer = http.post("/generate/stream", {"input_message": 'echo("1")'}, **headers)
     assert answer.status == status
     assert answer.json()["message"]
 
 
 def test_a_failed_run_ends_its_stream_with_an_error(shared: Server) -> None:
-    with Http(shared).stream("/chat/stream", chat("stream many")) as stream:
+    with Http(shared).stream("/chat/stream", chat('fail(text="")')) as stream:
         *_, last = stream.rest()
     assert last.json()["error"]["code"] == "workflow_error"
     assert "invalid literal" not in last.data
@@ -175,7 +179,7 @@ def test_a_failed_run_ends_its_stream_with_an_error(shared: Server) -> None:
 
 def test_a_stopped_run_ends_its_stream_with_an_error(shared: Server) -> None:
     http = Http(shared)
-    with http.stream("/chat/stream", chat("ask")) as stream:
+    with http.stream("/chat/stream", chat("ask()")) as stream:
         prompt_event = _next(stream, "interaction_required")
         http.delete(prompt_event.json()["status_url"])
         *_, last = stream.rest()
@@ -190,7 +194,7 @@ def test_two_runs_of_a_conversation_stay_apart(shared: Server) -> None:
     ids = {"conversation_id": "apart"}
     with (
         http.stream("/chat/stream", chat("one"), **ids) as one,
-        http.stream("/chat/stream", chat("two"), **ids) as two,
+        http.stream("/chat/stream", chat("ask_two()"), **ids) as two,
     ):
         for stream in (one, two):
             stop = _next(stream, "interaction_required").json()
@@ -200,13 +204,13 @@ def test_two_runs_of_a_conversation_stay_apart(shared: Server) -> None:
 def test_what_others_do_keeps_no_run_from_its_reader(shared: Server) -> None:
     """A child writes more events than a feed runs ahead of its reader."""
     said = "".join(f"s{number} " for number in range(1, 151))
-    assert Http(shared).generate("child step 150").json() == {"value": said}
+    assert Http(shared).generate('run_child("step(count=150)")').json() == {"value": said}
 
 
 async def test_a_socket_sees_the_run_and_answers_it(shared: Server) -> None:
     http = Http(shared)
     async with WsClient(shared, "seen") as socket:
-        answer = await asyncio.to_thread(http.generate, "ask", conversation_id="seen")
+        answer = await asyncio.to_thread(http.generate, "ask()", conversation_id="seen")
         prompt = await socket.until("system_interaction_message")
         assert prompt["id"] == answer.json()["interaction_id"]
         await socket.answer("yes", prompt)
@@ -219,7 +223,9 @@ async def test_a_socket_sees_the_run_and_answers_it(shared: Server) -> None:
 def test_a_stopping_server_announces_its_end_in_streams(new_server: NewServer) -> None:
     server = new_server()
     http = Http(server)
-    with http.stream("/chat/stream", chat("slowstream 10000 10"), user_message_id="m1") as stream:
+    with http.stream(
+        "/chat/stream", chat("stream(tokens=10000, delay=0.01)"), user_message_id="m1"
+    ) as stream:
         _next(stream)
         server.web.send(signal.SIGTERM)
         *_, last = stream.rest()
@@ -230,7 +236,7 @@ def test_a_stopping_server_announces_its_end_in_streams(new_server: NewServer) -
 
 def test_a_stream_ends_with_the_session(server: Server) -> None:
     http = Http(server)
-    with http.stream("/chat/stream", chat("slowstream 10000 10")) as stream:
+    with http.stream("/chat/stream", chat("stream(tokens=10000, delay=0.01)")) as stream:
         _next(stream)
         assert http.post("/sign-out/", "").status == 302
         *_, last = stream.rest()
@@ -248,11 +254,11 @@ def _next(stream: Any, name: str | None = None) -> Event:
 
 def test_a_suspension_that_is_over_ends_no_stream(server: Server) -> None:
     http = Http(server)
-    with http.stream("/chat/stream", chat("step 1"), user_message_id="m1") as stream:
+    with http.stream("/chat/stream", chat("step(count=1)"), user_message_id="m1") as stream:
         whole = chunk_text([event for event in stream.rest() if event.data])
     # As if the run had been suspended when its first step ended, and resumed since.
     server.execute(SUSPEND)
-    with http.stream("/chat/stream", chat("step 1"), user_message_id="m1") as stream:
+    with http.stream("/chat/stream", chat("step(count=1)"), user_message_id="m1") as stream:
         events = stream.rest()
     assert all(event.name == "message" for event in events)
     assert chunk_text([event for event in events if event.data]) == whole
@@ -260,11 +266,11 @@ def test_a_suspension_that_is_over_ends_no_stream(server: Server) -> None:
 
 def test_a_run_that_is_suspended_ends_what_waits_for_it_with_the_reason(server: Server) -> None:
     http = Http(server)
-    assert http.generate("echo 1", user_message_id="m1").status == 200
+    assert http.generate('echo("1")', user_message_id="m1").status == 200
     for statement in SUSPEND_FOR_GOOD:
         server.execute(statement)
-    answer = http.generate("echo 1", user_message_id="m1")
+    answer = http.generate('echo("1")', user_message_id="m1")
     assert (answer.status, answer.json()["code"]) == (422, "suspended")
     assert http.get("/generate/async/job/m1").json()["status"] == "failure"
-    with http.stream("/chat/stream", chat("echo 1"), user_message_id="m1") as stream:
+    with http.stream("/chat/stream", chat('echo("1")'), user_message_id="m1") as stream:
         assert stream.rest()[-1].json()["error"]["code"] == "suspended"

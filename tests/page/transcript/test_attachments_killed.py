@@ -63,7 +63,7 @@ async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(serve
     there = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     assert there <= {Path(row["path"]) for row in rows}
     async with socket(server, "c") as client:
-        await client.message("files", file_ids=file_ids[:2])
+        await client.message("describe_files()", file_ids=file_ids[:2])
         await client.until_ended("completed")
         assert client.text().count(f" text/csv {SIZE} ") == 2
         server.kill()

@@ -100,7 +100,7 @@ def answer_page(interaction: UUID) -> str:
 
 async def test_stop_ends_a_run_that_waits() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.submit_until_prompt("ask")
+        run, _ = await hosting.submit_until_prompt("ask()")
         assert "asked to stop" in await boss.act("run", "cancel", run)
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
         assert "not asked to stop. It has ended." in await boss.act("run", "cancel", run)
@@ -109,7 +109,7 @@ async def test_stop_ends_a_run_that_waits() -> None:
 
 async def test_an_answer_is_given_in_the_operator_s_name() -> None:
     async with host_and_operate(Hosting("probe", park_after=0)) as (hosting, boss):
-        run, prompt = await hosting.submit_until_prompt("approve 1")
+        run, prompt = await hosting.submit_until_prompt("approve(count=1)")
         assert 'value="continue"' in await boss.act("interaction", "answer", prompt)
         page = answer_page(prompt.pk)
         assert "Select a valid choice" in await boss.post(page, {"answer": "x"})
@@ -125,8 +125,8 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
 
 async def test_an_invalid_answer_in_the_admin_is_explained() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        (prompt,) = await hosting.prompts(await hosting.submit("ask"))
-        (other,) = await hosting.prompts(await hosting.submit("ask", conversation="d"))
+        (prompt,) = await hosting.prompts(await hosting.submit("ask()"))
+        (other,) = await hosting.prompts(await hosting.submit("ask()", conversation="d"))
         page = await boss.post(answer_page(prompt.pk), {"answer": " "})
         assert "This prompt needs an answer" in page
         assert "Answer one at a time." in await boss.act("interaction", "answer", prompt, other)
@@ -143,7 +143,7 @@ async def test_what_the_database_could_not_save_is_said_and_the_others_go_on(
         return write_now(work)
 
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        runs = [await hosting.submit("ask", conversation=name) for name in ("c", "d")]
+        runs = [await hosting.submit("ask()", conversation=name) for name in ("c", "d")]
         (prompt,) = await hosting.prompts(runs[0])
         monkeypatch.setattr(writer, "write_now", write_or_fail)
         page = await boss.act("run", "cancel", *runs)
@@ -154,7 +154,7 @@ async def test_what_the_database_could_not_save_is_said_and_the_others_go_on(
 
 async def test_an_operator_s_text_has_the_line_ends_of_all_others() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, prompt = await hosting.submit_until_prompt("ask")
+        run, prompt = await hosting.submit_until_prompt("ask()")
         await boss.post(answer_page(prompt.pk), {"answer": "two\r\nlines"})
         assert await hosting.result(run) == "two\nlines"
 
@@ -188,7 +188,7 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
 
 async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.submit_until_prompt("ask")
+        run, _ = await hosting.submit_until_prompt("ask()")
         assert "It has not failed and is not suspended, or" in await boss.act("run", "resume", run)
         await hosting.stop()
         suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
@@ -202,8 +202,8 @@ async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
 
 async def test_a_run_that_cannot_be_resumed_keeps_no_other_back() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.submit_until_prompt("ask")
-        deleted, _ = await hosting.submit_until_prompt("ask", conversation="d")
+        run, _ = await hosting.submit_until_prompt("ask()")
+        deleted, _ = await hosting.submit_until_prompt("ask()", conversation="d")
         await hosting.stop()
         suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
         await Run.objects.aupdate(**suspended)
@@ -245,14 +245,14 @@ async def test_an_idle_builder_is_closed_at_once() -> None:
 
 async def test_a_key_without_a_builder_is_left_alone() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        await hosting.prompts(await hosting.submit("ask"))
+        await hosting.prompts(await hosting.submit("ask()"))
         lease = await reads.read(HostLease.objects.get)
         assert "It has no builder." in await boss.act("hostlease", "evict", lease)
 
 
 async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        await hosting.submit_until_prompt("ask")
+        await hosting.submit_until_prompt("ask()")
         await hosting.stop()
         await reads.read(operator_rows.process, "worker:1", "worker")
         await reads.read(operator_rows.process, this_process(), "both")
@@ -315,7 +315,7 @@ async def test_keys_of_a_dead_process_are_free_after_the_next_start() -> None:
 
 async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run = await hosting.submit("ask")
+        run = await hosting.submit("ask()")
         await hosting.answer("yes", (await hosting.prompts(run))[0])
         await hosting.until_ended(run)
         page = await boss.act("run", "fork", run)
@@ -340,7 +340,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
 
 async def test_an_operator_sends_an_awaited_message_once() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run = await hosting.submit("waitfor 2")
+        run = await hosting.submit("wait_for(count=2)")
         await _waits(run)
         own, form = f"/admin/sessions_app/run/{run}/change/", f"/admin/sessions_app/run/{run}/send/"
         assert 'value="send"' in await boss.get(own)
@@ -364,13 +364,13 @@ async def test_an_operator_sends_an_awaited_message_once() -> None:
 
 async def test_an_operator_sends_nothing_to_a_run_that_waits_for_nothing() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.submit_until_prompt("ask")
+        run, _ = await hosting.submit_until_prompt("ask()")
         assert 'value="send"' not in await boss.get(f"/admin/sessions_app/run/{run}/change/")
         assert "waits for nothing" in await boss.act("run", "send", run)
         fields = {"name": "n", "payload": "1", "key": "k"}
         await boss.post(f"/admin/sessions_app/run/{run}/send/", fields)
         assert not await reads.read(Arrival.objects.exists)
-        other = await hosting.submit("ask", conversation="other")
+        other = await hosting.submit("ask()", conversation="other")
         assert "Send to one at a time." in await boss.act("run", "send", run, other)
 
 

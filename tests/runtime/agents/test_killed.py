@@ -20,7 +20,7 @@ from tests.support.polling import until
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
-from tests.support.workflows.agent import WORDS
+from tests.support.workflows.agents import WORDS
 
 TEXT = "".join(WORDS) + "\n\nIt is paid."
 PROMPT = "system_interaction_message"
@@ -42,18 +42,18 @@ def once(*names: str) -> Counter[str]:
 
 # Their restarts within a process are tested at each commit, and so is what they may call again.
 LONG = pytest.mark.long
-FRAMEWORKS = [pytest.param(kind, marks=LONG) for kind in ("pydantic_ai", "langgraph")]
+FRAMEWORKS = [pytest.param(kind, marks=LONG) for kind in ("pydantic_ai_agent", "langgraph_agent")]
 
 
 @pytest.fixture(params=["agent", *FRAMEWORKS])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Return the part of the probe that is the agent."""
+    """Return the function of the probe that is the agent."""
     return str(request.param)
 
 
 def whole(kind: str) -> Counter[str]:
     """Return what is done outside where nothing is cut off; a graph asks no model for its tools."""
-    turns = (0, 3) if kind == "langgraph" else range(4)
+    turns = (0, 3) if kind == "langgraph_agent" else range(4)
     tools = once("look 1", "look 2", "look 3", "pay 5")
     return tools + Counter(f"model {turn}" for turn in turns)
 
@@ -85,28 +85,28 @@ def tool_complete(frame: Frame) -> bool:
 
 
 async def test_kill_at_a_prompt_repeats_nothing(server: Server, kind: str) -> None:
-    killed_socket = await killed_at(server, f"{kind} 1 0", PROMPT)
+    killed_socket = await killed_at(server, f"{kind}(delay=0.001, seconds=0)", PROMPT)
     assert await approved(server, killed_socket) == TEXT
     assert effects(server) == whole(kind)
 
 
 async def test_kill_within_an_answer_asks_the_model_again(server: Server, kind: str) -> None:
-    killed_socket = await killed_at(server, f"{kind} 25 0", 5)
+    killed_socket = await killed_at(server, f"{kind}(delay=0.025, seconds=0)", 5)
     assert await approved(server, killed_socket) == TEXT
     assert effects(server) == whole(kind) + Counter(["model 0"])
 
 
-@pytest.mark.parametrize("kind", ["agent", "pydantic_ai", "langgraph"])
+@pytest.mark.parametrize("kind", ["agent", "pydantic_ai_agent", "langgraph_agent"])
 async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: str) -> None:
-    killed_socket = await killed_after(server, f"{kind} 1 500", "look 3 begins")
+    killed_socket = await killed_after(server, f"{kind}(delay=0.001, seconds=0.5)", "look 3 begins")
     assert await approved(server, killed_socket) == TEXT
     assert effects(server) == whole(kind) + Counter(["look 3 begins"])
 
 
 async def test_kill_between_two_tools_repeats_no_recorded_one(server: Server, kind: str) -> None:
     async with socket(server, "c") as gone:
-        await gone.message(f"{kind} 1 1500")
-        if kind == "langgraph":
+        await gone.message(f"{kind}(delay=0.001, seconds=1.5)")
+        if kind == "langgraph_agent":
             await asyncio.to_thread(until, lambda: effects(server)["look 1 ends"])
             await asyncio.to_thread(until, lambda: stored_tasks(server) == 1)
         else:
@@ -129,7 +129,7 @@ def stored_tasks(server: Server) -> int:
 
 
 async def test_kill_between_approval_and_payment_pays_once(server: Server, kind: str) -> None:
-    killed_socket = await killed_before_answer(server, f"{kind} 1 0", "approve")
+    killed_socket = await killed_before_answer(server, f"{kind}(delay=0.001, seconds=0)", "approve")
     async with back(server, killed_socket) as client:
         await client.until_ended("completed")
     assert effects(server) == whole(kind)
@@ -137,7 +137,7 @@ async def test_kill_between_approval_and_payment_pays_once(server: Server, kind:
 
 async def killed_while_paying(server: Server, kind: str) -> WsClient:
     async with socket(server, "c") as client:
-        await client.message(f"{kind} 1 500")
+        await client.message(f"{kind}(delay=0.001, seconds=0.5)")
         await client.answer("approve", await client.until(PROMPT))
         await asyncio.to_thread(until, lambda: effects(server)["pay 5 begins"])
         server.kill()
@@ -147,7 +147,11 @@ async def killed_while_paying(server: Server, kind: str) -> WsClient:
 
 @pytest.mark.parametrize(
     ("kind", "choice"),
-    [("agent", "done"), ("agent", "unknown"), pytest.param("pydantic_ai", "done", marks=LONG)],
+    [
+        ("agent", "done"),
+        ("agent", "unknown"),
+        pytest.param("pydantic_ai_agent", "done", marks=LONG),
+    ],
 )
 async def test_kill_inside_a_payment_asks_whether_it_was_made(
     server: Server, kind: str, choice: str
@@ -174,7 +178,7 @@ async def test_payment_is_made_again_where_a_person_says_so(server: Server, kind
 
 async def test_kill_after_the_last_answer_loses_nothing(server: Server, kind: str) -> None:
     async with socket(server, "c") as client:
-        await client.message(f"{kind} 1 0")
+        await client.message(f"{kind}(delay=0.001, seconds=0)")
         await client.answer("approve", await client.until(PROMPT))
         await client.until_ended("completed")
         server.kill()

@@ -37,7 +37,7 @@ class Sky:
 
     def message(self, mode: str, seconds: float = 0) -> str:
         """Return what has the probe use its tools."""
-        return f"mcp {mode} {url_of(self.port)} {seconds}"
+        return f"mcp_agent(mode={mode!r}, url={url_of(self.port)!r}, seconds={seconds})"
 
     def done(self) -> list[str]:
         """Return what it has done, without that it has asked."""

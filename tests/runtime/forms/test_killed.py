@@ -11,7 +11,7 @@ GIVEN = {**ORDER, "express": False}
 
 
 async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server: Server) -> None:
-    killed_socket = await killed_at(server, "prompt proposal", "system_interaction_message")
+    killed_socket = await killed_at(server, 'prompt(kind="proposal")', "system_interaction_message")
     [first] = killed_socket.of_type("system_interaction_message")
     async with back(server, killed_socket) as client:
         prompt = await client.until("system_interaction_message")
@@ -31,7 +31,7 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
 
 async def test_a_file_of_a_form_outlasts_kills(server: Server) -> None:
     async with socket(server, "c") as client:
-        prompt = await client.message_until_prompt("prompt receipt")
+        prompt = await client.message_until_prompt('prompt(kind="receipt")')
         fields = {"value": "approve", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
         path = f"/p/{prompt['id']}/answer/"
         assert (await asyncio.to_thread(Http(server).multipart, path, fields)).status == 303

@@ -39,7 +39,7 @@ def start_all(count: int, keys: int) -> str:
     """Start many; see above."""
     names = [f"key{number % keys}" for number in range(count)]
     random.shuffle(names)
-    return json.dumps({name: str(start(f"echo {name}", name)) for name in names})
+    return json.dumps({name: str(start(f"echo({name!r})", name)) for name in names})
 
 
 def undone(message: str) -> str:

@@ -87,12 +87,12 @@ def is_read(server: Server, count: int) -> bool:
 def test_a_server_takes_up_what_another_process_starts_answers_and_stops(
     server: Server, run_command: RunCommand
 ) -> None:
-    run_command("undone", "echo what is rolled back")
-    run = run_command("start", "ask")
+    run_command("undone", 'echo("what is rolled back")')
+    run = run_command("start", "ask()")
     assert run_command("asked", run) == "interaction"
     assert run_command("answer", run, "Eve") == "accepted"
     assert "Eve" in run_command("result", run)
-    other = run_command("start", "ask")
+    other = run_command("start", "ask()")
     run_command("asked", other)
     assert run_command("cancel", other) == "True"
     run_command("result", other)
@@ -102,11 +102,11 @@ def test_a_server_takes_up_what_another_process_starts_answers_and_stops(
 def test_starts_and_answers_without_a_server_wait_for_the_next(
     server: Server, run_command: RunCommand
 ) -> None:
-    run = run_command("start", "ask")
+    run = run_command("start", "ask()")
     run_command("asked", run)
     server.kill()
     run_command("answer", run, "Eve")
-    other = run_command("start", "echo later")
+    other = run_command("start", 'echo("later")')
     server.start()
     assert "Eve" in run_command("result", run)
     assert "later" in run_command("result", other)
@@ -117,7 +117,7 @@ def test_starts_and_answers_without_a_server_wait_for_the_next(
 def test_messages_to_a_run_are_read_once_though_servers_are_killed(
     server: Server, run_command: RunCommand
 ) -> None:
-    run = run_command("start", "waitfor 3")
+    run = run_command("start", "wait_for(count=3)")
     for sent_id in ("a", "b"):
         assert run_command("send", run, sent_id, sent_id) == "accepted"
         server.kill()
@@ -134,7 +134,7 @@ def test_messages_sent_while_servers_are_killed_are_read_in_order(
 ) -> None:
     numbers = [str(number) for number in range(40)]
     with closing(Program(server)) as sender:
-        run = run_command("start", "waitfor 40")
+        run = run_command("start", "wait_for(count=40)")
         for first in range(0, 40, 10):
             for number in numbers[first : first + 10]:
                 sender.ask("send", run, number, number)

@@ -43,13 +43,13 @@ def test_each_signal_is_sent_though_its_process_is_killed(server: Server, log: P
     kill = log.with_name(f"{log.name}.kill")
     with program(server) as run_command:
         kill.touch()
-        run = run_command("start", "ask")
+        run = run_command("start", "ask()")
         is_sent_by_the_next(f"interaction_opened {run}")
         kill.touch()
         assert run_command("answer", run, "Eve") == "accepted"
         is_sent_by_the_next(f"interaction_settled {run}")
         until(lambda: f"run_finished {run}" in sent())
         kill.touch()
-        other = run_command("start", "echo other")
+        other = run_command("start", 'echo("other")')
         is_sent_by_the_next(f"run_finished {other}")
     until(lambda: not server.rows("SELECT * FROM sessions_app_pendingsignal"))

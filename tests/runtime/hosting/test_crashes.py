@@ -89,7 +89,7 @@ def assert_four_steps(server: Server, text: str) -> None:
 
 
 async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server) -> None:
-    killed_socket = await killed_at(server, "approve 2", "system_interaction_message")
+    killed_socket = await killed_at(server, "approve(count=2)", "system_interaction_message")
     [first] = killed_socket.of_type("system_interaction_message")
     async with back(server, killed_socket) as client:
         again = await client.until("system_interaction_message")
@@ -118,7 +118,7 @@ async def killed_before_answer(server: Server, text: str, answer: str) -> WsClie
 
 
 async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) -> None:
-    killed_socket = await killed_before_answer(server, "approve 2", "continue")
+    killed_socket = await killed_before_answer(server, "approve(count=2)", "continue")
     async with back(server, killed_socket) as client:
         second = await client.until("system_interaction_message")
         assert second["content"]["text"] == "prompt-2"
@@ -129,7 +129,7 @@ async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) 
 
 @pytest.mark.parametrize("after", [1, 60])
 async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, after: int) -> None:
-    killed_socket = await killed_at(server, "slowstream 120 4", after)
+    killed_socket = await killed_at(server, "stream(tokens=120, delay=0.004)", after)
     async with back(server, killed_socket) as client:
         await client.until_ended("completed")
     whole = "".join(f"t{n} " for n in range(120))
@@ -140,7 +140,7 @@ async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, 
 
 async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Server) -> None:
     # Long steps: the kill is to land within the third, on a busy machine too.
-    killed_socket = await killed_at(server, "step 4 1500", in_step_3)
+    killed_socket = await killed_at(server, "step(count=4, seconds=1.5)", in_step_3)
     async with back(server, killed_socket) as client:
         resumed = await client.until(
             lambda frame: frame["type"] == "run_update_message" and "replayed" in frame["content"]
@@ -151,7 +151,7 @@ async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Ser
 
 
 async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> None:
-    killed_socket = await killed_at(server, "model 40 25", 5)
+    killed_socket = await killed_at(server, "stream_model(tokens=40, delay=0.025)", 5)
     whole = "".join(f"2:{n} " for n in range(40))
     async with back(server, killed_socket) as client:
         prompt = await client.until("system_interaction_message")
@@ -171,7 +171,7 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
 
 async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -> None:
     async with socket(server, "c") as killed_socket:
-        await killed_socket.message_until_prompt("undo 4 1000")
+        await killed_socket.message_until_prompt("undo(count=4, seconds=1)")
         await killed_socket.send({"type": "stop_message", "id": "s"})
         await killed_socket.until(in_step_3)
         server.kill()
@@ -183,7 +183,7 @@ async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -
 
 
 async def test_a_deadline_that_passed_while_it_was_down_is_settled(server: Server) -> None:
-    killed_socket = await killed_at(server, "prompt text", "system_interaction_message")
+    killed_socket = await killed_at(server, 'prompt(kind="text")', "system_interaction_message")
     server.kill()
     server.execute("update sessions_app_interaction set expires_at = '2026-01-01 00:00:00'")
     server.restart()
@@ -214,8 +214,8 @@ def is_over_or_dead(server: Server) -> bool:
 async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -> None:
     async with socket(server) as client:
         for n in range(5):
-            await client.message("slowstream 25 100", conversation_id=f"good{n}")
-        await client.message("exit", conversation_id="poison")
+            await client.message("stream(tokens=25, delay=0.1)", conversation_id=f"good{n}")
+        await client.message("exit_process()", conversation_id="poison")
         await asyncio.to_thread(server.host.wait, 20)
     for _ in range(10):
         # It is set aside at last; until then it kills its host, maybe before the server answers.
@@ -230,5 +230,5 @@ async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -
 
 async def echo(server: Server, name: str) -> None:
     async with socket(server, name) as client:
-        await client.message("echo hello")
+        await client.message('echo("hello")')
         await client.until_ended("completed", 120)

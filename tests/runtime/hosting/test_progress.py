@@ -72,9 +72,9 @@ async def test_a_run_that_has_ended_when_it_is_found_to_block_is_not_suspended()
 
 
 async def test_a_run_that_blocks_leaves_its_neighbours_uncharged() -> None:
-    async with running("probe", "slowstream 600 50") as (hosting, neighbour):
+    async with running("probe", "stream(tokens=600, delay=0.05)") as (hosting, neighbour):
         leased = await in_hand(await hosting.until_status(neighbour, "running"), crashes=1)
-        blocks = await hosting.submit("slowstream 600 50", conversation="d")
+        blocks = await hosting.submit("stream(tokens=600, delay=0.05)", conversation="d")
         row = await hosting.until_status(blocks, "running")
         key = HostKey(row.key)
         generation = (await reads.read(HostLease.objects.get, key=key)).generation

@@ -26,11 +26,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 assert probe  # importing it declares it
 
 
-@pytest.mark.parametrize("work", ["slowstream 100 60000", "step 1 3000", "caught 60000"])
+@pytest.mark.parametrize(
+    "work", ["stream(tokens=100, delay=60)", "step(count=1, seconds=3)", "ignore_stop(seconds=60)"]
+)
 async def test_a_run_that_works_too_long_frees_its_slot(settings: Settings, work: str) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=0.5)
     async with running(Hosting("probe", max_concurrency=1), work) as (hosting, run):
-        behind = await hosting.submit("echo hello", conversation="d")
+        behind = await hosting.submit('echo("hello")', conversation="d")
         row = await hosting.until_ended(run)
         assert row.status == Run.Status.FAILED
         assert "MAX_RUN_SECONDS" in problem(row)["message"]
@@ -39,10 +41,10 @@ async def test_a_run_that_works_too_long_frees_its_slot(settings: Settings, work
 
 async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1)
-    async with running(Hosting("probe", max_concurrency=1), "approve 3") as (hosting, run):
+    async with running(Hosting("probe", max_concurrency=1), "approve(count=3)") as (hosting, run):
         for number in range(3):
             await hosting.prompts(run)
-            busy = await hosting.submit("slowstream 1 600", conversation=f"d{number}")
+            busy = await hosting.submit("stream(tokens=1, delay=0.6)", conversation=f"d{number}")
             await hosting.until_status(busy, "running")
             await hosting.complete(busy, "continue")
         assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
@@ -50,7 +52,7 @@ async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: S
 
 async def test_working_time_between_questions_is_added_up(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1)
-    async with running("probe", "slowapprove 100 300") as (hosting, run):
+    async with running("probe", "approve(count=100, delay=0.3)") as (hosting, run):
         for _ in range(3):
             await hosting.prompts(run)
             await hosting.answer("continue")
@@ -84,7 +86,7 @@ async def test_a_run_that_calls_without_end_is_suspended_and_gone(settings: Sett
 
 async def test_a_suspended_run_completes_once_the_limit_is_raised(settings: Settings) -> None:
     set_hitl(settings, MAX_CALLS=5)
-    async with running("probe", "step 9") as (hosting, run):
+    async with running("probe", "step(count=9)") as (hosting, run):
         await hosting.until_status(run, Run.Status.SUSPENDED)
         set_hitl(settings, MAX_CALLS=9)
         assert await hosting.in_thread(repairs.resume, run, by="op")
@@ -92,7 +94,7 @@ async def test_a_suspended_run_completes_once_the_limit_is_raised(settings: Sett
 
 
 async def test_a_lower_limit_does_not_stop_a_replay(settings: Settings) -> None:
-    async with asking("probe", "approve 2") as (hosting, run, _):
+    async with asking("probe", "approve(count=2)") as (hosting, run, _):
         await hosting.answer("continue")
         await hosting.prompts(run)
         set_hitl(settings, MAX_CALLS=1)
@@ -101,7 +103,7 @@ async def test_a_lower_limit_does_not_stop_a_replay(settings: Settings) -> None:
 
 async def test_output_beyond_the_limit_fails_the_run_and_stays(settings: Settings) -> None:
     set_hitl(settings, MAX_OUTPUT=30)
-    async with running("probe", "stream 1000") as (hosting, run):
+    async with running("probe", "stream(tokens=1000)") as (hosting, run):
         row = await hosting.until_ended(run)
         assert row.status == Run.Status.FAILED
         assert "30 characters" in problem(row)["message"]
@@ -112,7 +114,7 @@ async def test_output_beyond_the_limit_fails_the_run_and_stays(settings: Setting
 async def test_output_of_an_earlier_execution_counts(settings: Settings) -> None:
     set_hitl(settings, MAX_OUTPUT=30)
     async with Hosting("probe") as hosting:
-        run = await hosting.submit("textask 10")  # 30 characters
+        run = await hosting.submit("stream_and_ask(tokens=10)")  # 30 characters
         await hosting.prompts(run)
         await hosting.restart()
         await hosting.answer("x")

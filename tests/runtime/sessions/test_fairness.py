@@ -144,11 +144,11 @@ async def test_a_run_that_ended_while_it_waits_keeps_no_place() -> None:
 async def test_a_person_with_many_runs_keeps_nobody_waiting_until_they_end() -> None:
     async with Hosting("probe", max_concurrency=4) as hosting:
         runs = [
-            await hosting.submit("slowstream 600 1000", conversation=f"c{number}")
+            await hosting.submit("stream(tokens=600, delay=1)", conversation=f"c{number}")
             for number in range(8)
         ]
         hosting.person = Person.of(await reads.read(make_user, "ben"))
-        await hosting.until_ended(await hosting.submit("echo hello"))
+        await hosting.until_ended(await hosting.submit('echo("hello")'))
         unfinished = Run.objects.filter(pk__in=runs, status__in=Run.UNFINISHED)
         assert await reads.read(unfinished.count) == 8
 

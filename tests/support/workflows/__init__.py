@@ -1,5 +1,5 @@
 """The workflows that tests and benchmarks drive. Not for people."""
 
-from tests.support.workflows import own, probe, signals
+from tests.support.workflows import per_user, probe, signals
 
-__all__ = ["own", "probe", "signals"]
+__all__ = ["per_user", "probe", "signals"]

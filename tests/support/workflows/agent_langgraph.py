@@ -1,7 +1,7 @@
-"""The part of `probe` that is a graph of LangGraph; else the same as `probe_agent`."""
+"""A graph of LangGraph that does what `agent` does."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -12,7 +12,9 @@ from langgraph.types import interrupt
 
 from sessions_app.agents.langgraph import HostedGraph
 from sessions_app.workflows import Context
-from tests.support.workflows.agent import WORDS, log_effect, work
+from tests.support.workflows.agents import WORDS, work
+from tests.support.workflows.effects import append_line
+from tests.support.workflows.registry import Chunks
 
 
 class SlowModel(BaseChatModel):
@@ -35,14 +37,13 @@ class SlowModel(BaseChatModel):
             yield ChatGenerationChunk(message=AIMessageChunk(content=word))
 
 
-async def langgraph(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+async def run(context: Context, delay: float, seconds: float) -> Chunks:
     """Stream, look three things up in nodes, ask whether to pay, pay, and answer."""
-    pause, seconds = (int(argument) / 1000 for argument in arguments)
 
     def talk(turn: int, words: list[str]) -> Any:
         async def node(state: MessagesState) -> Any:
-            log_effect(f"model {turn}")
-            model = SlowModel(words=words, pause=pause)
+            append_line(f"model {turn}")
+            model = SlowModel(words=words, pause=delay)
             return {"messages": [await model.ainvoke("Go")]}
 
         return node

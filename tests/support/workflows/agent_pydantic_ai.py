@@ -1,14 +1,16 @@
-"""The part of `probe` that is an agent of Pydantic AI; the same as `probe_agent` otherwise."""
+"""An agent of Pydantic AI that does what `agent` does."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 
 from pydantic_ai import Agent, ModelMessage, RunContext
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 from sessions_app.agents.pydantic_ai import HostedAgent
 from sessions_app.workflows import Context
-from tests.support.workflows.agent import WORDS, log_effect, work
+from tests.support.workflows.agents import WORDS, work
+from tests.support.workflows.effects import append_line
+from tests.support.workflows.registry import Chunks
 
 TURNS: list[list[str | tuple[str, str]]] = [
     [*WORDS, ("look", '{"number": 1}'), ("look", '{"number": 2}')],
@@ -18,17 +20,16 @@ TURNS: list[list[str | tuple[str, str]]] = [
 ]
 
 
-async def pydantic_ai(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+async def run(context: Context, delay: float, seconds: float) -> Chunks:
     """Stream, call tools that ask nobody and one that must not be repeated, and answer."""
-    pause, seconds = (int(argument) / 1000 for argument in arguments)
 
     async def say(
         messages: list[ModelMessage], info: AgentInfo
     ) -> AsyncIterator[str | DeltaToolCalls]:
         turn = sum(message.kind == "response" for message in messages)
-        log_effect(f"model {turn}")
+        append_line(f"model {turn}")
         for index, piece in enumerate(TURNS[turn]):
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay)
             if isinstance(piece, str):
                 yield piece
             else:

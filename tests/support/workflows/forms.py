@@ -1,4 +1,4 @@
-"""The forms that the probe asks: one of Django's, and a pydantic model."""
+"""Forms of prompts: some of Django's, and a pydantic model."""
 
 from datetime import date
 from decimal import Decimal

@@ -44,13 +44,13 @@ async def test_a_bad_message_is_refused_with_the_reason_and_the_socket_stays(
         if error.get("details"):
             assert json.loads(details) == error["details"]
         assert says in error["content"]["message"] + details
-    await client.message("echo alive")
+    await client.message('echo("alive")')
     assert await client.result() == "alive"
 
 
 async def test_a_text_may_be_full_of_what_separates_values(client: Conforming) -> None:
     text = ',[{"\\' * 5_000
-    await client.message(f"echo {text}")
+    await client.message(f"echo({text!r})")
     assert await client.result() == text
 
 
@@ -62,24 +62,24 @@ async def test_an_error_names_the_message_and_the_conversation(client: Conformin
 
 
 async def test_a_failed_run_is_an_error_without_internals(client: Conforming) -> None:
-    await client.message("fail", message_id="m1")
+    await client.message("fail()", message_id="m1")
     error = await client.until("error_message")
     assert (error["content"]["code"], error["parent_id"]) == ("workflow_error", "m1")
     assert (await client.until_ended())["content"]["status"] == "failed"
     last = client.of_type("system_response_message")[-1]
     assert (last["status"], last["content"]) == ("complete", {"text": ""})
     assert "secret" not in json.dumps(client.frames)
-    await client.message("echo on")
+    await client.message('echo("on")')
     await client.until_ended()
 
 
 @pytest.mark.parametrize("sequence", ["-1", "999999"])
 async def test_an_invalid_cursor_is_reported(client: Conforming, sequence: str) -> None:
-    await client.message("echo x")
+    await client.message('echo("x")')
     await client.until_ended()
     query: dict[str, Any] = {"last_sequence": int(sequence)}
     async with Conforming(client.server, client.conversation_id, **query) as back:
         error = await back.until("error_message")
         assert error["details"]["recovered"] is False
-        await back.message("echo y")
+        await back.message('echo("y")')
         await back.until_ended()

@@ -17,11 +17,11 @@ def message(text: str, **fields: Any) -> Frame:
 
 async def test_no_conversation_id_at_all(shared: Server) -> None:
     async with Conforming(shared, workflow="probe") as client:
-        prompt = await client.message_until_prompt("ask")
+        prompt = await client.message_until_prompt("ask()")
         await client.send(answer("Ada"))
         assert await client.result() == "Ada"
         assert prompt["conversation_id"]
-        await client.send(message("echo the same one"))
+        await client.send(message('echo("the same one")'))
         await client.until_ended()
         assert len({frame["conversation_id"] for frame in client.frames}) == 1
 
@@ -35,7 +35,7 @@ async def test_an_answer_with_no_prompt_pending(
         await client.send(answer("too early", id="a1"))
         ack = await client.reply_to("a1")
         assert (ack["type"], ack["outcome"]) == ("ack_message", "not_found")
-        await client.send(message("ask"))
+        await client.send(message("ask()"))
         await client.until("system_interaction_message")
         await client.send(answer("Ada", id="a2"))
         assert await client.result() == "Ada"
@@ -43,7 +43,7 @@ async def test_an_answer_with_no_prompt_pending(
 
 async def test_a_new_socket_takes_over_before_the_prompt_comes(shared: Server) -> None:
     async with Conforming(shared, uuid4().hex, workflow="probe") as client:
-        await client.send(message("slowask 300"))
+        await client.send(message("ask(delay=0.3)"))
         await client.until("ack_message")
     async with Conforming(shared, client.conversation_id) as back:
         prompt = await back.until("system_interaction_message")
@@ -54,7 +54,7 @@ async def test_a_new_socket_takes_over_before_the_prompt_comes(shared: Server) -
 
 async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
     async with Conforming(client.server, client.conversation_id) as tab:
-        prompt = await client.message_until_prompt("ask")
+        prompt = await client.message_until_prompt("ask()")
         assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
         await asyncio.gather(
             client.send(answer("one", id="a1", thread_id=prompt["id"])),
@@ -80,7 +80,7 @@ async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Con
 
 
 async def test_a_prompt_does_not_overtake_the_text_before_it(client: Conforming) -> None:
-    await client.send(message("textask 200"))
+    await client.send(message("stream_and_ask(tokens=200)"))
     await client.until("system_interaction_message")
     assert client.text() == "".join(f"t{number} " for number in range(200))
     await client.send(answer("Ada"))

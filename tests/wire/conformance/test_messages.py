@@ -13,7 +13,7 @@ PLAIN = {
     "type": "user_message",
     "schema_type": "chat_stream",
     "content": {
-        "messages": [{"role": "user", "content": [{"type": "text", "text": "stream 3"}]}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "stream(tokens=3)"}]}],
     },
     "user": {"name": "default", "email": "default"},
     "security": {},
@@ -62,19 +62,19 @@ async def test_each_schema_type_gets_its_form_of_output(
 
 
 CONTENTS: list[Any] = [
-    "echo plain",
-    {"messages": [{"role": "user", "content": "echo plain"}]},
-    {"messages": [{"content": [{"text": "echo plain"}]}]},
+    'echo("plain")',
+    {"messages": [{"role": "user", "content": 'echo("plain")'}]},
+    {"messages": [{"content": [{"text": 'echo("plain")'}]}]},
     {
         "messages": [
             {"role": "system", "content": "be brief"},
-            {"role": "user", "content": "echo this was before"},
+            {"role": "user", "content": 'echo("this was before")'},
             {
                 "role": "user",
                 "name": "Ann",
                 "content": [
                     {"type": "text", "text": "not this"},
-                    {"type": "text", "text": "echo plain", "cache": True},
+                    {"type": "text", "text": 'echo("plain")', "cache": True},
                     {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
                     {"type": "input_audio", "text": {"odd": 1}},
                 ],
@@ -96,7 +96,7 @@ async def test_content_is_taken_in_the_forms_that_clients_use(client: Conforming
 async def test_a_client_that_gives_no_ids_is_served_each_time(shared: Server) -> None:
     async with Conforming(shared, workflow="probe") as client:
         for fields in ({}, {"id": "default"}, {"id": ""}, {"id": None}):
-            for text in ("echo one", "echo two"):
+            for text in ('echo("one")', 'echo("two")'):
                 await client.send({"type": "user_message", "content": text, **fields})
                 await client.until_ended()
         assert client.text() == "onetwo" * 4
@@ -108,18 +108,18 @@ async def test_a_run_says_its_trace_and_takes_that_of_the_request(shared: Server
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
     async with Conforming(shared, "traced", workflow="probe", headers=headers) as client:
-        await client.message("echo x", message_id="m1")
+        await client.message('echo("x")', message_id="m1")
         frame = await client.until("observability_trace_message")
         assert frame["content"] == {"observability_trace_id": trace}
         assert frame["parent_id"] == "m1"
     async with Conforming(shared, "untraced", workflow="probe") as client:
-        await client.message("echo x")
+        await client.message('echo("x")')
         own = (await client.until("observability_trace_message"))["content"]
         assert len(bytes.fromhex(own["observability_trace_id"])) == 16
 
 
 async def test_steps_begin_and_end_under_one_id(client: Conforming) -> None:
-    await client.message("step 1", message_id="m1")
+    await client.message("step(count=1)", message_id="m1")
     await client.until_ended()
     begin, end = client.of_type("system_intermediate_message")
     assert begin["id"] == end["id"]
@@ -145,7 +145,7 @@ async def test_an_oauth_mode_preference_is_accepted_in_silence(client: Conformin
 
 
 async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> None:
-    await client.message("slowstream 10000 5")
+    await client.message("stream(tokens=10000, delay=0.005)")
     run = (await client.until("system_response_message"))["run_id"]
     await client.send({"type": "stop_message", "id": "s", "run_id": run})
     ack = await client.reply_to("s")
@@ -154,14 +154,14 @@ async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> 
 
 
 async def test_a_stop_of_an_unknown_run_is_not_found(client: Conforming) -> None:
-    await client.message_until_prompt("ask")
+    await client.message_until_prompt("ask()")
     for run in ("9f0c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11", "no uuid"):
         await client.send({"type": "stop_message", "id": run, "run_id": run})
         assert (await client.reply_to(run))["outcome"] == "not_found"
 
 
 async def test_acknowledgements_are_taken_and_not_answered(client: Conforming) -> None:
-    message_id = await client.message("stream 400")
+    message_id = await client.message("stream(tokens=400)")
     while not client.of_type("run_update_message") or (
         client.of_type("run_update_message")[-1]["status"] != "complete"
     ):
@@ -182,5 +182,5 @@ async def test_an_auth_message_of_who_is_signed_in_by_the_session_can_only_confi
     response = await client.until("auth_response_message")
     assert (response["status"], response["user_id"], response["for"]) == ("error", None, "a")
     assert response["payload"]["code"] == "user_auth_error"
-    await client.message("echo still ann")
+    await client.message('echo("still ann")')
     assert await client.result() == "still ann"

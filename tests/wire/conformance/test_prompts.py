@@ -16,7 +16,7 @@ ANSWERS = {
 
 
 async def prompt_of(client: Conforming, type_: str) -> Frame:
-    return await client.message_until_prompt(f"prompt {type_}", message_id="m1")
+    return await client.message_until_prompt(f'prompt(kind="{type_}")', message_id="m1")
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -69,7 +69,7 @@ async def test_an_option_is_named_by_its_value_id_or_label(
 
 async def test_an_option_that_is_no_text_is_named_by_itself_or_as_text(client: Conforming) -> None:
     for answer_value in (True, "true", 3, "3", "0.5"):
-        prompt = await client.message_until_prompt("prompt values")
+        prompt = await client.message_until_prompt('prompt(kind="values")')
         assert [option["value"] for option in prompt["content"]["options"]] == [True, 3, 0.5]
         await client.send(answer(answer_value))
         await client.until_ended()

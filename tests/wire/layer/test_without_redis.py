@@ -64,7 +64,7 @@ async def test_a_conversation_goes_on_without_redis_and_is_quick_when_it_is_back
     server: Server, redis: Redis, fault: str
 ) -> None:
     async with WsClient(server, "c", workflow="probe") as before:
-        await before.message("approve 9")
+        await before.message("approve(count=9)")
         await before.until("system_interaction_message", timeout=SWEPT)
         await answer_to_next_prompt(before, LIVE)
         getattr(redis, fault)()
@@ -118,7 +118,7 @@ async def test_with_a_layer_of_channels_redis_two_processes_go_on_over_an_outage
         WsClient(server, "c", workflow="probe") as one,
         WsClient(second, "c", workflow="probe") as other,
     ):
-        await one.message("approve 9")
+        await one.message("approve(count=9)")
         await one.until("system_interaction_message", timeout=SWEPT_SELDOM)
         await other.until("system_interaction_message", timeout=SWEPT_SELDOM)
         for client, witness in ((one, other), (other, one)):

@@ -15,7 +15,7 @@ OFFERED = """\
 default: probe
 workflows:
   probe: {}
-  probe_own: {second_message: parallel}
+  probe_per_user: {second_message: parallel}
   calculator: {options: {max_operations: 3}, second_message: enqueue}
   expense_approval: {}
   parallel_review: {second_message: reject}

@@ -11,7 +11,7 @@ COMPLETE = {"type": "system_response_message", "status": "complete"}
 @pytest.mark.parametrize("schema_type", ["chat_stream", "generate_stream", "chat", "generate"])
 async def test_chat_and_streaming(ui: PeerUi, schema_type: str) -> None:
     for _ in range(2):
-        await ui.say("stream 20", schema_type)
+        await ui.say("stream(tokens=20)", schema_type)
         assert await ui.until_ended() == "".join(f"t{number} " for number in range(20))
         # Feedback is given on it, and so it must not be the person's message that has it.
         assert ui.answer_shown.trace
@@ -19,7 +19,7 @@ async def test_chat_and_streaming(ui: PeerUi, schema_type: str) -> None:
 
 
 async def test_steps_are_nested(ui: PeerUi) -> None:
-    await ui.say("step 2")
+    await ui.say("step(count=2)")
     await ui.until_ended()
     steps = ui.answer_shown.steps.values()
     assert [step["content"]["name"] for step in steps] == ["step 1", "step 2"]
@@ -29,7 +29,7 @@ async def test_steps_are_nested(ui: PeerUi) -> None:
 
 @pytest.mark.parametrize("schema_type", ["chat_stream", "chat", "generate"])
 async def test_a_failure_after_text_is_seen_once(ui: PeerUi, schema_type: str) -> None:
-    await ui.say("fail", schema_type)
+    await ui.say("fail()", schema_type)
     text = await ui.until_ended()
     assert text.startswith("so far ")
     assert "This run failed." in text
@@ -37,24 +37,24 @@ async def test_a_failure_after_text_is_seen_once(ui: PeerUi, schema_type: str) -
 
 
 async def test_a_failure_before_the_first_text_is_seen_too(ui: PeerUi) -> None:
-    await ui.say("unstorable raise half")
+    await ui.say('use_unstorable_text(way="raise", kind="surrogate")')
     assert "This run failed." in await ui.until_ended()
     assert ui.errors == ["The workflow raised ValueError. workflow_error"]
-    await ui.say("echo on")
+    await ui.say('echo("on")')
     assert await ui.until_ended() == "on"
 
 
 # Its pieces are far apart, as what is on its way when the next message is sent nobody can withhold.
-@pytest.mark.parametrize("first", ["slowstream 100 500", "ask", "slowask 1500"])
+@pytest.mark.parametrize("first", ["stream(tokens=100, delay=0.5)", "ask()", "ask(delay=1.5)"])
 async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first: str) -> None:
     await ui.say(first)
-    if first == "ask":
+    if first == "ask()":
         await ui.until_asked()
         ui.modal = None  # nothing covers the page, as after a reload
-    elif first.startswith("slowstream"):
+    elif first.startswith("stream"):
         await ui.until(lambda: "t0 " in ui.text)
     ui.stop()
-    await ui.say("slowstream 12 100")
+    await ui.say("stream(tokens=12, delay=0.1)")
     assert await ui.until_ended() == "".join(f"t{number} " for number in range(12))
     assert ui.modal is None
 
@@ -86,11 +86,11 @@ async def test_a_queued_message_has_the_first_run_ask_again(new_tab: NewTab) -> 
 
 
 async def test_messages_in_parallel_end_together(new_tab: NewTab) -> None:
-    async with new_tab(workflow="probe_own") as ui:
-        await ui.say("slowstream 4 300")
+    async with new_tab(workflow="probe_per_user") as ui:
+        await ui.say("stream(tokens=4, delay=0.3)")
         await ui.until(lambda: "t0 " in ui.text)
         ui.stop()
-        await ui.say("ask")
+        await ui.say("ask()")
         assert await ui.until_asked() == "text"
         await ui.until(lambda: "t3 " in ui.text)
         await ui.answer("yes")

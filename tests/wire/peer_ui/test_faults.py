@@ -16,7 +16,7 @@ SIX = "".join(f"t{number} " for number in range(6))
 
 @pytest.mark.parametrize("come_back", ["reload", "drop_and_reconnect"])
 async def test_a_prompt_that_is_pending_is_there_again(ui: PeerUi, come_back: str) -> None:
-    await ui.say("approve 2")
+    await ui.say("approve(count=2)")
     for number in (1, 2):
         await ui.until_asked(f"prompt-{number}")
         ui.modal = None
@@ -30,20 +30,20 @@ async def test_a_prompt_that_is_pending_is_there_again(ui: PeerUi, come_back: st
 async def test_a_stream_goes_on_where_it_was(ui: PeerUi, come_back: str) -> None:
     ui.pause = 1.0
     # A frame on its way when the connection drops counts as sent. So they are far apart.
-    await ui.say("slowstream 6 600")
+    await ui.say("stream(tokens=6, delay=0.6)")
     await ui.until(lambda: "t1 " in ui.text)
     await getattr(ui, come_back)()
     assert await ui.until_ended() == SIX
 
 
 async def test_after_an_outage_a_message_is_enough(ui: PeerUi) -> None:
-    await ui.say("echo one")
+    await ui.say('echo("one")')
     await ui.until_ended()
     ui.offline = True
     await ui.drop()
     await ui.until(lambda: ui.gave_up)
     ui.offline = False
-    await ui.say("echo two")
+    await ui.say('echo("two")')
     assert await ui.until_ended() == "two"
 
 
@@ -52,7 +52,7 @@ async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_wor
     ui: PeerUi, backend: Server
 ) -> None:
     ui.pause = 1.0
-    await ui.say("slowstream 12 500")
+    await ui.say("stream(tokens=12, delay=0.5)")
     await ui.until(lambda: "t2 " in ui.text)
     backend.kill()
     backend.start()
@@ -68,7 +68,7 @@ async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_wor
 
 async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
     async with new_tab() as ui:
-        await ui.say("slowstream 6 400")
+        await ui.say("stream(tokens=6, delay=0.4)")
         await ui.until(lambda: "t1 " in ui.text)
         async with new_tab(copy_of=ui) as copy:
             assert await ui.until_ended() == SIX
@@ -79,7 +79,7 @@ async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
 
 async def test_a_tab_whose_copy_stays_open_misses_nothing(new_tab: NewTab, backend: Server) -> None:
     async with new_tab() as ui:
-        await ui.say("slowstream 6 400")
+        await ui.say("stream(tokens=6, delay=0.4)")
         await ui.until(lambda: "t1 " in ui.text)
         async with new_tab(copy_of=ui) as copy:
             await copy.until(lambda: "t2 " in copy.text)
@@ -93,7 +93,7 @@ async def test_a_tab_whose_copy_stays_open_misses_nothing(new_tab: NewTab, backe
 async def test_an_answer_that_ended_while_its_client_was_away_from_a_killed_server(
     ui: PeerUi, backend: Server
 ) -> None:
-    await ui.say("slowstream 6 400")
+    await ui.say("stream(tokens=6, delay=0.4)")
     await ui.until(lambda: "t1 " in ui.text)
     backend.kill()
     await _lose_connection(ui)
@@ -107,7 +107,7 @@ async def test_an_answer_that_ended_while_its_client_was_away_from_a_killed_serv
 async def test_a_deadline_that_passed_while_the_server_was_dead(
     ui: PeerUi, backend: Server
 ) -> None:
-    await ui.say("risky")
+    await ui.say("ask_destructive()")
     await ui.until_asked("Delete the customer list?")
     backend.kill()
     ui.modal = None
@@ -124,12 +124,12 @@ async def test_a_message_after_an_outage_gets_its_own_answer_behind_a_slow_proxy
     new_tab: NewTab, backend: Server
 ) -> None:
     async with slow_proxy(backend, 0.4) as proxied, new_tab(server=proxied) as ui:
-        await ui.say("slowstream 6 200")
+        await ui.say("stream(tokens=6, delay=0.2)")
         await ui.until(lambda: "t1 " in ui.text)
         await _lose_connection(ui)
         _until_ended(backend)
         ui.offline = False
-        await ui.say("echo two")
+        await ui.say('echo("two")')
         assert await ui.until_ended() == "two"
 
 

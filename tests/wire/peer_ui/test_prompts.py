@@ -30,7 +30,7 @@ from tests.wire.peer_ui.conftest import NewTab
 async def test_each_type_can_be_answered(
     ui: PeerUi, type_: str, shown_as: str, answer_text: str, expected_text: str
 ) -> None:
-    await ui.say(f"prompt {type_}")
+    await ui.say(f'prompt(kind="{type_}")')
     assert await ui.until_asked() == shown_as
     await ui.answer(answer_text)
     assert await ui.until_ended() == expected_text
@@ -38,7 +38,7 @@ async def test_each_type_can_be_answered(
 
 
 async def test_a_form_is_a_link_to_the_page(ui: PeerUi) -> None:
-    await ui.say("prompt form")
+    await ui.say('prompt(kind="form")')
     assert await ui.until_asked("Fill in the form here: http") == "text"
     await ui.answer("tomorrow")
     assert await ui.until_asked("This is a form") == "text"
@@ -47,14 +47,14 @@ async def test_a_form_is_a_link_to_the_page(ui: PeerUi) -> None:
 
 
 async def test_a_proposal_is_approved_as_it_is(ui: PeerUi) -> None:
-    await ui.say("prompt proposal")
+    await ui.say('prompt(kind="proposal")')
     assert await ui.until_asked("- Pieces: 200") == "radio"
     await ui.answer("approve")
     assert "pieces=200" in await ui.until_ended()
 
 
 async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> None:
-    await ui.say("prompt notification")
+    await ui.say('prompt(kind="notification")')
     assert await ui.until_ended() == "ok"
     assert ui.note == "Look."
     [row] = backend.rows(
@@ -65,7 +65,7 @@ async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> 
 
 
 async def test_an_answer_that_the_prompt_does_not_take_is_asked_for_again(ui: PeerUi) -> None:
-    await ui.say("prompt checkbox")
+    await ui.say('prompt(kind="checkbox")')
     await ui.until_asked("Red, Blue")
     await ui.answer("red, green")
     assert await ui.until_asked("'green' is not an option. Choose one of: red, blue.") == "text"
@@ -74,7 +74,7 @@ async def test_an_answer_that_the_prompt_does_not_take_is_asked_for_again(ui: Pe
 
 
 async def test_several_prompts_come_one_at_a_time(ui: PeerUi) -> None:
-    await ui.say("two")
+    await ui.say("ask_two()")
     await ui.until_asked("one?")
     await ui.reload()
     await ui.until_asked("one?")
@@ -85,13 +85,13 @@ async def test_several_prompts_come_one_at_a_time(ui: PeerUi) -> None:
 
 
 async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> None:
-    async with new_tab(workflow="probe_own") as ui:
-        await ui.say("two")
+    async with new_tab(workflow="probe_per_user") as ui:
+        await ui.say("ask_two()")
         await ui.until_asked("one?")
         await ui.reload()
         ui.modal = None
         ui.stop()
-        await ui.say("ask")
+        await ui.say("ask()")
         for question in ("one?", "two?", "prompt-1"):
             await ui.until_asked(question)
             await ui.answer(question)
@@ -102,7 +102,7 @@ async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> No
 
 async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: NewTab) -> None:
     async with new_tab() as ui:
-        await ui.say("two")
+        await ui.say("ask_two()")
         await ui.until_asked("one?")
         async with new_tab(copy_of=ui) as copy:
             await copy.until_asked("one?")
@@ -118,7 +118,7 @@ async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: 
 
 async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
     async with new_tab() as ui:
-        await ui.say("textask 1")
+        await ui.say("stream_and_ask(tokens=1)")
         await ui.until_asked()
         async with new_tab(copy_of=ui) as copy:
             await copy.until_asked()
@@ -133,7 +133,7 @@ async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
 
 async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
     """Without a name in the answer, while several prompts are pending."""
-    await ui.say("two")
+    await ui.say("ask_two()")
     for question in ("one?", "two?"):
         await ui.until_asked(question)
         await ui._send("user_interaction_message", question, id="a")
@@ -143,7 +143,7 @@ async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
 
 async def link_to_form(ui: PeerUi) -> str:
     """Ask for a form; return the path of the link to it."""
-    await ui.say("prompt form")
+    await ui.say('prompt(kind="form")')
     await ui.until_asked("Fill in the form here: http")
     assert ui.modal is not None
     text: str = ui.modal["content"]["text"]

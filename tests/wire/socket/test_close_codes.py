@@ -70,7 +70,7 @@ async def test_a_server_that_stops_says_1012_and_clients_come_back(server: Serve
         WsClient(server, "d") as idle,
         WsClient(server, "e", user=None) as nobody,
     ):
-        await busy.message("slowstream 100 20")
+        await busy.message("stream(tokens=100, delay=0.02)")
         await busy.until("system_response_message")
         await asyncio.to_thread(server.stop)
         assert [await each.until_closed() for each in (busy, idle, nobody)] == [1012] * 3

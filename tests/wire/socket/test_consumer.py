@@ -43,7 +43,7 @@ async def until(socket: WebsocketCommunicator, wanted: str) -> Any:
 
 async def test_a_message_is_prompted_for_and_answered(ann: Any) -> None:
     socket = await connected(ann)
-    await socket.send_json_to({"type": "user_message", **content("ask")})
+    await socket.send_json_to({"type": "user_message", **content("ask()")})
     prompt = await until(socket, "system_interaction_message")
     answer = {"type": "user_interaction_message", "interaction_id": prompt["id"]}
     await socket.send_json_to({**answer, **content("Ann")})
@@ -54,7 +54,7 @@ async def test_a_message_is_prompted_for_and_answered(ann: Any) -> None:
 async def test_what_was_said_right_before_leaving_still_counts(ann: Any) -> None:
     socket = await connected(ann)
     for _ in range(3):
-        await socket.send_json_to({"type": "user_message", **content("ask")})
+        await socket.send_json_to({"type": "user_message", **content("ask()")})
     await socket.disconnect(timeout=10)
     assert await Run.objects.acount() == 3
 
@@ -72,7 +72,7 @@ def _own_layer(settings: Settings) -> Iterator[None]:
 async def test_a_socket_is_in_the_group_of_its_conversation(ann: Any) -> None:
     """No other message is passed on there."""
     socket = await connected(ann)
-    await socket.send_json_to({"type": "user_message", **content("ask")})
+    await socket.send_json_to({"type": "user_message", **content("ask()")})
     await until(socket, "system_interaction_message")
     conversation = await reads.read(Conversation.objects.get)
     name = groups.group_name(conversation.pk)

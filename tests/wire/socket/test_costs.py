@@ -79,7 +79,7 @@ async def test_the_statements_of_an_echo_are_counted(
     """A transaction stores the message and takes it up, another stores the text and the end."""
 
     async def echo() -> None:
-        await socket.say("echo hello")
+        await socket.say('echo("hello")')
         await socket.until_ended()
 
     assert await cost(socket, echo, monkeypatch) == {
@@ -100,7 +100,7 @@ async def test_the_statements_of_an_answer_are_counted(
         await socket.answer("continue")
         await socket.until("system_interaction_message")
 
-    await socket.say_until_prompt("approve 10")
+    await socket.say_until_prompt("approve(count=10)")
     assert await cost(socket, answer, monkeypatch) == {
         "to the writer": 2,
         "commits": 2,
@@ -126,7 +126,7 @@ async def test_no_statement_is_planned_anew(
         return sqlite3.SQLITE_OK
 
     async def trips() -> None:
-        await socket.say("approve 10")
+        await socket.say("approve(count=10)")
         for _ in range(10):
             await socket.until("system_interaction_message")
             await socket.answer("continue")

@@ -20,7 +20,7 @@ def is_deleted(frame: Frame) -> bool:
 
 async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c", waiting="true") as page:
-        prompt = await page.say_until_prompt("ask")
+        prompt = await page.say_until_prompt("ask()")
         if not any(frame.get("waiting") == 1 for frame in page.frames):  # it may come first
             await page.until(lambda frame: frame.get("waiting") == 1)
         async with LocalSocket(ann, conversation_id="c", extended=None) as plain:
@@ -47,11 +47,11 @@ async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) ->
 
 async def test_a_socket_goes_on_once_the_conversation_is_restored(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c") as page:
-        await page.say_until_prompt("ask")
+        await page.say_until_prompt("ask()")
         await listing.delete(owner=ann.pk, conversation_id="c")
         await page.until(is_deleted)
         await listing.restore(owner=ann.pk, conversation_id="c")
-        await page.say("ask", id="m2")
+        await page.say("ask()", id="m2")
         await page.until(lambda frame: frame.get("for") == "m2")
         await page.until("system_interaction_message")
         assert await reads.read(Run.objects.count) == 2
@@ -59,7 +59,7 @@ async def test_a_socket_goes_on_once_the_conversation_is_restored(ann: Any) -> N
 
 async def test_followers_are_told_of_a_permanent_deletion(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c") as page:
-        await page.say_until_prompt("ask")
+        await page.say_until_prompt("ask()")
         await reads.read(Conversation.objects.all().delete)
         await page.until(is_deleted)  # at the sweeper's next look
         await page.until_settled()

@@ -73,7 +73,7 @@ async def echo_times(client: WsClient) -> list[float]:
     times = []
     for number in range(20):
         start = time.monotonic()
-        await client.message(f"echo {number}")
+        await client.message(f'echo("{number}")')
         await client.until_ended("completed")
         times.append(time.monotonic() - start)
     return times
@@ -114,7 +114,7 @@ def pour(stream: socket.socket) -> None:
 async def test_output_of_any_size_arrives(server: Server) -> None:
     text = "".join(f"{number:<1000}" for number in range(12_000))
     async with WsClient(server, "c", workflow="probe") as client:
-        await client.message(f"large {len(text)}")
+        await client.message(f"say_at_once(characters={len(text)})")
     await asyncio.to_thread(until, lambda: server.rows(COMPLETED))
     async with WsClient(server, "c", last_sequence=0) as client:
         await client.until_ended("completed")
@@ -124,7 +124,7 @@ async def test_output_of_any_size_arrives(server: Server) -> None:
 async def test_what_a_socket_sent_before_does_not_count_against_a_message(server: Server) -> None:
     async with WsClient(server, "c", workflow="probe") as client:
         for number in range(MAX_FRAME // 30_000 + 1):  # together they are larger than one may be
-            await client.message(f"echo {number}" + " " * 30_000)
+            await client.message(f'echo("{number}")' + " " * 30_000)
             await client.until_ended("completed")
 
 

@@ -20,14 +20,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def test_a_message_is_acknowledged_and_answered(socket: LocalSocket) -> None:
-    await socket.say("echo hello", id="m1")
+    await socket.say('echo("hello")', id="m1")
     ack = await socket.reply_to("m1")
     assert (ack["type"], ack["outcome"]) == ("ack_message", "accepted")
     assert ack["conversation_id"] == "c"
     await socket.until_ended("completed")
     assert socket.text() == "hello"
     (message,) = socket.of_type("conversation_message")
-    assert message["content"] == {"role": "user", "id": "m1", "text": "echo hello"}
+    assert message["content"] == {"role": "user", "id": "m1", "text": 'echo("hello")'}
     assert message["run_id"] == ack["content"]["run_id"]
     assert all(frame["parent_id"] == "m1" for frame in socket.frames)
 
@@ -35,10 +35,10 @@ async def test_a_message_is_acknowledged_and_answered(socket: LocalSocket) -> No
 async def test_another_version_of_a_message_names_the_run_that_it_replaces(
     socket: LocalSocket,
 ) -> None:
-    await socket.say("ask", id="m1")
+    await socket.say("ask()", id="m1")
     asks = (await socket.reply_to("m1"))["content"]["run_id"]
     await socket.until("system_interaction_message")
-    await socket.say("echo two", id="m2", replaces=asks)
+    await socket.say('echo("two")', id="m2", replaces=asks)
     second = (await socket.reply_to("m2"))["content"]["run_id"]
     await socket.until_ended("completed")
     await socket.say("", id="m3", replaces=second)
@@ -47,15 +47,15 @@ async def test_another_version_of_a_message_names_the_run_that_it_replaces(
     _, *messages = (frame["content"] for frame in socket.of_type("conversation_message"))
     fork = {"position": 1, "by": "ann"}
     assert messages == [
-        {"role": "user", "id": "m2", "text": "echo two", "fork": {"run": asks, **fork}},
-        {"role": "user", "id": "m3", "text": "echo two", "fork": {"run": second, **fork}},
+        {"role": "user", "id": "m2", "text": 'echo("two")', "fork": {"run": asks, **fork}},
+        {"role": "user", "id": "m3", "text": 'echo("two")', "fork": {"run": second, **fork}},
     ]
-    await socket.say("echo no", id="m4", follows="nothing")
+    await socket.say('echo("no")', id="m4", follows="nothing")
     assert (await socket.reply_to("m4"))["type"] == "error_message"
 
 
 async def test_an_answer_goes_on_with_the_run(socket: LocalSocket) -> None:
-    prompt = await socket.say_until_prompt("ask", id="m1")
+    prompt = await socket.say_until_prompt("ask()", id="m1")
     # As a plain client does it: by the prompt's ids, which it sends back.
     await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"], parent_id="m1")
     assert (await socket.reply_to(prompt["id"]))["outcome"] == "accepted"
@@ -72,7 +72,7 @@ async def test_an_answer_goes_on_with_the_run(socket: LocalSocket) -> None:
 
 
 async def test_an_unknown_option_is_refused_and_the_prompt_stays(socket: LocalSocket) -> None:
-    await socket.say_until_prompt("prompt radio")
+    await socket.say_until_prompt('prompt(kind="radio")')
     await socket.answer("perhaps", id="a1")
     error = await socket.until("error_message")
     assert error["for"] == "a1"
@@ -83,7 +83,7 @@ async def test_an_unknown_option_is_refused_and_the_prompt_stays(socket: LocalSo
 
 
 async def test_an_answer_must_name_one_of_several_prompts(socket: LocalSocket) -> None:
-    first = await socket.say_until_prompt("two")
+    first = await socket.say_until_prompt("ask_two()")
     second = await socket.until("system_interaction_message")
     await socket.answer("x")
     error = await socket.until("error_message")
@@ -98,10 +98,10 @@ async def test_an_answer_must_name_one_of_several_prompts(socket: LocalSocket) -
 async def test_an_answer_after_the_end_is_refused_and_the_next_prompt_stays(
     socket: LocalSocket,
 ) -> None:
-    old = await socket.say_until_prompt("ask")
+    old = await socket.say_until_prompt("ask()")
     await socket.send({"type": "stop_message"})
     await socket.until_ended("cancelled")
-    await socket.say_until_prompt("ask")
+    await socket.say_until_prompt("ask()")
     await socket.answer("late", id="a1", thread_id=old["id"])
     ack = await socket.reply_to("a1")
     assert (ack["outcome"], ack["content"]["status"]) == ("stale", "cancelled")
@@ -114,10 +114,10 @@ async def test_an_answer_after_the_end_is_refused_and_the_next_prompt_stays(
 async def test_stop_is_acknowledged_when_the_runs_have_ended(
     socket: LocalSocket, count: int
 ) -> None:
-    await socket.say("slowstream 1000 60")
+    await socket.say("stream(tokens=1000, delay=0.06)")
     await socket.until("system_response_message")
     for number in range(1, count):
-        await socket.say("slowstream 1000 60", id=f"m{number}")
+        await socket.say("stream(tokens=1000, delay=0.06)", id=f"m{number}")
         await socket.reply_to(f"m{number}")
     await socket.send({"type": "stop_message", "id": "s1"})
     ack = await socket.reply_to("s1")
@@ -137,28 +137,28 @@ async def test_an_internal_error_is_reported_and_the_socket_lives(
         raise RuntimeError("internal secret")
 
     monkeypatch.setattr("sessions_app.conversations.messages.submit", broken)
-    await socket.say("echo")
+    await socket.say('echo("")')
     error = await socket.until("error_message")
     assert error["content"]["code"] == "unknown_error"
     assert "secret" not in str(error)
     monkeypatch.undo()
-    await socket.say("echo works")
+    await socket.say('echo("works")')
     await socket.until("ack_message")
 
 
 async def test_a_busy_workflow_is_reported_as_busy(socket: LocalSocket, hosting: Hosting) -> None:
     hosting.offer(second_message="reject")
-    await socket.say_until_prompt("ask")
-    await socket.say("echo")
+    await socket.say_until_prompt("ask()")
+    await socket.say('echo("")')
     error = await socket.until("error_message")
     assert error["details"] == {"reason": "busy"}
 
 
 async def test_one_socket_follows_several_conversations(ann: User) -> None:
     async with LocalSocket(ann) as socket:
-        await socket.say("echo one", conversation_id="c1")
-        await socket.say("echo two", conversation_id="c2")
-        await socket.say("echo three")
+        await socket.say('echo("one")', conversation_id="c1")
+        await socket.say('echo("two")', conversation_id="c2")
+        await socket.say('echo("three")')
         for _ in range(3):
             await socket.until_ended("completed")
         texts = {
@@ -177,7 +177,7 @@ async def test_a_tab_on_a_conversation_that_begins_elsewhere(ann: User, settings
         LocalSocket(ann, conversation_id="c") as second,
     ):
         await second.until_settled()
-        await first.say("echo hello")
+        await first.say('echo("hello")')
         await second.until_ended("completed")
         assert second.text() == "hello"
 
@@ -207,9 +207,9 @@ async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
     try:
         for _ in range(database().WRITERS):
             writer.submit(lambda tx: written.wait(30))
-        await socket.say("echo 1", id="m1")
+        await socket.say('echo("1")', id="m1")
         await socket.send({"type": "ping_message", "id": "p"})
-        await socket.say("echo 2", id="m2")
+        await socket.say('echo("2")', id="m2")
         assert (await socket.reply_to("p"))["type"] == "pong_message"
         assert not socket.of_type("ack_message")
     finally:
@@ -225,7 +225,7 @@ async def test_a_client_over_its_limit_is_slowed_down_and_still_gets_pongs(
     monkeypatch.setattr(consumers, "OVER_A_LIMIT", 60)
     set_hitl(settings, RATE_MESSAGES_USER="1/hour")
     for number in range(5):
-        await socket.say("echo 1", id=f"m{number}")
+        await socket.say('echo("1")', id=f"m{number}")
     await socket.reply_to("m1")
     await socket.send({"type": "ping_message", "id": "p"})
     await socket.reply_to("p")
@@ -243,7 +243,7 @@ async def test_a_socket_that_asks_gets_the_count_of_all_conversations(ann: User)
     ):
         await listening.until(lambda frame: frame.get("waiting") == 0)
         await other.until(lambda frame: frame.get("waiting") == 0)
-        await asking.say("ask")
+        await asking.say("ask()")
         await listening.until(lambda frame: frame.get("waiting") == 1)
         prompt = await asking.until("system_interaction_message")
         await asking.answer("x", interaction_id=prompt["id"], id="a1")

@@ -34,16 +34,16 @@ async def blocked_errors(server: Server) -> list[dict[str, Any]]:
     return [dict(json.loads(one) if isinstance(one, str) else one) for one in errors]
 
 
-async def beside_runs(server: Server, how: str) -> None:
+async def beside_runs(server: Server, how: str, seconds: float) -> None:
     """Have a run block while others are at work, and wait until these are over."""
     async with WsClient(server, workflow="probe") as ann:
         for number in range(NEIGHBOURS):
-            await ann.message("slowstream 40 50", conversation_id=f"{how}{number}")
+            await ann.message("stream(tokens=40, delay=0.05)", conversation_id=f"{how}{number}")
         begun_ids: set[str] = set()
         while len(begun_ids) < NEIGHBOURS:
             frame = await ann.until("system_response_message")
             begun_ids.add(frame["conversation_id"])
-        await ann.message(f"block {how}", conversation_id=how)
+        await ann.message(f"block({how!r}, seconds={seconds})", conversation_id=how)
         ended_ids: set[str] = set()
         while len(ended_ids) < NEIGHBOURS:
             ended_ids.add((await ann.until_ended("completed", 60))["conversation_id"])
@@ -63,19 +63,19 @@ def assert_unhurt(server: Server, neighbours: int) -> None:
 @pytest.mark.long
 async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: NewServer) -> None:
     server = new_server(MAX_BLOCKING="1")
-    hows = ["loop 60", "sleep 60", "task 60", "match", "caught 60"]
+    hows = ["loop", "sleep", "task", "regex", "loop_then_wait"]
     for how in hows:
-        await beside_runs(server, how)
+        await beside_runs(server, how, seconds=60)
     errors = await blocked_errors(server)
     assert [error["code"] for error in errors] == ["blocked"] * len(hows)
-    assert all("tests/support/workflows/probe.py" in error["detail"] for error in errors)
+    assert all("tests/support/workflows/blocking.py" in error["detail"] for error in errors)
     assert_unhurt(server, len(hows) * NEIGHBOURS)
 
 
 @pytest.mark.long
 async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: NewServer) -> None:
     server = new_server(workers=2, MAX_BLOCKING="1")
-    await beside_runs(server, "deaf 10")
+    await beside_runs(server, "c_call", seconds=10)
     assert [error["code"] for error in await blocked_errors(server)] == ["blocked"]
     assert_unhurt(server, NEIGHBOURS)
 
@@ -83,7 +83,7 @@ async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: 
 @pytest.mark.parametrize("how", ["loop", "sleep", "task"])
 async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how: str) -> None:
     async with WsClient(server, workflow="probe") as ann:
-        await ann.message(f"block {how} 1.5", conversation_id="slow")
+        await ann.message(f"block({how!r}, seconds=1.5)", conversation_id="slow")
         await ann.until_ended("completed")
 
     def slow_run_lines() -> list[str]:
@@ -91,12 +91,12 @@ async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how
 
     [line] = await until_true(slow_run_lines)
     assert "workflow=probe" in line
-    assert re.search(r"line=.*tests/support/workflows/probe.py:\d+ in (spin|block)", line)
+    assert re.search(r"line=.*tests/support/workflows/blocking.py:\d+ in (spin|block)", line)
 
 
 async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -> None:
     async with WsClient(server, workflow="probe") as ann:
-        await ann.message("block loop 600", conversation_id="blocker")
+        await ann.message('block("loop", seconds=600)', conversation_id="blocker")
         await ann.until("system_response_message")
         server.host.process.send_signal(signal.SIGTERM)
         # uvicorn lets go in good order too, and then ends by the signal.

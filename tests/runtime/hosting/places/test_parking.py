@@ -27,15 +27,15 @@ QUEUED = "SELECT 1 FROM sessions_app_run WHERE status = 'queued'"
 
 async def test_an_answered_run_that_waits_for_a_place_goes_on_when_there_is_one() -> None:
     async with Hosting("probe", park_after=0.2, max_concurrency=1) as hosting:
-        run, _ = await hosting.submit_until_prompt("ask")
-        busy = await hosting.submit("slowstream 1 600", conversation="d")
+        run, _ = await hosting.submit_until_prompt("ask()")
+        busy = await hosting.submit("stream(tokens=1, delay=0.6)", conversation="d")
         await hosting.until_status(busy, "running")
         await hosting.complete(busy, "yes")
         assert await hosting.result(run) == "yes"
 
 
 async def test_a_host_that_is_asked_for_its_place_all_the_time_gives_it() -> None:
-    async with asking("probe", "ask") as (hosting, run, _):
+    async with asking("probe", "ask()") as (hosting, run, _):
         [host] = hosting.hosts
         async with asyncio.timeout(10):
             while hosting.hosted():
@@ -45,7 +45,7 @@ async def test_a_host_that_is_asked_for_its_place_all_the_time_gives_it() -> Non
 
 
 async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> None:
-    async with running("probe", "slowask 300") as (hosting, run):
+    async with running("probe", "ask(delay=0.3)") as (hosting, run):
         await hosting.until_status(run, "running")
         [host] = hosting.hosts
         host.make_room()
@@ -60,11 +60,11 @@ async def test_a_worker_full_of_runs_that_wait_serves_the_next(new_server: NewSe
     for half in range(2):  # one socket does not follow so many
         async with WsClient(server, workflow="probe") as ann:
             for number in range(50):
-                await ann.message("ask", conversation_id=f"{half}-{number}")
+                await ann.message("ask()", conversation_id=f"{half}-{number}")
             for _ in range(50):
                 await ann.until("system_interaction_message", 60)
     async with WsClient(server, "c", user="ben", workflow="probe") as ben:
-        await ben.message("echo hello")
+        await ben.message('echo("hello")')
         await ben.until_ended("completed")
 
 
@@ -89,10 +89,10 @@ async def test_a_second_user_gets_the_next_that_is_free(new_server: NewServer) -
     async with AsyncExitStack() as stack:
         for number in range(12):
             ann = await stack.enter_async_context(WsClient(server, f"c{number}", workflow="probe"))
-            await ann.message("slowstream 10 500")
+            await ann.message("stream(tokens=10, delay=0.5)")
             await ann.until("ack_message")
         ben = await stack.enter_async_context(WsClient(server, "b", user="ben", workflow="probe"))
-        await ben.message("echo hello")
+        await ben.message('echo("hello")')
         await ben.until_ended("completed")
         assert len(server.rows(QUEUED)) >= 5  # ann's
 

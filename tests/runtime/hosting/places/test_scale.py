@@ -37,7 +37,8 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
         prompts.append(new_prompt(run, 1, **asked, **fields))
         of: dict[str, Any] = {"conversation": conversation, "run": run, "created_at": NOW}
         for at, type_ in ((1, "user_message"), (2, "interaction")):
-            of |= {"first_sequence": at, "sequence": at, "type": type_, "payload": {"text": "ask"}}
+            of |= {"first_sequence": at, "sequence": at, "type": type_}
+            of["payload"] = {"text": "ask()"}
             events.append(Event(**of))
     made: list[tuple[Any, list[Any]]] = [(Conversation, conversations), (Run, runs)]
     for model, rows in [*made, (Interaction, prompts), (Event, events)]:
@@ -50,7 +51,7 @@ async def test_ten_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() 
         await reads.read(park, hosting.user, COUNT, TextPrompt(text="prompt-1"))
         await hosting.restart()
         assert hosting.hosted() == []
-        new = await hosting.submit("echo hello", conversation="new")
+        new = await hosting.submit('echo("hello")', conversation="new")
         assert (await hosting.until_ended(new)).status == Run.Status.COMPLETED
         [one] = await until(lambda: list(Interaction.objects.order_by("id")[:1]))
         await hosting.answer_any("yes", one)

@@ -83,7 +83,7 @@ def multiply(run: UUID) -> None:
 
 async def park_many(hosting: Hosting) -> None:
     """Park one that the application made, and its copies."""
-    run = await hosting.submit("ask")
+    run = await hosting.submit("ask()")
     await hosting.until_status(run, Run.Status.WAITING)
     await hosting.stop()
     await reads.read(multiply, run)
@@ -103,7 +103,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
     conversation = asked.conversation
     run, owner, name = asked.run, conversation.owner, conversation.conversation_id
     by = Person.of(owner)
-    message = messages.IncomingMessage(uuid4().hex, "echo hello")
+    message = messages.IncomingMessage(uuid4().hex, 'echo("hello")')
 
     def make_answer(interaction: str | None = None) -> answers.IncomingAnswer:
         return answers.IncomingAnswer(

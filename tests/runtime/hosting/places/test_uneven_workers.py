@@ -40,7 +40,9 @@ async def fill(server: Server) -> None:
     """Have ann's runs in all places but one, for longer than a test takes."""
     async with WsClient(server, "0", workflow="probe") as ann:
         for number in range(LONG_RUNS):
-            message_id = await ann.message("slowstream 3600 1000", conversation_id=f"{number}")
+            message_id = await ann.message(
+                "stream(tokens=3600, delay=1)", conversation_id=f"{number}"
+            )
             await ann.reply_to(message_id)
     await until_true(lambda: len(server.rows(WORKING)) == LONG_RUNS)
 
@@ -58,7 +60,7 @@ async def test_a_message_does_not_wait_behind_a_full_worker(server: Server) -> N
     await fill(server)
     async with conversations_of_ben(server) as clients:
         for client in clients:
-            await client.message("echo hello")
+            await client.message('echo("hello")')
         for client in clients:
             await client.until_ended("completed")
     assert len(server.rows(WORKING)) == LONG_RUNS
@@ -67,7 +69,7 @@ async def test_a_message_does_not_wait_behind_a_full_worker(server: Server) -> N
 async def test_an_answered_run_does_not_wait_behind_a_full_worker(server: Server) -> None:
     async with conversations_of_ben(server) as clients:
         for client in clients:
-            await client.message("ask")
+            await client.message("ask()")
         prompts = [await client.until("system_interaction_message") for client in clients]
         await fill(server)  # the runs that wait for ben are in the memory of either worker
         for client, prompt in zip(clients, prompts, strict=True):
@@ -80,10 +82,10 @@ async def test_an_answered_run_does_not_wait_behind_a_full_worker(server: Server
 async def test_a_message_that_waits_for_a_place_is_stopped_at_once(server: Server) -> None:
     await fill(server)
     async with WsClient(server, "last", workflow="probe") as ann:
-        await ann.message("slowstream 3600 1000")
+        await ann.message("stream(tokens=3600, delay=1)")
         await until_true(lambda: len(server.rows(WORKING)) == LONG_RUNS + 1)
     async with WsClient(server, "b", user="ben", workflow="probe") as ben:
-        await ben.message("echo hello")
+        await ben.message('echo("hello")')
         await ben.until("ack_message")
         await ben.send({"type": "stop_message", "conversation_id": "b"})
         await ben.until_ended("cancelled")

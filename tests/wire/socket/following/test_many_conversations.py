@@ -17,7 +17,7 @@ def _two_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def ask_in(socket: LocalSocket, *conversations: str) -> None:
     for name in conversations:
-        await socket.say_until_prompt("ask", conversation_id=name)
+        await socket.say_until_prompt("ask()", conversation_id=name)
 
 
 async def test_the_least_recently_used_conversation_is_unfollowed_with_a_notice(ann: Any) -> None:

@@ -41,9 +41,9 @@ async def test_a_second_tab_that_writes_gets_the_beginning(
     late = LocalSocket(ann, conversation_id="c", last_sequence=last_sequence)
     async with LocalSocket(ann, conversation_id="c") as first, late:
         await late.until_settled()
-        await first.say("echo one", id="m1")
+        await first.say('echo("one")', id="m1")
         await end_of(first, "m1")
-        await late.say("echo two", id="m2")
+        await late.say('echo("two")', id="m2")
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))
 
@@ -55,13 +55,13 @@ async def test_the_later_of_two_first_messages_gets_the_beginning(
 
     async def submit_second(**message: Any) -> Any:
         monkeypatch.setattr(consumers, "submit", submit)
-        await first.say("echo one", id="m1", conversation_id="c")
+        await first.say('echo("one")', id="m1", conversation_id="c")
         await end_of(first, "m1")
         return await submit(**message)
 
     async with LocalSocket(ann) as first, LocalSocket(ann) as late:
         monkeypatch.setattr(consumers, "submit", submit_second)
-        await late.say("echo two", id="m2", conversation_id="c")
+        await late.say('echo("two")', id="m2", conversation_id="c")
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))
 
@@ -82,10 +82,10 @@ async def test_a_beginning_that_two_tasks_find_at_once_is_sent_once(
     async with LocalSocket(ann, conversation_id="c") as late:
         await late.until_settled()
         await messages.submit(
-            owner=ann.pk, conversation_id="c", message=messages.IncomingMessage("m1", "echo one")
+            owner=ann.pk, conversation_id="c", message=messages.IncomingMessage("m1", 'echo("one")')
         )
         monkeypatch.setattr(subscriptions, "find_conversation", find)
-        await late.say("echo two", id="m2")
+        await late.say('echo("two")', id="m2")
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))
 
@@ -104,7 +104,7 @@ async def test_a_fault_where_a_conversation_has_come_to_be_does_not_end_the_sock
     monkeypatch.setattr(subscriptions, "read_opening", lose)
     async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.until_settled()
-        message = messages.IncomingMessage("m1", "echo one")
+        message = messages.IncomingMessage("m1", 'echo("one")')
         await messages.submit(owner=ann.pk, conversation_id="c", message=message)
         await socket.until(lambda frame: frame.get("parent_id") == "m1")
         assert not faults
@@ -136,7 +136,7 @@ async def test_a_beginning_is_not_lost_by_a_fault(
     query: dict[str, Any] = {"conversation_id": "new"} if is_named else {}
     async with LocalSocket(ann, **query) as socket:
         for answer in ("error_message", "ack_message"):
-            await socket.say("echo hello", id="m1", conversation_id="new")
+            await socket.say('echo("hello")', id="m1", conversation_id="new")
             await socket.until(answer)
         frames = [one for one in socket.frames if "sequence" in one]
         assert (frames[0]["sequence"], frames[0]["parent_id"]) == (1, "m1")

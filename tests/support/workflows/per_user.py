@@ -13,10 +13,10 @@ from tests.support.workflows.probe import probe
 
 
 class Options(BaseModel, extra="forbid"):
-    """Milliseconds that building and closing take."""
+    """Seconds that building and closing take."""
 
-    build_ms: int = 0
-    close_ms: int = 0
+    build_seconds: float = 0
+    close_seconds: float = 0
 
 
 @dataclass
@@ -32,25 +32,25 @@ async def belongings(user: Person, options: Options) -> AsyncIterator[Belongings
     note("builder.begin", user.username)
     user_belongings = Belongings()
     try:
-        await asyncio.sleep(options.build_ms / 1000)
+        await asyncio.sleep(options.build_seconds)
         note("builder.built", user.username)
         yield user_belongings
     finally:
         user_belongings.open = False
         note("builder.closing", user.username)
-        await asyncio.sleep(options.close_ms / 1000)
+        await asyncio.sleep(options.close_seconds)
         note("builder.closed", user.username)
 
 
 @workflow(
-    name="probe_own",
-    title="Probe of one's own",
+    name="probe_per_user",
+    title="Probe per user",
     description="As the probe, with a builder for each user.",
     options=Options,
     per_user_builder=belongings,
 )
-async def probe_own(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Do what the first word says."""
+async def probe_per_user(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """Do what `probe` does, with what was built for the user."""
     async for chunk in probe(message, context):
         if not context.builder.open:
             raise RuntimeError("The builder was closed while it was in use.")

@@ -1,12 +1,11 @@
-"""The part of `probe` whose prompts are wider than a small screen, wherever people read them."""
+"""Prompts that are wider than a small screen, wherever people read them."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from django import forms
 
 from sessions_app.prompts import AnyPrompt, FormPrompt
-from sessions_app.workflows import Context, Option
+from sessions_app.workflows import Option
 
 WORD = "Donaudampfschifffahrtsgesellschaftskapitän" * 3
 COMMAND = f"docker run --rm --volume=/srv/{WORD}:/reports registry.example/reports:2026-11 --all"
@@ -22,7 +21,7 @@ DETAILS: dict[str, Any] = {
 }
 
 
-class WideForm(forms.Form):
+class LongWordsForm(forms.Form):
     """A field of each look, with long words about it."""
 
     kind = forms.ChoiceField(choices=[(WORD, WORD)], widget=forms.RadioSelect, label=WORD)
@@ -32,9 +31,10 @@ class WideForm(forms.Form):
     letter = forms.CharField(widget=forms.Textarea, label=COMMAND)
 
 
-FORM = FormPrompt(WideForm, text=WORD, initial={"letter": COMMAND, "place": WORD})
-PROPOSAL = FormPrompt(
-    WideForm, text=WORD, initial={"letter": COMMAND, "place": WORD}, proposal=True
+INITIAL = {"letter": COMMAND, "place": WORD}
+FORMS = (
+    FormPrompt(LongWordsForm, text=WORD, initial=INITIAL),
+    FormPrompt(LongWordsForm, text=WORD, initial=INITIAL, proposal=True),
 )
 
 
@@ -55,13 +55,3 @@ def widen(prompt: AnyPrompt) -> AnyPrompt:
         case "form" if getattr(prompt, "reject", ""):
             changes["submit"] = changes["reject"] = WORD[:50]
     return prompt.model_copy(update=changes)
-
-
-def wide(*prompts: AnyPrompt, title: str = "") -> Any:
-    """Return the part that asks these at once, on one card where it has a title."""
-
-    async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-        answers = await context.ask_all(list(map(widen, prompts)), together=title)
-        yield "|".join(str(answer.value) for answer in answers)
-
-    return ask

@@ -1,15 +1,17 @@
-"""The part of `probe` that is an agent, with a model whose answers are written down."""
+"""Functions that are agents: of our own loop, of frameworks, and with tools of an MCP server."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
+from importlib import import_module
+from typing import Any
 
 from sessions_app.agents import Agent, Budget, ModelMessage, Piece, ToolContext, tool
 from sessions_app.json_types import JsonObject
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context
+from tests.support.workflows.effects import append_line
+from tests.support.workflows.registry import Chunks, by_message
 
 WORDS = [f"w{n} " for n in range(30)]
 
@@ -25,29 +27,27 @@ class SlowModel:
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
         """Stream the next answer, as of `Model`."""
-        log_effect(f"model {sum(one['role'] == 'assistant' for one in messages)}")
+        append_line(f"model {sum(one['role'] == 'assistant' for one in messages)}")
         async for piece in self._script.stream(messages, tools):
             await asyncio.sleep(self._pause)
             yield piece
 
 
-def log_effect(what: str) -> None:
-    """Append a line to the file named by PROBE_LOG: what is done outside of the database."""
-    with Path(os.environ["PROBE_LOG"]).open("a") as log:
-        log.write(f"{what}\n")
-
-
 def work(name: str, seconds: float) -> str:
     """Take so many seconds, and log the beginning and the end."""
-    log_effect(f"{name} begins")
+    append_line(f"{name} begins")
     time.sleep(seconds)
-    log_effect(f"{name} ends")
+    append_line(f"{name} ends")
     return f"{name} is done"
 
 
-async def agent(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """Stream, call tools that ask nobody and one that must not be repeated, and answer."""
-    pause, seconds = (int(argument) / 1000 for argument in arguments)
+@by_message
+async def agent(context: Context, delay: float, seconds: float) -> Chunks:
+    """Stream words, each after a delay, look three things up, ask whether to pay, pay, and answer.
+
+    A look-up and the payment take so many seconds (the second look-up twice as long, the third
+    three times), and append a line to PROBE_LOG at their beginning and at their end.
+    """
 
     def look(number: int) -> str:
         """Look something up; a higher number takes longer."""
@@ -58,7 +58,7 @@ async def agent(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
         return work(f"pay {euro} {tool_context.call_id}", seconds)
 
     model = SlowModel(
-        pause,
+        delay,
         [*WORDS, tool_call("look", number=1), tool_call("look", number=2)],
         [tool_call("look", number=3)],
         [tool_call("pay", euro=5)],
@@ -68,9 +68,39 @@ async def agent(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
     yield await Agent(tools=tools, budget=Budget(turns=4)).run(context, model)
 
 
-async def modelcalls(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """Time so many streams of a model, bare and recorded, in milliseconds each."""
-    count, model = int(arguments[0]), ScriptedModel([f"w{number} " for number in range(20)])
+async def _framework(name: str, context: Context, **options: Any) -> Chunks:
+    # Not in the event loop: such a package takes a second to import.
+    module = await asyncio.to_thread(import_module, f"tests.support.workflows.{name}")
+    async for chunk in module.run(context, **options):
+        yield chunk
+
+
+@by_message
+async def pydantic_ai_agent(context: Context, delay: float, seconds: float) -> Chunks:
+    """Do what `agent` does with an agent of Pydantic AI."""
+    async for chunk in _framework("agent_pydantic_ai", context, delay=delay, seconds=seconds):
+        yield chunk
+
+
+@by_message
+async def langgraph_agent(context: Context, delay: float, seconds: float) -> Chunks:
+    """Do what `agent` does with a graph of LangGraph."""
+    async for chunk in _framework("agent_langgraph", context, delay=delay, seconds=seconds):
+        yield chunk
+
+
+@by_message
+async def mcp_agent(context: Context, mode: str, url: str, seconds: float) -> Chunks:
+    """Look something up, stay so many seconds, and book, by the tests' MCP server at the URL."""
+    options = {"mode": mode, "url": url, "seconds": seconds}
+    async for chunk in _framework("agent_mcp", context, **options):
+        yield chunk
+
+
+@by_message
+async def time_model_streams(context: Context, count: int) -> Chunks:
+    """Say the milliseconds of a stream of a model, bare and recorded, over so many of each."""
+    model = ScriptedModel([f"w{number} " for number in range(20)])
     messages: list[ModelMessage] = [{"role": "user", "content": "Hello"}]
     started = time.perf_counter()
     for _ in range(count):
