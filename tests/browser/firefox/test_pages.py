@@ -81,6 +81,7 @@ def test_a_draft_and_its_question_outlive_a_reload_and_are_answered_by_keys(
     page: Page, server: Server
 ) -> None:
     begin(page, "ask()", cards=1)
+    expect(page.locator("#text")).to_have_attribute("placeholder", "Your answer")
     page.keyboard.type("half of")
     page.reload()
     until_connected(page)
