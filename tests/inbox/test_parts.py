@@ -1,5 +1,8 @@
 """The counts on the parts of the inbox, and how many statements a page of it takes."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
@@ -8,11 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from chat_app.feed.inbox_parts import InboxQuery, Part, count_parts, read_inbox
 from chat_app.page.inbox.alike import MOST_ALIKE, group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
-from sessions_app.interactions import pending_counts
+from sessions_app.interactions import inbox_query, pending_counts
 from sessions_app.interactions.answerers import pending_names
 from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Candidate, Interaction, Vote
-from tests.inbox.many_prompts import NOW, ask
+from sessions_app.models.candidate import NEVER
+from tests.inbox.many_prompts import NOW, ask, new_conversation, new_prompt, new_run
 
 pytestmark = pytest.mark.django_db
 
@@ -57,6 +61,27 @@ def test_counts_are_what_the_parts_have(
     found = {one: len(read_inbox(boss.pk, InboxQuery(one)).prompts) for one in counts}
     assert counts == found
     assert min(found.values()) > 0
+
+
+def test_what_is_due_first_comes_first_and_what_is_never_due_comes_last() -> None:
+    owner, boss = (User.objects.create_user(name) for name in ("owner", "boss"))
+    boss.groups.add(group := Group.objects.create(name="managers"))
+    conversation = new_conversation(owner, "c")
+    conversation.save()
+    run = new_run(conversation)
+    run.save()
+    to_whom: list[dict[str, Any]] = [{"user": boss}, {"group": group}]
+    hour, rules = timedelta(hours=1), {"four_eyes": False, "votes": 1}
+    for position, due_at in enumerate([None, NOW + 2 * hour, NOW + hour, None]):
+        times = {"due_at": due_at, "created_at": NOW - position * hour}
+        prompt = new_prompt(run, position, for_owner=False, assignment=rules, **times)
+        prompt.save()
+        place = {"due": due_at or NEVER, "asked_at": prompt.created_at, "owner": owner}
+        Candidate.objects.create(interaction=prompt, **to_whom[position % 2], **place)
+    for ways in (inbox_query.of_others(owner.pk), inbox_query.waiting_prompts(boss.pk)):
+        for count in (2, 4):
+            prompts = Interaction.objects.in_bulk(ids := inbox_query.first(ways, count))
+            assert [prompts[id_].position for id_ in ids] == [2, 1, 3, 0][:count]
 
 
 @pytest.mark.parametrize("part", list(Part))

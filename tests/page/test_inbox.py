@@ -96,6 +96,18 @@ async def test_the_page_of_an_answered_prompt_says_question_and_answer_once(
     assert [card.count(words) for words in ("How is it?", "Say all.", "Rainy")] == [1, 1, 1]
 
 
+async def test_the_page_of_a_prompt_has_the_history_of_no_other(
+    client: AsyncClient, ann: User
+) -> None:
+    prompts = [await asyncio.to_thread(ask, ann, name) for name in ("a", "b")]
+    await Interaction.objects.aupdate(assignment={"to": [], "names": ["ann"]})
+    for prompt in prompts:
+        await Candidate.objects.acreate(interaction=prompt, user=ann, owner=ann, asked_at=NOW)
+        assert (await post(client, "claim", prompt.pk, change="claim")).status_code == 303
+    html = await text_of(client, "prompt", prompts[0].pk)
+    assert html.partition('id="history"')[2].count("Claimed") == 1
+
+
 async def test_what_worked_is_said_in_another_colour_than_a_warning(
     client: AsyncClient, ann: User
 ) -> None:

@@ -60,6 +60,22 @@ def test_a_question_for_others_is_neither_its_owners_card_nor_state(log: StoredL
     assert (page.cards, page.state.name) == ([], "waiting")
 
 
+def test_of_several_questions_for_others_the_first_is_told(log: StoredLog) -> None:
+    run = log.message()
+    for name in ("managers", *("directors",) * 9):
+        prompt = log.ask(run, TextPrompt(text="Name?"))
+        asked_of = {"for_owner": False, "assignment": {"to": [], "names": [name]}}
+        Interaction.objects.filter(pk=prompt.pk).update(**asked_of)
+    assert state(log).words == "Waiting for managers"
+
+
+def test_a_run_that_sleeps_is_paused_until_it_wakes(log: StoredLog) -> None:
+    run, wakes_at = log.message(), timezone.now()
+    log.step(run, "read", "in_progress")
+    Run.objects.filter(pk=run.pk).update(status=Run.Status.WAITING, wake_at=wakes_at)
+    assert state(log) == RunState("sleeping", "Paused until", until=wakes_at, stoppable=True)
+
+
 def test_stop_is_offered_until_each_run_was_asked_to_stop(log: StoredLog) -> None:
     runs = [log.message(), log.message()]
     for run, is_offered in zip(runs, (True, False), strict=True):

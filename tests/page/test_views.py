@@ -94,10 +94,11 @@ async def test_a_title_ends_with_a_whole_picture_and_is_always_seen(
     assert await Conversation.objects.values_list("title", flat=True).aget() == title
 
 
-async def test_a_starter_begins_its_own_workflow(client: AsyncClient) -> None:
-    form = {"starter": "calculator:0", "workflow": "report", "text": ""}
+async def test_a_starter_sends_its_own_words_to_its_own_workflow(client: AsyncClient) -> None:
+    form = {"starter": "report:1", "workflow": "calculator", "text": ""}
     assert (await client.post(reverse("chat:send", args=["new"]), form)).status_code == 303
-    assert (await Conversation.objects.aget()).workflow == "calculator"
+    run = await Run.objects.aget()
+    assert (run.workflow, run.text) == ("report", "50 a month, 2 %, 10 years")
 
 
 async def test_a_message_that_is_refused_stays_in_its_field(client: AsyncClient) -> None:
