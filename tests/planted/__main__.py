@@ -1,7 +1,7 @@
 """`python -m tests.planted`: plants each bug of the lists, and says which were not found.
 
 A share of them, chosen by a seed: `--share 4 --seed abc` takes one in four. `--only WORD` takes
-those whose sentence, file or test has the word.
+those whose rule, file or test has the word.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main() -> int:
         outcomes = list(zip(chosen, threads.map(look_for, chosen), strict=True))
     for bug, why in outcomes:
         if why:
-            sys.stdout.write(f"NOT FOUND: {bug.says} ({bug.file}): {why}\n")
+            sys.stdout.write(f"NOT FOUND: {bug.rule} ({bug.file}): {why}\n")
     found_count = sum(not why for _, why in outcomes)
     seconds = time.monotonic() - began
     sys.stdout.write(
@@ -39,9 +39,9 @@ def main() -> int:
 
 
 def _is_chosen(bug: Bug, options: argparse.Namespace) -> bool:
-    if crc32(f"{options.seed}{bug.says}".encode()) % options.share:
+    if crc32(f"{options.seed}{bug.rule}".encode()) % options.share:
         return False
-    return options.only in f"{bug.says}\n{bug.file}\n{bug.test}"
+    return options.only in f"{bug.rule}\n{bug.file}\n{bug.test}"
 
 
 if __name__ == "__main__":

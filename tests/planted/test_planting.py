@@ -6,10 +6,10 @@ from tests.planted.planting import bugs
 
 
 def test_each_planted_bug_fits_the_code_and_names_a_test() -> None:
-    faults = [f"{bug.says}: {fault}" for bug in bugs() for fault in bug.faults]
+    faults = [f"{bug.rule}: {fault}" for bug in bugs() for fault in bug.faults]
     assert not faults, "\n".join(faults)
 
 
-def test_each_planted_bug_is_listed_once() -> None:
-    counts = Counter(bug.says for bug in bugs())
-    assert [says for says, count in counts.items() if count > 1] == []
+def test_each_rule_is_named_once() -> None:
+    counts = Counter(bug.rule for bug in bugs())
+    assert [rule for rule, count in counts.items() if count > 1] == []

@@ -12,6 +12,7 @@ from django.utils import timezone
 from sessions_app.admin import repairs
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name, check_in_name
+from sessions_app.interactions.settlement import Settlement, find_interactions, settle
 from sessions_app.lifecycle import due
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
@@ -19,6 +20,7 @@ from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import (
     BinaryPrompt,
     Context,
@@ -143,6 +145,23 @@ async def test_one_of_many_concurrent_answers_is_accepted() -> None:
         outcomes = [answer_result.outcome for answer_result in await asyncio.gather(*racing)]
         assert sorted(set(outcomes)) == [Outcome.ACCEPTED, Outcome.STALE]
         assert outcomes.count(Outcome.ACCEPTED) == 1
+        assert len(await updates(hosting)) == 1
+
+
+async def test_a_settlement_that_comes_second_writes_nothing() -> None:
+    async with asking("t_two") as (hosting, _, prompt):
+
+        def settle_twice(tx: Transaction) -> list[bool]:
+            [record] = find_interactions(interaction=prompt.id)
+            both = (
+                Settlement(Interaction.Status.ANSWERED, "test", {"value": value}, hosting.person)
+                for value in ("yes", "no")
+            )
+            return [settle(tx, record, settlement) for settlement in both]
+
+        assert await writer.write(settle_twice) == [True, False]
+        stored = await reads.read(Interaction.objects.get, pk=prompt.pk)
+        assert stored.response == {"value": "yes"}
         assert len(await updates(hosting)) == 1
 
 
