@@ -14,7 +14,7 @@ from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name, check_in_name
 from sessions_app.interactions.settlement import Settlement, find_interactions, settle
 from sessions_app.lifecycle import due
-from sessions_app.models import Event, Interaction, Run
+from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
@@ -148,21 +148,43 @@ async def test_one_of_many_concurrent_answers_is_accepted() -> None:
         assert len(await updates(hosting)) == 1
 
 
+async def test_a_question_of_a_deleted_conversation_ends_at_its_deadline() -> None:
+    async with asking("t_close_deadline") as (hosting, run, prompt):
+        conversations, row = Conversation.objects.all(), Interaction.objects.filter(pk=prompt.pk)
+        await reads.read(lambda: conversations.update(deleted_at=timezone.now()))
+        await reads.read(lambda: row.update(expires_at=timezone.now()))
+        await hosting.settle_due()
+        await hosting.until_ended(run)
+        assert (await reads.read(row.get)).status == "expired"
+
+
 async def test_a_settlement_that_comes_second_writes_nothing() -> None:
     async with asking("t_two") as (hosting, _, prompt):
 
         def settle_twice(tx: Transaction) -> list[bool]:
             [record] = find_interactions(interaction=prompt.id)
+            answered = Interaction.Status.ANSWERED
             both = (
-                Settlement(Interaction.Status.ANSWERED, "test", {"value": value}, hosting.person)
+                Settlement(answered, "test", {"value": value}, hosting.person, f"say {value}")
                 for value in ("yes", "no")
             )
             return [settle(tx, record, settlement) for settlement in both]
 
         assert await writer.write(settle_twice) == [True, False]
-        stored = await reads.read(Interaction.objects.get, pk=prompt.pk)
-        assert stored.response == {"value": "yes"}
-        assert len(await updates(hosting)) == 1
+        row = await reads.read(Interaction.objects.get, pk=prompt.pk)
+        assert (row.status, row.version, row.response) == ("answered", 2, {"value": "yes"})
+        assert (row.answered_by_id, row.answered_via) == (hosting.person.id, "test")
+        assert row.answer_id == "say yes"
+        [update] = await updates(hosting)
+        assert update.payload == {
+            "interaction_id": str(prompt.id),
+            "status": "answered",
+            "version": 2,
+            "response": {"value": "yes"},
+            "by": "ann",
+            "at": update.created_at.isoformat(),
+            "via": "test",
+        }
 
 
 async def test_questions_that_were_answered_in_time_are_not_looked_at_when_it_is_over() -> None:
@@ -202,5 +224,7 @@ async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
         answer_result, _ = await asyncio.gather(hosting.answer("yes", prompt), hosting.settle_due())
         assert answer_result.outcome == Outcome.EXPIRED
         await hosting.until_ended(run)
-        assert (await reads.read(row.get)).status == "expired"
+        expired = await reads.read(row.get)
+        assert (expired.status, expired.answered_via) == ("expired", "deadline")
+        assert (answer_result.via, answer_result.by) == ("deadline", None)
         assert await hosting.output(run) == "no True"
