@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from sessions_app.errors import Invalid
 from sessions_app.prompts import Answer, JsonAnswer, PageAnswer, dump_prompt, load_prompt
 from sessions_app.prompts.forms.fields import describe_fields
+from sessions_app.prompts.tool_call import digest_of
 from sessions_app.workflows import ToolCallPrompt, ToolCallResponse
 from tests.support.plain_form import as_browser
 
@@ -191,7 +193,48 @@ def test_digest_is_that_of_the_executed_arguments() -> None:
     reordered = dict(reversed(ARGUMENTS.items()))
     assert one.digest == decide(ORDER, {"decision": "approve", "arguments": reordered}).digest
     assert one.digest != other.digest
-    assert len(one.digest) == 64
+    text = '{"a":[1,{"c":2}],"b":"ü"}'  # whoever keeps a digest can make it again
+    assert digest_of({"b": "ü", "a": [1, {"c": 2}]}) == sha256(text.encode()).hexdigest()
+
+
+def test_refusal_of_a_program_names_each_problem_and_shows_an_example() -> None:
+    with pytest.raises(Invalid) as refused:
+        FIXED.check(JsonAnswer.of({"decision": "approve", "note": 3, "extra": 1}))
+    assert str(refused.value) == (
+        "This asks about a tool call: send approve, reject as JSON, such as "
+        '{"decision": "reject", "note": ""}. note: Input should be a valid string.; '
+        "extra: Extra inputs are not permitted."
+    )
+
+
+def test_proposals_say_their_types() -> None:
+    assert ORDER.make().types == {
+        "supplier": "text",
+        "pieces": "number",
+        "day": "text",
+        "letter": "text",
+        "express": "not given",
+        "lines": "JSON",
+    }
+
+
+def test_form_of_one_card_among_several_reads_its_own_fields() -> None:
+    form = ORDER.make({**FIELDS, "pieces": ["9"]}, prefix="second")
+    assert form.is_valid()
+    assert form.arguments == {**ARGUMENTS, "pieces": 9}
+
+
+def test_plain_client_has_a_choice_and_a_link_to_more() -> None:
+    for approvable in (True, False):
+        prompt = FIXED.model_copy(update={"approvable": approvable})
+        [plain] = ToolCallPrompt.plain(prompt.model_dump(mode="json"), lambda: "https://a.example")
+        decisions = ["approve", "reject"] if approvable else ["reject"]
+        assert plain["input_type"] == "radio"
+        assert plain["options"] == [
+            {"id": one, "label": one.capitalize(), "value": one} for one in decisions
+        ]
+        text = 'Delete it?\n\n- name: "a"\nGive reasons here: https://a.example'
+        assert plain["text"] == text
 
 
 def test_schema_that_refers_elsewhere_is_not_followed() -> None:
@@ -391,6 +434,14 @@ def test_arguments_have_their_exact_names_as_labels() -> None:
     assert labels == ["amount", "Amount", '"amount "', '"amo\\u200bunt"']
     stored = prompt.check(sent({name: ["5"] for name in arguments}))
     assert [one.label for one in prompt.texts(stored)] == labels
+
+
+def test_arguments_whose_names_a_browser_changes_are_shown_and_not_edited() -> None:
+    arguments: dict[str, Any] = {"a\nb": 1, "_note": 2, "c": 3}
+    prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments, editable=True)
+    assert list(prompt.make().types) == ["c"]
+    assert prompt.shown_arguments(beside_form=True) == {"a\nb": 1, "_note": 2}
+    assert prompt.shown_arguments() == arguments
 
 
 def test_plain_client_reads_arguments_with_their_types() -> None:

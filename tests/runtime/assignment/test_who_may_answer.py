@@ -137,6 +137,22 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
         assert await reads.read(to_whom.get) == ["cara"]
 
 
+async def test_the_log_tells_who_has_a_prompt_by_whom_and_why() -> None:
+    to = [user("boss"), user("other")]
+    async with asking_people("boss", "other", to=to) as (hosting, prompt, [boss, _]):
+        await change("claim", prompt, boss)
+        await change("delegate", prompt, boss, to="other", note="I am away.")
+        updates = [e for e in await hosting.events() if e.type == Event.Type.ASSIGNMENT_UPDATE]
+        about = {"interaction_id": str(prompt.pk), "status": "pending", "by": "boss"}
+        handed_on: dict[str, Any] = {"assignee": "other", "to": ["other"], "note": "I am away."}
+        assert [event.payload for event in updates] == [
+            {**about, "change": change, "at": event.created_at.isoformat(), **detail}
+            for event, change, detail in zip(
+                updates, ("claimed", "delegated"), ({"assignee": "boss"}, handed_on), strict=True
+            )
+        ]
+
+
 async def test_reusing_the_id_of_another_persons_answer_is_stale() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
         _, prompt, [boss, other] = scene

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from sessions_app.admin import repairs
+from sessions_app.errors import Invalid
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name, check_in_name
 from sessions_app.interactions.settlement import Settlement, find_interactions, settle
@@ -28,7 +29,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting, asking, make_user
+from tests.support.hosting import Hosting, asking, make_user, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -146,6 +147,28 @@ async def test_one_of_many_concurrent_answers_is_accepted() -> None:
         assert sorted(set(outcomes)) == [Outcome.ACCEPTED, Outcome.STALE]
         assert outcomes.count(Outcome.ACCEPTED) == 1
         assert len(await updates(hosting)) == 1
+
+
+@workflow(name="t_both", title="Two at once")
+async def both(message: Message, context: Context) -> str:
+    answers = await context.ask_all([TextPrompt(text="first"), TextPrompt(text="second")])
+    return " ".join(answer.text for answer in answers)
+
+
+async def test_an_answer_that_names_none_of_several_is_told_them_and_taken_for_the_last() -> None:
+    async with running("t_both") as (hosting, run):
+        first, second = await hosting.prompts(run, 2)
+        incoming = IncomingAnswer("a1", "test", TextAnswer("x"))
+        with pytest.raises(Invalid, match="2 prompts are pending") as refusal:
+            await answers.answer(by=hosting.person, conversation_id="c", answer=incoming)
+        assert refusal.value.details["pending"] == [
+            {"interaction_id": str(first.id), "text": "first"},
+            {"interaction_id": str(second.id), "text": "second"},
+        ]
+        await hosting.answer("1", first)
+        result = await answers.answer(by=hosting.person, conversation_id="c", answer=incoming)
+        assert (result.outcome, result.interaction) == (Outcome.ACCEPTED, second.id)
+        assert await hosting.result(run) == "1 x"
 
 
 async def test_a_question_of_a_deleted_conversation_ends_at_its_deadline() -> None:
