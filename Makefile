@@ -46,7 +46,7 @@ PIP := $(BIN)/pip $(LOCKED)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest dev lock format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -136,9 +136,13 @@ format: $(VENV)/test.stamp
 messages: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.messages
 
-# Bugs that tests must find, planted one after the other: make planted ARGS="--only vote"
+# Rules that must always hold, each broken by a planted bug: make planted ARGS="--only vote"
 planted: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.planted $(ARGS)
+
+# Small changes of critical code that no test finds: make mutants ARGS="'sessions_app.interactions.votes*'"
+mutants: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 # Which lines and branches no test comes to, in either form, with LONG=1 of all tests.
 coverage: $(VENV)/test.stamp programs

@@ -1,5 +1,6 @@
 """Fixtures of all tests: servers in child processes, and a browser (see `support/`)."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -38,6 +39,9 @@ SERVERS = pytest.StashKey[list[Server]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Run what is named on the command line, though a run of all might leave it out."""
     selection.choose_all(config.args)
+    # Several run at once, forked from a process that has the settings: `make mutants`.
+    if mutant := os.environ.get("MUTANT_UNDER_TEST"):
+        os.environ["TOX_PARALLEL_ENV"] = mutant  # names the database, as pytest-django reads it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
