@@ -129,9 +129,14 @@ async def test_prompts_of_one_card_are_answered_all_or_none() -> None:
         assert name.prompt["together"] == days.prompt["together"] == {"title": "Both", "first": 1}
         both = [answer_to(name, "Ada"), answer_to(days, {"days": "few"})]
         together: dict[str, Any] = {"by": hosting.person, "conversation_id": "c"}
-        with pytest.raises(Invalid) as error_info:
-            await answer_together(**together, answers=both)
-        assert set(error_info.value.details["errors"]) == {f"{days.pk}-days"}
+        wrong = answer_to(name, {"name": "Ada"})
+        for answers, names in (
+            (both, {f"{days.pk}-days"}),
+            ([wrong, both[1]], {str(name.pk), f"{days.pk}-days"}),
+        ):
+            with pytest.raises(Invalid) as error_info:
+                await answer_together(**together, answers=answers)
+            assert set(error_info.value.details["errors"]) == names
         await hosting.prompts(run, 2)
         both[1] = answer_to(days, {"days": 3})
         unknown = answer_to(Interaction(pk=run), "x")
