@@ -244,7 +244,7 @@ async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
     async with asking("t_close_deadline") as (hosting, run, prompt):
         row = Interaction.objects.filter(pk=prompt.pk)
         await reads.read(lambda: row.update(expires_at=timezone.now()))
-        answer_result, _ = await asyncio.gather(hosting.answer("yes", prompt), hosting.settle_due())
+        answer_result = await hosting.answer("yes", prompt)  # before anything looks at deadlines
         assert answer_result.outcome == Outcome.EXPIRED
         await hosting.until_ended(run)
         expired = await reads.read(row.get)
