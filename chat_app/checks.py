@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from contextvars import copy_context
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import storages
 from django.core.management import get_commands, load_command_class
 from django.core.management.commands.runserver import Command as WsgiRunserver
+from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from chat_app.settings import ChatSettings
@@ -27,7 +29,7 @@ def check_asgi(**_: object) -> Sequence[CheckMessage]:
     if not path:
         return []
     application = import_string(path)
-    if all(_reaches_chat(application, kind) for kind in ("websocket", "lifespan")):
+    if not any(_is_kept(application, kind) for kind in ("websocket", "lifespan")):
         return []
     message = f"{path} does not serve the chat's sockets and runs."
     hint = (
@@ -37,10 +39,11 @@ def check_asgi(**_: object) -> Sequence[CheckMessage]:
     return [Warning(message, hint, id="chat_app.W001")]
 
 
-def _reaches_chat(application: Any, kind: str) -> bool:
-    """Return whether the application hands a connection of this kind to the chat.
+def _is_kept(application: Any, kind: str) -> bool:
+    """Return whether the application keeps a connection of this kind from the chat.
 
-    No server runs here: the project's own code comes as far as its first wait.
+    No server runs here: the project's own code comes as far as its first wait, and what it would do
+    after that nobody knows.
     """
     probe = import_string("chat_app.application.PROBE")  # its module needs the models
     answers: list[JsonObject] = []
@@ -51,28 +54,52 @@ def _reaches_chat(application: Any, kind: str) -> bool:
     async def send(event: JsonObject) -> None:
         answers.append(event)
 
-    scope = {
-        "type": kind,
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "path": "/",
-        "headers": [],
-        "query_string": b"",
-        "subprotocols": [],
-        "extensions": {probe: {}},
-    }
+    scope = {"type": kind, "asgi": {"version": "3.0", "spec_version": "2.3"}, "state": {}}
+    if kind == "websocket":
+        scope |= _socket_scope()
+    scope["extensions"] = {probe: {}}
     try:
         with closing(application(scope, receive, send)) as connection:
-            connection.send(None)
+            copy_context().run(connection.send, None)
+            return False  # it waits for something
+    except StopIteration:
+        pass
+    except RuntimeError as error:
+        if "event loop" in str(error):
+            return False
     except Exception:  # noqa: BLE001, S110 - the project's code may raise anything where it ends
         pass
-    return {"type": probe} in answers
+    return {"type": probe} not in answers
+
+
+def _socket_scope() -> JsonObject:
+    """Return what a server says of a socket that a page of the chat opens."""
+    hosts = [host for host in settings.ALLOWED_HOSTS if host != "*"] or ["localhost"]
+    host = hosts[0].lstrip(".").encode()
+    try:
+        path = reverse("chat:socket")
+    except NoReverseMatch:
+        path = "/"
+    return {
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", host), (b"origin", b"http://" + host)],
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 80),
+        "subprotocols": [],
+    }
 
 
 def check_runserver(**_: object) -> Sequence[CheckMessage]:
     """Warn of a `runserver` that opens no sockets, where it may be used."""
+    if not settings.DEBUG:
+        return []
     command = load_command_class(get_commands()["runserver"], "runserver")
-    serves_wsgi = getattr(type(command), "inner_run", None) is WsgiRunserver.inner_run
-    if not settings.DEBUG or not serves_wsgi:
+    if getattr(type(command), "inner_run", None) is not WsgiRunserver.inner_run:
         return []
     message = "This project's runserver opens no sockets and runs no workflows: it serves WSGI."
     hint = (

@@ -1,8 +1,11 @@
 """The check of the ASGI application: what a project wraps the chat in may keep it from clients."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from channels.security.websocket import AllowedHostsOriginValidator
 from pytest_django import Settings
 
 from chat_app import checks
@@ -39,7 +42,23 @@ async def only_known(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def middleware(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "lifespan" or scope["client"][0]
     await chat({**scope}, receive, send)
+
+
+async def waiting(scope: Any, receive: Any, send: Any) -> None:
+    await sync_to_async(int)()
+    await chat(scope, receive, send)
+
+
+async def timed(scope: Any, receive: Any, send: Any) -> None:
+    async with asyncio.timeout(5):
+        await chat(scope, receive, send)
+
+
+async def same_origin(scope: Any, receive: Any, send: Any) -> None:
+    guarded = AllowedHostsOriginValidator(chat) if scope["type"] == "websocket" else chat
+    await guarded(scope, receive, send)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +66,9 @@ async def middleware(scope: Any, receive: Any, send: Any) -> None:
     [
         ("chat", []),
         ("middleware", []),
+        ("waiting", []),
+        ("timed", []),
+        ("same_origin", []),
         ("plain", ["chat_app.W001"]),
         ("own_sockets", ["chat_app.W001"]),
         ("own_start", ["chat_app.W001"]),
