@@ -24,7 +24,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from sessions_app.lifecycle import startup
-from sessions_app.lifecycle.start_checks import check_start
+from sessions_app.lifecycle.start_checks import check_start, release_postgresql
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class WithRuntime:
             self._starting.cancel()
             await asyncio.wait([self._starting])
         try:
-            await startup.stop()
+            await _end()
         except Exception:  # Twisted would drop it without a word
             logger.exception("The runtime did not stop cleanly")
 
@@ -92,6 +92,11 @@ class WithRuntime:
 async def _start() -> None:
     await asyncio.to_thread(check_start)
     await startup.start()
+
+
+async def _end() -> None:
+    await startup.stop()
+    await asyncio.to_thread(release_postgresql)
 
 
 async def _start_or_exit() -> None:
@@ -116,7 +121,7 @@ async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> Non
         return
     await send(LifespanStartupCompleteEvent(type="lifespan.startup.complete"))
     await receive()
-    await startup.stop()
+    await _end()
     await send(LifespanShutdownCompleteEvent(type="lifespan.shutdown.complete"))
 
 

@@ -19,10 +19,16 @@ from sessions_app.settings import RuntimeSettings
 log = Log(__name__)
 
 _claims: dict[Path, FileLock] = {}
-# Its lock is the session's: it stays open for as long as the process lives.
+# Its lock is the connection's, which stays open until the runtime has stopped.
 _postgresql_claims: list[BaseDatabaseWrapper] = []
 # Any number that other applications are unlikely to lock.
 CLAIM = 0x4849544C
+# Nobody uses the connection, so PostgreSQL must not end it for that; and it finds out within half a
+# minute that the machine behind it is gone.
+CLAIM_SETTINGS = (
+    "SET idle_session_timeout = 0; SET tcp_keepalives_idle = 10;"
+    " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+)
 
 
 def check_start() -> None:
@@ -83,18 +89,29 @@ def claim_database(path: Path) -> None:
 def claim_postgresql() -> None:
     """Claim this PostgreSQL database as the only process that hosts its runs, as a file of SQLite.
 
-    The server lets go of the lock when the connection ends, as that of a killed process does.
+    The server lets go of the lock when the connection ends, as that of a killed process does. It
+    guards the start: a claim that was lost because PostgreSQL has restarted is not made anew.
     """
     if _postgresql_claims:
         return
     link = connection.copy()
+    link.inc_thread_sharing()  # another thread closes it
+    link.settings_dict["AUTOCOMMIT"] = True
+    link.settings_dict["OPTIONS"].pop("pool", None)  # it would be one of the pool's, for good
     with link.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [CLAIM])
+        cursor.execute(CLAIM_SETTINGS)
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", [CLAIM])
         [is_claimed] = cursor.fetchone()
     if not is_claimed:
         link.close()
         raise _another(connection.settings_dict["NAME"])
     _postgresql_claims.append(link)
+
+
+def release_postgresql() -> None:
+    """Let another process claim the database, once the runtime has stopped. Blocks."""
+    while _postgresql_claims:
+        _postgresql_claims.pop().close()
 
 
 def _another(database: object) -> ImproperlyConfigured:
