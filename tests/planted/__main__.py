@@ -22,7 +22,8 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    chosen = [one for one in bugs() if _is_chosen(one, options)]
+    ranked = sorted(bugs(), key=lambda bug: crc32(f"{options.seed}{bug.rule}".encode()))
+    chosen = [bug for bug in ranked[:: options.share] if _is_meant(bug, options.only)]
     began = time.monotonic()
     with ThreadPoolExecutor(options.at_once) as threads:
         outcomes = list(zip(chosen, threads.map(look_for, chosen), strict=True))
@@ -38,10 +39,8 @@ def main() -> int:
     return found_count < len(chosen) or not chosen
 
 
-def _is_chosen(bug: Bug, options: argparse.Namespace) -> bool:
-    if crc32(f"{options.seed}{bug.rule}".encode()) % options.share:
-        return False
-    return options.only in f"{bug.rule}\n{bug.file}\n{bug.test}"
+def _is_meant(bug: Bug, text: str) -> bool:
+    return text in f"{bug.rule}\n{bug.file}\n{bug.test}"
 
 
 if __name__ == "__main__":
