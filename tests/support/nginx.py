@@ -157,8 +157,8 @@ def nginx(directory: Path, ports: Mapping[str, int], configuration: str) -> Iter
     _make_certificate(directory)
     proxy = Nginx(directory, ports)
     proxy.write(configuration)
-    proxy.start()
     try:
+        proxy.start()
         yield proxy
     finally:
         proxy.stop()
