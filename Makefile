@@ -16,7 +16,7 @@ TEST_NAT := pytest -p no:nvidia-nat-test tests/nat
 # newest Django on the newest; where `make test` runs on that one, on the lowest.
 LOWEST ?= .venv-lowest
 NEWEST ?= .venv-newest
-NO_PYTHON := No Python from 3.12 on is here. Install one, or name it: NEWEST_PYTHON=/path/to/python3.13 make test-versions
+NO_PYTHON := No other Python from 3.11 on is here. Install one, or name it: LOWEST_PYTHON=… NEWEST_PYTHON=/path/to/python3.13 make test-versions
 first_of = $(shell for version in $(1); do \
   for python in python$$version "$$(PYENV_VERSION=$$version pyenv which python 2>/dev/null)"; do \
   "$$python" -c "" 2>/dev/null && echo "$$python" && exit; done; done)
@@ -62,7 +62,8 @@ test:
 	@$(MAKE) --no-print-directory --jobs 3 \
 	  suite-local suite-cluster checks planted-share $(ALSO) test-nat suite-uvicorn chaos-minute
 
-suite-local suite-cluster suite-uvicorn checks planted-share chaos-minute: $(VENV)/test.stamp programs
+suite-local suite-cluster suite-uvicorn checks planted-share chaos-minute: $(VENV)/test.stamp
+suite-local suite-cluster suite-uvicorn: programs
 
 # The one that shows how far it is.
 suite-local:
@@ -233,7 +234,8 @@ $(CHAINLIT)/peers.stamp: bench/peers/requirements-chainlit.txt
 	@$(CHAINLIT)/bin/pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
-# What pip does not install. As root nginx would begin to serve: RUNLEVEL=1 keeps it from that.
+# What pip does not install. Debian's nginx begins to serve by itself, which RUNLEVEL=1 prevents, and
+# where systemd runs its own command.
 programs:
 	@missing=; PATH="$$PATH:/usr/sbin"; \
 	command -v "$${CHROMIUM:-chromium}" >/dev/null || missing="chromium"; \
@@ -242,7 +244,8 @@ programs:
 	[ -z "$$missing" ] || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "Installing for the tests:" $$missing "…"; \
-	    .ci/quietly apt-get update && RUNLEVEL=1 .ci/quietly apt-get install -y --no-install-recommends $$missing; \
+	    .ci/quietly apt-get update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 .ci/quietly apt-get install -y --no-install-recommends $$missing && \
+	    case "$$missing" in *nginx*) [ ! -d /run/systemd/system ] || systemctl --quiet disable --now nginx;; esac; \
 	  else \
 	    echo "Tests need what is not here: apt-get install" $$missing; \
 	    echo "Or name it: CHROMIUM=/path/to/chromium FIREFOX=/path/to/firefox NGINX=/path/to/nginx make test"; \
