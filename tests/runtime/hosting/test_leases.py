@@ -1,4 +1,4 @@
-"""What leases say: who has a key, since when, and which runs a host had in hand."""
+"""Leases say who has a key, since when, and which runs a host had in hand."""
 
 import pytest
 from django.contrib.auth.models import User
