@@ -164,7 +164,7 @@ def test_all_of_a_question_are_selected_at_once_and_one_left_out(
 
 @pytest.mark.long
 def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server: Server) -> None:
-    ask(server, *(f"days={number} due={60 + number}" for number in range(MOST + 2)))
+    ask(server, *(f"days={number}, due={60 + number}" for number in range(MOST + 2)))
     inbox = inbox_of(open_page, MOST)
     expect(inbox.locator("#count")).to_have_text(str(MOST + 2))
     expect(inbox.get_by_role("link", name="Back")).to_have_count(0)
@@ -182,7 +182,7 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
 
 
 def test_operators_see_all_columns_and_the_whole_title(open_page: OpenPage, server: Server) -> None:
-    ask(server, "due=60", "days=20 votes=2", "text")
+    ask(server, "due=60", "days=20, votes=2", "kind='text'")
     page = inbox_of(open_page, 3)
     entry(page, "3 days").get_by_role("button", name="Approve").click()
     expect(page.locator(".entry")).to_have_count(2)

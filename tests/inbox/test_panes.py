@@ -28,7 +28,7 @@ def inbox(open_page: OpenPage, server: Server) -> Page:
 
 
 def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server: Server) -> None:
-    ask(server, "days=1 due=60", "text days=2 due=90", "days=3")
+    ask(server, "days=1, due=60", "kind='text', days=2, due=90", "days=3")
     expect(inbox.locator(".entry")).to_have_count(3)
     shown = inbox.locator(".pane:visible h2")
     expect(shown).to_have_text("Give ann 1 days off?")
@@ -70,7 +70,7 @@ def test_the_parts_are_one_row_in_the_longest_words(open_page: OpenPage, server:
 def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
     inbox: Page, server: Server
 ) -> None:
-    ask(server, "days=1 due=60", "days=2 due=90", "days=3")
+    ask(server, "days=1, due=60", "days=2, due=90", "days=3")
     expect(inbox.locator(".entry")).to_have_count(3)
     inbox.locator(".meta", has_text="2 days").click()
     shown = inbox.locator(".pane:visible h2")
@@ -87,7 +87,7 @@ def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
 
 def test_the_row_that_a_key_leads_to_is_in_sight(inbox: Page, server: Server) -> None:
     inbox.set_viewport_size({"width": 1280, "height": 400})
-    ask(server, *(f"days={n} due={60 + n}" for n in range(8)))
+    ask(server, *(f"days={n}, due={60 + n}" for n in range(8)))
     expect(inbox.locator(".entry")).to_have_count(8)
     rows = inbox.locator(".permanent")
     for key, order in (("j", range(1, 8)), ("k", range(6, -1, -1))):
@@ -101,8 +101,8 @@ def test_the_row_that_a_key_leads_to_is_in_sight(inbox: Page, server: Server) ->
 def test_ten_of_thirty_questions_are_answered_by_keys_within_a_minute(
     inbox: Page, server: Server
 ) -> None:
-    kinds = ("", " text", " votes=1")
-    ask(server, *(f"days={n}{kinds[n % 3]} due={600 + n}" for n in range(30)))
+    kinds = ("", ", kind='text'", ", votes=1")
+    ask(server, *(f"days={n}{kinds[n % 3]}, due={600 + n}" for n in range(30)))
     expect(inbox.locator("#count")).to_have_text("30")
     expect(inbox.locator(".entry")).to_have_count(25)
     began = time.monotonic()
