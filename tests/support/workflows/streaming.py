@@ -26,8 +26,8 @@ async def stream(context: Context, tokens: int, delay: float | None = None) -> C
 @by_message
 async def stream_and_ask(context: Context, tokens: int) -> Chunks:
     """Stream, then ask a prompt, which must not overtake the text before it."""
-    for number in range(tokens):
-        yield f"t{number} "
+    async for chunk in stream(context, tokens):
+        yield chunk
     async for chunk in ask(context):
         yield chunk
 
