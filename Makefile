@@ -234,8 +234,8 @@ $(CHAINLIT)/peers.stamp: bench/peers/requirements-chainlit.txt
 	@$(CHAINLIT)/bin/pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
-# What pip does not install. Debian's nginx begins to serve by itself, which RUNLEVEL=1 prevents, and
-# where systemd runs its own command.
+# Programs that pip does not install. Debian's nginx begins to serve when it is installed: RUNLEVEL=1
+# prevents that in a container, and systemctl ends it where systemd runs.
 programs:
 	@missing=; PATH="$$PATH:/usr/sbin"; \
 	command -v "$${CHROMIUM:-chromium}" >/dev/null || missing="chromium"; \
