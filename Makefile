@@ -1,7 +1,6 @@
 # make run: the application. make cluster: the same on PostgreSQL and Redis, as many processes.
-# make test: every check, and a share of the tests that take long; make test-all: all of them.
-# make test-versions: tests with other versions of Python and of what the wheel needs. PYTHON=… names
-# another interpreter.
+# make test: every check, and all tests but the slow ones. make test ONLY=tests/inbox: all tests of a
+# folder, in both forms. make test-all: everything that CI runs. PYTHON=… names another interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -26,16 +25,12 @@ LOWEST_PYTHON ?= $(call first_of,3.11 3.12 3.13 3.14)
 NEWEST_PYTHON ?= $(call first_of,3.14 3.13 3.12)
 version_of = $(lastword $(shell "$(1)" -V 2>&1))
 OTHER_PYTHON ?= $(if $(filter $(call version_of,$(PYTHON)),$(call version_of,$(NEWEST_PYTHON))),$(LOWEST_PYTHON),$(NEWEST_PYTHON))
+QUICK := -m "not slow"
 # What there shows that the versions fit: the wheel in a project, pages, sockets, hosting.
-SMOKE := -m "not long" tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
-SMOKE_CLUSTER := -m "not long" tests/deploy/test_install.py tests/runtime/hosting/test_hosting.py
+SMOKE := $(QUICK) tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
+SMOKE_CLUSTER := $(QUICK) tests/deploy/test_install.py tests/runtime/hosting/test_hosting.py
 # Tests that wait for servers: more than there are processors only wait for each other.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
-# What of all that takes long `make test` has, the commit says by its name: of the planted bugs one in
-# so many, of the two forms of chaos one.
-SEED := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
-PLANTED ?= 20
-CHAOS ?= one
 # What one process has compiled the next need not, where the environment says otherwise too.
 unexport PYTHONDONTWRITEBYTECODE
 # The files have all packages, so nothing is left to resolve; pip 23.2 fails at it where a package
@@ -46,7 +41,7 @@ PIP := $(BIN)/pip $(LOCKED)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn planted-share chaos-minute checks test-nat test-all test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -56,30 +51,29 @@ run: $(VENV)/run.stamp
 cluster: $(VENV)/cluster.stamp
 	@exec $(BIN)/python manage.py cluster
 
-# Three things at once, as tests wait more than they work; those that take longest begin first. While
-# one environment is installed the others are.
 test:
-	@$(MAKE) --no-print-directory --jobs 3 \
-	  suite-local suite-cluster checks planted-share $(ALSO) test-nat suite-uvicorn chaos-minute
+	@$(MAKE) --no-print-directory --jobs 3 suite-local suite-cluster $(if $(ONLY),,checks)
 
-suite-local suite-cluster suite-uvicorn checks planted-share chaos-minute: $(VENV)/test.stamp
-suite-local suite-cluster suite-uvicorn: programs
+suite-local suite-cluster suite-uvicorn slow-local slow-cluster slow-chaos checks: $(VENV)/test.stamp
+suite-local suite-cluster suite-uvicorn slow-local slow-cluster: programs
+
+TESTS = $(or $(ONLY),$(QUICK))
+slow-local slow-cluster: TESTS = -m slow
+# One of the forms may have none of those that ONLY names.
+NONE_IS_RIGHT = $(if $(ONLY),|| [ $$? = 5 ])
 
 # The one that shows how far it is.
-suite-local:
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+suite-local slow-local:
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS) $(NONE_IS_RIGHT)
 
-suite-cluster:
-	@.ci/quietly --last $(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
+suite-cluster slow-cluster:
+	@.ci/quietly --last $(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE) $(TESTS) $(NONE_IS_RIGHT)
 
 suite-uvicorn:
-	@WEB_SERVER=uvicorn .ci/quietly --last $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	@WEB_SERVER=uvicorn .ci/quietly --last $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS)
 
-planted-share:
-	@.ci/quietly --last $(BIN)/python -m tests.planted --at-once 1 --share $(PLANTED) --seed $(SEED)
-
-chaos-minute:
-	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --form $(CHAOS) --seed $(SEED) --minutes 1
+slow-chaos:
+	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --seed 1 --minutes 1.5
 
 checks:
 	@$(BIN)/python -m tests.requirements
@@ -98,12 +92,16 @@ test-nat: $(NAT)/test.stamp
 	@.ci/quietly --last $(NAT)/bin/python -m $(TEST_NAT)/test_*.py
 	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)/test_killed.py
 
-# Everything: all that takes long (crash matrix, scale, hostile input at every door), all planted
-# bugs, chaos in both forms, other versions of what the wheel needs.
-test-all:
-	@LONG=1 $(MAKE) --no-print-directory test PLANTED=1 CHAOS="local --form cluster" ALSO=test-versions
+# What CI runs: `make test`, and then the rest. Three things at once, as tests wait more than they work;
+# those that take longest begin first. While one environment is installed the others are.
+test-all: test
+	@$(MAKE) --no-print-directory test-rest
 
-# Some of the tests with the lowest versions that the wheel takes; all but those that take long with the
+test-rest:
+	@$(MAKE) --no-print-directory --jobs 3 \
+	  slow-local slow-cluster planted test-versions test-nat suite-uvicorn slow-chaos
+
+# Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the
 # newest Django.
 test-versions: test-lowest test-newest
 
@@ -112,7 +110,7 @@ test-lowest: $(LOWEST)/test.stamp programs
 	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
 
 test-newest: $(NEWEST)/test.stamp programs
-	@.ci/quietly --last $(NEWEST)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
+	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(QUICK) $(SIDE_BY_SIDE)
 
 # What tests and the example agents need.
 dev: $(VENV)/test.stamp
@@ -139,13 +137,13 @@ messages: $(VENV)/test.stamp
 
 # Rules that must always hold, each broken by a planted bug: make planted ARGS="--only vote"
 planted: $(VENV)/test.stamp
-	@$(BIN)/python -m tests.planted $(ARGS)
+	@.ci/quietly --last $(BIN)/python -m tests.planted $(ARGS)
 
 # Small changes of critical code that no test finds: make mutants ARGS="'sessions_app.interactions.votes*'"
 mutants: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-# Which lines and branches no test comes to, in either form, with LONG=1 of all tests.
+# Which lines and branches no test comes to, in either form.
 coverage: $(VENV)/test.stamp programs
 	@mkdir -p var/coverage && $(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE)

@@ -12,7 +12,7 @@ from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from sessions_app.signals import SIGNALS
-from tests.support import running_form, selection
+from tests.support import running_form
 from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
 
@@ -36,24 +36,22 @@ NewServer = Callable[..., Server]
 SERVERS = pytest.StashKey[list[Server]]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Run what is named on the command line, though a run of all might leave it out."""
-    selection.choose_all(config.args)
+def pytest_configure() -> None:
+    """Name the database of a mutant's tests."""
     # Several run at once, forked from a process that has the settings: `make mutants`.
     if mutant := os.environ.get("MUTANT_UNDER_TEST"):
         os.environ["TOX_PARALLEL_ENV"] = mutant  # names the database, as pytest-django reads it
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m "not slow"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that are not of this form: see the markers in pyproject.toml."""
-    left_out = [item for item in items if not running_form.belongs(item)]
-    items[:] = [item for item in items if running_form.belongs(item)]
+    left_out = [item for item in items if not running_form.fits(item)]
+    items[:] = [item for item in items if running_form.fits(item)]
     config.hook.pytest_deselected(items=left_out)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which of the tests that take long were run."""
-    terminalreporter.write(selection.summary())
+    for item in items:
+        if not running_form.is_own(item):
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -134,7 +134,7 @@ def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> Non
     expect(other.locator("#text")).to_have_value("a draft")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
     three_messages(page)
     edit(page, 'echo("b")', 'echo("b2")')

@@ -147,7 +147,7 @@ def test_questions_one_after_another_survive_a_kill_after_each_answer(
     expect(page.locator("#items .text").last).to_have_text("and on")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_an_edit_made_offline_is_sent_once_after_reconnecting(page: Page, server: Server) -> None:
     three_messages(page)
     server.kill()

@@ -73,7 +73,7 @@ def test_nothing_lies_over_the_button_of_the_question_that_is_shown(open_page: O
         answer(form)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), SHORT)
 def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
     open_page: OpenPage, width: int, height: int

@@ -48,7 +48,7 @@ def assert_accessible(page: Page) -> None:
         assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
     page = open_page("/c/")
     until_connected(page)
@@ -65,7 +65,7 @@ def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
     assert_accessible(open_page("/sign-in/?link=failed", user=None))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_button_of_a_sign_in_link_signs_in(open_page: OpenPage, server: Server) -> None:
     link = run("manage.py", "sign_in_link", "carla", env=server.environment).stdout.strip()
     page = open_page(f"{link}&next=/settings/", user=None)
@@ -84,7 +84,7 @@ def assert_fits(page: Page) -> None:
             assert page.evaluate(f"document.{part}.scrollWidth") <= width, (part, width)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_nothing_is_wider_than_the_screen(open_page: OpenPage) -> None:
     page = open_page("/c/")
     assert_fits(page)

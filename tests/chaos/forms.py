@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from zlib import crc32
 
 from tests.chaos.one_process import OneProcess
 from tests.chaos.orders import interfered
@@ -16,14 +15,13 @@ AnyForm = Cluster | OneProcess
 # Of a worker: a crowd can take all of some, and leave some of another.
 PLACES = 6
 FORMS = ("cluster", "local")
-FORM_HELP = "one: the seed says which"
 
 
 def options(description: str | None, *, minutes: float, users: int) -> argparse.ArgumentParser:
     """Return a parser of what both commands take, with these defaults; `forms` reads the forms."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--form", action="append", choices=[*FORMS, "one"], help=FORM_HELP)
-    parser.add_argument("--seed", type=_seed, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument("--form", action="append", choices=FORMS)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
     parser.add_argument("--minutes", type=float, default=minutes)
     parser.add_argument("--users", type=int, default=users)
     return parser
@@ -31,13 +29,7 @@ def options(description: str | None, *, minutes: float, users: int) -> argparse.
 
 def forms(chosen: argparse.Namespace) -> list[str]:
     """Return the forms that a command line names: both, where it names none."""
-    one = FORMS[chosen.seed % len(FORMS)]
-    return [one if form == "one" else form for form in chosen.form or FORMS]
-
-
-def _seed(text: str) -> int:
-    """Return the number; of another text, such as the name of a commit, one that is always its."""
-    return int(text) if text.isdecimal() else crc32(text.encode()) % 10_000
+    return list(chosen.form or FORMS)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ pytestmark = [
 SEED, SECONDS, USERS = 52, 12, 8
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_one_process_survives_every_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

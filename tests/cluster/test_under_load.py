@@ -30,7 +30,7 @@ async def working(cluster: Cluster, *, people: int, struck: int) -> AsyncIterato
     assert not wrong, "\n".join([*wrong, cluster.tails()])
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", faults.CRASHES)
 async def test_no_run_fails_where_the_database_does(
     cluster: Cluster, kind: str, times: int
@@ -42,7 +42,7 @@ async def test_no_run_fails_where_the_database_does(
             await faults.recover(cluster.postgresql, again=True, frozen_for=0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_rolling_restart_loses_nothing_and_clients_only_come_back(cluster: Cluster) -> None:
     async with working(cluster, people=12, struck=len(cluster.nodes)) as workload:
         for node in cluster.nodes:

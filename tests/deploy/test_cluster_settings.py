@@ -123,11 +123,11 @@ def start(tmp_path: Path, *command: str, **variables: str) -> subprocess.Complet
         ("chat:wrong", "empty", "password authentication failed", "Fix the user and the password"),
         pytest.param(
             *("chat", "empty", "no password supplied", "Fix the user and the password"),
-            marks=pytest.mark.long,
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             *("chat:right", "chat", 'database "chat" does not exist', "createdb chat"),
-            marks=pytest.mark.long,
+            marks=pytest.mark.slow,
         ),
         ("chat:right", "empty", "The database is not up to date", "manage.py migrate"),
         ("chat:right", "latin", "The encoding of the database latin is LATIN1", "encoding=UTF8"),
@@ -146,7 +146,7 @@ def test_a_start_says_what_is_wrong_with_postgresql(
     assert "Traceback" not in process.stderr
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["-m daphne", "-m uvicorn"])
 def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> None:
     url = f"postgresql://chat:hidden@{HOST}:{free_port()}/chat"
@@ -159,7 +159,7 @@ def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> 
     assert "Traceback" not in process.stderr
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_without_redis_it_starts_with_a_warning(tmp_path: Path, postgresql: PostgreSQL) -> None:
     redis = Redis(tmp_path)
     code = (

@@ -69,7 +69,7 @@ def test_doctor_finds_that_the_disk_takes_nothing(server: Server) -> None:
     assert by_check["writes"]["level"] == "wrong", by_check["writes"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_health_reports_an_unwritable_database_until_writes_succeed(new_server: NewServer) -> None:
     """Somebody has locked it, or its disk is full."""
     faults = [(new_server(), locked)] + ([] if CLUSTER else [(new_server(), full)])
@@ -83,7 +83,7 @@ def test_health_reports_an_unwritable_database_until_writes_succeed(new_server: 
         status_of(server, 200)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.local_only("SQLite's own file")
 def test_a_full_disk_is_explained_on_pages_that_stay_readable(new_server: NewServer) -> None:
     server = new_server()
@@ -104,7 +104,7 @@ def test_a_full_disk_is_explained_on_pages_that_stay_readable(new_server: NewSer
     assert ann.generate('echo("more")', conversation_id="c1").status == 200
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.local_only("SQLite's own file")
 def test_a_start_on_a_full_disk_says_what_to_do(new_server: NewServer) -> None:
     server = new_server(start=False)

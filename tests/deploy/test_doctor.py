@@ -427,7 +427,7 @@ def test_the_server_is_asked_for_its_health_by_a_host_that_is_allowed(settings: 
     assert (line.level, line.msg.rpartition("/")[2]) == (INFO, "health is well")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_work_gets_through_from_end_to_end(server: Server) -> None:
     """The check works from a program beside the server, too, and leaves nothing."""
     process = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
@@ -437,7 +437,7 @@ def test_work_gets_through_from_end_to_end(server: Server) -> None:
     assert server.rows("SELECT * FROM sessions_app_hostlease") == []
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @cluster_only
 async def test_a_worker_that_is_full_of_waiting_runs_takes_new_work(new_server: NewServer) -> None:
     server = new_server(worker_options=("--concurrency", "2"), PARK_AFTER="3600")

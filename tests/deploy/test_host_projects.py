@@ -41,7 +41,7 @@ def template_of(line: Line, templates: Templates, directory: Path) -> tuple[Path
 
 def lines() -> list[object]:
     return [
-        pytest.param(line, id=line.name, marks=() if line.always else pytest.mark.long)
+        pytest.param(line, id=line.name, marks=() if line.always else pytest.mark.slow)
         for line in LINES
     ]
 

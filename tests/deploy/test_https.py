@@ -23,7 +23,7 @@ def server(new_server: NewServer) -> Server:
     return new_server(HTTPS="true", ALLOWED_HOSTS=f"{NAME},{HOST}")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_everything_is_served_over_https_only(server: Server) -> None:
     http = Http(server, None, workflow=None)
     plain = http.get("/sign-in/?next=/c/x/", host=NAME)

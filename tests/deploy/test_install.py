@@ -80,7 +80,7 @@ def test_the_project_runs_the_code_of_the_wheel(project: Project) -> None:
         project.run("-c", "import natproject")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_project_has_nothing_to_complain_of(project: Project) -> None:
     assert "no issues" in project.run("manage.py", "check")
     assert "No changes" in project.run("manage.py", "makemigrations", "--check", "--dry-run")
@@ -159,7 +159,7 @@ def read_metadata(wheel: Path) -> Message:
         return message_from_bytes(files_of_wheel.read(name))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS, indirect=True)
 def test_a_person_signs_in_is_asked_and_answers(
     server: Site, open_page: OpenPage, project: Project
@@ -204,7 +204,7 @@ def test_the_page_on_testing_says_what_the_tests_do(name: str) -> None:
     assert getattr(files, name).strip() in (ROOT / "docs" / "testing-workflows.md").read_text()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_project_tests_its_workflow_with_the_plugin_of_the_wheel(project: Project) -> None:
     output = project.run("-m", "pytest", "-q", "--replay-everywhere", "desk/tests.py")
     assert "1 passed" in output

@@ -18,7 +18,7 @@ from tests.support.nginx import NAME, SETTINGS, URL, Nginx, documented, nginx
 from tests.support.processes.command import run
 from tests.support.server import HOST, Server, free_port
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 MIB = 1024 * 1024
 OpenSite = Callable[..., Page]
 

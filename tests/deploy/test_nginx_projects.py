@@ -19,7 +19,7 @@ from tests.support.nginx import NAME, URL, Nginx, documented, nginx
 from tests.support.processes.environment import HOST, ROOT
 from tests.support.server import free_port
 
-pytestmark = [pytest.mark.long, pytest.mark.formless]
+pytestmark = [pytest.mark.slow, pytest.mark.formless]
 AT_ROOT = text(TLS, urls("urls_at_root"), f'HITL["PUBLIC_URL"] = "{URL}"')
 BELOW_PATH = text(TLS, urls("urls_at_root"), f'HITL["PUBLIC_URL"] = "{URL}/chat"')
 NAMED_PATH = text(BELOW_PATH, 'FORCE_SCRIPT_NAME = "/chat"')

@@ -46,7 +46,7 @@ def serving(data_dir: Path, port: int) -> Iterator[str]:
         process.communicate()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_printed_link_signs_in_once(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, port) as link:
@@ -122,7 +122,7 @@ def test_a_secret_is_made_once_and_kept_private(
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_link_makes_a_plain_user_or_an_administrator(new_server: NewServer) -> None:
     server = new_server(start=False)
     assert "/sign-in/link/?sesame=" in manage(server.environment, "sign_in_link", "carla").stdout

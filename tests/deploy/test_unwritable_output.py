@@ -53,7 +53,7 @@ def test_lines_go_to_the_loggers_of_the_standard_library(
     assert record.exc_info is not None
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("prints", ["", "1"], ids=["structlog unconfigured", "structlog prints"])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_line_that_cannot_be_written_fails_nothing(

@@ -113,7 +113,7 @@ class Echoes:
         self.seconds.append(time.monotonic() - began)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DECIDED)
 async def test_an_answer_means_what_it_says_or_is_refused(attacked: Server, kind: str) -> None:
     async with (

@@ -17,7 +17,7 @@ from tests.runtime.forms.test_models import LEAST
 FORMS: dict[type[Any], dict[str, Any]] = {Every: GIVEN, Model: LEAST}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_any_text_in_any_field_is_taken_or_refused(form: type[Any]) -> None:
     prompt, good = FormPrompt(form, text="?"), FORMS[form]

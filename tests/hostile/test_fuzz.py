@@ -199,7 +199,7 @@ def requests(draw: st.DrawFn) -> Request:
     return Request("fuzz", path + query, method, headers, draw(bodies).encode())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_request_is_answered(attacked: Server) -> None:
     @effort("http")
     @given(requests())
@@ -211,7 +211,7 @@ def test_a_request_is_answered(attacked: Server) -> None:
     assert Http(attacked).generate('echo("well")').json() == {"value": "well"}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.formless
 def test_markdown_never_runs() -> None:
     @effort("markdown")

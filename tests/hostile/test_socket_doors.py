@@ -80,7 +80,7 @@ def hostile_frames(message: Message) -> Iterator[tuple[str, str]]:
         yield f"{message.type} {place}: {entry}", frame
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_field_of_a_message_may_hold_anything(attacked: Server) -> None:
     async with WsClient(attacked, "bystander", workflow="probe") as bystander:
         prompt = await bystander.message_until_prompt("ask()")

@@ -49,7 +49,7 @@ def stream(value: Any) -> Body:
     return agent
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [step, annotated_step, stream])
 async def test_every_value_is_stored_or_refused_and_holds_nobody_up(
     way: Callable[[Any], Body],

@@ -29,7 +29,7 @@ def server(attacked: Server) -> Server:
     return attacked
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("way", RESTS)
 async def test_every_run_comes_to_rest_and_every_page_shows_it(attacked: Server, way: str) -> None:
     chosen = [entry for _, entry in spread([way], [*texts()], 3)]
@@ -111,7 +111,7 @@ def prompted_or_completed(frame: Frame) -> bool:
     return frame["type"] == "system_interaction_message" or is_completed(frame)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_no_hostile_value_runs_in_a_browser(attacked: Server, open_page: OpenPage) -> None:
     http = Http(attacked, workflow="hostile")
     for entry in entries("markdown"):

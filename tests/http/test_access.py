@@ -159,7 +159,7 @@ def test_a_guest_token_is_refused_where_guests_are_off(shared: Server) -> None:
     assert Http(shared, None, session=GUEST).generate('echo("1")').status == 401
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_monitoring_shows_the_live_builders(server: Server) -> None:
     stops = [
         Http(server, user, workflow="expense_approval").generate("Taxi, 20 EUR").json()

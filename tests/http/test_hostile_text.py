@@ -21,7 +21,7 @@ def is_ended(frame: dict[str, Any]) -> bool:
     return frame["content"].get("status") in ("completed", "failed", "suspended")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_conversation_of_any_name_has_its_pages(server: Server) -> None:
     http = Http(server, workflow=None)
     for name in entries("names").values():

@@ -31,7 +31,7 @@ def wait_for_result(server: Server, user: str) -> http.client.HTTPConnection:
     return connection
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_waiting_requests_keep_no_thread(server: Server) -> None:
     with ExitStack() as stack:
         for number in range(EACH):

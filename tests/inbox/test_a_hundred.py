@@ -13,7 +13,7 @@ pytestmark = pytest.mark.every_form(reason="what one does, others hear through a
 PEOPLE = 100
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_every_inbox_hears_that_a_prompt_was_answered(server: Server) -> None:
     people = server.create_users(PEOPLE)

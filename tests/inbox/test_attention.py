@@ -128,7 +128,7 @@ def test_without_the_settings_a_page_asks_for_no_notifications(
     assert ("waiting=inbox" in sockets[0]) == (path == "/inbox/")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("paths", [("/c/", "/inbox/"), ("/inbox/", "/c/"), ("/p/", "/c/")])
 def test_only_one_of_two_hidden_tabs_notifies_of_each_question(
     page: Page, server: Server, paths: tuple[str, str]
@@ -148,7 +148,7 @@ def test_only_one_of_two_hidden_tabs_notifies_of_each_question(
     assert wait_until_told(1, tabs[1]) == [[third, *words]]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_visible_page_suppresses_notifications(page: Page, server: Server) -> None:
     switch_on(page)
     hidden = open_hidden_tab(page, "/inbox/")

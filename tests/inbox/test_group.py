@@ -103,7 +103,7 @@ def owner() -> User:
 @pytest.mark.parametrize(
     ("more", "times"),
     # Of many rows the planner, by its sample, may join in another order.
-    [(MOST_SEARCHED, 1.5), pytest.param(30_000, 4, marks=pytest.mark.long)],
+    [(MOST_SEARCHED, 1.5), pytest.param(30_000, 4, marks=pytest.mark.slow)],
 )
 def test_a_large_group_inbox_costs_as_little_as_a_small_one(
     boss: User, owner: User, group: Group, more: int, times: float

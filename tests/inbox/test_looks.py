@@ -45,7 +45,7 @@ def entry(page: Page, words: str) -> Locator:
     return page.locator(".entry", has_text=words)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 def test_no_fault_at_any_size(
@@ -70,7 +70,7 @@ def test_no_fault_at_any_size(
         assert_fits(page)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_inbox_works_by_keyboard_alone(page: Page, open_page: OpenPage, server: Server) -> None:
     begin(page, 'ask_others(to="managers", days=1, due=60)', until="waiting")
     ask(server, "days=2")
@@ -162,7 +162,7 @@ def test_all_of_a_question_are_selected_at_once_and_one_left_out(
     expect(inbox.locator(".several")).to_be_hidden()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server: Server) -> None:
     ask(server, *(f"days={number}, due={60 + number}" for number in range(MOST + 2)))
     inbox = inbox_of(open_page, MOST)

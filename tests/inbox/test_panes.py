@@ -97,7 +97,7 @@ def test_the_row_that_a_key_leads_to_is_in_sight(inbox: Page, server: Server) ->
             assert rows.nth(number).evaluate(IS_IN_SIGHT), (key, number)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_ten_of_thirty_questions_are_answered_by_keys_within_a_minute(
     inbox: Page, server: Server
 ) -> None:

@@ -42,7 +42,7 @@ def look(user: User) -> None:
     assert sidebar(user.pk).waiting_count
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_inbox_costs_the_same_among_ten_thousand_people(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -183,7 +183,7 @@ async def test_option_that_is_equal_to_another_is_the_one_that_was_chosen(
     assert answer["selected_option"]["label"] == "Yes"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_every_value_is_stored_or_refused_and_holds_nobody_up(
     host_workflow: NewHosting,
 ) -> None:

@@ -161,7 +161,7 @@ def test_note_of_a_person_stands_in_for_the_result_of_a_tool(page: Page) -> None
     expect(page.locator("#items .text")).to_contain_text("Ordered by telephone.")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_axe_finds_nothing(page: Page) -> None:
     begin(page, 'prompt(kind="form")')
     card(page).get_by_label("First day").fill("2026-11-22")

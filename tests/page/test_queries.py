@@ -59,7 +59,7 @@ def test_a_piece_of_a_growing_answer_is_little_work() -> None:
     assert (calls_to_read(log) - before) / 200 < 15
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_runs_that_complete_while_a_page_asks_take_no_more_queries() -> None:
     """Many that go on beside each other, so that the page begins inside the text of each."""
     ann = User.objects.create_user("ann")

@@ -75,7 +75,7 @@ def test_a_card_that_is_sent_signed_out_says_so_and_keeps_what_was_typed(page: P
     expect(card(page).get_by_label("Name?")).to_have_value("Ada\nLovelace")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_prompts_on_one_card_are_answered_together_without_the_script(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:

@@ -75,11 +75,10 @@ def look_for(bug: Bug) -> str:
         bug.plant(copy)
         services = ["tests.services"] if bug.form == "cluster" else []
         command = [sys.executable, "-m", *services, "pytest", "-x", "-p", "no:randomly"]
-        environment = {name: value for name, value in os.environ.items() if name not in FORM}
         process = subprocess.run(
             [*command, bug.test],
             cwd=copy,
-            env={**environment, "LONG": "1"},
+            env={name: value for name, value in os.environ.items() if name not in FORM},
             capture_output=True,
             text=True,
             timeout=PATIENCE,

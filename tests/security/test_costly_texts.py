@@ -34,7 +34,7 @@ def ask_for_page(server: Server, user: str) -> socket.socket:
 
 
 @pytest.mark.parametrize(
-    "name", ["code", *(pytest.param(name, marks=pytest.mark.long) for name in [*COSTLY][1:])]
+    "name", ["code", *(pytest.param(name, marks=pytest.mark.slow) for name in [*COSTLY][1:])]
 )
 async def test_costly_pages_of_one_user_delay_nobody_else(new_server: NewServer, name: str) -> None:
     server = new_server()

@@ -8,7 +8,7 @@ import pytest
 from tests.support.server import HOST, Server
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.slow,
     pytest.mark.daphne_only(reason="uvicorn leaves that to what stands before it"),
 ]
 

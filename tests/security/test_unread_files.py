@@ -31,7 +31,7 @@ def until_answered(reader: socket.socket) -> None:
     assert reader.recv(1, socket.MSG_PEEK)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("door", ["/c/big/export.json", "/executions/{run}"])
 def test_an_unread_export_costs_little_memory_and_is_complete(
     new_server: NewServer, door: str

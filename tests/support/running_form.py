@@ -9,23 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import selection
-
 TESTS = Path(__file__).parents[1]
 CLUSTER = bool(os.environ.get("DATABASE_URL"))
 UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Fixtures that start a server, and those that look at it with a browser.
 SERVED = {"server", "new_server", "shared", "attacked", "backend"}
 BROWSED = {"page", "open_page"}
-# The few tests in the other browser run at each commit.
-IN_FIREFOX = {"firefox_browser"}
 # Folders of tests that ask a web process, for which it is one who hosts the runs: their servers run
 # in the local form, but for those that say why not.
 DOORS = {"browser", "deploy", "hostile", "http", "inbox", "page", "security"}
 # Folders of tests whose servers are there to host runs and to be killed, whoever serves them.
 HOSTING = {"runtime", "page"}
-# What is about the database's own SQL, or about several processes, runs in the cluster's form at
-# each commit; of the others, which it changes little for, a share: see `selection`.
+# Tests about the database's own SQL or about several processes. The form of many processes changes
+# little for all others: there they are slow tests.
 OWN_TO_CLUSTER = (
     "tests/cluster/",
     "tests/runtime/hosting/",
@@ -36,31 +32,32 @@ OWN_TO_CLUSTER = (
     "tests/wire/layer/",
     "tests/wire/socket/following/",
 )
-OWN_TO_UVICORN = ("tests/wire/socket/", "tests/http/executions/")
 
 
-def belongs(item: pytest.Item) -> bool:
-    """Return whether this run of pytest has the test."""
-    marks, fixtures = _marks(item), _fixtures(item)
-    takes_long = "long" in marks or (fixtures & BROWSED and not fixtures & IN_FIREFOX)
-    if takes_long and not selection.is_long_chosen(item.nodeid):
-        return False
+def fits(item: pytest.Item) -> bool:
+    """Return whether the running form could change the result of the test.
+
+    One process under Daphne is the form that has all tests but those of many processes.
+    """
     if not (CLUSTER or UVICORN):
-        return "cluster_only" not in marks
-    if "cluster_only" in marks:
-        return CLUSTER
-    fits = _fits_cluster(item) if CLUSTER else _fits_uvicorn(item)
-    always = item.nodeid.startswith(OWN_TO_CLUSTER if CLUSTER else OWN_TO_UVICORN)
-    always |= CLUSTER and "every_form" in marks
-    return fits and (always or selection.is_chosen(item.nodeid))
+        return "cluster_only" not in _marks(item)
+    return _fits_cluster(item) if CLUSTER else _fits_uvicorn(item)
+
+
+def is_own(item: pytest.Item) -> bool:
+    """Return whether the test is about what this form has of its own."""
+    if not CLUSTER:
+        return True
+    return item.nodeid.startswith(OWN_TO_CLUSTER) or bool(
+        _marks(item) & {"cluster_only", "every_form"}
+    )
 
 
 def _fits_cluster(item: pytest.Item) -> bool:
-    """Return whether the form of many processes could change what the test finds.
-
-    What needs neither the database nor a server is the same in both forms.
-    """
+    """A test that needs neither the database nor a server has the same result in both forms."""
     marks, fixtures = _marks(item), _fixtures(item)
+    if "cluster_only" in marks:
+        return True
     if marks & {"formless", "local_only"}:
         return False
     if fixtures & SERVED:
@@ -69,11 +66,9 @@ def _fits_cluster(item: pytest.Item) -> bool:
 
 
 def _fits_uvicorn(item: pytest.Item) -> bool:
-    """Return whether another web server could change the result: it changes sockets and requests
-    only.
-    """
+    """Another web server changes sockets and requests only."""
     marks, fixtures = _marks(item), _fixtures(item)
-    if fixtures & BROWSED or marks & {"formless", "daphne_only"}:
+    if fixtures & BROWSED or marks & {"formless", "daphne_only", "cluster_only"}:
         return False
     return bool(fixtures & SERVED)
 

@@ -47,7 +47,7 @@ def choose(page: Page, *labels: str) -> None:
     page.get_by_role("button", name="Save").click()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_theme_and_size_are_chosen_and_hold_against_the_system(open_page: OpenPage) -> None:
     page = open_page("/c/", color_scheme="light", viewport={"width": 320, "height": 640})
     assert_look(page, LIGHT, "16px")
@@ -84,7 +84,7 @@ def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage)
     expect(field).to_have_value("")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("locale", "waits", "answered", "done", "stop"),
     [
@@ -121,7 +121,7 @@ def assert_in_its_place(page: Page) -> None:
             assert page.evaluate(OVERLAPS) == [], (width, direction)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_nothing_lies_over_another_in_either_direction(page: Page) -> None:
     begin(page, "We publish the list", workflow="parallel_review", cards=3)
     assert_in_its_place(page)

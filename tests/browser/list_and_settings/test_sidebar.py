@@ -22,7 +22,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_pending_questions_are_in_the_list_and_on_a_new_page(page: Page) -> None:
     begin(page, "We publish the list", workflow="parallel_review", cards=3)
     page.goto("/c/")
@@ -91,7 +91,7 @@ def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(
     expect(menu.filter(has_text='echo("one")')).to_have_attribute("open", "")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")

@@ -45,7 +45,7 @@ def test_the_button_stands_at_the_same_side_whatever_the_code_is(page: Page) -> 
     assert len({box and box["x"] for box in boxes}) == 1
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> None:
     code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
     begin_and_complete(page, f"```python\n{code}```\n\n```python\nother\n```")

@@ -73,7 +73,7 @@ def watched(page: Page) -> Iterator[Cost]:
     cost.nodes = after["Nodes"] - before["Nodes"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_end_of_a_long_answer_costs_as_little_as_its_beginning(page: Page) -> None:
     begin(page, "report(characters=150000, tokens=4000, delay=0.005)")
     for _ in range(2):  # it has caught up
@@ -110,7 +110,7 @@ RAW = """() => {
 }"""
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_no_mark_is_shown_before_it_is_whole(page: Page, server: Server) -> None:
     page.goto("/c/")
     page.evaluate(RAW)
@@ -130,13 +130,13 @@ def test_stopping_a_run_shows_text_that_was_held_back(page: Page) -> None:
     state(page, "cancelled")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) -> None:
     begin(page, "report(characters=20000, tokens=1000, delay=0.002)", until="completed")
     assert_page_is_rendered(page, server)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_what_is_far_above_is_there_for_whoever_scrolls_or_prints(page: Page) -> None:
     begin(page, "report(characters=150000, tokens=600, delay=0.005)", until="completed")
     emptied = page.locator("#items .chunk:empty")

@@ -52,7 +52,7 @@ def assert_in_order(page: Page, count: int) -> None:
     assert firsts == sorted(set(firsts))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report(characters=6000, tokens=1400, delay=0.005)")
@@ -104,7 +104,7 @@ def run_steps(page: Page, count: int) -> None:
     state(page, "completed")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Page) -> None:
     run_steps(page, 120)
     page.reload()
@@ -130,7 +130,7 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
     assert_in_order(page, 242)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_short_page_is_filled(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 1280, "height": 6000})
     run_steps(page, 40)

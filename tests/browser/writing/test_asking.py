@@ -199,7 +199,7 @@ def test_text_typed_into_a_card_outlives_reloads_and_updates(page: Page) -> None
     expect(card(page).locator("textarea")).to_have_value("not finished")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_type_of_prompt_can_be_answered(page: Page) -> None:
     begin(page, "Dinner with a customer", workflow="expense_approval")
     types = set()

@@ -6,7 +6,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
 
 # What runs for a share of the commits only; a kill of each does for all.
-SELDOM = [pytest.param(kind, marks=pytest.mark.long) for kind in ("stop", "term")]
+SELDOM = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("stop", "term")]
 pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 

@@ -8,7 +8,7 @@ from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
 pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize("kind", ["kill", pytest.param("stop", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", ["kill", pytest.param("stop", marks=pytest.mark.slow)])
 async def test_clients_come_back_by_another_process(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:
         await suffer(people, kind, cluster.webs[0])

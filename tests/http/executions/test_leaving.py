@@ -210,7 +210,7 @@ async def test_a_request_that_waits_ends_with_what_it_waits_for(
     assert request.status == status
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_streams_that_nobody_reads_cost_little_and_go_on_where_they_were(server: Server) -> None:
     last = fill_log(server, events=120, size=64 * 1024)
     before = memory(server)

@@ -78,7 +78,7 @@ def test_positions_that_a_run_has_not_come_to_are_refused(shared: Server) -> Non
     assert admin.post(f"/executions/{uuid4()}/fork", {"position": 1}).status == 404
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_after_a_start_the_overview_says_which_waiting_runs_the_code_no_longer_matches(
     server: Server,
 ) -> None:

@@ -45,7 +45,7 @@ def upload_until_killed(server: Server) -> list[str]:
     return file_ids
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(server: Server) -> None:
     file_ids: list[str] = []
     for _ in range(ROUNDS):

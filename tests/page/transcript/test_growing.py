@@ -66,7 +66,7 @@ def words(html: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_rendered_in_parts_equals_the_whole(log: StoredLog, run: Run, name: str) -> None:
     reader = Reader(log, run)
@@ -135,7 +135,7 @@ def test_text_before_and_behind_a_step_comes_as_two(log: StoredLog, run: Run) ->
     assert (behind.first > grown, behind.text, behind.known_text) == (True, "Three\n\n", None)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [report(1500), "a **b *c* d** e `f` ~~g~~ [h](https://i.example) _j_ "]
 )

@@ -41,7 +41,7 @@ def once(*names: str) -> Counter[str]:
 
 
 # Their restarts within a process are tested at each commit, and so is what they may call again.
-LONG = pytest.mark.long
+LONG = pytest.mark.slow
 FRAMEWORKS = [pytest.param(kind, marks=LONG) for kind in ("pydantic_ai_agent", "langgraph_agent")]
 
 

@@ -22,7 +22,7 @@ PROMPT = "system_interaction_message"
 WHOLE = ["forecast Oslo", "stay Rome begins", "book Rome Ada"]
 
 
-@pytest.fixture(params=[pytest.param("legacy", marks=pytest.mark.long), "auto"])
+@pytest.fixture(params=[pytest.param("legacy", marks=pytest.mark.slow), "auto"])
 def mode(request: pytest.FixtureRequest) -> str:
     """Return the era of the protocol: of 2025, and of 2026."""
     return str(request.param)
@@ -104,7 +104,7 @@ async def test_kill_inside_a_tool_asks_before_it_is_called_again(
     assert done == [WHOLE[0], *[WHOLE[1]] * count, WHOLE[2]]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_kill_between_two_calls_repeats_no_recorded_one(server: Server, sky: Sky) -> None:
     async with socket(server, "c") as killed_socket:
         await killed_socket.message(sky.message("auto"))
@@ -117,7 +117,7 @@ async def test_kill_between_two_calls_repeats_no_recorded_one(server: Server, sk
     assert await asyncio.to_thread(sky.done) == WHOLE
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_kill_between_approval_and_call_makes_it_once(server: Server, sky: Sky) -> None:
     killed_socket = await killed_before_answer(server, sky.message("auto"), "approve")
     async with back(server, killed_socket) as client:
@@ -125,7 +125,7 @@ async def test_kill_between_approval_and_call_makes_it_once(server: Server, sky:
     assert await asyncio.to_thread(sky.done) == WHOLE
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_kill_after_the_last_answer_loses_nothing(server: Server, sky: Sky) -> None:
     async with socket(server, "c") as client:
         await client.message(sky.message("auto"))

@@ -48,7 +48,7 @@ class TestReport:
                 "Compare with 4.5 %",
             ]
 
-    @pytest.mark.long
+    @pytest.mark.slow
     async def test_a_report_cut_by_a_crash_ends_the_same(self, host_workflow: NewHosting) -> None:
         async with host_workflow("report", options={"pause": 0}) as hosting:
             whole = await hosting.converse("10 at 1 for 40")

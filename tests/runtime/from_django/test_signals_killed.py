@@ -25,7 +25,7 @@ def server(new_server: NewServer, log: Path) -> Server:
     return new_server(PROBE_SIGNALS=str(log))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_each_signal_is_sent_though_its_process_is_killed(server: Server, log: Path) -> None:
     def sent() -> list[str]:
         return log.read_text().splitlines() if log.exists() else []

@@ -28,7 +28,7 @@ def until_there(server: Server, sql: str, least: int) -> None:
     until(lambda: count(server, sql) >= least, every=0.01)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_killed_processes_apply_transactional_steps_once(new_server: NewServer) -> None:
     server = new_server()
     with program(server) as run_command:
@@ -43,7 +43,7 @@ def test_killed_processes_apply_transactional_steps_once(new_server: NewServer) 
     assert effects(server) == count(server, STEPS_DONE) == RUNS * STEPS
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_process_killed_in_a_transactional_step_writes_nothing(new_server: NewServer) -> None:
     server = new_server()
     (server.data_dir / "probe.log.kill").touch()
@@ -56,7 +56,7 @@ def test_a_process_killed_in_a_transactional_step_writes_nothing(new_server: New
     assert effects(server) == count(server, STEPS_DONE) == 2
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_child_is_run_once_whenever_the_processes_are_killed(new_server: NewServer) -> None:
     server = new_server()
     with program(server) as run_command:

@@ -85,8 +85,8 @@ async def test_a_conversation_goes_on_without_redis_and_is_quick_when_it_is_back
     ("fault", "within"),
     [
         ("", LIVE),
-        pytest.param("kill", 10, marks=pytest.mark.long),
-        pytest.param("freeze", 10, marks=pytest.mark.long),
+        pytest.param("kill", 10, marks=pytest.mark.slow),
+        pytest.param("freeze", 10, marks=pytest.mark.slow),
     ],
 )
 async def test_signing_out_closes_the_sockets_on_every_process_also_without_redis(

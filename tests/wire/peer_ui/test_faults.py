@@ -47,7 +47,7 @@ async def test_after_an_outage_a_message_is_enough(ui: PeerUi) -> None:
     assert await ui.until_ended() == "two"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_word(
     ui: PeerUi, backend: Server
 ) -> None:
@@ -89,7 +89,7 @@ async def test_a_tab_whose_copy_stays_open_misses_nothing(new_tab: NewTab, backe
             assert (await ui.until_ended()).split(RECONNECT_TEXT)[-1] == SIX
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_an_answer_that_ended_while_its_client_was_away_from_a_killed_server(
     ui: PeerUi, backend: Server
 ) -> None:
@@ -103,7 +103,7 @@ async def test_an_answer_that_ended_while_its_client_was_away_from_a_killed_serv
     assert (await ui.until_ended()).split(RECONNECT_TEXT)[-1] == SIX
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_deadline_that_passed_while_the_server_was_dead(
     ui: PeerUi, backend: Server
 ) -> None:
@@ -119,7 +119,7 @@ async def test_a_deadline_that_passed_while_the_server_was_dead(
     assert (await ui.until_ended()).endswith("keep")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_message_after_an_outage_gets_its_own_answer_behind_a_slow_proxy(
     new_tab: NewTab, backend: Server
 ) -> None:

@@ -60,7 +60,7 @@ def assert_unhurt(server: Server, neighbours: int) -> None:
     assert not server.rows("select 1 from sessions_app_run where crashes > 1")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: NewServer) -> None:
     server = new_server(MAX_BLOCKING="1")
     hows = ["loop", "sleep", "task", "regex", "loop_then_wait"]
@@ -72,7 +72,7 @@ async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: N
     assert_unhurt(server, len(hows) * NEIGHBOURS)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: NewServer) -> None:
     server = new_server(workers=2, MAX_BLOCKING="1")
     await beside_runs(server, "c_call", seconds=10)

@@ -53,7 +53,7 @@ async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> N
         await hosting.without_hosts()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.cluster_only(reason="one process has no bound of hosts")
 async def test_a_worker_full_of_runs_that_wait_serves_the_next(new_server: NewServer) -> None:
     server = new_server(worker_options=("--concurrency", "20"))
@@ -82,7 +82,7 @@ async def test_each_of_many_answers_may_bring_a_run_back_only_to_wait_for_the_ne
         assert await hosting.result(run) == "0|1|2|3|4|5"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.cluster_only("one process has a place for every conversation")
 async def test_a_second_user_gets_the_next_that_is_free(new_server: NewServer) -> None:
     server = new_server(worker_options=("--concurrency", "2"))

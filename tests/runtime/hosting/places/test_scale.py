@@ -45,7 +45,7 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
         model.objects.bulk_create(rows, batch_size=500)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_ten_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() -> None:
     async with Hosting("probe", max_concurrency=2) as hosting:
         await reads.read(park, hosting.user, COUNT, TextPrompt(text="prompt-1"))
@@ -61,7 +61,7 @@ async def test_ten_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() 
         assert waiting == COUNT - 1
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_deadlines_that_passed_together_are_each_settled_once() -> None:
     count = 450
     prompt = BinaryPrompt(text="?", options=["yes", "no"], timeout=60, default="no")

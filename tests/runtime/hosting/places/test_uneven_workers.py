@@ -11,7 +11,7 @@ from tests.support.server import Server
 from tests.support.websocket import WsClient
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.slow,
     pytest.mark.cluster_only("one process has no other whose places were free"),
 ]
 
