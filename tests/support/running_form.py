@@ -66,7 +66,7 @@ def _fits_cluster(item: pytest.Item) -> bool:
 
 
 def _fits_uvicorn(item: pytest.Item) -> bool:
-    """Another web server changes sockets and requests only."""
+    """Sockets and requests are all that another web server changes."""
     marks, fixtures = _marks(item), _fixtures(item)
     if fixtures & BROWSED or marks & {"formless", "daphne_only", "cluster_only"}:
         return False

@@ -157,6 +157,7 @@ async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -
 
 async def test_check_replay_reads_suspended_runs_too() -> None:
     async with asking(host_code(asks, park_after=0)) as (hosting, run, prompt):
+        await until_true(lambda: not any(host.runs for host in hosting.hosts))
         deploy(books_first)
         await hosting.answer("blue", prompt)
         await hosting.until_status(run, Run.Status.SUSPENDED)
