@@ -7,6 +7,7 @@ from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.formless,  # how pages look does not depend on where their rows are
     pytest.mark.timeout(300),  # axe looks at each page twice
 ]
@@ -25,7 +26,6 @@ def open_first_row(page: Page, model: str) -> None:
     page.wait_for_url("**/change/**")
 
 
-@pytest.mark.slow
 def test_no_list_has_an_accessibility_fault(admin: Page) -> None:
     assert_accessible(admin)
     admin.goto(f"{ADMIN}/interaction/answers/")
@@ -40,7 +40,6 @@ def test_no_list_has_an_accessibility_fault(admin: Page) -> None:
         assert_accessible(admin)
 
 
-@pytest.mark.slow
 def test_no_page_of_a_row_has_an_accessibility_fault(admin: Page, console: Console) -> None:
     console.allow("Applying inline style")  # axe's, for the sheet that Django's forms.css imports
     for model in LISTS:
@@ -64,7 +63,6 @@ def test_no_page_of_a_row_has_an_accessibility_fault(admin: Page, console: Conso
     assert_accessible(admin)
 
 
-@pytest.mark.slow
 def test_no_list_is_wider_than_a_phone(admin: Page) -> None:
     admin.set_viewport_size({"width": 320, "height": 568})
     for model in LISTS:

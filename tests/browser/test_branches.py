@@ -73,6 +73,7 @@ def test_an_edited_message_takes_the_place_of_what_followed(page: Page) -> None:
     bubbles(page, 'echo("a")', 'echo("b2")', 'echo("d")')
 
 
+@pytest.mark.slow
 def test_versions_are_switched_and_an_older_one_gone_on_with(page: Page) -> None:
     three_messages(page)
     edit(page, 'echo("b")', 'echo("b2")')
@@ -90,6 +91,7 @@ def test_versions_are_switched_and_an_older_one_gone_on_with(page: Page) -> None
     bubbles(page, 'echo("a")', 'echo("b")', 'echo("c")', 'echo("d")')
 
 
+@pytest.mark.slow
 def test_an_answer_is_tried_again(page: Page) -> None:
     begin(page, 'echo("a")', until="completed")
     page.get_by_role("button", name="Try again").click()
@@ -100,6 +102,7 @@ def test_an_answer_is_tried_again(page: Page) -> None:
     versions(page, "3 of 3")
 
 
+@pytest.mark.slow
 def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) -> None:
     begin(page, "ask()", cards=1)
     edit(page, "ask()", 'echo("instead")')
@@ -109,6 +112,7 @@ def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) ->
     assert output_on_page(page) == "instead"
 
 
+@pytest.mark.slow
 def test_an_open_older_branch_shows_that_newer_versions_exist(page: Page) -> None:
     begin(page, 'echo("a")', until="completed")
     edit(page, 'echo("a")', 'echo("a2")')
@@ -124,6 +128,7 @@ def test_an_open_older_branch_shows_that_newer_versions_exist(page: Page) -> Non
     expect(older.locator("#items .text")).to_have_text(["a"])
 
 
+@pytest.mark.slow
 def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> None:
     three_messages(page)
     other = open_in_another_tab(page)
@@ -150,6 +155,7 @@ def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
     assert output_on_page(other) == "a b c"
 
 
+@pytest.mark.slow
 def test_cancelled_editing_brings_the_draft_back(page: Page) -> None:
     three_messages(page)
     page.locator("#text").fill("a draft")
@@ -166,6 +172,7 @@ def test_cancelled_editing_brings_the_draft_back(page: Page) -> None:
     expect(page.locator("#text")).to_have_value("a draft")
 
 
+@pytest.mark.slow
 def test_editing_outlives_a_reload(page: Page) -> None:
     three_messages(page)
     page.locator("#text").fill("a draft")
@@ -178,6 +185,7 @@ def test_editing_outlives_a_reload(page: Page) -> None:
     expect(page.locator("#text")).to_have_value("a draft")
 
 
+@pytest.mark.slow
 def test_versions_and_editing_are_for_everyone(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 568})
     begin(page, f"echo('{'w' * 100}')", until="completed")

@@ -7,7 +7,10 @@ from tests.browser.chat_page import until_connected
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # what a page says of its socket is the same
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # what a page says of its socket is the same
+]
 
 FIRST_FRAMES = ("pong_message", "waiting_message")  # in any order
 

@@ -1,9 +1,12 @@
 """Tests of how many questions wait: said by every tab, by the socket alone."""
 
+import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
 from tests.browser.chat_page import begin, card, until_connected
 from tests.support.browser import Console, OpenPage
+
+pytestmark = pytest.mark.slow
 
 HIDDEN = "Object.defineProperty(Document.prototype, 'hidden', { get: () => true })"
 

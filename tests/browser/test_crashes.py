@@ -42,6 +42,7 @@ def test_a_pending_question_outlives_the_server(page: Page, server: Server, relo
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask()")
     other = open_in_another_tab(page)
@@ -56,6 +57,7 @@ def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Serv
         assert_page_is_log(tab, server)
 
 
+@pytest.mark.slow
 def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
     page: Page, server: Server
 ) -> None:
@@ -70,6 +72,7 @@ def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
     page: Page, server: Server
 ) -> None:
@@ -87,6 +90,7 @@ def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_cut_goes_on_on_the_page(page: Page, server: Server) -> None:
     begin(page, "stream(tokens=150, delay=0.01)")
     expect(page.locator("#items .text").last).to_contain_text("t20 ")
@@ -99,6 +103,7 @@ def test_a_stream_that_is_cut_goes_on_on_the_page(page: Page, server: Server) ->
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_an_interrupted_report_ends_the_same_after_a_restart(page: Page, server: Server) -> None:
     text = "200 a month at 3.5 % for 5 years"
     begin(page, text, workflow="report")
@@ -118,6 +123,7 @@ def test_an_interrupted_report_ends_the_same_after_a_restart(page: Page, server:
     assert cut_log == output_in_log(server, conversation_id(page))
 
 
+@pytest.mark.slow
 def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(
     page: Page, server: Server
 ) -> None:
@@ -130,6 +136,7 @@ def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_questions_one_after_another_survive_a_kill_after_each_answer(
     page: Page, server: Server
 ) -> None:

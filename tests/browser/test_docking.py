@@ -15,7 +15,10 @@ from tests.browser.chat_page import (
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # how pages look does not depend on where their rows are
+]
 
 SHORT = [(640, 400), (320, 256), (390, 380)]  # twice the size; a phone over its keyboard
 IS_IN_SIGHT = """control => {
@@ -73,7 +76,6 @@ def test_nothing_lies_over_the_button_of_the_question_that_is_shown(open_page: O
         answer(form)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), SHORT)
 def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
     open_page: OpenPage, width: int, height: int

@@ -8,7 +8,10 @@ from tests.support.browser import Console, OpenPage
 from tests.support.expiring_proxy import expiring_proxy
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # what a page says of its proxy is the same
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # what a page says of its proxy is the same
+]
 
 
 @pytest.fixture(autouse=True)

@@ -53,6 +53,7 @@ def test_feedback_is_given_changed_and_withdrawn_without_a_reload(
     assert_accessible(page)
 
 
+@pytest.mark.slow
 def test_a_refused_comment_shows_its_error_beside_the_answer(
     page: Page, console: Console, server: Server
 ) -> None:

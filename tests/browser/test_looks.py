@@ -101,6 +101,7 @@ def test_nothing_is_wider_than_the_screen(open_page: OpenPage) -> None:
         assert details.evaluate("each => each.scrollWidth - each.parentElement.clientWidth") <= 0
 
 
+@pytest.mark.slow
 def test_a_new_conversation_is_shown_from_its_top(open_page: OpenPage) -> None:
     page = open_page("/c/", user="admin", viewport={"width": 1280, "height": 500})
     until_connected(page)
@@ -111,6 +112,7 @@ def test_a_new_conversation_is_shown_from_its_top(open_page: OpenPage) -> None:
     )
 
 
+@pytest.mark.slow
 def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 568})
     begin(page, "Taxi", workflow="expense_approval", cards=1)
@@ -126,6 +128,7 @@ def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> No
     assert text.evaluate(style) == "nowrap"
 
 
+@pytest.mark.slow
 def test_the_list_is_a_drawer_on_a_small_screen(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 360, "height": 740})
     link = page.get_by_role("link", name="New conversation")
@@ -203,6 +206,7 @@ def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
     expect(page.locator("#help")).not_to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_question_is_announced_and_takes_no_focus(page: Page) -> None:
     have_asked = begin_called(page)
     page.locator("#text").press_sequentially("typing on")
@@ -212,11 +216,13 @@ def test_a_question_is_announced_and_takes_no_focus(page: Page) -> None:
     expect(page.locator("#text")).to_have_value("typing on")
 
 
+@pytest.mark.slow
 def test_a_long_answer_is_announced_by_its_length(page: Page) -> None:
     begin(page, "stream(tokens=120)")
     expect(page.locator("#status")).to_have_text("Answer complete, 120 words")
 
 
+@pytest.mark.slow
 def test_the_search_finds_a_conversation(page: Page) -> None:
     begin(page, 'echo("apples")')
     begin(page, 'echo("pears")')

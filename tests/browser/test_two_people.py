@@ -44,6 +44,7 @@ def owners(server: Server) -> list[str]:
     return [row["username"] for row in server.rows(OWNERS)]
 
 
+@pytest.mark.slow
 def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Server) -> None:
     begin(page, 'echo("first")', until="completed")
     server.kill()
@@ -69,6 +70,7 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
     assert sorted(owners(server)) == ["ann", "ann", "ben"]
 
 
+@pytest.mark.slow
 def test_a_page_that_is_open_says_at_once_whose_the_browser_is(page: Page, server: Server) -> None:
     begin(page, 'echo("first")', until="completed")
     page.locator("#text").fill(SECRET)
@@ -82,6 +84,7 @@ def test_a_page_that_is_open_says_at_once_whose_the_browser_is(page: Page, serve
     expect(page.locator("#text")).to_have_value("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
 def test_a_request_in_the_name_of_the_other_is_noticed(
     open_page: OpenPage, server: Server, path: str
@@ -112,6 +115,7 @@ def test_an_answer_is_not_given_by_the_other(open_page: OpenPage, server: Server
     assert [row["username"] for row in server.rows(ANSWERERS)] == ["ann"]
 
 
+@pytest.mark.slow
 def test_a_form_is_given_back_without_the_script(open_page: OpenPage, server: Server) -> None:
     page = open_page("/c/", java_script_enabled=False)
     page.locator("#text").fill(SECRET)

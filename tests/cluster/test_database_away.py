@@ -18,6 +18,7 @@ from tests.support.processes.environment import HOST
 pytestmark = [pytest.mark.cluster_only(reason="SQLite is not away"), pytest.mark.timeout(300)]
 
 
+@pytest.mark.slow
 async def test_requests_without_a_database_get_503_and_a_retry_time(cluster: Cluster) -> None:
     user = next(cluster.users)
     cookie = f"sessionid={cluster.cookies[user]}"

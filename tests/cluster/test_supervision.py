@@ -15,6 +15,7 @@ from tests.cluster.cluster import Cluster
 pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 
+@pytest.mark.slow
 async def test_a_process_that_begins_before_postgresql_is_up_is_started_again(
     cluster: Cluster,
 ) -> None:

@@ -12,7 +12,11 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.collect_history import history
 from tests.cluster.workload import Workload
 
-pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster_only("it is about several processes"),
+    pytest.mark.timeout(600),
+]
 
 PEOPLE = 16
 
@@ -42,7 +46,6 @@ async def test_no_run_fails_where_the_database_does(
             await faults.recover(cluster.postgresql, again=True, frozen_for=0)
 
 
-@pytest.mark.slow
 async def test_a_rolling_restart_loses_nothing_and_clients_only_come_back(cluster: Cluster) -> None:
     async with working(cluster, people=12, struck=len(cluster.nodes)) as workload:
         for node in cluster.nodes:

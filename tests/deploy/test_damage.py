@@ -47,6 +47,7 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
     damaged.drop()
 
 
+@pytest.mark.slow
 async def test_doctor_finds_a_damaged_page(damaged: Server) -> None:
     process = run("manage.py", "doctor", "--json", env=damaged.environment)
     by_check = findings(process)
@@ -62,6 +63,7 @@ async def test_health_says_that_the_database_is_damaged(damaged: Server) -> None
     assert damaged.get("/live").status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.local_only("nothing here fills the disk of PostgreSQL")
 def test_doctor_finds_that_the_disk_takes_nothing(server: Server) -> None:
     code = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, {NO_GROWTH})\n{DOCTOR}"

@@ -110,6 +110,7 @@ def test_migrate_finds_nothing_where_all_is_well() -> None:
     assert own_messages(databases=["default"]) == []
 
 
+@pytest.mark.slow
 def test_migrate_makes_the_tables_that_its_checks_read(tmp_path: Path) -> None:
     config = tmp_path / "workflows.yaml"
     config.write_text("default: calculator\nworkflows:\n  calculator: {groups: [nobody]}\n")
@@ -157,6 +158,7 @@ def test_a_start_says_which_runs_have_no_workflow(monkeypatch: pytest.MonkeyPatc
     assert "stop them in the admin" in lines[0]["remedy"]
 
 
+@pytest.mark.slow
 @pytest.mark.local_only("the other form has all that it needs")
 def test_redis_without_the_cluster_packages_is_reported() -> None:
     """A sentence, and no traceback of the first import that fails."""

@@ -46,6 +46,7 @@ def lines() -> list[object]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", lines())
 def test_a_project_with(
     line: Line, templates: Templates, tmp_path_factory: pytest.TempPathFactory
@@ -66,6 +67,7 @@ def test_a_project_with(
         assert "Traceback" not in site.log
 
 
+@pytest.mark.slow
 def test_a_server_that_tells_of_no_start_is_named(
     templates: Templates, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_server_that_tells_of_no_start_is_named(
         assert site.log.count("No run goes on here") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

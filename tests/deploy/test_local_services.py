@@ -91,6 +91,7 @@ def test_redis_starts_with_a_long_path_and_a_port(tmp_path: Path) -> None:
         assert service.answers()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["running", "frozen"])
 def test_services_end_with_the_process_that_started_them(tmp_path: Path, state: str) -> None:
     starter = subprocess.Popen(

@@ -28,7 +28,7 @@ from tests.support.sign_in_link import browse, press
 from tests.support.websocket import WsClient
 
 # It brings its own PostgreSQL and Redis.
-pytestmark = [pytest.mark.formless, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.formless, pytest.mark.timeout(240)]
 PATIENCE = 60.0
 
 
@@ -135,7 +135,6 @@ async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:
                 assert client.text() == f"from {second}"
 
 
-@pytest.mark.slow
 async def test_any_process_may_die_and_all_may_be_restarted(cluster: MadeCluster) -> None:
     first, second = cluster.port + 1, cluster.port + 2
     await asyncio.to_thread(cluster.says, "(Stop: )")
@@ -244,7 +243,6 @@ def until_served(server: Server) -> None:
     until(is_well, PATIENCE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running(cluster: MadeCluster, number: signal.Signals) -> None:
     cluster.says("(Stop: )")
@@ -256,7 +254,6 @@ def test_nothing_is_left_running(cluster: MadeCluster, number: signal.Signals) -
     assert cluster.process.returncode == (-9 if number == signal.SIGKILL else 0), cluster.output
 
 
-@pytest.mark.slow
 def test_nothing_is_left_without_the_process_manager(cluster: MadeCluster) -> None:
     cluster.says("(Stop: )")
     family = cluster.family()

@@ -61,6 +61,7 @@ def test_the_printed_link_signs_in_once(tmp_path: Path) -> None:
         assert "/sign-in/" not in press(browse(), link)[0]
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
@@ -163,6 +164,7 @@ def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
     assert "Traceback" not in server.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["", "http://chat.example"])
 def test_mails_and_webhooks_have_the_address_that_is_named(tmp_path: Path, url: str) -> None:
     """Without a named address, links have the host by which people came."""

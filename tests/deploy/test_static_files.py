@@ -75,6 +75,7 @@ def hold_conversation(server: Server) -> None:
     until(lambda: server.rows(completed))
 
 
+@pytest.mark.slow
 def test_files_are_kept_for_good_and_loaded_when_they_are_used(
     traffic: tuple[Page, list[Any], list[int]],
 ) -> None:
@@ -95,6 +96,7 @@ def test_files_are_kept_for_good_and_loaded_when_they_are_used(
     assert len([size for size in sizes if size]) <= 3, sizes
 
 
+@pytest.mark.slow
 def test_a_conversation_is_small_at_first_and_smaller_later(
     collected: Server, traffic: tuple[Page, list[Any], list[int]]
 ) -> None:

@@ -34,7 +34,10 @@ from tests.support.websocket import WsClient
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 QUICK = {"socket": 12, "http": 150, "markdown": 600}
 
-pytestmark = pytest.mark.timeout(3600 if EXAMPLES else 400)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600 if EXAMPLES else 400),
+]
 
 
 def effort(form: str) -> settings:
@@ -199,7 +202,6 @@ def requests(draw: st.DrawFn) -> Request:
     return Request("fuzz", path + query, method, headers, draw(bodies).encode())
 
 
-@pytest.mark.slow
 def test_a_request_is_answered(attacked: Server) -> None:
     @effort("http")
     @given(requests())
@@ -211,7 +213,6 @@ def test_a_request_is_answered(attacked: Server) -> None:
     assert Http(attacked).generate('echo("well")').json() == {"value": "well"}
 
 
-@pytest.mark.slow
 @pytest.mark.formless
 def test_markdown_never_runs() -> None:
     @effort("markdown")

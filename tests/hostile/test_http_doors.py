@@ -19,7 +19,10 @@ from tests.http.client import Http
 from tests.support.server import Server
 
 # Thousands of requests, in a run of all tests beside others.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+]
 
 JSON = "application/json"
 # Fields of the interface with values that it takes.
@@ -123,7 +126,6 @@ def user_of(page: Page) -> str:
     return "admin" if page.template.startswith(("admin", "monitor")) else "ann"
 
 
-@pytest.mark.slow
 def test_a_path_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     doors = [(page, name) for page in sorted(pages(), key=str) for name in page.parameters]
     chat = [door for door in doors if not door[0].template.startswith("admin")]
@@ -142,7 +144,6 @@ def test_a_path_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -
     )
 
 
-@pytest.mark.slow
 def test_a_query_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     doors = [page for page in sorted(pages(), key=str) if not page.template.startswith("sign-out")]
     names = looked_up("GET") | ELSEWHERE
@@ -159,7 +160,6 @@ def test_a_query_may_hold_anything(attacked: Server, known_ids: dict[str, str]) 
     )
 
 
-@pytest.mark.slow
 def test_a_list_of_the_admin_may_be_asked_for_anything(attacked: Server) -> None:
     doors = [
         (path, name)
@@ -175,7 +175,6 @@ def test_a_list_of_the_admin_may_be_asked_for_anything(attacked: Server) -> None
     )
 
 
-@pytest.mark.slow
 def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     good = {"text": 'echo("x")', "workflow": "probe", "value": "none of these"}
     known_ids = known_ids | {"conversation_id": "forms"}
@@ -197,7 +196,6 @@ def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known_ids: dict[
     )
 
 
-@pytest.mark.slow
 def test_a_form_of_django_may_hold_anything(attacked: Server) -> None:
     doors = [*forms()]
     assert {"/sign-in/", "/admin/login/"} < {path for path, *_ in doors}
@@ -238,7 +236,6 @@ def form_request(door: str, path: str, fields: dict[str, Any], user: str | None 
     return Request(door, path, "POST", {"Content-Type": FORM}, form(fields), user)
 
 
-@pytest.mark.slow
 def test_the_interface_may_be_sent_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     document = json.loads(send(attacked, Request("", "/openapi.json")).text)
     # A DELETE stops the run that it names, as it should; what waits is to go on waiting.
@@ -282,7 +279,6 @@ def api_requests(document: Any, path: str, method: str, operation: Any) -> Itera
             yield Request(entry, url, "POST", content, text.encode("latin-1"))
 
 
-@pytest.mark.slow
 def test_a_header_may_hold_anything(attacked: Server, known_ids: dict[str, str]) -> None:
     data = b'{"input_message": "echo(\'x\')"}'
     bases = [

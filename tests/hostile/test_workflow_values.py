@@ -13,7 +13,10 @@ from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
-pytestmark = pytest.mark.every_form(reason="the other database takes other texts")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.every_form(reason="the other database takes other texts"),
+]
 
 # How a run comes to rest, by what the workflow does with an entry.
 RESTS = {"say": {"completed"}, "raise": {"failed"}, "return": {"completed"}, "ask": {"waiting"}}
@@ -29,7 +32,6 @@ def server(attacked: Server) -> Server:
     return attacked
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", RESTS)
 async def test_every_run_comes_to_rest_and_every_page_shows_it(attacked: Server, way: str) -> None:
     chosen = [entry for _, entry in spread([way], [*texts()], 3)]
@@ -111,7 +113,6 @@ def prompted_or_completed(frame: Frame) -> bool:
     return frame["type"] == "system_interaction_message" or is_completed(frame)
 
 
-@pytest.mark.slow
 def test_no_hostile_value_runs_in_a_browser(attacked: Server, open_page: OpenPage) -> None:
     http = Http(attacked, workflow="hostile")
     for entry in entries("markdown"):

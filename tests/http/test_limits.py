@@ -2,6 +2,8 @@
 
 from contextlib import AsyncExitStack, ExitStack
 
+import pytest
+
 from tests.conftest import NewServer
 from tests.http.client import Http, Stream
 from tests.support.polling import until
@@ -18,6 +20,7 @@ def check_refused(answer: Response | Stream, noun: str) -> None:
         assert f"Too many {noun}. Try again in " in answer.json()["message"]
 
 
+@pytest.mark.slow
 def test_streams_and_messages_have_limits(new_server: NewServer) -> None:
     server = new_server(STREAMS_PER_USER="2", STREAMS_PER_ADDRESS="3", RATE_MESSAGES_USER="6/hour")
     ann, ben = Http(server, "ann"), Http(server, "ben")

@@ -64,6 +64,7 @@ def test_the_document_has_every_path(document: Json) -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 def test_responses_match_the_document(shared: Server, document: Json) -> None:
     http, nobody = Http(shared), Http(shared, None)
     check(document, "/generate", "post", http.generate('echo("1")'))

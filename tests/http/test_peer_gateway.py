@@ -133,6 +133,7 @@ async def test_a_refused_guest_is_told_and_the_log_names_the_setting(
     assert settings == ["GUESTS", "GUESTS", "ALLOWED_ORIGINS"]
 
 
+@pytest.mark.slow
 def test_guests_are_enough_for_a_ui_on_the_same_machine(new_server: NewServer) -> None:
     server = new_server(GUESTS="true", ALLOWED_ORIGINS="")
     gateway = PeerGateway(server, origin="http://localhost:3000", session=new_session())

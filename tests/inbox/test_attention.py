@@ -108,6 +108,7 @@ def wait_until_told(number: int, *pages: Page) -> list[Any]:
     return notifications(*pages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
 def test_without_the_settings_a_page_asks_for_no_notifications(
     page: Page, server: Server, path: str
@@ -165,6 +166,7 @@ def test_a_visible_page_suppresses_notifications(page: Page, server: Server) -> 
     assert len(notifications(hidden, visible_page)) == 1
 
 
+@pytest.mark.slow
 def test_a_notification_closes_when_its_prompt_is_answered_elsewhere(
     page: Page, server: Server
 ) -> None:
@@ -195,6 +197,7 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
     assert tab.evaluate("window.told?.[0]?.isClosed ?? true")
 
 
+@pytest.mark.slow
 def test_switching_notifications_off_reaches_open_pages(page: Page, server: Server) -> None:
     switch_on(page)
     tab = open_hidden_tab(page, "/inbox/")
@@ -207,6 +210,7 @@ def test_switching_notifications_off_reaches_open_pages(page: Page, server: Serv
     assert notifications(tab) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [False, True])
 def test_many_new_prompts_make_one_notification(page: Page, server: Server, more: bool) -> None:
     """More than a few at once; or more than are listed, of which none may be new."""
@@ -231,6 +235,7 @@ def test_many_new_prompts_make_one_notification(page: Page, server: Server, more
     assert len(notifications(tab)) == 1
 
 
+@pytest.mark.slow
 def test_switching_the_chime_on_plays_it(open_page: OpenPage) -> None:
     page = open_page(None)
     page.add_init_script("""
@@ -256,6 +261,7 @@ PHONE = """
 INSECURE = "Object.defineProperty(window, 'isSecureContext', { value: false })"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "label", "why"),
     [
@@ -277,6 +283,7 @@ def test_an_unsupported_browser_feature_is_explained(
     assert_accessible(page)
 
 
+@pytest.mark.slow
 def test_a_revoked_notification_permission_is_explained(page: Page) -> None:
     switch_on(page)
     expect(page.locator("#attention .error")).to_be_empty()
@@ -285,6 +292,7 @@ def test_a_revoked_notification_permission_is_explained(page: Page) -> None:
     expect(page.locator("#attention .error")).to_contain_text("blocks notifications")
 
 
+@pytest.mark.slow
 def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
     page: Page, open_page: OpenPage
 ) -> None:
@@ -300,6 +308,7 @@ def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
     assert {"chat_chime", "chat_notification"} <= names
 
 
+@pytest.mark.slow
 def test_an_answer_in_the_chat_is_recorded_as_from_the_chat(open_page: OpenPage) -> None:
     page = open_page(None)
     switch_on(page, "Chime")

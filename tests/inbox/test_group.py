@@ -100,6 +100,7 @@ def owner() -> User:
     return User.objects.create_user("owner")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "times"),
     # Of many rows the planner, by its sample, may join in another order.
@@ -129,6 +130,7 @@ def test_nothing_is_counted_past_a_hundred(boss: User, group: Group) -> None:
     assert sidebar(boss.pk).waiting_count == CAP
 
 
+@pytest.mark.slow
 def test_prompts_already_voted_on_hide_no_pending_ones(
     boss: User, owner: User, group: Group
 ) -> None:

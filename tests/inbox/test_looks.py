@@ -102,6 +102,7 @@ def press(page: Page, button: Locator) -> None:
     page.keyboard.press("Enter")
 
 
+@pytest.mark.slow
 def test_the_focus_stays_when_others_answer(open_page: OpenPage, server: Server) -> None:
     ask(server, "days=1, due=60", "days=2")
     inbox = inbox_of(open_page, 2)
@@ -143,6 +144,7 @@ def test_several_prompts_are_approved_at_once(
     )
 
 
+@pytest.mark.slow
 def test_all_of_a_question_are_selected_at_once_and_one_left_out(
     open_page: OpenPage, server: Server
 ) -> None:
@@ -181,6 +183,7 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
     expect(inbox.locator(".entry")).to_have_count(MOST)
 
 
+@pytest.mark.slow
 def test_operators_see_all_columns_and_the_whole_title(open_page: OpenPage, server: Server) -> None:
     ask(server, "due=60", "days=20, votes=2", "kind='text'")
     page = inbox_of(open_page, 3)

@@ -27,6 +27,7 @@ def inbox(open_page: OpenPage, server: Server) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server: Server) -> None:
     ask(server, "days=1, due=60", "kind='text', days=2, due=90", "days=3")
     expect(inbox.locator(".entry")).to_have_count(3)
@@ -59,6 +60,7 @@ def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server
     assert_accessible(inbox)
 
 
+@pytest.mark.slow
 def test_the_parts_are_one_row_in_the_longest_words(open_page: OpenPage, server: Server) -> None:
     inbox = open_page("/inbox/", locale="de-DE", viewport={"width": 1024, "height": 768})
     parts = inbox.locator(".parts")
@@ -85,6 +87,7 @@ def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
     expect(card(inbox)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_row_that_a_key_leads_to_is_in_sight(inbox: Page, server: Server) -> None:
     inbox.set_viewport_size({"width": 1280, "height": 400})
     ask(server, *(f"days={n}, due={60 + n}" for n in range(8)))

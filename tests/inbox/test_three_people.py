@@ -43,6 +43,7 @@ def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other: Page) -> None:
     begin(page, 'ask_others(to="managers")', until="waiting")
     expect(page.locator("#state .run")).to_contain_text("Waiting for managers")
@@ -67,6 +68,7 @@ def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other:
     expect(page.locator(".question .via")).to_have_text("from the inbox")
 
 
+@pytest.mark.slow
 def test_of_two_simultaneous_answers_one_wins_and_names_the_winner(
     page: Page, ben: Page, other: Page
 ) -> None:
@@ -80,6 +82,7 @@ def test_of_two_simultaneous_answers_one_wins_and_names_the_winner(
     expect(other.locator(".entry")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_late_answer_names_the_faster_person(
     page: Page, ben: Page, open_page: OpenPage, console: Console
 ) -> None:
@@ -99,6 +102,7 @@ def test_a_late_answer_names_the_faster_person(
     expect(slow.locator(".stale .given")).to_have_text("mine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("button", ["Claim", "Approve"])
 def test_a_note_that_is_being_written_stays_when_others_claim_or_answer(
     page: Page, ben: Page, other: Page, button: str
@@ -112,6 +116,7 @@ def test_a_note_that_is_being_written_stays_when_others_claim_or_answer(
     expect(ben.locator(".entry")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_people_of_a_name_that_was_typed_before_are_offered_no_more(
     page: Page, ben: Page
 ) -> None:
@@ -137,6 +142,7 @@ def without_waiting(client: WebSocketRoute) -> None:
     server.on_message(forward)
 
 
+@pytest.mark.slow
 def test_an_answered_prompt_leaves_other_inboxes_without_a_page_request(
     page: Page, ben: Page, other: Page, console: Console
 ) -> None:
@@ -182,6 +188,7 @@ def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
     expect(page.locator("#items .text")).to_have_text("no.")
 
 
+@pytest.mark.slow
 def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server: Server) -> None:
     make_group(server, "both", ("ann", "ben"))
     begin(page, 'ask_others(to="both", four_eyes=True)')
@@ -217,6 +224,7 @@ def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     expect(ben.locator("#history")).to_contain_text("Voted: ben")
 
 
+@pytest.mark.slow
 def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
     page: Page, ben: Page
 ) -> None:
@@ -244,6 +252,7 @@ def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
     expect(page.locator("#items .text")).to_have_text("yes.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", ["chat", "inbox"])
 def test_without_the_script_a_vote_is_said_to_count(
     page: Page, open_page: OpenPage, door: str
@@ -255,6 +264,7 @@ def test_without_the_script_a_vote_is_said_to_count(
     expect(voter.locator(".notice")).to_have_text("Your vote counts")
 
 
+@pytest.mark.slow
 def test_the_permission_goes_while_the_card_is_open(
     page: Page, ben: Page, server: Server, console: Console
 ) -> None:
@@ -275,6 +285,7 @@ def test_the_permission_goes_while_the_card_is_open(
     state(page, "waiting")
 
 
+@pytest.mark.slow
 def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     page: Page, ben: Page, open_page: OpenPage, server: Server
 ) -> None:
@@ -298,6 +309,7 @@ def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     expect(ben.locator(".entry")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server: Server) -> None:
     begin(page, 'ask_others(to="managers", kind="text")')
     card(ben).locator("textarea").fill("typed")

@@ -28,6 +28,7 @@ async def run(hosting: Hosting) -> HostedRun:
     return await hosting.send("read")
 
 
+@pytest.mark.slow
 async def test_a_tool_acts_for_its_person(run: HostedRun, ann: Browser) -> None:
     page = await ann.consent(run)
     assert (page.status, "You can close this page" in page.text) == (200, True)
@@ -186,6 +187,7 @@ async def test_less_access_than_is_needed_is_not_kept(hosting: Hosting, ann: Bro
     assert (await ann.consent(run)).status == 200
 
 
+@pytest.mark.slow
 async def test_a_provider_that_is_away_can_be_tried_again(
     run: HostedRun, ann: Browser, provider: Provider
 ) -> None:

@@ -28,6 +28,7 @@ def go_and_agree(server: Server, link: str) -> str:
     return visit(str(away.headers["Location"]))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # four starts
 @pytest.mark.every_form("a worker hosts the run there, and a web process takes the person back")
 def test_nothing_is_lost_by_a_server_that_dies_meanwhile(server: Server) -> None:
@@ -48,6 +49,7 @@ def test_nothing_is_lost_by_a_server_that_dies_meanwhile(server: Server) -> None
     assert get(server, address).status == 400
 
 
+@pytest.mark.slow
 def test_the_card_closes_when_the_person_is_back_in_another_tab(
     page: Page, console: Console
 ) -> None:

@@ -64,10 +64,12 @@ def test_this_machine_needs_no_https(settings: Settings) -> None:
     assert SECRET not in repr(ChatSettings.load())
 
 
+@pytest.mark.slow
 def test_without_providers_its_packages_are_not_imported(tmp_path: Path) -> None:
     assert run("-c", PROGRAM.format(hide=""), env=environment(tmp_path)).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_without_its_packages_a_sentence_says_what_to_install(tmp_path: Path) -> None:
     assert run("-c", PROGRAM.format(hide=HIDE), env=environment(tmp_path)).stdout == "[]\n"
     offered = '{"x": {"title": "X", "client_id": "x", "metadata_url": "https://x.example"}}'

@@ -54,6 +54,7 @@ async def test_no_token_is_in_the_database_or_a_log(
     assert "SECRET" not in f"{tokens!r}{tokens}{token!r}"
 
 
+@pytest.mark.slow
 async def test_tokens_are_refreshed_once_by_all_who_need_them(
     token: AccessToken, provider: Provider
 ) -> None:
@@ -133,6 +134,7 @@ async def test_where_the_provider_took_it_back_the_person_is_asked_anew(
         await token.read()
 
 
+@pytest.mark.slow
 async def test_a_provider_that_is_away_costs_no_consent(
     token: AccessToken, provider: Provider, settings: Settings
 ) -> None:

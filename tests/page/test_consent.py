@@ -70,6 +70,7 @@ def test_only_a_plain_web_address_is_a_consent_link(url: str) -> None:
         LinkPrompt(text="Pay there.", url=url)
 
 
+@pytest.mark.slow
 def test_a_browser_opens_the_host_that_people_read(page: Page) -> None:
     hosts = {
         "https://login.example": "login.example",
@@ -114,6 +115,7 @@ def test_the_card_has_a_link_that_shows_where_it_leads(page: Page) -> None:
     expect(page.locator("#items")).to_contain_text("done")
 
 
+@pytest.mark.slow
 def test_a_link_shows_its_whole_address_before_it_is_opened(page: Page) -> None:
     begin(page, 'prompt(kind="link")')
     card = page.locator("prompt-card")

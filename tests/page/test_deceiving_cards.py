@@ -197,6 +197,7 @@ async def test_values_of_a_foreign_form_are_marked_too(client: AsyncClient, ann:
     assert "in U+202Eeuro" in words(html)
 
 
+@pytest.mark.slow
 @pytest.mark.formless  # the views and the socket have tests in both
 @pytest.mark.parametrize("javascript", [True, False])
 @pytest.mark.parametrize("name", CARDS)
@@ -214,6 +215,7 @@ def test_unchanged_call_is_approved_to_the_letter(
     assert (response["arguments"], response["changed"]) == (CARDS[name], [])
 
 
+@pytest.mark.slow
 @pytest.mark.formless
 @pytest.mark.parametrize("name", ["behind-spaces", "line-ends"])
 def test_long_command_is_seen_whole(page: Page, name: str) -> None:
@@ -227,6 +229,7 @@ def test_long_command_is_seen_whole(page: Page, name: str) -> None:
     assert card(page).locator("input[type=text]").count() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.formless
 def test_line_of_hidden_characters_is_kept_in_step(page: Page) -> None:
     begin(page, f"ask_tool_call({call('reordered', editable=True)!r})", cards=1)

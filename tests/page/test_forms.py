@@ -23,6 +23,7 @@ def narrow(page: Page) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_form_errors_stand_at_their_fields_and_input_stays(narrow: Page) -> None:
     page = narrow
     begin(page, 'prompt(kind="form")')
@@ -55,6 +56,7 @@ def test_form_errors_stand_at_their_fields_and_input_stays(narrow: Page) -> None
     expect(page.locator(".question .details")).to_contain_text("Care of a child")
 
 
+@pytest.mark.slow
 def test_changed_fields_of_a_proposal_stay_marked(page: Page) -> None:
     begin(page, 'prompt(kind="proposal")')
     form = card(page)
@@ -82,6 +84,7 @@ def test_changed_fields_of_a_proposal_stay_marked(page: Page) -> None:
     expect(question.locator("ins")).to_have_text(["250"])
 
 
+@pytest.mark.slow
 def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(page: Page) -> None:
     held: list[Route] = []
     page.route("**/formcard*", lambda route: held.append(route), times=1)
@@ -96,6 +99,7 @@ def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(pag
     expect(card(page).locator(".field[data-changed]")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_the_script_of_forms_comes_later_if_it_did_not_come(page: Page, console: Console) -> None:
     console.allow("net::ERR_FAILED")
     page.route("**/formcard*", lambda route: route.abort(), times=1)
@@ -107,6 +111,7 @@ def test_the_script_of_forms_comes_later_if_it_did_not_come(page: Page, console:
     expect(pieces).to_have_value("250")
 
 
+@pytest.mark.slow
 def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
     begin(page, 'prompt(kind="proposal")')
     card(page).get_by_label("Pieces").fill("")
@@ -150,6 +155,7 @@ def test_tool_call_is_rejected_with_a_reason_whatever_its_fields_have(page: Page
     expect(page.locator(".question .outcome")).to_have_text("Rejected; Too dear.")
 
 
+@pytest.mark.slow
 def test_note_of_a_person_stands_in_for_the_result_of_a_tool(page: Page) -> None:
     begin(page, 'prompt(kind="tool_call")')
     answer = card(page).get_by_role("button", name="Use the note as the result")
@@ -210,6 +216,7 @@ def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page, console:
     assert saved.value.path().read_bytes() == b"1,2"
 
 
+@pytest.mark.slow
 def test_a_form_with_a_file_can_be_rejected(page: Page, console: Console) -> None:
     console.allow("status of 413")
     begin(page, 'prompt(kind="receipt")', cards=1)
@@ -221,6 +228,7 @@ def test_a_form_with_a_file_can_be_rejected(page: Page, console: Console) -> Non
     expect(page.locator("#items .text")).to_contain_text("None")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [True, False])
 def test_a_file_is_given_in_the_inbox(
     page: Page, open_page: OpenPage, server: Server, console: Console, *, script: bool

@@ -66,6 +66,7 @@ def test_one_button_answers_all_or_none(page: Page, server: Server, console: Con
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_card_that_is_sent_signed_out_says_so_and_keeps_what_was_typed(page: Page) -> None:
     begin(page, "ask_together()", cards=1)
     fill(card(page))
@@ -94,6 +95,7 @@ def test_prompts_on_one_card_are_answered_together_without_the_script(
     expect(page.locator("#items .text")).to_contain_text("Lovelace|blue|red|red|{'kind'")
 
 
+@pytest.mark.slow
 def test_answering_a_card_answered_in_another_tab_changes_nothing(
     page: Page, open_page: OpenPage, server: Server
 ) -> None:
@@ -110,6 +112,7 @@ def test_answering_a_card_answered_in_another_tab_changes_nothing(
     assert {row["status"] for row in server.rows(SETTLED)} == {"answered"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [True, False])
 def test_a_card_of_several_questions_is_one_in_the_inbox_and_its_counts(
     page: Page, open_page: OpenPage, server: Server, console: Console, *, script: bool

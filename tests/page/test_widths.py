@@ -29,6 +29,7 @@ def assert_fits(page: Page) -> None:
         assert page.evaluate(TOO_WIDE) == [], f"{page.url} at {width}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "count"), [("ask_with_long_words()", 16), ("ask_with_long_words(together=True)", 1)]
 )

@@ -2,6 +2,8 @@
 
 from http.cookies import Morsel, SimpleCookie
 
+import pytest
+
 from tests.conftest import NewServer
 from tests.http.client import CSRF, Http
 from tests.support.processes.command import run
@@ -10,6 +12,7 @@ HTTPS = {"x_forwarded_proto": "https"}
 FORM = {"x_csrftoken": CSRF, "cookie": f"__Host-csrftoken={CSRF}"}
 
 
+@pytest.mark.slow
 def test_behind_https_each_cookie_is_this_hosts_alone_and_no_scripts(new_server: NewServer) -> None:
     server = new_server(HTTPS="true")
     link = run("manage.py", "sign_in_link", "carla", env=server.environment).stdout.strip()

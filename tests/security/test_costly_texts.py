@@ -33,6 +33,7 @@ def ask_for_page(server: Server, user: str) -> socket.socket:
     return connection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["code", *(pytest.param(name, marks=pytest.mark.slow) for name in [*COSTLY][1:])]
 )

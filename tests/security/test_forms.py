@@ -42,6 +42,7 @@ def test_no_address_takes_a_post_without_a_csrf_token(admin: User) -> None:
     } == {}
 
 
+@pytest.mark.slow
 def test_no_address_sends_back_what_a_trace_brings(admin: User) -> None:
     client = Client(headers={"x-secret": "PLUM-7431"})
     client.force_login(admin)
@@ -49,6 +50,7 @@ def test_no_address_sends_back_what_a_trace_brings(admin: User) -> None:
     assert [path for path, content in content_by_path.items() if b"PLUM-7431" in content] == []
 
 
+@pytest.mark.slow
 def test_each_answer_says_what_it_is_and_what_a_browser_may_do_with_it(admin: User) -> None:
     client = Client()
     client.force_login(admin)

@@ -48,6 +48,7 @@ def begin(server: Server, user: str, workflow: str | None) -> Response:
     return Http(server, user, workflow=workflow).generate("1 + 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("user", "may", "first"),
     [

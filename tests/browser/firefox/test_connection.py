@@ -9,6 +9,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # the page is the same
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_given_while_the_server_is_away_is_sent_when_it_is_back(
     page: Page, server: Server
 ) -> None:

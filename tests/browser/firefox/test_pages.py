@@ -17,7 +17,10 @@ from tests.inbox.people import ask_managers, make_group
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # the pages are the same
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # the pages are the same
+]
 
 CODE = "def f(x):\n    return x"
 CODE_BLOCK = f"```python\n{CODE}\n```"

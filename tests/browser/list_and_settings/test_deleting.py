@@ -14,10 +14,12 @@ from tests.browser.chat_page import (
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 
-pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # how pages look does not depend on where their rows are
+]
 
 
-@pytest.mark.slow
 def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")
@@ -37,7 +39,6 @@ def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> 
     expect(page.locator(".deleted")).to_have_count(0)
 
 
-@pytest.mark.slow
 def test_another_tab_shows_the_deletion_keeps_its_draft_and_offers_undo(
     open_page: OpenPage,
 ) -> None:

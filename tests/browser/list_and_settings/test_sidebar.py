@@ -39,6 +39,7 @@ def test_pending_questions_are_in_the_list_and_on_a_new_page(page: Page) -> None
     expect(card(page)).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab_from_its_end(
     open_page: OpenPage,
 ) -> None:
@@ -57,6 +58,7 @@ def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab
     )
 
 
+@pytest.mark.slow
 def test_the_current_conversation_is_in_sight_in_the_list(
     open_page: OpenPage, server: Server
 ) -> None:

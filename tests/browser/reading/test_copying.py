@@ -8,7 +8,10 @@ from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # what is copied does not depend on where its rows are
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # what is copied does not depend on where its rows are
+]
 
 CODE = "def f(x):\n    return '<b>' * 2  # so"
 ANSWER = f"**One**\n\n```python\n{CODE}\n```\n\n- [ ] two\n- [x] three"
@@ -45,7 +48,6 @@ def test_the_button_stands_at_the_same_side_whatever_the_code_is(page: Page) -> 
     assert len({box and box["x"] for box in boxes}) == 1
 
 
-@pytest.mark.slow
 def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> None:
     code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
     begin_and_complete(page, f"```python\n{code}```\n\n```python\nother\n```")

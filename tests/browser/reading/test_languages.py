@@ -10,6 +10,7 @@ from tests.browser.chat_page import begin, until_connected
 pytestmark = pytest.mark.formless
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page_language", "languages", "date"),
     [

@@ -11,7 +11,10 @@ from tests.browser.chat_page import begin, say, state
 from tests.support.server import Server
 
 # It is the script that is counted here, on a machine that it shares with all processes of a form.
-pytestmark = pytest.mark.formless
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,
+]
 CATCHING_UP = 60_000  # ms
 
 WATCH = """() => {
@@ -73,7 +76,6 @@ def watched(page: Page) -> Iterator[Cost]:
     cost.nodes = after["Nodes"] - before["Nodes"]
 
 
-@pytest.mark.slow
 def test_the_end_of_a_long_answer_costs_as_little_as_its_beginning(page: Page) -> None:
     begin(page, "report(characters=150000, tokens=4000, delay=0.005)")
     for _ in range(2):  # it has caught up
@@ -110,7 +112,6 @@ RAW = """() => {
 }"""
 
 
-@pytest.mark.slow
 def test_no_mark_is_shown_before_it_is_whole(page: Page, server: Server) -> None:
     page.goto("/c/")
     page.evaluate(RAW)
@@ -130,13 +131,11 @@ def test_stopping_a_run_shows_text_that_was_held_back(page: Page) -> None:
     state(page, "cancelled")
 
 
-@pytest.mark.slow
 def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) -> None:
     begin(page, "report(characters=20000, tokens=1000, delay=0.002)", until="completed")
     assert_page_is_rendered(page, server)
 
 
-@pytest.mark.slow
 def test_what_is_far_above_is_there_for_whoever_scrolls_or_prints(page: Page) -> None:
     begin(page, "report(characters=150000, tokens=600, delay=0.005)", until="completed")
     emptied = page.locator("#items .chunk:empty")

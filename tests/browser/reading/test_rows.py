@@ -9,7 +9,10 @@ from tests.browser.chat_page import assert_page_is_log, begin, say, state, until
 from tests.browser.test_looks import assert_accessible
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # how pages look does not depend on where their rows are
+]
 
 
 def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: Server) -> None:

@@ -7,7 +7,10 @@ from tests.browser.chat_page import begin, open_new, state, until_connected
 from tests.support.browser import Console, OpenPage
 from tests.support.polling import until
 
-pytestmark = pytest.mark.formless  # how the page scrolls does not depend on where its rows are
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # how the page scrolls does not depend on where its rows are
+]
 
 PLACE = "each => each.getBoundingClientRect().top"
 AT_END = "each => each.scrollHeight - each.scrollTop - each.clientHeight < 2"
@@ -52,7 +55,6 @@ def assert_in_order(page: Page, count: int) -> None:
     assert firsts == sorted(set(firsts))
 
 
-@pytest.mark.slow
 def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report(characters=6000, tokens=1400, delay=0.005)")
@@ -104,7 +106,6 @@ def run_steps(page: Page, count: int) -> None:
     state(page, "completed")
 
 
-@pytest.mark.slow
 def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Page) -> None:
     run_steps(page, 120)
     page.reload()
@@ -130,7 +131,6 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
     assert_in_order(page, 242)
 
 
-@pytest.mark.slow
 def test_a_short_page_is_filled(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 1280, "height": 6000})
     run_steps(page, 40)

@@ -75,6 +75,7 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> None:
     have_asked = begin_called(page)
     field(page).press_sequentially('echo("later")')
@@ -87,6 +88,7 @@ def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> N
     until_answering(page, "prompt-1")
 
 
+@pytest.mark.slow
 def test_message_and_answer_are_two_drafts(page: Page) -> None:
     have_asked = begin_called(page)
     field(page).press_sequentially('echo("later")')
@@ -115,6 +117,7 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
     expect(field(page)).to_have_value('echo("later")')
 
 
+@pytest.mark.slow
 def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
     begin(page, "ask()")
     until_answering(page, "prompt-1")
@@ -126,6 +129,7 @@ def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
     expect(field(page)).to_have_accessible_name("Message")
 
 
+@pytest.mark.slow
 def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
     page: Page, open_page: OpenPage
 ) -> None:
@@ -146,6 +150,7 @@ def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
     expect(mode(page)).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
     begin(page, "ask()")
     until_answering(page, "prompt-1")
@@ -160,6 +165,7 @@ def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
     expect(card(page).get_by_role("button", name="Answer")).to_be_enabled()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asks", "count"), [("ask_two()", 2), ("approve(count=1)", 1)])
 def test_several_questions_or_one_that_takes_no_text_are_answered_above(
     page: Page, asks: str, count: int

@@ -42,6 +42,7 @@ def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server
     assert page.locator("#items").inner_text() == before
 
 
+@pytest.mark.slow
 def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page: Page) -> None:
     begin(page, "approve(count=2)")
     buttons = card(page).get_by_role("button")
@@ -69,6 +70,7 @@ def test_a_note_goes_with_a_decision_and_outlives_a_reload(page: Page) -> None:
     expect(page.locator("#items .text")).to_have_text("continue")
 
 
+@pytest.mark.slow
 def test_a_deadline_is_urgent_in_its_last_tenth(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     deadline = card(page).first.locator(".deadline")
@@ -80,6 +82,7 @@ def test_a_deadline_is_urgent_in_its_last_tenth(page: Page) -> None:
     expect(deadline.locator("[urgent]")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_the_field_of_a_card_that_was_folded_is_as_high_as_the_first(page: Page) -> None:
     begin(page, "ask_two()")
     heights = []
@@ -108,6 +111,7 @@ CLOSED_AT_FIRST = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_a_question_that_appears_takes_no_click_meant_for_another(page: Page) -> None:
     begin(page, "approve(count=2)")
     button = card(page).get_by_role("button", name="continue")
@@ -119,6 +123,7 @@ def test_a_question_that_appears_takes_no_click_meant_for_another(page: Page) ->
     assert page.evaluate("() => window.closedAtFirst") == [True]
 
 
+@pytest.mark.slow
 def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> None:
     page.clock.install()
     begin(page, "approve(count=2)")
@@ -136,6 +141,7 @@ def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> 
     expect(page.locator(".question .who")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_a_hanging_request_for_items_delays_no_later_items(page: Page) -> None:
     page.clock.install()
     begin(page, "approve(count=2)")
@@ -153,6 +159,7 @@ def test_a_hanging_request_for_items_delays_no_later_items(page: Page) -> None:
     hanging[0].abort()
 
 
+@pytest.mark.slow
 def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask()")
     other = open_in_another_tab(page)
@@ -175,6 +182,7 @@ def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: S
     expect(question).not_to_contain_text("half typed")
 
 
+@pytest.mark.slow
 def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     expect(page.locator("#items .question")).to_have_count(3)
@@ -188,6 +196,7 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
     state(page, "completed")
 
 
+@pytest.mark.slow
 def test_text_typed_into_a_card_outlives_reloads_and_updates(page: Page) -> None:
     begin(page, "ask()")
     card(page).locator("textarea").fill("not finished")
@@ -199,7 +208,6 @@ def test_text_typed_into_a_card_outlives_reloads_and_updates(page: Page) -> None
     expect(card(page).locator("textarea")).to_have_value("not finished")
 
 
-@pytest.mark.slow
 def test_every_type_of_prompt_can_be_answered(page: Page) -> None:
     begin(page, "Dinner with a customer", workflow="expense_approval")
     types = set()

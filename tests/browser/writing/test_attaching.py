@@ -79,6 +79,7 @@ def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server
     expect(page.locator("#editing")).to_contain_text("Its files are sent again.")
 
 
+@pytest.mark.slow
 def test_a_file_alone_is_a_message(page: Page) -> None:
     choose(page, file())
     until_uploaded(page, 1)
@@ -87,6 +88,7 @@ def test_a_file_alone_is_a_message(page: Page) -> None:
     expect(page.locator("#title")).to_have_text("a.csv")
 
 
+@pytest.mark.slow
 def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Page) -> None:
     for names, text in ((["pasted.csv"], ""), (["picture-of-a-cell.csv"], "a cell")):
         carried = page.evaluate_handle(CARRIED, [names, text])
@@ -109,6 +111,7 @@ def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Pag
     assert "one.csv" not in page.locator("#items").inner_text()
 
 
+@pytest.mark.slow
 def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
     page: Page, console: Console
 ) -> None:
@@ -122,6 +125,7 @@ def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
     expect(page.locator("#items .text")).to_contain_text("a.csv")
 
 
+@pytest.mark.slow
 def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) -> None:
     page.locator("#text").fill("describe_files()")
     choose(page, file())
@@ -142,6 +146,7 @@ def test_files_outlast_a_reload_and_the_message_waits_for_uploads(page: Page) ->
     expect(page.locator("#items .text")).to_contain_text("a.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
@@ -162,6 +167,7 @@ def test_an_upload_that_a_proxy_ends_is_reported(
     expect(page.locator("#files li")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_workflow_without_files_hides_the_attach_button(page: Page) -> None:
     begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
     expect(page.locator("#attach")).to_be_hidden()

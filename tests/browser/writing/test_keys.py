@@ -6,7 +6,10 @@ from playwright.sync_api import CDPSession, Page, expect
 from tests.browser.chat_page import begin, card, state
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,
+]
 ALT, CTRL = 1, 2  # modifiers as the browser's protocol counts them
 
 

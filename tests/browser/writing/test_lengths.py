@@ -9,7 +9,10 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from tests.browser.chat_page import begin, until_connected
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # what the page does is the same
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # what the page does is the same
+]
 
 CHINESE = f"echo('{'字' * 31_990}')"
 EMOJI = f"echo('{'😀' * 31_990}')"

@@ -8,7 +8,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.chat_page import begin, open_new, until_connected
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # what the page does is the same
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # what the page does is the same
+]
 MEGABYTE = "line\n" * 200_000
 
 

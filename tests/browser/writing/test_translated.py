@@ -6,7 +6,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.chat_page import begin, until_connected
 from tests.support.server import Server
 
-pytestmark = pytest.mark.formless  # what the page does is the same
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.formless,  # what the page does is the same
+]
 # As browsers do it: words are put into elements of their own, except where `translate` says no.
 TRANSLATE = """() => {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);

@@ -21,12 +21,14 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # what the page does is the same; see test_crashes.py for both
 
 
+@pytest.mark.slow
 def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> None:
     begin(page, "stream(tokens=3000)", until="completed")
     assert output_on_page(page) == " ".join(f"t{number}" for number in range(3000))
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_steps_are_shown_as_they_go(page: Page, server: Server) -> None:
     begin(page, "step(count=3, seconds=1)")
     expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)
@@ -36,6 +38,7 @@ def test_steps_are_shown_as_they_go(page: Page, server: Server) -> None:
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_draft_outlives_a_reload_and_is_its_writers(
     page: Page, server: Server, console: Console
 ) -> None:
@@ -53,6 +56,7 @@ def test_a_draft_outlives_a_reload_and_is_its_writers(
     expect(page.locator("#text")).to_have_value("")
 
 
+@pytest.mark.slow
 def test_a_starter_leaves_what_was_begun_to_be_sent_later(page: Page) -> None:
     page.goto("/c/")
     until_connected(page)
@@ -67,6 +71,7 @@ def test_a_starter_leaves_what_was_begun_to_be_sent_later(page: Page) -> None:
         until_connected(page)
 
 
+@pytest.mark.slow
 def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> None:
     """First the page's message is lost, then its acknowledgement."""
     ids: list[str] = []
@@ -105,6 +110,7 @@ def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> 
     expect(page.locator("#text")).to_have_value("")
 
 
+@pytest.mark.slow
 def test_an_answer_whose_acknowledgement_was_lost_is_sent_again_as_one_that_was_used(
     page: Page,
 ) -> None:
@@ -145,6 +151,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(page: Page) -> None:
     expect(page.locator(".user .bubble").last).to_have_text('echo(\n"a")', use_inner_text=True)
 
 
+@pytest.mark.slow
 def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
     begin(page, 'echo("hi")', until="completed")
     field = page.locator("#text")
@@ -154,6 +161,7 @@ def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
     expect(field).to_have_value("にほん")
 
 
+@pytest.mark.slow
 def test_a_message_queued_offline_can_be_edited(page: Page, server: Server) -> None:
     begin(page, 'echo("hi")', until="completed")
     server.kill()
@@ -169,6 +177,7 @@ def test_a_message_queued_offline_can_be_edited(page: Page, server: Server) -> N
     expect(page.locator(".user")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_missed_items_appear_after_a_reconnect(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
@@ -186,6 +195,7 @@ def test_missed_items_appear_after_a_reconnect(
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_shows_a_note_and_no_stop_button(page: Page, server: Server) -> None:
     begin(page, "stream(tokens=2000, delay=0.02)")
     for number in (2, 5):  # also on a page that was opened in the midst of it
@@ -198,6 +208,7 @@ def test_a_stopped_run_shows_a_note_and_no_stop_button(page: Page, server: Serve
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_run_that_cleans_up_is_seen_to_be_stopping(page: Page) -> None:
     begin(page, "undo(count=1, seconds=3)", cards=1)
     page.get_by_role("button", name="Stop").click()
@@ -217,6 +228,7 @@ def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_says_why(page: Page) -> None:
     begin(page, 'fail(text="")', until="failed")
     expect(page.locator(".note")).to_contain_text("Failed")
@@ -224,6 +236,7 @@ def test_a_run_that_failed_says_why(page: Page) -> None:
     expect(page.locator("#alert")).to_have_text("The run failed")
 
 
+@pytest.mark.slow
 def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Server) -> None:
     page.clock.install()
     begin(page, 'echo("hi")', until="completed")
@@ -241,6 +254,7 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
     assert sockets == []  # no try would help
 
 
+@pytest.mark.slow
 def test_the_page_reports_twenty_seconds_without_news(page: Page) -> None:
     page.clock.install()
     begin(page, "ask(delay=60)", until="working")

@@ -6,7 +6,11 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.matrix.matrix_line import scene, suffer, until_logged
 from tests.cluster.matrix.situations import Scene
 
-pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster_only("it is about several processes"),
+    pytest.mark.timeout(300),
+]
 
 
 FIRST = """
@@ -35,7 +39,6 @@ async def test_another_worker_takes_over_from_a_killed_one(cluster: Cluster) -> 
         assert max(row["at"] for row in first) - died < TAKE_OVER
 
 
-@pytest.mark.slow
 async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: Cluster) -> None:
     """The audit of each test says that what is written comes from the holder of the lease."""
     host = cluster.workers[0]
@@ -48,7 +51,6 @@ async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: C
         await until_logged(host, r"host\.(fenced|dropped)", printed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [5.0, 7.3])
 async def test_a_host_stopped_for_about_its_lease_time_loses_nothing(
     cluster: Cluster, seconds: float
@@ -58,7 +60,6 @@ async def test_a_host_stopped_for_about_its_lease_time_loses_nothing(
         await suffer(people, "stop", cluster.workers[0], frozen_for=seconds)
 
 
-@pytest.mark.slow
 async def test_a_host_that_is_to_end_hands_over(cluster: Cluster) -> None:
     async with scene(cluster) as people:
         before = people.leases()
@@ -66,7 +67,6 @@ async def test_a_host_that_is_to_end_hands_over(cluster: Cluster) -> None:
         assert_taken_over(people, before)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill", "stop", "term"])
 async def test_a_fault_of_an_idle_worker_changes_nothing(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:

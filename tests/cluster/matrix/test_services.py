@@ -10,6 +10,7 @@ SELDOM = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("stop", "term"
 pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill", *SELDOM])
 @pytest.mark.parametrize("service", ["redis", "postgresql"])
 async def test_a_failing_service_costs_only_time(cluster: Cluster, service: str, kind: str) -> None:

@@ -5,7 +5,11 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
 
-pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster_only("it is about several processes"),
+    pytest.mark.timeout(300),
+]
 
 
 @pytest.mark.parametrize("kind", ["kill", pytest.param("stop", marks=pytest.mark.slow)])

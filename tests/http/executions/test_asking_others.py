@@ -32,6 +32,7 @@ def _let_ben_answer(server: Server, stop: Json) -> None:
     assert Http(server, "ben").post(path, {"response": {"text": "yes"}}).status == 204
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "text"), [*((path, ASSIGN) for path in SINGLE), *(("/generate", n) for n in NESTED)]
 )

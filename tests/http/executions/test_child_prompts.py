@@ -74,6 +74,7 @@ def test_prompts_of_children_are_not_those_of_other_runs(shared: Server) -> None
     assert http.get(stop["status_url"]).json()["run_status"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_each_of_two_runs_of_a_conversation_has_the_prompt_of_its_own_child(
     new_server: NewServer,
 ) -> None:

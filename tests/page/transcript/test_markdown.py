@@ -47,6 +47,7 @@ def assert_inert(html: str) -> None:
         assert not ATTRIBUTE.sub("", rest).strip(" /"), rest
 
 
+@pytest.mark.slow
 def test_an_attack_is_text() -> None:
     for text in map(storable, texts().values()):
         assert_inert(render(text))

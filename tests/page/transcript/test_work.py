@@ -41,6 +41,7 @@ def test_no_code_of_any_language_takes_longer_than_its_limit(alias: str) -> None
         assert seconds < 3 * painter.SECONDS, piece
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -200,6 +200,7 @@ def test_sessions_are_the_first_entry(admin_client: Client) -> None:
     assert entries[:2] == ["sessions_app-hostlease", "sessions_app-run"]
 
 
+@pytest.mark.slow
 def test_a_list_takes_as_many_statements_with_more_rows(admin_client: Client, run: Run) -> None:
     def add_rows() -> None:
         for number in range(4):

@@ -114,6 +114,7 @@ def host_langgraph(_log: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edited", [None, {"order": 17, "euro": 40}])
 @pytest.mark.parametrize(
     ("host", "name"),

@@ -90,12 +90,14 @@ async def test_kill_at_a_prompt_repeats_nothing(server: Server, kind: str) -> No
     assert effects(server) == whole(kind)
 
 
+@pytest.mark.slow
 async def test_kill_within_an_answer_asks_the_model_again(server: Server, kind: str) -> None:
     killed_socket = await killed_at(server, f"{kind}(delay=0.025, seconds=0)", 5)
     assert await approved(server, killed_socket) == TEXT
     assert effects(server) == whole(kind) + Counter(["model 0"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["agent", "pydantic_ai_agent", "langgraph_agent"])
 async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: str) -> None:
     killed_socket = await killed_after(server, f"{kind}(delay=0.001, seconds=0.5)", "look 3 begins")
@@ -103,6 +105,7 @@ async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: st
     assert effects(server) == whole(kind) + Counter(["look 3 begins"])
 
 
+@pytest.mark.slow
 async def test_kill_between_two_tools_repeats_no_recorded_one(server: Server, kind: str) -> None:
     async with socket(server, "c") as gone:
         await gone.message(f"{kind}(delay=0.001, seconds=1.5)")
@@ -128,6 +131,7 @@ def stored_tasks(server: Server) -> int:
     return int(row["tasks"])
 
 
+@pytest.mark.slow
 async def test_kill_between_approval_and_payment_pays_once(server: Server, kind: str) -> None:
     killed_socket = await killed_before_answer(server, f"{kind}(delay=0.001, seconds=0)", "approve")
     async with back(server, killed_socket) as client:
@@ -145,6 +149,7 @@ async def killed_while_paying(server: Server, kind: str) -> WsClient:
     return client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "choice"),
     [
@@ -165,6 +170,7 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(
     assert effects(server) == whole(kind) - Counter(["pay 5 ends"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["agent", FRAMEWORKS[0]])
 async def test_payment_is_made_again_where_a_person_says_so(server: Server, kind: str) -> None:
     killed_socket = await killed_while_paying(server, kind)

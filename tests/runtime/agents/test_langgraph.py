@@ -801,6 +801,7 @@ async def store_of_any_thread(work: Any) -> None:
     await writer.write(write)
 
 
+@pytest.mark.slow
 async def test_checkpointer_passes_the_conformance_suite(transactional_db: None) -> None:
     @checkpointer_test(name="rows of runs")
     async def checkpoints() -> AsyncGenerator[GraphCheckpoints, None]:

@@ -213,6 +213,7 @@ async def test_question_that_is_asked_twice_has_both_answers(sent_to: SentTo, ho
     assert results() == ["Ada and Bob"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeatable", [(), ("book",)])
 async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
     sent_to: SentTo, host: Host, tmp_path: Path, repeatable: tuple[str, ...]
@@ -234,6 +235,7 @@ async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
     assert results() == ["Ada goes to Rome, anywhere."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [pytest.param("legacy", marks=pytest.mark.slow), "auto"])
 async def test_command_is_told_the_answers_when_it_is_started_again(
     host_workflow: NewHosting, host: Host, tmp_path: Path, mode: str
@@ -260,6 +262,7 @@ async def test_server_is_told_of_a_person_who_declines(
     assert "book Rome Ada" not in done()
 
 
+@pytest.mark.slow
 async def test_question_goes_to_whom_the_policy_names(
     sent_to: SentTo, host: Host, done: Done, mode: str
 ) -> None:

@@ -325,6 +325,7 @@ async def test_result_that_is_too_large_is_not_read(
     assert len(raw.calls) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer", [bomb(300), {**LISTING, "tools": [{}] * 2_000}], ids=["bomb", "faults"]
 )
@@ -351,6 +352,7 @@ async def test_long_text_is_read(host_workflow: NewHosting, raw: RawServer) -> N
     assert result.startswith(text[:10_000])
 
 
+@pytest.mark.slow
 async def test_line_without_an_end_is_not_read_to_it(host_workflow: NewHosting) -> None:
     command = ["-m", flooding_mcp_server.__name__]
     server = StdioServerParameters(command=sys.executable, args=command, cwd=str(ROOT))

@@ -18,6 +18,8 @@ from tests.support.received_frames import Frame
 from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "system_interaction_message"
 WHOLE = ["forecast Oslo", "stay Rome begins", "book Rome Ada"]
 
@@ -104,7 +106,6 @@ async def test_kill_inside_a_tool_asks_before_it_is_called_again(
     assert done == [WHOLE[0], *[WHOLE[1]] * count, WHOLE[2]]
 
 
-@pytest.mark.slow
 async def test_kill_between_two_calls_repeats_no_recorded_one(server: Server, sky: Sky) -> None:
     async with socket(server, "c") as killed_socket:
         await killed_socket.message(sky.message("auto"))
@@ -117,7 +118,6 @@ async def test_kill_between_two_calls_repeats_no_recorded_one(server: Server, sk
     assert await asyncio.to_thread(sky.done) == WHOLE
 
 
-@pytest.mark.slow
 async def test_kill_between_approval_and_call_makes_it_once(server: Server, sky: Sky) -> None:
     killed_socket = await killed_before_answer(server, sky.message("auto"), "approve")
     async with back(server, killed_socket) as client:
@@ -125,7 +125,6 @@ async def test_kill_between_approval_and_call_makes_it_once(server: Server, sky:
     assert await asyncio.to_thread(sky.done) == WHOLE
 
 
-@pytest.mark.slow
 async def test_kill_after_the_last_answer_loses_nothing(server: Server, sky: Sky) -> None:
     async with socket(server, "c") as client:
         await client.message(sky.message("auto"))

@@ -38,6 +38,7 @@ async def test_refund_is_edited_after_a_restart(
         assert await run.result() == EXAMPLES[name]
 
 
+@pytest.mark.slow
 async def test_train_is_booked_for_whom_the_server_asks_after_a_restart(
     sent_to: SentTo,
 ) -> None:

@@ -45,6 +45,7 @@ print(ascii(read_note("greeting", context)))
 """
 
 
+@pytest.mark.slow
 def test_notes_hold_any_text_whatever_the_locale(tmp_path: Path) -> None:
     ascii_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     process = run("-c", WRITE_AND_READ, env=environment(tmp_path, **ascii_locale))
@@ -114,6 +115,7 @@ class TestEndpoint:
         results = [one["content"] for one in endpoint.requests[1]["messages"][3:]]
         assert results == ["42", "2"]
 
+    @pytest.mark.slow
     async def test_tools_of_a_configured_mcp_server_ask_the_person(
         self, endpoint: ModelEndpoint, host_workflow: NewHosting, tmp_path: Path
     ) -> None:
@@ -147,6 +149,7 @@ class TestEndpoint:
             assert await hosting.converse("Do it") == "I see."
         assert endpoint.requests[1]["messages"][-1]["content"].startswith(reason)
 
+    @pytest.mark.slow
     async def test_an_unreachable_model_is_reported(
         self, endpoint: ModelEndpoint, settings: Settings, host_workflow: NewHosting
     ) -> None:

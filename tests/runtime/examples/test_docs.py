@@ -144,6 +144,7 @@ async def test_graph_of_langgraph_in_the_document_is_hosted(host_workflow: NewHo
     assert output == "20 € are paid back."
 
 
+@pytest.mark.slow
 async def test_agent_with_tools_of_an_mcp_server_in_the_document_is_hosted(
     host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from tests.conftest import NewServer
 from tests.support.polling import until
 from tests.support.server import ROOT, Server
 
+pytestmark = pytest.mark.slow
+
 # A run that nobody tells of its answer looks for it when it is parked, after a minute; it is to
 # hear of it long before that.
 PARK_AFTER = "100"
@@ -113,7 +115,6 @@ def test_starts_and_answers_without_a_server_wait_for_the_next(
     assert not server.rows("SELECT * FROM sessions_app_announcement")
 
 
-@pytest.mark.slow
 def test_messages_to_a_run_are_read_once_though_servers_are_killed(
     server: Server, run_command: RunCommand
 ) -> None:
@@ -128,7 +129,6 @@ def test_messages_to_a_run_are_read_once_though_servers_are_killed(
     assert run_command("send", run, "d", "d") == "stale"
 
 
-@pytest.mark.slow
 def test_messages_sent_while_servers_are_killed_are_read_in_order(
     server: Server, run_command: RunCommand
 ) -> None:
@@ -150,7 +150,6 @@ def test_messages_sent_while_servers_are_killed_are_read_in_order(
     assert [row["position"] for row in arrivals] == list(range(1, 41))
 
 
-@pytest.mark.slow
 def test_a_thousand_starts_with_a_hundred_keys_are_a_hundred_runs(server: Server) -> None:
     with ExitStack() as stack:
         programs = [stack.enter_context(closing(Program(server))) for _ in range(8)]

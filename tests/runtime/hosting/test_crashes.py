@@ -117,6 +117,7 @@ async def killed_before_answer(server: Server, text: str, answer: str) -> WsClie
     return client
 
 
+@pytest.mark.slow
 async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) -> None:
     killed_socket = await killed_before_answer(server, "approve(count=2)", "continue")
     async with back(server, killed_socket) as client:
@@ -138,6 +139,7 @@ async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, 
     await assert_whole(server, whole)
 
 
+@pytest.mark.slow
 async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Server) -> None:
     # Long steps: the kill is to land within the third, on a busy machine too.
     killed_socket = await killed_at(server, "step(count=4, seconds=1.5)", in_step_3)
@@ -211,6 +213,7 @@ def is_over_or_dead(server: Server) -> bool:
     return server.host.process.poll() is not None or over(server)
 
 
+@pytest.mark.slow
 async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -> None:
     async with socket(server) as client:
         for n in range(5):

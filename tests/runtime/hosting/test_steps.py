@@ -202,6 +202,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_thread_that_outlives_its_step_does_not_keep_the_process() -> None:
     process = subprocess.run(
         [sys.executable, "-c", HANGS], cwd=ROOT, capture_output=True, timeout=60, check=True

@@ -81,6 +81,7 @@ async def test_a_conversation_goes_on_without_redis_and_is_quick_when_it_is_back
     assert server.log.count("redis.failed") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "within"),
     [
@@ -102,6 +103,7 @@ async def test_signing_out_closes_the_sockets_on_every_process_also_without_redi
         assert await other.until_closed(timeout=within) == 4401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])
 async def test_with_a_layer_of_channels_redis_two_processes_go_on_over_an_outage(
     new_server: NewServer, redis: Redis, layer: str

@@ -150,6 +150,7 @@ async def link_to_form(ui: PeerUi) -> str:
     return urlsplit(text.partition("here: ")[2]).path
 
 
+@pytest.mark.slow
 async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend: Server) -> None:
     path = await link_to_form(ui)
     nobody = Http(backend, None, workflow=None, headers={"cookie": f"csrftoken={CSRF}"})

@@ -25,6 +25,7 @@ COMPLETED = "SELECT 1 FROM sessions_app_run WHERE status = 'completed'"
 BIG = "/websocket?extended=true&conversation_id=big&last_sequence=0"
 
 
+@pytest.mark.slow
 async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
     async with WsClient(server, "c", workflow="probe") as neighbour:
         calm = await slowest_echo(neighbour)
@@ -140,6 +141,7 @@ def test_readers_that_stop_cost_little_and_go_on_where_they_were(server: Server)
         assert sequences(readers[7], last) == list(range(1, last + 1))
 
 
+@pytest.mark.slow
 def test_beyond_the_budget_of_a_user_some_are_closed(new_server: NewServer) -> None:
     server = new_server(UNREAD_MB_PER_USER="2")
     last = fill_log(server, events=120, size=64 * 1024)

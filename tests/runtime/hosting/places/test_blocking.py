@@ -156,6 +156,7 @@ print("saw it all", gc.isenabled())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.formless
 def test_a_process_that_is_looked_at_does_not_stand_still() -> None:
     process = run("-c", LOOKS, env=environment(ROOT))

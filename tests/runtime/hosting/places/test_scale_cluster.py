@@ -34,6 +34,7 @@ if CLUSTER:
     from sessions_app.dispatch.take_over import take_over
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.django_db(transaction=True),
     pytest.mark.cluster_only(reason="PostgreSQL says what it has examined"),
 ]
@@ -166,7 +167,6 @@ async def test_frequent_work_reads_no_rows_of_parked_runs() -> None:
         assert await reads.read(reading_too_much) == {}
 
 
-@pytest.mark.slow
 async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() -> None:
     async with Hosting("probe", park_after=0.05) as hosting:
         await park_many(hosting)

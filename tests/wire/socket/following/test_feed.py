@@ -19,6 +19,7 @@ from tests.wire.live_log import LiveLog
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("writes", "size"), [(50, 1), (20, 500)], ids=["one by one", "a burst"])
 async def test_written_events_arrive_once_and_in_order(
     log: LiveLog, writes: int, size: int
