@@ -6,7 +6,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Of those that `make bench` compares with.
 PEERS ?= .venv-peers
-CHAINLIT ?= .venv-chainlit
 # Of configurations of the NeMo Agent Toolkit, which needs some ninety packages. Its test package
 # would have all tests run in an event loop that it patches.
 NAT ?= .venv-nat
@@ -41,7 +40,7 @@ PIP := $(BIN)/pip $(LOCKED)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots programs
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -150,7 +149,7 @@ coverage: $(VENV)/test.stamp programs
 	@$(BIN)/coverage run -m tests.services pytest $(SIDE_BY_SIDE)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
-# All that docs/performance.md has, and into it; the quick one prints some of the table.
+# All that bench/RESULTS.md has, and into it; the quick one prints some of the table.
 bench: $(VENV)/test.stamp $(PEERS)/peers.stamp
 	@PEERS=$(PEERS) $(BIN)/python -m bench --all --seconds 3
 
@@ -212,24 +211,10 @@ $(NAT)/test.stamp: tests/nat/requirements.txt
 	@$(NAT)/bin/pip $(LOCKED) -r $<
 	@touch $@
 
-# Our chat page beside Chainlit's, in a browser.
-bench-pages: $(VENV)/test.stamp $(CHAINLIT)/peers.stamp programs
-	@CHAINLIT=$(CHAINLIT) $(BIN)/python -m bench.peers.pages
-
-# What ten minutes of an answer cost the page: make bench-stream ARGS="--minutes 1 --at-once 450000"
-bench-stream: $(VENV)/test.stamp programs
-	@$(BIN)/python -m bench.peers.long_stream $(ARGS)
-
 $(PEERS)/peers.stamp: bench/requirements-peers.txt
 	@echo "Installing what is compared with into $(PEERS) …"
 	@"$(PYTHON)" -m venv "$(PEERS)"
 	@$(PEERS)/bin/pip install -qq --disable-pip-version-check -r $<
-	@touch $@
-
-$(CHAINLIT)/peers.stamp: bench/peers/requirements-chainlit.txt
-	@echo "Installing Chainlit into $(CHAINLIT) …"
-	@"$(PYTHON)" -m venv "$(CHAINLIT)"
-	@$(CHAINLIT)/bin/pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
 # Programs that pip does not install. Debian's nginx begins to serve when it is installed: RUNLEVEL=1

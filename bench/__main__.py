@@ -50,7 +50,9 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, help="another checkout of ours, to compare with")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--all", action="store_true", help="everything, written into docs/")
+    parser.add_argument(
+        "--all", action="store_true", help="everything, written into bench/RESULTS.md"
+    )
     arguments = parser.parse_args()
     names = [*SERVERS, *IN_PROCESS] if arguments.all else list(arguments.contenders)
     if arguments.beside:

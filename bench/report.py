@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md: what was measured, and what is to be reached."""
+"""The tables of bench/RESULTS.md: what was measured, and what is to be reached."""
 
 import json
 import os
@@ -6,16 +6,12 @@ import platform
 import statistics
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench.contenders import PEERS, PEERS_PYTHON
-from bench.table import CASES, Results
+from bench.table import CASES, PEOPLE, Results
 from tests.support.processes.environment import ROOT
 
-DOCS = ROOT / "docs"
-PAGE, DATA, CHART = (DOCS / f"performance.{kind}" for kind in ("md", "json", "svg"))
+PAGE, DATA = ROOT / "bench" / "RESULTS.md", ROOT / "bench" / "results.json"
 BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
 LABELS = {
     "ours": "ours",
@@ -32,56 +28,21 @@ LABELS = {
 }
 
 
-@dataclass(frozen=True)
-class Goal:
-    """The goal that `contender` does `times` what `against` does; without one, so much a second."""
-
-    work: str
-    people: int
-    contender: str
-    against: str | None
-    times: float
-
-    def values_reached(
-        self, results: Results, contender: str, figure: str = "per_s"
-    ) -> list[float]:
-        """Return what `contender` reached in each round; nothing if it was not measured.
-
-        By processor time, `cpu_ms`, it is how much less of it was spent.
-        """
-        case = results.get(f"{self.work} {self.people}", {})
-        ours = [round_[figure] for round_ in case.get(contender, [])]
-        if self.against is None:
-            return ours
-        theirs = [round_[figure] for round_ in case.get(self.against, [])]
-        if figure == "cpu_ms":
-            ours, theirs = theirs, ours
-        return [
-            our_value / their_value for our_value, their_value in zip(ours, theirs, strict=False)
-        ]
+# The durable peers on the same database. The goal is to do at least as much as each of them.
+YARDSTICKS = {
+    "ours": ("langgraph-sqlite", "langgraph-sqlite-one", "dbos-sqlite"),
+    "ours-cluster": ("langgraph-postgresql", "langgraph-postgresql-one", "dbos-postgresql"),
+}
 
 
-GOALS = [
-    *(Goal("prompts", people, "ours", "nat", 0.4) for people in (1, 16, 64)),
-    *(
-        Goal("prompts", people, contender, f"langgraph-{store}{nodes}", times)
-        for contender, store, several in (
-            ("ours", "sqlite", {1: 4, 16: 7, 64: 7}),
-            ("ours-cluster", "postgresql", {1: 1, 16: 1.5, 64: 1.5}),
-        )
-        for nodes in ("", "-one")
-        for people, times in several.items()
-    ),
-    Goal("echo", 1, "ours", "nat", 1),
-    Goal("echo", 16, "ours", "nat", 1.3),
-    Goal("echo", 64, "ours", "nat", 1.5),
-    # Three times what the cluster did on the machine of November 2026, by the second.
-    Goal("echo", 1, "ours-cluster", None, 246),
-    Goal("echo", 16, "ours-cluster", None, 360),
-    # Nine tenths of what it was then.
-    Goal("stream", 1, "ours", "nat", 7),
-    Goal("stream", 16, "ours", "nat", 12.5),
-]
+def times(results: Results, case: str, ours: str, peer: str, figure: str = "per_s") -> list[float]:
+    """Return how many times what the peer does ours does, in each round that has both.
+
+    By processor time, `cpu_ms`, how much less of it was spent.
+    """
+    pairs = zip(results[case].get(ours, []), results[case].get(peer, []), strict=False)
+    values = [(own[figure], its[figure]) for own, its in pairs]
+    return [its / own if figure == "cpu_ms" else own / its for own, its in values]
 
 
 def number(value: float) -> str:
@@ -118,23 +79,19 @@ def rates(results: Results, figure: str) -> Iterator[str]:
 
 
 def ratios(results: Results) -> Iterator[str]:
-    """Yield a table by goal: what was reached."""
-    yield from head("case", "against", "goal", "reached", "", "by processor time", "uvicorn")
-    for goal in GOALS:
-        if values := goal.values_reached(results, goal.contender):
-            yield rows(
-                f"{goal.work} {goal.people}, {LABELS[goal.contender]}",
-                LABELS[goal.against] if goal.against else "a second",
-                f"≥ {goal.times:g}",
-                spread(values),
-                "met" if statistics.median(values) >= goal.times else "**not met**",
-                spread(goal.values_reached(results, goal.contender, "cpu_ms"))
-                if goal.against
-                else "",
-                spread(goal.values_reached(results, "ours-uvicorn"))
-                if goal.contender == "ours"
-                else "",
-            )
+    """Yield a table of prompts beside those of the durable peers."""
+    yield from head("case", "against", "times", "", "by processor time")
+    for ours, peers in YARDSTICKS.items():
+        for peer in peers:
+            for case in (f"prompts {people}" for people in PEOPLE["prompts"]):
+                if case in results and (values := times(results, case, ours, peer)):
+                    yield rows(
+                        f"{case}, {LABELS[ours]}",
+                        LABELS[peer],
+                        spread(values),
+                        "met" if statistics.median(values) >= 1 else "**not met**",
+                        spread(times(results, case, ours, peer, "cpu_ms")),
+                    )
 
 
 def compare_forms(figures: dict[str, dict[str, float]]) -> Iterator[str]:
@@ -162,7 +119,7 @@ def tables(data: dict[str, Any]) -> Iterator[str]:
     yield from rates(results, "per_s")
     yield "\nMilliseconds of processor time for each, of all processes of the server:\n"
     yield from rates(results, "cpu_ms")
-    yield "\nThe ratio within a round, and the goal; the last column is ours under uvicorn:\n"
+    yield "\nHow many times what a durable peer does, within a round; the goal is at least once:\n"
     yield from ratios(results)
     if data.get("beside"):
         yield "\nBeside it:\n"
@@ -170,20 +127,9 @@ def tables(data: dict[str, Any]) -> Iterator[str]:
 
 
 def write(data: dict[str, Any]) -> None:
-    """Write the data, the page's tables, and the chart."""
+    """Write the data, and the tables of the page."""
     DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    chart_text = (
-        f"![Prompts, echoes and tokens a second]({CHART.name})\n\nData: [{DATA.name}]({DATA.name})."
-    )
-    section = "\n".join(["", chart_text, *tables(data), "", ""])
+    section = "\n".join(["", *tables(data), "", ""])
     PAGE.write_text("".join([before, BEGIN, section, END, after]))
-    chart = [str(PEERS_PYTHON), "chart.py", str(DATA), str(CHART)]
-    subprocess.run(chart, cwd=PEERS, check=True)
-
-
-def load(path: Path = DATA) -> dict[str, Any]:
-    """Return what was measured last."""
-    data: dict[str, Any] = json.loads(path.read_text())
-    return data

@@ -8,33 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.beside import (
-    connecting,
-    growth,
-    inboxes,
-    memory,
-    model_calls,
-    neighbours,
-    pending,
-    producers,
-    restarting,
-    resumed,
-    workers,
-)
+from bench.beside import growth, memory, pending, restarting, resumed
 from tests.support.running_form import CLUSTER
 from tests.support.server import Template
 
-COMMON_CASES = (
-    connecting,
-    resumed,
-    restarting,
-    producers,
-    memory,
-    neighbours,
-    inboxes,
-    model_calls,
-)
-CASES = (*COMMON_CASES, workers, pending) if CLUSTER else (*COMMON_CASES, growth)
+CASES = (resumed, restarting, memory, pending if CLUSTER else growth)
 
 
 def main(names: list[str]) -> None:

@@ -1,6 +1,5 @@
 """Clients of the cases, and how long something takes them."""
 
-import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -90,16 +89,6 @@ async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float
         await work()
         durations.append(1000 * (time.perf_counter() - began))
     return durations
-
-
-async def milliseconds(count: int, work: Callable[[], Awaitable[object]]) -> float:
-    """Return the median time that the work takes."""
-    return statistics.median(await times(count, work))
-
-
-def percentile(values: list[float], percent: int) -> float:
-    """Return the greatest of so many per cent of the values."""
-    return sorted(values)[max(0, len(values) * percent // 100 - 1)]
 
 
 def kibibytes(*pids: int) -> float:
