@@ -10,11 +10,9 @@ from tests.runtime.agents.mcp_process import serving, url_of
 from tests.runtime.hosting.test_crashes import (
     assert_gap_free,
     back,
-    killed_before_answer,
     socket,
 )
 from tests.support.polling import until
-from tests.support.received_frames import Frame
 from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
 
@@ -24,7 +22,7 @@ PROMPT = "system_interaction_message"
 WHOLE = ["forecast Oslo", "stay Rome begins", "book Rome Ada"]
 
 
-@pytest.fixture(params=[pytest.param("legacy", marks=pytest.mark.slow), "auto"])
+@pytest.fixture(params=["legacy", "auto"])
 def mode(request: pytest.FixtureRequest) -> str:
     """Return the era of the protocol: of 2025, and of 2026."""
     return str(request.param)
@@ -53,11 +51,6 @@ def sky(tmp_path: Path) -> Iterator[Sky]:
     sky = Sky(tmp_path / "sky.log")
     with serving(sky.log, sky.port):
         yield sky
-
-
-def has_stayed(frame: Frame) -> bool:
-    done = (frame["type"], frame["status"]) == ("system_intermediate_message", "complete")
-    return bool(done and frame["content"]["name"] == "Sky stay Rome")
 
 
 async def booked(server: Server, client: WsClient) -> None:
@@ -104,35 +97,3 @@ async def test_kill_inside_a_tool_asks_before_it_is_called_again(
         await booked(server, client)
     done = await asyncio.to_thread(sky.done)
     assert done == [WHOLE[0], *[WHOLE[1]] * count, WHOLE[2]]
-
-
-async def test_kill_between_two_calls_repeats_no_recorded_one(server: Server, sky: Sky) -> None:
-    async with socket(server, "c") as killed_socket:
-        await killed_socket.message(sky.message("auto"))
-        await killed_socket.until(has_stayed)
-        server.kill()
-    server.restart()
-    async with back(server, killed_socket) as client:
-        await client.answer("approve", await client.until(PROMPT))
-        await booked(server, client)
-    assert await asyncio.to_thread(sky.done) == WHOLE
-
-
-async def test_kill_between_approval_and_call_makes_it_once(server: Server, sky: Sky) -> None:
-    killed_socket = await killed_before_answer(server, sky.message("auto"), "approve")
-    async with back(server, killed_socket) as client:
-        await booked(server, client)
-    assert await asyncio.to_thread(sky.done) == WHOLE
-
-
-async def test_kill_after_the_last_answer_loses_nothing(server: Server, sky: Sky) -> None:
-    async with socket(server, "c") as client:
-        await client.message(sky.message("auto"))
-        await client.answer("approve", await client.until(PROMPT))
-        await booked(server, client)
-        server.kill()
-    server.restart()
-    async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until_ended("completed")
-        assert reader.text() == "Have a good time."
-    assert await asyncio.to_thread(sky.done) == WHOLE
