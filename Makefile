@@ -98,7 +98,7 @@ test-all: test
 
 test-rest:
 	@$(MAKE) --no-print-directory --jobs 3 \
-	  slow-local slow-cluster planted test-versions test-nat suite-uvicorn slow-chaos
+	  slow-local slow-cluster test-versions test-nat suite-uvicorn slow-chaos
 
 # Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the
 # newest Django.
