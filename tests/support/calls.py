@@ -1,6 +1,7 @@
 """Messages that are calls, as Python writes them: `stream(tokens=600, delay=0.001)`."""
 
 import ast
+import re
 from typing import Any, NamedTuple
 
 FORM = "A message is one call with literal arguments, such as stream(tokens=3)."
@@ -13,6 +14,11 @@ class Call(NamedTuple):
     name: str
     arguments: list[Any]
     options: dict[str, Any]
+
+
+def is_call(text: str) -> bool:
+    """Return whether the text begins as a call does: with a name and a parenthesis."""
+    return re.match(r"\s*[A-Za-z]\w*\(", text) is not None
 
 
 def parse(text: str) -> Call:

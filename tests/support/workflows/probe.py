@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from sessions_app.workflows import Context, Message, workflow
+from tests.support.calls import FORM, is_call
 from tests.support.workflows import (  # noqa: F401 - their functions register themselves
     agents,
     asking,
@@ -24,11 +25,14 @@ from tests.support.workflows.registry import call
     takes_files=True,
 )
 async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Call the function that the message names; of a message without text, describe its files."""
-    try:
-        chunks = call(context, message.text or "describe_files()")
-    except ValueError as error:
-        yield str(error)
+    """Call the function that the message names; of a message without text, describe its files.
+
+    Hostile tests send any text, which is answered with a sentence. A call that is wrong fails the
+    run, or a test with a mistyped message would pass.
+    """
+    text = message.text or "describe_files()"
+    if not is_call(text):
+        yield FORM
         return
-    async for chunk in chunks:
+    async for chunk in call(context, text):
         yield chunk

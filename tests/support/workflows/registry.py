@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from pydantic import ConfigDict, ValidationError, validate_call
 
+from sessions_app.errors import SessionsError
 from sessions_app.workflows import Context
 from tests.support.calls import parse
 
@@ -14,6 +15,13 @@ F = TypeVar("F", bound=Function)
 
 FUNCTIONS: dict[str, Function] = {}
 CONFIG = ConfigDict(strict=True, arbitrary_types_allowed=True)
+
+
+class WrongCall(SessionsError):
+    """A message calls a function that is not there, or with wrong arguments.
+
+    It fails the run, and clients are sent its text, as they are of each error of this kind.
+    """
 
 
 def by_message(function: F) -> F:
@@ -26,13 +34,16 @@ def call(context: Context, text: str) -> Chunks:
     """Call what the message writes; return its chunks.
 
     Raises:
-        ValueError: there is no such function, or an argument is wrong.
+        WrongCall: there is no such function, or an argument is wrong.
     """
-    name, arguments, options = parse(text)
+    try:
+        name, arguments, options = parse(text)
+    except ValueError as error:
+        raise WrongCall(str(error)) from error
     if name not in FUNCTIONS:
-        raise ValueError(f"There is no {name}(); there are {', '.join(sorted(FUNCTIONS))}.")
+        raise WrongCall(f"There is no {name}(); there are {', '.join(sorted(FUNCTIONS))}.")
     try:
         return FUNCTIONS[name](context, *arguments, **options)
     except ValidationError as error:
         problems = [f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()]
-        raise ValueError(f"{name}(): {'; '.join(problems)}.") from error
+        raise WrongCall(f"{name}(): {'; '.join(problems)}.") from error
