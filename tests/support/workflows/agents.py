@@ -95,19 +95,3 @@ async def mcp_agent(context: Context, mode: str, url: str, seconds: float) -> Ch
     options = {"mode": mode, "url": url, "seconds": seconds}
     async for chunk in _framework("agent_mcp", context, **options):
         yield chunk
-
-
-@by_message
-async def time_model_streams(context: Context, count: int) -> Chunks:
-    """Say the milliseconds of a stream of a model, bare and recorded, over so many of each."""
-    model = ScriptedModel([f"w{number} " for number in range(20)])
-    messages: list[ModelMessage] = [{"role": "user", "content": "Hello"}]
-    started = time.perf_counter()
-    for _ in range(count):
-        [piece async for piece in model.stream(messages, [])]
-    between = time.perf_counter()
-    for _ in range(count):
-        stream = context.stream(model.stream, messages, [], name="model", show=False)
-        [piece async for piece in stream]
-    ended = time.perf_counter()
-    yield f"{1000 * (between - started) / count:.3f} {1000 * (ended - between) / count:.3f}"
