@@ -56,6 +56,7 @@ test:
 suite-local suite-cluster suite-uvicorn slow-local slow-cluster slow-chaos checks: $(VENV)/test.stamp
 suite-local suite-cluster suite-uvicorn slow-local slow-cluster: programs
 
+$(if $(and $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),,none)),$(error There is no $(ONLY)))
 TESTS = $(or $(ONLY),$(QUICK))
 slow-local slow-cluster: TESTS = -m slow
 # One of the forms may have none of those that ONLY names.
