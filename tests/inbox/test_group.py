@@ -104,7 +104,7 @@ def owner() -> User:
 @pytest.mark.parametrize(
     ("more", "times"),
     # Of many rows the planner, by its sample, may join in another order.
-    [(MOST_SEARCHED, 1.5), pytest.param(30_000, 4, marks=pytest.mark.slow)],
+    [(MOST_SEARCHED, 1.5), (30_000, 4)],
 )
 def test_a_large_group_inbox_costs_as_little_as_a_small_one(
     boss: User, owner: User, group: Group, more: int, times: float

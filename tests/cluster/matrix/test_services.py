@@ -5,13 +5,11 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
 
-# What runs for a share of the commits only; a kill of each does for all.
-SELDOM = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("stop", "term")]
 pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["kill", *SELDOM])
+@pytest.mark.parametrize("kind", ["kill", "stop", "term"])
 @pytest.mark.parametrize("service", ["redis", "postgresql"])
 async def test_a_failing_service_costs_only_time(cluster: Cluster, service: str, kind: str) -> None:
     async with scene(cluster) as people:

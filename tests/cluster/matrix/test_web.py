@@ -12,7 +12,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["kill", pytest.param("stop", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["kill", "stop"])
 async def test_clients_come_back_by_another_process(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:
         await suffer(people, kind, cluster.webs[0])

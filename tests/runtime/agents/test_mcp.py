@@ -236,7 +236,7 @@ async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [pytest.param("legacy", marks=pytest.mark.slow), "auto"])
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_command_is_told_the_answers_when_it_is_started_again(
     host_workflow: NewHosting, host: Host, tmp_path: Path, mode: str
 ) -> None:

@@ -84,11 +84,7 @@ async def test_a_conversation_goes_on_without_redis_and_is_quick_when_it_is_back
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "within"),
-    [
-        ("", LIVE),
-        pytest.param("kill", 10, marks=pytest.mark.slow),
-        pytest.param("freeze", 10, marks=pytest.mark.slow),
-    ],
+    [("", LIVE), ("kill", 10), ("freeze", 10)],
 )
 async def test_signing_out_closes_the_sockets_on_every_process_also_without_redis(
     server: Server, second: Server, redis: Redis, fault: str, within: float
