@@ -1,6 +1,5 @@
 """The tables of bench/RESULTS.md: what was measured, and what is to be reached."""
 
-import json
 import os
 import platform
 import statistics
@@ -11,7 +10,7 @@ from typing import Any
 from bench.table import CASES, PEOPLE, Results
 from tests.support.processes.environment import ROOT
 
-PAGE, DATA = ROOT / "bench" / "RESULTS.md", ROOT / "bench" / "results.json"
+PAGE = ROOT / "bench" / "RESULTS.md"
 BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
 LABELS = {
     "ours": "ours",
@@ -127,8 +126,7 @@ def tables(data: dict[str, Any]) -> Iterator[str]:
 
 
 def write(data: dict[str, Any]) -> None:
-    """Write the data, and the tables of the page."""
-    DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    """Write the tables of the page."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     section = "\n".join(["", *tables(data), "", ""])
