@@ -17,7 +17,7 @@ from sessions_app.prompts import AnyPrompt, Given, JsonAnswer, load_prompt
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
-from sessions_app.testing.polling import until
+from sessions_app.testing.polling import PATIENCE, until
 
 # What is given to a prompt: a text, an option's value, a list of values, or a form's by field.
 Answer = Given | list[Given]
@@ -31,7 +31,7 @@ class HostedRun:
     # Who answers: the owner of the conversation.
     person: Person = field(repr=False)
     # Seconds that it may take to come to rest.
-    patience: float = field(default=10, repr=False)
+    patience: float = field(default=PATIENCE, repr=False)
 
     async def prompts(self) -> list[AnyPrompt]:
         """Return what it asks now, in the order of asking."""

@@ -29,7 +29,7 @@ from sessions_app.storage import attachments, reads
 from sessions_app.storage.writer import writer
 from sessions_app.testing.clock import Clock
 from sessions_app.testing.hosted_run import Answer, HostedRun
-from sessions_app.testing.polling import until, until_true
+from sessions_app.testing.polling import PATIENCE, until, until_true
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 
@@ -67,7 +67,7 @@ class Hosting:
         beside: tuple[str, ...] = (),
         park_after: float = 0,
         replay_everywhere: bool = False,
-        patience: float = 10,
+        patience: float = PATIENCE,
         **config: object,
     ) -> None:
         self.workflow = workflow

@@ -10,11 +10,13 @@ from sessions_app.storage import reads
 T = TypeVar("T")
 
 EVERY = 0.005  # seconds
+# A busy machine takes its time; only a test that fails waits as long as this, in seconds.
+PATIENCE = 60.0
 
 
 async def until_true(
     condition: Callable[[], T | None],
-    patience: float = 20,
+    patience: float = PATIENCE,
     every: float = EVERY,
     *,
     otherwise: Callable[[], object] = lambda: "",
@@ -31,7 +33,7 @@ async def until_true(
     return await _until(look, patience, every, otherwise)
 
 
-async def until(look: Callable[[], T | None], patience: float = 20) -> T:
+async def until(look: Callable[[], T | None], patience: float = PATIENCE) -> T:
     """Look at the database until what is found is true; return it.
 
     Raises:

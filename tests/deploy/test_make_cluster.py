@@ -18,7 +18,7 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from natproject.cluster.processes import WORKERS, alone
+from natproject.cluster.processes import WEB, WORKERS, alone
 from tests.support.database.server_store import SqliteStore
 from tests.support.polling import until
 from tests.support.processes.command import is_running, run
@@ -167,9 +167,8 @@ async def restart_all(cluster: MadeCluster) -> None:
     ) as client:
         await client.message("ask()")
         await client.until("system_interaction_message", PATIENCE)
-    workers = processes_of(cluster, "worker")
-    old = [*workers, *processes_of(cluster, "daphne")]
-    assert len(old) == 2 + WORKERS
+    workers, webs = await asyncio.to_thread(all_started, cluster)
+    old = [*workers, *webs]
     cluster.process.send_signal(signal.SIGUSR1)
     await asyncio.to_thread(hold_up_first, cluster, workers)
     await asyncio.to_thread(
@@ -182,6 +181,18 @@ async def restart_all(cluster: MadeCluster) -> None:
         prompt = await client.until("system_interaction_message", PATIENCE)
         await client.answer("still here", prompt)
         await client.until_ended("completed", PATIENCE)
+
+
+def all_started(cluster: MadeCluster) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """Wait until each worker and web process runs: the end of PostgreSQL ends some of them."""
+
+    def found() -> tuple[list[psutil.Process], list[psutil.Process]] | None:
+        with suppress(psutil.NoSuchProcess):
+            workers, webs = processes_of(cluster, "worker"), processes_of(cluster, "daphne")
+            return (workers, webs) if (len(workers), len(webs)) == (WORKERS, WEB) else None
+        return None
+
+    return until(found, PATIENCE)
 
 
 def hold_up_first(cluster: MadeCluster, workers: list[psutil.Process]) -> None:

@@ -176,7 +176,7 @@ async def test_process_that_dies_within_a_call_leaves_its_outcome_unknown(
 ) -> None:
     log = tmp_path / "log"
     host(ScriptedModel([tool_call("sky_die")], "Sorry."), command(log), approvals=NOBODY)
-    async with host_workflow("t_mcp_tools", patience=60) as hosting:
+    async with host_workflow("t_mcp_tools") as hosting:
         assert await hosting.converse("Go") == "Sorry."
     assert results() == [UNKNOWN]
     assert log.read_text() == "die\n"
@@ -206,7 +206,7 @@ async def test_question_of_a_server_is_a_form_and_survives_crashes(
 async def test_question_that_is_asked_twice_has_both_answers(sent_to: SentTo, host: Host) -> None:
     model = ScriptedModel([tool_call("sky_pair", town="Rome")], "Good.")
     host(model, mode="legacy", approvals=NOBODY)  # the other era asks both at once
-    async with sent_to("t_mcp_tools", "Book it", patience=60) as (_, run):
+    async with sent_to("t_mcp_tools", "Book it") as (_, run):
         await run.answer({"name": "Ada"})
         await run.answer({"name": "Bob"})
         assert await run.result() == "Good."
@@ -223,7 +223,7 @@ async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
     host(model, url_of(port), approvals=NOBODY, repeatable=repeatable)
     with ExitStack() as first:
         await asyncio.to_thread(first.enter_context, serving(log, port))
-        async with sent_to("t_mcp_tools", "Book it", patience=60) as (_, run):
+        async with sent_to("t_mcp_tools", "Book it") as (_, run):
             assert len(await run.prompts()) == 1
             await asyncio.to_thread(first.close)
             with ExitStack() as second:
@@ -242,7 +242,7 @@ async def test_command_is_told_the_answers_when_it_is_started_again(
 ) -> None:
     model = ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time.")
     host(model, command(tmp_path / "log"), approvals=NOBODY, mode=mode)
-    async with host_workflow("t_mcp_tools", patience=60) as hosting:
+    async with host_workflow("t_mcp_tools") as hosting:
         output = await hosting.converse("Book it", {BEGINS_ANEW: {"name": "Ada"}})
     assert output == "Have a good time."
     assert results() == ["Ada goes to Rome, anywhere."]
@@ -313,7 +313,7 @@ async def test_slow_server_is_not_waited_for(
 ) -> None:
     model = ScriptedModel([tool_call("sky_sleep", seconds=60)], "Too slow.")
     host(model, approvals=NOBODY, timeout=2)
-    async with host_workflow("t_mcp_tools", patience=60) as hosting:
+    async with host_workflow("t_mcp_tools") as hosting:
         assert await hosting.converse("Go") == "Too slow."
     assert results() == [UNKNOWN]
 

@@ -318,7 +318,7 @@ async def test_result_that_is_too_large_is_not_read(
 ) -> None:
     raw.call = lambda _params: answer
     host(raw)
-    async with host_workflow("t_mcp_hostile", patience=60) as hosting, steady():
+    async with host_workflow("t_mcp_hostile") as hosting, steady():
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     assert results() == [TOO_MUCH_SENT]
@@ -334,7 +334,7 @@ async def test_list_of_tools_that_cannot_be_read_is_not_read(
 ) -> None:
     raw.list_tools = lambda _params: answer
     host(raw)
-    async with host_workflow("t_mcp_hostile", patience=60) as hosting, steady():
+    async with host_workflow("t_mcp_hostile") as hosting, steady():
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     system = Hosted.model.requests[-1][0]["content"]
@@ -359,7 +359,7 @@ async def test_line_without_an_end_is_not_read_to_it(host_workflow: NewHosting) 
     approvals = Policy(approval=False)
     Hosted.agent = Agent(tools=[McpServer("odd", server, approvals=approvals, mode="legacy")])
     Hosted.model = ScriptedModel([tool_call("odd_go")], "Over.")
-    async with host_workflow("t_mcp_hostile", patience=60) as hosting:
+    async with host_workflow("t_mcp_hostile") as hosting:
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     assert results() == [UNKNOWN]

@@ -42,7 +42,7 @@ async def test_refund_is_edited_after_a_restart(
 async def test_train_is_booked_for_whom_the_server_asks_after_a_restart(
     sent_to: SentTo,
 ) -> None:
-    async with sent_to("travel", "Book me a train to Rome", patience=60) as (hosting, run):
+    async with sent_to("travel", "Book me a train to Rome") as (hosting, run):
         await run.answer("approve", to="Travel book Rome")
         assert len(await run.prompts()) == 1
         await hosting.restart()

@@ -152,7 +152,7 @@ async def test_agent_with_tools_of_an_mcp_server_in_the_document_is_hosted(
     await asyncio.to_thread((tmp_path / "shop_server.py").write_text, server)
     monkeypatch.chdir(tmp_path)
     load(helper)
-    async with host_workflow("shop_helper", patience=60) as hosting:
+    async with host_workflow("shop_helper") as hosting:
         output = await hosting.converse("Pay Eve back", {"Shop refund 17": "approve"})
     assert output == "It is paid back."
 

@@ -460,7 +460,7 @@ async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
 
 
 async def test_a_crash_of_both_loses_and_doubles_nothing() -> None:
-    async with hosting(patience=60) as hosted:  # the keys of a dead worker take seconds each
+    async with hosting() as hosted:  # the keys of a dead worker take seconds each
         run = await hosted.send("ask me")
         await run.rest()
         await hosted.crash()

@@ -64,7 +64,7 @@ ALL = ["a done", "a prepared", "after", "b done", "b prepared", "before"]
 @pytest.mark.parametrize("order", ["ab", "ba"])
 @pytest.mark.parametrize("way", ["parks", "stays", "replays everywhere", "crashes"])
 async def test_tools_ask_at_once_and_wait_in_any_order(order: str, way: str) -> None:
-    config = {"park_after": 60 if way == "stays" else 0, "patience": 60}
+    config = {"park_after": 60 if way == "stays" else 0}
     async with send_to_hosted(two_tools, replay_everywhere=way.startswith("replays"), **config) as (
         hosted,
         run,
@@ -157,7 +157,7 @@ async def test_gathered_coroutines_run_each_step_once(
         return "ended"
 
     chance = random.Random(seed)
-    async with send_to_hosted(code, park_after=park_after, patience=40) as (hosted, run):
+    async with send_to_hosted(code, park_after=park_after) as (hosted, run):
         while (pending := await pending_or_over(hosted, run)) != "over":
             await run.answer("x", to=chance.choice(pending))
         assert await run.result() == "ended"
@@ -401,7 +401,7 @@ async def test_a_stop_cleans_up_every_coroutine_once(
             await context.gather(undo(context, "all"))
         return "never"
 
-    async with send_to_hosted(code, park_after=60, patience=60) as (hosted, run):
+    async with send_to_hosted(code, park_after=60) as (hosted, run):
         finished_steps = JournalEntry.objects.filter(
             run=run.id, finished_at__isnull=False, kind="step"
         )
