@@ -2,10 +2,7 @@
 runs.
 """
 
-from typing import Literal
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import (
@@ -17,6 +14,7 @@ from tests.browser.chat_page import (
     state,
     until_connected,
 )
+from tests.browser.look import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.polling import until
 from tests.support.processes.command import run
@@ -24,11 +22,6 @@ from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
-SCHEMES: list[Literal["dark", "light"]] = ["dark", "light"]
-# Colours change over a moment, and are measured after it.
-SETTLE = """Promise.allSettled(document.getAnimations()
-    .filter(animation => animation instanceof CSSTransition).map(one => one.finished))"""
-WIDTHS = [320, 360, 768, 1920]
 ATTACKS = [
     "<script>document.title='owned'</script>",
     "<img src=x onerror=\"document.title='owned'\">",
@@ -39,32 +32,6 @@ ATTACKS = [
 ]
 
 
-def assert_accessible(page: Page) -> None:
-    """Check the page with axe in the dark and, at the end, in the light."""
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        page.evaluate(SETTLE)
-        results = Axe().run(page)
-        assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
-
-
-@pytest.mark.slow
-def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
-    page = open_page("/c/")
-    until_connected(page)
-    assert_accessible(page)
-    begin(page, "We publish the list", workflow="parallel_review", cards=3)
-    assert_accessible(page)
-    begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
-    assert_accessible(page)
-    begin(page, 'prompt(kind="details")', cards=1)
-    assert_accessible(page)
-    begin(page, 'fail(text="")', until="failed")
-    page.keyboard.press("Escape")
-    assert_accessible(page)
-    assert_accessible(open_page("/sign-in/?link=failed", user=None))
-
-
 @pytest.mark.slow
 def test_the_button_of_a_sign_in_link_signs_in(open_page: OpenPage, server: Server) -> None:
     link = run("manage.py", "sign_in_link", "carla", env=server.environment).stdout.strip()
@@ -73,32 +40,6 @@ def test_the_button_of_a_sign_in_link_signs_in(open_page: OpenPage, server: Serv
     assert_accessible(page)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("/settings/")
-
-
-def assert_fits(page: Page) -> None:
-    """Check that nothing on the page is wider than a screen of any size, and the page no higher."""
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 740})
-        assert page.evaluate("document.documentElement.scrollHeight") == 740, width
-        for part in ("documentElement", "querySelector('#scroller')", "querySelector('#dock')"):
-            assert page.evaluate(f"document.{part}.scrollWidth") <= width, (part, width)
-
-
-@pytest.mark.slow
-def test_nothing_is_wider_than_the_screen(open_page: OpenPage) -> None:
-    page = open_page("/c/")
-    assert_fits(page)
-    begin(
-        page, "200 a month at 3.5 % for 2 years " + "w" * 300, workflow="report", until="completed"
-    )
-    assert_fits(page)
-    begin(page, "A taxi " + "w" * 300, workflow="expense_approval", cards=1)
-    assert_fits(page)
-    begin(page, 'prompt(kind="details")', cards=1)
-    details = card(page).locator(".details").first
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 740})
-        assert details.evaluate("each => each.scrollWidth - each.parentElement.clientWidth") <= 0
 
 
 @pytest.mark.slow

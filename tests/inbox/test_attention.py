@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import begin, card, until_connected
-from tests.browser.test_looks import assert_accessible
+from tests.browser.look import assert_accessible
 from tests.http.client import Http
 from tests.inbox.people import ask_managers, make_group
 from tests.support import polling

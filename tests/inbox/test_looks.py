@@ -4,26 +4,19 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import begin, card, until_connected
-from tests.browser.test_looks import assert_accessible
+from tests.browser.look import assert_looks_right
 from tests.inbox.people import make_group, send_question
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
-# A phone, the smallest of them, and a screen of 1280 × 800 at 200 %.
-SIZES = [(390, 844), (320, 568), (640, 400)]
 MOST = 25  # on a page
 
 
 @pytest.fixture(autouse=True)
 def _managers(server: Server) -> None:
     make_group(server)
-
-
-def assert_fits(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert_accessible(page)
 
 
 def ask(server: Server, *prompts: str) -> None:
@@ -43,31 +36,6 @@ def inbox_of(open_page: OpenPage, count: int, **options: object) -> Page:
 
 def entry(page: Page, words: str) -> Locator:
     return page.locator(".entry", has_text=words)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_no_fault_at_any_size(
-    open_page: OpenPage, server: Server, size: tuple[int, int], scheme: str
-) -> None:
-    ask(server, "due=60", "days=20, votes=2", "kind='text'", f"days={'w' * 200!r}")
-    viewport = {"width": size[0], "height": size[1]}
-    page = inbox_of(open_page, 4, viewport=viewport, color_scheme=scheme)
-    entry(page, "20 days").get_by_role("button", name="Claim").click()
-    expect(entry(page, "20 days").locator(".holds")).to_be_visible()
-    entry(page, "20 days").get_by_text("Reassign…").click()
-    page.get_by_label("Select all").check()
-    assert_fits(page)
-    entry(page, "20 days").locator(".permanent").click()
-    until_connected(page)
-    assert_fits(page)
-    card(page).get_by_role("button", name="Approve").click()
-    expect(page.locator(".voted")).to_be_visible()
-    assert_fits(page)
-    for rest in ("?part=answered", "?q=nothing+of+this"):
-        page.goto(f"/inbox/{rest}")
-        assert_fits(page)
 
 
 @pytest.mark.slow
@@ -130,12 +98,12 @@ def test_several_prompts_are_approved_at_once(
     if script:
         expect(bar).to_contain_text("2 selected")
         expect(bar).to_be_in_viewport(ratio=1)
-        assert_fits(inbox)
+        assert_looks_right(inbox, "ltr")
     bar.get_by_role("button", name="Approve").click()
     questions = inbox.get_by_role("listitem")
     expect(questions).to_contain_text(["Give ann 1 days off?", "Give ann 3 days off?"])
     if script:
-        assert_fits(inbox)
+        assert_looks_right(inbox, "ltr")
     questions.get_by_label("1 days").uncheck()
     inbox.get_by_role("button", name="Send").click()
     expect(inbox.locator(".notice")).to_have_text("1 answered.")
@@ -174,7 +142,7 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
     until_connected(inbox)
     headings = [f"Give ann {number} days off?" for number in (MOST, MOST + 1)]
     expect(inbox.locator(".entry h2")).to_have_text(headings)
-    assert_fits(inbox)
+    assert_looks_right(inbox, "ltr")
     # The next comes up to the first page when one of it is answered.
     inbox.get_by_role("link", name="Back").click()
     until_connected(inbox)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import begin, card, state, until_connected
-from tests.browser.test_looks import assert_accessible
+from tests.browser.look import assert_accessible
 from tests.inbox.people import make_group
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server

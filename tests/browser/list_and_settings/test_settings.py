@@ -4,35 +4,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import begin, card, state, until_connected
-from tests.browser.test_looks import assert_accessible
+from tests.browser.look import assert_accessible
 from tests.support.browser import OpenPage
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 DARK, LIGHT = "rgb(18, 21, 20)", "rgb(252, 252, 251)"
-# Those of the page's boxes that lie over another, or out of the screen.
-OVERLAPS = """() => {
-  const shown = (each) => each.checkVisibility() && each.getBoundingClientRect().width > 1;
-  const rows = [...document.querySelectorAll(
-    ".top > *, .top .heading > *, #composer .field > *, #state > *, #sidebar > *, #list li > *,"
-    + " .buttons > *, prompt-card header > *",
-  )].filter(shown);
-  const faults = [];
-  for (const each of rows) {
-    const box = each.getBoundingClientRect();
-    if (box.left < -1 || box.right > innerWidth + 1) faults.push(`out: ${each.outerHTML}`);
-    for (const other of rows) {
-      if (other.parentElement !== each.parentElement || other === each) continue;
-      const its = other.getBoundingClientRect();
-      const wide = Math.min(box.right, its.right) - Math.max(box.left, its.left);
-      const high = Math.min(box.bottom, its.bottom) - Math.max(box.top, its.top);
-      const isMenu = each.localName === "details" || other.localName === "details";
-      if (wide > 1 && high > 1 && !isMenu) faults.push(`over: ${each.outerHTML}`);
-    }
-  }
-  const wide = document.documentElement.scrollWidth;
-  return wide > innerWidth ? [...faults, `wide: ${wide}`] : faults;
-}"""
 
 
 def assert_look(page: Page, colour: str, size: str) -> None:
@@ -110,28 +87,3 @@ def test_a_question_is_walked_through_in_a_language(
     page.locator("#text").fill("x" * 32_001)
     page.locator("#text").press("Enter")
     expect(page.locator("#composer-error")).to_contain_text("32.001" if locale < "j" else "32,001")
-
-
-def assert_in_its_place(page: Page) -> None:
-    """Check that nothing lies over another, on a small and a large screen, in either direction."""
-    for width in (320, 1280):
-        page.set_viewport_size({"width": width, "height": 740})
-        for direction in ("rtl", "ltr"):
-            page.evaluate("direction => { document.dir = direction; }", direction)
-            assert page.evaluate(OVERLAPS) == [], (width, direction)
-
-
-@pytest.mark.slow
-def test_nothing_lies_over_another_in_either_direction(page: Page) -> None:
-    begin(page, "We publish the list", workflow="parallel_review", cards=3)
-    assert_in_its_place(page)
-    page.set_viewport_size({"width": 320, "height": 740})
-    page.locator("button.menu").click()
-    for direction in ("rtl", "ltr"):
-        page.evaluate("direction => { document.dir = direction; }", direction)
-        assert page.evaluate(OVERLAPS) == [], direction
-    page.keyboard.press("Escape")
-    begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
-    assert_in_its_place(page)
-    page.goto("/settings/")
-    assert_in_its_place(page)

@@ -14,7 +14,7 @@ from tests.browser.chat_page import (
     state,
     until_connected,
 )
-from tests.browser.test_looks import assert_accessible
+from tests.browser.look import assert_accessible
 from tests.http.client import Http
 from tests.support.browser import OpenPage
 from tests.support.server import Server

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import begin, say, state, until_connected
-from tests.browser.test_looks import assert_accessible
+from tests.browser.look import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 

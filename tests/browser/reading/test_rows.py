@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import assert_page_is_log, begin, say, state, until_connected
-from tests.browser.test_looks import assert_accessible
+from tests.browser.look import assert_accessible
 from tests.support.server import Server
 
 pytestmark = [
