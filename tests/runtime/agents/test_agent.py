@@ -4,13 +4,12 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
 from sessions_app.agents import (
-    Agent,
     Budget,
     ModelMessage,
     Piece,
@@ -20,7 +19,6 @@ from sessions_app.agents import (
     tool,
 )
 from sessions_app.agents.tool_use import DONE
-from sessions_app.agents.tools import schema_tool
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
@@ -28,39 +26,9 @@ from sessions_app.prompts.assignment import To
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
-from sessions_app.workflows import (
-    Context,
-    Message,
-    Reasoning,
-    ToolCallPrompt,
-    group,
-    workflow,
-)
+from sessions_app.workflows import Reasoning, ToolCallPrompt, group
+from tests.runtime.agents.own_agent import Hosted, host, results
 from tests.support.hosting import SentTo, make_members
-
-
-class Hosted:
-    """The agent and the model of the next run, and what its tools have done."""
-
-    agent: ClassVar[Agent] = Agent()
-    model: ClassVar[Any] = ScriptedModel()
-    done: ClassVar[list[str]] = []
-
-
-@workflow(name="t_agent", title="Agent")
-async def hosted(message: Message, context: Context) -> str:
-    return await Hosted.agent.run(context, Hosted.model)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_done() -> None:
-    Hosted.done = []
-
-
-def host(model: Any, *tools: Any, **options: Any) -> None:
-    """Have the next runs of `t_agent` be this agent's."""
-    Hosted.agent = Agent(tools=tools, **options)
-    Hosted.model = model
 
 
 def refund(euro: int, reason: str = "none") -> str:
@@ -80,11 +48,6 @@ async def look_up(words: list[str]) -> JsonObject:
     await asyncio.sleep(0)
     Hosted.done.append(f"look_up {words}")
     return dict.fromkeys(words, 1)
-
-
-def results() -> list[str]:
-    """Return the results of tools that the model read last."""
-    return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
 
 
 def members(**groups: str) -> dict[str, User]:
@@ -190,14 +153,19 @@ async def test_edited_arguments_are_those_that_are_executed_and_audited(
         ({"decision": "reject", "note": "Too dear."}, "The person refused it. Too dear."),
         ("reject", "The person refused it."),
         ({"decision": "answer", "note": "Paid by hand."}, "Paid by hand."),
+        (None, "Nobody allowed it in time."),
     ],
 )
 async def test_model_reads_the_decision_where_the_tool_is_not_used(
     answer: Any, result: str, sent_to: SentTo
 ) -> None:
-    host(ScriptedModel([tool_call("refund", euro=5)], "I see."), tool(refund).needs(answer=True))
-    async with sent_to("t_agent", "Go") as (_, run):
-        await run.answer(answer)
+    use = tool(refund).needs(answer=True, timeout=60)
+    host(ScriptedModel([tool_call("refund", euro=5)], "I see."), use)
+    async with sent_to("t_agent", "Go") as (hosting, run):
+        if answer is None:
+            await hosting.advance(minutes=2)
+        else:
+            await run.answer(answer)
         assert await run.result() == "I see."
     assert results() == [result]
     assert Hosted.done == []
@@ -210,37 +178,6 @@ async def test_argument_that_cannot_be_stored_is_asked_about(sent_to: SentTo) ->
         await run.answer("approve")
         assert await run.result() == "Done."
     assert Hosted.done == ["look_up ['a\ufffd']"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        ({"euro": 5, "note": "a" * 270_000}, "Nobody was asked: "),
-        ({"euro": float("inf")}, "The arguments do not fit: "),
-    ],
-)
-async def test_arguments_that_nobody_can_be_asked_about_are_told_to_the_model(
-    sent_to: SentTo, arguments: JsonObject, problem: str
-) -> None:
-    def tip(euro: float, note: str = "") -> str:
-        """Give a tip."""
-        Hosted.done.append(f"tip {euro}")
-        return "It is given."
-
-    call = tool_call("tip", **arguments)
-    host(ScriptedModel([call], "I see."), tool(tip).needs(timeout=60))
-    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
-        assert await run.result() == "I see."
-    assert results()[0].startswith(problem)
-    assert Hosted.done == []
-
-
-async def test_call_that_nobody_allows_in_time_is_rejected(sent_to: SentTo) -> None:
-    host(ScriptedModel([tool_call("refund", euro=5)], "Then not."), tool(refund).needs(timeout=60))
-    async with sent_to("t_agent", "Go") as (hosting, run):
-        await hosting.advance(minutes=2)
-        assert await run.result() == "Then not."
-    assert (results(), Hosted.done) == (["Nobody allowed it in time."], [])
 
 
 async def test_policy_looks_at_arguments_and_at_the_owner(sent_to: SentTo) -> None:
@@ -322,13 +259,6 @@ async def test_model_that_fails_once_is_asked_again(host_workflow: NewHosting) -
         assert await hosting.converse("Hello") == "Here I am."
 
 
-async def test_model_that_cannot_be_asked_is_said_so(host_workflow: NewHosting) -> None:
-    host(FailingModel(9), retry=None)
-    async with host_workflow("t_agent") as hosting:
-        output = await hosting.converse("Hello")
-    assert output == "The model cannot be asked (ConnectionError). Try again later."
-
-
 class CutModel(FailingModel):
     """A model whose answer breaks off in its midst."""
 
@@ -345,6 +275,7 @@ ORDERS: list[Piece] = ["I order.", tool_call("order", euro=1)]
 @pytest.mark.parametrize(
     ("model", "text"),
     [
+        (FailingModel(9), "The model cannot be asked (ConnectionError). Try again later."),
         (CutModel(1), "I lo\n\nThe answer was cut off (ConnectionError). Try again later."),
         (
             ScriptedModel(ORDERS),
@@ -375,39 +306,6 @@ async def test_history_is_cut_to_size_from_its_beginning(host_workflow: NewHosti
     ]
 
 
-async def test_result_of_a_tool_is_cut_to_size_for_the_model(host_workflow: NewHosting) -> None:
-    def shout() -> str:
-        """Shout."""
-        return "a" * 5000
-
-    host(ScriptedModel([tool_call("shout")], "Loud."), shout, max_result=10)
-    async with host_workflow("t_agent") as hosting:
-        await hosting.converse("Go")
-    assert results() == ["a" * 10 + "\n… and 4,990 characters more, which are left out."]
-
-
-async def test_what_cannot_be_stored_is_replaced(host_workflow: NewHosting) -> None:
-    def read() -> str:
-        """Read a file."""
-        return "a\0b"
-
-    host(ScriptedModel([Reasoning("c\0d"), tool_call("read")], "Done."), read)
-    async with host_workflow("t_agent") as hosting:
-        assert await hosting.converse("Go") == "Done."
-    assert results() == ["a\ufffdb"]
-
-
-async def test_tool_that_raises_is_told_to_the_model(host_workflow: NewHosting) -> None:
-    def fail() -> str:
-        """Fail."""
-        raise RuntimeError("secret")
-
-    host(ScriptedModel([tool_call("fail")], "I see."), fail)
-    async with host_workflow("t_agent") as hosting:
-        await hosting.converse("Go")
-    assert results() == ["That failed (RuntimeError)."]
-
-
 async def test_tool_gets_its_user_and_a_key_that_is_the_same_again(
     sent_to: SentTo,
 ) -> None:
@@ -423,50 +321,6 @@ async def test_tool_gets_its_user_and_a_key_that_is_the_same_again(
         await run.result()
     assert results() == ["a for ann", "b for ann"]
     assert sorted(keys) == [f"{run.id}-1-0", f"{run.id}-1-1"]
-
-
-async def test_tool_of_a_schema_alone_is_checked_and_used(host_workflow: NewHosting) -> None:
-    schema = {"properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    double = schema_tool("double", "Double it.", schema, lambda values, _: values["n"] * 2)
-    host(ScriptedModel([tool_call("double", n=4), tool_call("double", n="x")], "Done."), double)
-    async with host_workflow("t_agent") as hosting:
-        await hosting.converse("Go")
-    assert results() == ["8", """The arguments do not fit: n: "x" is not of type "integer\""""]
-
-
-async def test_schema_of_another_draft_is_read_and_what_is_none_is_told(sent_to: SentTo) -> None:
-    draft = "http://json-schema.org/draft-07/schema#"
-    pair = {"$schema": draft, "properties": {"n": {"items": [{"type": "integer"}]}}}
-    schemas: JsonObject = {"old": pair, "odd": {"properties": {"n": {"type": "int"}}}}
-    host(
-        ScriptedModel([tool_call("odd", n=1), *(tool_call("old", n=[n]) for n in (1, "x"))], "OK."),
-        *(schema_tool(name, "", schemas[name], lambda *_: "8").needs() for name in schemas),
-    )
-    async with sent_to("t_agent", "Go") as (_, run):
-        await run.answer("approve")
-        assert await run.result() == "OK."
-    unfit = "The arguments do not fit: "
-    odd, *others = results()
-    assert odd.startswith(f'{unfit}The JSON schema cannot be used: "int" is not')
-    assert others == ["8", f'{unfit}n: "x" is not of type "integer"']
-
-
-@pytest.mark.parametrize(
-    ("schema", "problem"),
-    [
-        ({"$ref": "#/$defs/n"}, "Pointer '/$defs/n' does not exist"),
-        ({"$schema": 5}, '5 is not of type "string" (at $schema)'),
-    ],
-)
-async def test_schema_that_cannot_be_followed_is_told(
-    host_workflow: NewHosting, schema: JsonObject, problem: str
-) -> None:
-    host(
-        ScriptedModel([tool_call("odd", n=1)], "OK."), schema_tool("odd", "", schema, lambda *_: "")
-    )
-    async with host_workflow("t_agent") as hosting:
-        assert await hosting.converse("Go") == "OK."
-    assert results() == [f"The arguments do not fit: The JSON schema cannot be used: {problem}."]
 
 
 def test_tool_describes_the_function_to_the_model() -> None:
@@ -511,17 +365,24 @@ def circular() -> list[Any]:
         ((one for one in (1, b"\xff")), '[1,"[1 bytes, which cannot be shown]"]'),
         (circular(), "[list, which cannot be shown]"),
         ("a" * 9_000_000, "It was done. Its result is too large to be shown."),
+        ("a" * 5_000, "a" * 100 + "\n… and 4,900 characters more, which are left out."),
+        ("a\0b", "a\ufffdb"),
+        (RuntimeError("secret"), "That failed (RuntimeError)."),
     ],
+    ids=lambda value: type(value).__name__,
 )
-async def test_result_that_cannot_be_shown_is_no_failure(
+async def test_model_reads_what_can_be_shown_of_a_result(
     sent_to: SentTo, result: Any, shown: str
 ) -> None:
     def give() -> Any:
         """Give."""
         Hosted.done.append("give")
+        if isinstance(result, Exception):
+            raise result
         return result
 
-    host(ScriptedModel([tool_call("give")], "Done."), give)
+    model = ScriptedModel([Reasoning("c\0d"), tool_call("give")], "Done.")
+    host(model, give, max_result=100)
     async with sent_to("t_agent", "Go") as (_, run):
         assert await run.result() == "Done."
     assert (results(), Hosted.done) == ([shown], ["give"])

@@ -6,36 +6,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from mcp import StdioServerParameters
 
-from sessions_app.agents import Agent, Policy
+from sessions_app.agents import Policy
 from sessions_app.agents.mcp import BEGINS_ANEW, GIVEN_UP, McpServer
 from sessions_app.agents.tool_use import UNKNOWN
 from sessions_app.errors import Invalid
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
-from sessions_app.workflows import Context, Message, group, workflow
+from sessions_app.workflows import group
+from tests.runtime.agents import own_agent
 from tests.runtime.agents.mcp_process import command, serving, url_of
+from tests.runtime.agents.own_agent import Hosted, results
 from tests.support.hosting import SentTo, make_members
 from tests.support.server import free_port
-
-
-class Hosted:
-    """The agent and the model of the next run."""
-
-    agent: ClassVar[Agent] = Agent()
-    model: ClassVar[ScriptedModel] = ScriptedModel()
-
-
-@workflow(name="t_mcp_tools", title="Travel")
-async def hosted(message: Message, context: Context) -> str:
-    return await Hosted.agent.run(context, Hosted.model)
-
 
 NOBODY = Policy(approval=False)
 Host = Callable[..., None]
@@ -63,15 +52,11 @@ def host(server: tuple[str, Path]) -> Host:
     """Have the next run be an agent's with the tools of the server."""
 
     def set_up(model: ScriptedModel, target: Any = None, **options: Any) -> None:
-        sky = McpServer("sky", target or server[0], **options)
-        Hosted.agent, Hosted.model = Agent(instructions="Help.", tools=[sky]), model
+        own_agent.host(
+            model, McpServer("sky", target or server[0], **options), instructions="Help."
+        )
 
     return set_up
-
-
-def results() -> list[str]:
-    """Return the results of tools that the model read last."""
-    return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
 
 
 @pytest.fixture(params=["legacy", "auto"])
@@ -85,7 +70,7 @@ async def test_tool_that_only_reads_is_called_once_where_the_server_is_trusted(
 ) -> None:
     model = ScriptedModel([tool_call("sky_forecast", town="Oslo")], "Take a coat.")
     host(model, mode=mode, trusted=True)
-    async with sent_to("t_mcp_tools", "What do I pack?", replay_everywhere=True) as (_, run):
+    async with sent_to("t_agent", "What do I pack?", replay_everywhere=True) as (_, run):
         assert await run.result() == "Take a coat."
         assert await run.shown() == ["Sky forecast Oslo"]
     assert done() == ["forecast Oslo"]
@@ -107,7 +92,7 @@ async def test_other_tools_ask_the_owner(
     arguments = {} if tool == "look" else {"town": "Oslo"}
     model = ScriptedModel([tool_call(f"sky_{tool}", **arguments)], "Then not.")
     host(model, **options)
-    async with sent_to("t_mcp_tools", "Go") as (_, run):
+    async with sent_to("t_agent", "Go") as (_, run):
         await run.answer({"decision": "reject", "note": "No."}, to=f"Sky {tool}")
         assert await run.result() == "Then not."
     assert done() == []
@@ -121,16 +106,16 @@ async def test_tool_of_a_server_stands_behind_one_of_its_name(
         return "It snows."
 
     sky = McpServer("sky", server[0])
-    Hosted.agent = Agent(tools=[sky_forecast, sky, sky])
-    Hosted.model = ScriptedModel([tool_call("sky_forecast", town="Oslo")], "Take a coat.")
-    async with host_workflow("t_mcp_tools") as hosting:
+    model = ScriptedModel([tool_call("sky_forecast", town="Oslo")], "Take a coat.")
+    own_agent.host(model, sky_forecast, sky, sky)
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("What do I pack?") == "Take a coat."
     assert (results(), done()) == (["It snows."], [])
 
 
 async def test_question_of_a_server_that_is_cut_says_so(sent_to: SentTo, host: Host) -> None:
     host(ScriptedModel([tool_call("sky_book", town="a" * 5_000)], "Then not."), approvals=NOBODY)
-    async with sent_to("t_mcp_tools", "Go") as (_, run):
+    async with sent_to("t_agent", "Go") as (_, run):
         [form] = await run.prompts()
         assert "aa\n… and 1,013 characters more, which are left out." in form.text
 
@@ -142,7 +127,7 @@ async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done
     approvals = {"forget": Policy(group("support"), edit=True), "forecast": Policy(approval=False)}
     host(model, approvals=approvals)
     [sue] = await reads.read(make_members, "support", "sue")
-    async with sent_to("t_mcp_tools", "Go") as (hosting, run):
+    async with sent_to("t_agent", "Go") as (hosting, run):
         [prompt] = await run.prompts()
         assert prompt.text == "May I do this: Sky forget Oslo?"
         await hosting.crash()
@@ -162,7 +147,7 @@ async def test_failures_and_pictures_become_words(
         tool_call("sky_forecast", town="\0"),
     ]
     host(ScriptedModel(calls, "Sorry."), approvals=NOBODY)
-    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
         assert await hosting.converse("Go") == "Sorry."
     assert results() == [
         "It failed: Error executing tool fail.loudly",
@@ -176,7 +161,7 @@ async def test_process_that_dies_within_a_call_leaves_its_outcome_unknown(
 ) -> None:
     log = tmp_path / "log"
     host(ScriptedModel([tool_call("sky_die")], "Sorry."), command(log), approvals=NOBODY)
-    async with host_workflow("t_mcp_tools") as hosting:
+    async with host_workflow("t_agent", patience=60) as hosting:
         assert await hosting.converse("Go") == "Sorry."
     assert results() == [UNKNOWN]
     assert log.read_text() == "die\n"
@@ -186,7 +171,7 @@ async def test_question_of_a_server_is_a_form_and_survives_crashes(
     sent_to: SentTo, host: Host, done: Done, mode: str
 ) -> None:
     host(ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time."), mode=mode)
-    async with sent_to("t_mcp_tools", "Book it") as (hosting, run):
+    async with sent_to("t_agent", "Book it") as (hosting, run):
         await run.answer("approve")
         form: Any
         [form] = await run.prompts()
@@ -206,7 +191,7 @@ async def test_question_of_a_server_is_a_form_and_survives_crashes(
 async def test_question_that_is_asked_twice_has_both_answers(sent_to: SentTo, host: Host) -> None:
     model = ScriptedModel([tool_call("sky_pair", town="Rome")], "Good.")
     host(model, mode="legacy", approvals=NOBODY)  # the other era asks both at once
-    async with sent_to("t_mcp_tools", "Book it") as (_, run):
+    async with sent_to("t_agent", "Book it", patience=60) as (_, run):
         await run.answer({"name": "Ada"})
         await run.answer({"name": "Bob"})
         assert await run.result() == "Good."
@@ -223,7 +208,7 @@ async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
     host(model, url_of(port), approvals=NOBODY, repeatable=repeatable)
     with ExitStack() as first:
         await asyncio.to_thread(first.enter_context, serving(log, port))
-        async with sent_to("t_mcp_tools", "Book it") as (_, run):
+        async with sent_to("t_agent", "Book it", patience=60) as (_, run):
             assert len(await run.prompts()) == 1
             await asyncio.to_thread(first.close)
             with ExitStack() as second:
@@ -242,7 +227,7 @@ async def test_command_is_told_the_answers_when_it_is_started_again(
 ) -> None:
     model = ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time.")
     host(model, command(tmp_path / "log"), approvals=NOBODY, mode=mode)
-    async with host_workflow("t_mcp_tools") as hosting:
+    async with host_workflow("t_agent", patience=60) as hosting:
         output = await hosting.converse("Book it", {BEGINS_ANEW: {"name": "Ada"}})
     assert output == "Have a good time."
     assert results() == ["Ada goes to Rome, anywhere."]
@@ -254,7 +239,7 @@ async def test_server_is_told_of_a_person_who_declines(
 ) -> None:
     call = tool_call("sky_book", town="Rome")
     host(ScriptedModel([call], "Then not."), mode=mode, approvals=NOBODY, repeatable=repeatable)
-    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
         assert await hosting.converse("Book it", {"Who goes": "reject"}) == "Then not."
     # Only to tell it so, a call that was cut off is not begun again, unless it does no harm.
     is_told = mode == "auto" or repeatable
@@ -269,7 +254,7 @@ async def test_question_goes_to_whom_the_policy_names(
     approvals = Policy(group("support"), timeout=3600)
     host(ScriptedModel([tool_call("sky_book", town="Rome")], "x"), mode=mode, approvals=approvals)
     [sue] = await reads.read(make_members, "support", "sue")
-    async with sent_to("t_mcp_tools", "Book it") as (_, run):
+    async with sent_to("t_agent", "Book it") as (_, run):
         await run.answer("approve", by=sue)
         form: Any
         [form] = await run.prompts()
@@ -286,7 +271,7 @@ async def test_page_is_visited_before_a_refused_call_is_made_again(
     sent_to: SentTo, host: Host, done: Done, answer: str, calls: list[str]
 ) -> None:
     host(ScriptedModel([tool_call("sky_pay")], "Over."), mode="legacy", approvals=NOBODY)
-    async with sent_to("t_mcp_tools", "Pay", replay_everywhere=True) as (_, run):
+    async with sent_to("t_agent", "Pay", replay_everywhere=True) as (_, run):
         link: Any
         [link] = await run.prompts()
         assert (link.text, link.url) == (
@@ -302,7 +287,7 @@ async def test_other_requests_of_a_server_are_refused(
     host_workflow: NewHosting, host: Host, done: Done, mode: str
 ) -> None:
     host(ScriptedModel([tool_call("sky_guess")], "x"), mode=mode, approvals=NOBODY)
-    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
         assert await hosting.converse("Guess") == "x"
     [result] = results()
     assert "Guessed" not in result
@@ -313,7 +298,7 @@ async def test_slow_server_is_not_waited_for(
 ) -> None:
     model = ScriptedModel([tool_call("sky_sleep", seconds=60)], "Too slow.")
     host(model, approvals=NOBODY, timeout=2)
-    async with host_workflow("t_mcp_tools") as hosting:
+    async with host_workflow("t_agent", patience=60) as hosting:
         assert await hosting.converse("Go") == "Too slow."
     assert results() == [UNKNOWN]
 
@@ -322,7 +307,7 @@ async def test_model_is_told_of_a_server_that_is_away(
     host_workflow: NewHosting, host: Host
 ) -> None:
     host(ScriptedModel("I cannot see the sky."), StdioServerParameters(command="/nonexistent"))
-    async with host_workflow("t_mcp_tools", replay_everywhere=True) as hosting:
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
         assert await hosting.converse("Go") == "I cannot see the sky."
     system = Hosted.model.requests[-1][0]["content"]
     assert system == "Help.\n\nThe tools of sky cannot be used at the moment."

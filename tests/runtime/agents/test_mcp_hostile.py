@@ -7,20 +7,21 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from mcp import StdioServerParameters
 
 from natproject.settings.env import ROOT
-from sessions_app.agents import Agent, Policy
+from sessions_app.agents import Policy
 from sessions_app.agents.mcp import BROKEN_PROMISE, TOO_MUCH_SENT, McpServer
 from sessions_app.agents.tool_use import UNKNOWN
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
-from sessions_app.workflows import Context, Message, workflow
 from tests.runtime.agents import flooding_mcp_server
+from tests.runtime.agents.own_agent import Hosted, host, results
 from tests.runtime.agents.raw_mcp_server import (
     LISTING,
     TEXT,
@@ -31,20 +32,6 @@ from tests.runtime.agents.raw_mcp_server import (
 )
 from tests.support.gzip_bomb import bomb, little_memory
 from tests.support.hosting import SentTo
-
-MODERN = "2026-07-28"
-
-
-class Hosted:
-    """The agent and the model of the next run."""
-
-    agent: ClassVar[Agent] = Agent()
-    model: ClassVar[ScriptedModel] = ScriptedModel()
-
-
-@workflow(name="t_mcp_hostile", title="Hostile")
-async def hosted(message: Message, context: Context) -> str:
-    return await Hosted.agent.run(context, Hosted.model)
 
 
 @pytest.fixture
@@ -77,18 +64,10 @@ async def steady() -> AsyncIterator[None]:
     assert longest < 0.5, f"{longest:.2f} s"
 
 
-def host(raw: RawServer, *calls: Any, **options: Any) -> McpServer:
+def host_odd(target: Any, *calls: Any, mode: str = "2026-07-28") -> None:
     """Have the next run be an agent's that calls tools of the server."""
-    options = {"approvals": Policy(approval=False), "mode": MODERN, **options}
-    server = McpServer("odd", raw.url, **options)
-    Hosted.agent = Agent(tools=[server])
-    Hosted.model = ScriptedModel([*(calls or [tool_call("odd_go")])], "Over.")
-    return server
-
-
-def results() -> list[str]:
-    """Return the results of tools that the model read last."""
-    return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
+    server = McpServer("odd", target, approvals=Policy(approval=False), mode=mode)
+    host(ScriptedModel([*(calls or [tool_call("odd_go")])], "Over."), server)
 
 
 def form(schema: Any, message: Any = "Which?") -> dict[str, Any]:
@@ -120,9 +99,9 @@ OBJECT = {"type": "object", "properties": {"x": {"type": "string"}}}
 async def test_question_that_cannot_be_shown_is_cancelled(
     host_workflow: NewHosting, raw: RawServer, question: dict[str, Any]
 ) -> None:
-    host(raw)
+    host_odd(raw.url)
     answered(raw, question)
-    async with host_workflow("t_mcp_hostile") as hosting:
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Go") == "Over."
     assert results() == ["Done."]
     assert raw.calls[-1]["inputResponses"] == {"one": {"action": "cancel"}}
@@ -131,9 +110,9 @@ async def test_question_that_cannot_be_shown_is_cancelled(
 async def test_server_is_told_nothing_by_an_answer_that_is_none(
     sent_to: SentTo, raw: RawServer
 ) -> None:
-    host(raw)
+    host_odd(raw.url)
     answered(raw, form(OBJECT))
-    async with sent_to("t_mcp_hostile", "Go") as (_, run):
+    async with sent_to("t_agent", "Go") as (_, run):
         await run.prompts()
         other: Any
         for other in ({"action": "decline"}, {"approved": False}, "no"):
@@ -145,20 +124,8 @@ async def test_server_is_told_nothing_by_an_answer_that_is_none(
     assert raw.calls[-1]["inputResponses"] == {"one": {"action": "decline"}}
 
 
-@pytest.mark.parametrize("elicitations", [None, [], "x", ["x"]])
-async def test_refusal_that_names_no_page_is_told_to_the_model(
-    host_workflow: NewHosting, raw: RawServer, elicitations: Any
-) -> None:
-    host(raw)
-    error = {"code": -32042, "message": "Not yet.", "data": {"elicitations": elicitations}}
-    raw.call = lambda _params: {"error": error}
-    async with host_workflow("t_mcp_hostile") as hosting:
-        assert await hosting.converse("Go") == "Over."
-    assert results() == ["The server odd refuses: Not yet."]
-
-
 async def test_choices_behind_a_reference_are_choices(sent_to: SentTo, raw: RawServer) -> None:
-    host(raw)
+    host_odd(raw.url)
     seats = {"type": "string", "enum": ["aisle", "window"]}
     schema = {
         **OBJECT,
@@ -171,7 +138,7 @@ async def test_choices_behind_a_reference_are_choices(sent_to: SentTo, raw: RawS
         "required": ["one"],
     }
     answered(raw, form(schema))
-    async with sent_to("t_mcp_hostile", "Go") as (_, run):
+    async with sent_to("t_agent", "Go") as (_, run):
         prompt: Any
         [prompt] = await run.prompts()
         choices = [("aisle", "aisle"), ("window", "window")]
@@ -181,18 +148,6 @@ async def test_choices_behind_a_reference_are_choices(sent_to: SentTo, raw: RawS
         assert await run.result() == "Over."
     answer = {"action": "accept", "content": {"one": "window", "many": ["aisle"]}}
     assert raw.calls[-1]["inputResponses"] == {"one": answer}
-
-
-async def test_questions_that_are_too_many_at_once_are_asked_of_nobody(
-    host_workflow: NewHosting, raw: RawServer
-) -> None:
-    host(raw)
-    raw.call = lambda _params: asking(**{f"q{number}": form(OBJECT) for number in range(101)})
-    async with host_workflow("t_mcp_hostile") as hosting:
-        assert await hosting.converse("Go") == "Over."
-    [result] = results()
-    assert result.startswith("The server asks 101 questions at once, and at most 100 can be asked.")
-    assert len(raw.calls) == 1
 
 
 STRING = {"type": "string"}
@@ -211,8 +166,8 @@ async def test_parameter_of_the_name_of_a_keyword_is_one_of_the_tool(
     }
     raw.tools = [listed("go", schema)]
     arguments = {"pattern": "*.txt", "patternProperties": "x", "mode": {"pattern": "x"}}
-    host(raw, tool_call("odd_go", **arguments))
-    async with host_workflow("t_mcp_hostile") as hosting:
+    host_odd(raw.url, tool_call("odd_go", **arguments))
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Go") == "Over."
     assert results() == ["Done."]
     assert raw.calls[0]["arguments"] == arguments
@@ -222,8 +177,8 @@ async def test_argument_fits_the_pattern_of_a_server(
     host_workflow: NewHosting, raw: RawServer
 ) -> None:
     raw.tools = [listed("go", {"properties": {"x": {**STRING, "pattern": "^(a+)+$"}}})]
-    host(raw, tool_call("odd_go", x="a" * 40 + "!"))
-    async with host_workflow("t_mcp_hostile") as hosting:
+    host_odd(raw.url, tool_call("odd_go", x="a" * 40 + "!"))
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Go") == "Over."
     [result] = results()
     assert result.startswith("The arguments do not fit: x:")
@@ -243,8 +198,8 @@ async def test_tool_whose_schema_cannot_be_used_is_left_out(
     host_workflow: NewHosting, raw: RawServer, schema: dict[str, Any]
 ) -> None:
     raw.tools = [listed("bad", schema), listed("go")]
-    host(raw, tool_call("odd_go"), tool_call("odd_bad"))
-    async with host_workflow("t_mcp_hostile") as hosting, steady():
+    host_odd(raw.url, tool_call("odd_go"), tool_call("odd_bad"))
+    async with host_workflow("t_agent") as hosting, steady():
         assert await hosting.converse("Go") == "Over."
     assert results() == ["Done.", "There is no tool 'odd_bad'. There are: odd_go."]
 
@@ -254,47 +209,10 @@ async def test_list_of_tools_without_an_end_is_not_read_to_it(
 ) -> None:
     pages = itertools.count()
     raw.list_tools = lambda _params: {**LISTING, "tools": [], "nextCursor": str(next(pages))}
-    host(raw)
-    async with host_workflow("t_mcp_hostile") as hosting:
+    host_odd(raw.url)
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Go") == "Over."
     assert next(pages) <= 200
-
-
-def promising(raw: RawServer, schema: Any, values: Any) -> None:
-    """Have the server promise values by a schema, and send others."""
-    raw.tools = [listed("go", outputSchema=schema)]
-    raw.call = lambda _params: {**TEXT, "structuredContent": values}
-
-
-async def test_pattern_of_a_result_stops_nobody(host_workflow: NewHosting, raw: RawServer) -> None:
-    slow = {"type": "object", "properties": {"x": {"pattern": "^(a+)+$"}}}
-    promising(raw, slow, {"x": "a" * 30 + "!"})
-    host(raw)
-    async with host_workflow("t_mcp_hostile") as hosting, steady():
-        assert await hosting.converse("Go") == "Over."
-    [result] = results()
-    assert result.startswith(BROKEN_PROMISE)
-
-
-@pytest.mark.parametrize(
-    ("schema", "values", "is_kept"),
-    [
-        ({"type": "object", "required": ["x"]}, {"x": 1}, True),
-        ({"type": "object", "required": ["x"]}, {"y": 1}, False),
-        ({"$defs": {"n": {"type": "number"}}, "items": {"$ref": "#/$defs/n"}}, [1, 2], True),
-        ({"$defs": {"n": {"type": "number"}}, "items": {"$ref": "#/$defs/n"}}, [1, "2"], False),
-        ({"type": "object", "properties": {"x": {"type": "text"}}}, {"x": 1}, True),
-    ],
-)
-async def test_result_is_checked_by_its_schema_where_that_can_be_used(
-    host_workflow: NewHosting, raw: RawServer, schema: Any, values: Any, is_kept: bool
-) -> None:
-    promising(raw, schema, values)
-    host(raw)
-    async with host_workflow("t_mcp_hostile") as hosting:
-        assert await hosting.converse("Go") == "Over."
-    [result] = results()
-    assert result == "Done." if is_kept else result.startswith(BROKEN_PROMISE)
 
 
 def crowd(megabytes: int) -> bytes:
@@ -303,26 +221,69 @@ def crowd(megabytes: int) -> bytes:
     return gzip.compress(b'{"jsonrpc":"2.0","id":1,"result":{"content":[' + content + b"{}]}}", 1)
 
 
+def refused(elicitations: Any) -> JsonObject:
+    """Return a refusal that names no page."""
+    data = {"elicitations": elicitations}
+    return {"error": {"code": -32042, "message": "Not yet.", "data": data}}
+
+
+def promised(schema: JsonObject, values: Any) -> JsonObject:
+    """Return a result of values, of a tool that has promised a schema."""
+    return {**TEXT, "structuredContent": values, "promised": schema}
+
+
+SLOW = {"type": "object", "properties": {"x": {"pattern": "^(a+)+$"}}}
+X = {"type": "object", "required": ["x"]}
+NUMBERS = {"$defs": {"n": {"type": "number"}}, "items": {"$ref": "#/$defs/n"}}
+UNUSABLE = {"type": "object", "properties": {"x": {"type": "text"}}}
+TOO_MANY = "The server asks 101 questions at once, and at most 100 can be asked."
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "told"),
     [
-        bomb(300),
-        crowd(6),
-        {**TEXT, "content": [{}] * 20_000},
-        {**TEXT, "structuredContent": {"x": [[]] * 200_000}},
+        *((refused(one), "The server odd refuses: Not yet.") for one in (None, [], "x", ["x"])),
+        (asking(**{f"q{number}": form(OBJECT) for number in range(101)}), TOO_MANY),
+        (promised(SLOW, {"x": "a" * 30 + "!"}), BROKEN_PROMISE),
+        (promised(X, {"x": 1}), "Done."),
+        (promised(X, {"y": 1}), BROKEN_PROMISE),
+        (promised(NUMBERS, [1, 2]), "Done."),
+        (promised(NUMBERS, [1, "2"]), BROKEN_PROMISE),
+        (promised(UNUSABLE, {"x": 1}), "Done."),
+        (bomb(300), TOO_MUCH_SENT),
+        (crowd(6), TOO_MUCH_SENT),
+        (TEXT | {"content": [{}] * 20_000}, TOO_MUCH_SENT),
+        (TEXT | {"structuredContent": {"x": [[]] * 200_000}}, TOO_MUCH_SENT),
     ],
-    ids=["bomb", "crowd", "content", "values"],
+    ids=[
+        *("no pages", "empty pages", "text for pages", "page that is none", "questions"),
+        *("slow promise", "kept", "broken", "kept items", "broken items", "no promise"),
+        *("bomb", "crowd", "content", "values"),
+    ],
 )
-async def test_result_that_is_too_large_is_not_read(
-    host_workflow: NewHosting, raw: RawServer, answer: Any
+async def test_model_is_told_of_an_answer_what_can_be_read(
+    host_workflow: NewHosting, raw: RawServer, answer: Any, told: str
 ) -> None:
+    if isinstance(answer, dict) and "promised" in answer:
+        raw.tools = [listed("go", outputSchema=answer["promised"])]
     raw.call = lambda _params: answer
-    host(raw)
-    async with host_workflow("t_mcp_hostile") as hosting, steady():
+    host_odd(raw.url)
+    async with host_workflow("t_agent", patience=60) as hosting, steady():
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
-    assert results() == [TOO_MUCH_SENT]
+    [result] = results()
+    assert result.startswith(told)
     assert len(raw.calls) == 1
+
+
+async def test_long_text_is_read(host_workflow: NewHosting, raw: RawServer) -> None:
+    text = '{"a": [1, 2, "three"]},\n' * 100_000
+    raw.call = lambda _params: {**TEXT, "content": [{"type": "text", "text": text}]}
+    host_odd(raw.url)
+    async with host_workflow("t_agent") as hosting:
+        assert await hosting.converse("Go") == "Over."
+    [result] = results()
+    assert result.startswith(text[:10_000])
 
 
 @pytest.mark.slow
@@ -333,8 +294,8 @@ async def test_list_of_tools_that_cannot_be_read_is_not_read(
     host_workflow: NewHosting, raw: RawServer, answer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     raw.list_tools = lambda _params: answer
-    host(raw)
-    async with host_workflow("t_mcp_hostile") as hosting, steady():
+    host_odd(raw.url)
+    async with host_workflow("t_agent", patience=60) as hosting, steady():
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     system = Hosted.model.requests[-1][0]["content"]
@@ -342,24 +303,12 @@ async def test_list_of_tools_that_cannot_be_read_is_not_read(
     assert len(caplog.text) < 100_000
 
 
-async def test_long_text_is_read(host_workflow: NewHosting, raw: RawServer) -> None:
-    text = '{"a": [1, 2, "three"]},\n' * 100_000
-    raw.call = lambda _params: {**TEXT, "content": [{"type": "text", "text": text}]}
-    host(raw)
-    async with host_workflow("t_mcp_hostile") as hosting:
-        assert await hosting.converse("Go") == "Over."
-    [result] = results()
-    assert result.startswith(text[:10_000])
-
-
 @pytest.mark.slow
 async def test_line_without_an_end_is_not_read_to_it(host_workflow: NewHosting) -> None:
     command = ["-m", flooding_mcp_server.__name__]
     server = StdioServerParameters(command=sys.executable, args=command, cwd=str(ROOT))
-    approvals = Policy(approval=False)
-    Hosted.agent = Agent(tools=[McpServer("odd", server, approvals=approvals, mode="legacy")])
-    Hosted.model = ScriptedModel([tool_call("odd_go")], "Over.")
-    async with host_workflow("t_mcp_hostile") as hosting:
+    host_odd(server, mode="legacy")
+    async with host_workflow("t_agent", patience=60) as hosting:
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     assert results() == [UNKNOWN]

@@ -3,18 +3,19 @@
 import gzip
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from sessions_app.agents import Agent, Piece, ToolCall, Usage, tool
+from sessions_app.agents import Piece, ToolCall, Usage, tool
 from sessions_app.agents.openai_model import MAX_ANSWER, OpenAIModel, open_model
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
-from sessions_app.workflows import Context, Message, Reasoning, Retry, workflow
+from sessions_app.workflows import Reasoning, Retry
+from tests.runtime.agents.own_agent import Hosted, host
 from tests.runtime.examples.model_endpoint import (
     ModelEndpoint,
     choice,
@@ -28,19 +29,6 @@ from tests.support.hosting import SentTo
 STOP = choice({}, "stop")
 USAGE = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
 QUESTION: list[JsonObject] = [{"role": "user", "content": "?"}]
-
-
-class Hosted:
-    """The agent and the model of the next run, and what its tools have done."""
-
-    agent: ClassVar[Agent] = Agent()
-    model: ClassVar[Any] = None
-    done: ClassVar[list[int]] = []
-
-
-@workflow(name="t_dialects", title="Dialects")
-async def hosted(message: Message, context: Context) -> str:
-    return await Hosted.agent.run(context, Hosted.model)
 
 
 def pay(euro: int = 0) -> str:
@@ -58,7 +46,7 @@ def endpoint() -> Iterator[ModelEndpoint]:
 @pytest_asyncio.fixture
 async def model(endpoint: ModelEndpoint) -> AsyncIterator[OpenAIModel]:
     async with open_model("some-model", base_url=endpoint.url) as model:
-        Hosted.agent, Hosted.model, Hosted.done = Agent(tools=[pay]), model, []
+        host(model, pay)
         yield model
 
 
@@ -105,8 +93,8 @@ async def test_fields_of_a_server_go_back_with_its_answer_after_a_crash_too(
     sent_to: SentTo,
 ) -> None:
     endpoint.answers = [deltas, text("Done.")]
-    Hosted.agent = Agent(tools=[tool(pay).needs(approval=True)])
-    async with sent_to("t_dialects", "Go") as (hosting, run):
+    host(model, tool(pay).needs(approval=True))
+    async with sent_to("t_agent", "Go") as (hosting, run):
         await run.prompts()
         await hosting.crash()
         await run.answer("approve")
@@ -124,7 +112,7 @@ async def test_fields_of_a_call_go_back_with_it(
         [part(id="a", index=0, extra_content=signed, function=function)],
         text("Ok"),
     ]
-    async with host_workflow("t_dialects", replay_everywhere=True) as hosting:
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
         assert await hosting.converse("Go") == "Ok"
     [call] = endpoint.requests[-1]["messages"][1]["tool_calls"]
     sent_back = {"id": "a", "type": "function", "extra_content": signed, "function": function}
@@ -135,7 +123,7 @@ async def test_no_message_has_an_empty_text(
     endpoint: ModelEndpoint, model: OpenAIModel, host_workflow: NewHosting
 ) -> None:
     endpoint.answers = [text(), [paying("", id="a", index=0)], text("Ok")]
-    async with host_workflow("t_dialects") as hosting:
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Hello") == ""
         assert await hosting.converse("Go") == "Ok"
     messages = endpoint.requests[-1]["messages"]
@@ -191,7 +179,7 @@ async def test_calls_without_ids_are_told_apart_and_each_result_goes_back_to_its
 ) -> None:
     calls = [paying('{"euro": 1}', **given), paying('{"euro": 2}', **given)]
     endpoint.answers = [calls, text("Ok")]
-    async with host_workflow("t_dialects", replay_everywhere=True) as hosting:
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
         assert await hosting.converse("Go") == "Ok"
     assert sorted(Hosted.done) == [1, 2]
     asked, *results = endpoint.requests[-1]["messages"][1:]
@@ -234,7 +222,7 @@ async def test_last_usage_of_an_answer_counts(
 ) -> None:
     chunks = [choice({"content": "."}, usage={**USAGE, "completion_tokens": n}) for n in range(300)]
     endpoint.answers = [events(*chunks, STOP)]
-    async with host_workflow("t_dialects") as hosting:
+    async with host_workflow("t_agent") as hosting:
         for Hosted.model in (model, Counting()):
             run = await hosting.send("Go")
             assert await run.result() == "." * 300
@@ -253,7 +241,7 @@ async def test_answer_that_was_cut_is_said_so(
     cut: bytes, endpoint: ModelEndpoint, model: OpenAIModel, host_workflow: NewHosting
 ) -> None:
     endpoint.answers = [cut]
-    async with host_workflow("t_dialects", replay_everywhere=True) as hosting:
+    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
         output = await hosting.converse("Go")
     error = "APIError" if b"error" in cut else "AnswerCut"
     assert output == f"I lo\n\nThe answer was cut off ({error}). Try again later."
@@ -262,10 +250,10 @@ async def test_answer_that_was_cut_is_said_so(
 async def test_answer_that_was_cut_before_its_first_piece_is_asked_for_again(
     endpoint: ModelEndpoint, model: OpenAIModel, host_workflow: NewHosting
 ) -> None:
-    Hosted.agent = Agent(tools=[pay], retry=Retry(attempts=2, wait=0))
+    host(model, pay, retry=Retry(attempts=2, wait=0))
     half = events(choice(paying('{"euro": 1}', id="a", index=0)), done=False)
     endpoint.answers = [half, text("Here I am.")]
-    async with host_workflow("t_dialects") as hosting:
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Go") == "Here I am."
     assert Hosted.done == []
 
@@ -282,9 +270,9 @@ async def test_answer_over_the_limit_is_read_no_further(
 ) -> None:
     endpoint.answers, endpoint.headers = [answer] * 9, headers
     async with open_model("some-model", base_url=endpoint.url) as model:
-        Hosted.agent, Hosted.model = Agent(retry=None), model
+        host(model, retry=None)
         tracemalloc.start()
-        async with host_workflow("t_dialects") as hosting:
+        async with host_workflow("t_agent") as hosting:
             output = await hosting.converse("Go")
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -296,7 +284,7 @@ async def test_run_of_an_earlier_version_goes_on(
     endpoint: ModelEndpoint, model: OpenAIModel, sent_to: SentTo
 ) -> None:
     endpoint.answers = [[paying(id="a", index=0)], text("Done.")]
-    Hosted.agent = Agent(tools=[tool(pay).needs(approval=True)])
+    host(model, tool(pay).needs(approval=True))
 
     def make_earlier() -> None:
         entry = JournalEntry.objects.get(kind="stream")
@@ -304,7 +292,7 @@ async def test_run_of_an_earlier_version_goes_on(
             piece.pop("fields", None)
         entry.save()
 
-    async with sent_to("t_dialects", "Go") as (hosting, run):
+    async with sent_to("t_agent", "Go") as (hosting, run):
         await run.prompts()
         await hosting.crash()
         await reads.read(make_earlier)

@@ -3,41 +3,31 @@
 from collections.abc import Iterable
 from datetime import date
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from pydantic import BaseModel, SecretStr
 from pytest_django import Settings
 
-from sessions_app.agents import Agent, ToolCall, tool
-from sessions_app.agents.tools import schema_tool
+from sessions_app.agents import ToolCall, tool
+from sessions_app.agents.tools import UNFIT, schema_tool
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.prompts.assignment import To
 from sessions_app.storage import reads
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
-from sessions_app.workflows import Context, Message, ToolCallPrompt, group, user, workflow
+from sessions_app.workflows import ToolCallPrompt, group, user
+from tests.runtime.agents.own_agent import Hosted, host, results
 from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo, make_members
 
 
-class Hosted:
-    """The agent and the model of the next run, and the arguments that its tools have got."""
-
-    agent: ClassVar[Agent] = Agent()
-    model: ClassVar[Any] = ScriptedModel()
-    done: ClassVar[list[Any]] = []
-
-
-@workflow(name="t_rules", title="Rules")
-async def hosted(message: Message, context: Context) -> str:
-    return await Hosted.agent.run(context, Hosted.model)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_done() -> None:
-    Hosted.done = []
+def host_call(written: str | JsonObject, use: Any) -> None:
+    """Have the next run's model call the tool so."""
+    is_text = isinstance(written, str)
+    call = ToolCall("a", use.name, written) if is_text else tool_call(use.name, **written)
+    host(ScriptedModel([call], "Done."), use)
 
 
 class Mode(Enum):
@@ -63,19 +53,6 @@ def erase(
     return "erased"
 
 
-def host(written: str | JsonObject, *tools: Any) -> None:
-    """Have the next run's model call the first tool so."""
-    name = tools[0].name
-    call = ToolCall("a", name, written) if isinstance(written, str) else tool_call(name, **written)
-    Hosted.agent = Agent(tools=tools)
-    Hosted.model = ScriptedModel([call], "Done.")
-
-
-def results() -> list[str]:
-    """Return the results of tools that the model read last."""
-    return [one["content"] for one in Hosted.model.requests[-1] if one["role"] == "tool"]
-
-
 async def later(arguments: JsonObject, owner: Person) -> bool:
     return False
 
@@ -92,8 +69,8 @@ async def later(arguments: JsonObject, owner: Person) -> bool:
 async def test_rule_gets_what_the_tool_gets(
     sent_to: SentTo, rule: Any, written: JsonObject
 ) -> None:
-    host(written, tool(erase).needs(approval=rule))
-    async with sent_to("t_rules", "Go") as (_, run):
+    host_call(written, tool(erase).needs(approval=rule))
+    async with sent_to("t_agent", "Go") as (_, run):
         assert len(await run.prompts()) == 1
     assert Hosted.done == []
 
@@ -110,8 +87,8 @@ async def test_rule_gets_what_the_tool_gets(
     ],
 )
 async def test_rule_that_names_nobody_has_the_owner_asked(sent_to: SentTo, rule: Any) -> None:
-    host({"path": "/"}, tool(erase).needs(approval=rule))
-    async with sent_to("t_rules", "Go") as (_, run):
+    host_call({"path": "/"}, tool(erase).needs(approval=rule))
+    async with sent_to("t_agent", "Go") as (_, run):
         await run.answer("approve")
         assert await run.result() == "Done."
     assert len(Hosted.done) == 1
@@ -122,8 +99,8 @@ async def test_rule_cannot_change_the_arguments(sent_to: SentTo) -> None:
         arguments["path"] = "/elsewhere"
         return False
 
-    host({"path": "/"}, tool(erase).needs(approval=rule))
-    async with sent_to("t_rules", "Go") as (_, run):
+    host_call({"path": "/"}, tool(erase).needs(approval=rule))
+    async with sent_to("t_agent", "Go") as (_, run):
         assert await run.result() == "Done."
     assert Hosted.done == [("/", False, "wipe", 1, False)]
 
@@ -137,9 +114,9 @@ async def test_defaults_of_a_schema_are_filled_in(sent_to: SentTo) -> None:
         },
         "$defs": {"To": {"properties": {"iban": {"default": "DE1"}}}},
     }
-    use = schema_tool("pay", "Pay.", schema, lambda values, _: Hosted.done.append(values))
-    host({"to": {"name": "Eve"}}, use.needs(approval=lambda arguments, _: arguments["euro"] > 100))
-    async with sent_to("t_rules", "Go") as (_, run):
+    use = of_schema(schema).needs(approval=lambda arguments, _: arguments["euro"] > 100)
+    host_call({"to": {"name": "Eve"}}, use)
+    async with sent_to("t_agent", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert isinstance(prompt, ToolCallPrompt)
         await run.answer("approve")
@@ -148,33 +125,59 @@ async def test_defaults_of_a_schema_are_filled_in(sent_to: SentTo) -> None:
     assert Hosted.done == [prompt.arguments]
 
 
+def tip(euro: float, note: str = "") -> None:
+    """Give a tip."""
+    Hosted.done.append(euro)
+
+
+def sign_in(password: SecretStr) -> None:
+    """Sign in."""
+    Hosted.done.append(password)
+
+
+def of_schema(schema: JsonObject) -> Any:
+    """Make a tool of which there is the schema alone."""
+    return schema_tool("pay", "Pay.", schema, lambda values, _: Hosted.done.append(values)).needs()
+
+
+DRAFT_7 = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "properties": {"n": {"items": [{"type": "integer"}]}},
+}
+UNUSABLE = f"{UNFIT}The JSON schema cannot be used: "
+
+
 @pytest.mark.parametrize(
-    ("written", "problem"),
+    ("use", "written", "told"),
     [
-        ('{"path": "/a", "path": "/b"}', "they have 'path' twice."),
-        ('{"path": "/", "options": {"force": false, "force": true}}', "they have 'force' twice."),
-        ('{"path": NaN}', "they are not JSON ("),
-        ("[]", "they are not a JSON object."),
+        (tool(erase), '{"path": "/a", "path": "/b"}', f"{UNFIT}they have 'path' twice."),
+        (
+            tool(erase),
+            '{"path": "/", "options": {"force": false, "force": true}}',
+            f"{UNFIT}they have 'force' twice.",
+        ),
+        (tool(erase), '{"path": NaN}', f"{UNFIT}they are not JSON ("),
+        (tool(erase), "[]", f"{UNFIT}they are not a JSON object."),
+        (
+            tool(sign_in).needs(),
+            {"password": "abc"},
+            f"{UNFIT}password: its JSON does not say all of it",
+        ),
+        (tool(tip).needs(timeout=60), {"euro": 5, "note": "a" * 270_000}, "Nobody was asked: "),
+        (tool(tip).needs(timeout=60), {"euro": float("inf")}, UNFIT),
+        (of_schema(DRAFT_7), {"n": ["x"]}, f'{UNFIT}n: "x" is not of type "integer"'),
+        (of_schema({"properties": {"n": {"type": "int"}}}), {}, f'{UNUSABLE}"int" is not'),
+        (of_schema({"$ref": "#/$defs/n"}), {}, f"{UNUSABLE}Pointer '/$defs/n' does not exist."),
+        (of_schema({"$schema": 5}), {}, f'{UNUSABLE}5 is not of type "string" (at $schema).'),
     ],
 )
-async def test_arguments_that_can_be_read_in_two_ways_are_refused(
-    sent_to: SentTo, written: str, problem: str
+async def test_call_that_nobody_can_be_asked_about_is_told_to_the_model(
+    sent_to: SentTo, use: Any, written: str | JsonObject, told: str
 ) -> None:
-    host(written, tool(erase))
-    async with sent_to("t_rules", "Go") as (_, run):
+    host_call(written, use)
+    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         assert await run.result() == "Done."
-    assert results()[0].startswith(f"The arguments do not fit: {problem}")
-    assert Hosted.done == []
-
-
-async def test_argument_whose_json_hides_a_part_is_refused(sent_to: SentTo) -> None:
-    def sign_in(password: SecretStr) -> None:
-        Hosted.done.append(password)
-
-    host({"password": "abc"}, tool(sign_in, description="Sign in.").needs())
-    async with sent_to("t_rules", "Go") as (_, run):
-        assert await run.result() == "Done."
-    assert results() == ["The arguments do not fit: password: its JSON does not say all of it"]
+    assert results()[0].startswith(told)
     assert Hosted.done == []
 
 
@@ -188,8 +191,8 @@ async def test_values_that_json_writes_otherwise_reach_the_tool(sent_to: SentTo)
         Hosted.done.append((day, list(parts), names, more))
 
     written = {"day": "2026-01-02", "parts": [1, 2], "names": ["a", "a"]}
-    host(written, tool(plan, description="Plan.").needs())
-    async with sent_to("t_rules", "Go") as (_, run):
+    host_call(written, tool(plan, description="Plan.").needs())
+    async with sent_to("t_agent", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert isinstance(prompt, ToolCallPrompt)
         assert prompt.arguments == {**written, "names": ["a"]}
@@ -208,10 +211,19 @@ def managers_over_100(arguments: JsonObject, owner: Person) -> To | bool:
     return group("managers") if arguments["euro"] > 100 else True
 
 
-async def test_edit_that_the_rule_gives_to_others_is_asked_of_them(sent_to: SentTo) -> None:
-    host({"order": 1, "euro": 50}, tool(refund).needs(approval=managers_over_100, edit=True))
+@pytest.mark.parametrize(
+    ("answer", "told", "done"),
+    [
+        ("approve", "paid", [(1, 1_000_000.0)]),
+        ({"decision": "reject", "note": "No."}, "The person refused it. No.", []),
+    ],
+)
+async def test_edit_that_the_rule_gives_to_others_is_asked_of_them(
+    sent_to: SentTo, answer: Any, told: str, done: list[Any]
+) -> None:
+    host_call({"order": 1, "euro": 50}, tool(refund).needs(approval=managers_over_100, edit=True))
     [max_] = await reads.read(make_members, "managers", "max")
-    async with sent_to("t_rules", "Go") as (hosting, run):
+    async with sent_to("t_agent", "Go") as (hosting, run):
         edited = {"decision": "approve", "arguments": {"order": 1, "euro": 1_000_000}}
         await run.answer(edited)
         [prompt] = await run.prompts()
@@ -222,19 +234,9 @@ async def test_edit_that_the_rule_gives_to_others_is_asked_of_them(sent_to: Sent
         await hosting.crash()
         with pytest.raises(AssertionError, match="is for managers"):
             await run.answer("approve")
-        await run.answer("approve", by=max_)
+        await run.answer(answer, by=max_)
         assert await run.result() == "Done."
-    assert Hosted.done == [(1, 1_000_000.0)]
-
-
-async def test_edit_is_refused_by_whom_the_rule_names_for_it(sent_to: SentTo) -> None:
-    host({"order": 1, "euro": 50}, tool(refund).needs(approval=managers_over_100, edit=True))
-    [max_] = await reads.read(make_members, "managers", "max")
-    async with sent_to("t_rules", "Go") as (_, run):
-        await run.answer({"decision": "approve", "arguments": {"order": 1, "euro": 500}})
-        await run.answer({"decision": "reject", "note": "No."}, by=max_)
-        assert await run.result() == "Done."
-    assert (results(), Hosted.done) == (["The person refused it. No."], [])
+    assert (results(), Hosted.done) == ([told], done)
 
 
 @pytest.mark.parametrize("euro", [20, 300])
@@ -242,10 +244,10 @@ async def test_edit_of_one_whom_the_rule_names_for_it_suffices(sent_to: SentTo, 
     def rule(arguments: JsonObject, owner: Person) -> To:
         return [group("managers"), user("cy")] if arguments["euro"] > 100 else [group("managers")]
 
-    host({"order": 1, "euro": 50}, tool(refund).needs(approval=rule, edit=True))
+    host_call({"order": 1, "euro": 50}, tool(refund).needs(approval=rule, edit=True))
     [max_] = await reads.read(make_members, "managers", "max")
     await get_user_model().objects.acreate(username="cy")
-    async with sent_to("t_rules", "Go", replay_everywhere=True) as (_, run):
+    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         edited = {"decision": "approve", "arguments": {"order": 1, "euro": euro}}
         await run.answer(edited, by=max_)
         assert await run.result() == "Done."
@@ -253,8 +255,8 @@ async def test_edit_of_one_whom_the_rule_names_for_it_suffices(sent_to: SentTo, 
 
 
 async def test_edit_that_leaves_an_argument_out_is_shown_with_its_default(sent_to: SentTo) -> None:
-    host({"order": 1, "euro": 50}, tool(refund).needs(edit=True))
-    async with sent_to("t_rules", "Go") as (_, run):
+    host_call({"order": 1, "euro": 50}, tool(refund).needs(edit=True))
+    async with sent_to("t_agent", "Go") as (_, run):
         await run.answer({"decision": "approve", "arguments": {"order": 1}})
         [prompt] = await run.prompts()
         assert isinstance(prompt, ToolCallPrompt)
@@ -267,10 +269,9 @@ async def test_edit_that_leaves_an_argument_out_is_shown_with_its_default(sent_t
 
 async def test_no_more_is_asked_at_once_than_the_limit(sent_to: SentTo, settings: Settings) -> None:
     set_hitl(settings, MAX_PROMPTS_AT_ONCE=2)
-    Hosted.agent = Agent(tools=[tool(refund).needs(approval=managers_over_100)])
     calls = [tool_call("refund", order=order, euro=1) for order in range(4)]
-    Hosted.model = ScriptedModel(calls, "Done.")
-    async with sent_to("t_rules", "Go", replay_everywhere=True) as (_, run):
+    host(ScriptedModel(calls, "Done."), tool(refund).needs(approval=managers_over_100))
+    async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         assert len(await run.prompts()) == 2
         await run.answer("approve", to="Refund 0")
         await run.answer("approve", to="Refund 1")
