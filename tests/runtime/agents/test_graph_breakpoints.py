@@ -1,45 +1,29 @@
 """Breakpoints of hosted graphs: a person says whether the graph goes on."""
 
-import asyncio
-import operator
-from collections.abc import AsyncGenerator, Callable
-from typing import Annotated, Any, ClassVar, TypedDict
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from langchain.agents import create_agent
-from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
-from sessions_app.agents.langgraph import HostedGraph, _Superstep, langgraph_workflow
+from sessions_app.agents.langgraph import HostedGraph, langgraph_workflow
 from sessions_app.models import GraphCheckpoint
 from sessions_app.testing.polling import until, until_true
+from tests.runtime.agents.graph_nodes import Done, State, hold_records, model, refund
 from tests.support.hosting import SentTo
 
 QUESTION = "I have stopped {}. Shall I go on?"
 
 
-class State(TypedDict, total=False):
-    """The state of a graph."""
-
-    notes: Annotated[list[str], operator.add]
-
-
-class Done:
-    """A record of what the nodes have done, and a gate for the end of a super-step."""
-
-    effects: ClassVar[list[str]] = []
-    gate: ClassVar[asyncio.Event] = asyncio.Event()
-
-
 @pytest.fixture(autouse=True)
 def _nothing_done() -> None:
-    Done.effects = []
-    Done.gate = asyncio.Event()
+    Done.clear()
 
 
 def effect(name: str) -> Callable[[State], State]:
@@ -170,16 +154,8 @@ async def test_breakpoint_beside_an_interrupt_is_not_passed_by_its_answer(sent_t
 async def test_breakpoint_asks_though_its_record_was_cut_off(
     sent_to: SentTo, monkeypatch: pytest.MonkeyPatch, nest: Callable[[Any], Any]
 ) -> None:
-    async def texts_and_wait(superstep: Any, start: Any) -> AsyncGenerator[str, None]:
-        async for text in texts(superstep, start):
-            yield text
-        if "add" in Done.effects:  # all is in the database but the record of the step
-            Done.effects.append("stored")
-            await Done.gate.wait()
-
-    texts = _Superstep._texts
     host(nest(sequence("add", "pay", interrupt_before=["pay"])))
-    monkeypatch.setattr(_Superstep, "_texts", texts_and_wait)
+    hold_records(monkeypatch, lambda _: "add" in Done.effects)
     async with sent_to("t_graph", "Go") as (hosting, run):
         await until_true(lambda: "stored" in Done.effects)
         await hosting.crash()
@@ -213,20 +189,6 @@ async def test_answer_that_a_crash_cut_off_is_not_asked_for_again_at_a_breakpoin
     assert Done.effects == ["Ada", "Ada", "pay"]
 
 
-class Model(FakeMessagesListChatModel):
-    """A model that is told of tools."""
-
-    def bind_tools(self, tools: Any, **options: Any) -> "Model":
-        return self
-
-
-@tool
-def refund(order: int, euro: Any) -> str:
-    """Pay an order back."""
-    Done.effects.append(f"{order} {euro}")
-    return "Paid."
-
-
 def calls(*arguments: Any) -> AIMessage:
     """Make an answer that calls `refund`."""
     made = [{"name": "refund", "args": one, "id": f"{n}"} for n, one in enumerate(arguments)]
@@ -234,9 +196,8 @@ def calls(*arguments: Any) -> AIMessage:
 
 
 async def test_breakpoint_before_tools_shows_their_calls_to_the_letter(sent_to: SentTo) -> None:
-    answers: list[BaseMessage]
-    answers = [calls({"order": 1, "euro": 4}, {"order": 2, "euro": "4\0"}), AIMessage("Done")]
-    agent = create_agent(Model(responses=answers), [refund], interrupt_before=["tools"])
+    answers = model(calls({"order": 1, "euro": 4}, {"order": 2, "euro": "4\0"}), AIMessage("Done"))
+    agent = create_agent(answers, [refund], interrupt_before=["tools"])
     langgraph_workflow(agent, name="t_graph", title="Graph")
     async with sent_to("t_graph", "Go") as (_, run):
         [prompt] = await run.prompts()

@@ -59,6 +59,15 @@ FIELDS = {
 }
 
 
+def editable(arguments: dict[str, Any], properties: Any = None, **schema: Any) -> ToolCallPrompt:
+    """Return a prompt whose arguments can be edited."""
+    if properties is not None:
+        schema["properties"] = properties
+    return ToolCallPrompt(
+        text="?", tool="t", arguments=arguments, input_schema=schema, editable=True
+    )
+
+
 def as_answer(answer: Any) -> Answer:
     """Return an answer of a page as it is; else that of a program."""
     return answer if isinstance(answer, PageAnswer) else JsonAnswer.of(answer)
@@ -87,43 +96,46 @@ def test_stored_prompt_loads_as_the_same_prompt() -> None:
         assert load_prompt(json.loads(dump_prompt(prompt))) == prompt
 
 
+EDITED = {"supplier": "Bolts", "pieces": 3, "letter": ""}
+OPTIONAL_DAY = ORDER.model_copy(update={"input_schema": {**ORDER_SCHEMA, "required": ["lines"]}})
+WITHOUT_DAY = {name: ARGUMENTS[name] for name in ARGUMENTS if name != "day"}
+
+
 @pytest.mark.parametrize(
-    "answer", ["approve", ["approve"], {"decision": "approve"}, page("approve")]
+    ("prompt", "answer", "arguments", "changed"),
+    [
+        (ORDER, "approve", ARGUMENTS, ""),
+        (ORDER, ["approve"], ARGUMENTS, ""),
+        (ORDER, {"decision": "approve"}, ARGUMENTS, ""),
+        (ORDER, page("approve"), ARGUMENTS, ""),
+        (
+            ORDER,
+            page("approve", pieces=["150"], day=["2026-12-24"], express=["on"], lines=["[]"]),
+            {**ARGUMENTS, "pieces": 150, "day": "2026-12-24", "express": True, "lines": []},
+            "pieces day express lines",
+        ),
+        (
+            ORDER,
+            {"decision": "approve", "arguments": EDITED},
+            EDITED,
+            "supplier pieces day letter lines",
+        ),
+        (
+            OPTIONAL_DAY,
+            page("approve", day=[""], lines=["[]"]),
+            {**WITHOUT_DAY, "lines": []},
+            "day lines",
+        ),
+        (FIXED, PageAnswer(["approve"], fields={"name": ["b"], "_note": [""]}), {"name": "a"}, ""),
+    ],
 )
-def test_approval_without_edits_keeps_the_arguments_to_the_letter(answer: Any) -> None:
-    decision = decide(ORDER, answer)
+def test_approved_arguments_have_the_types_of_the_schema(
+    prompt: ToolCallPrompt, answer: Any, arguments: dict[str, Any], changed: str
+) -> None:
+    decision = decide(prompt, answer)
     assert decision.approved
-    assert decision.arguments == ARGUMENTS
-    assert decision.changed == ()
-
-
-def test_edited_arguments_have_the_types_of_the_schema() -> None:
-    edits = {"pieces": ["150"], "day": ["2026-12-24"], "express": ["on"], "lines": ["[]"]}
-    decision = decide(ORDER, page("approve", **edits))
-    assert decision.arguments == {
-        "supplier": "Nuts",
-        "pieces": 150,
-        "day": "2026-12-24",
-        "letter": "Dear Nuts,\nplease.",
-        "express": True,
-        "lines": [],
-    }
-    assert set(decision.changed) == {"pieces", "day", "express", "lines"}
-
-
-def test_program_sends_all_arguments_as_json() -> None:
-    edited = {"supplier": "Bolts", "pieces": 3, "letter": ""}
-    decision = decide(ORDER, {"decision": "approve", "arguments": edited})
-    assert decision.arguments == edited
-    assert set(decision.changed) == {"supplier", "pieces", "day", "letter", "lines"}
-
-
-def test_emptied_argument_is_left_out_if_it_is_optional() -> None:
-    schema = {**ORDER_SCHEMA, "required": ["lines"]}
-    order = ORDER.model_copy(update={"input_schema": schema})
-    decision = decide(order, page("approve", day=[""], lines=["[]"]))
-    kept = {name: ARGUMENTS[name] for name in ARGUMENTS if name != "day"}
-    assert decision.arguments == {**kept, "lines": []}
+    assert decision.arguments == arguments
+    assert set(decision.changed) == set(changed.split())
 
 
 @pytest.mark.parametrize(
@@ -178,9 +190,6 @@ def test_other_answers_are_refused(answer: Any) -> None:
 
 def test_fixed_arguments_are_shown_and_cannot_be_edited() -> None:
     assert FIXED.shown_arguments(beside_form=True) == {"name": "a"}
-    assert decide(
-        FIXED, PageAnswer(["approve"], fields={"name": ["b"], "_note": [""]})
-    ).arguments == {"name": "a"}
     assert problems(FIXED, {"decision": "approve", "arguments": {"name": "b"}})
     with pytest.raises(Invalid, match="Choose one of the decisions"):
         FIXED.check(JsonAnswer({"decision": "answer", "note": "Done."}))
@@ -264,74 +273,43 @@ def test_argument_that_its_field_would_change_is_shown_as_json_and_stays() -> No
         "pieces": {"type": "integer"},
     }
     arguments: dict[str, Any] = {"lines": ["a\n", " b"], "at": "soon", "pieces": 2}
-    prompt = ToolCallPrompt(
-        text="?",
-        tool="t",
-        arguments=arguments,
-        input_schema={"properties": properties},
-        editable=True,
-    )
+    prompt = editable(arguments, properties)
     form_data = as_browser(prompt.make())
     assert form_data["at"] == ['"soon"']
     assert decide(prompt, sent(form_data, pieces=["3"])).arguments == {**arguments, "pieces": 3}
 
 
+COMMAND = {"type": "string", "maxLength": 200}
+TIME = "2026-11-26T10:30:15"
+
+
 @pytest.mark.parametrize(
-    "text", ["ls\nrm -r /", "\n\nls ", "ls\r\nrm", "a\u2028b", "a  b", "\ta\x0b"]
+    ("schema", "value", "shown"),
+    [
+        *(
+            (schema, text, None)
+            for text in ("ls\nrm -r /", "\n\nls ", "ls\r\nrm", "a\u2028b", "a  b", "\ta\x0b")
+            for schema in (COMMAND, {"type": "string"}, {})
+        ),
+        ({"type": ["string", "null"], "default": "everybody"}, None, ""),
+        ({"type": "string", "format": "date-time"}, f"{TIME}Z", TIME),
+        ({"enum": [1, True, "a"]}, True, None),
+    ],
 )
-def test_text_comes_back_to_the_letter_from_a_field(text: str) -> None:
-    properties: dict[str, Any] = {
-        "command": {"type": "string", "maxLength": 200},
-        "letter": {"type": "string"},
-        "anything": {},
-    }
-    arguments: dict[str, Any] = dict.fromkeys(properties, text)
-    prompt = ToolCallPrompt(
-        text="?",
-        tool="t",
-        arguments=arguments,
-        input_schema={"properties": properties},
-        editable=True,
-    )
-    decision = decide(prompt, sent(as_browser(prompt.make())))
-    assert (decision.arguments, decision.changed) == (arguments, ())
-
-
-def test_null_stands_where_the_schema_has_a_default() -> None:
-    schema: dict[str, Any] = {
-        "properties": {"to": {"type": ["string", "null"], "default": "everybody"}}
-    }
-    prompt = ToolCallPrompt(
-        text="?", tool="t", arguments={"to": None}, input_schema=schema, editable=True
-    )
-    assert prompt.make()["to"].value() is None
-    assert decide(prompt, sent(as_browser(prompt.make()))).arguments == {"to": None}
+def test_value_comes_back_to_the_letter_from_a_field(
+    schema: dict[str, Any], value: Any, shown: str | None
+) -> None:
+    prompt = editable({"x": value}, {"x": schema})
+    form_data = as_browser(prompt.make())
+    assert shown in (None, *form_data["x"])
+    decision = decide(prompt, sent(form_data))
+    assert (decision.arguments, decision.changed) == ({"x": value}, ())
 
 
 def test_choices_show_the_types_of_their_values() -> None:
-    schema: dict[str, Any] = {"properties": {"level": {"enum": [1, True, "a"]}}}
-    prompt = ToolCallPrompt(
-        text="?", tool="t", arguments={"level": True}, input_schema=schema, editable=True
-    )
+    prompt = editable({"level": True}, {"level": {"enum": [1, True, "a"]}})
     [_note, level] = describe_fields(type(prompt.make()))
     assert [label for _value, label in level.choices] == ["1", "true", '"a"']
-    assert decide(prompt, sent(as_browser(prompt.make()))).changed == ()
-
-
-def test_seconds_of_an_argument_stay_where_nobody_edits_it() -> None:
-    arguments: dict[str, Any] = {"at": "2026-11-26T10:30:15Z"}
-    properties: dict[str, Any] = {"at": {"type": "string", "format": "date-time"}}
-    prompt = ToolCallPrompt(
-        text="?",
-        tool="t",
-        arguments=arguments,
-        input_schema={"properties": properties},
-        editable=True,
-    )
-    form_data = as_browser(prompt.make())
-    assert form_data["at"] == ["2026-11-26T10:30:15"]
-    decision = decide(prompt, sent(form_data))
-    assert (decision.arguments, decision.changed) == (arguments, ())
 
 
 def sent(form_data: dict[str, list[str]], **edits: list[str]) -> PageAnswer:
@@ -392,13 +370,7 @@ def test_page_that_edits_nothing_approves_what_the_agent_wrote(
     properties: dict[str, Any] = {
         name: data.draw(SCHEMAS) for name in arguments if data.draw(st.booleans())
     }
-    prompt = ToolCallPrompt(
-        text="?",
-        tool="t",
-        arguments=arguments,
-        input_schema={"properties": properties, "required": list(properties)},
-        editable=True,
-    )
+    prompt = editable(arguments, properties, required=list(properties))
     decision = decide(prompt, sent(as_browser(prompt.make())))
     assert json.dumps(decision.arguments) == json.dumps(arguments)
     assert decision.changed == ()
@@ -408,7 +380,7 @@ def test_page_that_edits_nothing_approves_what_the_agent_wrote(
 
 def test_arguments_are_edited_whatever_they_are_named() -> None:
     arguments: dict[str, Any] = {"decision": "buy", "note": "a", "arguments": "b", "_note": "c"}
-    prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments, editable=True)
+    prompt = editable(arguments)
     edits = {"decision": ['"sell"'], "_note": ["Too many."]}
     decision = decide(prompt, sent(as_browser(prompt.make()), **edits))
     assert decision.arguments == {**arguments, "decision": "sell"}
@@ -429,7 +401,7 @@ def test_prompt_of_an_earlier_version_shows_its_arguments_once(editable: bool) -
 
 def test_arguments_have_their_exact_names_as_labels() -> None:
     arguments: dict[str, Any] = {"amount": 1, "Amount": 2, "amount ": 3, "amo\u200bunt": 4}
-    prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments, editable=True)
+    prompt = editable(arguments)
     labels = [bound.label for bound in prompt.make() if bound.name in arguments]
     assert labels == ["amount", "Amount", '"amount "', '"amo\\u200bunt"']
     stored = prompt.check(sent({name: ["5"] for name in arguments}))
@@ -438,7 +410,7 @@ def test_arguments_have_their_exact_names_as_labels() -> None:
 
 def test_arguments_whose_names_a_browser_changes_are_shown_and_not_edited() -> None:
     arguments: dict[str, Any] = {"a\nb": 1, "_note": 2, "c": 3}
-    prompt = ToolCallPrompt(text="?", tool="t", arguments=arguments, editable=True)
+    prompt = editable(arguments)
     assert list(prompt.make().types) == ["c"]
     assert prompt.shown_arguments(beside_form=True) == {"a\nb": 1, "_note": 2}
     assert prompt.shown_arguments() == arguments
