@@ -50,7 +50,7 @@ def forget(town: str) -> str:
 @server.tool()
 def refund(order: int, euro: int = 500) -> str:
     """Pay back."""
-    log(json.dumps({"order": order, "euro": euro}))
+    log(f"refund {json.dumps({'order': order, 'euro': euro})}")
     return "paid"
 
 
@@ -143,6 +143,7 @@ async def stay(town: str, seconds: float) -> str:
 @server.tool()
 def sleep(seconds: float) -> str:
     """Take some time."""
+    log("sleep")
     time.sleep(seconds)
     return "Slept."
 

@@ -7,10 +7,12 @@ after a kill within a payment, too.
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.runtime.agents.mcp_process import serving, url_of
 from tests.runtime.hosting.test_crashes import (
     assert_gap_free,
     back,
@@ -19,8 +21,7 @@ from tests.runtime.hosting.test_crashes import (
     socket,
 )
 from tests.support.polling import until
-from tests.support.received_frames import Frame
-from tests.support.server import Server
+from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
 from tests.support.workflows.agents import WORDS
 
@@ -73,11 +74,6 @@ async def approved(server: Server, client: WsClient, **answer: Any) -> str:
         return reader.text()
 
 
-def tool_complete(frame: Frame) -> bool:
-    done = (frame["type"], frame["status"]) == ("system_intermediate_message", "complete")
-    return bool(done and frame["content"]["name"].startswith("Look"))
-
-
 async def test_kill_at_a_prompt_repeats_nothing(server: Server) -> None:
     killed_socket = await killed_at(server, "agent(delay=0.001, seconds=0)", PROMPT)
     assert await approved(server, killed_socket) == TEXT
@@ -97,19 +93,6 @@ async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: st
     killed_socket = await killed_after(server, f"{kind}(delay=0.001, seconds=0.5)", "look 3 begins")
     assert await approved(server, killed_socket) == TEXT
     assert effects(server) == whole(kind) + Counter(["look 3 begins"])
-
-
-@pytest.mark.slow
-async def test_kill_between_two_tools_repeats_no_recorded_one(server: Server) -> None:
-    async with socket(server, "c") as gone:
-        await gone.message("agent(delay=0.001, seconds=1.5)")
-        await gone.until(tool_complete)
-        server.kill()
-    server.restart()
-    assert await approved(server, gone) == TEXT
-    # The second one was at work; where they work one after another, perhaps not yet.
-    assert effects(server) - whole("agent") in (Counter(["look 2 begins"]), Counter())
-    assert not whole("agent") - effects(server)
 
 
 @pytest.mark.slow
@@ -150,14 +133,27 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(
     assert len(call_ids) == 1
 
 
-async def test_kill_after_the_last_answer_loses_nothing(server: Server) -> None:
-    async with socket(server, "c") as client:
-        await client.message("agent(delay=0.001, seconds=0)")
-        await client.answer("approve", await client.until(PROMPT))
-        await client.until_ended("completed")
-        server.kill()
-    server.restart()
-    async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until_ended("completed")
-        assert reader.text() == TEXT
-    assert effects(server) == whole("agent")
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["legacy", "auto"])  # the eras of the protocol: 2025 and 2026
+async def test_kill_at_the_question_of_an_mcp_server_repeats_no_call(
+    server: Server, tmp_path: Path, mode: str
+) -> None:
+    """The MCP server lives on."""
+    log, port = tmp_path / "sky.log", free_port()
+    with serving(log, port):
+        async with socket(server, "c") as killed_socket:
+            await killed_socket.message(f"mcp_agent({mode!r}, {url_of(port)!r}, seconds=0)")
+            await killed_socket.answer("approve", await killed_socket.until(PROMPT))
+            first = await killed_socket.until(PROMPT)
+            server.kill()
+        server.restart()
+        async with back(server, killed_socket) as client:
+            form = await client.until(PROMPT)
+            assert form["id"] == first["id"]
+            assert form["content"]["text"].startswith("sky asks:")
+            frame = {"type": "user_interaction_message", "interaction_id": form["id"], "id": "a1"}
+            await client.send({**frame, "data": {"name": "Ada"}})
+            await client.until_ended("completed")
+    assert_gap_free(server)
+    done = [line for line in log.read_text().splitlines() if not line.startswith("asks")]
+    assert done == ["forecast Oslo", "stay Rome begins", "book Rome Ada"]

@@ -65,10 +65,10 @@ def ask_now(state: State) -> State:
 PAY = {"name": "pay", "args": {"euro": 4}}
 
 
-def actions(*requests: Any, reviews: Any = (), **review: Any) -> dict[str, Any]:
+def actions(*requests: Any, reviews: Any = None, **review: Any) -> dict[str, Any]:
     """Make a request to decide about actions; `review` is what holds for the first."""
-    reviews = [{"action_name": requests[0]["name"], **review}] if review else reviews
-    return {"action_requests": requests, "review_configs": reviews}
+    reviews = [{"action_name": requests[0]["name"], **review}] if review else reviews or []
+    return {"action_requests": [*requests], "review_configs": reviews}
 
 
 def inbox(action: Any, args: Any, **more: Any) -> dict[str, Any]:
@@ -439,6 +439,19 @@ async def test_action_whose_schema_is_none_is_asked_about(sent_to: SentTo, schem
         assert ("Edited arguments are not checked." in prompt.text) == isinstance(schema, dict)
         await run.answer({"decision": "approve", "arguments": {"euro": 40}})
         assert "{'euro': 40}" in await run.result()
+
+
+async def test_approved_arguments_have_the_defaults_of_their_schema_as_people_saw_them(
+    sent_to: SentTo,
+) -> None:
+    schema = {"properties": {"euro": {"type": "integer"}, "days": {"default": 30}}}
+    host(ask_about(actions(PAY, allowed_decisions=["approve", "edit"], args_schema=schema)))
+    async with sent_to("t_graph", "Go") as (hosting, run):
+        [prompt] = await run.prompts()
+        assert prompt.model_dump()["arguments"] == {"euro": 4, "days": 30}
+        await hosting.crash()
+        await run.answer("approve")
+        assert "'args': {'euro': 4, 'days': 30}" in await run.result()
 
 
 async def test_node_that_has_finished_does_not_run_again_after_a_crash(

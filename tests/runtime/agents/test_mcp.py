@@ -122,20 +122,21 @@ async def test_question_of_a_server_that_is_cut_says_so(sent_to: SentTo, host: H
 
 async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done: Done) -> None:
     model = ScriptedModel(
-        [tool_call("sky_forget", town="Oslo"), tool_call("sky_forecast", town="Rome")], "Ready."
+        [tool_call("sky_refund", order=17), tool_call("sky_forecast", town="Rome")], "Ready."
     )
-    approvals = {"forget": Policy(group("support"), edit=True), "forecast": Policy(approval=False)}
+    approvals = {"refund": Policy(group("support"), edit=True), "forecast": Policy(approval=False)}
     host(model, approvals=approvals)
     [sue] = await reads.read(make_members, "support", "sue")
     async with sent_to("t_agent", "Go") as (hosting, run):
         [prompt] = await run.prompts()
-        assert prompt.text == "May I do this: Sky forget Oslo?"
+        assert prompt.text == "May I do this: Sky refund 17?"
+        assert prompt.model_dump()["arguments"] == {"order": 17, "euro": 500}
         await hosting.crash()
-        edited: Any = {"decision": "approve", "arguments": {"town": "Ulm"}}
+        edited: Any = {"decision": "approve", "arguments": {"order": 17, "euro": 40}}
         await run.answer(edited, by=sue)
         assert await run.result() == "Ready."
-    assert sorted(done()) == ["forecast Rome", "forget Ulm"]
-    assert results() == ["Ulm is forgotten.", "It rains in Rome."]
+    assert sorted(done()) == ["forecast Rome", 'refund {"order": 17, "euro": 40}']
+    assert results() == ["paid", "It rains in Rome."]
 
 
 async def test_failures_and_pictures_become_words(
@@ -156,15 +157,19 @@ async def test_failures_and_pictures_become_words(
     ]
 
 
-async def test_process_that_dies_within_a_call_leaves_its_outcome_unknown(
-    host_workflow: NewHosting, host: Host, tmp_path: Path
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [(tool_call("sky_die"), {}), (tool_call("sky_sleep", seconds=60), {"timeout": 2})],
+    ids=["dies", "slow"],
+)
+async def test_call_that_does_not_come_to_its_end_has_an_unknown_outcome(
+    host_workflow: NewHosting, host: Host, tmp_path: Path, call: Any, options: dict[str, Any]
 ) -> None:
-    log = tmp_path / "log"
-    host(ScriptedModel([tool_call("sky_die")], "Sorry."), command(log), approvals=NOBODY)
+    host(ScriptedModel([call], "Sorry."), command(tmp_path / "log"), approvals=NOBODY, **options)
     async with host_workflow("t_agent", patience=60) as hosting:
         assert await hosting.converse("Go") == "Sorry."
     assert results() == [UNKNOWN]
-    assert log.read_text() == "die\n"
+    assert (tmp_path / "log").read_text() == f"{call.name.removeprefix('sky_')}\n"
 
 
 async def test_question_of_a_server_is_a_form_and_survives_crashes(
@@ -291,16 +296,6 @@ async def test_other_requests_of_a_server_are_refused(
         assert await hosting.converse("Guess") == "x"
     [result] = results()
     assert "Guessed" not in result
-
-
-async def test_slow_server_is_not_waited_for(
-    host_workflow: NewHosting, host: Host, done: Done
-) -> None:
-    model = ScriptedModel([tool_call("sky_sleep", seconds=60)], "Too slow.")
-    host(model, approvals=NOBODY, timeout=2)
-    async with host_workflow("t_agent", patience=60) as hosting:
-        assert await hosting.converse("Go") == "Too slow."
-    assert results() == [UNKNOWN]
 
 
 async def test_model_is_told_of_a_server_that_is_away(

@@ -60,6 +60,10 @@ def paying(arguments: object = '{"euro": 1}', **fields: Any) -> JsonObject:
     return part(function={"name": "pay", "arguments": arguments}, **fields)
 
 
+SIGNED = {"google": {"thought_signature": "abc"}}
+FUNCTION = {"name": "pay", "arguments": '{"euro": 1}', "signature": "def"}
+
+
 async def read(model: OpenAIModel) -> list[Piece]:
     return [piece async for piece in model.stream(QUESTION, [])]
 
@@ -83,6 +87,14 @@ async def read(model: OpenAIModel) -> list[Piece]:
             [{"signature": "ab\0"}, {"signature": "c"}, paying(id="a", index=0)],
             {"signature": "ab\ufffdc"},
         ),
+        (
+            [part(id="a", index=0, extra_content=SIGNED, function=FUNCTION)],
+            {
+                "tool_calls": [
+                    {"id": "a", "type": "function", "extra_content": SIGNED, "function": FUNCTION}
+                ]
+            },
+        ),
     ],
 )
 async def test_fields_of_a_server_go_back_with_its_answer_after_a_crash_too(
@@ -101,22 +113,6 @@ async def test_fields_of_a_server_go_back_with_its_answer_after_a_crash_too(
         assert await run.result() == "Done."
     answer = endpoint.requests[-1]["messages"][1]
     assert {name: answer[name] for name in fields} == fields
-
-
-async def test_fields_of_a_call_go_back_with_it(
-    endpoint: ModelEndpoint, model: OpenAIModel, host_workflow: NewHosting
-) -> None:
-    signed = {"google": {"thought_signature": "abc"}}
-    function = {"name": "pay", "arguments": '{"euro": 1}', "signature": "def"}
-    endpoint.answers = [
-        [part(id="a", index=0, extra_content=signed, function=function)],
-        text("Ok"),
-    ]
-    async with host_workflow("t_agent", replay_everywhere=True) as hosting:
-        assert await hosting.converse("Go") == "Ok"
-    [call] = endpoint.requests[-1]["messages"][1]["tool_calls"]
-    sent_back = {"id": "a", "type": "function", "extra_content": signed, "function": function}
-    assert call == sent_back
 
 
 async def test_no_message_has_an_empty_text(

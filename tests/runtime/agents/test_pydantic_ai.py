@@ -134,30 +134,31 @@ async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
     assert "It reads: \ufffd" in str(Script.requests[-1][-1])
 
 
-async def test_approval_with_edited_arguments_survives_crashes(sent_to: SentTo) -> None:
-    Script.turns = [
-        [("refund", '{"order": 17, "euro": 400}'), ("look_up", '{"order": 17}')],
-        ["Paid back."],
-    ]
+@pytest.mark.parametrize(
+    ("answer", "done", "told"),
+    [
+        (
+            {"decision": "approve", "arguments": {"order": 17, "euro": 40}},
+            ["refund 17 40 for ann"],
+            "40 € are paid back",
+        ),
+        ({"decision": "reject", "note": "Too much."}, [], "Too much."),
+    ],
+)
+async def test_decision_survives_crashes_and_is_told_to_the_model(
+    sent_to: SentTo, answer: Any, done: list[str], told: str
+) -> None:
+    calls = [("refund", '{"order": 17, "euro": 400}'), ("look_up", '{"order": 17}')]
+    Script.turns = [[*calls], ["I see."]]
     [sue] = await reads.read(make_members, "support", "sue")
     async with sent_to("t_pydantic_ai", "Pay 17 back") as (hosting, run):
         [prompt] = await run.prompts()
         assert prompt.text == "May I do this: Refund 17?"
         await hosting.crash()
-        edited: Any = {"decision": "approve", "arguments": {"order": 17, "euro": 40}}
-        await run.answer(edited, by=sue)
-        assert await run.result() == "Paid back."
-    assert Script.done == ["look_up 17", "refund 17 40 for ann"]
-
-
-async def test_rejection_is_told_to_the_model(sent_to: SentTo) -> None:
-    Script.turns = [[("refund", '{"order": 17, "euro": 400}')], ["I see."]]
-    [sue] = await reads.read(make_members, "support", "sue")
-    async with sent_to("t_pydantic_ai", "Pay 17 back", replay_everywhere=True) as (_, run):
-        await run.answer({"decision": "reject", "note": "Too much."}, by=sue)
+        await run.answer(answer, by=sue)
         assert await run.result() == "I see."
-    assert Script.done == []
-    assert "Too much." in str(Script.requests[-1][-1])
+    assert Script.done == ["look_up 17", *done]
+    assert told in str(Script.requests[-1][-1])
 
 
 async def test_number_that_json_lacks_is_asked_about(sent_to: SentTo) -> None:
@@ -244,14 +245,6 @@ async def test_model_that_cannot_be_asked_is_said_so(
     async with host_workflow("t_pydantic_ai", replay_everywhere=True) as hosting:
         output = await hosting.converse("Hello")
     assert output == f"{said}The model cannot be asked (IndexError). Try again later."
-
-
-async def test_output_that_is_no_text_stands_apart(host_workflow: NewHosting) -> None:
-    counting = Agent(FunctionModel(stream_function=say), output_type=int)
-    pydantic_ai_workflow(counting, name="t_count", title="Count")
-    Script.turns = [["I count.", ("final_result", '{"response": 3}')]]
-    async with host_workflow("t_count", replay_everywhere=True) as hosting:
-        assert await hosting.converse("How many?") == "I count.\n\n3"
 
 
 def test_agent_whose_toolset_has_no_id_is_refused_when_it_is_declared() -> None:
@@ -433,13 +426,10 @@ class City(BaseModel):
 @pytest.mark.parametrize(
     ("output_type", "turn", "text"),
     [
-        (
-            City,
-            ("final_result", '{"name": "Rome", "when": "2026-01-02"}'),
-            '{"name":"Rome","when":"2026-01-02"}',
-        ),
-        (Colour, ("final_result", '{"response": "red"}'), "red"),
-        (TextOutput(shout), "Hello", "Hello\n\nHELLO"),
+        (City, [("final_result", ROME)], ROME),
+        (Colour, [("final_result", '{"response": "red"}')], "red"),
+        (TextOutput(shout), ["Hello"], "Hello\n\nHELLO"),
+        (int, ["I count.", ("final_result", '{"response": 3}')], "I count.\n\n3"),
     ],
 )
 async def test_output_is_json_apart_from_the_text(
@@ -447,7 +437,7 @@ async def test_output_is_json_apart_from_the_text(
 ) -> None:
     giving = Agent(FunctionModel(stream_function=say), output_type=output_type)
     pydantic_ai_workflow(giving, name="t_output", title="Output")
-    Script.turns = [[turn]]
+    Script.turns = [turn]
     async with host_workflow("t_output", replay_everywhere=True) as hosting:
         assert await hosting.converse("Go") == text
 

@@ -25,9 +25,8 @@ from tests.support.hosting import SentTo, make_members
 
 def host_call(written: str | JsonObject, use: Any) -> None:
     """Have the next run's model call the tool so."""
-    is_text = isinstance(written, str)
-    call = ToolCall("a", use.name, written) if is_text else tool_call(use.name, **written)
-    host(ScriptedModel([call], "Done."), use)
+    text = written if isinstance(written, str) else tool_call(use.name, **written).arguments
+    host(ScriptedModel([ToolCall("a", use.name, text)], "Done."), use)
 
 
 class Mode(Enum):
