@@ -16,6 +16,7 @@ from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.testing.polling import until
 from tests.oauth.people import SITE, Browser, changed, elsewhere, link_of
 from tests.oauth.provider import Provider
+from tests.support.gzip_bomb import little_memory
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting
 
@@ -53,7 +54,12 @@ async def test_more_access_is_asked_for_with_what_there_was(hosting: Hosting, an
 
 @pytest.mark.parametrize(
     ("oddity", "scopes"),
-    [("commas", "read write"), ("list", "read write"), ("silent", "read offline_access")],
+    [
+        ("commas", "read write"),
+        ("list", "read write"),
+        ("silent", "read offline_access"),
+        ("long", "read"),
+    ],
 )
 async def test_access_may_be_written_otherwise(
     hosting: Hosting,
@@ -72,7 +78,13 @@ async def test_access_may_be_written_otherwise(
 
 @pytest.mark.parametrize(
     ("setting", "path"),
-    [("metadata_url", "list/"), ("token_url", "list/"), ("token_url", "words/token/")],
+    [
+        ("metadata_url", "list/"),
+        ("token_url", "list/"),
+        ("token_url", "words/token/"),
+        ("metadata_url", "bomb/"),
+        ("token_url", "bomb/"),
+    ],
 )
 async def test_a_provider_that_answers_otherwise_than_oauth_connects_nothing(
     run: HostedRun, ann: Browser, provider: Provider, settings: Settings, setting: str, path: str
@@ -80,7 +92,8 @@ async def test_a_provider_that_answers_otherwise_than_oauth_connects_nothing(
     address = await elsewhere(await ann.leave(run))
     odd = {**provider.setting, setting: f"{provider.url}/{path}"}
     set_hitl(settings, OAUTH_PROVIDERS={"notes": odd})
-    page = await ann.come_back(address)
+    with little_memory(16):
+        page = await ann.come_back(address)
     assert (page.status, STILL_WAITS in page.text) == (503, True)
     assert not await OAuthGrant.objects.aexists()
 
@@ -148,7 +161,9 @@ async def test_an_address_works_for_an_hour(run: HostedRun, ann: Browser) -> Non
 async def test_nobody_else_can_leave_or_come_back(
     hosting: Hosting, run: HostedRun, ann: Browser, ben: Browser
 ) -> None:
-    assert (await ben.get(await link_of(run))).status_code == 404
+    link = await link_of(run)
+    assert link.startswith(f"{SITE}/oauth/{run.id}/")
+    assert (await ben.get(link)).status_code == 404
     address = await elsewhere(await ann.leave(run))
     page = await ben.come_back(address)
     assert (page.status, "Somebody else opened the link" in page.text) == (403, True)
@@ -262,7 +277,3 @@ async def test_a_guest_cannot_connect_an_account(
         run = await hosting.send("read")
         assert await run.status() == "failed"
         assert "NoConsentOfGuests" in str((await Run.objects.aget()).error)
-
-
-async def test_the_link_is_of_this_site(run: HostedRun, ann: Browser) -> None:
-    assert (await link_of(run)).startswith(f"{SITE}/oauth/{run.id}/")

@@ -67,9 +67,17 @@ async def test_tokens_are_refreshed_once_by_all_who_need_them(
     assert provider.call_api(await token.read()).status_code == 200
 
 
-async def test_a_token_that_is_about_to_end_is_refreshed(token: AccessToken) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "refreshing_until"),
+    [(30, None), (-30, PAST)],
+    ids=["about to end", "over, and a dead process began to refresh it"],
+)
+async def test_a_token_is_refreshed(
+    token: AccessToken, seconds: int, refreshing_until: str | None
+) -> None:
     first = await token.read()
-    await OAuthGrant.objects.aupdate(expires_at=timezone.now() + timedelta(seconds=30))
+    end = timezone.now() + timedelta(seconds=seconds)
+    await OAuthGrant.objects.aupdate(expires_at=end, refreshing_until=refreshing_until)
     assert await token.read() != first
 
 
@@ -103,11 +111,6 @@ async def test_a_refresh_that_another_process_took_over_leaves_what_that_stored(
         await OAuthGrant.objects.aupdate(refreshing_until=None, expires_at=later)
     assert await reading
     assert provider.valid_tokens() != []
-
-
-async def test_a_refresh_that_a_dead_process_began_is_done_by_another(token: AccessToken) -> None:
-    await OAuthGrant.objects.aupdate(expires_at=PAST, refreshing_until=PAST)
-    assert await token.read()
 
 
 async def test_new_tokens_are_stored_for_who_is_stopped_meanwhile(

@@ -10,6 +10,10 @@ from django.urls import include, path
 from oauth2_provider.views import TokenView
 from oauth2_provider.views.generic import ScopedProtectedResourceView
 
+from tests.support.gzip_bomb import bomb
+
+BOMB = bomb(300)
+
 
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in whoever comes: the tests are about what follows."""
@@ -30,6 +34,7 @@ class OddTokens(TokenView):  # type: ignore[misc] # the package has no types
             "commas": {"scope": ",".join(scopes)},
             "list": {"scope": scopes},
             "silent": {"scope": " ".join(one for one in scopes if one != "offline_access")},
+            "long": {"id_token": "a" * 10_000},
             "words": {"expires_at": "soon", "expires_in": None},
         }
         return JsonResponse({**tokens, **changes[oddity]})
@@ -38,6 +43,12 @@ class OddTokens(TokenView):  # type: ignore[misc] # the package has no types
 def list_of_nothing(request: HttpRequest) -> HttpResponse:
     """Return JSON that is no object."""
     return JsonResponse([1], safe=False)
+
+
+def send_bomb(request: HttpRequest) -> HttpResponse:
+    """Return what is small on the wire and would fill the memory."""
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    return HttpResponse(BOMB, headers=headers)
 
 
 class Notes(ScopedProtectedResourceView):  # type: ignore[misc] # as above
@@ -66,5 +77,6 @@ urlpatterns = [
     path("api/notes/", Notes.as_view()),
     path("<oddity>/token/", OddTokens.as_view()),
     path("list/", list_of_nothing),
+    path("bomb/", send_bomb),
     path("", include("oauth2_provider.urls")),
 ]
