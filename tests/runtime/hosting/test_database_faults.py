@@ -139,14 +139,12 @@ async def make_shared(options: BaseModel) -> str:
     return await sync_to_async(look)("builder")
 
 
-@workflow(name="t_own_builder", title="Built", per_user_builder=make_builder)
-async def with_own(message: Message, context: Context) -> str:
+async def with_builder(message: Message, context: Context) -> str:
     return str(context.builder)
 
 
-@workflow(name="t_shared_builder", title="Built", shared_builder=make_shared)
-async def with_shared(message: Message, context: Context) -> str:
-    return str(context.builder)
+workflow(name="t_own_builder", title="Built", per_user_builder=make_builder)(with_builder)
+workflow(name="t_shared_builder", title="Built", shared_builder=make_shared)(with_builder)
 
 
 @pytest.mark.parametrize("name", ["t_own_builder", "t_shared_builder"])
@@ -162,9 +160,7 @@ async def make_nothing(options: BaseModel) -> str:
     raise RuntimeError("it is misconfigured")
 
 
-@workflow(name="t_no_builder", title="Not built", shared_builder=make_nothing)
-async def with_none(message: Message, context: Context) -> str:
-    return str(context.builder)
+workflow(name="t_no_builder", title="Not built", shared_builder=make_nothing)(with_builder)
 
 
 async def test_a_run_that_cannot_be_refused_while_the_database_is_away_is_refused_later() -> None:

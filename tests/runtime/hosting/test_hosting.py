@@ -55,20 +55,6 @@ async def ask(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield f"{message.text}={answer.text}"
 
 
-async def test_enqueue_holds_over_a_restart_while_the_first_is_parked() -> None:
-    async with Hosting("t_ask", park_after=0.01) as hosting:
-        first, second = await hosting.submit("one"), await hosting.submit("echo")
-        await hosting.prompts(first)
-        await hosting.restart()
-        third = await hosting.submit("echo 3")
-        await asyncio.sleep(0.05)
-        assert (await hosting.until_status(second, "queued")).started_at is None
-        await hosting.answer("x")
-        await hosting.until_ended(third)
-        order = [e.run for e in await hosting.events() if e.payload.get("status") == "completed"]
-        assert order == [first, second, third]
-
-
 async def test_reject_a_second_message_is_refused_and_not_stored_but_not_the_first_again() -> None:
     async with running(Hosting("t_ask", second_message="reject"), "one") as (hosting, first):
         with pytest.raises(Busy):
@@ -310,23 +296,6 @@ async def test_a_replaced_host_writes_nothing_more() -> None:
         assert await hosting.result(run) == "one=x"
 
 
-async def test_a_host_is_replaced_for_the_rest_of_that_very_transaction() -> None:
-    key = HostKey("conversation:1:t_ask")
-
-    def replace(tx: Transaction) -> bool:
-        first = take_lease(tx, key)
-        assert not first.check(tx)
-        second = take_lease(tx, key)
-        assert not second.check(tx)
-        try:
-            first.check(tx)
-        except Fenced:
-            return True
-        return False
-
-    assert await writer.write(replace)
-
-
 @pytest.mark.cluster_only("one process has no queue")
 async def test_a_host_that_lets_go_queues_what_came_to_it_meanwhile() -> None:
     async with asking("t_ask", "one") as (hosting, run, prompt):
@@ -464,47 +433,47 @@ async def gets_on(message: Message, context: Context) -> str:
     return "there"
 
 
-@pytest.mark.parametrize("text", ["asks", "steps"])
-async def test_a_run_that_gets_on_between_its_crashes_is_not_set_aside(text: str) -> None:
-    executions.clear()
-    async with running("t_gets_on", text) as (hosting, run):
-        for number in range(MAX_CRASHES + 1):
-            if text == "asks":
-                await hosting.answer("on", *await hosting.prompts(run))
-            await executed(number + 1)
-            await hosting.crash()
-        assert await hosting.result(run) == "there"
+def written(text: str) -> str:
+    """Return what the run writes that is executed for that many times."""
+    count = len(executions)
+    return {"more": "x" * count, "other": f"{count}", "same": "x"}[text]
 
 
 @workflow(name="t_writes_on", title="Writes on")
 async def writes_on(message: Message, context: Context) -> AsyncGenerator[str, None]:
     executions.append(1)
-    count = len(executions)
-    yield {"more": "x" * count, "other": f"{count}", "same": "x"}[message.text]
-    if count <= MAX_CRASHES + 1:
+    yield written(message.text)
+    if len(executions) <= MAX_CRASHES + 1:
         await asyncio.sleep(3600)
 
 
-async def test_a_run_whose_text_grows_between_its_crashes_is_not_set_aside() -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "expected_text"),
+    [
+        ("t_gets_on", "asks", "there"),
+        ("t_gets_on", "steps", "there"),
+        ("t_writes_on", "more", "x" * (MAX_CRASHES + 2)),
+        ("t_writes_on", "other", None),
+        ("t_writes_on", "same", None),
+    ],
+)
+async def test_a_run_is_set_aside_only_where_it_does_not_get_on_between_its_crashes(
+    name: str, text: str, expected_text: str | None
+) -> None:
     executions.clear()
-    async with running("t_writes_on", "more") as (hosting, run):
+    async with running(name, text) as (hosting, run):
         for number in range(MAX_CRASHES + 1):
+            if text == "asks":
+                await hosting.answer("on", *await hosting.prompts(run))
             await executed(number + 1)
-            await until(lambda: output(run) == "x" * len(executions))
+            if name == "t_writes_on":
+                await until(lambda: output(run) == written(text))
             await hosting.crash()
-        assert await hosting.result(run) == "x" * (MAX_CRASHES + 2)
-
-
-@pytest.mark.parametrize("text", ["other", "same"])
-async def test_a_run_whose_text_only_comes_again_is_set_aside(text: str) -> None:
-    executions.clear()
-    async with running("t_writes_on", text) as (hosting, run):
-        for number in range(MAX_CRASHES + 1):
-            await executed(number + 1)
-            await until(lambda: output(run) in ("x", f"{len(executions)}"))
-            await hosting.crash()
-        suspended = await hosting.until_ended(run)
-        assert (suspended.status, len(executions)) == (Run.Status.SUSPENDED, MAX_CRASHES + 1)
+        if expected_text:
+            assert await hosting.result(run) == expected_text
+        else:
+            suspended = await hosting.until_ended(run)
+            assert (suspended.status, len(executions)) == (Run.Status.SUSPENDED, MAX_CRASHES + 1)
 
 
 async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:

@@ -41,34 +41,23 @@ def fail() -> None:
     raise RuntimeError("what follows the commit is not the commit")
 
 
-async def test_a_failing_callback_after_the_commit_loses_no_result_or_write() -> None:
+@pytest.mark.parametrize("what_fails", ["a callback", "the announcement"])
+async def test_what_fails_after_the_commit_loses_no_result_or_write(
+    what_fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lane, calls = Lane(), list[str]()
+    if what_fails == "the announcement":
+        monkeypatch.setattr(writer, "on_commit", lambda tx: fail())
 
     def work(tx: Transaction) -> str:
+        if what_fails == "the announcement":
+            tx.events.append(None)  # type: ignore[arg-type] # of which nobody hears
         tx.after_commit += [fail, lambda: calls.append("after it")]
         return "committed"
 
     async with asyncio.timeout(10):
         assert await writer.write(work, lane) == "committed"
         assert calls == ["after it"]
-        assert await writer.write(lambda tx: "next", Lane(order_of=lane)) == "next"
-
-
-async def test_a_failing_announcement_loses_no_result_or_write(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def cannot(tx: Transaction) -> None:
-        fail()
-
-    monkeypatch.setattr(writer, "on_commit", cannot)
-    lane = Lane()
-
-    def work(tx: Transaction) -> str:
-        tx.events.append(None)  # type: ignore[arg-type] # of which nobody hears
-        return "committed"
-
-    async with asyncio.timeout(10):
-        assert await writer.write(work, lane) == "committed"
         assert await writer.write(lambda tx: "next", Lane(order_of=lane)) == "next"
 
 
