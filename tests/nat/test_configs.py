@@ -17,7 +17,6 @@ from chat_app.oauth.tokens import Tokens
 from natproject.settings.env import ROOT
 from sessions_app.agents.nat import nat_workflow
 from sessions_app.models import Run
-from sessions_app.prompts.tool_call import digest_of
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import Context, OAuthPrompt, registry
@@ -50,46 +49,29 @@ async def test_what_is_recorded_is_not_called_again(sent_to: SentTo) -> None:
         await run.answer("Eve")
         assert await run.result() == "Order 17 is paid back. With pleasure. Eve"
         assert await run.shown() == ["Shop look 17", "Confirm", "Shop pay 17", "Model"]
+        [paid] = [one.call for one in await run.journal() if "pay" in one.call.name]
+    assert json.loads(paid.arguments)[0] == 17
     assert Done.effects == ["look 17", "pay 17"]
 
 
-async def test_function_is_recorded_and_called_with_what_the_question_has_shown(
-    sent_to: SentTo,
+@pytest.mark.parametrize(
+    ("fails", "paid"),
+    [
+        (False, "Order 4 is paid back."),
+        (True, "Step shop__pay failed: ValueError: The bank is closed."),
+    ],
+)
+async def test_objects_streams_failures_and_calls_at_once_are_recorded(
+    sent_to: SentTo, *, fails: bool, paid: str
 ) -> None:
-    nat_workflow(HERE / "refund.yml", name="t_refund", title="Refund")
-    async with sent_to("t_refund", "Pay it back") as (hosting, run):
-        [question] = await run.prompts()
-        await hosting.crash()
-        await run.answer("yes")
-        await run.answer("Eve")
-        await run.result()
-        recorded = [one.call for one in await run.journal() if "pay" in one.call.name]
-    shown = {"order": int(question.text.split()[2])}
-    digests = [digest_of({"order": json.loads(call.arguments)[0]}) for call in recorded]
-    assert digests == [digest_of(shown)]
-    assert Done.effects[-1] == f"pay {shown['order']}"
-
-
-async def test_failure_of_a_function_is_recorded(sent_to: SentTo) -> None:
-    Done.fails = True
+    Done.fails = fails
     nat_workflow(HERE / "stream.yml", name="t_stream")
     async with sent_to("t_stream", "Go") as (hosting, run):
         await run.prompts()
         await hosting.crash()
         await run.answer("yes")
-        assert "ValueError: The bank is closed." in await run.result()
-    assert Done.effects == ["receipt 1", "read 2", "look 3", "pay 4"]
-
-
-async def test_objects_streams_and_calls_at_once_are_recorded(sent_to: SentTo) -> None:
-    nat_workflow(HERE / "stream.yml", name="t_stream")
-    async with sent_to("t_stream", "Go") as (hosting, run):
-        await run.prompts()
-        await hosting.crash()
-        await run.answer("yes")
-        assert await run.result() == (
-            "1 ['Bolt'] Bolt\ufffd, nut. Order 3 costs 40 €. Order 4 is paid back."
-        )
+        output = f"1 ['Bolt'] Bolt\ufffd, nut. Order 3 costs 40 €. {paid}"
+        assert await run.result() == output
     assert Done.effects == ["receipt 1", "read 2", "look 3", "pay 4"]
 
 
@@ -113,25 +95,11 @@ async def test_each_prompt_becomes_one_of_ours(sent_to: SentTo) -> None:
         for answer in [*ANSWERS, "No"]:
             await run.answer(answer)
         answers = json.loads(await run.result())
-    assert [one["type"] for one in answers] == [
-        "text",
-        "notification",
-        "binary_choice",
-        "binary_choice",
-        "radio",
-        "dropdown",
-        "checkbox",
-        "text",
-    ]
+    kinds = "text notification binary_choice binary_choice radio dropdown checkbox text"
+    assert [one["type"] for one in answers] == kinds.split()
     options = [one["selected_option"] for one in answers if "selected_option" in one]
     fields = zip(options, ("value", "value", "id", "value", "label"), strict=True)
-    assert [option[field] for option, field in fields] == [
-        True,
-        "1",
-        "sms",
-        "bonn",
-        "Nut",
-    ]
+    assert [option[field] for option, field in fields] == [True, "1", "sms", "bonn", "Nut"]
 
 
 async def test_nobody_answers_in_time(sent_to: SentTo) -> None:
@@ -210,14 +178,6 @@ async def test_sign_in_is_that_of_this_site(
         assert consent.text.startswith("https://chat.example/oauth/")
         assert "t0ken" not in str(await run.journal())
     assert set(Done.effects) == {"t0ken"}
-
-
-async def test_configuration_file_names_one_of_the_toolkit(
-    sent_to: SentTo,
-) -> None:
-    async with sent_to("refunds", "Pay it back", nat=HERE / "refund.yml") as (_, run):
-        await run.answer("no")
-        assert await run.result() == "Not paid."
 
 
 async def test_configuration_of_the_page_asks(host_workflow: NewHosting, tmp_path: Path) -> None:

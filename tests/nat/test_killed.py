@@ -24,11 +24,8 @@ DONE += [
 WORKING = {
     "model": ("250", "model streamed", ["model streamed"]),
     "function": ("5000", "look 3 begins", ["look 3 begins"]),
-    "between": ("5000", "look 1 ends", []),
 }
-SETTLED = SETTLE.replace("continue", "yes").replace(
-    'get(status="pending")', 'get(status="pending", run__conversation__conversation_id="answered")'
-)
+SETTLED = SETTLE.replace("continue", "yes")
 
 
 def socket(server: Server, place: str, last_sequence: int | None = None) -> WsClient:
@@ -41,16 +38,6 @@ def effects(server: Server, place: str) -> Counter[str]:
     return Counter(line.removeprefix(f"{place}: ") for line in log if line.startswith(place))
 
 
-async def until_asked(server: Server, place: str) -> WsClient:
-    async with socket(server, place) as client:
-        await client.message(place)
-        question = await client.until(PROMPT)
-        if place == "completed":
-            await client.answer("yes", question)
-            await client.until_ended("completed")
-    return client
-
-
 async def until_working(server: Server, place: str) -> WsClient:
     milliseconds, effect, _ = WORKING[place]
     async with socket(server, place) as client:
@@ -61,7 +48,7 @@ async def until_working(server: Server, place: str) -> WsClient:
 
 async def read_to_the_end(server: Server, client: WsClient, place: str) -> str:
     """Answer what is asked, and return all that people have read."""
-    if place not in ("answered", "completed"):
+    if place in WORKING:
         async with socket(server, place, last_sequence=last_sequence(client)) as answerer:
             question = await answerer.until(PROMPT)
             await answerer.answer("yes", question)
@@ -74,9 +61,9 @@ async def read_to_the_end(server: Server, client: WsClient, place: str) -> str:
 async def test_kill_repeats_nothing_that_is_recorded(new_server: NewServer) -> None:
     workflows = str(Path(__file__).with_name("workflows.yaml"))
     server = new_server(DJANGO_SETTINGS_MODULE="tests.nat.settings", WORKFLOWS_FILE=workflows)
-    asked = {
-        place: await until_asked(server, place) for place in ("asked", "answered", "completed")
-    }
+    async with socket(server, "answered") as asked:
+        await asked.message("answered")
+        await asked.until(PROMPT)
     working = await asyncio.gather(*(until_working(server, place) for place in WORKING))
     server.kill()
     # Stored while no host lives: just what a kill between commit and next line leaves.
@@ -85,7 +72,7 @@ async def test_kill_repeats_nothing_that_is_recorded(new_server: NewServer) -> N
     )
     assert "accepted" in process.stdout, process.stderr
     server.restart()
-    clients = asked | dict(zip(WORKING, working, strict=True))
+    clients = {"answered": asked, **dict(zip(WORKING, working, strict=True))}
     texts = [read_to_the_end(server, client, place) for place, client in clients.items()]
     assert await asyncio.gather(*texts) == [TEXT] * len(clients)
     for place in clients:

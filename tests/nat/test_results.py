@@ -67,21 +67,6 @@ async def resume(hosting: Hosting, run: HostedRun) -> None:
     assert await runs.aresume(run.id, by=by)
 
 
-async def test_json_of_others_becomes_no_object(
-    sent_to: SentTo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / f"{NEVER}.py").write_text("raise AssertionError('it was imported')")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    Given.value = OF_OTHERS
-    async with sent_to("t_give", "Go") as (hosting, run):
-        await run.prompts()
-        await hosting.crash()
-        await run.answer("yes")
-        assert await run.result() == "yes"
-    assert Given.seen == [OF_OTHERS, OF_OTHERS]
-    assert NEVER not in sys.modules
-
-
 @pytest.mark.parametrize(
     "value",
     [
@@ -89,10 +74,15 @@ async def test_json_of_others_becomes_no_object(
         [Page[Receipt](items=[Receipt(order=1, lines=["Bolt"])])],
         {"page": Page[dict[str, int]](items=[{"a": 1}])},
         Ratio(ratio=float("inf")),
+        OF_OTHERS,
     ],
     ids=repr,
 )
-async def test_objects_come_back_as_they_were(sent_to: SentTo, value: Any) -> None:
+async def test_values_come_back_as_they_were_and_json_of_others_becomes_no_object(
+    sent_to: SentTo, value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{NEVER}.py").write_text("raise AssertionError('it was imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
     Given.value = value
     async with sent_to("t_give", "Go") as (hosting, run):
         await run.prompts()
@@ -100,6 +90,7 @@ async def test_objects_come_back_as_they_were(sent_to: SentTo, value: Any) -> No
         await run.answer("yes")
         assert await run.result() == "yes"
     assert Given.seen == [value, value]
+    assert NEVER not in sys.modules
     assert Done.effects == ["give it"]
 
 

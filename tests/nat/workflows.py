@@ -1,7 +1,7 @@
 """The functions of killed.yml, of which people count outside what they do.
 
 The message says where a run takes its time, and how many milliseconds: `model 250` before each
-word, `function 5000` in the last of three, `between 5000` behind the first.
+word, `function 5000` in the last of three.
 """
 
 import asyncio
@@ -112,7 +112,6 @@ async def killed(config: KilledConfig, builder: Builder) -> AsyncGenerator[Any, 
         words = [str(chunk.content) async for chunk in model.astream("Look")]
         for number in range(1, 4):
             await look.acall_invoke(number=number)
-            await asyncio.sleep(seconds("between") if number == 1 else 0)
         if not await confirm.acall_invoke():
             return "Not paid."
         await pay.acall_invoke(number=5)
