@@ -284,6 +284,7 @@ ORDERS: list[Piece] = ["I order.", tool_call("order", euro=1)]
         ),
         (ScriptedModel(ORDERS, ORDERS), "I order.\n\nI order.\n\nI stop here."),
     ],
+    ids=["no answer", "cut off", "no second answer", "budget"],
 )
 async def test_last_words_of_an_agent_stand_apart(
     model: Any, text: str, host_workflow: NewHosting
@@ -370,7 +371,7 @@ def circular() -> list[Any]:
         ("a\0b", "a\ufffdb"),
         (RuntimeError("secret"), "That failed (RuntimeError)."),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=["bytes", "field", "tuple", "generator", "circle", "huge", "long", "NUL", "failure"],
 )
 async def test_model_reads_what_can_be_shown_of_a_result(
     sent_to: SentTo, result: Any, shown: str

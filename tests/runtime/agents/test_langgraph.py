@@ -251,6 +251,10 @@ PAY_AND_SEE = "May I do this: Pay 4?\n\nSee <b>17</b>."
             "a\n… and 100 characters more, which are left out.",
         ),
     ],
+    ids=[
+        *("NUL", "empty", "long", "long list", "action", "inbox", "inbox list"),
+        "long description",
+    ],
 )
 async def test_interrupt_is_asked_whatever_it_says(sent_to: SentTo, value: Any, end: str) -> None:
     host(ask_about(value))
@@ -315,6 +319,10 @@ REFUSED = "{'type': 'reject', 'message': 'The person refused it.'}"
             "'args': None",
         ),
     ],
+    ids=[
+        *("edit", "respond", "respond by rejecting", "reject", "no edit", "NaN", "inbox edit"),
+        "inbox respond",
+    ],
 )
 async def test_action_is_decided_as_its_author_allows(
     sent_to: SentTo, value: Any, not_allowed: Any, answer: Any, given: str
@@ -358,6 +366,12 @@ ANSWERED = "{'type': 'response', 'args': 'Nobody was asked: the"
         ({"action_request": {"action": "pay"}}, ANSWERED),
         (inbox("pay", {}, config=None), ANSWERED),
         (inbox("pay", {}, config={"allow_accept": "no"}), ANSWERED),
+    ],
+    ids=[
+        *("no name", "number", "empty name", "long name", "no arguments", "text for arguments"),
+        *("text", "text for reviews", "text for review", "review of nothing"),
+        *("text for decisions", "no decisions", "odd decision", "too long", "no action"),
+        *("inbox number", "inbox text", "inbox without", "inbox null", "inbox word"),
     ],
 )
 async def test_request_that_people_cannot_be_asked_about_is_answered_in_words(

@@ -144,6 +144,7 @@ async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
         ),
         ({"decision": "reject", "note": "Too much."}, [], "Too much."),
     ],
+    ids=["edited", "rejected"],
 )
 async def test_decision_survives_crashes_and_is_told_to_the_model(
     sent_to: SentTo, answer: Any, done: list[str], told: str

@@ -169,6 +169,10 @@ UNUSABLE = f"{UNFIT}The JSON schema cannot be used: "
         (of_schema({"$ref": "#/$defs/n"}), {}, f"{UNUSABLE}Pointer '/$defs/n' does not exist."),
         (of_schema({"$schema": 5}), {}, f'{UNUSABLE}5 is not of type "string" (at $schema).'),
     ],
+    ids=[
+        *("name twice", "inner name twice", "NaN", "list", "secret", "too long", "infinite"),
+        *("old draft", "type that is none", "reference to nothing", "schema number"),
+    ],
 )
 async def test_call_that_nobody_can_be_asked_about_is_told_to_the_model(
     sent_to: SentTo, use: Any, written: str | JsonObject, told: str

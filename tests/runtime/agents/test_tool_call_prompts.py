@@ -128,6 +128,7 @@ WITHOUT_DAY = {name: ARGUMENTS[name] for name in ARGUMENTS if name != "day"}
         ),
         (FIXED, PageAnswer(["approve"], fields={"name": ["b"], "_note": [""]}), {"name": "a"}, ""),
     ],
+    ids=["text", "list", "JSON", "page", "edited page", "edited JSON", "emptied", "fixed"],
 )
 def test_approved_arguments_have_the_types_of_the_schema(
     prompt: ToolCallPrompt, answer: Any, arguments: dict[str, Any], changed: str
