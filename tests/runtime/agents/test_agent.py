@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 
 from sessions_app.agents import (
     Budget,
@@ -51,11 +50,6 @@ async def look_up(words: list[str]) -> JsonObject:
     return dict.fromkeys(words, 1)
 
 
-def members(**groups: str) -> dict[str, User]:
-    """Make a group of each name, with a member of that name."""
-    return {username: make_members(name, username)[0] for name, username in groups.items()}
-
-
 async def test_tools_of_one_answer_are_used_and_the_model_reads_their_results(
     sent_to: SentTo,
 ) -> None:
@@ -82,7 +76,9 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
         tool_call("look_up", words=["x"]),
     ]
     host(ScriptedModel(calls, "All three."), *tools)
-    people = await reads.read(lambda: members(support="sue", buying="bob", archive="al"))
+    [sue] = await reads.read(make_members, "support", "sue")
+    [bob] = await reads.read(make_members, "buying", "bob")
+    [al] = await reads.read(make_members, "archive", "al")
     async with sent_to("t_agent", "Go") as (hosting, run):
         prompt_texts = sorted(prompt.text for prompt in await run.prompts())
         assert prompt_texts == [
@@ -90,14 +86,14 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
             "May I do this: Order 7?",
             "May I do this: Refund 5?",
         ]
-        await run.answer("approve", to="Look up", by=people["al"])
+        await run.answer("approve", to="Look up", by=al)
         await run.rest()  # a crash within the call would ask whether it was done
         await hosting.crash()
-        await run.answer("approve", to="Refund", by=people["sue"])
+        await run.answer("approve", to="Refund", by=sue)
         await run.rest()
         await hosting.crash()
         assert len(await run.prompts()) == 1
-        await run.answer("approve", to="Order", by=people["bob"])
+        await run.answer("approve", to="Order", by=bob)
         assert await run.result() == "All three."
     assert sorted(Hosted.done) == ["look_up ['x']", "order 7", "refund 5 none"]
     assert results() == ["5 € are paid back.", "It is ordered.", '{"x":1}']
@@ -114,14 +110,14 @@ async def test_those_who_allowed_a_call_that_a_crash_cut_off_say_whether_it_was_
 
     model = ScriptedModel([tool_call("pay", euro=5)], "Paid.")
     host(model, tool(pay, description="Pay.").needs(approval=group("support")))
-    people = await reads.read(lambda: members(support="sue"))
+    [sue] = await reads.read(make_members, "support", "sue")
     async with sent_to("t_agent", "Go") as (hosting, run):
-        await run.answer("approve", by=people["sue"])
+        await run.answer("approve", by=sue)
         await begun.wait()
         await hosting.crash()
         with pytest.raises(AssertionError, match="is for support"):
             await run.answer("again", to="Was this done: Pay 5?")
-        await run.answer("done", by=people["sue"])
+        await run.answer("done", by=sue)
         assert await run.result() == "Paid."
     assert results() == [DONE]
 
@@ -133,10 +129,10 @@ async def test_edited_arguments_are_those_that_are_executed_and_audited(
         ScriptedModel([tool_call("refund", euro=500, reason="late")], "Paid."),
         tool(refund).needs(approval=group("support"), edit=True),
     )
-    people = await reads.read(lambda: members(support="sue"))
+    [sue] = await reads.read(make_members, "support", "sue")
     async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         edited = {"decision": "approve", "arguments": {"euro": 50, "reason": "late"}}
-        await run.answer(edited, by=people["sue"])
+        await run.answer(edited, by=sue)
         assert await run.result() == "Paid."
         [step] = [one for one in await run.journal() if one.call.name == "refund"]
     assert Hosted.done == ["refund 50 late"]
@@ -189,13 +185,13 @@ async def test_policy_looks_at_arguments_and_at_the_owner(sent_to: SentTo) -> No
 
     calls = [tool_call("refund", euro=euro) for euro in (5, 50)]
     host(ScriptedModel(calls, "Both."), tool(refund).needs(approval=approvers, four_eyes=True))
-    people = await reads.read(lambda: members(support="sue"))
+    [sue] = await reads.read(make_members, "support", "sue")
     async with sent_to("t_agent", "Go") as (_, run):
         [prompt] = await run.prompts()
         assert isinstance(prompt, ToolCallPrompt)
         assert prompt.arguments == {"euro": 50, "reason": "none"}
         assert Hosted.done == ["refund 5 none"]
-        await run.answer("approve", by=people["sue"])
+        await run.answer("approve", by=sue)
         assert await run.result() == "Both."
         [interaction] = [one async for one in Interaction.objects.all()]
         assert interaction.assignment is not None
