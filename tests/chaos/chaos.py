@@ -98,7 +98,6 @@ async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]
 
 
 def _resume(form: AnyForm) -> None:
-    """Resume runs that are set aside, as an operator would."""
     if not form.rows(SUSPENDED)[0]["count"]:
         return
     subprocess.run(

@@ -34,7 +34,6 @@ def forms(chosen: argparse.Namespace) -> list[str]:
 
 @contextmanager
 def started(form: str, directory: Path, **env: str) -> Iterator[AnyForm]:
-    """Yield such a form, which is up."""
     started_form: AnyForm
     if form == "local":
         started_form = OneProcess(directory / "p")

@@ -46,7 +46,6 @@ class Course:
 
     @property
     def flat(self) -> bool:
-        """Return whether it did not grow."""
         return self.thirds[2] <= self.allowed
 
 
@@ -61,7 +60,6 @@ def courses(samples: Sequence[Sample]) -> list[Course]:
 
 
 def of(span: Sequence[Sample], name: str) -> float:
-    """Return the measurement's median in that time."""
     return median(sample.get(name, 0.0) for sample in span)
 
 
@@ -76,7 +74,6 @@ def table(all_courses: Sequence[Course]) -> Iterator[str]:
 
 
 def sample(form: AnyForm) -> Sample:
-    """Measure everything now."""
     values: dict[str, float] = {}
     for node in form.nodes:
         values |= _process(node)
@@ -101,7 +98,6 @@ def _process(node: Node) -> dict[str, float]:
 
 
 def _size(path: Path) -> int | None:
-    """Return the size of a file; None if it is gone or no file."""
     try:
         return path.stat().st_size if path.is_file() else None
     except FileNotFoundError:

@@ -56,7 +56,6 @@ class OneProcess:
         self.workflows.write_text(WORKFLOWS.format(**offered))
 
     def __enter__(self) -> "OneProcess":
-        """Make the disk, tables and users, and start."""
         self._mounted = mounted(self.data_dir)
         try:
             self.cookies = seed(self.data_dir, self._store, USERS)
@@ -67,12 +66,10 @@ class OneProcess:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End it."""
         self.close()
 
     @property
     def diary(self) -> Path:
-        """Return the file of the probes' notes."""
         return self.directory / "diary.log"
 
     @property
@@ -81,7 +78,6 @@ class OneProcess:
         return self._mounted
 
     def environment(self, _name: str) -> Mapping[str, str]:
-        """Return the whole environment of the process."""
         return environment(
             self.data_dir,
             **interfered(self.orders),
@@ -93,7 +89,6 @@ class OneProcess:
         )
 
     def origin(self, _number: int) -> str:
-        """Return its URL, without a slash at its end."""
         return f"http://{HOST}:{self.port}"
 
     def true_time(self, at: float) -> float:
@@ -104,7 +99,6 @@ class OneProcess:
         return self._began + (at - self._began) % HOUR
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
-        """Return the rows of a query; `%s` are the parameters."""
         rows = self._store.rows(statement.replace("%s", "?"), *parameters)
         return [
             {
@@ -115,7 +109,6 @@ class OneProcess:
         ]
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """Change it, as somebody else's hand would."""
         values = [
             str(one.replace(tzinfo=None)) if isinstance(one, datetime) else one
             for one in parameters
@@ -124,7 +117,6 @@ class OneProcess:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Fill its disk."""
         ballast = self.data_dir / "ballast"
         try:
             with ballast.open("wb", buffering=0) as file:
@@ -197,7 +189,6 @@ class OneProcess:
             self._mounted = False
 
     def tails(self, lines: int = 25) -> str:
-        """Return the end of its log."""
         return "\n".join(["----- server", *self.node.log.splitlines()[-lines:]])
 
 

@@ -93,7 +93,6 @@ class Soak:
         self._over = False
 
     def summary(self) -> str:
-        """Return how much was done."""
         return f"{self._messages} messages over sockets, {self._requests} requests"
 
     async def run(self, seconds: float) -> list[Sample]:
@@ -122,7 +121,6 @@ class Soak:
         return samples
 
     async def _live(self, user: str, own: random.Random) -> None:
-        """Hold one conversation after another."""
         while not self._over:
             workflow = own.choice(("probe", "probe_per_user"))
             name = f"s{next(self._numbers)}"
@@ -131,7 +129,6 @@ class Soak:
                     await self._talk(person, own)
 
     async def _talk(self, person: Person, own: random.Random) -> None:
-        """Say a message and wait for its end."""
         person.answering = own.random() < 0.7
         message = await person.say(own.choice(WORDS))
         self._messages += 1
@@ -150,7 +147,6 @@ class Soak:
         await person.until("the end", person.done, timeout=90)
 
     async def _request(self, user: str, own: random.Random) -> None:
-        """Pages, and runs over HTTP."""
         while not self._over:
             await asyncio.to_thread(self._ask_over_http, user, own)
             await asyncio.sleep(own.random())

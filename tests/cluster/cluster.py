@@ -102,7 +102,6 @@ class Cluster:
         self._manager = threading.Thread(target=self._keep_up, daemon=True)
 
     def __enter__(self) -> "Cluster":
-        """Start all of it."""
         try:
             with ThreadPoolExecutor() as threads:
                 list(threads.map(lambda service: service.start(), (self.postgresql, self.redis)))
@@ -114,12 +113,10 @@ class Cluster:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End all of it."""
         self.close()
 
     @property
     def nodes(self) -> list[Node]:
-        """Return the processes that are ours."""
         return [*self.webs, *self.workers]
 
     @property
@@ -129,7 +126,6 @@ class Cluster:
 
     @property
     def diary(self) -> Path:
-        """Return the file of the probes' notes."""
         return self.directory / "diary.log"
 
     @property
@@ -138,7 +134,6 @@ class Cluster:
         return self.postgresql.url(DATABASE)
 
     def origin(self, number: int) -> str:
-        """Return the URL of a web process, without a slash at its end."""
         return f"http://{HOST}:{self.ports[number % len(self.ports)]}"
 
     def heal(self) -> None:
@@ -153,12 +148,10 @@ class Cluster:
         self.until_up()
 
     def until_up(self) -> None:
-        """Wait until all processes serve."""
         self.until("the web processes answer", self._served)
         self.until("the workers work", self._worked)
 
     def close(self) -> None:
-        """Kill everything."""
         self._is_closing.set()
         for node in self.nodes:
             node.kill()
@@ -166,12 +159,10 @@ class Cluster:
         self.postgresql.kill()
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
-        """Return the rows of a query."""
         with psycopg.connect(self.url, row_factory=dict_row, connect_timeout=5) as connection:
             return connection.execute(statement.encode(), parameters or None).fetchall()
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """Change the database, as somebody else's hand would."""
         with psycopg.connect(self.url, connect_timeout=5) as connection:
             connection.execute(statement.encode(), parameters)
 
@@ -184,7 +175,6 @@ class Cluster:
         until(condition, timeout, otherwise=lambda: f"{description}\n{self.tails()}")
 
     def tails(self, lines: int = 25) -> str:
-        """Return the end of each log."""
         logs = {node.name: node.log for node in self.nodes}
         for service in (self.postgresql, self.redis):
             logs[service.name] = service.log.read_text(errors="replace")

@@ -46,7 +46,6 @@ IDS = ("id", "conversation", "run")
 
 
 def history(form: Form, people: Sequence[Person], faults: int) -> History:
-    """Return the history of these people."""
     conversations = _rows(form, CONVERSATIONS, {person.user for person in people})
     names = {row["id"]: row["name"] for row in conversations}
 
@@ -74,7 +73,6 @@ def history(form: Form, people: Sequence[Person], faults: int) -> History:
 
 
 def diary(form: Form) -> list[Note]:
-    """Return the probes' notes so far."""
     lines = form.diary.read_text().splitlines() if form.diary.exists() else []
     return list(_notes(form, lines))
 

@@ -27,11 +27,9 @@ class Kept:
         return Cluster(self._template, directory).__enter__()
 
     def give_back(self, cluster: Cluster) -> None:
-        """Give back a cluster that is in order."""
         self._cluster = cluster
 
     def close(self) -> None:
-        """End it."""
         if self._cluster is not None:
             self._cluster.close()
 
@@ -47,14 +45,12 @@ def _healed(cluster: Cluster) -> Cluster:
 
 @pytest.fixture(scope="session")
 def cluster_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Return the files of a PostgreSQL, to be copied."""
     directory = tmp_path_factory.mktemp("template")
     return Template(directory)
 
 
 @pytest.fixture(scope="session")
 def kept(cluster_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    """Yield the keeper of the cluster from test to test."""
     kept = Kept(cluster_template, tmp_path_factory.mktemp("clusters"))
     try:
         yield kept

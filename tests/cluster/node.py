@@ -30,7 +30,6 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """Return the id of the running process."""
         with self._lock:
             return self._child.pid
 
@@ -42,7 +41,6 @@ class Node:
 
     @property
     def frozen(self) -> bool:
-        """Return whether it stands still."""
         return self._frozen_since is not None
 
     @property
@@ -74,7 +72,6 @@ class Node:
                 self.start()
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
         with self._lock:
             self._is_wanted = False
             if self._child.started:
@@ -95,7 +92,6 @@ class Node:
             self._frozen_since = time.time()
 
     def thaw(self) -> None:
-        """Send SIGCONT."""
         if self._frozen_since is not None:
             self.life.frozen.append((self._frozen_since, time.time()))
             self._frozen_since = None

@@ -55,7 +55,6 @@ class Person:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Connect both clients."""
         first = int(self.user.removeprefix("user"))
         self._tasks = [
             asyncio.create_task(self._follow(self.views[0], first, self._met)),
@@ -65,7 +64,6 @@ class Person:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Disconnect both clients."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -96,7 +94,6 @@ class Person:
         )
 
     async def answer_all(self) -> None:
-        """Answer what is asked, and all that will be."""
         self.answering = True
         for prompt in list(self._asked.values()):
             await self._answer(prompt)
@@ -107,7 +104,6 @@ class Person:
             await self._socket.close()
 
     def pending(self) -> int:
-        """Return how many questions it sees unanswered."""
         return len(self._asked)
 
     def done(self) -> bool:
@@ -118,7 +114,6 @@ class Person:
         return all_ended and not self._outbox
 
     def text(self, message: Sent) -> str:
-        """Return the run's output so far."""
         return "".join(
             frame["content"].get("text", "")
             for frame in self.view.frames
@@ -133,7 +128,6 @@ class Person:
         await until_true(condition, timeout, every=0.02, otherwise=lambda: self.story(description))
 
     def story(self, description: str) -> str:
-        """Return the description and what the person has received, for a failure."""
         frame_texts = [json.dumps(frame)[:300] for frame in self.view.frames[-12:]]
         unsettled = f"to be acknowledged: {list(self._outbox)}; asked: {list(self._asked)}"
         return "\n".join([f"{self.conversation}: {description}; {unsettled}", *frame_texts])

@@ -48,7 +48,6 @@ class Workload:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Connect all people and begin."""
         for person in self.people:
             person.answering = True
             person.rival = self._random.random() < RIVALS
@@ -58,7 +57,6 @@ class Workload:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Disconnect all people."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -66,7 +64,6 @@ class Workload:
 
     @property
     def messages(self) -> int:
-        """Return how many messages were sent."""
         return sum(len(person.sent) for person in self.people)
 
     async def until_messages(self, count: int, timeout: float = 60) -> None:

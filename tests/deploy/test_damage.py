@@ -147,7 +147,6 @@ def full(server: Server) -> Iterator[None]:
 
 
 def findings(process: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
-    """Return what `doctor --json` has found, by check."""
     return {line["check"]: line for line in json.loads(process.stdout)["findings"]}
 
 

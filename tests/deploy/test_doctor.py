@@ -55,7 +55,6 @@ MINUTE_AGO = timezone.now() - timedelta(minutes=1)
 
 @pytest.fixture
 def up() -> None:
-    """Store all processes as up."""
     if CLUSTER:
         operator_rows.process("web:1", "web")
         operator_rows.process("worker:1", "worker", job_worker=operator_rows.taker())

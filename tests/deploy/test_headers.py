@@ -54,7 +54,6 @@ BARE = "a NUL"
 
 
 def ask(server: Server, method: str, path: str, user: str | None) -> Response:
-    """Return the response to a request."""
     http = Http(server, user, workflow=None)
     if method == "GET":
         return http.get(path)

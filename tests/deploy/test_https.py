@@ -19,7 +19,6 @@ COOKIES = {"__Host-sessionid", "__Host-csrftoken"}
 
 @pytest.fixture
 def server(new_server: NewServer) -> Server:
-    """Return a server with HTTPS."""
     return new_server(HTTPS="true", ALLOWED_HOSTS=f"{NAME},{HOST}")
 
 

@@ -148,7 +148,6 @@ def test_type_checkers_know_workflows_and_find_mistakes_in_them(project: Project
 
 
 def required(wheel: Path) -> list[Requirement]:
-    """Return what the wheel requires."""
     return [Requirement(line) for line in read_metadata(wheel).get_all("Requires-Dist", [])]
 
 
@@ -231,6 +230,5 @@ def test_users_of_any_model_answer_and_are_found_in_the_admin(project: Project) 
 
 
 def _files(folder: str) -> list[str]:
-    """Return the files of a folder, as it is in the repository."""
     paths = (path for path in (ROOT / folder).rglob("*") if path.is_file())
     return [str(path.relative_to(ROOT)) for path in paths if path.suffix != ".pyc"]

@@ -40,7 +40,6 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
-    """Yield a PostgreSQL that runs."""
     with PostgreSQL(tmp_path_factory.mktemp("postgresql")) as service:
         yield service
 

@@ -25,7 +25,6 @@ OpenSite = Callable[..., Page]
 
 @pytest.fixture
 def server(new_server: NewServer) -> Server:
-    """Return a server with HTTPS."""
     return new_server(**SETTINGS)
 
 

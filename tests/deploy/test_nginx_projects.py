@@ -61,7 +61,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def oauth2_proxy() -> Iterator[Oauth2Proxy]:
-    """Run it."""
     with Oauth2Proxy((HOST, free_port()), _Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -70,7 +69,6 @@ def oauth2_proxy() -> Iterator[Oauth2Proxy]:
 
 @contextmanager
 def site_of(line: Line, directory: Path) -> Iterator[Site]:
-    """Serve the project."""
     for name in ("template", "site"):
         (directory / name).mkdir()
     key = prepare(Line(""), directory / "template")
@@ -86,7 +84,6 @@ def pages_of(proxy: Nginx, browser: Browser) -> Iterator[Callable[[], Page]]:
 
 
 def converse(page: Page) -> None:
-    """Send a message, and answer the question that it leads to."""
     until_connected(page)
     page.locator("input[name=workflow][value=greeting]").check()
     say(page, "Good morning")

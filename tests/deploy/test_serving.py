@@ -20,7 +20,6 @@ from tests.support.sign_in_link import browse, page_text, press
 
 
 def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a management command to its end."""
     return run("manage.py", *arguments, env=env)
 
 

@@ -93,12 +93,10 @@ class Echoes:
         self._client = client
 
     async def __aenter__(self) -> "Echoes":
-        """Begin."""
         self._task = asyncio.create_task(self._send_on())
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """End."""
         self._task.cancel()
 
     async def _send_on(self) -> None:
@@ -106,7 +104,6 @@ class Echoes:
             await self.one()
 
     async def one(self) -> None:
-        """Send a message, and wait until its run has ended."""
         began = time.monotonic()
         await self._client.message('echo("x")')
         await self._client.until_ended("completed")
@@ -138,7 +135,6 @@ async def test_an_answer_means_what_it_says_or_is_refused(attacked: Server, kind
 
 
 async def ask(client: WsClient, kind: str) -> str:
-    """Have a prompt of the kind asked; return its id."""
     prompt = await client.message_until_prompt(f"decide {kind}")
     return str(prompt["interaction_id"])
 
@@ -166,7 +162,6 @@ async def throw(client: WsClient, prompt: str, answer: Thrown) -> None:
 
 
 def read(server: Server, prompt: str) -> dict[str, Any]:
-    """Return the prompt as its owner reads it over HTTP."""
     told: dict[str, Any] = Http(server).get(f"/v1/prompts/{prompt}").json()
     return told
 

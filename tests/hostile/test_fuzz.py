@@ -41,7 +41,6 @@ pytestmark = [
 
 
 def effort(form: str) -> settings:
-    """Return how much is tried."""
     return settings(
         max_examples=EXAMPLES or QUICK[form],
         stateful_step_count=25,
@@ -108,18 +107,15 @@ class SocketMachine(RuleBasedStateMachine):
         self.client = self.connect()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do it in the machine's loop."""
         return self.loop.run_until_complete(work)
 
     def connect(self, **query: Any) -> WsClient:
-        """Open a socket on the machine's conversation."""
         client = WsClient(self.server, self.name, workflow="probe", **query)
         self.run(client.__aenter__())
         return client
 
     @rule(text=mutated(MESSAGES))
     def say(self, text: str) -> None:
-        """Send a message, more or less."""
         self.run(self.client.send(text))
         self.check()
 
@@ -131,13 +127,11 @@ class SocketMachine(RuleBasedStateMachine):
 
     @rule(data=st.binary(max_size=60))
     def send_bytes(self, data: bytes) -> None:
-        """Send a binary frame."""
         self.run(self.client.send(data))
         self.check()
 
     @rule()
     def ask(self) -> None:
-        """Send a good message."""
         self.run(self.client.message("ask()"))
         self.check()
 

@@ -122,7 +122,6 @@ def _row_of(server: Server, page: Page) -> str:
 
 
 def user_of(page: Page) -> str:
-    """Return who may open the page."""
     return "admin" if page.template.startswith(("admin", "monitor")) else "ann"
 
 
@@ -224,15 +223,11 @@ def forms() -> Iterator[tuple[str, list[str], str]]:
 
 
 class _Anybody:
-    """A user who may do anything."""
-
     def has_perm(self, *_: Any) -> bool:
-        """Yes."""
         return True
 
 
 def form_request(door: str, path: str, fields: dict[str, Any], user: str | None = "ann") -> Request:
-    """Return a POST of a form."""
     return Request(door, path, "POST", {"Content-Type": FORM}, form(fields), user)
 
 

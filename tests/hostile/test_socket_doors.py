@@ -116,7 +116,6 @@ def is_failure(frame: dict[str, Any]) -> bool:
 
 
 def is_ended(frame: dict[str, Any]) -> bool:
-    """Return whether a run has come to its end."""
     return frame["content"].get("status") in ("completed", "failed", "suspended")
 
 

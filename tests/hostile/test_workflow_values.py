@@ -59,14 +59,12 @@ async def test_every_run_comes_to_rest_and_every_page_shows_it(attacked: Server,
 
 
 def rests_now(frame: Frame) -> bool:
-    """Return whether a run has ended, or waits."""
     if frame["type"] == "run_update_message":
         return str(frame["content"]["status"]) not in ("queued", "running")
     return bool(frame["type"] == "system_interaction_message")
 
 
 def is_completed(frame: Frame) -> bool:
-    """Return whether a run has completed."""
     return str(frame["content"].get("status")) == "completed"
 
 
@@ -109,7 +107,6 @@ async def answer_all(client: WsClient) -> None:
 
 
 def prompted_or_completed(frame: Frame) -> bool:
-    """Return whether a run asks, or has completed."""
     return frame["type"] == "system_interaction_message" or is_completed(frame)
 
 

@@ -34,12 +34,10 @@ def table(heading: str) -> list[list[str]]:
 
 
 def names_in_backticks(cell: str) -> list[str]:
-    """Return what a cell has in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def documented_doors() -> list[Door]:
-    """Return the doors of the table of addresses."""
     return [
         Door(path, tuple(methods.split(", ")), audience)
         for paths, methods, audience, _ in table("Who may open each address")
@@ -63,7 +61,6 @@ def _paths(resolver: URLResolver, prefix: str) -> Iterator[str]:
 
 
 def model_admins() -> list[Any]:
-    """Return the admin's pages that are ours."""
     ours = ("sessions_app", "chat_app")
     registered = admin.site._registry.items()
     return [pages for model, pages in registered if model._meta.app_label in ours]

@@ -71,11 +71,9 @@ class Scene:
         }
 
     def http(self, person: str) -> Http:
-        """Requests of the person."""
         return Http(self.server, None, headers=self.people[person])
 
     def hers(self) -> list[dict[str, Any]]:
-        """Return what ann has."""
         return self.server.rows(HERS)
 
 

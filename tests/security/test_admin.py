@@ -121,7 +121,6 @@ def client_of(role: str, model: str) -> Client:
 
 
 def all_rows() -> list[Any]:
-    """Return all that an action could change."""
     models = (Run, Arrival, Interaction, HostLease, PendingSignal, ApiKey)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 

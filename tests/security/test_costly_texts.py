@@ -59,6 +59,5 @@ async def test_costly_pages_of_one_user_delay_nobody_else(new_server: NewServer,
 
 
 def is_done(message: str, frame: Frame) -> bool:
-    """Return whether the run of a message has completed."""
     has_ended = frame["type"] == "run_update_message" and frame["content"]["status"] == "completed"
     return bool(has_ended and frame["parent_id"] == message)

@@ -35,7 +35,6 @@ BEGUN = "SELECT workflow FROM sessions_app_conversation ORDER BY created_at DESC
 
 @pytest.fixture(scope="module")
 def server(new_module_server: NewServer) -> Server:
-    """Return a server with two workflows for some, and one for everybody."""
     server = new_module_server(workflows=CONFIG)
     server.execute("INSERT INTO auth_group (name) VALUES ('managers')")
     server.execute(JOIN, MANAGER)

@@ -120,12 +120,10 @@ def pytest_runtest_makereport(
 
 
 def chromium() -> str | None:
-    """Return the path of Chromium; None if it is missing."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
 def firefox() -> str | None:
-    """Return the path of Firefox; None if it is missing."""
     return os.environ.get("FIREFOX") or shutil.which("firefox-esr")
 
 

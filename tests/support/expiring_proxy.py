@@ -25,7 +25,6 @@ class ExpiringProxy(ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        """Return the origin of the site."""
         return f"http://{HOST}:{self.server_address[1]}"
 
     def expire(self, status: int) -> None:
@@ -51,7 +50,6 @@ class _Handler(BaseRequestHandler):
             _copy(self.request, server)
 
     def finish(self) -> None:
-        """Forget the connection."""
         self.server.connections.discard(self.request)
 
     def _refuse(self, status: HTTPStatus) -> None:

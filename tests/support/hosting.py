@@ -56,7 +56,6 @@ class Hosting(hosting.Hosting):
         return self.person.id
 
     def hosted(self) -> list[str]:
-        """Return the keys that have a host now."""
         return [host.key for host in self.hosts]
 
     def builders(self) -> Metrics:
@@ -64,11 +63,9 @@ class Hosting(hosting.Hosting):
         return self.hosts.builders()
 
     async def announce(self, key: str) -> None:
-        """Say that there is work for the key."""
         await writer.write(lambda tx: announce(tx, key))
 
     async def submit(self, text: str = "go", *, conversation: str = "c", **fields: Any) -> UUID:
-        """Send a user message; return the run."""
         message = messages.IncomingMessage(fields.pop("message_id", uuid4().hex), text, **fields)
         submitted = await messages.submit(
             owner=self.user, conversation_id=conversation, message=message
@@ -105,7 +102,6 @@ class Hosting(hosting.Hosting):
         return row
 
     async def until_ended(self, run: UUID) -> Run:
-        """Wait until the run is over or suspended."""
         return await self.until_status(run, *Run.FINISHED, Run.Status.SUSPENDED)
 
     async def prompts(self, run: UUID, count: int = 1) -> list[Interaction]:
@@ -146,7 +142,6 @@ class Hosting(hosting.Hosting):
         return await self.result(await self.submit(text, **fields))
 
     async def count_prompts(self, run: UUID) -> int:
-        """Return how many prompts the run has asked so far."""
         return await reads.read(lambda: Interaction.objects.filter(run=run).count())
 
     async def output(self, run: UUID) -> str:
@@ -154,8 +149,6 @@ class Hosting(hosting.Hosting):
         return await reads.read(output, run)
 
     async def events(self, conversation: str = "c") -> list[EventRecord]:
-        """Return the conversation's whole log."""
-
         def rows() -> list[EventRecord]:
             one = Conversation.objects.get(owner_id=self.user, conversation_id=conversation)
             return read(one.id, after=0, limit=100_000)
@@ -163,13 +156,11 @@ class Hosting(hosting.Hosting):
         return await reads.read(rows)
 
     async def journal(self, run: UUID) -> list[JournalEntry]:
-        """Return the run's journal in order."""
         return await reads.read(
             lambda: list(JournalEntry.objects.filter(run=run).order_by("position"))
         )
 
     async def without_hosts(self) -> None:
-        """Wait until no host is left."""
         await until_true(lambda: not self.hosted())
 
     async def settle_due(self) -> None:

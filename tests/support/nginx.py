@@ -61,7 +61,6 @@ def documented(part: str = "") -> str:
 
 
 def program() -> str:
-    """Return the path of nginx."""
     named = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if named is None:
         pytest.fail("nginx is missing: apt-get install nginx, or NGINX=/path/to/nginx")
@@ -105,7 +104,6 @@ class Nginx:
         until(lambda: self._workers() - before, 20, otherwise=lambda: self.log)
 
     def stop(self) -> None:
-        """End it, and all connections with it."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(20)
@@ -113,7 +111,6 @@ class Nginx:
 
     @property
     def log(self) -> str:
-        """Return what it has complained of."""
         return (self.directory / "error.log").read_text(errors="replace")
 
     def connect(self, *, address: str = HOST, timeout: float = 30) -> HTTPConnection:

@@ -34,7 +34,6 @@ class _Reader(HTMLParser):
         self._options: list[tuple[str, bool]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take a control."""
         attributes = {name: value or "" for name, value in attrs}
         name = attributes.get("name", "")
         if tag == "input":
@@ -47,11 +46,9 @@ class _Reader(HTMLParser):
             self._options.append((attributes["value"], "selected" in attributes))
 
     def handle_data(self, data: str) -> None:
-        """Take the text of an area."""
         self._text += data
 
     def handle_endtag(self, tag: str) -> None:
-        """Leave a control."""
         if tag == "textarea" and self._area is not None:
             self.sent.append((self._area, self._text.removeprefix("\n")))
             self._area = None

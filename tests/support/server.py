@@ -77,7 +77,6 @@ class Response:
     text: str
 
     def json(self) -> Any:
-        """Return the body, parsed."""
         return json.loads(self.text)
 
 
@@ -90,7 +89,6 @@ class Template:
 
     @classmethod
     def make(cls, directory: Path, users: list[str]) -> "Template":
-        """Make one."""
         store = empty_store(directory)
         return cls(store, seed(directory, store, users))
 
@@ -127,7 +125,6 @@ class Server:
     workers: list[Child] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the processes, not started."""
         self.web = Child(self.data_dir / "web.log", "-m", *_web_command(self.port))
         self.workers = [
             Child(
@@ -168,7 +165,6 @@ class Server:
 
     @property
     def children(self) -> list[Child]:
-        """Return all its processes."""
         return [self.web, *self.workers]
 
     @property
@@ -184,7 +180,6 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Return the origin, without a slash at its end."""
         return f"http://{HOST}:{self.port}"
 
     @property
@@ -295,7 +290,6 @@ class Server:
         return "\n".join(map(str, rows))
 
     def log_tail(self, lines: int = 40) -> str:
-        """Return the end of each log."""
         return "\n".join(
             line for child in self.children for line in child.log.splitlines()[-lines:]
         )

@@ -27,8 +27,6 @@ MESSAGES = 0.1
 
 
 class ClusterNemesis(Nemesis):
-    """The nemesis of a cluster."""
-
     def __init__(self, cluster: Cluster, seed: int) -> None:
         super().__init__(seed, cluster.orders)
         self._cluster = cluster

@@ -29,12 +29,9 @@ CLEAN = "sessions_app.lifecycle.retention.clean"
 
 
 class Interference(AppConfig):
-    """An application without models."""
-
     name = "tests.chaos.nemeses.interference"
 
     def ready(self) -> None:
-        """Obey from the start, and from now on."""
         if path := os.environ.get("INTERFERENCE"):
             obedient = _Obedient(Path(path))
             obedient.look()

@@ -61,7 +61,6 @@ class Nemesis(ABC):
         self._order(lost=0.0, doubled=0.0)
 
     def _order(self, **changes: Any) -> None:
-        """Give all processes other orders."""
         self._orders = replace(self._orders, **changes)
         self._orders.write(self._orders_file)
 

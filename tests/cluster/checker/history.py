@@ -118,7 +118,6 @@ class View:
     ended: set[str] = field(default_factory=set)
 
     def take(self, frame: Frame) -> None:
-        """Record a frame that has come."""
         self.frames.append(frame)
         if frame["type"] == "run_update_message" and frame["status"] == "complete":
             self.ended.add(frame["parent_id"])

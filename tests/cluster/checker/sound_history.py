@@ -39,17 +39,14 @@ FRAMES = {
 
 
 def frame(type_: str, sequence: int, **fields: Any) -> Frame:
-    """Return a frame of the run."""
     return {"type": type_, "sequence": sequence, "run_id": RUN, **fields}
 
 
 def text(sequence: int, text: str) -> Frame:
-    """Return a piece of output."""
     return frame("system_response_message", sequence, content={"text": text})
 
 
 def ack(answer: str, outcome: str = "accepted") -> Frame:
-    """Return the acknowledgement of an answer."""
     return {"type": "ack_message", "outcome": outcome, "for": answer, "content": UPDATE}
 
 

@@ -31,7 +31,6 @@ class Request:
     user: str | None = "ann"
 
     def to_bytes(self, server: Server) -> bytes:
-        """Return the request as it goes over the wire."""
         fields = {"Host": f"{HOST}:{server.port}", "Connection": "close"}
         if self.user is not None:
             fields["Cookie"] = f"sessionid={server.cookies[self.user]}; csrftoken={CSRF}"
@@ -46,8 +45,6 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a raw request."""
-
     status: int
     media_type: str = ""
     location: str = ""

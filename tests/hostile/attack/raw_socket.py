@@ -31,7 +31,6 @@ class RawSocket:
         self.status = int(head.split()[1]) if head else 0
 
     def __enter__(self) -> Self:
-        """Be closed at the end of the block."""
         return self
 
     def __exit__(
@@ -40,12 +39,10 @@ class RawSocket:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close, without a word."""
         self._stream.close()
         self._connection.close()
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
         self._connection.sendall(data)
 
     def end(self) -> None:
@@ -92,7 +89,6 @@ def text_frame(data: bytes) -> bytes:
 
 
 def message_frame(message: dict[str, Any]) -> bytes:
-    """Return a message of the protocol."""
     return text_frame(json.dumps(message).encode())
 
 

@@ -40,7 +40,6 @@ class StoredLog:
         return self.conversation.last_sequence
 
     def append(self, run: Run, type_: str, payload: dict[str, Any]) -> int:
-        """Append an event; return its sequence."""
         self.conversation.last_sequence += 1
         self.conversation.waiting += type_ == Event.Type.INTERACTION
         self.conversation.waiting -= type_ == Event.Type.INTERACTION_UPDATE
@@ -145,5 +144,4 @@ class StoredLog:
 
 
 def log_record(run: Run) -> RunRecord:
-    """Return the run as the log knows it."""
     return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format)

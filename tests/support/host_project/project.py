@@ -17,7 +17,6 @@ OFFLINE = ("--no-deps", "--no-index")
 
 
 def build_wheel(directory: Path) -> Path:
-    """Build the package; its wheel."""
     wheel = (*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir")
     _run(ROOT, {}, *wheel, str(directory), str(ROOT))
     [built] = directory.glob("*.whl")
@@ -46,7 +45,6 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the whole environment of its processes."""
         return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(self.packages),
@@ -70,7 +68,6 @@ class Project:
         return _run(self.directory, self.environment | env, *arguments)
 
     def start(self, log: Path, *arguments: str, **env: str) -> "subprocess.Popen[bytes]":
-        """Start Python in it."""
         with log.open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, *arguments],

@@ -32,7 +32,6 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Return the URL, without a path."""
         return f"http://{HOST}:{self.port}"
 
     @property

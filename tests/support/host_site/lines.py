@@ -39,32 +39,26 @@ class Line:
 
 
 def text(*lines: str) -> str:
-    """Return lines of settings as one text."""
     return "\n".join(lines)
 
 
 def urls(name: str) -> str:
-    """Write that the project has other URLs."""
     return f'ROOT_URLCONF = "{PACKAGE}.{name}"'
 
 
 def before(middleware: str) -> str:
-    """Write that a middleware is the first."""
     return f'MIDDLEWARE.insert(0, "{middleware}")'
 
 
 def behind(middleware: str) -> str:
-    """Write that a middleware is the last."""
     return f'MIDDLEWARE.append("{middleware}")'
 
 
 def apps(*names: str) -> str:
-    """Write that more applications are installed."""
     return f"INSTALLED_APPS += {list(names)}"
 
 
 def backends(*names: str) -> str:
-    """Write what signs people in."""
     return f"AUTHENTICATION_BACKENDS = {list(names)}"
 
 

@@ -31,13 +31,11 @@ class Router:
     """Keeps contenttypes and sessions in the second database too, and all else in the first."""
 
     def db_for_read(self, _: object, **__: object) -> str:
-        """Return the first database."""
         return "default"
 
     db_for_write = db_for_read
 
     def allow_migrate(self, db: str, app_label: str, **_: object) -> bool:
-        """Return whether an application has tables there."""
         return db == "default" or app_label == "sessions"
 
 
@@ -45,15 +43,12 @@ class RemoteStorage(InMemoryStorage):
     """A storage whose files have no path here, and whose addresses are signed: as S3's."""
 
     def url(self, name: str | None) -> str:
-        """Return the address at the other site."""
         return f"https://bucket.example/{name}?signature=x"
 
 
 def not_found(_: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 404."""
     return HttpResponse("Nothing is here.", status=404)
 
 
 def broken(_: HttpRequest) -> HttpResponse:
-    """Answer 500."""
     return HttpResponse("It is broken.", status=500)

@@ -44,19 +44,16 @@ class Site:
 
     @property
     def log(self) -> str:
-        """Return all that it has printed."""
         return (self.data / "log").read_text(errors="replace")
 
     @property
     def mails(self) -> str:
-        """Return the texts of the mails that were sent."""
         files = (self.data / "mails").glob("*.log")
         mails = [message_from_bytes(path.read_bytes(), policy=default) for path in files]
         return "".join(mail.get_content() for mail in mails if mail["To"])
 
     @property
     def command(self) -> list[str]:
-        """Return how the server is started."""
         application, port = "tests.support.host_site.asgi:application", str(self.port)
         options = {
             "daphne": ["-m", "daphne", "-b", HOST, "-p", port],
@@ -66,7 +63,6 @@ class Site:
 
 
 def environment(line: Line, data: Path) -> dict[str, str]:
-    """Return the whole environment of the project's processes."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),

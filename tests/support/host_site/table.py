@@ -11,7 +11,6 @@ TABLE = re.compile(r"^\| A project with \|.*?(?=\n\n)", re.M | re.S)
 
 
 def table() -> str:
-    """Return the table."""
     rows = [
         f"| {line.name} | {f'refused by `{line.refused}`' if line.refused else 'works'} |"
         for line in LINES
@@ -20,7 +19,6 @@ def table() -> str:
 
 
 def write(page: Path = PAGE) -> None:
-    """Put the table into the page."""
     page.write_text(TABLE.sub(lambda _: table(), page.read_text(encoding="utf-8")), "utf-8")
 
 

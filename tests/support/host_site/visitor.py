@@ -29,7 +29,6 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take a form, a field of it, or an attribute for the script."""
         values = {name: value or "" for name, value in attrs}
         self.attributes |= {name: text for name, text in values.items() if name[:5] == "data-"}
         if tag == "form":
@@ -56,15 +55,12 @@ class Visitor:
 
     @property
     def cookie_header(self) -> str:
-        """Return the header `Cookie`."""
         return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
 
     def get(self, url: str) -> Page:
-        """Get a page, wherever it is by now."""
         return self.request("GET", url)
 
     def post(self, url: str, fields: Mapping[str, str], *, referer: str) -> Page:
-        """Send a form."""
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Referer": referer,

@@ -22,7 +22,6 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Return the process id."""
         return self.process.pid
 
     @property
@@ -32,11 +31,9 @@ class Child:
 
     @property
     def log(self) -> str:
-        """Return all that it has printed."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def start(self, env: dict[str, str]) -> None:
-        """Start it."""
         assert self._process is None, f"{self._log.stem} is running"
         self._process = Forked(list(self._arguments), env, self._log)
 
@@ -53,7 +50,6 @@ class Child:
         self._end(signal.SIGTERM)
 
     def wait(self, timeout: float) -> int:
-        """Wait for its end; return the status."""
         return self.process.wait(timeout)
 
     def forget(self) -> None:

@@ -7,12 +7,10 @@ from sessions_app.workflows import Context, Message, TextPrompt, workflow
 
 @workflow(name="greeting", title="Greeting")
 async def greeting(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Ask for a name."""
     answer = await context.ask(TextPrompt(text="What is your name?"))
     yield f"Hello, {answer.value}!"
 
 
 @workflow(name="echo", title="Echo")
 async def echo(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Say what was said."""
     yield message.text

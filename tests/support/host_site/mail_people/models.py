@@ -11,7 +11,6 @@ class PersonManager(BaseUserManager["Person"]):
     """Makes users as `createsuperuser` asks."""
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> "Person":
-        """Create an administrator."""
         person = self.model(email=email, is_superuser=True, **fields)
         person.set_password(password)
         person.save()
@@ -19,8 +18,6 @@ class PersonManager(BaseUserManager["Person"]):
 
 
 class Person(AbstractBaseUser, PermissionsMixin):
-    """A user."""
-
     email = models.EmailField(unique=True)
     is_staff = models.BooleanField(default=True)
     USERNAME_FIELD = "email"

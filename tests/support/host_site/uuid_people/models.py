@@ -7,6 +7,4 @@ from django.db import models
 
 
 class Person(AbstractUser):
-    """A user."""
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
