@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chat_page import answer, card, say, state, until_connected
 from tests.support.host_site import parts
-from tests.support.host_site.lines import TLS, Line, backends, behind, text, urls
+from tests.support.host_site.lines import TLS, Line, backends, behind, text
 from tests.support.host_site.site import NAME as ANN
 from tests.support.host_site.site import PASSWORD, Site, prepare, serve
 from tests.support.nginx import NAME, URL, Nginx, documented, nginx
@@ -20,8 +20,8 @@ from tests.support.processes.environment import HOST, ROOT
 from tests.support.server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.formless]
-AT_ROOT = text(TLS, urls("urls_at_root"), f'HITL["PUBLIC_URL"] = "{URL}"')
-BELOW_PATH = text(TLS, urls("urls_at_root"), f'HITL["PUBLIC_URL"] = "{URL}/chat"')
+AT_ROOT = text(TLS, 'CHAT_PATH = ""', f'HITL["PUBLIC_URL"] = "{URL}"')
+BELOW_PATH = text(TLS, 'CHAT_PATH = ""', f'HITL["PUBLIC_URL"] = "{URL}/chat"')
 NAMED_PATH = text(BELOW_PATH, 'FORCE_SCRIPT_NAME = "/chat"')
 SIGNED_IN_BY_PROXY = text(
     AT_ROOT,

@@ -42,10 +42,6 @@ def text(*lines: str) -> str:
     return "\n".join(lines)
 
 
-def urls(name: str) -> str:
-    return f'ROOT_URLCONF = "{PACKAGE}.{name}"'
-
-
 def before(middleware: str) -> str:
     return f'MIDDLEWARE.insert(0, "{middleware}")'
 
@@ -63,7 +59,7 @@ def backends(*names: str) -> str:
 
 
 BY_LANGUAGE = text(
-    urls("urls_by_language"),
+    "BY_LANGUAGE = True",
     'MIDDLEWARE.insert(2, "django.middleware.locale.LocaleMiddleware")',
     'LANGUAGES, LANGUAGE_CODE = [("en", "English"), ("de", "Deutsch")], "en"',
 )
@@ -106,7 +102,7 @@ LINES = (
     Line("`APPEND_SLASH = False`", "APPEND_SLASH = False"),
     Line(
         "`handler404` and `handler500`",
-        text(urls("urls_with_handlers"), "DEBUG = False"),
+        text("OWN_ERROR_PAGES = True", "DEBUG = False"),
         serves_static=False,
     ),
     Line(
@@ -119,7 +115,7 @@ LINES = (
         "DATA_UPLOAD_MAX_MEMORY_SIZE, DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000, 20",
     ),
     # Mounts
-    Line("the chat at the root of the site", urls("urls_at_root"), mount=""),
+    Line("the chat at the root of the site", 'CHAT_PATH = ""', mount=""),
     Line(
         "a path that a proxy takes away: `daphne --root-path`",
         prefix="/sub",
@@ -150,7 +146,7 @@ LINES = (
         mailed_mount="/en/assistant",
         always=True,
     ),
-    Line("the admin under another path", urls("urls_with_own_admin"), admin="/office"),
+    Line("the admin under another path", 'ADMIN_PATH = "office/"', admin="/office"),
     Line(
         "`SECURE_SSL_REDIRECT` behind a proxy",
         TLS,
@@ -258,7 +254,6 @@ LINES = (
         "django-debug-toolbar",
         text(
             apps("debug_toolbar"),
-            urls("urls_with_toolbar"),
             'INTERNAL_IPS = ["127.0.0.1"]',
             before("debug_toolbar.middleware.DebugToolbarMiddleware"),
         ),
@@ -268,7 +263,7 @@ LINES = (
         text(
             apps("allauth", "allauth.account"),
             backends(DJANGO, "allauth.account.auth_backends.AuthenticationBackend"),
-            urls("urls_with_allauth"),
+            'ACCOUNT_URLS = "allauth.urls"',
             'LOGIN_URL, ACCOUNT_EMAIL_VERIFICATION = "account_login", "none"',
             behind("allauth.account.middleware.AccountMiddleware"),
         ),

@@ -35,6 +35,10 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = f"{PACKAGE}.urls"
+# What the URLs read.
+CHAT_PATH, ADMIN_PATH = "assistant/", "admin/"
+ACCOUNT_URLS = "django.contrib.auth.urls"
+BY_LANGUAGE = OWN_ERROR_PAGES = False
 ASGI_APPLICATION = f"{PACKAGE}.asgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {

@@ -1,15 +1,21 @@
-"""The URLs of the project."""
+"""The URLs of the project, as its settings have them."""
 
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 
-own_urls = [
-    path("admin/", admin.site.urls),
-    path("accounts/", include("django.contrib.auth.urls")),
-]
+from tests.support.host_site import settings
+
+chat = path(settings.CHAT_PATH, include("chat_app.urls"))
 urlpatterns = [
-    *own_urls,
-    path("assistant/", include("chat_app.urls")),
+    path(settings.ADMIN_PATH, admin.site.urls),
+    path("accounts/", include(settings.ACCOUNT_URLS)),
     *staticfiles_urlpatterns(),
+    *(i18n_patterns(chat) if settings.BY_LANGUAGE else [chat]),
 ]
+if "debug_toolbar" in settings.INSTALLED_APPS:
+    urlpatterns += [path("__debug__/", include("debug_toolbar.urls"))]
+if settings.OWN_ERROR_PAGES:
+    handler404 = "tests.support.host_site.parts.not_found"
+    handler500 = "tests.support.host_site.parts.broken"
