@@ -9,7 +9,7 @@ import pytest
 from tests.support.host_site import table
 from tests.support.host_site.lines import LINES, Line
 from tests.support.host_site.site import Ended, Site, prepare, serve
-from tests.support.host_site.visitor import Page, Socket, Visitor
+from tests.support.host_site.visitor import Page, Visitor, converse
 from tests.support.polling import until
 
 CONVERSATION = "c1"
@@ -111,21 +111,13 @@ def everything_works(site: Site) -> None:
     page = person.sign_in(f"{home}/c/{CONVERSATION}/")
     assert page.status == 200, page.text[:1000]
     assert page.url.endswith(f"{home}/c/{CONVERSATION}/")
-    a_script_is_served(person, page)
-    conversing_by_socket(person, page)
+    if site.line.serves_static:
+        assert person.get(page.scripts[0]).status == 200, page.scripts
+    answered = asyncio.run(converse(person, page.attributes["data-socket"], CONVERSATION))
+    assert answered == "Hello, Ann!"
     conversing_by_forms(person, home)
     asking_as_a_program(person, home)
     looking_as_an_operator(person)
-
-
-def a_script_is_served(person: Visitor, page: Page) -> None:
-    if person.site.line.serves_static:
-        assert person.get(page.scripts[0]).status == 200, page.scripts
-
-
-def conversing_by_socket(person: Visitor, page: Page) -> None:
-    socket = Socket(person, page.attributes["data-socket"], CONVERSATION)
-    assert asyncio.run(socket.converse("Good morning", "Ann")) == "Hello, Ann!"
 
 
 def conversing_by_forms(person: Visitor, home: str) -> None:

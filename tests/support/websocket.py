@@ -23,8 +23,8 @@ class WsClient(ReceivedFrames):
     """A socket of a user on a conversation: `async with WsClient(server, "c1") as client:`.
 
     `frames` holds all that has arrived, in order. `user=None` is signed out; `origin=None` sends no
-    Origin, as a client that is not a browser. `extended=None` is a plain client. `query`:
-    `last_sequence`, `workflow`, `session`, …
+    Origin, as a client that is not a browser. `extended=None` is a plain client. `url` is what a
+    page has for it. `query`: `last_sequence`, `workflow`, `session`, …
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class WsClient(ReceivedFrames):
         server: Server,
         conversation_id: str | None = None,
         *,
+        url: str = "",
         user: str | None = "ann",
         origin: str | None = SAME_ORIGIN,
         headers: Mapping[str, str] | None = None,
@@ -41,7 +42,8 @@ class WsClient(ReceivedFrames):
         query = {name: value for name, value in query.items() if value is not None}
         self.server = server
         self.conversation_id = conversation_id
-        self._url = f"ws{server.url.removeprefix('http')}/websocket?{urlencode(query)}"
+        url = url or f"ws{server.url.removeprefix('http')}/websocket"
+        self._url = f"{url}?{urlencode(query)}"
         super().__init__(self._url)
         cookie = {"Cookie": f"sessionid={server.cookies[user]}"} if user else {}
         self._headers = {**cookie, **(headers or {})}
@@ -55,6 +57,8 @@ class WsClient(ReceivedFrames):
         """
         self._socket: ClientConnection = await connect(
             self._url,
+            host=HOST,
+            port=self.server.port,
             additional_headers=self._headers,
             origin=self._origin,  # type: ignore[arg-type] # a NewType of str there
             max_size=None,

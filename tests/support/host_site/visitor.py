@@ -8,11 +8,9 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from websockets.asyncio.client import connect
-
 from tests.support.host_site.site import MAIL, NAME, PASSWORD, Site
 from tests.support.processes.environment import HOST
-from tests.support.received_frames import ReceivedFrames
+from tests.support.websocket import WsClient
 
 MOST_REDIRECTS = 8
 
@@ -124,50 +122,20 @@ class Visitor:
             return page.status, page.text[:2000]
 
 
-class Socket(ReceivedFrames):
-    """A socket of a visitor, opened as the page's script does."""
-
-    def __init__(self, visitor: Visitor, url: str, conversation: str) -> None:
-        super().__init__(url)
-        self._visitor, self._conversation = visitor, conversation
-        self._path = url.removeprefix(visitor.site.line.prefix)
-
-    async def converse(self, text: str, answer: str) -> str:
-        """Send a message, answer its question; return the text that comes."""
-        query = urlencode({"conversation_id": self._conversation, "extended": "true"})
-        query += "&workflow=greeting"
-        site, base = self._visitor.site, self._visitor.base
-        async with connect(
-            f"ws://{urlsplit(base).netloc}{self._path}?{query}",
-            host=HOST,
-            port=site.port,
-            origin=base,  # type: ignore[arg-type] # a NewType of str there
-            additional_headers={"Cookie": self._visitor.cookie_header, **site.line.headers},
-            proxy=None,
-            open_timeout=10,
-        ) as socket:
-
-            async def until(kind: str, status: str | None = None) -> dict[str, Any]:
-                while True:
-                    frame = json.loads(await socket.recv())
-                    await self._received(json.dumps(frame))
-                    content = frame.get("content")
-                    if frame["type"] == kind and status in (
-                        None,
-                        isinstance(content, dict) and content.get("status"),
-                    ):
-                        return dict(frame)
-
-            message = {"type": "user_message", "schema_type": "chat_stream", "id": "m1"}
-            await socket.send(json.dumps(message | self._content(text)))
-            prompt = await until("system_interaction_message")
-            given = {"type": "user_interaction_message", "id": "a1"}
-            given |= {"interaction_id": prompt["id"]}
-            await socket.send(json.dumps(given | self._content(answer)))
-            await until("run_update_message", "completed")
-        return self.text()
-
-    def _content(self, text: str) -> dict[str, Any]:
-        part = {"type": "text", "text": text}
-        content = {"messages": [{"role": "user", "content": [part]}]}
-        return {"conversation_id": self._conversation, "content": content}
+async def converse(visitor: Visitor, url: str, conversation: str) -> str:
+    """Greet by a socket, as the page's script does, and answer; return the text that comes."""
+    site: Any = visitor.site
+    path = url.removeprefix(site.line.prefix)
+    async with WsClient(
+        site,
+        conversation,
+        url=f"ws://{urlsplit(visitor.base).netloc}{path}",
+        user=None,
+        origin=visitor.base,
+        headers={"Cookie": visitor.cookie_header, **site.line.headers},
+        workflow="greeting",
+    ) as socket:
+        prompt = await socket.message_until_prompt("Good morning")
+        await socket.answer("Ann", prompt)
+        await socket.until_ended("completed")
+        return socket.text()
