@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from natproject.cluster.servers import PostgreSQL, Redis
-from natproject.settings import env
 from sessions_app.storage import databases
 from tests.support.processes.command import run
 from tests.support.processes.environment import HOST, environment
@@ -16,62 +15,8 @@ from tests.support.server import free_port
 
 pytestmark = pytest.mark.formless
 
-DATABASE = f"postgresql://chat:se%40cret@{HOST}:5432/chat"
 LATIN1 = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
 REDIS = f"redis://:hush@{HOST}:6379/0"
-GOOD = {"DATABASE_URL": DATABASE, "REDIS_URL": REDIS, "SECRET_KEY": "k" * 50}
-
-
-def exit_message(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
-    """Return what the start ends with; the variables are added to good ones or replace them."""
-    for name, value in (GOOD | variables).items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as error_info:
-        env.load()
-    return str(error_info.value)
-
-
-def test_good_values_make_the_cluster_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in GOOD.items():
-        monkeypatch.setenv(name, value)
-    assert env.load().DATABASE_URL == DATABASE
-
-
-@pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL"])
-def test_one_url_without_the_other_is_refused(
-    monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    assert f"and {missing} is not" in exit_message(monkeypatch, **{missing: ""})
-
-
-def test_a_cluster_needs_a_secret_that_all_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = exit_message(monkeypatch, SECRET_KEY="")
-    assert message.startswith("SECRET_KEY is missing")
-    assert "token_urlsafe" in message
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "why"),
-    [
-        ("DATABASE_URL", "mysql://u:pass@h/chat", "postgresql://"),
-        ("DATABASE_URL", "postgresql://u:p%ass@h/chat", "libpq cannot read this URL"),
-        ("DATABASE_URL", "postgresql://u:pass@h/chat?pass=1", "libpq cannot read this URL"),
-        ("DATABASE_URL", "postgresql://u:pass@h:port/chat", "its port is not a number"),
-        ("DATABASE_URL", "postgresql://u:pass@h", "names no database"),
-        ("REDIS_URL", "http://:pass@h", "redis://"),
-        ("REDIS_URL", "redis://:pass@h:port/0", "cannot be read"),
-        ("REDIS_URL", "redis://:pass@h?socket_timeout=pass", "cannot be read"),
-    ],
-)
-def test_a_wrong_url_is_reported_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
-) -> None:
-    message = exit_message(monkeypatch, **{name: value})
-    assert message.startswith(f"{name} cannot be used (")
-    assert why in message
-    assert "pass@" not in message
-    assert "=pass" not in message
-    assert "p%ass" not in message
 
 
 @pytest.mark.parametrize(
