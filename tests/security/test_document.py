@@ -14,13 +14,21 @@ def test_each_address_is_in_the_table() -> None:
     assert {door.path for door in doors.documented_doors()} == code
 
 
-def test_each_message_of_the_socket_is_in_the_table() -> None:
-    names = [
-        name
-        for row in doors.table("What each socket message reaches")
-        for name in doors.names_in_backticks(row[0])
-    ]
-    assert sorted(names) == sorted(MESSAGES)
+OURS = ("natproject", "chat_app", "sessions_app")
+
+
+@pytest.mark.parametrize(
+    ("heading", "code"),
+    [
+        ("What each socket message reaches", [*MESSAGES]),
+        ("Commands of the product", [one for one, app in get_commands().items() if app in OURS]),
+    ],
+)
+def test_each_message_of_the_socket_and_each_command_is_in_its_table(
+    heading: str, code: list[str]
+) -> None:
+    rows = doors.table(heading)
+    assert sorted(name for row in rows for name in doors.names_in_backticks(row[0])) == sorted(code)
 
 
 def test_each_page_of_the_admin_is_in_the_table() -> None:
@@ -31,13 +39,3 @@ def test_each_page_of_the_admin_is_in_the_table() -> None:
     ):
         actions = row[2].partition(":")[0].split(", ") if row[2] != "–" else []
         assert (row[0], actions) == (pages.model.__name__, list(pages.actions))
-
-
-def test_each_command_is_in_the_table() -> None:
-    names = [
-        name
-        for row in doors.table("Commands of the product")
-        for name in doors.names_in_backticks(row[0])
-    ]
-    ours = ("natproject", "chat_app", "sessions_app")
-    assert sorted(names) == sorted(name for name, app in get_commands().items() if app in ours)

@@ -181,17 +181,12 @@ def test_password_fields_are_masked_and_known_to_password_managers(ann: User) ->
         assert "onpaste" not in field
 
 
-def test_the_first_administrator_has_no_password() -> None:
+def test_the_first_administrator_has_no_password_and_is_a_manager_until_that_is_changed() -> None:
     admin = first_user()
     assert admin is not None
     assert not admin.has_usable_password()
     for password in ("", " ", "admin", admin.password):
         assert sign_in(Client(), "admin", password).status_code == 200
-
-
-def test_the_first_administrator_is_a_manager_until_somebody_changes_that() -> None:
-    admin = first_user()
-    assert admin is not None
     assert admin.groups.get().name == "managers"
     admin.groups.clear()
     first_user()
