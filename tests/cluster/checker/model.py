@@ -18,41 +18,24 @@ def output_of(text: str, message_id: str) -> str:
     return _OUTPUT[name](message_id, *arguments, **options)
 
 
-def _echo(message_id: str, text: str) -> str:
-    return text
+def _ask(message_id: str, *questions: str) -> str:
+    return "|".join(answer_to(message_id, question) for question in questions)
 
 
-def _stream(message_id: str, tokens: int, delay: float = 0) -> str:
-    return "".join(f"t{number} " for number in range(tokens))
-
-
-def _step(message_id: str, count: int, seconds: float = 0) -> str:
-    return "".join(f"s{number} " for number in range(1, count + 1))
-
-
-def _ask(message_id: str, delay: float = 0) -> str:
-    return answer_to(message_id, "prompt-1")
-
-
-def _approve(message_id: str, count: int) -> str:
-    numbers = range(1, count + 1)
-    return "|".join(answer_to(message_id, f"prompt-{number}") for number in numbers)
-
-
-def _ask_two(message_id: str) -> str:
-    return "|".join(answer_to(message_id, question) for question in ("one?", "two?"))
-
-
-def _stream_and_ask(message_id: str, tokens: int) -> str:
-    return _stream(message_id, tokens) + _ask(message_id)
+def _words(letter: str, first: int, count: int) -> str:
+    return "".join(f"{letter}{number} " for number in range(first, first + count))
 
 
 _OUTPUT: dict[str, Callable[..., str]] = {
-    "echo": _echo,
-    "stream": _stream,
-    "step": _step,
-    "ask": _ask,
-    "approve": _approve,
-    "ask_two": _ask_two,
-    "stream_and_ask": _stream_and_ask,
+    "echo": lambda _, text: text,
+    "stream": lambda _, tokens, delay=0: _words("t", 0, tokens),
+    "step": lambda _, count, seconds=0: _words("s", 1, count),
+    "ask": lambda message_id, delay=0: _ask(message_id, "prompt-1"),
+    "approve": lambda message_id, count: _ask(
+        message_id, *(f"prompt-{number}" for number in range(1, count + 1))
+    ),
+    "ask_two": lambda message_id: _ask(message_id, "one?", "two?"),
+    "stream_and_ask": lambda message_id, tokens: (
+        _words("t", 0, tokens) + _ask(message_id, "prompt-1")
+    ),
 }

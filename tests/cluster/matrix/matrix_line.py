@@ -10,14 +10,7 @@ from tests.cluster import faults
 from tests.cluster.checker.checker import violations
 from tests.cluster.cluster import Cluster
 from tests.cluster.collect_history import history
-from tests.cluster.matrix.situations import (
-    BRIEF,
-    LASTING,
-    PASSING,
-    STILL,
-    Missed,
-    Scene,
-)
+from tests.cluster.matrix.situations import BRIEF, LASTING, PASSING, STILL, Missed, Scene
 from tests.cluster.node import Node
 
 # A busy machine may be too slow for the first, and then tries the next.
