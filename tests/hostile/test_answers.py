@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -85,29 +86,28 @@ def thrown() -> Iterator[Thrown]:
         yield Thrown("page", f"{answer}: {entry}", form(fields).decode())
 
 
-class Echoes:
-    """The echoes of a neighbour, who sends one after the other while the block is run."""
+async def echo(neighbour: WsClient) -> float:
+    """Send a message, and wait until its run has ended; return the seconds that it took."""
+    began = time.monotonic()
+    await neighbour.message('echo("x")')
+    await neighbour.until_ended("completed")
+    return time.monotonic() - began
 
-    def __init__(self, client: WsClient) -> None:
-        self.seconds: list[float] = []
-        self._client = client
 
-    async def __aenter__(self) -> "Echoes":
-        self._task = asyncio.create_task(self._send_on())
-        return self
+@asynccontextmanager
+async def echoing(neighbour: WsClient) -> AsyncIterator[list[float]]:
+    """Have the neighbour send one message after the other; yield the seconds of each."""
+    seconds: list[float] = []
 
-    async def __aexit__(self, *_error: object) -> None:
-        self._task.cancel()
-
-    async def _send_on(self) -> None:
+    async def send_on() -> None:
         while True:
-            await self.one()
+            seconds.append(await echo(neighbour))
 
-    async def one(self) -> None:
-        began = time.monotonic()
-        await self._client.message('echo("x")')
-        await self._client.until_ended("completed")
-        self.seconds.append(time.monotonic() - began)
+    sending = asyncio.create_task(send_on())
+    try:
+        yield seconds
+    finally:
+        sending.cancel()
 
 
 @pytest.mark.slow
@@ -117,10 +117,8 @@ async def test_an_answer_means_what_it_says_or_is_refused(attacked: Server, kind
         WsClient(attacked, f"decide {kind}", workflow="hostile") as client,
         WsClient(attacked, f"beside {kind}", user="ben", workflow="probe") as neighbour,
     ):
-        calm = Echoes(neighbour)
-        for _ in range(10):
-            await calm.one()
-        async with Echoes(neighbour) as echoes:
+        calm = [await echo(neighbour) for _ in range(10)]
+        async with echoing(neighbour) as busy:
             prompt = await ask(client, kind)
             for answer in thrown():
                 await throw(client, prompt, answer)
@@ -129,8 +127,8 @@ async def test_an_answer_means_what_it_says_or_is_refused(attacked: Server, kind
                     assert told["status"] == "answered", answer.says
                     check_meant(told["response"], answer)
                     prompt = await ask(client, kind)
-        assert median(echoes.seconds) < 0.5 + 5 * median(calm.seconds)
-        assert max(echoes.seconds) < STALL  # the machine may stand still by itself
+        assert median(busy) < 0.5 + 5 * median(calm)
+        assert max(busy) < STALL  # the machine may stand still by itself
     check_log(attacked)
 
 

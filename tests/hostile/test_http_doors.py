@@ -185,11 +185,7 @@ def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known_ids: dict[
     throw(
         attacked,
         (
-            form_request(
-                f"{name}: {entry}",
-                path,
-                good | {name: text},
-            )
+            form_request(f"{name}: {entry}", path, good | {name: text})
             for (path, name), (entry, text) in spread(doors, [*texts().items()], 24)
         ),
     )
