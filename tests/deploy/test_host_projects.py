@@ -1,6 +1,8 @@
 """A matrix of settings of projects: all of the chat works with each, or a check refuses it."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,22 +23,23 @@ def test_the_document_has_the_lines() -> None:
     )
 
 
-# By the settings that change the tables.
-Templates = dict[str, tuple[Path, str]]
+Served = Callable[[Line], AbstractContextManager[Site]]
 
 
 @pytest.fixture(scope="session")
-def templates() -> Templates:
-    return {}
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """Return a function that serves a project, with a copy of a database with its tables."""
+    # By the settings that change the tables: a directory, and the key of a program.
+    templates: dict[str, tuple[Path, str]] = {}
 
+    def serving(line: Line) -> AbstractContextManager[Site]:
+        own = line if line.own_tables else Line("")
+        if own.settings not in templates:
+            template = tmp_path_factory.mktemp("template")
+            templates[own.settings] = template, prepare(own, template)
+        return serve(line, *templates[own.settings], tmp_path_factory.mktemp("host"))
 
-def template_of(line: Line, templates: Templates, directory: Path) -> tuple[Path, str]:
-    """Return a directory with a migrated database, and the key of a program."""
-    own = line if line.own_tables else Line("")
-    if own.settings not in templates:
-        directory.mkdir()
-        templates[own.settings] = directory, prepare(own, directory)
-    return templates[own.settings]
+    return serving
 
 
 def lines() -> list[object]:
@@ -48,16 +51,12 @@ def lines() -> list[object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", lines())
-def test_a_project_with(
-    line: Line, templates: Templates, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    directory = tmp_path_factory.mktemp("host")
-    template, key = template_of(line, templates, directory / "template")
+def test_a_project_with(line: Line, serving: Served) -> None:
     if line.refused:
-        with pytest.raises(Ended, match=line.refused), serve(line, template, key, directory):
+        with pytest.raises(Ended, match=line.refused), serving(line):
             pass
         return
-    with serve(line, template, key, directory) as site:
+    with serving(line) as site:
         try:
             everything_works(site)
         except Exception as error:
@@ -69,12 +68,10 @@ def test_a_project_with(
 
 @pytest.mark.slow
 def test_a_server_that_tells_of_no_start_is_named(
-    templates: Templates, tmp_path_factory: pytest.TempPathFactory
+    serving: Served,
 ) -> None:
     line = Line("", server="uvicorn", options=("--lifespan", "off"))
-    directory = tmp_path_factory.mktemp("host")
-    template, key = template_of(line, templates, directory / "template")
-    with serve(line, template, key, directory) as site:
+    with serving(line) as site:
         for _ in range(2):
             status, answer = Visitor(site).program("GET", "/assistant/health", key=False)
             assert (status, answer["status"]) == (503, "unavailable")
@@ -91,13 +88,9 @@ def test_a_server_that_tells_of_no_start_is_named(
     ],
     ids=["daphne", "uvicorn"],
 )
-def test_a_path_that_links_lack_is_named(
-    line: Line, templates: Templates, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    directory = tmp_path_factory.mktemp("host")
-    template, key = template_of(line, templates, directory / "template")
+def test_a_path_that_links_lack_is_named(line: Line, serving: Served) -> None:
     lacking = replace(line, settings='HITL["PUBLIC_URL"] = "https://site.example"')
-    with serve(lacking, template, key, directory) as site:
+    with serving(lacking) as site:
         for _ in range(2):
             status, answer = Visitor(site).program("GET", "/sub/assistant/health", key=False)
             assert status == 503

@@ -14,7 +14,7 @@ from tests.browser.chat_page import answer, card, say, state, until_connected
 from tests.support.host_site import parts
 from tests.support.host_site.lines import TLS, Line, backends, behind, text
 from tests.support.host_site.site import NAME as ANN
-from tests.support.host_site.site import PASSWORD, Site, prepare, serve
+from tests.support.host_site.site import PASSWORD, prepare, serve
 from tests.support.nginx import NAME, URL, Nginx, documented, nginx
 from tests.support.processes.environment import HOST, ROOT
 from tests.support.server import free_port
@@ -68,19 +68,23 @@ def oauth2_proxy() -> Iterator[Oauth2Proxy]:
 
 
 @contextmanager
-def site_of(line: Line, directory: Path) -> Iterator[Site]:
+def behind_nginx(
+    line: Line, directory: Path, browser: Browser, part: str, **ports: int
+) -> Iterator[tuple[Nginx, Callable[[], Page]]]:
+    """Serve the project behind a part of the document; give what opens a tab of one profile."""
     for name in ("template", "site"):
         (directory / name).mkdir()
     key = prepare(Line(""), directory / "template")
-    with serve(line, directory / "template", key, directory / "site") as site:
-        yield site
-
-
-@contextmanager
-def pages_of(proxy: Nginx, browser: Browser) -> Iterator[Callable[[], Page]]:
-    """Give a function that opens a tab; all are of one profile."""
-    with proxy.browse(browser) as own_browser:
-        yield own_browser.new_context().new_page
+    with (
+        serve(line, directory / "template", key, directory / "site") as site,
+        nginx(
+            directory / "nginx",
+            {"8000": site.port, "8001": free_port(), **ports},
+            documented(part),
+        ) as proxy,
+        proxy.browse(browser) as own_browser,
+    ):
+        yield proxy, own_browser.new_context().new_page
 
 
 def converse(page: Page) -> None:
@@ -102,12 +106,7 @@ def converse(page: Page) -> None:
     ids=["FORCE_SCRIPT_NAME", "uvicorn", "--root-path"],
 )
 def test_a_project_below_a_path(browser: Browser, tmp_path: Path, line: Line) -> None:
-    ports, configuration = {"8001": free_port()}, documented("location /chat/")
-    with (
-        site_of(line, tmp_path) as site,
-        nginx(tmp_path / "nginx", {**ports, "8000": site.port}, configuration) as proxy,
-        pages_of(proxy, browser) as open_page,
-    ):
+    with behind_nginx(line, tmp_path, browser, "location /chat/") as (_, open_page):
         page = open_page()
         failed: list[str] = []
         page.on("response", lambda got: failed.append(got.url) if got.status >= 400 else None)
@@ -126,22 +125,18 @@ def test_a_project_below_a_path(browser: Browser, tmp_path: Path, line: Line) ->
 def test_who_is_named_by_the_proxy_is_asked_and_answers(
     browser: Browser, tmp_path: Path, oauth2_proxy: Oauth2Proxy
 ) -> None:
-    ports = {"8001": free_port(), "4180": oauth2_proxy.server_port}
-    with site_of(Line("", SIGNED_IN_BY_PROXY), tmp_path) as site:
-        configuration = documented("auth_request /oauth2/auth")
-        with (
-            nginx(tmp_path / "nginx", {**ports, "8000": site.port}, configuration) as proxy,
-            pages_of(proxy, browser) as open_page,
-        ):
-            page = open_page()
-            page.goto(f"{URL}/c/")
-            converse(page)
-            nobody_else_can_be_named(proxy)
-            another_person_comes(page, open_page(), oauth2_proxy)
-            page.goto(f"{URL}/c/")
-            until_connected(page)
-            page.locator("#text").fill("kept")
-            the_sign_in_ends(page, proxy, oauth2_proxy)
+    ports = {"4180": oauth2_proxy.server_port}
+    line, part = Line("", SIGNED_IN_BY_PROXY), "auth_request /oauth2/auth"
+    with behind_nginx(line, tmp_path, browser, part, **ports) as (proxy, open_page):
+        page = open_page()
+        page.goto(f"{URL}/c/")
+        converse(page)
+        nobody_else_can_be_named(proxy)
+        another_person_comes(page, open_page(), oauth2_proxy)
+        page.goto(f"{URL}/c/")
+        until_connected(page)
+        page.locator("#text").fill("kept")
+        the_sign_in_ends(page, proxy, oauth2_proxy)
 
 
 def nobody_else_can_be_named(proxy: Nginx) -> None:

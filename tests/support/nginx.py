@@ -162,18 +162,7 @@ def nginx(directory: Path, ports: Mapping[str, int], configuration: str) -> Iter
 
 
 def _make_certificate(directory: Path) -> None:
-    key, certificate = directory / "key.pem", directory / "fullchain.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += [
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        f"/CN={NAME}",
-        "-keyout",
-        str(key),
-        "-out",
-        str(certificate),
-    ]
-    command += ["-addext", f"subjectAltName=DNS:{NAME}"]
-    subprocess.run(command, check=True, capture_output=True)
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    files = ["-keyout", f"{directory}/key.pem", "-out", f"{directory}/fullchain.pem"]
+    names = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
+    subprocess.run(["openssl", *options.split(), *names, *files], check=True, capture_output=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
-from typing import Protocol
 
 from tests.support.host_site.lines import Line
 from tests.support.polling import until
@@ -21,16 +20,6 @@ from tests.support.server import free_port
 
 NAME, MAIL, PASSWORD = "ann", "ann@host.example", "secret"
 PATIENCE = 30  # seconds for a start
-
-
-class Process(Protocol):
-    """A process, forked or started."""
-
-    def poll(self) -> int | None:
-        """Return its status if it has ended."""
-
-    def wait(self, timeout: float) -> int:
-        """Wait for its end."""
 
 
 @dataclass
