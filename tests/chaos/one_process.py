@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.orders import Orders, interfered
-from tests.cluster.cluster import OFFERED, USERS, WORKFLOWS, answers
+from tests.cluster.cluster import OFFERED, USERS, WORKFLOWS
 from tests.cluster.node import Node
 from tests.support.database.server_store import SqliteStore
 from tests.support.polling import until
 from tests.support.processes.environment import HOST, environment
-from tests.support.server import free_port, seed
+from tests.support.server import free_port, health, seed
 
 DISK = "128m"
 HOUR = 3600.0
@@ -49,16 +49,17 @@ class OneProcess:
         self.users = iter(USERS)
         self.env: dict[str, str] = {}
         self._began = time.time()
-        self._mounted = False
+        # Its disk is its own, and may be filled.
+        self.has_disk = False
         self._store = SqliteStore(self.data_dir)
         self.data_dir.mkdir(parents=True)
         offered = OFFERED | {"idle": idle, "build": build}
         self.workflows.write_text(WORKFLOWS.format(**offered))
 
     def __enter__(self) -> "OneProcess":
-        self._mounted = mounted(self.data_dir)
+        self.has_disk = mounted(self.data_dir)
         try:
-            self.cookies = seed(self.data_dir, self._store, USERS)
+            self.cookies = seed(self.data_dir, USERS)
             self.heal()
         except BaseException:
             self.close()
@@ -71,11 +72,6 @@ class OneProcess:
     @property
     def diary(self) -> Path:
         return self.directory / "diary.log"
-
-    @property
-    def has_disk(self) -> bool:
-        """Return whether its disk is its own, and may be filled."""
-        return self._mounted
 
     def environment(self, _name: str) -> Mapping[str, str]:
         return environment(
@@ -132,7 +128,10 @@ class OneProcess:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock its database as another program. Blocks until that gets the lock."""
-        with closing(self.connect()) as other:
+        other = sqlite3.connect(
+            self.data_dir / "db.sqlite3", timeout=60, isolation_level=None, check_same_thread=False
+        )
+        with closing(other):
             other.execute("BEGIN EXCLUSIVE")
             yield
 
@@ -157,12 +156,6 @@ class OneProcess:
                     tracer.wait(5)
                 tracer.kill()
 
-    def connect(self) -> sqlite3.Connection:
-        """Return another connection, which may be used in any thread."""
-        return sqlite3.connect(
-            self.data_dir / "db.sqlite3", timeout=60, isolation_level=None, check_same_thread=False
-        )
-
     def heal(self) -> None:
         """Have it run at the right time, and wait until it answers."""
         Orders().write(self.orders)
@@ -174,7 +167,7 @@ class OneProcess:
 
         def is_up() -> bool:
             self.node.start()
-            return answers(self.port)
+            return health(self.port)[0] == 200
 
         until(is_up, timeout, otherwise=self.tails)
 
@@ -182,11 +175,11 @@ class OneProcess:
         """Kill it, and give its disk back; what it stored lies beside."""
         self.node.thaw()
         self.node.kill()
-        if self._mounted:
+        if self.has_disk:
             kept = self.directory / "kept"
             subprocess.run(["cp", "-a", self.data_dir, kept], check=True)
             subprocess.run(["umount", self.data_dir], check=True)
-            self._mounted = False
+            self.has_disk = False
 
     def tails(self, lines: int = 25) -> str:
         return "\n".join(["----- server", *self.node.log.splitlines()[-lines:]])

@@ -1,13 +1,11 @@
 """Web processes and workers on a PostgreSQL and a Redis of their own, all to be hurt."""
 
-import http.client
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -18,10 +16,7 @@ from tests.cluster import audit_trigger
 from tests.cluster.node import Node
 from tests.support.polling import until
 from tests.support.processes.environment import HOST, environment
-from tests.support.server import free_port, seed
-
-if TYPE_CHECKING:
-    from tests.support.database.server_store import Store
+from tests.support.server import free_port, health, seed
 
 DATABASE = "chat"
 USERS = [f"user{number}" for number in range(1000)]
@@ -48,8 +43,7 @@ class Template:
         self.directory = directory
         with PostgreSQL(directory) as postgresql, Redis(directory / "redis") as redis:
             url = postgresql.create(DATABASE)
-            store = _Named({"DATABASE_URL": url, "REDIS_URL": redis.url()})
-            self.cookies = seed(directory, cast("Store", store), USERS)
+            self.cookies = seed(directory, USERS, DATABASE_URL=url, REDIS_URL=redis.url())
             with psycopg.connect(url) as connection:
                 connection.execute(audit_trigger.INSTALL.encode())
 
@@ -59,13 +53,6 @@ class Template:
         subprocess.run(
             ["cp", "-a", "--reflink=auto", self.directory / "data", directory / "data"], check=True
         )
-
-
-@dataclass(frozen=True)
-class _Named:
-    """The part of a store that `seed` uses: the environment that names it."""
-
-    environment: dict[str, str]
 
 
 class Cluster:
@@ -189,7 +176,7 @@ class Cluster:
                 node.keep_up()
 
     def _served(self) -> bool:
-        return all(answers(port) for port in self.ports)
+        return all(health(port)[0] == 200 for port in self.ports)
 
     def working(self) -> set[int]:
         """Return the process ids of the workers that have said they work."""
@@ -215,16 +202,3 @@ class Cluster:
     def _worker(self, number: int) -> Node:
         worker = ["manage.py", "worker", "--drain", "10"]
         return Node(f"worker{number}", self.directory, worker, self.environment)
-
-
-def answers(port: int) -> bool:
-    """Return whether a web process serves on the port."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", "/health")
-        with connection.getresponse() as answer:
-            return answer.status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

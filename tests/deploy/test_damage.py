@@ -21,7 +21,7 @@ from tests.support.database.server_store import PostgresStore
 from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.running_form import CLUSTER
-from tests.support.server import ROOT, Server, Template
+from tests.support.server import ROOT, Server, Template, health
 from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.every_form(reason="the other form has another database")
@@ -42,7 +42,7 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
         await client.until_ended("completed")
     server.stop()
     damaged = Server.from_template(Template(server.store, server.cookies), tmp_path / "damaged")
-    overwrite(damaged, EVENTS)
+    overwrite(damaged.data_dir, damaged.rows, EVENTS)
     yield damaged
     damaged.drop()
 
@@ -153,11 +153,8 @@ def findings(process: subprocess.CompletedProcess[str]) -> dict[str, dict[str, s
 def status_of(server: Server, expected: int) -> str:
     """Wait until /health answers with the status; return what it says."""
 
-    def health() -> str | None:
-        try:
-            answer = server.get("/health")
-        except OSError:
-            return None
-        return answer.text if answer.status == expected else None
+    def told() -> str | None:
+        status, text = health(server.port)
+        return text if status == expected else None
 
-    return until(health, otherwise=server.log_tail)
+    return until(told, otherwise=server.log_tail)

@@ -15,8 +15,9 @@ from tests.browser.chat_page import card, say, state, until_connected
 from tests.support.browser import OpenPage
 from tests.support.host_project import files
 from tests.support.host_project.project import Project, build_wheel
-from tests.support.host_project.site import Site, serve
+from tests.support.host_project.site import HEALTH, Site, serve
 from tests.support.processes.environment import ROOT
+from tests.support.server import health
 
 pytestmark = pytest.mark.every_form(reason="its project has workers there")
 
@@ -37,9 +38,16 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     project.store.drop()
 
 
-@pytest.mark.parametrize("name", ["APPLICATIONS", "URLS", "ASGI", "WORKFLOWS", "CLUSTER"])
-def test_the_document_says_what_the_tests_do(name: str) -> None:
-    assert getattr(files, name).strip() in (ROOT / "docs" / "install.md").read_text()
+PAGES = {
+    "install": ("APPLICATIONS", "URLS", "ASGI", "WORKFLOWS", "CLUSTER"),
+    "testing-workflows": ("TEST_DATABASE", "PYTEST"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_document_says_what_the_tests_do(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    assert [name for name in PAGES[page] if getattr(files, name).strip() not in text] == []
 
 
 @pytest.fixture
@@ -95,7 +103,7 @@ def test_checks_name_what_a_project_forgot_to_install(project: Project, tmp_path
     assert "runserver opens no sockets and runs no workflows" in str(failure.value)
     for kind in ("runserver", "uvicorn"):
         with serve(project, kind, tmp_path / kind, {}, bare=True) as site:
-            status, answer = site.get("/assistant/health")
+            status, answer = health(site.port, HEALTH)
         assert status == 503
         assert "asgi.py" in answer
 
@@ -179,7 +187,11 @@ def test_a_person_signs_in_is_asked_and_answers(
         "SELECT answered_via FROM sessions_app_interaction ORDER BY created_at DESC LIMIT 1"
     )
     assert prompt_row["answered_via"] == "websocket"
-    looks_as_chosen(page, "HITL" in SERVERS[server.kind])
+    # An overridden template, which is always there, and the settings of one server.
+    expect(page.locator("#help")).to_have_text("Ask the front desk.")
+    chosen = int("HITL" in SERVERS[server.kind])
+    expect(page.get_by_text("Host Limited")).to_have_count(chosen)
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(chosen)
 
 
 def sign_in(page: Page) -> None:
@@ -189,18 +201,6 @@ def sign_in(page: Page) -> None:
     page.locator("[name=password]").fill("secret")
     page.get_by_role("button").click()
     expect(page).to_have_url(re.compile("/assistant/c/[0-9a-f-]{36}/$"))
-
-
-def looks_as_chosen(page: Page, chosen: bool) -> None:
-    """Check the overridden template, which is always there, and the settings of one server."""
-    expect(page.locator("#help")).to_have_text("Ask the front desk.")
-    expect(page.get_by_text("Host Limited")).to_have_count(int(chosen))
-    expect(page.get_by_role("button", name="Sign out")).to_have_count(int(chosen))
-
-
-@pytest.mark.parametrize("name", ["TEST_DATABASE", "PYTEST"])
-def test_the_page_on_testing_says_what_the_tests_do(name: str) -> None:
-    assert getattr(files, name).strip() in (ROOT / "docs" / "testing-workflows.md").read_text()
 
 
 @pytest.mark.slow

@@ -35,7 +35,6 @@ __all__ = [
 
 # The status of a web process that ended in good order: uvicorn then sends itself the signal again.
 STOPPED = -signal.SIGTERM if UVICORN else 0
-# Workers that have shown a sign of life, and not been declared dead since.
 # What is shown of a server whose test has failed.
 STORY = (
     "SELECT id, key, status, sequence, wake_at, crashes, stop_requested_at FROM sessions_app_run",
@@ -46,6 +45,7 @@ JOBS = (
     "SELECT id, status, lock, worker_id FROM procrastinate_jobs WHERE status IN ('todo', 'doing')",
     "SELECT id, last_heartbeat FROM procrastinate_workers",
 )
+# Workers that have shown a sign of life, and not been declared dead since.
 ALIVE = "SELECT 1 FROM procrastinate_workers WHERE last_heartbeat > now() - interval '5 seconds'"
 USERS = ["admin", "ann", "ben", *(f"user{n}" for n in range(20))]
 
@@ -62,6 +62,19 @@ def free_port() -> int:
     port = int(reserved.getsockname()[1])
     reserved.detach()
     return port
+
+
+def health(port: int, path: str = "/health") -> tuple[int, str]:
+    """Return the status and the text of a web process's health, or 0 where nobody answers."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    try:
+        connection.request("GET", path)
+        with connection.getresponse() as answer:
+            return answer.status, answer.read().decode()
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()
 
 
 class Ended(AssertionError):
@@ -90,15 +103,15 @@ class Template:
     @classmethod
     def make(cls, directory: Path, users: list[str]) -> "Template":
         store = empty_store(directory)
-        return cls(store, seed(directory, store, users))
+        return cls(store, seed(directory, users, **store.environment))
 
 
-def seed(data_dir: Path, store: Store, users: list[str]) -> dict[str, str]:
-    """Migrate a store and make users; return their session cookies by name."""
+def seed(data_dir: Path, users: list[str], **store: str) -> dict[str, str]:
+    """Migrate a store, which variables name, and make users; return their session cookies."""
     process = run(
         "-m",
         "tests.support.database.migrate_and_seed",
-        env=environment(data_dir, **store.environment),
+        env=environment(data_dir, **store),
         stdin=json.dumps(users),
     )
     assert process.returncode == 0, process.stderr
@@ -193,10 +206,8 @@ class Server:
             child.start(self.environment)
 
         def answers() -> bool:
-            if (
-                not (well := self._answers())
-                and (exit_status := self.web.process.poll()) is not None
-            ):
+            well = health(self.port)[0] == 200
+            if not well and (exit_status := self.web.process.poll()) is not None:
                 raise Ended(f"the server ended with {exit_status}:\n{self.log_tail()}")
             return well
 
@@ -239,7 +250,7 @@ class Server:
     def create_users(self, count: int, prefix: str = "many") -> list[str]:
         """Make users `many0`… with sessions, also while the server runs; return their names."""
         names = [f"{prefix}{n}" for n in range(count)]
-        self.cookies |= seed(self.data_dir, self.store, names)
+        self.cookies |= seed(self.data_dir, names, **self.store.environment)
         return names
 
     def get(self, path: str, user: str | None = None) -> Response:
@@ -302,12 +313,6 @@ class Server:
         self.execute(
             "UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 hour'"
         )
-
-    def _answers(self) -> bool:
-        try:
-            return self.get("/health").status == 200
-        except (OSError, http.client.HTTPException):
-            return False
 
 
 def _web_command(port: int) -> list[str]:

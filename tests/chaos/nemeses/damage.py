@@ -3,15 +3,15 @@
 What it stored there is lost. It must say so, and leave all else as it is.
 """
 
-import http.client
 import subprocess
 import sys
-import time
 from typing import Any
 
 from tests.chaos.one_process import OneProcess
 from tests.support.database.damage import overwrite
-from tests.support.processes.environment import HOST, ROOT
+from tests.support.polling import until
+from tests.support.processes.environment import ROOT
+from tests.support.server import health
 
 DAMAGED = "sessions_app_event"
 WHOLE = ("conversation", "run", "interaction", "journalentry")
@@ -23,9 +23,13 @@ def wrong_under_damage(form: OneProcess) -> list[str]:
     form.node.terminate()
     form.node.reap()
     before = _rows(form)
-    overwrite(form, DAMAGED)
+    overwrite(form.data_dir, form.rows, DAMAGED)
     form.node.start()
-    wrong = [] if _said(form.port) else [f"/health is well without {DAMAGED}"]
+    wrong = []
+    try:
+        until(lambda: (told := health(form.port))[0] == 503 and "damaged" in told[1], PATIENCE)
+    except AssertionError:
+        wrong.append(f"/health is well without {DAMAGED}")
     doctor = subprocess.run(
         [sys.executable, "manage.py", "doctor"],
         cwd=ROOT,
@@ -46,21 +50,3 @@ def wrong_under_damage(form: OneProcess) -> list[str]:
 
 def _rows(form: OneProcess) -> list[list[dict[str, Any]]]:
     return [form.rows(f"SELECT * FROM sessions_app_{name} ORDER BY id") for name in WHOLE]  # noqa: S608 - of a list
-
-
-def _said(port: int) -> bool:
-    """Return whether /health says what is wrong, in time."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection(HOST, port, timeout=5)
-        try:
-            connection.request("GET", "/health")
-            with connection.getresponse() as answer:
-                if answer.status == 503 and b"damaged" in answer.read():
-                    return True
-        except (OSError, http.client.HTTPException):
-            pass  # it is not up yet
-        finally:
-            connection.close()
-        time.sleep(0.1)
-    return False

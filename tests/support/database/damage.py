@@ -1,7 +1,8 @@
 """A database with a page that was overwritten on its disk."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tests.support.running_form import CLUSTER
 
@@ -10,26 +11,18 @@ FILE = "SELECT current_setting('data_directory') AS data, pg_relation_filepath(?
 ROOT = "SELECT rootpage AS number, page_size AS size FROM sqlite_master, pragma_page_size"
 
 
-class Stored(Protocol):
-    """A server, as far as it is needed here."""
+def overwrite(data_dir: Path, rows: Callable[..., list[dict[str, Any]]], table: str) -> None:
+    """Overwrite the first page of a table with rows, which nobody may have in memory.
 
-    @property
-    def data_dir(self) -> Path:
-        """Return the directory of SQLite's file."""
-
-    def rows(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
-        """Return the rows of a query."""
-
-
-def overwrite(server: Stored, table: str) -> None:
-    """Overwrite the first page of a table with rows, which nobody may have in memory."""
+    `data_dir` has SQLite's file, and `rows` reads from the database.
+    """
     if CLUSTER:
-        [row] = server.rows(FILE, table)
+        [row] = rows(FILE, table)
         _overwrite(Path(row["data"], row["path"]), 0, POSTGRESQL_PAGE)
     else:
-        [root] = server.rows(f"{ROOT} WHERE name = ?", table)
+        [root] = rows(f"{ROOT} WHERE name = ?", table)
         start = (root["number"] - 1) * root["size"]
-        _overwrite(server.data_dir / "db.sqlite3", start, root["size"])
+        _overwrite(data_dir / "db.sqlite3", start, root["size"])
 
 
 def _overwrite(file: Path, start: int, length: int) -> None:

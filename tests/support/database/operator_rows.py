@@ -61,12 +61,10 @@ def run(status: str, *, at: datetime | None = None, workflow: str = "probe", **f
 
 
 def taker(*, silent: float = 0) -> int:
-    """Insert one of Procrastinate's workers; return its id."""
     return _insert(REGISTER, silent)
 
 
 def job(key: str, status: str = "todo", *, queue: str = "default", by: int | None = None) -> int:
-    """Insert a job of the key; return its id."""
     return _insert(QUEUE_JOB, queue, key, status, by)
 
 

@@ -7,9 +7,11 @@ import itertools
 import os
 import shutil
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -24,63 +26,52 @@ from tests.support.running_form import CLUSTER
 Row = dict[str, Any]
 
 
-class Store(Protocol):
-    """The place where one server keeps its rows."""
+class Store(ABC):
+    """The place where one server keeps its rows; `environment` has a process use it."""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables that make a process use the store."""
+    environment: dict[str, str]
 
+    @abstractmethod
     def copy(self, data_dir: Path) -> "Store":
         """Create a store with the same rows, for a server with that directory."""
 
+    @abstractmethod
     def rows(self, statement: str, *parameters: object) -> list[Row]:
         """Return the rows of a query."""
 
     def execute(self, statement: str, *parameters: object) -> None:
         """Change it, as somebody else's hand would."""
+        self.execute_many(statement, [parameters])
 
+    @abstractmethod
     def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
         """Change it, in one transaction."""
 
+    @abstractmethod
     def drop(self) -> None:
         """Remove it."""
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """The file in the server's directory."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "db.sqlite3"
-        self.environment: dict[str, str] = {}
+        self.environment = {}
 
     def copy(self, data_dir: Path) -> "SqliteStore":
-        """Copy the file; see `Store`."""
         for path in self._path.parent.glob(f"{self._path.name}*"):
             shutil.copy(path, data_dir)
         return SqliteStore(data_dir)
 
     def rows(self, statement: str, *parameters: object) -> list[Row]:
-        """Return the rows of a query; see `Store`."""
-        database = sqlite3.connect(self._path, timeout=20)
-        database.row_factory = sqlite3.Row
-        try:
+        with closing(sqlite3.connect(self._path, timeout=20)) as database:
+            database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute(statement, parameters)]
-        finally:
-            database.close()
-
-    def execute(self, statement: str, *parameters: object) -> None:
-        """Execute a statement; see `Store`."""
-        self.execute_many(statement, [parameters])
 
     def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
-        """Execute a statement for each tuple of parameters; see `Store`."""
-        database = sqlite3.connect(self._path, timeout=20)
-        try:
-            with database:
-                database.executemany(statement, many)
-        finally:
-            database.close()
+        with closing(sqlite3.connect(self._path, timeout=20)) as database, database:
+            database.executemany(statement, many)
 
     def drop(self) -> None:
         """Do nothing: the directory goes with the test."""
@@ -95,10 +86,10 @@ PLACES = 8
 REDIS_DATABASES = 1024
 
 
-class PostgresStore:
+class PostgresStore(Store):
     """A database on the PostgreSQL of the tests, and a number on their Redis."""
 
-    def __init__(self) -> None:
+    def __init__(self, template: str = "template1") -> None:
         number = next(_numbers)
         self._name = f"server_{os.getpid()}_{number}"
         redis = f"db={(number * PLACES + _place % PLACES) % REDIS_DATABASES}"
@@ -107,54 +98,34 @@ class PostgresStore:
         parameters = conninfo_to_dict(os.environ["DATABASE_URL"]) | {"dbname": self._name}
         self.url = f"postgresql:///?{urlencode(parameters)}"
         self.environment = {"DATABASE_URL": self.url, "REDIS_URL": redis_url}
-
-    @classmethod
-    def empty(cls) -> "PostgresStore":
-        """Create a store without tables."""
-        store = cls()
-        store._create("template1")
-        return store
+        # Copying files is the faster of the two ways here: nothing is written to the log.
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        with _service() as connection:
+            connection.execute(create.format(*map(sql.Identifier, (self._name, template))))
 
     def copy(self, data_dir: Path) -> "PostgresStore":
-        """Create a database from this one as its template; see `Store`."""
-        store = PostgresStore()
-        store._create(self._name)
-        return store
+        return PostgresStore(template=self._name)
 
     def rows(self, statement: str, *parameters: object) -> list[Row]:
-        """Return the rows of a query; see `Store`."""
         with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
             set_json_loads(_text, connection)
             cursor = connection.execute(_marks(statement), parameters or None)
             return [{name: _plain(value) for name, value in row.items()} for row in cursor]
 
-    def execute(self, statement: str, *parameters: object) -> None:
-        """Execute a statement; see `Store`."""
-        self.execute_many(statement, [parameters])
-
     def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
-        """Execute a statement for each tuple of parameters; see `Store`."""
         with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
             cursor.executemany(_marks(statement), many)
 
     def drop(self) -> None:
-        """Drop the database, and with it the connections to it; see `Store`."""
+        """Drop the database, and with it the connections to it."""
         with _service() as connection:
             name = sql.Identifier(self._name)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
-    def _create(self, template: str) -> None:
-        # Copying files is the faster of the two ways here: nothing is written to the log.
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-        with _service() as connection:
-            connection.execute(
-                statement.format(sql.Identifier(self._name), sql.Identifier(template))
-            )
-
 
 def empty_store(data_dir: Path) -> Store:
     """Create a store without tables for a server with that directory."""
-    return PostgresStore.empty() if CLUSTER else SqliteStore(data_dir)
+    return PostgresStore() if CLUSTER else SqliteStore(data_dir)
 
 
 def _service() -> "psycopg.Connection[Any]":

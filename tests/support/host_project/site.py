@@ -2,7 +2,6 @@
 processes.
 """
 
-import http.client
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from tests.support.host_project.project import Project
 from tests.support.polling import until
 from tests.support.processes.environment import HOST
 from tests.support.running_form import CLUSTER
-from tests.support.server import free_port
+from tests.support.server import free_port, health
 
 PATIENCE = 30  # seconds for a start
+HEALTH = "/assistant/health"
 
 
 @dataclass
@@ -45,18 +45,6 @@ class Site:
             "runserver": ["manage.py", "runserver", "--noreload", port],
         }[self.kind]
 
-    def get(self, path: str) -> tuple[int, str]:
-        """Ask for a page; its status and text, or 0 where nobody answers."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
-        try:
-            connection.request("GET", path)
-            with connection.getresponse() as answer:
-                return answer.status, answer.read().decode()
-        except (OSError, http.client.HTTPException):
-            return 0, ""
-        finally:
-            connection.close()
-
 
 @contextmanager
 def serve(
@@ -82,6 +70,6 @@ def _until_up(site: Site, web: "subprocess.Popen[bytes]") -> None:
 
     def is_well() -> bool:
         assert web.poll() is None, f"it ended:\n{site.log_file.read_text()}"
-        return site.get("/assistant/health")[0] == well
+        return health(site.port, HEALTH)[0] == well
 
     until(is_well, PATIENCE, otherwise=site.log_file.read_text)
