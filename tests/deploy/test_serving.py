@@ -129,6 +129,7 @@ def test_a_wrong_value_is_named_with_what_to_write_and_without_a_password(
         (HTTPS, "public_url", "http://127.0.0.1:8000"),
         ({**HTTPS, "PUBLIC_URL": "https://x.org:84/"}, "public_url", "https://x.org:84"),
     ],
+    ids=str,
 )
 def test_a_value_has_a_default_or_is_taken_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], name: str, value: object
