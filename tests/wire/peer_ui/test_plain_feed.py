@@ -1,5 +1,6 @@
 """Tests of what a plain client is sent of a log, and when."""
 
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def store_message(log: LiveLog) -> None:
-    """Store the message of the run."""
     payload = {"message_id": log.run.message_id, "text": "hello", "client_format": "chat_stream"}
     await log.append("user_message", payload)
 
@@ -272,16 +272,22 @@ async def test_nobody_looks_for_another_prompt_where_none_waits(
     assert not looks
 
 
-async def test_a_tab_that_was_away_while_its_copy_closed_misses_nothing(log: LiveLog) -> None:
+@pytest.mark.parametrize("copy_stays", [False, True])
+async def test_a_tab_that_was_away_misses_nothing_whatever_its_copy_does(
+    log: LiveLog, copy_stays: bool
+) -> None:
     await store_message(log)
-    async with plain(log) as copy:
+    async with AsyncExitStack() as copies:
+        copy = await copies.enter_async_context(plain(log))
         async with plain(log) as tab:
             await log.write("a")
             await until_text(tab, "a")
             await until_text(copy, "a")
         await log.write("b")
         await until_text(copy, "b")
-    async with plain(log) as tab:
-        await log.write("c")
-        await until_text(tab, "c")
-        assert tab.text() == RECONNECT_TEXT + "abc"
+        if not copy_stays:
+            await copies.aclose()
+        async with plain(log) as tab:
+            await log.write("c")
+            await until_text(tab, "c")
+            assert tab.text() == RECONNECT_TEXT + "abc"

@@ -8,7 +8,78 @@ import pytest
 from tests.http.client import CSRF, Http
 from tests.support.peer_ui import PeerUi
 from tests.support.server import Server
-from tests.wire.peer_ui.conftest import NewTab
+from tests.wire.peer_ui.conftest import new_tab
+
+# Conversations as they were recorded: by workflow, what each side does, and how the answer ends.
+FORM = '{"kind": "care", "start": "2026-11-23", "days": 1}'
+AGAIN = ("leave", "come_back")
+CONVERSATIONS = {
+    "a form is a link, and may be filled in here": (
+        "probe",
+        ['say prompt(kind="form")', "asked Fill in the form here: http", "reply tomorrow"],
+        ["asked This is a form", f"reply {FORM}"],
+        "{'kind': 'care', 'start': datetime.date(2026, 11, 23), 'days': Decimal('1'),"
+        " 'half': False, 'note': '', 'tell': []}",
+    ),
+    "a proposal is approved as it is": (
+        "probe",
+        ['say prompt(kind="proposal")', "asked - Pieces: 200", "reply approve"],
+        [],
+        "Order(supplier='Nuts', pieces=200, price=Decimal('3.20'),"
+        " to=['ann@example.org', 'bob@example.org'],"
+        " letter='Dear Nuts,\\nplease send 200 bolts.', express=False)",
+    ),
+    "an answer that the prompt does not take is asked for again": (
+        "probe",
+        ['say prompt(kind="checkbox")', "asked Red, Blue", "reply red, green"],
+        ["asked 'green' is not an option. Choose one of: red, blue.", "reply Blue"],
+        "blue",
+    ),
+    "several prompts come one at a time": (
+        "probe",
+        ["say ask_two()", "asked one?", *AGAIN, "asked one?", "reply 1", "asked two?", "reply 2"],
+        [],
+        "1|2",
+    ),
+    "a prompt that is pending is there again": (
+        "probe",
+        ["say approve(count=2)", "asked prompt-1", *AGAIN, "asked prompt-1", "reply continue"],
+        ["asked prompt-2", *AGAIN, "asked prompt-2", "reply continue"],
+        "continue|continue",
+    ),
+    "the prompts of two runs come one at a time": (
+        "probe_per_user",
+        ["say ask_two()", "asked one?", *AGAIN, "asked one?", "say ask()", "asked one?", "reply 1"],
+        ["asked two?", "reply 2", "asked prompt-1", "reply 3"],
+        "1|23",
+    ),
+    "a run that goes on first asks again and gives no text": (
+        "calculator",
+        ["say 1+2+3+4+5+6", "asked", "say 1+1", "asked Try with up to 6?", "reply stop"],
+        [],
+        "`1+1` = **2**",
+    ),
+    "a message that is refused has the run before it ask again": (
+        "parallel_review",
+        ["say first", "asked Legal", "say second", "asked Legal", "reply approve"],
+        ["asked Security", "reply approve", "asked Editorial", "reply approve"],
+        "**Approved.**",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("workflow", "begin", "rest", "end"), CONVERSATIONS.values(), ids=CONVERSATIONS
+)
+async def test_a_conversation_goes_on_to_its_end(
+    backend: Server, workflow: str, begin: list[str], rest: list[str], end: str
+) -> None:
+    async with new_tab(backend, workflow=workflow) as ui:
+        for step in (*begin, *rest):
+            action, _, text = step.partition(" ")
+            await getattr(ui, action)(*[text] * bool(text))
+        # Behind the table of reviewers, where there is one.
+        assert (await ui.ended()).rpartition("|\n\n")[2] == end
 
 
 @pytest.mark.parametrize(
@@ -31,32 +102,18 @@ async def test_each_type_can_be_answered(
     ui: PeerUi, type_: str, shown_as: str, answer_text: str, expected_text: str
 ) -> None:
     await ui.say(f'prompt(kind="{type_}")')
-    assert await ui.until_asked() == shown_as
-    await ui.answer(answer_text)
-    assert await ui.until_ended() == expected_text
-    assert ui.popups == ["https://login.example/authorize?state=s1"] * (type_ == "oauth_consent")
-
-
-async def test_a_form_is_a_link_to_the_page(ui: PeerUi) -> None:
-    await ui.say('prompt(kind="form")')
-    assert await ui.until_asked("Fill in the form here: http") == "text"
-    await ui.answer("tomorrow")
-    assert await ui.until_asked("This is a form") == "text"
-    await ui.answer('{"kind": "care", "start": "2026-11-23", "days": 1}')
-    assert "'days': Decimal('1')" in await ui.until_ended()
-
-
-async def test_a_proposal_is_approved_as_it_is(ui: PeerUi) -> None:
-    await ui.say('prompt(kind="proposal")')
-    assert await ui.until_asked("- Pieces: 200") == "radio"
-    await ui.answer("approve")
-    assert "pieces=200" in await ui.until_ended()
+    assert await ui.asked() == shown_as
+    await ui.reply(answer_text)
+    assert await ui.ended() == expected_text
+    prompts = (frame["content"] for frame in ui.of_type("system_interaction_message"))
+    popups = [one["text"] for one in prompts if one["input_type"] == "oauth_consent"]
+    assert popups == ["https://login.example/authorize?state=s1"] * (type_ == "oauth_consent")
 
 
 async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> None:
     await ui.say('prompt(kind="notification")')
-    assert await ui.until_ended() == "ok"
-    assert ui.note == "Look."
+    await ui.noted("Look.")
+    assert await ui.ended() == "ok"
     [row] = backend.rows(
         "SELECT status, answered_via FROM sessions_app_interaction"
         " WHERE response IS NOT NULL ORDER BY answered_at DESC LIMIT 1"
@@ -64,89 +121,44 @@ async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> 
     assert (row["status"], row["answered_via"]) == ("answered", "websocket")
 
 
-async def test_an_answer_that_the_prompt_does_not_take_is_asked_for_again(ui: PeerUi) -> None:
-    await ui.say('prompt(kind="checkbox")')
-    await ui.until_asked("Red, Blue")
-    await ui.answer("red, green")
-    assert await ui.until_asked("'green' is not an option. Choose one of: red, blue.") == "text"
-    await ui.answer("Blue")
-    assert (await ui.until_ended()).endswith("blue")
-
-
-async def test_several_prompts_come_one_at_a_time(ui: PeerUi) -> None:
-    await ui.say("ask_two()")
-    await ui.until_asked("one?")
-    await ui.reload()
-    await ui.until_asked("one?")
-    await ui.answer("1")
-    await ui.until_asked("two?")
-    await ui.answer("2")
-    assert await ui.until_ended() == "1|2"
-
-
-async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> None:
-    async with new_tab(workflow="probe_per_user") as ui:
+async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(backend: Server) -> None:
+    async with new_tab(backend) as ui, ui.copied_tab() as copy:
         await ui.say("ask_two()")
-        await ui.until_asked("one?")
-        await ui.reload()
-        ui.modal = None
-        ui.stop()
+        for tab in (ui, copy):
+            await tab.asked("one?")
+        await copy.reply("1")
+        for tab in (ui, copy):
+            await tab.asked("two?")
+        await ui.reply("2")
+        await copy.noted("has answered")
+        assert await ui.ended() == await copy.ended() == "1|2"
+        assert "notification" not in str(ui.of_type("system_interaction_message"))
+
+
+async def test_a_late_answer_is_told_the_accepted_one(backend: Server) -> None:
+    async with new_tab(backend) as ui, ui.copied_tab() as copy:
         await ui.say("ask()")
-        for question in ("one?", "two?", "prompt-1"):
-            await ui.until_asked(question)
-            await ui.answer(question)
-        text = await ui.until_ended()
-        assert "one?|two?" in text
-        assert "prompt-1" in text
-
-
-async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: NewTab) -> None:
-    async with new_tab() as ui:
-        await ui.say("ask_two()")
-        await ui.until_asked("one?")
-        async with new_tab(copy_of=ui) as copy:
-            await copy.until_asked("one?")
-            await copy.answer("1")
-            await ui.until_asked("two?")
-            await copy.until_asked("two?")
-            await ui.answer("2")
-            assert await ui.until_ended() == await copy.until_ended() == "1|2"
-            assert copy.modal is None
-            assert "has answered" in copy.note
-            assert ui.note == ""
-
-
-async def test_a_late_answer_is_told_the_accepted_one(new_tab: NewTab) -> None:
-    async with new_tab() as ui:
-        await ui.say("stream_and_ask(tokens=1)")
-        await ui.until_asked()
-        async with new_tab(copy_of=ui) as copy:
-            await copy.until_asked()
-            late = copy.modal
-            await ui.answer("first")
-            await copy.until(lambda: copy.modal is None)
-            copy.modal = late
-            await copy.answer("second")
-            await copy.until(lambda: copy.errors)
-            assert "A guest has answered already (first)." in copy.errors[0]
+        for tab in (ui, copy):
+            await tab.asked()
+        await ui.reply("first")
+        await copy.noted("has answered")
+        await copy.reply("second")
+        error = await copy.until("error_message")
+        assert "A guest has answered already (first)." in error["content"]["message"]
 
 
 async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
-    """Without a name in the answer, while several prompts are pending."""
     await ui.say("ask_two()")
     for question in ("one?", "two?"):
-        await ui.until_asked(question)
-        await ui._send("user_interaction_message", question, id="a")
-        ui.modal = None
-    assert await ui.until_ended() == "one?|two?"
+        await ui.asked(question)
+        await ui.answer(question, id="a")  # it names none of the pending ones
+    assert await ui.ended() == "one?|two?"
 
 
 async def link_to_form(ui: PeerUi) -> str:
-    """Ask for a form; return the path of the link to it."""
     await ui.say('prompt(kind="form")')
-    await ui.until_asked("Fill in the form here: http")
-    assert ui.modal is not None
-    text: str = ui.modal["content"]["text"]
+    await ui.asked("Fill in the form here: http")
+    text: str = ui.prompt["content"]["text"]
     return urlsplit(text.partition("here: ")[2]).path
 
 
@@ -164,15 +176,15 @@ async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend:
     assert (wrong.status, "Enter a number" in wrong.text) == (422, True)
     answer = await asyncio.to_thread(nobody.form, path, filled | {"f-days": "2"})
     assert (answer.status, answer.headers["location"]) == (303, path)
-    assert "'days': Decimal('2')" in await ui.until_ended()
+    assert "'days': Decimal('2')" in await ui.ended()
     page = await asyncio.to_thread(nobody.get, path)
     assert (page.status, "<form" in page.text) == (200, False)
 
 
 async def test_the_link_opens_that_prompt_and_nothing_else(
-    new_tab: NewTab, backend: Server
+    backend: Server,
 ) -> None:
-    async with new_tab() as ui, new_tab() as other:
+    async with new_tab(backend) as ui, new_tab(backend) as other:
         path, others = await link_to_form(ui), await link_to_form(other)
         nobody = Http(backend, None, workflow=None)
         page = await asyncio.to_thread(nobody.get, path)
