@@ -27,7 +27,6 @@ def ann() -> User:
 
 @pytest.fixture
 def key(ann: User) -> str:
-    """Return a key of hers, in plain."""
     row = ApiKey(user=ann, name="tests")
     plain = issue(row)
     row.save()
@@ -36,7 +35,6 @@ def key(ann: User) -> str:
 
 @pytest.fixture
 def tokens(settings: Settings) -> Settings:
-    """Tokens of the issuer are allowed."""
     set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
     set_hitl(settings, JWT_AUDIENCE=[AUDIENCE])
     return settings

@@ -75,42 +75,78 @@ async def test_a_socket_is_told_when_to_come_back(settings: Settings, user: User
     assert await messages() == 2
 
 
-async def test_on_the_page_nothing_typed_is_lost(settings: Settings, page: AsyncClient) -> None:
-    set_hitl(settings, RATE_MESSAGES_USER="1/hour")
-    assert (await send(page, message_id="m0")).status_code == 303
-    response = await send(page, text="My long letter")
+@pytest.mark.parametrize(
+    ("limit", "before", "says", "seconds"),
+    [
+        ({"RATE_MESSAGES_USER": "1/hour"}, ["c"], "Too many messages.", 3600),
+        (
+            {"RATE_CONVERSATIONS_USER": "2/hour"},
+            ["c", "d", "d"],
+            "Too many new conversations.",
+            1800,
+        ),
+        ({"RUNS_PER_USER": 2}, ["c", "c"], "Too many unfinished runs.", 60),
+    ],
+    ids=["messages", "conversations", "runs"],
+)
+async def test_at_a_limit_of_the_page_nothing_typed_is_lost(
+    settings: Settings, page: AsyncClient, limit: Any, before: list[str], says: str, seconds: int
+) -> None:
+    set_hitl(settings, **limit)
+    for number, name in enumerate(before):
+        assert (await send(page, name, message_id=f"m{number}")).status_code == 303
+    response = await send(page, "another", text="My long letter")
     assert response.status_code == 429
-    assert 3500 < int(response["Retry-After"]) <= 3600
+    assert seconds - 100 < int(response["Retry-After"]) <= seconds
     html = response.content.decode()
-    assert "My long letter" in html
-    assert "Too many messages. Try again in 60 minutes." in html
+    assert [words for words in ("My long letter", says) if words not in html] == []
     assert (await send(page, message_id="m0")).status_code == 303
-    assert await messages() == 1
+    assert await messages() == len(before)
 
 
-async def test_an_address_has_a_share_of_its_own(
-    settings: Settings, page: AsyncClient, user: User
+async def test_a_run_that_ends_makes_room_for_one(settings: Settings, page: AsyncClient) -> None:
+    set_hitl(settings, RUNS_PER_USER=1)
+    assert (await send(page)).status_code == 303
+    await Run.objects.aupdate(status=Run.Status.COMPLETED)
+    assert [(await send(page)).status_code for _ in range(2)] == [303, 429]
+
+
+UNKNOWN = f"/v1/prompts/{uuid4()}/response"
+
+
+@pytest.mark.parametrize(
+    ("rate", "body", "statuses", "says"),
+    [
+        ("RATE_API_USER=1/hour", "x", [404, 429], "Too many requests. Try again in 60 minutes."),
+        ("RATE_BYTES_USER=1000/hour", "x" * 600, [404, 429], "Too many bytes. Try again in "),
+        ("RATE_API_USER=9/hour", [[]] * 10_000, [422, 422], "at most 10,000 are allowed"),
+    ],
+    ids=["requests", "bytes", "values"],
+)
+async def test_a_request_over_http_is_told_when_to_come_back(
+    settings: Settings, page: AsyncClient, rate: str, body: Any, statuses: list[int], says: str
 ) -> None:
+    set_hitl(settings, **dict([rate.split("=")]))
+    answer = {"response": {"data": {"a": body}}}
+    responses = [await page.post(UNKNOWN, answer, "application/json") for _ in statuses]
+    assert [response.status_code for response in responses] == statuses
+    refusal = responses[-1]
+    problem = refusal.json()
+    assert refusal["Content-Type"] == "application/problem+json"
+    assert says in problem["detail"]
+    if statuses[-1] == 429:
+        assert (problem["code"], problem["reason"]) == ("workflow_error", "too_many")
+        assert 700 < problem["retry_after"] <= 3600
+        assert str(problem["retry_after"]) == refusal["Retry-After"]
+
+
+async def test_an_address_has_a_share_of_its_own(settings: Settings, page: AsyncClient) -> None:
     set_hitl(settings, RATE_MESSAGES_ADDRESS="1/hour", PROXIES=1)
-    form = {"text": "Hello"}
-    url = reverse("chat:send", args=["c"])
-    here, there = ({"x-forwarded-for": uuid4().hex} for _ in range(2))
-    assert (await page.post(url, form, headers=here)).status_code == 303
-    assert (await page.post(url, form, headers=here)).status_code == 429
-    assert (await page.post(url, form, headers=there)).status_code == 303
-
-
-async def test_new_conversations_are_limited_and_old_ones_go_on(
-    settings: Settings, page: AsyncClient
-) -> None:
-    set_hitl(settings, RATE_CONVERSATIONS_USER="2/hour")
-    for name in ("c0", "c1", "c1"):
-        assert (await send(page, name)).status_code == 303
-    response = await send(page, "c2")
-    assert response.status_code == 429
-    assert "Too many new conversations." in response.content.decode()
-    assert (await send(page, "c0")).status_code == 303
-    assert await Conversation.objects.acount() == 2
+    here, there = uuid4().hex, uuid4().hex
+    url, form = reverse("chat:send", args=["c"]), {"text": "Hello"}
+    for address, status in ((here, 303), (here, 429), (there, 303)):
+        response = await page.post(url, form, headers={"x-forwarded-for": address})
+        assert response.status_code == status
 
 
 async def say(user: User, name: str) -> Any:
@@ -134,16 +170,6 @@ async def test_new_conversations_that_begin_at_the_same_time_count_each_other(
     )
     assert refusals(outcomes) == 16
     assert await Conversation.objects.acount() == 5
-
-
-async def test_messages_to_existing_conversations_are_no_new_conversations(
-    settings: Settings, user: User
-) -> None:
-    set_hitl(settings, RATE_CONVERSATIONS_USER="2/hour")
-    await say(user, "c0")
-    await asyncio.gather(*(say(user, "c0") for _ in range(5)))
-    await say(user, "c1")
-    assert refusals(await asyncio.gather(say(user, "c2"), return_exceptions=True)) == 1
 
 
 async def test_runs_that_begin_at_the_same_time_count_each_other(
@@ -177,39 +203,6 @@ async def test_a_socket_that_sends_too_many_bytes_is_told_and_closed(
         assert error["content"]["message"].startswith("Too many bytes. Try again in ")
         await other.send(large("p4"))
         assert (await other.reply_to("p4"))["type"] == "pong_message"
-
-
-async def test_bodies_over_http_count_as_bytes(settings: Settings, page: AsyncClient) -> None:
-    set_hitl(settings, RATE_BYTES_USER="1000/hour")
-    answer = {"response": {"text": "x" * 600}}
-    statuses = [
-        (await page.post(f"/v1/prompts/{uuid4()}/response", answer, "application/json")).status_code
-        for _ in range(2)
-    ]
-    assert statuses == [404, 429]
-
-
-async def test_a_body_of_too_many_values_is_refused(page: AsyncClient) -> None:
-    answer: dict[str, Any] = {"response": {"data": {"a": [[]] * 10_000}}}
-    response = await page.post(f"/v1/prompts/{uuid4()}/response", answer, "application/json")
-    assert response.status_code == 422
-    assert "at most 10,000 are allowed" in response.json()["detail"]
-
-
-async def test_a_request_over_http_is_told_when_to_come_back(
-    settings: Settings, page: AsyncClient
-) -> None:
-    set_hitl(settings, RATE_API_USER="1/hour")
-    unknown = f"/executions/{uuid4()}"
-    assert (await page.get(unknown)).status_code == 404
-    response = await page.get(unknown)
-    assert response.status_code == 429
-    assert 3500 < int(response["Retry-After"]) <= 3600
-    assert response["Content-Type"] == "application/problem+json"
-    problem = response.json()
-    assert (problem["code"], problem["reason"]) == ("workflow_error", "too_many")
-    assert str(problem["retry_after"]) == response["Retry-After"]
-    assert problem["detail"] == "Too many requests. Try again in 60 minutes."
 
 
 async def test_an_address_makes_so_many_guests(settings: Settings) -> None:
@@ -292,18 +285,3 @@ async def test_claims_are_limited_at_every_door(
         assert "Too many changes of claims." in error["content"]["message"]
     answer = await page.post(reverse("chat:claim", args=[prompt]), claim, follow=True)
     assert "Too many changes of claims." in answer.content.decode()
-
-
-async def test_unfinished_runs_are_limited(settings: Settings, page: AsyncClient) -> None:
-    set_hitl(settings, RUNS_PER_USER=2)
-    for number in range(2):
-        assert (await send(page, message_id=f"m{number}")).status_code == 303
-    response = await send(page, "another", text="My long letter")
-    assert (response.status_code, response["Retry-After"]) == (429, "60")
-    assert "Too many unfinished runs." in response.content.decode()
-    assert "My long letter" in response.content.decode()
-    assert (await send(page, message_id="m0")).status_code == 303
-    await Run.objects.filter(message_id="m0").aupdate(status=Run.Status.COMPLETED)
-    assert (await send(page)).status_code == 303
-    assert (await send(page)).status_code == 429
-    assert await messages() == 3

@@ -108,7 +108,6 @@ def test_pages_of_other_machines_are_foreign_origins(
 
 
 def on_this_machine(settings: Settings, origin: str, host: str, browser: str) -> dict[str, Any]:
-    """Return a guest's handshake, where guests are let in."""
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "chat.example"]
     set_hitl(settings, GUESTS=True)
     headers = [(b"host", host.encode()), (b"origin", origin.encode())]

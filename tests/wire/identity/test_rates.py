@@ -31,7 +31,6 @@ def subject() -> str:
 
 
 async def until_refused(subject: str) -> TooMany:
-    """Wait until nothing is let through."""
     async with asyncio.timeout(10):
         while True:
             try:

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -163,7 +163,6 @@ async def test_a_token_of_nobody_here_makes_a_user_only_where_it_may(tokens: Set
 
 @pytest.fixture
 def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RSAPrivateKey]:
-    """Yield an issuer whose key set is fetched by a URL."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key()))
     curve = ec.generate_private_key(ec.SECP256R1()).public_key()
@@ -183,7 +182,6 @@ def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RS
 
 
 def _with_a_key_of_its_own(claims: dict[str, Any]) -> str:
-    """Return a token that says by which key, and by which key server, it is to be checked."""
     own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(own.public_key()))
     headers = {"kid": "k1", "jwk": public, "jku": "https://evil.example/keys", "x5u": "https://e"}
@@ -234,74 +232,53 @@ async def test_an_unreachable_key_server_is_reported(
     assert "10.0.0.1" not in str(error_info.value)
 
 
-class KeyHandler(BaseHTTPRequestHandler):
-    """The answers of a key server of a test."""
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+# Of parts of a body: the bytes of each, the seconds between them, and how many there are.
+WAYS = {"elsewhere": (0, 0.0, 0), "endless": (2**16, 0.0, 2**12), "slow": (1, 0.05, 600)}
 
 
-@contextmanager
-def key_server(handler: type[KeyHandler], settings: Settings) -> Iterator[None]:
-    """Serve what should be a key set, and take tokens by it."""
-    jwt_tokens._jwks.cache_clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        set_hitl(settings, JWT_JWKS_URL=f"http://127.0.0.1:{server.server_port}/keys")
-        set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
-        yield
-        server.shutdown()
+class KeyServer(BaseHTTPRequestHandler):
+    """The answers of a key server that sends no key set, each in its own way."""
 
-
-async def test_the_key_set_is_not_fetched_from_where_a_redirect_leads(settings: Settings) -> None:
     requested_paths: list[str] = []
-
-    class Elsewhere(KeyHandler):
-        def do_GET(self) -> None:
-            requested_paths.append(self.path)
-            self.send_response(302)
-            self.send_header("location", "/latest/meta-data/")
-            self.end_headers()
-
-    with key_server(Elsewhere, settings), pytest.raises(BadCredentials, match="moment"):
-        await identify(authorization=f"Bearer {token()}")
-    assert requested_paths == ["/keys"]
-
-
-async def test_key_set_without_an_end_is_not_read_to_it(settings: Settings) -> None:
     sent = 0
 
-    class Endless(KeyHandler):
-        def do_GET(self) -> None:
-            nonlocal sent
-            self.send_response(200)
-            self.end_headers()
-            with suppress(ConnectionError):
-                while sent < 2**28:
-                    sent += self.wfile.write(b" " * 2**16)
+    def log_message(self, *_: Any) -> None:
+        pass
 
-    with key_server(Endless, settings), pytest.raises(BadCredentials, match="moment"):
-        await identify(authorization=f"Bearer {token()}")
-    assert sent < 2**25  # of which most is in the buffers of the connection
+    def do_GET(self) -> None:
+        KeyServer.requested_paths.append(self.path)
+        way = self.path.strip("/")
+        self.send_response(302 if way == "elsewhere" else 200)
+        if way == "elsewhere":
+            self.send_header("location", "/latest/meta-data/")
+        self.end_headers()
+        part, pause, most = {"endless": (2**16, 0, 2**12), "slow": (1, 0.05, 600)}.get(
+            way, (0, 0, 0)
+        )
+        with suppress(ConnectionError):
+            for _ in range(most):
+                KeyServer.sent += self.wfile.write(b" " * part)
+                time.sleep(pause)
 
 
-async def test_key_set_that_comes_byte_by_byte_is_not_waited_for(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_key_set_is_read_from_its_address_alone_and_not_for_long(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    class Slow(KeyHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            with suppress(ConnectionError):
-                for _ in range(600):
-                    self.wfile.write(b" ")
-                    time.sleep(0.05)
-
-    monkeypatch.setattr(jwt_tokens, "JWKS_TIMEOUT", 0.5)
+    monkeypatch.setattr(jwt_tokens, "JWKS_TIMEOUT", 0.5 if way == "slow" else 30)
+    KeyServer.requested_paths, KeyServer.sent = [], 0
+    jwt_tokens._jwks.cache_clear()
     begin = time.monotonic()
-    with key_server(Slow, settings), pytest.raises(BadCredentials, match="moment"):
-        await identify(authorization=f"Bearer {token()}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), KeyServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        set_hitl(settings, JWT_JWKS_URL=f"http://127.0.0.1:{server.server_port}/{way}")
+        set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
+        with pytest.raises(BadCredentials, match="moment"):
+            await identify(authorization=f"Bearer {token()}")
+        server.shutdown()
     assert time.monotonic() - begin < 10
+    assert KeyServer.requested_paths == [f"/{way}"]
+    assert KeyServer.sent < 2**25  # of which most is in the buffers of the connection
 
 
 async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:

@@ -32,7 +32,6 @@ async def socket(async_client: AsyncClient) -> LocalSocket:
 
 
 async def stored() -> list[tuple[str, str]]:
-    """Return all that is stored of sessions."""
     return [row async for row in Session.objects.values_list("session_key", "session_data")]
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import AsyncClient, RequestFactory
 from django.urls import reverse
@@ -50,7 +51,6 @@ def user(name: str) -> User:
 
 @pytest.fixture
 def three(settings: Settings) -> None:
-    """Three tries an hour."""
     set_hitl(settings, RATE_PASSWORDS="3/hour")
 
 
@@ -134,13 +134,67 @@ async def test_concurrent_wrong_passwords_are_all_counted(
     assert (Waits.looks, Waits.refused) == (3, 9)
 
 
+BY_BOTH, BY_ADDRESS = {"RATE_PASSWORDS": "3/hour"}, {"RATE_PASSWORDS_ADDRESS": "3/hour"}
+HERE = "10.0.0.1"
+# Of three wrong tries: whose (of somebody else each, where it is nobody), from where; then those
+# with the right password, and whether one is let in.
+THROTTLED: list[tuple[dict[str, Any], str, list[str], list[tuple[str, str, int]]]] = [
+    (BY_BOTH, "ann", [HERE], [("ann", HERE, 429), ("ben", HERE, 302), ("ann", "10.0.0.2", 302)]),
+    ({"RATE_PASSWORDS_USER": "3/hour"}, "ANN", ["10.1.0.1", "10.1.0.2"], [("ann", HERE, 429)]),
+    # Whoever has one address of a network has all.
+    (BY_ADDRESS, "", ["2001:db8::1"], [("ann", "2001:db8::2", 429), ("ann", "2001:db8:1::1", 302)]),
+    # As a server that listens on IPv6 for both has those of IPv4.
+    (BY_ADDRESS, "", ["::ffff:10.0.0.1"], [("ann", HERE, 429), ("ann", "::ffff:10.0.0.2", 302)]),
+    # As some proxies write them.
+    (BY_ADDRESS, "", ["10.0.0.1:50"], [("ann", "10.0.0.1:60", 429), ("ann", "10.0.0.2:50", 302)]),
+    (
+        BY_ADDRESS,
+        "",
+        ["[2001:db8::1]:50"],
+        [("ann", "[2001:db8::2]:60", 429), ("ann", "[2001:db8:1::1]:50", 302)],
+    ),
+    # Behind proxies the address is what they saw; no other counts.
+    *(
+        (BY_BOTH | {"PROXIES": proxies}, "ann", ["1.2.3.4, 10.2.0.1"], [("ann", next_, status)])
+        for next_ in ["1.2.3.4, 10.2.0.2"]
+        for proxies, status in ((0, 429), (1, 302), (2, 429))
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("limits", "guessed", "addresses", "then"),
+    THROTTLED,
+    ids=[
+        *("one user from one address", "one user from many addresses", "many users from a network"),
+        *("IPv4 as IPv6", "a port", "a port behind IPv6", "no proxy", "one proxy", "two proxies"),
+    ],
+)
+async def test_wrong_passwords_are_counted_by_user_and_by_address(
+    settings: Settings,
+    limits: dict[str, Any],
+    guessed: str,
+    addresses: list[str],
+    then: list[tuple[str, str, int]],
+) -> None:
+    set_hitl(settings, **limits)
+    unique = uuid4().hex[:8]  # Redis remembers over the tests
+    for name in ("ann", "ben"):
+        await User.objects.acreate(username=f"{name}-{unique}", password=make_password("right"))
+    for number in range(3):
+        name = f"{guessed}-{unique}" if guessed else uuid4().hex
+        await on_page(name, "wrong", address=addresses[number % len(addresses)])
+    statuses = [
+        (name, address, (await on_page(f"{name}-{unique}", "right", address=address)).status_code)
+        for name, address, _ in then
+    ]
+    assert statuses == then
+
+
 @pytest.mark.usefixtures("three")
-async def test_another_address_and_another_user_go_on(user: User) -> None:
-    await asyncio.to_thread(User.objects.create_user, "ben", password="right")
-    for _ in range(3):
-        await on_page(user.username, "wrong")
-    assert (await on_page("ben", "right")).status_code == 302
-    assert (await on_page(user.username, "right", address="10.0.0.2")).status_code == 302
+async def test_successful_sign_ins_are_not_counted(user: User) -> None:
+    for _ in range(5):
+        assert (await on_page(user.username, "right")).status_code == 302
 
 
 @pytest.mark.usefixtures("three")
@@ -160,90 +214,21 @@ async def test_the_admin_sends_to_the_same_page(user: User) -> None:
     assert (answer.status_code, answer["Location"][:9]) == (302, "/sign-in/")
 
 
-@pytest.mark.parametrize(
-    ("address", "same", "other"),
-    [
-        # Whoever has one address of a network has all.
-        ("2001:db8::1", "2001:db8::2", "2001:db8:1::1"),
-        # As a server that listens on IPv6 for both has those of IPv4.
-        ("::ffff:10.0.0.1", "10.0.0.1", "::ffff:10.0.0.2"),
-        # As some proxies write them.
-        ("10.0.0.1:50", "10.0.0.1:60", "10.0.0.2:50"),
-        ("[2001:db8::1]:50", "[2001:db8::2]:60", "[2001:db8:1::1]:50"),
-    ],
-)
-async def test_the_throttle_limits_users_guessed_at_from_one_address(
-    settings: Settings, user: User, address: str, same: str, other: str
-) -> None:
-    set_hitl(settings, RATE_PASSWORDS_ADDRESS="3/hour")
-    for _ in range(3):
-        await on_page(uuid4().hex, "wrong", address=address)
-    assert (await on_page(user.username, "right", address=same)).status_code == 429
-    assert (await on_page(user.username, "right", address=other)).status_code == 302
-
-
-async def test_the_throttle_limits_addresses_guessing_at_one_user(
-    settings: Settings, user: User
-) -> None:
-    set_hitl(settings, RATE_PASSWORDS_USER="3/hour")
-    for number in range(3):
-        await on_page(user.username.upper(), "wrong", address=f"10.1.0.{number}")
-    assert (await on_page(user.username, "right")).status_code == 429
-
-
-@pytest.mark.usefixtures("three")
-async def test_successful_sign_ins_are_not_counted(user: User) -> None:
-    for _ in range(5):
-        assert (await on_page(user.username, "right")).status_code == 302
-
-
-@pytest.mark.parametrize(
-    ("proxies", "status"), [(0, 429), (1, 302), (2, 429)], ids=["none", "one", "two"]
-)
-async def test_behind_a_proxy_the_address_is_what_that_saw(
-    settings: Settings, user: User, proxies: int, status: int
-) -> None:
-    set_hitl(settings, RATE_PASSWORDS="1/hour", PROXIES=proxies)
-
-    async def from_client(forwarded_for: str, password: str) -> int:
-        answer = await on_page(user.username, password, address=f"1.2.3.4, {forwarded_for}")
-        return int(answer.status_code)
-
-    await from_client("10.2.0.1", "wrong")
-    assert await from_client("10.2.0.2", "right") == status
-
-
 async def test_sign_ins_and_failures_are_in_the_audit(user: User) -> None:
     with capture_logs() as logs:
         await on_page(f"{user.username}\x1b[2J", "hush-hush")
         await on_page(user.username, "right")
         await by_socket(user.username, "right")
     entries = [entry for entry in logs if entry["event"].startswith("sign_in")]
-    page = {"address": "10.0.0.1", "path": SIGN_IN}
-    socket = {"address": "127.0.0.1", "path": "/websocket"}
-    assert entries == [
-        {
-            "event": "sign_in.failed",
-            "log_level": "warning",
-            "user": f"{user.username}?[2J",
-            "reason": "wrong",
-            **page,
-        },
-        {
-            "event": "sign_in",
-            "log_level": "info",
-            "user": user.username,
-            "method": MODEL_BACKEND,
-            **page,
-        },
-        {
-            "event": "sign_in",
-            "log_level": "info",
-            "user": user.username,
-            "method": "basic",
-            **socket,
-        },
+    names = ("event", "log_level", "user", "address", "path")
+    page, socket = (HERE, SIGN_IN), ("127.0.0.1", "/websocket")
+    assert [tuple(entry[name] for name in names) for entry in entries] == [
+        ("sign_in.failed", "warning", f"{user.username}?[2J", *page),
+        ("sign_in", "info", user.username, *page),
+        ("sign_in", "info", user.username, *socket),
     ]
+    ways = [entry.get("method") or entry["reason"] for entry in entries]
+    assert ways == ["wrong", MODEL_BACKEND, "basic"]
     assert "hush-hush" not in str(logs)
     assert "right" not in str(logs)
 

@@ -35,7 +35,6 @@ async def _timeouts(settings: Settings) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def ann(async_client: AsyncClient) -> User:
-    """Return a user who has signed in and looked at a page."""
     user = await User.objects.acreate(username="ann")
     await async_client.aforce_login(user)
     await async_client.get(PAGE)
@@ -43,27 +42,23 @@ async def ann(async_client: AsyncClient) -> User:
 
 
 async def seconds_left() -> float:
-    """Return the seconds until the only session ends."""
     row = await Session.objects.aget()
     return (row.expire_date - timezone.now()).total_seconds()
 
 
 async def load_session() -> SessionStore:
-    """Return the only session, with its data."""
     store = SessionStore((await Session.objects.aget()).session_key)
     await store.ahas_key(LATEST)
     return store
 
 
 async def change(action: Callable[[SessionBase], Any]) -> None:
-    """Change the only session."""
     store = await load_session()
     action(store)
     await store.asave()
 
 
 def ending_in(seconds: float) -> Callable[[SessionBase], Any]:
-    """Return the session of a person who did something a while ago."""
     return lambda session: session.set_expiry(timedelta(seconds=seconds))
 
 
@@ -76,38 +71,44 @@ async def test_a_session_ends_when_its_person_is_idle(async_client: AsyncClient)
     assert (await async_client.get(PAGE)).status_code == 302
 
 
-@pytest.mark.usefixtures("ann")
-async def test_activity_keeps_a_session_alive(async_client: AsyncClient) -> None:
-    await change(ending_in(100))
-    await async_client.get(PAGE)
-    assert await seconds_left() == pytest.approx(IDLE, abs=30)
+def signed_in_long_ago(session: SessionBase) -> None:
+    session[LATEST] = datetime.now(UTC).timestamp() + 200
+    session.set_expiry(timedelta(seconds=100))
+
+
+OFF = {"SESSION_IDLE_TIMEOUT": 0, "SESSION_ABSOLUTE_TIMEOUT": 0}
 
 
 @pytest.mark.usefixtures("ann")
-async def test_background_requests_are_no_activity(async_client: AsyncClient) -> None:
-    await change(ending_in(100))
-    for path in (f"{PAGE}items/", "/conversations/"):
-        answer = await async_client.get(path, headers={"x-background": "1"})
-        assert answer.status_code == 200
-    assert await seconds_left() <= 100
-
-
-@pytest.mark.usefixtures("ann")
-async def test_nobody_stays_signed_in_for_ever(async_client: AsyncClient) -> None:
+@pytest.mark.parametrize(
+    ("timeouts", "session", "path", "left"),
+    [
+        ({}, ending_in(100), PAGE, IDLE),
+        ({}, ending_in(100), f"{PAGE}items/", 100),
+        ({}, ending_in(100), "/conversations/", 100),
+        ({}, signed_in_long_ago, PAGE, 200),
+        (OFF, ending_in(100), PAGE, 100),
+    ],
+    ids=["a page is activity", "news is none", "a list is none", "not for ever", "switched off"],
+)
+async def test_a_session_lasts_from_its_last_activity_and_not_for_ever(
+    async_client: AsyncClient,
+    settings: Settings,
+    timeouts: dict[str, int],
+    session: Callable[[SessionBase], Any],
+    path: str,
+    left: int,
+) -> None:
     latest = (await Session.objects.aget()).get_decoded()[LATEST]
     assert latest - datetime.now(UTC).timestamp() == pytest.approx(ABSOLUTE, abs=30)
-
-    def signed_in_long_ago(session: SessionBase) -> None:
-        session[LATEST] = datetime.now(UTC).timestamp() + 200
-        session.set_expiry(timedelta(seconds=100))
-
-    await change(signed_in_long_ago)
-    await async_client.get(PAGE)
-    assert await seconds_left() == pytest.approx(200, abs=30)
+    set_hitl(settings, **timeouts)
+    await change(session)
+    headers = {} if path == PAGE else {"x-background": "1"}
+    assert (await async_client.get(path, headers=headers)).status_code == 200
+    assert await seconds_left() == pytest.approx(left, abs=30)
 
 
 async def socket_of(user: User) -> LocalSocket:
-    """Return a socket that the only session opens."""
     socket = LocalSocket(user)
     socket.scope["session"] = await load_session()
     return socket
@@ -144,16 +145,6 @@ async def test_requests_in_a_row_store_the_session_once(async_client: AsyncClien
     before = (await Session.objects.aget()).expire_date
     await async_client.get(PAGE)
     assert (await Session.objects.aget()).expire_date == before
-
-
-@pytest.mark.usefixtures("ann")
-async def test_both_session_timeouts_can_be_switched_off(
-    async_client: AsyncClient, settings: Settings
-) -> None:
-    set_hitl(settings, SESSION_IDLE_TIMEOUT=0, SESSION_ABSOLUTE_TIMEOUT=0)
-    await change(ending_in(100))
-    await async_client.get(PAGE)
-    assert await seconds_left() <= 100
 
 
 @pytest.mark.parametrize("idle", [0, IDLE])

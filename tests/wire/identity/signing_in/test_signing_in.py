@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def payloads(ann: User, key: str, tokens: Settings) -> dict[str, dict[str, Any]]:
-    """Return what `ann` may say, by method."""
     return {
         "api_key": {"method": "api_key", "token": key},
         "jwt": {"method": "jwt", "token": token()},
@@ -34,28 +33,20 @@ async def say(socket: LocalSocket, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["jwt", "api_key", "basic"])
-async def test_each_method_lets_in(
+async def test_each_method_lets_in_though_the_first_try_was_wrong(
     method: str, payloads: dict[str, dict[str, Any]], ann: User
-) -> None:
-    async with LocalSocket(AnonymousUser()) as socket:
-        answer = await say(socket, payloads[method])
-        assert (answer["status"], answer["user_id"]) == ("success", str(ann.pk))
-        assert (answer["for"], answer["payload"]) == ("a1", None)
-        await socket.until_settled()
-        assert (await say(socket, payloads[method]))["status"] == "success"
-
-
-@pytest.mark.parametrize("method", ["jwt", "api_key", "basic"])
-async def test_wrong_credentials_are_refused_and_may_be_corrected(
-    method: str, payloads: dict[str, dict[str, Any]]
 ) -> None:
     async with LocalSocket(AnonymousUser()) as socket:
         wrong = {**payloads[method], "password" if method == "basic" else "token": "wrong-secret"}
         answer = await say(socket, wrong)
-        assert (answer["status"], answer["user_id"]) == ("error", None)
+        assert (answer["status"], answer["user_id"], answer["for"]) == ("error", None, "a1")
         assert answer["payload"]["code"] == "user_auth_error"
         assert "wrong-secret" not in str(answer)
-        assert (await say(socket, payloads[method]))["status"] == "success"
+        for _ in range(2):
+            answer = await say(socket, payloads[method])
+            assert (answer["status"], answer["user_id"]) == ("success", str(ann.pk))
+            assert (answer["for"], answer["payload"]) == ("a1", None)
+            await socket.until_settled()
 
 
 @pytest.mark.parametrize(
