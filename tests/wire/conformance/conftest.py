@@ -27,7 +27,6 @@ class Conforming(WsClient):
             SERVER_MESSAGE.validate(frame)
 
     async def result(self) -> str:
-        """Wait until the run is over; return all text so far."""
         await self.until_ended()
         return self.text()
 
@@ -46,6 +45,5 @@ def answer(text: Any, **fields: Any) -> Frame:
 
 @pytest.fixture
 async def client(shared: Server) -> AsyncIterator[Conforming]:
-    """Yield a client of `ann` on a new conversation, which runs the probe workflow."""
     async with Conforming(shared, uuid4().hex, workflow="probe") as client:
         yield client

@@ -1,5 +1,7 @@
 """Every prompt type, answered as the peer's clients do and with our additions."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.received_frames import Frame
@@ -7,12 +9,6 @@ from tests.wire.conformance.conftest import CLIENT_MESSAGE, Conforming, answer
 
 TYPES = ["text", "notification", "binary_choice", "radio", "dropdown", "checkbox", "oauth_consent"]
 CHOICE = ("binary_choice", "radio", "dropdown", "checkbox")
-ANSWERS = {
-    **{type_: (answer_value, "blue") for type_ in CHOICE for answer_value in ["blue"]},
-    "text": ("Ada", "Ada"),
-    "notification": ("Notification acknowledgement.", "ok"),
-    "oauth_consent": ("done", "done"),
-}
 
 
 async def prompt_of(client: Conforming, type_: str) -> Frame:
@@ -41,39 +37,33 @@ async def test_a_prompt_has_the_fields_of_its_type(client: Conforming, type_: st
         assert (content["timeout"], prompt["expires_at"]) == (None, None)
 
 
-@pytest.mark.parametrize("is_named", [True, False])
-@pytest.mark.parametrize("type_", TYPES)
-async def test_a_plain_client_answers_by_thread_and_parent_or_names_nothing(
-    client: Conforming, type_: str, is_named: bool
+NOTHING = {"thread_id": "default", "parent_id": "default"}
+# Of the prompt, what a plain client sends back.
+NAMES = ("thread_id", "parent_id", "conversation_id")
+TEXTS = [
+    ("text", "Ada", "Ada"),
+    ("notification", "Notification acknowledgement.", "ok"),
+    ("oauth_consent", "done", "done"),
+    ("oauth_consent", "declined", "declined"),
+    *((type_, "blue", "blue") for type_ in CHOICE),
+    *((type_, text, "blue") for type_ in ("radio", "checkbox") for text in ("2", "Blue")),
+    *(("values", value, str(value).lower()) for value in (True, "true", 3, "3", "0.5")),
+]
+
+
+@pytest.mark.parametrize("names", [NAMES, (), ("interaction_id", "version")], ids=str)
+@pytest.mark.parametrize(("type_", "text", "value"), TEXTS)
+async def test_a_prompt_is_answered_by_its_thread_its_id_or_without_a_name(
+    client: Conforming, type_: str, text: Any, value: str, names: tuple[str, ...]
 ) -> None:
-    answer_value, value = ANSWERS[type_]
     prompt = await prompt_of(client, type_)
-    names = ("thread_id", "parent_id", "conversation_id") if is_named else ()
-    nothing = {"thread_id": "default", "parent_id": "default"}
-    await client.send(
-        answer(answer_value, id="default", **nothing | {one: prompt[one] for one in names})
-    )
-    assert await client.result() == value
-
-
-@pytest.mark.parametrize("type_", ["radio", "checkbox"])
-@pytest.mark.parametrize("answer_value", ["blue", "2", "Blue"])
-async def test_an_option_is_named_by_its_value_id_or_label(
-    client: Conforming, type_: str, answer_value: str
-) -> None:
-    prompt = await prompt_of(client, type_)
-    await client.send(answer(answer_value, interaction_id=prompt["id"], version=1, id="a1"))
-    assert (await client.reply_to("a1"))["outcome"] == "accepted"
-    assert await client.result() == "blue"
-
-
-async def test_an_option_that_is_no_text_is_named_by_itself_or_as_text(client: Conforming) -> None:
-    for answer_value in (True, "true", 3, "3", "0.5"):
-        prompt = await client.message_until_prompt('prompt(kind="values")')
+    if type_ == "values":
         assert [option["value"] for option in prompt["content"]["options"]] == [True, 3, 0.5]
-        await client.send(answer(answer_value))
-        await client.until_ended()
-    assert client.text() == "truetrue330.5"
+    fields = NOTHING | {one: prompt[one] for one in names}
+    await client.send(answer(text, id="a1" if "version" in names else "default", **fields))
+    if "version" in names:
+        assert (await client.reply_to("a1"))["outcome"] == "accepted"
+    assert await client.result() == value
 
 
 async def test_several_boxes_are_answered_by_values(client: Conforming) -> None:
@@ -100,12 +90,6 @@ async def test_a_form_is_answered_by_its_data_with_errors_by_field(
     await client.send(right)
     await client.until_ended()
     assert "'days': Decimal('2')" in client.text()
-
-
-async def test_consent_can_be_declined(client: Conforming) -> None:
-    await prompt_of(client, "oauth_consent")
-    await client.send(answer("declined"))
-    assert await client.result() == "declined"
 
 
 async def test_another_version_of_a_prompt_is_stale(client: Conforming) -> None:
