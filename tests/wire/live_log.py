@@ -43,7 +43,6 @@ class LiveLog:
 
     @property
     def conversation(self) -> UUID:
-        """Return the conversation's own id."""
         return self.run.conversation_id
 
     def _make_run(self, tx: Transaction) -> Run:
@@ -74,7 +73,6 @@ class LiveLog:
         return await writer.write(work)
 
     async def append(self, type_: str, payload: dict[str, Any]) -> int:
-        """Append one event."""
         return await writer.write(lambda tx: tx.append(self.run, type_, payload))
 
     async def ask(self, text: str = "Go on?", input_type: str = "text") -> str:
@@ -124,7 +122,6 @@ class LiveLog:
         await writer.write(work)
 
     async def end(self, status: str = "completed", **payload: Any) -> int:
-        """End the run and fold its text."""
 
         def work(tx: Transaction) -> int:
             Run.objects.filter(pk=self.run.pk).update(status=status)
@@ -135,13 +132,11 @@ class LiveLog:
         return await writer.write(work)
 
     async def last(self) -> int:
-        """Return the log's last sequence."""
         return await reads.read(
             lambda: Event.objects.order_by("-sequence").values_list("sequence", flat=True)[0]
         )
 
     def socket(self, **query: Any) -> LocalSocket:
-        """Return a socket of `ann` on the conversation."""
         return LocalSocket(self.user, **{"conversation_id": "c", **query})
 
 

@@ -54,24 +54,19 @@ class LocalSocket(ReceivedFrames):
         self._inbox.put_nowait({"type": "websocket.receive", "text": text})
 
     async def say(self, text: str, **fields: Any) -> None:
-        """Send a user message."""
         await self.send({"type": "user_message", **content(text), **fields})
 
     async def say_until_prompt(self, text: str, **fields: Any) -> Frame:
-        """Send a user message; return the prompt that comes of it."""
         await self.say(text, **fields)
         return await self.until("system_interaction_message")
 
     async def answer(self, text: str, **fields: Any) -> None:
-        """Send an answer."""
         await self.send({"type": "user_interaction_message", **content(text), **fields})
 
     async def until_sequence(self, sequence: int, timeout: float = 30) -> None:
-        """Wait for the frame of that sequence."""
         await self.until(lambda frame: frame.get("sequence") == sequence, timeout)
 
     async def until_closed(self, timeout: float = 20) -> int:
-        """Wait until the server closes; return the code."""
         async with asyncio.timeout(timeout), self._news:
             while self.close_code is None:
                 await self._news.wait()
@@ -83,7 +78,6 @@ class LocalSocket(ReceivedFrames):
         await self.until("pong_message")
 
     def sequences(self) -> list[int]:
-        """Return the sequences of the frames so far."""
         return [frame["sequence"] for frame in self.frames if "sequence" in frame]
 
     async def _sent(self, message: Frame) -> None:
@@ -96,6 +90,5 @@ class LocalSocket(ReceivedFrames):
 
 
 def content(text: str) -> Frame:
-    """Return the content of a message with this text."""
     part = {"type": "text", "text": text}
     return {"content": {"messages": [{"role": "user", "content": [part]}]}}

@@ -23,7 +23,6 @@ def until_full(readers: list[socket.socket], timeout: float = 30) -> None:
 
 
 def unread(reader: socket.socket) -> int:
-    """Return the bytes that a client has been sent and has not taken."""
     (size,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
     return int(size)
 

@@ -117,7 +117,6 @@ async def hosting() -> AsyncIterator[Hosting]:
 
 
 async def over_http(url: str, client: AsyncClient) -> list[str]:
-    """Send all that is malformed to the HTTP door; return what was taken."""
     answers = [
         *({"data": value} for value in OBJECTS),
         *({"text": text} for text in (*TEXTS, *map(json.dumps, OBJECTS))),
@@ -138,7 +137,6 @@ async def over_http(url: str, client: AsyncClient) -> list[str]:
 
 
 async def over_socket(prompt: Interaction, owner: Any) -> list[str]:
-    """Send all that is malformed to the socket; return what was not answered by an error."""
     frames = [
         *({"data": value} for value in OBJECTS),
         *(content(text) for text in (*TEXTS, *map(json.dumps, OBJECTS))),
@@ -168,7 +166,6 @@ def _as_form(form: dict[str, Any]) -> dict[str, Any]:
 
 
 async def over_pages(prompt: Interaction, client: AsyncClient) -> list[str]:
-    """Post all that is malformed to the page and the inbox; return what was taken."""
     taken = []
     for path in (f"/c/c/prompts/{prompt.pk}/", f"/p/{prompt.pk}/answer/"):
         for form in FORMS:
@@ -179,7 +176,6 @@ async def over_pages(prompt: Interaction, client: AsyncClient) -> list[str]:
 
 
 async def by_code(prompt: Interaction, by: Any) -> list[str]:
-    """Answer with all that is malformed from Python; return what was taken."""
     taken = []
     values: list[Any] = [*OBJECTS, *TEXTS, *map(json.dumps, OBJECTS), [], ["pay", "refuse"]]
     for value in values:

@@ -8,11 +8,9 @@ from uuid import uuid4
 import pytest
 from django import forms
 from django.contrib.auth.models import User
-from django.core import mail
 from django.test import AsyncClient
 from pytest_django import Settings
 
-from chat_app.notifications import notices
 from chat_app.wire.schema import protocol_schema
 from chat_app.wire.server_messages import SystemInteraction
 from sessions_app import runs
@@ -23,10 +21,8 @@ from sessions_app.replay.replays import replay_history
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, Prompt, RadioPrompt, Response, user, workflow
-from tests.page.attention.test_mail import time_passes
 from tests.runtime.admin.test_actions import Operator, answer_page
-from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
@@ -159,19 +155,6 @@ async def test_code_answers_it_and_its_history_is_replayed(
     recorded = await reads.read(RunHistory.of, run)
     (tmp_path / "history.json").write_text(recorded.model_dump_json())
     assert await replay_history(tmp_path / "history.json") == []
-
-
-async def test_a_mail_has_the_question_of_an_own_prompt_type(
-    hosting: Hosting, settings: Settings
-) -> None:
-    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
-    notices.connect()
-    boss: User = await reads.read(make_user, "boss")
-    boss.email = "boss@example.org"
-    await boss.asave()
-    await hosting.submit_until_prompt("boss")
-    await time_passes()
-    assert [message.subject for message in mail.outbox] == ["How was it?"]
 
 
 GONE = "cannot read questions of the kind “t_rating”"

@@ -36,7 +36,6 @@ async def hosting() -> AsyncIterator[Hosting]:
 
 
 async def assert_executed(hosting: Hosting, run: Any, *, by: str, via: str) -> None:
-    """Check what the workflow got, and what is kept of who said so, and where."""
     result = await hosting.result(run)
     assert result == f"approve {json.dumps(EDITED)} We have 50."
     [prompt] = await reads.read(

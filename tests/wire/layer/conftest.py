@@ -18,6 +18,5 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 @pytest.fixture
 async def client(redis: Redis) -> AsyncIterator[Client]:
-    """Yield what somebody sees, and does, who is connected to it."""
     async with Client.from_url(redis.url(3)) as client:
         yield client

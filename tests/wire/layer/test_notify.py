@@ -41,7 +41,6 @@ class Layer(MemoryLayer):
 
     @property
     def sequences(self) -> list[int]:
-        """Return the sequences of the messages sent elsewhere."""
         return [message["news"].sequence for _, message in self.sent]
 
 

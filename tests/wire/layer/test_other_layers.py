@@ -46,7 +46,6 @@ async def process(*joined: str) -> AsyncIterator[tuple[MemoryLayer, str]]:
 
 
 async def hears(one: tuple[MemoryLayer, str], other: MemoryLayer) -> None:
-    """Wait until a channel hears what the other process sends."""
     layer, channel = one
     async with asyncio.timeout(BACK):
         while True:

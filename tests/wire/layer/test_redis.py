@@ -26,7 +26,6 @@ BOUNDED = 1.1
 
 @asynccontextmanager
 async def process(redis: Redis, *groups: str) -> AsyncIterator["Process"]:
-    """Yield a process with one channel in these groups."""
     layer = ClusterLayer(redis.url(3))
     channel = await layer.new_channel()
     for group in groups:
@@ -45,16 +44,13 @@ class Process:
         self.channel = channel
 
     async def send(self, text: str = "", group: str = "g") -> None:
-        """Send to a group."""
         await self.layer.group_send(group, {"type": "test", "text": text})
 
     async def heard(self) -> str:
-        """Return the next message."""
         async with asyncio.timeout(BACK):
             return str((await self.layer.receive(self.channel))["text"])
 
     async def hears(self, other: "Process", group: str = "g") -> None:
-        """Wait until it hears the other."""
         mark = str(time.monotonic())
         async with asyncio.timeout(BACK):
             while True:
@@ -79,7 +75,6 @@ class Process:
 
 
 async def within(seconds: float, *calls: Awaitable[Any]) -> None:
-    """Check that the calls take no longer, together."""
     began = time.monotonic()
     for call in calls:
         await call
@@ -87,7 +82,6 @@ async def within(seconds: float, *calls: Awaitable[Any]) -> None:
 
 
 def full(process: Process) -> bool:
-    """Return whether as much waits in its channel as may."""
     queue = process.layer.channels.get(process.channel)
     return queue is not None and queue.full()
 
@@ -169,15 +163,14 @@ async def test_a_burst_of_1000_loses_nothing_for_who_reads(redis: Redis) -> None
     async with process(redis, "g") as one, process(redis) as other:
         await one.hears(other)
         numbers = [str(number) for number in range(1000)]
-        # One after another, as they go over the wire: what waits for its turn wears out its time.
-        sending = asyncio.create_task(send_all(other, numbers))
+
+        async def send_all() -> None:  # one after another: what waits wears out its time
+            for number in numbers:
+                await other.send(number)
+
+        sending = asyncio.create_task(send_all())
         assert [await one.heard() for _ in numbers] == numbers
         await sending
-
-
-async def send_all(process: Process, texts: list[str]) -> None:
-    for text in texts:
-        await process.send(text)
 
 
 async def test_a_listener_that_does_not_read_is_told_of_lost_messages(redis: Redis) -> None:

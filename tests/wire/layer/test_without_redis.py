@@ -28,12 +28,10 @@ def server(new_server: NewServer, redis: Redis) -> Server:
 
 @pytest.fixture
 def second(new_server: NewServer, server: Server, redis: Redis) -> Server:
-    """Return another web process of the same deployment."""
     return start_second_process(server, new_server, REDIS_URL=redis.url(0))
 
 
 def start_second_process(server: Server, new_server: NewServer, **env: str) -> Server:
-    """Start another web process of the same deployment."""
     other = new_server(start=False, workers=0, **env)
     other.store.drop()
     other.store, other.cookies = server.store, server.cookies
@@ -42,20 +40,17 @@ def start_second_process(server: Server, new_server: NewServer, **env: str) -> S
 
 
 async def until_open(client: WsClient) -> None:
-    """Wait until it is served."""
     await client.send({"type": "ping_message"})
     await client.until("pong_message", timeout=LIVE)
 
 
 async def answer_to_next_prompt(client: WsClient, timeout: float) -> str:
-    """Answer, and return the id of the next prompt."""
     await client.answer("continue")
     prompt = await client.until("system_interaction_message", timeout=timeout)
     return str(prompt["id"])
 
 
 async def until_shown(client: WsClient, prompt: str, timeout: float = LIVE) -> None:
-    """Wait until it has the prompt of that id."""
     await client.until(lambda frame: bool(frame["id"] == prompt), timeout)
 
 

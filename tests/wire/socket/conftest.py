@@ -15,13 +15,11 @@ assert probe  # importing it declares it
 
 @pytest.fixture
 async def hosting() -> AsyncIterator[Hosting]:
-    """Yield the host of the probe; sockets hear of what it stores."""
     async with live_hosting("probe") as hosting:
         yield hosting
 
 
 @pytest.fixture
 async def socket(ann: User) -> AsyncIterator[LocalSocket]:
-    """Yield a socket of ann on her conversation "c"."""
     async with LocalSocket(ann, conversation_id="c") as socket:
         yield socket

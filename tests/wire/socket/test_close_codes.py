@@ -42,7 +42,6 @@ def hears_of_it(client: socket.socket, code: int) -> None:
 
 
 def connect(server: Server) -> socket.socket:
-    """Return a client that nobody knows yet."""
     client = socket.create_connection((HOST, server.port), timeout=20)
     client.sendall(HANDSHAKE)
     assert b" 101 " in client.recv(4096)

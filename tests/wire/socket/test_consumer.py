@@ -22,7 +22,6 @@ ROUTER: Any = URLRouter
 
 
 async def connected(ann: Any) -> WebsocketCommunicator:
-    """Return a socket of `ann` on her conversation "c"."""
     chat: Any = URLRouter(websocket_urlpatterns)
     router = ROUTER([path("ws/chat/", chat)])
     address = "/ws/chat/websocket?extended=true&conversation_id=c"
@@ -35,20 +34,9 @@ async def connected(ann: Any) -> WebsocketCommunicator:
 
 
 async def until(socket: WebsocketCommunicator, wanted: str) -> Any:
-    """Return the next frame of a type."""
     while (frame := await socket.receive_json_from(timeout=10))["type"] != wanted:
         pass
     return frame
-
-
-async def test_a_message_is_prompted_for_and_answered(ann: Any) -> None:
-    socket = await connected(ann)
-    await socket.send_json_to({"type": "user_message", **content("ask()")})
-    prompt = await until(socket, "system_interaction_message")
-    answer = {"type": "user_interaction_message", "interaction_id": prompt["id"]}
-    await socket.send_json_to({**answer, **content("Ann")})
-    assert (await until(socket, "system_response_message"))["content"]["text"] == "Ann"
-    await socket.disconnect()
 
 
 async def test_what_was_said_right_before_leaving_still_counts(ann: Any) -> None:
@@ -61,7 +49,6 @@ async def test_what_was_said_right_before_leaving_still_counts(ann: Any) -> None
 
 @pytest.fixture
 def _own_layer(settings: Settings) -> Iterator[None]:
-    """Have the project reach groups by a channel layer of its own."""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     groups.channel_layer.cache_clear()
     yield

@@ -32,7 +32,6 @@ class Costs(Counter[str]):
     """Counts from `begin` on."""
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Have calls counted."""
         loop = asyncio.get_running_loop()
         for owner, name, counter in (
             (sql, "_execute", "statements"),

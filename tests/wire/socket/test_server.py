@@ -28,9 +28,9 @@ BIG = "/websocket?extended=true&conversation_id=big&last_sequence=0"
 @pytest.mark.slow
 async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
     async with WsClient(server, "c", workflow="probe") as neighbour:
-        calm = await slowest_echo(neighbour)
+        calm = max(await echo_times(neighbour))
         flooding = asyncio.create_task(flood(server))
-        disturbed = await slowest_echo(neighbour)
+        disturbed = max(await echo_times(neighbour))
         assert CUT_OFF.search(await flooding)
         assert disturbed < 10 + 10 * calm  # as the machine may stand still by itself
 
@@ -64,13 +64,7 @@ async def send_on(client: WsClient, frame: str, handled: asyncio.Semaphore) -> N
         handled.release()
 
 
-async def slowest_echo(client: WsClient) -> float:
-    """Seconds, of twenty."""
-    return max(await echo_times(client))
-
-
 async def echo_times(client: WsClient) -> list[float]:
-    """Seconds of each of twenty echoes."""
     times = []
     for number in range(20):
         start = time.monotonic()
@@ -179,26 +173,22 @@ def test_messages_that_never_end_cost_little(server: Server) -> None:
 
 
 def until_upgraded(client: socket.socket) -> None:
-    """Read the handshake's answer."""
     received_bytes = b""
     while not received_bytes.endswith(b"\r\n\r\n"):
         received_bytes += client.recv(1)
 
 
 def until_said(client: socket.socket) -> bytes:
-    """Return the next text."""
     client.settimeout(30)
     return client.recv(2**16)
 
 
 def open_sockets(server: Server) -> int:
-    """Return the connections that clients have to the web process."""
     connections = psutil.Process(server.web.pid).net_connections("tcp")
     return sum(one.laddr.port == server.port and bool(one.raddr) for one in connections)
 
 
 def sequences(reader: socket.socket, last: int) -> list[int]:
-    """Return the sequences of all frames, up to the last."""
     received_bytes = b""
     reader.settimeout(30)
     while not received_bytes.endswith(b'"sequence":%d}' % last):

@@ -39,22 +39,15 @@ class SlowSocket(LocalSocket):
         return self
 
     async def until_it_holds_up(self) -> None:
-        """Wait until the server waits for it to read."""
         async with asyncio.timeout(10):
             await self.holds_up.wait()
 
     async def leave(self) -> None:
-        """Disconnect while the server waits."""
         assert self._task is not None
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
         await until_true(self._inbox.empty)
         self.reads.set()
         await self._task
-
-    @property
-    def ended(self) -> bool:
-        """Return whether the server has ended it."""
-        return self._task is not None and self._task.done()
 
     async def _sent(self, message: Frame) -> None:
         if not self.reads.is_set():

@@ -34,25 +34,7 @@ async def test_written_events_arrive_once_and_in_order(
         assert socket.text() == "".join(pieces)
 
 
-async def test_every_tab_gets_the_same(log: LiveLog) -> None:
-    async with log.socket() as one, log.socket() as other:
-        await one.until_settled()
-        await other.until_settled()
-        await log.write("a", "b")
-        await log.ask()
-        await log.end()
-        await one.until_sequence(4)
-        await other.until_sequence(4)
-        times = {"server_now"}
-        events = [
-            [{k: v for k, v in f.items() if k not in times} for f in s.frames if "run_id" in f]
-            for s in (one, other)
-        ]
-        assert events[0] == events[1]
-
-
 async def feed_of(log: LiveLog) -> tuple[Feed, list[Frame]]:
-    """Start a feed; return it and the frames that it has sent."""
     frames: list[Frame] = []
 
     async def send(data: bytes) -> None:

@@ -28,7 +28,6 @@ def _slow_sweeper(settings: Settings) -> None:
 
 
 async def end_of(socket: LocalSocket, message: str) -> int:
-    """Wait until the message is answered; return the sequence."""
     while (end := await socket.until_ended())["parent_id"] != message:
         pass
     return int(end["sequence"])
@@ -118,7 +117,6 @@ async def test_a_beginning_is_not_lost_by_a_fault(
     faults = ["one"]
 
     async def submit_and_lose(**fields: Any) -> Any:
-        """Submit a message that is committed and of which nobody hears."""
         submitted = await submit(**fields)
         if place == "store" and faults:
             faults.pop()
