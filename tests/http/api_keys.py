@@ -8,7 +8,6 @@ from tests.support.server import Server
 
 
 def make_key(server: Server, user: str) -> str:
-    """Make a key of a user; return it."""
     page = Http(server, "admin", workflow=None).post(
         "/admin/chat_app/apikey/add/",
         urlencode({"user": user, "name": "tests"}),

@@ -27,7 +27,6 @@ class Event:
     lines: dict[str, Any] = field(default_factory=dict)
 
     def json(self) -> Any:
-        """Return the data, parsed."""
         return json.loads(self.data)
 
 
@@ -61,12 +60,10 @@ class Stream:
         return None
 
     def lines(self) -> Iterator[str]:
-        """Yield all lines as they come, without their ends."""
         for line in self._answer:
             yield line.decode().removesuffix("\n")
 
     def rest(self) -> list[Event]:
-        """Return all events up to the end."""
         return list(iter(self.next, None))
 
 
@@ -95,11 +92,9 @@ class Http:
 
     def post(self, path: str, body: Any, **headers: str | None) -> Response:
         """POST a body as JSON, or a text as it is. Headers: `user_message_id="m1"`."""
-        with self._open("POST", path, body, headers) as answer:
-            return Response(answer.status, answer.headers, answer.read().decode())
+        return self.send("POST", path, body, **headers)
 
     def form(self, path: str, fields: Mapping[str, str]) -> Response:
-        """POST a form of the page."""
         return self.post(path, urlencode(fields), content_type="application/x-www-form-urlencoded")
 
     def multipart(self, path: str, fields: Mapping[str, Sequence[str]]) -> Response:
@@ -114,17 +109,13 @@ class Http:
         return self.post(path, f"{body}--{BOUNDARY}--\r\n", content_type=kind)
 
     def get(self, path: str, **headers: str | None) -> Response:
-        """GET a path."""
-        with self._open("GET", path, None, headers) as answer:
-            return Response(answer.status, answer.headers, answer.read().decode())
+        return self.send("GET", path, **headers)
 
     def delete(self, path: str, **headers: str | None) -> Response:
-        """DELETE what a path names."""
         return self.send("DELETE", path, **headers)
 
-    def send(self, method: str, path: str, **headers: str | None) -> Response:
-        """Send a request without a body."""
-        with self._open(method, path, None, headers) as answer:
+    def send(self, method: str, path: str, body: Any = None, **headers: str | None) -> Response:
+        with self._open(method, path, body, headers) as answer:
             return Response(answer.status, answer.headers, answer.read().decode())
 
     @contextmanager
@@ -134,11 +125,9 @@ class Http:
             yield Stream(answer)
 
     def generate(self, text: str, **headers: str | None) -> Response:
-        """POST to /generate."""
         return self.post("/generate", {"input_message": text}, **headers)
 
     def answer(self, stop: Json, response: Json, **headers: str | None) -> Response:
-        """Answer the prompt of a 202."""
         return self.post(stop["response_url"], {"response": response}, **headers)
 
     @contextmanager
@@ -164,12 +153,10 @@ class Http:
 
 
 def chat(text: str, **fields: Any) -> Json:
-    """Return a body in OpenAI's form."""
     return {"messages": [{"role": "user", "content": text}], **fields}
 
 
 def chunk_text(events: list[Event]) -> str:
-    """Return the text of OpenAI's chunks, put together."""
     chunks = [event.json() for event in events if event.data.startswith("{")]
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks if "choices" in chunk]
     return "".join(delta.get("content", "") for delta in deltas)

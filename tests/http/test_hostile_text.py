@@ -17,10 +17,6 @@ NUL = "a\0b"
 STORED = "a\ufffdb"
 
 
-def is_ended(frame: dict[str, Any]) -> bool:
-    return frame["content"].get("status") in ("completed", "failed", "suspended")
-
-
 @pytest.mark.slow
 async def test_a_conversation_of_any_name_has_its_pages(server: Server) -> None:
     http = Http(server, workflow=None)
@@ -66,7 +62,7 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
         assert response.status == 422
         assert "cannot be stored" in response.text
         assert http.form(path, {"value": "ok"}).status == 303
-        await client.until(is_ended)
+        await client.until_ended("completed")
         assert client.text() == "ok"
 
 
@@ -74,7 +70,7 @@ async def test_a_nul_in_a_socket_message_is_no_failure(shared: Server) -> None:
     odd: dict[str, Any] = {"workflow": "probe", "odd\0": NUL, "session": NUL}
     async with WsClient(shared, "odd", **odd) as client:
         await client.message('echo("hello")')
-        await client.until(is_ended)
+        await client.until_ended("completed")
         assert client.text() == "hello"
 
 
@@ -88,8 +84,7 @@ async def test_unstorable_text_of_a_workflow_is_replaced_or_named(
             name = f"{way} {character}"
             async with WsClient(shared, name, workflow="probe") as client:
                 await client.message(f'use_unstorable_text(way="{way}", kind="{character}")')
-                end = await client.until(is_ended)
-                assert end["content"]["status"] == status, name
+                await client.until_ended(status)
                 frames_text = json.dumps(client.frames)
                 assert "u0000" not in frames_text
                 assert "ud800" not in frames_text

@@ -16,26 +16,29 @@ pytestmark = pytest.mark.formless  # its bodies are the same; streams have tests
 
 @pytest.fixture(scope="module")
 def key(shared: Server) -> str:
-    """Return an API key of ann."""
     return make_key(shared, "ann")
 
 
 @pytest.fixture
 def openai(shared: Server, key: str) -> Iterator[OpenAI]:
-    """Yield a client of ann, with an API key."""
     with OpenAI(base_url=f"{shared.url}/v1", api_key=key) as client:
         yield client
 
 
 def say(text: str) -> list[Any]:
-    """Return the messages of a chat."""
     return [{"role": "user", "content": text}]
 
 
-def test_the_client_gets_a_completion(openai: OpenAI) -> None:
-    completion = openai.chat.completions.create(model="probe", messages=say('echo("hello")'))
-    assert completion.choices[0].message.content == "hello"
-    assert (completion.choices[0].finish_reason, completion.model) == ("stop", "probe")
+@pytest.mark.parametrize(
+    ("model", "text", "workflow", "answer"),
+    [("probe", 'echo("hello")', "probe", "hello"), ("gpt-5", "What is 4 * 5?", "assistant", "20")],
+)
+def test_the_client_gets_a_completion_of_its_model_or_of_the_default_workflow(
+    openai: OpenAI, model: str, text: str, workflow: str, answer: str
+) -> None:
+    completion = openai.chat.completions.create(model=model, messages=say(text))
+    assert (completion.choices[0].finish_reason, completion.model) == ("stop", workflow)
+    assert answer in (completion.choices[0].message.content or "")
 
 
 def test_the_client_gets_a_model_or_its_own_error(openai: OpenAI) -> None:
@@ -133,9 +136,3 @@ def test_a_failed_run_is_an_error_and_not_tried_again(shared: Server, openai: Op
 def test_a_failed_run_is_an_error_of_its_stream(openai: OpenAI) -> None:
     with pytest.raises(APIError, match="The workflow raised ValueError"):
         list(openai.chat.completions.create(model="probe", messages=say("fail()"), stream=True))
-
-
-def test_another_model_is_the_default_workflow(openai: OpenAI) -> None:
-    completion = openai.chat.completions.create(model="gpt-5", messages=say("What is 4 * 5?"))
-    assert completion.model == "assistant"
-    assert "**20**" in (completion.choices[0].message.content or "")

@@ -20,13 +20,11 @@ pytestmark = pytest.mark.formless  # the document is made of the code
 
 @pytest.fixture(scope="module")
 def document(shared: Server) -> Json:
-    """Return the document as who is signed in gets it."""
     content: Json = shared.get("/openapi.json", "ann").json()
     return content
 
 
 def check(document: Json, path: str, method: str, answer: Any) -> None:
-    """Check that an answer is as the document says."""
     operation = document["paths"][path][method]
     responses = operation["responses"]
     content = responses.get(str(answer.status), responses["default"])["content"]

@@ -1,5 +1,6 @@
 """The peer's web UI in HTTP mode: through its gateway, as a guest, in each of its four ways."""
 
+from contextlib import ExitStack
 from uuid import UUID, uuid4
 
 import pytest
@@ -7,7 +8,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.conftest import NewServer
 from tests.http.client import Http
-from tests.support.peer_gateway import CHAT, CHAT_STREAM, GENERATE, MODES, PeerGateway
+from tests.support.peer_gateway import CHAT, CHAT_STREAM, MODES, PeerGateway
 from tests.support.peer_ui import PeerUi
 from tests.support.server import Server
 from tests.support.websocket import WsClient
@@ -28,13 +29,11 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 
 @pytest.fixture(scope="module")
 def backend(new_module_server: NewServer) -> Server:
-    """Return a server that lets the UI's guests in."""
     workflows = "default: probe\nworkflows:\n  probe: {}\n"
     return new_module_server(workflows=workflows, GUESTS="true", ALLOWED_ORIGINS=ORIGIN)
 
 
 def new_session() -> str:
-    """Return a token as the UI makes them."""
     return f"session_1763700000000_{uuid4().hex[:9]}"
 
 
@@ -45,54 +44,53 @@ def ui(backend: Server) -> PeerGateway:
 
 
 @every_mode
-def test_an_answer_is_shown_with_the_trace_that_feedback_names(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say('echo("hello")', mode)
-    assert "hello" in answer.text
-    assert (answer.toast, len(answer.trace)) == ("", 32)
-
-
-@pytest.mark.parametrize("mode", STREAMS)
-def test_the_steps_of_a_stream_are_shown(ui: PeerGateway, mode: str) -> None:
+def test_an_answer_is_shown_with_its_steps_and_the_trace_that_feedback_names(
+    ui: PeerGateway, mode: str
+) -> None:
     answer = ui.say("step(count=2)", mode)
-    assert answer.text == "s1 s2 "
-    assert {step["name"] for step in answer.steps} == {"step 1", "step 2"}
+    assert "s1 s2 " in answer.text
+    assert (answer.toast, len(answer.trace)) == ("", 32)
+    steps = {"step 1", "step 2"} if mode.endswith("/stream") else set()
+    assert {step["name"] for step in answer.steps} == steps
 
 
 @every_mode
-def test_a_failure_before_any_text_is_shown(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say('fail(text="")', mode)
+@pytest.mark.parametrize("failing", ['fail(text="")', "fail()"])
+def test_a_failure_is_shown_behind_the_text_of_a_stream(
+    ui: PeerGateway, mode: str, failing: str
+) -> None:
+    answer = ui.say(failing, mode)
     assert "**Error (workflow_error):** " in answer.text
     assert "invalid literal" not in answer.text
-    assert answer.toast == ""
+    assert "internal secret" not in answer.text
+    has_text = failing == "fail()" and mode.endswith("/stream")
+    assert (answer.text.startswith("so far "), answer.toast) == (has_text, "")
 
 
 @every_mode
-def test_a_failure_after_text_is_shown(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say("fail()", mode)
-    assert "**Error (workflow_error):** " in answer.text
-    assert "internal secret" not in answer.text
-    assert answer.text.startswith("so far ") is mode.endswith("/stream")
-
-
-@pytest.mark.parametrize("mode", [CHAT, GENERATE])
-def test_a_prompt_is_shown_as_what_is_asked_and_where(ui: PeerGateway, mode: str) -> None:
-    answer = ui.say("ask()", mode)
-    assert "waits for an answer" in answer.text
-    assert "prompt-1" in answer.text
-
-
-@pytest.mark.parametrize("mode", STREAMS)
-def test_a_prompt_in_a_stream_is_a_line_that_is_shown(
-    backend: Server, ui: PeerGateway, mode: str
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_prompt_is_shown_and_answered_or_makes_way_for_the_next_message(
+    backend: Server, ui: PeerGateway, mode: str, is_answered: bool
 ) -> None:
-    with ui.stream("ask()", mode) as (run, looks):
-        answer = next(look for look in looks if look.text)
+    guest = Http(backend, None, workflow=None, session=ui.session)
+    with ExitStack() as stack:
+        if mode in STREAMS:
+            run, looks = stack.enter_context(ui.stream("ask()", mode))
+            answer = next(look for look in looks if look.text)
+        else:
+            answer = ui.say("ask()", mode)
+            [row] = backend.rows(RUNS, ui.conversation_id)
+            run = str(UUID(str(row["id"])))
         assert "waits for an answer" in answer.text
         assert "prompt-1" in answer.text
-        guest = Http(backend, None, workflow=None, session=ui.session)
-        stop = guest.get(f"/executions/{run}").json()
-        assert guest.answer(stop, {"type": "text", "text": "yes"}).status == 204
-        assert list(looks)[-1].text.endswith("yes")
+        if is_answered:
+            stop = guest.get(f"/executions/{run}").json()
+            assert guest.answer(stop, {"type": "text", "text": "yes"}).status == 204
+            if mode in STREAMS:
+                assert list(looks)[-1].text.endswith("yes")
+            return
+    assert "hello" in ui.say('echo("hello")', mode).text
+    assert guest.get(f"/executions/{run}").json()["run_status"] == "cancelled"
 
 
 def test_thumbs_and_comments_are_kept_with_the_run(backend: Server, ui: PeerGateway) -> None:
@@ -143,33 +141,17 @@ def test_guests_are_enough_for_a_ui_on_the_same_machine(new_server: NewServer) -
     assert "setting=ALLOWED_ORIGINS" in server.web.log
 
 
-@every_mode
-def test_a_prompt_that_nobody_answers_makes_way_for_the_next_message(
-    backend: Server, ui: PeerGateway, mode: str
-) -> None:
-    if mode in STREAMS:
-        with ui.stream("ask()", mode) as (run, looks):
-            assert next(look for look in looks if look.text)
-    else:
-        ui.say("ask()", mode)
-        [row] = backend.rows(RUNS, ui.conversation_id)
-        run = str(UUID(str(row["id"])))
-    assert "hello" in ui.say('echo("hello")', mode).text
-    guest = Http(backend, None, workflow=None, session=ui.session)
-    assert guest.get(f"/executions/{run}").json()["run_status"] == "cancelled"
-
-
 async def test_a_guest_is_the_same_over_http_and_socket(backend: Server) -> None:
     session = new_session()
     gateway = PeerGateway(backend, origin=ORIGIN, session=session)
     gateway.say('echo("over http")', CHAT_STREAM)
     async with PeerUi(backend, origin=ORIGIN, session=session) as socket:
         await socket.say('echo("over the socket")')
-        assert await socket.until_ended() == "over the socket"
+        assert await socket.ended() == "over the socket"
     rows = backend.rows(
         "SELECT DISTINCT c.owner_id FROM sessions_app_conversation c"
         " WHERE c.conversation_id IN (?, ?)",
         gateway.conversation_id,
-        socket.storage.conversation_id,
+        socket.conversation_id,
     )
     assert len(rows) == 1

@@ -17,13 +17,11 @@ OWN = 20
 
 
 def threads(server: Server) -> int:
-    """Return how many threads the web process has."""
     status = Path(f"/proc/{server.web.pid}/status").read_text()
     return int(status.partition("Threads:")[2].split()[0])
 
 
 def wait_for_result(server: Server, user: str) -> http.client.HTTPConnection:
-    """Send a request whose run takes long; its response has not come."""
     body = json.dumps({"input_message": "ask(delay=600)"})
     sender = Http(server, user)
     connection = http.client.HTTPConnection(HOST, server.port, timeout=20)

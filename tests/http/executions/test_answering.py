@@ -1,5 +1,6 @@
 """Answers over HTTP."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -69,40 +70,49 @@ def test_a_form_is_answered_by_its_data(shared: Server) -> None:
 def test_a_consent_is_asked_for_by_its_url(shared: Server) -> None:
     http = Http(shared)
     stop = http.generate('prompt(kind="oauth_consent")').json()
-    assert stop["status"] == "oauth_required"
-    assert stop["auth_url"] == "https://login.example/authorize?state=s1"
-    assert stop["oauth_state"] == "s1"
+    auth = [stop[name] for name in ("status", "auth_url", "oauth_state")]
+    assert auth == ["oauth_required", "https://login.example/authorize?state=s1", "s1"]
     assert http.get(stop["status_url"]).json() == stop | {"run_status": "waiting"}
 
 
-def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(shared: Server) -> None:
-    http = Http(shared)
-    stop = http.generate("approve(count=1)").json()
-    answer = http.answer(stop, {"type": "binary_choice", "selected_option": {"value": "perhaps"}})
-    assert (answer.status, answer.json()["options"]) == (422, ["continue", "cancel"])
-    assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
+SAYING_NOTHING: list[Any] = [None, {}, "yes", "none"]
+# Answers to another type of prompt.
+OTHER_TYPES: list[tuple[str, Json]] = [
+    ("text", {"type": "radio", "selected_option": RED}),
+    ("text", {"type": "radio", "text": "red"}),
+    ("text", {"input_type": "form", "data": {}}),
+    ("radio", {"type": "text", "selected_option": RED}),
+    ("dropdown", {"type": "checkbox", "selected_option": RED}),
+    ("notification", {"type": "radio", "selected_option": RED}),
+]
 
 
 @pytest.mark.parametrize(
-    ("kind", "response"),
+    ("kind", "response", "says"),
     [
-        ("text", {"type": "radio", "selected_option": RED}),
-        ("text", {"type": "radio", "text": "red"}),
-        ("text", {"input_type": "form", "data": {}}),
-        ("radio", {"type": "text", "selected_option": RED}),
-        ("dropdown", {"type": "checkbox", "selected_option": RED}),
-        ("notification", {"type": "radio", "selected_option": RED}),
+        ("radio", {"type": "radio", "selected_option": {"value": "perhaps"}}, "perhaps"),
+        *(
+            (kind, response, f"The question is of the type “{kind}”")
+            for kind, response in OTHER_TYPES
+        ),
+        *(("text", response, "") for response in SAYING_NOTHING),
     ],
 )
-def test_an_answer_to_another_type_of_prompt_is_refused(
-    shared: Server, kind: str, response: Json
+def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(
+    shared: Server, kind: str, response: Any, says: str
 ) -> None:
     http = Http(shared)
     stop = http.generate(f'prompt(kind="{kind}")').json()
-    answer = http.answer(stop, response)
-    assert answer.status == 422
-    assert f"The question is of the type “{kind}”" in answer.json()["detail"]
+    body = {} if response == "none" else {"response": response}
+    answer = http.post(stop["response_url"], body)
+    problem = answer.json()
+    assert (answer.status, says in problem["detail"]) == (422, True)
+    if kind == "radio" and says == "perhaps":
+        assert problem["options"] == ["red", "blue"]
     assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
+    if response in (None, "yes", "none"):
+        right, *_ = problem["examples"]
+        assert http.post(stop["response_url"], right).status == 204
 
 
 def test_a_second_answer_is_refused_naming_the_first_person_and_time(shared: Server) -> None:
@@ -144,14 +154,3 @@ def test_unknown_prompts_and_prompts_of_another_run_are_404(shared: Server) -> N
         url = f"/executions/{run}/interactions/{prompt}/response"
         assert http.post(url, {"response": YES}).status == 404
     assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
-
-
-@pytest.mark.parametrize("body", [{}, {"response": None}, {"response": {}}, {"response": "yes"}])
-def test_an_answer_that_says_nothing_is_refused(shared: Server, body: Json) -> None:
-    http = Http(shared)
-    stop = http.generate("ask()").json()
-    response = http.post(stop["response_url"], body)
-    assert response.status == 422
-    if body != {"response": {}}:  # that has the right form
-        right, *_ = response.json()["examples"]
-        assert http.post(stop["response_url"], right).status == 204

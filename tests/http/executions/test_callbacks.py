@@ -14,7 +14,6 @@ pytestmark = pytest.mark.every_form(reason="what waits is hosted by another proc
 
 
 def values(stream: Stream) -> Iterator[str]:
-    """Yield what the run says, as it comes."""
     for event in iter(stream.next, None):
         if "value" in (data := event.json() if event.data else {}):
             yield data["value"]
@@ -31,17 +30,14 @@ class Site:
         self.paths = [urlsplit(url).path for url in re.findall(r"http\S+", first)]
 
     def post(self, body: object, number: int = 0) -> Response:
-        """Post to one of the URLs."""
         return Http(self._server, None, workflow=None).post(self.paths[number], body)
 
     def rest(self) -> str:
-        """Return what the run says up to its end."""
         return "".join(values(self._stream))
 
 
 @contextmanager
 def waiting_run(server: Server, count: int = 1, **headers: str) -> Iterator[Site]:
-    """Yield a run of ann that waits for as many URLs."""
     body = {"input_message": f"wait_for_callbacks(count={count})"}
     with Http(server).stream("/generate/stream", body, **headers) as stream:
         yield Site(server, stream)

@@ -1,10 +1,7 @@
-"""Runs as the peer's jobs; steps as its evaluation reads them; workflows as OpenAI's models."""
+"""Runs as the peer's jobs; steps as its evaluation reads them."""
 
 import json
 
-from openai import OpenAI
-
-from tests.http.api_keys import make_key
 from tests.http.client import Http
 from tests.support.server import Server
 
@@ -62,8 +59,3 @@ def test_a_full_stream_leaves_out_what_its_filter_does_not_name(shared: Server) 
         ) as stream:
             lines = [event.lines.get("intermediate_data") for event in stream.rest()]
         assert [line["type"] for line in lines if line] == types
-
-
-def test_openais_client_lists_the_workflows(shared: Server) -> None:
-    with OpenAI(base_url=f"{shared.url}/v1", api_key=make_key(shared, "ann")) as client:
-        assert "probe" in [model.id for model in client.models.list()]

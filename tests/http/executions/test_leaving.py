@@ -73,7 +73,6 @@ class Request:
         self.task = asyncio.create_task(application(scope, self._inbox.get, self._sent))
 
     async def leave(self) -> None:
-        """Disconnect."""
         self._inbox.put_nowait({"type": "http.disconnect"})
         with suppress(asyncio.CancelledError):
             await asyncio.wait_for(asyncio.shield(self.task), 10)
@@ -225,7 +224,6 @@ def test_streams_that_nobody_reads_cost_little_and_go_on_where_they_were(server:
 
 
 def _unread_stream(server: Server) -> socket.socket:
-    """Ask for all of the conversation, and take nothing of it."""
     reader = socket.socket()
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     reader.connect((HOST, server.port))

@@ -27,44 +27,102 @@ def test_chat_answers_with_a_completion(shared: Server, path: str) -> None:
     assert completion["choices"] == [{"index": 0, "message": message, "finish_reason": "stop"}]
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [{"role": "user", "content": 'echo("1")'}],
-        [{"role": "user", "content": [{"type": "text", "text": 'echo("1")'}], "name": "ann"}],
-        [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": 'echo("0")'},
-            {"role": "assistant", "content": None, "tool_calls": []},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": 'echo("0")'},
-                    {"type": "text", "text": 'echo("1")'},
-                    {"type": "image_url", "image_url": {"url": "data:,"}},
-                ],
-            },
-            {"role": "system", "content": "Be brief, I said."},
-        ],
-    ],
-)
-def test_the_input_is_the_last_text_of_the_last_user_message(
-    shared: Server, messages: list[Any]
-) -> None:
+def test_the_input_is_the_last_text_of_the_last_user_message(shared: Server) -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": 'echo("0")'},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": 'echo("0")'},
+                {"type": "text", "text": 'echo("1")'},
+                {"type": "image_url", "image_url": {"url": "data:,"}},
+            ],
+            "name": "ann",
+        },
+        {"role": "system", "content": "Be brief, I said."},
+    ]
     answer = Http(shared).post("/chat", {"messages": messages, "temperature": 0})
     assert answer.json()["choices"][0]["message"]["content"] == "1"
 
 
-@pytest.mark.parametrize("path", ["/chat", "/v1/chat/completions", "/chat/stream"])
-@pytest.mark.parametrize("role", ["tool", "assistant", "function"])
-def test_a_message_that_is_not_the_users_runs_nothing(shared: Server, path: str, role: str) -> None:
+BAD_MESSAGE = "invalid_user_message_content"
+GOOD = chat('echo("1")')
+# A body that no path takes; the code of the error, and a word of its message.
+BODIES: list[tuple[Any, int, str, str]] = [
+    ("{", 400, "invalid_message", "JSON"),
+    ("[" * 9_000, 400, "invalid_message", ""),
+    ([], 422, "invalid_message", ""),
+    ({}, 422, "invalid_message", "input_message"),
+    ({"input_message": 1}, 422, "invalid_message", "input_message"),
+    ({"input_message": "\0"}, 422, "invalid_message", "input_message"),
+    ({"input_message": "\ud800"}, 422, "invalid_message", "input_message"),
+    ({"input_message": " "}, 422, BAD_MESSAGE, ""),
+    ({"input_message": "x" * 40_000}, 422, BAD_MESSAGE, ""),
+    ({"input_message": "x" * 4_000_000}, 413, "invalid_message", ""),
+]
+FIELDS: list[tuple[str, Any]] = [
+    ("temperature", "hot"),
+    ("temperature", "0.7"),
+    ("top_p", []),
+    ("max_tokens", 1.5),
+    ("max_tokens", "many"),
+    ("stream", "yes"),
+    ("stream", 1),
+    ("n", "two"),
+    ("user", 5),
+    ("messages", [{"content": 'echo("1")'}]),
+    ("messages", [{"role": None, "content": 'echo("1")'}]),
+    ("messages", 'echo("1")'),
+]
+CHATS = ["/chat", "/chat/stream", "/v1/chat/completions"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code", "says"),
+    [
+        *(("/generate", *row) for row in BODIES),
+        *(
+            (path, {**GOOD, field: value}, 422, "invalid_message", f"body.{field}")
+            for path in CHATS
+            for field, value in FIELDS
+        ),
+        *(
+            (
+                path,
+                {"messages": [*GOOD["messages"], {"role": role, "content": "21 degrees"}]},
+                422,
+                "invalid_message",
+                f"must have the role user, not {role}",
+            )
+            for path in CHATS
+            for role in ("tool", "assistant", "function")
+        ),
+        ("/generate?workflow=nope", {"input_message": "x"}, 422, "invalid_data_content", "probe"),
+    ],
+)
+def test_a_bad_body_starts_nothing_and_is_an_error_in_the_peers_form_that_says_why(
+    shared: Server, path: str, body: Any, status: int, code: str, says: str
+) -> None:
     before = _runs(shared)
-    last = {"role": role, "content": "21 degrees", "tool_call_id": "call_1"}
-    body = {"messages": [{"role": "user", "content": 'echo("1")'}, last]}
     answer = Http(shared).post(path, body)
-    assert (answer.status, answer.json()["code"]) == (422, "invalid_message")
-    assert f"must have the role user, not {role}" in answer.json()["message"]
+    error = answer.json()
+    assert (answer.status, error["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/json"
+    assert error.keys() == {"code", "message", "details"}
+    assert all(error.values())
+    assert says in error["message"] + error["details"]
+    if says.startswith("body."):
+        named = json.loads(error["details"])["fields"]
+        assert all(each["field"].startswith(says) for each in named)
     assert _runs(shared) == before
+
+
+def test_a_name_that_is_too_long_is_measured_in_characters(shared: Server) -> None:
+    answer = Http(shared).generate('echo("1")', conversation_id="x" * 201)
+    assert answer.status == 422
+    assert answer.json()["message"].endswith("String should have at most 200 characters")
 
 
 def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(shared: Server) -> None:
@@ -184,71 +242,6 @@ def test_a_failed_run_is_reported_without_internals(shared: Server) -> None:
     assert (status_body["status"], status_body["error"]) == ("failed", error["message"])
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ("{", 400, "invalid_message"),
-        ([], 422, "invalid_message"),
-        ({}, 422, "invalid_message"),
-        ({"input_message": 1}, 422, "invalid_message"),
-        ({"input_message": "\0"}, 422, "invalid_message"),
-        ({"input_message": "\ud800"}, 422, "invalid_message"),
-        ({"input_message": " "}, 422, "invalid_user_message_content"),
-        ({"input_message": "x" * 40_000}, 422, "invalid_user_message_content"),
-        ({"input_message": "x" * 4_000_000}, 413, "invalid_message"),
-        ("[" * 9_000, 400, "invalid_message"),
-    ],
-)
-def test_a_bad_body_is_an_error_in_the_peers_form_that_says_why(
-    shared: Server, body: Any, status: int, code: str
-) -> None:
-    before = _runs(shared)
-    answer = Http(shared).post("/generate", body)
-    error = answer.json()
-    assert (answer.status, error["code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/json"
-    assert error.keys() == {"code", "message", "details"}
-    assert all(error.values())
-    assert _runs(shared) == before
-
-
-def test_a_name_that_is_too_long_is_measured_in_characters(shared: Server) -> None:
-    answer = Http(shared).generate('echo("1")', conversation_id="x" * 201)
-    assert answer.status == 422
-    assert answer.json()["message"].endswith("String should have at most 200 characters")
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("temperature", "hot"),
-        ("temperature", "0.7"),
-        ("top_p", []),
-        ("max_tokens", 1.5),
-        ("max_tokens", "many"),
-        ("stream", "yes"),
-        ("stream", 1),
-        ("n", "two"),
-        ("user", 5),
-        ("messages", [{"content": 'echo("1")'}]),
-        ("messages", [{"role": None, "content": 'echo("1")'}]),
-        ("messages", 'echo("1")'),
-    ],
-)
-@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/v1/chat/completions"])
-def test_a_field_of_the_wrong_type_is_named(
-    shared: Server, path: str, field: str, value: Any
-) -> None:
-    before = _runs(shared)
-    answer = Http(shared).post(path, {**chat('echo("1")'), field: value})
-    error = answer.json()
-    assert (answer.status, error["code"]) == (422, "invalid_message")
-    fields = json.loads(error["details"])["fields"]
-    assert all(each["field"].startswith(f"body.{field}") for each in fields)
-    assert f"body.{field}" in error["message"]
-    assert _runs(shared) == before
-
-
 def test_parameters_for_a_language_model_are_ignored(shared: Server) -> None:
     body = chat('echo("1")', temperature=0.7, top_p=1, max_tokens=5, stream=None, n=1, seed=3, x=[])
     assert Http(shared).post("/chat", body).status == 200
@@ -293,19 +286,6 @@ def test_only_the_named_execution_is_stopped(shared: Server) -> None:
     _until(http, runs[0], "completed")
 
 
-def test_a_message_makes_a_run_give_way_that_waits_for_a_person(shared: Server) -> None:
-    http = Http(shared)
-    stop = http.generate("ask()", conversation_id="way").json()
-    assert http.generate('echo("1")', conversation_id="way").json() == {"value": "1"}
-    assert _until(http, stop["status_url"], "failed")["run_status"] == "cancelled"
-
-
-def test_an_unknown_workflow_is_an_error_that_lists_the_known(shared: Server) -> None:
-    answer = Http(shared, workflow="nope").generate("x")
-    assert answer.status == 422
-    assert "probe" in json.loads(answer.json()["details"])["workflows"]
-
-
 def test_a_workflow_that_takes_one_message_at_a_time_is_busy(new_server: NewServer) -> None:
     workflows = "default: probe\nworkflows: {probe: {second_message: reject}}\n"
     http = Http(new_server(workflows=workflows))
@@ -316,12 +296,10 @@ def test_a_workflow_that_takes_one_message_at_a_time_is_busy(new_server: NewServ
 
 
 def _runs(server: Server) -> int:
-    """Return how many runs there are."""
     return len(server.rows("SELECT 1 FROM sessions_app_run"))
 
 
 def _until(http: Http, url: str, status: str) -> dict[str, Any]:
-    """Wait until the execution has this status; return the body of its status address."""
 
     def fetch_status() -> dict[str, Any] | None:
         status_body: dict[str, Any] = http.get(url).json()

@@ -89,16 +89,6 @@ def test_a_stream_that_stops_at_a_prompt_stays_open_for_what_follows(
     assert "continue|continue" in rest
 
 
-def test_a_prompt_in_openai_chunks_is_a_field_of_one(shared: Server) -> None:
-    http = Http(shared)
-    with http.stream("/v1/chat/completions", chat("ask()", stream=True)) as stream:
-        first = stream.next()
-        assert first is not None
-        assert first.json()["choices"][0]["delta"] == {}
-        http.answer(first.json()["interaction_required"], {"type": "text", "text": "yes"})
-        assert chunk_text(stream.rest()) == "yes"
-
-
 @pytest.mark.parametrize("ids", [{"user_message_id": "m1"}, {}])
 def test_a_stream_goes_on_after_the_last_event_id(
     new_server: NewServer, ids: dict[str, str]
@@ -170,13 +160,6 @@ def test_a_place_that_the_log_does_not_have_is_an_error(
     assert answer.json()["message"]
 
 
-def test_a_failed_run_ends_its_stream_with_an_error(shared: Server) -> None:
-    with Http(shared).stream("/chat/stream", chat('fail(text="")')) as stream:
-        *_, last = stream.rest()
-    assert last.json()["error"]["code"] == "workflow_error"
-    assert "invalid literal" not in last.data
-
-
 def test_a_stopped_run_ends_its_stream_with_an_error(shared: Server) -> None:
     http = Http(shared)
     with http.stream("/chat/stream", chat("ask()")) as stream:
@@ -244,7 +227,6 @@ def test_a_stream_ends_with_the_session(server: Server) -> None:
 
 
 def _next(stream: Any, name: str | None = None) -> Event:
-    """Return the next event with data, or the next of a name."""
     while (event := stream.next()) is not None:
         if event.name == name or (name is None and event.data):
             next_event: Event = event
