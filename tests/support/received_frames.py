@@ -38,7 +38,6 @@ class ReceivedFrames:
         return frame
 
     async def reply_to(self, message_id: str) -> Frame:
-        """Return the next reply to the message of that id."""
         return await self.until(lambda frame: frame.get("for") == message_id)
 
     async def until_ended(self, status: str | None = None, timeout: float = 30) -> Frame:
@@ -54,7 +53,6 @@ class ReceivedFrames:
         return await self.until(tells, timeout)
 
     def of_type(self, *names: str) -> list[Frame]:
-        """Return the frames of these types that have arrived."""
         return [frame for frame in self.frames if frame["type"] in names]
 
     def text(self) -> str:
