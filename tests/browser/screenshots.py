@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Route, expect
 from chat_app.page.settings.mail_views import MailForm
 from tests.browser.chat_page import answer, begin, card, open_new, say, state, until_connected
 from tests.browser.look import SCHEMES, SETTLE
-from tests.browser.test_admin import ADMIN, FORMS, LISTS, open_first_row
+from tests.browser.test_visual import ADMIN, FORMS, LISTS, open_first_row
 from tests.browser.writing.test_attaching import PNG, choose, file, until_uploaded
 from tests.conftest import NewServer
 from tests.inbox.people import make_group, send_question

@@ -166,7 +166,7 @@ async def test_call_that_does_not_come_to_its_end_has_an_unknown_outcome(
     host_workflow: NewHosting, host: Host, tmp_path: Path, call: Any, options: dict[str, Any]
 ) -> None:
     host(ScriptedModel([call], "Sorry."), command(tmp_path / "log"), approvals=NOBODY, **options)
-    async with host_workflow("t_agent", patience=60) as hosting:
+    async with host_workflow("t_agent") as hosting:
         assert await hosting.converse("Go") == "Sorry."
     assert results() == [UNKNOWN]
     assert (tmp_path / "log").read_text() == f"{call.name.removeprefix('sky_')}\n"
@@ -196,7 +196,7 @@ async def test_question_of_a_server_is_a_form_and_survives_crashes(
 async def test_question_that_is_asked_twice_has_both_answers(sent_to: SentTo, host: Host) -> None:
     model = ScriptedModel([tool_call("sky_pair", town="Rome")], "Good.")
     host(model, mode="legacy", approvals=NOBODY)  # the other era asks both at once
-    async with sent_to("t_agent", "Book it", patience=60) as (_, run):
+    async with sent_to("t_agent", "Book it") as (_, run):
         await run.answer({"name": "Ada"})
         await run.answer({"name": "Bob"})
         assert await run.result() == "Good."
@@ -213,7 +213,7 @@ async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
     host(model, url_of(port), approvals=NOBODY, repeatable=repeatable)
     with ExitStack() as first:
         await asyncio.to_thread(first.enter_context, serving(log, port))
-        async with sent_to("t_agent", "Book it", patience=60) as (_, run):
+        async with sent_to("t_agent", "Book it") as (_, run):
             assert len(await run.prompts()) == 1
             await asyncio.to_thread(first.close)
             with ExitStack() as second:
@@ -232,7 +232,7 @@ async def test_command_is_told_the_answers_when_it_is_started_again(
 ) -> None:
     model = ScriptedModel([tool_call("sky_book", town="Rome")], "Have a good time.")
     host(model, command(tmp_path / "log"), approvals=NOBODY, mode=mode)
-    async with host_workflow("t_agent", patience=60) as hosting:
+    async with host_workflow("t_agent") as hosting:
         output = await hosting.converse("Book it", {BEGINS_ANEW: {"name": "Ada"}})
     assert output == "Have a good time."
     assert results() == ["Ada goes to Rome, anywhere."]

@@ -268,7 +268,7 @@ async def test_model_is_told_of_an_answer_what_can_be_read(
         raw.tools = [listed("go", outputSchema=answer["promised"])]
     raw.call = lambda _params: answer
     host_odd(raw.url)
-    async with host_workflow("t_agent", patience=60) as hosting, steady():
+    async with host_workflow("t_agent") as hosting, steady():
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     [result] = results()
@@ -295,7 +295,7 @@ async def test_list_of_tools_that_cannot_be_read_is_not_read(
 ) -> None:
     raw.list_tools = lambda _params: answer
     host_odd(raw.url)
-    async with host_workflow("t_agent", patience=60) as hosting, steady():
+    async with host_workflow("t_agent") as hosting, steady():
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     system = Hosted.model.requests[-1][0]["content"]
@@ -308,7 +308,7 @@ async def test_line_without_an_end_is_not_read_to_it(host_workflow: NewHosting) 
     command = ["-m", flooding_mcp_server.__name__]
     server = StdioServerParameters(command=sys.executable, args=command, cwd=str(ROOT))
     host_odd(server, mode="legacy")
-    async with host_workflow("t_agent", patience=60) as hosting:
+    async with host_workflow("t_agent") as hosting:
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     assert results() == [UNKNOWN]
