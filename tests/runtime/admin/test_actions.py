@@ -123,13 +123,15 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
         assert "Your answer was: cancel" in late
 
 
-async def test_an_invalid_answer_in_the_admin_is_explained() -> None:
+async def test_an_invalid_answer_is_explained_and_the_next_one_has_plain_line_ends() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        (prompt,) = await hosting.prompts(await hosting.submit("ask()"))
-        (other,) = await hosting.prompts(await hosting.submit("ask()", conversation="d"))
+        run, prompt = await hosting.submit_until_prompt("ask()")
+        _, other = await hosting.submit_until_prompt("ask()", conversation="d")
         page = await boss.post(answer_page(prompt.pk), {"answer": " "})
         assert "This prompt needs an answer" in page
         assert "Answer one at a time." in await boss.act("interaction", "answer", prompt, other)
+        await boss.post(answer_page(prompt.pk), {"answer": "two\r\nlines"})
+        assert await hosting.result(run) == "two\nlines"
 
 
 async def test_what_the_database_could_not_save_is_said_and_the_others_go_on(
@@ -150,13 +152,6 @@ async def test_what_the_database_could_not_save_is_said_and_the_others_go_on(
         assert ("could not save this" in page, "asked to stop." in page) == (True, True)
         page = await boss.post(answer_page(prompt.pk), {"answer": "typed"})
         assert ("could not save this" in page, "typed</textarea>" in page) == (True, True)
-
-
-async def test_an_operator_s_text_has_the_line_ends_of_all_others() -> None:
-    async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, prompt = await hosting.submit_until_prompt("ask()")
-        await boss.post(answer_page(prompt.pk), {"answer": "two\r\nlines"})
-        assert await hosting.result(run) == "two\nlines"
 
 
 async def test_several_choices_are_given_at_once() -> None:

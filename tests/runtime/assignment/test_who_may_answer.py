@@ -229,26 +229,36 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
         assert action_names == ["opened", "claimed", "escalated", "answered"]
 
 
-async def test_an_escalation_is_for_those_who_are_left_of_whom_it_names() -> None:
-    async with Hosting("t_assigned") as hosting:
-        [_, eve] = await reads.read(people, "boss", "eve")
-        await reads.read(people, "dora", to="directors")
-        asks(to=user("boss"), escalate=Escalation(60, [group("directors"), user("eve")]))
-        _, prompt = await hosting.submit_until_prompt()
-        await Group.objects.filter(name="directors").adelete()
-        await hosting.advance(seconds=61)
-        assert await waiting_for(prompt) == ["boss", "eve"]
-        assert (await give("yes", prompt, eve)).outcome == Outcome.ACCEPTED
+DIRECTORS, EVE = group("directors"), user("eve")
 
 
-async def test_a_prompt_that_is_escalated_to_several_can_be_claimed_on_its_page() -> None:
+@pytest.mark.parametrize(
+    ("escalate", "is_group_gone", "names", "answerer"),
+    [
+        (Escalation(60, [DIRECTORS, EVE]), True, ["boss", "eve"], "eve"),
+        (Escalation(60, DIRECTORS), False, ["boss", "directors"], "dora"),
+        ([Escalation(60, DIRECTORS), Escalation(60, EVE)], False, None, "eve"),
+    ],
+    ids=["those who are left", "a group", "a second one at the same time"],
+)
+async def test_an_escalated_prompt_is_claimed_on_its_page_and_answered(
+    escalate: Any, is_group_gone: bool, names: list[str] | None, answerer: str
+) -> None:
     async with Hosting("t_assigned") as hosting:
-        await reads.read(people, "boss")
-        await reads.read(people, "dora", to="directors")
-        asks(to=user("boss"), escalate=Escalation(60, group("directors")))
+        _, eve = await reads.read(people, "boss", "eve")
+        [dora] = await reads.read(people, "dora", to="directors")
+        asks(to=user("boss"), escalate=escalate)
         _, prompt = await hosting.submit_until_prompt()
+        if is_group_gone:
+            await Group.objects.filter(name="directors").adelete()
         await hosting.advance(seconds=61)
-        assert await offers_claim(prompt, "dora")
+        if names:
+            stored = await Interaction.objects.aget(pk=prompt.pk)
+            assert stored.assignment is not None
+            assert stored.assignment["names"] == names
+        assert await offers_claim(prompt, answerer)
+        by = {"eve": eve, "dora": dora}[answerer]
+        assert (await give("yes", prompt, by)).outcome == Outcome.ACCEPTED
 
 
 async def test_a_prompt_that_was_handed_on_and_released_can_be_claimed_by_both() -> None:
@@ -268,24 +278,6 @@ async def offers_claim(prompt: Interaction, name: str) -> bool:
     await client.aforce_login(await users().aget(username=name))
     page = await client.get(reverse("chat:prompt", args=[prompt.pk]))
     return 'value="claim"' in page.content.decode()
-
-
-async def waiting_for(prompt: Interaction) -> list[str]:
-    """Return whose answer people read that a prompt waits for."""
-    stored = await Interaction.objects.aget(pk=prompt.pk)
-    assert stored.assignment is not None
-    return list(stored.assignment["names"])
-
-
-async def test_of_two_escalations_at_one_time_the_second_follows_at_once() -> None:
-    async with Hosting("t_assigned") as hosting:
-        [_, eve] = await reads.read(people, "boss", "eve")
-        await reads.read(people, "dora", to="directors")
-        at_once = [Escalation(60, group("directors")), Escalation(60, user("eve"))]
-        asks(to=user("boss"), escalate=at_once)
-        _, prompt = await hosting.submit_until_prompt()
-        await hosting.advance(seconds=61)
-        assert (await give("yes", prompt, eve)).outcome == Outcome.ACCEPTED
 
 
 async def test_an_escalated_prompt_has_its_place_in_the_inbox_by_its_deadline() -> None:

@@ -72,12 +72,13 @@ def test_value_that_takes_too_much_work_is_refused_soon() -> None:
         {"properties": {"x": {"not": {"not": PATTERN}}}},
         {"patternProperties": {"^(x+)+$": PATTERN}},
         {"$defs": {"p": PATTERN}, "additionalProperties": {"$ref": "#/$defs/p"}},
+        {"properties": {"x": {"pattern": "^(?=a)(a+)+$"}}},  # a look-around: in bounded steps
     ],
 )
 def test_patterns_are_linear_at_every_depth(schema: Schema) -> None:
     with soon():
         assert list(argument_problems(schema, HOSTILE)) == ["x"]
-        assert not argument_problems(schema, {"x": "a" * 60})
+        assert not argument_problems(schema, {"x": "aaa"})
 
 
 def test_unique_items_are_checked_in_no_time() -> None:
@@ -108,24 +109,13 @@ def test_what_cannot_be_used_is_told(schema: Schema, problem: str) -> None:
     assert argument_problems(schema, {"x": "a"}) == {"": told}
 
 
-def test_pattern_with_a_look_around_is_checked_in_bounded_steps() -> None:
-    schema = {"properties": {"x": {"pattern": "^(?=a)(a+)+$"}}}
-    with soon():
-        assert list(argument_problems(schema, HOSTILE)) == ["x"]
-        assert not argument_problems(schema, {"x": "aaa"})
-
-
-def test_value_that_is_too_large_or_no_json_is_refused() -> None:
-    with soon():
-        for value in (float("inf"), "\ud800", 10**5000, "a" * 1_100_000, ["a"] * 1_100_000):
-            assert list(argument_problems({}, {"x": value})) == [""]
-
-
-def test_deep_value_is_refused() -> None:
+def test_value_that_is_too_large_too_deep_or_no_json_is_refused() -> None:
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
-    assert list(argument_problems({}, {"x": deep})) == [""]
+    with soon():
+        for value in (float("inf"), "\ud800", 10**5000, "a" * 1_100_000, ["a"] * 1_100_000, deep):
+            assert list(argument_problems({}, {"x": value})) == [""]
 
 
 def test_honest_value_is_checked_while_a_hostile_one_is() -> None:
