@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -96,6 +96,13 @@ async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
         free.set()
 
 
+async def deaf_until(free: asyncio.Event) -> None:
+    """Ignore each cancellation until it is let go."""
+    while not free.is_set():
+        with suppress(asyncio.CancelledError):
+            await free.wait()
+
+
 @pytest.mark.usefixtures("hurried")
 async def test_a_builder_that_ignores_its_end_holds_up_no_shutdown() -> None:
     free = asyncio.Event()
@@ -103,11 +110,7 @@ async def test_a_builder_that_ignores_its_end_holds_up_no_shutdown() -> None:
     @asynccontextmanager
     async def build(user: Person, options: BaseModel) -> AsyncIterator[Made]:
         yield Made("deaf")
-        while not free.is_set():
-            try:
-                await free.wait()
-            except asyncio.CancelledError:
-                continue
+        await deaf_until(free)
 
     manager = await SessionManager.create(entry_function=declare(own, per_user_builder=build))
     await say(manager, user_id="ann")
@@ -272,11 +275,7 @@ async def test_a_run_that_does_not_end_is_left_behind(monkeypatch: pytest.Monkey
     free = asyncio.Event()
 
     async def deaf(message: Message, context: Context) -> str:
-        while not free.is_set():
-            try:
-                await free.wait()
-            except asyncio.CancelledError:
-                continue
+        await deaf_until(free)
         return ""
 
     manager = await SessionManager.create(entry_function=declare(deaf))

@@ -70,35 +70,24 @@ async def test_the_next_free_place_is_for_the_user_who_has_the_fewest() -> None:
         assert free(manager._semaphore) == 3
 
 
-async def test_half_of_the_places_are_kept_for_others_who_may_come() -> None:
+@pytest.mark.parametrize(
+    ("user", "limits", "began"),
+    [
+        ("ann", {}, ["ann0", "ann1", "ben0"]),
+        ("ann", {"max_concurrency_per_user": 1}, ["ann0", "ben0"]),
+        ("", {}, ["0", "1", "2", "3"]),
+    ],
+    ids=["half is kept for others", "a user is held to fewer", "without a user all are taken"],
+)
+async def test_places_are_kept_for_others_who_may_come(
+    user: str, limits: dict[str, int], began: list[str]
+) -> None:
     work = Work()
-    async with managing(declare(work.run), max_concurrency=4) as manager:
-        tasks = await begin_runs(manager, "ann", 4)
+    async with managing(declare(work.run), max_concurrency=4, **limits) as manager:
+        tasks = await begin_runs(manager, user, 4)
+        assert work.began == [name for name in began if name != "ben0"]
         tasks += await begin_runs(manager, "ben", 1)
-        assert work.began == ["ann0", "ann1", "ben0"]
-        for _ in range(5):
-            await work.end()
-        assert [await task for task in tasks]
-
-
-async def test_runs_without_a_user_may_take_every_place() -> None:
-    work = Work()
-    async with managing(declare(work.run), max_concurrency=4) as manager:
-        tasks = await begin_runs(manager, "", 4)
-        assert len(work.began) == 4
-        for _ in range(4):
-            await work.end()
-        assert [await task for task in tasks]
-
-
-async def test_one_user_may_be_held_to_fewer_than_half() -> None:
-    work = Work()
-    limits = {"max_concurrency": 4, "max_concurrency_per_user": 1}
-    async with managing(declare(work.run), **limits) as manager:
-        tasks = await begin_runs(manager, "ann", 4)
-        assert work.began == ["ann0"]
-        tasks += await begin_runs(manager, "ben", 1)
-        assert work.began[1:] == ["ben0"]
+        assert work.began == began
         for _ in range(5):
             await work.end()
         assert [await task for task in tasks]
