@@ -129,19 +129,23 @@ async def test_the_tests_in_the_document_pass(
     await test(**{name: fixtures[name] for name in inspect.signature(test).parameters})
 
 
-async def test_agent_of_pydantic_ai_in_the_document_is_hosted(host_workflow: NewHosting) -> None:
-    load("\n".join(blocks("docs/pydantic-ai.md")))
-    async with host_workflow("shop") as hosting:
-        output = await hosting.converse("Pay order 17 back", {"Refund 17": "approve"})
-    assert output == "Done: 40 € for order 17 are paid back."
+EDITED: Answer = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
 
 
-async def test_graph_of_langgraph_in_the_document_is_hosted(host_workflow: NewHosting) -> None:
-    load("\n".join(blocks("docs/langgraph.md")))
-    async with host_workflow("refunds") as hosting:
-        edited: Answer = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
-        output = await hosting.converse("Pay order 17 back", {"Refund 17": edited})
-    assert output == "20 € are paid back."
+@pytest.mark.parametrize(
+    ("page", "name", "answer", "expected_output"),
+    [
+        ("pydantic-ai", "shop", "approve", "Done: 40 € for order 17 are paid back."),
+        ("langgraph", "refunds", EDITED, "20 € are paid back."),
+    ],
+)
+async def test_agent_in_the_document_is_hosted(
+    host_workflow: NewHosting, page: str, name: str, answer: Answer, expected_output: str
+) -> None:
+    load("\n".join(blocks(f"docs/{page}.md")))
+    async with host_workflow(name) as hosting:
+        output = await hosting.converse("Pay order 17 back", {"Refund 17": answer})
+    assert output == expected_output
 
 
 @pytest.mark.slow

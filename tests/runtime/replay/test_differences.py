@@ -37,10 +37,7 @@ async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tupl
     async with asking(host_code(before)) as (hosting, run, prompt):
         deploy(after)
         await hosting.restart()
-        if isinstance(answer, list):
-            await hosting.answer(answer, prompt)
-        else:
-            await hosting.answer(answer, prompt)
+        await hosting.answer(answer, prompt)
         row = await hosting.until_ended(run)
         return row, await hosting.output(run), await reads.read(noted_differences, row)
 

@@ -114,19 +114,6 @@ async def _nobody(prompt: object) -> str:
     raise AssertionError("nobody is asked")
 
 
-@pytest.mark.parametrize("method", ["step", "transactional_step"])
-async def test_a_call_made_outside_a_step_is_not_awaited_inside(method: str) -> None:
-    async def agent(context: Context) -> str:
-        inner = getattr(context, method)(work, "inner")
-
-        async def tool() -> str:
-            return str(await inner)
-
-        return await context.step(tool)
-
-    await assert_refused(agent)
-
-
 async def test_a_tool_that_calls_is_not_tried_again() -> None:
     tries = []
 
@@ -166,8 +153,24 @@ async def _in_a_thread(context: Context) -> str:
     return await context.step(tool, timeout=30)
 
 
-@pytest.mark.parametrize("agent", [_streams, _writes, _in_a_thread])
-async def test_streamed_transactional_and_plain_steps_are_steps_too(agent: Body) -> None:
+def _made_outside(method: str) -> Body:
+    async def agent(context: Context) -> str:
+        inner = getattr(context, method)(work, "inner")
+
+        async def tool() -> str:
+            return str(await inner)
+
+        return await context.step(tool)
+
+    return agent
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [_streams, _writes, _in_a_thread, _made_outside("step"), _made_outside("transactional_step")],
+    ids=["streamed", "transactional", "in a thread", "made outside", "transactional outside"],
+)
+async def test_a_call_in_any_kind_of_step_is_refused(agent: Body) -> None:
     await assert_refused(agent)
 
 

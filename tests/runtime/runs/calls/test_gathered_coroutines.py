@@ -320,28 +320,34 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
         assert executed.count("b done") == executed.count("a prepared") == 1
 
 
-@pytest.mark.parametrize("method", ["stream", "patched"])
-async def test_calls_that_depend_on_order_are_refused_in_coroutines(method: str) -> None:
-    async def wrong(context: Context) -> str:
-        context_method: Any = getattr(context, method)
-        return str(context_method("x" if method == "patched" else work))
+async def streams(context: Context) -> str:
+    return str(context.stream(work))
 
+
+async def patched(context: Context) -> str:
+    return str(context.patched("x"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected_problem"),
+    [
+        (streams, "context.stream() was called in a coroutine that"),
+        (patched, "context.patched() was called in a coroutine that"),
+        (None, ""),
+    ],
+    ids=["stream", "patched", "no coroutine"],
+)
+async def test_gather_refuses_what_depends_on_order_or_is_no_coroutine(
+    wrong: Any, expected_problem: str
+) -> None:
     async def code(context: Context) -> str:
-        return str(await context.gather(wrong(context)))
+        calls: list[Any] = [wrong(context)] if wrong else [tool(context, "a"), tool]
+        return str(await context.gather(*calls))
 
     async with send_to_hosted(code) as (_, run):
         assert await run.status() == Run.Status.FAILED
         row = await reads.read(Run.objects.get, pk=run.id)
-        assert f"context.{method}() was called in a coroutine that" in problem(row)["message"]
-
-
-async def test_gather_refuses_anything_but_coroutines() -> None:
-    async def code(context: Context) -> str:
-        call: Any = tool
-        return str(await context.gather(tool(context, "a"), call))
-
-    async with send_to_hosted(code) as (_, run):
-        assert await run.status() == Run.Status.FAILED
+        assert expected_problem in problem(row)["message"]
         assert executed == []
 
 

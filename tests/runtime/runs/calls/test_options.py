@@ -105,45 +105,37 @@ async def test_a_partial_keeps_arguments_and_options_apart(tool: Callable[..., s
     assert step_names == ["Ticket", "Ticket", "Written"]
 
 
-async def test_a_partial_streams_with_all_options_as_arguments() -> None:
+def calculate(function: str, self: str) -> str:
+    return f"{function} {self}"
+
+
+DESK = Desk()
+ALL_CHOSEN = partial(say_any, **CHOSEN, reasoning="high", show="all")
+
+
+@pytest.mark.parametrize(
+    ("call", "expected_output"),
+    [
+        (lambda context: streamed(context, ALL_CHOSEN, show=False), "['Lamp None no 5 high all']"),
+        # The function has no such parameter, or what comes before has filled it.
+        (lambda c: c.step(make_ticket, "a", "b", "c", title="One", name="one"), "a b c 3"),
+        (lambda context: context.step(DESK.make, "d", title="Two"), "d "),
+        (lambda context: context.step(Desk.make, DESK, "e", title="Three"), "e "),
+        (lambda context: context.step(str.upper, "f", title="Four", name="four"), "F"),
+        (lambda context: context.step(Stamp("red"), "Lamp", "1", name="stamp"), "Lamp in red 1"),
+        (lambda c: c.step(partial(Stamp("blue"), title="Desk"), title="Set"), "Desk in blue "),
+        (lambda context: context.step(calculate, function="sin", self="x"), "sin x"),
+    ],
+    ids=[
+        *("partial stream", "filled before", "method", "function of a class", "built-in"),
+        *("object", "partial of an object", "named as parameters of step"),
+    ],
+)
+async def test_options_and_arguments_reach_whom_they_are_for(
+    call: Callable[[Context], Any], expected_output: str
+) -> None:
     async def agent(context: Context) -> str:
-        chosen_stream = partial(say_any, **CHOSEN, reasoning="high", show="all")
-        return "".join([piece async for piece in context.stream(chosen_stream, show=False)])
+        return str(await call(context))
 
     async with host_code(agent) as hosting:
-        assert await hosting.reply_to() == "Lamp None no 5 high all"
-
-
-async def test_an_option_that_is_no_parameter_stays_an_option() -> None:
-    """The function has no such parameter, or what comes before has filled it."""
-    desk = Desk()
-
-    async def agent(context: Context) -> str:
-        one = await context.step(make_ticket, "a", "b", "c", title="One", name="one")
-        two = await context.step(desk.make, "d", title="Two")
-        three = await context.step(Desk.make, desk, "e", title="Three")
-        four = await context.step(str.upper, "f", title="Four", name="four")
-        return f"{one}, {two}, {three}, {four}"
-
-    async with host_code(agent) as hosting:
-        assert await hosting.reply_to() == "a b c 3, d , e , F"
-
-
-async def test_a_tool_may_be_an_object() -> None:
-    async def agent(context: Context) -> str:
-        red = await context.step(Stamp("red"), "Lamp", "1", name="stamp")
-        return red + await context.step(partial(Stamp("blue"), title="Desk"), title="Stamped")
-
-    async with host_code(agent) as hosting:
-        assert await hosting.reply_to() == "Lamp in red 1Desk in blue "
-
-
-async def test_arguments_named_self_and_function_reach_the_function() -> None:
-    def tool(function: str, self: str) -> str:
-        return f"{function} {self}"
-
-    async def agent(context: Context) -> str:
-        return await context.step(tool, function="sin", self="x")
-
-    async with host_code(agent) as hosting:
-        assert await hosting.reply_to() == "sin x"
+        assert await hosting.reply_to() == expected_output
