@@ -1,4 +1,4 @@
-"""What can be wrong with the look of any page: too wide, over another, or no good for some."""
+"""Faults in the look of any page: too wide, over another, or no good for some people."""
 
 from typing import Literal
 
@@ -6,8 +6,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 SCHEMES: list[Literal["dark", "light"]] = ["dark", "light"]
-# Phones, a tablet or a zoomed screen, and a large screen.
-SIZES = [(320, 568), (390, 844), (640, 400), (1280, 740)]
+# Phones, a zoomed screen, a tablet, and a large screen.
+SIZES = [(320, 568), (390, 844), (640, 400), (768, 740), (1920, 740)]
 # Colours change over a moment, and are measured after it.
 SETTLE = """Promise.allSettled(document.getAnimations()
     .filter(animation => animation instanceof CSSTransition).map(one => one.finished))"""
@@ -20,9 +20,11 @@ FAULTS = """() => {
   const say = (what, each) => faults.push(`${what}: ${each.outerHTML.slice(0, 120)}`);
   // A list of the admin scrolls by itself where it has the room for columns.
   const list = innerWidth < 500 ? ".results" : "#scroller";
-  const roots = document.querySelectorAll(`html, #scroller, #dock, .details, ${list}`);
+  const roots = document.querySelectorAll(`html, #scroller, #dock, ${list}`);
   for (const each of roots)
     if (each.scrollWidth > each.clientWidth && shown(each)) say("wide", each);
+  for (const each of document.querySelectorAll(".details"))
+    if (each.scrollWidth > each.parentElement.clientWidth && shown(each)) say("wide", each);
   const scrolls = (each) => each.closest(".unseen, pre, .wide, textarea, select");
   for (const card of document.querySelectorAll("prompt-card"))
     for (const each of card.querySelectorAll(":not(.unseen)"))
@@ -72,6 +74,6 @@ def assert_accessible(page: Page) -> None:
 
 
 def assert_looks_right(page: Page, *directions: str) -> None:
-    """Check all of it: with axe on a phone, where most is hidden, and on the screen as it is."""
+    """Check the fit on all screens, and with axe on the screen as it is."""
     assert_fits(page, *directions)
     assert_accessible(page)

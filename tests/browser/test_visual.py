@@ -1,4 +1,4 @@
-"""How each page looks in each of its states: nothing too wide or over another, and for everyone."""
+"""The look of each page in each of its states: nothing too wide or over another, for everyone."""
 
 import pytest
 from playwright.sync_api import Page, expect

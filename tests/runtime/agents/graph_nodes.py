@@ -1,4 +1,4 @@
-"""What tests of hosted graphs share: a record of what nodes do, and the state of their graphs."""
+"""Graphs of tests: a record of what their nodes do, and their state."""
 
 import asyncio
 import operator
