@@ -135,7 +135,7 @@ async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:
                 assert client.text() == f"from {second}"
 
 
-async def test_any_process_may_die_and_all_may_be_restarted(cluster: MadeCluster) -> None:
+async def test_any_process_may_die(cluster: MadeCluster) -> None:
     first, second = cluster.port + 1, cluster.port + 2
     await asyncio.to_thread(cluster.says, "(Stop: )")
     await ask(cluster, "before", first, second)
@@ -145,7 +145,6 @@ async def test_any_process_may_die_and_all_may_be_restarted(cluster: MadeCluster
     await ask(cluster, "after", first, second)
     await asyncio.to_thread(kill, cluster, "postgresql")
     await until_recovered(cluster)
-    await restart_all(cluster)
 
 
 async def until_recovered(cluster: MadeCluster) -> None:
@@ -159,16 +158,17 @@ async def until_recovered(cluster: MadeCluster) -> None:
     pytest.fail("it does not recover")
 
 
-async def restart_all(cluster: MadeCluster) -> None:
-    """Have all restarted, one by one: somebody can be reached at any time; nothing is lost."""
+async def test_all_are_restarted_one_by_one_and_nothing_is_lost(cluster: MadeCluster) -> None:
+    await asyncio.to_thread(cluster.says, "(Stop: )")
     name = f"at {time.monotonic()}"
     async with WsClient(
         cluster.signed_in(cluster.port), name, user="admin", workflow="probe"
     ) as client:
         await client.message("ask()")
         await client.until("system_interaction_message", PATIENCE)
-    workers, webs = await asyncio.to_thread(all_started, cluster)
-    old = [*workers, *webs]
+    workers = processes_of(cluster, "worker")
+    old = [*workers, *processes_of(cluster, "daphne")]
+    assert len(old) == WEB + WORKERS
     cluster.process.send_signal(signal.SIGUSR1)
     await asyncio.to_thread(hold_up_first, cluster, workers)
     await asyncio.to_thread(
@@ -181,18 +181,6 @@ async def restart_all(cluster: MadeCluster) -> None:
         prompt = await client.until("system_interaction_message", PATIENCE)
         await client.answer("still here", prompt)
         await client.until_ended("completed", PATIENCE)
-
-
-def all_started(cluster: MadeCluster) -> tuple[list[psutil.Process], list[psutil.Process]]:
-    """Wait until each worker and web process runs: the end of PostgreSQL ends some of them."""
-
-    def found() -> tuple[list[psutil.Process], list[psutil.Process]] | None:
-        with suppress(psutil.NoSuchProcess):
-            workers, webs = processes_of(cluster, "worker"), processes_of(cluster, "daphne")
-            return (workers, webs) if (len(workers), len(webs)) == (WORKERS, WEB) else None
-        return None
-
-    return until(found, PATIENCE)
 
 
 def hold_up_first(cluster: MadeCluster, workers: list[psutil.Process]) -> None:

@@ -255,7 +255,7 @@ class Server:
 
     def get(self, path: str, user: str | None = None) -> Response:
         """GET a path, as a user if one is named."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
         cookie = {"Cookie": f"sessionid={self.cookies[user]}"} if user else {}
         try:
             connection.request("GET", path, headers=cookie)
