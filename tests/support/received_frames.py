@@ -20,7 +20,7 @@ class ReceivedFrames:
         self._next: tuple[list[Frame], list[Frame]] = ([], [])
         self._news = asyncio.Condition()
 
-    async def until(self, wanted: Wanted, timeout: float = 30) -> Frame:
+    async def until(self, wanted: Wanted, timeout: float = 60) -> Frame:
         """Return the next frame of a type, or that a predicate accepts.
 
         Next means: after the one that the last `until` returned; those between are passed over.
@@ -40,7 +40,7 @@ class ReceivedFrames:
     async def reply_to(self, message_id: str) -> Frame:
         return await self.until(lambda frame: frame.get("for") == message_id)
 
-    async def until_ended(self, status: str | None = None, timeout: float = 30) -> Frame:
+    async def until_ended(self, status: str | None = None, timeout: float = 60) -> Frame:
         """Return the next update of a run that is over, or has this status."""
 
         def tells(frame: Frame) -> bool:

@@ -200,7 +200,7 @@ class Server:
         """Return all that the server has printed, over all its starts."""
         return "".join(child.log for child in self.children)
 
-    def start(self, timeout: float = 30) -> None:
+    def start(self, timeout: float = 60) -> None:
         """Start, and wait until it answers. Workers may be up a moment later: work waits."""
         for child in self.children:
             child.start(self.environment)
@@ -213,7 +213,7 @@ class Server:
 
         until(answers, timeout, otherwise=self.log_tail)
 
-    def until_workers(self, timeout: float = 30) -> None:
+    def until_workers(self, timeout: float = 60) -> None:
         """Wait until all workers take jobs."""
         if self.workers:
             count = len(self.workers)

@@ -103,7 +103,7 @@ class WsClient(ReceivedFrames):
         await self.send(frame)
         return str(frame["id"])
 
-    async def until_closed(self, timeout: float = 30) -> int:
+    async def until_closed(self, timeout: float = 60) -> int:
         """Wait until the server has closed the socket; return the code."""
         async with asyncio.timeout(timeout):
             await asyncio.shield(self._reader)

@@ -63,7 +63,7 @@ class LocalSocket(ReceivedFrames):
     async def answer(self, text: str, **fields: Any) -> None:
         await self.send({"type": "user_interaction_message", **content(text), **fields})
 
-    async def until_sequence(self, sequence: int, timeout: float = 30) -> None:
+    async def until_sequence(self, sequence: int, timeout: float = 60) -> None:
         await self.until(lambda frame: frame.get("sequence") == sequence, timeout)
 
     async def until_closed(self, timeout: float = 20) -> int:

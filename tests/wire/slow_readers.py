@@ -12,7 +12,7 @@ from uuid import uuid4
 from tests.support.server import Server
 
 
-def until_full(readers: list[socket.socket], timeout: float = 30) -> None:
+def until_full(readers: list[socket.socket], timeout: float = 60) -> None:
     """Wait until the server can send no more to any of them."""
     waiting: list[int] = []
     deadline = time.monotonic() + timeout

@@ -15,7 +15,7 @@ from tests.support.processes.environment import HOST
 from tests.support.running_form import CLUSTER
 from tests.support.server import free_port, health
 
-PATIENCE = 30  # seconds for a start
+PATIENCE = 60  # seconds for a start
 HEALTH = "/assistant/health"
 
 

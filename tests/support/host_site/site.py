@@ -19,7 +19,7 @@ from tests.support.processes.fork_server import Forked
 from tests.support.server import free_port
 
 NAME, MAIL, PASSWORD = "ann", "ann@host.example", "secret"
-PATIENCE = 30  # seconds for a start
+PATIENCE = 60  # seconds for a start
 
 
 @dataclass
