@@ -1,12 +1,12 @@
 """Tests of what strangers send makes no line of the log, and no secret gets there."""
 
 import logging
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 
-from natproject.settings.logs import configure_logging
 from tests.http.client import Http
 from tests.support.server import Server
 
@@ -17,8 +17,8 @@ SHOWN = r"/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
 
 
 @pytest.fixture
-def formatter() -> logging.Formatter:
-    config = configure_logging("INFO")["formatters"]["console"]
+def formatter(settings: Any) -> logging.Formatter:
+    config = dict(settings.LOGGING["formatters"]["console"])
     log_formatter: logging.Formatter = config.pop("()")(**config)
     return log_formatter
 
