@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from natproject.cluster.processes import WEB, WORKERS, alone
 from tests.support.database.server_store import SqliteStore
-from tests.support.polling import until
+from tests.support.polling import PATIENCE, until
 from tests.support.processes.command import is_running, run
 from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import Server
@@ -29,7 +29,6 @@ from tests.support.websocket import WsClient
 
 # It brings its own PostgreSQL and Redis.
 pytestmark = [pytest.mark.slow, pytest.mark.formless, pytest.mark.timeout(240)]
-PATIENCE = 60.0
 
 
 def three_free_ports() -> int:
@@ -73,7 +72,7 @@ class MadeCluster:
             assert self.process.poll() is None, self.output
             return re.search(pattern, self.output)
 
-        return until(search, PATIENCE, otherwise=lambda: f"no {pattern} in:\n{self.output}")[1]
+        return until(search, otherwise=lambda: f"no {pattern} in:\n{self.output}")[1]
 
     def pid(self, name: str) -> int:
         """Return the id that it printed at its start."""
@@ -117,7 +116,7 @@ def cluster(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[MadeClus
 
 def wait_gone(processes: list[psutil.Process]) -> None:
     """Wait until none of them runs."""
-    until(lambda: not any(map(is_running, processes)), PATIENCE)
+    until(lambda: not any(map(is_running, processes)))
 
 
 async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:
@@ -191,7 +190,7 @@ def hold_up_first(cluster: MadeCluster, workers: list[psutil.Process]) -> None:
             return [each for each in processes_of(cluster, "worker") if each not in workers]
         return []
 
-    [first] = until(new_workers, PATIENCE)
+    [first] = until(new_workers)
     first.suspend()
     time.sleep(3)
     assert sum(map(is_running, workers)) == WORKERS - 1
@@ -239,7 +238,7 @@ def until_served(server: Server) -> None:
         except OSError:
             return False
 
-    until(is_well, PATIENCE)
+    until(is_well)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

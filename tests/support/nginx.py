@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.browser import FLAGS, chromium
-from tests.support.polling import until
+from tests.support.polling import PATIENCE, until
 from tests.support.processes.environment import HOST, ROOT
 from tests.support.server import free_port
 
@@ -94,14 +94,14 @@ class Nginx:
     def start(self) -> None:
         """Start, and wait until it listens."""
         self.process = subprocess.Popen([program(), *self._arguments], stderr=subprocess.DEVNULL)
-        until(self._listens, 60, otherwise=lambda: self.log)
+        until(self._listens, otherwise=lambda: self.log)
 
     def reload(self) -> None:
         """Have new processes serve what comes from now on; the old ones end with their sockets."""
         assert self.process is not None
         before = self._workers()
         self.process.send_signal(signal.SIGHUP)
-        until(lambda: self._workers() - before, 60, otherwise=lambda: self.log)
+        until(lambda: self._workers() - before, otherwise=lambda: self.log)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -113,7 +113,7 @@ class Nginx:
     def log(self) -> str:
         return (self.directory / "error.log").read_text(errors="replace")
 
-    def connect(self, *, address: str = HOST, timeout: float = 60) -> HTTPConnection:
+    def connect(self, *, address: str = HOST, timeout: float = PATIENCE) -> HTTPConnection:
         """Return a connection over TLS, from an address of the loopback network."""
         context = ssl.create_default_context(cafile=str(self.directory / "fullchain.pem"))
         plain = socket.create_connection((HOST, self.port), timeout, (address, 0))

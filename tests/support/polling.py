@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+# Seconds. A busy machine takes its time; only a test that fails waits as long as this.
+PATIENCE = 60.0
 
 
 def until(
     look: Callable[[], T | None],
-    patience: float = 60,
+    patience: float = PATIENCE,
     every: float = 0.05,
     *,
     otherwise: Callable[[], object] = lambda: "",

@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.polling import PATIENCE
+
 Frame = dict[str, Any]
 Wanted = str | Callable[[Frame], bool]
 
@@ -20,7 +22,7 @@ class ReceivedFrames:
         self._next: tuple[list[Frame], list[Frame]] = ([], [])
         self._news = asyncio.Condition()
 
-    async def until(self, wanted: Wanted, timeout: float = 60) -> Frame:
+    async def until(self, wanted: Wanted, timeout: float = PATIENCE) -> Frame:
         """Return the next frame of a type, or that a predicate accepts.
 
         Next means: after the one that the last `until` returned; those between are passed over.
@@ -40,7 +42,7 @@ class ReceivedFrames:
     async def reply_to(self, message_id: str) -> Frame:
         return await self.until(lambda frame: frame.get("for") == message_id)
 
-    async def until_ended(self, status: str | None = None, timeout: float = 60) -> Frame:
+    async def until_ended(self, status: str | None = None, timeout: float = PATIENCE) -> Frame:
         """Return the next update of a run that is over, or has this status."""
 
         def tells(frame: Frame) -> bool:

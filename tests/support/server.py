@@ -15,7 +15,7 @@ from typing import Any
 
 from natproject import serving
 from tests.support.database.server_store import Store, empty_store
-from tests.support.polling import until
+from tests.support.polling import PATIENCE, until
 from tests.support.processes.child import Child
 from tests.support.processes.command import run
 from tests.support.processes.environment import COVERAGE, HOST, ROOT, environment
@@ -200,7 +200,7 @@ class Server:
         """Return all that the server has printed, over all its starts."""
         return "".join(child.log for child in self.children)
 
-    def start(self, timeout: float = 60) -> None:
+    def start(self, timeout: float = PATIENCE) -> None:
         """Start, and wait until it answers. Workers may be up a moment later: work waits."""
         for child in self.children:
             child.start(self.environment)
@@ -213,7 +213,7 @@ class Server:
 
         until(answers, timeout, otherwise=self.log_tail)
 
-    def until_workers(self, timeout: float = 60) -> None:
+    def until_workers(self, timeout: float = PATIENCE) -> None:
         """Wait until all workers take jobs."""
         if self.workers:
             count = len(self.workers)
@@ -255,7 +255,7 @@ class Server:
 
     def get(self, path: str, user: str | None = None) -> Response:
         """GET a path, as a user if one is named."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
         cookie = {"Cookie": f"sessionid={self.cookies[user]}"} if user else {}
         try:
             connection.request("GET", path, headers=cookie)

@@ -13,6 +13,7 @@ from uuid import uuid4
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.polling import PATIENCE
 from tests.support.received_frames import Frame, ReceivedFrames
 from tests.support.server import HOST, Server
 
@@ -103,7 +104,7 @@ class WsClient(ReceivedFrames):
         await self.send(frame)
         return str(frame["id"])
 
-    async def until_closed(self, timeout: float = 60) -> int:
+    async def until_closed(self, timeout: float = PATIENCE) -> int:
         """Wait until the server has closed the socket; return the code."""
         async with asyncio.timeout(timeout):
             await asyncio.shield(self._reader)

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chat_app.consumers import ChatConsumer
+from tests.support.polling import PATIENCE
 from tests.support.received_frames import Frame, ReceivedFrames
 
 
@@ -63,7 +64,7 @@ class LocalSocket(ReceivedFrames):
     async def answer(self, text: str, **fields: Any) -> None:
         await self.send({"type": "user_interaction_message", **content(text), **fields})
 
-    async def until_sequence(self, sequence: int, timeout: float = 60) -> None:
+    async def until_sequence(self, sequence: int, timeout: float = PATIENCE) -> None:
         await self.until(lambda frame: frame.get("sequence") == sequence, timeout)
 
     async def until_closed(self, timeout: float = 20) -> int:

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+from tests.support.polling import PATIENCE
 from tests.support.server import Server
 
 
-def until_full(readers: list[socket.socket], timeout: float = 60) -> None:
+def until_full(readers: list[socket.socket], timeout: float = PATIENCE) -> None:
     """Wait until the server can send no more to any of them."""
     waiting: list[int] = []
     deadline = time.monotonic() + timeout

@@ -10,12 +10,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 from tests.support.host_project.project import Project
-from tests.support.polling import until
+from tests.support.polling import PATIENCE, until
 from tests.support.processes.environment import HOST
 from tests.support.running_form import CLUSTER
 from tests.support.server import free_port, health
 
-PATIENCE = 60  # seconds for a start
 HEALTH = "/assistant/health"
 
 
@@ -72,4 +71,4 @@ def _until_up(site: Site, web: "subprocess.Popen[bytes]") -> None:
         assert web.poll() is None, f"it ended:\n{site.log_file.read_text()}"
         return health(site.port, HEALTH)[0] == well
 
-    until(is_well, PATIENCE, otherwise=site.log_file.read_text)
+    until(is_well, otherwise=site.log_file.read_text)

@@ -13,13 +13,12 @@ from email.policy import default
 from pathlib import Path
 
 from tests.support.host_site.lines import Line
-from tests.support.polling import until
+from tests.support.polling import PATIENCE, until
 from tests.support.processes.environment import HOST, ROOT
 from tests.support.processes.fork_server import Forked
 from tests.support.server import free_port
 
 NAME, MAIL, PASSWORD = "ann", "ann@host.example", "secret"
-PATIENCE = 60  # seconds for a start
 
 
 @dataclass
@@ -89,7 +88,7 @@ def serve(line: Line, template: Path, key: str, data: Path) -> Iterator[Site]:
     site = Site(line, data, key)
     process = _start(site)
     try:
-        until(lambda: _answers(site, process), PATIENCE, otherwise=lambda: site.log)
+        until(lambda: _answers(site, process), otherwise=lambda: site.log)
         yield site
     finally:
         if process.poll() is None:
