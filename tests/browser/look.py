@@ -54,6 +54,7 @@ FAULTS = """() => {
 
 def assert_fits(page: Page, *directions: str) -> None:
     """Check that nothing is too wide, or over another, on a screen of any size."""
+    page.wait_for_load_state()  # with all its styles
     before = page.viewport_size
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
@@ -66,6 +67,7 @@ def assert_fits(page: Page, *directions: str) -> None:
 
 def assert_accessible(page: Page) -> None:
     """Check the page with axe in the dark and, at the end, in the light."""
+    page.wait_for_load_state()  # with all its styles
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         page.evaluate(SETTLE)
