@@ -69,6 +69,11 @@ def examined(view: str) -> int:
         return int(cursor.fetchone()[0])
 
 
+def say_what_was_read() -> None:
+    """Have this connection's reads counted now, and not once the connection has time to say them."""
+    sql.fetch("SELECT pg_stat_force_next_flush()", ())
+
+
 def multiply(run: UUID) -> None:
     """Copies of the conversation of a parked run, for many people."""
     users = get_user_model().objects
@@ -79,7 +84,8 @@ def multiply(run: UUID) -> None:
     waiting = {"conversation": conversation, "run": run, "interaction": interaction}
     for statement, parameters in copy_statements(waiting, COUNT, owners="copied%"):
         sql.execute(statement.replace("?", "%s"), parameters)
-    sql.execute("ANALYZE", ())
+    sql.execute("VACUUM ANALYZE", ())
+    say_what_was_read()
 
 
 async def park_many(hosting: Hosting) -> None:
@@ -94,8 +100,7 @@ def one_of_them() -> Interaction:
     """Return a pending interaction in the midst of the others."""
     some = Interaction.objects.select_related("run", "conversation__owner")
     one = some.get(conversation__conversation_id=f"copy{COUNT // 2}")
-    # What this looked through is counted now, and not once the connection has time to say it.
-    sql.fetch("SELECT pg_stat_force_next_flush()", ())
+    say_what_was_read()
     return one
 
 
