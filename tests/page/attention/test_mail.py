@@ -48,12 +48,12 @@ async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
 @workflow(name="t_reminded", title="Reminded")
 async def reminds(message: Message, context: Context) -> AsyncGenerator[str, None]:
     prompt = PROMPT.model_copy(update={"timeout": 7200})
-    yield str((await context.ask(prompt, to=MANAGERS, due=3600, remind=[600, 60])).value)
+    asked = context.ask(prompt, to=MANAGERS, four_eyes=True, due=3600, remind=[600, 60])
+    yield str((await asked).value)
 
 
 @pytest.fixture(autouse=True)
 def site_that_sends_mail(settings: Any) -> None:
-    """Set up a site that sends mail at once."""
     set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org/")
     notices.connect()
 
@@ -101,7 +101,6 @@ async def answer(prompt: Interaction, by: Person) -> None:
 
 
 async def outcomes() -> list[str]:
-    """Return what came of the notices, in the order of what they are about."""
     rows = PendingSignal.objects.filter(name="notice_due").order_by("pk")
     return [outcome async for outcome in rows.values_list("outcome", flat=True)]
 
@@ -110,8 +109,11 @@ def sent_mails() -> list[tuple[str, list[str]]]:
     return [(str(one.subject), one.to) for one in outgoing.outbox]
 
 
-async def test_every_answerer_gets_one_mail_with_a_link() -> None:
-    async with asked_of("boss", "cara", "ann") as (_, prompt, _):  # of ann it is, for four eyes
+async def test_every_answerer_gets_one_mail_with_a_link_and_the_time_of_their_zone() -> None:
+    # Of ann it is, for four eyes. Who has no zone that is known gets the clock of the site.
+    async with asked_of("boss", "cara", "ann", workflow="t_reminded") as (_, prompt, people):
+        for person, zone in zip(people, ("Asia/Tokyo", "Nowhere/Land"), strict=False):
+            await MailPreference.objects.acreate(user_id=person.id, mode=Mode.NOW, zone=zone)
         await time_passes()
         mails = {one.to[0]: one for one in outgoing.outbox}
         assert set(mails) == {"boss@example.org", "cara@example.org"}
@@ -119,20 +121,11 @@ async def test_every_answerer_gets_one_mail_with_a_link() -> None:
         assert mail.subject == "Give ann 3 days off?"
         assert f"https://chat.example.org/p/{prompt.pk}/" in mail.body
         assert "She asks" not in mail.body
-        assert "Asked by ann\n" in mail.body
-        await time_passes()
-        assert len(outgoing.outbox) == 2
-
-
-async def test_a_mail_has_the_time_of_the_persons_zone_with_its_name() -> None:
-    async with asked_of("boss", workflow="t_reminded") as (_, prompt, [boss]):
-        preference = MailPreference(user_id=boss.id, mode="now", zone="Asia/Tokyo")
-        await preference.asave()
-        await time_passes()
         assert prompt.due_at is not None
         at = prompt.due_at.astimezone(ZoneInfo("Asia/Tokyo"))
-        [mail] = outgoing.outbox
         assert f"Asked by ann\nAnswer by {formats.localize(at)} JST" in mail.body
+        await time_passes()
+        assert len(outgoing.outbox) == 2
 
 
 async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -> None:
@@ -192,11 +185,11 @@ async def test_unsubscribing_stops_the_mails() -> None:
         await time_passes()
         header = outgoing.outbox.pop().extra_headers["List-Unsubscribe"]
         path = header.strip("<>").removeprefix("https://chat.example.org")
-        client = AsyncClient(enforce_csrf_checks=True)
+        client, chosen = AsyncClient(enforce_csrf_checks=True), MailPreference.objects
         looked = await client.get(path)
-        assert (looked.status_code, await reads.read(modes)) == (200, [Mode.NOW])
+        assert (looked.status_code, (await chosen.aget()).mode) == (200, Mode.NOW)
         posted = await client.post(path, {"List-Unsubscribe": "One-Click"})
-        assert (posted.status_code, await reads.read(modes)) == (200, [Mode.OFF])
+        assert (posted.status_code, (await chosen.aget()).mode) == (200, Mode.OFF)
         forged = path.replace("unsubscribe/", "unsubscribe/9")
         assert (await client.post(forged)).status_code == 404
         await hosting.submit_until_prompt(conversation="c2")
@@ -222,35 +215,25 @@ async def test_who_has_answered_all_that_waited_gets_no_mail() -> None:
         assert (sent_mails(), await outcomes()) == ([], ["settled"])
 
 
-@asynccontextmanager
-async def late_mail(name: str) -> AsyncIterator[PendingSignal]:
-    """Have a mail to that person put off, as it comes into their quiet hours."""
-    async with asked_of(name):
+async def test_a_mail_in_quiet_hours_waits_for_their_end_or_for_an_operator() -> None:
+    operator = await Operator().signed_in()
+    notices = PendingSignal.objects.filter(name="notice_due").order_by("pk")
+    async with asked_of("boss", "cara"):
         await send_all_due()
-        preferences = MailPreference.objects.filter(user__username=name)
         quiet = {"quiet_from": time(0), "quiet_until": time(23, 59, 59)}
-        await reads.read(lambda: preferences.update(**quiet))
+        await reads.read(lambda: MailPreference.objects.update(**quiet))
         await time_passes()
         assert sent_mails() == []
-        yield await PendingSignal.objects.aget(name="notice_due")
-        assert sent_mails() == [("Give ann 3 days off?", [f"{name}@example.org"])]
-        assert await outcomes() == ["sent"]
-
-
-async def test_a_mail_that_comes_into_quiet_hours_waits_for_their_end() -> None:
-    async with late_mail("boss") as notice:
-        assert notice.due_at is not None
-        assert notice.due_at > timezone.now()
+        first, second = [one async for one in notices]
+        assert [one.due_at and one.due_at > timezone.now() for one in (first, second)] == [True] * 2
+        assert "waits" in await operator.get("/admin/sessions_app/pendingsignal/?state=waits")
+        assert "told to be sent now" in await operator.act("pendingsignal", "send_again", first)
+        await send_all_due()
+        assert (len(sent_mails()), await outcomes()) == (1, ["sent", ""])
         await reads.read(lambda: MailPreference.objects.update(quiet_from=None))
         await time_passes()
-
-
-async def test_an_operator_sends_a_mail_in_quiet_hours() -> None:
-    operator = await Operator().signed_in()
-    async with late_mail("cara") as notice:
-        assert "waits" in await operator.get("/admin/sessions_app/pendingsignal/?state=waits")
-        assert "told to be sent now" in await operator.act("pendingsignal", "send_again", notice)
-        await send_all_due()
+        assert sorted(to for _, to in sent_mails()) == [["boss@example.org"], ["cara@example.org"]]
+        assert await outcomes() == ["sent", "sent"]
 
 
 async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,10 +248,6 @@ async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch
         since = timezone.now()
         await asyncio.gather(*(asyncio.to_thread(send, boss.id, since) for _ in range(2)))
         assert len(sent_mails()) == 1
-
-
-def modes() -> list[str]:
-    return list(MailPreference.objects.order_by("pk").values_list("mode", flat=True))
 
 
 @pytest.mark.parametrize(
@@ -360,13 +339,6 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
         assert not await reads.read(PendingSignal.objects.exclude(name="notice_due").exists)
 
 
-async def test_a_person_whose_time_zone_is_unknown_gets_mails_by_the_clock_of_the_site() -> None:
-    async with asked_of("boss", "chef") as (_, _, [boss, _]):
-        await MailPreference.objects.acreate(user_id=boss.id, mode=Mode.NOW, zone="Nowhere/Land")
-        await time_passes()
-        assert sorted(to for _, to in sent_mails()) == [["boss@example.org"], ["chef@example.org"]]
-
-
 async def test_a_person_whose_notice_cannot_be_made_keeps_nobody_else_from_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -387,9 +359,8 @@ async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing
     async with asked_of("boss", workflow="t_reminded"):
         taken_signals = PendingSignal.objects.filter(name="interaction_opened")
         soon = timezone.now() + delivery.PATIENCE
-        await reads.read(
-            lambda: taken_signals.update(due_at=soon, attempts=1)
-        )  # as when it died meanwhile
+        # As when it died meanwhile.
+        await reads.read(lambda: taken_signals.update(due_at=soon, attempts=1))
         task = asyncio.create_task(delivery.Delivery(alone=True).main())
         try:
             await until(lambda: not taken_signals.exists())
