@@ -98,17 +98,17 @@ async def newest(hosting: Hosting) -> Run:
     return await hosting.until_ended(run.pk)
 
 
-async def test_the_form_sends_files_with_the_message(
+async def test_the_form_sends_files_with_the_message_or_one_alone(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
-    answer = await send(
-        browser, text="both", files=[named_file("a.csv"), named_file("B.TXT", b"<b>")]
-    )
-    assert answer.status_code == 303
+    files = [named_file("a.csv"), named_file("B.TXT", b"<b>")]
+    assert (await send(browser, text="both", files=files)).status_code == 303
     run = await newest(hosting)
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\nB.TXT|text/plain|<b>\n"
-    html = await page(browser)
-    assert html.count("/c/c/files/") == 3  # two links, and where to upload
+    assert (await page(browser)).count("/c/c/files/") == 3  # two links, and where to upload
+    await send(browser, "alone", text="", files=[named_file("Receipt of May.csv")])
+    title = '<h1 id="title" dir="auto">Receipt of May.csv</h1>'
+    assert title in await page(browser, "alone")
 
 
 async def test_the_script_uploads_first_and_names_them_in_the_message(
@@ -122,13 +122,10 @@ async def test_the_script_uploads_first_and_names_them_in_the_message(
     second_run = await hosting.until_ended(await hosting.submit("", files=(uploaded_file["id"],)))
     assert await hosting.output(second_run.pk) == "a.csv|text/csv|1,2\na.csv"
     assert await Attachment.objects.filter(run=run).acount() == 1
-
-
-async def test_a_file_alone_gives_the_conversation_its_title(
-    browser: AsyncClient, hosting: Hosting
-) -> None:
-    await send(browser, text="", files=[named_file("Receipt of May.csv")])
-    assert '<h1 id="title" dir="auto">Receipt of May.csv</h1>' in await page(browser)
+    [file] = json.loads(await export(browser, "c", "json"))["runs"][0]["files"]
+    described = {"name": "a.csv", "content_type": "text/csv", "size": 3}
+    assert file == described | {"id": uploaded_file["id"]}
+    assert "- a.csv (3 bytes)" in await export(browser, "c", "md")
 
 
 async def test_a_replay_and_a_fork_read_the_same_file(
@@ -140,16 +137,13 @@ async def test_a_replay_and_a_fork_read_the_same_file(
     await hosting.answer(" ten ", prompt)
     await hosting.until_ended(run)
     assert await hosting.output(run) == "a.csv|text/csv|How many?\n ten "
-    fork = await hosting.in_thread(_fork, run)
+    wanted_fork = WantedFork(run, 1, "admin", uuid4().hex)
+    fork = await hosting.in_thread(repairs.fork, wanted_fork)
     [fork_prompt] = await hosting.prompts(fork)
     assert fork_prompt.prompt["text"] == "How many?"
     events = [event for event in await hosting.events() if event.type == "user_message"]
     assert [event.payload["files"][0]["name"] for event in events] == ["a.csv", "a.csv"]
     assert "path" not in events[0].payload["files"][0]
-
-
-def _fork(run: Any) -> Any:
-    return repairs.fork(WantedFork(run, 1, "admin", uuid4().hex))
 
 
 async def test_a_refused_file_is_explained_and_not_stored(
@@ -195,8 +189,7 @@ async def test_a_hostile_name_is_only_a_name(browser: AsyncClient, hosting: Host
 
 async def assert_harmless(answer: Any) -> None:
     """Check that the file is as it was sent, and would run nothing were it shown."""
-    assert answer.status_code == 200
-    assert await content_of(answer) == PAGE
+    assert (answer.status_code, await content_of(answer)) == (200, PAGE)
     assert answer["Content-Disposition"].startswith("attachment")
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in answer["Content-Security-Policy"]
@@ -307,9 +300,8 @@ def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.Monke
     second_is_done = threading.Event()
 
     def begin(then: Callable[[], object]) -> str:
-        row = Attachment(
-            owner=ann, conversation_name="c", name="a.csv", size=1, created_at=timezone.now()
-        )
+        file = {"name": "a.csv", "size": 1, "created_at": timezone.now()}
+        row = Attachment(owner=ann, conversation_name="c", **file)
         try:
             with transaction.atomic():
                 attachments._begin(Transaction(), row)
@@ -335,28 +327,22 @@ def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.Monke
         assert "uploaded file that is not sent" in second.result()
 
 
-async def test_an_upload_to_a_failing_disk_is_explained(
-    browser: AsyncClient, settings: Any, tmp_path: Any
-) -> None:
-    (tmp_path / "attachments").write_text("in the way")
-    status, body = await upload(browser)
-    assert (status, body["error"]) == (503, "The file could not be stored. Send it again.")
-    assert not await Attachment.objects.filter(is_stored=True).aexists()
-    settings.MEDIA_ROOT = tmp_path / "other"
-    assert (await upload(browser))[0] == 201
-
-
-async def test_an_upload_that_a_storage_refuses_is_explained(
-    browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_an_upload_that_cannot_be_stored_is_explained(
+    browser: AsyncClient, settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> str:
         raise RuntimeError("access denied")  # S3's are no OSErrors
 
     monkeypatch.setattr(attachments, "MOST_UNSENT", 1)
+    (tmp_path / "attachments").write_text("in the way")
+    refusals = [await upload(browser)]
+    settings.MEDIA_ROOT = tmp_path / "other"
     with monkeypatch.context() as patch:
         patch.setattr(storages["default"], "save", refuse)
-        status, body = await upload(browser)
-    assert (status, body["error"]) == (503, "The file could not be stored. Send it again.")
+        refusals.append(await upload(browser))
+    problem = (503, "The file could not be stored. Send it again.")
+    assert [(status, body["error"]) for status, body in refusals] == [problem] * 2
+    assert not await Attachment.objects.filter(is_stored=True).aexists()
     assert (await upload(browser))[0] == 201
 
 
@@ -364,26 +350,12 @@ async def test_another_version_of_a_message_keeps_its_files(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
     _, uploaded_file = await upload(browser)
-    failed_run = await hosting.until_ended(
-        await hosting.submit("fail", files=(uploaded_file["id"],))
-    )
-    await send(browser, text="", replaces=str(failed_run.pk))  # tried again
+    failed = await hosting.submit("fail", files=(uploaded_file["id"],))
+    await hosting.until_ended(failed)
+    await send(browser, text="", replaces=str(failed))  # tried again
     new_run = await newest(hosting)
     assert await hosting.output(new_run.pk) == "a.csv|text/csv|1,2\n"
     await send(browser, text="edited", replaces=str(new_run.pk), files=[named_file("b.csv", b"3")])
     edited = await newest(hosting)
     assert await hosting.output(edited.pk) == "a.csv|text/csv|1,2\nb.csv|text/csv|3\n"
     assert (await fetch(browser, uploaded_file["id"])).status_code == 200
-
-
-async def test_the_exports_name_the_files(browser: AsyncClient, hosting: Hosting) -> None:
-    _, uploaded_file = await upload(browser)
-    await hosting.until_ended(await hosting.submit("x", files=(uploaded_file["id"],)))
-    [file] = json.loads(await export(browser, "c", "json"))["runs"][0]["files"]
-    assert file == {
-        "id": uploaded_file["id"],
-        "name": "a.csv",
-        "content_type": "text/csv",
-        "size": 3,
-    }
-    assert "- a.csv (3 bytes)" in await export(browser, "c", "md")
