@@ -14,8 +14,9 @@ from django.utils import timezone
 from chat_app.feed.inbox_parts import PAGE
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
+from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions.audit import first_line
-from sessions_app.models import Candidate, Interaction, Vote
+from sessions_app.models import Candidate, Interaction, Run, Vote
 from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
@@ -24,7 +25,7 @@ from sessions_app.prompts import (
     Option,
     TextPrompt,
 )
-from tests.page.plain_page import page, post, press, text_of
+from tests.page.plain_page import post, press, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +35,6 @@ NOW = timezone.now()
 def ask(
     owner: User, name: str = "c", *, workflow: str = "none", question: str = "", yes: str = "yes"
 ) -> Interaction:
-    """Return a question in a conversation of its own."""
     log = StoredLog(owner, name, workflow=workflow)
     options = [Option(value=yes, label="Approve"), Option(value="no", label="Reject")]
     return log.ask(log.message(), BinaryPrompt(text=question or f"{name}?", options=options))
@@ -45,13 +45,7 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
     prompt.assignment = {"to": [], "names": ["all"], "votes": 3}
     prompt.save()
     Vote.objects.create(
-        interaction=prompt,
-        by=ben,
-        response={"value": "no"},
-        at=timezone.now(),
-        via="inbox",
-        answer_id="a",
-        vouched=True,
+        interaction=prompt, by=ben, response={"value": "no"}, at=NOW, via="inbox", vouched=True
     )
     answers_by_reader = {
         reader: [vote.answer for vote in entry.votes]
@@ -61,11 +55,12 @@ def test_votes_are_shown_only_after_voting(ann: User) -> None:
     assert answers_by_reader == {ben: ["Reject"], eve: []}
 
 
-def test_a_consent_is_called_by_what_it_asks_for_in_the_inbox_and_in_mails(ann: User) -> None:
+def test_a_consent_is_called_by_what_it_asks_for_in_lists_and_mails(ann: User) -> None:
     log = StoredLog(ann)
     prompt = log.ask(log.message(), OAuthPrompt(text="https://id.example/authorize?secret=1"))
-    [entry] = make_entries([prompt], ann.pk)
-    assert entry.question == first_line(prompt.prompt) == "Sign in at id.example"
+    [entry], [listed] = make_entries([prompt], ann.pk), sidebar(ann.pk).entries
+    questions = {entry.question, listed.question, first_line(prompt.prompt)}
+    assert questions == {"Sign in at id.example"}
 
 
 TOWN = {"type": "object", "properties": {"town": {"type": "string"}}}
@@ -82,15 +77,10 @@ TOWN = {"type": "object", "properties": {"town": {"type": "string"}}}
     ],
 )
 async def test_the_page_of_an_answered_prompt_says_question_and_answer_once(
-    client: AsyncClient, ann: User, asked: AnyPrompt, response: dict[str, Any]
+    client: AsyncClient, log: StoredLog, run: Run, asked: AnyPrompt, response: dict[str, Any]
 ) -> None:
-    def store() -> Interaction:
-        log = StoredLog(ann)
-        prompt = log.ask(log.message(), asked)
-        log.settle(prompt, response, by=ann)
-        return prompt
-
-    prompt = await asyncio.to_thread(store)
+    prompt = await asyncio.to_thread(log.ask, run, asked)
+    await asyncio.to_thread(log.settle, prompt, response, by=log.conversation.owner)
     html = await text_of(client, "prompt", prompt.pk)
     card = html.partition("<main")[2].partition('id="history"')[0]
     assert [card.count(words) for words in ("How is it?", "Say all.", "Rainy")] == [1, 1, 1]
@@ -106,14 +96,6 @@ async def test_the_page_of_a_prompt_has_the_history_of_no_other(
         assert (await post(client, "claim", prompt.pk, change="claim")).status_code == 303
     html = await text_of(client, "prompt", prompts[0].pk)
     assert html.partition('id="history"')[2].count("Claimed") == 1
-
-
-async def test_what_worked_is_said_in_another_colour_than_a_warning(
-    client: AsyncClient, ann: User
-) -> None:
-    prompt = await asyncio.to_thread(ask, ann)
-    await post(client, "answer_several", prompt=str(prompt.pk), value="yes", sent="1")
-    assert 'class="notice success"' in await page(client, "elsewhere")
 
 
 def test_only_prompts_of_one_workflow_are_answered_at_once(ann: User) -> None:
@@ -136,9 +118,9 @@ def test_a_group_has_one_question_however_it_is_filled_in(ann: User) -> None:
     assert [group.words for group in groups[:2]] == ["Pay … € to …?", "Delete “a”?"]
 
 
-async def review(client: AsyncClient, **fields: Any) -> str:
-    """Return the page that the bar of the inbox leads to."""
-    response = await client.post(reverse("chat:answer_several"), {"value": "yes", **fields})
+async def send(client: AsyncClient, fields: dict[str, Any]) -> str:
+    path, form = reverse("chat:answer_several"), {"value": "yes", **fields}
+    response: Any = await client.post(path, form, follow=True)
     return str(response.content.decode())
 
 
@@ -154,13 +136,15 @@ async def test_all_of_a_question_are_listed_and_then_answered_across_pages(
     inbox = (await client.get(reverse("chat:inbox"))).content.decode()
     assert f"Select all {PAGE + 5}" in inbox
     [question, *_] = re.findall(r'name="all"\s+value="(\w+)"', inbox)
-    html = await review(client, all=question, note="All due")
+    html = await send(client, {"all": question, "note": "All due"})
     assert f"Answer “Approve – All due” to {PAGE + 5} questions?" in html
     assert "Delete" not in html
     assert not await Interaction.objects.exclude(status="pending").aexists()
     names = ("prompt", "value", "note", "sent")
     form = {name: re.findall(rf'name="{name}"\s+value="(.*?)"', html) for name in names}
-    assert f"{PAGE + 5} answered." in await send(client, form)
+    html = await send(client, form)
+    assert f"{PAGE + 5} answered." in html
+    assert 'class="notice success"' in html  # in another colour than a warning
     answered_prompts = Interaction.objects.filter(status="answered", response__value="yes")
     assert await answered_prompts.filter(response__note="All due").acount() == PAGE + 5
     left = Interaction.objects.filter(status="pending", prompt__text__startswith="Delete")
@@ -190,16 +174,9 @@ async def test_a_page_of_which_all_was_answered_shows_the_one_before(
 async def test_a_selection_shows_no_question_of_others(client: AsyncClient, ann: User) -> None:
     ben = await User.objects.acreate_user("ben")
     prompts = [await asyncio.to_thread(ask, owner, owner.username) for owner in (ann, ben)]
-    html = await review(client, prompt=[str(prompt.pk) for prompt in prompts])
+    html = await send(client, {"prompt": [str(prompt.pk) for prompt in prompts]})
     assert "ann?" in html
     assert "ben?" not in html
-
-
-async def send(client: AsyncClient, fields: dict[str, Any]) -> str:
-    """Send an answer to several prompts; return the page to which that leads."""
-    form = {"value": "yes", **fields}
-    response: Any = await client.post(reverse("chat:answer_several"), form, follow=True)
-    return str(response.content.decode())
 
 
 async def test_joint_answers_name_the_prompts_already_answered(
@@ -236,64 +213,59 @@ async def test_the_note_of_several_answers_is_given_back_where_none_is_taken(
     assert "Your input was not used: All due" in html
 
 
-@pytest.mark.parametrize(("door", "conversation"), [("answer_prompt", []), ("answer", ["c"])])
-async def test_an_answer_to_a_prompt_claimed_by_another_is_reported_as_refused(
-    client: AsyncClient, ann: User, door: str, conversation: list[str]
-) -> None:
-    prompt = await asyncio.to_thread(ask, ann)
-    ben = await User.objects.acreate_user("ben")
-    rules = {"to": [{"kind": "user", "id": str(one.pk)} for one in (ann, ben)], "names": []}
-    await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=ben)
-    await Candidate.objects.acreate(interaction=prompt, user=ben, owner=ann, asked_at=NOW)
-    path = reverse(f"chat:{door}", args=[*conversation, prompt.pk])
-    long = "yes " * 2000
-    response: Any = await client.post(path, {"value": long}, follow=True)
-    assert f"ben has claimed this question. Your answer was: {long}" in response.content.decode()
+LONG = "yes " * 2000
+NOTE = {"change": "delegate", "to": "bne", "note": "She is away."}
+NOTE_BACK = "Your input was not used: She is away."
+CLAIMED = "ben has claimed this question."
 
 
-@pytest.mark.parametrize(("door", "conversation"), [("answer_prompt", []), ("answer", ["c"])])
-async def test_an_answer_of_who_may_answer_no_more_is_given_back(
-    client: AsyncClient, door: str, conversation: list[str]
-) -> None:
-    path = reverse(f"chat:{door}", args=[*conversation, uuid4()])
-    response = await client.post(path, {"value": "Only on Friday."})
-    html = response.content.decode()
-    assert (response.status_code, "Only on Friday.</textarea>" in html) == (404, True)
-    # The script has it still, and says so there.
-    response = await client.post(path, {"value": "x"}, headers={"Accept": "application/json"})
-    assert response.json()["outcome"] == "not_found"
-
-
-@pytest.mark.usefixtures("ann")
-async def test_a_note_for_a_prompt_that_was_reassigned_meanwhile_is_given_back(
-    client: AsyncClient,
-) -> None:
-    form = {"change": "delegate", "to": "ben", "note": "She is away."}
-    response = await post(client, "claim", uuid4(), **form)
-    assert response.status_code == 404
-    assert "She is away.</textarea>" in response.content.decode()
+def path_of(door: str, prompt: Any) -> str:
+    return reverse(f"chat:{door}", args=["c", prompt] if door == "answer" else [prompt])
 
 
 @pytest.mark.parametrize(
-    ("assignee", "reason"),
+    ("door", "holder", "form", "said"),
     [
-        ("ann", "There is no user “bne”. "),
-        ("ben", "ben has claimed this question. "),
+        ("answer_prompt", "ben", {"value": LONG}, f"{CLAIMED} Your answer was: {LONG}"),
+        ("answer", "ben", {"value": LONG}, f"{CLAIMED} Your answer was: {LONG}"),
+        ("claim", "ann", NOTE, f"There is no user “bne”. {NOTE_BACK}"),
+        ("claim", "ben", NOTE, f"{CLAIMED} {NOTE_BACK}"),
     ],
+    ids=["answer in the inbox", "answer in the chat", "unknown name", "claimed by another"],
 )
-async def test_the_note_of_a_prompt_that_is_not_handed_on_is_given_back(
-    client: AsyncClient, ann: User, assignee: str, reason: str
+async def test_what_is_refused_is_given_back_with_the_reason(
+    client: AsyncClient, door: str, holder: str, form: dict[str, str], said: str
 ) -> None:
+    ann, ben = await User.objects.aget(), await User.objects.acreate_user("ben")
     prompt = await asyncio.to_thread(ask, ann)
-    people = {"ann": ann, "ben": await User.objects.acreate_user("ben")}
-    rules = {"to": [{"kind": "user", "name": "ann"}], "names": ["ann"]}
-    holder = people[assignee]
-    await Interaction.objects.filter(pk=prompt.pk).aupdate(assignment=rules, assignee=holder)
-    await Candidate.objects.acreate(interaction=prompt, user=holder, owner=ann, asked_at=NOW)
-    form = {"change": "delegate", "to": "bne", "note": "She is away."}
-    path = reverse("chat:claim", args=[prompt.pk])
-    response: Any = await client.post(path, form, follow=True)
-    assert f"{reason}Your input was not used: She is away." in response.content.decode()
+    assignee = {"ann": ann, "ben": ben}[holder]
+    rules = {"to": [{"kind": "user", "name": name} for name in ("ann", "ben")], "names": []}
+    await Interaction.objects.aupdate(assignment=rules, assignee=assignee)
+    await Candidate.objects.acreate(interaction=prompt, user=assignee, owner=ann, asked_at=NOW)
+    response: Any = await client.post(path_of(door, prompt.pk), form, follow=True)
+    assert said in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("door", "form", "typed"),
+    [
+        ("answer_prompt", {"value": "Only on Friday."}, "Only on Friday."),
+        ("answer", {"value": "Only on Friday."}, "Only on Friday."),
+        ("claim", NOTE, NOTE["note"]),
+    ],
+    ids=["in the inbox", "in the chat", "a note"],
+)
+@pytest.mark.usefixtures("ann")
+async def test_what_is_sent_to_a_prompt_that_is_another_s_by_now_is_given_back(
+    client: AsyncClient, door: str, form: dict[str, str], typed: str
+) -> None:
+    path = path_of(door, uuid4())
+    response = await client.post(path, form)
+    html = response.content.decode()
+    assert (response.status_code, f"{typed}</textarea>" in html) == (404, True)
+    if door != "claim":  # the script has it still, and says so there
+        response = await client.post(path, form, headers={"Accept": "application/json"})
+        assert response.json()["outcome"] == "not_found"
 
 
 @pytest.mark.parametrize(

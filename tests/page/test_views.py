@@ -21,7 +21,6 @@ from sessions_app.prompts import (
     RadioPrompt,
     TextPrompt,
 )
-from sessions_app.storage import reads
 from tests.page.plain_page import PlainPage, content_of, follow, page
 from tests.support.database.stored_log import StoredLog
 
@@ -30,10 +29,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def answer_url(interaction: Interaction) -> str:
     return reverse("chat:answer", args=["c", interaction.pk])
-
-
-async def fresh(interaction: Interaction) -> Interaction:
-    return await Interaction.objects.aget(pk=interaction.pk)
 
 
 async def test_the_start_leads_to_the_newest_conversation_or_to_a_new_one(
@@ -102,18 +97,12 @@ async def test_a_starter_sends_its_own_words_to_its_own_workflow(client: AsyncCl
 
 
 async def test_a_message_that_is_refused_stays_in_its_field(client: AsyncClient) -> None:
-    response = await client.post(reverse("chat:send", args=["new"]), {"text": "x" * 40_000})
-    assert response.status_code == 422
-    assert "x" * 40_000 in response.content.decode()
-    assert "at most 32,000" in response.content.decode()
-
-
-async def test_an_unknown_workflow_is_422_and_an_unknown_prompt_404(client: AsyncClient) -> None:
-    form = {"text": "hi", "workflow": "nothing"}
-    response = await client.post(reverse("chat:send", args=["new"]), form)
-    assert (response.status_code, b"no workflow" in response.content) == (422, True)
-    response = await client.post(reverse("chat:answer", args=["new", uuid4()]), {"value": "x"})
-    assert response.status_code == 404
+    forms = {"at most 32,000": {"text": "x" * 40_000}}
+    forms["no workflow"] = {"text": "Good day", "workflow": "nothing"}
+    for reason, form in forms.items():
+        response = await client.post(reverse("chat:send", args=["new"]), form)
+        html = response.content.decode()
+        assert (response.status_code, reason in html, form["text"] in html) == (422, True, True)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +135,11 @@ async def test_an_unknown_workflow_is_422_and_an_unknown_prompt_404(client: Asyn
 async def test_a_prompt_is_answered_by_its_form(
     client: AsyncClient,
     log: StoredLog,
+    run: Run,
     prompt: AnyPrompt,
     form: dict[str, str | list[str]],
     stored_response: dict[str, str | list[str]],
 ) -> None:
-    run = await asyncio.to_thread(log.message)
     interaction = await asyncio.to_thread(log.ask, run, prompt)
     html = await page(client)
     assert f'action="{answer_url(interaction)}"' in html
@@ -161,16 +150,15 @@ async def test_a_prompt_is_answered_by_its_form(
             assert f'value="{one}"' in html
     response = await client.post(answer_url(interaction), {**form, "version": 1, "answer_id": "a"})
     assert response.status_code == 303
-    settled_row = await fresh(interaction)
+    settled_row = await Interaction.objects.aget()
     assert (settled_row.status, settled_row.response) == ("answered", stored_response)
     assert settled_row.answered_via == "page"
     assert answer_url(interaction) not in await page(client)
 
 
 async def test_an_answer_that_is_refused_stays_in_its_field(
-    client: AsyncClient, log: StoredLog
+    client: AsyncClient, log: StoredLog, run: Run
 ) -> None:
-    run = await asyncio.to_thread(log.message)
     prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q", max_length=5))
     other = await asyncio.to_thread(log.ask, run, TextPrompt(text="Another"))
     response = await client.post(answer_url(prompt), {"value": "too <long>", "version": 1})
@@ -179,7 +167,7 @@ async def test_an_answer_that_is_refused_stays_in_its_field(
     assert html.count("too &lt;long&gt;</textarea>") == 1
     assert "this prompt allows 5" in html
     assert answer_url(other) in html
-    assert (await fresh(prompt)).status == "pending"
+    assert (await Interaction.objects.aget(pk=prompt.pk)).status == "pending"
 
 
 @pytest.mark.parametrize(
@@ -187,30 +175,25 @@ async def test_an_answer_that_is_refused_stays_in_its_field(
     [("answered", "ann already answered"), ("expired", "expired before your answer arrived")],
 )
 async def test_a_late_answer_on_the_page_names_who_was_first(
-    client: AsyncClient, log: StoredLog, ann: User, status: str, reason: str
+    client: AsyncClient, log: StoredLog, run: Run, status: str, reason: str
 ) -> None:
-    run = await asyncio.to_thread(log.message)
     prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
-    by = ann if status == "answered" else None
+    by = log.conversation.owner if status == "answered" else None
     await asyncio.to_thread(log.settle, prompt, {"value": "first"}, status=status, by=by)
     form = {"value": "mine", "version": 1, "answer_id": "late"}
     response = await client.post(answer_url(prompt), form, follow=True)
     html = response.content.decode()
     assert reason in html
     assert "Your answer was: mine" in html
-    assert (await fresh(prompt)).response == {"value": "first"}
+    assert (await Interaction.objects.aget()).response == {"value": "first"}
 
 
 async def test_a_question_older_than_the_part_shown_is_in_the_dock(
-    client: AsyncClient, log: StoredLog
+    client: AsyncClient, log: StoredLog, run: Run
 ) -> None:
-    def fill() -> Interaction:
-        prompt = log.ask(log.message(), TextPrompt(text="Very old question"))
-        for _ in range(20):
-            log.end(log.message())
-        return prompt
-
-    prompt = await asyncio.to_thread(fill)
+    prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Very old question"))
+    for _ in range(20):
+        await asyncio.to_thread(lambda: log.end(log.message()))
     html = await page(client)
     assert f'id="i{prompt.sequence}"' not in html
     assert answer_url(prompt) in html
@@ -218,16 +201,11 @@ async def test_a_question_older_than_the_part_shown_is_in_the_dock(
 
 @pytest.mark.parametrize("kind", [BinaryPrompt, RadioPrompt, DropdownPrompt, CheckboxPrompt])
 async def test_a_character_that_reorders_an_option_is_shown_by_its_code(
-    client: AsyncClient, log: StoredLog, kind: Any
+    client: AsyncClient, log: StoredLog, run: Run, kind: Any
 ) -> None:
-    def store() -> None:
-        options = [
-            Option(value="a", label="Pay \u202e001 <b>", description="\u202e!"),
-            Option(value="b"),
-        ]
-        log.ask(log.message(), kind(text="?", options=options))
-
-    await asyncio.to_thread(store)
+    reordering = Option(value="a", label="Pay \u202e001 <b>", description="\u202e!")
+    prompt = kind(text="?", options=[reordering, Option(value="b")])
+    await asyncio.to_thread(log.ask, run, prompt)
     html = await page(client)
     assert "\u202e" not in html
     assert html.count(">U+202E<" if kind is not DropdownPrompt else "U+202E") == 2
@@ -258,10 +236,8 @@ async def test_text_of_people_is_escaped_everywhere(client: AsyncClient, ann: Us
     assert "<script" not in part
 
 
-async def test_invalid_numbers_in_the_query_are_ignored(
-    client: AsyncClient, log: StoredLog
-) -> None:
-    await asyncio.to_thread(log.message)
+@pytest.mark.usefixtures("run")
+async def test_invalid_numbers_in_the_query_are_ignored(client: AsyncClient) -> None:
     for value in ("x", "-1", "9" * 400, "1e9", ""):
         query = {"from": value, "before": value}
         response = await client.get(reverse("chat:items", args=["c"]), query)
@@ -269,35 +245,24 @@ async def test_invalid_numbers_in_the_query_are_ignored(
         await page(client, before=value)
 
 
-async def test_a_page_shows_a_bounded_part(client: AsyncClient, ann: User) -> None:
-    def fill(name: str, turns: int) -> None:
-        log = StoredLog(ann, name)
-        run = log.message()
-        for _ in range(turns):
-            log.step(run, "look")
-        log.end(run)
-
-    await asyncio.to_thread(fill, "c", 100)
+async def test_a_page_shows_a_bounded_part(client: AsyncClient, log: StoredLog, run: Run) -> None:
+    for _ in range(100):
+        await asyncio.to_thread(log.step, run, "look")
+    await asyncio.to_thread(log.end, run)
     html = await page(client)
     assert html.count('class="item ') <= 50
     earlier = await follow(client, html, "Show earlier messages", "/c/c/")
     assert "You are viewing earlier messages." in earlier
     assert ["hello</div>" in one for one in (html, earlier)] == [False, True]
-    assert await reads.read(lambda: Conversation.objects.get().last_sequence) == 103
+    assert (await Conversation.objects.aget()).last_sequence == 103
 
 
 async def test_a_page_shows_the_beginning_of_a_huge_text_and_links_the_rest(
-    client: AsyncClient, log: StoredLog
+    client: AsyncClient, log: StoredLog, run: Run
 ) -> None:
     size = 5_000_000
-
-    def write() -> Run:
-        run = log.message()
-        log.text(run, "x" * size)
-        log.end(run)
-        return run
-
-    run = await reads.read(write)
+    await asyncio.to_thread(log.text, run, "x" * size)
+    await asyncio.to_thread(log.end, run)
     html = await page(client)
     assert len(html) < 500_000
     assert "… and 4737856 more characters." in html
@@ -306,14 +271,9 @@ async def test_a_page_shows_the_beginning_of_a_huge_text_and_links_the_rest(
     assert len(whole["result"]["choices"][0]["message"]["content"]) == size
 
 
-async def test_an_answer_is_to_be_had_as_its_markdown(client: AsyncClient, log: StoredLog) -> None:
-    def write() -> Run:
-        run = log.message()
-        log.text(run, "# One\n\n", "- [ ] <b>\n")
-        log.step(run, "look")
-        log.text(run, "Two")
-        return run
-
+async def test_an_answer_is_to_be_had_as_its_markdown(
+    client: AsyncClient, log: StoredLog, run: Run
+) -> None:
     async def read() -> list[str]:
         texts = re.findall(r'class="copy" action="(/c/c/texts/[^"]+)"', await page(client))
         answers = [await client.get(url) for url in texts]
@@ -322,36 +282,31 @@ async def test_an_answer_is_to_be_had_as_its_markdown(client: AsyncClient, log: 
             assert answer["X-Content-Type-Options"] == "nosniff"
         return [(await content_of(answer)).decode() for answer in answers]
 
-    run = await reads.read(write)
+    await asyncio.to_thread(log.text, run, "# One\n\n", "- [ ] <b>\n")
+    await asyncio.to_thread(log.step, run, "look")
+    await asyncio.to_thread(log.text, run, "Two")
     assert await read() == ["# One\n\n- [ ] <b>\n", "Two"]
-    await reads.read(log.end, run)  # its text is folded
+    await asyncio.to_thread(log.end, run)  # its text is folded
     assert await read() == ["# One\n\n- [ ] <b>\n", "Two"]
 
 
-async def test_nobody_else_gets_an_answer(client: AsyncClient, log: StoredLog) -> None:
-    def write(log: StoredLog) -> tuple[Run, int]:
-        run = log.message()
-        return run, log.text(run, "One")
-
-    own, first = await reads.read(write, log)
+async def test_nobody_else_gets_an_answer(client: AsyncClient, log: StoredLog, run: Run) -> None:
+    first = await asyncio.to_thread(log.text, run, "One")
     eve = await User.objects.acreate_user("eve")
-    other, _ = await reads.read(write, await reads.read(StoredLog, eve))
-    for run, at, status in (
-        (own, first, 200),
-        (other, first, 404),
-        (own, first + 1, 404),
-        (own, 0, 404),
-        (own, 10**40, 404),
-    ):
-        answer = await client.get(reverse("chat:text", args=["c", run.pk, at]))
-        assert answer.status_code == status
-        if status == 200:
-            assert await content_of(answer) == b"One"
+    hers = await asyncio.to_thread(StoredLog, eve)
+    other = await asyncio.to_thread(hers.message)
+    await asyncio.to_thread(hers.text, other, "One")
+    wrong = [(other, first), *((run, at) for at in (first + 1, 0, 10**40))]
+    answers = [
+        await client.get(reverse("chat:text", args=["c", of.pk, at]))
+        for of, at in [(run, first), *wrong]
+    ]
+    assert [answer.status_code for answer in answers] == [200, *(404 for _ in wrong)]
+    assert await content_of(answers[0]) == b"One"
 
 
 async def test_a_page_is_asked_for_by_its_methods(client: AsyncClient) -> None:
-    paths = ["conversation", "items"]
-    urls = [reverse(f"chat:{name}", args=["c"]) for name in paths]
+    urls = [reverse(f"chat:{name}", args=["c"]) for name in ("conversation", "items")]
     urls += [reverse(f"chat:{name}") for name in ("inbox", "conversations", "new", "settings")]
     for url in urls:
         head, whole = await client.head(url), await client.get(url)

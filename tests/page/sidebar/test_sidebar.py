@@ -22,7 +22,6 @@ from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
     FormPrompt,
-    OAuthPrompt,
     Option,
     TextPrompt,
 )
@@ -179,17 +178,6 @@ def test_without_deadlines_the_earliest_question_is_shown(ann: User) -> None:
         log.ask(log.message(), TextPrompt(text="Second?"))
     [entry] = sidebar(ann.pk).entries
     assert (entry.question, entry.other_count) == ("First?", 1)
-
-
-async def test_a_request_for_consent_names_the_host(client: AsyncClient, ann: User) -> None:
-    def store() -> None:
-        log = StoredLog(ann, "c")
-        log.ask(log.message(), OAuthPrompt(text="https://id.example/authorize?secret=1"))
-
-    await asyncio.to_thread(store)
-    html = await text_of(client, "conversations")
-    assert "Sign in at id.example" in html
-    assert "secret" not in html
 
 
 async def test_a_search_finds_titles_messages_questions_and_output(
