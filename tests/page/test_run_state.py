@@ -24,9 +24,7 @@ def test_without_active_runs_the_state_is_that_of_the_last_run(log: StoredLog) -
     assert state(log).name == "failed"
 
 
-def test_of_parallel_runs_the_first_is_shown_with_its_last_step(
-    log: StoredLog,
-) -> None:
+def test_of_parallel_runs_the_first_is_shown_with_its_last_step(log: StoredLog) -> None:
     run = log.message()
     log.step(run, "read", "in_progress")
     log.step(run, "read")
@@ -36,16 +34,11 @@ def test_of_parallel_runs_the_first_is_shown_with_its_last_step(
     assert state(log).words == "Working: write"
 
 
-def test_a_run_that_waits_for_the_person_comes_before_one_that_works(log: StoredLog) -> None:
-    log.message()
-    log.ask(log.message(), TextPrompt(text="Name?"))
-    assert state(log).name == "needs-you"
-
-
-def test_a_run_that_waits_for_the_person_is_told_behind_any_number_of_others(
-    log: StoredLog,
+@pytest.mark.parametrize("others", [1, MOST_SHOWN])
+def test_a_run_that_waits_for_the_person_comes_before_any_number_that_work(
+    log: StoredLog, others: int
 ) -> None:
-    for _ in range(MOST_SHOWN):
+    for _ in range(others):
         log.message()
     log.ask(log.message(), TextPrompt(text="Name?"))
     assert state(log).name == "needs-you"

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.http import HttpResponse
 from django.test import AsyncClient
 from django.urls import reverse
 
@@ -31,7 +30,6 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def store(owner: User, name: str = "c", title: str = "Plums") -> Interaction:
-    """Return a conversation in which a question waits."""
     log = StoredLog(owner, name, workflow="echo", title=title)
     run = log.message("secret message")
     Run.objects.filter(pk=run.pk).update(metadata={"trace_id": TRACE})
@@ -61,14 +59,6 @@ async def test_the_open_page_confirms_the_deletion_and_offers_undo(
     assert own["Location"] == "/c/other/"
 
 
-async def test_deleting_a_conversation_stops_its_run_for_good(
-    client: AsyncClient, prompt: Interaction
-) -> None:
-    assert await Run.objects.filter(pk=prompt.run_id, stop_requested_at__isnull=False).aexists()
-    await post(client, "restore", "c")
-    assert await Run.objects.filter(pk=prompt.run_id, stop_requested_at__isnull=False).aexists()
-
-
 async def test_a_deletion_tells_who_counts_what_waits(ann: User) -> None:
     await asyncio.to_thread(store, ann)
     async with join_groups(PROMPTS) as receive, asyncio.timeout(5):
@@ -85,6 +75,8 @@ async def test_the_page_of_a_deleted_conversation_shows_only_the_deletion(
     assert "secret" not in page
     (script,) = re.findall("<script[^>]*>", page)  # which looks whether it was undone
     assert "/deleted." in script
+    items = await get(client, "items", "c", **{"from": "1"})
+    assert (items.status_code, items.content) == (204, b"")
 
 
 async def test_a_deleted_conversation_is_in_no_list_search_or_count(
@@ -108,9 +100,7 @@ DOORS: dict[str, Callable[[AsyncClient, Interaction], Any]] = {
     "send": lambda client, _: post(client, "send", "c", text="on?", message_id=str(uuid4())),
     "answer": lambda client, prompt: post(client, "answer", "c", prompt.pk, answer="x"),
     "the question": lambda client, prompt: get(client, "prompt", prompt.pk),
-    "answer in the inbox": lambda client, prompt: post(
-        client, "answer_prompt", prompt.pk, value="x"
-    ),
+    "answer in inbox": lambda client, prompt: post(client, "answer_prompt", prompt.pk, value="x"),
     "run": lambda client, prompt: get(client, "chat_api:execution", prompt.run_id),
     "cancel": lambda client, prompt: client.delete(
         reverse("chat:chat_api:execution", args=[prompt.run_id]),
@@ -123,19 +113,10 @@ DOORS: dict[str, Callable[[AsyncClient, Interaction], Any]] = {
 }
 
 
-async def test_new_items_of_a_deleted_conversation_are_204(
-    client: AsyncClient, prompt: Interaction
-) -> None:
-    response = await get(client, "items", "c", **{"from": "1"})
-    assert (response.status_code, response.content) == (204, b"")
-
-
 async def test_every_address_of_a_deleted_conversation_is_404(
     client: AsyncClient, prompt: Interaction
 ) -> None:
-    responses: dict[str, HttpResponse] = {
-        name: await door(client, prompt) for name, door in DOORS.items()
-    }
+    responses = {name: await door(client, prompt) for name, door in DOORS.items()}
     assert {name: one.status_code for name, one in responses.items()} == dict.fromkeys(DOORS, 404)
     assert not [name for name, one in responses.items() if "secret" in one.content.decode()]
     assert await Interaction.objects.filter(pk=prompt.pk, status="pending").aexists()
@@ -151,10 +132,16 @@ async def test_a_message_that_comes_too_late_is_not_lost(client: AsyncClient, an
     assert "Two &lt;more&gt; lines</textarea>" in page
 
 
-async def test_code_acting_for_the_owner_finds_no_deleted_conversation(
+async def test_code_acting_for_the_owner_or_an_operator_finds_no_deleted_conversation(
     ann: User, prompt: Interaction
 ) -> None:
-    message = IncomingMessage("m2", "on?")
+    message, run = IncomingMessage("m2", "on?"), prompt.run_id
+    await Run.objects.filter(pk=run).aupdate(status="suspended")
+    wanted_fork = WantedFork(run, 1, "an operator", "key")
+    with pytest.raises(NotFound, match="deleted by its owner"):
+        await writer.write(lambda tx: resumption.resume_run(tx, run, "an operator"))
+    with pytest.raises(NotFound, match="deleted by its owner"):
+        await writer.write(lambda tx: forks.fork_run(tx, wanted_fork))
     for work in (
         lambda: messages.submit(owner=ann.pk, conversation_id="c", message=message),
         lambda: reactions.find_run(owner=ann.pk, trace_id=TRACE),
@@ -164,33 +151,21 @@ async def test_code_acting_for_the_owner_finds_no_deleted_conversation(
             await work()
 
 
-async def test_runs_of_a_deleted_conversation_are_neither_resumed_nor_forked(
-    prompt: Interaction,
-) -> None:
-    await Run.objects.filter(pk=prompt.run_id).aupdate(status="suspended")
-    with pytest.raises(NotFound, match="deleted by its owner"):
-        await writer.write(lambda tx: resumption.resume_run(tx, prompt.run_id, "an operator"))
-    wanted_fork = WantedFork(prompt.run_id, 1, "an operator", "key")
-    with pytest.raises(NotFound, match="deleted by its owner"):
-        await writer.write(lambda tx: forks.fork_run(tx, wanted_fork))
-
-
-async def test_undo_restores_the_whole_conversation(
+async def test_a_second_click_does_no_harm_and_undo_restores_all_but_the_run(
     client: AsyncClient, prompt: Interaction
 ) -> None:
-    for _ in range(2):  # a second click does no harm
+    deleted_at = Conversation.objects.values_list("deleted_at", flat=True)
+    stopped = Run.objects.filter(pk=prompt.run_id, stop_requested_at__isnull=False)
+    first = await deleted_at.aget(title="Plums")
+    assert (await post(client, "delete", "c", here="other")).status_code == 303
+    assert await deleted_at.aget(title="Plums") == first
+    assert await stopped.aexists()
+    for _ in range(2):
         answer = await post(client, "restore", "c")
         assert (answer.status_code, answer["Location"]) == (303, "/c/c/")
-    page = await text_of(client, "conversation", "c")
-    assert "secret message" in page
+    assert "secret message" in await text_of(client, "conversation", "c")
     assert "Plums" in await text_of(client, "conversations")
-
-
-async def test_a_second_click_deletes_no_later(client: AsyncClient, prompt: Interaction) -> None:
-    first = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
-    assert (await post(client, "delete", "c", here="other")).status_code == 303
-    deleted_at = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
-    assert first == deleted_at
+    assert await stopped.aexists()
 
 
 async def test_deletions_of_other_users_are_not_shown(client: AsyncClient) -> None:

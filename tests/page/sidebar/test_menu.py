@@ -24,9 +24,8 @@ async def test_a_new_title_is_in_the_list_the_heading_and_the_form(
     client: AsyncClient, ann: User
 ) -> None:
     await store(ann, "a/b", "newer")
-    before = await Conversation.objects.values_list("updated_at", flat=True).aget(
-        conversation_id="a/b"
-    )
+    updated_at = Conversation.objects.values_list("updated_at", flat=True)
+    before = await updated_at.aget(conversation_id="a/b")
     here = reverse("chat:rename", args=["a/b"])
     form = await text_of(client, "rename", "a/b")
     page = await press(client, form, "Rename", here, title="  Plums \n & <pears> ")
@@ -35,10 +34,7 @@ async def test_a_new_title_is_in_the_list_the_heading_and_the_form(
     assert f'<h1 id="title" dir="auto">{escaped}</h1>' in page
     assert f"<title>{escaped}</title>" in page
     assert f'value="{escaped}"' in await text_of(client, "rename", "a/b")
-    after = await Conversation.objects.values_list("updated_at", flat=True).aget(
-        conversation_id="a/b"
-    )
-    assert after == before  # it keeps its place
+    assert await updated_at.aget(conversation_id="a/b") == before  # it keeps its place
 
 
 async def test_an_invalid_title_is_refused_and_stays_in_its_field(

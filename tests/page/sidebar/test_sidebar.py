@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.conversations import messages
-from sessions_app.models import Candidate, Conversation, Interaction
+from sessions_app.models import Candidate, Conversation, Interaction, Run
 from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
@@ -142,26 +142,26 @@ async def test_a_search_counts_what_waits_and_no_more_what_was_answered() -> Non
     assert not await Conversation.objects.exclude(waiting=0).aexists()
 
 
-def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -> None:
-    log = StoredLog(ann)
+def state(log: StoredLog) -> str:
+    [entry] = sidebar(log.conversation.owner_id).entries
+    return entry.state
+
+
+def test_the_last_run_of_the_log_says_what_became_of_a_conversation(log: StoredLog) -> None:
     log.end(log.message())
     with an_hour_back():
         log.end(log.message(), "failed")
-    [entry] = sidebar(ann.pk).entries
-    assert entry.state == "failed"
+    assert state(log) == "failed"
 
 
-@pytest.mark.parametrize(("status", "state"), [("completed", ""), ("failed", "failed")])
+@pytest.mark.parametrize(("status", "shown"), [("completed", ""), ("failed", "failed")])
 def test_a_run_that_another_has_begun_does_not_say_what_became_of_its_conversation(
-    ann: User, status: str, state: str
+    log: StoredLog, run: Run, status: str, shown: str
 ) -> None:
-    log = StoredLog(ann)
-    run = log.message()
     child = log.begin(parent=run, parent_position=0)
     log.end(child, "failed" if status == "completed" else "completed")
     log.end(run, status)
-    [entry] = sidebar(ann.pk).entries
-    assert entry.state == state
+    assert state(log) == shown
 
 
 async def test_a_conversation_that_is_written_to_again_comes_first(ann: User) -> None:
@@ -218,13 +218,12 @@ def test_queries_are_as_many_however_many_conversations_there_are(ann: User, que
     assert counts[1] <= counts[0] <= 6
 
 
-async def test_a_link_chooses_the_workflow(client: AsyncClient) -> None:
-    response = await client.get(reverse("chat:new"), {"workflow": "report"})
+@pytest.mark.parametrize(("link", "is_known"), [("report", True), ("a&b=c", False)])
+async def test_a_link_chooses_the_workflow(client: AsyncClient, link: str, is_known: bool) -> None:
+    response = await client.get(reverse("chat:new"), {"workflow": link})
     html = (await client.get(response["Location"])).content.decode()
-    assert re.findall(r'value="(\w+)"\s+checked', html) == ["report"]
-    unknown = await client.get(reverse("chat:new"), {"workflow": "a&b=c"})
-    html = (await client.get(unknown["Location"])).content.decode()
-    assert len(re.findall(r'value="(\w+)"\s+checked', html)) == 1
+    [chosen] = re.findall(r'value="(\w+)"\s+checked', html)
+    assert (chosen == link) == is_known
 
 
 async def test_an_empty_page_says_what_waits_and_what_may_be_asked(
