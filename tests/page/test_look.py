@@ -17,13 +17,14 @@ from chat_app.page.settings.preferences import PREFERENCES
 from chat_app.wire.parsing import refusal_of
 from sessions_app.conversations.messages import MAX_MESSAGE
 from sessions_app.errors import Busy, TooMany
-from sessions_app.models import Interaction
+from sessions_app.models import Interaction, Run
 from sessions_app.prompts import TextPrompt
 from tests import messages
-from tests.page.plain_page import page, text_of
+from tests.page.plain_page import page, post, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
+DATA = re.compile(r'data-\w+="\w+"')
 PLACE = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w+\}|<[^>]+>")
 
 
@@ -32,34 +33,24 @@ async def choose(client: AsyncClient, **chosen: str) -> Any:
 
 
 async def test_times_are_utc_wherever_the_site_is(
-    client: AsyncClient, ann: User, settings: Any
+    client: AsyncClient, log: StoredLog, run: Run, settings: Any
 ) -> None:
-    def store() -> Interaction:
-        log = StoredLog(ann)
-        prompt = log.ask(log.message(), TextPrompt(text="When?", timeout=600))
-        Interaction.objects.filter(pk=prompt.pk).update(due_at=at, created_at=at, expires_at=at)
-        return prompt
-
     settings.TIME_ZONE = "Asia/Tokyo"
     at = datetime(2030, 1, 31, 20, tzinfo=UTC)
-    prompt = await asyncio.to_thread(store)
+    prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="When?", timeout=600))
+    await Interaction.objects.aupdate(due_at=at, created_at=at, expires_at=at)
     html = await text_of(client, "prompt", prompt.pk)
     # When it was asked, when it is due, when it expires, and the title of that.
     assert html.count("2030-01-31 20:00 UTC") == 4
 
 
 async def test_a_site_that_separates_thousands_does_so_for_people_alone(
-    client: AsyncClient, log: StoredLog, settings: Any
+    client: AsyncClient, log: StoredLog, run: Run, settings: Any
 ) -> None:
     """`conftest.py` checks all other attributes of all pages."""
-
-    def store() -> None:
-        run = log.message()
-        log.conversation.last_sequence = 1233
-        log.text(run, "x" * 300_000)
-
     settings.USE_THOUSAND_SEPARATOR = True
-    await asyncio.to_thread(store)
+    log.conversation.last_sequence = 1233
+    await asyncio.to_thread(log.text, run, "x" * 300_000)
     html = await page(client, language="de")
     assert 'data-last="1234"' in html
     assert f'data-most="{MAX_MESSAGE}"' in html
@@ -81,9 +72,8 @@ async def test_the_chosen_look_is_in_the_html(client: AsyncClient) -> None:
     form = (await client.get(reverse("chat:settings"))).content.decode()
     assert re.findall(r'value="(\w*)"\s+checked', form) == ["dark", "large", "breaks", ""]
     await choose(client, theme="system", text="normal", enter="sends")
-    assert re.findall(r"data-\w+=\"\w+\"", await page(client)) == re.findall(
-        r"data-\w+=\"\w+\"", usual
-    )
+    again = await page(client)
+    assert DATA.findall(again) == DATA.findall(usual)
 
 
 async def test_the_chosen_look_holds_without_signing_in(ann: User) -> None:
@@ -125,17 +115,18 @@ async def test_the_language_is_the_chosen_one_or_the_browsers(client: AsyncClien
     assert 'lang="de"' in await page(client, language="de")
 
 
-async def test_the_list_and_errors_are_in_the_chosen_language(
-    client: AsyncClient, ann: User
+async def test_the_list_outcomes_and_errors_are_in_the_chosen_language(
+    client: AsyncClient, log: StoredLog, run: Run
 ) -> None:
-    await asyncio.to_thread(StoredLog, ann)
+    prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="When?", timeout=600))
+    await asyncio.to_thread(log.settle, prompt, None, status="expired")
     await choose(client, language="de")
-    list_response = await client.get(reverse("chat:conversations"))
-    assert "Löschen" in list_response.content.decode()
-    response = await client.post(reverse("chat:rename", args=["c"]), {"title": " "})
-    assert "Der Titel ist leer." in response.content.decode()
-    response = await client.post(reverse("chat:send", args=["c"]), {"text": " "})
-    assert "Die Nachricht ist leer." in response.content.decode()
+    assert "Heute" in await text_of(client, "conversations")
+    assert "Die Zeit für eine Antwort ist vorbei." in await page(client)
+    refused = await post(client, "rename", "c", title=" ")
+    assert "Der Titel ist leer." in refused.content.decode()
+    refused = await post(client, "send", "c", text=" ")
+    assert "Die Nachricht ist leer." in refused.content.decode()
     missing_page = await client.get("/nothing/", headers={"Accept": "text/html"})
     assert "Hier ist nichts" in missing_page.content.decode()
 
@@ -149,18 +140,6 @@ async def test_an_error_is_translated_where_it_is_said() -> None:
         assert str(refusal_of(OperationalError())) == not_stored
         assert str(many) == "Zu viele Nachrichten. Versuchen Sie es in 5 Minuten noch einmal."
     assert str(busy).startswith("This workflow accepts one message at a time.")
-
-
-async def test_that_nobody_answered_in_time_is_said_in_the_reader_s_language(
-    client: AsyncClient, ann: User
-) -> None:
-    def store() -> None:
-        log = StoredLog(ann)
-        prompt = log.ask(log.message(), TextPrompt(text="When?", timeout=600))
-        log.settle(prompt, None, status="expired")
-
-    await asyncio.to_thread(store)
-    assert "Die Zeit für eine Antwort ist vorbei." in await page(client, language="de")
 
 
 async def test_pages_in_right_to_left_languages_are_right_to_left(

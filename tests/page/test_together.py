@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 import pytest
 from django.contrib.auth.models import User
@@ -26,6 +27,17 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # the views and the socket have tests in both
 
 SETTLED = "SELECT status FROM sessions_app_interaction ORDER BY position"
+
+
+def ask_together(
+    log: StoredLog, prompts: Sequence[AnyPrompt], title: str = "All"
+) -> list[Interaction]:
+    run = log.message()
+    return [log.ask(run, prompt) for prompt in on_one_card(prompts, title, 0)]
+
+
+def questions(texts: str) -> list[TextPrompt]:
+    return [TextPrompt(text=text) for text in texts]
 
 
 def fill(form: Locator) -> None:
@@ -77,7 +89,7 @@ def test_a_card_that_is_sent_signed_out_says_so_and_keeps_what_was_typed(page: P
 
 
 @pytest.mark.slow
-def test_prompts_on_one_card_are_answered_together_without_the_script(
+def test_without_the_script_what_is_refused_stays_and_what_another_tab_has_answered_too(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:
     console.allow("status of 422")
@@ -90,25 +102,14 @@ def test_prompts_on_one_card_are_answered_together_without_the_script(
     expect(form.get_by_label("Name?")).to_have_value("Ada\nLovelace")
     expect(form.get_by_label("Blue").first).to_be_checked()
     assert {row["status"] for row in server.rows(SETTLED)} == {"pending"}
-    form.get_by_label("First day").fill("2026-11-23")
-    form.get_by_role("button", name="Answer all").click()
-    expect(page.locator("#items .text")).to_contain_text("Lovelace|blue|red|red|{'kind'")
-
-
-@pytest.mark.slow
-def test_answering_a_card_answered_in_another_tab_changes_nothing(
-    page: Page, open_page: OpenPage, server: Server
-) -> None:
-    begin(page, "ask_together()", cards=1)
-    other = open_page(page.url, java_script_enabled=False)
-    for form in (card(page), card(other)):
-        fill(form)
-        form.get_by_label("First day").fill("2026-11-23")
+    fill(card(page))
+    for each in (card(page), form):
+        each.get_by_label("First day").fill("2026-11-23")
     card(page).get_by_role("button", name="Answer all").click()
     state(page, "completed")
-    card(other).get_by_role("button", name="Answer all").click()
-    expect(other.locator("#messages, .messages, [role=status]").first).to_be_attached()
-    expect(other.get_by_text("already answered this question")).to_be_visible()
+    form.get_by_role("button", name="Answer all").click()
+    expect(plain.locator("#messages, .messages, [role=status]").first).to_be_attached()
+    expect(plain.get_by_text("already answered this question")).to_be_visible()
     assert {row["status"] for row in server.rows(SETTLED)} == {"answered"}
 
 
@@ -139,14 +140,10 @@ def test_a_card_of_several_questions_is_one_in_the_inbox_and_its_counts(
 
 
 @pytest.mark.django_db
-def test_the_next_question_stands_for_a_card_whose_first_is_settled() -> None:
-    ann = User.objects.create_user("ann")
-    log = StoredLog(ann)
-    run = log.message()
-    first, *rest = (
-        log.ask(run, prompt)
-        for prompt in on_one_card([TextPrompt(text=t) for t in "abc"], "All", 0)
-    )
+def test_the_next_question_stands_for_a_card_whose_first_is_settled(
+    ann: User, log: StoredLog
+) -> None:
+    first, *rest = ask_together(log, questions("abc"))
     assert count_waiting([ann.pk])[ann.pk].ids == {first.pk}
     assert [prompt.pk for prompt in on_card(rest[1])] == [prompt.pk for prompt in (first, *rest)]
     log.settle(first, {"value": "x"}, by=ann)
@@ -160,13 +157,10 @@ def test_the_next_question_stands_for_a_card_whose_first_is_settled() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("reassigned", [0, 1])
 def test_a_question_of_a_card_that_is_reassigned_leaves_the_others_to_their_owner(
-    reassigned: int,
+    ann: User, log: StoredLog, reassigned: int
 ) -> None:
-    ann, ben = (User.objects.create_user(name) for name in ("ann", "ben"))
-    log = StoredLog(ann)
-    run = log.message()
-    asked = on_one_card([TextPrompt(text=t) for t in "ab"], "All", 0)
-    prompts = [log.ask(run, prompt) for prompt in asked]
+    ben = User.objects.create_user("ben")
+    prompts = ask_together(log, questions("ab"))
     repairs.reassign(prompts[reassigned].pk, to=[user("ben")], by=Person.of(ann))
     [theirs, left] = (
         Interaction.objects.get(pk=prompts[one].pk) for one in (reassigned, ~reassigned)
@@ -179,15 +173,9 @@ def test_a_question_of_a_card_that_is_reassigned_leaves_the_others_to_their_owne
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_questions_of_two_runs_are_on_two_cards(client: AsyncClient, ann: User) -> None:
-    def store() -> None:
-        log = StoredLog(ann)
-        for title in ("Trip", "Order"):
-            run = log.message()
-            for prompt in on_one_card([TextPrompt(text=t) for t in "ab"], title, 0):
-                log.ask(run, prompt)
-
-    await asyncio.to_thread(store)
+async def test_questions_of_two_runs_are_on_two_cards(client: AsyncClient, log: StoredLog) -> None:
+    for title in ("Trip", "Order"):
+        await asyncio.to_thread(ask_together, log, questions("ab"), title)
     html = await text_of(client, "conversation", "c")
     labels = [one.label for one in PlainPage(html).controls if one.tag == "button"]
     assert labels.count("Answer all") == 2
@@ -196,16 +184,12 @@ async def test_questions_of_two_runs_are_on_two_cards(client: AsyncClient, ann: 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_card_in_the_inbox_answers_no_question_of_another(
-    client: AsyncClient, ann: User
+    client: AsyncClient, log: StoredLog
 ) -> None:
-    def store() -> list[str]:
-        log = StoredLog(ann)
-        texts = [TextPrompt(text="a"), TextPrompt(text="b", required=False)]
-        asked = on_one_card(texts, "All", 0)
-        run = log.message()
-        return [str(log.ask(run, prompt).pk) for prompt in (*asked, TextPrompt(text="other"))]
-
-    ids = await asyncio.to_thread(store)
+    texts = [TextPrompt(text="a"), TextPrompt(text="b", required=False)]
+    together = await asyncio.to_thread(ask_together, log, texts)
+    other = await asyncio.to_thread(log.ask, together[0].run, TextPrompt(text="other"))
+    ids = [str(prompt.pk) for prompt in (*together, other)]
     inbox = (await client.get("/inbox/")).content.decode()
     fields_to_fill = re.findall(r'<textarea name="f-([\w-]+)"[^>]* required', inbox)
     assert fields_to_fill == ids[:1]
@@ -220,28 +204,18 @@ async def test_a_card_in_the_inbox_answers_no_question_of_another(
 
 @pytest.mark.django_db(transaction=True)
 async def test_an_option_that_needs_a_note_can_be_chosen_on_a_card_of_several(
-    client: AsyncClient, ann: User
+    client: AsyncClient, log: StoredLog
 ) -> None:
-    def store() -> list[str]:
-        log = StoredLog(ann)
-        options = [Option(value="pay"), Option(value="refuse", needs_note=True)]
-        asked: list[AnyPrompt] = [
-            BinaryPrompt(text="a", options=options),
-            TextPrompt(text="b", required=False),
-        ]
-        run = log.message()
-        return [str(log.ask(run, prompt).pk) for prompt in on_one_card(asked, "All", 0)]
-
-    ids = await asyncio.to_thread(store)
+    options = [Option(value="pay"), Option(value="refuse", needs_note=True)]
+    asked = [BinaryPrompt(text="a", options=options), TextPrompt(text="b", required=False)]
+    ids = [str(prompt.pk) for prompt in await asyncio.to_thread(ask_together, log, asked)]
     html = await text_of(client, "conversation", "c")
     assert re.findall(r'<textarea name="f-([\w-]+)"', html) == [f"note-{ids[0]}", ids[1]]
     assert "Note (needed for: refuse)" in html
+    fields = {f"f-{ids[0]}": "refuse", f"f-{ids[1]}": ""}
+    noted = fields | {f"f-note-{ids[0]}": "too dear"}
     refused, taken = [
-        await post(client, "answer", "c", ids[0], **fields, together=ids)
-        for fields in (
-            {f"f-{ids[0]}": "refuse", f"f-{ids[1]}": ""},
-            {f"f-{ids[0]}": "refuse", f"f-{ids[1]}": "", f"f-note-{ids[0]}": "too dear"},
-        )
+        await post(client, "answer", "c", ids[0], **form, together=ids) for form in (fields, noted)
     ]
     assert "needs a note: say why" in refused.content.decode()
     assert taken.status_code == 303

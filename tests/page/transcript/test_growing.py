@@ -116,8 +116,7 @@ def test_text_behind_a_step_begins_anew(log: StoredLog, run: Run) -> None:
     reader = Reader(log, run)
     reader.look(log.text(run, "One\n\nTwo") - 1)
     log.step(run, "look")
-    after = log.text(run, "Three") - 1
-    reader.look(after)
+    reader.look(log.text(run, "Three") - 1)
     assert reader.html == "<p>Three</p>\n"
 
 
@@ -148,26 +147,23 @@ def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
         assert not re.search(r"[*`#|\[\]~]|\b_", prose), (text[:end], prose)
 
 
+NO_MARKUP = [
+    *("2 * 3 = 6 and", "snake_case is", "an [unclosed bracket " + "x" * 600, "a | b and"),
+    *("Is $5 it?", "```c\n# define X |"),
+]
+BEGUN = ["$x_1", r"\(x", "$$\nx\n", "$$\nx\n$", "\\[\nx\n", "[^1]"]
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "inside", "shown"),
     [
-        "2 * 3 = 6 and",
-        "snake_case is",
-        "an [unclosed bracket " + "x" * 600,
-        "a | b and",
-        "Is $5 it?",
+        *((text, "", text) for text in NO_MARKUP),
+        *((f"So {begun}", "", "So ") for begun in BEGUN),
+        ("```c\nx\n``", "", "```c\nx\n"),
+        ("# define", "```c", "# define"),
     ],
 )
-def test_a_character_that_is_no_markup_is_shown(text: str) -> None:
-    assert finish_block(text) == text
-
-
-@pytest.mark.parametrize("formula", ["$x_1", r"\(x", "$$\nx\n", "$$\nx\n$", "\\[\nx\n", "[^1]"])
-def test_a_formula_or_mark_is_shown_once_it_is_whole(formula: str) -> None:
-    assert finish_block(f"So {formula}") == "So "
-
-
-def test_marks_in_code_are_shown() -> None:
-    assert finish_block("```c\n# define X |") == "```c\n# define X |"
-    assert finish_block("```c\nx\n``") == "```c\nx\n"
-    assert finish_block("# define", "```c") == "# define"
+def test_formulas_and_marks_are_shown_once_they_are_whole_and_what_is_none_at_once(
+    text: str, inside: str, shown: str
+) -> None:
+    assert finish_block(text, inside) == shown

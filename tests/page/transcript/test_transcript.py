@@ -24,7 +24,7 @@ from chat_app.page.conversation.transcript import (
     UserMessage,
 )
 from sessions_app.models import Run
-from sessions_app.prompts import BinaryPrompt, Option, TextPrompt
+from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
 from sessions_app.storage.run_text import fold
 from tests.support.database.stored_log import StoredLog
 
@@ -34,12 +34,6 @@ pytestmark = pytest.mark.django_db
 
 def items(log: StoredLog, after: int = 0, before: int | None = None) -> list[Item]:
     return read_transcript(log.conversation, ItemRange(after, before)).items
-
-
-def question_at_end(log: StoredLog) -> Question:
-    question = items(log)[-1]
-    assert isinstance(question, Question)
-    return question
 
 
 def texts(log: StoredLog, **where: int) -> list[str]:
@@ -98,7 +92,6 @@ def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
 def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(
     log: StoredLog, run: Run
 ) -> None:
-
     def read() -> tuple[str, bool]:
         page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
         has_text = any(isinstance(item, TextSegment) for item in page.transcript.items)
@@ -114,8 +107,7 @@ def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(
 
 
 def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
-    log: StoredLog,
-    run: Run,
+    log: StoredLog, run: Run
 ) -> None:
     log.text(run, "one ")
 
@@ -160,14 +152,10 @@ def test_the_texts_of_two_runs_do_not_cut_each_other(log: StoredLog) -> None:
 
 def test_a_step_is_one_item_from_its_beginning_to_its_end(log: StoredLog, run: Run) -> None:
     began = log.step(run, "look", "in_progress")
-    end_sequence = log.step(run, "look", "complete", "found")
-    (step,) = (item for item in items(log) if isinstance(item, Step))
-    assert (step.first, step.last, step.state, step.text) == (
-        began,
-        end_sequence,
-        "complete",
-        "found",
-    )
+    ended = log.step(run, "look", "complete", "found")
+    [step] = [item for item in items(log) if isinstance(item, Step)]
+    place = (step.first, step.last)
+    assert (place, step.state, step.text) == ((began, ended), "complete", "found")
 
 
 def test_text_that_was_begun_anew_is_left_out(log: StoredLog, run: Run) -> None:
@@ -200,27 +188,34 @@ def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(
         assert [(item.dom_id, item.last) for item in part] == whole
 
 
-def test_the_outcome_is_a_line_with_the_whole_answer_behind_it(
-    log: StoredLog, run: Run, ann: User
+LATE = "No answer in time: continued with “nobody”."
+GO_ON = Option(value="y", label="Go on")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "value", "line", "full"),
+    [
+        (BinaryPrompt(text="Sure?", options=[GO_ON, "n"]), "y", "Go on", ""),
+        (TextPrompt(text="Why?"), "one\ntwo", "one\ntwo…", "one\ntwo"),
+        (TextPrompt(text="Name?", default="nobody"), "nobody", LATE, ""),
+    ],
+    ids=["an option", "lines", "a default"],
+)
+def test_a_question_changes_where_it_was_asked_into_a_line_with_the_answer_behind_it(
+    log: StoredLog, run: Run, prompt: AnyPrompt, value: str, line: str, full: str
 ) -> None:
-    log.settle(log.ask(run, TextPrompt(text="Why?")), {"value": "one\ntwo"}, by=ann)
-    outcome = question_at_end(log).outcome
-    assert outcome is not None
-    assert (outcome.line, outcome.full) == ("one\ntwo…", "one\ntwo")
-
-
-def test_a_question_changes_where_it_was_asked(log: StoredLog, run: Run, ann: User) -> None:
-    prompt = BinaryPrompt(
-        text="Sure?", options=[Option(value="y", label="Go on"), Option(value="n")]
-    )
     interaction = log.ask(run, prompt)
-    assert question_at_end(log).outcome is None
-    settle_sequence = log.settle(interaction, {"value": "y"}, by=ann)
-    (question,) = items(log, after=settle_sequence - 1)
+    asked = items(log)[-1]
+    assert isinstance(asked, Question)
+    assert asked.outcome is None
+    how = {"status": "expired"} if prompt.default else {"by": log.conversation.owner}
+    settled = log.settle(interaction, {"value": value}, **how)
+    [question] = items(log, after=settled - 1)
     assert isinstance(question, Question)
-    assert (question.first, question.last) == (interaction.sequence, settle_sequence)
+    assert (question.first, question.last) == (interaction.sequence, settled)
     assert question.outcome is not None
-    assert (question.outcome.line, question.outcome.by) == ("Go on", "ann")
+    assert (question.outcome.line, question.outcome.full) == (line, full)
+    assert (question.outcome.by == "ann") == ("by" in how)
 
 
 def test_a_question_that_is_withdrawn_does_not_break_the_text_behind_it(
@@ -245,14 +240,6 @@ def test_cards_are_numbered_as_they_stand_on_the_page(log: StoredLog) -> None:
     assert page.unplaced_cards
     assert [card and card.number for card in on_page] == list(range(1, 13))
     assert page.cards == on_page
-
-
-def test_an_expired_question_says_what_happened_then(log: StoredLog, run: Run) -> None:
-    prompt = log.ask(run, TextPrompt(text="Name?", default="nobody"))
-    log.settle(prompt, {"value": "nobody"}, status="expired", via="deadline")
-    outcome = question_at_end(log).outcome
-    assert outcome is not None
-    assert "nobody" in outcome.line
 
 
 def test_a_failed_run_says_why_and_can_be_tried_again(log: StoredLog) -> None:
@@ -308,11 +295,9 @@ def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
         run = log.message()
         log.text(run, "```python\nNone\n```\n".ljust(400))
         log.end(run)
-    shown_texts = [item.shown for item in items(log) if isinstance(item, TextSegment)]
-    assert ["code-" in "".join([*text.above, *text.last]) for text in shown_texts] == [
-        *(False, False, False),
-        *(True, True),
-    ]
+    shown = [item.shown for item in items(log) if isinstance(item, TextSegment)]
+    has_colours = ["code-" in "".join([*text.above, *text.last]) for text in shown]
+    assert has_colours == [False] * 3 + [True] * 2
 
 
 def test_earlier_items_come_in_larger_parts(log: StoredLog, run: Run) -> None:
