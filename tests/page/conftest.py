@@ -46,7 +46,6 @@ def numbers_for_programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def ann() -> User:
-    """Return a user, in the database of the test."""
     return User.objects.create_user("ann")
 
 

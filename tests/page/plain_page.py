@@ -20,7 +20,6 @@ class Control:
 
     @property
     def label(self) -> str:
-        """Return the label that people see."""
         return self.attributes.get("aria-label") or " ".join(self.text.split())
 
     @property
@@ -52,7 +51,6 @@ class PlainPage(HTMLParser):
         self.feed(self.html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take a form, or a control of one."""
         attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
             self._form = attributes.get("id") or f"form {len(self.forms)}"
@@ -63,14 +61,12 @@ class PlainPage(HTMLParser):
             self._open = self.controls[-1] if tag != "input" else None
 
     def handle_endtag(self, tag: str) -> None:
-        """Leave a form, or a control that has a text."""
         if tag == "form":
             self._form = ""
         if self._open and tag == self._open.tag:
             self._open = None
 
     def handle_data(self, data: str) -> None:
-        """Take the text of a control."""
         if self._open:
             self._open.text += data
 
@@ -82,29 +78,24 @@ class PlainPage(HTMLParser):
 
 
 async def get(client: AsyncClient, door: str, *names: Any, **query: Any) -> Any:
-    """Return what a page answers, by the name of its address."""
     return await client.get(reverse(f"chat:{door}", args=names), query)
 
 
 async def post(client: AsyncClient, door: str, *names: Any, **fields: Any) -> Any:
-    """Post a form and return the response."""
     return await client.post(reverse(f"chat:{door}", args=names), fields)
 
 
 async def text_of(client: AsyncClient, door: str, *names: Any, **query: Any) -> str:
-    """Return the HTML of a page."""
     return str((await get(client, door, *names, **query)).content.decode())
 
 
 async def content_of(answer: Any) -> bytes:
-    """Return what a download brings."""
     return b"".join([piece async for piece in answer.streaming_content])
 
 
 async def page(
     client: AsyncClient, conversation: str = "c", *, language: str = "", **query: str | int
 ) -> str:
-    """Return the page of a conversation."""
     headers = {"accept-language": language} if language else {}
     path = reverse("chat:conversation", args=[conversation])
     response = await client.get(path, query, headers=headers)

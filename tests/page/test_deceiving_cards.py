@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 from playwright.sync_api import Page, expect
 
-from sessions_app.models import Interaction
+from sessions_app.models import Interaction, Run
 from sessions_app.prompts.hidden_characters import IGNORABLE, is_hidden
 from sessions_app.workflows import FormPrompt, ToolCallPrompt
 from tests.browser.chat_page import begin, card
@@ -109,14 +109,6 @@ def ask(ann: User, name: str, *, editable: bool) -> Interaction:
     return log.ask(log.message(), prompt)
 
 
-def doors(interaction: Interaction, *, admin: bool) -> list[str]:
-    """Return the pages that show a prompt."""
-    row = f"/admin/sessions_app/interaction/{interaction.pk}"
-    if admin:
-        return [f"{row}/change/", f"{row}/answer/"]
-    return ["/c/c/", "/inbox/", reverse("chat:prompt", args=[interaction.pk])]
-
-
 def assert_reads(html: str, name: str) -> None:
     [table] = re.findall(r'<table class="details arguments".*?</table>', html, re.DOTALL)
     text = "".join(words(table).split())
@@ -125,33 +117,9 @@ def assert_reads(html: str, name: str) -> None:
         assert CARDS[name]["command"] in unescape(table)
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("name", CARDS)
-async def test_fixed_arguments_are_read_as_they_are_on_each_page(
-    client: AsyncClient, ann: User, name: str
-) -> None:
-    interaction = await asyncio.to_thread(ask, ann, name, editable=False)
-    for path in doors(interaction, admin=False):
-        assert_reads((await client.get(path)).content.decode(), name)
-
-
-@pytest.mark.parametrize("editable", [True, False])
-@pytest.mark.parametrize("name", CARDS)
-def test_the_admin_shows_arguments_as_they_are(
-    admin_client: Client, ann: User, name: str, editable: bool
-) -> None:
-    interaction = ask(ann, name, editable=editable)
-    change, answer = doors(interaction, admin=True)
-    assert_reads(admin_client.get(change).content.decode(), name)
-    html = admin_client.get(answer).content.decode()
-    if editable:
-        assert_marked(html, name)
-    else:
-        assert_reads(html, name)
-
-
 def assert_marked(html: str, name: str) -> None:
     """Check that a line below each field has the characters that would not be seen in it."""
+    assert 'class="changes"' not in html
     lines = re.findall(r'<p class="marked" >(.*?)</p>', html, re.DOTALL)
     for value in CARDS[name].values():
         hidden = {f"U+{ord(one):04X}" for one in str(value) if is_hidden(one) and one >= " "}
@@ -160,37 +128,43 @@ def assert_marked(html: str, name: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("editable", [True, False], ids=["editable", "fixed"])
 @pytest.mark.parametrize("name", CARDS)
-async def test_fields_of_a_card_show_what_is_hidden_in_them(
-    client: AsyncClient, ann: User, name: str
+async def test_each_page_shows_what_is_hidden_in_arguments(
+    client: AsyncClient, ann: User, name: str, editable: bool
 ) -> None:
-    interaction = await asyncio.to_thread(ask, ann, name, editable=True)
-    for path in doors(interaction, admin=False):
-        html = (await client.get(path)).content.decode()
-        assert 'class="changes"' not in html
-        assert_marked(html, name)
+    interaction = await asyncio.to_thread(ask, ann, name, editable=editable)
+    assert_shown = assert_marked if editable else assert_reads
+    for path in ("/c/c/", "/inbox/", reverse("chat:prompt", args=[interaction.pk])):
+        assert_shown((await client.get(path)).content.decode(), name)
+
+
+@pytest.mark.parametrize("editable", [True, False], ids=["editable", "fixed"])
+@pytest.mark.parametrize("name", CARDS)
+def test_the_admin_shows_arguments_as_they_are(
+    admin_client: Client, ann: User, name: str, editable: bool
+) -> None:
+    row = f"/admin/sessions_app/interaction/{ask(ann, name, editable=editable).pk}"
+    assert_reads(admin_client.get(f"{row}/change/").content.decode(), name)
+    answer = admin_client.get(f"{row}/answer/").content.decode()
+    (assert_marked if editable else assert_reads)(answer, name)
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_types_of_arguments_stand_beside_their_names(client: AsyncClient, ann: User) -> None:
     await asyncio.to_thread(ask, ann, "types", editable=True)
     html = (await client.get("/c/c/")).content.decode()
-    labels = [
-        " ".join(words(one).split())
-        for one in re.findall(r"<label for.*?</label>", html, re.DOTALL)
-    ]
+    labels = [words(one) for one in re.findall(r"<label for.*?</label>", html, re.DOTALL)]
     assert {"sure text", "text text", "word text", "empty text", "number JSON"} <= set(labels)
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_values_of_a_foreign_form_are_marked_too(client: AsyncClient, ann: User) -> None:
-    def fill() -> None:
-        log = StoredLog(ann, "c")
-        schema = {"properties": {"pay": {"type": "string", "description": "in \u202eeuro"}}}
-        asked = FormPrompt(schema, text="?", initial={"pay": "1\u202e0'\""}, proposal=True)
-        log.ask(log.message(), asked)
-
-    await asyncio.to_thread(fill)
+async def test_values_of_a_foreign_form_are_marked_too(
+    client: AsyncClient, log: StoredLog, run: Run
+) -> None:
+    schema = {"properties": {"pay": {"type": "string", "description": "in \u202eeuro"}}}
+    asked = FormPrompt(schema, text="?", initial={"pay": "1\u202e0'\""}, proposal=True)
+    await asyncio.to_thread(log.ask, run, asked)
     html = (await client.get("/c/c/")).content.decode()
     [line] = re.findall(r'<p class="marked" >(.*?)</p>', html, re.DOTALL)
     assert words(line) == 'Exactly: "1U+202E0\'""'
