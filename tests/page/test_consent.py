@@ -1,5 +1,7 @@
 """The prompts that lead to other pages: what they take, and their cards on the page."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import Page, expect
 from pydantic import ValidationError
@@ -101,28 +103,29 @@ def test_only_done_grants_consent_and_only_declined_refuses_it() -> None:
         assert answer.granted is granted
 
 
-def test_the_card_has_a_link_that_shows_where_it_leads(page: Page) -> None:
-    begin(page, 'prompt(kind="oauth_consent")')
+@pytest.mark.parametrize(
+    ("kind", "says", "url", "done"),
+    [
+        ("oauth_consent", "login.example", URL, "I have signed in"),
+        pytest.param(
+            *("link", "Pay there.", "https://bank.example/pay?for=books", "It is done there"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["a consent", "a link"],
+)
+def test_the_card_has_a_link_that_shows_where_it_leads(
+    page: Page, kind: str, says: str, url: str, done: str
+) -> None:
+    begin(page, f'prompt(kind="{kind}")')
     card = page.locator("prompt-card")
-    expect(card.get_by_role("heading")).to_contain_text("login.example")
-    link = card.get_by_role("link", name="Open login.example")
-    expect(link).to_have_attribute("href", URL)
+    expect(card.get_by_role("heading")).to_contain_text(says)
+    expect(card.locator("code")).to_have_text([url] if kind == "link" else [])
+    link = card.get_by_role("link", name=f"Open {urlsplit(url).hostname}")
+    expect(link).to_have_attribute("href", url)
     expect(link).to_have_attribute("rel", "noopener noreferrer external")
     expect(link).to_have_attribute("target", "_blank")
     expect(card.get_by_role("button", name="Decline")).to_be_visible()
-    card.get_by_role("button", name="I have signed in").click()
+    card.get_by_role("button", name=done).click()
     expect(page.locator(".question .outcome")).to_have_text("Done")
     expect(page.locator("#items")).to_contain_text("done")
-
-
-@pytest.mark.slow
-def test_a_link_shows_its_whole_address_before_it_is_opened(page: Page) -> None:
-    begin(page, 'prompt(kind="link")')
-    card = page.locator("prompt-card")
-    expect(card.get_by_role("heading")).to_contain_text("Pay there.")
-    expect(card.locator("code")).to_have_text("https://bank.example/pay?for=books")
-    link = card.get_by_role("link", name="Open bank.example")
-    expect(link).to_have_attribute("href", "https://bank.example/pay?for=books")
-    expect(link).to_have_attribute("rel", "noopener noreferrer external")
-    card.get_by_role("button", name="It is done there").click()
-    expect(page.locator(".question .outcome")).to_have_text("Done")

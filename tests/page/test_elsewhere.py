@@ -11,6 +11,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from chat_app.api import results
+from sessions_app.models import Run
 from sessions_app.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
 from tests.support.hitl import set_hitl
@@ -38,21 +39,18 @@ async def html(client: AsyncClient, path: str) -> str:
     return response.content.decode()
 
 
-async def test_every_path_of_the_page_has_the_prefix(client: AsyncClient, log: StoredLog) -> None:
-    run = await asyncio.to_thread(log.message)
+async def test_every_path_of_the_page_has_the_prefix_and_leads_to_no_missing_app(
+    client: AsyncClient, log: StoredLog, run: Run
+) -> None:
     await asyncio.to_thread(log.ask, run, TextPrompt(text="Name?"))
     for path in ("/assistant/c/c/", "/assistant/c/c/items/", "/assistant/conversations/"):
         paths = PATHS.findall(await html(client, path))
         assert paths
         assert [one for one in paths if not one.startswith(KNOWN)] == []
-    assert 'data-socket="/assistant/websocket"' in await html(client, "/assistant/c/c/")
-
-
-@pytest.mark.usefixtures("log")
-async def test_links_to_missing_apps_are_not_offered(client: AsyncClient) -> None:
     page = await html(client, "/assistant/c/c/")
-    assert "Admin" not in page
-    assert "Sign out" not in page
+    assert 'data-socket="/assistant/websocket"' in page
+    for missing in ("Admin", "Sign out"):
+        assert missing not in page
 
 
 async def test_forms_lead_back_under_the_prefix(client: AsyncClient) -> None:

@@ -100,13 +100,20 @@ async def test_webhooks_are_signed_and_retried_after_a_refusal(receiver: type[Re
         assert len(receiver.got) == 3
 
 
-async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_again(
+async def test_each_reminder_and_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_again(
     receiver: type[Receiver],
 ) -> None:
     later = Escalation(3600, user("dora"))
-    async with asking_people("boss", "chef", "dora", to=user("boss"), escalate=later) as scene:
+    how = {"escalate": later, "due": 3600, "remind": [600, 60]}
+    async with asking_people("boss", "chef", "dora", to=user("boss"), **how) as scene:
         hosting, prompt, [boss, chef, _] = scene
         await time_passes()
+        receiver.got.clear()
+        reminders = PendingSignal.objects.filter(name="interaction_due_soon")
+        await reminders.aupdate(due_at=timezone.now())
+        await time_passes()
+        assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.due_soon"}
+        assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 2
         receiver.got.clear()
         receiver.statuses = [500]
         for by, to in ((boss, "chef"), (chef, "boss"), (boss, "chef")):
@@ -134,17 +141,6 @@ async def test_an_event_that_is_told_again_after_the_answer_keeps_its_id(
         await time_passes()
     ids = [headers["webhook-id"] for headers, _ in receiver.got]
     assert (len(ids), len(set(ids))) == (4, 2)
-
-
-async def test_each_reminder_has_an_id_of_its_own(receiver: type[Receiver]) -> None:
-    async with asking_people("boss", to=user("boss"), due=3600, remind=[600, 60]):
-        await time_passes()
-        receiver.got.clear()
-        reminders = PendingSignal.objects.filter(name="interaction_due_soon")
-        await reminders.aupdate(due_at=timezone.now())
-        await time_passes()
-        assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.due_soon"}
-        assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 2
 
 
 async def test_operators_see_what_went_out_and_what_failed_and_send_it_again(

@@ -49,25 +49,19 @@ def parts(log: StoredLog) -> Iterator[Transcript]:
         yield part
 
 
-def test_the_text_of_a_run_is_one_item_until_something_else_comes(log: StoredLog) -> None:
-    run = log.message("hi")
+def test_the_text_of_a_run_is_one_item_until_something_else_comes_also_once_it_is_folded(
+    log: StoredLog, run: Run
+) -> None:
     log.text(run, "one ", "two")
     log.step(run, "look")
     log.text(run, "three")
-    log.end(run)
-    kinds = [type(item) for item in items(log)]
-    assert kinds == [UserMessage, TextSegment, Step, TextSegment, RunNote]
-    assert texts(log) == ["one two", "three"]
-
-
-def test_folding_changes_no_item(log: StoredLog, run: Run) -> None:
-    log.text(run, "one ", "two ")
-    log.step(run, "look")
-    log.text(run, "three")
     before = items(log)
+    assert [type(item) for item in before] == [UserMessage, TextSegment, Step, TextSegment]
     fold(run.id, run.conversation_id)
     assert [(i.dom_id, i.last) for i in items(log)] == [(i.dom_id, i.last) for i in before]
-    assert texts(log) == ["one two ", "three"]
+    assert texts(log) == ["one two", "three"]
+    log.end(run)
+    assert isinstance(items(log)[-1], RunNote)
 
 
 @pytest.mark.parametrize("where", [{}, {"after": 4}, {"after": 7}, {"before": 6}])
@@ -89,35 +83,27 @@ def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
         assert segments == whole
 
 
-def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(
-    log: StoredLog, run: Run
+@pytest.mark.parametrize("pieces", [[], ["one "]], ids=["nothing", "a piece"])
+def test_a_run_that_writes_and_ends_while_a_page_is_read_is_done_with_its_text_once(
+    log: StoredLog, run: Run, pieces: list[str]
 ) -> None:
-    def read() -> tuple[str, bool]:
+    def read() -> tuple[str, list[str]]:
         page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
-        has_text = any(isinstance(item, TextSegment) for item in page.transcript.items)
-        return page.state.name, has_text
-
-    def end() -> None:
-        log.text(run, "well")
-        log.end(run)
-
-    assert read() == ("working", False)
-    for state_and_text in with_between(read, end):
-        assert state_and_text != ("completed", False)
-
-
-def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
-    log: StoredLog, run: Run
-) -> None:
-    log.text(run, "one ")
+        found = page.transcript.items
+        return page.state.name, [item.text for item in found if isinstance(item, TextSegment)]
 
     def end() -> None:
         log.conversation.refresh_from_db()  # where an earlier end was rolled back
         log.text(run, "two")
         log.end(run)
 
-    for shown_texts in with_between(lambda: texts(log), end):
-        assert shown_texts in (["one "], ["one two"])
+    for piece in pieces:
+        log.text(run, piece)
+    whole = ["".join([*pieces, "two"])]
+    assert read() == ("working", pieces)
+    for state, shown_texts in with_between(read, end):
+        assert shown_texts in (pieces, whole)
+        assert state == "working" or shown_texts == whole
 
 
 def with_between(read: Callable[[], T], other: Callable[[], object]) -> Iterator[T]:
@@ -318,14 +304,3 @@ def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User
     items = [item for part in (newest, *older) for item in part.items]
     messages = {item.text for item in items if isinstance(item, UserMessage)}
     assert messages == {"asks", *(f"m{number}" for number in range(30))}
-
-
-def test_a_page_of_many_events_is_as_cheap_as_one_of_few(
-    log: StoredLog, django_assert_max_num_queries: Any
-) -> None:
-    for _ in range(30):
-        run = log.message()
-        log.text(run, *"abcdefgh")
-        log.end(run)
-    with django_assert_max_num_queries(9):
-        assert len(items(log)) <= history.ROWS
