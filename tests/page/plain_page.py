@@ -29,7 +29,6 @@ class Control:
 
     @property
     def is_sent(self) -> bool:
-        """Return whether it sends its value without being pressed."""
         if self.tag == "button" or self.attributes.get("type") in ("file", "submit"):
             return False
         is_choice = self.attributes.get("type") in ("radio", "checkbox")
@@ -71,7 +70,6 @@ class PlainPage(HTMLParser):
             self._open.text += data
 
     def named(self, label: str, tag: str) -> Control:
-        """Return the first of the page that has the label."""
         controls = [one for one in self.controls if one.tag == tag and one.label == label]
         assert controls, f"no {tag} {label!r} in {[one.label for one in self.controls]}"
         return controls[0]

@@ -42,7 +42,6 @@ def ben() -> User:
 
 
 def paths() -> list[str]:
-    """Return each address of the chat that belongs to the person of a page."""
     own_paths = [path for path in sorted(doors.addresses()) if not ANYBODYS.match(path)]
     assert len(own_paths) > 40
     return [re.sub(r"<\w+>", UUID, path.replace("<first>", "1")) for path in own_paths]

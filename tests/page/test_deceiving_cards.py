@@ -92,7 +92,6 @@ READ: dict[str, list[str]] = {
 
 
 def call(name: str, *, editable: bool) -> dict[str, Any]:
-    """Return the fields of a prompt about the call."""
     arguments = CARDS[name]
     texts = {one: LINE for one, value in arguments.items() if isinstance(value, str)}
     schema = {"type": "object", "properties": texts}

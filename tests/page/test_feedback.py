@@ -20,7 +20,6 @@ UP, DOWN = "👍", "👎"
 
 @pytest.fixture
 def run(log: StoredLog) -> Run:
-    """Return a run that has answered."""
     run = log.message("hello <you>")
     log.text(run, "An answer.")
     log.end(run)

@@ -150,7 +150,6 @@ async def test_pages_in_right_to_left_languages_are_right_to_left(
 
 
 def forms(message: Message) -> list[str]:
-    """Return the translations: one, or one for each plural form."""
     return [message.string] if isinstance(message.string, str) else list(message.string or [])
 
 

@@ -30,8 +30,10 @@ async def page_of(client: AsyncClient) -> str:
     return await text_of(client, "conversation", "c")
 
 
-async def test_the_owner_answers_in_the_conversation(client: AsyncClient) -> None:
-    await reads.read(make_members, "managers", "bob")
+async def test_the_owner_answers_in_the_conversation_what_nobody_else_has_claimed(
+    client: AsyncClient,
+) -> None:
+    [bob] = await reads.read(make_members, "managers", "bob")
     async with asking(host_code(asks_managers)) as (hosting, run, prompt):
         assert CARD not in await page_of(client)  # not of the group yet
         managers = await reads.read(Group.objects.get, name="managers")
@@ -39,20 +41,16 @@ async def test_the_owner_answers_in_the_conversation(client: AsyncClient) -> Non
         html = await page_of(client)
         assert CARD in html
         assert "Needs you" in html
+        held = Interaction.objects.filter(pk=prompt.pk)
+        await held.aupdate(assignee=bob)
+        assert CARD not in await page_of(client)  # somebody else has claimed it
+        await held.aupdate(assignee=None)
         answer_url = reverse("chat:answer", args=["c", prompt.pk])
         assert f'action="{answer_url}"' in html
         fields = {"value": "yes", "version": "1", "answer_id": "a"}
         response = await client.post(answer_url, fields)
         assert response.status_code == 303
         assert await hosting.result(run) == "yes"
-        assert CARD not in await page_of(client)
-
-
-async def test_what_somebody_else_has_claimed_has_no_card(client: AsyncClient) -> None:
-    bob, _ = await reads.read(make_members, "managers", "bob", "ann")
-    async with asking(host_code(asks_managers)) as (_, _, prompt):
-        assert CARD in await page_of(client)
-        await reads.read(Interaction.objects.filter(pk=prompt.pk).update, assignee=bob)
         assert CARD not in await page_of(client)
 
 

@@ -43,7 +43,6 @@ def test_a_page_takes_at_most_twelve_queries(rounds: int, branched: bool) -> Non
 
 
 def calls_to_read(log: StoredLog) -> int:
-    """Count the calls of functions that one look at a conversation takes."""
     with cProfile.Profile() as profile:
         history.read(log.conversation.id)
     return sum(int(entry.callcount) for entry in profile.getstats())

@@ -13,6 +13,9 @@ from tests.support.database.stored_log import StoredLog
 pytestmark = pytest.mark.django_db
 
 
+WAITING = ("waiting", "Waiting for managers")
+
+
 def state(log: StoredLog) -> RunState:
     return read_page(log.conversation.owner_id, log.conversation.conversation_id).state
 
@@ -44,22 +47,17 @@ def test_a_run_that_waits_for_the_person_comes_before_any_number_that_work(
     assert state(log).name == "needs-you"
 
 
-def test_a_question_for_others_is_neither_its_owners_card_nor_state(log: StoredLog) -> None:
-    prompt = log.ask(log.message(), TextPrompt(text="Name?"))
-    Interaction.objects.filter(pk=prompt.pk).update(
-        for_owner=False, assignment={"to": [], "names": ["managers"]}
-    )
-    page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
-    assert (page.cards, page.state.name) == ([], "waiting")
-
-
-def test_of_several_questions_for_others_the_first_is_told(log: StoredLog) -> None:
+@pytest.mark.parametrize("directors", [0, 9])
+def test_of_questions_for_others_the_first_is_told_and_none_is_their_owners_card(
+    log: StoredLog, directors: int
+) -> None:
     run = log.message()
-    for name in ("managers", *("directors",) * 9):
+    for name in ("managers", *["directors"] * directors):
         prompt = log.ask(run, TextPrompt(text="Name?"))
         asked_of = {"for_owner": False, "assignment": {"to": [], "names": [name]}}
         Interaction.objects.filter(pk=prompt.pk).update(**asked_of)
-    assert state(log).words == "Waiting for managers"
+    page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
+    assert (page.cards, page.state.name, page.state.words) == ([], *WAITING)
 
 
 def test_a_run_that_sleeps_is_paused_until_it_wakes(log: StoredLog) -> None:

@@ -20,7 +20,6 @@ LITERAL = re.compile(
 
 
 def rules(sheet: Path) -> list[tuple[str, str]]:
-    """Return the selectors and the declarations of a style sheet."""
     text = re.sub(r"/\*.*?\*/", "", sheet.read_text(), flags=re.DOTALL)
     return re.findall(r"([^{}]+)\{([^{}]*)\}", text)
 

@@ -104,7 +104,7 @@ async def test_each_reminder_and_change_has_an_id_of_its_own_and_keeps_it_when_i
     receiver: type[Receiver],
 ) -> None:
     later = Escalation(3600, user("dora"))
-    how = {"escalate": later, "due": 3600, "remind": [600, 60]}
+    how: dict[str, Any] = {"escalate": later, "due": 3600, "remind": [600, 60]}
     async with asking_people("boss", "chef", "dora", to=user("boss"), **how) as scene:
         hosting, prompt, [boss, chef, _] = scene
         await time_passes()

@@ -66,7 +66,6 @@ async def hosting() -> AsyncIterator[Hosting]:
 
 @pytest.fixture
 async def browser(hosting: Hosting) -> AsyncClient:
-    """Ann's, who is the hosting's person."""
     client = AsyncClient()
     await client.aforce_login(await User.objects.aget(pk=hosting.user))
     return client

@@ -85,12 +85,9 @@ def test_a_diff_of_long_texts_shows_changes_with_context() -> None:
     assert [sign for sign, _ in row.value].count("…") == 1
 
 
-def test_unchanged_text_is_shown_without_marks() -> None:
+def test_unchanged_text_has_no_marks_and_what_is_too_long_to_compare_is_shown_whole() -> None:
     [row] = rows({"File": {"before": "a\nb", "after": "a\nb"}})
     assert row.value == [(" ", "a"), (" ", "b")]
-
-
-def test_texts_that_are_too_long_to_compare_are_shown_whole() -> None:
     long = "\n".join(map(str, range(LINES + 1)))
     [row] = rows({"File": {"before": long, "after": f"{long}\nend"}})
     assert len(row.value) == 2 * (LINES + 1) + 1

@@ -7,7 +7,7 @@ import pytest
 
 from chat_app.page.conversation.conversation_page import ItemRange, read_transcript
 from chat_app.page.conversation.history import KnownText
-from chat_app.page.conversation.transcript import ShownText, TextSegment
+from chat_app.page.conversation.transcript import TextSegment
 from chat_app.page.markdown import blocks
 from chat_app.page.markdown.markdown import render
 from chat_app.page.markdown.unfinished import finish_block
@@ -45,16 +45,12 @@ class Reader:
         items = read_transcript(self._log.conversation, item_range).items
         texts = [item for item in items if isinstance(item, TextSegment)]
         for item in texts:
-            self._take(item, item.shown)
+            shown_text = item.shown
+            self.above = (self.above if item.known_text else "") + "".join(shown_text.above)
+            self.last = "".join(shown_text.last)
+            self._known = {self._run.id: shown_text.place}
+            self.sizes.append(len(item.text))
         return texts
-
-    def _take(self, item: TextSegment, shown_text: ShownText) -> None:
-        if not item.known_text:
-            self.above = ""
-        self.above += "".join(shown_text.above)
-        self.last = "".join(shown_text.last)
-        self._known = {self._run.id: shown_text.place}
-        self.sizes.append(len(item.text))
 
     @property
     def html(self) -> str:

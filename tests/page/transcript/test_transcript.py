@@ -194,7 +194,9 @@ def test_a_question_changes_where_it_was_asked_into_a_line_with_the_answer_behin
     asked = items(log)[-1]
     assert isinstance(asked, Question)
     assert asked.outcome is None
-    how = {"status": "expired"} if prompt.default else {"by": log.conversation.owner}
+    how: dict[str, Any] = {"by": log.conversation.owner}
+    if line == LATE:
+        how = {"status": "expired"}
     settled = log.settle(interaction, {"value": value}, **how)
     [question] = items(log, after=settled - 1)
     assert isinstance(question, Question)
