@@ -21,30 +21,27 @@ window.WebSocket = class extends WebSocket {
 """
 
 
-def test_another_tab_that_is_hidden_follows_the_count(page: Page, console: Console) -> None:
+def test_another_tab_that_is_hidden_follows_the_count_as_the_settings_do(
+    page: Page, console: Console
+) -> None:
     console.allow("net::ERR_FAILED")  # the list is not to be had: it could tell too
-    other = page.context.new_page()
+    other, settings = page.context.new_page(), page.context.new_page()
     other.add_init_script(HIDDEN)
     other.route("**/conversations/**", lambda route: route.abort())
     other.goto("/c/new-one/")
     until_connected(other)
     expect(other).to_have_title("New conversation")
     plain = other.locator("link[rel=icon]").get_attribute("href")
+    settings.goto("/settings/")
+    expect(settings.locator("#count")).to_be_empty()
     begin(page, "ask()")
     expect(other).to_have_title("(1) Needs you – New conversation")
     expect(other.locator("link[rel=icon]")).not_to_have_attribute("href", plain or "")
+    expect(settings.locator("#count")).to_have_text("1")
     card(page).locator("textarea").fill("x")
     card(page).get_by_role("button", name="Answer").click()
     expect(other).to_have_title("New conversation")
     expect(other.locator("link[rel=icon]")).to_have_attribute("href", plain or "")
-
-
-def test_the_settings_page_follows_the_count(page: Page) -> None:
-    settings = page.context.new_page()
-    settings.goto("/settings/")
-    expect(settings.locator("#count")).to_be_empty()
-    begin(page, "ask()")
-    expect(settings.locator("#count")).to_have_text("1")
 
 
 def test_a_page_whose_timers_come_once_a_minute_stays_connected(open_page: OpenPage) -> None:

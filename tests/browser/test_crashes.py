@@ -23,37 +23,25 @@ pytestmark = pytest.mark.every_form(
 
 
 def answer(page: Page, text: str) -> None:
-    """Answer the only card by its text field."""
     card(page).locator("textarea").fill(text)
     card(page).get_by_role("button", name="Answer").click()
 
 
-@pytest.mark.parametrize("reload", [False, True])
-def test_a_pending_question_outlives_the_server(page: Page, server: Server, reload: bool) -> None:
+def test_a_pending_question_outlives_the_server_in_two_tabs_and_one_answer_settles_both(
+    page: Page, server: Server
+) -> None:
     begin(page, "ask()", cards=1)
-    server.restart()
-    if reload:
-        page.reload()
-    until_connected(page)
-    expect(card(page)).to_have_count(1)
-    answer(page, "still here")
-    state(page, "completed")
-    expect(page.locator("#items .text")).to_have_text("still here")
-    assert_page_is_log(page, server)
-
-
-@pytest.mark.slow
-def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Server) -> None:
-    begin(page, "ask()")
     other = open_in_another_tab(page)
     server.restart()
+    other.reload()
     for tab in (page, other):
         until_connected(tab)
         expect(card(tab)).to_have_count(1)
-    answer(page, "once")
+    answer(page, "still here")
     for tab in (page, other):
         state(tab, "completed")
         expect(card(tab)).to_have_count(0)
+        expect(tab.locator("#items .text")).to_have_text("still here")
         assert_page_is_log(tab, server)
 
 
