@@ -30,16 +30,21 @@ def begin(
         expect(card(page)).to_have_count(cards)
 
 
-def open_in_another_tab(page: Page) -> Page:
-    """Open the conversation in one more tab of the same browser."""
+def open_in_another_tab(page: Page, path: str = "") -> Page:
+    """Open the conversation, or another page, in one more tab of the same browser."""
     other = page.context.new_page()
-    other.goto(page.url)
+    other.goto(path or page.url)
     until_connected(other)
     return other
 
 
+def sign_in(page: Page, server: Server, person: str) -> None:
+    """Have somebody signed in in the browser, as after a sign-in in another tab."""
+    cookie = {"name": "sessionid", "value": server.cookies[person], "url": server.url}
+    page.context.add_cookies([cookie])  # type: ignore[list-item] # a TypedDict there
+
+
 def open_new(page: Page, workflow: str = "probe") -> None:
-    """Open the page on which a conversation with this workflow begins."""
     page.goto("/c/")
     until_connected(page)
     page.locator(f"input[name=workflow][value={workflow}]").check()
@@ -62,12 +67,10 @@ def begin_called(page: Page) -> Callable[[], object]:
 
 
 def until_connected(page: Page) -> None:
-    """Wait until the socket is up."""
     expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
 
 
 def state(page: Page, name: str) -> None:
-    """Wait until the run is in this state."""
     expect(page.locator("#state .run")).to_have_attribute("data-name", name)
 
 
@@ -90,12 +93,10 @@ def answer(form: Locator) -> None:
 
 
 def conversation_id(page: Page) -> str:
-    """Return the conversation that the page shows."""
     return unquote(page.url.split("/c/")[1].split("?")[0].strip("/"))
 
 
 def output_on_page(page: Page) -> str:
-    """Return all output on the page, in words."""
     texts = page.locator("#items .text .body").all_text_contents()
     return " ".join(" ".join(texts).split())
 

@@ -14,7 +14,7 @@ from tests.browser.chat_page import (
     state,
     until_connected,
 )
-from tests.browser.test_branches import bubbles, edit, three_messages, versions
+from tests.browser.writing.test_branches import bubbles, edit, three_messages, versions
 from tests.support.server import Server
 
 pytestmark = pytest.mark.every_form(

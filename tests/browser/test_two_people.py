@@ -3,7 +3,16 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import SEEN_AGAIN, begin, card, say, state, until_connected
+from tests.browser.chat_page import (
+    SEEN_AGAIN,
+    begin,
+    card,
+    open_in_another_tab,
+    say,
+    sign_in,
+    state,
+    until_connected,
+)
 from tests.inbox.people import make_group, send_question
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
@@ -25,12 +34,6 @@ def _what_a_page_cannot_load(console: Console) -> None:
     console.allow("status of 409")
 
 
-def sign_in(page: Page, server: Server, person: str) -> None:
-    """Have somebody signed in in the browser, as after a sign-in in another tab."""
-    cookie = {"name": "sessionid", "value": server.cookies[person], "url": server.url}
-    page.context.add_cookies([cookie])  # type: ignore[list-item] # a TypedDict there
-
-
 def expect_ben(page: Page) -> None:
     """Expect the page to say whose the browser is now, and to offer that person's page."""
     connection = page.locator("#connection")
@@ -40,7 +43,6 @@ def expect_ben(page: Page) -> None:
 
 
 def owners(server: Server) -> list[str]:
-    """Return whose the stored runs are."""
     return [row["username"] for row in server.rows(OWNERS)]
 
 
@@ -53,9 +55,7 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
     expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
     sign_in(page, server, "ben")
     server.restart()
-    other = page.context.new_page()
-    other.goto(page.url)
-    until_connected(other)
+    other = open_in_another_tab(page)
     expect(other.locator("#text")).to_have_value("")  # of the draft nothing is shown
     say(other, 'echo("from ben")')
     state(other, "completed")
@@ -71,29 +71,30 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
 
 
 @pytest.mark.slow
-def test_a_page_that_is_open_says_at_once_whose_the_browser_is(page: Page, server: Server) -> None:
-    begin(page, 'echo("first")', until="completed")
-    page.locator("#text").fill(SECRET)
-    sign_in(page, server, "ben")
-    server.sign_out("ann")
-    expect_ben(page)
-    expect(page.locator("#text")).to_have_value(SECRET)
-    page.get_by_role("link", name="Reload").click()
-    until_connected(page)
-    expect(page.locator("#chat")).to_have_attribute("data-user", "ben")
-    expect(page.locator("#text")).to_have_value("")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", ["/c/", "/inbox/"])
-def test_a_request_in_the_name_of_the_other_is_noticed(
-    open_page: OpenPage, server: Server, path: str
+@pytest.mark.parametrize(
+    ("path", "signs_out"),
+    [("/c/", True), ("/c/", False), ("/inbox/", False)],
+    ids=["its socket closes", "it looks for news", "the inbox looks for news"],
+)
+def test_a_page_that_is_open_says_at_once_whose_the_browser_is(
+    open_page: OpenPage, server: Server, path: str, signs_out: bool
 ) -> None:
     page = open_page(path)
     until_connected(page)
+    if signs_out:
+        page.locator("#text").fill(SECRET)
     sign_in(page, server, "ben")
-    page.evaluate(SEEN_AGAIN)  # it looks for news, while its socket is open
+    if signs_out:
+        server.sign_out("ann")
+    else:
+        page.evaluate(SEEN_AGAIN)
     expect_ben(page)
+    if signs_out:
+        expect(page.locator("#text")).to_have_value(SECRET)
+        page.get_by_role("link", name="Reload").click()
+        until_connected(page)
+        expect(page.locator("#chat")).to_have_attribute("data-user", "ben")
+        expect(page.locator("#text")).to_have_value("")
 
 
 def test_an_answer_is_not_given_by_the_other(open_page: OpenPage, server: Server) -> None:
@@ -113,14 +114,3 @@ def test_an_answer_is_not_given_by_the_other(open_page: OpenPage, server: Server
     page.evaluate(SEEN_AGAIN)
     expect(card(page)).to_have_count(0)
     assert [row["username"] for row in server.rows(ANSWERERS)] == ["ann"]
-
-
-@pytest.mark.slow
-def test_a_form_is_given_back_without_the_script(open_page: OpenPage, server: Server) -> None:
-    page = open_page("/c/", java_script_enabled=False)
-    page.locator("#text").fill(SECRET)
-    sign_in(page, server, "ben")
-    page.get_by_role("button", name="Send").click()
-    expect(page.locator("main")).to_contain_text("ben has signed in in this browser")
-    expect(page.locator("#typed")).to_have_value(SECRET)
-    assert owners(server) == []

@@ -29,14 +29,7 @@ TYPE_ON = """() => {
 }"""
 
 
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return the one server: what is tested here does not depend on other conversations."""
-    return one_server
-
-
 def field(page: Page) -> Locator:
-    """Return the composer's text field."""
     return page.locator("#text")
 
 
@@ -46,7 +39,6 @@ def mode(page: Page) -> Locator:
 
 
 def until_answering(page: Page, question: str) -> None:
-    """Wait until the composer answers this question."""
     expect(mode(page)).to_contain_text(f"Answering: {question}")
     expect(field(page)).to_have_accessible_name(f"Answering: {question}")
 
@@ -58,6 +50,13 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     until_answering(page, "prompt-1")
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_attribute("placeholder", "Your answer")
+    field(page).press("Escape")
+    expect(field(page)).to_have_attribute("placeholder", FIRST)
+    expect(field(page)).to_be_focused()
+    expect(field(page)).to_have_accessible_name("Message")
+    page.get_by_role("button", name="Answer here").click()
+    until_answering(page, "prompt-1")
+    expect(field(page)).to_be_focused()
     field(page).press("Enter")  # of nothing, which is no answer
     field(page).press_sequentially("Eve")
     expect(card(page).locator("textarea")).to_have_value("Eve")
@@ -76,28 +75,14 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
 
 
 @pytest.mark.slow
-def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> None:
+def test_message_and_answer_are_two_drafts_and_a_begun_message_stays_one(page: Page) -> None:
     have_asked = begin_called(page)
     field(page).press_sequentially('echo("later")')
     have_asked()
-    expect(card(page)).to_have_count(1)
     expect(mode(page)).to_contain_text(FIRST)
-    field(page).press("Enter")
-    expect(page.locator(".user .bubble").last).to_have_text('echo("later")')
-    expect(page.locator("#state")).to_contain_text("1 message queued")
-    until_answering(page, "prompt-1")
-
-
-@pytest.mark.slow
-def test_message_and_answer_are_two_drafts(page: Page) -> None:
-    have_asked = begin_called(page)
-    field(page).press_sequentially('echo("later")')
-    have_asked()
-    expect(card(page)).to_have_count(1)
     page.get_by_role("button", name="Answer here").click()
     until_answering(page, "prompt-1")
     expect(field(page)).to_have_value("")
-    expect(field(page)).to_be_focused()
     field(page).press_sequentially("Ev")
     page.get_by_role("button", name=INSTEAD).click()
     expect(field(page)).to_have_value('echo("later")')
@@ -107,26 +92,20 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
     until_connected(page)
     expect(field(page)).to_have_value('echo("later")')
     expect(mode(page)).to_contain_text(FIRST)
+    field(page).press("Enter")
+    expect(page.locator(".user .bubble").last).to_have_text('echo("later")')
+    expect(page.locator("#state")).to_contain_text("1 message queued")
+    until_answering(page, "prompt-1")
+    field(page).press("Escape")
+    field(page).press_sequentially("a draft")
     page.get_by_role("button", name="Answer here").click()
-    expect(field(page)).to_have_value("Ev")
     card(page).locator("textarea").press_sequentially("e")
     expect(field(page)).to_have_value("Eve")
     field(page).press("Enter")
     state(page, "completed")
-    expect(page.locator("#items .text").last).to_have_text("Eve")
-    expect(field(page)).to_have_value('echo("later")')
-
-
-@pytest.mark.slow
-def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
-    begin(page, "ask()")
-    until_answering(page, "prompt-1")
-    field(page).press("Escape")
-    expect(field(page)).to_have_attribute("placeholder", FIRST)
-    expect(field(page)).to_be_focused()
-    say(page, 'echo("later")')
-    expect(page.locator("#state")).to_contain_text("1 message queued")
-    expect(field(page)).to_have_accessible_name("Message")
+    expect(page.locator("#items .text").nth(-2)).to_have_text("Eve")
+    expect(page.locator("#items .text").last).to_have_text("later")
+    expect(field(page)).to_have_value("a draft")
 
 
 @pytest.mark.slow

@@ -12,8 +12,6 @@ from tests.browser.chat_page import (
     assert_page_is_log,
     begin,
     card,
-    open_in_another_tab,
-    say,
     state,
     until_connected,
 )
@@ -27,12 +25,10 @@ def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server
     expect(card(page).locator("h2")).to_have_text("prompt-1")
     entry = page.locator("#list [aria-current]")
     expect(entry).to_contain_text("needs you")
-    expect(page).to_have_title("(1) Needs you – ask()")
     card(page).locator("textarea").fill("Eve")
     card(page).locator("textarea").press("Enter")
     state(page, "completed")
     expect(entry).not_to_contain_text("needs you")
-    expect(page).to_have_title("ask()")
     expect(page.locator("#items .text")).to_have_text("Eve")
     expect(card(page)).to_have_count(0)
     expect(page.locator("#items .question > details > summary")).to_contain_text("by you")
@@ -42,8 +38,7 @@ def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server
     assert page.locator("#items").inner_text() == before
 
 
-@pytest.mark.slow
-def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page: Page) -> None:
+def test_an_answered_question_folds_to_a_row_that_says_so_with_its_note(page: Page) -> None:
     begin(page, "approve(count=2)")
     buttons = card(page).get_by_role("button")
     expect(buttons.get_by_text("continue")).to_have_class("primary")
@@ -54,20 +49,15 @@ def test_an_answered_question_folds_to_a_row_that_says_so_and_is_announced(page:
     expect(page.locator("#status")).to_contain_text("prompt-1 continue by you · just now")
     row.click()
     expect(page.locator("#items .question .via")).to_have_text("from the chat")
-
-
-def test_a_note_goes_with_a_decision_and_outlives_a_reload(page: Page) -> None:
-    begin(page, "approve(count=1)")
     card(page).get_by_text("Add a note").click()
     card(page).get_by_label("Note").fill("as agreed")
     page.reload()
     until_connected(page)
     expect(card(page).get_by_label("Note")).to_have_value("as agreed")
     card(page).get_by_role("button", name="continue").click()
-    row = page.locator("#items .question > details > summary")
-    expect(row).to_contain_text("continue – as agreed")
+    expect(row.last).to_contain_text("continue – as agreed")
     state(page, "completed")
-    expect(page.locator("#items .text")).to_have_text("continue")
+    expect(page.locator("#items .text")).to_have_text("continue|continue")
 
 
 @pytest.mark.slow
@@ -124,62 +114,26 @@ def test_a_question_that_appears_takes_no_click_meant_for_another(page: Page) ->
 
 
 @pytest.mark.slow
-def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> None:
+@pytest.mark.parametrize("hangs", [False, True], ids=["took long", "hangs"])
+def test_an_answer_is_seen_soon_also_after_a_load_that(page: Page, hangs: bool) -> None:
     page.clock.install()
     begin(page, "approve(count=2)")
     button = card(page).get_by_role("button", name="continue")
     expect(button).to_be_enabled()
-
-    def late(route: Route) -> None:
-        page.clock.fast_forward(60_000)  # as of a computer that was closed
-        route.continue_()
-
-    page.route("**/items/**", late, times=1)
-    for number in (1, 2):
-        expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
-        button.click()
-    expect(page.locator(".question .who")).to_have_count(2)
-
-
-@pytest.mark.slow
-def test_a_hanging_request_for_items_delays_no_later_items(page: Page) -> None:
-    page.clock.install()
-    begin(page, "approve(count=2)")
-    button = card(page).get_by_role("button", name="continue")
-    expect(button).to_be_enabled()
-    hanging: list[Route] = []
-    page.route("**/items/**", lambda route: hanging.append(route), times=1)
+    loads: list[Route] = []
+    page.route("**/items/**", lambda route: loads.append(route), times=1)
     button.click()
-    while not hanging:
+    while not loads:
         page.wait_for_timeout(20)
-    page.clock.fast_forward(11_000)  # it is given up after ten seconds
+    # As of a computer that was closed; or it is given up after ten seconds.
+    page.clock.fast_forward(11_000 if hangs else 60_000)
+    if not hangs:
+        loads[0].continue_()
     expect(card(page).locator("h2")).to_have_text("prompt-2")
     button.click()
     expect(page.locator(".question .who")).to_have_count(2)
-    hanging[0].abort()
-
-
-@pytest.mark.slow
-def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: Server) -> None:
-    begin(page, "ask()")
-    other = open_in_another_tab(page)
-    expect(card(other)).to_have_count(1)
-    card(other).locator("textarea").fill("half typed here")
-    card(page).locator("textarea").fill("first")
-    card(page).get_by_role("button", name="Answer").click()
-    for tab in (page, other):
-        state(tab, "completed")
-        expect(tab.locator("#items .text")).to_have_text("first")
-        assert_page_is_log(tab, server)
-    expect(card(page)).to_have_count(0)
-    # What was typed in the slower tab is still there to be read, and nothing offers to send it.
-    expect(card(other)).to_have_count(0)
-    question = other.locator("#items .question")
-    expect(question.locator("summary")).to_contain_text("first")
-    expect(question.locator(".given")).to_have_text("half typed here")
-    expect(question.get_by_role("button")).to_have_text(["Dismiss"])
-    other.get_by_role("button", name="Dismiss").click()
-    expect(question).not_to_contain_text("half typed")
+    if hangs:
+        loads[0].abort()
 
 
 @pytest.mark.slow
@@ -194,18 +148,6 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
         one.get_by_role("button", name="Answer").click()
         expect(one).to_have_count(0)
     state(page, "completed")
-
-
-@pytest.mark.slow
-def test_text_typed_into_a_card_outlives_reloads_and_updates(page: Page) -> None:
-    begin(page, "ask()")
-    card(page).locator("textarea").fill("not finished")
-    page.get_by_role("button", name="Write a message instead").click()
-    say(page, 'echo("queued")')
-    expect(page.locator("#state")).to_contain_text("1 message queued")
-    expect(card(page).locator("textarea")).to_have_value("not finished")
-    page.reload()
-    expect(card(page).locator("textarea")).to_have_value("not finished")
 
 
 def test_every_type_of_prompt_can_be_answered(page: Page) -> None:

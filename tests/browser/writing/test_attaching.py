@@ -28,14 +28,7 @@ CARRIED = """([names, text]) => {
 
 
 @pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return the one server: what is tested here does not depend on other conversations."""
-    return one_server
-
-
-@pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """Return a new conversation."""
     page = open_page("/c/")
     until_connected(page)
     page.locator("input[name=workflow][value=probe]").check()
@@ -51,7 +44,6 @@ def choose(page: Page, *files: Any) -> None:
 
 
 def until_uploaded(page: Page, count: int) -> None:
-    """Wait until so many are uploaded."""
     expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(count)
 
 
@@ -80,15 +72,6 @@ def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server
 
 
 @pytest.mark.slow
-def test_a_file_alone_is_a_message(page: Page) -> None:
-    choose(page, file())
-    until_uploaded(page, 1)
-    page.get_by_role("button", name="Send").click()
-    expect(page.locator("#items .text")).to_contain_text("a.csv text/csv 3")
-    expect(page.locator("#title")).to_have_text("a.csv")
-
-
-@pytest.mark.slow
 def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Page) -> None:
     for names, text in ((["pasted.csv"], ""), (["picture-of-a-cell.csv"], "a cell")):
         carried = page.evaluate_handle(CARRIED, [names, text])
@@ -112,7 +95,7 @@ def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Pag
 
 
 @pytest.mark.slow
-def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
+def test_a_refused_file_shows_the_reason_and_the_others_alone_are_a_message(
     page: Page, console: Console
 ) -> None:
     console.allow("422")
@@ -121,8 +104,9 @@ def test_a_refused_file_shows_the_reason_and_the_others_are_sent(
         "Not attached: .html files are not allowed. Allowed: png,"
     )
     until_uploaded(page, 1)
-    say(page, "describe_files()")
-    expect(page.locator("#items .text")).to_contain_text("a.csv")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#items .text")).to_contain_text("a.csv text/csv 3")
+    expect(page.locator("#title")).to_have_text("a.csv")
 
 
 @pytest.mark.slow

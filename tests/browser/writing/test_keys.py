@@ -4,19 +4,12 @@ import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 from tests.browser.chat_page import begin, card, state
-from tests.support.server import Server
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.formless,
 ]
 ALT, CTRL = 1, 2  # modifiers as the browser's protocol counts them
-
-
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return a server that is left running."""
-    return one_server
 
 
 @pytest.fixture
@@ -41,7 +34,9 @@ def press(
     keyboard.send("Input.dispatchKeyEvent", {"type": kind, **names, "text": text})
 
 
-def test_an_escape_of_the_input_method_ends_no_edit(page: Page, keyboard: CDPSession) -> None:
+def test_an_escape_of_the_input_method_ends_no_edit_and_keeps_the_question_in_the_field(
+    page: Page, keyboard: CDPSession
+) -> None:
     begin(page, 'echo("first")', until="completed")
     page.locator(".user .bubble").hover()
     page.locator("a.edit").click()
@@ -52,11 +47,6 @@ def test_an_escape_of_the_input_method_ends_no_edit(page: Page, keyboard: CDPSes
     keyboard.send("Input.insertText", {"text": "日本"})
     page.keyboard.press("Escape")
     expect(page.locator("#editing")).to_be_hidden()
-
-
-def test_an_escape_of_the_input_method_keeps_the_question_in_the_field(
-    page: Page, keyboard: CDPSession
-) -> None:
     begin(page, "ask()", cards=1)
     page.locator("#text").click()
     page.keyboard.type("half ")
@@ -71,7 +61,7 @@ def test_a_key_that_makes_a_character_is_typed_and_no_shortcut(
 ) -> None:
     """Option+Q, Option+I of a Mac, which begins an î, and AltGr+Q of a German Windows."""
     begin(page, "approve(count=1)", cards=1)
-    here = page.url
+    question, here = card(page).locator("h2"), page.url
     page.locator("#text").click()
     press(keyboard, "œ", "KeyQ", 81, ALT, "œ")
     press(keyboard, "Dead", "KeyI", 73, ALT)
@@ -79,17 +69,7 @@ def test_a_key_that_makes_a_character_is_typed_and_no_shortcut(
     expect(page.locator("#text")).to_have_value("œ")
     expect(page.locator("#text")).to_be_focused()
     assert page.url == here
-
-
-def test_shortcuts_work_in_the_field_and_with_the_option_key_outside_of_it(
-    page: Page, keyboard: CDPSession
-) -> None:
-    begin(page, "approve(count=1)", cards=1)
-    question = card(page).locator("h2")
-    page.locator("#text").click()
-    page.keyboard.press("Alt+q")
-    expect(question).to_be_focused()
-    page.locator("#scroller").focus()
+    page.locator("#scroller").focus()  # where a key makes no character
     press(keyboard, "œ", "KeyQ", 81, ALT)
     expect(question).to_be_focused()
     page.locator("#text").click()

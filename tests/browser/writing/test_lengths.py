@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.chat_page import begin, until_connected
-from tests.support.server import Server
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,14 +17,7 @@ CHINESE = f"echo('{'字' * 31_990}')"
 EMOJI = f"echo('{'😀' * 31_990}')"
 
 
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return the one server: what is tested here does not depend on other conversations."""
-    return one_server
-
-
 def send(page: Page, text: str) -> None:
-    """Put it into the field, and press Enter."""
     page.locator("#text").fill(text)
     page.locator("#text").press("Enter")
 
@@ -51,10 +43,16 @@ def test_a_text_beyond_the_limit_is_kept_and_the_reason_said(page: Page) -> None
     expect(page.locator("#items .text").last).to_have_text("shorter")
     expect(page.locator("#composer-error")).to_be_empty()
     expect(page.locator("#composer .count")).to_be_empty()
+    # As if the page did not know the limit.
+    page.locator("#text").evaluate("field => field.dataset.most = 10 ** 7")
+    text = "字" * 200_000
+    send(page, text)
+    expect(page.locator("#composer-error")).to_contain_text("too large")
+    expect(page.locator("#text")).to_be_editable()
+    assert page.locator("#text").input_value() == text
 
 
 def swallow_messages(page: Page, messages: list[Any]) -> None:
-    """Let no message of the person reach the server."""
 
     def connect(route: WebSocketRoute) -> None:
         server = route.connect_to_server()
@@ -83,14 +81,3 @@ def test_an_unacknowledged_message_can_be_edited(page: Page) -> None:
     expect(page.locator("#text")).to_have_value('echo("once")')
     expect(page.locator("#progress .words")).to_be_empty()
     assert [message["type"] for message in messages] == ["user_message"]
-
-
-def test_a_refusal_gives_the_text_back(page: Page) -> None:
-    begin(page, 'echo("hi")', until="completed")
-    # As if the page did not know the limit.
-    page.locator("#text").evaluate("field => field.dataset.most = 10 ** 7")
-    text = "字" * 200_000
-    send(page, text)
-    expect(page.locator("#composer-error")).to_contain_text("too large")
-    expect(page.locator("#text")).to_be_editable()
-    assert page.locator("#text").input_value() == text

@@ -6,7 +6,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import begin, open_new, until_connected
-from tests.support.server import Server
 
 pytestmark = [
     pytest.mark.slow,
@@ -15,21 +14,14 @@ pytestmark = [
 MEGABYTE = "line\n" * 200_000
 
 
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return the one server: what is tested here does not depend on other conversations."""
-    return one_server
-
-
 def paste(page: Page, text: str) -> None:
-    """Paste a text into the message field as a person does."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.evaluate("text => navigator.clipboard.writeText(text)", text)
     page.locator("#text").focus()
     page.keyboard.press("Control+v")
 
 
-def test_a_huge_paste_becomes_a_file(page: Page) -> None:
+def test_a_huge_paste_becomes_a_file_or_is_refused_where_none_is_taken(page: Page) -> None:
     open_new(page)
     paste(page, MEGABYTE)
     expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(1)
@@ -38,10 +30,6 @@ def test_a_huge_paste_becomes_a_file(page: Page) -> None:
     page.locator("#text").fill("describe_files()")
     page.locator("#text").press("Enter")
     expect(page.locator("#items .text")).to_contain_text("text.txt text/plain 1000000")
-
-
-def test_a_huge_paste_where_no_file_is_taken_is_refused_in_words(page: Page) -> None:
-    open_new(page)
     page.locator("#attach").evaluate("label => label.hidden = true")
     paste(page, "short")
     paste(page, MEGABYTE)

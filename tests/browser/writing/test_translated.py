@@ -4,7 +4,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import begin, until_connected
-from tests.support.server import Server
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,24 +23,7 @@ TRANSLATE = """() => {
 }"""
 
 
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return the one server: what is tested here does not depend on other conversations."""
-    return one_server
-
-
-def test_a_starter_sends_the_words_of_its_author(page: Page) -> None:
-    page.goto("/c/")
-    until_connected(page)
-    starter = page.locator(".starters button").first
-    words = starter.inner_text()
-    page.evaluate(TRANSLATE)
-    expect(starter).not_to_have_text(words)
-    starter.click()
-    expect(page.locator(".user .bubble")).to_have_text(words)
-
-
-def test_an_edit_begins_with_what_was_written_and_code_stays_as_it_is(page: Page) -> None:
+def test_edits_and_starters_have_what_was_written_and_code_stays_as_it_is(page: Page) -> None:
     text = 'echo("Run `rm -r old` now")'
     begin(page, text, until="completed")
     page.evaluate(TRANSLATE)
@@ -50,3 +32,11 @@ def test_an_edit_begins_with_what_was_written_and_code_stays_as_it_is(page: Page
     page.locator(".user .bubble").hover()
     page.locator("a.edit").click()
     expect(page.locator("#text")).to_have_value(text)
+    page.goto("/c/")
+    until_connected(page)
+    starter = page.locator(".starters button").first
+    words = starter.inner_text()
+    page.evaluate(TRANSLATE)
+    expect(starter).not_to_have_text(words)
+    starter.click()
+    expect(page.locator(".user .bubble")).to_have_text(words)

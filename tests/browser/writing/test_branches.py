@@ -13,31 +13,21 @@ from tests.browser.chat_page import (
     until_connected,
 )
 from tests.browser.look import assert_looks_right
-from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # the views and the socket have tests in both
 
 
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return the one server: what is tested here does not depend on other conversations."""
-    return one_server
-
-
 def bubbles(page: Page, *texts: str) -> None:
-    """Wait until these are the messages on the page."""
     expect(page.locator(".user .bubble")).to_have_text(list(texts))
 
 
 def edit(page: Page, text: str, new: str) -> None:
-    """Send another version of a message."""
     start_editing(page, text)
     page.locator("#text").fill(new)
     page.locator("#text").press("Enter")
 
 
 def start_editing(page: Page, text: str) -> None:
-    """Have a message in the field."""
     item = page.locator(".user", has=page.get_by_text(text, exact=True))
     item.get_by_role("link", name="Edit").click()
     expect(page.locator("#text")).to_have_value(text)
@@ -81,17 +71,6 @@ def test_an_edited_message_takes_the_place_of_what_followed_which_can_be_gone_on
     assert "?" not in page.url
     page.reload()
     bubbles(page, 'echo("a")', 'echo("b")', 'echo("c")', 'echo("e")')
-
-
-@pytest.mark.slow
-def test_an_answer_is_tried_again(page: Page) -> None:
-    begin(page, 'echo("a")', until="completed")
-    page.get_by_role("button", name="Try again").click()
-    versions(page, "2 of 2")
-    bubbles(page, 'echo("a")')
-    expect(page.locator("#items .text")).to_have_text(["a"])
-    page.get_by_role("button", name="Try again").click()
-    versions(page, "3 of 3")
 
 
 @pytest.mark.slow
@@ -149,9 +128,13 @@ def test_editing_outlives_a_reload_and_brings_the_draft_back(page: Page) -> None
 
 
 @pytest.mark.slow
-def test_versions_and_editing_are_for_everyone(page: Page) -> None:
-    begin(page, f"echo('{'w' * 100}')", until="completed")
-    page.get_by_role("button", name="Try again").click()
-    versions(page, "2 of 2")
-    start_editing(page, f"echo('{'w' * 100}')")
+def test_an_answer_is_tried_again_and_its_versions_are_for_everyone(page: Page) -> None:
+    word = "w" * 100
+    begin(page, f"echo('{word}')", until="completed")
+    for words in ("2 of 2", "3 of 3"):
+        page.get_by_role("button", name="Try again").click()
+        versions(page, words)
+        bubbles(page, f"echo('{word}')")
+        expect(page.locator("#items .text")).to_have_text([word])
+    start_editing(page, f"echo('{word}')")
     assert_looks_right(page)
