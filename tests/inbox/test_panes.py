@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import card, until_connected
 from tests.browser.look import assert_accessible
-from tests.browser.test_docking import IS_IN_SIGHT
+from tests.browser.reading.test_docking import IS_IN_SIGHT
 from tests.inbox.people import make_group
 from tests.inbox.test_looks import ask, entry
 from tests.support.browser import OpenPage

@@ -16,8 +16,12 @@ pytestmark = [
 
 
 def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: Server) -> None:
-    begin(page, "step(count=1, seconds=0.1)", until="completed")
-    expect(page.locator("#items > .step .step-state")).to_have_text(re.compile(r"done\s+0\.\d s"))
+    begin(page, "step(count=1, seconds=1)")
+    expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)
+    expect(page.locator("#state")).to_contain_text("Working: step")
+    state(page, "completed")
+    done = page.locator("#items > .step[data-state=complete] .step-state")
+    expect(done).to_have_text(re.compile(r"done\s+1(\.\d)? s"))
     say(page, "agent(delay=0, seconds=0.2)")
     state(page, "needs-you")
     group = page.locator("#items > .steps")

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import begin, open_new, state, until_connected
-from tests.support.browser import Console, OpenPage
+from tests.support.browser import Console
 from tests.support.polling import until
 
 pytestmark = [
@@ -40,7 +40,6 @@ def scroller(page: Page) -> Locator:
 
 
 def scroll_up(page: Page, by: int) -> None:
-    """Scroll with the wheel, as a person does."""
     scroller(page).hover()
     before = scroller(page).evaluate("each => each.scrollTop")
     page.mouse.wheel(0, -by)
@@ -131,14 +130,7 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
     assert_in_order(page, 242)
 
 
-def test_a_short_page_is_filled(open_page: OpenPage) -> None:
-    page = open_page("/c/", viewport={"width": 1280, "height": 6000})
-    run_steps(page, 40)
-    page.reload()
-    expect(page.locator("#items > *")).to_have_count(82)
-
-
-def test_earlier_items_that_fail_to_load_are_reported_and_can_be_retried(
+def test_earlier_items_that_fail_to_load_can_be_retried_and_fill_a_higher_page(
     page: Page, console: Console
 ) -> None:
     console.allow("net::ERR_FAILED")
@@ -151,6 +143,9 @@ def test_earlier_items_that_fail_to_load_are_reported_and_can_be_retried(
     page.unroute("**/items/?before=*")
     page.get_by_role("link", name="Show earlier messages").click()
     assert_in_order(page, 82)
+    page.set_viewport_size({"width": 1280, "height": 6000})
+    page.reload()
+    expect(page.locator("#items > *")).to_have_count(82)
 
 
 SIDE = """(each) => {
