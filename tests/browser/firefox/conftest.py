@@ -4,12 +4,18 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.browser import Console
+from tests.support.server import Server
 
 
 @pytest.fixture
 def browser(firefox_browser: Browser) -> Browser:
-    """Return Firefox, for all fixtures that open pages."""
     return firefox_browser
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """Return the one server: what is tested here does not depend on other conversations."""
+    return one_server
 
 
 @pytest.fixture(autouse=True)

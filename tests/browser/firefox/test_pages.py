@@ -8,8 +8,6 @@ from tests.browser.chat_page import (
     assert_page_is_log,
     begin,
     card,
-    open_in_another_tab,
-    open_new,
     state,
     until_connected,
 )
@@ -23,28 +21,12 @@ pytestmark = [
 ]
 
 CODE = "def f(x):\n    return x"
-CODE_BLOCK = f"```python\n{CODE}\n```"
 FORMULA = r"$$B_n = B_0 (1 + r)^n + d \sum_{k=0}^{n-1} (1 + r)^k$$"
-HUGE = "line\n" * 30_000
+TEXT = f"```python\n{CODE}\n```\n\n{FORMULA}"
 PHONE = {"width": 390, "height": 844}
-# A field that this page has for a moment, to copy a text out of.
-SELECT_ALL = """text => {
-  const field = document.createElement("textarea");
-  field.id = "copied";
-  field.value = text;
-  document.body.append(field);
-  field.select();
-}"""
-
-
-@pytest.fixture
-def server(one_server: Server) -> Server:
-    """Return the one server: what is tested here does not depend on other conversations."""
-    return one_server
 
 
 def height(page: Page) -> int:
-    """Return how high the message field is."""
     return int(page.locator("#text").evaluate("field => field.offsetHeight"))
 
 
@@ -80,7 +62,7 @@ def test_somebody_signs_in_by_the_form_and_reads_an_answer_as_it_comes(
     assert_page_is_log(page, server)
 
 
-def test_a_draft_and_its_question_outlive_a_reload_and_are_answered_by_keys(
+def test_a_draft_outlives_a_reload_and_is_sent_as_an_answer_when_the_server_is_back(
     page: Page, server: Server
 ) -> None:
     begin(page, "ask()", cards=1)
@@ -90,25 +72,17 @@ def test_a_draft_and_its_question_outlive_a_reload_and_are_answered_by_keys(
     until_connected(page)
     expect(card(page).locator("h2")).to_have_text("prompt-1")
     expect(page.locator("#text")).to_have_value("half of")
+    server.kill()
+    expect(page.locator("#connection")).to_contain_text("Reconnecting")
     page.locator("#text").press("End")
     page.keyboard.type(" it")
     page.keyboard.press("Enter")
+    expect(card(page)).to_contain_text("Will be sent when connected")
+    server.restart()
+    until_connected(page)
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("half of it")
     assert_page_is_log(page, server)
-
-
-def test_a_click_in_one_tab_settles_the_question_in_both(page: Page) -> None:
-    begin(page, "approve()", cards=1)
-    other = open_in_another_tab(page)
-    expect(card(other)).to_have_count(1)
-    card(page).get_by_text("Add a note").click()
-    card(page).get_by_role("textbox").fill("as agreed")
-    card(page).get_by_role("button", name="continue").click()
-    for tab in (page, other):
-        state(tab, "completed")
-        expect(card(tab)).to_have_count(0)
-        expect(tab.locator("#items .question > details > summary")).to_contain_text("by you")
 
 
 def test_a_form_is_filled_in_by_keys(page: Page) -> None:
@@ -131,34 +105,17 @@ def test_a_form_is_filled_in_by_keys(page: Page) -> None:
     expect(page.locator("#items .text")).to_contain_text("datetime.date(2026, 11, 23)")
 
 
-def test_what_is_copied_is_pasted_and_the_field_grows_with_it(page: Page) -> None:
-    begin(page, f"echo({CODE_BLOCK!r})", until="completed")
+def test_what_is_copied_is_pasted_the_field_grows_and_a_formula_has_no_bar(page: Page) -> None:
+    begin(page, f"echo({TEXT!r})", until="completed")
+    formula = page.locator("#items [role=group]:has(math)")
+    expect(formula).to_be_visible()
+    assert bars(formula) == [0, 0]
     page.get_by_role("button", name="Copy code").click()
     expect(page.locator("#status")).to_have_text("Copied")
     low = height(page)
     page.locator("#text").press("Control+v")
     expect(page.locator("#text")).to_have_value(f"{CODE}\n")
     assert height(page) > low
-
-
-def test_a_formula_that_fits_has_no_scroll_bar(page: Page) -> None:
-    begin(page, f"echo({FORMULA!r})", until="completed")
-    formula = page.locator("#items [role=group]:has(math)")
-    expect(formula).to_be_visible()
-    assert bars(formula) == [0, 0]
-
-
-def test_a_huge_paste_becomes_a_file(page: Page) -> None:
-    open_new(page)
-    page.evaluate(SELECT_ALL, HUGE)
-    page.keyboard.press("Control+c")
-    page.locator("#copied").evaluate("field => field.remove()")
-    page.locator("#text").press("Control+v")
-    expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(1)
-    expect(page.locator("#composer-error")).to_contain_text("attached as a file")
-    page.locator("#text").fill("describe_files()")
-    page.locator("#text").press("Enter")
-    expect(page.locator("#items .text")).to_contain_text("text.txt text/plain 150000")
 
 
 def test_the_list_opens_over_the_page_of_a_phone(open_page: OpenPage) -> None:
