@@ -89,19 +89,16 @@ def draw(page: Page, name: str, *, narrow: bool = False, first: str = "") -> Non
 
 
 def scroll(selector: str, block: str = "start") -> str:
-    """Return the script that brings the first of these into sight."""
     return f"document.querySelector({selector!r})?.scrollIntoView({{block: {block!r}}})"
 
 
 @pytest.fixture
 def server(new_server: NewServer) -> Server:
-    """Return a server to which guests can come."""
     return new_server(GUESTS="true")
 
 
 @pytest.fixture
 def chat(open_page: OpenPage) -> Page:
-    """Return the page on which a conversation begins."""
     page = open_page("/c/")
     until_connected(page)
     return page

@@ -18,7 +18,6 @@ def stored_feedback(server: Server) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """Return a page with an answer."""
     page = open_page("/c/")
     begin(page, 'echo("hello")', until="completed")
     return page
