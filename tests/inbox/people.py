@@ -11,7 +11,6 @@ MANAGERS = ("ben", "user0")
 
 
 def make_group(server: Server, name: str = "managers", people: Sequence[str] = MANAGERS) -> None:
-    """Make a group of these users, with the hand of an administrator."""
     server.execute("INSERT INTO auth_group (name) VALUES (?)", name)
     for person in people:
         server.execute(
@@ -23,13 +22,11 @@ def make_group(server: Server, name: str = "managers", people: Sequence[str] = M
 
 
 def name_user(server: Server, person: str, *names: str) -> None:
-    """Give a user a first and a last name."""
     statement = "UPDATE auth_user SET first_name = ?, last_name = ? WHERE username = ?"
     server.execute(statement, *names, person)
 
 
 def leave_groups(server: Server, person: str) -> None:
-    """Take a user out of all groups."""
     server.execute(
         "DELETE FROM auth_user_groups WHERE user_id ="
         " (SELECT id FROM auth_user WHERE username = ?)",
@@ -38,7 +35,6 @@ def leave_groups(server: Server, person: str) -> None:
 
 
 def inbox_of(server: Server, user: str, query: str = "") -> list[dict[str, Any]]:
-    """Return what waits for the user, over HTTP."""
     response = Http(server, user).get(f"/v1/inbox{query}")
     assert response.status == 200, response.text
     prompts: list[dict[str, Any]] = response.json()["prompts"]
@@ -46,7 +42,6 @@ def inbox_of(server: Server, user: str, query: str = "") -> list[dict[str, Any]]
 
 
 def send_question(server: Server, options: str = "", name: str = "kept") -> None:
-    """Have ann ask the managers in a conversation."""
     text = f'ask_others(to="managers"{options and f", {options}"})'
     message = {"text": text, "workflow": "probe"}
     assert Http(server).form(f"/c/{name}/messages/", message).status == 303

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.chat_page import begin, card, until_connected
+from tests.browser.chat_page import card, open_in_another_tab, until_connected
 from tests.browser.look import assert_accessible
 from tests.http.client import Http
 from tests.inbox.people import ask_managers, make_group
@@ -51,7 +51,6 @@ def _managers(server: Server) -> None:
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """Return a page of ben's, a manager's, before anything is opened."""
     page = open_page(None, user="ben")
     page.context.grant_permissions(["notifications"])
     page.context.add_init_script(COUNTED)
@@ -59,8 +58,12 @@ def page(open_page: OpenPage) -> Page:
 
 
 def ask(server: Server, name: str = "one") -> str:
-    """Have ann ask the managers, and wait until it is asked."""
     return str(ask_managers(server, name=name)["interaction_id"])
+
+
+def answer_elsewhere(server: Server, prompt_id: str) -> None:
+    response = Http(server, "user0").form(f"/p/{prompt_id}/answer/", {"value": "yes"})
+    assert response.status == 303
 
 
 def switch_on(page: Page, *labels: str) -> None:
@@ -70,14 +73,6 @@ def switch_on(page: Page, *labels: str) -> None:
         page.get_by_label(label, exact=True).check()
     page.get_by_role("button", name="Save").click()
     page.wait_for_url("**/settings/")
-
-
-def open_hidden_tab(page: Page, path: str) -> Page:
-    """Return another tab, which nobody looks at."""
-    other = page.context.new_page()
-    other.goto(path)
-    until_connected(other)
-    return other
 
 
 def leads(page: Page) -> None:
@@ -131,12 +126,12 @@ def test_without_the_settings_a_page_asks_for_no_notifications(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("paths", [("/c/", "/inbox/"), ("/inbox/", "/c/"), ("/p/", "/c/")])
-def test_only_one_of_two_hidden_tabs_notifies_of_each_question(
+def test_only_one_of_two_hidden_tabs_notifies_of_each_question_until_it_is_answered(
     page: Page, server: Server, paths: tuple[str, str]
 ) -> None:
     old = ask(server, "old")
     switch_on(page)
-    tabs = [open_hidden_tab(page, path.replace("/p/", f"/p/{old}/")) for path in paths]
+    tabs = [open_in_another_tab(page, path.replace("/p/", f"/p/{old}/")) for path in paths]
     leads(tabs[0])
     first = ask(server, "one")
     words = [QUESTION_TOLD, QUESTION, False]
@@ -147,14 +142,16 @@ def test_only_one_of_two_hidden_tabs_notifies_of_each_question(
     tabs[0].close()
     third = ask(server, "three")
     assert wait_until_told(1, tabs[1]) == [[third, *words]]
+    answer_elsewhere(server, third)
+    until(tabs[1], CLOSED)
 
 
 @pytest.mark.slow
-def test_a_visible_page_suppresses_notifications(page: Page, server: Server) -> None:
+def test_a_visible_page_and_the_settings_suppress_notifications(page: Page, server: Server) -> None:
     switch_on(page)
-    hidden = open_hidden_tab(page, "/inbox/")
+    hidden = open_in_another_tab(page, "/inbox/")
     leads(hidden)
-    visible_page = open_hidden_tab(page, "/c/")
+    visible_page = open_in_another_tab(page, "/c/")
     look = "isHidden = {}; document.dispatchEvent(new Event('visibilitychange'))"
     visible_page.evaluate(look.format("false"))
     for name in ("one", "two"):  # the second look comes when the first has done all it does
@@ -162,28 +159,18 @@ def test_a_visible_page_suppresses_notifications(page: Page, server: Server) -> 
     visible_page.evaluate(look.format("true"))
     third = ask(server, "three")
     wait_until_told(1, hidden)
-    assert [each[0] for each in notifications(hidden, visible_page)][-1] == third
-    assert len(notifications(hidden, visible_page)) == 1
-
-
-@pytest.mark.slow
-def test_a_notification_closes_when_its_prompt_is_answered_elsewhere(
-    page: Page, server: Server
-) -> None:
-    switch_on(page)
-    tab = open_hidden_tab(page, "/c/")
-    leads(tab)
-    prompt_id = ask(server)
-    wait_until_told(1, tab)
-    response = Http(server, "user0").form(f"/p/{prompt_id}/answer/", {"value": "yes"})
-    assert response.status == 303
-    until(tab, CLOSED)
+    page.goto("/settings/")
+    page.get_by_label("Notification", exact=True).uncheck()
+    page.get_by_role("button", name="Save").click()
+    ask(server, "four")
+    until(hidden, f"tones === {2 * NOTES}")
+    assert [each[0] for each in notifications(hidden, visible_page)] == [third]
 
 
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
 def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) -> None:
     switch_on(page)
-    tab = open_hidden_tab(page, path)
+    tab = open_in_another_tab(page, path)
     leads(tab)
     prompt_id = ask(server)
     wait_until_told(1, tab)
@@ -198,19 +185,6 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
 
 
 @pytest.mark.slow
-def test_switching_notifications_off_reaches_open_pages(page: Page, server: Server) -> None:
-    switch_on(page)
-    tab = open_hidden_tab(page, "/inbox/")
-    leads(tab)
-    page.goto("/settings/")
-    page.get_by_label("Notification", exact=True).uncheck()
-    page.get_by_role("button", name="Save").click()
-    ask(server)
-    until(tab, f"tones === {NOTES}")
-    assert notifications(tab) == []
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("more", [False, True])
 def test_many_new_prompts_make_one_notification(page: Page, server: Server, more: bool) -> None:
     """More than a few at once; or more than are listed, of which none may be new."""
@@ -222,14 +196,13 @@ def test_many_new_prompts_make_one_notification(page: Page, server: Server, more
         route.fulfill(body=json.dumps(answer), content_type="application/json")
 
     page.context.route("**/v1/inbox?*", give)
-    tab = open_hidden_tab(page, "/c/")
+    tab = open_in_another_tab(page, "/c/")
     leads(tab)
     answer["prompts"] = prompts
     prompt_id = ask(server)
     assert wait_until_told(1, tab) == [["several", QUESTION_TOLD, "", False]]
     answer["prompts"] = [{**prompts[0], "interaction_id": "moved up"}, *prompts] if more else []
-    response = Http(server, "user0").form(f"/p/{prompt_id}/answer/", {"value": "yes"})
-    assert response.status == 303
+    answer_elsewhere(server, prompt_id)
     expect(tab).to_have_title("New conversation")
     until(tab, "localStorage['draft:ben:attention'].includes('moved up')" if more else CLOSED)
     assert len(notifications(tab)) == 1
@@ -284,19 +257,14 @@ def test_an_unsupported_browser_feature_is_explained(
 
 
 @pytest.mark.slow
-def test_a_revoked_notification_permission_is_explained(page: Page) -> None:
+def test_a_revoked_permission_is_explained_and_without_the_script_saving_keeps_the_settings(
+    page: Page, open_page: OpenPage
+) -> None:
     switch_on(page)
     expect(page.locator("#attention .error")).to_be_empty()
     page.add_init_script("Object.defineProperty(Notification, 'permission', { value: 'denied' })")
     page.reload()
     expect(page.locator("#attention .error")).to_contain_text("blocks notifications")
-
-
-@pytest.mark.slow
-def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
-    page: Page, open_page: OpenPage
-) -> None:
-    switch_on(page)
     cookies = page.context.cookies()
     plain = open_page(None, user=None, java_script_enabled=False)
     plain.context.add_cookies(cookies)  # type: ignore[arg-type] # as they came
@@ -306,12 +274,3 @@ def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
     plain.get_by_role("button", name="Save").click()
     names = {each["name"] for each in plain.context.cookies()}
     assert {"chat_chime", "chat_notification"} <= names
-
-
-@pytest.mark.slow
-def test_an_answer_in_the_chat_is_recorded_as_from_the_chat(open_page: OpenPage) -> None:
-    page = open_page(None)
-    switch_on(page, "Chime")
-    begin(page, "approve(count=1)")
-    card(page).locator("button.primary").first.click()
-    expect(page.locator(".question .via")).to_contain_text("from the chat")

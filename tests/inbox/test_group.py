@@ -145,7 +145,6 @@ def test_prompts_already_voted_on_hide_no_pending_ones(
 
 
 def read_all(reader: User) -> list[UUID]:
-    """Return all pages of the inbox, in their order."""
     prompts: list[UUID] = []
     for page in range(1, MOST):
         inbox = read_inbox(reader.pk, InboxQuery(page=page))

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from django.contrib.auth.backends import BaseBackend, ModelBackend
+from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import User
 from django.core import mail
 from django.db.models import QuerySet
@@ -52,14 +52,6 @@ class Listing(ByName):
         return User.objects.filter(username__startswith="chief" if perm == "leave.approve" else "?")
 
 
-class Half(ModelBackend):
-    """Grants more than the list, which it inherits, has."""
-
-    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
-        """Return whether they are called so, or a row says so."""
-        return ByName().has_perm(user_obj, perm) or super().has_perm(user_obj, perm)
-
-
 def use(settings: Any, backend: type[BaseBackend]) -> None:
     own = f"{__name__}.{backend.__name__}"
     settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, own]
@@ -73,7 +65,6 @@ def person(name: str, *, active: bool = True) -> User:
 
 
 def pages(user: User) -> set[str]:
-    """Return what of the inbox shows the question, by HTTP."""
     client = Client()
     client.force_login(user, "django.contrib.auth.backends.ModelBackend")
     return {path for path in ("/inbox/", "/v1/inbox") if QUESTION in client.get(path).text}
@@ -86,7 +77,6 @@ async def send_and_list_mails() -> set[str]:
 
 
 async def socket_count(user: User) -> int:
-    """Return the number of waiting prompts that a socket sends."""
     async with LocalSocket(user, waiting="inbox") as socket:
         return int((await socket.until("waiting_message"))["waiting"])
 
@@ -125,11 +115,10 @@ async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
 
 
 def nobody() -> bool:
-    """Return whether the admin's list has a prompt that nobody can answer."""
     return Interaction.objects.filter(nobody_can_answer()).exists()
 
 
-@pytest.mark.parametrize("backend", [ByName, Listing, Half])
+@pytest.mark.parametrize("backend", [ByName, Listing])
 async def test_only_active_users_that_the_backend_permits_are_answerers(
     settings: Any, backend: type[BaseBackend]
 ) -> None:

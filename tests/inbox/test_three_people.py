@@ -33,7 +33,6 @@ def ben(open_page: OpenPage) -> Page:
 
 @pytest.fixture
 def other(open_page: OpenPage) -> Page:
-    """Return the page of the other manager, on a phone."""
     return inbox_of(open_page, "user0", **PHONE)
 
 
@@ -44,7 +43,10 @@ def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
 
 
 @pytest.mark.slow
-def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other: Page) -> None:
+def test_a_claimed_or_answered_prompt_leaves_other_inboxes_without_a_page_request(
+    page: Page, ben: Page, other: Page, console: Console
+) -> None:
+    console.allow("net::ERR_FAILED")
     begin(page, 'ask_others(to="managers")', until="waiting")
     expect(page.locator("#state .run")).to_contain_text("Waiting for managers")
     line = page.locator(".question")
@@ -53,9 +55,12 @@ def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other:
         expect(card(one).locator("h2")).to_have_text(QUESTION)
         expect(one).to_have_title("(1) Inbox")
         assert one.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    ben.wait_for_load_state("networkidle")
+    ben.route("**/inbox/", lambda route: route.abort())
     other.get_by_role("button", name="Claim").click()
     expect(other.locator(".holds")).to_be_visible()
     expect(ben.locator(".entry")).to_have_count(0)
+    expect(ben).to_have_title("Inbox")
     expect(line).to_contain_text("user0 is on it")
     expect(page.locator("#state .run")).to_contain_text("user0 is on it")
     other.get_by_role("button", name="Approve").click()
@@ -66,20 +71,6 @@ def test_an_answered_prompt_leaves_the_other_inbox(page: Page, ben: Page, other:
     expect(page.locator("#items .text")).to_have_text("yes.")
     expect(page.locator(".question summary")).to_contain_text("by user0")
     expect(page.locator(".question .via")).to_have_text("from the inbox")
-
-
-@pytest.mark.slow
-def test_of_two_simultaneous_answers_one_wins_and_names_the_winner(
-    page: Page, ben: Page, other: Page
-) -> None:
-    begin(page, 'ask_others(to="managers", kind="text")')
-    for one, text in ((ben, "a"), (other, "half of my words")):
-        card(one).locator("textarea").fill(text)
-    card(ben).get_by_role("button", name="Answer").click()
-    expect(other.locator(".stale .given")).to_have_text("half of my words")
-    expect(ben.locator(".entry")).to_have_count(0)
-    other.get_by_role("button", name="Dismiss").click()
-    expect(other.locator(".entry")).to_have_count(0)
 
 
 @pytest.mark.slow
@@ -103,36 +94,29 @@ def test_a_late_answer_names_the_faster_person(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("button", ["Claim", "Approve"])
-def test_a_note_that_is_being_written_stays_when_others_claim_or_answer(
-    page: Page, ben: Page, other: Page, button: str
+@pytest.mark.parametrize(
+    ("kind", "button"),
+    [("choice", "Claim"), ("choice", "Approve"), ("text", "Answer")],
+    ids=["a note, and others claim", "a note, and others answer", "an answer"],
+)
+def test_what_is_being_written_stays_when_others_are_faster(
+    page: Page, ben: Page, other: Page, kind: str, button: str
 ) -> None:
-    begin(page, 'ask_others(to="managers")')
-    ben.locator(".claims summary").click()
-    ben.get_by_label("Note for this person").fill("She is away.")
+    begin(page, f'ask_others(to="managers", kind="{kind}")')
+    if kind == "text":
+        card(ben).locator("textarea").fill("half of my words")
+        card(other).locator("textarea").fill("theirs")
+    else:
+        ben.locator(".claims summary").click()
+        ben.get_by_label("Note for this person").fill("half of my words")
     other.get_by_role("button", name=button).click()
-    expect(ben.locator(".stale .given")).to_have_text("She is away.")
+    expect(ben.locator(".stale .given")).to_have_text("half of my words")
+    expect(other.locator(".entry")).to_have_count(1 if button == "Claim" else 0)
     ben.get_by_role("button", name="Dismiss").click()
     expect(ben.locator(".entry")).to_have_count(0)
 
 
-@pytest.mark.slow
-def test_the_people_of_a_name_that_was_typed_before_are_offered_no_more(
-    page: Page, ben: Page
-) -> None:
-    begin(page, 'ask_others(to="managers")')
-    ben.locator(".claims summary").click()
-    to = ben.get_by_label("To (name or user name)")
-    ben.route("**/people?q=ben", lambda route: None)  # never answered
-    with ben.expect_request("**/people?q=ben"):
-        to.fill("ben")
-    with ben.expect_event("requestfailed", timeout=5000):
-        to.fill("user0")
-    expect(ben.locator("#people option")).to_have_attribute("value", "user0")
-
-
 def without_waiting(client: WebSocketRoute) -> None:
-    """Keep from the page what waits."""
     server = client.connect_to_server()
 
     def forward(frame: str | bytes) -> None:
@@ -140,20 +124,6 @@ def without_waiting(client: WebSocketRoute) -> None:
             client.send(frame)
 
     server.on_message(forward)
-
-
-@pytest.mark.slow
-def test_an_answered_prompt_leaves_other_inboxes_without_a_page_request(
-    page: Page, ben: Page, other: Page, console: Console
-) -> None:
-    console.allow("net::ERR_FAILED")
-    begin(page, 'ask_others(to="managers")')
-    expect(card(other)).to_have_count(1)
-    other.wait_for_load_state("networkidle")
-    other.route("**/inbox/", lambda route: route.abort())
-    card(ben).get_by_role("button", name="Approve").click()
-    expect(other.locator(".entry")).to_have_count(0)
-    expect(other).to_have_title("Inbox")
 
 
 def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
@@ -172,8 +142,12 @@ def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
     to.fill("nobody-here")
     to.press("Enter")
     expect(ben.locator(".claims .error")).to_contain_text("nobody-here")
-    to.fill("")
-    to.press_sequentially("una")
+    ben.route("**/people?q=ben", lambda route: None)  # never answered
+    with ben.expect_request("**/people?q=ben"):
+        to.fill("ben")
+    # Who is called as was typed before is offered no more.
+    with ben.expect_event("requestfailed", timeout=5000):
+        to.fill("una")
     expect(ben.locator("#people option")).to_have_attribute("value", "user1")
     expect(ben.locator("#people option")).to_have_text("Una One")
     to.fill("user1")
@@ -253,15 +227,11 @@ def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", ["chat", "inbox"])
-def test_without_the_script_a_vote_is_said_to_count(
-    page: Page, open_page: OpenPage, door: str
-) -> None:
+def test_without_the_script_a_vote_is_said_to_count(page: Page, open_page: OpenPage) -> None:
     begin(page, 'ask_others(to="@ann,managers", votes=2)', cards=1)
-    address, user = (page.url, "ann") if door == "chat" else ("/inbox/", "ben")
-    voter = open_page(address, user=user, java_script_enabled=False)
-    card(voter).get_by_role("button", name="Approve").click()
-    expect(voter.locator(".notice")).to_have_text("Your vote counts")
+    plain = open_page(page.url, java_script_enabled=False)
+    card(plain).get_by_role("button", name="Approve").click()
+    expect(plain.locator(".notice")).to_have_text("Your vote counts")
 
 
 @pytest.mark.slow
