@@ -80,11 +80,14 @@ RAW = """() => {
 }"""
 
 
-def test_no_mark_is_shown_before_it_is_whole_and_a_reload_changes_nothing(page: Page) -> None:
+@pytest.mark.parametrize("at_once", [0, 20_000], ids=["from its beginning", "a long one"])
+def test_no_mark_is_shown_before_it_is_whole_and_a_reload_changes_nothing(
+    page: Page, at_once: int
+) -> None:
     page.goto("/c/")
     page.evaluate(RAW)
     page.locator("input[name=workflow][value=probe]").check()
-    say(page, "report(characters=0, tokens=500, delay=0.015)")
+    say(page, f"report(characters={at_once}, tokens=500, delay=0.015)")
     expect(page.locator("#items table")).not_to_have_count(0)
     expect(page.locator("#items .tail")).not_to_have_count(0)
     state(page, "completed")

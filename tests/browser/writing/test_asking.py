@@ -151,7 +151,8 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
 
 
 def test_every_type_of_prompt_can_be_answered(page: Page) -> None:
-    begin(page, "Dinner with a customer", workflow="expense_approval")
+    begin(page, "Dinner with a customer", workflow="expense_approval", cards=1)
+    expect(page.locator("#text")).to_have_attribute("placeholder", "84.50")  # as its card's
     types = set()
     for _ in range(20):
         news = page.locator("prompt-card form:not([data-seen]), #state [data-name=completed]")
