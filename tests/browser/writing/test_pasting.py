@@ -21,7 +21,7 @@ def paste(page: Page, text: str) -> None:
     page.keyboard.press("Control+v")
 
 
-def test_a_huge_paste_becomes_a_file_or_is_refused_where_none_is_taken(page: Page) -> None:
+def test_a_huge_paste_becomes_a_file(page: Page) -> None:
     open_new(page)
     paste(page, MEGABYTE)
     expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(1)
@@ -30,6 +30,10 @@ def test_a_huge_paste_becomes_a_file_or_is_refused_where_none_is_taken(page: Pag
     page.locator("#text").fill("describe_files()")
     page.locator("#text").press("Enter")
     expect(page.locator("#items .text")).to_contain_text("text.txt text/plain 1000000")
+
+
+def test_a_huge_paste_where_no_file_is_taken_is_refused_in_words(page: Page) -> None:
+    open_new(page)
     page.locator("#attach").evaluate("label => label.hidden = true")
     paste(page, "short")
     paste(page, MEGABYTE)
