@@ -85,64 +85,53 @@ def session_of(person: Person) -> str:
     return client.cookies["sessionid"].value
 
 
-async def test_an_answer_over_http_has_its_address() -> None:
-    async with asking_people("boss", to=[user("ann"), user("boss")]) as (hosting, prompt, _):
-        path = f"/executions/{prompt.run_id}/interactions/{prompt.pk}/response"
-        key = await reads.read(key_of, hosting.person)
-        headers = {"content_type": "application/json", "x_api_key": key}
-        served = connection_from_address("http", path, **headers)
-        body = {"response": {"type": "text", "text": "yes"}}
-        await served.send_input({"type": "http.request", "body": json.dumps(body).encode()})
-        assert (await served.receive_output(5))["status"] == 204
-        *_, answer_entry = await reads.read(entries, prompt)
-        assert (answer_entry.action, answer_entry.via, answer_entry.address) == (
-            "answered",
-            "http",
-            ADDRESS,
-        )
+async def answer_over_http(prompt: Interaction, by: Person) -> None:
+    path = f"/executions/{prompt.run_id}/interactions/{prompt.pk}/response"
+    headers = {"content_type": "application/json", "x_api_key": await reads.read(key_of, by)}
+    served = connection_from_address("http", path, **headers)
+    body = {"response": {"type": "text", "text": "yes"}}
+    await served.send_input({"type": "http.request", "body": json.dumps(body).encode()})
+    assert (await served.receive_output(5))["status"] == 204
 
 
-async def test_a_claim_on_a_socket_has_its_address() -> None:
-    async with asking_people("boss", to=user("boss")) as (_, prompt, [boss]):
-        cookie = f"sessionid={await reads.read(session_of, boss)}"
-        socket = connection_from_address("websocket", "/websocket", cookie=cookie)
-        await socket.send_input({"type": "websocket.connect"})
-        claim = {"type": "claim_message", "id": "1", "interaction_id": str(prompt.pk)}
-        await socket.send_input({"type": "websocket.receive", "text": json.dumps(claim)})
-        await until(lambda: len(entries(prompt)) > 1)
-        await socket.send_input({"type": "websocket.disconnect", "code": 1001})
-        await socket.wait(5)
-        open_entry, claim_entry = await reads.read(entries, prompt)
-        assert (claim_entry.action, claim_entry.by_name, claim_entry.via) == (
-            "claimed",
-            "boss",
-            "websocket",
-        )
-        assert (open_entry.address, claim_entry.address) == ("", ADDRESS)
+async def claim_on_a_socket(prompt: Interaction, by: Person) -> None:
+    cookie = f"sessionid={await reads.read(session_of, by)}"
+    socket = connection_from_address("websocket", "/websocket", cookie=cookie)
+    await socket.send_input({"type": "websocket.connect"})
+    claim = {"type": "claim_message", "id": "1", "interaction_id": str(prompt.pk)}
+    await socket.send_input({"type": "websocket.receive", "text": json.dumps(claim)})
+    await until(lambda: len(entries(prompt)) > 1)
+    await socket.send_input({"type": "websocket.disconnect", "code": 1001})
+    await socket.wait(5)
 
 
-@pytest.mark.parametrize("how", ["together", "python", "admin"])
-async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) -> None:
+@pytest.mark.parametrize("door", ["http", "websocket", "together", "python", "admin"])
+async def test_who_comes_by_whatever_door_is_in_it_with_their_address(door: str) -> None:
     async with asking_people("boss", to=[user("ann"), user("boss")]) as (hosting, prompt, [boss]):
-        token = audit.address.set(lambda: ADDRESS)
-        if how == "together":
-            together = [answer_to(prompt, via=how)]
+        # The first two have it from the request.
+        known = ADDRESS if door in ("together", "python", "admin") else ""
+        token = audit.address.set(lambda: known)
+        by = hosting.person if door == "http" else boss
+        if door == "http":
+            await answer_over_http(prompt, by)
+        elif door == "websocket":
+            await claim_on_a_socket(prompt, boss)
+        elif door == "together":
+            together = [answer_to(prompt, via=door)]
             await answer_together(by=boss, conversation_id=None, answers=together)
-        elif how == "python":
+        elif door == "python":
             await runs.aanswer(prompt.pk, "yes", by=await users().aget(pk=boss.id))
         else:
             await hosting.in_thread(repairs.answer, prompt.pk, person=boss, value=TextAnswer("yes"))
         audit.address.reset(token)
-        *_, answer_entry = await reads.read(entries, prompt)
-        assert (answer_entry.action, answer_entry.by_name, answer_entry.via) == (
-            "answered",
-            "boss",
-            how,
-        )
-        assert answer_entry.detail["response"]["value"] == "yes"
+        *_, entry = await reads.read(entries, prompt)
+        answered = door != "websocket"
+        assert entry.action == ("answered" if answered else "claimed")
+        assert (entry.by_name, entry.via, entry.address) == (by.username, door, ADDRESS)
+        assert not answered or entry.detail["response"]["value"] == "yes"
         _, next_prompt = await hosting.submit_until_prompt(conversation="c2")
         [open_entry] = await reads.read(entries, next_prompt)
-        assert (answer_entry.address, open_entry.address) == (ADDRESS, "")
+        assert open_entry.address == ""
 
 
 async def test_showing_an_assigned_prompt_is_recorded_once_for_each_person() -> None:

@@ -48,6 +48,29 @@ async def earlier(context: Context) -> str:
     return await after(context)
 
 
+async def loops(context: Context) -> str:
+    for number in range(3):
+        await context.ask(TextPrompt(text=f"{number}"))
+    return "done"
+
+
+async def loops_with_work(context: Context) -> str:
+    for number in range(3):
+        if context.patched("work in each turn"):
+            await context.step(work, f"{number}")
+        await context.ask(TextPrompt(text=f"{number}"))
+    return "done"
+
+
+async def at_once(context: Context) -> str:
+    async def one(number: int) -> None:
+        if context.patched(f"part {number}"):
+            await context.step(work, f"{number}")
+
+    await asyncio.gather(*map(one, range(3)))
+    return (await context.ask(TextPrompt(text="?"))).text
+
+
 async def through(*codes: Body) -> tuple[Run, list[str]]:
     """Return a run of the first code; the others are deployed before an answer each."""
     async with running(host_code(codes[0])) as (hosting, run):
@@ -71,6 +94,10 @@ async def through(*codes: Body) -> tuple[Run, list[str]]:
         ((before, after, cleaned_up), "suspended", ["a", "later", "b"]),
         # It comes too late for a run that has it from a later place on.
         ((before, after, earlier), "completed", ["a", "later", "b"]),
+        # In a loop it holds for every turn or none.
+        ((loops, *[loops_with_work] * 3), "completed", []),
+        ((*[loops_with_work] * 4,), "completed", ["0", "1", "2"]),
+        ((at_once, at_once), "completed", ["0", "1", "2"]),
     ],
 )
 async def test_a_run_takes_patches_it_had_not_passed(
@@ -78,38 +105,6 @@ async def test_a_run_takes_patches_it_had_not_passed(
 ) -> None:
     run, done_steps = await through(*codes)
     assert (run.status, done_steps) == (ends, steps)
-
-
-async def test_a_patch_in_a_loop_holds_for_every_turn_or_none() -> None:
-    async def old(context: Context) -> str:
-        for number in range(3):
-            await context.ask(TextPrompt(text=f"{number}"))
-        return "done"
-
-    async def new(context: Context) -> str:
-        for number in range(3):
-            if context.patched("work in each turn"):
-                await context.step(work, f"{number}")
-            await context.ask(TextPrompt(text=f"{number}"))
-        return "done"
-
-    run, steps = await through(old, new, new, new)
-    assert (run.status, steps) == (Run.Status.COMPLETED, [])
-    run, steps = await through(new, new, new, new)
-    assert (run.status, steps) == (Run.Status.COMPLETED, ["0", "1", "2"])
-
-
-async def test_patches_work_in_concurrent_coroutines() -> None:
-    async def many(context: Context) -> str:
-        async def one(number: int) -> None:
-            if context.patched(f"part {number}"):
-                await context.step(work, f"{number}")
-
-        await asyncio.gather(*map(one, range(3)))
-        return (await context.ask(TextPrompt(text="?"))).text
-
-    run, steps = await through(many, many)
-    assert (run.status, sorted(steps)) == (Run.Status.COMPLETED, ["0", "1", "2"])
 
 
 async def test_a_script_takes_every_patch() -> None:

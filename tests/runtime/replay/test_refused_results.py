@@ -79,22 +79,30 @@ async def test_resuming_calls_the_step_no_second_time() -> None:
     assert executed == ["pay"]
 
 
-async def test_result_is_there_once_the_annotation_describes_it() -> None:
-    async with host_code(code(pay)) as hosting:
-        run = await suspended(hosting)
-        deploy(code(pay_as_annotated))
-        row = await resume(hosting, run)
-        assert row.status == Run.Status.COMPLETED
-        assert await hosting.output(run.id) == "[Receipt(number=7, paid=Decimal('9.90'))]"
-    assert executed == ["pay"]
+RECEIPT = "[Receipt(number=7, paid=Decimal('9.90'))]"
 
 
-async def test_annotation_that_loses_something_else_is_refused_too() -> None:
+@pytest.mark.parametrize(
+    ("fixed", "forked", "status", "output"),
+    [
+        (pay_as_annotated, False, Run.Status.COMPLETED, RECEIPT),
+        (pay_otherwise_annotated, False, Run.Status.SUSPENDED, ""),
+        (pay_as_annotated, True, Run.Status.COMPLETED, RECEIPT),
+    ],
+    ids=["the annotation describes it", "it loses something else", "a fork calls it again"],
+)
+async def test_result_is_read_by_the_annotation_that_is_there_now(
+    fixed: Any, forked: bool, status: str, output: str
+) -> None:
     async with host_code(code(pay)) as hosting:
         run = await suspended(hosting)
-        deploy(code(pay_otherwise_annotated))
-        assert (await resume(hosting, run)).status == Run.Status.SUSPENDED
-    assert executed == ["pay"]
+        deploy(code(fixed))
+        if forked:
+            row = await hosting.until_ended(await fork(hosting, run.id, 1))
+        else:
+            row = await resume(hosting, run)
+        assert (row.status, await hosting.output(row.id)) == (status, output)
+    assert executed == ["pay"] * (1 + forked)
 
 
 async def test_secret_is_not_kept() -> None:
@@ -104,12 +112,3 @@ async def test_secret_is_not_kept() -> None:
         [entry] = await hosting.journal(run.id)
         assert entry.result is None
         assert "pw" not in f"{entry.error} {run.error}"
-
-
-async def test_fork_calls_the_step_again() -> None:
-    async with host_code(code(pay)) as hosting:
-        run = await suspended(hosting)
-        deploy(code(pay_as_annotated))
-        row = await hosting.until_ended(await fork(hosting, run.id, 1))
-        assert row.status == Run.Status.COMPLETED
-    assert executed == ["pay", "pay"]
