@@ -10,7 +10,6 @@ import pytest
 from django import forms
 from django.contrib.auth import get_user_model
 from django.http import QueryDict
-from pydantic import BaseModel
 
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.prompts import (
@@ -100,17 +99,20 @@ def test_an_answer_without_form_data_lists_the_fields(answer_value: Any) -> None
     assert "text" in problems(FormPrompt(Every, text="?"), answer_value)["fields"]
 
 
-@pytest.mark.parametrize("text", ["a\0b", "a\ud800"])
-def test_values_that_cannot_be_stored_are_refused(text: str) -> None:
-    for wrong in ({"text": text}, {"more": {"x": text}}):
-        with pytest.raises(Invalid):
-            FormPrompt(Every, text="?").check(JsonAnswer.of({**GIVEN, **wrong}))
-
-
-@pytest.mark.parametrize("number", ["Infinity", "NaN", "1e999"])
-def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
-    with pytest.raises(Invalid, match="A number is infinite, or none"):
-        FormPrompt(OwnDecoder, text="?").check(JsonAnswer({"more": f'{{"x": {number}}}'}))
+@pytest.mark.parametrize(
+    ("form", "data", "why"),
+    [
+        *((Every, {**GIVEN, "text": text}, None) for text in ("a\0b", "a\ud800")),
+        *((Every, {**GIVEN, "more": {"x": text}}, None) for text in ("a\0b", "a\ud800")),
+        *(
+            (OwnDecoder, {"more": f'{{"x": {number}}}'}, "A number is infinite, or none")
+            for number in ("Infinity", "NaN", "1e999")
+        ),
+    ],
+)
+def test_values_that_cannot_be_stored_are_refused(form: Any, data: Any, why: str | None) -> None:
+    with pytest.raises(Invalid, match=why):
+        FormPrompt(form, text="?").check(JsonAnswer.of(data))
 
 
 def test_a_proposal_says_what_was_changed() -> None:
@@ -190,17 +192,14 @@ def test_a_mistake_in_a_form_prompt_raises_at_construction() -> None:
     class Unfound(forms.Form):
         text = forms.CharField()
 
-    class Empty(BaseModel):
-        pass
-
     FormPrompt(Local.Inside, text="?")
-    with pytest.raises(ValueError, match="define it at the top"):
-        FormPrompt(Unfound, text="?")
-    with pytest.raises(ValueError, match="has no field 'txet'"):
-        FormPrompt(Every, text="?", initial={"txet": 1})
-    with pytest.raises(TypeError, match="has no JSON form"):
-        FormPrompt(Every, text="?", initial={"text": object()})
-    with pytest.raises(TypeError, match="takes the class"):
-        FormPrompt(Every(), text="?")  # type: ignore[call-overload] # that is the mistake
-    with pytest.raises(TypeError, match="takes the class"):
-        FormPrompt(int, text="?")  # type: ignore[type-var] # that is the mistake
+    mistakes: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        (Unfound, {}, ValueError, "define it at the top"),
+        (Every, {"initial": {"txet": 1}}, ValueError, "has no field 'txet'"),
+        (Every, {"initial": {"text": object()}}, TypeError, "has no JSON form"),
+        (Every(), {}, TypeError, "takes the class"),
+        (int, {}, TypeError, "takes the class"),
+    ]
+    for form, fields, error, why in mistakes:
+        with pytest.raises(error, match=why):
+            FormPrompt(form, text="?", **fields)

@@ -41,16 +41,12 @@ def test_json_that_cannot_be_stored_is_refused_at_its_field(prompt: Any, value: 
         prompt.check(answer)
     assert list(refused.value.details["errors"]) == ["more"]
     assert "Enter valid JSON" in prompt.make({"more": [value]}).as_div()
-
-
-@pytest.mark.parametrize("value", UNSTORABLE.values(), ids=UNSTORABLE)
-@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
-def test_program_that_sends_it_is_refused(prompt: Any, value: str) -> None:
-    answer = f'{{"decision": "approve", "arguments": {{"more": {value}}}}}'
+    # A program sends it as text.
+    text = f'{{"decision": "approve", "arguments": {{"more": {value}}}}}'
     if prompt.input_type == "form":
-        answer = f'{{"more": {value}}}'
+        text = f'{{"more": {value}}}'
     with pytest.raises(Invalid):
-        prompt.check(TextAnswer(answer))
+        prompt.check(TextAnswer(text))
 
 
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)

@@ -44,19 +44,22 @@ def test_an_instance_comes_back_as_it_was_proposed() -> None:
     assert type(answer.value) is Model
 
 
-def test_empty_fields_become_none_or_empty() -> None:
-    answer = answered(FormPrompt(Model, text="?"), LEAST)
+@pytest.mark.parametrize("lines", [None, ["a", "b"], "a\r\n\nb\n", ["a\nb"]])
+def test_empty_fields_become_none_or_empty_and_a_list_is_sent_as_one_or_as_lines(
+    lines: Any,
+) -> None:
+    sent = {} if lines is None else {"lines": lines}
+    answer = answered(FormPrompt(Model, text="?"), {**LEAST, **sent})
     expected = Model(
-        text="Ada", whole=2, number=Decimal(3), day=date(2026, 1, 2), colour=Colour.RED
+        text="Ada",
+        whole=2,
+        number=Decimal(3),
+        day=date(2026, 1, 2),
+        colour=Colour.RED,
+        lines=["a", "b"] if sent else [],
     )
     assert answer.value == expected
     assert answer.before["part"] == 0.5
-
-
-@pytest.mark.parametrize("lines", [["a", "b"], "a\r\n\nb\n", ["a\nb"]])
-def test_a_list_is_sent_as_one_or_as_lines(lines: Any) -> None:
-    answer = answered(FormPrompt(Model, text="?"), {**LEAST, "lines": lines})
-    assert answer.value.lines == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -46,37 +46,41 @@ def ask() -> Any:
     return load_prompt(prompt.model_validate_json(dump_prompt(prompt)).model_dump(mode="json"))
 
 
-def test_answer_is_json_without_what_is_left_empty() -> None:
-    answer = answered(ask(), {**LEAST, "mail": "", "days": []})
-    assert answer.value == {**LEAST, "sure": False}
+FULL = {
+    **LEAST,
+    "mail": "a@example.org",
+    "day": "2026-02-01",
+    "at": "2026-02-01T10:00:00Z",
+    "share": 0.5,
+    "sure": True,
+    "size": "l",
+    "colour": "#f00",
+    "more": [1],
+    "days": ["sun"],
+    "rooms": ["r1", "r2"],
+}
+SURE = FormPrompt({"type": "object", "properties": {"sure": {"type": "boolean"}}}, text="Sure?")
+TEXTS = FormPrompt(
+    {"type": "object", "properties": {"tags": {"type": "array"}, "any": {}}}, text="?"
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "value"),
+    [
+        (ask(), {**LEAST, "mail": "", "days": []}, {**LEAST, "sure": False}),
+        (ask(), FULL, FULL),
+        (SURE, {}, {"sure": False}),
+        (TEXTS, {"tags": ["a", "b"], "any": ["5"]}, {"tags": ["a", "b"], "any": ["5"]}),
+    ],
+    ids=["what is left empty", "every kind", "nothing is ticked", "a list of texts"],
+)
+def test_an_answer_is_json_as_the_schema_has_it(prompt: Any, answer: Any, value: Any) -> None:
+    assert answered(prompt, answer).value == value
+
+
+def test_a_form_may_be_rejected() -> None:
     assert answered(ask(), "reject").approved is False
-
-
-def test_a_form_of_which_nothing_is_ticked_is_an_answer() -> None:
-    schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}}
-    assert answered(FormPrompt(schema, text="Sure?"), {}).value == {"sure": False}
-
-
-def test_every_kind_of_field_comes_back_as_the_schema_has_it() -> None:
-    full = {
-        "mail": "a@example.org",
-        "day": "2026-02-01",
-        "at": "2026-02-01T10:00:00Z",
-        "share": 0.5,
-        "sure": True,
-        "size": "l",
-        "colour": "#f00",
-        "more": [1],
-        "days": ["sun"],
-        "rooms": ["r1", "r2"],
-    }
-    assert answered(ask(), LEAST | full).value == LEAST | full
-
-
-def test_a_list_of_texts_is_json_where_its_field_is() -> None:
-    schema = {"type": "object", "properties": {"tags": {"type": "array"}, "any": {}}}
-    answer = {"tags": ["a", "b"], "any": ["5"]}
-    assert answered(FormPrompt(schema, text="?"), answer).value == answer
 
 
 @pytest.mark.parametrize("twice", [{"name": ["Ada", "Eve"]}, {"age": [20, 30]}])

@@ -60,9 +60,14 @@ async def test_an_old_conversation_goes_with_all_that_belongs_to_it() -> None:
     assert await reads.read(lambda: Event.objects.count() + SocketCursor.objects.count()) == 0
 
 
-@pytest.mark.usefixtures("keep_30_days")
-@pytest.mark.parametrize("status", ["queued", "running", "waiting", "suspended"])
-async def test_a_run_that_may_go_on_keeps_its_conversation(status: str) -> None:
+@pytest.mark.parametrize(
+    ("keep_days", "status"),
+    [*((30, status) for status in Run.UNFINISHED), (30, "suspended"), (0, "completed")],
+)
+async def test_a_run_that_may_go_on_keeps_its_conversation_and_no_limit_keeps_all(
+    settings: Any, keep_days: int, status: str
+) -> None:
+    set_hitl(settings, KEEP_DAYS=keep_days)
     await reads.read(an_old_run, status)
     assert await retention.clean() == 0
     assert await reads.read(Run.objects.count) == 1
@@ -91,12 +96,6 @@ async def test_a_conversation_that_the_project_protects_keeps_no_other() -> None
     finally:
         pre_delete.disconnect(protect, Conversation)
     assert (await Run.objects.aget()).pk == protected.pk
-
-
-async def test_conversations_are_kept_for_ever_unless_told_otherwise(settings: Any) -> None:
-    set_hitl(settings, KEEP_DAYS=0)
-    await reads.read(an_old_run)
-    assert await retention.clean() == 0
 
 
 @pytest.mark.usefixtures("keep_30_days")
@@ -166,12 +165,6 @@ def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "session_model", failing_model)
 
 
-async def test_expired_sessions_go() -> None:
-    await reads.read(sessions_and_processes)
-    assert await retention.clean() == 1
-    assert (await reads.read(Session.objects.get)).session_key == "new"
-
-
 async def test_a_cleaning_that_failed_is_done_again_and_silent_processes_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,6 +177,7 @@ async def test_a_cleaning_that_failed_is_done_again_and_silent_processes_go(
     finally:
         maintenance.cancel()
     assert (await reads.read(Process.objects.get)).name == "alive:1"
+    assert (await reads.read(Session.objects.get)).session_key == "new"
 
 
 @pytest.mark.cluster_only("there is no queue in one process")

@@ -10,7 +10,6 @@ from contextlib import suppress
 import pytest
 from pytest_django import Settings
 
-from sessions_app.admin import repairs
 from sessions_app.errors import TooLarge
 from sessions_app.models import JournalEntry, Run
 from sessions_app.prompts import Option, RadioPrompt
@@ -84,15 +83,6 @@ async def test_a_run_that_calls_without_end_is_suspended_and_gone(settings: Sett
         assert await hosting.prompts(other)
 
 
-async def test_a_suspended_run_completes_once_the_limit_is_raised(settings: Settings) -> None:
-    set_hitl(settings, MAX_CALLS=5)
-    async with running("probe", "step(count=9)") as (hosting, run):
-        await hosting.until_status(run, Run.Status.SUSPENDED)
-        set_hitl(settings, MAX_CALLS=9)
-        assert await hosting.in_thread(repairs.resume, run, by="op")
-        assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
-
-
 async def test_a_lower_limit_does_not_stop_a_replay(settings: Settings) -> None:
     async with asking("probe", "approve(count=2)") as (hosting, run, _):
         await hosting.answer("continue")
@@ -101,24 +91,23 @@ async def test_a_lower_limit_does_not_stop_a_replay(settings: Settings) -> None:
         await hosting.complete(run, "continue", restart=True)
 
 
-async def test_output_beyond_the_limit_fails_the_run_and_stays(settings: Settings) -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_output_beyond_the_limit_fails_the_run_and_stays(
+    settings: Settings, *, restarted: bool
+) -> None:
+    """The output of an earlier execution counts."""
     set_hitl(settings, MAX_OUTPUT=30)
-    async with running("probe", "stream(tokens=1000)") as (hosting, run):
+    message = "stream_and_ask(tokens=10)" if restarted else "stream(tokens=1000)"
+    async with running("probe", message) as (hosting, run):
+        if restarted:
+            await hosting.prompts(run)
+            await hosting.restart()
+            await hosting.answer("x")
         row = await hosting.until_ended(run)
         assert row.status == Run.Status.FAILED
         assert "30 characters" in problem(row)["message"]
         assert "MAX_OUTPUT" in problem(row)["message"]
         assert await hosting.output(run) == "t0 t1 t2 t3 t4 t5 t6 t7 t8 t9 "
-
-
-async def test_output_of_an_earlier_execution_counts(settings: Settings) -> None:
-    set_hitl(settings, MAX_OUTPUT=30)
-    async with Hosting("probe") as hosting:
-        run = await hosting.submit("stream_and_ask(tokens=10)")  # 30 characters
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("x")
-        assert "MAX_OUTPUT" in problem(await hosting.until_ended(run))["message"]
 
 
 MB = 1_000_000

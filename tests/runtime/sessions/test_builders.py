@@ -129,12 +129,7 @@ async def test_shutdown_ends_what_is_left_and_closes_users_builders_before_the_s
         await manager.shutdown(wait=0.01)
         with pytest.raises(RunEnded):
             _ = runner.context.builder
-        with pytest.raises(SessionsError):
-            async with session.run("again"):
-                pass
     assert log.entries[-2:] == ["ann closed", "shared closed"]
-    with pytest.raises(SessionsError, match="shut down"):
-        await say(manager, user_id="ann")
 
 
 async def test_shutdown_waits_for_a_session_and_a_cancelled_one_goes_on_shutting_down() -> None:

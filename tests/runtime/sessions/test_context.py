@@ -125,27 +125,6 @@ async def test_arguments_of_session_override_the_request() -> None:
     assert (values["parent"], values["type"]) == (("p", "name"), "evaluate")
 
 
-async def test_a_user_id_stands_before_a_user_manager_and_that_before_the_request() -> None:
-    request = RequestFactory().get("/")
-    request.user = User(pk=5, username="ann")
-    identity: dict[str, Any] = {
-        "user_manager": User(pk=4, username="ben"),
-        "http_connection": request,
-    }
-    async with managing(declare(tell)) as manager:
-        assert (await say(manager, user_id="6", **identity))["user"] == "6"
-        assert (await say(manager, user_id=0, **identity))["user"] == "0"
-        assert (await say(manager, **identity))["user"] == "4"
-        manager_of_nobody = {**identity, "user_manager": AnonymousUser()}
-        assert (await say(manager, **manager_of_nobody))["user"] == ""
-
-
-async def test_only_a_plain_number_is_read_as_a_primary_key() -> None:
-    async with managing(declare(tell_person)) as manager:
-        for user_id, person in (("7", 7), (7, 7), ("007", "007"), ("\u0667",) * 2, ("ann", "ann")):
-            assert (await say(manager, user_id=user_id))["person"] == person
-
-
 class ByMethod:
     def get_user_id(self) -> str:
         return "by-method"
@@ -156,17 +135,30 @@ class ByAttribute:
 
 
 @pytest.mark.parametrize(
-    ("user_manager", "user"),
+    ("identity", "user"),
     [
-        (ByMethod(), "by-method"),
-        (ByAttribute(), "12"),
-        (User(pk=3, username="x"), "3"),
-        (AnonymousUser(), ""),
+        ({"user_id": "6"}, "6"),
+        ({"user_id": 0}, "0"),
+        ({}, "4"),
+        ({"user_manager": AnonymousUser()}, ""),
+        ({"user_manager": ByMethod()}, "by-method"),
+        ({"user_manager": ByAttribute()}, "12"),
     ],
 )
-async def test_a_user_manager_says_who_the_user_is(user_manager: Any, user: str) -> None:
+async def test_a_user_id_stands_before_a_user_manager_and_that_before_the_request(
+    identity: dict[str, Any], user: str
+) -> None:
+    request = RequestFactory().get("/")
+    request.user = User(pk=5, username="ann")
+    by_manager = {"user_manager": User(pk=4, username="ben"), "http_connection": request}
     async with managing(declare(tell)) as manager:
-        assert (await say(manager, user_manager=user_manager))["user"] == user
+        assert (await say(manager, **{**by_manager, **identity}))["user"] == user
+
+
+async def test_only_a_plain_number_is_read_as_a_primary_key() -> None:
+    async with managing(declare(tell_person)) as manager:
+        for user_id, person in (("7", 7), (7, 7), ("007", "007"), ("\u0667",) * 2, ("ann", "ann")):
+            assert (await say(manager, user_id=user_id))["person"] == person
 
 
 @pytest.mark.parametrize(

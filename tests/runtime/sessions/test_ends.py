@@ -66,8 +66,16 @@ async def test_a_shutdown_during_a_clean_up_that_hangs_comes_to_its_end() -> Non
         assert not manager._pool._closing
 
 
+async def deaf_until(free: asyncio.Event) -> None:
+    """Ignore each cancellation until it is let go."""
+    while not free.is_set():
+        with suppress(asyncio.CancelledError):
+            await free.wait()
+
+
 @pytest.mark.usefixtures("hurried")
-async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
+@pytest.mark.parametrize("ignores_its_end", [False, True])
+async def test_a_builder_that_hangs_holds_up_no_shutdown(*, ignores_its_end: bool) -> None:
     closed_names: list[str] = []
     free = asyncio.Event()
 
@@ -77,7 +85,7 @@ async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
             yield
         finally:
             try:
-                await free.wait()
+                await (deaf_until(free) if ignores_its_end else free.wait())
             finally:
                 closed_names.append(name)
 
@@ -91,32 +99,8 @@ async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
     try:
         async with asyncio.timeout(10):
             await manager.shutdown()
-        await until_true(lambda: closed_names == ["two", "one"])
-    finally:
-        free.set()
-
-
-async def deaf_until(free: asyncio.Event) -> None:
-    """Ignore each cancellation until it is let go."""
-    while not free.is_set():
-        with suppress(asyncio.CancelledError):
-            await free.wait()
-
-
-@pytest.mark.usefixtures("hurried")
-async def test_a_builder_that_ignores_its_end_holds_up_no_shutdown() -> None:
-    free = asyncio.Event()
-
-    @asynccontextmanager
-    async def build(user: Person, options: BaseModel) -> AsyncIterator[Made]:
-        yield Made("deaf")
-        await deaf_until(free)
-
-    manager = await SessionManager.create(entry_function=declare(own, per_user_builder=build))
-    await say(manager, user_id="ann")
-    try:
-        async with asyncio.timeout(10):
-            await manager.shutdown()
+        if not ignores_its_end:  # it is cut off
+            await until_true(lambda: closed_names == ["two", "one"])
     finally:
         free.set()
     await until_true(lambda: not manager._pool._closing)

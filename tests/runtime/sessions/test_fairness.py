@@ -94,39 +94,29 @@ async def test_places_are_kept_for_others_who_may_come(
         assert free(manager._semaphore) == 4
 
 
-async def test_a_closed_waiter_takes_no_place() -> None:
-    places = FairSemaphore(1)
-    await places.acquire("ann")
-    waiter = places.acquire("ben")
-    waiter.send(None)  # as far as the wait
-    waiter.close()
-    places.release("ann")
-    assert free(places) == 1
-    async with asyncio.timeout(5):
-        await places.acquire("eve")
-
-
-async def test_a_cancelled_waiter_gives_its_place_back() -> None:
-    places = FairSemaphore(1)
-    await places.acquire("ann")
-    taking = asyncio.create_task(places.acquire("ben"))
-    await turns()
-    places.release("ann")
-    taking.cancel()
-    await asyncio.wait([taking])
-    assert free(places) == 1
-
-
-async def test_a_run_that_ended_while_it_waits_keeps_no_place() -> None:
+@pytest.mark.parametrize("leaves", ["closed", "cancelled", "ended"])
+async def test_a_waiter_that_leaves_keeps_no_place(leaves: str) -> None:
     places = FairSemaphore(1)
     await places.acquire("ann")
     slot = Slot(places, "ben")
-    taking = asyncio.create_task(slot.take())
-    await turns()
-    slot.end()
-    places.release("ann")
-    await taking
+    if leaves == "closed":
+        waiter = places.acquire("ben")
+        waiter.send(None)  # as far as the wait
+        waiter.close()
+        places.release("ann")
+    else:
+        waits = slot.take() if leaves == "ended" else places.acquire("ben")
+        taking = asyncio.create_task(waits)
+        await turns()
+        if leaves == "ended":
+            slot.end()
+        places.release("ann")
+        if leaves == "cancelled":
+            taking.cancel()
+        await asyncio.wait([taking])
     assert free(places) == 1
+    async with asyncio.timeout(5):
+        await places.acquire("eve")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -357,27 +357,30 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         assert await run.result() == "Well. Tell me. EVE"
 
 
-async def test_a_parent_that_is_suspended_has_the_same_child_when_resumed() -> None:
+@pytest.mark.parametrize(
+    ("text", "how", "status", "result", "count"),
+    [
+        # One that is suspended has the same child.
+        ("race", [WITH_CHILD, CALLS_CONTEXT], Run.Status.SUSPENDED, "Tell me. EVE", 1),
+        # One that its child failed runs it anew.
+        ("other t_child mend", [AT_ONCE], Run.Status.FAILED, "", 2),
+    ],
+)
+async def test_a_resumed_parent_has_its_child_or_runs_it_anew(
+    text: str, how: list[str], status: str, result: str, count: int
+) -> None:
     async with hosting(park_after=0.5) as hosted:
-        broken.extend([WITH_CHILD, CALLS_CONTEXT])
-        run = await hosted.send("race")
-        await hosted.until_status(run.id, Run.Status.SUSPENDED)
+        broken.extend(how)
+        run = await hosted.send(text)
+        await hosted.until_status(run.id, status)
+        if status == Run.Status.FAILED:
+            [failed] = await run.children()
+            assert not await runs.aresume(failed.id, by=await reads.read(make_user, "ann"))
         await resume(run)
-        await run.answer("Eve")
-        assert await run.result() == "Well. Tell me. EVE"
-        assert len(await run.children()) == 1
-
-
-async def test_a_child_that_failed_its_parent_runs_anew_when_that_is_resumed() -> None:
-    async with hosting() as hosted:
-        broken.append(AT_ONCE)
-        run = await hosted.send("other t_child mend")
-        await hosted.until_status(run.id, Run.Status.FAILED)
-        [failed] = await run.children()
-        assert not await runs.aresume(failed.id, by=await reads.read(make_user, "ann"))
-        await resume(run)
-        assert await run.result() == "Well. "
-        assert len(await run.children()) == 2
+        if status == Run.Status.SUSPENDED:
+            await run.answer("Eve")
+        assert await run.result() == f"Well. {result}"
+        assert len(await run.children()) == count
 
 
 async def test_a_child_about_to_begin_leaves_its_parent_failed(
