@@ -181,23 +181,10 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
         assert (await reads.read(Interaction.objects.get)).answered_via == "admin"
 
 
-async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
-    async with host_and_operate(Hosting("probe")) as (hosting, boss):
-        run, _ = await hosting.submit_until_prompt("ask()")
-        assert "It has not failed and is not suspended, or" in await boss.act("run", "resume", run)
-        await hosting.stop()
-        suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
-        await reads.read(lambda: Run.objects.filter(pk=run).update(**suspended))
-        await hosting.start()
-        assert "resumed." in await boss.act("run", "resume", run)
-        assert await hosting.complete(run, "yes") == "yes"
-        reasons = [event.payload.get("reason") for event in await hosting.events()]
-        assert "resumed by boss" in reasons
-
-
 async def test_a_run_that_cannot_be_resumed_keeps_no_other_back() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("ask()")
+        assert "It has not failed and is not suspended, or" in await boss.act("run", "resume", run)
         deleted, _ = await hosting.submit_until_prompt("ask()", conversation="d")
         await hosting.stop()
         suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
@@ -208,34 +195,34 @@ async def test_a_run_that_cannot_be_resumed_keeps_no_other_back() -> None:
         assert "The conversation of this run was deleted by its owner." in page
         assert "resumed." in page
         assert await hosting.complete(run, "yes") == "yes"
+        reasons = [event.payload.get("reason") for event in await hosting.events()]
+        assert "resumed by boss" in reasons
 
 
-async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
+@pytest.mark.parametrize("idle", [False, True])
+async def test_a_builder_is_closed_once_nothing_uses_it(*, idle: bool) -> None:
     async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("Taxi 10")
+
+        async def stop() -> None:
+            await boss.act("run", "cancel", run)
+            await hosting.until_ended(run)
+
+        if idle:
+            await stop()
+        assert await until_true(hosting.hosts.builders)
         lease = await reads.read(HostLease.objects.get)
         assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
-        assert "asked to close" in await boss.get("/admin/sessions_app/hostlease/")
-        assert hosting.hosts.builders()
-        await boss.act("run", "cancel", run)
-        await hosting.until_ended(run)
+        if not idle:
+            assert "asked to close" in await boss.get("/admin/sessions_app/hostlease/")
+            assert hosting.hosts.builders()
+            await stop()
         await until_true(lambda: not hosting.hosts.builders())
         await until(HostLease.objects.filter(evict_requested_at=None).exists)
+        expected = ["asked to close its builder", "asked to stop"]
         assert await history() == [
-            "boss: asked to close its builder by an operator",
-            "boss: asked to stop by an operator",
+            f"boss: {one} by an operator" for one in (expected[::-1] if idle else expected)
         ]
-
-
-async def test_an_idle_builder_is_closed_at_once() -> None:
-    async with host_and_operate(Hosting("expense_approval")) as (hosting, boss):
-        run, _ = await hosting.submit_until_prompt("Taxi 10")
-        await boss.act("run", "cancel", run)
-        await hosting.until_ended(run)
-        await until_true(hosting.hosts.builders)
-        lease = await reads.read(HostLease.objects.get)
-        assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
-        await until_true(lambda: not hosting.hosts.builders())
 
 
 async def test_a_key_without_a_builder_is_left_alone() -> None:

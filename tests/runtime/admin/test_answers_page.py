@@ -12,7 +12,6 @@ from django.utils.html import strip_tags
 from sessions_app.models import Candidate, Interaction, JournalEntry, PendingSignal
 from sessions_app.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
-from tests.support.database.work_done import statements_of
 
 pytestmark = pytest.mark.django_db
 
@@ -93,17 +92,3 @@ def test_the_page_is_for_those_who_may_read_prompts(log: StoredLog) -> None:
     staff.user_permissions.add(Permission.objects.get(codename="view_interaction"))
     assert "Overdue" in sections(client)
     assert "Slowest steps" not in sections(client)
-
-
-def test_the_page_takes_as_many_statements_with_more_rows(
-    admin_client: Client, log: StoredLog
-) -> None:
-    group, counts = Group.objects.create(name="managers"), []
-    for _ in range(2):
-        for _ in range(3):
-            prompt = log.ask(log.message(), TextPrompt(text="Late?"))
-            due_at = timezone.now() - timedelta(hours=1)
-            Interaction.objects.filter(pk=prompt.pk).update(due_at=due_at)
-            store_answer(log, 5, log.conversation.owner, group)
-        counts.append(statements_of(admin_client, PATH))
-    assert counts[0] == counts[1]

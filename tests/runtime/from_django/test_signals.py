@@ -92,8 +92,9 @@ async def test_a_question_is_settled_by_its_runs_end(
     received_signals: list[tuple[str, Any]],
 ) -> None:
     async with asking("t_signals") as (hosting, run, _), deliver_signals():
-        await runs.acancel(run)
-        await hosting.until_ended(run)
+        assert await hosting.in_thread(runs.cancel, run)
+        assert (await runs.aresult(run, 10)).status == Run.Status.CANCELLED
+        assert not await runs.acancel(run)
         await none_pending()
     assert [(name, row.status) for name, row in received_signals[-2:]] == [
         ("interaction_settled", "cancelled"),
