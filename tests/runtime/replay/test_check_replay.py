@@ -421,10 +421,11 @@ async def test_a_file_of_a_run_that_ended_is_replayed_to_its_end(tmp_path: Path)
     async def raises_early(context: Context) -> str:
         raise ValueError("no such person")
 
-    deploy(ends_early)
-    with pytest.raises(NotReplayable, match="the workflow comes to its end before it"):
-        await replay_history(file)
-    deploy(raises_early)
-    with pytest.raises(NotReplayable, match="no such person"):
-        await replay_history(file)
+    for code, why in (
+        (ends_early, "the workflow comes to its end before it"),
+        (raises_early, "no such person"),
+    ):
+        deploy(code)
+        with pytest.raises(NotReplayable, match=why):
+            await replay_history(file)
     assert "t_deployed" in registry.declared_workflows()

@@ -1,6 +1,7 @@
 """Tests of what a workflow is told of its conversation; and of branches: none knows another."""
 
 from collections.abc import AsyncGenerator
+from uuid import UUID
 
 import pytest
 from pytest_django import Settings
@@ -121,9 +122,14 @@ async def test_a_message_may_go_on_with_an_older_branch_which_is_the_newest_then
         await complete_message(hosting, "d")
         # That it is not the last of its branch makes no branch of its own.
         run = await complete_message(hosting, "e", follows=first)
+        # A fork of an operator is a branch too.
+        by = await reads.read(lambda: Run.objects.get(pk=run).conversation.owner)
+        await hosting.until_ended(await runs.afork(UUID(run), position=1, by=by))
+        await complete_message(hosting, "f")
     assert histories["c"] == ["a", "re a", "b", "re b"]
     assert histories["d"] == [*histories["c"], "c", "re c"]
     assert histories["e"] == [*histories["d"], "d", "re d"]
+    assert histories["f"] == [*histories["e"], "e", "re e"]
     assert (await Run.objects.aget(pk=run)).follows_id is None
 
 
@@ -189,17 +195,3 @@ async def test_only_a_message_of_the_conversation_is_replaced_or_followed() -> N
             await hosting.submit("", follows=str(parent))
         await runs.acancel(parent)
         await runs.acancel(elsewhere)
-
-
-async def test_a_fork_of_an_operator_is_a_branch_too() -> None:
-    async with Hosting("t_branches") as hosting:
-        await complete_message(hosting, "a")
-        first = await hosting.submit("b")
-        await hosting.until_ended(first)
-        histories.clear()
-        by = await reads.read(lambda: Run.objects.get(pk=first).conversation.owner)
-        fork = await runs.afork(first, position=1, by=by)
-        await hosting.until_ended(fork)
-        await complete_message(hosting, "c")
-    assert histories["b"] == ["a", "re a"]
-    assert histories["c"] == ["a", "re a", "b", "re b"]
