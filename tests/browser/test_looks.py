@@ -42,6 +42,33 @@ def test_the_button_of_a_sign_in_link_signs_in(open_page: OpenPage, server: Serv
     page.wait_for_url("/settings/")
 
 
+@pytest.mark.slow
+def test_a_new_conversation_is_shown_from_its_top(open_page: OpenPage) -> None:
+    page = open_page("/c/", user="admin", viewport={"width": 1280, "height": 500})
+    until_connected(page)
+    assert page.evaluate("document.getElementById('scroller').scrollTop") == 0
+    name = page.locator("#sidebar > footer span")
+    assert name.evaluate(
+        "each => each.clientHeight < 2 * parseFloat(getComputedStyle(each).lineHeight)"
+    )
+
+
+@pytest.mark.slow
+def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 568})
+    begin(page, "Taxi", workflow="expense_approval", cards=1)
+    about, text = page.locator("#about"), page.locator("#text")
+    expect(about).to_have_text("Expense approval")
+    expect(text).to_have_attribute("placeholder", "84.50")  # it answers the card
+    text.press("Escape")
+    first = "Answer above first, or write a message for later"
+    expect(text).to_have_attribute("placeholder", first)
+    line = "each => each.scrollHeight < 2 * parseFloat(getComputedStyle(each).lineHeight)"
+    assert about.evaluate(line)
+    style = "each => getComputedStyle(each, '::placeholder').whiteSpace"
+    assert text.evaluate(style) == "nowrap"
+
+
 def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))

@@ -108,7 +108,10 @@ def test_only_done_grants_consent_and_only_declined_refuses_it() -> None:
     [
         ("oauth_consent", "login.example", URL, "I have signed in"),
         pytest.param(
-            *("link", "Pay there.", "https://bank.example/pay?for=books", "It is done there"),
+            "link",
+            "Pay there.",
+            "https://bank.example/pay?for=books",
+            "It is done there",
             marks=pytest.mark.slow,
         ),
     ],

@@ -22,6 +22,7 @@ from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
     FormPrompt,
+    OAuthPrompt,
     Option,
     TextPrompt,
 )
@@ -171,6 +172,17 @@ def test_without_deadlines_the_earliest_question_is_shown(ann: User) -> None:
     assert (entry.question, entry.other_count) == ("First?", 1)
 
 
+async def test_a_request_for_consent_names_the_host(client: AsyncClient, ann: User) -> None:
+    def store() -> None:
+        log = StoredLog(ann, "c")
+        log.ask(log.message(), OAuthPrompt(text="https://id.example/authorize?secret=1"))
+
+    await asyncio.to_thread(store)
+    html = await text_of(client, "conversations")
+    assert "Sign in at id.example" in html
+    assert "secret" not in html
+
+
 async def test_a_search_finds_titles_messages_questions_and_output(
     client: AsyncClient, ann: User
 ) -> None:
@@ -277,15 +289,22 @@ async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient,
     assert (read["conversation_id"], read["title"]) == ("a/b", "Plums & <pears>")
     first, second = read["runs"]
     assert [one.get("text") or one["type"] for one in first["said"]] == [
-        *("I look.", "step", "question", "Seven."),
+        "I look.",
+        "step",
+        "question",
+        "Seven.",
     ]
     question = first["said"][2]
     assert (question["response"], question["answered_by"]) == ({"value": "yes"}, "ann")
     assert [one["text"] for one in second["said"]] == ["Still"]
     text = await export(client, "a/b", "md")
     places = [
-        *("> How many?\n> Please.", "I look.", "**All of them?**", "yes (ann"),
-        *("Seven.", "Still\n\n*running*"),
+        "> How many?\n> Please.",
+        "I look.",
+        "**All of them?**",
+        "yes (ann",
+        "Seven.",
+        "Still\n\n*running*",
     ]
     assert sorted(places, key=text.index) == places
     assert "Wrong" not in text

@@ -204,6 +204,16 @@ async def test_an_answer_is_tried_again_once_for_a_button(
     assert await Run.objects.acount() == 4  # of the first answer, of which there is another
 
 
+async def test_a_refused_edit_stays_in_the_composer_with_the_replaced_run(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    first = await asyncio.to_thread(store_run, log, "a")
+    response = await client.post(SEND, {"text": "x" * 32_001, "replaces": str(first.id)})
+    assert response.status_code == 422
+    composer = response.content.decode().partition('id="composer"')[2]
+    assert f'name="replaces" value="{first.id}"' in composer
+
+
 async def test_an_export_says_which_run_replaces_which(client: AsyncClient, log: StoredLog) -> None:
     first = await asyncio.to_thread(store_run, log, "a")
     second = await asyncio.to_thread(store_run, log, "a2", replaces=first)

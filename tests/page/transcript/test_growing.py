@@ -144,8 +144,12 @@ def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
 
 
 NO_MARKUP = [
-    *("2 * 3 = 6 and", "snake_case is", "an [unclosed bracket " + "x" * 600, "a | b and"),
-    *("Is $5 it?", "```c\n# define X |"),
+    "2 * 3 = 6 and",
+    "snake_case is",
+    "an [unclosed bracket " + "x" * 600,
+    "a | b and",
+    "Is $5 it?",
+    "```c\n# define X |",
 ]
 BEGUN = ["$x_1", r"\(x", "$$\nx\n", "$$\nx\n$", "\\[\nx\n", "[^1]"]
 

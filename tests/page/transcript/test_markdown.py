@@ -121,7 +121,8 @@ def test_common_markdown_is_rendered() -> None:
         headings + "**b** ~~s~~ `c`\n\n|a|b|\n|:-|-:|\n|1|2|\n\n```py\nx < 1\n```\n3. three"
     )
     for part in (
-        *("<h2>One</h2>", "<h2>Two</h2>"),  # below the heading of the page
+        "<h2>One</h2>",
+        "<h2>Two</h2>",  # below the heading of the page
         "<strong>b</strong>",
         "<s>s</s>",
         '<td align="right">2</td>',

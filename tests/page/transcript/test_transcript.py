@@ -306,3 +306,14 @@ def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User
     items = [item for part in (newest, *older) for item in part.items]
     messages = {item.text for item in items if isinstance(item, UserMessage)}
     assert messages == {"asks", *(f"m{number}" for number in range(30))}
+
+
+def test_a_page_of_many_events_is_as_cheap_as_one_of_few(
+    log: StoredLog, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(30):
+        run = log.message()
+        log.text(run, *"abcdefgh")
+        log.end(run)
+    with django_assert_max_num_queries(9):
+        assert len(items(log)) <= history.ROWS

@@ -102,6 +102,14 @@ async def test_a_claim_of_who_left_keeps_nobody_from_answering(*, claims: bool) 
         assert (await give("yes", prompt, other)).outcome == Outcome.ACCEPTED
 
 
+async def test_nobody_hands_a_prompt_to_who_is_inactive() -> None:
+    to = [user("boss"), user("other")]
+    async with asking_people("boss", "other", to=to) as (_, prompt, [boss, other]):
+        await User.objects.filter(pk=other.id).aupdate(is_active=False)
+        with pytest.raises(Invalid, match="no user"):
+            await change("delegate", prompt, boss, to="other")
+
+
 @workflow(name="t_asks_twice", title="Asks another, then the owner")
 async def asks_twice(message: Message, context: Context) -> str:
     answer = await context.ask(BinaryPrompt(text="Go?", options=["yes", "no"]), to=user("boss"))

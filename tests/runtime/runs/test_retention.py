@@ -165,6 +165,12 @@ def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "session_model", failing_model)
 
 
+async def test_expired_sessions_go() -> None:
+    await reads.read(sessions_and_processes)
+    assert await retention.clean() == 1
+    assert (await reads.read(Session.objects.get)).session_key == "new"
+
+
 async def test_a_cleaning_that_failed_is_done_again_and_silent_processes_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

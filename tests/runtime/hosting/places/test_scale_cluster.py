@@ -70,7 +70,7 @@ def examined(view: str) -> int:
 
 
 def say_what_was_read() -> None:
-    """Have this connection's reads counted now, and not once the connection has time to say them."""
+    """Count the reads of this connection now, and not once it has time to say them."""
     sql.fetch("SELECT pg_stat_force_next_flush()", ())
 
 

@@ -126,7 +126,7 @@ async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> No
 async def test_a_transactional_step_that_raises_is_rolled_back_and_recorded(
     text: str, output: str, count: int
 ) -> None:
-    """What follows its commit undoes nothing."""
+    """Work after the commit undoes nothing."""
     async with running("t_writes", text) as (hosting, run):
         assert await hosting.result(run) == output
         assert await hosting.in_thread(groups) == count
