@@ -74,6 +74,16 @@ async def test_people_are_found_by_the_beginnings_of_their_names(
         assert [person.username for person in delegates] == usernames
 
 
+async def test_nobody_is_found_for_a_prompt_that_another_has_claimed_or_that_is_settled() -> None:
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        _, prompt, [boss, other] = scene
+        await change("claim", prompt, other)
+        assert await claims.find_people(str(prompt.pk), "other", boss) == []
+        assert await claims.find_people(str(prompt.pk), "boss", other) == [boss]
+        await give("yes", prompt, other)
+        assert await claims.find_people(str(prompt.pk), "boss", other) == []
+
+
 async def test_only_candidates_are_found_where_several_must_agree() -> None:
     to = group("managers")
     async with asking_people("boss", "cora", members="managers", to=to, votes=2) as scene:

@@ -12,13 +12,16 @@ from sessions_app.admin.audit_sentences import read_sentences
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
+from sessions_app.interactions.claims import lost_claims, release_lost
 from sessions_app.lifecycle.due import release_claims
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt, group, user, workflow
 from tests.runtime.assignment.asking import (
+    actions,
     answer_to,
     asking_people,
     change,
@@ -87,6 +90,7 @@ async def test_what_somebody_claimed_who_left_waits_for_the_others_again(
         assert await reads.read(inbox_of, other) == [prompt.pk]
         *_, last = await reads.read(lambda: read_sentences(entries(prompt)))
         assert str(last).endswith("was released, as its person may answer no more")
+        assert (await reads.read(entries, prompt))[-1].via == ""
 
 
 @pytest.mark.parametrize("claims", [True, False])
@@ -100,6 +104,10 @@ async def test_a_claim_of_who_left_keeps_nobody_from_answering(*, claims: bool) 
         if claims:
             assert (await change("claim", prompt, other)).changed
         assert (await give("yes", prompt, other)).outcome == Outcome.ACCEPTED
+        assert await reads.read(lost_claims, 9) == []
+        # Settled by another since it was found with a lost claim.
+        await writer.write(lambda tx: release_lost(tx, prompt.pk))
+        assert (await reads.read(actions, prompt))[-1] == ("answered", "other")
 
 
 async def test_nobody_hands_a_prompt_to_who_is_inactive() -> None:

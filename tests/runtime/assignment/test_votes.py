@@ -1,5 +1,6 @@
 """Tests of whose votes count: one each of those who may answer when the deciding vote comes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,44 +50,71 @@ async def test_two_of_three_give_the_same_answer() -> None:
         hosting, prompt, [boss, other, third] = scene
         await assert_outcomes(
             prompt,
-            (boss, "yes", Outcome.VOTED),
-            (other, "no", Outcome.VOTED),
-            (other, "yes", Outcome.ACCEPTED),  # a change of mind
+            (boss, "no", Outcome.VOTED),
+            (other, "yes", Outcome.VOTED),
+            (boss, "yes", Outcome.ACCEPTED),  # a change of mind
             (third, "no", Outcome.STALE),
         )
-        both = "[('boss', 'yes', 'test'), ('other', 'yes', 'test')]"
-        assert await hosting.result(prompt.run_id) == f"yes by other: {both}"
+        both = "[('other', 'yes', 'test'), ('boss', 'yes', 'test')]"
+        assert await hosting.result(prompt.run_id) == f"yes by boss: {both}"
         assert await reads.read(actions, prompt) == [
-            *(("opened", ""), ("voted", "boss"), ("voted", "other"), ("answered", "other"))
+            *(("opened", ""), ("voted", "boss"), ("voted", "other"), ("answered", "boss"))
         ]
+
+
+async def vote(answer: IncomingAnswer, by: Person) -> Outcome:
+    return (await answers.answer(by=by, conversation_id=None, answer=answer)).outcome
+
+
+async def test_a_vote_counts_for_its_own_prompt_alone() -> None:
+    async with asking_people("boss", "other", "third", **THREE) as scene:
+        hosting, first, [boss, other, third] = scene
+        _, second = await hosting.submit_until_prompt(conversation="c2")
+        on_first = answer_to(first)
+        assert await vote(on_first, boss) == Outcome.VOTED
+        assert (await change("claim", second, boss)).changed  # has not voted there
+        on_second = replace(on_first, interaction=str(second.pk))
+        assert await vote(on_second, boss) == Outcome.VOTED
+        await change("delegate", first, boss, to="other")  # which takes the vote on the first back
+        await assert_outcomes(first, (other, "yes", Outcome.VOTED))
+        await assert_outcomes(second, (third, "yes", Outcome.ACCEPTED))
+
+
+async def test_the_id_of_a_vote_is_that_of_its_person_and_prompt() -> None:
+    async with asking_people("boss", "other", "third", **THREE) as scene:
+        hosting, first, [boss, other, third] = scene
+        _, second = await hosting.submit_until_prompt(conversation="c2")
+        on_first = answer_to(first)
+        assert await vote(on_first, boss) == Outcome.VOTED
+        assert await vote(on_first, third) == Outcome.ACCEPTED
+        assert await vote(on_first, other) == Outcome.STALE
+        await assert_outcomes(
+            second, (other, "yes", Outcome.VOTED), (third, "yes", Outcome.ACCEPTED)
+        )
+        assert await vote(replace(on_first, interaction=str(second.pk)), boss) == Outcome.STALE
 
 
 async def test_the_same_vote_again_is_acknowledged_again_and_writes_nothing() -> None:
     async with asking_people("boss", "other", **BOTH) as (hosting, prompt, [boss, _]):
-        vote = answer_to(prompt)
+        times, answer = set(), answer_to(prompt)
         for _again in range(2):
-            result = await answers.answer(by=boss, conversation_id=None, answer=vote)
-            assert result.outcome == Outcome.VOTED
+            assert await vote(answer, boss) == Outcome.VOTED
+            times.add((await Vote.objects.aget()).at)
             assert await reads.read(actions, prompt) == [("opened", ""), ("voted", "boss")]
         changes = [event.payload.get("change") for event in await hosting.events()]
-        assert changes.count("voted") == 1
+        assert (changes.count("voted"), len(times)) == (1, 1)
 
 
 async def test_a_vote_that_was_changed_or_withdrawn_and_comes_again_counts_no_more() -> None:
     async with asking_people("boss", "other", "third", **THREE) as scene:
         _, prompt, [boss, other, third] = scene
         first_vote = answer_to(prompt, "yes")
-
-        async def vote(answer: IncomingAnswer) -> None:
-            result = await answers.answer(by=boss, conversation_id=None, answer=answer)
-            assert result.outcome == Outcome.VOTED
-
         for answer in (first_vote, answer_to(prompt, "no"), first_vote):
-            await vote(answer)
+            assert await vote(answer, boss) == Outcome.VOTED
         await assert_outcomes(prompt, (other, "yes", Outcome.VOTED))
         await change("delegate", prompt, boss, to="third")
         await assert_outcomes(prompt, (third, "no", Outcome.VOTED))
-        await vote(first_vote)
+        assert await vote(first_vote, boss) == Outcome.VOTED
         await assert_outcomes(prompt, (third, "yes", Outcome.ACCEPTED))
 
 
@@ -94,10 +122,9 @@ async def test_a_vote_that_was_changed_or_withdrawn_and_comes_again_counts_no_mo
 async def test_a_vote_that_comes_again_after_the_decision_is_acknowledged(value: str) -> None:
     async with asking_people("boss", "other", "third", **THREE) as scene:
         _, prompt, [boss, other, third] = scene
-        vote = answer_to(prompt, value)
+        answer = answer_to(prompt, value)
         for outcome in (Outcome.VOTED, Outcome.DUPLICATE):
-            result = await answers.answer(by=boss, conversation_id=None, answer=vote)
-            assert result.outcome == outcome
+            assert await vote(answer, boss) == outcome
             for person in (other, third):
                 await give("yes", prompt, person)
         assert (await give(value, prompt, boss)).outcome == Outcome.STALE  # under another id
