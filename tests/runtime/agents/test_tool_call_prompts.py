@@ -215,6 +215,8 @@ def test_refusal_of_a_program_names_each_problem_and_shows_an_example() -> None:
         '{"decision": "reject", "note": ""}. note: Input should be a valid string.; '
         "extra: Extra inputs are not permitted."
     )
+    with pytest.raises(Invalid, match=r'"note": ""\}\. Unable to extract tag'):
+        FIXED.check(JsonAnswer.of({}))
 
 
 def test_proposals_say_their_types() -> None:
@@ -230,6 +232,7 @@ def test_proposals_say_their_types() -> None:
 
 def test_form_of_one_card_among_several_reads_its_own_fields() -> None:
     form = ORDER.make({**FIELDS, "pieces": ["9"]}, prefix="second")
+    assert [*form.fields][-1] == "_note"
     assert form.is_valid()
     assert form.arguments == {**ARGUMENTS, "pieces": 9}
 
@@ -264,6 +267,11 @@ def test_outcome_names_decision_note_and_edits() -> None:
     shown = {one.label: (one.before, one.after, one.is_changed) for one in ORDER.texts(stored)}
     assert shown["pieces"] == ("200", "7", True)
     assert shown["Note"] == ("", "Fewer.", False)
+    stored = ORDER.check(page("approve", day=[""], express=["on"]))
+    edits = 'day: "2026-12-01" → not given; express: not given → true'
+    assert ORDER.answer_text(stored) == f"Approved; {edits}"
+    stored = ORDER.check(JsonAnswer.of({"decision": "answer", "note": "Done."}))
+    assert ORDER.answer_text(stored) == "Answered in place of the tool; Done."
     assert FIXED.answer_text(FIXED.check(JsonAnswer.of("reject"))) == "Rejected"
 
 

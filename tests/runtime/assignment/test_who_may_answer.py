@@ -120,8 +120,8 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
         first, second = (boss, other) if both[0].changed else (other, boss)
         assert (await give("yes", prompt, second)).outcome == Outcome.CLAIMED
         assert not (await change("release", prompt, second)).changed
-        assert [(await change("release", prompt, first)).changed for _ in "12"] == [True, False]
-        assert [(await change("claim", prompt, second)).changed for _ in "12"] == [True, False]
+        assert [(await change("release", prompt, first)).changed for _ in range(2)] == [True, False]
+        assert [(await change("claim", prompt, second)).changed for _ in range(2)] == [True, False]
         with pytest.raises(Invalid, match="no user"):
             await change("delegate", prompt, second, to="nobody")
         assert (await change("delegate", prompt, second, to="cara")).assignee == "cara"
