@@ -1,8 +1,12 @@
 """Servers that die, and connections that are lost, in the peer's web UI."""
 
+import asyncio
+from urllib.parse import urlsplit
+
 import pytest
 
 from chat_app.peer.plain_frames import RECONNECT_TEXT
+from tests.http.client import Http
 from tests.support.peer_ui import PeerUi
 from tests.support.polling import until
 from tests.support.server import Server
@@ -13,17 +17,28 @@ pytestmark = pytest.mark.every_form(reason="what a client had is known to one we
 
 TOKENS = [f"t{number} " for number in range(12)]
 SIX = "".join(TOKENS[:6])
+KEPT_CURSOR = """
+    SELECT 1 FROM chat_app_socketcursor one JOIN sessions_app_conversation two
+    ON two.id = one.conversation_id WHERE two.conversation_id = ?
+"""
 
 
-async def test_a_stream_goes_on_where_it_was_and_a_copied_tab_has_all(ui: PeerUi) -> None:
-    # A frame on its way when the connection drops counts as sent. So they are far apart.
-    await ui.say("stream(tokens=6, delay=0.6)")
-    await ui.shows("t1 ")
+async def test_a_stream_goes_on_where_it_was_and_a_copied_tab_has_all(
+    ui: PeerUi, backend: Server
+) -> None:
+    # A frame on its way when the connection drops counts as sent: here none is.
+    await ui.say("wait_for_callbacks()")
+    await ui.shows("http")
+    url = ui.answer_text
     await ui.leave()
+    until(lambda: backend.rows(KEPT_CURSOR, ui.conversation_id))
     await ui.come_back()
+    until(lambda: not backend.rows(KEPT_CURSOR, ui.conversation_id))  # it has its place back
     async with ui.copied_tab() as copy:
-        assert await ui.ended() == SIX
-        assert await copy.ended() == RECONNECT_TEXT + SIX
+        site = Http(backend, None, workflow=None)
+        await asyncio.to_thread(site.post, urlsplit(url).path, '"late"')
+        assert await ui.ended() == f'{url} "late"'
+        assert await copy.ended() == f'{RECONNECT_TEXT}{url} "late"'
 
 
 @pytest.mark.slow
