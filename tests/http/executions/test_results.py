@@ -275,10 +275,11 @@ def test_an_execution_can_be_stopped_by_its_owner(shared: Server) -> None:
 
 
 def test_only_the_named_execution_is_stopped(shared: Server) -> None:
-    http, body = Http(shared), {"input_message": "stream(tokens=10, delay=0.1)"}
+    http = Http(shared)
+    short, long = ({"input_message": f"stream(tokens={n}, delay=0.1)"} for n in (10, 10_000))
     with (
-        http.stream("/generate/stream", body, conversation_id="two") as first,
-        http.stream("/generate/stream", body, conversation_id="two") as second,
+        http.stream("/generate/stream", short, conversation_id="two") as first,
+        http.stream("/generate/stream", long, conversation_id="two") as second,
     ):
         runs = [f"/executions/{stream.headers['execution-id']}" for stream in (first, second)]
         assert http.delete(runs[1]).status == 202

@@ -61,7 +61,7 @@ async def steady() -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    assert longest < 0.5, f"{longest:.2f} s"
+    assert longest < 2, f"{longest:.2f} s"  # a check without its limits takes a minute
 
 
 def host_odd(target: Any, *calls: Any, mode: str = "2026-07-28") -> None:
