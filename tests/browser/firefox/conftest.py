@@ -20,5 +20,6 @@ def server(one_server: Server) -> Server:
 
 @pytest.fixture(autouse=True)
 def _what_a_page_was_loading(console: Console) -> None:
-    # As Firefox calls it if the page is left meanwhile.
+    # As Firefox calls them if the page is left meanwhile.
     console.allow("error loading dynamically imported module")
+    console.allow("connection to ws://.* was interrupted while the page was loading")
