@@ -92,14 +92,14 @@ test-nat: $(NAT)/test.stamp
 	@.ci/quietly --last $(NAT)/bin/python -m $(TEST_NAT)/test_*.py
 	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)/test_killed.py
 
-# What CI runs: `make test`, and then the rest. Two things at once keep two processors busy, and three
-# would have tests wait so long that they fail. Those that take longest begin first.
+# What CI runs: `make test`, and then the rest. The slow suites have two workers each and run one
+# after the other: two at once fill two processors many times over, and tests that wait fail.
 test-all: test
 	@$(MAKE) --no-print-directory test-rest
 
 test-rest:
-	@$(MAKE) --no-print-directory --jobs 2 \
-	  slow-local slow-cluster test-versions test-nat suite-uvicorn slow-chaos
+	@$(MAKE) --no-print-directory slow-local slow-cluster
+	@$(MAKE) --no-print-directory --jobs 2 test-versions test-nat suite-uvicorn slow-chaos
 
 # Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the
 # newest Django.
