@@ -70,7 +70,7 @@ async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first
     if first == "ask()":
         await ui.asked()
     elif first == BEGUN:
-        await ui.until(lambda _: ui.answer_text)
+        await ui.until(lambda _: bool(ui.answer_text))
     await ui.say("stream(tokens=12, delay=0.1)")
     assert await ui.ended() == tokens(12)
     assert "system_interaction_message" not in {frame["type"] for frame in ui.answer_frames}
