@@ -8,6 +8,7 @@ from tests.browser.chat_page import (
     assert_page_is_log,
     begin,
     card,
+    open_new,
     state,
     until_connected,
 )
@@ -23,7 +24,16 @@ pytestmark = [
 CODE = "def f(x):\n    return x"
 FORMULA = r"$$B_n = B_0 (1 + r)^n + d \sum_{k=0}^{n-1} (1 + r)^k$$"
 TEXT = f"```python\n{CODE}\n```\n\n{FORMULA}"
+HUGE = "line\n" * 30_000
 PHONE = {"width": 390, "height": 844}
+# A field that this page has for a moment, to copy a text out of.
+SELECT_ALL = """text => {
+  const field = document.createElement("textarea");
+  field.id = "copied";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+}"""
 
 
 def height(page: Page) -> int:
@@ -116,6 +126,19 @@ def test_what_is_copied_is_pasted_the_field_grows_and_a_formula_has_no_bar(page:
     page.locator("#text").press("Control+v")
     expect(page.locator("#text")).to_have_value(f"{CODE}\n")
     assert height(page) > low
+
+
+def test_a_huge_paste_becomes_a_file(page: Page) -> None:
+    open_new(page)
+    page.evaluate(SELECT_ALL, HUGE)
+    page.keyboard.press("Control+c")
+    page.locator("#copied").evaluate("field => field.remove()")
+    page.locator("#text").press("Control+v")
+    expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(1)
+    expect(page.locator("#composer-error")).to_contain_text("attached as a file")
+    page.locator("#text").fill("describe_files()")
+    page.locator("#text").press("Enter")
+    expect(page.locator("#items .text")).to_contain_text("text.txt text/plain 150000")
 
 
 def test_the_list_opens_over_the_page_of_a_phone(open_page: OpenPage) -> None:
