@@ -19,7 +19,7 @@ from tests.inbox.many_prompts import (
     analyze,
     ask,
     ask_for_many,
-    read_pages_as_elsewhere,
+    plan_as_elsewhere,
 )
 from tests.support.database.work_done import whole_tables, work_done
 
@@ -46,6 +46,7 @@ def look(user: User) -> None:
 def test_the_inbox_costs_the_same_among_ten_thousand_people(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    plan_as_elsewhere()
     boss = User.objects.create_user("boss")
     group = Group.objects.create(name="managers")
     group.user_set.add(boss)
@@ -53,7 +54,6 @@ def test_the_inbox_costs_the_same_among_ten_thousand_people(
     ask(boss, boss, group, "auth.add_group")
     Candidate.objects.filter(user=boss).delete()  # what one asks oneself is one's own
     analyze()
-    read_pages_as_elsewhere()
     waits = len(read_inbox(boss.pk, InboxQuery()).prompts)
     few = work_done(partial(look, boss))
     ask_for_many()
