@@ -39,12 +39,12 @@ async def test_a_run_that_works_too_long_frees_its_slot(settings: Settings, work
 
 
 async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: Settings) -> None:
-    set_hitl(settings, MAX_RUN_SECONDS=1)
+    set_hitl(settings, MAX_RUN_SECONDS=1.5)
     async with running(Hosting("probe", max_concurrency=1), "approve(count=3)") as (hosting, run):
         for number in range(3):
             await hosting.prompts(run)
             busy = await hosting.submit("stream(tokens=1, delay=0.6)", conversation=f"d{number}")
-            await hosting.until_status(busy, "running")
+            await hosting.until_status(busy, "running", "completed")
             await hosting.complete(busy, "continue")
         assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
 

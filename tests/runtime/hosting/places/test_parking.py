@@ -29,7 +29,7 @@ async def test_an_answered_run_that_waits_for_a_place_goes_on_when_there_is_one(
     async with Hosting("probe", park_after=0.2, max_concurrency=1) as hosting:
         run, _ = await hosting.submit_until_prompt("ask()")
         busy = await hosting.submit("stream(tokens=1, delay=0.6)", conversation="d")
-        await hosting.until_status(busy, "running")
+        await hosting.until_status(busy, "running", "completed")
         await hosting.complete(busy, "yes")
         assert await hosting.result(run) == "yes"
 
