@@ -95,11 +95,14 @@ class PeerUi(WsClient):
         await self.answer(text, **names)
 
     async def ended(self) -> str:
-        await self.until(
-            lambda frame: (
-                frame["type"] == "system_response_message" and frame["status"] == "complete"
-            )
-        )
+        """Return the text below the person's last message, once it is whole."""
+
+        def is_end(frame: Frame) -> bool:
+            if frame["type"] != "system_response_message" or frame["status"] != "complete":
+                return False
+            return any(one is frame for one in self.answer_frames)  # and not of the message before
+
+        await self.until(is_end)
         return self.answer_text
 
     async def leave(self) -> None:
