@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from pydantic import BaseModel, SecretStr
 from pytest_django import Settings
 
@@ -17,7 +18,7 @@ from sessions_app.models.people import Person
 from sessions_app.prompts.assignment import To
 from sessions_app.storage import reads
 from sessions_app.testing.scripted_model import ScriptedModel, tool_call
-from sessions_app.workflows import ToolCallPrompt, group, user
+from sessions_app.workflows import ToolCallPrompt, group, permission, user
 from tests.runtime.agents.own_agent import Hosted, host, results
 from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo, make_members
@@ -242,13 +243,24 @@ async def test_edit_that_the_rule_gives_to_others_is_asked_of_them(
     assert (results(), Hosted.done) == ([told], done)
 
 
-@pytest.mark.parametrize("euro", [20, 300])
-async def test_edit_of_one_whom_the_rule_names_for_it_suffices(sent_to: SentTo, euro: int) -> None:
+def permitted_manager() -> Any:
+    [max_] = make_members("managers", "max")
+    max_.user_permissions.add(Permission.objects.get(codename="view_group"))
+    return max_
+
+
+@pytest.mark.parametrize(
+    ("euro", "more"),
+    [(20, "nobody"), (300, group("managers")), (300, permission("auth.view_group"))],
+)
+async def test_edit_of_one_whom_the_rule_names_for_it_suffices(
+    sent_to: SentTo, euro: int, more: Any
+) -> None:
     def rule(arguments: JsonObject, owner: Person) -> To:
-        return [group("managers"), user("cy")] if arguments["euro"] > 100 else [group("managers")]
+        return [more, user("cy")] if arguments["euro"] > 100 else [group("managers")]
 
     host_call({"order": 1, "euro": 50}, tool(refund).needs(approval=rule, edit=True))
-    [max_] = await reads.read(make_members, "managers", "max")
+    max_ = await reads.read(permitted_manager)
     await get_user_model().objects.acreate(username="cy")
     async with sent_to("t_agent", "Go", replay_everywhere=True) as (_, run):
         edited = {"decision": "approve", "arguments": {"order": 1, "euro": euro}}

@@ -139,6 +139,12 @@ def test_approved_arguments_have_the_types_of_the_schema(
     assert set(decision.changed) == set(changed.split())
 
 
+def test_an_argument_that_is_sent_back_is_the_proposed_one_to_the_letter() -> None:
+    sent = {**ARGUMENTS, "pieces": 200.0, "letter": "Dear Bolts."}
+    decision = decide(ORDER, {"decision": "approve", "arguments": sent})
+    assert (str(decision.arguments["pieces"]), decision.changed) == ("200", ("letter",))
+
+
 @pytest.mark.parametrize(
     ("edited", "field"),
     [

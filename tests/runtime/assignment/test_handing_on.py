@@ -5,11 +5,12 @@ import threading
 
 import pytest
 
+from sessions_app import signals
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.answerers import somebody_may_answer
-from sessions_app.models import Conversation, Event, Interaction
+from sessions_app.models import Conversation, Event, Interaction, PendingSignal
 from sessions_app.models.people import Person, users
 from sessions_app.storage import reads
 from sessions_app.storage.sql import database
@@ -103,6 +104,22 @@ async def test_only_candidates_are_found_where_several_must_agree() -> None:
         assert await usernames() == []  # who has voted
         with pytest.raises(NotFound):
             await claims.find_people(str(prompt.pk), "bo", hosting.person)
+
+
+async def test_who_is_handed_a_prompt_is_told_of_it_and_who_claims_it_is_not() -> None:
+    def receive(**_: object) -> None:
+        """Be there: what nobody receives is not stored."""
+
+    signals.interaction_assigned.connect(receive)
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        hosting, prompt, [boss, _] = scene
+        await change("claim", prompt, boss)
+        assert not await reads.read(PendingSignal.objects.count)
+        await change("delegate", prompt, boss, to="other")
+        signal = await reads.read(PendingSignal.objects.get)
+        assert (signal.name, signal.interaction_id) == ("interaction_assigned", prompt.pk)
+        [*_, last] = await hosting.events()
+        assert signal.about == {"sequence": last.sequence}
 
 
 async def test_a_prompt_goes_to_the_one_person_of_a_name() -> None:

@@ -60,6 +60,11 @@ async def test_two_of_three_give_the_same_answer() -> None:
         assert await reads.read(actions, prompt) == [
             *(("opened", ""), ("voted", "boss"), ("voted", "other"), ("answered", "boss"))
         ]
+        told = [one.payload for one in await hosting.events() if "votes" in one.payload]
+        assert [(one["change"], one["by"], one["votes"], one["needed"]) for one in told] == [
+            ("voted", "boss", 1, 2),
+            ("voted", "other", 2, 2),
+        ]
 
 
 async def vote(answer: IncomingAnswer, by: Person) -> Outcome:

@@ -17,7 +17,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting, asking, output, running, until
+from tests.support.hosting import Hosting, asking, output, problem, running, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +66,28 @@ async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing() ->
         assert executed == ["a", "b"]
         resumed = [e.payload for e in await hosting.events() if "replayed" in e.payload]
         assert [payload["replayed"] for payload in resumed] == [2]
+
+
+def fail_with_notes() -> None:
+    error = ValueError("No room")
+    for where in ("in the hall", "at the desk"):
+        error.add_note(f"asked {where}")
+    raise error
+
+
+@workflow(name="t_noted", title="Fails with notes")
+async def noted(message: Message, context: Context) -> None:
+    await context.step(fail_with_notes)
+
+
+async def test_the_notes_of_an_exception_are_for_operators_alone() -> None:
+    async with running("t_noted") as (hosting, run):
+        error = problem(await hosting.until_ended(run))
+        assert error["message"] == "Step fail_with_notes failed: ValueError: No room"
+        assert "ValueError: No room asked in the hall asked at the desk" in error["detail"]
+        [notes] = [one.error["notes"] for one in await hosting.journal(run) if one.error]
+        assert notes == ["asked in the hall", "asked at the desk"]
+        assert "asked" not in str([event.payload for event in await hosting.events()])
 
 
 @workflow(name="t_cut", title="Cut")
