@@ -77,7 +77,7 @@ def fail_with_notes() -> None:
 
 @workflow(name="t_noted", title="Fails with notes")
 async def noted(message: Message, context: Context) -> None:
-    await context.step(fail_with_notes)
+    await context.step(fail_with_notes, title="Find a room")
 
 
 async def test_the_notes_of_an_exception_are_for_operators_alone() -> None:
@@ -87,7 +87,10 @@ async def test_the_notes_of_an_exception_are_for_operators_alone() -> None:
         assert "ValueError: No room asked in the hall asked at the desk" in error["detail"]
         [notes] = [one.error["notes"] for one in await hosting.journal(run) if one.error]
         assert notes == ["asked in the hall", "asked at the desk"]
-        assert "asked" not in str([event.payload for event in await hosting.events()])
+        payloads = [event.payload for event in await hosting.events()]
+        [step] = [one for one in payloads if one.get("state") == "failed"]
+        assert (step["name"], step["payload"]) == ("Find a room", "No room")
+        assert "asked" not in str(payloads)
 
 
 @workflow(name="t_cut", title="Cut")
