@@ -133,7 +133,11 @@ def test_choices_are_stored_in_the_order_of_the_prompt(answer: list[str]) -> Non
     assert response.value == ", ".join(response.values)
 
 
-@given(st.text(st.characters(exclude_characters="\0"), min_size=1).filter(str.strip))
+@given(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1).filter(
+        str.strip
+    )
+)
 def test_a_text_is_kept_as_typed(text: str) -> None:
     assert TEXT.respond(TEXT.check(JsonAnswer.of(text)), **WHO).text == text
 
