@@ -101,18 +101,23 @@ def owner() -> User:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("more", "times"),
+    # Of many rows the planner, by its sample, may join in another order.
+    [(MOST_SEARCHED, 1.5), (30_000, 4)],
+)
 def test_a_large_group_inbox_costs_as_little_as_a_small_one(
-    boss: User, owner: User, group: Group
+    boss: User, owner: User, group: Group, more: int, times: float
 ) -> None:
     plan_as_elsewhere()
     ask_group(owner, group, MOST_SEARCHED + 100)
     analyze()
     few = {name: work_done(door) for name, door in doors(boss, owner).items()}
-    ask_group(owner, group, 30_000)
+    ask_group(owner, group, more)
     analyze()
     many = {name: work_done(door) for name, door in doors(boss, owner).items()}
-    # There are 15 times as many rows, of which the planner may join some in another order.
-    grown = {name: (few[name], many[name]) for name in few if many[name] > few[name] * 4 + 500}
+    # Pages of tables and indexes are more in all, by some hundred: so it is with 30,000, too.
+    grown = {name: (few[name], many[name]) for name in few if many[name] > few[name] * times + 500}
     assert not grown
 
 
