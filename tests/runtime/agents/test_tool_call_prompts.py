@@ -16,6 +16,7 @@ from sessions_app.prompts.forms.fields import describe_fields
 from sessions_app.prompts.tool_call import digest_of
 from sessions_app.workflows import ToolCallPrompt, ToolCallResponse
 from tests.support.plain_form import as_browser
+from tests.support.strategies import STORABLE
 
 FORMATS = ("date", "time", "date-time", "duration", "uuid", "email")
 ORDER_SCHEMA: dict[str, Any] = {
@@ -336,7 +337,6 @@ NAMES = st.text("abcdefgh_ \u200bA\n", max_size=8) | st.sampled_from(
     ["decision", "note", "arguments", "_decision", "_note", "fields", "prompt", "__proto__", "data"]
 )
 # With all line ends and spaces of Unicode, and whatever else can be stored.
-STORABLE = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TEXTS = st.text(
     st.sampled_from("ab \t\n\r\x0b\x85\u2028\u202e\u3164\"'<é") | STORABLE, max_size=12
 ) | (

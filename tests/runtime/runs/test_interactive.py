@@ -25,6 +25,7 @@ from sessions_app.prompts import (
     load_prompt,
 )
 from tests.runtime.runs.test_option_values import BOXES, VALUES
+from tests.support.strategies import STORABLE
 
 WHO: dict[str, Any] = {"by": "ann", "at": None, "is_default": False}
 YES_NO = [Option(value="y", id="1", label="Yes"), Option(value="n", id="2", label="No")]
@@ -133,11 +134,7 @@ def test_choices_are_stored_in_the_order_of_the_prompt(answer: list[str]) -> Non
     assert response.value == ", ".join(response.values)
 
 
-@given(
-    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1).filter(
-        str.strip
-    )
-)
+@given(st.text(STORABLE, min_size=1).filter(str.strip))
 def test_a_text_is_kept_as_typed(text: str) -> None:
     assert TEXT.respond(TEXT.check(JsonAnswer.of(text)), **WHO).text == text
 
