@@ -26,7 +26,7 @@ PULSE = 1.0  # seconds between two
 MISSED = 3  # pulses on their way, with which the link counts as dead
 PAUSE = 1.0  # seconds before it is tried again
 TIMEOUT = 0.8  # seconds for one call, less than callers have patience
-CLOSING = 5.0  # seconds; up to then a process that stood still finds its connections closed
+CLOSING = 5.0  # seconds for closing a connection, in which the process may stand still
 LATE = 0.2  # seconds that the event loop is late when it has stood still
 OPENING = 10.0  # seconds for joining all groups
 
