@@ -5,6 +5,8 @@ from typing import Literal
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.support import polling
+
 SCHEMES: list[Literal["dark", "light"]] = ["dark", "light"]
 # Phones, a zoomed screen, a tablet, and a large screen.
 SIZES = [(320, 568), (390, 844), (640, 400), (768, 740), (1920, 740)]
@@ -60,7 +62,11 @@ def assert_fits(page: Page, *directions: str) -> None:
         page.set_viewport_size({"width": width, "height": height})
         for direction in directions or ("rtl", "ltr"):
             page.evaluate("direction => { document.dir = direction; }", direction)
-            assert page.evaluate(FAULTS) == [], (page.url, width, direction)
+            polling.until(  # scripts and transitions follow the size of the screen
+                lambda: not page.evaluate(FAULTS),
+                patience=5,
+                otherwise=lambda: (page.url, page.viewport_size, page.evaluate(FAULTS)),
+            )
     if before:
         page.set_viewport_size(before)
 
