@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "ninja",  # for the files of the API's page
     *(["procrastinate.contrib.django"] if environment.cluster else []),
     "sessions_app",
+    "sessions_app.contrib.agents",
     "chat_app",
     "natproject",
 ]

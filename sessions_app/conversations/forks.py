@@ -1,5 +1,6 @@
 """A fork: a new run of a recorded one, which keeps what that did before a position."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -15,7 +16,6 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import (
     Conversation,
     Event,
-    GraphCheckpoint,
     Interaction,
     JournalEntry,
     Run,
@@ -32,6 +32,9 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
 Payload = JsonObject
+# Each takes a run and the last position from which it can be forked, and returns that or an earlier
+# one. An application that keeps state of runs outside the journal appends its own in `ready()`.
+limits: list[Callable[[Run, int], int]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,8 @@ class _Past:
         last = journal.last_position + 1
         if source.stop_point is not None:  # what comes behind cleaned up, and is not gone on with
             last = min(last, source.stop_point["position"] + 1)
-        if GraphCheckpoint.objects.filter(run=source).exists():
-            last = 1  # its state is not in the journal: the new run's graph begins anew
+        for limit in limits:
+            last = limit(source, last)
         if not 1 <= position <= last:
             raise Invalid(f"The run can be forked from the positions 1 to {last}.", last=last)
         self.source = source

@@ -8,7 +8,6 @@ from sessions_app.models.candidate import Candidate
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.event import Event
 from sessions_app.models.feedback import Feedback
-from sessions_app.models.graph_checkpoint import GraphCheckpoint, GraphWrite
 from sessions_app.models.host_lease import HostLease
 from sessions_app.models.interaction import Interaction
 from sessions_app.models.journal_entry import JournalEntry
@@ -27,8 +26,6 @@ __all__ = [
     "Conversation",
     "Event",
     "Feedback",
-    "GraphCheckpoint",
-    "GraphWrite",
     "HostLease",
     "Interaction",
     "JournalEntry",

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     PrivateAttr,
     ValidationError,
     model_validator,
@@ -17,6 +18,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from sessions_app.json_types import JsonObject
+from sessions_app.workflows.sources import WorkflowSource, find_source, sources
 
 DEFAULT_QUEUE = "default"
 Policy = Literal["enqueue", "reject", "interrupt", "parallel"]
@@ -51,16 +53,29 @@ class WorkflowConfig(BaseModel):
     groups: list[str] = []
     permission: str | None = Field(default=None, pattern=r"^\w+\.\w+$")
     options: JsonObject = Field(default_factory=dict)
-    # The workflow is this configuration of the NeMo Agent Toolkit; relative to this file.
-    nat: Path | None = None
-    # What signs people in for its functions, such as `chat_app.oauth.nat.authenticate`.
-    authenticate: str | None = None
 
-    @model_validator(mode="after")
-    def _authenticates_for_nat(self) -> Self:
-        if self.authenticate and self.nat is None:
-            raise ValueError("authenticate is for a configuration that nat names")
+    _source: "tuple[type[WorkflowSource], JsonObject] | None" = PrivateAttr(default=None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _take_source(cls, entry: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        """Keep the keys of a source as they are written: `offer` checks them."""
+        source = find_source(entry) if isinstance(entry, dict) else None
+        if source is None:
+            return build(entry)
+        keys = source.model_fields.keys() & entry.keys()
+        config = build({key: value for key, value in entry.items() if key not in keys})
+        return config.set_source(source, {key: entry[key] for key in keys})
+
+    def set_source(self, source: type[WorkflowSource], entry: JsonObject) -> Self:
+        """Remember the source of the workflow, and its part of the entry."""
+        self._source = source, entry
         return self
+
+    @property
+    def source(self) -> "tuple[type[WorkflowSource], JsonObject] | None":
+        """The source of the workflow, and its part of the entry; None if code declares it."""
+        return self._source
 
     @property
     def per_user(self) -> int | None:
@@ -128,9 +143,10 @@ class RuntimeConfig(BaseModel):
         self._path, self._node = path, node
         return self
 
-    def path(self, path: Path) -> Path:
-        """Return the path of a file that is named relative to this one."""
-        return Path(self._path).parent / path
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return Path(self._path).parent
 
     def check(self, model: type[M], content: object, at: Location) -> M:
         """Check a part of the file against another model."""
@@ -207,9 +223,11 @@ def _keys(annotation: Any, at: Location) -> Iterable[str]:
 
 def _annotations(model: type[BaseModel]) -> dict[str, Any]:
     """Return the annotations of a model's fields by the keys that a file has for them."""
-    aliases = {name: field.validation_alias for name, field in model.model_fields.items()}
+    models = [model, *(sources() if issubclass(model, WorkflowConfig) else ())]
+    fields = {name: field for one in models for name, field in one.model_fields.items()}
+    aliases = {name: field.validation_alias for name, field in fields.items()}
     keys = {name: key if isinstance(key, str) else name for name, key in aliases.items()}
-    return {keys[name]: field.annotation for name, field in model.model_fields.items()}
+    return {keys[name]: field.annotation for name, field in fields.items()}
 
 
 def _is_model(annotation: object) -> bool:

@@ -3,12 +3,10 @@
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 from pydantic import BaseModel
 
 from sessions_app.errors import UnknownVersion, UnknownWorkflow
@@ -16,7 +14,8 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import UserId, name_of
 from sessions_app.settings import RuntimeSettings
-from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
+from sessions_app.workflows.config import ConfigError, Policy, RuntimeConfig, WorkflowConfig
+from sessions_app.workflows.sources import WorkflowSource
 
 # Called with (message, context).
 WorkflowFunction = Callable[[Any, Any], AsyncIterator[Any] | Awaitable[Any]]
@@ -28,7 +27,6 @@ SIGNATURE = (
     "a workflow takes (message, context), in this order, such as "
     "`async def shout(message: Message, context: Context)`"
 )
-NAT_WORKFLOW = "sessions_app.agents.nat.nat_workflow"
 
 
 class NoOptions(BaseModel, extra="forbid"):
@@ -255,8 +253,8 @@ def offer(config: RuntimeConfig) -> None:
     """
     offers = {}
     for name, entry in config.workflows.items():
-        if entry.nat is not None:
-            _declare_nat(config, name, config.path(entry.nat), entry.authenticate)
+        if entry.source is not None:
+            _declare(config, name, *entry.source)
         if name not in _declared:
             raise config.error(
                 ("workflows", name),
@@ -275,21 +273,19 @@ def offer(config: RuntimeConfig) -> None:
     _default[:] = [config.default]
 
 
-def _declare_nat(config: RuntimeConfig, name: str, path: Path, authenticate: str | None) -> None:
-    """Declare a configuration of the NeMo Agent Toolkit, whose packages nothing else imports.
+def _declare(config: RuntimeConfig, name: str, source: type[WorkflowSource], entry: object) -> None:
+    """Declare a workflow that comes from a source.
 
     Raises:
-        ConfigError: they are not installed, the toolkit does not take the file, or there is no
-            such function.
+        ConfigError: the source does not take the entry, or has no such workflow.
     """
+    at = ("workflows", name)
     try:
-        sign_in = authenticate and import_string(authenticate)
-    except ImportError as error:
-        raise config.error(("workflows", name, "authenticate"), str(error)) from error
-    try:
-        import_string(NAT_WORKFLOW)(path, name=name, authenticate=sign_in)
+        config.check(source, entry, at).declare(name, config.folder)
+    except ConfigError:
+        raise
     except ImproperlyConfigured as error:
-        raise config.error(("workflows", name, "nat"), str(error)) from error
+        raise config.error((*at, source.key), str(error)) from error
 
 
 def offered_workflows() -> list[OfferedWorkflow]:

@@ -15,7 +15,7 @@ from chat_app.models import OAuthGrant
 from chat_app.oauth import grants
 from chat_app.oauth.tokens import Tokens
 from natproject.settings.env import ROOT
-from sessions_app.agents.nat import nat_workflow
+from sessions_app.contrib.agents.nat import nat_workflow
 from sessions_app.models import Run
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
@@ -195,7 +195,7 @@ async def test_configuration_of_the_page_asks(host_workflow: NewHosting, tmp_pat
     [
         ("", "", "4: workflows.refunds.nat: .*there is no such file"),
         ("workflow: {_type: nothing}", "", "4: workflows.refunds.nat: .*cannot load it"),
-        ("", "desk.nothing", "5: workflows.refunds.authenticate: No module named 'desk'"),
+        ("", "desk.nothing", "5: workflows.refunds.authenticate: .*No module named 'desk'"),
     ],
 )
 def test_mistake_ends_the_start(

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from pydantic import BaseModel, Field, SecretStr
 
 from sessions_app import runs
-from sessions_app.agents.nat import nat_workflow
+from sessions_app.contrib.agents.nat import nat_workflow
 from sessions_app.models import JournalEntry, Run
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.testing.hosting import Hosting, NewHosting

@@ -4,7 +4,7 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from sessions_app.agents.langgraph import langgraph_workflow
+from sessions_app.contrib.agents.langgraph import langgraph_workflow
 from sessions_app.json_types import JsonObject
 
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from pydantic_ai import Agent, ModelMessage
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from sessions_app.agents import Policy
-from sessions_app.agents.pydantic_ai import pydantic_ai_workflow
+from sessions_app.contrib.agents.pydantic_ai import pydantic_ai_workflow
+from sessions_app.contrib.agents.tools import Policy
 from sessions_app.workflows import group
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mcp import StdioServerParameters
 
-from sessions_app.agents import Agent
-from sessions_app.agents.mcp import McpServer
-from sessions_app.testing.scripted_model import ScriptedModel, tool_call
+from sessions_app.contrib.agents.agent import Agent
+from sessions_app.contrib.agents.mcp import McpServer
+from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context, Message, workflow
 
 SERVER = Path(__file__).with_name("travel_server.py")

@@ -8,8 +8,10 @@ from pydantic import BaseModel, Field
 
 from natproject.workflows.assistant.script import Script
 from natproject.workflows.assistant.tools import TOOLS
-from sessions_app.agents import Agent, Budget, Model
-from sessions_app.agents.tools import Toolset
+from sessions_app.contrib.agents.agent import Agent
+from sessions_app.contrib.agents.budget import Budget
+from sessions_app.contrib.agents.language_model import Model
+from sessions_app.contrib.agents.tools import Toolset
 from sessions_app.workflows import Context, Message, workflow
 
 DESCRIPTION = "Talks, calculates and keeps notes. It asks before it writes or deletes one. "
@@ -33,7 +35,7 @@ async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
         yield Script()
         return
     # Only where a model is named: its client takes long to import.
-    from sessions_app.agents import openai_model  # noqa: PLC0415
+    from sessions_app.contrib.agents import openai_model  # noqa: PLC0415
 
     async with openai_model.open_model(
         settings.OPENAI_MODEL,
@@ -48,7 +50,7 @@ def open_toolsets(options: AssistantOptions) -> list[Toolset]:
     if not options.mcp_servers:
         return []
     # Only where a server is named: requirements.txt does without.
-    from sessions_app.agents.mcp import McpServer  # noqa: PLC0415
+    from sessions_app.contrib.agents.mcp import McpServer  # noqa: PLC0415
 
     return [McpServer(name, address) for name, address in options.mcp_servers.items()]
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from natproject.workflows.calculator import find_expression
-from sessions_app.agents import ModelMessage, Piece, ToolCall
+from sessions_app.contrib.agents.language_model import ModelMessage, Piece, ToolCall
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Reasoning
 

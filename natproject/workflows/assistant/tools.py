@@ -8,7 +8,7 @@ from django.conf import settings
 from pydantic import Field
 
 from natproject.workflows.calculator import evaluate, plain
-from sessions_app.agents import Tool, ToolContext, tool
+from sessions_app.contrib.agents.tools import Tool, ToolContext, tool
 
 MAX_OPERATIONS = 100
 MAX_NOTES = 100

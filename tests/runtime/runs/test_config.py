@@ -72,7 +72,10 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
     ("text", "expected_error"),
     [
         (GOOD + "    max_concurrency: 0\n", "FILE, line 4: workflows.calculator.max_concurrency"),
-        (GOOD + "    authenticate: a.b\n", "authenticate is for a configuration that nat names"),
+        (
+            GOOD + "    authenticate: a.b\n",
+            "FILE, line 3: workflows.calculator.nat: Field required",
+        ),
         (
             GOOD + "    colour: red\n",
             "FILE, line 4: workflows.calculator.colour: there is no such key. Keys: "
@@ -114,8 +117,8 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         ),
         (
             GOOD + "  refunds:\n    nat: config.yml\n",
-            "FILE, line 5: workflows.refunds.nat: sessions_app.agents.nat needs the NeMo Agent "
-            "Toolkit 1.9 (nvidia-nat-core): pip install 'django-durable-hitl[nat]'",
+            "FILE, line 5: workflows.refunds.nat: sessions_app.contrib.agents.nat needs the NeMo "
+            "Agent Toolkit 1.9 (nvidia-nat-core): pip install 'django-durable-hitl[nat]'",
         ),
         (
             GOOD.replace("default: calculator", "default: report"),

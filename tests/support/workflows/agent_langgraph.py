@@ -10,7 +10,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from sessions_app.agents.langgraph import HostedGraph
+from sessions_app.contrib.agents.langgraph import HostedGraph
 from sessions_app.workflows import Context
 from tests.support.workflows.agents import WORDS, work
 from tests.support.workflows.effects import append_line

@@ -1,8 +1,9 @@
 """An agent with the tools of an MCP server."""
 
-from sessions_app.agents import Agent, Policy
-from sessions_app.agents.mcp import McpServer
-from sessions_app.testing.scripted_model import ScriptedModel, tool_call
+from sessions_app.contrib.agents.agent import Agent
+from sessions_app.contrib.agents.mcp import McpServer
+from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
+from sessions_app.contrib.agents.tools import Policy
 from sessions_app.workflows import Context
 from tests.support.workflows.registry import Chunks
 

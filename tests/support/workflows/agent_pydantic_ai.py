@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pydantic_ai import Agent, ModelMessage, RunContext
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
-from sessions_app.agents.pydantic_ai import HostedAgent
+from sessions_app.contrib.agents.pydantic_ai import HostedAgent
 from sessions_app.workflows import Context
 from tests.support.workflows.agents import WORDS, work
 from tests.support.workflows.effects import append_line

@@ -6,9 +6,12 @@ from collections.abc import AsyncGenerator, Sequence
 from importlib import import_module
 from typing import Any
 
-from sessions_app.agents import Agent, Budget, ModelMessage, Piece, ToolContext, tool
+from sessions_app.contrib.agents.agent import Agent
+from sessions_app.contrib.agents.budget import Budget
+from sessions_app.contrib.agents.language_model import ModelMessage, Piece
+from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
+from sessions_app.contrib.agents.tools import ToolContext, tool
 from sessions_app.json_types import JsonObject
-from sessions_app.testing.scripted_model import ScriptedModel, tool_call
 from sessions_app.workflows import Context
 from tests.support.workflows.effects import append_line
 from tests.support.workflows.registry import Chunks, by_message

@@ -1,0 +1,19 @@
+"""The Django application of agents, and of workflows that other frameworks describe."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+
+
+class AgentsConfig(AppConfig):
+    """The configuration of the application. Its `workflows` module adds the key `nat`."""
+
+    name = "sessions_app.contrib.agents"
+    label = "hitl_agents"
+    verbose_name = _("Agents")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Limit the forks of runs that drive a graph."""
+        limits = import_string("sessions_app.conversations.forks.limits")
+        limits.append(import_string("sessions_app.contrib.agents.models.fork_limit"))

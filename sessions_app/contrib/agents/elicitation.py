@@ -1,0 +1,184 @@
+"""The questions of MCP servers, as prompts to people, and their answers. `mcp` imports it.
+
+Requests and answers are JSON in the form of the protocol.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import AliasChoices, BaseModel, Field, JsonValue, TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from sessions_app.contrib.agents.tools import cut
+from sessions_app.errors import TooLarge
+from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
+from sessions_app.prompts import acheck_schema
+from sessions_app.workflows import (
+    BinaryPrompt,
+    Context,
+    FormPrompt,
+    LinkPrompt,
+    Option,
+    PromptExpired,
+)
+
+log = Log(__name__)
+
+MAX_MESSAGE = 4_000
+# Of the schema of one question: all of its parts, each reference followed, and their depth.
+MAX_PARTS, MAX_DEPTH = 1_000, 8
+ACCEPT, DECLINE, CANCEL = ({"action": action} for action in ("accept", "decline", "cancel"))
+# All that a server may say of a field.
+OF_A_FIELD = {
+    *("type", "title", "description", "default", "format", "minLength", "maxLength"),
+    *("minimum", "maximum", "enum", "enumNames", "const", "oneOf", "anyOf"),
+    *("items", "minItems", "maxItems"),
+}
+# What differs where a call that is made again asks the same.
+OF_ONE_CALL = {"elicitationId", "_meta"}
+
+
+class Answers:
+    """The answers that people have given to the questions of a call, in the order of asking.
+
+    When the call begins anew, its questions are answered by them: the same question by the same
+    answer, and if it is asked twice, by the second one.
+    """
+
+    def __init__(self, answers: Sequence[Sequence[Any]]) -> None:
+        self._left = [(request, answer) for request, answer in answers]
+
+    def take(self, request: JsonObject) -> JsonObject | None:
+        """Return the next answer to a question; None if people have not been asked it."""
+        for number, (asked, answer) in enumerate(self._left):
+            if _is_same(asked, request):
+                del self._left[number]
+                return dict(answer)
+        return None
+
+
+def _is_same(asked: JsonObject, request: JsonObject) -> bool:
+    """Return whether a question is the same, but for what differs from call to call."""
+    names = (asked.keys() | request.keys()) - OF_ONE_CALL
+    return all(asked.get(name) == request.get(name) for name in names)
+
+
+async def ask(
+    context: Context, server: str, request: JsonObject, note: str, options: Mapping[str, Any]
+) -> JsonObject:
+    """Ask people what a server wants to know, and return the answer.
+
+    A question that cannot be shown is asked to nobody, and cancelled.
+
+    Args:
+        note: a sentence of our own behind the server's.
+        options: as of `Context.ask`, with its `timeout`.
+    """
+    asking = {name: value for name, value in options.items() if name != "timeout"}
+    try:
+        question = _QUESTION.validate_python(request)
+        text = "\n".join(
+            filter(None, [f"{server} asks:", cut(question.message, MAX_MESSAGE), note])
+        )
+        prompt = await _prompt(question, {"text": text, "timeout": options.get("timeout")})
+    except (TypeError, ValueError) as error:
+        log.warning("mcp.question_not_asked", server=server, problem=str(error)[:MAX_MESSAGE])
+        return CANCEL
+    try:
+        answer = await context.ask(prompt, **asking)
+    except TooLarge as error:
+        log.warning("mcp.question_not_asked", server=server, problem=str(error))
+        return CANCEL
+    except PromptExpired:
+        return CANCEL
+    if isinstance(prompt, FormPrompt):
+        # Only what is approved in so many words: whatever else comes back is a refusal.
+        if answer.approved is not True:
+            return DECLINE
+        return {**ACCEPT, "content": to_jsonable_python(answer.value)}
+    return ACCEPT if answer.value in ("accept", "done") else DECLINE
+
+
+class _Page(BaseModel):
+    """A question that is answered on a page elsewhere."""
+
+    mode: Literal["url"]
+    message: str
+    url: str
+
+
+class _RequestedSchema(BaseModel):
+    """A JSON schema of the values that a server wants, with the shared parts of its fields."""
+
+    properties: dict[str, JsonObject] = {}
+    required: list[str] | None = None
+    defs: dict[str, JsonValue] = Field(
+        default={}, validation_alias=AliasChoices("$defs", "definitions")
+    )
+
+
+class _Form(BaseModel):
+    """A question that is answered by values, or by a consent where there are none."""
+
+    mode: Literal["form"] = "form"
+    message: str
+    requested_schema: _RequestedSchema = Field(validation_alias="requestedSchema")
+
+
+_QUESTION: TypeAdapter[_Page | _Form] = TypeAdapter(_Page | _Form)
+
+
+async def _prompt(question: _Page | _Form, options: JsonObject) -> Any:
+    """Build the prompt of a question.
+
+    Raises:
+        ValueError: it cannot be shown.
+    """
+    if isinstance(question, _Page):
+        return LinkPrompt(url=question.url, **options)
+    requested = question.requested_schema
+    if not requested.properties:
+        accept = Option(value="accept", label="Accept")
+        return BinaryPrompt(options=[accept, Option(value="decline", label="Decline")], **options)
+    fields = _Fields(requested.defs)
+    schema = {
+        "type": "object",
+        "properties": {name: fields.read(one) for name, one in requested.properties.items()},
+        "required": requested.required or [],
+    }
+    if problem := await acheck_schema(schema):
+        raise ValueError(problem)
+    return FormPrompt(schema, submit="Send", reject="Decline", **options)
+
+
+class _Fields:
+    """The fields of a form, read from schemas: references are replaced by what they refer to.
+
+    A few schemas that refer to each other can stand for more than fits into the memory.
+    """
+
+    def __init__(self, defs: Mapping[str, JsonValue]) -> None:
+        self._defs = defs
+        self._left = MAX_PARTS
+
+    def read(self, schema: Any, depth: int = 0) -> JsonObject:
+        """Return a schema without references and with the keywords that the protocol knows.
+
+        Raises:
+            ValueError: it is none, it refers to what is not there, or there is too much of it.
+        """
+        self._left -= 1
+        if not isinstance(schema, dict) or self._left < 0 or depth > MAX_DEPTH:
+            raise ValueError("a field has no JSON schema, or one of too many parts")
+        if "$ref" in schema:
+            name = str(schema["$ref"]).rpartition("/")[2]
+            more = {key: value for key, value in schema.items() if key != "$ref"}
+            return self.read(self._defs.get(name), depth + 1) | self.read(more, depth + 1)
+        kept = {name: value for name, value in schema.items() if name in OF_A_FIELD}
+        for name in ("anyOf", "oneOf"):
+            if isinstance(kept.get(name), list):
+                kept[name] = [self.read(one, depth + 1) for one in kept[name]]
+        if "items" in kept:
+            kept["items"] = self.read(kept["items"], depth + 1)
+        return kept

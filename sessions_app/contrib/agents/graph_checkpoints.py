@@ -1,0 +1,290 @@
+"""A LangGraph checkpointer whose checkpoints are rows of the run, written in its transactions."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, TypeVar
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+    writes_sort_key,
+)
+from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
+
+from sessions_app.contrib.agents.models import GraphCheckpoint, GraphWrite
+from sessions_app.errors import Unrecorded
+from sessions_app.json_types import JsonObject
+from sessions_app.storage import reads
+from sessions_app.storage.transaction import Transaction
+
+T = TypeVar("T")
+
+IN_LOOP = (
+    "An async node called a graph with invoke() or stream(), which would stop the server while the "
+    "graph works. Write `await graph.ainvoke(…)`, or make the node a plain function."
+)
+
+# Does a write of the run; it is stored when this returns.
+Store = Callable[[Callable[[Transaction], None]], Awaitable[None]]
+
+
+class GraphCheckpoints(BaseCheckpointSaver[int]):
+    """The checkpoints of graphs whose threads are runs: `thread_id` is a run's id."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep checkpoints by `store`, in the event loop that is running."""
+        super().__init__()
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint that the configuration names, else the latest of its thread."""
+        where = {**self._place(config), **_named(config)}
+        latest = await reads.read(lambda: list(self._tuples(where, 1)))
+        return latest[0] if latest else None
+
+    async def awritten(self, config: RunnableConfig | None) -> Sequence[tuple[str, Any]]:
+        """Return what tasks have written since the checkpoint that a configuration names, each
+        with its task.
+        """
+        if config is None or not _named(config):
+            return []
+        where = {**self._place(config), **_named(config)}
+        rows = await reads.read(lambda: list(GraphWrite.objects.filter(**where)))
+        rows.sort(key=lambda row: writes_sort_key(row.path, row.task, row.number))
+        return [(row.task, self._load(row.value_form, row.value)) for row in rows]
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: JsonObject | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Yield checkpoints, the latest first; `filter` is by their metadata."""
+        where: JsonObject = {}
+        if config is not None:
+            where = {**self._place(config), **_named(config)}
+            if "checkpoint_ns" not in config["configurable"]:
+                del where["namespace"]
+        if before is not None:
+            where["checkpoint__lt"] = get_checkpoint_id(before)
+        for one in await reads.read(lambda: list(self._tuples(where, None))):
+            if limit is not None and limit <= 0:
+                return
+            if filter and any(one.metadata.get(name) != filter[name] for name in filter):
+                continue
+            limit = None if limit is None else limit - 1
+            yield one
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, and return the configuration that names it."""
+        data_form, data = self.serde.dumps_typed(checkpoint)
+        whole = get_checkpoint_metadata(config, metadata)
+        metadata_form, metadata_data = self.serde.dumps_typed(whole)
+        place = self._place(config)
+        columns: JsonObject = {
+            "parent": config["configurable"].get("checkpoint_id") or "",
+            "data_form": data_form,
+            "data": data,
+            "metadata_form": metadata_form,
+            "metadata": metadata_data,
+        }
+
+        def work(_tx: Transaction) -> None:
+            GraphCheckpoint.objects.update_or_create(
+                **place, checkpoint=checkpoint["id"], defaults=columns
+            )
+
+        await self._store(work)
+        return self._config(place["run_id"], place["namespace"], checkpoint["id"])
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store what a task has written since a checkpoint; what is stored of it stays."""
+        place = {**self._place(config), "checkpoint": config["configurable"]["checkpoint_id"]}
+        rows = []
+        for index, (channel, value) in enumerate(writes):
+            value_form, data = self.serde.dumps_typed(value)
+            number = WRITES_IDX_MAP.get(channel, index)
+            columns = {
+                "path": task_path,
+                "channel": channel,
+                "value_form": value_form,
+                "value": data,
+            }
+            rows.append((number, columns))
+
+        def work(_tx: Transaction) -> None:
+            for number, columns in rows:
+                key: JsonObject = {**place, "task": task_id, "number": number}
+                if number < 0:
+                    GraphWrite.objects.update_or_create(**key, defaults=columns)
+                else:
+                    GraphWrite.objects.get_or_create(**key, defaults=columns)
+
+        await self._store(work)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete all checkpoints of a thread."""
+        run_id = self.run_of(thread_id)
+
+        def work(_tx: Transaction) -> None:
+            GraphCheckpoint.objects.filter(run_id=run_id).delete()
+            GraphWrite.objects.filter(run_id=run_id).delete()
+
+        await self._store(work)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the same as `aget_tuple`, to a thread of a node."""
+        return self._wait(self.aget_tuple(config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: JsonObject | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Yield the same as `alist`, to a thread of a node."""
+        found = self.alist(config, filter=filter, before=before, limit=limit)
+        yield from self._wait(_collect(found))
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint as `aput` does, for a thread of a node."""
+        return self._wait(self.aput(config, checkpoint, metadata, new_versions))
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store writes as `aput_writes` does, for a thread of a node."""
+        self._wait(self.aput_writes(config, writes, task_id, task_path))
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete checkpoints as `adelete_thread` does, for a thread of a node."""
+        self._wait(self.adelete_thread(thread_id))
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do work in the event loop, with the context of this thread, and wait for its end."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        work.close()
+        raise RuntimeError(IN_LOOP)
+
+    def run_of(self, thread_id: str) -> UUID:
+        """Return the id of the run that a thread is."""
+        return UUID(thread_id)
+
+    def thread_of(self, run_id: UUID) -> str:
+        """Return the name of the thread that a run is."""
+        return str(run_id)
+
+    def _place(self, config: RunnableConfig) -> JsonObject:
+        configurable = config["configurable"]
+        run_id = self.run_of(configurable["thread_id"])
+        return {"run_id": run_id, "namespace": configurable.get("checkpoint_ns", "")}
+
+    def _config(self, run_id: UUID, namespace: str, checkpoint: str) -> RunnableConfig:
+        return {
+            "configurable": {
+                "thread_id": self.thread_of(run_id),
+                "checkpoint_ns": namespace,
+                "checkpoint_id": checkpoint,
+            }
+        }
+
+    def _tuples(self, where: JsonObject, limit: int | None) -> Iterator[CheckpointTuple]:
+        """Yield checkpoints, the latest first, each with what tasks have written since. Reads.
+
+        Raises:
+            Unrecorded: a checkpoint has a class that LangGraph may not read.
+        """
+        for row in GraphCheckpoint.objects.filter(**where).order_by("-checkpoint")[:limit]:
+            writes = GraphWrite.objects.filter(
+                run_id=row.run_id, namespace=row.namespace, checkpoint=row.checkpoint
+            )
+            in_order = sorted(
+                writes, key=lambda write: writes_sort_key(write.path, write.task, write.number)
+            )
+            parent = self._config(row.run_id, row.namespace, row.parent) if row.parent else None
+            with _nothing_blocked():
+                found = CheckpointTuple(
+                    config=self._config(row.run_id, row.namespace, row.checkpoint),
+                    checkpoint=self._load(row.data_form, row.data),
+                    metadata=self._load(row.metadata_form, row.metadata),
+                    parent_config=parent,
+                    pending_writes=[
+                        (write.task, write.channel, self._load(write.value_form, write.value))
+                        for write in in_order
+                    ],
+                )
+            yield found
+
+    def _load(self, form: str, data: bytes | memoryview) -> Any:
+        return self.serde.loads_typed((form, bytes(data)))
+
+
+@contextmanager
+def _nothing_blocked() -> Iterator[None]:
+    """Raise Unrecorded where LangGraph reads something else than was stored, and only logs that."""
+    blocked: list[str] = []
+    thread = get_ident()
+
+    def listen(event: SerdeEvent) -> None:
+        if get_ident() == thread and event["kind"].endswith("_blocked"):
+            blocked.append(f"{event['module']}.{event['name']}")
+
+    forget = register_serde_event_listener(listen)
+    try:
+        yield
+    finally:
+        forget()
+    if blocked:
+        raise Unrecorded(
+            f"The state of the graph has a {blocked[0]}, which LANGGRAPH_STRICT_MSGPACK does not "
+            "allow to be read. Name the class in a schema of the graph, and resume the run."
+        )
+
+
+async def _collect(items: AsyncIterator[T]) -> Sequence[T]:
+    return [one async for one in items]
+
+
+def _named(config: RunnableConfig) -> JsonObject:
+    checkpoint = get_checkpoint_id(config)
+    return {"checkpoint": checkpoint} if checkpoint else {}

@@ -1,0 +1,534 @@
+"""Tools of MCP servers for an agent: listed and called in steps, and allowed by people.
+
+It needs `[mcp]`. Each step has a connection of its own, so a call relies on nothing that a server
+has in memory: what a crash would take away.
+"""
+
+import re
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import TypeAdapter, ValidationError
+
+from sessions_app.contrib.agents.elicitation import Answers, ask
+from sessions_app.contrib.agents.tool_use import UNKNOWN, ask_after_crash, ask_options, call_once
+from sessions_app.contrib.agents.tools import (
+    Policies,
+    Policy,
+    Tool,
+    ToolContext,
+    Toolset,
+    as_text,
+    policy_of,
+    schema_tool,
+)
+from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
+from sessions_app.prompts import aargument_problems, acheck_schema
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.storable import storable
+from sessions_app.workflows import Context, Retry
+
+NEEDS = (
+    "sessions_app.contrib.agents.mcp needs the package mcp, 2.3 or newer, below 3: "
+    "pip install 'django-durable-hitl[mcp]'"
+)
+
+try:
+    from anyio import CancelScope, fail_after, sleep, sleep_forever
+    from mcp import Client, MCPError, StdioServerParameters
+    from mcp.client import ClientRequestContext
+    from mcp_types import (
+        CONNECTION_CLOSED,
+        INVALID_PARAMS,
+        REQUEST_TIMEOUT,
+        URL_ELICITATION_REQUIRED,
+        BlobResourceContents,
+        CallToolRequest,
+        CallToolRequestParams,
+        CallToolResult,
+        ContentBlock,
+        ElicitRequest,
+        ElicitRequestParams,
+        ElicitResult,
+        EmbeddedResource,
+        Implementation,
+        InputRequiredResult,
+        InputResponses,
+        PaginatedRequestParams,
+        ResourceLink,
+        TextContent,
+    )
+    from mcp_types import Tool as ListedTool
+
+    from sessions_app.contrib.agents.mcp_transport import TOO_MUCH, Allowance, Target, connect
+except ImportError as error:
+    raise ImproperlyConfigured(NEEDS) from error
+if not version("mcp").startswith("2."):
+    raise ImproperlyConfigured(NEEDS)
+
+log = Log(__name__)
+
+# Sends a request for a call, with what to go on with.
+Request: TypeAlias = Callable[[JsonObject], Awaitable[CallToolResult | InputRequiredResult]]
+
+# What a round has come to that has no result: the server answers with what it wants to know; it
+# asks, and the call is cut off there, as its process ends with the connection, or it waits within
+# the call; it refuses until pages were visited; or it does not know any more what it had asked.
+INPUT_REQUIRED, CUT_OFF = "input_required", "cut_off"
+URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
+MAX_ROUNDS = 20
+PAUSE = 0.5  # seconds, where a server wants to be asked again
+BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
+GIVEN_UP = "What the server asked was not answered. The call was given up."
+
+CLIENT = Implementation(name="django-durable-hitl", version="1")
+# Under it a server finds a key that is the same whenever the call is made again.
+CALL_ID = "django-durable-hitl/call_id"
+LIST_RETRY = Retry(attempts=2)
+# Of what a server says, so much is taken.
+MAX_TOOLS = 100
+MAX_DESCRIPTION = 4_000
+MAX_RESULT = 1_000_000
+BROKEN_PROMISE = "It was called, but the answer is not what the server had promised."
+TOO_MUCH_SENT = (
+    f"It was called, but {TOO_MUCH}, so that its answer was not read. It is not known whether it "
+    "was done."
+)
+RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
+    CallToolResult | InputRequiredResult
+)
+
+
+class McpServer(Toolset):
+    """A server of MCP tools, for `Agent(tools=[…])`."""
+
+    def __init__(  # noqa: PLR0913 - a declaration, read like a form
+        self,
+        name: str,
+        server: Target,
+        *,
+        approvals: Policies = MappingProxyType({}),
+        repeatable: Collection[str] = (),
+        trusted: bool = False,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        timeout: float = 60,
+        mode: Literal["auto", "legacy"] | str = "auto",
+    ) -> None:
+        """Declare a server.
+
+        Args:
+            name: what its tools' names begin with; people and the model read it.
+            server: its URL, the command that starts it, or a function that opens a transport.
+            approvals: who allows calls: one policy for all tools, or one by a tool's own name. For
+                a tool that is not named the owner of the conversation is asked.
+            repeatable: names of tools that do no harm when they are called twice.
+            trusted: believe what the server says of its tools: those that only read, or destroy
+                nothing, ask nobody, and those that only read, or are idempotent, are repeatable.
+            headers: go with each request over HTTP, such as `Authorization`.
+            timeout: seconds that an answer of the server may take.
+            mode: the era of the protocol, as of `mcp.Client`: by default the server is asked.
+
+        Raises:
+            ValueError: the name has characters that a tool's name cannot have.
+        """
+        if not re.fullmatch(r"[a-zA-Z0-9_-]{1,30}", name):
+            raise ValueError(f"an MCP server's name has letters, digits, _ and -, not {name!r}")
+        self.name = name
+        self._server = server
+        self._approvals = approvals
+        self._repeatable = repeatable
+        self._trusted = trusted
+        self._headers = headers
+        self._timeout = timeout
+        self._mode = mode
+
+    async def tools(self, context: Context) -> list[Tool]:
+        """Return the tools that the server lists at the first time; they are recorded.
+
+        Raises:
+            StepFailed: it cannot be reached.
+        """
+        listed: list[JsonObject] = await context.step(
+            self._list, name=f"{self.name} tools", retry=LIST_RETRY
+        )
+        by_name = {one.name: one for one in map(self._tool, reversed(listed))}
+        return list(by_name.values())[::-1]
+
+    async def _list(self) -> list[JsonObject]:
+        """List the tools, with what is needed of each, but for those that cannot be checked."""
+        async with self._connect(Allowance()) as client:
+            listed = await self._listed(client)
+        records = []
+        for one in listed[:MAX_TOOLS]:
+            if problem := await acheck_schema(one.input_schema):
+                log.warning("mcp.tool_left_out", server=self.name, tool=one.name, problem=problem)
+            else:
+                records.append(storable(_record(one)))
+        return records
+
+    async def _listed(self, client: Client, until: str = "") -> list[ListedTool]:
+        """Return the tools, at most some more than are taken, or those up to one by its name.
+
+        Raises:
+            ValueError: what the server lists are none.
+            TimeoutError: its list takes too long.
+        """
+        listed: list[ListedTool] = []
+        cursor: str | None = None
+        with fail_after(self._timeout):
+            for _ in range(MAX_TOOLS):  # a page may be empty
+                params = PaginatedRequestParams(cursor=cursor)
+                try:
+                    page = await client.session.list_tools(params=params)
+                except ValidationError as error:  # its text can be longer than the list
+                    raise ValueError(f"{error.error_count()} faults in the list") from None
+                listed += page.tools
+                cursor = page.next_cursor
+                is_found = any(one.name == until for one in page.tools)
+                if cursor is None or is_found or len(listed) >= MAX_TOOLS:
+                    break
+        if not until and (cursor is not None or len(listed) > MAX_TOOLS):
+            log.warning("mcp.tools_left_out", server=self.name, most=MAX_TOOLS)
+        return listed
+
+    def _tool(self, record: JsonObject) -> Tool:
+        """Make a tool of what the server has said of it."""
+        hints = record["hints"] if self._trusted else {}
+        reads = bool(hints.get("readOnlyHint"))
+        is_harmless = reads or hints.get("destructiveHint") is False
+        own_name = record["name"]
+        is_named = isinstance(self._approvals, Policy) or own_name in self._approvals
+        policy = None if is_harmless and not is_named else policy_of(self._approvals, own_name)
+        call = _Call(self, own_name)
+        tool = schema_tool(
+            re.sub(r"[^a-zA-Z0-9_-]", "_", f"{self.name}_{own_name}")[:64],
+            record["description"],
+            record["schema"],
+            call.use,
+        )
+        repeatable = reads or bool(hints.get("idempotentHint")) or own_name in self._repeatable
+        call.tool = replace(tool, policy=policy, repeatable=repeatable, in_step=False)
+        return call.tool
+
+    def _connect(self, allowance: Allowance, elicit: "_Question | None" = None) -> Client:
+        """Return a client; without `elicit` the server is told that nobody answers."""
+        return Client(
+            connect(self._server, self._headers, self._timeout, allowance),
+            mode=self._mode,
+            read_timeout_seconds=self._timeout,
+            client_info=CLIENT,
+            elicitation_callback=elicit,
+        )
+
+    async def call(
+        self, tool: str, arguments: JsonObject, call_id: str, resumed: JsonObject
+    ) -> str | JsonObject:
+        """Call a tool, and return its result or what became of it in words, or what it asks.
+
+        Args:
+            resumed: what to go on with after it has asked: its `state` with `responses`, or the
+                `answers` for a call that begins anew.
+        """
+        outcome: str | JsonObject | CallToolResult = ""
+        is_sent, question = False, _Question(Answers(resumed.get("answers", [])))
+        allowance, promise = Allowance(), None
+        try:
+            async with self._connect(allowance, question) as client:
+                # By the list the client knows which arguments go into headers, too.
+                listed = await self._listed(client, until=tool)
+                promise = next((one.output_schema for one in listed if one.name == tool), None)
+                is_sent = True
+                request = partial(self._request, client, question, tool, arguments, call_id)
+                outcome = await self._outcome(request, question, resumed)
+        except Exception as error:
+            log.warning("mcp.lost", server=self.name, tool=tool, exc_info=error)
+            if not is_sent:
+                return f"The server {self.name} cannot be reached. Nothing was done."
+        if allowance.is_used_up and isinstance(outcome, str):
+            outcome = TOO_MUCH_SENT
+        if isinstance(outcome, CallToolResult):
+            outcome = await self._result(outcome, promise)
+        said: str | JsonObject = storable(outcome or UNKNOWN)
+        return said
+
+    async def _result(self, result: CallToolResult, promise: JsonObject | None) -> str:
+        """Return the result as the model reads it, if it is what the server had promised."""
+        if promise is not None and not result.is_error:
+            problem = await _broken(result, promise)
+            if problem:
+                log.warning("mcp.broken_promise", server=self.name, problem=problem)
+                return f"{BROKEN_PROMISE} {problem}"
+        return _result_text(result)
+
+    async def _outcome(
+        self, request: Request, question: "_Question", resumed: JsonObject
+    ) -> str | JsonObject | CallToolResult:
+        """Return what comes of a request: a result, words, or what the server asks."""
+        try:
+            with question.scope:
+                result = await request(resumed)
+            if question.scope.cancelled_caught:
+                return {"kind": CUT_OFF, "requests": {"": question.request}}
+        except MCPError as error:
+            return self._refused(error, resumed)
+        except ValidationError as error:  # its text can be longer than the answer
+            log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
+            return BROKEN_PROMISE
+        if isinstance(result, CallToolResult):
+            return result
+        kind = CUT_OFF if isinstance(self._server, StdioServerParameters) else INPUT_REQUIRED
+        requests = (result.input_requests or {}).items()
+        asked = {key: _dump(one.params) for key, one in requests if isinstance(one, ElicitRequest)}
+        for _, other in requests:
+            if not isinstance(other, ElicitRequest):
+                return f"The server asks for what is not offered here: {other.method}."
+        known = {key: answer for key, answer in question.known.items() if key in asked}
+        return {"kind": kind, "requests": asked, "known": known, "state": result.request_state}
+
+    async def _request(
+        self,
+        client: Client,
+        question: "_Question",
+        tool: str,
+        arguments: JsonObject,
+        call_id: str,
+        resumed: JsonObject,
+    ) -> CallToolResult | InputRequiredResult:
+        """Send a request for a call, until the server has a result or asks what is not known."""
+        responses, state = resumed.get("responses", {}), resumed.get("state")
+        meta: Any = {CALL_ID: call_id}
+        with fail_after(self._timeout):
+            while True:
+                params = CallToolRequestParams(
+                    name=tool,
+                    arguments=arguments,
+                    input_responses=_validate(responses) or None,
+                    request_state=state,
+                    _meta=meta,
+                )
+                # Not `call_tool`, which checks the result by its schema in the event loop.
+                result = await client.session.send_request(CallToolRequest(params=params), RESULT)
+                if isinstance(result, CallToolResult) or not question.knows(result):
+                    return result
+                responses, state = question.known, result.request_state
+                if not responses:
+                    await sleep(PAUSE)
+
+    def _refused(self, error: MCPError, resumed: JsonObject) -> str | JsonObject:
+        """Return what to do about an error that the server has answered with."""
+        if error.code == URL_ELICITATION_REQUIRED and (asked := _pages(error.data)):
+            return {"kind": URL_REQUIRED, "requests": asked}
+        if error.code == INVALID_PARAMS and resumed.get("state"):
+            return {"kind": FORGOTTEN, "requests": {}}
+        if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
+            return UNKNOWN
+        return f"The server {self.name} refuses: {error.message[:MAX_DESCRIPTION]}"
+
+
+class _Question:
+    """A question that a server asks within a call. If nobody has answered it, the call ends there.
+
+    In the era of 2025 a server asks by a request of its own, and waits for the answer; in that of
+    2026 by its result.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self.request: JsonObject = {}
+        self.known: dict[str, JsonObject] = {}
+        self.scope = CancelScope()
+
+    def knows(self, result: InputRequiredResult) -> bool:
+        """Return whether all that a result asks has been answered; `known` has the answers."""
+        requests = result.input_requests or {}
+        answers = {
+            key: self._answers.take(_dump(one.params))
+            for key, one in requests.items()
+            if isinstance(one, ElicitRequest)
+        }
+        self.known = {key: answer for key, answer in answers.items() if answer is not None}
+        return len(self.known) == len(requests)
+
+    async def __call__(
+        self, context: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult:
+        """Answer with what a person has answered to an earlier call, else end the call."""
+        request = _dump(params)
+        answer = self._answers.take(request)
+        if answer is None:
+            self.request = request
+            self.scope.cancel()
+            await sleep_forever()
+        return ElicitResult.model_validate(answer)
+
+
+class _Call:
+    """The calls of a tool: a step for each round, and questions between them."""
+
+    tool: Tool
+
+    def __init__(self, server: McpServer, name: str) -> None:
+        self._server = server
+        self._name = name
+
+    async def use(self, arguments: JsonObject, tool_context: ToolContext) -> str:
+        """Call the tool, ask people what it asks, and return its result."""
+        context = Context.get()
+        answers: list[tuple[JsonObject, JsonObject]] = []
+        resumed: JsonObject = {}
+        for _ in range(MAX_ROUNDS):
+            outcome = await self._round(context, arguments, tool_context.call_id, resumed)
+            if isinstance(outcome, str):
+                return outcome
+            kind, resumed = outcome["kind"], {"answers": answers}
+            if kind == FORGOTTEN:
+                if words := await self._allow_again(context, arguments):
+                    return words
+                continue
+            if problem := _too_many(outcome["requests"]):
+                return problem
+            responses = await self._ask(context, arguments, outcome, answers)
+            if kind == INPUT_REQUIRED:
+                resumed = {"state": outcome["state"], "responses": responses}
+            elif any(one["action"] != "accept" for one in responses.values()) and not (
+                kind == CUT_OFF and self.tool.repeatable
+            ):
+                return GIVEN_UP
+        return "The server asks and asks. The call was given up."
+
+    async def _round(
+        self, context: Context, arguments: JsonObject, call_id: str, resumed: JsonObject
+    ) -> str | JsonObject:
+        """Call the tool once, in a step."""
+        tool = self.tool
+        # In a `partial`, as a tool may have any name.
+        call: Any = partial(self._server.call, self._name, arguments, call_id, resumed)
+        title, once = tool.title(arguments), not tool.repeatable
+        step = partial(context.step, call, name=tool.name, title=title, once=once)
+        outcome: str | JsonObject = await call_once(
+            context, tool.policy, tool.describe(arguments), step
+        )
+        return outcome
+
+    async def _allow_again(self, context: Context, arguments: JsonObject) -> str:
+        """Return "" if a call may begin anew, else what the model reads."""
+        if self.tool.repeatable:
+            return ""
+        return await ask_after_crash(context, self.tool.policy, self.tool.describe(arguments))
+
+    async def _ask(
+        self,
+        context: Context,
+        arguments: JsonObject,
+        outcome: JsonObject,
+        answers: list[tuple[JsonObject, JsonObject]],
+    ) -> dict[str, JsonObject]:
+        """Return the answers to all questions of a round, and add the new ones to `answers`.
+
+        They go to whom the policy of the tool names.
+        """
+        policy, known = self.tool.policy, outcome.get("known", {})
+        new = {key: one for key, one in outcome["requests"].items() if key not in known}
+        is_cut_off = outcome["kind"] == CUT_OFF and not self.tool.repeatable
+        options = ask_options(context, policy, self.tool.describe(arguments))
+        options["timeout"] = policy.timeout if policy else None
+        note = BEGINS_ANEW if is_cut_off else ""
+        works = [ask(context, self._server.name, one, note, options) for one in new.values()]
+        responses = dict(zip(new, await _all(context, works), strict=True))
+        answers += [(new[key], answer) for key, answer in responses.items()]
+        return {**known, **responses}
+
+
+def _too_many(questions: JsonObject) -> str:
+    """Return what the model reads where a server asks too much at once; "" where it does not."""
+    most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+    if len(questions) <= most:
+        return ""
+    return (
+        f"The server asks {len(questions):,} questions at once, and at most {most:,} can be "
+        "asked. Nobody was asked, and the call was given up."
+    )
+
+
+async def _all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Await all; one needs no tracks."""
+    return [await works[0]] if len(works) == 1 else list(await context.gather(*works))
+
+
+async def _broken(result: CallToolResult, promise: JsonObject) -> str:
+    """Return what of a result is not as its schema promises; "" for nothing."""
+    if problem := await acheck_schema(promise):
+        log.warning("mcp.result_not_checked", problem=problem)
+        return ""
+    if "structured_content" not in result.model_fields_set:
+        return "There are no values."
+    values = result.structured_content
+    if not isinstance(values, dict):  # with an address of its own, its references stay within it
+        promise = {"properties": {"result": {"$id": "urn:result", **promise}}}
+        values = {"result": values}
+    problems = await aargument_problems(promise, values)
+    return " ".join(map(str, problems.values()))
+
+
+def _validate(responses: Mapping[str, JsonObject]) -> InputResponses:
+    return {key: ElicitResult.model_validate(one) for key, one in responses.items()}
+
+
+def _dump(params: ElicitRequestParams) -> JsonObject:
+    return params.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _pages(data: Any) -> JsonObject:
+    """Return the questions of an error by which a server has pages visited; empty for none."""
+    pages = data.get("elicitations") if isinstance(data, dict) else None
+    if not isinstance(pages, list) or not all(isinstance(one, dict) for one in pages):
+        return {}
+    return {str(number): {**one, "mode": "url"} for number, one in enumerate(pages)}
+
+
+def _record(tool: ListedTool) -> JsonObject:
+    """Return what is kept of a tool that a server lists."""
+    hints = (
+        tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
+    )
+    return {
+        "name": tool.name,
+        "description": (tool.description or tool.title or "")[:MAX_DESCRIPTION],
+        "schema": tool.input_schema,
+        "hints": hints,
+    }
+
+
+def _result_text(result: CallToolResult) -> str:
+    """Return the result of a call as the model reads it."""
+    parts = [_content_text(one) for one in result.content]
+    if not parts and result.structured_content is not None:
+        parts = [as_text(result.structured_content)]
+    text = "\n".join(parts)[:MAX_RESULT] or "(nothing)"
+    return f"It failed: {text}" if result.is_error else text
+
+
+def _content_text(content: ContentBlock) -> str:
+    if isinstance(content, TextContent):
+        return content.text
+    if isinstance(content, ResourceLink):
+        return f"[{content.name}: {content.uri}]"
+    if not isinstance(content, EmbeddedResource):
+        return f"[{content.type}, {content.mime_type}, which cannot be shown]"
+    resource = content.resource
+    if isinstance(resource, BlobResourceContents):
+        return f"[{resource.uri}, {resource.mime_type}, which cannot be shown]"
+    return resource.text

@@ -1,0 +1,69 @@
+"""The state of a LangGraph graph that a run drives: its checkpoints and its tasks' writes."""
+
+from django.db import models
+
+from sessions_app.models import Run
+
+
+class GraphCheckpoint(models.Model):
+    """A checkpoint of a graph. The thread of the graph is the run.
+
+    `namespace` is "" for the graph itself, else its subgraph; `checkpoint` and `parent` are ids
+    that grow. `data` and `metadata` are in the package's own form, whose name stands before each.
+    """
+
+    # No index of its own: the unique constraint's begins with it.
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
+    namespace = models.TextField(blank=True)
+    checkpoint = models.CharField(max_length=100)
+    parent = models.CharField(max_length=100, blank=True)
+    data_form = models.CharField(max_length=20)
+    data = models.BinaryField()
+    metadata_form = models.CharField(max_length=20)
+    metadata = models.BinaryField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["run", "namespace", "checkpoint"], name="graph_checkpoint_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.namespace} {self.checkpoint}".strip()
+
+
+class GraphWrite(models.Model):
+    """A value that a task of a graph has written since a checkpoint.
+
+    A task whose values are there is not executed again. `number` is the place of the value among
+    those of the task; negative ones are the package's own.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
+    namespace = models.TextField(blank=True)
+    checkpoint = models.CharField(max_length=100)
+    task = models.CharField(max_length=100)
+    path = models.TextField(blank=True)
+    number = models.IntegerField()
+    channel = models.TextField()
+    value_form = models.CharField(max_length=20)
+    value = models.BinaryField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["run", "namespace", "checkpoint", "task", "number"],
+                name="graph_write_unique",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.channel} of {self.task}"
+
+
+def fork_limit(run: Run, last: int) -> int:
+    """Return the last position from which a run can be forked: 1 if it drives a graph, whose state
+    is not in the journal, else `last`.
+    """
+    return 1 if GraphCheckpoint.objects.filter(run=run).exists() else last

@@ -1,0 +1,425 @@
+"""Configurations of the NeMo Agent Toolkit as workflows: unchanged, durable, and asking people.
+
+It needs `[nat]`. Each call of a function and each request to a model is recorded, by the toolkit's
+own interface for middleware; its prompts are prompts of ours.
+"""
+
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from contextvars import ContextVar
+from functools import partial, wraps
+from importlib.metadata import version
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, get_args, get_origin
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from sessions_app.contrib.agents.tools import ToolCallDescription
+from sessions_app.errors import NotJson
+from sessions_app.json_types import JsonObject
+from sessions_app.models.people import Person
+from sessions_app.storage.storable import storable
+from sessions_app.workflows import Context, Message, workflow
+from sessions_app.workflows.context_variables import bind
+from sessions_app.workflows.nesting import NamedCall, NestedCalls
+from sessions_app.workflows.steps import aside, type_of
+
+NEEDED = (
+    "sessions_app.contrib.agents.nat needs the NeMo Agent Toolkit 1.9 (nvidia-nat-core): "
+    "pip install 'django-durable-hitl[nat]'"
+)
+try:
+    from nat.builder.component_utils import WORKFLOW_COMPONENT_NAME
+    from nat.builder.context import ContextState
+    from nat.builder.function import Function
+    from nat.builder.workflow_builder import WorkflowBuilder
+    from nat.cli.type_registry import GlobalTypeRegistry
+    from nat.data_models.api_server import ChatRequest, ChatRequestOrMessage
+    from nat.data_models.authentication import AuthenticatedContext
+    from nat.data_models.config import Config
+    from nat.middleware.function_middleware import FunctionMiddleware, FunctionMiddlewareChain
+    from nat.middleware.middleware import FunctionMiddlewareContext
+    from nat.runtime.loader import load_config, load_workflow
+    from nat.runtime.session import SessionManager
+
+    from sessions_app.contrib.agents.nat_prompts import ask_person
+except ImportError as error:
+    raise ImproperlyConfigured(NEEDED) from error
+if not (installed := version("nvidia-nat-core")).startswith("1.9."):
+    raise ImproperlyConfigured(f"{NEEDED}. {installed} is installed.")
+
+Source = Callable[[], AsyncIterator[Any]]
+# Signs the run's person in: takes the context, the provider's configuration, and the kind of flow.
+Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
+# The methods by which frameworks ask a model. Those that block cannot be recorded.
+MODEL_METHODS = ("ainvoke", "astream")
+# The names by which JSON says that it is an object of a model: now, and in earlier versions.
+MODEL = "__model__"
+CLASS = "__class__"
+# The calls of the run that this code is part of.
+_calls: ContextVar[NestedCalls | None] = ContextVar("_calls", default=None)
+
+
+def nat_workflow(config_path: str | Path, *, name: str, title: str = "", **options: Any) -> None:
+    """Host a configuration of the toolkit as a workflow.
+
+    Args:
+        config_path: the configuration file as it is.
+        name: the workflow's name; `title` is what people see, by default the name.
+        options: further arguments of `HostedConfig` and of `workflow`.
+
+    Raises:
+        ImproperlyConfigured: there is no such file, or it does not fit.
+    """
+    own = {one: options.pop(one) for one in ("authenticate", "history") if one in options}
+    hosted = HostedConfig(config_path, **own)
+    builder = "per_user_builder" if hosted.is_per_user else "shared_builder"
+    options[builder] = hosted.open_for_user if hosted.is_per_user else hosted.open
+
+    @workflow(name=name, title=title or name.replace("_", " ").capitalize(), **options)
+    async def answer(message: Message, context: Context) -> str:
+        return await hosted.run(context)
+
+
+class HostedConfig:
+    """A configuration of the toolkit whose runs are durable."""
+
+    def __init__(
+        self,
+        config_path: str | Path,
+        *,
+        authenticate: Authenticate | None = None,
+        history: int = 20,
+    ) -> None:
+        """Check the file; see `nat_workflow`.
+
+        Args:
+            config_path: the configuration file as it is.
+            authenticate: signs the run's person in where a function needs that, and returns what
+                requests need; without it such a function fails. Replay may call it again.
+            history: how many earlier messages a workflow gets that takes a conversation.
+        """
+        self._path = Path(config_path)
+        self._authenticate = authenticate
+        self._history = history
+        registration = GlobalTypeRegistry.get().get_function(type(read(self._path).workflow))
+        self.is_per_user: bool = registration.is_per_user
+
+    @asynccontextmanager
+    async def open(self, _options: object) -> AsyncIterator["SessionManager"]:
+        """Build what all runs share."""
+        async with load_workflow(self._path) as manager:
+            yield manager
+
+    @asynccontextmanager
+    async def open_for_user(
+        self, person: Person, _options: object
+    ) -> AsyncIterator["SessionManager"]:
+        """Build what a user's runs share.
+
+        A session stays open: in it the toolkit builds what is the user's, and while it is open the
+        toolkit does not close that, which it would build again with the variables of a run.
+        """
+        async with self.open(_options) as manager, manager.session(user_id=str(person.id)):
+            yield manager
+
+    async def run(self, context: Context) -> str:
+        """Answer the run's message, and return what the toolkit's workflow gives, as text."""
+        manager: SessionManager = context.builder
+        message = await self._input(context, manager)
+        calls = NestedCalls(context._execution)  # noqa: SLF001 - no step of the context makes calls
+        state = ContextState.get()
+        ids = {
+            state.workflow_run_id: context.run_id,
+            state.workflow_trace_id: context.workflow_trace_id,
+        }
+        with calls.outermost(), bind({_calls: calls, **ids}):
+            async with (
+                manager.session(
+                    user_id=context.user_id or None,
+                    conversation_id=context.conversation_id,
+                    user_message_id=context.user_message_id,
+                    user_input_callback=partial(ask_person, context, calls),
+                    user_authentication_callback=self._authenticate
+                    and partial(self._sign_in, self._authenticate, context, calls),
+                ) as session,
+                session.run(message) as runner,
+            ):
+                if session.workflow.has_single_output:
+                    return as_text(await runner.result(), runner.convert)
+                # Not as it comes: replay could not tell which of it people have read.
+                return "".join(
+                    [as_text(chunk, runner.convert) async for chunk in runner.result_stream()]
+                )
+
+    async def _sign_in(
+        self,
+        authenticate: Authenticate,
+        context: Context,
+        calls: NestedCalls,
+        *provider: Any,
+    ) -> "AuthenticatedContext":
+        """Sign the person in. The toolkit keeps what comes of it in memory, and asks no second
+        time: so it is apart, and what is recorded of it are the calls that it makes.
+        """
+        async with calls.apart("sign in"):
+            return await authenticate(context, *provider)
+
+    async def _input(self, context: Context, manager: "SessionManager") -> Any:
+        """Return the message as the workflow takes it: with earlier ones, or from JSON."""
+        takes, text = manager.get_workflow_input_schema(), str(context.input_message)
+        if takes in (ChatRequest, ChatRequestOrMessage):
+            past = await context.history(self._history)
+            if past:
+                messages = [{"role": one.role, "content": one.text} for one in past]
+                return takes(messages=[*messages, {"role": "user", "content": text}])
+        elif [field.annotation for field in takes.model_fields.values()] != [str]:
+            return takes.model_validate_json(text)
+        return text
+
+
+def read(path: Path) -> "Config":
+    """Read a configuration of the toolkit.
+
+    Raises:
+        ImproperlyConfigured: there is no such file, or it does not fit.
+    """
+    if not path.is_file():
+        raise ImproperlyConfigured(f"{path}: there is no such file.")
+    try:
+        return load_config(path)
+    except Exception as error:
+        raise ImproperlyConfigured(f"{path}: the toolkit cannot load it: {error}") from error
+
+
+def as_text(output: Any, convert: Callable[[Any, type], Any]) -> str:
+    """Return an output as the toolkit words it; as JSON where the toolkit has no words for it."""
+    with suppress(ValueError):
+        return str(convert(output, str))
+    with suppress(ValueError):
+        return to_json(output, fallback=str).decode()
+    return str(output)  # bytes or characters that JSON does not have
+
+
+class Recorder(FunctionMiddleware):
+    """A middleware that has calls recorded in runs of ours, and does nothing else elsewhere.
+
+    A function that is skipped (`InvocationAction.SKIP`) gives None, so what is recorded can be
+    given in the place of the whole call only.
+    """
+
+    async def function_middleware_invoke(
+        self,
+        *args: Any,
+        call_next: Callable[..., Any],
+        context: "FunctionMiddlewareContext",
+        **kwargs: Any,
+    ) -> Any:
+        """Return what a call is recorded with; else make it."""
+
+        async def result() -> AsyncGenerator[Any, None]:
+            yield await call_next(*args, **kwargs)
+
+        [value] = [piece async for piece in _recorded(context, args, result)]
+        return value
+
+    async def function_middleware_stream(
+        self,
+        *args: Any,
+        call_next: Callable[..., AsyncIterator[Any]],
+        context: "FunctionMiddlewareContext",
+        **kwargs: Any,
+    ) -> AsyncGenerator[Any, None]:
+        """Yield what a call is recorded with; else make it."""
+        async for piece in _recorded(context, args, partial(call_next, *args, **kwargs)):
+            yield piece
+
+
+RECORDER = Recorder()
+
+
+async def _recorded(
+    middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...], source: Source
+) -> AsyncGenerator[Any, None]:
+    calls, name = _calls.get(), middleware_context.name
+    # What the workflow itself gives is what the run gives.
+    if calls is None or name == WORKFLOW_COMPONENT_NAME:
+        async for piece in source():
+            yield piece
+        return
+
+    async def stored() -> AsyncGenerator[Any, None]:
+        async for piece in source():
+            yield await aside(partial(_storable, piece, name), piece)
+
+    async with aclosing(calls.pieces(_described(middleware_context, args), stored)) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...]) -> NamedCall:
+    """Describe a call for the journal and for people."""
+    name = middleware_context.name
+    if middleware_context.config is None:  # of a model: messages may have ids by chance
+        return NamedCall(name, title=_title(name, {}), text=_content, load=load)
+    value = args[0] if args else None
+    arguments = {} if value is None else {"input": value}
+    if isinstance(value, BaseModel):
+        arguments = {"input": str(value)}
+        with suppress(ValueError):  # it has bytes that are no text, say
+            arguments = value.model_dump(mode="json", fallback=str)
+    return NamedCall(name, (value,), _title(name, arguments), _content, load)
+
+
+def _title(name: str, arguments: JsonObject) -> str:
+    return ToolCallDescription(name.replace("__", " "), arguments, {}).title
+
+
+def _content(piece: Any) -> str:
+    """Return the text that people are shown of what a call gave."""
+    value = piece
+    if isinstance(piece, dict) and MODEL in piece:
+        value = piece["fields"]
+        if piece[MODEL] is not None and isinstance(value, dict):
+            value = value.get("content", value)
+    return value if isinstance(value, str) else to_json(value).decode()
+
+
+def _storable(piece: Any, function: str) -> Any:
+    try:
+        return storable(dump(piece, function))
+    except RecursionError:
+        problem = "lists or objects in it are too deep in each other"
+        raise NotJson.of(f"The result of step {function}", problem) from None
+
+
+def dump(value: Any, function: str) -> Any:
+    """Return what a function gave as JSON; an object of a pydantic model with the name of its
+    class, by which `load` finds that. A dict that looks like one is marked as a dict.
+
+    Raises:
+        NotJson: an object would come back as another one.
+    """
+    if isinstance(value, BaseModel) and (name := _name_of(type(value))) is not None:
+        fields = type_of(type(value), function).dump(value, any_text=True)
+        return {MODEL: name, "fields": fields}
+    if isinstance(value, dict):
+        parts = {name: dump(part, function) for name, part in value.items()}
+        return {MODEL: None, "fields": parts} if {MODEL, CLASS} & parts.keys() else parts
+    return [dump(part, function) for part in value] if isinstance(value, list) else value
+
+
+def load(value: Any) -> Any:
+    """Return the value that `dump` made JSON of.
+
+    Raises:
+        ValueError: a class is not there any more, or does not read it.
+    """
+    if isinstance(value, list):
+        return [load(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {CLASS, "fields"}:
+        return _load_model(_imported(value[CLASS]), value["fields"])
+    if value.get(MODEL) is not None:
+        return _load_model(_find(value[MODEL]), value["fields"])
+    parts = value["fields"] if MODEL in value else value
+    return {name: load(part) for name, part in parts.items()}
+
+
+def _load_model(model: Any, fields: Any) -> Any:
+    return type_of(model, model.__name__).load(fields)
+
+
+def _imported(name: str) -> type[BaseModel]:
+    """Return the class that an earlier version recorded: it marked no dicts, so this may be JSON of
+    others, and nothing is imported for it.
+
+    Raises:
+        ValueError: the process has no such model.
+    """
+    if str(name).partition(":")[0] in sys.modules:
+        model = _find(name)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return model
+    raise ValueError(f"{name} is no model that is imported: import it where its workflow is")
+
+
+def _name_of(kind: Any) -> Any:
+    """Return the name by which `_find` finds a class, of a generic one with those of its
+    arguments; None if it does not.
+    """
+    generic = getattr(kind, "__pydantic_generic_metadata__", None)
+    origin = generic["origin"] if generic else get_origin(kind)
+    arguments = generic["args"] if generic else get_args(kind)
+    if origin is None:
+        name: Any = f"{getattr(kind, '__module__', '')}:{getattr(kind, '__qualname__', '')}"
+    else:
+        name = [_name_of(origin), *map(_name_of, arguments)]
+    try:
+        return name if _find(name) == kind else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _find(name: Any) -> Any:
+    """Return the class that has the name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if isinstance(name, list):
+        origin, *arguments = map(_find, name)
+        return origin[tuple(arguments)]
+    try:
+        return resolve_name(name)
+    except (ValueError, AttributeError, ImportError) as error:
+        raise ValueError(f"there is no class {name}: {error}") from error
+
+
+def _record_functions() -> None:
+    """Have each function call the recorder first, whatever builds it.
+
+    The toolkit's `DynamicFunctionMiddleware` does so for one builder, and leaves out builders that
+    a function makes, those of users, and the second client of a model.
+    """
+    configure = Function.configure_middleware
+
+    @wraps(configure)
+    def configure_middleware(self: Any, middleware: Any = None) -> None:
+        configure(self, [RECORDER, *(one for one in middleware or () if one is not RECORDER)])
+
+    Function.configure_middleware = configure_middleware
+
+
+def _record_models() -> None:
+    """Have each client of a model that a builder makes call the recorder."""
+    get_llm = WorkflowBuilder.get_llm
+
+    @wraps(get_llm)
+    async def get_recorded_llm(self: Any, llm_name: Any, wrapper_type: Any) -> Any:
+        client = await get_llm(self, llm_name, wrapper_type)
+        described = FunctionMiddlewareContext(
+            name=str(llm_name),
+            config=None,
+            description=None,
+            input_schema=None,
+            single_output_schema=type(None),
+            stream_output_schema=type(None),
+        )
+        chain = FunctionMiddlewareChain(middleware=[RECORDER], context=described)
+        for method in MODEL_METHODS:
+            if (original := getattr(client, method, None)) is not None:
+                build = chain.build_single if method == "ainvoke" else chain.build_stream
+                object.__setattr__(client, method, build(original))
+        return client
+
+    WorkflowBuilder.get_llm = get_recorded_llm
+
+
+_record_functions()
+_record_models()

@@ -1,0 +1,474 @@
+"""Tools of an agent: functions that a model may call, and who must allow each call."""
+
+import inspect
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeAlias, get_type_hints
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import from_json, to_json, to_jsonable_python
+
+from sessions_app.contrib.agents.language_model import ToolCall
+from sessions_app.json_types import JsonObject, is_same_json
+from sessions_app.logs import Log
+from sessions_app.models.people import Person
+from sessions_app.prompts import MAX_TEXT, aargument_problems
+from sessions_app.prompts.assignment import Assignee, Escalation, To, assignees
+from sessions_app.storage.storable import storable
+from sessions_app.workflows import Context
+
+log = Log(__name__)
+
+# Who must allow a call: True is the owner of the conversation, False nobody. A function, the rule,
+# gets the validated arguments and the owner; it is called again by replay and after an edit, so it
+# looks at nothing else. It is no coroutine function.
+Approval: TypeAlias = To | bool | Callable[[JsonObject, Person], To | bool]
+# Validates arguments: returns them as rule, people and tool get them, and what is wrong with them,
+# "" for nothing.
+Validate: TypeAlias = Callable[[JsonObject], Awaitable[tuple[JsonObject, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """The facts that a tool has beside its arguments, in a parameter with this annotation.
+
+    `call_id` is the same whenever this call is made again: a key for systems that recognise
+    repeated requests. `builder` and `options` are the workflow's.
+    """
+
+    user: Person
+    conversation_id: str
+    run_id: str
+    call_id: str
+    builder: Any = field(repr=False)
+    options: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rule by which people allow the calls of a tool.
+
+    Args:
+        approval: who must allow a call; see `Approval`.
+        edit: they may edit the arguments.
+        answer: they may write a result in the tool's place.
+        timeout: seconds after which a call counts as rejected; None waits for ever.
+        four_eyes, share, due, remind, escalate: as of `Context.ask`.
+    """
+
+    approval: Approval = True
+    edit: bool = False
+    answer: bool = False
+    timeout: float | None = None
+    four_eyes: bool = False
+    share: bool = False
+    due: float | None = None
+    remind: float | Sequence[float] = ()
+    escalate: Escalation | Sequence[Escalation] = ()
+
+    def approvers(self, arguments: JsonObject, owner: Person) -> list[Assignee] | bool:
+        """Return who must allow a call with these arguments: True is the owner, False nobody.
+
+        Only a rule that says False has nobody asked. One that raises, or returns what is neither a
+        bool nor people (None, an empty list, a coroutine), has the owner asked.
+        """
+        if not callable(self.approval):
+            return self.approval if isinstance(self.approval, bool) else assignees(self.approval)
+        named: Any = None
+        try:
+            named = self.approval(deepcopy(arguments), owner)
+            return named if isinstance(named, bool) else assignees(named)
+        except Exception as error:
+            if inspect.iscoroutine(named):
+                named.close()
+            log.warning("policy.rule_failed", exc_info=error)
+            return True
+
+    def assignment(self, approvers: To | bool) -> JsonObject:
+        """Return the arguments of `Context.ask` that have these people asked."""
+        if isinstance(approvers, bool):
+            return {}
+        names = ("four_eyes", "share", "due", "remind", "escalate")
+        return {"to": approvers, **{name: getattr(self, name) for name in names}}
+
+
+HIDDEN = "{}: its JSON does not say all of it"
+
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+
+# In the place of an argument that the model has not written.
+MISSING: Any = object()
+
+# What the model is told begins so where a call cannot be made with its arguments.
+UNFIT = "The arguments do not fit: "
+
+# One policy for all tools, or one by the name of a tool.
+Policies: TypeAlias = Policy | Mapping[str, Policy]
+
+
+def policy_of(policies: Policies, tool: str) -> Policy:
+    """Return the policy of a tool; where it is not named, the owner of the conversation decides."""
+    return policies if isinstance(policies, Policy) else policies.get(tool, Policy())
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDescription:
+    """A call of a tool, as people are asked about it; `note` is a text of the tool's author."""
+
+    tool: str
+    arguments: JsonObject
+    input_schema: JsonObject
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """The call in short: the tool, and its first argument."""
+        subject = str(next(iter(self.arguments.values()), ""))[:60]
+        return f"{self.tool.replace('_', ' ').capitalize()} {subject}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may call by name.
+
+    `use` gets what `validate` has made of the arguments, and the tool's context; it may be async,
+    and its result becomes text. A `repeatable` tool is called again after a crash in the middle;
+    for another a person is asked whether to. One that is not `in_step` is no step itself: it calls
+    the context, for steps and questions of its own.
+    """
+
+    name: str
+    description: str
+    input_schema: JsonObject
+    use: Callable[[JsonObject, ToolContext], Any]
+    validate: Validate
+    policy: Policy | None = None
+    repeatable: bool = True
+    in_step: bool = True
+
+    def needs(
+        self, approval: Approval = True, *, repeatable: bool = False, **options: Any
+    ) -> "Tool":
+        """Return the tool with a policy: people must allow its calls.
+
+        Args:
+            approval: who must allow a call: `group("managers")`, True for the owner of the
+                conversation, or a function that says so by the arguments and the owner.
+            repeatable: the tool may be called again after a crash in the middle.
+            options: further fields of `Policy`, such as `edit=True`.
+        """
+        return replace(self, policy=Policy(approval, **options), repeatable=repeatable)
+
+    @property
+    def schema(self) -> JsonObject:
+        """The description of the tool for a model."""
+        function = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": self.input_schema,
+        }
+        return {"type": "function", "function": function}
+
+    def describe(self, arguments: JsonObject) -> ToolCallDescription:
+        """Describe a call for people."""
+        return ToolCallDescription(self.name, arguments, self.input_schema)
+
+    def title(self, arguments: JsonObject) -> str:
+        """Return a call in short."""
+        return self.describe(arguments).title
+
+
+def tool(function: Callable[..., Any], *, name: str = "", description: str = "") -> Tool:
+    """Make a tool of a function, async or plain; plain ones run in a thread.
+
+    Its parameters with their annotations are the arguments, but for one that is a `ToolContext`.
+    `name` and `description` are by default the function's name and docstring.
+
+    Raises:
+        TypeError: a parameter has no annotation, or cannot be passed by name.
+    """
+    parameters = _Parameters(function)
+
+    def use(values: JsonObject, tool_context: ToolContext) -> Any:
+        return function(**parameters.keywords(values, tool_context))
+
+    async def use_async(values: JsonObject, tool_context: ToolContext) -> Any:
+        return await function(**parameters.keywords(values, tool_context))
+
+    return Tool(
+        name=name or function.__name__,
+        description=description or inspect.getdoc(function) or "",
+        input_schema=parameters.model.model_json_schema(),
+        use=use_async if inspect.iscoroutinefunction(function) else use,
+        validate=parameters.validate,
+    )
+
+
+def schema_tool(
+    name: str,
+    description: str,
+    input_schema: JsonObject,
+    use: Callable[[JsonObject, ToolContext], Any],
+) -> Tool:
+    """Make a tool of which only the JSON schema of its arguments is known."""
+    validate = partial(validate_by_schema, input_schema)
+    return Tool(name, description, input_schema, use, validate)
+
+
+class _Parameters:
+    """The parameters of a function that are arguments of its tool."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        hints, fields = get_type_hints(function, include_extras=True), {}
+        self._context_name = ""
+        self._adapters: dict[str, TypeAdapter[Any]] = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise TypeError(f"{function.__name__}: {name!r} cannot be passed by name")
+            if name not in hints:
+                raise TypeError(f"{function.__name__}: {name!r} needs an annotation, for the model")
+            if hints[name] is ToolContext:
+                self._context_name = name
+            else:
+                is_required = parameter.default is parameter.empty
+                fields[name] = (hints[name], Field(... if is_required else parameter.default))
+                self._adapters[name] = TypeAdapter(hints[name])
+        definitions: Any = fields
+        self.model: type[BaseModel] = create_model(
+            function.__name__,
+            __config__={"extra": "forbid", "validate_by_name": True, "validate_by_alias": True},
+            **definitions,
+        )
+
+    def keywords(self, values: JsonObject, tool_context: ToolContext) -> JsonObject:
+        """Return what the function is called with."""
+        checked = self.model.model_validate(values)
+        by_name = {name: getattr(checked, name) for name in self._adapters}
+        return by_name | ({self._context_name: tool_context} if self._context_name else {})
+
+    async def validate(self, values: JsonObject) -> tuple[JsonObject, str]:
+        """Return the arguments with defaults, and each as the function gets it; see `Validate`."""
+        try:
+            return self._validated(values), ""
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_input=False, include_context=False)
+            return values, str(problems)
+        except ValueError as error:
+            return values, str(error)
+
+    def _validated(self, values: JsonObject) -> JsonObject:
+        checked = self.model.model_validate(values)
+        validated: JsonObject = {}
+        for name, adapter in self._adapters.items():
+            alias = self.model.model_fields[name].validation_alias
+            key = alias if isinstance(alias, str) else name
+            try:
+                validated[key] = as_written(
+                    adapter, getattr(checked, name), values.get(key, MISSING)
+                )
+            except (ValueError, TypeError) as error:
+                if name in checked.model_fields_set:
+                    raise ValueError(HIDDEN.format(key)) from error
+                # A default that has no JSON stays the function's own.
+        return validated
+
+
+def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any:
+    """Return a validated value as JSON from which the same value is read; where its JSON is what
+    the model has written, as that.
+
+    Raises:
+        ValueError: its JSON is read as another value, as that of a secret.
+    """
+    options: Any = {"mode": "json", "by_alias": True, "round_trip": True, "warnings": False}
+    dumped = as_json(adapter.dump_python(value, **options))
+    if is_same_json(dumped, written):
+        return written
+    try:
+        again = adapter.validate_python(dumped)
+    except Exception as error:  # a validator of the author's reads what models write, and no more
+        raise ValueError(f"{dumped!r} is not read") from error
+    if not is_same_value(again, value):
+        raise ValueError(f"{value!r} is not {again!r}")
+    return dumped
+
+
+def is_same_value(one: Any, other: Any) -> bool:
+    """Return whether two values are equal, or both are NaN, which is not equal to itself."""
+    return bool(one == other or (one != one and other != other))
+
+
+async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[JsonObject, str]:
+    """Validate arguments by a JSON schema, with its defaults filled in; see `Validate`.
+
+    A default that the schema refuses itself is left out.
+    """
+    filled = _with_defaults(schema, values, schema)
+    problems = await aargument_problems(schema, filled)
+    if problems and filled != values:
+        filled = {
+            name: values.get(name) if name in problems else value
+            for name, value in filled.items()
+            if name in values or name not in problems
+        }
+        problems = await aargument_problems(schema, filled)
+        if problems and not await aargument_problems(schema, values):
+            return values, ""  # a default is of an alternative that the call has not taken
+    texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
+    return filled, "; ".join(texts)
+
+
+def _with_defaults(schema: object, values: JsonObject, root: JsonObject) -> JsonObject:
+    """Return an object with the defaults of the properties that it lacks, also in its objects."""
+    properties = _resolved(schema, root).get("properties")
+    filled = dict(values)
+    for name, part in properties.items() if isinstance(properties, dict) else ():
+        resolved = _resolved(part, root)
+        if name not in values and "default" in resolved:
+            filled[name] = as_json(resolved["default"])
+        elif isinstance(values.get(name), dict):
+            filled[name] = _with_defaults(resolved, values[name], root)
+    return filled
+
+
+def _resolved(schema: object, root: JsonObject) -> JsonObject:
+    """Return a schema with what it refers to in the definitions of the whole schema."""
+    if not isinstance(schema, dict):
+        return {}
+    _, _, name = str(schema.get("$ref", "")).partition("#/$defs/")
+    definitions = root.get("$defs")
+    target = definitions.get(name) if isinstance(definitions, dict) else None
+    return {**target, **schema} if isinstance(target, dict) else schema
+
+
+class Toolset(ABC):
+    """Tools that are known only while a run is at work, such as those that a server offers."""
+
+    name: str
+
+    @abstractmethod
+    async def tools(self, context: Context) -> Sequence[Tool]:
+        """Return the tools; replay returns the same.
+
+        Raises:
+            StepFailed: they cannot be had now.
+        """
+
+
+class Tools:
+    """The tools of an agent, by name."""
+
+    def __init__(self, tools: Iterable[Tool | Callable[..., Any]]) -> None:
+        """Collect tools; a function stands for `tool(function)`.
+
+        Raises:
+            ValueError: two have one name.
+        """
+        self._by_name: dict[str, Tool] = {}
+        for one in tools:
+            made = one if isinstance(one, Tool) else tool(one)
+            if made.name in self._by_name:
+                raise ValueError(f"there are two tools {made.name!r}")
+            self._by_name[made.name] = made
+
+    def __iter__(self) -> Iterator[Tool]:
+        """Iterate over the tools, in their order."""
+        return iter(self._by_name.values())
+
+    def __getitem__(self, name: str) -> Tool:
+        """Return the tool of this name."""
+        return self._by_name[name]
+
+    async def read(self, call: ToolCall) -> tuple[JsonObject, str]:
+        """Return the validated arguments of a call, and what is wrong with it, for the model."""
+        if call.name not in self._by_name:
+            return {}, f"There is no tool {call.name!r}. There are: {', '.join(self._by_name)}."
+        written, problem = read_arguments(call.arguments)
+        if not problem:
+            written, problem = await self._by_name[call.name].validate(written)
+        return written, f"{UNFIT}{problem}" if problem else ""
+
+
+def read_arguments(text: str) -> tuple[JsonObject, str]:
+    """Return the arguments of a call that a model has written, and what is wrong with them."""
+    try:
+        values = from_json(text or "{}", allow_inf_nan=False)
+    except ValueError as error:
+        return {}, f"they are not JSON ({error})."
+    if not isinstance(values, dict):
+        return {}, "they are not a JSON object."
+    try:
+        json.loads(text or "{}", object_pairs_hook=_check_names)
+    except ValueError as error:
+        return {}, str(error)
+    return as_json(values), ""
+
+
+def _check_names(pairs: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"they have {name[:100]!r} twice.")
+        seen.add(name)
+
+
+def as_text(result: object) -> str:
+    """Return the result of a tool as the model reads it: a text as it is, else JSON.
+
+    Characters that cannot be stored, as of a file that is no text, are replaced.
+    """
+    # Of an enum of texts that is its value.
+    text = str.__str__(result) if isinstance(result, str) else _json_text(result)
+    return str(storable(text))
+
+
+def _json_text(result: object) -> str:
+    """Return a result as JSON. Bytes that are no text, and what has no JSON, are named instead."""
+    if isinstance(result, Iterator):
+        result = list(result)  # its work is done here, and may fail
+    try:
+        return to_json(result, fallback=str).decode()
+    except Exception as error:
+        log.info("tool.result_not_shown", exc_info=error)
+    try:
+        shown = _without_bytes(ANYTHING.dump_python(result, fallback=str, warnings=False))
+        return shown if isinstance(shown, str) else to_json(shown, fallback=str).decode()
+    except Exception as error:
+        log.warning("tool.result_not_shown", exc_info=error)
+        return f"[{type(result).__name__}, which cannot be shown]"
+
+
+def _without_bytes(value: object) -> Any:
+    if isinstance(value, bytes | bytearray):
+        return f"[{len(value):,} bytes, which cannot be shown]"
+    if isinstance(value, dict):
+        return {name: _without_bytes(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_bytes(one) for one in value]
+    return value
+
+
+def as_json(value: object) -> Any:
+    """Return a value as JSON that can be stored; characters are replaced as by `as_text`, and a
+    number that JSON lacks by its name.
+    """
+    whole = storable(to_jsonable_python(value, fallback=str))
+    return from_json(to_json(whole, inf_nan_mode="strings"))
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text without what is too much of it; it says so at its end."""
+    more = len(text) - limit
+    if more <= 0:
+        return text
+    return f"{text[:limit]}\n… and {more:,} characters more, which are left out."
+
+
+def question_text(asked: object) -> str:
+    """Return what a framework asks as the text of a prompt, which is neither empty nor too long."""
+    text = as_text(asked)
+    return text if 0 < len(text) <= MAX_TEXT else cut(text, MAX_TEXT - 100) or "?"

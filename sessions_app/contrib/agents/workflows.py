@@ -1,0 +1,32 @@
+"""The source of workflows that the NeMo Agent Toolkit describes: the key `nat`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from django.utils.module_loading import import_string
+from pydantic import ImportString
+
+from sessions_app.workflows.sources import WorkflowSource, add_source
+
+
+class NatSource(WorkflowSource):
+    """A configuration of the toolkit, whose packages are imported only where a file names one."""
+
+    key: ClassVar[str] = "nat"
+    # The toolkit's configuration; relative to the file that names it.
+    nat: Path
+    # Signs people in for its functions, such as `authenticate` of `chat_app.oauth.nat`.
+    authenticate: ImportString[Callable[..., Any]] | None = None
+
+    def declare(self, name: str, folder: Path) -> None:
+        """Declare the configuration as a workflow.
+
+        Raises:
+            ImproperlyConfigured: the toolkit is not installed, or does not take the file.
+        """
+        nat_workflow = import_string("sessions_app.contrib.agents.nat.nat_workflow")
+        nat_workflow(folder / self.nat, name=name, authenticate=self.authenticate)
+
+
+add_source(NatSource)
