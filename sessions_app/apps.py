@@ -34,6 +34,6 @@ class SessionsAppConfig(AppConfig):
             autodiscover_modules("workflows")
             # They import models, which can be imported from here on only.
             import_string("sessions_app.workflows.registry.offer_configured")()
-            import_string("sessions_app.doctor.deployment.check_deployment")
+            import_string("sessions_app.lifecycle.requirements.check_project")
         except ImproperlyConfigured as error:
             raise SystemExit(str(error)) from None

@@ -26,6 +26,7 @@ TEMPLATES = (
     "templates/chat_app/**/*.html",
     "templates/chat_app/**/*.txt",
     "templates/admin/**/*.html",
+    "sessions_app/contrib/**/*.html",
     "templates/registration/*.html",
     "templates/sessions_app/*.html",
 )

@@ -51,7 +51,7 @@ async def health(request: HttpRequest) -> JsonResponse:
     except (OperationalError, InterfaceError, TimeoutError):
         return _unavailable("The database does not respond.")
     except DatabaseError:
-        return _unavailable("The database cannot be read: it may be damaged. See manage.py doctor.")
+        return _unavailable("The database cannot be read: it may be damaged. Check its file.")
     if not reports.stores_writes():
         return _unavailable(
             "The database takes no writes: its disk may be full, or something may have locked it."

@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     *(["procrastinate.contrib.django"] if environment.cluster else []),
     "sessions_app",
     "sessions_app.contrib.agents",
+    "sessions_app.contrib.operations",
     "chat_app",
     "natproject",
 ]

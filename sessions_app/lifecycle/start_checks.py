@@ -10,8 +10,8 @@ from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from filelock import FileLock, Timeout
 
-from sessions_app.doctor.deployment import START, WORKFLOW_WARNINGS, unusable
-from sessions_app.doctor.findings import examine, in_words
+from sessions_app.lifecycle.findings import examine, in_words
+from sessions_app.lifecycle.requirements import START, WORKFLOW_WARNINGS, unusable
 from sessions_app.logs import Log
 from sessions_app.notify.groups import channel_layer
 from sessions_app.settings import RuntimeSettings

@@ -29,7 +29,12 @@ from sessions_app.interactions.answers import (
     check_in_name,
 )
 from sessions_app.interactions.claims import ClaimState
-from sessions_app.interactions.settlement import find_interactions
+from sessions_app.interactions.settlement import (
+    InteractionRecord,
+    expiry,
+    find_interactions,
+    settle,
+)
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, JsonAnswer
@@ -136,7 +141,7 @@ def answer(
             stays open.
     """
     person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
-    return _give(check_in_name(read_id(interaction), incoming_answer), person)
+    return give(check_in_name(read_id(interaction), incoming_answer), person)
 
 
 async def aanswer(
@@ -149,15 +154,19 @@ async def aanswer(
     """Answer an interaction from a coroutine, in a transaction of its own: see `answer`."""
     person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
     checked_answer = await acheck_in_name(read_id(interaction), incoming_answer)
-    return await writer.write(_give(checked_answer, person))
+    return await writer.write(give(checked_answer, person))
 
 
 def _incoming_answer(value: Given | list[Given], answer_id: str | None) -> IncomingAnswer:
     return IncomingAnswer(answer_id or str(uuid4()), VIA, JsonAnswer.of(value))
 
 
-def _give(checked_answer: CheckedAnswer, person: Person) -> Work[AnswerResult]:
-    return audit.from_here(partial(answer_in_name, by=person, answer=checked_answer))
+def give(
+    checked_answer: CheckedAnswer, person: Person, *, over_claims: bool = False
+) -> Work[AnswerResult]:
+    """Build the work that gives an answer in a user's name; see `answer_in_name`."""
+    work = partial(answer_in_name, by=person, answer=checked_answer, over_claims=over_claims)
+    return audit.from_here(work)
 
 
 @within
@@ -308,7 +317,7 @@ arelease = alone(release)
 
 @within
 def reassign(
-    interaction: UUID | str, *, to: To, note: str = "", by: AbstractBaseUser
+    interaction: UUID | str, *, to: To, note: str = "", by: AbstractBaseUser, via: str = VIA
 ) -> Work[bool]:
     """Have others answer a prompt, whosever it was, and nobody else; a claim holds no more.
 
@@ -317,6 +326,7 @@ def reassign(
         to: as of `context.ask`.
         note: what the people who get it, and who asked, are to read.
         by: who wants it; the audit says so. Their rights are the caller's matter.
+        via: by which way it was wanted, as the audit says it.
 
     Returns:
         False if it is settled.
@@ -326,15 +336,67 @@ def reassign(
         Invalid: one of them does not exist, or they are too few for the prompt's rules.
         ValueError: nobody is named.
     """
-    assignee_list, wanted = assignees(to), read_id(interaction)
+    assignee_list, person = assignees(to), Person.of(by)
 
-    def work(tx: Transaction) -> bool:
-        for record in find_interactions(interaction=wanted):
-            person = Person.of(by)
-            return claims.reassign(tx, record, assignee_list, note=note, by=person, via=VIA)
-        raise NotFound("There is no such interaction.")
+    def change(tx: Transaction, record: InteractionRecord) -> bool:
+        return claims.reassign(tx, record, assignee_list, note=note, by=person, via=via)
 
-    return audit.from_here(work)
+    return _change(interaction, change)
 
 
 areassign = alone(reassign)
+
+
+@within
+def escalate(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> Work[bool]:
+    """Offer a prompt now to the people of its next escalation; `by` and `via` as of `reassign`.
+
+    Returns:
+        False if it is settled, or has no further escalation.
+
+    Raises:
+        NotFound: there is no such interaction.
+    """
+    person = Person.of(by)
+
+    def change(tx: Transaction, record: InteractionRecord) -> bool:
+        return claims.escalate(tx, record, by=person, via=via)
+
+    return _change(interaction, change)
+
+
+aescalate = alone(escalate)
+
+
+@within
+def expire(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> Work[bool]:
+    """Settle a prompt as if its deadline had passed; `by` and `via` as of `reassign`.
+
+    Returns:
+        False if it is settled.
+
+    Raises:
+        NotFound: there is no such interaction.
+    """
+    person = Person.of(by)
+
+    def change(tx: Transaction, record: InteractionRecord) -> bool:
+        return settle(tx, record, expiry(record, via, person))
+
+    return _change(interaction, change)
+
+
+aexpire = alone(expire)
+
+
+def _change(
+    interaction: UUID | str, change: Callable[[Transaction, InteractionRecord], bool]
+) -> Work[bool]:
+    wanted = read_id(interaction)
+
+    def work(tx: Transaction) -> bool:
+        for record in find_interactions(interaction=wanted):
+            return change(tx, record)
+        raise NotFound("There is no such interaction.")
+
+    return audit.from_here(work)

@@ -34,10 +34,11 @@ from tests.support.processes.environment import ROOT
 
 # Of which an operator resumes runs that were under way at too many crashes.
 RESUME = """
-from sessions_app.admin import repairs
+from django.contrib.auth.models import User
+from sessions_app import runs
 from sessions_app.models import Run
 for run in Run.objects.filter(status="suspended", error__code="crashed"):
-    repairs.resume(run.pk, by="chaos")
+    runs.resume(run.pk, by=User(username="chaos"))
 """
 SUSPENDED = "SELECT count(*) AS count FROM sessions_app_run WHERE status = 'suspended'"
 SHOWN = 60

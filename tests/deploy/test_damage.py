@@ -47,15 +47,6 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
     damaged.drop()
 
 
-@pytest.mark.slow
-async def test_doctor_finds_a_damaged_page(damaged: Server) -> None:
-    process = run("manage.py", "doctor", "--json", env=damaged.environment)
-    by_check = findings(process)
-    assert (process.returncode, by_check["integrity"]["level"]) == (1, "wrong"), process.stdout
-    assert "damaged" in by_check["integrity"]["text"]
-    assert "backup" in by_check["integrity"]["todo"]
-
-
 async def test_health_says_that_the_database_is_damaged(damaged: Server) -> None:
     for child in damaged.children:
         child.start(damaged.environment)

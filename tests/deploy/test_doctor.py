@@ -25,13 +25,13 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.utils import timezone
 
+from sessions_app.contrib.operations.doctor import disk_room, end_to_end, sqlite_file
+from sessions_app.contrib.operations.doctor.deployment import CHECKS
+from sessions_app.contrib.operations.management.commands.doctor import LEVELS
 from sessions_app.dispatch import processes
 from sessions_app.dispatch.dispatcher import ProcessReport
-from sessions_app.doctor import end_to_end, findings, sqlite_file
-from sessions_app.doctor.deployment import CHECKS
-from sessions_app.doctor.findings import Check, Findings, examine
 from sessions_app.lifecycle import start_checks
-from sessions_app.management.commands.doctor import LEVELS
+from sessions_app.lifecycle.findings import Check, Findings, examine
 from sessions_app.models import HostLease, Process
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
@@ -276,9 +276,9 @@ def test_a_nearly_full_disk_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, level: int
 ) -> None:
     size = 1024**2
-    assert isinstance(findings.room(tmp_path, size), Info)
-    monkeypatch.setattr(findings, bound, 1024**6)
-    finding = findings.room(tmp_path, size)
+    assert isinstance(disk_room.room(tmp_path, size), Info)
+    monkeypatch.setattr(disk_room, bound, 1024**6)
+    finding = disk_room.room(tmp_path, size)
     assert (finding.level, "a database of 1 MiB" in finding.msg) == (level, True)
 
 

@@ -12,8 +12,7 @@ from pytest_django import Settings
 
 from chat_app.application import WithSocket
 from chat_app.settings import ChatSettings
-from sessions_app.doctor import deployment
-from sessions_app.lifecycle import start_checks
+from sessions_app.lifecycle import requirements, start_checks
 from sessions_app.settings import RuntimeSettings, check
 from tests.support.hitl import set_hitl
 from tests.support.processes.environment import ROOT
@@ -71,7 +70,7 @@ def test_redis_alone_makes_no_cluster(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, vendor: str, says: str
 ) -> None:
     set_hitl(settings, **REDIS)
-    monkeypatch.setattr(deployment, "connection", SimpleNamespace(vendor=vendor))
+    monkeypatch.setattr(requirements, "connection", SimpleNamespace(vendor=vendor))
     with pytest.raises(ImproperlyConfigured, match=says):
         start_checks.check_start()
 
@@ -86,7 +85,7 @@ def test_a_place_for_larger_uploads_is_needed(monkeypatch: pytest.MonkeyPatch) -
     """Django and the pages keep in temporary files what is larger than a few megabytes."""
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
-    [problem] = deployment.check_project()
+    [problem] = requirements.check_project()
     assert problem.id == "sessions_app.W107"
     assert "TMPDIR" in str(problem.hint)
 

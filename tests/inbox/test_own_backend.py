@@ -13,8 +13,8 @@ from django.test import Client
 from chat_app.notifications import notices
 from chat_app.socket import authentication
 from sessions_app import runs
-from sessions_app.admin import repairs
-from sessions_app.admin.prompt_filters import nobody_can_answer
+from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin.prompt_filters import nobody_can_answer
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.answerers import PromptAudience, answerers

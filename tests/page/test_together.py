@@ -11,11 +11,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.sidebar.sidebar_entries import sidebar
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Interaction
-from sessions_app.models.people import Person
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt, on_one_card
 from sessions_app.workflows import user
 from tests.browser.chat_page import assert_page_is_log, begin, card, state
@@ -161,7 +160,7 @@ def test_a_question_of_a_card_that_is_reassigned_leaves_the_others_to_their_owne
 ) -> None:
     ben = User.objects.create_user("ben")
     prompts = ask_together(log, questions("ab"))
-    repairs.reassign(prompts[reassigned].pk, to=[user("ben")], by=Person.of(ann))
+    runs.reassign(prompts[reassigned].pk, to=[user("ben")], by=ann)
     [theirs, left] = (
         Interaction.objects.get(pk=prompts[one].pk) for one in (reassigned, ~reassigned)
     )

@@ -10,13 +10,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 
 from sessions_app.conversations import messages
 from sessions_app.interactions import answers
 from sessions_app.lifecycle.due import settle_due
 from sessions_app.lifecycle.reports import Metrics
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
 from sessions_app.prompts import JsonAnswer, TextAnswer
 from sessions_app.storage import reads
@@ -31,6 +32,7 @@ from sessions_app.testing.polling import until, until_true
 __all__ = [
     "Hosting",
     "asking",
+    "django_user",
     "make_members",
     "make_user",
     "output",
@@ -211,3 +213,10 @@ def output(run: UUID) -> str:
         elif event.type in (Event.Type.TEXT, Event.Type.MESSAGE):
             pieces.append((event.first_sequence, event.payload["text"]))
     return "".join(text for _, text in pieces)
+
+
+def django_user(person: Person | str) -> User:
+    """Return Django's user of a person, or one of that name who is not stored."""
+    if isinstance(person, str):
+        return User(username=person)
+    return User(pk=person.id, username=person.username, first_name=person.name)

@@ -17,9 +17,11 @@ import pytest
 from django.utils import timezone
 
 from chat_app.notifications import notices, webhook
-from sessions_app.admin import repairs
+from sessions_app import runs
+from sessions_app.contrib.operations import repairs
 from sessions_app.lifecycle import retention
 from sessions_app.models import PendingSignal
+from sessions_app.runs import requests
 from sessions_app.signals import SIGNALS
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
@@ -28,7 +30,7 @@ from tests.page.attention.test_mail import time_passes
 from tests.runtime.admin.test_actions import Operator
 from tests.runtime.assignment.asking import asking_people, change
 from tests.support.hitl import set_hitl
-from tests.support.hosting import asking
+from tests.support.hosting import asking, django_user
 
 LISTS = "/admin/sessions_app/"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,7 +108,7 @@ async def test_each_reminder_and_change_has_an_id_of_its_own_and_keeps_it_when_i
     later = Escalation(3600, user("dora"))
     how: dict[str, Any] = {"escalate": later, "due": 3600, "remind": [600, 60]}
     async with asking_people("boss", "chef", "dora", to=user("boss"), **how) as scene:
-        hosting, prompt, [boss, chef, _] = scene
+        _, prompt, [boss, chef, _] = scene
         await time_passes()
         receiver.got.clear()
         reminders = PendingSignal.objects.filter(name="interaction_due_soon")
@@ -119,8 +121,8 @@ async def test_each_reminder_and_change_has_an_id_of_its_own_and_keeps_it_when_i
         for by, to in ((boss, "chef"), (chef, "boss"), (boss, "chef")):
             await change("delegate", prompt, by, to=to)
         to_chef = [user("chef")]
-        await hosting.in_thread(repairs.reassign, prompt.pk, to=to_chef, by=boss)
-        await hosting.in_thread(repairs.escalate, prompt.pk, by=boss)
+        await runs.areassign(prompt.pk, to=to_chef, by=django_user(boss))
+        await requests.aescalate(prompt.pk, by=django_user(boss))
         await time_passes()
         assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.assigned"}
         ids = [headers["webhook-id"] for headers, _ in receiver.got]

@@ -18,9 +18,8 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.conversations import listing
-from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import Invalid
 from sessions_app.models import Attachment, Run
 from sessions_app.storage import attachments, reads
@@ -28,7 +27,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.page.plain_page import content_of, export, follow, page, press
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting, django_user, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 # It would run, were it opened as a page of this site.
@@ -136,8 +135,7 @@ async def test_a_replay_and_a_fork_read_the_same_file(
     await hosting.answer(" ten ", prompt)
     await hosting.until_ended(run)
     assert await hosting.output(run) == "a.csv|text/csv|How many?\n ten "
-    wanted_fork = WantedFork(run, 1, "admin", uuid4().hex)
-    fork = await hosting.in_thread(repairs.fork, wanted_fork)
+    fork = await runs.afork(run, position=1, by=django_user("admin"))
     [fork_prompt] = await hosting.prompts(fork)
     assert fork_prompt.prompt["text"] == "How many?"
     events = [event for event in await hosting.events() if event.type == "user_message"]

@@ -9,14 +9,14 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
 from tests.runtime.admin.test_actions import Operator, answer_page, history, host_and_operate
 from tests.runtime.assignment.asking import asks, change, give, people
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, django_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,7 +53,7 @@ async def test_the_audit_is_read_in_sentences() -> None:
         await change("delegate", prompt, ben, to="dora", note="You know her.")
         await give("no", prompt, dora)
         to = [group("managers"), user("ben")]
-        await hosting.in_thread(repairs.reassign, prompt.pk, to=to, by=dora)
+        await runs.areassign(prompt.pk, to=to, by=django_user(dora), via="admin")
         await give("yes", prompt, ben)
         await boss.post(f"{PROMPTS}{prompt.pk}/answer/", {"answer": "yes"})
         question, list_page = "Give ann 3 days off?", "/admin/sessions_app/auditentry/?o=1"

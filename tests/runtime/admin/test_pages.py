@@ -17,8 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from sessions_app.admin import search
-from sessions_app.admin.read_only import INLINE_ROWS
+from sessions_app.contrib.operations.admin import search
+from sessions_app.contrib.operations.admin.read_only import INLINE_ROWS
 from sessions_app.models import (
     AuditEntry,
     Candidate,

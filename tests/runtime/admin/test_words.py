@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from sessions_app.admin import search
+from sessions_app.contrib.operations.admin import search
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
 from tests.runtime.admin.test_pages import MODELS
@@ -225,6 +225,7 @@ SAME = {
     *("A log", "May we?", "May we? report", "c", "ann", "admin", "report", "probe", "X"),
     *("---------", "Workflows", "Chat", "Id", "Status", "Name", "Version", "Workflow"),
     *("Builder", "Worker", "Hosts", "Position", "Webhook"),
+    "Filter",  # of Django
     "Procrastinate jobs",  # of that package
     "Run",  # of Django 6.1, whose German has no word for the button
 }

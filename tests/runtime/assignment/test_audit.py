@@ -19,14 +19,15 @@ from chat_app.application import WithSocket
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 from sessions_app import runs
-from sessions_app.admin import repairs
-from sessions_app.admin.audit_sentences import read_sentences
+from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin.audit_sentences import read_sentences
 from sessions_app.interactions import audit, audit_trail
 from sessions_app.interactions.answers import answer_together
 from sessions_app.lifecycle import retention
 from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.prompts import TextAnswer
+from sessions_app.runs import requests
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt, group, user
 from tests.runtime.assignment.asking import (
@@ -39,7 +40,7 @@ from tests.runtime.assignment.asking import (
     people,
 )
 from tests.support.hitl import set_hitl
-from tests.support.hosting import until
+from tests.support.hosting import django_user, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -256,7 +257,7 @@ async def test_the_audit_says_how_a_question_ended_that_nobody_answered(
             await reads.read(lambda: rows.update(expires_at=F("created_at")))
             await hosting.settle_due()
         elif how == "operator":
-            await hosting.in_thread(repairs.expire, prompt.pk, by=boss)
+            await requests.aexpire(prompt.pk, by=django_user(boss), via="admin")
         else:
             await runs.acancel(prompt.run_id)
         await hosting.until_ended(prompt.run_id)
@@ -267,10 +268,10 @@ async def test_the_audit_says_how_a_question_ended_that_nobody_answered(
 
 
 async def test_an_own_question_that_is_reassigned_keeps_its_opening() -> None:
-    async with asking_people("boss") as (hosting, prompt, [boss]):
+    async with asking_people("boss") as (_, prompt, [boss]):
         opening = await reads.read(export_audit, "jsonl")
         for _again in range(2):
-            await hosting.in_thread(repairs.reassign, prompt.pk, to=[user("boss")], by=boss)
+            await runs.areassign(prompt.pk, to=[user("boss")], by=django_user(boss))
         assert (await reads.read(export_audit, "jsonl")).startswith(opening)
         assert await reads.read(actions, prompt) == [
             *(("opened", ""), ("reassigned", "boss"), ("reassigned", "boss"))

@@ -5,8 +5,7 @@ import threading
 
 import pytest
 
-from sessions_app import signals
-from sessions_app.admin import repairs
+from sessions_app import runs, signals
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.answerers import somebody_may_answer
@@ -26,7 +25,7 @@ from tests.runtime.assignment.asking import (
     inbox_of,
     people,
 )
-from tests.support.hosting import make_members
+from tests.support.hosting import django_user, make_members
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -197,11 +196,11 @@ async def test_a_guest_hands_nothing_on_and_learns_no_name() -> None:
 
 async def test_a_prompt_is_reassigned_to_no_guest_but_its_owner() -> None:
     async with asking_people("boss", GUEST, to=group("managers"), members="managers") as scene:
-        hosting, prompt, [boss, guest] = scene
+        _, prompt, [boss, guest] = scene
         with pytest.raises(Invalid, match="is a guest"):
-            await hosting.in_thread(repairs.reassign, prompt.pk, to=[user(GUEST)], by=boss)
+            await runs.areassign(prompt.pk, to=[user(GUEST)], by=django_user(boss))
         await Conversation.objects.filter(pk=prompt.conversation_id).aupdate(owner=guest.id)
-        await hosting.in_thread(repairs.reassign, prompt.pk, to=[user(GUEST)], by=boss)
+        await runs.areassign(prompt.pk, to=[user(GUEST)], by=django_user(boss))
         assert await reads.read(inbox_of, guest) == [prompt.pk]
 
 
@@ -222,7 +221,7 @@ async def test_the_note_of_who_handed_a_prompt_on_last_goes_with_it() -> None:
         await change("delegate", prompt, other, to="boss")
         assert await note() is None
         to = [group("managers")]
-        await hosting.in_thread(repairs.reassign, prompt.pk, to=to, note="Whoever can", by=other)
+        await runs.areassign(prompt.pk, to=to, note="Whoever can", by=django_user(other))
         assert await note() == {"by": "other", "text": "Whoever can"}
         rows = await reads.read(entries, prompt)
         notes = [row.detail["note"] for row in rows if "note" in row.detail]
@@ -234,7 +233,7 @@ async def test_the_note_of_who_handed_a_prompt_on_last_goes_with_it() -> None:
 async def test_a_question_of_the_owner_alone_goes_to_a_group_that_has_the_owner() -> None:
     async with asking_people("boss", members="managers") as (hosting, prompt, [boss]):
         await reads.read(make_members, "managers", "ann")
-        await hosting.in_thread(repairs.reassign, prompt.pk, to=[group("managers")], by=boss)
+        await runs.areassign(prompt.pk, to=[group("managers")], by=django_user(boss))
         for person in (boss, hosting.person):
             assert await reads.read(inbox_of, person) == [prompt.pk]
             assert await reads.read(counts, person) == [1]

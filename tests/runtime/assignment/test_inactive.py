@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from sessions_app import runs
-from sessions_app.admin import repairs
-from sessions_app.admin.audit_sentences import read_sentences
+from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin.audit_sentences import read_sentences
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome

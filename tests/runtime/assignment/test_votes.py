@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from sessions_app import runs
-from sessions_app.admin import repairs
+from sessions_app.contrib.operations import repairs
 from sessions_app.errors import Invalid
 from sessions_app.interactions import answers, votes
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
@@ -25,6 +25,7 @@ from tests.runtime.assignment.asking import (
     give,
     people,
 )
+from tests.support.hosting import django_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,12 +38,18 @@ def assignee(prompt: Interaction) -> Any:
     return Interaction.objects.get(pk=prompt.pk).assignee_id
 
 
+def status_of(prompt: Interaction) -> str:
+    return Interaction.objects.get(pk=prompt.pk).status
+
+
 async def assert_outcomes(
     prompt: Interaction, *expected_outcomes: tuple[Person, str, Outcome]
 ) -> None:
     """Have people answer one after another, with these outcomes."""
     for person, value, outcome in expected_outcomes:
-        assert (await give(value, prompt, person)).outcome == outcome, person.username
+        result = await give(value, prompt, person)
+        assert result.outcome == outcome, person.username
+        assert result.status == await reads.read(status_of, prompt)
 
 
 async def test_two_of_three_give_the_same_answer() -> None:
@@ -148,11 +155,11 @@ async def test_votes_for_different_options_do_not_agree() -> None:
 
 
 async def test_votes_of_former_candidates_do_not_count() -> None:
-    async with asking_people("boss", "other", **BOTH) as (hosting, prompt, [boss, _]):
+    async with asking_people("boss", "other", **BOTH) as (_, prompt, [boss, _]):
         b1, b2 = await reads.read(people, "b1", "b2")
         await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
         to = [user("b1"), user("b2")]
-        await hosting.in_thread(repairs.reassign, prompt.pk, to=to, by=boss)
+        await runs.areassign(prompt.pk, to=to, by=django_user(boss))
         await assert_outcomes(prompt, (b1, "yes", Outcome.VOTED))
         decided = await give("yes", prompt, b2)
         assert decided.outcome == Outcome.ACCEPTED

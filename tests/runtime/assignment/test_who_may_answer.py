@@ -11,13 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from sessions_app import runs
-from sessions_app.admin import repairs
+from sessions_app.contrib.operations import repairs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.people import users
 from sessions_app.prompts import TextAnswer
+from sessions_app.runs import requests
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -38,7 +39,7 @@ from tests.runtime.assignment.asking import (
     inbox_of,
     people,
 )
-from tests.support.hosting import Hosting, problem
+from tests.support.hosting import Hosting, django_user, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -295,7 +296,7 @@ async def test_an_escalated_prompt_has_its_place_in_the_inbox_by_its_deadline() 
         urgent = BinaryPrompt(text="Pay?", options=["yes", "no"], timeout=3600)
         asks(urgent, to=user("boss"), votes=2, escalate=Escalation(60, user("dora")))
         _, escalated = await hosting.submit_until_prompt(conversation="c2")
-        assert await hosting.in_thread(repairs.escalate, escalated.pk, by=boss)
+        assert await requests.aescalate(escalated.pk, by=django_user(boss))
         assert await reads.read(inbox_of, dora) == [escalated.pk, first.pk]
 
 

@@ -15,13 +15,11 @@ from tests.support.websocket import WsClient
 SETTLE = """
 import sys
 from django.contrib.auth import get_user_model
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.models import Interaction
-from sessions_app.models.people import Person
-from sessions_app.prompts import TextAnswer
 ann = get_user_model().objects.get(username="ann")
 pending = Interaction.objects.get(status="pending")
-print(repairs.answer(pending.pk, person=Person.of(ann), value=TextAnswer("continue")))
+print(runs.answer(pending.pk, "continue", by=ann))
 """
 
 

@@ -14,14 +14,14 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connection
 from pydantic import BaseModel
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.errors import StorageUnavailable
 from sessions_app.lifecycle import reports
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, workflow
 from tests.support.database.outage import database_away
-from tests.support.hosting import Hosting, problem, running, until_true
+from tests.support.hosting import Hosting, django_user, problem, running, until_true
 from tests.support.running_form import CLUSTER
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,7 +111,7 @@ async def test_a_run_with_repeated_database_faults_is_suspended_and_can_be_resum
         assert row.status == "suspended"
         assert "the database failed its code" in problem(row)["detail"]
         faults[place] = 0
-        assert await hosting.in_thread(repairs.resume, row.pk, by="op")
+        assert await runs.aresume(row.pk, by=django_user("op"))
         assert await hosting.result(row.pk) == f"1 of {place}"
 
 

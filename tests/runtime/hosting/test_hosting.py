@@ -14,7 +14,6 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from sessions_app import runs
-from sessions_app.admin import repairs
 from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, StorageUnavailable
 from sessions_app.hosting import run_selection, run_writes
@@ -34,6 +33,7 @@ from tests.support.database.stored_log import log_record
 from tests.support.hosting import (
     Hosting,
     asking,
+    django_user,
     make_user,
     output,
     problem,
@@ -501,7 +501,7 @@ async def test_a_message_behind_a_question_whose_workflow_is_gone_is_suspended()
         assert (await hosting.until_ended(behind)).status == Run.Status.SUSPENDED
         hosting.offer()
         await hosting.restart()
-        assert await hosting.in_thread(repairs.resume, behind, by="boss")
+        assert await runs.aresume(behind, by=django_user("boss"))
         assert await hosting.complete(asks, "yes", prompt) == "ask=yes"
         assert (await hosting.until_ended(behind)).status == Run.Status.COMPLETED
 

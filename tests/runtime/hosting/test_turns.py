@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.conversations import messages
 from sessions_app.hosting import run_selection
 from sessions_app.models import Run
@@ -12,7 +12,7 @@ from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from sessions_app.workflows.history import ended_runs
 from tests.support.clock import an_hour_back
-from tests.support.hosting import Hosting, asking, running
+from tests.support.hosting import Hosting, asking, django_user, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,7 +86,7 @@ async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_beh
         broken["now"] = False
         active, _ = await hosting.submit_until_prompt("one")
         queued = await hosting.submit("echo")
-        assert await hosting.in_thread(repairs.resume, failed_run, by="op")
+        assert await runs.aresume(failed_run, by=django_user("op"))
         await hosting.restart()
         echo = await hosting.submit("echo", conversation="other")
         await hosting.until_ended(echo)  # by then a host has looked

@@ -18,7 +18,7 @@ import structlog
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from sessions_app.admin.overview import overview
+from sessions_app.contrib.operations.admin.overview import overview
 from sessions_app.errors import NotReplayable
 from sessions_app.hosting.lease import this_process
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Process, Run

@@ -10,11 +10,9 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.journal.journal import describe_arguments
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
-from sessions_app.models.people import Person
-from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -124,8 +122,7 @@ async def test_an_answer_outlives_the_account_of_who_gave_it() -> None:
 
     async with asking(host_code(asks_twice)) as (hosting, run, prompt):
         eve = await reads.read(make_user, "eve")
-        operator: dict[str, Any] = {"person": Person.of(eve), "value": TextAnswer("yes")}
-        await hosting.in_thread(repairs.answer, prompt.pk, **operator)
+        await runs.aanswer(prompt.pk, "yes", by=eve)
         await hosting.prompts(run)
         await reads.read(eve.delete)
         assert await hosting.complete(run, "yes", restart=True) == "False yes"
@@ -294,3 +291,7 @@ def test_the_order_of_a_set_is_no_difference() -> None:
     assert list(one) != list(other)
     assert describe_arguments({"ids": [one]}) == describe_arguments({"ids": [other]})
     assert describe_arguments({0, 8}) != describe_arguments({0, 9})
+
+
+def test_bytes_that_are_no_text_are_recorded() -> None:
+    assert describe_arguments(b"\xff") == '["_w=="]'

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
-from tests.support.hosting import asking, problem
+from tests.support.hosting import asking, django_user, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,7 +103,7 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         assert problem(row)["detail"].endswith(f", in {where}." if where else " or a step.")
         assert executed == ["a", "b"]
         deploy(recorded)
-        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await runs.aresume(run, by=django_user("an operator"))
         assert await hosting.result(run) == "yes c"
         assert executed == ["a", "b", "c"]
 
@@ -147,7 +147,7 @@ async def test_a_prompt_whose_class_reads_it_no_more_suspends_the_run() -> None:
         await hosting.answer("b", second)
         assert (await hosting.until_ended(run)).status == Run.Status.SUSPENDED
         await stored.aupdate(prompt=first.prompt)
-        await hosting.in_thread(repairs.resume, run, by="ann")
+        await runs.aresume(run, by=django_user("ann"))
         assert await hosting.result(run) == "ab"
 
 
@@ -193,5 +193,5 @@ async def test_a_result_that_is_read_otherwise_now_suspends_the_run(
         assert "cents Field required" in problem(row)["detail"]
         assert f"of {__name__}, in " in problem(row)["detail"]
         deploy(reads(prices))
-        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await runs.aresume(run, by=django_user("an operator"))
         assert await hosting.result(run) == "Price(euro=5) yes"

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.models import Run
 from sessions_app.workflows import Context
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code
 from tests.runtime.replay.test_forks import fork
-from tests.support.hosting import Hosting, problem
+from tests.support.hosting import Hosting, django_user, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,7 +62,7 @@ async def suspended(hosting: Hosting) -> Run:
 
 
 async def resume(hosting: Hosting, run: Run) -> Run:
-    assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
+    assert await runs.aresume(run.id, by=django_user("an operator"))
     return await hosting.until_ended(run.id)
 
 

@@ -13,14 +13,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from sessions_app import runs
-from sessions_app.admin import repairs
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, StepFailed, TextPrompt, workflow
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, work
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, asking
+from tests.support.hosting import Hosting, asking, django_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,7 +58,7 @@ async def failed_after_an_answer(hosting: Hosting, then: Body) -> Run:
 
 
 async def resume_to_end(hosting: Hosting, run: Run) -> Run:
-    assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
+    assert await runs.aresume(run.id, by=django_user("an operator"))
     return await hosting.until_ended(run.id)
 
 
@@ -93,7 +92,7 @@ async def test_a_stopped_run_whose_clean_up_failed_goes_on_with_it() -> None:
 
     async with asking(host_code(cleans_up)) as (hosting, run, _):
         executed.clear()
-        await hosting.in_thread(repairs.cancel, run)
+        await runs.acancel(run)
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
         rows = Run.objects.filter(pk=run)
         await rows.aupdate(status=Run.Status.FAILED)  # as where the database took no more of it
@@ -147,7 +146,7 @@ async def test_a_resumed_run_asks_its_open_prompt_again() -> None:
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, asks_and_charges)
         broken["now"] = False
-        assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
+        assert await runs.aresume(run.id, by=django_user("an operator"))
         [anew] = await hosting.prompts(run.id)
         assert await hosting.complete(run.id, "no", anew, restart=True) == "yes no paid"
         rows = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
@@ -171,7 +170,7 @@ async def test_a_suspended_run_keeps_its_open_prompt(settings: Settings) -> None
         await hosting.answer("go on", first)
         await hosting.until_status(run, Run.Status.SUSPENDED)
         set_hitl(settings, MAX_CALLS=9)
-        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await runs.aresume(run, by=django_user("an operator"))
         assert await hosting.complete(run, "yes", beside) == "yes"
 
 
@@ -273,7 +272,7 @@ async def test_what_a_resumed_run_says_is_not_in_a_history_that_was_read_before(
         await hosting.until_ended(first)
         run, prompt = await hosting.submit_until_prompt("second")
         broken["now"] = False
-        await hosting.in_thread(repairs.resume, first, by="ann")
+        await runs.aresume(first, by=django_user("ann"))
         assert await hosting.result(first) == "paid"
         await hosting.restart()
         await hosting.answer("yes", prompt)

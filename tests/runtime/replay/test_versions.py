@@ -9,12 +9,11 @@ from django.test import Client
 from django.utils.html import strip_tags
 
 from sessions_app import runs
-from sessions_app.admin import repairs
 from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
 from tests.runtime.replay.deployed import executed, other, work
-from tests.support.hosting import Hosting, asking, make_user, problem
+from tests.support.hosting import Hosting, asking, django_user, make_user, problem
 
 NAME = "t_versioned"
 
@@ -101,7 +100,7 @@ async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -
         assert f"Version 1 of the workflow '{NAME}'" in problem(row)["detail"]
         assert "declared are: 2. Declare it again beside them" in problem(row)["detail"]
         await redeploy(hosting, first, second)
-        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await runs.aresume(run, by=django_user("an operator"))
         assert await hosting.result(run) == "first 2"
 
 

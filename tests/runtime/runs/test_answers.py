@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.errors import Invalid
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name, check_in_name
@@ -29,7 +29,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting, asking, make_user, running
+from tests.support.hosting import Hosting, asking, django_user, make_user, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -92,7 +92,7 @@ async def test_any_other_late_answer_names_who_answered(value: str, answer_id: s
     async with asking("t_two") as (hosting, _, prompt):
         await hosting.answer("yes", prompt, answer_id="a1")
         late = await hosting.answer(value, prompt, answer_id=answer_id)
-        assert late.outcome == Outcome.STALE
+        assert (late.outcome, late.status) == (Outcome.STALE, Interaction.Status.ANSWERED)
         assert (late.by, late.response, late.via) == ("ann", {"value": "yes"}, "test")
         assert late.at is not None
 
@@ -120,7 +120,7 @@ async def test_an_answer_to_a_suspended_run_waits_with_it() -> None:
         await hosting.restart()
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.ACCEPTED
         assert (await reads.read(row.get)).status == Run.Status.SUSPENDED
-        await hosting.in_thread(repairs.resume, run, by="boss")
+        await runs.aresume(run, by=django_user("boss"))
         await hosting.prompts(run)
         assert await hosting.complete(run, "mine") == "yes|mine"
 

@@ -5,6 +5,7 @@ INSTALLED_APPS = [
     "daphne",
     *INSTALLED_APPS,
     "sessions_app",
+    "sessions_app.contrib.operations",
     "chat_app",
     "desk",
 ]

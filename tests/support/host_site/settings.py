@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "sessions_app",
+    "sessions_app.contrib.operations",
     "chat_app",
     f"{PACKAGE}.desk",
 ]

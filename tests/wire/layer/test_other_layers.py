@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from natproject.cluster.servers import Redis
-from sessions_app.doctor import cluster as checks
+from sessions_app.contrib.operations.doctor import cluster as checks
 from sessions_app.notify import foreign_layer, groups
 from sessions_app.notify.foreign_layer import ForeignLayer
 from sessions_app.notify.memory_layer import MemoryLayer

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from sessions_app import runs
-from sessions_app.admin import repairs
 from sessions_app.interactions import claims
 from sessions_app.models.people import Person
+from sessions_app.runs import requests
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
 from tests.support.hosting import make_user
@@ -92,8 +92,7 @@ async def delegated_to_ann(interaction: str, people: dict[str, Any]) -> None:
 
 
 async def escalated_to_ann(interaction: str, people: dict[str, Any]) -> None:
-    boss = Person.of(people["boss"])
-    assert await reads.read(lambda: repairs.escalate(UUID(interaction), by=boss))
+    assert await requests.aescalate(interaction, by=people["boss"])
 
 
 @pytest.mark.parametrize("hand_on", [reassigned_to_ann, delegated_to_ann, escalated_to_ann])

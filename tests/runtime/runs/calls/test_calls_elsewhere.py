@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.errors import CalledInStep, CalledInThread, Unrecorded
 from sessions_app.models import Run
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Retry, TextPrompt
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, work
-from tests.support.hosting import problem, running
+from tests.support.hosting import django_user, problem, running
 from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -246,7 +246,7 @@ async def test_a_run_with_fixed_code_goes_on() -> None:
     async with running(host_code(broken)) as (hosting, run):
         assert (await hosting.until_ended(run)).status == Run.Status.SUSPENDED
         deploy(fixed)
-        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await runs.aresume(run, by=django_user("an operator"))
         await hosting.prompts(run)
         assert await hosting.complete(run, "b", restart=True) == "a b"
 

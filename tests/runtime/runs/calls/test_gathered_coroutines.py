@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sessions_app import runs
-from sessions_app.admin import repairs
 from sessions_app.conversations import messages
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.replay.replays import replay_history
@@ -20,7 +19,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, TextPrompt
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
-from tests.support.hosting import Hosting, make_user, problem, until, until_true
+from tests.support.hosting import Hosting, django_user, make_user, problem, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -252,11 +251,11 @@ async def test_a_failure_that_the_workflow_went_on_with_stays_when_it_is_resumed
         await context.gather(may_fail(context), tool(context, "t"), return_exceptions=True)
         return await context.step(fail, "b")
 
-    async with send_to_hosted(code) as (hosted, run):
+    async with send_to_hosted(code) as (_, run):
         await run.answer("yes", to="t?")
         assert await run.status() == Run.Status.FAILED
         broken.clear()
-        assert await hosted.in_thread(repairs.resume, run.id, by="an operator")
+        assert await runs.aresume(run.id, by=django_user("an operator"))
         assert await run.result() == "b"
         assert executed.count("a") == 1
 
@@ -312,7 +311,7 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
         assert problem(await reads.read(Run.objects.get, pk=run.id))["code"] == "NonDeterminism"
         assert "new" not in executed
         deploy(two_tools)
-        assert await hosted.in_thread(repairs.resume, run.id, by="an operator")
+        assert await runs.aresume(run.id, by=django_user("an operator"))
         await run.answer("no", to="b?")
         assert await run.result() == SAID
         # A step that the end of the others cut is done again.

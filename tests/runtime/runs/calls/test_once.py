@@ -5,14 +5,14 @@ from typing import ClassVar
 
 import pytest
 
-from sessions_app.admin import repairs
+from sessions_app import runs
 from sessions_app.errors import StepFailed
 from sessions_app.models import JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until
 from sessions_app.workflows import Context, Message, OutcomeUnknown, TextPrompt, workflow
-from tests.support.hosting import SentTo
+from tests.support.hosting import SentTo, django_user
 
 
 class Payment:
@@ -85,7 +85,7 @@ async def test_step_that_a_crash_cut_is_not_called_again_by_who_resumes_its_run(
         has_failed = Run.objects.filter(pk=run.id, status=Run.Status.FAILED).exists
         await until(has_failed)
         Payment.may_end.set()
-        assert await asyncio.to_thread(repairs.resume, run.id, by="boss")
+        assert await runs.aresume(run.id, by=django_user("boss"))
         await until(has_failed)
     assert Payment.begun == 1
 

@@ -10,7 +10,6 @@ from django.db import transaction
 from pytest_django import Settings
 
 from sessions_app import runs
-from sessions_app.admin import repairs
 from sessions_app.conversations import arrivals
 from sessions_app.errors import Invalid, NoPerson, NotFound
 from sessions_app.journal.journal import Call, CallResult
@@ -20,7 +19,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
 from sessions_app.workflows.callbacks import callback_url
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, asking, running, until
+from tests.support.hosting import Hosting, asking, django_user, running, until
 from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,7 +104,7 @@ async def test_a_message_to_a_suspended_run_is_kept_for_its_resumption(
         await hosting.until_status(run, Run.Status.SUSPENDED)
         assert await send(run, 2) == ACCEPTED
         set_hitl(settings, MAX_CALLS=9)
-        assert await hosting.in_thread(repairs.resume, run, by="an operator")
+        assert await runs.aresume(run, by=django_user("an operator"))
         assert await hosting.result(run) == "1 2 "
 
 

@@ -1,0 +1,1 @@
+"""The application of operators: pages of the admin, repairs, and the doctor of a deployment."""

@@ -1,0 +1,132 @@
+"""The page Answers: how fast people and steps are, what is overdue, and which notices wait."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from sessions_app.contrib.operations.admin import assignment_texts, question_texts
+from sessions_app.contrib.operations.admin.cells import moment, show_duration
+from sessions_app.contrib.operations.admin.read_only import USERNAME
+from sessions_app.models import Interaction, JournalEntry, PendingSignal
+
+DAYS = 30
+# So many of the newest prompts and steps are looked at.
+NEWEST = 10_000
+ROWS = 20
+ANSWERED = F("answered_at") - F("created_at")
+STEP = F("finished_at") - F("started_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A part of the page."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    @property
+    def labelled_rows(self) -> list[Sequence[tuple[str, object]]]:
+        """The rows, each cell with the heading of its column."""
+        return [list(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def tables(*, with_steps: bool) -> list[Table]:
+    """Return the parts of the page, each of one statement and at most `ROWS` rows."""
+    since = timezone.now() - timedelta(days=DAYS)
+    newest = Interaction.objects.order_by("-created_at").values("pk")[:NEWEST]
+    answered = Interaction.objects.filter(
+        pk__in=newest, status=Interaction.Status.ANSWERED, answered_at__gte=since
+    )
+    parts = [
+        _overdue(),
+        _times(_("Time to answer by workflow"), _("workflow"), answered, "run__workflow"),
+        _times(
+            _("Time to answer by group"),
+            _("group"),
+            answered.filter(candidates__group__isnull=False),
+            "candidates__group__name",
+        ),
+        _times(
+            _("Who takes longest"),
+            _("who"),
+            answered.filter(answered_by__isnull=False),
+            f"answered_by__{USERNAME}",
+        ),
+    ]
+    return [*parts, *([_steps(since)] if with_steps else []), _notices()]
+
+
+def _overdue() -> Table:
+    late = Interaction.objects.filter(
+        status=Interaction.Status.PENDING, due_at__lt=timezone.now()
+    ).select_related("run__conversation__owner", "assignee")
+    rows = [
+        (question_texts.link(prompt), assignment_texts.whom(prompt), moment(prompt.due_at))
+        for prompt in late.order_by("due_at")[:ROWS]
+    ]
+    return Table(_("Overdue"), (_("question"), _("asked of"), _("due")), rows)
+
+
+def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str) -> Table:
+    """Return how long answers took by what `name` has, the slowest first."""
+    groups = (
+        answered.order_by()
+        .values_list(name)
+        .annotate(count=Count("pk"), mean=Avg(ANSWERED), longest=Max(ANSWERED))
+    )
+    rows = [
+        (of, count, show_duration(mean), show_duration(longest))
+        for of, count, mean, longest in groups.order_by("-mean")[:ROWS]
+    ]
+    return Table(title, (subject, _("answers"), _("on average"), _("longest")), rows)
+
+
+def _steps(since: object) -> Table:
+    newest = JournalEntry.objects.order_by("-pk").values("pk")[:NEWEST]
+    steps = JournalEntry.objects.filter(
+        pk__in=newest,
+        kind__in=(JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM),
+        started_at__gte=since,
+        finished_at__isnull=False,
+    )
+    groups = (
+        steps.order_by()
+        .values_list("run__workflow", "name")
+        .annotate(
+            count=Count("pk"),
+            retries=Sum("attempts") - Count("pk"),
+            failed=Count("pk", filter=Q(error__isnull=False)),
+            mean=Avg(STEP),
+            longest=Max(STEP),
+        )
+    )
+    rows = [
+        (*counts, show_duration(mean), show_duration(longest))
+        for *counts, mean, longest in groups.order_by("-longest")[:ROWS]
+    ]
+    columns = (_("workflow"), _("step"), _("calls"), _("retries"), _("failed"))
+    return Table(_("Slowest steps"), (*columns, _("on average"), _("longest")), rows)
+
+
+def _notices() -> Table:
+    """Count the mails and webhooks that are to go out."""
+    notices = PendingSignal.objects.filter(name=PendingSignal.NOTICE, due_at__isnull=False)
+    late = Q(due_at__lt=timezone.now() - timedelta(minutes=1))
+    rows = []
+    for kind, title in (("mail", _("mails")), ("webhook", _("webhooks"))):
+        counts = notices.filter(about__has_key=kind).aggregate(
+            count=Count("pk"),
+            late=Count("pk", filter=late),
+            again=Count("pk", filter=Q(attempts__gt=1)),
+            most=Max("attempts"),
+            first=Min("due_at"),
+        )
+        numbers = (counts["count"], counts["late"], counts["again"], counts["most"] or 0)
+        rows.append((title, *numbers, moment(counts["first"])))
+    columns = (_("notices"), _("to go out"), _("late"), _("tried again"), _("most attempts"))
+    return Table(_("Mails and webhooks"), (*columns, _("next")), rows)

@@ -1,0 +1,208 @@
+"""Conversations, their runs, and what people gave beside messages and answers."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import ProtectedError, QuerySet, RestrictedError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.contrib.operations.admin import run_texts
+from sessions_app.contrib.operations.admin.cells import moment
+from sessions_app.contrib.operations.admin.people_texts import display_name
+from sessions_app.contrib.operations.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
+from sessions_app.contrib.operations.admin.search import TEXTS, SearchedAdmin, help_text
+from sessions_app.json_types import JsonObject
+from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
+
+STORED_FIELDS = ("title", "id", "conversation_id", "last_sequence")
+# So many of the rows are named that a conversation is kept for.
+KEEPERS_NAMED = 5
+
+
+class RunsInline(LastRows):
+    """The last runs of a conversation."""
+
+    model = Run
+    fk_name = "conversation"
+    message = staticmethod(run_texts.message)
+    state = staticmethod(run_texts.state)
+    began = staticmethod(run_texts.began)
+    took = staticmethod(run_texts.took)
+    order = "created_at"
+    verbose_name_plural = _("runs (the last 100, in order)")
+    fields = readonly_fields = ("message", "state", "began", "took")
+
+
+@admin.register(Conversation)
+class ConversationAdmin(SearchedAdmin):
+    """A conversation. Only a superuser deletes one, with all that belongs to it."""
+
+    chat = staticmethod(run_texts.chat)
+    list_display = ("title", "whose", "workflow", "last_sequence", "began", "updated")
+    list_filter = ("workflow", ("deleted_at", admin.EmptyFieldListFilter))
+    list_select_related = ("owner",)
+    search_fields = ("title", f"owner__{USERNAME}")
+    searched = help_text(
+        _("ids of conversations, user names"),
+        TEXTS,
+    )
+    texts: ClassVar = {
+        "runs__text": "runs__created_at",
+        "interactions__prompt__text": "interactions__created_at",
+    }
+    names = ("pk", "conversation_id")
+    owners = ("owner",)
+    ordering = ("-updated_at",)
+    readonly_fields = ("began", "updated", "deleted", "everything", "chat")
+    fieldsets = (
+        (None, {"fields": ("owner", "workflow", *readonly_fields)}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+    )
+    inlines = (RunsInline,)
+
+    @admin.display(description=_("owner"), ordering=f"owner__{USERNAME}")
+    def whose(self, conversation: Conversation) -> str:
+        return display_name(conversation.owner)
+
+    @admin.display(description=_("began"), ordering="created_at")
+    def began(self, conversation: Conversation) -> str:
+        return moment(conversation.created_at)
+
+    @admin.display(description=_("updated"), ordering="updated_at")
+    def updated(self, conversation: Conversation) -> str:
+        return moment(conversation.updated_at)
+
+    @admin.display(description=_("deleted"), ordering="deleted_at")
+    def deleted(self, conversation: Conversation) -> str:
+        return moment(conversation.deleted_at)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Return counts instead of every row: a conversation may have ten thousand events."""
+        titles = [str(conversation) for conversation in objs]
+        counts = {
+            gettext("conversations"): len(titles),
+            gettext("runs"): Run.objects.filter(conversation__in=objs).count(),
+            gettext("interactions"): Interaction.objects.filter(conversation__in=objs).count(),
+            gettext("events"): Event.objects.filter(conversation__in=objs).count(),
+        }
+        return titles, counts, set(), []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: JsonObject | None = None
+    ) -> HttpResponse:
+        """Delete a conversation, or say what of the project keeps it."""
+        view = partial(super().delete_view, request, object_id, extra_context)
+        return self._delete_unless_kept(request, view, self.link("change", object_id))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: JsonObject | None = None
+    ) -> HttpResponse:
+        """Show the list; where its rows are deleted and the project keeps one, say so."""
+        view = partial(super().changelist_view, request, extra_context)
+        return self._delete_unless_kept(request, view, request.get_full_path())
+
+    def _delete_unless_kept(
+        self, request: HttpRequest, view: Callable[[], HttpResponse], page: str
+    ) -> HttpResponse:
+        try:
+            with transaction.atomic():  # what Django logs as deleted, too
+                return view()
+        except (ProtectedError, RestrictedError) as error:
+            reason, keepers = error.args
+            names = [
+                f"{row._meta.verbose_name} “{row}”"  # noqa: SLF001 - Django's documented _meta
+                for row in list(keepers)[:KEEPERS_NAMED]
+            ]
+            text = gettext("Nothing was deleted. %(reason)s (%(rows)s)")
+            about = {"reason": reason, "rows": ", ".join(names)}
+            self.message_user(request, text % about, messages.ERROR)
+            return HttpResponseRedirect(page)
+
+    def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
+        self.delete_queryset(request, Conversation.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
+        """Lock the rows as hosts do, then delete them.
+
+        What hosts write meanwhile comes before, or finds nothing.
+        """
+        with transaction.atomic():
+            conversations = Conversation.objects.filter(pk__in=queryset.values("pk")).order_by("pk")
+            list(conversations.select_for_update().values_list("pk"))
+            super().delete_queryset(request, queryset)
+
+    @admin.display(description=_("all of it"))
+    def everything(self, conversation: Conversation) -> object:
+        return format_html(
+            '<a href="{}?conversation__id__exact={}">{}</a>',
+            reverse("admin:sessions_app_event_changelist"),
+            conversation.pk,
+            gettext("all events"),
+        )
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnlyAdmin):
+    """Reactions and comments, the newest first, with what they are about."""
+
+    list_display = ("reaction", "comment", "about", "workflow", "owner", "given_at")
+    list_display_links = ("reaction", "comment")
+    list_filter = (
+        "given_at",
+        ("reaction", admin.AllValuesFieldListFilter),
+        ("comment", admin.EmptyFieldListFilter),
+        "run__conversation__workflow",
+    )
+    list_select_related = ("run__conversation__owner",)
+    search_fields = ("comment", "run__text", f"run__conversation__owner__{USERNAME}")
+    ordering = ("-given_at",)
+    fields = readonly_fields = ("reaction", "comment", "about", "workflow", "owner", "given_at")
+
+    @admin.display(description=_("message"))
+    def about(self, feedback: Feedback) -> str:
+        return run_texts.link(feedback.run)
+
+    @admin.display(description=_("workflow"), ordering="run__conversation__workflow")
+    def workflow(self, feedback: Feedback) -> str:
+        return feedback.run.workflow
+
+    @admin.display(description=_("user"), ordering=f"run__conversation__owner__{USERNAME}")
+    def owner(self, feedback: Feedback) -> str:
+        return display_name(feedback.run.conversation.owner)
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(ReadOnlyAdmin):
+    """Files of messages, the newest first: what they are, and not what is in them."""
+
+    list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
+    list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
+    list_select_related = ("owner", "run")
+    search_fields = ("name", f"owner__{USERNAME}", "id__exact")
+    ordering = ("-created_at",)
+    fields = readonly_fields = (
+        *("name", "content_type", "bytes", "owner", "about"),
+        *("conversation_name", "created_at", "taken_at", "is_stored", "path"),
+    )
+
+    @admin.display(description=_("size"), ordering="size")
+    def bytes(self, attachment: Attachment) -> str:
+        return filesizeformat(attachment.size)
+
+    @admin.display(description=_("message"))
+    def about(self, attachment: Attachment) -> str:
+        """Link the run that the file was sent with, by its message; empty while it is not sent."""
+        return run_texts.link(attachment.run) if attachment.run else ""

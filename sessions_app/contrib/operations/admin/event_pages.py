@@ -1,0 +1,128 @@
+"""Events and journal entries: the full lists by page, and their ends on the page of a run."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.contrib.operations.admin.cells import in_words, moment, short, took
+from sessions_app.contrib.operations.admin.read_only import LastRows, ReadOnlyAdmin
+from sessions_app.journal.journal import MAX_ARGUMENTS
+from sessions_app.json_types import JsonObject
+from sessions_app.models import Event, JournalEntry
+
+EVENT = ("span", "what", "content", "at")
+ENTRY = (
+    *("position", "call", "name", "called_with", "outcome"),
+    *("difference", "duration", "attempts", "started"),
+)
+STORED_FIELDS = (
+    *("arguments", "result", "error", "place", "last_position", "sequence"),
+    *("started_at", "finished_at"),
+)
+
+
+class _EventColumns:
+    @admin.display(description=_("sequence"), ordering="sequence")
+    def span(self, event: Event) -> str:
+        if event.first_sequence == event.sequence:
+            return str(event.sequence)
+        return f"{event.first_sequence}–{event.sequence}"
+
+    @admin.display(description=_("type"), ordering="type")
+    def what(self, event: Event) -> str:
+        return in_words(event.get_type_display(), event.type)
+
+    @admin.display(description=_("time"), ordering="created_at")
+    def at(self, event: Event) -> str:
+        return moment(event.created_at)
+
+    @admin.display(description=_("payload"))
+    def content(self, event: Event) -> str:
+        """Show the beginning of the payload; the event's own page has all of it."""
+        return short(event.payload)
+
+
+class EventsInline(_EventColumns, LastRows):
+    """The end of a run's log."""
+
+    model = Event
+    fk_name = "run"
+    order = "sequence"
+    classes = ("collapse",)
+    verbose_name_plural = _("events (the last 100, in order)")
+    fields = readonly_fields = EVENT
+
+
+class _ByRun(ReadOnlyAdmin):
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        lookups = ("run__id__exact", "conversation__id__exact")
+        return lookup in lookups or super().lookup_allowed(lookup, value, request)
+
+    def get_model_perms(self, request: HttpRequest) -> JsonObject:
+        """Leave them out of the index: without a conversation or a run they say little."""
+        return {}
+
+
+@admin.register(Event)
+class EventAdmin(_EventColumns, _ByRun):
+    """The admin pages of events: the log."""
+
+    list_display = (*EVENT, "run")
+    list_filter = ("type",)
+    list_select_related = ("run",)
+    ordering = ("conversation", "sequence")
+    readonly_fields = ("run", *EVENT)
+    fieldsets = (
+        (None, {"fields": ("run", "span", "what", "at")}),
+        (_("As it is stored"), {"fields": ("conversation", "payload")}),
+    )
+
+    def title_of(self, row: Event) -> str:
+        return f"{row.sequence} {row.get_type_display()}"
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(_ByRun):
+    """The admin pages of journal entries."""
+
+    list_display = (
+        *("position", "call", "name", "outcome", "duration", "attempts"),
+        *("started", "run"),
+    )
+    list_filter = ("kind",)
+    list_select_related = ("run",)
+    ordering = ("run", "position")
+    readonly_fields = ("run", *ENTRY)
+    fieldsets = (
+        (None, {"fields": readonly_fields}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+    )
+
+    def title_of(self, row: JournalEntry) -> str:
+        return f"{row.position} {row.get_kind_display()} {row.name}"
+
+    @admin.display(description=_("kind"), ordering="kind")
+    def call(self, entry: JournalEntry) -> str:
+        return in_words(entry.get_kind_display(), entry.kind)
+
+    @admin.display(description=_("arguments"))
+    def called_with(self, entry: JournalEntry) -> str:
+        return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
+
+    @admin.display(description=_("result or error"))
+    def outcome(self, entry: JournalEntry) -> str:
+        if entry.finished_at is None:
+            return gettext("not finished")
+        if entry.error:
+            return gettext("error: %(error)s") % {"error": short(entry.error)}
+        return short(entry.result)
+
+    @admin.display(description=_("took"))
+    def duration(self, entry: JournalEntry) -> str:
+        return took(entry)
+
+    @admin.display(description=_("started"), ordering="started_at")
+    def started(self, entry: JournalEntry) -> str:
+        return moment(entry.started_at)

@@ -1,0 +1,246 @@
+"""The admin pages of sessions (who uses which workflow, and where) and of processes."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Case, FloatField, Q, QuerySet, Value, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin.cells import ago, moment, show_duration
+from sessions_app.contrib.operations.admin.read_only import (
+    USERNAME,
+    ConditionFilter,
+    ReadOnlyAdmin,
+    operation,
+)
+from sessions_app.contrib.operations.admin.session_facts import read_facts
+from sessions_app.dispatch import processes
+from sessions_app.models import HostLease, Process, Run
+
+PROCESS_FIELDS = (
+    *("job_worker", "queues", "concurrency", "hosts", "draining"),
+    *("settings", "started_at", "last_seen"),
+)
+
+
+class HasBuilder(ConditionFilter):
+    """A filter of sessions by their builder: a lease has metrics while its builder lives."""
+
+    title = _("builder")
+    parameter_name = "builder"
+    conditions: ClassVar = {
+        "live": (_("live"), lambda: ~Q(metrics={})),
+        "used": (_("in use"), lambda: Q(metrics__ref_count__gt=0)),
+        "idle": (_("idle"), lambda: Q(metrics__ref_count=0)),
+        "none": (_("none"), lambda: Q(metrics={})),
+    }
+
+
+class IsHeld(ConditionFilter):
+    """A filter for leases that a host holds now, and for those whose host disappeared."""
+
+    title = _("worker")
+    parameter_name = "host"
+    conditions: ClassVar = {
+        "held": (_("has one"), lambda: Q(released_at=None)),
+        "gone": (_("its worker is gone"), lambda: Q(released_at=None, worker_alive=False)),
+    }
+
+
+@admin.register(HostLease)
+class HostLeaseAdmin(ReadOnlyAdmin):
+    """A session: a key's lease, whose it is, and the metrics of its builder."""
+
+    change_list_template = "admin/sessions_app/overviewed_list.html"
+    list_display = (
+        *("who", "what", "builder", "in_use", "requests", "errors"),
+        *("latency", "activity", "host"),
+    )
+    list_filter = (HasBuilder, IsHeld, "workflow")
+    search_fields = ("key", "user_id__exact", "worker")
+    ordering = ("-last_activity",)
+    readonly_fields = list_display
+    fieldsets = (
+        (None, {"fields": list_display}),
+        (
+            _("As it is stored"),
+            {
+                "fields": (
+                    *("key", "generation", "user_id", "worker", "started_at"),
+                    *("last_activity", "released_at", "evict_requested_at", "metrics"),
+                ),
+                "classes": ("collapse",),
+            },
+        ),
+    )
+    actions = ("evict", "take_over")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
+        """Return the leases, annotated with whether the worker that took each is alive."""
+        rows: QuerySet[HostLease] = super().get_queryset(request)
+        # "" is no worker's name: Django cannot filter by what compares with an empty list.
+        return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
+
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on leases what is known of them."""
+        for lease, facts in zip(rows, read_facts(rows), strict=True):
+            lease.facts = facts
+
+    def title_of(self, row: Any) -> str:
+        conversation = row.facts.conversation
+        about = f"{row.workflow}, {conversation}" if conversation else row.workflow
+        return f"{row.facts.who}: {about}"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[HostLease], search_term: str
+    ) -> tuple[QuerySet[HostLease], bool]:
+        """Find the sessions of a user by the user's name, too: each has had a run."""
+        rows, may_repeat = super().get_search_results(request, queryset, search_term)
+        if search_term:
+            owner = {f"conversation__owner__{USERNAME}__iexact": search_term}
+            rows |= queryset.filter(key__in=Run.objects.filter(**owner).values("key"))
+        return rows, may_repeat
+
+    def applies(self, action: str, row: Any) -> bool:
+        """Return whether there is a builder to close, or a dead worker's host to take over."""
+        if action == "evict":
+            return bool(row.user_id) and (row.released_at is None or bool(row.metrics))
+        return row.released_at is None and not row.worker_alive
+
+    evict = operation(
+        _("Evict: close the builder once nothing uses it"),
+        lambda lease, _by: repairs.evict(lease.key),
+        done=_("asked to close its builder"),
+        refusal=_("It has no builder."),
+    )
+    take_over = operation(
+        _("Take over (its worker is gone)"),
+        lambda lease, _by: repairs.take_over(lease.key),
+        done=_("taken over"),
+        refusal=_("It has no host, or the worker of its host is alive."),
+    )
+
+    @admin.display(description=_("who"))
+    def who(self, lease: Any) -> str:
+        return str(lease.facts.who)
+
+    @admin.display(description=_("workflow"), ordering="workflow")
+    def what(self, lease: Any) -> str:
+        """Name the workflow, and the conversation if the session is for one."""
+        if (conversation := lease.facts.conversation) is None:
+            return str(lease.workflow)
+        page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
+        cell = '{} <br><a href="{}">{}</a>'
+        return format_html(cell, lease.workflow, page, conversation)
+
+    @admin.display(description=_("builder"))
+    def builder(self, lease: HostLease) -> str:
+        """Say in a word whether a builder lives, and whether it is used."""
+        if lease.evict_requested_at:
+            return gettext("asked to close")
+        if lease.metrics:
+            kind, word = ("running", _("live")) if _uses(lease) else ("idle", _("idle"))
+        else:
+            kind, word = "none", _("none") if lease.user_id else _("shared with all")
+        return format_html('<span class="state {}">{}</span>', kind, word)
+
+    @admin.display(description=_("in use by"))
+    def in_use(self, lease: Any) -> int:
+        """Count what uses the builder now; of a shared one, this session's running runs."""
+        return _uses(lease) if lease.metrics else int(lease.facts.running)
+
+    @admin.display(description=_("requests"))
+    def requests(self, lease: Any) -> int:
+        """Count the runs that have ended, since ever."""
+        return int(lease.facts.ended)
+
+    @admin.display(description=_("errors"))
+    def errors(self, lease: Any) -> int:
+        """Count the runs that have failed, since ever."""
+        return int(lease.facts.failed)
+
+    @admin.display(description=_("latency"))
+    def latency(self, lease: HostLease) -> str:
+        """Show how long a request of the live builder takes, without waiting for people."""
+        if not (count := lease.metrics.get("total_requests", 0)):
+            return ""
+        return show_duration(timedelta(milliseconds=lease.metrics["total_latency_ms"] / count))
+
+    @admin.display(description=_("last activity"), ordering="last_activity")
+    def activity(self, lease: HostLease) -> str:
+        return moment(lease.last_activity)
+
+    @admin.display(description=_("worker"), ordering="worker")
+    def host(self, lease: Any) -> str:
+        """Name the process that hosts the session now; empty where none does."""
+        if lease.released_at is not None:
+            return ""
+        gone = gettext("%(worker)s (gone)") % {"worker": lease.worker}
+        return str(lease.worker) if lease.worker_alive else gone
+
+
+def _uses(lease: HostLease) -> int:
+    return int(lease.metrics.get("ref_count", 0))
+
+
+@admin.register(Process)
+class ProcessAdmin(ReadOnlyAdmin):
+    """The admin pages of process reports. A process that reports nothing for an hour is deleted."""
+
+    change_list_template = "admin/sessions_app/overviewed_list.html"
+    list_display = ("name", "kind", "state", "seen", "hosting", "queue_names", "started")
+    ordering = ("kind", "name")
+    readonly_fields = list_display
+    fieldsets = (
+        (None, {"fields": list_display}),
+        (_("As it is stored"), {"fields": PROCESS_FIELDS, "classes": ("collapse",)}),
+    )
+
+    def title_of(self, row: Process) -> str:
+        return f"{row.name} ({row.get_kind_display()})"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Process]:
+        by_name = processes.processes()
+        silences = [When(pk=name, then=Value(by_name[name].silent)) for name in by_name]
+        rows: QuerySet[Process] = super().get_queryset(request)
+        return rows.annotate(
+            is_alive=Q(pk__in=[name for name, process in by_name.items() if process.alive]),
+            silent=Case(*silences, default=Value(0.0), output_field=FloatField()),
+        )
+
+    @admin.display(description=_("state"))
+    def state(self, worker: Any) -> str:
+        if not worker.is_alive:
+            return gettext("gone")
+        return gettext("draining") if worker.draining else gettext("alive")
+
+    @admin.display(description=_("last seen"))
+    def seen(self, worker: Any) -> str:
+        """Show when the process was last heard of, by its heartbeat if it has one."""
+        return gettext("%(time)s ago") % {"time": f"{worker.silent:.0f} s"}
+
+    @admin.display(description=_("hosts"), ordering="hosts")
+    def hosting(self, worker: Process) -> str:
+        if worker.kind == Process.Kind.WEB:
+            return ""
+        if not worker.concurrency:
+            return f"{worker.hosts}"
+        numbers = {"hosts": worker.hosts, "most": worker.concurrency}
+        return gettext("%(hosts)s of %(most)s") % numbers
+
+    @admin.display(description=_("queues"))
+    def queue_names(self, worker: Process) -> str:
+        if worker.kind != Process.Kind.WORKER:
+            return ""
+        return ", ".join(worker.queues) or gettext("all")
+
+    @admin.display(description=_("started"), ordering="started_at")
+    def started(self, worker: Process) -> str:
+        return ago(worker.started_at)

@@ -1,0 +1,200 @@
+"""The admin pages of mails and webhooks: what went out to whom, what waits, and what failed."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Case, Count, Q, QuerySet, Value, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin import question_texts, run_texts
+from sessions_app.contrib.operations.admin.cells import due, moment
+from sessions_app.contrib.operations.admin.people_texts import display_names
+from sessions_app.contrib.operations.admin.read_only import (
+    ConditionFilter,
+    ReadOnlyAdmin,
+    operation,
+)
+from sessions_app.models import Interaction, PendingSignal, Run
+
+ROWS_SHOWN = 100
+# What a webhook tells of, by its type.
+EVENTS = {
+    "prompt.opened": _("asked"),
+    "prompt.assigned": _("assigned"),
+    "prompt.due_soon": _("due soon"),
+    "prompt.settled": _("settled"),
+}
+COLORS = {
+    "sent": "completed",
+    "sending": "running",
+    "waits": "waiting",
+    "failing": "failed",
+    "given_up": "failed",
+    "not_sent": "idle",
+}
+
+
+def notices(signals: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the mails and webhooks among the signals, each with its `state`."""
+    states = (
+        When(condition(), then=Value(name))
+        for name, (_words, condition) in State.conditions.items()
+    )
+    rows: QuerySet[Any] = signals.filter(name=PendingSignal.NOTICE).annotate(state=Case(*states))
+    return rows
+
+
+def name_people(rows: Sequence[Any]) -> None:
+    """Note on mails who they are for, in one query."""
+    names = display_names(row.about["mail"] for row in rows if "mail" in row.about)
+    for row in rows:
+        row.person = names.get(row.about.get("mail", ""), "")
+
+
+class Kind(ConditionFilter):
+    """A filter for mails, or for webhooks."""
+
+    title = _("kind")
+    parameter_name = "kind"
+    conditions: ClassVar = {
+        "mail": (_("mail"), lambda: Q(about__has_key="mail")),
+        "webhook": (_("webhook"), lambda: Q(about__has_key="webhook")),
+    }
+
+
+class State(ConditionFilter):
+    """A filter of mails and webhooks by what came of them."""
+
+    title = _("status")
+    parameter_name = "state"
+    conditions: ClassVar = {
+        "sent": (_("sent"), lambda: repairs.SENT),
+        "sending": (_("is being sent"), lambda: repairs.TO_BE_SENT & Q(error="") & _is_taken()),
+        "waits": (_("waits"), lambda: repairs.TO_BE_SENT & Q(error="") & ~_is_taken()),
+        "failing": (_("failed, is tried again"), lambda: repairs.TO_BE_SENT & ~Q(error="")),
+        "given_up": (_("given up"), lambda: repairs.GIVEN_UP),
+        "not_sent": (
+            _("need not be sent"),
+            lambda: ~(repairs.TO_BE_SENT | repairs.SENT | repairs.GIVEN_UP),
+        ),
+    }
+
+
+def _is_taken() -> Q:
+    """Keep notices that were taken to be sent, or are any moment."""
+    return Q(attempts__gt=0) | Q(due_at__lte=timezone.now())
+
+
+@admin.display(description=_("notice"))
+def what(notice: Any) -> str:
+    """Name who a mail is for, or say what a webhook tells."""
+    if (event := notice.about.get("webhook")) is not None:
+        return gettext("webhook: %(event)s") % {"event": EVENTS.get(event, event)}
+    return gettext("mail to %(name)s") % {"name": notice.person or gettext("a deleted user")}
+
+
+@admin.display(description=_("status"))
+def state(notice: Any) -> str:
+    """Say what came of it, or that it waits."""
+    words = State.conditions[notice.state][0]
+    if notice.state == "not_sent":
+        words = notice.get_outcome_display()
+    return format_html('<span class="state {}">{}</span>', COLORS[notice.state], words)
+
+
+@admin.display(description=_("when"), ordering="settled_at")
+def when(notice: PendingSignal) -> str:
+    """Show when it was settled, or is tried next."""
+    return moment(notice.settled_at) or due(notice.due_at)
+
+
+@admin.display(description=_("mails and webhooks"))
+def of_prompt(interaction: Interaction) -> str:
+    """Show what was sent of a prompt, what waits and what failed, the newest last."""
+    signals = PendingSignal.objects.filter(interaction=interaction)
+    rows = list(notices(signals).order_by("-pk")[:ROWS_SHOWN])[::-1]
+    page = "admin:sessions_app_pendingsignal_change"
+    name_people(rows)
+    lines = (
+        (reverse(page, args=[row.pk]), what(row), state(row), when(row), row.error) for row in rows
+    )
+    cells = '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}</td><td>{}</td></tr>'
+    table = format_html("<table>{}</table>", format_html_join("", cells, lines))
+    return table if rows else ""
+
+
+@admin.display(description=_("mails and webhooks"))
+def of_run(run: Run) -> str:
+    """Count what was sent about a run's questions, what waits and what failed, with links."""
+    rows = notices(PendingSignal.objects.filter(run=run))
+    counts = dict(rows.values_list("state").annotate(Count("pk")))
+    page = reverse("admin:sessions_app_pendingsignal_changelist")
+    parts = [
+        (page, run.pk, name, counts[name], words)
+        for name, (words, _condition) in State.conditions.items()
+        if name in counts
+    ]
+    return format_html_join(" · ", '<a href="{}?run__id__exact={}&state={}">{} {}</a>', parts)
+
+
+@admin.register(PendingSignal)
+class NoticeAdmin(ReadOnlyAdmin):
+    """A mail or a webhook, with its outcome or its last error."""
+
+    what = staticmethod(what)
+    state = staticmethod(state)
+    when = staticmethod(when)
+    list_display = ("what", "question", "state", "when", "attempts", "error")
+    list_filter = (State, Kind)
+    related = ("interaction",)
+    ordering = ("-pk",)
+    readonly_fields = ("what", "question", "run_link", "state", "when")
+    fieldsets = (
+        (None, {"fields": (*readonly_fields, "attempts", "error")}),
+        (_("As it is stored"), {"fields": ("about",), "classes": ("collapse",)}),
+    )
+    actions = ("send_again", "give_up")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the notices: other signals are for the project's own code."""
+        return notices(super().get_queryset(request))
+
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on mails who they are for."""
+        name_people(rows)
+
+    def title_of(self, row: Any) -> str:
+        return what(row)
+
+    def applies(self, action: str, row: PendingSignal) -> bool:
+        """Return whether the notice waits, or may be sent after it was given up."""
+        given_up = row.outcome == PendingSignal.Outcome.GIVEN_UP
+        return row.due_at is not None or (action == "send_again" and given_up)
+
+    send_again = operation(
+        _("Send now"),
+        lambda notice, _by: repairs.send_again(notice.pk),
+        done=_("told to be sent now"),
+        refusal=_("It has gone out, or need not."),
+    )
+    give_up = operation(
+        _("Give up"),
+        lambda notice, _by: repairs.give_up(notice.pk),
+        done=_("given up"),
+        refusal=_("It does not wait."),
+    )
+
+    @admin.display(description=_("question"))
+    def question(self, notice: PendingSignal) -> str:
+        return question_texts.link(notice.interaction) if notice.interaction else ""
+
+    @admin.display(description=_("run"))
+    def run_link(self, notice: PendingSignal) -> str:
+        return run_texts.link(notice.run)

@@ -1,0 +1,286 @@
+"""The admin pages of interactions: read them, answer in your name, reassign, expire early."""
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin import (
+    answers_page,
+    assignment_texts,
+    notice_pages,
+    people_texts,
+    question_texts,
+)
+from sessions_app.contrib.operations.admin.answer_form import answer_form, answer_in
+from sessions_app.contrib.operations.admin.cells import short, status_word
+from sessions_app.contrib.operations.admin.prompt_filters import Via, Waits
+from sessions_app.contrib.operations.admin.read_only import USERNAME, operation
+from sessions_app.contrib.operations.admin.reassign_form import ReassignForm
+from sessions_app.contrib.operations.admin.search import TEXTS, SearchedAdmin, help_text
+from sessions_app.errors import FormChanged, Invalid, SessionsError
+from sessions_app.interactions.answers import TAKEN, AnswerResult, Outcome
+from sessions_app.json_types import JsonObject
+from sessions_app.models import Interaction
+from sessions_app.models.people import Person
+from sessions_app.prompts import load_prompt
+
+
+class _Words:
+    whom = staticmethod(assignment_texts.whom)
+    who_can_answer = staticmethod(people_texts.who_can_answer)
+    is_due = staticmethod(assignment_texts.is_due)
+    rules = staticmethod(assignment_texts.rules)
+    candidates = staticmethod(assignment_texts.candidates)
+    votes = staticmethod(assignment_texts.votes)
+    audited = staticmethod(assignment_texts.audit_table)
+    notices = staticmethod(notice_pages.of_prompt)
+    title = staticmethod(question_texts.title)
+    question = staticmethod(question_texts.question)
+    details = staticmethod(question_texts.details)
+    wanted = staticmethod(question_texts.possible_answers)
+    state = staticmethod(question_texts.state)
+    reply = staticmethod(question_texts.answer)
+    whole_answer = staticmethod(question_texts.whole_answer)
+    settled_by = staticmethod(question_texts.show_settlement)
+    at_deadline = staticmethod(question_texts.at_deadline)
+    expires = staticmethod(question_texts.expires)
+    asked = staticmethod(question_texts.show_asked_at)
+    run_link = staticmethod(question_texts.run_link)
+
+
+SENTENCE_FIELDS = (
+    "question",
+    "details",
+    "wanted",
+    "state",
+    "whom",
+    "whole_answer",
+    "settled_by",
+    "at_deadline",
+    "run_link",
+)
+ASSIGNMENT_FIELDS = (
+    "who_can_answer",
+    "candidates",
+    "rules",
+    "is_due",
+    "votes",
+    "audited",
+    "notices",
+)
+# So many questions are named on the page of a bulk operation.
+TITLES_SHOWN = 20
+STORED_FIELDS = (
+    ("id", "conversation"),
+    ("position", "sequence", "version"),
+    ("name", "answer_id"),
+    "difference",
+    "prompt",
+    "response",
+)
+
+
+@admin.register(Interaction)
+class InteractionAdmin(_Words, SearchedAdmin):
+    """The admin pages of interactions: what was asked, in words, and its outcome."""
+
+    list_display = (
+        "title",
+        "state",
+        "whom",
+        "reply",
+        "expires",
+        "asked",
+        "run_link",
+    )
+    list_filter = ("status", Waits, ("answered_via", Via), "conversation__workflow")
+    list_select_related = ("answered_by", "assignee")
+    related = ("run__conversation__owner",)
+    search_fields = (
+        "prompt__text",
+        "run__text",
+        "conversation__title",
+        f"conversation__owner__{USERNAME}",
+    )
+    searched = help_text(
+        _("ids of questions, runs and conversations, names of users and groups"),
+        TEXTS,
+    )
+    names = (
+        *("pk", "run", "conversation", "conversation__conversation_id"),
+        "candidates__group__name",
+    )
+    owners = ("conversation__owner", "assignee", "candidates__user")
+    fieldsets = (
+        (None, {"fields": SENTENCE_FIELDS}),
+        (_("Who may answer, and what happened"), {"fields": ASSIGNMENT_FIELDS}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+    )
+    readonly_fields = (*SENTENCE_FIELDS, *ASSIGNMENT_FIELDS)
+    actions = ("answer", "reassign", "escalate", "expire")
+    pages = ("answer",)
+
+    def title_of(self, row: Any) -> str:
+        return question_texts.title(row)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page Answers."""
+        view = self.admin_site.admin_view(self.answers_view)
+        answers = path("answers/", view, name="sessions_app_interaction_answers")
+        return [answers, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: JsonObject | None = None
+    ) -> HttpResponse:
+        """Show the list, with a link to the page Answers."""
+        context = {"answers_title": gettext("Answers"), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def answers_view(self, request: HttpRequest) -> HttpResponse:
+        """Show how fast people and steps are, what is overdue, and which notices wait."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        with_steps = bool(request.user.has_perm("sessions_app.view_journalentry"))
+        tables = answers_page.tables(with_steps=with_steps)
+        title = gettext("Answers of the last %(days)s days") % {"days": answers_page.DAYS}
+        nothing = gettext("Nothing.")
+        return self.form_page(request, "answers", title, tables=tables, nothing=nothing)
+
+    def applies(self, action: str, row: Interaction) -> bool:
+        """Return whether the interaction is pending; a row without a run stands for a list of this
+        status.
+        """
+        if action == "escalate" and row.run_id is not None:
+            escalates = bool((row.assignment or {}).get("escalate"))
+            return escalates and row.status == Interaction.Status.PENDING
+        return row.status == Interaction.Status.PENDING
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
+        """Order pending interactions by deadline, all others with the newest first."""
+        pending_only = request.GET.get("status__exact") == Interaction.Status.PENDING
+        return question_texts.BY_DEADLINE if pending_only else ("-created_at",)
+
+    @admin.action(description=_("Answer"), permissions=["operate"])
+    def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
+        return self.go_to(request, "answer", queryset, gettext("Answer one at a time."))
+
+    @admin.action(description=_("Reassign"), permissions=["operate"])
+    def reassign(
+        self, request: HttpRequest, queryset: QuerySet[Interaction]
+    ) -> HttpResponse | None:
+        """Ask for new candidates, and let only them answer from now on."""
+        form = ReassignForm(request.POST if "apply" in request.POST else None)
+        if not form.is_valid():
+            return self._to_whom(request, queryset, form)
+
+        note, changed_ids = form.cleaned_data["note"], []
+
+        def reassign_one(interaction: Interaction, by: AbstractBaseUser) -> bool:
+            to = form.assignees
+            is_changed = repairs.reassign(interaction.pk, to=to, note=note, by=by)
+            changed_ids.extend([interaction.pk] * is_changed)
+            return is_changed
+
+        operation(
+            _("Reassign"),
+            reassign_one,
+            done=_("reassigned"),
+            refusal=_("It is settled already, or these people may not answer it."),
+        )(self, request, queryset)
+        if note and len(changed_ids) < queryset.count():
+            text = f"{gettext('Your input was not used:')} {note}"
+            self.message_user(request, text, messages.WARNING)
+        return None
+
+    def _to_whom(
+        self, request: HttpRequest, queryset: QuerySet[Interaction], form: ReassignForm
+    ) -> HttpResponse:
+        """Render the page that asks for the new candidates, and posts back to the action."""
+        count = queryset.count()
+        return self.form_page(
+            request,
+            "reassign",
+            gettext("Reassign %(count)s") % {"count": count},
+            form=form,
+            shown=[question_texts.title(interaction) for interaction in queryset[:TITLES_SHOWN]],
+            more=max(count - TITLES_SHOWN, 0),
+            select_across=request.POST.get("select_across", "0"),
+            chosen=request.POST.getlist(ACTION_CHECKBOX_NAME),
+        )
+
+    escalate = operation(
+        _("Escalate now"),
+        lambda interaction, by: repairs.escalate(interaction.pk, by=by),
+        done=_("escalated"),
+        refusal=_("It is settled already, or has no further escalation."),
+    )
+    expire = operation(
+        _("Expire now"),
+        lambda interaction, by: repairs.expire(interaction.pk, by=by),
+        done=_("expired"),
+        refusal=_("It is settled already."),
+    )
+
+    def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:
+        """Ask for the answer, and give it in the operator's name."""
+        page = self.link("change", interaction.pk)
+        try:
+            form = answer_form(
+                interaction.prompt, request.POST if request.method == "POST" else None
+            )
+        except (FormChanged, Invalid) as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(page)
+        if request.method == "POST":
+            if self._give(request, interaction, form):
+                return HttpResponseRedirect(page)
+        elif interaction.status != Interaction.Status.PENDING:
+            self.message_user(request, gettext("It is settled already."), messages.WARNING)
+        title = interaction.prompt.get("text", "")
+        buttons = load_prompt(interaction.prompt).buttons
+        return self.form_page(
+            request, "answer", title, original=interaction, form=form, buttons=buttons
+        )
+
+    def _give(self, request: HttpRequest, interaction: Interaction, form: BaseForm) -> bool:
+        """Give the operator's answer; return False if the prompt refuses it, and add the error to
+        the form.
+        """
+        answer = answer_in(form, request.POST)
+        if answer is None:
+            return False
+        person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
+        try:
+            answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
+        except SessionsError as error:
+            form.full_clean()  # an error is added to a form that is cleaned
+            form.add_error("answer" if "answer" in form.fields else None, str(error))
+            return False
+        if answer_result.outcome in TAKEN:
+            text = gettext("answered by an operator: %(answer)s") % {"answer": answer.text}
+            self.log_change(request, interaction, text)
+            is_vote = answer_result.outcome == Outcome.VOTED
+            text = gettext("Your vote counts") if is_vote else gettext("Answered.")
+            self.message_user(request, text, messages.SUCCESS)
+        else:
+            unused = gettext("Your answer was: %(typed)s") % {"typed": answer.text}
+            self.message_user(request, f"{_too_late(answer_result)} {unused}", messages.WARNING)
+        return True
+
+
+def _too_late(result: AnswerResult) -> str:
+    """Say who settled the prompt first, when, and with what."""
+    status = gettext("Too late: it is %(status)s") % {"status": status_word(result.status)}
+    by = f"{result.by}, {result.at:%Y-%m-%d %H:%M:%S} UTC" if result.by else ""
+    return ". ".join(filter(None, (status, by, short(result.response)))) + "."

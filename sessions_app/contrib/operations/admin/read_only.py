@@ -1,0 +1,268 @@
+"""The base of the admin pages: rows are read and operated on by actions, and never edited."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from sessions_app.errors import SessionsError
+from sessions_app.json_types import JsonObject
+from sessions_app.storage import atomic_requests
+
+# The user's name in lookups, as in f"owner__{USERNAME}".
+USERNAME = get_user_model().USERNAME_FIELD
+INLINE_ROWS = 100
+# Django's own action, whose button the page of a row has already.
+DELETE = "delete_selected"
+
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+class _ReadOnly:
+    """Rows that are neither made nor edited nor deleted by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class _List(ChangeList):
+    """A page of a list, with what its admin reads beside the rows."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the rows of the page, and what stands beside them."""
+        super().get_results(request)
+        self.result_list: Any = list(self.result_list)
+        cast(ReadOnlyAdmin, self.model_admin).read_beside(self.result_list)
+
+
+class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
+    """An admin page whose rows are shown as they are. Actions need the model's change permission,
+    which opens no form here.
+    """
+
+    change_form_template = "admin/sessions_app/operate.html"
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    empty_value_display = ""
+    pages: tuple[str, ...] = ()
+    # Read beside the rows: joined, SQLite would begin with the users, and sort all rows by hand.
+    related: tuple[str, ...] = ()
+
+    class Media:
+        css: ClassVar = {"all": ["sessions_app/css/operations.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows, with what is related to them in a query each."""
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.prefetch_related(*self.related)
+
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on rows what other tables say of them, in a few queries however many they are."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _List
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        """Return the row of a page, with what stands beside it."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self.read_beside([row])
+        return row
+
+    def applies(self, action: str, row: Any) -> bool:
+        """Return whether the action would change the row as it is; other actions are not
+        offered.
+        """
+        return True
+
+    def title_of(self, row: Any) -> str:
+        """Return the title of a row's page."""
+        return str(row)
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Allow staff with the model's view or change permission to read rows."""
+        return super().has_view_permission(request, obj) or self.has_operate_permission(request)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may use actions: the check behind `permissions=["operate"]`."""
+        name = f"{self.opts.app_label}.change_{self.opts.model_name}"
+        return bool(request.user.has_perm(name))
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> JsonObject:
+        """Return the actions that apply to the one status that the list is filtered by."""
+        # Django has named the location since 6.1.
+        location = {} if action_location is None else {"action_location": action_location}
+        actions: JsonObject = super().get_actions(request, **location)
+        status = request.GET.get("status__exact")
+        if status is None or not hasattr(self.model, "status"):
+            return actions
+        row = self.model(status=status)
+        return {name: action for name, action in actions.items() if self.applies(name, row)}
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
+        """Act on all chosen rows: of one that has left the filters since, nothing would be said."""
+        if request.POST.get("select_across", "0") == "0":
+            queryset = self.get_queryset(request)
+        return super().response_action(request, queryset, *args, **kwargs)
+
+    def action_checkbox(self, obj: object) -> SafeString:
+        """Render the row's checkbox, or nothing where no action applies to the row."""
+        any_applies = not self.actions or any(self.applies(str(name), obj) for name in self.actions)
+        return super().action_checkbox(obj) if any_applies else SafeString()
+
+    def render_change_form(
+        self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Title the page by its row, and offer the actions that apply there, too."""
+        row = context.get("original")
+        if row is not None:
+            context |= {"title": self.title_of(row), "subtitle": None}
+            choices = self.get_action_choices(request, default_choices=[])
+            context["operations"] = [
+                (name, label)
+                for name, label in choices
+                if name != DELETE and self.applies(name, row)
+            ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the pages that ask an operator for something, each `<name>_view(request, row)`.
+
+        Actions wait for the writer, outside of a request's transaction.
+        """
+        page_urls = [
+            path(
+                f"<uuid:pk>/{page}/",
+                self.admin_site.admin_view(partial(self._ask, page)),
+                name=f"sessions_app_{self.opts.model_name}_{page}",
+            )
+            for page in self.pages
+        ]
+        urls = [*page_urls, *super().get_urls()]
+        atomic_requests.leave_out(urls)
+        return urls
+
+    def _ask(self, page: str, request: HttpRequest, pk: UUID) -> HttpResponse:
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        view: Callable[[HttpRequest, Any], HttpResponse] = getattr(self, f"{page}_view")
+        return view(request, get_object_or_404(self.model, pk=pk))
+
+    def link(self, page: str, pk: object) -> str:
+        """Return the address of a page of a row."""
+        return reverse(f"admin:sessions_app_{self.opts.model_name}_{page}", args=[pk])
+
+    def go_to(
+        self, request: HttpRequest, page: str, queryset: QuerySet[Any], refusal: "StrOrPromise"
+    ) -> HttpResponse | None:
+        """Go to a page of one row, if one is chosen."""
+        rows = list(queryset[:2])
+        if len(rows) == 1:
+            return HttpResponseRedirect(self.link(page, rows[0].pk))
+        self.message_user(request, refusal, messages.WARNING)
+        return None
+
+    def form_page(
+        self, request: HttpRequest, page: str, title: str, **context: object
+    ) -> HttpResponse:
+        """Show a page with a form."""
+        context |= {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+        return TemplateResponse(request, f"admin/sessions_app/{page}.html", context)
+
+
+def operation(
+    label: "StrOrPromise",
+    change: Callable[[Any, AbstractBaseUser], bool],
+    *,
+    done: "StrOrPromise",
+    refusal: "StrOrPromise",
+) -> Callable[..., None]:
+    """Make an action that changes each of the chosen rows, records it and says what came of it.
+
+    Args:
+        label: what the action is called.
+        change: does it to a row for a user; returns whether it changed anything.
+        done: the past participle, which is also what the history of the row says.
+        refusal: why a row may be left as it was.
+    """
+
+    @admin.action(description=label, permissions=["operate"])
+    def operate(page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        by = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
+        for row in queryset:
+            try:
+                is_changed = change(row, by)
+            except SessionsError as error:  # the others go on
+                page.message_user(request, f"{row}: {error}", messages.ERROR)
+                continue
+            if is_changed:
+                page.log_change(request, row, gettext("%(done)s by an operator") % {"done": done})
+                text = gettext("%(row)s: %(done)s.") % {"row": row, "done": done}
+                page.message_user(request, text, messages.SUCCESS)
+            else:
+                text = gettext("%(row)s: not %(done)s. %(refusal)s")
+                about = {"row": row, "done": done, "refusal": refusal}
+                page.message_user(request, text % about, messages.WARNING)
+
+    return operate
+
+
+class ConditionFilter(admin.SimpleListFilter):
+    """A filter by one of several conditions."""
+
+    # By the value in the address: in words, and what makes the condition.
+    conditions: ClassVar[dict[str, tuple[Any, Callable[[], Q]]]]
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [(value, words) for value, (words, _) in self.conditions.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        condition = self.conditions.get(self.value() or "")
+        return queryset if condition is None else queryset.filter(condition[1]())
+
+
+class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # generic only in stubs
+    """The last rows of a long list, in order. `order` names the column."""
+
+    template = "admin/sessions_app/last_rows.html"
+    order = "position"
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the last rows only: a run may have a hundred thousand events."""
+        rows: QuerySet[Any] = super().get_queryset(request)
+        if request.resolver_match is None or self.fk_name is None:
+            return rows.none()
+        parent = {f"{self.fk_name}_id": request.resolver_match.kwargs.get("object_id")}
+        last = rows.filter(**parent).order_by(f"-{self.order}").values("pk")[:INLINE_ROWS]
+        return rows.filter(pk__in=last).order_by(self.order)
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Allow everybody who may read the page to read its rows."""
+        return True

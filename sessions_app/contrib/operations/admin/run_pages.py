@@ -1,0 +1,329 @@
+"""The admin pages of runs: their timeline, and the actions stop, resume, fork and send."""
+
+from functools import partial
+from typing import Any, ClassVar, cast
+from uuid import uuid4
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import linebreaksbr
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app import runs
+from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin import cells, notice_pages, question_texts, run_texts
+from sessions_app.contrib.operations.admin.cells import short
+from sessions_app.contrib.operations.admin.event_pages import EventsInline
+from sessions_app.contrib.operations.admin.people_texts import display_name
+from sessions_app.contrib.operations.admin.read_only import (
+    INLINE_ROWS,
+    USERNAME,
+    ConditionFilter,
+    operation,
+)
+from sessions_app.contrib.operations.admin.search import TEXTS, SearchedAdmin, help_text
+from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.conversations.resumption import is_resumable
+from sessions_app.errors import SessionsError
+from sessions_app.journal.journal import Entry, Journal
+from sessions_app.models import Arrival, Feedback, JournalEntry, Run
+from sessions_app.runs import Outcome
+
+TEXT_FIELDS = (
+    "whole_message",
+    "state",
+    "problem",
+    "detail",
+    "replay_problem",
+    "where",
+    "took",
+    "opinion",
+    "notices",
+)
+STORED_FIELDS = (
+    ("id", "everything"),
+    ("key", "version", "generation", "deaths"),
+    ("created_at", "started_at", "finished_at"),
+    ("wake_at", "stop_requested_at"),
+    ("message_id", "client_format"),
+    ("parent", "children"),
+    ("forked_from", "fork_position", "forked_to"),
+    "follows",
+    ("metadata", "patches"),
+)
+
+
+# Of the pages that ask for something.
+TITLES = {"fork": _("Fork"), "send": _("Send")}
+
+
+class Cause(ConditionFilter):
+    """A filter of runs by why they stopped: the code of the error."""
+
+    title = _("why it stopped")
+    parameter_name = "cause"
+    conditions: ClassVar = {
+        code: (words, partial(Q, error__code=code)) for code, words in run_texts.CAUSES.items()
+    }
+
+
+@admin.register(Run)
+class RunAdmin(SearchedAdmin):
+    """A run with its interactions, journal and events."""
+
+    state = staticmethod(run_texts.state)
+    where = staticmethod(run_texts.where)
+    took = staticmethod(run_texts.took)
+    deaths = staticmethod(run_texts.deaths)
+    notices = staticmethod(notice_pages.of_run)
+    list_display = (
+        run_texts.message,
+        run_texts.state,
+        "workflow",
+        "owner",
+        run_texts.began,
+        run_texts.took,
+    )
+    list_filter = (
+        "status",
+        "created_at",
+        Cause,
+        "conversation__workflow",
+        "version",
+        ("replay_problem", admin.EmptyFieldListFilter),
+        ("parent", admin.EmptyFieldListFilter),
+    )
+    related = ("conversation__owner",)
+    search_fields = ("text", "conversation__title", f"conversation__owner__{USERNAME}")
+    searched = help_text(
+        _("ids of runs and conversations, user names"),
+        TEXTS,
+    )
+    texts: ClassVar = {"interactions__prompt__text": "interactions__created_at"}
+    names = ("pk", "conversation", "conversation__conversation_id")
+    owners = ("conversation__owner",)
+    change_form_template = "admin/sessions_app/run.html"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": TEXT_FIELDS}),
+        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+    )
+    readonly_fields = (*TEXT_FIELDS, "deaths", "everything", "forked_to", "children")
+    inlines = (EventsInline,)
+    actions = ("cancel", "resume", "fork", "send")
+    pages = ("fork", "send")
+
+    def applies(self, action: str, row: Run) -> bool:
+        """Return whether the action fits the run's status: unfinished to stop, stopped to resume,
+        and so on.
+        """
+        if action == "cancel":
+            return row.status not in Run.FINISHED
+        if action == "resume":
+            return is_resumable(row)
+        if action == "send":  # a row without a key stands for a list of this status
+            return row.status not in Run.FINISHED and (not row.key or bool(awaited_names(row)))
+        return super().applies(action, row)
+
+    cancel = operation(
+        _("Stop"),
+        lambda run, _by: repairs.cancel(run.pk),
+        done=_("asked to stop"),
+        refusal=_("It has ended."),
+    )
+    resume = operation(
+        _("Resume"),
+        lambda run, by: repairs.resume(run.pk, by=by),
+        done=_("resumed"),
+        refusal=_(
+            "It has not failed and is not suspended, or another run began it: resume that one."
+        ),
+    )
+
+    @admin.action(description=_("Fork"), permissions=["operate"])
+    def fork(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        return self.go_to(request, "fork", queryset, _("Fork one at a time."))
+
+    @admin.action(description=_("Send what it waits for"), permissions=["operate"])
+    def send(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        return self.go_to(request, "send", queryset, _("Send to one at a time."))
+
+    def fork_view(self, request: HttpRequest, run: Run) -> HttpResponse:
+        """Ask for the position, and begin the new run."""
+        form = ForkForm(request.POST or None, run=run)
+        if request.method == "POST" and form.is_valid():
+            position, key = form.cleaned_data["position"], form.cleaned_data["key"]
+            by = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
+            try:
+                fork = repairs.fork(run.pk, position=position, by=by, key=key)
+            except SessionsError as error:
+                form.add_error(None, str(error))
+            else:
+                text = gettext("forked from position %(position)s by an operator: %(fork)s")
+                change_message = text % {"position": position, "fork": fork}
+                self.log_change(request, run, change_message)
+                self.message_user(request, gettext("This is the new run."), messages.SUCCESS)
+                return HttpResponseRedirect(self.link("change", fork))
+        return self._form_page(request, "fork", run, form)
+
+    def send_view(self, request: HttpRequest, run: Run) -> HttpResponse:
+        """Ask for the name and the payload, and send it."""
+        form = SendForm(request.POST or None, run=run)
+        if request.method == "POST" and form.is_valid():
+            name, payload, key = (form.cleaned_data[field] for field in ("name", "payload", "key"))
+            try:
+                outcome = runs.send(run.pk, name, payload, id=key)
+            except SessionsError as error:
+                form.add_error(None, str(error))
+            else:
+                self._say_sent(request, run, name, outcome)
+                return HttpResponseRedirect(self.link("change", run.pk))
+        return self._form_page(request, "send", run, form)
+
+    def _say_sent(self, request: HttpRequest, run: Run, name: str, outcome: Outcome) -> None:
+        if outcome == Outcome.STALE:
+            text = gettext("%(run)s: not sent. It has ended.") % {"run": run}
+            self.message_user(request, text, messages.WARNING)
+            return
+        if outcome == Outcome.ACCEPTED:
+            self.log_change(request, run, gettext("sent %(name)s by an operator") % {"name": name})
+        text = gettext("%(run)s: sent %(name)s.") % {"run": run, "name": name}
+        self.message_user(request, text, messages.SUCCESS)
+
+    def _form_page(
+        self, request: HttpRequest, page: str, run: Run, form: forms.Form
+    ) -> HttpResponse:
+        title = f"{TITLES[page]}: {run.text[:60]}"
+        goes_on = run.status in Run.UNFINISHED
+        return self.form_page(request, page, title, original=run, form=form, goes_on=goes_on)
+
+    @admin.display(description=_("forks"))
+    def forked_to(self, run: Run) -> object:
+        page = "admin:sessions_app_run_change"
+        links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
+        return format_html_join(", ", '<a href="{}">{}</a>', links)
+
+    @admin.display(description=_("user"), ordering=f"conversation__owner__{USERNAME}")
+    def owner(self, run: Run) -> str:
+        return display_name(run.conversation.owner)
+
+    @admin.display(description=_("message"))
+    def whole_message(self, run: Run) -> str:
+        """Show the whole message; empty where the title has all of it."""
+        return "" if run.text == run.title else format_html('<div class="said">{}</div>', run.text)
+
+    @admin.display(description=_("error"))
+    def problem(self, run: Run) -> str:
+        """Return the error message that people were shown."""
+        return str((run.error or {}).get("message", ""))
+
+    @admin.display(description=_("error in detail"))
+    def detail(self, run: Run) -> object:
+        """Show the error detail that only operators see."""
+        beginning, _, rest = (run.error or {}).get("detail", "").partition("\n\n")
+        return cells.folded(linebreaksbr(beginning), rest) if rest else linebreaksbr(beginning)
+
+    @admin.display(description=_("feedback"))
+    def opinion(self, run: Run) -> str:
+        return str(Feedback.objects.filter(run=run).first() or "")
+
+    @admin.display(description=_("children"))
+    def children(self, run: Run) -> object:
+        if not (count := run.children.count()):
+            return ""
+        url = reverse("admin:sessions_app_run_changelist")
+        return format_html('<a href="{}?parent__id__exact={}">{}</a>', url, run.pk, count)
+
+    @admin.display(description=_("all of it"))
+    def everything(self, run: Run) -> object:
+        query = f"?run__id__exact={run.pk}"
+        return format_html(
+            '<a href="{}{query}">{}</a> · <a href="{}{query}">{}</a>',
+            reverse("admin:sessions_app_event_changelist"),
+            gettext("all events"),
+            reverse("admin:sessions_app_journalentry_changelist"),
+            gettext("whole journal"),
+            query=query,
+        )
+
+
+class ForkForm(forms.Form):
+    """The last positions of a run's journal, to choose one; `key` makes a second click harmless."""
+
+    key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
+
+    def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        journal = Journal.load(run.id)
+        self.fields["key"].initial = uuid4().hex
+        self.fields["position"] = forms.TypedChoiceField(
+            label=_("First call to repeat"),
+            choices=_choices(journal),
+            coerce=int,
+            initial=journal.last_position or 1,
+            widget=forms.RadioSelect,
+        )
+
+
+def _choices(journal: Journal) -> list[tuple[int, str]]:
+    entries, behind = journal.entries[-INLINE_ROWS:], journal.last_position + 1
+    choices = {entry.call.position: _call(entry) for entry in entries}
+    first_call = choices.get(1, gettext("its first call"))
+    beginning = gettext("%(call)s (nothing is kept)") % {"call": first_call}
+    choices |= {1: beginning, behind: gettext("what comes after all of these")}
+    return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
+
+
+def _call(entry: Entry) -> str:
+    """Name a call and what came of it, as the timeline does."""
+    if entry.prompt:
+        call = f"{gettext('question')} {question_texts.beginning(entry.prompt)}"
+    else:
+        call = f"{JournalEntry.Kind(entry.call.kind).label} {entry.call.name}"
+    return ": ".join(filter(None, (call, _outcome(entry))))
+
+
+def _outcome(entry: Entry) -> str:
+    if not entry.finished:
+        return gettext("not finished")
+    error = gettext("error: %(error)s") % {"error": short(entry.error)}
+    return error if entry.error else short(entry.result)
+
+
+class SendForm(forms.Form):
+    """A name that the run waits for, and JSON; `key` makes a second click harmless.
+
+    What may be sent is checked where it is sent, as for everybody.
+    """
+
+    key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
+
+    def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["key"].initial = uuid4().hex
+        # What was sent by the first click may be waited for no longer at the second.
+        arrivals = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
+        names = dict.fromkeys([*awaited_names(run), *arrivals.values_list("name", flat=True)])
+        self.fields["name"] = forms.ChoiceField(
+            label=_("What it waits for"),
+            choices=[(name, name) for name in names],
+            initial=next(iter(names), None),
+            widget=forms.RadioSelect,
+        )
+        self.fields["payload"] = forms.JSONField(
+            label=_("What wait_for returns, as JSON"),
+            help_text=_("A text has quotation marks. Empty is null."),
+            required=False,
+        )
+
+
+def awaited_names(run: Run) -> list[str]:
+    """List the names under which the run waits for something, in the order of its calls."""
+    waits = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.WAIT, finished_at=None)
+    return list(dict.fromkeys(waits.order_by("position").values_list("name", flat=True)))

@@ -1,0 +1,18 @@
+"""The Django application of operators."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+
+
+class OperationsConfig(AppConfig):
+    """The configuration of the application, whose `admin` Django finds by itself."""
+
+    name = "sessions_app.contrib.operations"
+    label = "hitl_operations"
+    verbose_name = _("Operations")
+
+    def ready(self) -> None:
+        """Register the checks of a deployment with `manage.py check --deploy`."""
+        # They import models, which can be imported from here on only.
+        import_string("sessions_app.contrib.operations.doctor.deployment.check_deployment")

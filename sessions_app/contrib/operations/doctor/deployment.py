@@ -1,0 +1,272 @@
+"""Checks of a deployment, of both forms: settings, database, processes, and work.
+
+`manage.py check --deploy --database default` shows what they find, and `manage.py doctor` all that.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib import import_module
+from uuid import uuid4
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info, Warning
+from django.db import DatabaseError
+from django.utils import timezone
+
+from sessions_app.dispatch import jobs, processes
+from sessions_app.hosting.needing_host import runs_needing_host
+from sessions_app.lifecycle.findings import Check, Findings, examine
+from sessions_app.lifecycle.requirements import (
+    CLUSTER,
+    DATABASE,
+    FORM,
+    IS_COMPLETE_CLUSTER,
+    MIGRATIONS,
+    PROJECT,
+    WORKFLOWS,
+)
+from sessions_app.models import HostLease, Process, Run
+from sessions_app.settings import RuntimeSettings
+from sessions_app.workflows import registry
+
+Kind = Process.Kind
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
+# Not asked of Django: what the proxy that ends TLS may do (HSTS, the redirect to HTTPS), the list
+# of browsers, for who owns the domain, and what `_settings` says in our words.
+SKIPPED_CHECKS = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
+# Seconds that a process may be ahead of this machine's clock.
+AHEAD = 2.0
+# A job is taken within milliseconds where a worker has room.
+LONG = 5.0  # seconds
+# News that is on its way is none that was forgotten.
+PATIENCE = timedelta(seconds=15)
+KEYS_SHOWN = 5
+# Only the form of many processes, where it is complete, has all that its checks import.
+of_form = import_module(f"{__package__}.{'cluster' if IS_COMPLETE_CLUSTER else 'sqlite_file'}")
+
+
+def _settings() -> Findings:
+    form = "cluster" if CLUSTER else "local"
+    public = set(settings.ALLOWED_HOSTS) - LOCAL_HOSTS
+    yield Info(f"{form} form, for {', '.join(sorted(public)) or 'this machine only'}")
+    if CLUSTER and not public:
+        yield Warning("no host but this machine is allowed", "Set ALLOWED_HOSTS.")
+    if "*" in public:
+        yield Warning("any host name is allowed", "Name the hosts in ALLOWED_HOSTS.")
+    if settings.DEBUG and (public or CLUSTER):
+        yield Error("DEBUG is on: errors show the code to everybody", "Set DEBUG=false.")
+    if public and not settings.SESSION_COOKIE_SECURE:
+        yield Warning("cookies go over plain HTTP", "End TLS at a proxy and set HTTPS=true.")
+
+
+def _of_django() -> Findings:
+    """Make all other checks of `manage.py check --deploy`."""
+    for message in checks.run_checks(include_deployment_checks=True, databases=[]):
+        is_ours = str(message.id).startswith("sessions_app.")
+        if not is_ours and message.id not in SKIPPED_CHECKS and not message.is_silenced():
+            kind = Error if message.level >= checks.ERROR else Warning
+            yield kind(f"{message.id}: {message.msg}", message.hint)
+
+
+def _writes() -> Findings:
+    """Make two real writes: a lease that nobody has, and its end. A rollback would reach no
+    disk.
+    """
+    now = timezone.now()
+    lease = HostLease(key=f"doctor:{uuid4()}", started_at=now, last_activity=now, released_at=now)
+    start = time.perf_counter()
+    try:
+        lease.save(force_insert=True)
+        lease.delete()
+    except DatabaseError as error:
+        yield Error(
+            f"no write gets through: {error}",
+            "Look for a full disk, locks, or a read-only server.",
+        )
+    else:
+        yield Info(f"one took {(time.perf_counter() - start) * 500:.1f} ms")
+
+
+def _web() -> Findings:
+    alive = [row.name for row in processes.alive() if row.kind != Kind.WORKER]
+    if alive:
+        yield Info(f"{len(alive)} up: {', '.join(alive)}")
+    else:
+        yield Error("none is up", "Start the web server, such as Daphne.")
+
+
+def _workers() -> Findings:
+    workers = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
+    if not workers:
+        yield Error("none is up: runs do not continue", "Start one: manage.py worker")
+        return
+    free = {row.name: max(row.concurrency - row.hosts, 0) for row in workers}
+    places = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in workers)
+    fact = f"{len(workers)} up; free places: {places}"
+    if any(free.values()):
+        yield Info(fact)
+    else:
+        yield Warning(
+            f"{fact}: the next run waits until a host whose runs only wait makes room",
+            "See for how long with --end-to-end; start more, or raise --concurrency.",
+        )
+
+
+def _queues() -> Findings:
+    """Check that each queue of an offered workflow has a worker that takes its jobs."""
+    workers = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
+    served_queues = {name for row in workers for name in row.queues}
+    takes_all = any(not row.queues for row in workers)
+    workflows_by_queue: dict[str, list[str]] = {}
+    for offer in registry.offered_workflows():
+        workflows_by_queue.setdefault(offer.config.queue, []).append(offer.workflow.name)
+    for queue, workflows in workflows_by_queue.items():
+        if takes_all or queue in served_queues:
+            yield Info(f"{queue} is served")
+        else:
+            yield Error(
+                f"no worker takes {queue}: {', '.join(workflows)} do not continue",
+                f"Start one: manage.py worker --queues {queue}",
+            )
+
+
+def _silent() -> Findings:
+    """Find processes that neither report any more nor have signed off."""
+    for process in processes.processes().values():
+        name = process.row.name
+        if process.alive:
+            continue
+        if _has_ended(name):
+            yield Warning(
+                f"{name} ended without a report",
+                "Look into its log, and check whether it was killed. It is forgotten in an hour.",
+            )
+        else:
+            yield Error(
+                f"{name} has been silent for {process.silent:.0f} s: it is frozen, cut off from "
+                "the database, or was killed on its machine",
+                "Look into its log there, and restart it. One that is gone for good is "
+                "forgotten in an hour.",
+            )
+
+
+def _has_ended(name: str) -> bool:
+    """Return whether a process has ended for certain, as far as can be seen from this machine."""
+    if not CLUSTER and processes.alive():  # it would have the database to itself
+        return True
+    host, _, pid = name.rpartition(":")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is somebody else's
+        pass
+    return False
+
+
+def _agreement() -> Findings:
+    own_settings = processes.shared_settings()
+    alive = processes.alive()
+    for setting, digest in own_settings.items():
+        if names := [row.name for row in alive if row.settings.get(setting) != digest]:
+            yield Error(
+                f"{setting} is another one at {', '.join(names)} than here",
+                "Give all processes the same, and restart them.",
+            )
+        elif alive:
+            yield Info(f"{setting} is the same at all {len(alive)}")
+    now = timezone.now()
+    for row in alive:
+        if (ahead := (row.last_seen - now).total_seconds()) > AHEAD:
+            yield Warning(
+                f"the clock of {row.name} is {ahead:.0f} s ahead of the one here",
+                "Have NTP set the clocks of all machines.",
+            )
+
+
+def _jobs() -> Findings:
+    queues = jobs.figures()
+    if not queues:
+        yield Info("none is waiting or running")
+    for queue in queues:
+        oldest = f" (oldest {queue.oldest:.1f} s)" if queue.oldest else ""
+        fact = f"{queue.name}: {queue.queued} queued{oldest}, {queue.running} running"
+        if queue.stalled:
+            yield Error(
+                f"{fact}, {queue.stalled} stalled: their workers are gone",
+                "A living worker takes them over within 10 s: see that one is up.",
+            )
+        elif queue.oldest > LONG:
+            yield Warning(f"{fact}: it waits for long", "Start more workers for this queue.")
+        else:
+            yield Info(fact)
+        if queue.failed:
+            yield Warning(
+                f"{queue.name}: {queue.failed} failed",
+                "Look at them in the admin (Procrastinate jobs) and in the workers' logs.",
+            )
+
+
+def _unhosted_runs() -> Findings:
+    """Find runs whose turn it is, with nobody who would see it."""
+    since = timezone.now() - PATIENCE
+    runs = runs_needing_host().filter(conversation__updated_at__lt=since)
+    if RuntimeSettings.load().cluster:
+        runs = jobs.without_job(runs)
+    else:
+        leases = HostLease.objects.filter(
+            released_at=None, worker__in=processes.hosting_processes()
+        )
+        runs = runs.exclude(key__in=leases.values("key"))
+    keys = sorted(set(runs.values_list("key", flat=True)[:1000]))
+    if keys:
+        ellipsis = " …" if len(keys) > KEYS_SHOWN else ""
+        yield Error(
+            f"work without a host, by key ({len(keys)}): {', '.join(keys[:KEYS_SHOWN])}{ellipsis}",
+            "It is found within seconds where a process that hosts is up: see that one is.",
+        )
+    else:
+        yield Info("all that has work has a host, or a job that will be one")
+
+
+def _count_suspended() -> Findings:
+    if count := Run.objects.filter(status=Run.Status.SUSPENDED).count():
+        yield Warning(
+            f"suspended: {count}",
+            "Their pages in the admin say why: Runs, filter by status.",
+        )
+    else:
+        yield Info("no run is suspended")
+
+
+STATIC = (PROJECT, FORM, Check(102, "settings", _settings))
+CHECKS = (
+    *STATIC,
+    DATABASE,
+    MIGRATIONS,
+    WORKFLOWS,
+    Check(106, "writes", _writes, needs="migrations"),
+    *of_form.CHECKS,
+    Check(130, "web", _web, needs="migrations"),
+    *((Check(131, "workers", _workers, needs="migrations"),) if CLUSTER else ()),
+    *((Check(132, "queues", _queues, needs="workers"),) if CLUSTER else ()),
+    Check(133, "silent", _silent, needs="migrations"),
+    Check(134, "agreement", _agreement, needs="migrations"),
+    *((Check(140, "jobs", _jobs, needs="migrations"),) if CLUSTER else ()),
+    Check(141, "forgotten", _unhosted_runs, needs="migrations"),
+    Check(142, "runs", _count_suspended, needs="migrations"),
+)
+OF_DJANGO = Check(100, "settings", _of_django)
+
+
+@checks.register("hitl", checks.Tags.database, deploy=True)
+def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Make all checks, or those that need no database where Django may ask none."""
+    made = (PROJECT, WORKFLOWS)  # by the runtime's own checks
+    return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))

@@ -1,0 +1,120 @@
+"""The repairs of runs, prompts, hosts and notices by operators. Blocking: call them from a thread.
+
+Each function is one transaction of the writer, and returns whether it changed anything; the caller
+records who did it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from inspect import unwrap
+from typing import ParamSpec, TypeVar
+from uuid import UUID, uuid4
+
+from django.db.models import F, Q
+
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.take_over import take_from_dead
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, check_in_name
+from sessions_app.models import HostLease, PendingSignal
+from sessions_app.models.people import Person
+from sessions_app.notify.announce import announce
+from sessions_app.prompts import Answer
+from sessions_app.runs import requests
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import Work, writer
+
+VIA = "admin"
+P = ParamSpec("P")
+T = TypeVar("T")
+TO_BE_SENT = Q(due_at__isnull=False)
+SENT = Q(outcome=PendingSignal.Outcome.SENT)
+GIVEN_UP = Q(outcome=PendingSignal.Outcome.GIVEN_UP)
+
+
+def _by_writer(request: Callable[P, T]) -> Callable[P, T]:
+    """Make a request that is a transaction of the writer's own: a database that fails is a refusal
+    in words, and other rows can still be repaired.
+    """
+    build: Callable[P, Work[T]] = unwrap(request)
+
+    def write(*args: P.args, **kwargs: P.kwargs) -> T:
+        return writer.write_now(build(*args, **kwargs))
+
+    return write
+
+
+cancel = _by_writer(requests.cancel)
+resume = _by_writer(requests.resume)
+fork = _by_writer(requests.fork)
+reassign = partial(_by_writer(requests.reassign), via=VIA)
+escalate = partial(_by_writer(requests.escalate), via=VIA)
+expire = partial(_by_writer(requests.expire), via=VIA)
+
+
+def answer(interaction: UUID, *, person: Person, value: Answer) -> AnswerResult:
+    """Answer in the name of the operator.
+
+    Raises:
+        Invalid: the answer is none that the prompt takes.
+    """
+    incoming_answer = IncomingAnswer(str(uuid4()), VIA, value)
+    checked_answer = check_in_name(interaction, incoming_answer)
+    return writer.write_now(requests.give(checked_answer, person, over_claims=True))
+
+
+def evict(key: str) -> bool:
+    """Ask for the key's builder to be closed once nothing uses it. False if there is none."""
+    return writer.write_now(lambda tx: _evict(tx, key))
+
+
+def take_over(key: str) -> bool:
+    """Let another worker host the key. False if no host has it, or its worker is alive."""
+    return writer.write_now(lambda tx: _take_over(tx, key))
+
+
+def _evict(tx: Transaction, key: str) -> bool:
+    lives = Q(released_at=None) | ~Q(metrics={})
+    lease = HostLease.objects.filter(lives, pk=key).exclude(user_id="")
+    if not lease.update(evict_requested_at=tx.now):
+        return False
+    announce(tx, key)
+    return True
+
+
+def _take_over(tx: Transaction, key: str) -> bool:
+    """Take over a dead worker's host at once; workers do the same by themselves within 10 s."""
+    leases = HostLease.objects.filter(pk=key, released_at=None).exclude(
+        worker__in=processes.hosting_processes()
+    )
+    # The raised generation fences the host off, should its worker only sleep.
+    if not leases.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
+        return False
+    take_from_dead(key)
+    announce(tx, key)
+    return True
+
+
+def send_again(notice: int) -> bool:
+    """Have a mail or webhook sent now that waits or was given up. False if it has gone out.
+
+    It has all its attempts ahead, and goes out in quiet hours, too.
+    """
+
+    def change(tx: Transaction) -> bool:
+        rows = PendingSignal.objects.filter(TO_BE_SENT | GIVEN_UP, pk=notice)
+        fresh = {"attempts": 0, "outcome": "", "settled_at": None, "error": ""}
+        about = {**(rows.values_list("about", flat=True).first() or {}), "at_once": True}
+        return bool(rows.update(due_at=tx.now, about=about, **fresh))
+
+    return writer.write_now(change)
+
+
+def give_up(notice: int) -> bool:
+    """Have a mail or webhook that waits not be sent. False if it does not wait."""
+
+    def change(tx: Transaction) -> bool:
+        rows = PendingSignal.objects.filter(TO_BE_SENT, pk=notice)
+        outcome = PendingSignal.Outcome.GIVEN_UP
+        return bool(rows.update(due_at=None, settled_at=tx.now, outcome=outcome))
+
+    return writer.write_now(change)

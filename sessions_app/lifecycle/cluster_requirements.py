@@ -1,0 +1,96 @@
+"""The requirements of many processes: PostgreSQL, and Redis, without which all is slower."""
+
+import re
+import time
+
+import psycopg
+from django.core.checks import CheckMessage, Error, Info, Warning
+from django.db import connection
+from redis import Redis, RedisError
+
+from sessions_app.json_types import JsonObject
+from sessions_app.lifecycle.findings import Check, Findings
+from sessions_app.settings import RuntimeSettings
+
+# What PostgreSQL says, and what to do then. It speaks English before it knows who asks.
+REMEDIES = {
+    "password": "Fix the user and the password in DATABASE_URL.",
+    "no pg_hba.conf entry": "Allow this machine and this user in PostgreSQL's pg_hba.conf.",
+    "role .* does not exist": "Create the user, or fix its name in DATABASE_URL.",
+    "database .* does not exist": "Create it (createdb {NAME}), or fix the name in DATABASE_URL.",
+    "too many clients|remaining connection slots": (
+        "Raise its max_connections, or run fewer processes; see docs/deployment.md."
+    ),
+    "starting up|shutting down": "Try again once it is up.",
+}
+ENCODING = (
+    "What people write needs UTF8: make another database (createdb --encoding=UTF8 "
+    "--template=template0 NAME), and name that in DATABASE_URL."
+)
+UNREACHABLE = "Start it, or fix the host and the port in DATABASE_URL."
+TIMEOUT = 2.0  # seconds
+TODO = (
+    "Check REDIS_URL and CHANNEL_LAYERS, and that Redis is up. Until then live news and wake-ups "
+    "take seconds."
+)
+
+
+def unusable() -> CheckMessage | None:
+    """Return why PostgreSQL cannot be used.
+
+    It connects without the pool, which would say of any reason that it took too long.
+    """
+    parameters = connection.get_connection_params()
+    parameters.pop("pool", None)
+    try:
+        with psycopg.connect(**parameters) as direct:
+            version = direct.info.server_version // 10000
+            encoding = direct.info.parameter_status("server_encoding")
+    except psycopg.OperationalError as error:
+        return _connection_finding(str(error))
+    minimum_version = connection.features.minimum_database_version
+    if minimum_version and version < minimum_version[0]:
+        return Error(
+            f"The server of DATABASE_URL is PostgreSQL {version}",
+            f"Use version {minimum_version[0]} or newer.",
+        )
+    if encoding != "UTF8":
+        name = connection.settings_dict["NAME"]
+        return Error(f"The encoding of the database {name} is {encoding}", ENCODING)
+    return None
+
+
+def _connection_finding(message: str) -> CheckMessage:
+    """Turn libpq's error, which holds no password, into a finding with a remedy."""
+    settings = connection.settings_dict
+    remedy = next(
+        (do for pattern, do in REMEDIES.items() if re.search(pattern, message)), UNREACHABLE
+    )
+    # Each attempt has a line, of which some go on in an indented one.
+    attempts = message.partition("All failures were:\n")[2] or message
+    reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
+    reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")
+    return Error(f"PostgreSQL cannot be used: {reason}", remedy.format(**settings))
+
+
+def _redis() -> Findings:
+    limits = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+    try:
+        with Redis.from_url(RuntimeSettings.load().REDIS_URL, **limits) as redis:
+            start = time.perf_counter()
+            redis.ping()
+            milliseconds = (time.perf_counter() - start) * 1000
+            info: JsonObject = redis.info()
+    except RedisError as error:
+        yield Error(f"it does not answer: {error}", TODO)
+        return
+    yield Info(f"Redis {info['redis_version']} answers in {milliseconds:.1f} ms")
+    used_memory, max_memory = info.get("used_memory", 0), info.get("maxmemory", 0)
+    if max_memory and used_memory > max_memory * 0.9:
+        yield Warning(
+            f"{used_memory / max_memory:.0%} of its memory is used",
+            "Give it more: it keeps nothing of ours, but needs buffers.",
+        )
+
+
+START = (Check(120, "redis", _redis),)

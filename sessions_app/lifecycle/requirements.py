@@ -1,0 +1,180 @@
+"""The requirements of a deployment before a process of it starts: settings, a database, its tables.
+
+`manage.py check` reports the project and, with a database, the workflows.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info, Warning
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count
+from django.db.models.functions import Coalesce
+
+from sessions_app.lifecycle.findings import Check, Findings, examine
+from sessions_app.models import Run
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import sql
+from sessions_app.workflows import registry
+
+CLUSTER = RuntimeSettings.load().cluster
+
+
+def _form() -> Findings:
+    if not RuntimeSettings.load().cluster:
+        return
+    if connection.vendor != "postgresql":
+        yield Error(
+            "HITL has a REDIS_URL, which is for many processes, and these need PostgreSQL",
+            "Write DATABASES = {'default': sessions_app.storage.databases.postgresql(URL)}.",
+        )
+    elif not apps.is_installed("procrastinate.contrib.django"):
+        yield Error(
+            "HITL has a REDIS_URL, and many processes need 'procrastinate.contrib.django'",
+            "Put it into INSTALLED_APPS, before 'sessions_app'.",
+        )
+
+
+# Its checks import packages that only this form has, where it is complete.
+IS_COMPLETE_CLUSTER = CLUSTER and not [*_form()]
+cluster = import_module(f"{__package__}.cluster_requirements") if IS_COMPLETE_CLUSTER else None
+
+
+def _project() -> Findings:
+    if sys.flags.optimize > 1:
+        yield Error(
+            "Python runs with -OO, and without docstrings errors and tools of agents have no words",
+            "Start it without -OO, or with -O; look at PYTHONOPTIMIZE, too.",
+        )
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        yield Warning(  # a full disk keeps no process from its start
+            f"Larger uploads and downloads find no place: {error}",
+            "Let TMPDIR name a directory to which this user may write.",
+        )
+    if not settings.USE_TZ:
+        yield Error(
+            "USE_TZ is off, and what waits, expires and is due at a time needs a time zone",
+            "Set USE_TZ = True; Django's documentation of time zones says how a project moves to "
+            "it.",
+        )
+
+
+def _workflows() -> Findings:
+    names = ", ".join(offer.workflow.name for offer in registry.offered_workflows())
+    file = RuntimeSettings.load().WORKFLOWS_FILE
+    yield Info(f"{file.name if file else 'what is declared'} offers {names}")
+    for offer in registry.offered_workflows():
+        yield from _limits(offer)
+    yield from _unhostable_runs()
+
+
+def _workflow_warnings() -> Findings:
+    """Find what is wrong with workflows, as warnings: `migrate` and the start go on."""
+    with suppress(DatabaseError):  # `migrate` looks before it makes the tables
+        for finding in _workflows():
+            if finding.level > checks.INFO:
+                yield Warning(finding.msg, finding.hint)
+
+
+def _unhostable_runs() -> Findings:
+    """Find unfinished runs whose code is gone: each is suspended when it should go on."""
+    offered = {
+        (offer.workflow.name, version.version)
+        for offer in registry.offered_workflows()
+        for version in offer.workflow.versions
+    }
+    names = {name for name, _ in offered}
+    runs = Run.objects.filter(status__in=(*Run.UNFINISHED, Run.Status.SUSPENDED)).order_by()
+    for name, version, count in sorted(
+        runs.values_list("workflow", Coalesce("version", 0)).annotate(Count("pk"))
+    ):
+        if (name, version) in offered or (name in names and not version):  # it has not begun
+            continue
+        subject = f"version {version} of {name}" if name in names else f"the workflow {name}"
+        yield Warning(
+            f"unfinished runs of {subject}, which is not offered here: {count}",
+            "Declare and offer it again until they have ended, or stop them in the admin.",
+        )
+
+
+def _limits(offer: registry.OfferedWorkflow) -> Findings:
+    """Find groups and permissions that do not exist: a typing error shuts everybody out."""
+    name, config = offer.workflow.name, offer.config
+    group_names = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
+    for group in sorted({*config.groups} - {*group_names}):
+        yield Error(
+            f"{name} is for the group {group!r}: no such group", "Create it, or fix its name."
+        )
+    if config.permission:
+        app, codename = config.permission.split(".")
+        if not Permission.objects.filter(content_type__app_label=app, codename=codename).exists():
+            yield Error(f"{name} is for {config.permission}: no such permission", "Fix it.")
+
+
+def _database() -> Findings:
+    if cluster is not None and (failure := cluster.unusable()):
+        yield failure
+        return
+    try:
+        connection.ensure_connection()
+        start = time.perf_counter()
+        sql.fetch("SELECT 1", ())
+    except (DatabaseError, OSError) as error:
+        yield unusable(error)
+        return
+    milliseconds = (time.perf_counter() - start) * 1000
+    version = ".".join(map(str, connection.get_database_version()))
+    yield Info(f"{connection.display_name} {version} answers in {milliseconds:.1f} ms")
+
+
+def unusable(error: Exception) -> CheckMessage:
+    """Say that the database failed, and what to do."""
+    return Error(
+        f"The database {connection.settings_dict['NAME']} cannot be used: {error}",
+        "Check whether its disk is full, and whether this user may write to its directory.",
+    )
+
+
+def _migrations() -> Findings:
+    executor = MigrationExecutor(connection)
+    if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        labels = ", ".join(sorted({migration.app_label for migration, _ in plan}))
+        yield Error(
+            f"The database is not up to date: {len(plan)} migrations to apply ({labels})",
+            "Run: python manage.py migrate",
+        )
+    else:
+        yield Info("all applied")
+
+
+PROJECT = Check(107, "project", _project)
+FORM = Check(101, "form", _form)
+DATABASE = Check(104, "database", _database, needs="form")
+MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
+WORKFLOWS = Check(103, "workflows", _workflows, needs="migrations")
+WORKFLOW_WARNINGS = Check(103, "workflows", _workflow_warnings)
+# What must be there before a process of the application starts.
+START = (PROJECT, FORM, DATABASE, *(cluster.START if cluster else ()), MIGRATIONS)
+
+
+@checks.register("hitl", checks.Tags.database)
+def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Warn of workflows as `doctor` does, where Django may ask a database."""
+    return list(examine([WORKFLOW_WARNINGS])) if databases else []
+
+
+@checks.register("hitl")
+def check_project(**_: object) -> list[CheckMessage]:
+    """Report settings of the project with which nothing here works."""
+    return list(examine([PROJECT]))
