@@ -28,11 +28,10 @@ class ChatAppConfig(AppConfig):
     settings_section: type[Section] = ChatSettings
 
     def ready(self) -> None:
-        """Connect receivers for ended identities, sign-ins, refusals, and questions."""
+        """Connect receivers for ended identities, sign-ins, and refusals."""
         # They need the models, which can be imported from here on only.
         for module in ("revocation", "audit", "sign_in"):
             import_string(f"chat_app.identity.{module}.connect")()
-        import_string("chat_app.notifications.notices.connect")()
         register(check_asgi)
         register(check_brand)
         register(check_runserver)

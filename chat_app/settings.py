@@ -46,6 +46,13 @@ def check_origins(value: list[str]) -> list[str]:
     return [origin.rstrip("/") for origin in value]
 
 
+def check_web_address(value: str) -> str:
+    """Return the URL, or the empty text; raise ValueError if it is neither."""
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("it must begin with http:// or https://")
+    return value
+
+
 def check_provider_url(url: str) -> str:
     """Return a URL to which secrets may go; raise ValueError if they could be read on the way."""
     parts = urlsplit(url)
@@ -118,10 +125,49 @@ class Brand(BaseModel):
         return self.mark_needs_you or self.mark or "chat_app/icon-needs-you.svg"
 
 
-class ChatSettings(Section):
+class SiteSettings(Section):
+    """The settings of where people reach the site: the base of each section that makes links."""
+
+    PUBLIC_URL: str = Field(
+        default="", description="what addresses in mails begin with, as https://chat.example.org"
+    )
+
+    @field_validator("PUBLIC_URL")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return check_origins([value])[0] if value else value
+
+    @property
+    def known_url(self) -> str:
+        """The address at which people reach the site, if that is known."""
+        return self.PUBLIC_URL
+
+    def prefix_problem(self, prefix: str) -> str:
+        """Return what is wrong with PUBLIC_URL where all pages are below a path; empty if nothing.
+
+        Mails and webhooks are made where no request says the path.
+        """
+        url = self.known_url
+        if not url or url.endswith(prefix):
+            return ""
+        return (
+            f"Links in mails and webhooks lead nowhere: PUBLIC_URL is {url}, and all pages are "
+            f"below {prefix}. Set PUBLIC_URL to {url}{prefix}."
+        )
+
+    def public_link(self, name: str, *args: object) -> str:
+        """Return the whole address of a page, for mails and other sites.
+
+        PUBLIC_URL has the path that a proxy takes away. A request may know of it, too.
+        """
+        path = reverse(name, args=args).removeprefix(get_script_prefix())
+        return f"{self.known_url}/{path}"
+
+
+class ChatSettings(SiteSettings):
     """The settings of who may come in without Django's sign-in, and of the page in its site."""
 
-    secrets = frozenset({"JWT_KEY", "OAUTH_PROVIDERS", "WEBHOOK_SECRET"})
+    secrets = frozenset({"JWT_KEY", "OAUTH_PROVIDERS"})
 
     # Whose pages may open sockets, beside our own; these may not send our forms.
     ALLOWED_ORIGINS: list[str] = Field(
@@ -162,16 +208,6 @@ class ChatSettings(Section):
     )
     PASSWORD_URL: str = Field(
         default="", description="a URL or the name of one, where people change their password"
-    )
-    PUBLIC_URL: str = Field(
-        default="", description="what addresses in mails begin with, as https://chat.example.org"
-    )
-    MAIL: Literal["", "off", "now", "daily"] = Field(
-        default="", description="off, now or daily, for those who have not chosen; empty: no mail"
-    )
-    WEBHOOK_URL: str = Field(default="", description="a URL that is told of questions by a POST")
-    WEBHOOK_SECRET: str = Field(
-        default="", description="what signs that: whsec_ and base64, or any text"
     )
     # By their names, which are in the addresses to which they send people back.
     OAUTH_PROVIDERS: dict[str, OAuthProvider] = Field(
@@ -225,17 +261,10 @@ class ChatSettings(Section):
     def _with_line_ends(cls, value: str) -> str:
         return value.replace("\\n", "\n")  # a PEM key in one line
 
-    @field_validator("PUBLIC_URL")
-    @classmethod
-    def _origin(cls, value: str) -> str:
-        return check_origins([value])[0] if value else value
-
-    @field_validator("JWT_JWKS_URL", "WEBHOOK_URL")
+    @field_validator("JWT_JWKS_URL")
     @classmethod
     def _a_url(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("it must begin with http:// or https://")
-        return value
+        return check_web_address(value)
 
     @field_validator("JWT_ALGORITHMS")
     @classmethod
@@ -255,10 +284,6 @@ class ChatSettings(Section):
 
     @model_validator(mode="after")
     def _attention_is_complete(self) -> Self:
-        if self.MAIL and not self.known_url:
-            raise ValueError("PUBLIC_URL is missing: mails contain links to the questions.")
-        if self.WEBHOOK_URL and not (self.WEBHOOK_SECRET and self.known_url):
-            raise ValueError("WEBHOOK_URL needs WEBHOOK_SECRET and PUBLIC_URL beside it.")
         if self.OAUTH_PROVIDERS and not self.known_url:
             raise ValueError("PUBLIC_URL is missing: OAUTH_PROVIDERS send people back to it.")
         return self
@@ -276,32 +301,6 @@ class ChatSettings(Section):
     def per_time(self, name: str) -> PerTime | None:
         """Return a rate by the name of its setting; None if it is not limited."""
         return _per_time(getattr(self, name))
-
-    @property
-    def known_url(self) -> str:
-        """The address at which people reach the site, if that is known."""
-        return self.PUBLIC_URL
-
-    def prefix_problem(self, prefix: str) -> str:
-        """Return what is wrong with PUBLIC_URL where all pages are below a path; empty if nothing.
-
-        Mails and webhooks are made where no request says the path.
-        """
-        url = self.known_url
-        if not url or url.endswith(prefix):
-            return ""
-        return (
-            f"Links in mails and webhooks lead nowhere: PUBLIC_URL is {url}, and all pages are "
-            f"below {prefix}. Set PUBLIC_URL to {url}{prefix}."
-        )
-
-    def public_link(self, name: str, *args: object) -> str:
-        """Return the whole address of a page, for mails and other sites.
-
-        PUBLIC_URL has the path that a proxy takes away. A request may know of it, too.
-        """
-        path = reverse(name, args=args).removeprefix(get_script_prefix())
-        return f"{self.known_url}/{path}"
 
     @property
     def takes_jwt(self) -> bool:

@@ -1,10 +1,17 @@
-"""URLs of the chat."""
+"""URLs of the chat, with those of other applications.
+
+An application has pages below those of the chat if its AppConfig names the module of its URL
+patterns: `chat_urls = "desk.chat_urls"`. Their names are in the namespace `chat`, unless the module
+has an `app_name`; their paths must not begin as one of the HTTP interface.
+"""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import unquote
 
+from django.apps import apps
 from django.contrib.auth.decorators import login_not_required
-from django.urls import URLPattern, URLResolver, path, register_converter
+from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
 
 from chat_app.api import problems
@@ -14,7 +21,7 @@ from chat_app.page import brand, consent_views
 from chat_app.page.conversation import conversation_views
 from chat_app.page.conversation import file_views as given
 from chat_app.page.inbox import inbox_views as inbox
-from chat_app.page.settings import account_views, mail_views
+from chat_app.page.settings import account_views
 from chat_app.page.settings import settings_views as look
 from chat_app.page.sidebar import sidebar_views as menu
 from sessions_app.storage import atomic_requests
@@ -60,6 +67,13 @@ class ApiConverter(StringConverter):
     regex = f"(?:{'|'.join(map(re.escape, sorted(_beginnings)))})(?:/.*)?"
 
 
+def _of_applications() -> Iterator[URLResolver]:
+    """Yield the patterns of the installed applications that name theirs."""
+    for config in apps.get_app_configs():
+        if module := getattr(config, "chat_urls", ""):
+            yield path("", include(module))
+
+
 register_converter(NameConverter, "name")
 register_converter(ApiConverter, "of_api")
 
@@ -90,10 +104,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("brand.css", brand.style_sheet, name="brand"),
     path("settings/", look.settings, name="settings"),
     path("settings/accounts/", account_views.accounts, name="accounts"),
-    path("settings/mail/", mail_views.mail_settings, name="mail_settings"),
     path("oauth/<uuid:run>/<slug:nonce>/", consent_views.leave, name="consent"),
     path("oauth/<slug:provider>/", consent_views.come_back, name="consent_callback"),
-    path("unsubscribe/<str:token>/", mail_views.unsubscribe, name="unsubscribe"),
     path("c/<name:conversation_id>/title/", menu.rename, name="rename"),
     path("c/<name:conversation_id>/delete/", menu.delete, name="delete"),
     path("c/<name:conversation_id>/restore/", menu.restore, name="restore"),
@@ -105,6 +117,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="answer",
     ),
     path("c/<name:conversation_id>/", conversation_views.conversation, name="conversation"),
+    *_of_applications(),
     path("", (api_urls, app_of_api, namespace_of_api)),
     path("<of_api:path>", problems.unknown),
 ]

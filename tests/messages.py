@@ -24,7 +24,8 @@ LOCALES = ROOT / "chat_app" / "locale"
 TEMPLATES = (
     "templates/*.html",
     "templates/chat_app/**/*.html",
-    "templates/chat_app/**/*.txt",
+    "chat_app/contrib/**/*.html",
+    "chat_app/contrib/**/*.txt",
     "templates/admin/**/*.html",
     "sessions_app/contrib/**/*.html",
     "templates/registration/*.html",

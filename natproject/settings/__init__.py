@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "sessions_app.contrib.agents",
     "sessions_app.contrib.operations",
     "chat_app",
+    "chat_app.contrib.notifications",
     "natproject",
 ]
 

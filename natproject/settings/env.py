@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.settings import YES_NO, ChatSettings, check_origins
 from natproject.serving import EVERY_ADDRESS, host_in_url
 from sessions_app.json_types import JsonObject
@@ -21,15 +22,14 @@ from sessions_app.settings import RuntimeSettings, sentence
 from sessions_app.storage.databases import check_postgresql_url
 
 ROOT = Path(__file__).resolve().parents[2]
+SECTIONS = (RuntimeSettings, ChatSettings, NotificationSettings)
 # The URLs have passwords in them.
-SECRETS = (
-    RuntimeSettings.secrets
-    | ChatSettings.secrets
-    | {"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY"}
+SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY"}).union(
+    *(section.secrets for section in SECTIONS)
 )
 
 
-class Env(BaseSettings, RuntimeSettings, ChatSettings):
+class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings):
     """The settings a deployment chooses, those of `HITL` among them."""
 
     model_config = SettingsConfigDict(
@@ -163,8 +163,8 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     @property
     def hitl(self) -> JsonObject:
         """The settings of the applications that are set."""
-        fields = RuntimeSettings.model_fields | ChatSettings.model_fields
-        names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & fields.keys()
+        fields = {name for section in SECTIONS for name in section.model_fields}
+        names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & fields
         return {name: getattr(self, name) for name in names}
 
 

@@ -10,7 +10,7 @@ from django.core.signing import TimestampSigner
 from django.template.loader import render_to_string
 from playwright.sync_api import Page, Route, expect
 
-from chat_app.page.settings.mail_views import MailForm
+from chat_app.contrib.notifications.mail_views import MailForm
 from tests.browser.chat_page import answer, begin, card, open_new, say, state, until_connected
 from tests.browser.look import SCHEMES, SETTLE
 from tests.browser.test_visual import ADMIN, FORMS, LISTS, open_first_row
@@ -49,10 +49,10 @@ TEMPLATES: dict[str, tuple[str, dict[str, Any]]] = {
     "not-allowed": ("403.html", {}),
     "not-sent": ("403_csrf.html", {}),
     "error": ("500.html", {}),
-    "mail": ("chat_app/mail/settings.html", {"form": MailForm(label_suffix="")}),
-    "mail-wrong": ("chat_app/mail/settings.html", {"form": MailForm({"quiet_from": "22:00"})}),
-    "unsubscribe": ("chat_app/mail/unsubscribe.html", {}),
-    "unsubscribed": ("chat_app/mail/unsubscribe.html", {"done": True}),
+    "mail": ("hitl_notifications/settings.html", {"form": MailForm(label_suffix="")}),
+    "mail-wrong": ("hitl_notifications/settings.html", {"form": MailForm({"quiet_from": "22:00"})}),
+    "unsubscribe": ("hitl_notifications/unsubscribe.html", {}),
+    "unsubscribed": ("hitl_notifications/unsubscribe.html", {"done": True}),
 }
 # Of the first question: no server of a test sends anything.
 NOTICES = """

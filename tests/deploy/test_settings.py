@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from chat_app.application import WithSocket
 from chat_app.settings import ChatSettings
+from natproject.settings.env import SECTIONS
 from sessions_app.lifecycle import requirements, start_checks
 from sessions_app.settings import RuntimeSettings, check
 from tests.support.hitl import set_hitl
@@ -30,7 +31,7 @@ def test_no_settings_are_needed(settings: Settings) -> None:
 
 def test_the_document_has_them_all_with_their_defaults() -> None:
     rows = (ROOT / "docs" / "install.md").read_text().replace('"', "'")
-    for section in (RuntimeSettings, ChatSettings):
+    for section in SECTIONS:
         for name, field in section.model_fields.items():
             assert f"| `{name}` | `{field.default!r}` |" in rows
 

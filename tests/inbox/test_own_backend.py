@@ -10,7 +10,7 @@ from django.core import mail
 from django.db.models import QuerySet
 from django.test import Client
 
-from chat_app.notifications import notices
+from chat_app.contrib.notifications import notices
 from chat_app.socket import authentication
 from sessions_app import runs
 from sessions_app.contrib.operations import repairs
@@ -25,7 +25,7 @@ from sessions_app.models.people import Person
 from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import permission
-from tests.page.attention.test_mail import time_passes
+from tests.contrib.notifications.test_mail import time_passes
 from tests.runtime.assignment.asking import asking_people, asks, give
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user

@@ -9,6 +9,7 @@ SHEETS = sorted(Path("static/chat_app").rglob("*.css"))
 BASE = Path("static/chat_app/css/base.css")
 SOURCES = (
     "templates/**/*.html",
+    "chat_app/contrib/**/*.html",
     "static/chat_app/**/*.js",
     "chat_app/**/*.py",
     "sessions_app/**/*.py",

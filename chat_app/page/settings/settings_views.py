@@ -6,6 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from chat_app.page.common import back_to, origin_conversation, site_context
+from chat_app.page.settings.entries import entries
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from chat_app.page.settings.script_texts import ATTENTION
 from chat_app.settings import ChatSettings
@@ -38,7 +39,7 @@ async def settings(request: HttpRequest) -> HttpResponse:
         "switches": [(switch, switch.choice_of(request) == "on") for switch in SWITCHES],
         "words": ATTENTION,
         "here": origin,
-        "offers_mail": bool(ChatSettings.load().MAIL) and user.is_authenticated,
+        "entries": entries.offered() if user.is_authenticated else [],
         "offers_accounts": bool(ChatSettings.load().OAUTH_PROVIDERS) and user.is_authenticated,
         "is_known": user.is_authenticated,
         "person_id": str(user.pk),

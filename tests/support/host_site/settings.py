@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "sessions_app",
     "sessions_app.contrib.operations",
     "chat_app",
+    "chat_app.contrib.notifications",
     f"{PACKAGE}.desk",
 ]
 MIDDLEWARE = [

@@ -11,10 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from chat_app.models import MailPreference
-from chat_app.notifications.mail import preference_of, read_token
+from chat_app.contrib.notifications.mail import preference_of, read_token
+from chat_app.contrib.notifications.models import MailPreference
+from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.page.common import personal, site_context
-from chat_app.settings import ChatSettings
 from sessions_app.models.people import read_user_id
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class MailForm(ModelForm):
 @personal("GET", "POST")
 def mail_settings(request: HttpRequest) -> HttpResponse:
     """Show and save when mails come."""
-    if not ChatSettings.load().MAIL:
+    if not NotificationSettings.load().MAIL:
         raise Http404
     preference = preference_of(read_user_id(request.user.pk))
     form = MailForm(request.POST or None, instance=preference, label_suffix="")
@@ -68,7 +68,7 @@ def mail_settings(request: HttpRequest) -> HttpResponse:
         return redirect("chat:settings")
     status = 422 if form.errors else 200
     return render(
-        request, "chat_app/mail/settings.html", {**site_context(), "form": form}, status=status
+        request, "hitl_notifications/settings.html", {**site_context(), "form": form}, status=status
     )
 
 
@@ -86,4 +86,4 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         preferences = MailPreference.objects.filter(pk=user)
         preferences.update(mode=MailPreference.Mode.OFF)
     context = {**site_context(), "done": done}
-    return render(request, "chat_app/mail/unsubscribe.html", context)
+    return render(request, "hitl_notifications/unsubscribe.html", context)

@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 import pytest
 from django.utils import timezone
 
-from chat_app.notifications import notices, webhook
+from chat_app.contrib.notifications import notices, webhook
 from sessions_app import runs
 from sessions_app.contrib.operations import repairs
 from sessions_app.lifecycle import retention
@@ -26,7 +26,7 @@ from sessions_app.signals import SIGNALS
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
-from tests.page.attention.test_mail import time_passes
+from tests.contrib.notifications.test_mail import time_passes
 from tests.runtime.admin.test_actions import Operator
 from tests.runtime.assignment.asking import asking_people, change
 from tests.support.hitl import set_hitl

@@ -8,8 +8,8 @@ from datetime import datetime
 from django.dispatch import Signal
 from django.utils import timezone
 
-from chat_app.notifications import mail, webhook
-from chat_app.settings import ChatSettings
+from chat_app.contrib.notifications import mail, webhook
+from chat_app.contrib.notifications.settings import NotificationSettings
 from sessions_app.interactions.answerers import PromptAudience, answerers
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
@@ -39,11 +39,11 @@ EVENTS = {
 
 def connect() -> None:
     """Connect the receivers, if there is anybody or anything to tell."""
-    chat = ChatSettings.load()
-    if not (chat.MAIL or chat.WEBHOOK_URL):
+    section = NotificationSettings.load()
+    if not (section.MAIL or section.WEBHOOK_URL):
         return
     for signal, event in EVENTS.items():
-        if chat.WEBHOOK_URL or signal is not interaction_settled:
+        if section.WEBHOOK_URL or signal is not interaction_settled:
             signal.connect(_put_off, dispatch_uid=event)
     notice_due.connect(_due, dispatch_uid="attention.due")
 
@@ -72,9 +72,9 @@ def _store(interaction: Interaction, times: Iterable[tuple[datetime, JsonObject]
 def _notices(
     interaction: Interaction, event: str, occurrence: str, now: datetime
 ) -> Iterator[tuple[datetime, JsonObject]]:
-    if ChatSettings.load().WEBHOOK_URL:
+    if NotificationSettings.load().WEBHOOK_URL:
         yield now, {"webhook": event, "id": f"{interaction.pk}:{event}:{occurrence}"}
-    if interaction.status != Interaction.Status.PENDING or not ChatSettings.load().MAIL:
+    if interaction.status != Interaction.Status.PENDING or not NotificationSettings.load().MAIL:
         return
     claimed_by = interaction.assignee_id
     for user in answerers(PromptAudience.of(interaction)):

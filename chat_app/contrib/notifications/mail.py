@@ -13,8 +13,8 @@ from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
-from chat_app.models import MailPreference
-from chat_app.settings import ChatSettings
+from chat_app.contrib.notifications.models import MailPreference
+from chat_app.contrib.notifications.settings import NotificationSettings
 from sessions_app.interactions import inbox_query
 from sessions_app.interactions.audit import first_line
 from sessions_app.logs import Log
@@ -29,12 +29,12 @@ Outcome = PendingSignal.Outcome
 MOST_SHOWN = 20
 # Who is at the page answers at once; the others can wait so long.
 AFTER = timedelta(minutes=1)
-signer = Signer(salt="chat_app.mail")
+signer = Signer(salt="hitl_notifications.mail")
 
 
 def preference_of(user: UserId) -> MailPreference:
     """Return what the person has chosen, else the site's choice. Blocks."""
-    usual = {"mode": ChatSettings.load().MAIL}
+    usual = {"mode": NotificationSettings.load().MAIL}
     return MailPreference.objects.get_or_create(user_id=user, defaults=usual)[0]
 
 
@@ -121,8 +121,8 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
 def _message(
     person: AbstractBaseUser, address: str, waiting_prompts: list[Interaction]
 ) -> EmailMessage:
-    chat = ChatSettings.load()
-    unsubscribe = chat.public_link("chat:unsubscribe", signer.sign(str(person.pk)))
+    section = NotificationSettings.load()
+    unsubscribe = section.public_link("chat:unsubscribe", signer.sign(str(person.pk)))
     shown_prompts = waiting_prompts[:MOST_SHOWN]
     context = {
         "questions": [
@@ -130,19 +130,19 @@ def _message(
                 "line": mark(first_line(prompt.prompt)),
                 "by": _asker(prompt, person),
                 "due": prompt.due_at or prompt.expires_at,
-                "url": chat.public_link("chat:prompt", prompt.pk),
+                "url": section.public_link("chat:prompt", prompt.pk),
             }
             for prompt in shown_prompts
         ],
         "more": len(waiting_prompts) > MOST_SHOWN,
-        "inbox": chat.public_link("chat:inbox"),
-        "settings": chat.public_link("chat:settings"),
+        "inbox": section.public_link("chat:inbox"),
+        "settings": section.public_link("chat:settings"),
         "unsubscribe": unsubscribe,
     }
     with translation.override(settings.LANGUAGE_CODE):
-        subject = render_to_string("chat_app/mail/subject.txt", context)
-        body = render_to_string("chat_app/mail/body.txt", context)
-    host = urlsplit(chat.known_url).hostname
+        subject = render_to_string("hitl_notifications/subject.txt", context)
+        body = render_to_string("hitl_notifications/body.txt", context)
+    host = urlsplit(section.known_url).hostname
     headers = {
         "Message-ID": make_msgid(domain=host),
         "Auto-Submitted": "auto-generated",

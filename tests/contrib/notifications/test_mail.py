@@ -14,9 +14,9 @@ from django.core import mail as outgoing
 from django.test import AsyncClient
 from django.utils import formats, timezone
 
-from chat_app.models import MailPreference
-from chat_app.notifications import mail, notices
-from chat_app.notifications.mail import MOST_SHOWN, mail_time, send
+from chat_app.contrib.notifications import mail, notices
+from chat_app.contrib.notifications.mail import MOST_SHOWN, mail_time, send
+from chat_app.contrib.notifications.models import MailPreference
 from sessions_app import signals
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer

@@ -23,7 +23,7 @@ from urllib.request import (
 from django.utils import timezone
 from pydantic_core import to_json
 
-from chat_app.settings import ChatSettings
+from chat_app.contrib.notifications.settings import NotificationSettings
 from sessions_app.interactions.audit import first_line
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
@@ -51,13 +51,13 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
     Raises:
         OSError, HTTPException: it was not taken; it is to be tried again.
     """
-    chat = ChatSettings.load()
-    if not chat.WEBHOOK_URL:
+    section = NotificationSettings.load()
+    if not section.WEBHOOK_URL:
         return Outcome.NO_ADDRESS
     body = to_json({"type": event, "timestamp": timezone.now(), "data": _data(interaction)})
     timestamp = str(int(time.time()))
     signature = hmac.digest(
-        _key(chat.WEBHOOK_SECRET), f"{id_}.{timestamp}.".encode() + body, sha256
+        _key(section.WEBHOOK_SECRET), f"{id_}.{timestamp}.".encode() + body, sha256
     )
     headers = {
         "content-type": "application/json",
@@ -65,7 +65,7 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
         "webhook-timestamp": timestamp,
         "webhook-signature": f"v1,{b64encode(signature).decode()}",
     }
-    request = Request(chat.WEBHOOK_URL, body, headers, method="POST")  # noqa: S310 - the setting is checked
+    request = Request(section.WEBHOOK_URL, body, headers, method="POST")  # noqa: S310 - the setting is checked
     try:
         with _opener.open(request, timeout=TIMEOUT) as answer:
             answer.read(1)
@@ -92,7 +92,7 @@ def _data(interaction: Interaction) -> dict[str, object]:
         "assignee": assignee.get_username() if assignee else None,
         "due_at": interaction.due_at,
         "expires_at": interaction.expires_at,
-        "url": ChatSettings.load().public_link("chat:prompt", interaction.pk),
+        "url": NotificationSettings.load().public_link("chat:prompt", interaction.pk),
     }
 
 

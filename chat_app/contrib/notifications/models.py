@@ -1,0 +1,33 @@
+"""The rows of notices."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.utils.timezone import get_default_timezone_name
+from django.utils.translation import gettext_lazy as _
+
+
+class MailPreference(models.Model):
+    """A person's choice of e-mail about questions. Where there is no row, the site's MAIL says
+    it.
+    """
+
+    class Mode(models.TextChoices):
+        OFF = "off", _("never")
+        NOW = "now", _("at once")
+        DAILY = "daily", _("once a day")
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", primary_key=True
+    )
+    mode = models.CharField(max_length=5, choices=Mode.choices)
+    # Of the person's day: when the daily mail comes, and when none does.
+    hour = models.PositiveSmallIntegerField(default=8, validators=[MaxValueValidator(23)])
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    zone = models.CharField(max_length=50, default=get_default_timezone_name)
+    # What waited before was in the mail of this time.
+    mailed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.mode}"

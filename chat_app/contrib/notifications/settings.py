@@ -1,0 +1,34 @@
+"""The section of notices in the project's `HITL` settings."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from chat_app.settings import SiteSettings, check_web_address
+
+
+class NotificationSettings(SiteSettings):
+    """The settings of who is told that a question waits."""
+
+    secrets = frozenset({"WEBHOOK_SECRET"})
+
+    MAIL: Literal["", "off", "now", "daily"] = Field(
+        default="", description="off, now or daily, for those who have not chosen; empty: no mail"
+    )
+    WEBHOOK_URL: str = Field(default="", description="a URL that is told of questions by a POST")
+    WEBHOOK_SECRET: str = Field(
+        default="", description="what signs that: whsec_ and base64, or any text"
+    )
+
+    @field_validator("WEBHOOK_URL")
+    @classmethod
+    def _check_webhook(cls, value: str) -> str:
+        return check_web_address(value)
+
+    @model_validator(mode="after")
+    def _notices_are_complete(self) -> Self:
+        if self.MAIL and not self.known_url:
+            raise ValueError("PUBLIC_URL is missing: mails contain links to the questions.")
+        if self.WEBHOOK_URL and not (self.WEBHOOK_SECRET and self.known_url):
+            raise ValueError("WEBHOOK_URL needs WEBHOOK_SECRET and PUBLIC_URL beside it.")
+        return self

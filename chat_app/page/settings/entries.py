@@ -1,0 +1,38 @@
+"""The entries of the settings page: links to the pages on which a person sets more.
+
+An application adds its own in the `ready()` of its AppConfig: `entries.add(Entry(…))`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry for people who are signed in: its title, the name of its URL, and whether it is
+    offered now.
+    """
+
+    title: Promise | str
+    url_name: str
+    is_offered: Callable[[], bool]
+
+
+class Entries:
+    """The entries of the installed applications, in the order of INSTALLED_APPS."""
+
+    def __init__(self) -> None:
+        self._by_url_name: dict[str, Entry] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry, in the place of one with the same URL."""
+        self._by_url_name[entry.url_name] = entry
+
+    def offered(self) -> list[Entry]:
+        """List the entries that are offered now."""
+        return [entry for entry in self._by_url_name.values() if entry.is_offered()]
+
+
+entries = Entries()
