@@ -1,6 +1,4 @@
-"""API keys in the admin: made for a user, shown once, revoked; and the consents of people, without
-their tokens.
-"""
+"""API keys in the admin: made for a user, shown once, revoked."""
 
 from typing import Any
 
@@ -15,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.identity.api_keys import issue
-from chat_app.models import ApiKey, OAuthGrant
+from chat_app.models import ApiKey
 
 USERNAME = get_user_model().USERNAME_FIELD
 # A browser's help with names is with those of people who sign in.
@@ -82,21 +80,3 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
             row.save(update_fields=["revoked_at"])
             self.log_change(request, row, gettext("revoked"))
             self.message_user(request, gettext("%(row)s: revoked.") % {"row": row})
-
-
-@admin.register(OAuthGrant)
-class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
-    """A grant is given and revoked by its person; here it can be deleted."""
-
-    fields = ("user", "provider", "scopes", "created_at", "last_used_at", "expires_at")
-    list_display = ("provider", "user", "scopes", "created_at", "last_used_at")
-    list_filter = ("provider",)
-    list_select_related = ("user",)
-    search_fields = ("provider", f"user__{USERNAME}")
-    actions = ()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False

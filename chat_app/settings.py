@@ -2,13 +2,10 @@
 
 import re
 from functools import cache
-from importlib.util import find_spec
-from ipaddress import ip_address
-from typing import Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import NamedTuple, Self
 
 from django.urls import get_script_prefix, reverse
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sessions_app.settings import Section
 
@@ -22,7 +19,6 @@ SHORTEST_SECRET = 32  # bytes
 
 ORIGIN = re.compile(r"https?://[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # it is in addresses
 RATE = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})")
 A_RATE = "a number and a time, such as 300/minute, or none"
 
@@ -34,7 +30,8 @@ class PerTime(NamedTuple):
     seconds: int
 
 
-def _rate(default: str) -> str:
+def rate(default: str) -> str:
+    """Declare a setting that is a rate."""
     field: str = Field(default=default, pattern=rf"^({RATE.pattern}|none)$", description=A_RATE)
     return field
 
@@ -51,56 +48,6 @@ def check_web_address(value: str) -> str:
     if value and not value.startswith(("http://", "https://")):
         raise ValueError("it must begin with http:// or https://")
     return value
-
-
-def check_provider_url(url: str) -> str:
-    """Return a URL to which secrets may go; raise ValueError if they could be read on the way."""
-    parts = urlsplit(url)
-    is_plain = url.isascii() and url.isprintable() and "@" not in parts.netloc
-    if not is_plain or not parts.hostname or parts.fragment:
-        raise ValueError("it must be a whole URL, without a user name and a fragment")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        raise ValueError("it must begin with https://")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class OAuthProvider(BaseModel):
-    """A provider at which people let workflows act for them, by OAuth 2.0."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    title: str = Field(min_length=1, max_length=100)
-    client_id: str = Field(min_length=1)
-    client_secret: SecretStr = SecretStr("")
-    client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
-    # The document (RFC 8414, or OpenID Connect Discovery) that has the rest, or the rest itself.
-    metadata_url: str = ""
-    issuer: str = ""
-    authorize_url: str = ""
-    token_url: str = ""
-    revoke_url: str = ""
-    # What is asked for where a workflow does not say.
-    scopes: list[str] = []
-    # Beside those of OAuth, such as {"access_type": "offline"}.
-    authorize_parameters: dict[str, str] = {}
-
-    @field_validator("metadata_url", "authorize_url", "token_url", "revoke_url")
-    @classmethod
-    def _safe(cls, value: str) -> str:
-        return check_provider_url(value) if value else value
-
-    @model_validator(mode="after")
-    def _has_endpoints(self) -> Self:
-        if not self.metadata_url and not (self.authorize_url and self.token_url):
-            raise ValueError("it needs metadata_url, or authorize_url and token_url")
-        return self
 
 
 class Brand(BaseModel):
@@ -145,13 +92,13 @@ class SiteSettings(Section):
     def prefix_problem(self, prefix: str) -> str:
         """Return what is wrong with PUBLIC_URL where all pages are below a path; empty if nothing.
 
-        Mails and webhooks are made where no request says the path.
+        Links outside of pages are made where no request says the path.
         """
         url = self.known_url
         if not url or url.endswith(prefix):
             return ""
         return (
-            f"Links in mails and webhooks lead nowhere: PUBLIC_URL is {url}, and all pages are "
+            f"Links outside of pages lead nowhere: PUBLIC_URL is {url}, and all pages are "
             f"below {prefix}. Set PUBLIC_URL to {url}{prefix}."
         )
 
@@ -163,11 +110,15 @@ class SiteSettings(Section):
         path = reverse(name, args=args).removeprefix(get_script_prefix())
         return f"{self.known_url}/{path}"
 
+    def per_time(self, name: str) -> PerTime | None:
+        """Return a rate by the name of its setting; None if it is not limited."""
+        return _per_time(getattr(self, name))
+
 
 class ChatSettings(SiteSettings):
     """The settings of who may come in without Django's sign-in, and of the page in its site."""
 
-    secrets = frozenset({"JWT_KEY", "OAUTH_PROVIDERS"})
+    secrets = frozenset({"JWT_KEY"})
 
     # Whose pages may open sockets, beside our own; these may not send our forms.
     ALLOWED_ORIGINS: list[str] = Field(
@@ -209,10 +160,6 @@ class ChatSettings(SiteSettings):
     PASSWORD_URL: str = Field(
         default="", description="a URL or the name of one, where people change their password"
     )
-    # By their names, which are in the addresses to which they send people back.
-    OAUTH_PROVIDERS: dict[str, OAuthProvider] = Field(
-        default={}, description="a dict by name, as in docs/oauth.md"
-    )
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
     )
@@ -224,20 +171,19 @@ class ChatSettings(SiteSettings):
     PROXIES: int = Field(
         default=0, ge=0, le=10, description="how many proxies a request comes through, such as 1"
     )
-    RATE_PASSWORDS: str = _rate("20/hour")
-    RATE_PASSWORDS_USER: str = _rate("100/hour")
-    RATE_PASSWORDS_ADDRESS: str = _rate("200/hour")
-    RATE_GUESTS_ADDRESS: str = _rate("60/hour")
-    RATE_MESSAGES_USER: str = _rate("300/minute")
-    RATE_MESSAGES_ADDRESS: str = _rate("3000/minute")
+    RATE_PASSWORDS: str = rate("20/hour")
+    RATE_PASSWORDS_USER: str = rate("100/hour")
+    RATE_PASSWORDS_ADDRESS: str = rate("200/hour")
+    RATE_GUESTS_ADDRESS: str = rate("60/hour")
+    RATE_MESSAGES_USER: str = rate("300/minute")
+    RATE_MESSAGES_ADDRESS: str = rate("3000/minute")
     # Of frames of sockets, and of bodies of the HTTP interface.
-    RATE_BYTES_USER: str = _rate("30000000/minute")
-    RATE_CONVERSATIONS_USER: str = _rate("1000/hour")
-    RATE_CONVERSATIONS_ADDRESS: str = _rate("10000/hour")
-    RATE_CLAIMS_USER: str = _rate("300/minute")
-    RATE_CONSENTS_USER: str = _rate("30/minute")
-    RATE_API_USER: str = _rate("600/minute")
-    RATE_API_ADDRESS: str = _rate("6000/minute")
+    RATE_BYTES_USER: str = rate("30000000/minute")
+    RATE_CONVERSATIONS_USER: str = rate("1000/hour")
+    RATE_CONVERSATIONS_ADDRESS: str = rate("10000/hour")
+    RATE_CLAIMS_USER: str = rate("300/minute")
+    RATE_API_USER: str = rate("600/minute")
+    RATE_API_ADDRESS: str = rate("6000/minute")
     RUNS_PER_USER: int = Field(default=1000, ge=0, description="a number, or 0 for no limit")
     SOCKETS_PER_USER: int = Field(default=100, ge=1, description="a number, such as 100")
     SOCKETS_PER_ADDRESS: int = Field(default=1000, ge=1, description="a number, such as 1000")
@@ -273,21 +219,6 @@ class ChatSettings(SiteSettings):
             raise ValueError(f"{unknown[0]} is not offered")
         return value
 
-    @field_validator("OAUTH_PROVIDERS")
-    @classmethod
-    def _can_be_reached(cls, value: dict[str, OAuthProvider]) -> dict[str, OAuthProvider]:
-        if bad := [name for name in value if not PROVIDER_NAME.fullmatch(name)]:
-            raise ValueError(f"{bad[0]!r} is no name: use a-z, 0-9, - and _")
-        if value and not (find_spec("authlib") and find_spec("httpx2")):
-            raise ValueError("pip install 'django-durable-hitl[oauth]' is missing")
-        return value
-
-    @model_validator(mode="after")
-    def _attention_is_complete(self) -> Self:
-        if self.OAUTH_PROVIDERS and not self.known_url:
-            raise ValueError("PUBLIC_URL is missing: OAUTH_PROVIDERS send people back to it.")
-        return self
-
     @model_validator(mode="after")
     def _jwt_is_complete(self) -> Self:
         if self.takes_jwt:
@@ -297,10 +228,6 @@ class ChatSettings(SiteSettings):
                 "JWT_KEY or JWT_JWKS_URL is missing: without one of them no token can be checked."
             )
         return self
-
-    def per_time(self, name: str) -> PerTime | None:
-        """Return a rate by the name of its setting; None if it is not limited."""
-        return _per_time(getattr(self, name))
 
     @property
     def takes_jwt(self) -> bool:

@@ -17,11 +17,10 @@ from django.urls.converters import StringConverter
 from chat_app.api import problems
 from chat_app.api.app import api
 from chat_app.api.health import health, live
-from chat_app.page import brand, consent_views
+from chat_app.page import brand
 from chat_app.page.conversation import conversation_views
 from chat_app.page.conversation import file_views as given
 from chat_app.page.inbox import inbox_views as inbox
-from chat_app.page.settings import account_views
 from chat_app.page.settings import settings_views as look
 from chat_app.page.sidebar import sidebar_views as menu
 from sessions_app.storage import atomic_requests
@@ -103,9 +102,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/linked/<str:token>/", inbox.show_linked_prompt, name="linked"),
     path("brand.css", brand.style_sheet, name="brand"),
     path("settings/", look.settings, name="settings"),
-    path("settings/accounts/", account_views.accounts, name="accounts"),
-    path("oauth/<uuid:run>/<slug:nonce>/", consent_views.leave, name="consent"),
-    path("oauth/<slug:provider>/", consent_views.come_back, name="consent_callback"),
     path("c/<name:conversation_id>/title/", menu.rename, name="rename"),
     path("c/<name:conversation_id>/delete/", menu.delete, name="delete"),
     path("c/<name:conversation_id>/restore/", menu.restore, name="restore"),

@@ -2,6 +2,6 @@
 
 An application of a project can do the same as they do, by the attributes of its AppConfig and in
 its `ready()`: declare settings (`sessions_app.settings`), add pages (`chat_app.urls`), add entries
-to the settings page (`chat_app.page.settings.entries`), and receive signals
-(`sessions_app.signals`).
+to the settings page (`chat_app.page.settings.entries`), limit rates (`chat_app.rates.LimitedRate`),
+and receive signals (`sessions_app.signals`).
 """

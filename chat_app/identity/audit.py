@@ -37,14 +37,9 @@ def log_refused_credentials(request: HttpRequest | None, method: str, reason: st
     log.warning("credentials.refused", method=method, reason=reason, **_where(request))
 
 
-def log_connected_account(request: HttpRequest, username: str, provider: str) -> None:
-    """Log that a person connected an account that they have elsewhere."""
-    log.info("account.connected", user=username, provider=provider, **_where(request))
-
-
-def log_revoked_account(request: HttpRequest, username: str, provider: str) -> None:
-    """Log that a person revoked the use of an account that they have elsewhere."""
-    log.info("account.revoked", user=username, provider=provider, **_where(request))
+def log_event(event: str, request: HttpRequest, **facts: object) -> None:
+    """Log an event of another application, such as `account.connected`, with where it came from."""
+    log.info(event, **facts, **_where(request))
 
 
 def log_refused_origin(request: HttpRequest) -> None:

@@ -4,10 +4,11 @@ Who asks: the ways in (passwords, guests), messages by all doors, the HTTP inter
 """
 
 from chat_app.rates.at_once import Place, take_socket_from, take_socket_of, take_stream
-from chat_app.rates.rate_limits import Rate, Reservation, rate_limits
+from chat_app.rates.rate_limits import LimitedRate, Rate, Reservation, rate_limits
 from chat_app.rates.submission import change_claim, submit
 
 __all__ = [
+    "LimitedRate",
     "Place",
     "Rate",
     "Reservation",

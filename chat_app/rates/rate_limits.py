@@ -20,7 +20,7 @@ from hashlib import sha256
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_noop
 
-from chat_app.settings import ChatSettings, PerTime
+from chat_app.settings import ChatSettings, PerTime, SiteSettings
 from sessions_app.errors import TooMany
 from sessions_app.settings import RuntimeSettings
 
@@ -31,11 +31,32 @@ ROUNDING_ERROR = 1e-3  # seconds
 SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
 
 # A rate, whose it is, and how many are counted.
-RateBucket = tuple["Rate", str, PerTime, int]
+RateBucket = tuple["LimitedRate", str, PerTime, int]
 
 
-class Rate(StrEnum):
-    """A limited rate; the value is the name of its setting."""
+class LimitedRate(StrEnum):
+    """A limited rate; the value is the name of its setting. An application that limits more has a
+    subclass with its rates, which says where they are set and what they count.
+    """
+
+    @property
+    def section(self) -> SiteSettings:
+        """The section of HITL that has its setting."""
+        raise NotImplementedError
+
+    @property
+    def counted_things(self) -> str:
+        """The things that there are too many of, in words."""
+        raise NotImplementedError
+
+    @property
+    def per_time(self) -> PerTime | None:
+        """The rate as it is set; None if it is not limited."""
+        return self.section.per_time(self.value)
+
+
+class Rate(LimitedRate):
+    """A rate of the chat's own."""
 
     PASSWORDS = "RATE_PASSWORDS"
     PASSWORDS_USER = "RATE_PASSWORDS_USER"
@@ -47,13 +68,15 @@ class Rate(StrEnum):
     CONVERSATIONS_USER = "RATE_CONVERSATIONS_USER"
     CONVERSATIONS_ADDRESS = "RATE_CONVERSATIONS_ADDRESS"
     CLAIMS_USER = "RATE_CLAIMS_USER"
-    CONSENTS_USER = "RATE_CONSENTS_USER"
     API_USER = "RATE_API_USER"
     API_ADDRESS = "RATE_API_ADDRESS"
 
     @property
+    def section(self) -> SiteSettings:
+        return ChatSettings.load()
+
+    @property
     def counted_things(self) -> str:
-        """The things that there are too many of, in words."""
         return COUNTED_THINGS[self.value.split("_")[1]]
 
 
@@ -64,7 +87,6 @@ COUNTED_THINGS = {
     "BYTES": gettext_noop("bytes"),
     "CONVERSATIONS": gettext_noop("new conversations"),
     "CLAIMS": gettext_noop("changes of claims"),
-    "CONSENTS": gettext_noop("tries to connect an account"),
     "API": gettext_noop("requests"),
 }
 
@@ -77,12 +99,12 @@ class RateLimits:
 
     def __init__(self) -> None:
         # When each would be as good as new: all that is kept of a bucket.
-        self._full_at: dict[tuple[Rate, str], float] = {}
+        self._full_at: dict[tuple[LimitedRate, str], float] = {}
         # What is collected as garbage may be so while this thread has the lock.
         self._lock = threading.RLock()
         self._most = MOST
 
-    def take(self, *rates: tuple[Rate, object], amount: int = 1) -> None:
+    def take(self, *rates: tuple[LimitedRate, object], amount: int = 1) -> None:
         """Count one, or an amount, under all of these rates, or under none.
 
         Raises:
@@ -90,7 +112,7 @@ class RateLimits:
         """
         self.reserve(*rates, amount=amount).keep()
 
-    def reserve(self, *rates: tuple[Rate, object], amount: int = 1) -> "Reservation":
+    def reserve(self, *rates: tuple[LimitedRate, object], amount: int = 1) -> "Reservation":
         """Count an amount under all of these rates, or under none, until it is known whether it is
         to be.
 
@@ -106,7 +128,7 @@ class RateLimits:
             self._count(buckets)
         return Reservation(self, buckets)
 
-    def count(self, *rates: tuple[Rate, object]) -> None:
+    def count(self, *rates: tuple[LimitedRate, object]) -> None:
         """Count one under all of these rates, whatever is left."""
         buckets = _limited_rates(rates)
         self._count(buckets)
@@ -119,9 +141,9 @@ class RateLimits:
                 if (rate, key) in self._full_at:
                     self._full_at[rate, key] -= amount * per.seconds / per.amount
 
-    def refuse(self, rate: Rate, key: str, seconds: float) -> None:
+    def refuse(self, rate: LimitedRate, key: str, seconds: float) -> None:
         """Let nothing through for so long: other processes have."""
-        per = _per_time(rate)
+        per = rate.per_time
         if per is not None:
             with self._lock:
                 empty = time.monotonic() + per.seconds - per.seconds / per.amount
@@ -141,7 +163,7 @@ class RateLimits:
                 self._full_at[rate, key] = max(before, after)
             self._forget(now)
 
-    def _wait(self, rate: Rate, key: str, per: PerTime, amount: int) -> float:
+    def _wait(self, rate: LimitedRate, key: str, per: PerTime, amount: int) -> float:
         now = time.monotonic()
         until_full = max(0, self._full_at.get((rate, key), now) - now)
         return until_full + amount * per.seconds / per.amount - per.seconds
@@ -176,20 +198,22 @@ def _tell(buckets: list[RateBucket]) -> None:
 
 
 @cache
-def _redis_counter(url: str) -> Callable[[Rate, str, PerTime, int], None]:
+def _redis_counter(url: str) -> Callable[[LimitedRate, str, PerTime, int], None]:
     """Return the counter for all processes, in this Redis."""
-    count: Callable[[Rate, str, PerTime, int], None] = import_string(SHARED_COUNTS_CLASS)(
+    count: Callable[[LimitedRate, str, PerTime, int], None] = import_string(SHARED_COUNTS_CLASS)(
         url, rate_limits.refuse
     ).count
     return count
 
 
-def _limited_rates(rates: Iterable[tuple[Rate, object]], amount: int = 1) -> list[RateBucket]:
+def _limited_rates(
+    rates: Iterable[tuple[LimitedRate, object]], amount: int = 1
+) -> list[RateBucket]:
     """Keep the rates that have a limit. What is more than a whole limit takes all of it."""
     return [
         (rate, _key(subject), per, min(amount, per.amount))
         for rate, subject in rates
-        if subject != "" and (per := _per_time(rate)) is not None
+        if subject != "" and (per := rate.per_time) is not None
     ]
 
 
@@ -198,10 +222,6 @@ def _key(subject: object) -> str:
     if not isinstance(subject, str):
         return str(subject)
     return sha256(subject.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def _per_time(rate: Rate) -> PerTime | None:
-    return ChatSettings.load().per_time(rate.value)
 
 
 rate_limits = RateLimits()

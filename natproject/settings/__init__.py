@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "sessions_app.contrib.operations",
     "chat_app",
     "chat_app.contrib.notifications",
+    "chat_app.contrib.oauth",
     "natproject",
 ]
 

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chat_app.contrib.notifications.settings import NotificationSettings
+from chat_app.contrib.oauth.settings import OAuthSettings
 from chat_app.settings import YES_NO, ChatSettings, check_origins
 from natproject.serving import EVERY_ADDRESS, host_in_url
 from sessions_app.json_types import JsonObject
@@ -22,14 +23,14 @@ from sessions_app.settings import RuntimeSettings, sentence
 from sessions_app.storage.databases import check_postgresql_url
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = (RuntimeSettings, ChatSettings, NotificationSettings)
+SECTIONS = (RuntimeSettings, ChatSettings, NotificationSettings, OAuthSettings)
 # The URLs have passwords in them.
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY"}).union(
     *(section.secrets for section in SECTIONS)
 )
 
 
-class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings):
+class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAuthSettings):
     """The settings a deployment chooses, those of `HITL` among them."""
 
     model_config = SettingsConfigDict(

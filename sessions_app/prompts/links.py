@@ -97,7 +97,7 @@ class OAuthPrompt(_ElsewherePrompt):
 
     input_type: Literal["oauth_consent"] = "oauth_consent"
     default: Literal["declined"] | None = None
-    # Set by `chat_app.oauth`: the URL is this site's own, and coming back there settles the prompt.
+    # Set where the URL is this site's own: coming back there settles the prompt.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
     template = "chat_app/cards/oauth_consent.html"
     takes = gettext_noop("that somebody has signed in there, or declined")

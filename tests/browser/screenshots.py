@@ -333,7 +333,7 @@ def test_draw_admin_lists(admin: Page, server: Server) -> None:
     for model in (*LISTS, "pendingsignal", "attachment", "feedback"):
         admin.goto(f"{ADMIN}/{model}/")
         draw(admin, f"admin-list-{model}")
-    for model in ("chat_app/apikey", "chat_app/oauthgrant", "auth/user"):
+    for model in ("chat_app/apikey", "hitl_oauth/oauthgrant", "auth/user"):
         admin.goto(f"/admin/{model}/")
         draw(admin, f"admin-list-{model.partition('/')[2]}")
     admin.goto(f"{ADMIN}/run/?q=nothing+of+this&status__exact=failed")

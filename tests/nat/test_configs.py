@@ -11,9 +11,9 @@ from django.utils import timezone
 from nat.data_models.authentication import AuthenticatedContext
 from pytest_django import Settings
 
-from chat_app.models import OAuthGrant
-from chat_app.oauth import grants
-from chat_app.oauth.tokens import Tokens
+from chat_app.contrib.oauth import grants
+from chat_app.contrib.oauth.models import OAuthGrant
+from chat_app.contrib.oauth.tokens import Tokens
 from natproject.settings.env import ROOT
 from sessions_app.contrib.agents.nat import nat_workflow
 from sessions_app.models import Run
@@ -163,7 +163,7 @@ async def test_sign_in_is_that_of_this_site(
     address = {"authorize_url": "https://login.example/", "token_url": "https://login.example/"}
     provider = {"title": "Login", "client_id": "chat", "scopes": ["all"], **address}
     set_hitl(settings, PUBLIC_URL="https://chat.example", OAUTH_PROVIDERS={"login": provider})
-    authenticate = "chat_app.oauth.nat.authenticate"
+    authenticate = "chat_app.contrib.oauth.nat.authenticate"
     async with host_workflow(
         "orders", nat=HERE / "orders.yml", authenticate=authenticate
     ) as hosting:

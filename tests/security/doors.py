@@ -61,6 +61,6 @@ def _paths(resolver: URLResolver, prefix: str) -> Iterator[str]:
 
 
 def model_admins() -> list[Any]:
-    ours = ("sessions_app", "chat_app")
+    ours = ("sessions_app", "chat_app", "hitl_oauth")
     registered = admin.site._registry.items()
     return [pages for model, pages in registered if model._meta.app_label in ours]

@@ -8,7 +8,8 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from chat_app.models import ApiKey, OAuthGrant
+from chat_app.contrib.oauth.models import OAuthGrant
+from chat_app.models import ApiKey
 from sessions_app.models import (
     Arrival,
     Attachment,

@@ -126,7 +126,7 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
         if (
             door.audience in ("owner", "owner with a session", "signed in")
             and "GET" in door.methods
-            and "<nonce>" not in door.path  # of a prompt that only tests/oauth has
+            and "<nonce>" not in door.path  # of a prompt that only tests/contrib/oauth has
         ):
             for person in OWNER & let_in(door.audience, set(scene.people)):
                 answer = knock(scene, person, door, "GET")

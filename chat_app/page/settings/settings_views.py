@@ -9,7 +9,6 @@ from chat_app.page.common import back_to, origin_conversation, site_context
 from chat_app.page.settings.entries import entries
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from chat_app.page.settings.script_texts import ATTENTION
-from chat_app.settings import ChatSettings
 from sessions_app.interactions import pending_counts
 from sessions_app.storage import reads
 
@@ -40,7 +39,6 @@ async def settings(request: HttpRequest) -> HttpResponse:
         "words": ATTENTION,
         "here": origin,
         "entries": entries.offered() if user.is_authenticated else [],
-        "offers_accounts": bool(ChatSettings.load().OAUTH_PROVIDERS) and user.is_authenticated,
         "is_known": user.is_authenticated,
         "person_id": str(user.pk),
         "waiting": sum(count.prompts for count in counts.values()),

@@ -12,6 +12,7 @@ HOST = "127.0.0.1"
 NO_LIMITS = {
     **{name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")},
     **{name: "1000000" for name in ChatSettings.model_fields if name.startswith("STREAMS_")},
+    "RATE_CONSENTS_USER": "none",
     "RUNS_PER_USER": "0",
 }
 

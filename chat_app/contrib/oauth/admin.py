@@ -1,0 +1,25 @@
+"""The consents of people in the admin, without their tokens."""
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest
+
+from chat_app.contrib.oauth.models import OAuthGrant
+
+
+@admin.register(OAuthGrant)
+class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
+    """A grant is given and revoked by its person; here it can be deleted."""
+
+    fields = ("user", "provider", "scopes", "created_at", "last_used_at", "expires_at")
+    list_display = ("provider", "user", "scopes", "created_at", "last_used_at")
+    list_filter = ("provider",)
+    list_select_related = ("user",)
+    search_fields = ("provider", f"user__{get_user_model().USERNAME_FIELD}")
+    actions = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False

@@ -1,0 +1,26 @@
+"""The Django application of consents to act for a person elsewhere."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from chat_app.contrib.oauth.settings import OAuthSettings
+from chat_app.page.settings.entries import Entry, entries
+from sessions_app.settings import Section
+
+
+class OAuthConfig(AppConfig):
+    """The configuration of the application: its settings, its pages."""
+
+    name = "chat_app.contrib.oauth"
+    label = "hitl_oauth"
+    verbose_name = _("Connected accounts")
+    default_auto_field = "django.db.models.BigAutoField"
+    settings_section: type[Section] = OAuthSettings
+    chat_urls = "chat_app.contrib.oauth.urls"
+
+    def ready(self) -> None:
+        """Offer the page of connected accounts where there are providers."""
+        title = _("Connected accounts")
+        entries.add(
+            Entry(title, "chat:accounts", lambda: bool(OAuthSettings.load().OAUTH_PROVIDERS))
+        )

@@ -1,0 +1,232 @@
+"""The way of a person to a provider and back, which settles the prompt that sent them.
+
+What has to outlast a restart meanwhile is in an `OAuthRequest`.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+
+from chat_app.contrib.oauth import grants
+from chat_app.contrib.oauth.encryption import decrypt, encrypt
+from chat_app.contrib.oauth.errors import ProviderRefused, ProviderUnavailable
+from chat_app.contrib.oauth.models import OAuthGrant, OAuthRequest
+from chat_app.contrib.oauth.providers import open_client
+from chat_app.contrib.oauth.tokens import Tokens
+from sessions_app.errors import NotFound
+from sessions_app.interactions.settlement import Settlement, find_interactions, settle
+from sessions_app.logs import Log
+from sessions_app.models import Interaction
+from sessions_app.models.people import Person
+from sessions_app.prompts import ConsentRequest, OAuthPrompt, load_prompt
+from sessions_app.storage import reads
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+if TYPE_CHECKING:
+    from chat_app.contrib.oauth.client import Endpoints
+
+log = Log(__name__)
+
+# For who signs in there first, and asks somebody for the password.
+VALID = timedelta(hours=1)
+VIA = "oauth"
+OFFLINE = "offline_access"
+
+
+class Outcome(StrEnum):
+    """The outcome of a person's way to a provider."""
+
+    CONNECTED = "connected"
+    CLOSED = "closed"  # the prompt does not wait any more
+    DENIED = "denied"  # the person did not agree there
+    TOO_LITTLE = "too_little"  # the person agreed to less than was asked for
+    UNKNOWN = "unknown"  # the address was used before, or is too old
+    OTHER_PERSON = "other_person"  # somebody else went there
+    FOREIGN = "foreign"  # it is not the provider that answers
+    REFUSED = "refused"  # the provider answers with an error
+    UNAVAILABLE = "unavailable"  # the provider does not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A person who is back from a provider: the outcome, and the prompt where it is known."""
+
+    outcome: Outcome
+    interaction: UUID | None = None
+    title: str = ""
+    missing_scopes: tuple[str, ...] = ()
+
+
+async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
+    """Return the address of the provider to which the person's prompt sends them, or why not.
+
+    Raises:
+        NotFound: the run has not asked this person so.
+    """
+    prompt = await reads.read_for(person.id, _find_prompt, person, run, nonce)
+    request = prompt.request
+    if not prompt.waits:
+        return Return(Outcome.CLOSED, prompt.interaction, request.title)
+    state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
+    # With those of an older consent, which this one replaces.
+    kept = OAuthGrant.objects.filter(user=person.id, provider=request.provider)
+    kept_grant = await reads.read_for(person.id, kept.first)
+    scopes = sorted({*request.scopes, *(kept_grant.scopes if kept_grant else ())})
+    try:
+        async with open_client(request.provider) as client:
+            url = client.authorization_url(state=state, verifier=verifier, scopes=scopes)
+    except (ProviderUnavailable, ImproperlyConfigured) as error:
+        log.warning("oauth.unavailable", provider=request.provider, reason=str(error))
+        return Return(Outcome.UNAVAILABLE, prompt.interaction, request.title)
+    row = OAuthRequest(
+        state=_digest(state),
+        verifier=encrypt(person.id, verifier),
+        interaction=prompt.interaction,
+        user_id=person.id,
+        provider=request.provider,
+        scopes=scopes,
+        expires_at=timezone.now() + VALID,
+    )
+    await writer.write(partial(_save, row))
+    return url
+
+
+async def finish(person: Person, provider: str, query: Mapping[str, str]) -> Return:
+    """Take a person back: exchange the code that the provider gave them, store the tokens, and
+    settle the prompt. `query` is the address's.
+    """
+    digest = _digest(query.get("state", ""))
+    request = await writer.write(partial(_take_request, person, provider, digest))
+    if request is None:
+        others = OAuthRequest.objects.filter(state=digest).exclude(user=person.id)
+        is_others = await reads.read_for(person.id, others.exists)
+        return Return(Outcome.OTHER_PERSON if is_others else Outcome.UNKNOWN)
+    prompt = await reads.read_for(person.id, _read_prompt, person, request.interaction)
+    if prompt is None:
+        return Return(Outcome.CLOSED)
+    back = partial(Return, interaction=prompt.interaction, title=prompt.request.title)
+    verifier = decrypt(person.id, request.verifier)
+    if not prompt.waits or verifier is None:
+        return back(Outcome.UNKNOWN if prompt.waits else Outcome.CLOSED)
+    try:
+        async with open_client(provider) as client:
+            if not _is_of(client.endpoints, query):
+                log.warning("oauth.foreign_answer", provider=provider)
+                return back(Outcome.FOREIGN)
+            if "code" not in query:
+                return back(_denial(query))
+            tokens = await client.exchange(query["code"], verifier)
+    except (ProviderRefused, ProviderUnavailable) as error:
+        log.warning("oauth.no_token", provider=provider, reason=str(error))
+        is_refused = isinstance(error, ProviderRefused)
+        return back(Outcome.REFUSED if is_refused else Outcome.UNAVAILABLE)
+    scopes = _granted_scopes(request.scopes, tokens)
+    if missing := set(prompt.request.scopes) - set(scopes):
+        return back(Outcome.TOO_LITTLE, missing_scopes=tuple(sorted(missing)))
+    is_settled = await writer.write(partial(_connect, person, request, tokens, scopes))
+    return back(Outcome.CONNECTED if is_settled else Outcome.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """A prompt as far as the way to a provider needs it."""
+
+    interaction: UUID
+    request: ConsentRequest
+    waits: bool
+
+
+def _find_prompt(person: Person, run: UUID, nonce: str) -> _Prompt:
+    """Find the prompt whose link has these; raise NotFound if it is none of the person's."""
+    asked = Interaction.objects.filter(run=run, name=OAuthPrompt.model_fields["input_type"].default)
+    for row in asked.filter(conversation__owner=person.id, conversation__deleted_at=None):
+        if row.prompt["text"].endswith(f"/{run}/{nonce}/") and (prompt := _as_prompt(row)):
+            return prompt
+    raise NotFound
+
+
+def _read_prompt(person: Person, interaction: UUID) -> _Prompt | None:
+    rows = Interaction.objects.filter(pk=interaction, conversation__owner=person.id)
+    row = rows.filter(conversation__deleted_at=None).first()
+    return None if row is None else _as_prompt(row)
+
+
+def _as_prompt(row: Interaction) -> _Prompt | None:
+    prompt = load_prompt(row.prompt)
+    if not isinstance(prompt, OAuthPrompt) or prompt.request is None:
+        return None
+    return _Prompt(row.pk, prompt.request, _waits(row.status, row.expires_at, timezone.now()))
+
+
+def _waits(status: str, expires_at: datetime | None, now: datetime) -> bool:
+    return status == Interaction.Status.PENDING and (expires_at is None or now < expires_at)
+
+
+def _save(row: OAuthRequest, tx: Transaction) -> None:
+    """Store a request; those that nobody came back with in time go."""
+    OAuthRequest.objects.filter(expires_at__lt=tx.now).delete()
+    row.save(force_insert=True)
+
+
+def _take_request(
+    person: Person, provider: str, digest: str, tx: Transaction
+) -> OAuthRequest | None:
+    """Take the request that the person left with: whoever comes a second time finds none."""
+    rows = OAuthRequest.objects.filter(state=digest, user=person.id, provider=provider)
+    row = rows.filter(expires_at__gt=tx.now).first()
+    return row if row is not None and row.delete()[0] else None
+
+
+def _connect(
+    person: Person, request: OAuthRequest, tokens: Tokens, scopes: list[str], tx: Transaction
+) -> bool:
+    """Store the grant and settle the prompt, both or neither; False if it waits no more."""
+    is_settled = False
+    for interaction in find_interactions(interaction=request.interaction, owner=person.id):
+        if _waits(interaction.status, interaction.expires_at, tx.now):
+            grants.store(person.id, request.provider, tokens, scopes, tx.now)
+            answered, answer_id = Interaction.Status.ANSWERED, f"{VIA}-{uuid4()}"
+            response = {"value": OAuthPrompt.DONE}
+            settlement = Settlement(answered, VIA, response, person, answer_id)
+            is_settled = settle(tx, interaction, settlement)
+    return is_settled
+
+
+def _is_of(endpoints: "Endpoints", query: Mapping[str, str]) -> bool:
+    """Return whether the provider itself sent the person back (RFC 9207).
+
+    Where it does not say who it is, its own address here tells it from other providers. Some leave
+    it out of errors only, which connect nothing.
+    """
+    if "iss" not in query:
+        return "code" not in query or not endpoints.says_issuer
+    return endpoints.issuer in ("", query["iss"])
+
+
+def _granted_scopes(asked: list[str], tokens: Tokens) -> list[str]:
+    """Return the scopes that the person has agreed to.
+
+    Many providers name OpenID's `offline_access` in no answer: a refresh token says it.
+    """
+    if tokens.scopes is None:
+        return asked
+    by_refresh = {OFFLINE} if tokens.refresh else set()
+    return sorted({*tokens.scopes, *(by_refresh & set(asked))})
+
+
+def _denial(query: Mapping[str, str]) -> Outcome:
+    return Outcome.DENIED if query.get("error") == "access_denied" else Outcome.REFUSED
+
+
+def _digest(state: str) -> str:
+    return sha256(state.encode(errors="surrogatepass")).hexdigest()

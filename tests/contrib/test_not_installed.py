@@ -1,0 +1,61 @@
+"""A project that installs none of the applications beside the chat has nothing of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.host_site.lines import Line
+from tests.support.host_site.site import environment
+from tests.support.processes.command import run
+
+pytestmark = pytest.mark.formless
+NEITHER = 'INSTALLED_APPS.remove("chat_app.contrib.notifications"); HITL = {}'
+NAMES = ["MAIL", "WEBHOOK_URL", "WEBHOOK_SECRET", "OAUTH_PROVIDERS", "RATE_CONSENTS_USER"]
+PROGRAM = """
+import json, sys
+import django
+django.setup()
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client, override_settings
+from sessions_app.settings import check
+
+def refusal(name):
+    with override_settings(HITL={name: None}):
+        try:
+            check()
+        except ImproperlyConfigured as error:
+            return str(error)
+
+call_command("migrate", verbosity=0)
+client = Client()
+client.force_login(get_user_model().objects.create_user("ann"))
+pages = ("accounts/", "mail/", "")
+answers = {page: client.get(f"/assistant/settings/{page}") for page in pages}
+print(json.dumps({
+    "statuses": [answer.status_code for answer in answers.values()],
+    "page": answers[""].content.decode(),
+    "refusals": [refusal(name) for name in sys.argv[1:]],
+    "tables": connection.introspection.table_names(),
+    "modules": [name for name in sys.modules if name.startswith("chat_app.")],
+}))
+"""
+
+
+def test_a_project_without_them_has_nothing_of_them(tmp_path: Path) -> None:
+    process = run("-c", PROGRAM, *NAMES, env=environment(Line("", NEITHER), tmp_path))
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["statuses"] == [404, 404, 200]
+    assert "Inbox" in result["page"]
+    assert "E-mail about questions" not in result["page"]
+    assert "Connected accounts" not in result["page"]
+    for name, refusal in zip(NAMES, result["refusals"], strict=True):
+        assert refusal.startswith(f"HITL has no setting '{name}'.")
+    assert "chat_app_apikey" in result["tables"]
+    assert [name for name in result["tables"] if "oauth" in name or "mail" in name] == []
+    assert "chat_app.urls" in result["modules"]
+    assert [name for name in result["modules"] if name.startswith("chat_app.contrib")] == []
