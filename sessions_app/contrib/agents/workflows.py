@@ -16,7 +16,7 @@ class NatSource(WorkflowSource):
     key: ClassVar[str] = "nat"
     # The toolkit's configuration; relative to the file that names it.
     nat: Path
-    # Signs people in for its functions, such as `authenticate` of `chat_app.oauth.nat`.
+    # Signs people in for its functions; see docs/nat-configs.md.
     authenticate: ImportString[Callable[..., Any]] | None = None
 
     def declare(self, name: str, folder: Path) -> None:
