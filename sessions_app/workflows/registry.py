@@ -14,7 +14,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import UserId, name_of
 from sessions_app.settings import RuntimeSettings
-from sessions_app.workflows.config import ConfigError, Policy, RuntimeConfig, WorkflowConfig
+from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 from sessions_app.workflows.sources import WorkflowSource
 
 # Called with (message, context).
@@ -280,10 +280,9 @@ def _declare(config: RuntimeConfig, name: str, source: type[WorkflowSource], ent
         ConfigError: the source does not take the entry, or has no such workflow.
     """
     at = ("workflows", name)
+    checked_entry = config.check(source, entry, at)
     try:
-        config.check(source, entry, at).declare(name, config.folder)
-    except ConfigError:
-        raise
+        checked_entry.declare(name, config.folder)
     except ImproperlyConfigured as error:
         raise config.error((*at, source.key), str(error)) from error
 
