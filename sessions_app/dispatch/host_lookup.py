@@ -1,4 +1,4 @@
-"""The lookup by which a worker finds what its hosts must know, should no wake have come."""
+"""The lookup by which a process finds the news of its hosts, should no wake have come."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -7,11 +7,14 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 
+from sessions_app.hosting.host import Host
+from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseState
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.hosting.run_selection import RunSighting
 from sessions_app.journal.journal import is_wait, wait_id
 from sessions_app.models import HostLease, Interaction, JournalEntry, Run
+from sessions_app.storage import reads
 from sessions_app.storage.records import InteractionSettled
 
 # Of the hosts of keys.
@@ -27,6 +30,23 @@ class HostLookup:
     leases: dict[str, LeaseState]
     runs: list[tuple[str, RunSighting]]
     settlements: SettledOfKeys
+
+
+async def tell_hosts(hosts: HostRegistry) -> None:
+    """Tell the hosts of this process their news from the database: answers, runs to take up or to
+    stop, and leases that others took.
+    """
+    hosts_by_key: dict[str, Host] = {host.key: host for host in hosts}
+    if not hosts_by_key:
+        return
+    interactions = set().union(*(host.awaited_interactions for host in hosts_by_key.values()))
+    lookup = await reads.read(look_up, list(hosts_by_key), interactions)
+    for key, settlement in lookup.settlements:
+        hosts.wake(key, settlement)
+    for key, sighting in lookup.runs:
+        hosts_by_key[key].notice_run(sighting)
+    for key, host in hosts_by_key.items():
+        host.check_lease(lookup.leases.get(key))
 
 
 def look_up(keys: Collection[str], interactions: Collection[UUID]) -> HostLookup:

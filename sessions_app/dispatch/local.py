@@ -3,10 +3,8 @@
 import asyncio
 from functools import partial
 
-from django.db import connection
-
-from sessions_app.dispatch import announcements
 from sessions_app.dispatch.dispatcher import ProcessReport
+from sessions_app.dispatch.host_lookup import tell_hosts
 from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import release_all
@@ -17,6 +15,7 @@ from sessions_app.logs import Log
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
+from sessions_app.storage.periodic import repeat
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -25,12 +24,15 @@ log = Log(__name__)
 
 # Seconds that runs have to stop in good order.
 DRAIN = 10.0
-# After a host failed, until its key is looked at again: nothing else would before the next start.
-FAILED_FOR = 5.0
+# Seconds between two looks for work that other processes wrote, such as a cron job.
+LOOK_EVERY = 1.0
 
 
 class LocalDispatcher:
-    """The dispatcher of a single process. At its start it takes up every unfinished run."""
+    """The dispatcher of a single process. At its start it takes up every unfinished run.
+
+    Each second it looks for work that a process beside it wrote, which tells nobody.
+    """
 
     def __init__(self, *, park_after: float | None = None, replay_everywhere: bool = False) -> None:
         if park_after is None:
@@ -43,21 +45,24 @@ class LocalDispatcher:
         # Keys for which work came while their task was at its beginning or its end.
         self._again: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Wake the host of each key that has work; runs that wait for people need none."""
         self._loop = asyncio.get_running_loop()
         self._watchdog.start()
-        await writer.write(_take_possession)
-        keys, suspects = await reads.read(keys_needing_host)
-        for key in keys:
-            self._wake(key, None)
-        for key in suspects:
-            self._wake(key, None, suspect=True)
+        await writer.write(release_all)
+        await self._wake_keys()
+        self._looking = asyncio.create_task(
+            repeat(self._look, every=LOOK_EVERY, name="look"), name="look"
+        )
 
     async def stop(self) -> None:
         """Stop all hosts, then close what was built for them."""
         self.hosts.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         if self._tasks:
             await asyncio.wait(self._tasks.values())
         await self.hosts.close()
@@ -67,19 +72,10 @@ class LocalDispatcher:
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
-        """Let the host take up the work at once, or look after the commit. Where it does not run,
-        as in a command beside the server, the process that hosts is told.
+        """Wake the key's host after the commit. In a process that hosts nothing, such as a command
+        beside the server, do nothing: the process that hosts looks each second.
         """
-        # A hook that follows the caller's commit, and raises, keeps it from being told here.
-        if self._loop is None or (tx.of_caller and connection.run_on_commit):
-            announcements.leave(key, settlement)
-        if self._loop is None:
-            return
-        host = None if tx.of_caller else self.hosts.get(key)
-        selection = host and host.take_up_in(tx, settlement)
-        if host and selection:
-            tx.call_in(self._loop, partial(host.use_selection, selection))
-        else:
+        if self._loop is not None:
             tx.call_in(self._loop, partial(self._wake, key, settlement))
 
     def report(self) -> ProcessReport:
@@ -89,6 +85,17 @@ class LocalDispatcher:
     def builders(self) -> dict[str, JsonObject]:
         """Return the metrics of the live per-user builders, by key."""
         return self.hosts.builders()
+
+    async def _look(self) -> None:
+        await tell_hosts(self.hosts)
+        await self._wake_keys()
+
+    async def _wake_keys(self) -> None:
+        """Host the keys that have work and no host here."""
+        keys, suspects = await reads.read(keys_needing_host)
+        for key in keys + suspects:
+            if key not in self._tasks:
+                self._wake(key, None, suspect=key in suspects)
 
     def _wake(
         self, key: str, settlement: InteractionSettled | None, *, suspect: bool = False
@@ -106,12 +113,6 @@ class LocalDispatcher:
         del self._tasks[key]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("host.failed", key=key, exc_info=error)
-            asyncio.get_running_loop().call_later(FAILED_FOR, self._wake, key, None)
         if key in self._again:
             self._again.discard(key)
             self._wake(key, None)
-
-
-def _take_possession(tx: Transaction) -> None:
-    release_all(tx)
-    announcements.drop()  # all that needs a host is looked for now

@@ -9,7 +9,7 @@ from procrastinate.jobs import Job
 
 from sessions_app.dispatch import jobs
 from sessions_app.dispatch.dispatcher import Duty, ProcessReport
-from sessions_app.dispatch.host_lookup import look_up
+from sessions_app.dispatch.host_lookup import tell_hosts
 from sessions_app.dispatch.job_workers import JobWorkers
 from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.dispatch.take_over import give_back, take_over
@@ -148,14 +148,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         for key in hosts.keys() - set(own_jobs.values()):
             if self.hosts.get(key) is hosts[key]:
                 hosts[key].lose()
-        interactions = set().union(*(host.awaited_interactions for host in hosts.values()))
-        lookup = await reads.read(look_up, list(hosts), interactions)
-        for key, settlement in lookup.settlements:
-            self.hosts.wake(key, settlement)
-        for key, sighting in lookup.runs:
-            hosts[key].notice_run(sighting)
-        for host in hosts.values():
-            host.check_lease(lookup.leases.get(host.key))
+        await tell_hosts(self.hosts)
         if len(self._served) >= self._duty.concurrency:
             for host in hosts.values():
                 host.make_room()

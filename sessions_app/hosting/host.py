@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -14,13 +14,16 @@ from sessions_app.hosting.lease import (
     Lease,
     LeaseFreshness,
     LeaseState,
+    let_go,
     take_lease,
 )
 from sessions_app.hosting.run_selection import (
+    ConversationRecord,
+    DrivenRuns,
     RunSighting,
     Selection,
     StartedRun,
-    TakenRuns,
+    select_runs,
 )
 from sessions_app.hosting.run_task import LeaveReason, RunTask
 from sessions_app.logs import Log
@@ -28,7 +31,6 @@ from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
-from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.transactional_steps import FaultInStep
 
@@ -82,7 +84,11 @@ class Host:
         self._lease = Lease(key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
-        self.taken = TakenRuns()
+        # The runs that the host drove until the database failed: their crash is not counted.
+        self.excused: set[UUID] = set()
+        self._conversations: Mapping[UUID, ConversationRecord] = {}
+        # The last look left a run where it was that has its turn later.
+        self._left_some = False
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
         # Something has changed; and whether that is anything to look at in the database.
@@ -91,6 +97,7 @@ class Host:
         self._stopping = False
         self._evicting = False
         self._hurried = False
+        self._released = False
         self.fenced = False
         # The database was away for so long that another may have the key.
         self.dropped = False
@@ -194,7 +201,7 @@ class Host:
                 if self._to_look:
                     await self._take_up()
         finally:
-            if not self.taken.released:
+            if not self._released:
                 await self._let_go()
 
     @property
@@ -215,50 +222,31 @@ class Host:
                 return True
         return False
 
-    def take_up_in(
-        self, tx: Transaction, settlement: InteractionSettled | None
-    ) -> Selection | None:
-        """Look within a transaction that announces work for it, which so needs none of its own.
-
-        In the writer's thread, of which there is one. What comes of it goes to `found`, after the
-        commit. None where that is not for the transaction to do.
-        """
-        if not self.generation or self._ending or self.taken.released:
-            return None
-        if self.taken.left_some:  # it waits behind others, of which there may be a thousand
-            return None
-        if self._not_before > time.monotonic():  # the database was away a moment ago
-            return None
-        if settlement is not None and (
-            settlement.run in self.taken or settlement.run in tx.taken_up
-        ):
-            return None  # it waits for the answer in memory, or is about to
-        try:
-            return self.taken.look(tx, self._lease)
-        except Fenced:  # it will find out
-            return None
-
     async def _take_up(self) -> None:
         # The database was away a moment ago: do not press it.
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
             return
         self._to_look = False
+        driven_runs = DrivenRuns(
+            frozenset(self._runs), frozenset(self.excused), self._conversations
+        )
+        look = partial(select_runs, lease=self._lease, driven_runs=driven_runs)
         try:
-            selection = await self._write(partial(self.taken.look, lease=self._lease))
+            selection = await self._write(look)
         except Fenced:
             self.lose()
         except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
             self._not_before = time.monotonic() + RETRY_AFTER
             self._look_again()
         else:
-            self.use_selection(selection)
+            self._use_selection(selection)
 
-    def use_selection(self, selection: Selection) -> None:
+    def _use_selection(self, selection: Selection) -> None:
         """Start and stop runs as a committed selection says."""
-        if self._ending:  # what was taken up is let go with the rest
-            return
-        self.taken.note_selection(selection)
+        self.excused.clear()
+        self._conversations = selection.conversations
+        self._left_some = selection.left_some
         self._seen = selection.seen
         self._evicting = selection.evict
         if selection.more:
@@ -285,18 +273,14 @@ class Host:
         )
 
     def _pass_on(self, selection: Selection) -> None:
-        # Answers that came between the look and here, or while another look is on its way here.
+        # Answers that came between the look and here.
         news, self._news = self._news, []
         for settlement in news:
             if (task := self._runs.get(settlement.run)) is not None:
                 task.receive_settlement(settlement)
-            elif settlement.run in self.taken:
-                self._news.append(settlement)
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:
                 task.leave(LeaveReason.STOP)
-            elif run in self.taken:  # the look that took it up is on its way here
-                self._look_again()
 
     async def _wait(self) -> bool:
         """Wait for work; park what rests. False if there is none, and none came for a while."""
@@ -335,16 +319,15 @@ class Host:
 
     def _forget_run(self, task: RunTask) -> None:
         del self._runs[task.id]
-        self.taken.forget(task.id)
         if isinstance(task.failure, Fenced):
             self.lose()
         if self.dropped:
-            self.taken.excused.add(task.id)
+            self.excused.add(task.id)
         if is_fault(task.failure):
             self._not_before = time.monotonic() + RETRY_AFTER
         if isinstance(task.failure, StorageUnavailable) and not _is_of_its_code(task.failure):
-            self.taken.excused.add(task.id)
-        if self.taken.left_some or not task.ended:
+            self.excused.add(task.id)
+        if self._left_some or not task.ended:
             # What waits behind it has its turn, and an answer that it did not get to see.
             self._to_look = True
         self._changed.set()
@@ -352,20 +335,23 @@ class Host:
     async def _let_go(self) -> bool:
         """Take the runs out of memory, close the builder, and only then let others have the key.
 
-        False if it may stay, and the transaction of a message has taken up a run meanwhile.
+        False if it may stay, and work came meanwhile.
         """
         in_memory = list(self._runs.values())
         ids = {task.id for task in in_memory}
         await self._leave(in_memory)
         if self.key.user:
             await self._manager.evict(self.key.user)
-        self.taken.absolve(ids)
+        self.excused |= ids
+        if self._to_look and not self._ending:
+            return False
+        self._released = True
         if self.fenced or self.dropped:
             return True
+        # Work that comes from here on is announced by the release, or is for the next host.
         self._to_look = False
-        release = partial(self.taken.release, lease=self._lease, ids=ids, stays=not self._ending)
         try:
-            return await self._write(release)
+            await self._write(partial(let_go, lease=self._lease, run_ids=ids))
         except Fenced:
             self.lose()
         except StorageUnavailable:

@@ -137,10 +137,10 @@ class HostRegistry:
             try:
                 while not self.stopping:
                     host = self._hosts[key] = Host(key, manager, self._options, claim, on_look)
-                    host.taken.excused |= excused_runs
+                    host.excused |= excused_runs
                     await host.main()
                     if host.dropped:
-                        excused_runs = host.taken.excused
+                        excused_runs = host.excused
                         await asyncio.sleep(RETRY_AFTER)
                     elif host.fenced or not host.woken:
                         break

@@ -11,7 +11,7 @@ from django.db.models import Max, Q
 
 from sessions_app.errors import UnknownVersion
 from sessions_app.hosting import run_writes
-from sessions_app.hosting.lease import Lease, let_go
+from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.needing_host import has_turn
 from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.journal.journal import Journal
@@ -151,63 +151,6 @@ class DrivenRuns:
     runs: frozenset[UUID]
     excused: frozenset[UUID]
     conversations: Mapping[UUID, ConversationRecord]
-
-
-class TakenRuns:
-    """The runs that a host has taken up, as transactions see them: before their tasks are there.
-
-    A host's look by itself and that of a message may come in either order.
-
-    `excused` are those that the host drove until the database failed.
-    """
-
-    def __init__(self) -> None:
-        self.excused: set[UUID] = set()
-        # It has let go of its lease: set in the transaction that does.
-        self.released = False
-        # The last look left a run where it was that has its turn later.
-        self.left_some = False
-        self._ids: set[UUID] = set()
-        self._conversations: Mapping[UUID, ConversationRecord] = {}
-
-    def look(self, tx: Transaction, lease: Lease) -> Selection:
-        """Take up the runs whose turn it is."""
-        ids = frozenset(self._ids | tx.taken_up)
-        driven_runs = DrivenRuns(ids, frozenset(self.excused), self._conversations)
-        selection = select_runs(tx, lease, driven_runs)
-        started_ids = {started_run.run.id for started_run in selection.started}
-        tx.taken_up |= started_ids
-        self.left_some = selection.left_some
-        tx.after_commit.append(partial(self._ids.update, started_ids))
-        return selection
-
-    def release(self, tx: Transaction, lease: Lease, ids: set[UUID], *, stays: bool) -> bool:
-        """Let go of the lease, with these runs and all that is taken up. Not if the host may stay,
-        and there is something: the transaction of a message was faster.
-        """
-        taken_ids = self._ids | tx.taken_up
-        self.released = not (stays and taken_ids)
-        if self.released:
-            let_go(tx, lease, ids | taken_ids)
-        return self.released
-
-    def note_selection(self, selection: Selection) -> None:
-        """Note that a selection is committed."""
-        self.excused.clear()
-        self._conversations = selection.conversations
-
-    def forget(self, run: UUID) -> None:
-        """Forget a run that is out of memory."""
-        self._ids.discard(run)
-
-    def absolve(self, ids: set[UUID]) -> None:
-        """Excuse these runs and those being taken up: what happens to them is no fault of
-        theirs.
-        """
-        self.excused |= ids | self._ids
-
-    def __contains__(self, run: UUID) -> bool:
-        return run in self._ids
 
 
 def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selection:

@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from enum import Enum
 from functools import partial
 from typing import TypeVar
@@ -328,8 +328,6 @@ class RunTask:
             # The database does not take what the run gives it.
             self._lane = Lane(order_of=self._lane)
             await self._report(self.failure)
-        elif self._leave_reason is LeaveReason.REPLAY:
-            await self._all_written()
         elif self._leave_reason is None:
             raise asyncio.CancelledError
 
@@ -337,18 +335,6 @@ class RunTask:
     def _is_excused(self) -> bool:
         """True if the run broke by no fault of its own, and somebody goes on with it."""
         return isinstance(self.failure, SessionsError) or is_fault(self.failure)
-
-    async def _all_written(self) -> None:
-        """Wait until the run's writes are done.
-
-        They come before the look that takes it up again, which may be in the transaction of a
-        message or of an answer.
-        """
-        write_future = writer.write(lambda tx: None, Lane(order_of=self._lane))
-        while not write_future.done():
-            with suppress(asyncio.CancelledError):  # its code came to its end without an await
-                await asyncio.wait([write_future])
-        self.failure = self.failure or write_future.exception()
 
     async def _stop_overdue(self) -> None:
         if isinstance(self._limit, TooManyCalls):  # it may be right to let it go on
@@ -375,8 +361,6 @@ class RunTask:
         else:
             if self._may_end():
                 await self._report(error)
-            elif self._leave_reason is LeaveReason.REPLAY:
-                await self._finish_leaving()
 
     def _check_raised(self, error: BaseException) -> None:
         """Raise NonDeterminism if a replay raises this before the calls that are recorded."""

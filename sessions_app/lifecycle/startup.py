@@ -5,7 +5,6 @@ import gc
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
-from sessions_app.dispatch import announcements
 from sessions_app.dispatch.dispatcher import Dispatcher
 from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
@@ -44,7 +43,7 @@ class _Runtime:
         works = {"reports": report(self.dispatcher)}
         kind = self.dispatcher.report().kind
         if kind == Process.Kind.BOTH:  # else the workers take turns
-            works |= {"maintenance": maintain(), "announcements": announcements.hear()}
+            works["maintenance"] = maintain()
         if kind != Process.Kind.WEB:  # it hosts
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()
             works |= {"signals": signals, "replay check": check_after_start()}

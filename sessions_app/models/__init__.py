@@ -1,6 +1,5 @@
 """The rows of the runtime: one noun per file."""
 
-from sessions_app.models.announcement import Announcement
 from sessions_app.models.arrival import Arrival
 from sessions_app.models.attachment import AttachedFile, Attachment, attached_files
 from sessions_app.models.audit_entry import AuditEntry
@@ -17,7 +16,6 @@ from sessions_app.models.run import Run
 from sessions_app.models.vote import Vote
 
 __all__ = [
-    "Announcement",
     "Arrival",
     "AttachedFile",
     "Attachment",

@@ -35,16 +35,12 @@ class Transaction:
     Several pieces of work may share one transaction (group commit), one after another.
     """
 
-    def __init__(self, *, of_caller: bool = False) -> None:
+    def __init__(self) -> None:
         self.now = datetime.now(UTC)
-        # It is a caller's, in its own thread; else the writer's.
-        self.of_caller = of_caller
         self.begun = False
         # Nothing of it can have come into the database before this.
         self.committing = False
         self.events: list[EventRecord] = []
-        # Runs that hosts have taken up in it.
-        self.taken_up: set[UUID] = set()
         self.after_commit: list[Callable[[], None]] = []
         self._calls: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
         # The leases that were looked up: whether their builders are to be closed.

@@ -134,7 +134,7 @@ class Writer:
         """Do the work at once, in the transaction that this thread is in, or in one of its own: it
         is committed, and told, with what else the caller writes, or rolled back with it. Blocks.
         """
-        tx = Transaction(of_caller=True)
+        tx = Transaction()
 
         def committed() -> None:
             self.tell(tx)

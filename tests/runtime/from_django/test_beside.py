@@ -112,7 +112,6 @@ def test_starts_and_answers_without_a_server_wait_for_the_next(
     server.start()
     assert "Eve" in run_command("result", run)
     assert "later" in run_command("result", other)
-    assert not server.rows("SELECT * FROM sessions_app_announcement")
 
 
 def test_messages_to_a_run_are_read_once_though_servers_are_killed(

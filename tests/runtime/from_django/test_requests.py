@@ -10,9 +10,8 @@ from django.db import transaction
 
 from sessions_app import runs
 from sessions_app.conversations import listing
-from sessions_app.dispatch import announcements
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
-from sessions_app.models import Announcement, Conversation, Event, Interaction, Run
+from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import CheckboxPrompt, Context, Message, TextPrompt, workflow
 from tests.support.hosting import Hosting, asking, make_user, running
@@ -90,7 +89,7 @@ async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
 
     async with Hosting("t_greet") as hosting:
         await hosting.in_thread(undone)
-        for model in (Conversation, Run, Event, Announcement):
+        for model in (Conversation, Run, Event):
             assert not await hosting.in_thread(model.objects.count)
         assert not hosting.hosted()
 
@@ -108,7 +107,6 @@ async def test_a_start_is_heard_of_though_another_hook_of_its_commit_raises() ->
     async with Hosting("t_greet") as hosting:
         with pytest.raises(OSError, match="broker"):
             await hosting.in_thread(start_beside)
-        await announcements.hear_once()
         run = await Run.objects.aget()
         assert await hosting.result(run.pk) == "ann: hello"
 

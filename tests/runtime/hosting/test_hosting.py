@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from sessions_app import runs
 from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, StorageUnavailable
+from sessions_app.hosting import host as host_module
 from sessions_app.hosting import run_selection, run_writes
 from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
@@ -91,12 +92,12 @@ async def test_run_selection_reads_few_of_many_queued_runs(monkeypatch: pytest.M
         queued[-1] += run.status == Run.Status.QUEUED
         return run
 
-    def select(tx: Transaction, lease: Lease, driven: run_selection.DrivenRuns) -> Selection:
+    def select(tx: Transaction, lease: Lease, driven_runs: run_selection.DrivenRuns) -> Selection:
         queued.append(0)
-        return look(tx, lease, driven)
+        return look(tx, lease, driven_runs)
 
     monkeypatch.setattr(run_selection, "_read", read_and_count)
-    monkeypatch.setattr(run_selection, "select_runs", select)
+    monkeypatch.setattr(host_module, "select_runs", select)
     async with asking("t_ask", "one") as (hosting, _, _):
         echoes = [await hosting.submit("echo") for _ in range(7)]
         await hosting.answer("x")

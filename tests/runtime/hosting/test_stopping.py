@@ -13,8 +13,9 @@ from pytest_django import Settings
 from sessions_app import runs
 from sessions_app.conversations import messages
 from sessions_app.errors import Invalid, NotReplayable
+from sessions_app.hosting import host as host_module
 from sessions_app.hosting.lease import Lease
-from sessions_app.hosting.run_selection import Selection, TakenRuns
+from sessions_app.hosting.run_selection import DrivenRuns, Selection, select_runs
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
@@ -110,15 +111,13 @@ async def stop(hosting: Hosting, run: UUID) -> None:
 async def test_a_stop_in_the_moment_in_which_its_run_is_taken_up_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    look = TakenRuns.look
-
-    def look_and_stop(taken: TakenRuns, tx: Transaction, lease: Lease) -> Selection:
-        selection = look(taken, tx, lease)
+    def look_and_stop(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selection:
+        selection = select_runs(tx, lease, driven_runs)
         for one in selection.started:
             messages.stop_run(tx, one.run.id)
         return selection
 
-    monkeypatch.setattr(TakenRuns, "look", look_and_stop)
+    monkeypatch.setattr(host_module, "select_runs", look_and_stop)
     async with hosting_of(waits) as hosting:
         run = await hosting.submit()
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
