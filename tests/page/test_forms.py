@@ -99,6 +99,20 @@ def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(
 
 
 @pytest.mark.slow
+def test_edits_stay_marked_in_a_form_that_the_browser_sent(page: Page, console: Console) -> None:
+    console.allow("net::ERR_FAILED|422")
+    page.route("**/formcard*", lambda route: route.abort())
+    begin(page, 'prompt(kind="tool_call")')
+    form = card(page)
+    form.get_by_label("Letter").fill("Send 200 bolts.")
+    page.unroute_all()
+    form.get_by_role("button", name="Approve").click()
+    expect(form.locator(".errorlist")).to_have_text(['"Send 200 bolts." does not match "please"'])
+    form.get_by_label("Pieces").fill("150")
+    expect(form.locator(".field[data-changed]")).to_have_count(2)
+
+
+@pytest.mark.slow
 def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
     begin(page, 'prompt(kind="proposal")')
     card(page).get_by_label("Pieces").fill("")
@@ -114,6 +128,7 @@ def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
     expect(form.get_by_role("heading")).to_have_text("May I order the parts?")
     letter = form.get_by_label("Letter")
     letter.fill("Send 200 bolts.")
+    expect(form.locator(".field[data-changed]")).to_have_count(1)  # the card's script is there
     form.get_by_role("button", name="Approve").click()
     expect(form.locator(".errorlist")).to_have_text(['"Send 200 bolts." does not match "please"'])
     expect(letter).to_be_focused()

@@ -8,6 +8,8 @@ const HIDDEN = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\u{1D159
 
 /** Begin with a card: what was given before a reload comes back, and what changes is marked. */
 export function begin(card) {
+  // A form that the browser sent comes back with the edits as its defaults: the server has marked them.
+  for (const field of card.querySelectorAll(".field[data-changed]")) field.wasChanged = true;
   const kept = card.draft.load();
   if (Array.isArray(kept?.entries) && !isTouched(card)) fill(card, kept.entries);
   card.addEventListener("input", () => keep(card));
@@ -127,7 +129,7 @@ function isChanged(field) {
 
 function mark(card) {
   for (const field of card.querySelectorAll("[data-proposal] .field:has(> .was)")) {
-    field.toggleAttribute("data-changed", isChanged(field));
+    field.toggleAttribute("data-changed", Boolean(field.wasChanged) || isChanged(field));
   }
 }
 
