@@ -7,7 +7,6 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
-from twisted.internet.tcp import Connection
 
 from chat_app.socket.connection import CLOSE_TIME, LARGEST
 from chat_app.socket.flow_control import keep_little
@@ -54,9 +53,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
     def __init__(self) -> None:
         super().__init__()
         self.room = _Room()
-        self.message_data: list[bytes] = []
         self._size = 0
-        self._is_socket = False
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
         """Refuse a handshake that is not ASCII where it has to be: Daphne would fail at it."""
@@ -74,13 +71,6 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
         self.closeHandshakeTimeout = CLOSE_TIME
-        self._is_socket = isinstance(self.transport, Connection) and not self.transport.TLS
-
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Receive data of the client. Autobahn would first make a line for a log that is not
-        kept.
-        """
-        self._dataReceived(data)
 
     def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
         """Begin to count another message."""
@@ -94,12 +84,6 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         if self._size > LARGEST:
             self.serverClose(4413)
 
-    def onMessageEnd(self) -> None:  # noqa: N802 - Autobahn's name
-        """Hand the complete message on, without Autobahn's listeners, of which there are none."""
-        if not self.failedByMe:
-            self.onMessage(b"".join(self.message_data), self.message_is_binary)
-        self.message_data = []
-
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803 - as above
         """Hand a message on, without a character that was cut in two."""
         if self._size > ENOUGH:
@@ -108,27 +92,14 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
             super().onMessage(payload, isBinary)
 
     def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802 - Daphne's name
-        """Send a message: one frame, not compressed, so without the rest of Autobahn's way to it.
+        """Send a message.
 
         Raises:
             ConnectionResetError: the client is gone.
         """
         if self.state != self.STATE_OPEN:
             raise ConnectionResetError("The client is gone.")
-        self.sendFrame(2 if binary else 1, content if binary else content.encode())
-
-    def sendData(self, data: bytes, *_: object) -> None:  # noqa: N802 - Autobahn's name
-        """Write it, without such a line; at once, if nothing waits in the transport. Twisted would
-        have epoll tell when it may, and then take that back: it takes longer than to write.
-        """
-        to = self.transport
-        is_waiting = not self._is_socket or to.dataBuffer or to._tempDataLen  # noqa: SLF001 - no public name
-        if not is_waiting and to.connected:
-            size = to.writeSomeData(data)
-            if isinstance(size, int):  # else it is an exception, which the transport will find too
-                data = data[size:]
-        if data:
-            to.write(data)
+        super().serverSend(content, binary)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
         """Let whoever waits for room go on: Autobahn does this before it drops a connection."""

@@ -1,18 +1,14 @@
 """Clients that do not read: they cost nobody else, and little."""
 
 import asyncio
-import socket
 from typing import Any
 
 import pytest
 from pytest_django import Settings
-from twisted.internet.tcp import Connection
-from twisted.internet.testing import MemoryReactor
 
 from chat_app.feed.backlog import Share, backlog
 from chat_app.feed.sweeper import sweeper
 from chat_app.socket import connection
-from chat_app.socket.daphne_flow_control import FlowControlledProtocol
 from sessions_app.notify.groups import group_name, send_to_group
 from sessions_app.notify.news import NEWS, News
 from tests.support.hitl import set_hitl
@@ -82,25 +78,6 @@ async def test_events_without_room_are_read_from_the_log_at_once(log: LiveLog) -
         await log.write("last")
         slow.reads.set()
         await slow.until_sequence(2, timeout=2.0)  # sooner than the sweeper
-
-
-def test_what_a_socket_is_sent_keeps_its_order_however_it_is_read() -> None:
-    ours, theirs = socket.socketpair()
-    protocol, received = FlowControlledProtocol(), b""
-    with ours, theirs:
-        ours.setblocking(False)
-        protocol.transport = transport = Connection(ours, protocol, MemoryReactor())
-        transport.connected = protocol._is_socket = True
-        blocks = [number.to_bytes(2) * 8192 for number in range(200)]
-        for number, block in enumerate(blocks):
-            protocol.sendData(block)
-            if number >= 100:  # long since it has had to wait
-                transport.doWrite()
-                received += theirs.recv(50_000)
-        while len(received) < sum(map(len, blocks)):
-            transport.doWrite()
-            received += theirs.recv(50_000)
-    assert received == b"".join(blocks)
 
 
 async def test_a_socket_that_never_reads_is_closed(
