@@ -120,11 +120,11 @@ DATABASES = {
 # Hints between processes, and to the sockets of each.
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "sessions_app.notify.cluster_layer.ClusterLayer",
+        "BACKEND": "sessions_app.notify.layers.cluster.ClusterLayer",
         "CONFIG": {"url": environment.REDIS_URL},
     }
     if environment.cluster
-    else {"BACKEND": "sessions_app.notify.memory_layer.MemoryLayer"}
+    else {"BACKEND": "sessions_app.notify.layers.memory.MemoryLayer"}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

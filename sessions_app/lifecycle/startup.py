@@ -22,8 +22,9 @@ from sessions_app.storage.writer import writer
 GOODBYE = 3.0
 # What is to end them: called, all at once, when the runtime is about to stop.
 before_stop: list[Callable[[], Coroutine[None, None, None]]] = []
-# Plain functions of steps, of all runs of this process, at once.
-STEP_THREADS = 64
+# Threads of `asyncio.to_thread`, in workflows and for files: their functions mostly wait. A loop's
+# own default is as many as there are processors, and four.
+WAITING_THREADS = 64
 
 
 class _Runtime:
@@ -34,9 +35,8 @@ class _Runtime:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        # The loop's own has as few threads as there are processors, and steps mostly wait in them.
-        steps = ThreadPoolExecutor(STEP_THREADS, thread_name_prefix="step")
-        asyncio.get_running_loop().set_default_executor(steps)
+        threads = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="waiting")
+        asyncio.get_running_loop().set_default_executor(threads)
         await self.notifier.start()
         writer.on_commit = self.notifier.publish
         await self.dispatcher.start()

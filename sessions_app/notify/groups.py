@@ -16,14 +16,14 @@ from django.utils.module_loading import import_string
 
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
-from sessions_app.notify.foreign_layer import ForeignLayer, health
-from sessions_app.notify.memory_layer import LOST, MemoryLayer
+from sessions_app.notify.layers.foreign import ForeignLayer, health
+from sessions_app.notify.layers.memory import LOST, MemoryLayer
 from sessions_app.settings import RuntimeSettings
 
 log = Log(__name__)
 
 LayerMessage = JsonObject
-CLUSTER = "sessions_app.notify.cluster_layer.ClusterLayer"
+CLUSTER = "sessions_app.notify.layers.cluster.ClusterLayer"
 
 
 @cache

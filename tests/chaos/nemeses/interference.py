@@ -20,7 +20,7 @@ import time_machine
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
 
-from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.layers.memory import MemoryLayer
 from tests.chaos.orders import Orders
 
 LOOK = 0.05  # seconds between two looks at the orders

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sessions_app.notify.memory_layer import LOST, MemoryLayer
+from sessions_app.notify.layers.memory import LOST, MemoryLayer
 
 pytestmark = pytest.mark.formless
 MESSAGE = {"type": "conversation.news"}

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from sessions_app.notify import foreign_layer, groups, notifier
+from sessions_app.notify import groups, notifier
 from sessions_app.notify.groups import channel_layer, group_name, join_groups
-from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.layers import foreign
+from sessions_app.notify.layers.memory import MemoryLayer
 from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, PROMPTS, News, pack, unpack
 from sessions_app.notify.notifier import HINT_EVERY, Notifier
 from sessions_app.storage.records import EventRecord
@@ -161,7 +162,7 @@ async def test_the_last_prompt_change_is_announced_before_stopping(layer: Layer)
 async def test_a_layer_that_fails_stops_nothing(
     layer: Layer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign_layer, "PAUSE", 0.0)
+    monkeypatch.setattr(foreign, "PAUSE", 0.0)
     layer.failing = True
     await publish([event(1)], [event(2)])
     layer.failing = False

@@ -12,9 +12,10 @@ from pytest_django import Settings
 
 from natproject.cluster.servers import Redis
 from sessions_app.contrib.operations.doctor import cluster as checks
-from sessions_app.notify import foreign_layer, groups
-from sessions_app.notify.foreign_layer import ForeignLayer
-from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify import groups
+from sessions_app.notify.layers import foreign
+from sessions_app.notify.layers.foreign import ForeignLayer
+from sessions_app.notify.layers.memory import MemoryLayer
 from tests.support.hitl import set_hitl
 
 pytestmark = pytest.mark.formless
@@ -49,7 +50,7 @@ async def hears(one: tuple[MemoryLayer, str], other: MemoryLayer) -> None:
     layer, channel = one
     async with asyncio.timeout(BACK):
         while True:
-            await foreign_layer.health.call(lambda: other.group_send("g", {"type": "test"}))
+            await foreign.health.call(lambda: other.group_send("g", {"type": "test"}))
             try:
                 async with asyncio.timeout(0.2):
                     assert (await layer.receive(channel))["type"] == "test"
@@ -62,7 +63,7 @@ async def hears(one: tuple[MemoryLayer, str], other: MemoryLayer) -> None:
 async def test_groups_are_joined_once_redis_is_there_and_again_when_it_has_begun_anew(
     settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    monkeypatch.setattr(foreign_layer, "REJOIN", 1.0)
+    monkeypatch.setattr(foreign, "REJOIN", 1.0)
     use(settings, backend, redis)
     async with process("g") as one, process() as (other, _):
         await hears(one, other)
@@ -76,7 +77,7 @@ async def test_groups_are_joined_once_redis_is_there_and_again_when_it_has_begun
 async def test_the_layer_is_the_one_that_hitl_names(settings: Settings) -> None:
     use(settings, "channels.layers.InMemoryChannelLayer")
     assert isinstance(groups.new_layer(), ForeignLayer)
-    use(settings, "sessions_app.notify.memory_layer.MemoryLayer")
+    use(settings, "sessions_app.notify.layers.memory.MemoryLayer")
     assert groups.new_layer().alone
     set_hitl(settings, CHANNEL_LAYER="chat")
     with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYER=chat is not among"):
@@ -105,7 +106,7 @@ async def test_nothing_is_left_of_who_has_gone() -> None:
     [
         (CORE, [WARNING, INFO]),
         (PUBSUB, [WARNING, INFO]),
-        ("sessions_app.notify.memory_layer.MemoryLayer", [ERROR]),
+        ("sessions_app.notify.layers.memory.MemoryLayer", [ERROR]),
     ],
 )
 def test_doctor_says_what_a_layer_cannot_do(

@@ -13,8 +13,9 @@ import pytest
 from redis.asyncio import Redis as Client
 
 from natproject.cluster.servers import Redis
-from sessions_app.notify import groups, memory_layer
-from sessions_app.notify.cluster_layer import ClusterLayer
+from sessions_app.notify import groups
+from sessions_app.notify.layers import memory
+from sessions_app.notify.layers.cluster import ClusterLayer
 from sessions_app.testing.polling import until_true
 
 pytestmark = pytest.mark.formless
@@ -185,7 +186,7 @@ async def test_a_listener_that_does_not_read_is_told_of_lost_messages(redis: Red
             await other.send()
         await until_true(lambda: full(one))
         messages = [await one.layer.receive(one.channel) for _ in range(one.layer.capacity)]
-        assert messages[-1] == memory_layer.LOST
+        assert messages[-1] == memory.LOST
 
 
 async def test_without_redis_nobody_waits_and_all_comes_back(redis: Redis) -> None:
@@ -297,7 +298,7 @@ async def test_an_outage_and_its_end_are_each_logged_once(
             await asyncio.sleep(0.1)
         redis.start()
         await until_true(lambda: "works_again" in caplog.text)
-        assert [record.name for record in caplog.records] == ["sessions_app.notify.redis_link"] * 2
+        assert [record.name for record in caplog.records] == ["sessions_app.notify.layers.link"] * 2
 
 
 async def test_listening_goes_on_over_an_outage(

@@ -13,8 +13,8 @@ from sessions_app.dispatch.connector import CONNECTIONS as QUEUE_POOL_SIZE
 from sessions_app.lifecycle.cluster_requirements import START, TIMEOUT, TODO
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.models import Process
-from sessions_app.notify.foreign_layer import ForeignLayer
 from sessions_app.notify.groups import CLUSTER, new_layer
+from sessions_app.notify.layers.foreign import ForeignLayer
 from sessions_app.storage import sql
 from sessions_app.storage.databases import POOL_SIZE
 

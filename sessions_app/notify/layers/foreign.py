@@ -9,7 +9,7 @@ from channels.layers import BaseChannelLayer
 
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
-from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.layers.memory import MemoryLayer
 from sessions_app.notify.news import pack, unpack
 
 log = Log(__name__)

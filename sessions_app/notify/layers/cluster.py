@@ -8,10 +8,10 @@ from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import
 from redis.asyncio.connection import parse_url
 
 from sessions_app.json_types import JsonObject
-from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.layers.link import RedisLink, seal
+from sessions_app.notify.layers.memory import MemoryLayer
+from sessions_app.notify.layers.publisher import Publisher
 from sessions_app.notify.news import pack, unpack
-from sessions_app.notify.publisher import Publisher
-from sessions_app.notify.redis_link import RedisLink, seal
 
 # All calls have a time limit where they are made. A `socket_timeout` on top would have redis-py use
 # `asyncio.wait_for`, which now and then swallows a cancellation (before Python 3.12).

@@ -16,7 +16,7 @@ from channels.layers import BaseChannelLayer
 
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
-from sessions_app.notify.publisher import Publisher
+from sessions_app.notify.layers.publisher import Publisher
 
 log = Log(__name__)
 # It logs a traceback for each second without Redis. The link says it once.
