@@ -16,9 +16,9 @@ from django.utils.translation import gettext
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.feed.sweeper import hear_news, recheck, sweeper
-from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import audit
 from chat_app.identity.request_facts import address_of, language_of, request_of
+from chat_app.inbox.waiting_counts import waiting_counts
 from chat_app.peer.plain_feed import PlainFeed
 from chat_app.rates import change_claim, submit
 from chat_app.socket.authentication import Authentication

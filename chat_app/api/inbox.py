@@ -11,9 +11,9 @@ from chat_app.api import problems, schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.executions import give
 from chat_app.api.problems import Failure
-from chat_app.feed.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
-from chat_app.feed.run_transcript import in_words, read_shared
+from chat_app.inbox.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
 from chat_app.rates import change_claim
+from chat_app.run_transcript import in_words, read_shared
 from sessions_app.errors import NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.inbox_query import on_card

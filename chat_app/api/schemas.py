@@ -19,9 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from chat_app.feed.inbox_parts import LONGEST as LONGEST_QUERY
-from chat_app.feed.inbox_parts import MOST as MOST_PAGES
-from chat_app.feed.inbox_parts import Part
+from chat_app.inbox.inbox_parts import LONGEST as LONGEST_QUERY
+from chat_app.inbox.inbox_parts import MOST as MOST_PAGES
+from chat_app.inbox.inbox_parts import Part
 from chat_app.wire.client_messages import (
     AnswerData,
     AnswerText,

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chat_app.feed.inbox_parts import InboxQuery, Part, count_parts, read_inbox
+from chat_app.inbox.inbox_parts import InboxQuery, Part, count_parts, read_inbox
 from chat_app.page.inbox.alike import MOST_ALIKE, group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.interactions import inbox_query, pending_counts

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chat_app.contrib.notifications import notices
-from chat_app.feed.inbox_parts import InboxQuery, Part, read_inbox
+from chat_app.inbox.inbox_parts import InboxQuery, Part, read_inbox
 from sessions_app.contrib.operations.admin.prompt_filters import nobody_can_answer
 from sessions_app.interactions.answerers import PromptAudience, answerers, may_answer
 from sessions_app.interactions.pending_counts import count_waiting

@@ -11,7 +11,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
-from chat_app.feed.inbox_parts import PAGE
+from chat_app.inbox.inbox_parts import PAGE
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.sidebar.sidebar_entries import sidebar

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 
-from chat_app.feed.inbox_parts import MOST_SEARCHED, RELATED_ROWS, InboxQuery, find_ids
+from chat_app.inbox.inbox_parts import MOST_SEARCHED, RELATED_ROWS, InboxQuery, find_ids
 from chat_app.page.cards import Card
 from chat_app.page.inbox.inbox_entries import Entry
 from sessions_app.json_types import JsonObject

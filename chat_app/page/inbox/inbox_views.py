@@ -17,7 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
 
-from chat_app.feed.inbox_parts import (
+from chat_app.identity.prompt_links import read_prompt_link
+from chat_app.inbox.inbox_parts import (
     ANSWERABLE,
     LONGEST,
     MOST_SEARCHED,
@@ -28,7 +29,6 @@ from chat_app.feed.inbox_parts import (
     count_parts,
     read_inbox,
 )
-from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import is_script, person_of, personal, site_context
 from chat_app.page.conversation import message_forms

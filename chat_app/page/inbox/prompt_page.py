@@ -10,11 +10,11 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from chat_app.feed.inbox_parts import find_prompt
-from chat_app.feed.run_transcript import TranscriptPart, in_words, read_shared
+from chat_app.inbox.inbox_parts import find_prompt
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.inbox.inbox_entries import Entry, make_entries
 from chat_app.page.markdown.markdown import render
+from chat_app.run_transcript import TranscriptPart, in_words, read_shared
 from sessions_app.interactions.outcome_texts import via_words
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from chat_app.feed.run_transcript import TranscriptPart, in_words, read_run
+from chat_app.run_transcript import TranscriptPart, in_words, read_run
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId

@@ -11,9 +11,9 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from chat_app.feed.run_transcript import read_shared
 from chat_app.page.conversation.conversation_page import ItemRange, read_page
 from chat_app.page.conversation.transcript import UserMessage
+from chat_app.run_transcript import read_shared
 from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.prompts import TextPrompt
 from tests.page.plain_page import export, follow, page, press

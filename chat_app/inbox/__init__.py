@@ -1,0 +1,1 @@
+"""The questions that wait for a person: their parts for pages and front ends, and their counts."""
