@@ -16,7 +16,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.interactions import audit, claims, votes
+from sessions_app.interactions import audit, claims, handing_on, votes
 from sessions_app.interactions.answerers import is_active, may_answer
 from sessions_app.interactions.settlement import (
     InteractionRecord,
@@ -359,7 +359,7 @@ def _vote(
         "answer_id": answer.answer_id,  # by it one that comes again is known
     }
     audit.record(tx, about, action, by=by, via=answer.via, **detail)
-    claims.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)
+    handing_on.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)
     return None
 
 

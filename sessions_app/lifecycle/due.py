@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
-from sessions_app.interactions import claims
+from sessions_app.interactions import claims, handing_on
 from sessions_app.interactions.settlement import expiry, find_interactions, set_running, settle
 from sessions_app.lifecycle import retention
 from sessions_app.logs import Log
@@ -60,7 +60,7 @@ def escalate(tx: Transaction, interaction: UUID) -> None:
         # Another process may have been faster, and the next time is to come.
         if not Interaction.objects.filter(pk=interaction, escalates_at__lte=tx.now).exists():
             continue
-        claims.escalate(tx, pending, by=None, via="deadline")
+        handing_on.escalate(tx, pending, by=None, via="deadline")
 
 
 def wake_run(tx: Transaction, run: Run) -> None:
