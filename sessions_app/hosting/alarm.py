@@ -1,0 +1,152 @@
+"""The alarm: a signal handler that ends the code of a run which blocks the event loop.
+
+When it raises: the watchdog puts the alarm clock of the system off for as long as the loop turns.
+Once it does not, the clock sends SIGALRM every `LOOK_EVERY` seconds. Each signal is a look. When
+`LOOKS` of them in a row have found code of the same run, that run is condemned; this look raises
+`BlockedLoop`, and so does each further one that finds its code.
+
+Where: Python calls the handler in the loop's thread, between two instructions of the code that is
+executed, also within a regular expression. The run is that of the context in which the handler is
+called, or of the loop's current task. Where there is neither, the loop's own code is executed, and
+nothing is raised. One long call of other C code ends before the handler is called.
+
+Why that is safe: the run is suspended before the error is raised (`RunTask.block`). Its lane of the
+writer fails from then on, so its `finally` blocks may do as they like, and store nothing. The error
+is no `Exception`, so that `except Exception` does not keep it. The handler takes no lock and logs
+nothing: the code that it interrupts may hold the lock of the log.
+"""
+
+import asyncio
+import signal
+import threading
+import traceback
+from enum import Enum
+from types import FrameType
+
+from sessions_app.hosting.frames import frame_of, lines_of
+from sessions_app.hosting.host_registry import HostRegistry
+from sessions_app.hosting.run_task import BlockedLoop, RunTask
+from sessions_app.workflows.context import current_context
+
+LOOK_EVERY = 0.5  # seconds between two looks of the handler
+# So many looks must find the same run: one alone finds any, after the whole process was stopped.
+LOOKS = 3
+
+# A run at work where the loop was slow: its line, and the innermost line of all.
+SlowRun = tuple[RunTask, str, str]
+
+
+class AlarmState(Enum):
+    """A state of the alarm since the loop turned last."""
+
+    QUIET = "no look has found a run"
+    SUSPECTING = "the last looks have found the same run"
+    CONDEMNED = "that run is suspended, and its code is to end"
+
+
+class Alarm:
+    """The alarm clock over an event loop, and the handler of its signal.
+
+    The states go from `QUIET` over `SUSPECTING` to `CONDEMNED`, and back to `QUIET` when the loop
+    turns. `turned` is set while nobody waits for it to turn.
+    """
+
+    def __init__(self, hosts: HostRegistry, limit: float, turned: threading.Event) -> None:
+        self._hosts = hosts
+        self._limit = limit
+        self._turned = turned
+        self._state = AlarmState.QUIET
+        self._run: RunTask | None = None
+        # Looks that have found this run, one after another.
+        self._looks = 0
+        # The handler was called since the loop turned.
+        self._is_heard = False
+        # The watchdog asks at whose code the loop is slow.
+        self._is_asked = False
+        self._slow: SlowRun | None = None
+        self._is_installed = False
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Install the handler; called in the loop's thread."""
+        self._loop = loop
+        self._thread = threading.get_ident()
+        # Elsewhere no handler can be installed (`runserver`), or somebody else has the clock.
+        main = threading.current_thread() is threading.main_thread()
+        self._is_installed = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        if self._is_installed:
+            signal.signal(signal.SIGALRM, self._handle)
+
+    def remove(self) -> None:
+        """Remove the handler, and stop the clock."""
+        if self._is_installed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def put_off(self) -> None:
+        """Put the alarm off: the loop has turned."""
+        self._state, self._run, self._is_heard = AlarmState.QUIET, None, False
+        if self._is_installed:
+            first = max(self._limit - (LOOKS - 1) * LOOK_EVERY, LOOK_EVERY)
+            signal.setitimer(signal.ITIMER_REAL, first, LOOK_EVERY)
+
+    def ask_for_slow_run(self) -> None:
+        """Find whose code is executed: in the loop's thread, which alone knows. Where that hears no
+        signal, from this thread.
+        """
+        self._is_asked = True
+        if self._is_installed:
+            signal.pthread_kill(self._thread, signal.SIGALRM)
+        else:
+            self._find_slow_run(frame_of(self._thread))
+
+    def take_slow_run(self) -> SlowRun | None:
+        """Return the run that was found, once."""
+        slow, self._slow = self._slow, None
+        return slow
+
+    def condemn_unheard(self) -> None:
+        """Suspend the run from this thread, where its code keeps the handler from being called."""
+        if not self._is_heard and self._state is AlarmState.QUIET:
+            self._condemn(self._current(), frame_of(self._thread))
+
+    def _handle(self, _: int, frame: FrameType | None) -> None:
+        if self._is_asked:
+            self._find_slow_run(frame)
+            return
+        self._is_heard = True
+        run = self._current()
+        if run is None or self._turned.is_set():
+            if self._state is AlarmState.SUSPECTING:
+                self._state, self._run = AlarmState.QUIET, None
+            return
+        if run is not self._run:
+            self._state, self._run, self._looks = AlarmState.SUSPECTING, run, 0
+        self._looks += 1
+        if self._state is AlarmState.SUSPECTING and self._looks == LOOKS:
+            self._condemn(run, frame)
+        if self._state is AlarmState.CONDEMNED:
+            raise BlockedLoop
+
+    def _find_slow_run(self, frame: FrameType | None) -> None:
+        self._is_asked = False
+        run = self._current()
+        if run is not None and frame is not None:
+            self._slow = (run, *lines_of(frame, run.module))
+
+    def _condemn(self, run: RunTask | None, frame: FrameType | None) -> None:
+        if run is not None:
+            self._state, self._run = AlarmState.CONDEMNED, run
+            run.block("".join(traceback.format_stack(frame)))
+
+    def _current(self) -> RunTask | None:
+        """Return the run whose code is executed.
+
+        The context names it, if this is called within it; else, or for a builder, the task does.
+        """
+        context = current_context.get()
+        task = asyncio.current_task(self._loop)
+        ids = (
+            "" if context is None else context.run_id,
+            "" if task is None else task.get_name().removeprefix(RunTask.NAME),
+        )
+        return next((run for run in map(self._hosts.run, ids) if run is not None), None)
