@@ -168,7 +168,7 @@ fuzz: $(VENV)/test.stamp
 
 # Every state of the pages, in several sizes and both themes, into screenshots/, for people to look at.
 screenshots: $(VENV)/test.stamp programs
-	@$(BIN)/python -m pytest -n 2 tests/browser/screenshots.py tests/contrib/oauth/screenshots.py
+	@$(BIN)/python -m pytest -n 2 tests/browser/screenshots.py tests/contrib/*/screenshots.py
 
 # Half an hour in each form in which nothing may grow: make soak ARGS="--form local --minutes 10"
 soak: $(VENV)/test.stamp

@@ -1,5 +1,6 @@
 """`make screenshots`: each state of the pages, in several sizes and both themes, to look at."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from django.core.signing import TimestampSigner
 from django.template.loader import render_to_string
 from playwright.sync_api import Page, Route, expect
 
-from chat_app.contrib.notifications.mail_views import MailForm
 from tests.browser.chat_page import answer, begin, card, open_new, say, state, until_connected
 from tests.browser.look import SCHEMES, SETTLE
 from tests.browser.test_visual import ADMIN, FORMS, LISTS, open_first_row
@@ -49,10 +49,6 @@ TEMPLATES: dict[str, tuple[str, dict[str, Any]]] = {
     "not-allowed": ("403.html", {}),
     "not-sent": ("403_csrf.html", {}),
     "error": ("500.html", {}),
-    "mail": ("hitl_notifications/settings.html", {"form": MailForm(label_suffix="")}),
-    "mail-wrong": ("hitl_notifications/settings.html", {"form": MailForm({"quiet_from": "22:00"})}),
-    "unsubscribe": ("hitl_notifications/unsubscribe.html", {}),
-    "unsubscribed": ("hitl_notifications/unsubscribe.html", {"done": True}),
 }
 # Of the first question: no server of a test sends anything.
 NOTICES = """
@@ -316,8 +312,12 @@ def test_draw_sheets(open_page: OpenPage, server: Server, console: Console) -> N
     send_question(server)
     for name, (address, user) in SHEETS.items():
         draw(open_page(address, user=user), f"sheet-{name}")
-    page = open_page(None)
-    for name, (template, context) in TEMPLATES.items():
+    draw_templates(open_page(None), TEMPLATES)
+
+
+def draw_templates(page: Page, templates: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    """Draw pages that are made of a template alone, by name."""
+    for name, (template, context) in templates.items():
         html = render_to_string(template, context)
         page.route("**/away/", partial(Route.fulfill, body=html, content_type="text/html"))
         page.goto("/away/")

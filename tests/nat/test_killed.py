@@ -5,12 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 from tests.conftest import NewServer
+from tests.contrib.agents.workflows.agents import WORDS
 from tests.runtime.hosting.test_crashes import SETTLE, last_sequence
 from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.server import Server
 from tests.support.websocket import WsClient
-from tests.support.workflows.agents import WORDS
 
 PROMPT = "system_interaction_message"
 TEXT = "".join(WORDS) + "It is paid."

@@ -26,8 +26,8 @@ from nat.data_models.component_ref import FunctionRef, LLMRef
 from nat.data_models.function import FunctionBaseConfig
 from nat.data_models.llm import LLMBaseConfig
 
+from tests.contrib.agents.workflows.agents import WORDS
 from tests.nat import components  # noqa: F401 - registers more
-from tests.support.workflows.agents import WORDS
 from tests.support.workflows.effects import append_line
 
 

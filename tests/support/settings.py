@@ -5,5 +5,5 @@ that they drive.
 from natproject.settings import *  # noqa: F403 - the project's, and what is changed here
 from natproject.settings import HITL, INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.support"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.support", "tests.contrib.agents"]
 HITL = {**HITL, "EXTRA_WORKFLOWS": {"probe": {}, **HITL["EXTRA_WORKFLOWS"]}}

@@ -24,7 +24,6 @@ from sessions_app.workflows import (
     ToolCallPrompt,
     workflow,
 )
-from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.support.hosting import Hosting
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket, content
@@ -192,7 +191,6 @@ async def test_no_door_takes_an_answer_that_does_not_say_yes_or_no(
 ) -> None:
     run, prompt = await hosting.submit_until_prompt(name)
     owner = await reads.read(lambda: prompt.conversation.owner)
-    boss = await Operator().signed_in()
     [body] = (await client.get("/v1/inbox")).json()["prompts"]
     taken = [
         *(await over_http(body["response_url"], client)),
@@ -200,8 +198,6 @@ async def test_no_door_takes_an_answer_that_does_not_say_yes_or_no(
         *(await over_pages(prompt, client)),
         *(await by_code(prompt, owner)),
     ]
-    for form in FORMS:
-        await boss.post(answer_page(prompt.pk), form)
     assert taken == []
     row = await reads.read(Interaction.objects.get, pk=prompt.pk)
     assert (row.status, row.response) == ("pending", None)

@@ -15,13 +15,11 @@ from chat_app.wire.schema import protocol_schema
 from chat_app.wire.server_messages import SystemInteraction
 from sessions_app import runs
 from sessions_app.errors import Invalid
-from sessions_app.models import Interaction
 from sessions_app.prompts import Content, base, plain_text
 from sessions_app.replay.replays import replay_history
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, Prompt, RadioPrompt, Response, user, workflow
-from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.support.hosting import Hosting
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
@@ -70,11 +68,15 @@ async def rated(message: Message, context: Context) -> str:
     return f"{stars:d} of 5, by {answer.by}"
 
 
+def add_template(settings: Settings, folder: Path) -> None:
+    (folder / "t_rating.html").write_text(TEMPLATE)
+    [engine] = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "DIRS": [folder, *engine["DIRS"]]}]
+
+
 @pytest.fixture
 async def hosting(settings: Settings, tmp_path: Path) -> AsyncIterator[Hosting]:
-    (tmp_path / "t_rating.html").write_text(TEMPLATE)
-    [engine] = settings.TEMPLATES
-    settings.TEMPLATES = [{**engine, "DIRS": [tmp_path, *engine["DIRS"]]}]
+    add_template(settings, tmp_path)
     async with live_hosting("t_rated") as hosting:
         yield hosting
 
@@ -133,16 +135,6 @@ async def test_an_own_prompt_type_is_asked_and_answered_over_http(
     assert await hosting.result(run) == "2 of 5, by ann"
 
 
-async def test_operators_see_and_answer_it(hosting: Hosting) -> None:
-    run, prompt = await hosting.submit_until_prompt("own")
-    boss = await Operator().signed_in()
-    page = await boss.get(f"/admin/sessions_app/interaction/{prompt.pk}/change/")
-    assert "a number of stars" in page
-    assert '<option value="4">★★★★</option>' in await boss.get(answer_page(prompt.pk))
-    assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "4"})
-    assert await hosting.result(run) == "4 of 5, by boss"
-
-
 async def test_code_answers_it_and_its_history_is_replayed(
     hosting: Hosting, ann: User, tmp_path: Path
 ) -> None:
@@ -158,7 +150,6 @@ async def test_code_answers_it_and_its_history_is_replayed(
 
 
 GONE = "cannot read questions of the kind “t_rating”"
-LIST = "/admin/sessions_app/interaction/"
 
 
 async def test_a_prompt_whose_type_is_gone_is_read_and_not_answered(
@@ -177,25 +168,6 @@ async def test_a_prompt_whose_type_is_gone_is_read_and_not_answered(
     assert (refusal.status_code, GONE in refusal.content.decode()) == (422, True)
     async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
         await socket.until(lambda frame: frame["content"].get("text") == "How was it?")
-
-
-async def test_operators_see_a_prompt_whose_type_is_gone_and_end_it(
-    hosting: Hosting, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, prompt = await hosting.submit_until_prompt("own")
-    run, other = await hosting.submit_until_prompt("ann", conversation="d")
-    boss = await Operator().signed_in()
-    monkeypatch.delitem(base._types, "t_rating")
-    for page in ("/admin/", LIST, f"{LIST}{other.pk}/change/", "/admin/sessions_app/auditentry/"):
-        assert "How was it?" in await boss.get(page), page
-    assert "its kind is not installed here" in await boss.get(f"{LIST}{prompt.pk}/change/")
-    assert GONE in await boss.act("interaction", "answer", prompt)
-    with_default = {**other.prompt, "default": 3}
-    await Interaction.objects.filter(pk=other.pk).aupdate(prompt=with_default)
-    page = await boss.act("interaction", "expire", prompt, other)
-    assert ("(pending): expired." in page, f"(pending): This server {GONE}" in page) == (True, True)
-    assert ": asked to stop." in await boss.act("run", "cancel", run)
-    assert "Nobody" in (await client.get("/c/c/")).content.decode()
 
 
 def test_the_schema_has_an_own_prompt_type(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from sessions_app import runs
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
 from sessions_app.storage import reads
-from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.support.hosting import Hosting
 from tests.support.workflows.forms import TOOL_CALL
 from tests.wire.live_hosting import live_hosting
@@ -107,17 +106,6 @@ async def test_http_takes_edited_arguments(hosting: Hosting, client: AsyncClient
         response = await client.post(url, body, content_type="application/json")
         assert response.status_code == status, response.content
     await assert_executed(hosting, run, by="ann", via="http")
-
-
-async def test_operators_edit_arguments(hosting: Hosting) -> None:
-    run, prompt = await hosting.submit_until_prompt(ASK)
-    boss = await Operator().signed_in()
-    assert "f-pieces" in await boss.get(answer_page(prompt.pk))
-    letter = {**FORM, "f-letter": "Send them.", "value": "approve"}
-    assert "does not match" in await boss.post(answer_page(prompt.pk), letter)
-    approval = {**FORM, "value": "approve"}
-    assert "Answered." in await boss.post(answer_page(prompt.pk), approval)
-    await assert_executed(hosting, run, by="boss", via="admin")
 
 
 async def test_code_edits_arguments(hosting: Hosting, ann: User) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.contrib.agents.mcp_process import serving, url_of
+from tests.contrib.agents.workflows.agents import WORDS
 from tests.runtime.hosting.test_crashes import (
     assert_gap_free,
     back,
@@ -23,7 +24,6 @@ from tests.runtime.hosting.test_crashes import (
 from tests.support.polling import until
 from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
-from tests.support.workflows.agents import WORDS
 
 TEXT = "".join(WORDS) + "\n\nIt is paid."
 PROMPT = "system_interaction_message"

@@ -27,8 +27,8 @@ from sessions_app.signals import delivery
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, Context, Message, group, workflow
+from tests.contrib.operations.administrator import Operator
 from tests.page.plain_page import PlainPage
-from tests.runtime.admin.test_actions import Operator
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_members, make_user, until
 

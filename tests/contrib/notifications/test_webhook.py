@@ -27,7 +27,7 @@ from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
 from tests.contrib.notifications.test_mail import time_passes
-from tests.runtime.admin.test_actions import Operator
+from tests.contrib.operations.administrator import Operator
 from tests.runtime.assignment.asking import asking_people, change
 from tests.support.hitl import set_hitl
 from tests.support.hosting import asking, django_user

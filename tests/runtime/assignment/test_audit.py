@@ -11,7 +11,6 @@ from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
 from django.core.management import call_command
 from django.db import models
-from django.db.models import F
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -19,17 +18,13 @@ from chat_app.application import WithSocket
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 from sessions_app import runs
-from sessions_app.contrib.operations import repairs
-from sessions_app.contrib.operations.admin.audit_sentences import read_sentences
 from sessions_app.interactions import audit, audit_trail
 from sessions_app.interactions.answers import answer_together
 from sessions_app.lifecycle import retention
 from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import Person, users
-from sessions_app.prompts import TextAnswer
-from sessions_app.runs import requests
 from sessions_app.storage import reads
-from sessions_app.workflows import BinaryPrompt, TextPrompt, group, user
+from sessions_app.workflows import TextPrompt, group, user
 from tests.runtime.assignment.asking import (
     actions,
     answer_to,
@@ -37,6 +32,7 @@ from tests.runtime.assignment.asking import (
     asks,
     entries,
     give,
+    give_over_claims,
     people,
 )
 from tests.support.hitl import set_hitl
@@ -123,7 +119,7 @@ async def test_who_comes_by_whatever_door_is_in_it_with_their_address(door: str)
         elif door == "python":
             await runs.aanswer(prompt.pk, "yes", by=await users().aget(pk=boss.id))
         else:
-            await hosting.in_thread(repairs.answer, prompt.pk, person=boss, value=TextAnswer("yes"))
+            await give_over_claims("yes", prompt, boss)
         audit.address.reset(token)
         *_, entry = await reads.read(entries, prompt)
         answered = door != "websocket"
@@ -233,38 +229,6 @@ async def test_the_audit_is_exported_in_order_with_unassigned_prompts() -> None:
         await asked_before.aupdate(created_at=timezone.now() - timedelta(days=40))
         since = (timezone.now() - timedelta(days=30)).isoformat()
         assert lines[3] in await reads.read(export_audit, "jsonl", "--since", since)
-
-
-@pytest.mark.parametrize(
-    ("how", "by", "sentence"),
-    [
-        ("deadline", "", "Nobody answered “Go?” in time: it went on with “yes”"),
-        (
-            "operator",
-            "boss",
-            "boss ended the wait for “Go?”: it went on with “yes”, from the admin",
-        ),
-        ("stop", "", "“Go?” was cancelled, as its run ended first"),
-    ],
-)
-async def test_the_audit_says_how_a_question_ended_that_nobody_answered(
-    how: str, by: str, sentence: str
-) -> None:
-    asked = BinaryPrompt(text="Go?", options=["yes", "no"], timeout=3600, default="yes")
-    async with asking_people("boss", to=user("boss"), prompt=asked) as (hosting, prompt, [boss]):
-        if how == "deadline":
-            rows = Interaction.objects.filter(pk=prompt.pk)
-            await reads.read(lambda: rows.update(expires_at=F("created_at")))
-            await hosting.settle_due()
-        elif how == "operator":
-            await requests.aexpire(prompt.pk, by=django_user(boss), via="admin")
-        else:
-            await runs.acancel(prompt.run_id)
-        await hosting.until_ended(prompt.run_id)
-        *_, entry = await reads.read(entries, prompt)
-        assert entry.by_name == by
-        [text] = await reads.read(lambda: [str(one) for one in read_sentences([entry])])
-        assert text == sentence
 
 
 async def test_an_own_question_that_is_reassigned_keeps_its_opening() -> None:

@@ -16,7 +16,6 @@ from sessions_app.prompts import BinaryPrompt, Option, load_prompt
 from sessions_app.storage import reads
 from sessions_app.workflows import group, user
 from tests.page.plain_page import press, text_of
-from tests.runtime.admin.test_actions import answer_page, host_and_operate
 from tests.runtime.assignment.asking import asking_people, asks, give, people
 from tests.support.hosting import Hosting
 
@@ -53,17 +52,6 @@ async def test_an_option_that_needs_a_note_is_not_chosen_without() -> None:
         response, line = await settled(prompt)
         assert (response.value, response.note) == ("refuse", "too dear")
         assert line == "refuse – too dear"
-
-
-async def test_an_operator_writes_the_note_that_an_option_needs() -> None:
-    asks(PROMPT)
-    async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
-        run, prompt = await hosting.submit_until_prompt()
-        page = answer_page(prompt.pk)
-        assert "needs a note: say why" in await boss.post(page, {"answer": "refuse"})
-        await boss.post(page, {"answer": "refuse", "note": "too dear"})
-        await hosting.until_ended(run)
-        assert (await settled(prompt))[1] == "refuse – too dear"
 
 
 async def test_the_deadline_answers_without_a_note() -> None:

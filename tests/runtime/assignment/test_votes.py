@@ -7,13 +7,11 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from sessions_app import runs
-from sessions_app.contrib.operations import repairs
 from sessions_app.errors import Invalid
 from sessions_app.interactions import answers, votes
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.people import Person
-from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.workflows import CheckboxPrompt, group, user
 from tests.runtime.assignment.asking import (
@@ -23,6 +21,7 @@ from tests.runtime.assignment.asking import (
     change,
     counts,
     give,
+    give_over_claims,
     people,
 )
 from tests.support.hosting import django_user
@@ -207,10 +206,8 @@ async def test_votes_that_have_decided_stay_when_their_people_leave() -> None:
 
 
 async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
-    async with asking_people("boss", "other", "op", **BOTH) as (hosting, prompt, [boss, _, op]):
-        answer_result = await hosting.in_thread(
-            repairs.answer, prompt.pk, person=op, value=TextAnswer("yes")
-        )
+    async with asking_people("boss", "other", "op", **BOTH) as (_, prompt, [boss, _, op]):
+        answer_result = await give_over_claims("yes", prompt, op)
         assert answer_result.outcome == Outcome.VOTED
         for is_active, outcome in ((False, Outcome.VOTED), (True, Outcome.ACCEPTED)):
             await User.objects.filter(pk=op.id).aupdate(is_active=is_active)

@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from sessions_app import runs
-from sessions_app.contrib.operations import repairs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
@@ -36,6 +35,7 @@ from tests.runtime.assignment.asking import (
     change,
     counts,
     give,
+    give_over_claims,
     inbox_of,
     people,
 )
@@ -194,7 +194,7 @@ async def test_four_eyes_exclude_the_owner() -> None:
         hosting, prompt, [ann, boss] = scene
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.NOT_FOUND
         with pytest.raises(Invalid, match="Someone else"):
-            await hosting.in_thread(repairs.answer, prompt.pk, person=ann, value=TextAnswer("yes"))
+            await give_over_claims("yes", prompt, ann)
         with pytest.raises(Invalid, match="may not answer"):
             await change("delegate", prompt, boss, to="ann")
         assert (await give("yes", prompt, boss)).outcome == Outcome.ACCEPTED

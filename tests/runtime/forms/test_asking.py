@@ -1,4 +1,4 @@
-"""Runs that ask forms: through replay, restarts, the admin, and with the class gone."""
+"""Runs that ask forms: through replay, restarts, and with the class gone."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -21,7 +21,6 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.runtime.forms import asked
 from tests.runtime.forms.asked import Every, Small, Today
 from tests.runtime.forms.test_form_prompts import GIVEN
@@ -77,17 +76,6 @@ async def ask_today(context: Context) -> str:
     return repr((await context.ask(FormPrompt(Today, text="?"))).value)
 
 
-async def ask_approval(context: Context) -> str:
-    return str((await context.ask(FormPrompt(Small, text="?", reject="Refuse"))).approved)
-
-
-async def test_an_operator_rejects_a_form_that_is_filled_in() -> None:
-    async with asking(host_code(ask_approval)) as (hosting, run, prompt):
-        boss = await Operator().signed_in()
-        await boss.post(answer_page(prompt.pk), {"f-days": "3", "value": "reject"})
-        assert await hosting.result(run) == "False"
-
-
 async def test_a_form_that_is_gone_is_found_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking(host_code(ask_small, park_after=0)) as (hosting, run, prompt):
         deploy(ask_today)
@@ -102,8 +90,6 @@ async def test_a_form_that_is_gone_is_found_while_it_waits(monkeypatch: pytest.M
         # Nobody can answer it; nothing else happens to it.
         with pytest.raises(Invalid, match="does not work at the moment"):
             await hosting.answer('{"days": 1}', prompt)
-        boss = await Operator().signed_in()
-        assert "Old = New" in await boss.post(answer_page(prompt.pk), {})
         # It is back, under the name that it had.
         monkeypatch.setattr(asked, "Small", gone, raising=False)
         await hosting.answer('{"days": 1}', prompt)

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.test import Client
-from django.utils.html import strip_tags
 
 from sessions_app import runs
 from sessions_app.models import Run
@@ -102,27 +100,6 @@ async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -
         await redeploy(hosting, first, second)
         assert await runs.aresume(run, by=django_user("an operator"))
         assert await hosting.result(run) == "first 2"
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client: Client) -> None:
-    def figures() -> str:
-        return " ".join(strip_tags(admin_client.get("/admin/").content.decode()).split())
-
-    deploy(first)
-    async with Hosting(NAME) as hosting:
-        for number in range(2):
-            await hosting.prompts(await hosting.submit(conversation=f"{number}"))
-        assert "by version" not in await reads.read(figures)
-        await redeploy(hosting, first, second)
-        await hosting.prompts(await hosting.submit(conversation="new"))
-        line = f"Unfinished runs by version 2 of {NAME} 1 1 of {NAME} 2"
-        assert line in await reads.read(figures)
-        deploy(second)
-        assert f"2 of {NAME} 1 (not declared)" in await reads.read(figures)
-        path = f"/admin/sessions_app/run/?conversation__workflow={NAME}&version=1"
-        response = await reads.read(admin_client.get, f"{path}&finished_at__isnull=True")
-        assert response.content.decode().count('class="action-select"') == 2
 
 
 def test_the_newest_is_what_people_see_in_whatever_order_they_are_declared() -> None:

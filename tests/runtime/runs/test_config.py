@@ -73,10 +73,6 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
     [
         (GOOD + "    max_concurrency: 0\n", "FILE, line 4: workflows.calculator.max_concurrency"),
         (
-            GOOD + "    authenticate: a.b\n",
-            "FILE, line 3: workflows.calculator.nat: Field required",
-        ),
-        (
             GOOD + "    colour: red\n",
             "FILE, line 4: workflows.calculator.colour: there is no such key. Keys: "
             "max_concurrency, max_concurrency_per_user, second_message, per_user_idle, queue, "
@@ -114,11 +110,6 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         (
             GOOD + "  nope:\n",
             "FILE, line 4: workflows.nope: no installed application declares a workflow 'nope'",
-        ),
-        (
-            GOOD + "  refunds:\n    nat: config.yml\n",
-            "FILE, line 5: workflows.refunds.nat: sessions_app.contrib.agents.nat needs the NeMo "
-            "Agent Toolkit 1.9 (nvidia-nat-core): pip install 'django-durable-hitl[nat]'",
         ),
         (
             GOOD.replace("default: calculator", "default: report"),

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from sessions_app.workflows import Context, Message, workflow
 from tests.support.calls import FORM, is_call
 from tests.support.workflows import (  # noqa: F401 - their functions register themselves
-    agents,
     asking,
     assigning,
     blocking,

@@ -6,12 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 from channels.layers import InMemoryChannelLayer
-from django.core.checks import ERROR, INFO, WARNING
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from natproject.cluster.servers import Redis
-from sessions_app.contrib.operations.doctor import cluster as checks
 from sessions_app.notify import groups
 from sessions_app.notify.layers import foreign
 from sessions_app.notify.layers.foreign import ForeignLayer
@@ -99,19 +97,3 @@ async def test_nothing_is_left_of_who_has_gone() -> None:
         await asyncio.wait([receiving])
     assert layer.channels == {}
     assert asyncio.all_tasks() == before
-
-
-@pytest.mark.parametrize(
-    ("backend", "levels"),
-    [
-        (CORE, [WARNING, INFO]),
-        (PUBSUB, [WARNING, INFO]),
-        ("sessions_app.notify.layers.memory.MemoryLayer", [ERROR]),
-    ],
-)
-def test_doctor_says_what_a_layer_cannot_do(
-    settings: Settings, redis: Redis, backend: str, levels: list[int]
-) -> None:
-    use(settings, backend, None if "memory" in backend else redis)
-    findings = list(checks._layer())
-    assert [finding.level for finding in findings] == levels

@@ -12,7 +12,7 @@ from langgraph.types import interrupt
 
 from sessions_app.contrib.agents.langgraph import HostedGraph
 from sessions_app.workflows import Context
-from tests.support.workflows.agents import WORDS, work
+from tests.contrib.agents.workflows.agents import WORDS, work
 from tests.support.workflows.effects import append_line
 from tests.support.workflows.registry import Chunks
 

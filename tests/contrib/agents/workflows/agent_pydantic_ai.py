@@ -8,7 +8,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 
 from sessions_app.contrib.agents.pydantic_ai import HostedAgent
 from sessions_app.workflows import Context
-from tests.support.workflows.agents import WORDS, work
+from tests.contrib.agents.workflows.agents import WORDS, work
 from tests.support.workflows.effects import append_line
 from tests.support.workflows.registry import Chunks
 

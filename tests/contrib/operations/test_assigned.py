@@ -14,7 +14,7 @@ from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
-from tests.runtime.admin.test_actions import Operator, answer_page, history, host_and_operate
+from tests.contrib.operations.administrator import Operator, answer_page, history, host_and_operate
 from tests.runtime.assignment.asking import asks, change, give, people
 from tests.support.hosting import Hosting, django_user
 

@@ -1,18 +1,11 @@
 """Tests of what operators do in the admin, on hosted runs."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
-from django.contrib.auth.models import User
-from django.http import HttpResponse
-from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from sessions_app.errors import StorageUnavailable
@@ -30,6 +23,7 @@ from sessions_app.models import (
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.writer import Work, writer
+from tests.contrib.operations.administrator import answer_page, history, host_and_operate
 from tests.support.database import operator_rows
 from tests.support.hosting import Hosting, until, until_true
 from tests.support.workflows import probe
@@ -39,63 +33,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 assert probe  # importing it declares it
 
 DAY = timedelta(days=1)
-
-
-class Operator:
-    """An administrator with a browser. Its requests run in a thread, as the server's do."""
-
-    def __init__(self) -> None:
-        self._client = Client()
-
-    async def signed_in(self) -> "Operator":
-        user = await reads.read(User.objects.create_superuser, "boss")
-        await asyncio.to_thread(self._client.force_login, user)
-        return self
-
-    async def act(self, model: str, action: str, *rows: Any) -> str:
-        """Run an action on rows of a list; return the page that follows."""
-        keys = [getattr(row, "pk", row) for row in rows]
-        data = {"action": action, "_selected_action": keys, "index": 0}
-        return await self.post(f"/admin/sessions_app/{model}/", data)
-
-    async def export(self, action: str, *rows: Any) -> str:
-        """Run an action on entries of the audit; return the file that it gives."""
-        client = AsyncClient()
-        client.cookies = self._client.cookies
-        data = {"action": action, "_selected_action": [row.pk for row in rows], "index": 0}
-        response: Any = await client.post("/admin/sessions_app/auditentry/", data)
-        return b"".join([piece async for piece in response.streaming_content]).decode()
-
-    async def post(self, path: str, data: dict[str, Any], language: str = "en") -> str:
-        """Post a form and follow where it leads."""
-        wanted = {"accept-language": language}
-        return await self._page(lambda: self._client.post(path, data, headers=wanted, follow=True))  # type: ignore[arg-type, return-value] # a subclass
-
-    async def get(self, path: str) -> str:
-        """Read a page."""
-        return await self._page(lambda: self._client.get(path))  # type: ignore[arg-type, return-value] # a subclass
-
-    async def _page(self, request: Callable[[], HttpResponse]) -> str:
-        response = await reads.read(request)
-        assert response.status_code == 200
-        return response.content.decode()
-
-
-@asynccontextmanager
-async def host_and_operate(hosting: Hosting) -> AsyncIterator[tuple[Hosting, Operator]]:
-    """Host, with somebody signed in who operates it."""
-    async with hosting as hosted:
-        yield hosted, await Operator().signed_in()
-
-
-async def history() -> list[str]:
-    """Return what the audit trail has, oldest first."""
-    rows = await reads.read(lambda: list(LogEntry.objects.order_by("pk")))
-    return [f"{row.user_id and 'boss'}: {row.get_change_message()}" for row in rows]
-
-
-def answer_page(interaction: UUID) -> str:
-    return f"/admin/sessions_app/interaction/{interaction}/answer/"
 
 
 async def test_stop_ends_a_run_that_waits() -> None:

@@ -73,7 +73,7 @@ async def agent(context: Context, delay: float, seconds: float) -> Chunks:
 
 async def _framework(name: str, context: Context, **options: Any) -> Chunks:
     # Not in the event loop: such a package takes a second to import.
-    module = await asyncio.to_thread(import_module, f"tests.support.workflows.{name}")
+    module = await asyncio.to_thread(import_module, f"tests.contrib.agents.workflows.{name}")
     async for chunk in module.run(context, **options):
         yield chunk
 

@@ -13,7 +13,7 @@ from django.utils.html import strip_tags
 from sessions_app.contrib.operations.admin import search
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
-from tests.runtime.admin.test_pages import MODELS
+from tests.contrib.operations.test_pages import MODELS
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db
