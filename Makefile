@@ -28,6 +28,8 @@ QUICK := -m "not slow"
 # What there shows that the versions fit: the wheel in a project, pages, sockets, hosting.
 SMOKE := $(QUICK) tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
 SMOKE_CLUSTER := $(QUICK) tests/deploy/test_install.py tests/runtime/hosting/test_hosting.py
+# The tests of examples are left out: some of these are agents.
+CORE := $(filter-out tests/runtime/examples/,$(dir $(wildcard tests/runtime/*/__init__.py))) tests/wire
 # Tests that wait for servers: more than there are processors only wait for each other.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 # What one process has compiled the next need not, where the environment says otherwise too.
@@ -40,7 +42,7 @@ PIP := $(BIN)/pip $(LOCKED)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots programs
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -53,8 +55,8 @@ cluster: $(VENV)/cluster.stamp
 test:
 	@$(MAKE) --no-print-directory --jobs 3 suite-local suite-cluster $(if $(ONLY),,checks)
 
-suite-local suite-cluster suite-uvicorn slow-local slow-cluster slow-chaos checks: $(VENV)/test.stamp
-suite-local suite-cluster suite-uvicorn slow-local slow-cluster: programs
+suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks: $(VENV)/test.stamp
+suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster: programs
 
 $(if $(and $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),,none)),$(error There is no $(ONLY)))
 TESTS = $(or $(ONLY),$(QUICK))
@@ -71,6 +73,10 @@ suite-cluster slow-cluster:
 
 suite-uvicorn:
 	@WEB_SERVER=uvicorn .ci/quietly --last $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS)
+
+# With none of the optional applications: the runtime and the socket need none of them.
+suite-core:
+	@CORE_ONLY=1 .ci/quietly --last $(BIN)/python -m pytest -n 2 --dist worksteal $(QUICK) $(CORE)
 
 slow-chaos:
 	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --seed 1 --minutes 1.5
@@ -98,7 +104,7 @@ test-all: test
 	@$(MAKE) --no-print-directory test-rest
 
 test-rest:
-	@$(MAKE) --no-print-directory slow-local slow-cluster
+	@$(MAKE) --no-print-directory slow-local slow-cluster suite-core
 	@$(MAKE) --no-print-directory --jobs 2 test-versions test-nat suite-uvicorn slow-chaos
 
 # Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the

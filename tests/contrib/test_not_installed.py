@@ -1,4 +1,4 @@
-"""A project that installs none of the applications beside the chat has nothing of them."""
+"""A project that installs none of the optional applications has nothing of them."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,12 @@ from tests.support.host_site.site import environment
 from tests.support.processes.command import run
 
 pytestmark = pytest.mark.formless
-NEITHER = 'INSTALLED_APPS.remove("chat_app.contrib.notifications"); HITL = {}'
+NONE = """
+INSTALLED_APPS.remove("chat_app.contrib.notifications")
+INSTALLED_APPS.remove("sessions_app.contrib.operations")
+HITL = {}
+"""
+OPTIONAL = ("chat_app.contrib", "sessions_app.contrib")
 NAMES = ["MAIL", "WEBHOOK_URL", "WEBHOOK_SECRET", "OAUTH_PROVIDERS", "RATE_CONSENTS_USER"]
 PROGRAM = """
 import json, sys
@@ -40,13 +45,13 @@ print(json.dumps({
     "page": answers[""].content.decode(),
     "refusals": [refusal(name) for name in sys.argv[1:]],
     "tables": connection.introspection.table_names(),
-    "modules": [name for name in sys.modules if name.startswith("chat_app.")],
+    "modules": [name for name in sys.modules if name.startswith(("chat_app.", "sessions_app."))],
 }))
 """
 
 
 def test_a_project_without_them_has_nothing_of_them(tmp_path: Path) -> None:
-    process = run("-c", PROGRAM, *NAMES, env=environment(Line("", NEITHER), tmp_path))
+    process = run("-c", PROGRAM, *NAMES, env=environment(Line("", NONE), tmp_path))
     assert process.returncode == 0, process.stderr
     result = json.loads(process.stdout)
     assert result["statuses"] == [404, 404, 200]
@@ -56,6 +61,6 @@ def test_a_project_without_them_has_nothing_of_them(tmp_path: Path) -> None:
     for name, refusal in zip(NAMES, result["refusals"], strict=True):
         assert refusal.startswith(f"HITL has no setting '{name}'.")
     assert "chat_app_apikey" in result["tables"]
-    assert [name for name in result["tables"] if "oauth" in name or "mail" in name] == []
+    assert [name for name in result["tables"] if name.startswith("hitl_")] == []
     assert "chat_app.urls" in result["modules"]
-    assert [name for name in result["modules"] if name.startswith("chat_app.contrib")] == []
+    assert [name for name in result["modules"] if name.startswith(OPTIONAL)] == []

@@ -4,6 +4,7 @@ that they drive.
 
 from natproject.settings import *  # noqa: F403 - the project's, and what is changed here
 from natproject.settings import HITL, INSTALLED_APPS
+from tests.support.core_only import choose
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.support", "tests.contrib.agents"]
+INSTALLED_APPS = choose([*INSTALLED_APPS, "tests.support", "tests.contrib.agents"])
 HITL = {**HITL, "EXTRA_WORKFLOWS": {"probe": {}, **HITL["EXTRA_WORKFLOWS"]}}

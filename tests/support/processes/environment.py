@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chat_app.settings import ChatSettings
+from tests.support.core_only import CORE_ONLY
 from tests.support.running_form import CLUSTER
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -12,8 +13,8 @@ HOST = "127.0.0.1"
 NO_LIMITS = {
     **{name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")},
     **{name: "1000000" for name in ChatSettings.model_fields if name.startswith("STREAMS_")},
-    "RATE_CONSENTS_USER": "none",
     "RUNS_PER_USER": "0",
+    **({} if CORE_ONLY else {"RATE_CONSENTS_USER": "none"}),
 }
 
 
@@ -25,6 +26,7 @@ def environment(data_dir: Path, **extra: str) -> dict[str, str]:
     """Return the whole environment of a child process; nothing of a developer's gets in."""
     return {
         **COVERAGE,
+        **({"CORE_ONLY": "1"} if CORE_ONLY else {}),
         "PATH": os.environ["PATH"],
         "ENV_FILE": os.devnull,
         "DJANGO_SETTINGS_MODULE": "tests.support.settings",

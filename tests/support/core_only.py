@@ -1,0 +1,13 @@
+"""The choice of a run with none of the optional applications: `make suite-core`."""
+
+import os
+from collections.abc import Sequence
+
+CORE_ONLY = bool(os.environ.get("CORE_ONLY"))
+# The applications, and what their tests install for them.
+OPTIONAL = ("sessions_app.contrib.", "chat_app.contrib.", "tests.contrib.")
+
+
+def choose(applications: Sequence[str]) -> list[str]:
+    """Return those of INSTALLED_APPS that this run has."""
+    return [one for one in applications if not (CORE_ONLY and one.startswith(OPTIONAL))]
