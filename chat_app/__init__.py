@@ -2,10 +2,16 @@
 
 Imports go one way, from the first of these to the last (a contract in pyproject.toml holds it):
 
-    asgi, urls             where a project mounts it
-    page, socket, api      what people see, the socket of a client, runs over HTTP
-    feed                   a cursor over a conversation's log, and the way from there to a client
-    identity               the person behind a connection, and for how long
-    protocol               what a client may say, and the frames that it gets
-    models, settings
+    contrib           applications that a project may leave out; the chat names none of them
+    application       the chat around a project's ASGI application
+    routing           the socket's route, for channels
+    consumers         the socket: a frame in, one call, an acknowledgement
+    socket, urls      sign-in, subscriptions and flow control of a socket; the URLs
+    api, page, peer   runs over HTTP; what people see; NAT's plain clients
+    feed              a cursor over a conversation's log, and the way from there to a client
+    identity          the person behind a connection, and for how long
+    checks, rates     Django's system checks; limits of what one person or address may do
+    wire              what a client may say, and the frames that it gets
+    asgi              what a project wraps its application with
+    models, settings  rows of the front end; its section of `HITL`
 """

@@ -1,4 +1,4 @@
 """The way from the log to a client: feeds with their cursors, limits of unread data, the sweeper.
 
-The socket and the HTTP interface import it.
+The socket, the HTTP interface, the page and plain clients import it.
 """

@@ -1,1 +1,4 @@
-"""The chat page: what it shows, read from the log, and its forms. `urls` imports it."""
+"""The chat page: what it shows, read from the log, and its forms.
+
+`urls` imports it; `contrib` what its pages have in common.
+"""

@@ -1,3 +1,4 @@
-"""The WebSocket of one client: its life, its person, and what each message does. `asgi` imports
-it.
+"""The WebSocket of one client: its life, its person, and what each message does.
+
+The consumer imports it.
 """

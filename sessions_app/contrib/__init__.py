@@ -1,1 +1,1 @@
-"""Applications that a project may install beside the runtime, which knows none of them."""
+"""The applications that a project may install beside the runtime, which knows none of them."""

@@ -1,4 +1,4 @@
-"""The changes of a conversation by front ends: send a message, stop runs, answer a prompt.
+"""The changes of a conversation: messages in, stops, forks, children, deletion.
 
-Each function is one transaction. Front ends, hosting and operations import it.
+Each function is one transaction. Front ends, `hosting` and `runs` import it.
 """

@@ -1,4 +1,4 @@
 """The choice of the process that hosts a key: this one (`local`), or a worker that takes a job.
 
-`operations` imports it, and the admin for the state of the queues.
+`lifecycle` starts it, the command `worker` names its form, `replay` asks it who is the newest.
 """

@@ -1,4 +1,4 @@
-"""The reports of a deployment's processes about themselves, for operators and `doctor`."""
+"""The reports of a deployment's processes about themselves, for its operators."""
 
 import hashlib
 import inspect

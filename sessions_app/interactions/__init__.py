@@ -1,4 +1,5 @@
 """The life of a question: asked, assigned, claimed, voted on, answered, settled, audited.
 
-Each write is one transaction. Conversations, hosting and front ends import it.
+Each write is one transaction. Front ends and `conversations`, `hosting`, `lifecycle` and `runs`
+import it.
 """

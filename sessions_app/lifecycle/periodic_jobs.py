@@ -11,7 +11,7 @@ from sessions_app.storage.writer import writer
 
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
-# Three times more; then it counts as failed, and `doctor` says so.
+# Three times more; then it counts as failed, which operators see.
 AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 
 

@@ -170,7 +170,7 @@ START = (PROJECT, FORM, DATABASE, *(cluster.START if cluster else ()), MIGRATION
 
 @checks.register("hitl", checks.Tags.database)
 def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Warn of workflows as `doctor` does, where Django may ask a database."""
+    """Warn of workflows that have no code, where Django may ask a database."""
     return list(examine([WORKFLOW_WARNINGS])) if databases else []
 
 

@@ -32,7 +32,7 @@ CLAIM_SETTINGS = (
 
 
 def check_start() -> None:
-    """Make the checks that `doctor` makes first. Blocks; for a thread.
+    """Check what must be there before a process starts. Blocks; for a thread.
 
     Without Redis it only warns: everything works then, more slowly. It warns of workflows that
     nobody may use, and of runs whose workflow is gone.

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Process(models.Model):
-    """A process and its last report. Only people and `doctor` read it: nothing is decided by it."""
+    """A process and its last report. Only operators read it: nothing is decided by it."""
 
     class Kind(models.TextChoices):
         WEB = "web", _("web")  # serves pages and sockets, hosts nothing

@@ -1,7 +1,7 @@
 """The session API: a `SessionManager` gives sessions on one workflow, and a `Session` runs it.
 
-The names are those of the NeMo Agent Toolkit's runtime; docs/session-api.md maps them. Hosting and
-plain scripts import it.
+The names are those of the NeMo Agent Toolkit's runtime; docs/session-api.md maps them. Hosting,
+`replay` and plain scripts import it.
 """
 
 from sessions_app.sessions.builder import PerUserBuilderInfo

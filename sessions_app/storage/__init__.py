@@ -1,6 +1,6 @@
 """The event log and the way into the database: one writer, its transactions, and reads.
 
-Everything above the rows imports it; it imports `models`, `settings` and `errors` only.
+Everything above the rows imports it; it imports nothing else that writes.
 
 Payloads by event type:
 

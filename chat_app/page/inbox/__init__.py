@@ -1,1 +1,1 @@
-"""The inbox: what waits for a person, and the page of one prompt. The page's URLs import it."""
+"""The inbox: what waits for a person, and the page of one prompt. `urls` imports it."""

@@ -1,4 +1,4 @@
 """The way from a workflow's text to HTML: safe, and a part at a time while it grows.
 
-The page's items and the templates' filters import it.
+`conversation` and `inbox` import it.
 """

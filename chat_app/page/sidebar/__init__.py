@@ -1,1 +1,4 @@
-"""The list of a person's conversations, beside each page. The page's views import it."""
+"""The list of a person's conversations, beside each page.
+
+`urls` and `conversation` import it.
+"""

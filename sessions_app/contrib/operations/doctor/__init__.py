@@ -1,4 +1,4 @@
-"""Looks at a deployment from end to end, and says what is wrong and what to do.
+"""The look at a deployment from end to end, which says what is wrong and what to do.
 
-The `doctor` command imports it.
+The command `doctor` and Django's `check --deploy` run it.
 """
