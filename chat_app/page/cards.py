@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext
 
+from chat_app.page.card_templates import template_of
 from sessions_app.errors import Invalid
 from sessions_app.interactions.outcome_texts import LINE
 from sessions_app.json_types import JsonObject
@@ -99,6 +100,11 @@ class Card:
     form: CardForm | None = None
     # What is asked together with it, itself first; empty where it is asked alone.
     parts: Sequence[Part] = ()
+
+    @property
+    def template(self) -> str:
+        """The template of its controls."""
+        return template_of(self.prompt)
 
 
 def cards(pending: Sequence[Interaction], typed_answer: TypedAnswer | None = None) -> list[Card]:

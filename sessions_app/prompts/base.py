@@ -160,8 +160,6 @@ class Prompt(BaseModel, Generic[R]):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # The controls on the page: they send `value`, or several of them with `several`.
-    template: ClassVar[str] = "chat_app/cards/text.html"
     # What it takes, for the admin, which translates it.
     takes: ClassVar[str] = gettext_noop("a text")
     # What the workflow gets.
@@ -378,7 +376,6 @@ class MissingPrompt(Prompt[Response]):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    template = "chat_app/cards/form.html"  # which is empty without a form
     takes = gettext_noop("nothing, as its kind is not installed here")
     alike = False
 

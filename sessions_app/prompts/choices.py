@@ -131,7 +131,6 @@ class _WithOptions(Prompt[R]):
     max_options: ClassVar[int] = 100
     # Whether more than one may be chosen.
     several: ClassVar[bool] = False
-    template = "chat_app/cards/options.html"
     takes = gettext_noop("one of these")
     can_agree = True
 
@@ -280,7 +279,6 @@ class BinaryPrompt(OneOption):
     """Asks to choose between two; label them with verbs."""
 
     min_options = max_options = 2
-    template = "chat_app/cards/buttons.html"
     takes = gettext_noop("one of two")
     offers_note = True
     input_type: Literal["binary_choice"] = "binary_choice"
@@ -296,7 +294,6 @@ class DropdownPrompt(OneOption):
     """A prompt to choose one of many options."""
 
     input_type: Literal["dropdown"] = "dropdown"
-    template = "chat_app/cards/dropdown.html"
 
     def field(self) -> forms.Field:
         return forms.ChoiceField(choices=[("", _("Choose…")), *self.pairs])

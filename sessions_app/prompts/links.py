@@ -99,7 +99,6 @@ class OAuthPrompt(_ElsewherePrompt):
     default: Literal["declined"] | None = None
     # Set where the URL is this site's own: coming back there settles the prompt.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
-    template = "chat_app/cards/oauth_consent.html"
     takes = gettext_noop("that somebody has signed in there, or declined")
 
     @property
@@ -166,7 +165,6 @@ class LinkPrompt(_ElsewherePrompt):
     input_type: Literal["link"] = "link"
     url: str = Field(max_length=4_000)
     default: Literal["declined"] | None = None
-    template = "chat_app/cards/link.html"
     takes = gettext_noop("that somebody has done it there, or declined")
 
     @classmethod

@@ -86,7 +86,6 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     input_type: Literal["notification"] = "notification"
     default: Literal["ok"] | None = None
 
-    template = "chat_app/cards/notification.html"
     takes = gettext_noop("that it was seen")
     response = NotificationResponse
     acts = can_agree = is_seen = True

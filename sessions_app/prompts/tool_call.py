@@ -146,7 +146,6 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     approvable: bool = Field(default=True, exclude_if=bool)
     default: Literal["approve", "reject"] | None = None
 
-    template = "chat_app/cards/form.html"
     takes = gettext_noop("a decision about a tool call")
     response = ToolCallResponse
     alike = False

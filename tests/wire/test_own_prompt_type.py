@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from pytest_django import Settings
 
+from chat_app.page.card_templates import register_template, template_of
 from chat_app.wire.schema import protocol_schema
 from chat_app.wire.server_messages import SystemInteraction
 from sessions_app import runs
@@ -36,7 +37,6 @@ class RatingPrompt(Prompt[Response]):
 
     input_type: Literal["t_rating"] = "t_rating"
     most: int = 5
-    template = "t_rating.html"
     takes = "a number of stars"
 
     @property
@@ -58,6 +58,9 @@ class RatingPrompt(Prompt[Response]):
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
         text = f"{content['text']} (1 to {content['most']})"
         return [plain_text(content, text, placeholder="5", required=True)]
+
+
+register_template(RatingPrompt, "t_rating.html")
 
 
 @workflow(name="t_rated", title="Rated")
@@ -187,4 +190,6 @@ def test_two_types_cannot_have_one_name() -> None:
     class Mine(RadioPrompt):
         """The same type, with more to it in code."""
 
-    assert Mine(text="Which?", options=["a"]).kind == "choice"
+    prompt = Mine(text="Which?", options=["a"])
+    assert prompt.kind == "choice"
+    assert template_of(prompt) == template_of(RadioPrompt(text="Which?", options=["a"]))

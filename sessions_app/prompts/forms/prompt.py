@@ -106,7 +106,6 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     submit: str = Field(default="", max_length=100)
     reject: str = Field(default="", max_length=100)
 
-    template = "chat_app/cards/form.html"
     takes = gettext_noop("the fields of a form")
     alike = False
 
