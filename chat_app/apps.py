@@ -26,6 +26,8 @@ class ChatAppConfig(AppConfig):
     verbose_name = _("Chat")
     default_auto_field = "django.db.models.BigAutoField"
     settings_section: type[Section] = ChatSettings
+    # The name of the URL of a conversation's page, to which pages of other applications link.
+    conversation_url = "chat:conversation"
 
     def ready(self) -> None:
         """Connect receivers for ended identities, sign-ins, and refusals."""

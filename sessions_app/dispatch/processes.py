@@ -5,9 +5,9 @@ import inspect
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
+from django.apps import apps
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -68,15 +68,15 @@ def shared_settings() -> dict[str, str]:
 
 def _code_digest() -> str:
     """Return a digest of our own files and of those that declare the offered workflows."""
-    specs = [find_spec(name) for name in ("sessions_app", "chat_app")]
-    folders = [Path(spec.origin).parent for spec in specs if spec is not None and spec.origin]
-    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    # With settings in `HITL`: the runtime, the chat, and what hangs on them.
+    configs = [one for one in apps.get_app_configs() if hasattr(one, "settings_section")]
+    files = {file for config in configs for file in Path(config.path).rglob("*.py")}
     sources = {
         inspect.getsourcefile(offer.workflow.function) for offer in registry.offered_workflows()
     }
-    files += sorted(Path(name) for name in sources if name is not None)
+    files |= {Path(name) for name in sources if name is not None}
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted(files):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

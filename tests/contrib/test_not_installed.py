@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from natproject.settings.env import ROOT
 from tests.support.host_site.lines import Line
 from tests.support.host_site.site import environment
 from tests.support.processes.command import run
@@ -64,3 +65,10 @@ def test_a_project_without_them_has_nothing_of_them(tmp_path: Path) -> None:
     assert [name for name in result["tables"] if name.startswith("hitl_")] == []
     assert "chat_app.urls" in result["modules"]
     assert [name for name in result["modules"] if name.startswith(OPTIONAL)] == []
+
+
+def test_the_runtime_does_not_name_the_chat_in_a_string_either() -> None:
+    files = [*(ROOT / "sessions_app").rglob("*.py"), *(ROOT / "sessions_app").rglob("*.html")]
+    texts = {str(file): file.read_text() for file in files}
+    assert len(texts) > 200
+    assert [name for name, text in texts.items() if "chat_app" in text or '"chat:' in text] == []

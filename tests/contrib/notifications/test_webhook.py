@@ -161,6 +161,7 @@ async def test_operators_see_what_went_out_and_what_failed_and_send_it_again(
         )
         for page in pages:
             html = await operator.get(page)
+            assert "webhook: asked" in html, page
             assert "failed, is tried again" in html, page
             assert "HTTP Error 500" in html, page
         assert "given up" in await operator.act("pendingsignal", "give_up", notice)

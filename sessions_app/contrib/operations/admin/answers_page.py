@@ -12,6 +12,7 @@ from sessions_app.contrib.operations.admin import assignment_texts, question_tex
 from sessions_app.contrib.operations.admin.cells import moment, show_duration
 from sessions_app.contrib.operations.admin.read_only import USERNAME
 from sessions_app.models import Interaction, JournalEntry, PendingSignal
+from sessions_app.signals.notice_kinds import kinds
 
 DAYS = 30
 # So many of the newest prompts and steps are looked at.
@@ -114,12 +115,12 @@ def _steps(since: object) -> Table:
 
 
 def _notices() -> Table:
-    """Count the mails and webhooks that are to go out."""
+    """Count the notices that are to go out, by kind."""
     notices = PendingSignal.objects.filter(name=PendingSignal.NOTICE, due_at__isnull=False)
     late = Q(due_at__lt=timezone.now() - timedelta(minutes=1))
     rows = []
-    for kind, title in (("mail", _("mails")), ("webhook", _("webhooks"))):
-        counts = notices.filter(about__has_key=kind).aggregate(
+    for kind in kinds.values():
+        counts = notices.filter(about__has_key=kind.key).aggregate(
             count=Count("pk"),
             late=Count("pk", filter=late),
             again=Count("pk", filter=Q(attempts__gt=1)),
@@ -127,6 +128,6 @@ def _notices() -> Table:
             first=Min("due_at"),
         )
         numbers = (counts["count"], counts["late"], counts["again"], counts["most"] or 0)
-        rows.append((title, *numbers, moment(counts["first"])))
+        rows.append((kind.plural, *numbers, moment(counts["first"])))
     columns = (_("notices"), _("to go out"), _("late"), _("tried again"), _("most attempts"))
     return Table(_("Mails and webhooks"), (*columns, _("next")), rows)

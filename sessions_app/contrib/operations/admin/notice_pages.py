@@ -22,15 +22,9 @@ from sessions_app.contrib.operations.admin.read_only import (
     operation,
 )
 from sessions_app.models import Interaction, PendingSignal, Run
+from sessions_app.signals.notice_kinds import NoticeKind, kinds
 
 ROWS_SHOWN = 100
-# What a webhook tells of, by its type.
-EVENTS = {
-    "prompt.opened": _("asked"),
-    "prompt.assigned": _("assigned"),
-    "prompt.due_soon": _("due soon"),
-    "prompt.settled": _("settled"),
-}
 COLORS = {
     "sent": "completed",
     "sending": "running",
@@ -52,21 +46,30 @@ def notices(signals: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def name_people(rows: Sequence[Any]) -> None:
-    """Note on mails who they are for, in one query."""
-    names = display_names(row.about["mail"] for row in rows if "mail" in row.about)
+    """Note on notices for people who these are, in one query."""
+    pairs = [(row, kind) for row in rows if (kind := _kind(row)) and kind.is_personal]
+    keys = {row.pk: row.about[kind.key] for row, kind in pairs}
+    names = display_names(keys.values())
     for row in rows:
-        row.person = names.get(row.about.get("mail", ""), "")
+        row.person = names.get(keys.get(row.pk, ""), "")
 
 
-class Kind(ConditionFilter):
-    """A filter for mails, or for webhooks."""
+def _kind(notice: Any) -> NoticeKind | None:
+    return next((kind for kind in kinds.values() if kind.key in notice.about), None)
+
+
+class Kind(admin.SimpleListFilter):
+    """A filter for one of the kinds that applications have added."""
 
     title = _("kind")
     parameter_name = "kind"
-    conditions: ClassVar = {
-        "mail": (_("mail"), lambda: Q(about__has_key="mail")),
-        "webhook": (_("webhook"), lambda: Q(about__has_key="webhook")),
-    }
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [(kind.key, str(kind.title)) for kind in kinds.values()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset.filter(about__has_key=value) if value in kinds else queryset
 
 
 class State(ConditionFilter):
@@ -94,10 +97,11 @@ def _is_taken() -> Q:
 
 @admin.display(description=_("notice"))
 def what(notice: Any) -> str:
-    """Name who a mail is for, or say what a webhook tells."""
-    if (event := notice.about.get("webhook")) is not None:
-        return gettext("webhook: %(event)s") % {"event": EVENTS.get(event, event)}
-    return gettext("mail to %(name)s") % {"name": notice.person or gettext("a deleted user")}
+    """Name who it is for, or say what it tells, in the words of the application that sends it."""
+    kind = _kind(notice)
+    if kind is None:
+        return gettext("notice")
+    return kind.describe(notice.person if kind.is_personal else notice.about[kind.key])
 
 
 @admin.display(description=_("status"))
@@ -167,7 +171,7 @@ class NoticeAdmin(ReadOnlyAdmin):
         return notices(super().get_queryset(request))
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Note on mails who they are for."""
+        """Note on notices for people who these are."""
         name_people(rows)
 
     def title_of(self, row: Any) -> str:

@@ -1,5 +1,8 @@
 """The texts that describe runs."""
 
+from contextlib import suppress
+
+from django.apps import apps
 from django.contrib import admin
 from django.db.models import F
 from django.urls import NoReverseMatch, reverse
@@ -74,13 +77,23 @@ def took(run: Run) -> str:
 def chat(row: Run | Conversation) -> str:
     """Link the chat page of the conversation, which only its owner can open."""
     conversation = row.conversation if isinstance(row, Run) else row
-    try:
-        page = reverse("chat:conversation", args=[conversation.conversation_id])
-    except NoReverseMatch:  # a project without the chat
+    page = _page(conversation)
+    if not page:
         return "–"
     owner = conversation.owner.get_username()
     only = gettext("only %(owner)s can open it") % {"owner": owner}
     return format_html('<a href="{}">{}</a> ({})', page, gettext("open the chat"), only)
+
+
+def _page(conversation: Conversation) -> str:
+    """Return the address of the conversation's page. Empty where no application has such pages, or
+    the project does not serve them.
+    """
+    for config in apps.get_app_configs():
+        if name := getattr(config, "conversation_url", ""):
+            with suppress(NoReverseMatch):
+                return reverse(name, args=[conversation.conversation_id])
+    return ""
 
 
 @admin.display(description=_("where"))
