@@ -2,6 +2,7 @@
 
 from django import template
 
+from chat_app.page import entries
 from chat_app.page.brand import version
 from chat_app.page.icons import icon
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
@@ -23,6 +24,12 @@ def capped(count: int) -> str:
 def brand() -> Brand:
     """Return what the project calls and colours its pages."""
     return ChatSettings.load().BRAND
+
+
+@register.simple_tag
+def sidebar_entries() -> list[entries.Entry]:
+    """List the entries that applications offer in the sidebar now."""
+    return entries.sidebar_entries.offered()
 
 
 @register.filter

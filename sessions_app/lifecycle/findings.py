@@ -14,6 +14,8 @@ from django.db import connection
 
 from sessions_app.settings import secret_values
 
+# With it Django's registry has our checks, and those of applications that `doctor` makes, too.
+TAG = "hitl"
 Findings = Iterator[CheckMessage]
 
 

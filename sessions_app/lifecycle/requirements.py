@@ -20,7 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count
 from django.db.models.functions import Coalesce
 
-from sessions_app.lifecycle.findings import Check, Findings, examine
+from sessions_app.lifecycle.findings import TAG, Check, Findings, examine
 from sessions_app.models import Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
@@ -168,13 +168,13 @@ WORKFLOW_WARNINGS = Check(103, "workflows", _workflow_warnings)
 START = (PROJECT, FORM, DATABASE, *(cluster.START if cluster else ()), MIGRATIONS)
 
 
-@checks.register("hitl", checks.Tags.database)
+@checks.register(TAG, checks.Tags.database)
 def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Warn of workflows that have no code, where Django may ask a database."""
     return list(examine([WORKFLOW_WARNINGS])) if databases else []
 
 
-@checks.register("hitl")
+@checks.register(TAG)
 def check_project(**_: object) -> list[CheckMessage]:
     """Report settings of the project with which nothing here works."""
     return list(examine([PROJECT]))

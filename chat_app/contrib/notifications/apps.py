@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.notifications.kinds import MAIL, WEBHOOK
 from chat_app.contrib.notifications.settings import NotificationSettings
-from chat_app.page.settings.entries import Entry, entries
+from chat_app.page.entries import Entry, settings_entries
 from sessions_app.settings import Section
 from sessions_app.signals.notice_kinds import add_kind
 
@@ -30,6 +30,6 @@ class NotificationsConfig(AppConfig):
         add_kind(MAIL)
         add_kind(WEBHOOK)
         title = _("E-mail about questions")
-        entries.add(
+        settings_entries.add(
             Entry(title, "chat:mail_settings", lambda: bool(NotificationSettings.load().MAIL))
         )

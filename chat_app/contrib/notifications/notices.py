@@ -91,9 +91,13 @@ def _notices(
             yield due_at, {"mail": str(user), "since": now.isoformat()}
 
 
-def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome | datetime:
-    """Send the notice, or return when to; what came of it is kept for operators."""
+def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome | datetime | None:
+    """Send the notice, or return when to; what came of it is kept for operators. None for one of
+    another application.
+    """
     if "webhook" in about:
         return webhook.post(interaction, about["webhook"], about["id"], about["attempts"])
+    if "mail" not in about:
+        return None
     user, since = read_user_id(about["mail"]), datetime.fromisoformat(about["since"])
     return mail.send(user, since, at_once="at_once" in about)

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.oauth.settings import OAuthSettings
-from chat_app.page.settings.entries import Entry, entries
+from chat_app.page.entries import Entry, settings_entries
 from sessions_app.settings import Section
 
 
@@ -21,6 +21,6 @@ class OAuthConfig(AppConfig):
     def ready(self) -> None:
         """Offer the page of connected accounts where there are providers."""
         title = _("Connected accounts")
-        entries.add(
+        settings_entries.add(
             Entry(title, "chat:accounts", lambda: bool(OAuthSettings.load().OAUTH_PROVIDERS))
         )

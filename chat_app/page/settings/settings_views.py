@@ -6,7 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from chat_app.page.common import back_to, origin_conversation, site_context
-from chat_app.page.settings.entries import entries
+from chat_app.page.entries import settings_entries
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from chat_app.page.settings.script_texts import ATTENTION
 from sessions_app.interactions import pending_counts
@@ -38,7 +38,7 @@ async def settings(request: HttpRequest) -> HttpResponse:
         "switches": [(switch, switch.choice_of(request) == "on") for switch in SWITCHES],
         "words": ATTENTION,
         "here": origin,
-        "entries": entries.offered() if user.is_authenticated else [],
+        "entries": settings_entries.offered() if user.is_authenticated else [],
         "is_known": user.is_authenticated,
         "person_id": str(user.pk),
         "waiting": sum(count.prompts for count in counts.values()),

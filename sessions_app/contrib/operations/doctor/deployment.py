@@ -6,7 +6,7 @@
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from importlib import import_module
 from uuid import uuid4
@@ -14,12 +14,13 @@ from uuid import uuid4
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.checks.registry import registry as registered_checks
 from django.db import DatabaseError
 from django.utils import timezone
 
 from sessions_app.dispatch import jobs, processes
 from sessions_app.hosting.needing_host import runs_needing_host
-from sessions_app.lifecycle.findings import Check, Findings, examine
+from sessions_app.lifecycle.findings import TAG, Check, Findings, examine
 from sessions_app.lifecycle.requirements import (
     CLUSTER,
     DATABASE,
@@ -64,11 +65,29 @@ def _settings() -> Findings:
 
 
 def _of_django() -> Findings:
-    """Make all other checks of `manage.py check --deploy`."""
-    for message in checks.run_checks(include_deployment_checks=True, databases=[]):
-        is_ours = str(message.id).startswith("sessions_app.")
-        if not is_ours and message.id not in SKIPPED_CHECKS and not message.is_silenced():
-            kind = Error if message.level >= checks.ERROR else Warning
+    """Make the checks of `manage.py check --deploy` that do not have our tag."""
+    messages = _messages(tagged=False, databases=[])
+    yield from _named(one for one in messages if one.id not in SKIPPED_CHECKS)
+
+
+def _of_applications() -> Findings:
+    """Make the checks that applications have registered with our tag: they may ask the database."""
+    messages = _messages(tagged=True, databases=["default"])
+    yield from _named(one for one in messages if not str(one.id).startswith("sessions_app."))
+
+
+def _messages(*, tagged: bool, databases: list[str]) -> Iterator[CheckMessage]:
+    for check in registered_checks.get_checks(include_deployment_checks=True):
+        if (TAG in check.tags) == tagged and check is not check_deployment:
+            yield from check(app_configs=None, databases=databases)
+
+
+def _named(messages: Iterable[CheckMessage]) -> Findings:
+    """Make findings of messages that nobody silences, which begin with their ids."""
+    for message in messages:
+        if not message.is_silenced():
+            is_wrong, is_fact = message.level >= checks.ERROR, message.level < checks.WARNING
+            kind = Error if is_wrong else Info if is_fact else Warning
             yield kind(f"{message.id}: {message.msg}", message.hint)
 
 
@@ -263,9 +282,10 @@ CHECKS = (
     Check(142, "runs", _count_suspended, needs="migrations"),
 )
 OF_DJANGO = Check(100, "settings", _of_django)
+OF_APPLICATIONS = Check(143, "applications", _of_applications, needs="migrations")
 
 
-@checks.register("hitl", checks.Tags.database, deploy=True)
+@checks.register(TAG, checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Make all checks, or those that need no database where Django may ask none."""
     made = (PROJECT, WORKFLOWS)  # by the runtime's own checks

@@ -1,6 +1,6 @@
-"""The entries of the settings page: links to the pages on which a person sets more.
+"""The entries that applications add: links to their pages, on the settings page and in the sidebar.
 
-An application adds its own in the `ready()` of its AppConfig: `entries.add(Entry(…))`.
+They do so in the `ready()` of their AppConfig: `settings_entries.add(Entry(…))`.
 """
 
 from collections.abc import Callable
@@ -35,4 +35,5 @@ class Entries:
         return [entry for entry in self._by_url_name.values() if entry.is_offered()]
 
 
-entries = Entries()
+settings_entries = Entries()
+sidebar_entries = Entries()
