@@ -1,0 +1,1 @@
+"""Tests of what an application can add from outside, as docs/extending.md says."""
