@@ -32,7 +32,7 @@ async def test_a_message_is_a_call_and_other_text_ends_with_a_sentence(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("straem(tokens=3)", "There is no straem(); there are approve, ask, "),
+        ("straem(tokens=3)", "There is no straem(); there are "),
         ("stream(tokens=2 * 2)", FORM),
         ("stream(2); echo(2)", FORM),
         ("stream(tokens=3", FORM),
