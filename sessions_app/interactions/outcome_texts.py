@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models import Interaction
 from sessions_app.prompts import FieldText, FormPrompt, load_prompt
@@ -26,6 +27,15 @@ class OutcomeText:
 
 
 LINE = 120
+# The doors by which people answer, in words.
+VIA = {
+    "websocket": _("from the chat"),
+    "page": _("from the page"),
+    "inbox": _("from the inbox"),
+    "admin": _("from the admin"),
+    "http": _("through the HTTP interface"),
+    "python": _("by this site"),
+}
 
 
 def outcome(interaction: Interaction) -> OutcomeText | None:
@@ -73,11 +83,4 @@ def waits_for(interaction: Interaction) -> str:
 
 def via_words(via: str) -> str:
     """Say where an answer came from."""
-    return {
-        "websocket": gettext("from the chat"),
-        "page": gettext("from the page"),
-        "inbox": gettext("from the inbox"),
-        "admin": gettext("from the admin"),
-        "http": gettext("through the HTTP interface"),
-        "python": gettext("by this site"),
-    }.get(via, "")
+    return str(VIA.get(via, ""))

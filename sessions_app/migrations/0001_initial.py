@@ -172,6 +172,7 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["interaction", "at"], name="audit_interaction"),
                     models.Index(fields=["at"], name="audit_at"),
+                    models.Index(fields=["by_name"], name="audit_by_name"),
                 ],
                 "constraints": [
                     models.UniqueConstraint(
@@ -849,9 +850,17 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="interaction",
             index=models.Index(
-                condition=models.Q(("expires_at__isnull", False), ("status", "pending")),
-                fields=["expires_at"],
+                condition=models.Q(("status", "pending")),
+                fields=["status", "expires_at", "created_at"],
                 name="interaction_deadline",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="interaction",
+            index=models.Index(
+                condition=models.Q(("due_at__isnull", False), ("status", "pending")),
+                fields=["status", "due_at"],
+                name="interaction_due",
             ),
         ),
         migrations.AddIndex(

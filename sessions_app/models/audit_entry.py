@@ -66,6 +66,8 @@ class AuditEntry(models.Model):
         indexes = (
             models.Index(fields=["interaction", "at"], name="audit_interaction"),
             models.Index(fields=["at"], name="audit_at"),
+            # Else who looks for what a person did would read all.
+            models.Index(fields=["by_name"], name="audit_by_name"),
         )
         constraints = (
             # Each person opens a prompt once, as far as this goes.

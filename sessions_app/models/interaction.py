@@ -98,10 +98,17 @@ class Interaction(models.Model):
                 name="interaction_pending",
                 condition=models.Q(status="pending"),
             ),
+            # Also of those without a deadline: else who lists what waits would sort all of it. The
+            # status is in it so that SQLite counts without the rows.
             models.Index(
-                fields=["expires_at"],
+                fields=["status", "expires_at", "created_at"],
                 name="interaction_deadline",
-                condition=models.Q(status="pending", expires_at__isnull=False),
+                condition=models.Q(status="pending"),
+            ),
+            models.Index(
+                fields=["status", "due_at"],
+                name="interaction_due",
+                condition=models.Q(status="pending", due_at__isnull=False),
             ),
             models.Index(
                 fields=["escalates_at"],

@@ -372,7 +372,7 @@ def test_draw_admin_actions(admin: Page, open_page: OpenPage, server: Server) ->
     draw(admin, "admin-list-message")
     admin.goto(address.replace("change", "history"))
     draw(admin, "admin-history")
-    admin.goto(f"{ADMIN}/interaction/?q=managers")
+    admin.goto(f"{ADMIN}/interaction/?waits=unclaimed")
     admin.locator("#result_list tbody th a").first.click()
     admin.get_by_role("button", name="Reassign").click()
     draw(admin, "admin-reassign")

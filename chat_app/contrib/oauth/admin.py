@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.oauth.models import OAuthGrant
 
@@ -15,7 +16,8 @@ class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic onl
     list_display = ("provider", "user", "scopes", "created_at", "last_used_at")
     list_filter = ("provider",)
     list_select_related = ("user",)
-    search_fields = ("provider", f"user__{get_user_model().USERNAME_FIELD}")
+    search_fields = (f"user__{get_user_model().USERNAME_FIELD}__exact",)
+    search_help_text = _("Finds whole user names.")
     actions = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:

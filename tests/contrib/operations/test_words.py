@@ -10,7 +10,6 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from sessions_app.contrib.operations.admin import search
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
 from tests.contrib.operations.test_pages import MODELS
@@ -86,39 +85,6 @@ def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: Stor
     first = words(admin_client, "/admin/")
     assert "3 wait for people 1 due within the hour" in first
     assert first.index("soon ann") < first.index("late ann") < first.index("never ann")
-
-
-def test_search_finds_questions_and_messages(admin_client: Client, log: StoredLog) -> None:
-    ask(log, message="Some marzipan")
-    StoredLog(log.conversation.owner, "other", title="Other").message("Nothing of it")
-    for model in ("interaction", "run", "conversation"):
-        for query in ("both", "marzipan"):
-            rows = links(admin_client, f"{LISTS}{model}/?q={query}")
-            assert len(rows) == 1, (model, query)
-
-
-def test_search_looks_for_words_in_the_newest_rows_and_for_names_in_all(
-    admin_client: Client, log: StoredLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "SEARCHED", 1)
-    first = StoredLog(log.conversation.owner, "first-of-all")
-    old = ask(first, message="Some marzipan")
-    ask(StoredLog(User.objects.create_user("cleo"), "newest"), message="Some nougat")
-    names = {
-        "run": (old.run_id, old.conversation_id, "first-of-all", "Ann"),
-        "interaction": (old.pk, old.run_id, "first-of-all", "Ann"),
-        "conversation": (old.conversation_id, "first-of-all"),
-    }
-    for model, wholes in names.items():
-        path = f"{LISTS}{model}/?q="
-        assert len(links(admin_client, f"{path}nougat")) == 1, model
-        assert links(admin_client, f"{path}marzipan") == [], model
-        for whole in wholes:
-            assert len(links(admin_client, f"{path}{whole}")) == 1, (model, whole)
-        page = admin_client.get(f"{path}marzipan").content.decode()
-        older = re.search(r'<a href="(\?[^"]+)">Look in older ones', page)
-        assert older, model
-        assert len(links(admin_client, f"{LISTS}{model}/{unescape(older[1])}")) == 1, model
 
 
 def test_actions_are_offered_where_they_apply(admin_client: Client, log: StoredLog) -> None:

@@ -13,9 +13,9 @@ from sessions_app.contrib.operations.admin import question_texts, run_texts
 from sessions_app.contrib.operations.admin.audit_sentences import read_sentences
 from sessions_app.contrib.operations.admin.cells import moment
 from sessions_app.contrib.operations.admin.prompt_filters import Via
-from sessions_app.contrib.operations.admin.search import SearchedAdmin, help_text
+from sessions_app.contrib.operations.admin.read_only import DeclaredWorkflow, ReadOnlyAdmin, keys_by
 from sessions_app.interactions import audit_trail
-from sessions_app.models import AuditEntry
+from sessions_app.models import AuditEntry, Interaction
 from sessions_app.storage.spool import pieces, spool
 
 # In one file from here; the command has no such bound.
@@ -26,19 +26,14 @@ STORED_FIELDS = ("action", "by", "by_name", "via", "question", "interaction", "r
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(SearchedAdmin):
+class AuditEntryAdmin(ReadOnlyAdmin):
     """The admin pages of audit entries, the newest first."""
 
     list_display = ("time", "sentence", "workflow", "address")
     list_display_links = ("time",)
-    list_filter = ("at", "action", ("via", Via), "workflow")
-    search_fields = ("question", "by_name", "address", "run__exact")
-    searched = help_text(
-        _("ids of questions"),
-        _("questions, user names, addresses, ids of runs"),
-    )
-    newest = "at"
-    names = ("interaction",)
+    list_filter = ("at", "action", ("via", Via), ("workflow", DeclaredWorkflow))
+    search_fields = ("interaction__exact", "by_name__exact")
+    search_help_text = _("Finds whole ids of questions and runs, and whole user names.")
     ordering = ("-at", "-pk")
     readonly_fields = ("time", "sentence", "prompt", "run_link")
     fieldsets = (
@@ -46,6 +41,12 @@ class AuditEntryAdmin(SearchedAdmin):
         (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("export_jsonl", "export_csv")
+
+    def named(self, term: str) -> list[QuerySet[Any]]:
+        """Return the keys of entries also of a run's prompts, while there is the run."""
+        prompts = keys_by(Interaction, ("run__exact",), term)
+        of_run = [AuditEntry.objects.filter(interaction__in=keys).values("pk") for keys in prompts]
+        return [*super().named(term), *of_run]
 
     def read_beside(self, rows: Sequence[Any]) -> None:
         """Note on entries their sentences."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
@@ -17,8 +17,12 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.contrib.operations.admin import run_texts
 from sessions_app.contrib.operations.admin.cells import moment
 from sessions_app.contrib.operations.admin.people_texts import display_name
-from sessions_app.contrib.operations.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
-from sessions_app.contrib.operations.admin.search import TEXTS, SearchedAdmin, help_text
+from sessions_app.contrib.operations.admin.read_only import (
+    USERNAME,
+    DeclaredWorkflow,
+    LastRows,
+    ReadOnlyAdmin,
+)
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
 
@@ -42,25 +46,16 @@ class RunsInline(LastRows):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(SearchedAdmin):
+class ConversationAdmin(ReadOnlyAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
     chat = staticmethod(run_texts.chat)
     list_display = ("title", "whose", "workflow", "last_sequence", "began", "updated")
-    list_filter = ("workflow", ("deleted_at", admin.EmptyFieldListFilter))
-    list_select_related = ("owner",)
-    search_fields = ("title", f"owner__{USERNAME}")
-    searched = help_text(
-        _("ids of conversations, user names"),
-        TEXTS,
-    )
-    texts: ClassVar = {
-        "runs__text": "runs__created_at",
-        "interactions__prompt__text": "interactions__created_at",
-    }
-    names = ("pk", "conversation_id")
-    owners = ("owner",)
-    ordering = ("-updated_at",)
+    list_filter = (("workflow", DeclaredWorkflow), ("deleted_at", admin.EmptyFieldListFilter))
+    related = ("owner",)
+    search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
+    search_help_text = _("Finds whole ids of conversations, and whole user names of their owners.")
+    ordering = ("-created_at",)  # what it was updated at has no index
     readonly_fields = ("began", "updated", "deleted", "everything", "chat")
     fieldsets = (
         (None, {"fields": ("owner", "workflow", *readonly_fields)}),
@@ -164,10 +159,11 @@ class FeedbackAdmin(ReadOnlyAdmin):
         "given_at",
         ("reaction", admin.AllValuesFieldListFilter),
         ("comment", admin.EmptyFieldListFilter),
-        "run__conversation__workflow",
+        ("run__workflow", DeclaredWorkflow),
     )
     list_select_related = ("run__conversation__owner",)
-    search_fields = ("comment", "run__text", f"run__conversation__owner__{USERNAME}")
+    search_fields = ("pk__exact", *(f"run__{name}" for name in run_texts.NAMES[1:]))
+    search_help_text = run_texts.NAMES_HELP
     ordering = ("-given_at",)
     fields = readonly_fields = ("reaction", "comment", "about", "workflow", "owner", "given_at")
 
@@ -175,7 +171,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
     def about(self, feedback: Feedback) -> str:
         return run_texts.link(feedback.run)
 
-    @admin.display(description=_("workflow"), ordering="run__conversation__workflow")
+    @admin.display(description=_("workflow"), ordering="run__workflow")
     def workflow(self, feedback: Feedback) -> str:
         return feedback.run.workflow
 
@@ -191,7 +187,8 @@ class AttachmentAdmin(ReadOnlyAdmin):
     list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
     list_select_related = ("owner", "run")
-    search_fields = ("name", f"owner__{USERNAME}", "id__exact")
+    search_fields = ("pk__exact", "run__exact", f"owner__{USERNAME}__exact")
+    search_help_text = _("Finds whole ids of attachments and runs, and whole user names of owners.")
     ordering = ("-created_at",)
     fields = readonly_fields = (
         *("name", "content_type", "bytes", "owner", "about"),

@@ -13,11 +13,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations import repairs
+from sessions_app.contrib.operations.admin import run_texts
 from sessions_app.contrib.operations.admin.cells import ago, moment, show_duration
 from sessions_app.contrib.operations.admin.read_only import (
-    USERNAME,
     ConditionFilter,
+    DeclaredWorkflow,
     ReadOnlyAdmin,
+    keys_by,
     operation,
 )
 from sessions_app.contrib.operations.admin.session_facts import read_facts
@@ -58,13 +60,13 @@ class IsHeld(ConditionFilter):
 class HostLeaseAdmin(ReadOnlyAdmin):
     """A session: a key's lease, whose it is, and the metrics of its builder."""
 
-    change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = (
         *("who", "what", "builder", "in_use", "requests", "errors"),
         *("latency", "activity", "host"),
     )
-    list_filter = (HasBuilder, IsHeld, "workflow")
-    search_fields = ("key", "user_id__exact", "worker")
+    list_filter = (HasBuilder, IsHeld, ("workflow", DeclaredWorkflow))
+    search_fields = ("pk__exact",)
+    search_help_text = run_texts.NAMES_HELP
     ordering = ("-last_activity",)
     readonly_fields = list_display
     fieldsets = (
@@ -98,15 +100,11 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         about = f"{row.workflow}, {conversation}" if conversation else row.workflow
         return f"{row.facts.who}: {about}"
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[HostLease], search_term: str
-    ) -> tuple[QuerySet[HostLease], bool]:
-        """Find the sessions of a user by the user's name, too: each has had a run."""
-        rows, may_repeat = super().get_search_results(request, queryset, search_term)
-        if search_term:
-            owner = {f"conversation__owner__{USERNAME}__iexact": search_term}
-            rows |= queryset.filter(key__in=Run.objects.filter(**owner).values("key"))
-        return rows, may_repeat
+    def named(self, term: str) -> list[QuerySet[Any]]:
+        """Return the keys of sessions also by their runs: each has had one."""
+        runs = keys_by(Run, run_texts.NAMES, term)
+        of_runs = [Run.objects.filter(pk__in=found).values("key") for found in runs]
+        return [*super().named(term), *of_runs]
 
     def applies(self, action: str, row: Any) -> bool:
         """Return whether there is a builder to close, or a dead worker's host to take over."""

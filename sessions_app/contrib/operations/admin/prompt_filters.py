@@ -5,15 +5,14 @@ used.
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin.read_only import ConditionFilter
+from sessions_app.contrib.operations.admin.read_only import ConditionFilter, KnownValues
 from sessions_app.interactions.answerers import somebody_may_answer
-from sessions_app.interactions.outcome_texts import via_words
+from sessions_app.interactions.outcome_texts import VIA, via_words
 from sessions_app.models import Interaction
 
 PENDING = Q(status=Interaction.Status.PENDING)
@@ -41,10 +40,12 @@ class Waits(ConditionFilter):
     }
 
 
-class Via(admin.AllValuesFieldListFilter):
+class Via(KnownValues):
     """A filter by the door that was used, in words."""
 
+    known = staticmethod(lambda: VIA)
+
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Yield the values that there are, each in words."""
+        """Yield the doors, each in words."""
         for choice in super().choices(changelist):
             yield {**choice, "display": via_words(str(choice["display"])) or choice["display"]}

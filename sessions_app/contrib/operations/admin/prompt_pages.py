@@ -25,9 +25,13 @@ from sessions_app.contrib.operations.admin import (
 from sessions_app.contrib.operations.admin.answer_form import answer_form, answer_in
 from sessions_app.contrib.operations.admin.cells import short, status_word
 from sessions_app.contrib.operations.admin.prompt_filters import Via, Waits
-from sessions_app.contrib.operations.admin.read_only import USERNAME, operation
+from sessions_app.contrib.operations.admin.read_only import (
+    USERNAME,
+    DeclaredWorkflow,
+    ReadOnlyAdmin,
+    operation,
+)
 from sessions_app.contrib.operations.admin.reassign_form import ReassignForm
-from sessions_app.contrib.operations.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.errors import FormChanged, Invalid, SessionsError
 from sessions_app.interactions.answers import TAKEN, AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
@@ -92,7 +96,7 @@ STORED_FIELDS = (
 
 
 @admin.register(Interaction)
-class InteractionAdmin(_Words, SearchedAdmin):
+class InteractionAdmin(_Words, ReadOnlyAdmin):
     """The admin pages of interactions: what was asked, in words, and its outcome."""
 
     list_display = (
@@ -104,24 +108,19 @@ class InteractionAdmin(_Words, SearchedAdmin):
         "asked",
         "run_link",
     )
-    list_filter = ("status", Waits, ("answered_via", Via), "conversation__workflow")
-    list_select_related = ("answered_by", "assignee")
-    related = ("run__conversation__owner",)
+    list_filter = ("status", Waits, ("answered_via", Via), ("run__workflow", DeclaredWorkflow))
+    related = ("run__conversation__owner", "answered_by", "assignee")
     search_fields = (
-        "prompt__text",
-        "run__text",
-        "conversation__title",
-        f"conversation__owner__{USERNAME}",
+        *("pk__exact", "run__exact", "conversation__exact"),
+        "conversation__conversation_id__exact",
+        f"conversation__owner__{USERNAME}__exact",
+        f"assignee__{USERNAME}__exact",
+        f"candidates__user__{USERNAME}__exact",
     )
-    searched = help_text(
-        _("ids of questions, runs and conversations, names of users and groups"),
-        TEXTS,
+    search_help_text = _(
+        "Finds whole ids of questions, runs and conversations, and whole user names of those who"
+        " ask, are asked by name, or have claimed."
     )
-    names = (
-        *("pk", "run", "conversation", "conversation__conversation_id"),
-        "candidates__group__name",
-    )
-    owners = ("conversation__owner", "assignee", "candidates__user")
     fieldsets = (
         (None, {"fields": SENTENCE_FIELDS}),
         (_("Who may answer, and what happened"), {"fields": ASSIGNMENT_FIELDS}),

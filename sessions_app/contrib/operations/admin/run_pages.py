@@ -25,15 +25,18 @@ from sessions_app.contrib.operations.admin.read_only import (
     INLINE_ROWS,
     USERNAME,
     ConditionFilter,
+    DeclaredWorkflow,
+    KnownValues,
+    ReadOnlyAdmin,
     operation,
 )
-from sessions_app.contrib.operations.admin.search import TEXTS, SearchedAdmin, help_text
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.conversations.resumption import is_resumable
 from sessions_app.errors import SessionsError
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Arrival, Feedback, JournalEntry, Run
 from sessions_app.runs import Outcome
+from sessions_app.workflows import registry
 
 TEXT_FIELDS = (
     "whole_message",
@@ -73,8 +76,18 @@ class Cause(ConditionFilter):
     }
 
 
+class DeclaredVersion(KnownValues):
+    """A filter by a version that some workflow declares."""
+
+    @staticmethod
+    def known() -> list[int]:
+        """Return the numbers of all declared versions."""
+        workflows = registry.declared_workflows().values()
+        return sorted({each.version for workflow in workflows for each in workflow.versions})
+
+
 @admin.register(Run)
-class RunAdmin(SearchedAdmin):
+class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
     state = staticmethod(run_texts.state)
@@ -94,20 +107,14 @@ class RunAdmin(SearchedAdmin):
         "status",
         "created_at",
         Cause,
-        "conversation__workflow",
-        "version",
+        ("workflow", DeclaredWorkflow),
+        ("version", DeclaredVersion),
         ("replay_problem", admin.EmptyFieldListFilter),
         ("parent", admin.EmptyFieldListFilter),
     )
     related = ("conversation__owner",)
-    search_fields = ("text", "conversation__title", f"conversation__owner__{USERNAME}")
-    searched = help_text(
-        _("ids of runs and conversations, user names"),
-        TEXTS,
-    )
-    texts: ClassVar = {"interactions__prompt__text": "interactions__created_at"}
-    names = ("pk", "conversation", "conversation__conversation_id")
-    owners = ("conversation__owner",)
+    search_fields = run_texts.NAMES
+    search_help_text = run_texts.NAMES_HELP
     change_form_template = "admin/sessions_app/run.html"
     ordering = ("-created_at",)
     fieldsets = (

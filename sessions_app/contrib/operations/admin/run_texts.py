@@ -13,9 +13,18 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import cells
 from sessions_app.contrib.operations.admin.people_texts import display_name
+from sessions_app.contrib.operations.admin.read_only import USERNAME
 from sessions_app.models import Conversation, Run
 
 TEXT_SHOWN = 80
+# By these a search finds runs, and what belongs to them.
+NAMES = (
+    "pk__exact",
+    "conversation__exact",
+    "conversation__conversation_id__exact",
+    f"conversation__owner__{USERNAME}__exact",
+)
+NAMES_HELP = _("Finds whole ids of runs and conversations, and whole user names of their owners.")
 # Why a run stopped, by the code of its error. What a workflow raises is an outcome, not a crash.
 RAISED = "workflow_error"
 CAUSES = {

@@ -1,8 +1,7 @@
 """The parts that the admin shows above its lists and in a run's page."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from django import template
 from django.contrib.admin.views.main import ChangeList
@@ -16,7 +15,6 @@ from sessions_app.contrib.operations.admin import timeline as timelines
 from sessions_app.contrib.operations.admin.cells import pretty
 from sessions_app.contrib.operations.admin.overview import count_waiting as look_who
 from sessions_app.contrib.operations.admin.overview import overview as look
-from sessions_app.contrib.operations.admin.search import SearchedAdmin
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 
@@ -65,13 +63,6 @@ def labelled(rows: Iterable[Sequence[str]], headers: Iterable[JsonObject]) -> li
         ]
         for row in rows
     ]
-
-
-@register.simple_tag
-def older_rows(changes: ChangeList, time: datetime) -> str:
-    """Return the address of the same search among the rows that are older than those it read."""
-    column = cast(SearchedAdmin, changes.model_admin).newest
-    return changes.get_query_string({f"{column}__lt": time.isoformat()}, ["p"])
 
 
 @register.inclusion_tag("admin/sessions_app/facts.html")
