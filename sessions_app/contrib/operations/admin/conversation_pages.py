@@ -161,7 +161,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
         ("comment", admin.EmptyFieldListFilter),
         ("run__workflow", DeclaredWorkflow),
     )
-    list_select_related = ("run__conversation__owner",)
+    related = ("run__conversation__owner",)
     search_fields = ("pk__exact", *(f"run__{name}" for name in run_texts.NAMES[1:]))
     search_help_text = run_texts.NAMES_HELP
     ordering = ("-given_at",)
@@ -186,7 +186,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
-    list_select_related = ("owner", "run")
+    related = ("owner", "run")
     search_fields = ("pk__exact", "run__exact", f"owner__{USERNAME}__exact")
     search_help_text = _("Finds whole ids of attachments and runs, and whole user names of owners.")
     ordering = ("-created_at",)
