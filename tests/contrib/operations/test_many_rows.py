@@ -72,3 +72,8 @@ def test_a_search_finds_ids_and_names_and_reads_few_rows(
             costs[model, term] = work_done(partial(list, rows[:50]))
     assert found == {(model, term): n for model, of in SEARCHES.items() for term, n in of.items()}
     assert {search: cost for search, cost in costs.items() if cost > COUNT // 10} == {}
+
+
+@pytest.mark.parametrize("model", ["event", "journalentry", "pendingsignal", "process"])
+def test_a_list_without_a_search_shows_all(admin_client: Client, model: str) -> None:
+    look(admin_client, f"{LISTS}{model}/?q=ann")

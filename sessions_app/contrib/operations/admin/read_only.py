@@ -87,7 +87,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
         `search_fields` are ids and names, each with an index.
         """
-        if not search_term:
+        if not (search_term and self.search_fields):
             return queryset, False
         first_keys, *other_keys = self.named(search_term)
         return queryset.filter(pk__in=first_keys.union(*other_keys)), False
