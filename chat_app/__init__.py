@@ -8,7 +8,9 @@ Imports go one way, from the first of these to the last (a contract in pyproject
     consumers         the socket: a frame in, one call, an acknowledgement
     socket, urls      sign-in, subscriptions and flow control of a socket; the URLs
     api, page, peer   runs over HTTP; what people see; NAT's plain clients
-    feed, inbox       a cursor over a log, and the way to a client; the questions for a person
+    feed              a cursor over a conversation's log, and the way from there to a client
+    inbox             the questions that wait for a person, in parts and counted
+    run_transcript    what was said in a run, for files and for whom it is shared with
     identity          the person behind a connection, and for how long
     checks, rates     Django's system checks; limits of what one person or address may do
     wire              what a client may say, and the frames that it gets
