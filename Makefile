@@ -28,8 +28,9 @@ QUICK := -m "not slow"
 # What there shows that the versions fit: the wheel in a project, pages, sockets, hosting.
 SMOKE := $(QUICK) tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
 SMOKE_CLUSTER := $(QUICK) tests/deploy/test_install.py tests/runtime/hosting/test_hosting.py
-# The tests of examples are left out: some of these are agents.
-CORE := $(filter-out tests/runtime/examples/,$(dir $(wildcard tests/runtime/*/__init__.py))) tests/wire
+# How runs and questions live, and how a socket shows them. Some of the examples are agents.
+CORE := $(filter-out tests/runtime/examples/,$(dir $(wildcard tests/runtime/*/__init__.py))) \
+  tests/wire/socket $(wildcard tests/wire/test_*.py)
 # Tests that wait for servers: more than there are processors only wait for each other.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 # What one process has compiled the next need not, where the environment says otherwise too.
