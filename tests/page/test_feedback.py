@@ -99,7 +99,7 @@ async def test_feedback_is_in_both_exports(client: AsyncClient, run: Run) -> Non
     assert f"An answer.\n\n{DOWN} too short\n" in await export(client, "c", "md")
 
 
-async def test_operators_find_feedback_by_reaction_and_words(
+async def test_operators_find_feedback_by_reaction_and_user(
     client: AsyncClient, run: Run, admin_user: User
 ) -> None:
     await give(client, run, reaction=DOWN, comment="far <i>too</i> short")
@@ -112,9 +112,9 @@ async def test_operators_find_feedback_by_reaction_and_words(
 
     assert await is_listed()
     assert await is_listed(reaction=DOWN)
-    assert await is_listed(q="short")
+    assert await is_listed(q="ann")
     assert not await is_listed(reaction=UP)
-    assert not await is_listed(q="long")
+    assert not await is_listed(q="short")
     of_the_run = reverse("admin:sessions_app_run_change", args=[run.pk])
     html = (await client.get(of_the_run)).content.decode()
     assert f"{DOWN} far &lt;i&gt;too&lt;/i&gt; short" in html

@@ -38,7 +38,7 @@ async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client:
         assert line in await reads.read(figures)
         deploy(second)
         assert f"2 of {NAME} 1 (not declared)" in await reads.read(figures)
-        path = f"/admin/sessions_app/run/?conversation__workflow={NAME}&version=1"
+        path = f"/admin/sessions_app/run/?workflow={NAME}&version=1"
         response = await reads.read(admin_client.get, f"{path}&finished_at__isnull=True")
         assert response.content.decode().count('class="action-select"') == 2
 

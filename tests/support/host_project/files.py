@@ -293,8 +293,9 @@ client = Client()
 client.force_login(ann)
 assert "sessions_app/css/operations.css" in client.get("/admin/").content.decode()
 for path in (
-    "sessions_app/conversation/?q=ann@host", "sessions_app/run/?q=ann@host&o=4",
-    "sessions_app/interaction/?q=ann@host", "chat_app/apikey/?q=ann", "chat_app/apikey/add/",
+    "sessions_app/conversation/?q=ann@host.example", "sessions_app/run/?q=ann@host.example&o=4",
+    "sessions_app/interaction/?q=ann@host.example",
+    "chat_app/apikey/?q=ann", "chat_app/apikey/add/",
 ):
     response = client.get(f"/admin/{path}")
     assert response.status_code == 200, (path, response.status_code)
