@@ -33,7 +33,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display_links = ("time",)
     list_filter = ("at", "action", ("via", Via), ("workflow", DeclaredWorkflow))
     search_fields = ("interaction__exact", "by_name__exact")
-    search_help_text = _("Finds whole ids of questions and runs, and whole user names.")
+    searched = _("Finds whole ids of questions and runs, and whole user names.")
     ordering = ("-at", "-pk")
     readonly_fields = ("time", "sentence", "prompt", "run_link")
     fieldsets = (

@@ -54,7 +54,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_filter = (("workflow", DeclaredWorkflow), ("deleted_at", admin.EmptyFieldListFilter))
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
-    search_help_text = _("Finds whole ids of conversations, and whole user names of their owners.")
+    searched = _("Finds whole ids of conversations, and whole user names of their owners.")
     ordering = ("-created_at",)  # what it was updated at has no index
     readonly_fields = ("began", "updated", "deleted", "everything", "chat")
     fieldsets = (
@@ -163,7 +163,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
     )
     related = ("run__conversation__owner",)
     search_fields = ("pk__exact", *(f"run__{name}" for name in run_texts.NAMES[1:]))
-    search_help_text = run_texts.NAMES_HELP
+    searched = run_texts.NAMES_HELP
     ordering = ("-given_at",)
     fields = readonly_fields = ("reaction", "comment", "about", "workflow", "owner", "given_at")
 
@@ -188,7 +188,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
     related = ("owner", "run")
     search_fields = ("pk__exact", "run__exact", f"owner__{USERNAME}__exact")
-    search_help_text = _("Finds whole ids of attachments and runs, and whole user names of owners.")
+    searched = _("Finds whole ids of attachments and runs, and whole user names of owners.")
     ordering = ("-created_at",)
     fields = readonly_fields = (
         *("name", "content_type", "bytes", "owner", "about"),

@@ -66,7 +66,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     )
     list_filter = (HasBuilder, IsHeld, ("workflow", DeclaredWorkflow))
     search_fields = ("pk__exact",)
-    search_help_text = run_texts.NAMES_HELP
+    searched = run_texts.NAMES_HELP
     ordering = ("-last_activity",)
     readonly_fields = list_display
     fieldsets = (

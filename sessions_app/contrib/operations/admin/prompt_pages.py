@@ -117,7 +117,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         f"assignee__{USERNAME}__exact",
         f"candidates__user__{USERNAME}__exact",
     )
-    search_help_text = _(
+    searched = _(
         "Finds whole ids of questions, runs and conversations, and whole user names of those who"
         " ask, are asked by name, or have claimed."
     )

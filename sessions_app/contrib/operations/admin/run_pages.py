@@ -114,7 +114,7 @@ class RunAdmin(ReadOnlyAdmin):
     )
     related = ("conversation__owner",)
     search_fields = run_texts.NAMES
-    search_help_text = run_texts.NAMES_HELP
+    searched = run_texts.NAMES_HELP
     change_form_template = "admin/sessions_app/run.html"
     ordering = ("-created_at",)
     fieldsets = (
