@@ -47,7 +47,9 @@ def sign_in(page: Page, server: Server, person: str) -> None:
 def open_new(page: Page, workflow: str = "probe") -> None:
     page.goto("/c/")
     until_connected(page)
-    page.locator(f"input[name=workflow][value={workflow}]").check()
+    choice = page.locator(f"input[name=workflow][value={workflow}]")
+    choice.press("Space")  # a click misses it where the page moves meanwhile
+    expect(choice).to_be_checked()
 
 
 def say(page: Page, text: str) -> None:
