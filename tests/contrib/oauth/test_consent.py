@@ -255,6 +255,7 @@ async def test_a_run_that_is_stopped_during_the_exchange_gets_nothing(
         coming_back = asyncio.create_task(ann.come_back(address))
         await until(lambda: not OAuthRequest.objects.exists())
         await writer.write(lambda tx: stop_all(tx, Run.objects.filter(pk=run.id)))
+        await run.rest()  # a stop is a request, which the run's host carries out
     assert (await coming_back).status == 409
     assert not await OAuthGrant.objects.aexists()
 
