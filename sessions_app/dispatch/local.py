@@ -48,11 +48,10 @@ class LocalDispatcher:
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Wake the host of each key that has work; runs that wait for people need none."""
+        """Begin to look for keys that have work; runs that wait for people need no host."""
         self._loop = asyncio.get_running_loop()
         self._watchdog.start()
         await writer.write(release_all)
-        await self._wake_keys()
         self._looking = asyncio.create_task(
             repeat(self._look, every=LOOK_EVERY, name="look"), name="look"
         )
@@ -87,11 +86,8 @@ class LocalDispatcher:
         return self.hosts.builders()
 
     async def _look(self) -> None:
+        """Tell the hosts their news, and host the keys that have work and no host here."""
         await tell_hosts(self.hosts)
-        await self._wake_keys()
-
-    async def _wake_keys(self) -> None:
-        """Host the keys that have work and no host here."""
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys + suspects:
             if key not in self._tasks:

@@ -23,13 +23,12 @@ class QuietRuns:
         self._working: dict[RunTask, tuple[int, float]] = {}
         self._next_look = 0.0
 
-    @property
-    def is_due(self) -> bool:
-        """True once for each look; it may be asked in any thread."""
-        is_due = time.monotonic() >= self._next_look
-        if is_due:
-            self._next_look = time.monotonic() + QUIET_LOOK
-        return is_due
+    def plan_look(self) -> bool:
+        """Return whether a look is due, and plan the next one if so; for the watchdog's thread."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + QUIET_LOOK
+        return True
 
     def look(self, runs: Iterable[RunTask]) -> None:
         """Look at the runs, in their event loop."""

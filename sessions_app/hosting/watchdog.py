@@ -71,7 +71,7 @@ class Watchdog:
         busy_glances, since = 0, time.monotonic()
         self._ask_to_turn()
         while not self._over.wait(GLANCE_EVERY):
-            if self._quiet_runs.is_due:
+            if self._quiet_runs.plan_look():
                 with suppress(RuntimeError):  # the loop is closed
                     self._loop.call_soon_threadsafe(self._look_for_quiet_runs)
             if self._state() is not LoopState.BUSY:
