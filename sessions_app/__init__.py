@@ -5,11 +5,12 @@ the last (a contract in pyproject.toml holds it):
 
     contrib                   applications that a project may leave out; the runtime imports none
     management, testing       operators' commands; what projects test their workflows with
+    sessions                  the session API: `SessionManager` and `Session`, over `pool`
     lifecycle                 start and stop, what falls due, reports, retention
     replay                    recorded runs, replayed without effect
     dispatch                  the process that hosts a key, and who takes it over
     hosting, runs             hosts that drive runs; what a project's own code calls
-    conversations, sessions   messages, stops, forks; the session API with its builders
+    conversations, pool       messages, stops, forks; builders, places and runs of a workflow
     interactions, workflows   the life of a question; what authors write with
     journal, notify           what is recorded of a call; hints to other tasks and processes
     prompts, signals          what a person can be asked; what a project connects receivers to

@@ -28,7 +28,7 @@ from sessions_app.hosting.run_selection import (
 from sessions_app.hosting.run_task import LeaveReason, RunTask
 from sessions_app.logs import Log
 from sessions_app.models.host_lease import HostKey
-from sessions_app.sessions.manager import SessionManager
+from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
@@ -71,13 +71,13 @@ class Host:
     def __init__(
         self,
         key: HostKey,
-        manager: SessionManager,
+        pool: WorkflowPool,
         options: HostingOptions,
         claim: JobClaim | None = None,
         on_look: Callable[[], None] | None = None,
     ) -> None:
         self.key = key
-        self._manager = manager
+        self._pool = pool
         self._options = options
         self._claim = claim
         self._on_look = on_look
@@ -266,7 +266,7 @@ class Host:
         options = self._options
         return RunTask(
             started_run,
-            self._manager,
+            self._pool,
             lane,
             options.freshness,
             replay_everywhere=options.replay_everywhere,
@@ -300,7 +300,7 @@ class Host:
         if not self._runs:
             if self._evicting or self._hurried:
                 return 0
-            idle = self._manager.idle_until(self.key.user)
+            idle = self._pool.idle_until(self.key.user)
             return LINGER if idle is None else max(idle - now, 0)
         rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
         if rests:
@@ -341,7 +341,7 @@ class Host:
         ids = {task.id for task in in_memory}
         await self._leave(in_memory)
         if self.key.user:
-            await self._manager.evict(self.key.user)
+            await self._pool.evict(self.key.user)
         self.excused |= ids
         if self._to_look and not self._ending:
             return False

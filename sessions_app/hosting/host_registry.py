@@ -18,8 +18,8 @@ from sessions_app.hosting.run_task import RunTask
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models.host_lease import HostKey
-from sessions_app.sessions.manager import SessionManager
-from sessions_app.sessions.runner import Stop
+from sessions_app.pool.runner import Stop
+from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.storage.connections import close_broken
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
@@ -31,7 +31,7 @@ log = Log(__name__)
 
 
 class HostRegistry:
-    """The hosts of this process: one a key; and its session managers: one a workflow.
+    """The hosts of this process: one a key; and its pools: one a workflow.
 
     `on_free` is called when a run, or a host that has come, gives a place back.
     """
@@ -40,11 +40,11 @@ class HostRegistry:
         self._options = options
         self._on_free = on_free
         self._hosts: dict[str, Host] = {}
-        self._managers: dict[str, SessionManager] = {}
+        self._pools: dict[str, WorkflowPool] = {}
         # Stopped with all: a builder that hangs would keep the process from its end.
         self._builds = Stop()
         # By workflow: a builder that takes long keeps no other one waiting.
-        self._manager_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._pool_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # One for each key that is served. A job that was taken over while this process stood still
         # may come back to it before it has let go of the key.
         self._served: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -89,8 +89,8 @@ class HostRegistry:
         """Return the metrics of live per-user builders, by key."""
         return {
             HostKey.of_user(user_id, workflow): info.metrics()
-            for workflow, manager in self._managers.items()
-            for user_id, info in manager.builders.items()
+            for workflow, pool in self._pools.items()
+            for user_id, info in pool.user_builders.infos.items()
         }
 
     async def serve(
@@ -123,7 +123,7 @@ class HostRegistry:
     ) -> None:
         try:
             self._builds.check()
-            manager = await self._builds.guard(self._manager(key.workflow))
+            pool = await self._builds.guard(self._pool(key.workflow))
         except (UnknownWorkflow, BuilderFailed) as error:
             if not is_fault(error):
                 await self._refuse(key, claim, error)
@@ -136,7 +136,7 @@ class HostRegistry:
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
                 while not self.stopping:
-                    host = self._hosts[key] = Host(key, manager, self._options, claim, on_look)
+                    host = self._hosts[key] = Host(key, pool, self._options, claim, on_look)
                     host.excused |= excused_runs
                     await host.main()
                     if host.dropped:
@@ -158,16 +158,16 @@ class HostRegistry:
 
     async def close(self) -> None:
         """Close the builders of the workflows, once the hosts have ended."""
-        await asyncio.gather(*(manager.shutdown() for manager in self._managers.values()))
+        await asyncio.gather(*(pool.shutdown() for pool in self._pools.values()))
 
-    async def _manager(self, workflow: str) -> SessionManager:
-        """Return the workflow's manager; build it, again and again while the database is away."""
+    async def _pool(self, workflow: str) -> WorkflowPool:
+        """Return the workflow's pool; build it, again and again while the database is away."""
         while True:
             try:
-                async with self._manager_locks[workflow]:
-                    if workflow not in self._managers:
-                        self._managers[workflow] = await self._new_manager(workflow)
-                    return self._managers[workflow]
+                async with self._pool_locks[workflow]:
+                    if workflow not in self._pools:
+                        self._pools[workflow] = await self._new_pool(workflow)
+                    return self._pools[workflow]
             except BuilderFailed as error:
                 if self.stopping or not is_fault(error):
                     raise
@@ -175,12 +175,12 @@ class HostRegistry:
             await close_broken()
             await asyncio.sleep(RETRY_AFTER)
 
-    async def _new_manager(self, workflow: str) -> SessionManager:
-        manager = await SessionManager.create(entry_function=registry.get(workflow))
-        if isinstance(manager.limit, FairSemaphore):
-            self._limits[workflow] = manager.limit
-            manager.limit.on_free = self._on_free
-        return manager
+    async def _new_pool(self, workflow: str) -> WorkflowPool:
+        pool = await WorkflowPool(registry.get(workflow)).build()
+        if isinstance(pool.limit, FairSemaphore):
+            self._limits[workflow] = pool.limit
+            pool.limit.on_free = self._on_free
+        return pool
 
     async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:
         """Suspend the key's runs, which cannot be driven here: an operator may resume them

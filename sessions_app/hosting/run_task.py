@@ -31,14 +31,14 @@ from sessions_app.journal.journal import line_of, with_notes
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.logs import Log
 from sessions_app.models import Run, attached_files
-from sessions_app.sessions.manager import SessionManager
-from sessions_app.sessions.runner import Runner
+from sessions_app.pool.runner import Runner
+from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.connections import close_broken
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
-from sessions_app.workflows.request_context import RequestMetadata
+from sessions_app.workflows.request_context import RequestContext
 from sessions_app.workflows.run_info import Message
 
 log = Log(__name__)
@@ -77,7 +77,7 @@ class RunTask:
     def __init__(
         self,
         started_run: StartedRun,
-        manager: SessionManager,
+        pool: WorkflowPool,
         lane: Lane,
         freshness: LeaseFreshness,
         *,
@@ -85,7 +85,7 @@ class RunTask:
     ) -> None:
         self.id = started_run.run.id
         self._started_run = started_run
-        self._manager = manager
+        self._pool = pool
         self._lane = lane
         self._freshness = freshness
         self._replay_everywhere = replay_everywhere
@@ -288,15 +288,16 @@ class RunTask:
         started_run, run = self._started_run, self._started_run.run
         files = attached_files(started_run.metadata)
         message = Message(started_run.text, run.client_format, run.message_id, files)
+        request = RequestContext.of_stored(
+            started_run.metadata,
+            started_run.conversation.owner,
+            conversation_id=started_run.conversation.conversation_id,
+            user_message_id=run.message_id,
+        )
         async with (
-            self._manager.session(
-                user_manager=started_run.conversation.owner,
-                http_connection=RequestMetadata.of_stored(started_run.metadata),
-                user_message_id=run.message_id,
-                conversation_id=started_run.conversation.conversation_id,
-            ) as session,
-            session.run(
-                message, run_id=str(run.id), backend=self._backend, version=started_run.version
+            self._pool.open(request) as opened,
+            opened.run(
+                opened.run_info(message, str(run.id)), self._backend, started_run.version
             ) as runner,
         ):
             self._runner = runner

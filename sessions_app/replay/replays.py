@@ -11,12 +11,12 @@ from uuid import UUID
 from sessions_app.errors import NotReplayable, SessionsError
 from sessions_app.journal.journal import line_of
 from sessions_app.models import Run, attached_files
+from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.replay.replay_backend import ReplayBackend
 from sessions_app.replay.run_history import RunHistory
-from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
-from sessions_app.workflows.request_context import RequestMetadata
+from sessions_app.workflows.request_context import RequestContext
 from sessions_app.workflows.run_info import Message
 
 # Seconds that an execution may take: it waits for nothing of its context.
@@ -48,22 +48,22 @@ async def replay_history(file: Path | str) -> list[str]:
         pydantic.ValidationError: it is no such file.
     """
     history = RunHistory.model_validate_json(await asyncio.to_thread(Path(file).read_bytes))
-    manager = await SessionManager.create(entry_function=history.workflow)
+    pool = await WorkflowPool(registry.resolve(history.workflow, None, None)).build()
     try:
-        result = await replay(history, manager)
+        result = await replay(history, pool)
     finally:
-        await manager.shutdown()
+        await pool.shutdown()
     if result.problem:
         raise NotReplayable(result.problem)
     return result.differences
 
 
-async def replay(history: RunHistory, manager: SessionManager) -> Replay:
+async def replay(history: RunHistory, pool: WorkflowPool) -> Replay:
     """Execute the workflow on its record, until it makes a call that is not recorded."""
     backend = ReplayBackend(history)
     problem = ""
     try:
-        await _execute(history, manager, backend)
+        await _execute(history, pool, backend)
     except SessionsError as error:
         problem = _with_line(str(error), backend.mismatch or error)
     except Exception as error:  # noqa: BLE001 - workflow code may raise anything
@@ -73,7 +73,7 @@ async def replay(history: RunHistory, manager: SessionManager) -> Replay:
 
 async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
     """Replay these runs as they stand, one after the other."""
-    managers: dict[str, SessionManager | SessionsError] = {}
+    pools: dict[str, WorkflowPool | SessionsError] = {}
     try:
         for run in runs:
             try:
@@ -81,40 +81,39 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
             except Run.DoesNotExist:  # it was deleted meanwhile
                 continue
             name = history.workflow
-            if name not in managers:
-                managers[name] = await _manager(name)
-            manager = managers[name]
-            if isinstance(manager, SessionsError):
-                yield Replay(history, str(manager), [])
+            if name not in pools:
+                pools[name] = await _pool(name)
+            pool = pools[name]
+            if isinstance(pool, SessionsError):
+                yield Replay(history, str(pool), [])
             else:
-                yield await replay(history, manager)
+                yield await replay(history, pool)
     finally:
-        for manager in managers.values():
-            if isinstance(manager, SessionManager):
-                await manager.shutdown()
+        for pool in pools.values():
+            if isinstance(pool, WorkflowPool):
+                await pool.shutdown()
 
 
-async def _manager(name: str) -> SessionManager | SessionsError:
-    """Make a manager as hosts do, or return the error."""
+async def _pool(name: str) -> WorkflowPool | SessionsError:
+    """Build a pool as hosts do, or return the error."""
     try:
-        return await SessionManager.create(entry_function=registry.get(name))
+        return await WorkflowPool(registry.get(name)).build()
     except SessionsError as error:
         return error
 
 
-async def _execute(history: RunHistory, manager: SessionManager, backend: ReplayBackend) -> None:
+async def _execute(history: RunHistory, pool: WorkflowPool, backend: ReplayBackend) -> None:
     files = attached_files(history.metadata)
     message = Message(history.text, history.client_format, history.message_id, files)
+    request = RequestContext.of_stored(
+        history.metadata,
+        history.user,
+        conversation_id=history.conversation_id,
+        user_message_id=history.message_id,
+    )
     async with (
-        manager.session(
-            user_manager=history.user,
-            http_connection=RequestMetadata.of_stored(history.metadata),
-            user_message_id=history.message_id,
-            conversation_id=history.conversation_id,
-        ) as session,
-        session.run(
-            message, run_id=str(history.run), backend=backend, version=history.version
-        ) as runner,
+        pool.open(request) as opened,
+        opened.run(opened.run_info(message, str(history.run)), backend, history.version) as runner,
     ):
 
         async def execute() -> None:

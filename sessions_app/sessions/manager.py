@@ -1,40 +1,137 @@
-"""The `SessionManager`: sessions on one workflow, with its builders and its limit."""
+"""The session API of the NeMo Agent Toolkit's runtime, by its names: a façade over the pool."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.http import HttpRequest
 from pydantic import BaseModel
 
-from sessions_app.errors import SessionsError
 from sessions_app.models.people import AnyUserId
-from sessions_app.sessions import schemas, standalone
-from sessions_app.sessions.builder import BuiltObject, PerUserBuilderInfo
-from sessions_app.sessions.builder_pool import SHUT, BuilderPool
-from sessions_app.sessions.runner import Runner
-from sessions_app.sessions.session import OpenSessions, Session
-from sessions_app.sessions.standalone import UserInputCallback
-from sessions_app.storage.periodic import repeat
+from sessions_app.pool import schemas
+from sessions_app.pool.open_workflow import OpenWorkflow
+from sessions_app.pool.runner import Runner
+from sessions_app.pool.user_builders import PerUserBuilderInfo
+from sessions_app.pool.workflow_pool import SHUTDOWN_WAIT, WorkflowPool
+from sessions_app.sessions import script_backend
+from sessions_app.sessions.script_backend import ScriptBackend, UserInputCallback
 from sessions_app.workflows import request_context, run_info
-from sessions_app.workflows.concurrency import Limit, limit_of
+from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.config import WorkflowConfig
+from sessions_app.workflows.context import current_context
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.registry import BuilderFactory, OfferedWorkflow, Workflow, resolve
-from sessions_app.workflows.request_context import Connection, ParentTokens, RequestContext
+from sessions_app.workflows.request_context import (
+    Connection,
+    ParentTokens,
+    RequestContext,
+    workflow_parent_id,
+    workflow_parent_name,
+)
 from sessions_app.workflows.run_info import AuthCallback, RuntimeTypeEnum
 
-# Seconds between two looks for idle builders, and for open sessions at a shutdown.
-CLEANUP_EVERY = 30.0
-CLEANUP_AT_MOST_EVERY = 1.0
-SHUTDOWN_WAIT = 10.0
 
-NO_USER = (
-    "This workflow is per user, and nobody is identified: give session() a user_id, a "
-    "user_manager, or an http_connection with a signed-in user."
-)
+class Session:
+    """The use of a workflow and its builder by one request. Made by `SessionManager.session`.
+
+    Whom it serves, and who answers its prompts, it has from the context in which it is made. A
+    `semaphore` that is a null context is no limit.
+    """
+
+    def __init__(
+        self,
+        session_manager: "SessionManager",
+        workflow: Workflow,
+        semaphore: Limit,
+        user_id: AnyUserId | None = None,
+    ) -> None:
+        self._session_manager = session_manager
+        self._opened = OpenWorkflow(
+            workflow,
+            session_manager.options,
+            session_manager.shared_builder,
+            semaphore,
+            request_context.request_of(user_id),
+        )
+        self._ask = script_backend.user_input_callback.get()
+        self._authenticate = run_info.user_auth_callback.get()
+
+    @property
+    def user_id(self) -> str | None:
+        """The user's id as text; None where nobody is identified."""
+        return self._opened.request.user_id or None
+
+    _user_id = user_id
+
+    @property
+    def workflow(self) -> Workflow:
+        """The workflow that this session runs."""
+        return self._opened.workflow
+
+    _workflow = workflow
+
+    @property
+    def _semaphore(self) -> Limit:
+        return self._opened.limit
+
+    @property
+    def session_manager(self) -> "SessionManager":
+        """The manager that made the session."""
+        return self._session_manager
+
+    @property
+    def opened(self) -> OpenWorkflow:
+        """The open workflow under the session."""
+        return self._opened
+
+    @asynccontextmanager
+    async def run(
+        self,
+        message: object,
+        runtime_type: RuntimeTypeEnum | None = None,
+        parent_id: str | None = None,
+        parent_name: str | None = None,
+    ) -> AsyncIterator[Runner]:
+        """Take a slot under the concurrency limit, and run the workflow for one message.
+
+        Nothing is stored, and prompts go to the session's `user_input_callback`.
+
+        Args:
+            message: what the person wrote, or another value that the workflow takes
+                (`SessionManager.get_workflow_input_schema`).
+            runtime_type: what the run is for; else the manager's.
+            parent_id: the step of another workflow that calls this one; `parent_name` its name.
+                Else those of the request's headers.
+
+        Raises:
+            SessionsError: the session has ended, or its manager is shut down.
+        """
+        manager = self._session_manager
+        backend = ScriptBackend(self._ask, self._authenticate, manager.run_beside)
+        parent = _parent(parent_id, parent_name)
+        info = replace(
+            self._opened.run_info(message, str(uuid4())),
+            authenticate=backend.sign_in,
+            parent=(parent[workflow_parent_id], parent[workflow_parent_name]),
+            runtime_type=runtime_type or manager.runtime_type,
+        )
+        async with self._opened.run(info, backend) as runner:
+            with bind({current_context: runner.context, **parent}):
+                yield runner
+
+
+def _parent(*values: str | None) -> dict[ContextVar[str | None], str | None]:
+    """Return the id and name of the step that calls a run: as given, else those that stand here."""
+    variables = (workflow_parent_id, workflow_parent_name)
+    return {
+        variable: variable.get() if value is None else value
+        for variable, value in zip(variables, values, strict=True)
+    }
 
 
 class SessionManager:
@@ -62,24 +159,9 @@ class SessionManager:
             UnknownWorkflow, pydantic.ValidationError: as `create` does.
         """
         offer = resolve(shared_workflow or entry_function, config, max_concurrency)
-        self.options = offer.options
         self.runtime_type = self._runtime_type = runtime_type
-        self._config = offer.config
         self._entry_function = entry_function
-        self._workflow = offer.workflow
-        self._shared_workflow = None if self.is_workflow_per_user else self._workflow
-        self._max_concurrency = self._config.max_concurrency
-        self._semaphore = limit_of(self._max_concurrency, self._config.per_user)
-        self._shared_builder = shared_builder
-        self._shared: BuiltObject | None = None
-        self._pool = BuilderPool(offer)
-        self._per_user_session_timeout = timedelta(seconds=self._config.per_user_idle)
-        self._per_user_session_cleanup_interval = timedelta(
-            seconds=max(min(CLEANUP_EVERY, self._config.per_user_idle), CLEANUP_AT_MOST_EVERY)
-        )
-        self._per_user_builders_cleanup_task: asyncio.Task[None] | None = None
-        self._shutdown: asyncio.Task[None] | None = None
-        self._sessions = OpenSessions()
+        self._pool = WorkflowPool(offer, shared_builder)
 
     @classmethod
     async def create(
@@ -109,29 +191,25 @@ class SessionManager:
             pydantic.ValidationError: the configured options are not the workflow's.
         """
         manager = cls(config, None, entry_function, None, max_concurrency, runtime_type)
-        factory = manager._workflow.shared_builder if shared_builder is None else shared_builder
-        if callable(factory):
-            manager._shared = BuiltObject(factory, manager.options)
-            try:
-                factory = await manager._shared.ready()
-            except BaseException:
-                manager._shared.end()
-                raise
-        manager._shared_builder = factory
-        if manager.is_workflow_per_user:
-            cleanup = asyncio.create_task(manager._run_periodic_cleanup())
-            manager._per_user_builders_cleanup_task = cleanup
+        await manager._pool.build(shared_builder)
         return manager
 
     @property
     def config(self) -> WorkflowConfig:
         """The configuration with which the workflow is offered."""
-        return self._config
+        return self._pool.config
+
+    _config = config
+
+    @property
+    def options(self) -> BaseModel:
+        """The workflow's options."""
+        return self._pool.options
 
     @property
     def is_workflow_per_user(self) -> bool:
         """True if each user has a builder of their own."""
-        return self._workflow.per_user_builder is not None
+        return self._pool.is_per_user
 
     _is_workflow_per_user = is_workflow_per_user
 
@@ -142,42 +220,63 @@ class SessionManager:
         Raises:
             ValueError: it is per user; `session(user_id=…).workflow` has it.
         """
-        if self._shared_workflow is None:
+        if self._pool.is_per_user:
             raise ValueError(
                 "Workflow is per-user: open a session(user_id=…) and use its workflow."
             )
-        return self._shared_workflow
+        return self._pool.workflow
 
     @property
-    def limit(self) -> Limit:
-        """The places of its runs, where all users share them."""
-        return self._semaphore
+    def _shared_workflow(self) -> Workflow | None:
+        return None if self._pool.is_per_user else self._pool.workflow
+
+    @property
+    def _max_concurrency(self) -> int:
+        return self._pool.config.max_concurrency
+
+    @property
+    def _semaphore(self) -> Limit:
+        return self._pool.limit
 
     @property
     def shared_builder(self) -> Any:
         """The builder that all users share, ready to use; None if there is none."""
-        return self._shared_builder
+        return self._pool.shared_builder
+
+    _shared_builder = shared_builder
 
     @property
     def builders(self) -> dict[str, PerUserBuilderInfo]:
         """The per-user builders, live or being built, by user id."""
-        return self._pool.infos
+        return self._pool.user_builders.infos
 
     _per_user_builders = builders
 
+    @property
+    def _per_user_builders_cleanup_task(self) -> "asyncio.Task[None] | None":
+        return self._pool.cleanup
+
+    @property
+    def _per_user_session_timeout(self) -> timedelta:
+        return timedelta(seconds=self._pool.config.per_user_idle)
+
+    @property
+    def _per_user_session_cleanup_interval(self) -> timedelta:
+        return timedelta(seconds=self._pool.cleanup_every)
+
     def get_workflow_input_schema(self) -> type[BaseModel]:
         """Return the model of the workflow's input: its own, or one with it as `input_message`."""
-        return schemas.workflow_input(self._workflow)
+        return schemas.workflow_input(self._pool.workflow)
 
     def get_workflow_single_output_schema(self) -> type[BaseModel]:
         """Return the model of its whole result: its own, or one with the result as `value`."""
-        return schemas.single_output(self._workflow)
+        return schemas.single_output(self._pool.workflow)
 
     def get_workflow_streaming_output_schema(self) -> type[BaseModel]:
         """Return the model of one chunk of its output: its own, or one with the chunk as
         `value`.
         """
-        return schemas.streaming_output(self._workflow)
+        return schemas.streaming_output(self._pool.workflow)
 
     @asynccontextmanager
     async def session(  # noqa: PLR0913 - the toolkit's names
@@ -189,7 +288,7 @@ class SessionManager:
         conversation_id: str | None = None,
         user_input_callback: UserInputCallback | None = None,
         user_authentication_callback: AuthCallback | None = None,
-    ) -> AsyncIterator["Session[SessionManager]"]:
+    ) -> AsyncIterator[Session]:
         """Open a session: takes the user's builder (builds it if there is none) and gives it back
         on every way out.
 
@@ -220,29 +319,15 @@ class SessionManager:
             user_message_id=user_message_id,
             conversation_id=conversation_id,
         )
-        if self._shutdown is not None:
-            raise SessionsError(SHUT)
-        if self.is_workflow_per_user and not request.user_id:
-            raise ValueError(NO_USER)
         variables = request_context.of_session(request, http_connection)
         if user_input_callback is not None:
-            variables[standalone.user_input_callback] = user_input_callback
+            variables[script_backend.user_input_callback] = user_input_callback
         if user_authentication_callback is not None:
             variables[run_info.user_auth_callback] = user_authentication_callback
         with bind(variables):
-            session = Session(self, self._workflow, self._semaphore, request.user_id)
-            self._sessions.add(session)
-            info: PerUserBuilderInfo | None = None
-            try:
-                if self.is_workflow_per_user:
-                    acquisition = self._pool.acquire(request.user_id, request.user)
-                    info = await session.guard(acquisition)
-                    session.use(info)
+            session = Session(self, self._pool.workflow, self._pool.limit, request.user_id)
+            async with self._pool.admit(session.opened):
                 yield session
-            finally:
-                if info is not None:
-                    self._pool.release(info)
-                self._sessions.end(session)
 
     @asynccontextmanager
     async def run(
@@ -281,21 +366,9 @@ class SessionManager:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
         return await self._pool.evict(user_id)
 
-    def idle_until(self, user_id: str) -> float | None:
-        """Return when the user's builder will have been idle too long (monotonic); None without
-        one.
-        """
-        info = self._pool.infos.get(user_id)
-        return None if info is None else info.active_at + self._config.per_user_idle
-
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
-        """Let no session begin, wait for open ones up to `wait` seconds, and end those that are
-        left: their runs are cancelled, and who waits for them gets a `SessionsError`. Then close
-        the users' builders and last the shared one. A second call waits for the first.
-        """
-        if self._shutdown is None:
-            self._shutdown = asyncio.create_task(self._shut_down(wait))
-        await asyncio.shield(self._shutdown)
+        """End all sessions, after up to `wait` seconds, and all builders. See `WorkflowPool`."""
+        await self._pool.shutdown(wait)
 
     async def set_metadata_from_http_request(self, request: HttpRequest) -> ParentTokens:
         """Make the request the one that the current task serves: its metadata and ids are those of
@@ -328,16 +401,6 @@ class SessionManager:
         )
         request_context.set_request(request, request_context.scope_of(websocket).get("user"))
 
-    async def _shut_down(self, wait: float) -> None:
-        cleanup = self._per_user_builders_cleanup_task
-        if cleanup is not None:
-            cleanup.cancel()
-            await asyncio.wait([cleanup])
-        await self._sessions.end_all(wait, SHUT)
-        await self._pool.close()
-        if self._shared is not None:
-            await self._shared.close()
-
     def _get_user_id_from_context(self) -> str | None:
         """Return the user of the session that is open here, else of the request; None if there is
         none.
@@ -347,14 +410,12 @@ class SessionManager:
     async def _get_or_create_per_user_builder(self, user_id: AnyUserId) -> tuple[object, Workflow]:
         """Return the user's builder, and the workflow. Nothing keeps it alive: a session does."""
         name, person = request_context.by_id(user_id)
-        info = await self._pool.acquire(name, person)
-        self._pool.release(info)
+        info = await self._pool.user_builders.acquire(name, person)
+        self._pool.user_builders.release(info)
         return info.builder, info.workflow
 
     async def _run_periodic_cleanup(self) -> None:
-        every = self._per_user_session_cleanup_interval.total_seconds()
-        await repeat(self._cleanup_inactive_per_user_builders, every=every, name="session.cleanup")
+        await self._pool.clean_up_periodically()
 
     async def _cleanup_inactive_per_user_builders(self) -> int:
-        """Close the builders that nothing used for `per_user_idle` seconds; returns how many."""
-        return await self._pool.evict_idle(self._per_user_session_timeout.total_seconds())
+        return await self._pool.clean_up()

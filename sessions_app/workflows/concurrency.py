@@ -8,9 +8,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # The loop keeps a timer that was cancelled until its time, and the variables with it.
@@ -230,14 +229,6 @@ class Slot:
         self._seconds_left, self._overdue = seconds, overdue
         self._taken_at = time.monotonic()
         self._look()
-
-    def waiting(self, callback: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        """Wrap the callback so that no slot is held while it waits for a person."""
-
-        async def wait(*arguments: P.args, **keywords: P.kwargs) -> T:
-            return await self.release_for(callback(*arguments, **keywords))
-
-        return wait
 
     def _give_back(self) -> None:
         if self._held:

@@ -145,6 +145,18 @@ class RequestContext:
             metadata=request,
         )
 
+    @classmethod
+    def of_stored(
+        cls, metadata: JsonObject, user: Person, *, conversation_id: str, user_message_id: str
+    ) -> Self:
+        """Read the context of a stored run, whose user and ids stand before those of headers."""
+        return cls.of(RequestMetadata.of_stored(metadata)).with_names(
+            user_id=name_of(user.id),
+            user=user,
+            conversation_id=conversation_id,
+            user_message_id=user_message_id,
+        )
+
     def with_names(self, **names: Any) -> Self:
         """Return a copy with the names that are given."""
         return replace(self, **{name: value for name, value in names.items() if value is not None})

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
+from sessions_app.errors import NoPerson
 from sessions_app.models import AttachedFile
 from sessions_app.workflows.request_context import RequestContext
 
@@ -38,12 +39,21 @@ AuthCallback = Callable[..., Awaitable[Any]]
 user_auth_callback: ContextVar[AuthCallback | None] = ContextVar("user_auth_callback", default=None)
 
 
+async def refuse(*_: object) -> NoReturn:
+    """Answer for a callback that is not there.
+
+    Raises:
+        NoPerson: always.
+    """
+    raise NoPerson
+
+
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """The facts about a run: its user, request and input.
 
     `message` is as it was given to the run, of any type that the workflow takes; `parent` is the id
-    and name of the step that called it.
+    and name of the step that called it. `authenticate` signs the person in; else nobody can.
     """
 
     message: Any
@@ -51,6 +61,6 @@ class RunInfo:
     run_id: str
     builder: object
     options: BaseModel
-    authenticate: AuthCallback
     parent: tuple[str | None, str | None] = (None, None)
+    authenticate: AuthCallback = refuse
     runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE

@@ -185,7 +185,7 @@ async def test_a_users_runs_share_one_builder_which_is_closed_at_the_end() -> No
     async with Hosting("t_built") as hosting:
         runs = [await hosting.submit(conversation=f"c{n}") for n in range(3)]
         assert sorted([await hosting.result(run) for run in runs]) == ["1", "2", "3"]
-        info = hosting.hosts._managers["t_built"].builders[str(hosting.user)]
+        info = hosting.hosts._pools["t_built"].user_builders.infos[str(hosting.user)]
         assert (info.total_requests, info.error_count, info.ref_count) == (3, 0, 0)
         assert built == ["+ann"]
     assert built == ["+ann", "-ann"]

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
-from sessions_app.sessions import builder, session
+from sessions_app.pool import builder, open_workflow
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person, TextPrompt
 from sessions_app.workflows.config import WorkflowConfig
@@ -63,7 +63,7 @@ async def test_a_shutdown_during_a_clean_up_that_hangs_comes_to_its_end() -> Non
         async with asyncio.timeout(10):
             await manager.shutdown(wait=1)
         await turns()
-        assert not manager._pool._closing
+        assert not manager._pool.user_builders._closing
 
 
 async def deaf_until(free: asyncio.Event) -> None:
@@ -103,7 +103,7 @@ async def test_a_builder_that_hangs_holds_up_no_shutdown(*, ignores_its_end: boo
             await until_true(lambda: closed_names == ["two", "one"])
     finally:
         free.set()
-    await until_true(lambda: not manager._pool._closing)
+    await until_true(lambda: not manager._pool.user_builders._closing)
 
 
 # --- shutdown
@@ -248,14 +248,14 @@ async def test_waiters_for_a_place_or_a_builder_are_told_of_the_shutdown() -> No
         for task in waiters:
             with SHUT:
                 await task
-        assert session._info is not None
-        assert free(session._info.semaphore) == 0
-    assert free(session._info.semaphore) == 1
-    assert session._info.ref_count == 0
+        assert session.opened.info is not None
+        assert free(session.opened.info.semaphore) == 0
+    assert free(session.opened.info.semaphore) == 1
+    assert session.opened.info.ref_count == 0
 
 
 async def test_a_run_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "END_WAIT", 0.02)
+    monkeypatch.setattr(open_workflow, "END_WAIT", 0.02)
     free = asyncio.Event()
 
     async def deaf(message: Message, context: Context) -> str:
@@ -323,7 +323,7 @@ async def test_at_the_deadline_the_default_is_the_answer() -> None:
 
 async def test_a_clean_up_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with managing_with_log(own, per_user_idle=0.01) as (manager, log):
-        evict_idle = manager._pool.evict_idle
+        evict_idle = manager._pool.user_builders.evict_idle
         failures: list[bool] = []
 
         async def fail_first(seconds: float) -> int:
@@ -332,7 +332,7 @@ async def test_a_clean_up_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPa
                 raise RuntimeError("once")
             return await evict_idle(seconds)
 
-        monkeypatch.setattr(manager._pool, "evict_idle", fail_first)
+        monkeypatch.setattr(manager._pool.user_builders, "evict_idle", fail_first)
         await say(manager, user_id="ann")
         await log.until("ann closed")
     assert failures

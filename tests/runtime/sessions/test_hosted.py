@@ -137,9 +137,9 @@ async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
         row, _ = await asked(hosting, METADATA, park=False)
         [host] = hosting.hosts._hosts.values()
         await until_true(lambda: not host._runs)
-        manager = hosting.hosts._managers["t_context"]
-        assert not manager._sessions._open
-        assert free(manager._semaphore) == manager.config.max_concurrency
+        pool = hosting.hosts._pools["t_context"]
+        assert not pool._opened._open
+        assert free(pool.limit) == pool.config.max_concurrency
         await until_true(lambda: not kept(row.id))  # the writer's thread may be at its end
         assert await reads.read(output, row.id)
 

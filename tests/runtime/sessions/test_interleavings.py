@@ -12,9 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from pydantic import BaseModel
 
 from sessions_app.errors import BuilderFailed, RunEnded, SessionsError
-from sessions_app.sessions.builder import PerUserBuilderInfo
-from sessions_app.sessions.manager import SessionManager
-from sessions_app.sessions.session import Session
+from sessions_app.pool.user_builders import PerUserBuilderInfo
+from sessions_app.sessions.manager import Session, SessionManager
 from sessions_app.workflows import Context, Message, Person
 from sessions_app.workflows.config import WorkflowConfig
 from tests.support.sessions import declare
@@ -50,7 +49,7 @@ class Interleavings(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.things: list[Thing] = []
-        self.held: dict[int, Session[SessionManager]] = {}
+        self.held: dict[int, Session] = {}
         self.cancelled: set[asyncio.Task[Any]] = set()
         self.shutting = False
         self.works: list[asyncio.Queue[str]] = []
@@ -94,8 +93,8 @@ class Interleavings(RuleBasedStateMachine):
 
     async def visit(self, user: str, number: int) -> None:
         async with self.manager.session(user) as session:
-            assert session._info is not None
-            self.infos.append(session._info)
+            assert session.opened.info is not None
+            self.infos.append(session.opened.info)
             self.held[number] = session
             try:
                 async with session.run(Message("x", id=str(number))) as runner:
@@ -176,10 +175,10 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def what_a_session_holds_is_there(self) -> None:
         for session in self.held.values():
-            assert session._info is not None
-            thing = session._info.builder
+            assert session.opened.info is not None
+            thing = session.opened.info.builder
             assert thing.ready, "not ready"
-            assert not thing.closed or (self.shutting and session._ended), "evicted in use"
+            assert not thing.closed or (self.shutting and session.opened._ended), "evicted in use"
 
     @invariant()
     def nothing_was_used_wrongly(self) -> None:
@@ -188,7 +187,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def references_are_of_sessions(self) -> None:
         held = sum(info.ref_count for info in self.manager.builders.values())
-        assert held <= len(self.manager._sessions._open)
+        assert held <= len(self.manager._pool._opened._open)
 
     def teardown(self) -> None:
         """Let everything come to its end: nothing is left."""
@@ -196,8 +195,8 @@ class Interleavings(RuleBasedStateMachine):
         try:
             assert not any(info.ref_count for info in self.infos)
             assert not self.manager.builders
-            assert not self.manager._sessions._open
-            assert not self.manager._pool._closing
+            assert not self.manager._pool._opened._open
+            assert not self.manager._pool.user_builders._closing
             assert not [thing for thing in self.things if thing.alive], "leaked"
             assert not asyncio.all_tasks(self.loop)
             self.nothing_was_used_wrongly()

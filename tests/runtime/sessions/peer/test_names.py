@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from natproject.settings.env import ROOT
+from sessions_app.pool.runner import Runner
 from sessions_app.sessions import PerUserBuilderInfo, Session, SessionManager
-from sessions_app.sessions.runner import Runner
 from sessions_app.workflows import Context, Message
 from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.request_context import RequestMetadata

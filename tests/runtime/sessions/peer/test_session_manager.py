@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import RequestFactory
 
 from sessions_app.sessions import PerUserBuilderInfo, RuntimeTypeEnum, Session, SessionManager
-from sessions_app.sessions.standalone import user_input_callback
+from sessions_app.sessions.script_backend import user_input_callback
 from sessions_app.workflows import Context, Message, TextPrompt
 from sessions_app.workflows.config import WorkflowConfig
 from sessions_app.workflows.registry import Workflow

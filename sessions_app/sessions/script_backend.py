@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ from sessions_app.workflows import registry
 from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, dump_returned
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.run_info import AuthCallback, refuse
 from sessions_app.workflows.steps import execute
 from sessions_app.workflows.transactional_steps import Attempted
 
@@ -31,16 +32,29 @@ user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
 
 
 class ScriptBackend(Backend):
-    """The backend of a run that lives as long as its process."""
+    """The backend of a run that lives as long as its process.
 
-    def __init__(self, callback: UserInputCallback, run_beside: RunBeside) -> None:
-        self._callback = callback
+    Without a callback nobody can be asked, and nobody signs in.
+    """
+
+    def __init__(
+        self,
+        ask: UserInputCallback | None,
+        authenticate: AuthCallback | None,
+        run_beside: RunBeside,
+    ) -> None:
+        self._callback = ask or refuse
+        self._authenticate = authenticate or refuse
         self._run_beside = run_beside
         self._untold: list[str] = []
 
     def attach(self, slot: Slot) -> None:
         """Keep the slot that is given back while a person is asked."""
         self._slot = slot
+
+    async def sign_in(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call the callback that signs the person in, without the slot."""
+        return await self._slot.release_for(self._authenticate(*arguments, **keywords))
 
     def position_of(self, place: str, after: int) -> int:
         """Return the next position: nothing is recorded."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 from sessions_app.errors import SessionsError
 from sessions_app.journal.tracks import current_track
-from sessions_app.sessions import schemas
+from sessions_app.pool import schemas
 from sessions_app.workflows.advice import advise
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.child_calls import dump_returned

@@ -3,14 +3,91 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from sessions_app.errors import SessionsError
 from sessions_app.models.people import Person
-from sessions_app.sessions.builder import BuiltObject, PerUserBuilderInfo, wait_closed
-from sessions_app.workflows.concurrency import limit_of
+from sessions_app.pool.builder import BuiltObject, wait_closed
+from sessions_app.workflows.concurrency import Limit, limit_of
 from sessions_app.workflows.registry import OfferedWorkflow
 
 SHUT = "This SessionManager is shut down."
+
+
+class PerUserBuilderInfo(BaseModel):
+    """A user's builder and the record of its use.
+
+    Attributes:
+        builder: what the workflow's `per_user_builder` made; None until it is ready.
+        workflow: the workflow that it is for.
+        semaphore: the user's own limit of runs at once; a null context is none.
+        ref_count: the sessions that hold it, or wait for it to be built; never evicted above 0.
+        lock: for what the runs of one user must not do at once. The runtime itself needs none: it
+            changes the count without awaiting anything.
+        created_at: when it was asked for first.
+        total_requests: how many runs have ended.
+        error_count: how many of them by an error; a cancelled one is none.
+        total_latency_ms: milliseconds of all of them, without the time that people took.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, validate_assignment=True)
+
+    builder: Any
+    workflow: Any
+    semaphore: Limit
+    ref_count: int = Field(default=0, ge=0)
+    lock: asyncio.Lock = Field(default_factory=asyncio.Lock)
+    created_at: datetime = Field(default_factory=timezone.now)
+    total_requests: int = Field(default=0, ge=0)
+    error_count: int = Field(default=0, ge=0)
+    total_latency_ms: float = Field(default=0, ge=0)
+    # Monotonic: a clock that is set must evict nobody.
+    _active_at: float = PrivateAttr(default_factory=time.monotonic)
+
+    def __init__(self, *, last_activity: datetime | None = None, **fields: object) -> None:
+        super().__init__(**fields)
+        if last_activity is not None:
+            self.last_activity = last_activity
+
+    @property
+    def active_at(self) -> float:
+        """The time when a session last took or returned it, in seconds of the monotonic clock."""
+        return self._active_at
+
+    @property
+    def last_activity(self) -> datetime:
+        """The same as a time, by the clock as it stands now; one that is set without a zone is
+        local.
+        """
+        return timezone.now() - timedelta(seconds=time.monotonic() - self._active_at)
+
+    @last_activity.setter
+    def last_activity(self, at: datetime) -> None:
+        self._active_at = time.monotonic() - (timezone.now() - at.astimezone()).total_seconds()
+
+    def touch(self) -> None:
+        """Note that a session takes it or returns it now."""
+        self._active_at = time.monotonic()
+
+    def record_request(self, latency_ms: float, success: bool) -> None:
+        """Count a finished run; `latency_ms` is its milliseconds."""
+        self.total_requests += 1
+        self.total_latency_ms += latency_ms
+        if not success:
+            self.error_count += 1
+
+    def metrics(self) -> dict[str, float]:
+        """Return what the lease of its key records; `total_latency_ms` is in milliseconds."""
+        return {
+            "total_requests": self.total_requests,
+            "error_count": self.error_count,
+            "total_latency_ms": round(self.total_latency_ms, 3),
+            "ref_count": self.ref_count,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +96,7 @@ class _PooledBuilder:
     built: BuiltObject
 
 
-class BuilderPool:
+class UserBuilders:
     """Builders by user. Those of different users are built and closed at the same time; of one
     user there is never more than one alive.
     """
@@ -45,7 +122,7 @@ class BuilderPool:
 
         Raises:
             BuilderFailed: it could not be built; the next request tries anew.
-            SessionsError: the pool is closed.
+            SessionsError: the pool is shut down.
         """
         if self._closed:
             raise SessionsError(SHUT)
