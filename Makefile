@@ -77,7 +77,7 @@ suite-uvicorn:
 
 # With none of the optional applications: the runtime and the socket need none of them.
 suite-core:
-	@CORE_ONLY=1 .ci/quietly --last $(BIN)/python -m pytest -n 2 --dist worksteal $(QUICK) $(CORE)
+	@CORE_ONLY=1 .ci/quietly --last $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(CORE)
 
 slow-chaos:
 	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --seed 1 --minutes 1.5
@@ -105,11 +105,11 @@ test-all: test
 	@$(MAKE) --no-print-directory test-rest
 
 test-rest:
-	@$(MAKE) --no-print-directory slow-local slow-cluster suite-core
+	@$(MAKE) --no-print-directory slow-local slow-cluster
 	@$(MAKE) --no-print-directory --jobs 2 test-versions test-nat suite-uvicorn slow-chaos
 
 # Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the
-# newest Django.
+# newest Django: those of the core with none of the optional applications, as in suite-core.
 test-versions: test-lowest test-newest
 
 test-lowest: $(LOWEST)/test.stamp programs
@@ -117,7 +117,8 @@ test-lowest: $(LOWEST)/test.stamp programs
 	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
 
 test-newest: $(NEWEST)/test.stamp programs
-	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(QUICK) $(SIDE_BY_SIDE)
+	@CORE_ONLY=1 .ci/quietly --last $(NEWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(CORE)
+	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(CORE:%=--ignore=%)
 
 # What tests and the example agents need.
 dev: $(VENV)/test.stamp
