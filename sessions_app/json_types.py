@@ -1,8 +1,8 @@
 """The types of JSON in rows, payloads and frames, and the reader of a person's JSON."""
 
 import json
-from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 from typing import Any, NoReturn, TypeAlias
 
 # An object of JSON. What it holds is known to who reads it: as a type of all JSON, each step into
@@ -43,15 +43,15 @@ def is_too_deep(value: object, most: int) -> bool:
     """Return whether a JSON value has more levels of lists and objects."""
     level = [value]
     for _depth in range(most):
-        containers = [one for one in level if isinstance(one, dict | list)]
-        if not containers:
+        lists = [
+            one.values() if isinstance(one, dict) else one
+            for one in level
+            if isinstance(one, dict | list)
+        ]
+        if not lists:
             return False
-        level = [inner for one in containers for inner in _elements(one)]
+        level = list(chain.from_iterable(lists))
     return any(isinstance(one, dict | list) for one in level)
-
-
-def _elements(container: JsonObject | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> JsonObject:

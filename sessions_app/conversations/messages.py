@@ -24,7 +24,7 @@ from sessions_app.prompts.hidden_characters import cut, is_seen
 from sessions_app.storage import attachments, sql
 from sessions_app.storage.branches import Place, find_place
 from sessions_app.storage.records import RunRecord
-from sessions_app.storage.storable import check_length, check_storable, storable
+from sessions_app.storage.storable import check_length, check_storable, encode
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
@@ -343,7 +343,7 @@ def insert_run(
         message_id=message.message_id,
         text=message.text,
         client_format=message.client_format,
-        metadata=storable(add_trace_id(message.metadata or {}, run.id)),
+        metadata=encode(add_trace_id(message.metadata or {}, run.id))[0],
         status=Run.Status.QUEUED.value,
         generation=0,
         crashes=0,
