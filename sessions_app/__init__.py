@@ -4,10 +4,9 @@ It knows no WebSocket and none of the chat's HTML. Imports go one way, from the 
 the last (a contract in pyproject.toml holds it):
 
     contrib                   applications that a project may leave out; the runtime imports none
-    management, testing       operators' commands; what projects test their workflows with
+    management                operators' commands
     sessions                  the session API: `SessionManager` and `Session`, over `pool`
     lifecycle                 start and stop, what falls due, reports, retention
-    replay                    recorded runs, replayed without effect
     dispatch                  the process that hosts a key, and who takes it over
     hosting, runs             hosts that drive runs; what a project's own code calls
     conversations, pool       messages, stops, forks; builders, places and runs of a workflow

@@ -17,7 +17,7 @@ from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
 
 pytest_plugins = [
-    "sessions_app.testing.plugin",
+    "sessions_app.contrib.testing.plugin",
     "tests.support.browser",
     "tests.support.database.cleanup",
 ]

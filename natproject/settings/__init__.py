@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "sessions_app",
     "sessions_app.contrib.agents",
     "sessions_app.contrib.operations",
+    "sessions_app.contrib.replay",
     "chat_app",
     "chat_app.contrib.notifications",
     "chat_app.contrib.oauth",

@@ -13,7 +13,6 @@ from sessions_app.lifecycle.reports import report, sign_off
 from sessions_app.models import Process
 from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier
-from sessions_app.replay.replay_check import check_after_start
 from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery
 from sessions_app.storage.writer import writer
@@ -22,6 +21,8 @@ from sessions_app.storage.writer import writer
 GOODBYE = 3.0
 # What is to end them: called, all at once, when the runtime is about to stop.
 before_stop: list[Callable[[], Coroutine[None, None, None]]] = []
+# What optional applications do once in each process that hosts, from its start on.
+beside_hosting: list[Callable[[], Coroutine[None, None, None]]] = []
 # Threads of `asyncio.to_thread`, in workflows and for files: their functions mostly wait. A loop's
 # own default is as many as there are processors, and four.
 WAITING_THREADS = 64
@@ -46,7 +47,7 @@ class _Runtime:
             works["maintenance"] = maintain()
         if kind != Process.Kind.WEB:  # it hosts
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()
-            works |= {"signals": signals, "replay check": check_after_start()}
+            works |= {"signals": signals, **{work.__name__: work() for work in beside_hosting}}
         self.tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def stop(self) -> None:

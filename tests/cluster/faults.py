@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 
 from natproject.cluster.servers import PostgreSQL, Redis
-from sessions_app.testing.polling import until_true
+from sessions_app.contrib.testing.polling import until_true
 from tests.cluster.cluster import RESTART_AFTER
 from tests.cluster.node import Node
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from sessions_app.testing.polling import until_true
+from sessions_app.contrib.testing.polling import until_true
 from tests.cluster.checker.history import Frame, Sent, View
 from tests.cluster.checker.model import answer_to, output_of
 from tests.cluster.form import Form

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from sessions_app.testing.polling import until_true
+from sessions_app.contrib.testing.polling import until_true
 from tests.cluster import faults
 from tests.cluster.cluster import Cluster
 

@@ -5,7 +5,7 @@ import random
 from contextlib import AsyncExitStack
 from typing import Self
 
-from sessions_app.testing.polling import until_true
+from sessions_app.contrib.testing.polling import until_true
 from tests.cluster.form import Form
 from tests.cluster.people import Person
 

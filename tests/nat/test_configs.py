@@ -16,9 +16,9 @@ from chat_app.contrib.oauth.models import OAuthGrant
 from chat_app.contrib.oauth.tokens import Tokens
 from natproject.settings.env import ROOT
 from sessions_app.contrib.agents.nat import nat_workflow
+from sessions_app.contrib.testing.hosted_run import Answer
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.models import Run
-from sessions_app.testing.hosted_run import Answer
-from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import Context, OAuthPrompt, registry
 from sessions_app.workflows.config import ConfigError, RuntimeConfig
 from tests.nat.components import Done

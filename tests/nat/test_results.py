@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field, SecretStr
 
 from sessions_app import runs
 from sessions_app.contrib.agents.nat import nat_workflow
+from sessions_app.contrib.testing.hosted_run import HostedRun
+from sessions_app.contrib.testing.hosting import Hosting, NewHosting
 from sessions_app.models import JournalEntry, Run
-from sessions_app.testing.hosted_run import HostedRun
-from sessions_app.testing.hosting import Hosting, NewHosting
 from tests.hostile.attack.results import longest_work, problem_of, values
 from tests.nat.components import Done, Given, Receipt
 from tests.support.hosting import SentTo

@@ -12,6 +12,10 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import Group, User
 
+from sessions_app.contrib.testing import hosting
+from sessions_app.contrib.testing.hosted_run import HostedRun
+from sessions_app.contrib.testing.hosting import make_user
+from sessions_app.contrib.testing.polling import until, until_true
 from sessions_app.conversations import messages
 from sessions_app.interactions import answers
 from sessions_app.lifecycle.due import settle_due
@@ -24,10 +28,6 @@ from sessions_app.storage import reads
 from sessions_app.storage.event_log import read
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.writer import writer
-from sessions_app.testing import hosting
-from sessions_app.testing.hosted_run import HostedRun
-from sessions_app.testing.hosting import make_user
-from sessions_app.testing.polling import until, until_true
 
 __all__ = [
     "Hosting",

@@ -1,4 +1,4 @@
-"""Waiting for what other processes do; in an event loop there is `sessions_app.testing.polling`."""
+"""Waiting for what other processes do; in an event loop there is the test kit's `polling`."""
 
 import time
 from collections.abc import Callable

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from sessions_app.testing.polling import until_true
+from sessions_app.contrib.testing.polling import until_true
 from tests.cluster import faults
 from tests.cluster.checker.checker import violations
 from tests.cluster.cluster import Cluster

@@ -13,13 +13,13 @@ from sessions_app.contrib.agents.language_model import ModelMessage, Piece, Usag
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tool_use import DONE
 from sessions_app.contrib.agents.tools import ToolContext, Tools, tool
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts.assignment import To
 from sessions_app.prompts.tool_call import digest_of
 from sessions_app.storage import reads
-from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import Reasoning, ToolCallPrompt, group
 from tests.contrib.agents.own_agent import Hosted, host, results
 from tests.support.hosting import SentTo, make_members

@@ -14,7 +14,7 @@ from langgraph.types import interrupt
 
 from sessions_app.contrib.agents.langgraph import HostedGraph, langgraph_workflow
 from sessions_app.contrib.agents.models import GraphCheckpoint
-from sessions_app.testing.polling import until, until_true
+from sessions_app.contrib.testing.polling import until, until_true
 from tests.contrib.agents.graph_nodes import Done, State, hold_records, model, refund
 from tests.support.hosting import SentTo
 

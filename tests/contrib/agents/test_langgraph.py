@@ -28,14 +28,14 @@ from sessions_app.contrib.agents.graph_checkpoints import GraphCheckpoints
 from sessions_app.contrib.agents.langgraph import langgraph_workflow
 from sessions_app.contrib.agents.models import GraphCheckpoint, GraphWrite
 from sessions_app.contrib.agents.tools import Policy
+from sessions_app.contrib.testing.hosted_run import Answer, HostedRun
+from sessions_app.contrib.testing.hosting import NewHosting
+from sessions_app.contrib.testing.polling import until, until_true
 from sessions_app.errors import Invalid
 from sessions_app.models import HostLease, Run
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
-from sessions_app.testing.hosted_run import Answer, HostedRun
-from sessions_app.testing.hosting import NewHosting
-from sessions_app.testing.polling import until, until_true
 from tests.contrib.agents.graph_nodes import Done, State, hold_records
 from tests.support.database import operator_rows
 from tests.support.hitl import set_hitl

@@ -16,9 +16,9 @@ from sessions_app.contrib.agents.mcp import BEGINS_ANEW, GIVEN_UP, McpServer
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tool_use import UNKNOWN
 from sessions_app.contrib.agents.tools import Policy
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.errors import Invalid
 from sessions_app.storage import reads
-from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import group
 from tests.contrib.agents import own_agent
 from tests.contrib.agents.mcp_process import command, serving, url_of

@@ -17,9 +17,9 @@ from sessions_app.contrib.agents.mcp import BROKEN_PROMISE, TOO_MUCH_SENT, McpSe
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tool_use import UNKNOWN
 from sessions_app.contrib.agents.tools import Policy
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.testing.hosting import NewHosting
 from tests.contrib.agents import flooding_mcp_server
 from tests.contrib.agents.own_agent import Hosted, host, results
 from tests.contrib.agents.raw_mcp_server import (

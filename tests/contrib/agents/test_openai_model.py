@@ -11,10 +11,10 @@ import pytest_asyncio
 from sessions_app.contrib.agents.language_model import Piece, ToolCall, Usage
 from sessions_app.contrib.agents.openai_model import MAX_ANSWER, OpenAIModel, open_model
 from sessions_app.contrib.agents.tools import tool
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
 from sessions_app.storage import reads
-from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import Reasoning, Retry
 from tests.contrib.agents.own_agent import Hosted, host
 from tests.runtime.examples.model_endpoint import (

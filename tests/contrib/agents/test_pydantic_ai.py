@@ -30,9 +30,9 @@ from natproject.settings.env import ROOT
 from sessions_app import runs
 from sessions_app.contrib.agents.pydantic_ai import pydantic_ai_workflow
 from sessions_app.contrib.agents.tools import Policy
+from sessions_app.contrib.testing.hosting import NewHosting
+from sessions_app.contrib.testing.polling import until_true
 from sessions_app.storage import reads
-from sessions_app.testing.hosting import NewHosting
-from sessions_app.testing.polling import until_true
 from sessions_app.workflows import ToolCallPrompt, group
 from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo, make_members

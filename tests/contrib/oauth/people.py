@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django.test import AsyncClient
 
-from sessions_app.testing.hosted_run import HostedRun
+from sessions_app.contrib.testing.hosted_run import HostedRun
 from tests.contrib.oauth.provider import visit
 
 SITE = "http://testserver"

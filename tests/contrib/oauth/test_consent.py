@@ -8,12 +8,12 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from chat_app.contrib.oauth.models import OAuthGrant, OAuthRequest
+from sessions_app.contrib.testing.hosted_run import HostedRun
+from sessions_app.contrib.testing.polling import until
 from sessions_app.conversations.messages import stop_all
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
 from sessions_app.storage.writer import writer
-from sessions_app.testing.hosted_run import HostedRun
-from sessions_app.testing.polling import until
 from tests.contrib.oauth.people import SITE, Browser, changed, elsewhere, link_of
 from tests.contrib.oauth.provider import Provider
 from tests.support.gzip_bomb import little_memory

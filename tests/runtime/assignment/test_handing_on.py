@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from sessions_app import runs, signals
+from sessions_app.contrib.testing.polling import until_true
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.answerers import somebody_may_answer
@@ -14,7 +15,6 @@ from sessions_app.models.people import Person, users
 from sessions_app.storage import reads
 from sessions_app.storage.sql import database
 from sessions_app.storage.writer import writer
-from sessions_app.testing.polling import until_true
 from sessions_app.workflows import group, user
 from tests.runtime.assignment.asking import (
     asking_people,

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from natproject.workflows import agents
-from sessions_app.testing.hosting import NewHosting
+from sessions_app.contrib.testing.hosting import NewHosting
 from tests.support.hosting import SentTo, make_members
 
 pytestmark = pytest.mark.django_db(transaction=True)

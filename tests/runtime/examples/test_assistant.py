@@ -8,8 +8,8 @@ import pytest
 from pytest_django import Settings
 
 from natproject.workflows.assistant import tools
-from sessions_app.testing.hosted_run import Answer
-from sessions_app.testing.hosting import NewHosting
+from sessions_app.contrib.testing.hosted_run import Answer
+from sessions_app.contrib.testing.hosting import NewHosting
 from tests.contrib.agents import mcp_process
 from tests.runtime.examples.model_endpoint import ModelEndpoint, call, serving, text, thought
 from tests.support.hosting import SentTo

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natproject.workflows.calculator import Attempt, evaluate, find_expression, plain
-from sessions_app.testing.hosted_run import Answer
-from sessions_app.testing.hosting import NewHosting
+from sessions_app.contrib.testing.hosted_run import Answer
+from sessions_app.contrib.testing.hosting import NewHosting
 from tests.support.hosting import SentTo
 
 LONG = "1+2+3+4+5+6+7+8+9+10+11+12"

@@ -14,9 +14,9 @@ from django.contrib.auth.models import User
 
 from natproject.settings.env import ROOT
 from sessions_app import runs
+from sessions_app.contrib.testing.hosted_run import Answer
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.prompts import base
-from sessions_app.testing.hosted_run import Answer
-from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import registry
 from tests.support.hosting import Hosting, make_members, make_user, running
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from natproject.workflows.expense_approval import parse_amount
-from sessions_app.replay.replays import replay_history
+from sessions_app.contrib.replay.replays import replay_history
+from sessions_app.contrib.testing.hosted_run import Answer
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.storage import reads
-from sessions_app.testing.hosted_run import Answer
-from sessions_app.testing.hosting import NewHosting
 from tests.support.hosting import SentTo, make_members
 
 ANSWERS: dict[str, Answer] = {

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from natproject.workflows.report import SavingsTerms, compute, read_terms
-from sessions_app.testing.hosted_run import Answer
-from sessions_app.testing.hosting import NewHosting
+from sessions_app.contrib.testing.hosted_run import Answer
+from sessions_app.contrib.testing.hosting import NewHosting
 from tests.support.hosting import SentTo
 
 

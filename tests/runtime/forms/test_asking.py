@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import structlog
 
+from sessions_app.contrib.replay.replay_check import check_waiting_runs
 from sessions_app.errors import Invalid
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_together
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts import JsonAnswer, on_one_card
-from sessions_app.replay.replay_check import check_waiting_runs
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     Context,

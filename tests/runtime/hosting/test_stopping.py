@@ -11,16 +11,16 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from sessions_app import runs
+from sessions_app.contrib.replay.replays import replay_history
+from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.conversations import messages
 from sessions_app.errors import Invalid, NotReplayable
 from sessions_app.hosting import host as host_module
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import DrivenRuns, Selection, select_runs
 from sessions_app.models import Interaction, JournalEntry, Run
-from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
-from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, asking, output, running, until, until_true

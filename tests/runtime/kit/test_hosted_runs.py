@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from sessions_app.contrib.testing import hosting
+from sessions_app.contrib.testing.hosting import NewHosting
+from sessions_app.contrib.testing.polling import until_true
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
 from sessions_app.storage import reads
-from sessions_app.testing import hosting
-from sessions_app.testing.hosting import NewHosting
-from sessions_app.testing.polling import until_true
 from sessions_app.workflows import (
     BinaryPrompt,
     Context,

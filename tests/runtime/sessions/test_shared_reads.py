@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from sessions_app.contrib.testing.polling import until_true
 from sessions_app.storage import reads
-from sessions_app.testing.polling import until_true
 
 ANN, BEN = 1, 2
 

@@ -106,7 +106,7 @@ from typing import assert_type
 
 from pydantic import BaseModel
 
-from sessions_app.testing.hosting import NewHosting
+from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.workflows import (
     CheckboxPrompt,
     Context,
@@ -194,7 +194,7 @@ TESTS = """
 from pathlib import Path
 
 from desk.models import Employee
-from sessions_app.testing.hosting import NewHosting
+from sessions_app.contrib.testing.hosting import NewHosting
 
 
 async def test_greeting(host_workflow: NewHosting) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from sessions_app.contrib.testing.polling import until_true
 from sessions_app.notify import groups, notifier
 from sessions_app.notify.groups import channel_layer, group_name, join_groups
 from sessions_app.notify.layers import foreign
@@ -16,7 +17,6 @@ from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, PROMPTS, News, pack, 
 from sessions_app.notify.notifier import HINT_EVERY, Notifier
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
-from sessions_app.testing.polling import until_true
 
 CONVERSATION = uuid4()
 

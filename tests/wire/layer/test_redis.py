@@ -13,10 +13,10 @@ import pytest
 from redis.asyncio import Redis as Client
 
 from natproject.cluster.servers import Redis
+from sessions_app.contrib.testing.polling import until_true
 from sessions_app.notify import groups
 from sessions_app.notify.layers import memory
 from sessions_app.notify.layers.cluster import ClusterLayer
-from sessions_app.testing.polling import until_true
 
 pytestmark = pytest.mark.formless
 

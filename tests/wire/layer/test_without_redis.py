@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from natproject.cluster.servers import Redis
-from sessions_app.testing.polling import until_true
+from sessions_app.contrib.testing.polling import until_true
 from tests.conftest import NewServer
 from tests.support.server import Server
 from tests.support.websocket import WsClient

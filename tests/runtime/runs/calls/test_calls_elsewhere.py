@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from sessions_app import runs
+from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.errors import CalledInStep, CalledInThread, Unrecorded
 from sessions_app.models import Run
-from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Retry, TextPrompt
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, work
 from tests.support.hosting import django_user, problem, running

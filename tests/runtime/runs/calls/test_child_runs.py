@@ -12,6 +12,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from sessions_app import runs
+from sessions_app.contrib.testing.hosted_run import HostedRun
+from sessions_app.contrib.testing.polling import until
 from sessions_app.conversations import child_runs, workflow_access
 from sessions_app.conversations.child_runs import ReturnValue
 from sessions_app.errors import Invalid
@@ -23,8 +25,6 @@ from sessions_app.storage import reads
 from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
-from sessions_app.testing.hosted_run import HostedRun
-from sessions_app.testing.polling import until
 from sessions_app.workflows import (
     ChildFailed,
     Context,

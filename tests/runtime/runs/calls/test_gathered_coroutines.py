@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sessions_app import runs
+from sessions_app.contrib.replay.replays import replay_history
+from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.conversations import messages
 from sessions_app.models import Interaction, JournalEntry, Run
-from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
-from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, TextPrompt
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
 from tests.support.hosting import Hosting, django_user, make_user, problem, until, until_true

@@ -6,11 +6,11 @@ from typing import ClassVar
 import pytest
 
 from sessions_app import runs
+from sessions_app.contrib.testing.hosting import NewHosting
+from sessions_app.contrib.testing.polling import until
 from sessions_app.errors import StepFailed
 from sessions_app.models import JournalEntry, Run
 from sessions_app.storage import reads
-from sessions_app.testing.hosting import NewHosting
-from sessions_app.testing.polling import until
 from sessions_app.workflows import Context, Message, OutcomeUnknown, TextPrompt, workflow
 from tests.support.hosting import SentTo, django_user
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
+from sessions_app.contrib.replay.replays import Replay, replay_all
 from sessions_app.models import Run
-from sessions_app.replay.replays import Replay, replay_all
 
 NEXT = "\n  "
 # Why runs were suspended whose code may hold up, or end, the process that executes it.

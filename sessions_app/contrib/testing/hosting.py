@@ -14,6 +14,9 @@ from django.db import connection
 from django.db.models import Min, Q
 from django.utils.module_loading import import_string
 
+from sessions_app.contrib.testing.clock import Clock
+from sessions_app.contrib.testing.hosted_run import Answer, HostedRun
+from sessions_app.contrib.testing.polling import PATIENCE, until, until_true
 from sessions_app.conversations import messages
 from sessions_app.dispatch.dispatcher import Dispatcher, Duty
 from sessions_app.dispatch.local import LocalDispatcher
@@ -27,9 +30,6 @@ from sessions_app.notify.announce import install
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.writer import writer
-from sessions_app.testing.clock import Clock
-from sessions_app.testing.hosted_run import Answer, HostedRun
-from sessions_app.testing.polling import PATIENCE, until, until_true
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 

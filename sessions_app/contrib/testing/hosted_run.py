@@ -8,16 +8,16 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
+from sessions_app.contrib.replay.run_history import RunHistory
+from sessions_app.contrib.testing.polling import PATIENCE, until
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.interactions import answers
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.prompts import AnyPrompt, Given, JsonAnswer, load_prompt
-from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
-from sessions_app.testing.polling import PATIENCE, until
 
 # What is given to a prompt: a text, an option's value, a list of values, or a form's by field.
 Answer = Given | list[Given]

@@ -5,12 +5,12 @@ import time
 from functools import partial
 from uuid import UUID
 
+from sessions_app.contrib.replay.replays import Replay, replay_all
 from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
 from sessions_app.logs import Log
 from sessions_app.models import Process, Run
-from sessions_app.replay.replays import Replay, replay_all
 from sessions_app.storage import reads
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from sessions_app.contrib.replay.run_history import RunHistory
 from sessions_app.models import Run
-from sessions_app.replay.run_history import RunHistory
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
+from sessions_app.contrib.replay.run_history import RunHistory
 from sessions_app.journal.journal import Call, CallResult, Entry
-from sessions_app.replay.run_history import RunHistory
 from sessions_app.workflows.backend import (
     OutgoingPrompt,
     RecordedBackend,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from sessions_app.contrib.replay.replay_backend import ReplayBackend
+from sessions_app.contrib.replay.run_history import RunHistory
 from sessions_app.errors import NotReplayable, SessionsError
 from sessions_app.journal.journal import line_of
 from sessions_app.models import Run, attached_files
 from sessions_app.pool.workflow_pool import WorkflowPool
-from sessions_app.replay.replay_backend import ReplayBackend
-from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
 from sessions_app.workflows.request_context import RequestContext

@@ -33,9 +33,9 @@ def host_workflow(transactional_db: None, request: pytest.FixtureRequest) -> Any
     """Host a workflow in the event loop of the test.
 
     `async with host_workflow("vacation") as hosting:` takes what `Hosting` takes, and gives it; see
-    `sessions_app.testing.hosting`.
+    `sessions_app.contrib.testing.hosting`.
     """
-    hosting = import_module("sessions_app.testing.hosting").Hosting
+    hosting = import_module("sessions_app.contrib.testing.hosting").Hosting
     return partial(hosting, replay_everywhere=request.config.getoption("replay_everywhere"))
 
 
@@ -52,7 +52,7 @@ class HistoryReplay(pytest.Item):
 
     def runtest(self) -> None:
         """Fail where it would be suspended, or fail; report what differs without harm."""
-        replays = import_module("sessions_app.replay.replays")
+        replays = import_module("sessions_app.contrib.replay.replays")
         for difference in asyncio.run(replays.replay_history(self.path)):
             self.add_report_section("call", "differences", difference)
 

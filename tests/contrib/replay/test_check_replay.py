@@ -18,12 +18,12 @@ import structlog
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from sessions_app.contrib.replay import replay_check, replays
+from sessions_app.contrib.replay.replay_check import check_waiting_runs
+from sessions_app.contrib.replay.replays import replay_history
 from sessions_app.errors import NotReplayable
 from sessions_app.hosting.lease import this_process
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Process, Run
-from sessions_app.replay import replay_check, replays
-from sessions_app.replay.replay_check import check_waiting_runs
-from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     Context,
@@ -231,7 +231,7 @@ async def test_only_the_newest_process_checks_replays() -> None:
             books_first,
             [
                 "at position 1: the name was 'work' and is 'other' now",
-                " of tests.runtime.replay.test_check_replay, in books_first.",
+                " of tests.contrib.replay.test_check_replay, in books_first.",
             ],
         ),
         (raises, ["The workflow raises ValueError: no such room. It happened at line"]),

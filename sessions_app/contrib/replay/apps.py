@@ -1,0 +1,17 @@
+"""The Django application of replays."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import import_string
+
+
+class ReplayConfig(AppConfig):
+    """The configuration of the application."""
+
+    name = "sessions_app.contrib.replay"
+    label = "hitl_replay"
+
+    def ready(self) -> None:
+        """Have each process that hosts check the waiting runs after its start."""
+        # They import models, which can be imported from here on only.
+        works = import_string("sessions_app.lifecycle.startup.beside_hosting")
+        works.append(import_string("sessions_app.contrib.replay.replay_check.check_after_start"))
