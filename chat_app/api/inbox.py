@@ -12,11 +12,11 @@ from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.executions import give
 from chat_app.api.problems import Failure
 from chat_app.inbox.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
+from chat_app.inbox.inbox_query import on_card
 from chat_app.rates import change_claim
 from chat_app.run_transcript import in_words, read_shared
 from sessions_app.errors import NotFound
 from sessions_app.interactions import claims
-from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from sessions_app.interactions import inbox_query, votes
+from chat_app.inbox import inbox_query
+from chat_app.inbox.pending_counts import CAP, find_parts
+from sessions_app.interactions import votes
 from sessions_app.interactions.answerers import Name, PromptAudience, may_answer
-from sessions_app.interactions.pending_counts import CAP, find_parts
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable

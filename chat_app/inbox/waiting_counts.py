@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from chat_app.identity import Identity
-from sessions_app.interactions.pending_counts import WaitingPrompts, count_waiting
+from chat_app.inbox.pending_counts import WaitingPrompts, count_waiting
 from sessions_app.logs import Log
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen

@@ -13,6 +13,7 @@ from chat_app.feed.limits import ClientGone
 from chat_app.feed.selectors import find_conversation, is_behind, read_opening
 from chat_app.feed.sweeper import sweeper
 from chat_app.identity import Identity
+from chat_app.inbox.pending_counts import WaitingPrompts
 from chat_app.inbox.waiting_counts import waiting_counts
 from chat_app.peer.plain_feed import PlainFeed
 from chat_app.socket.authentication import Authentication
@@ -20,7 +21,6 @@ from chat_app.socket.connection import Connection
 from chat_app.wire.parsing import Refusal
 from chat_app.wire.replies import database_state, waiting_prompts
 from sessions_app.errors import NotFound, StorageUnavailable
-from sessions_app.interactions.pending_counts import WaitingPrompts
 from sessions_app.logs import Log
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads

@@ -2,12 +2,12 @@
 
 from django import template
 
+from chat_app.inbox.pending_counts import CAP
 from chat_app.page import entries
 from chat_app.page.brand import version
 from chat_app.page.icons import icon
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from chat_app.settings import Brand, ChatSettings
-from sessions_app.interactions.pending_counts import CAP
 from sessions_app.json_types import JsonObject
 
 register = template.Library()

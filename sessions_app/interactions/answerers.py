@@ -155,15 +155,6 @@ def permissions() -> Iterator[str]:
         name = _next_permission(name)
 
 
-def any_pending() -> Q:
-    """Build the condition that prompts wait for candidates: each kind has an index of those that
-    do.
-    """
-    pending = Candidate.objects.filter(pending=True)
-    of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
-    return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))
-
-
 def active_users() -> QuerySet[Any]:
     """Return the users that were not deactivated, as far as a column says so."""
     rows = users().all()

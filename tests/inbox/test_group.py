@@ -9,8 +9,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from chat_app.inbox.inbox_parts import MOST, MOST_SEARCHED, InboxQuery, Part, read_inbox
+from chat_app.inbox.pending_counts import CAP, FIRST, count_waiting
 from chat_app.page.sidebar.sidebar_entries import sidebar
-from sessions_app.interactions.pending_counts import CAP, FIRST, count_waiting
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
 from sessions_app.models.candidate import NEVER
 from tests.inbox.many_prompts import (

@@ -9,12 +9,12 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.test import Client
 
+from chat_app.inbox.pending_counts import count_waiting
 from chat_app.socket import authentication
 from sessions_app import runs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
 from sessions_app.interactions.answerers import PromptAudience, answerers
-from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person

@@ -7,10 +7,10 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 
+from chat_app.inbox import inbox_query, pending_counts
 from chat_app.inbox.inbox_parts import InboxQuery, Part, find_prompt, read_inbox
+from chat_app.inbox.pending_counts import count_waiting
 from chat_app.page.sidebar.sidebar_entries import sidebar
-from sessions_app.interactions import inbox_query, pending_counts
-from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
 from tests.inbox.many_prompts import (
     EACH,

@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from chat_app.inbox.inbox_parts import InboxQuery, Part, read_inbox
+from chat_app.inbox.pending_counts import count_waiting
 from sessions_app.interactions.answerers import PromptAudience, answerers, may_answer
-from sessions_app.interactions.pending_counts import count_waiting
 from tests.inbox.any_people import (
     PEOPLE,
     Question,

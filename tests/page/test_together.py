@@ -9,11 +9,11 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from playwright.sync_api import Locator, Page, expect
 
+from chat_app.inbox.inbox_query import on_card
+from chat_app.inbox.pending_counts import count_waiting
 from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app import runs
-from sessions_app.interactions.inbox_query import on_card
-from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import Interaction
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt, on_one_card
 from sessions_app.workflows import user

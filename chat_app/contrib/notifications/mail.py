@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 
 from chat_app.contrib.notifications.models import MailPreference
 from chat_app.contrib.notifications.settings import NotificationSettings
-from sessions_app.interactions import inbox_query
+from chat_app.inbox import inbox_query
 from sessions_app.interactions.audit import first_line
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal

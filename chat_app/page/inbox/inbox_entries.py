@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db.models import Count
 from django.utils import timezone
 
+from chat_app.inbox.inbox_query import on_card
 from chat_app.page.cards import Card, TypedAnswer, card
-from sessions_app.interactions.inbox_query import on_card
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Candidate, Interaction, Vote

@@ -18,6 +18,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
 
 from chat_app.identity.prompt_links import read_prompt_link
+from chat_app.inbox import pending_counts
 from chat_app.inbox.inbox_parts import (
     ANSWERABLE,
     LONGEST,
@@ -41,7 +42,7 @@ from chat_app.page.settings.script_texts import INBOX, WORDS
 from chat_app.rates import change_claim
 from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable, TooMany
-from sessions_app.interactions import answers, audit, pending_counts
+from sessions_app.interactions import answers, audit
 from sessions_app.interactions.answerers import Name, pending_names
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.json_types import JsonObject

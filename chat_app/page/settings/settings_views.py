@@ -5,11 +5,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from chat_app.inbox import pending_counts
 from chat_app.page.common import back_to, origin_conversation, site_context
 from chat_app.page.entries import settings_entries
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from chat_app.page.settings.script_texts import ATTENTION
-from sessions_app.interactions import pending_counts
 from sessions_app.storage import reads
 
 

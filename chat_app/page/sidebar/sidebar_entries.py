@@ -27,9 +27,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.feed.selectors import pending_interactions
-from sessions_app.interactions import answerers
-from sessions_app.interactions.inbox_query import begins_card
-from sessions_app.interactions.pending_counts import CAP, count_waiting
+from chat_app.inbox.inbox_query import any_pending, begins_card
+from chat_app.inbox.pending_counts import CAP, count_waiting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.candidate import PLACE
@@ -223,7 +222,7 @@ def _entries(
         request=Subquery(first.values("prompt__request")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),
         names=Subquery(for_others.order_by("sequence").values("assignment__names")[:1]),
-        is_assigned=answerers.any_pending(),
+        is_assigned=any_pending(),
     )
     rows: dict[UUID, JsonObject] = {row["id"]: dict(row) for row in conversations.values(*FIELDS)}
     is_assigned = not rows or any(row["is_assigned"] for row in rows.values())

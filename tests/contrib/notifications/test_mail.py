@@ -17,8 +17,9 @@ from django.utils import formats, timezone
 from chat_app.contrib.notifications import mail, notices
 from chat_app.contrib.notifications.mail import MOST_SHOWN, mail_time, send
 from chat_app.contrib.notifications.models import MailPreference
+from chat_app.inbox import inbox_query
 from sessions_app import signals
-from sessions_app.interactions import answers, claims, inbox_query
+from sessions_app.interactions import answers, claims
 from sessions_app.interactions.answers import IncomingAnswer
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import Person, UserId

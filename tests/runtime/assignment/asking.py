@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from sessions_app.interactions import answers, claims, inbox_query
+from chat_app.inbox import inbox_query
+from chat_app.inbox.pending_counts import count_waiting
+from sessions_app.interactions import answers, claims
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, acheck_in_name
-from sessions_app.interactions.pending_counts import count_waiting
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts import TextAnswer

@@ -10,9 +10,10 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
+from chat_app.inbox import inbox_query
 from sessions_app import runs
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.interactions import answers, claims, inbox_query
+from sessions_app.interactions import answers, claims
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.people import users

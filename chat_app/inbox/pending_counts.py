@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from sessions_app.interactions import inbox_query
+from chat_app.inbox import inbox_query
 from sessions_app.interactions.answerers import Name, pending_names
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
 from sessions_app.models.candidate import PLACE

@@ -167,6 +167,15 @@ def on_card(prompt: Interaction) -> list[Interaction]:
     return list(rows) or [prompt]
 
 
+def any_pending() -> Q:
+    """Build the condition that prompts wait for candidates: each kind has an index of those that
+    do.
+    """
+    pending = Candidate.objects.filter(pending=True)
+    of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
+    return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))
+
+
 def _own(user: UserId) -> QuerySet[Interaction]:
     columns = {"conversation__owner": user, "conversation__waiting__gt": 0}
     return _pending_prompts(begins_card(), for_owner=True, **columns)
