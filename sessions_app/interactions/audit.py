@@ -96,6 +96,24 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[AuditedPrompt
     ]
 
 
+def store_opened(interaction: UUID) -> None:
+    """Store that a prompt was opened, once it is no longer its owner's alone. Blocks."""
+    opened_entry(Interaction.objects.select_related("run").get(pk=interaction)).save()
+
+
+def opened_entry(interaction: Interaction) -> AuditEntry:
+    """Build the entry of the opening of a prompt that was its owner's alone."""
+    return AuditEntry(
+        interaction=interaction.pk,
+        run=interaction.run_id,
+        workflow=interaction.run.workflow,
+        question=first_line(interaction.prompt),
+        action=AuditEntry.Action.OPENED.value,
+        at=interaction.created_at,
+        detail={},
+    )
+
+
 def first_line(prompt: JsonObject) -> str:
     """Return the first line of the question, where a short one is wanted."""
     return type_of(prompt["input_type"]).title(prompt)[:QUESTION]

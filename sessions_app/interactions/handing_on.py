@@ -11,7 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, UnknownAssignee
-from sessions_app.interactions import assigning, audit, audit_trail, votes
+from sessions_app.interactions import assigning, audit, votes
 from sessions_app.interactions.answerers import is_active, may_answer
 from sessions_app.interactions.assigning import Candidates
 from sessions_app.interactions.delegates import is_closed, nobody
@@ -88,7 +88,7 @@ def reassign(
     rules = Assignment.model_validate({**(prompt.assignment or {}), "to": to})
     _check_enough(rules, candidates, prompt.owner)
     if prompt.assignment is None:
-        audit_trail.store_opened(prompt.id)
+        audit.store_opened(prompt.id)
     assigning.change(prompt.id, candidates, only=True)
     assignment = {**(prompt.assignment or {}), **rules.model_dump(mode="json")}
     columns: JsonObject = {"assignment": {**assignment, "names": candidates.names}}

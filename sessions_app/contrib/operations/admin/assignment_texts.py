@@ -7,10 +7,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from sessions_app.contrib.operations import audit_trail
 from sessions_app.contrib.operations.admin.audit_sentences import read_sentences
 from sessions_app.contrib.operations.admin.cells import due, moment, show_duration
 from sessions_app.contrib.operations.admin.people_texts import display_name
-from sessions_app.interactions import audit_trail
 from sessions_app.interactions.outcome_texts import waits_for
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.models import Interaction

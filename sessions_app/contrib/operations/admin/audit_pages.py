@@ -9,12 +9,12 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from sessions_app.contrib.operations import audit_trail
 from sessions_app.contrib.operations.admin import question_texts, run_texts
 from sessions_app.contrib.operations.admin.audit_sentences import read_sentences
 from sessions_app.contrib.operations.admin.cells import moment
 from sessions_app.contrib.operations.admin.prompt_filters import Via
 from sessions_app.contrib.operations.admin.read_only import DeclaredWorkflow, ReadOnlyAdmin, keys_by
-from sessions_app.interactions import audit_trail
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.storage.spool import pieces, spool
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from sessions_app.interactions.audit_trail import FORMATS, EntrySelection
+from sessions_app.contrib.operations.audit_trail import FORMATS, EntrySelection
 
 
 class Command(BaseCommand):

@@ -13,7 +13,6 @@ from heapq import merge
 from io import StringIO
 from typing import Any
 from unicodedata import normalize
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
@@ -35,7 +34,7 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
     if interaction.assignment is not None:
         entries = AuditEntry.objects.filter(interaction=interaction.pk)
         return list(entries.order_by("at", "pk"))
-    opened_entry = _opened_entry(interaction)
+    opened_entry = audit.opened_entry(interaction)
     return (
         [opened_entry]
         if interaction.answered_at is None
@@ -67,7 +66,7 @@ class EntrySelection:
         settled_prompts = self._between(unassigned.filter(answered_at__isnull=False), "answered_at")
         return merge(
             rows.order_by("at", "pk").iterator(AT_ONCE),
-            map(_opened_entry, opened_prompts.order_by("created_at").iterator(AT_ONCE)),
+            map(audit.opened_entry, opened_prompts.order_by("created_at").iterator(AT_ONCE)),
             map(_settled_entry, settled_prompts.order_by("answered_at").iterator(AT_ONCE)),
             key=lambda entry: entry.at,
         )
@@ -76,11 +75,6 @@ class EntrySelection:
         since = Q(**{f"{column}__gte": self.since}) if self.since else Q()
         until = Q(**{f"{column}__lt": self.until}) if self.until else Q()
         return rows.filter(since, until)
-
-
-def store_opened(interaction: UUID) -> None:
-    """Store that a prompt was opened, once it is no longer its owner's alone. Blocks."""
-    _opened_entry(Interaction.objects.select_related("run").get(pk=interaction)).save()
 
 
 def as_json_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
@@ -120,28 +114,10 @@ def _values(entry: AuditEntry) -> JsonObject:
     return {**values, "at": entry.at.isoformat(), **ids}
 
 
-def _opened_entry(interaction: Interaction) -> AuditEntry:
-    return _derived_entry(interaction, AuditEntry.Action.OPENED, interaction.created_at)
-
-
 def _settled_entry(interaction: Interaction) -> AuditEntry:
-    entry = _derived_entry(
-        interaction, AuditEntry.Action(interaction.status), interaction.answered_at
-    )
-    by = interaction.answered_by
+    entry, by = audit.opened_entry(interaction), interaction.answered_by
+    entry.action, entry.at = interaction.status, interaction.answered_at
     if by is not None:
         entry.by, entry.by_name = str(by.pk), by.get_username()
     entry.via, entry.detail = interaction.answered_via, {"response": interaction.response}
     return entry
-
-
-def _derived_entry(interaction: Interaction, action: AuditEntry.Action, at: Any) -> AuditEntry:
-    return AuditEntry(
-        interaction=interaction.pk,
-        run=interaction.run_id,
-        workflow=interaction.run.workflow,
-        question=audit.first_line(interaction.prompt),
-        action=action.value,
-        at=at,
-        detail={},
-    )
