@@ -10,6 +10,7 @@ Imports go one way, from the first of these to the last (a contract in pyproject
     api, page, peer   runs over HTTP; what people see; NAT's plain clients
     feed              a cursor over a conversation's log, and the way from there to a client
     inbox             the questions that wait for a person, in parts and counted
+    feedback          what a person thinks of an answer: given, changed and taken back
     run_transcript    what was said in a run, for files and for whom it is shared with
     identity          the person behind a connection, and for how long
     checks, rates     Django's system checks; limits of what one person or address may do

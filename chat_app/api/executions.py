@@ -9,6 +9,7 @@ from django.urls import reverse
 from ninja import Header, Router, Status
 from pydantic_core import from_json
 
+from chat_app import feedback
 from chat_app.api import problems, results, schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
@@ -21,7 +22,7 @@ from chat_app.api.run_selectors import (
 )
 from chat_app.wire.frames import timestamp
 from sessions_app import runs
-from sessions_app.conversations import messages, reactions
+from sessions_app.conversations import messages
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
@@ -226,8 +227,8 @@ async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> 
 async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBody) -> object:
     """Give feedback on an answer, named by its trace. What is empty is taken back."""
     owner = request.auth.person.id
-    run = await reactions.find_run(owner=owner, trace_id=body.observability_trace_id)
-    await reactions.give(owner=owner, run=run, reaction=body.reaction_type, comment=body.comment)
+    run = await feedback.find_run(owner=owner, trace_id=body.observability_trace_id)
+    await feedback.give(owner=owner, run=run, reaction=body.reaction_type, comment=body.comment)
     return {"message": "The feedback is kept."}
 
 

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from chat_app.feedback import LONGEST
 from chat_app.inbox.inbox_parts import LONGEST as LONGEST_QUERY
 from chat_app.inbox.inbox_parts import MOST as MOST_PAGES
 from chat_app.inbox.inbox_parts import Part
@@ -32,7 +33,6 @@ from chat_app.wire.client_messages import (
     Storable,
     Text,
 )
-from sessions_app.conversations.reactions import LONGEST
 from sessions_app.prompts import Answer, JsonAnswer, TextAnswer
 
 Number = StrictInt | StrictFloat

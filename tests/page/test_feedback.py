@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from django.urls import reverse
 
-from sessions_app.conversations.reactions import find_run
+from chat_app.feedback import find_run
 from sessions_app.models import Feedback, Run
 from tests.page.plain_page import export, page, press
 from tests.support.database.stored_log import StoredLog

@@ -17,7 +17,7 @@ try:
     import httpx2
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
-    from sessions_app.http_bodies import BodyTooLong, limit_each
+    from sessions_app.contrib.http_bodies import BodyTooLong, limit_each
 except ImportError as error:
     raise ImproperlyConfigured(
         "chat_app.contrib.oauth needs the packages Authlib and httpx2: "

@@ -12,10 +12,10 @@ from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
+from chat_app import feedback as opinions
 from chat_app.page.common import back_to, is_script, or_404, person_of, personal
 from chat_app.page.downloads import download
 from chat_app.wire.parsing import STATUS, translate
-from sessions_app.conversations import reactions as opinions
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
 from sessions_app.models import AttachedFile

@@ -19,7 +19,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse
 
 from sessions_app.contrib.agents import mcp_relay
-from sessions_app.http_bodies import BodyTooLong, limit_body
+from sessions_app.contrib.http_bodies import BodyTooLong, limit_body
 
 # The address of a server over HTTP, the command that starts one, or what opens a transport.
 Target: TypeAlias = str | StdioServerParameters | Callable[[], AbstractAsyncContextManager[Any]]

@@ -23,7 +23,7 @@ from sessions_app.workflows import Reasoning
 try:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 
-    from sessions_app.http_bodies import limit_each
+    from sessions_app.contrib.http_bodies import limit_each
 except ImportError as error:
     raise ImproperlyConfigured(
         "sessions_app.contrib.agents.openai_model needs the package openai: "

@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from django.urls import reverse
 
+from chat_app import feedback
 from chat_app.api.run_selectors import run_at
-from sessions_app.conversations import forks, listing, messages, reactions, resumption
+from sessions_app.conversations import forks, listing, messages, resumption
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import NotFound
@@ -144,7 +145,7 @@ async def test_code_acting_for_the_owner_or_an_operator_finds_no_deleted_convers
         await writer.write(lambda tx: forks.fork_run(tx, wanted_fork))
     for work in (
         lambda: messages.submit(owner=ann.pk, conversation_id="c", message=message),
-        lambda: reactions.find_run(owner=ann.pk, trace_id=TRACE),
+        lambda: feedback.find_run(owner=ann.pk, trace_id=TRACE),
         lambda: reads.read(run_at, ann.pk, "c", 1),
     ):
         with pytest.raises(NotFound):
