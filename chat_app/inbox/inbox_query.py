@@ -6,7 +6,7 @@ Everything here blocks. Assigned prompts are read in the order of inboxes, by an
 in which they wait for this person, and no further than wanted, whatever waits beyond.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -14,10 +14,11 @@ from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Coalesce
 
-from sessions_app.interactions.answerers import Name, heeds_four_eyes, pending_names
+from sessions_app.interactions import answerers
+from sessions_app.interactions.answerers import Name, heeds_four_eyes
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.candidate import NEVER, PLACE
-from sessions_app.models.people import UserId
+from sessions_app.models.people import UserId, users
 
 # When a prompt is due, when it was asked, and which it is: the first to be due comes first; what is
 # not due comes last, oldest first.
@@ -52,7 +53,7 @@ def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -
             **{kind: value},
             **KIND_CONDITIONS.get(kind, {}),
         )
-        for kind, value in (_names_of(user) if names is None else names)
+        for kind, value in (names_of(user) if names is None else names)
         if not kinds or kind in kinds
     ]
 
@@ -60,7 +61,7 @@ def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -
 def claimed_prompts(user: UserId, names: set[Name] | None = None, **by: UserId) -> list[First]:
     """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
     claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
-    names = _names_of(user) if names is None else names
+    names = names_of(user) if names is None else names
     for kind, value in names:
         is_candidate |= Q(**{kind: value}) if kind != "own" else Q()
     may_answer = Exists(Candidate.objects.filter(is_candidate, interaction=OuterRef("pk")))
@@ -176,12 +177,19 @@ def any_pending() -> Q:
     return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))
 
 
+def pending_names(people: Collection[UserId]) -> dict[UserId, set[Name]]:
+    """Return what each active person goes by, as far as assigned prompts wait for that."""
+    groups = Q(Exists(Candidate.objects.filter(pending=True, group=OuterRef("groups"))))
+    return answerers.names(users().filter(pk__in=people), groups, answerers.permissions())
+
+
 def _own(user: UserId) -> QuerySet[Interaction]:
     columns = {"conversation__owner": user, "conversation__waiting__gt": 0}
     return _pending_prompts(begins_card(), for_owner=True, **columns)
 
 
-def _names_of(user: UserId) -> set[Name]:
+def names_of(user: UserId) -> set[Name]:
+    """Return what a person goes by: see `pending_names`."""
     return pending_names([user]).get(user, set())
 
 

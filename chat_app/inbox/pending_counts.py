@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from chat_app.inbox import inbox_query
-from sessions_app.interactions.answerers import Name, pending_names
+from sessions_app.interactions.answerers import Name
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
 from sessions_app.models.candidate import PLACE
 from sessions_app.models.people import UserId
@@ -42,7 +42,7 @@ class WaitingPrompts(NamedTuple):
 
 def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     """Return what waits for each person now, and nobody else has claimed; each has an entry."""
-    names = pending_names(people)
+    names = inbox_query.pending_names(people)
     prompts = _Prompts(set().union(*names.values()))
     voted_prompts = prompts.voted_prompts(people)
     counts = dict.fromkeys(people, WaitingPrompts())

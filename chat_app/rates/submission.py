@@ -18,12 +18,20 @@ from sessions_app.errors import TooMany
 from sessions_app.interactions import claims
 from sessions_app.interactions.claims import ClaimState
 from sessions_app.models.people import Person, UserId
-from sessions_app.storage import reads
+from sessions_app.storage import reads, sql
 
 # To count unfinished runs takes a query, so that it is done now and then: not for each message.
 OFTEN = 20  # messages of a user in this process between two looks, or as many as there is room for
 RETRY = 60  # seconds: nobody knows when one of them ends
 MOST = 10_000  # users of whom it is known how many messages they have left
+
+UNFINISHED = """
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM sessions_app_run r
+        JOIN sessions_app_conversation c ON c.id = r.conversation_id
+        WHERE c.owner_id = %s AND r.status IN ('queued', 'running', 'waiting') LIMIT %s
+    ) unfinished
+"""
 
 _room_left: dict[UserId, int] = {}
 # Runs that are let begin, and perhaps not stored.
@@ -103,13 +111,17 @@ async def _look(user: UserId, limit: int) -> None:
         async with _looks.setdefault(user, asyncio.Lock()):
             if _room_left.get(user, 0) <= 0:
                 starting_count = _starting_runs[user]  # some of them may be stored when it looks
-                unfinished_count = await reads.read_for(
-                    user, messages.count_unfinished, user, limit
-                )
+                unfinished_count = await reads.read_for(user, count_unfinished, user, limit)
                 _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)
             if _room_left[user] <= 0:
                 raise TooMany(gettext_noop("unfinished runs"), RETRY)
     _room_left[user] -= 1
+
+
+def count_unfinished(owner: UserId, limit: int) -> int:
+    """Count the owner's unfinished runs, up to `limit`. Reads."""
+    [(count,)] = sql.fetch(UNFINISHED, (owner, limit))
+    return int(count)
 
 
 async def change_claim(

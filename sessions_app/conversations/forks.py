@@ -1,7 +1,6 @@
 """A fork: a new run of a recorded one, which keeps what that did before a position."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from uuid import UUID, uuid4
@@ -37,19 +36,7 @@ Payload = JsonObject
 limits: list[Callable[[Run, int], int]] = []
 
 
-@dataclass(frozen=True, slots=True)
-class WantedFork:
-    """The request for a fork: which run, from which position, by whom; `key` makes a repeat
-    harmless.
-    """
-
-    run: UUID
-    position: int
-    by: str
-    key: str
-
-
-def fork_run(tx: Transaction, request: WantedFork) -> UUID:
+def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) -> UUID:
     """Begin the new run, in the same conversation; see `runs.fork`.
 
     Raises:
@@ -58,21 +45,21 @@ def fork_run(tx: Transaction, request: WantedFork) -> UUID:
         UnknownWorkflow: its workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
-    source = find_run(request.run)
+    source = find_run(run)
     if source.parent_id is not None:
         raise Invalid("Another run started this one: fork that one.")
     lock_kept(tx, source.conversation_id)
-    source = find_run(request.run)  # it may have been stopped while this waited for the lock
+    source = find_run(run)  # it may have been stopped while this waited for the lock
     conversation = source.conversation
-    for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, request.key)):
+    for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, key)):
         return sql.read_uuid(run_id)
     offer = registry.get(conversation.workflow)
     policy = offer.policy or "enqueue"
     if policy == "reject" and sql.fetch(ACTIVE, (conversation.id,)):
         raise Busy
-    past = _Past(source, request.position)
-    key = offer.key(conversation=conversation.id, owner=conversation.owner_id)
-    fork = _insert(tx, past, request, key)
+    past = _Past(source, position)
+    host_key = offer.key(conversation=conversation.id, owner=conversation.owner_id)
+    fork = _insert(tx, past, key, host_key)
     record = RunRecord(fork.id, fork.conversation_id, fork.message_id, fork.client_format)
     if policy == "interrupt":
         interrupt(tx, record, only_asking=False)
@@ -80,7 +67,7 @@ def fork_run(tx: Transaction, request: WantedFork) -> UUID:
         "message_id": fork.message_id,
         "text": fork.text,
         "client_format": fork.client_format,
-        "fork": {"run": str(source.id), "position": request.position, "by": request.by},
+        "fork": {"run": str(source.id), "position": position, "by": by},
     }
     if files := source.metadata.get("files"):
         payload["files"] = [shown_file(file) for file in files]
@@ -93,7 +80,7 @@ def fork_run(tx: Transaction, request: WantedFork) -> UUID:
     return fork.id
 
 
-def _insert(tx: Transaction, past: "_Past", request: WantedFork, key: HostKey) -> Run:
+def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey) -> Run:
     """Insert the fork's row. If nothing is kept it is like new, with the workflow's newest
     version.
     """
@@ -104,20 +91,18 @@ def _insert(tx: Transaction, past: "_Past", request: WantedFork, key: HostKey) -
         key=key,
         workflow=key.workflow,
         sequence=source.conversation.last_sequence,
-        message_id=request.key,
+        message_id=message_id,
         text=source.text,
         client_format=source.client_format,
         metadata=add_trace_id(source.metadata, run),
         forked_from=source,
-        fork_position=request.position,
+        fork_position=past.position,
         created_at=tx.now,
     )
     if past.positions:
         fork.version, fork.started_at = source.version, tx.now
         fork.patches = {
-            patch: since
-            for patch, since in (source.patches or {}).items()
-            if since < request.position
+            patch: since for patch, since in (source.patches or {}).items() if since < past.position
         }
     fork.save(force_insert=True)
     return fork
@@ -135,7 +120,7 @@ class _Past:
             last = limit(source, last)
         if not 1 <= position <= last:
             raise Invalid(f"The run can be forked from the positions 1 to {last}.", last=last)
-        self.source = source
+        self.source, self.position = source, position
         redone = _calls_around(source, position)
         kept_entries = [
             entry

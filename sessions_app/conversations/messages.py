@@ -55,13 +55,6 @@ SUBMITTED = """
     JOIN sessions_app_event e ON e.run_id = r.id AND e.type = 'user_message'
     WHERE r.conversation_id = %s AND r.message_id = %s
 """
-UNFINISHED = """
-    SELECT COUNT(*) FROM (
-        SELECT 1 FROM sessions_app_run r
-        JOIN sessions_app_conversation c ON c.id = r.conversation_id
-        WHERE c.owner_id = %s AND r.status IN ('queued', 'running', 'waiting') LIMIT %s
-    ) unfinished
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +113,6 @@ def exist(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, b
     for conversation, *_rest in sql.fetch(CONVERSATION, (owner, conversation_id)):
         return True, bool(sql.fetch(SUBMITTED, (conversation, message_id)))
     return False, False
-
-
-def count_unfinished(owner: UserId, limit: int) -> int:
-    """Count the owner's unfinished runs, up to `limit`. Reads."""
-    [(count,)] = sql.fetch(UNFINISHED, (owner, limit))
-    return int(count)
 
 
 async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -> list[UUID]:

@@ -6,7 +6,7 @@ permissions are looked up each time. Permissions are asked of Django, whose back
 them in the database.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -118,12 +118,6 @@ def is_named(username: str, assignees: Iterable[Assignee]) -> bool:
         username in by_kind["user"] or {"group", "permission"} & {kind for kind, _ in person_names}
         for person_names in names(person, groups, by_kind["permission"]).values()
     )
-
-
-def pending_names(people: Collection[UserId]) -> dict[UserId, set[Name]]:
-    """Return what each active person goes by, as far as assigned prompts wait for that."""
-    groups = Q(Exists(Candidate.objects.filter(pending=True, group=OuterRef("groups"))))
-    return names(users().filter(pk__in=people), groups, permissions())
 
 
 def heeds_four_eyes(user: UserId) -> Q:

@@ -10,8 +10,7 @@ from contextvars import ContextVar
 # position 6 was given.
 current_track: ContextVar[str] = ContextVar("current_track", default="")
 
-# The name of the gather that begins the tracks of calls that make other calls, see
-# `workflows.nesting`.
+# The name of the gather that begins the tracks of calls that make other calls.
 NESTED_CALLS = "nested calls"
 
 

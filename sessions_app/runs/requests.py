@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sessions_app.conversations import arrivals, messages
-from sessions_app.conversations.forks import WantedFork, fork_run
+from sessions_app.conversations.forks import fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.errors import Invalid, NotFound, TooLarge
@@ -256,8 +256,8 @@ def fork(
     """
     name = uuid4().hex if key is None else key
     _check_name("The key", name)
-    request = WantedFork(read_id(run), position, Person.of(by).username, name)
-    return partial(fork_run, request=request)
+    person = Person.of(by)
+    return partial(fork_run, run=read_id(run), position=position, by=person.username, key=name)
 
 
 afork = alone(fork)

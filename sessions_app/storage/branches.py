@@ -14,47 +14,40 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Run
 from sessions_app.storage import sql
 
-
-@dataclass(frozen=True, slots=True)
-class BranchRun:
-    """The columns of a run that say where it stands; see `models.Run`."""
-
-    id: UUID
-    parent: UUID | None = None
-    forked_from: UUID | None = None
-    follows: UUID | None = None
+# Of each run what says where it stands; see `models.Run`.
+COLUMNS = ("id", "parent_id", "forked_from_id", "follows_id")
 
 
 class Branches:
-    """The order of a conversation's runs: what follows on what. They come in the order of the
-    log.
+    """The order of a conversation's runs: what follows on what. Their `COLUMNS` come in the order
+    of the log.
     """
 
-    def __init__(self, runs: Iterable[BranchRun]) -> None:
+    def __init__(self, rows: Iterable[tuple[UUID, UUID | None, UUID | None, UUID | None]]) -> None:
         # Of each run that a message has begun.
         self._before: dict[UUID, UUID | None] = {}
         self._versions: dict[UUID, list[UUID]] = {}
         # Of any run the one that a message has begun, which is its own unless it is a child.
         self._roots: dict[UUID, UUID] = {}
         self._beginnings: set[UUID] = set()
-        for run in runs:
-            if run.parent is None:
-                self._add(run)
+        for run, parent, forked_from, follows in rows:
+            if parent is None:
+                self._add(run, forked_from, follows)
             else:
-                self._roots[run.id] = self._roots.get(run.parent, run.parent)
+                self._roots[run] = self._roots.get(parent, parent)
 
-    def _add(self, run: BranchRun) -> None:
+    def _add(self, run: UUID, forked_from: UUID | None, follows: UUID | None) -> None:
         before = next(reversed(self._before), None)
         versions: list[UUID] = []
-        if run.forked_from in self._before:
-            before, versions = self._before[run.forked_from], self._versions[run.forked_from]
-            self._beginnings.add(run.id)
-        elif run.follows in self._before:
-            before = run.follows
-            self._beginnings.add(run.id)
-        versions.append(run.id)
-        self._before[run.id], self._versions[run.id] = before, versions
-        self._roots[run.id] = run.id
+        if forked_from in self._before:
+            before, versions = self._before[forked_from], self._versions[forked_from]
+            self._beginnings.add(run)
+        elif follows in self._before:
+            before = follows
+            self._beginnings.add(run)
+        versions.append(run)
+        self._before[run], self._versions[run] = before, versions
+        self._roots[run] = run
 
     def before(self, run: UUID) -> UUID | None:
         """Return the run that this one goes on with."""
@@ -114,8 +107,7 @@ def read_all(conversation: UUID) -> Branches:
     thread.
     """
     runs = Run.objects.filter(conversation_id=conversation).order_by("sequence")
-    rows = runs.values_list("id", "parent_id", "forked_from_id", "follows_id")
-    return Branches(BranchRun(*row) for row in rows.iterator())
+    return Branches(runs.values_list(*COLUMNS).iterator())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from chat_app.inbox import inbox_query, pending_counts
 from chat_app.inbox.inbox_parts import InboxQuery, Part, count_parts, read_inbox
+from chat_app.inbox.inbox_query import pending_names
 from chat_app.inbox.pending_counts import count_waiting
 from chat_app.page.inbox.alike import MOST_ALIKE, group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
-from sessions_app.interactions.answerers import pending_names
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.candidate import NEVER
 from tests.inbox.many_prompts import NOW, ask, new_conversation, new_prompt, new_run

@@ -30,6 +30,7 @@ from chat_app.inbox.inbox_parts import (
     count_parts,
     read_inbox,
 )
+from chat_app.inbox.inbox_query import names_of
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import is_script, person_of, personal, site_context
 from chat_app.page.conversation import message_forms
@@ -43,7 +44,7 @@ from chat_app.rates import change_claim
 from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit
-from sessions_app.interactions.answerers import Name, pending_names
+from sessions_app.interactions.answerers import Name
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
@@ -72,7 +73,7 @@ async def show(request: HttpRequest) -> HttpResponse:
 
     def render() -> tuple[str, list[UUID]]:
         is_answerable = wanted_query.part in ANSWERABLE
-        names = pending_names([person.id]).get(person.id, set())
+        names = names_of(person.id)
         look_ahead = MOST_ALIKE if is_answerable else pending_counts.CAP
         inbox_query, inbox_page = _read_page(person, wanted_query, look_ahead, names)
         counts = count_parts(person.id, names, inbox_query.part, inbox_page.ids)

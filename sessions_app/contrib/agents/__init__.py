@@ -4,4 +4,5 @@ Open `agent` for the loop, `tools` for what a tool is and who must allow it, `to
 happens to a call, `budget` for when people are asked whether to go on, `language_model` for what a
 model has to do. `openai_model` is a model; `mcp` has tools of MCP servers, `pydantic_ai`,
 `langgraph` and `nat` host agents of other frameworks. Each of these needs a package of its own.
+`nesting` records the calls of functions that call each other.
 """

@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from sessions_app.contrib.agents.nesting import NamedCall, NestedCalls
 from sessions_app.contrib.agents.tools import ToolCallDescription
 from sessions_app.errors import NotJson
 from sessions_app.json_types import JsonObject
@@ -25,7 +26,6 @@ from sessions_app.models.people import Person
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import Context, Message, workflow
 from sessions_app.workflows.context_variables import bind
-from sessions_app.workflows.nesting import NamedCall, NestedCalls
 from sessions_app.workflows.steps import aside, type_of
 
 NEEDED = (

@@ -16,6 +16,7 @@ from nat.data_models.interactive import (
 )
 from pydantic import ValidationError
 
+from sessions_app.contrib.agents.nesting import NestedCalls
 from sessions_app.contrib.agents.tools import question_text
 from sessions_app.errors import PromptExpired
 from sessions_app.json_types import JsonObject
@@ -30,7 +31,6 @@ from sessions_app.workflows import (
     RadioPrompt,
     TextPrompt,
 )
-from sessions_app.workflows.nesting import NestedCalls
 
 # The toolkit's answer has one option, also to a checkbox.
 ONE = {"min_selected": 1, "max_selected": 1}

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,6 @@ from django.urls import reverse
 from chat_app import feedback
 from chat_app.api.run_selectors import run_at
 from sessions_app.conversations import forks, listing, messages, resumption
-from sessions_app.conversations.forks import WantedFork
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Interaction, Run
@@ -138,11 +138,11 @@ async def test_code_acting_for_the_owner_or_an_operator_finds_no_deleted_convers
 ) -> None:
     message, run = IncomingMessage("m2", "on?"), prompt.run_id
     await Run.objects.filter(pk=run).aupdate(status="suspended")
-    wanted_fork = WantedFork(run, 1, "an operator", "key")
+    wanted_fork = partial(forks.fork_run, run=run, position=1, by="an operator", key="key")
     with pytest.raises(NotFound, match="deleted by its owner"):
         await writer.write(lambda tx: resumption.resume_run(tx, run, "an operator"))
     with pytest.raises(NotFound, match="deleted by its owner"):
-        await writer.write(lambda tx: forks.fork_run(tx, wanted_fork))
+        await writer.write(wanted_fork)
     for work in (
         lambda: messages.submit(owner=ann.pk, conversation_id="c", message=message),
         lambda: feedback.find_run(owner=ann.pk, trace_id=TRACE),

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
-from sessions_app.conversations.messages import count_unfinished
+from chat_app.rates.submission import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt

@@ -8,12 +8,12 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from sessions_app import runs
+from sessions_app.contrib.agents.nesting import NamedCall, NestedCalls
 from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.conversations import messages
 from sessions_app.errors import NotJson
 from sessions_app.models import Interaction, Run
 from sessions_app.workflows import Context, TextPrompt
-from sessions_app.workflows.nesting import NamedCall, NestedCalls
 from tests.runtime.replay.deployed import Body, executed, host_code, work
 from tests.support.hosting import Hosting
 
