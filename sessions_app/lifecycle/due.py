@@ -36,14 +36,14 @@ T = TypeVar("T", bound=Hashable)
 _left: dict[Hashable, float] = {}
 
 
-def due_interactions(column: str, most: int = AT_ONCE) -> list[UUID]:
+def due_interactions(column: str, most: int) -> list[UUID]:
     """Return pending interactions whose time of that column has come, oldest first."""
     is_due = {f"{column}__lte": timezone.now()}
     interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
     return list(interactions.order_by(column).values_list("id", flat=True)[:most])
 
 
-def due_sleeps(most: int = AT_ONCE) -> list[Run]:
+def due_sleeps(most: int) -> list[Run]:
     """Return runs whose durable sleep is over."""
     return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:most])
 

@@ -116,7 +116,7 @@ def _values(entry: AuditEntry) -> JsonObject:
 
 def _settled_entry(interaction: Interaction) -> AuditEntry:
     entry, by = audit.opened_entry(interaction), interaction.answered_by
-    entry.action, entry.at = interaction.status, interaction.answered_at
+    entry.action, entry.at = interaction.status, interaction.answered_at or entry.at
     if by is not None:
         entry.by, entry.by_name = str(by.pk), by.get_username()
     entry.via, entry.detail = interaction.answered_via, {"response": interaction.response}

@@ -5,7 +5,6 @@ records who did it.
 """
 
 from collections.abc import Callable
-from functools import partial
 from inspect import unwrap
 from typing import ParamSpec, TypeVar
 from uuid import UUID, uuid4
@@ -31,24 +30,12 @@ SENT = Q(outcome=PendingSignal.Outcome.SENT)
 GIVEN_UP = Q(outcome=PendingSignal.Outcome.GIVEN_UP)
 
 
-def _by_writer(request: Callable[P, T]) -> Callable[P, T]:
-    """Make a request that is a transaction of the writer's own: a database that fails is a refusal
-    in words, and other rows can still be repaired.
+def carry_out(request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Carry out one of `runs.requests` in a transaction of the writer's own: a database that fails
+    is a refusal in words, and other rows can still be repaired.
     """
     build: Callable[P, Work[T]] = unwrap(request)
-
-    def write(*args: P.args, **kwargs: P.kwargs) -> T:
-        return writer.write_now(build(*args, **kwargs))
-
-    return write
-
-
-cancel = _by_writer(requests.cancel)
-resume = _by_writer(requests.resume)
-fork = _by_writer(requests.fork)
-reassign = partial(_by_writer(requests.reassign), via=VIA)
-escalate = partial(_by_writer(requests.escalate), via=VIA)
-expire = partial(_by_writer(requests.expire), via=VIA)
+    return writer.write_now(build(*args, **kwargs))
 
 
 def answer(interaction: UUID, *, person: Person, value: Answer) -> AnswerResult:

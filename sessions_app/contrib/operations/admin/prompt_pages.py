@@ -1,5 +1,7 @@
 """The admin pages of interactions: read them, answer in your name, reassign, expire early."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -38,6 +40,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts import load_prompt
+from sessions_app.runs import requests
 
 
 class _Words:
@@ -93,6 +96,12 @@ STORED_FIELDS = (
     "prompt",
     "response",
 )
+
+
+def _carry_out(
+    request: Callable[..., bool], interaction: Interaction, by: AbstractBaseUser, **options: object
+) -> bool:
+    return repairs.carry_out(request, interaction.pk, by=by, via=repairs.VIA, **options)
 
 
 @admin.register(Interaction)
@@ -186,8 +195,9 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         note, changed_ids = form.cleaned_data["note"], []
 
         def reassign_one(interaction: Interaction, by: AbstractBaseUser) -> bool:
-            to = form.assignees
-            is_changed = repairs.reassign(interaction.pk, to=to, note=note, by=by)
+            is_changed = _carry_out(
+                requests.reassign, interaction, by, to=form.assignees, note=note
+            )
             changed_ids.extend([interaction.pk] * is_changed)
             return is_changed
 
@@ -220,13 +230,13 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
 
     escalate = operation(
         _("Escalate now"),
-        lambda interaction, by: repairs.escalate(interaction.pk, by=by),
+        partial(_carry_out, requests.escalate),
         done=_("escalated"),
         refusal=_("It is settled already, or has no further escalation."),
     )
     expire = operation(
         _("Expire now"),
-        lambda interaction, by: repairs.expire(interaction.pk, by=by),
+        partial(_carry_out, requests.expire),
         done=_("expired"),
         refusal=_("It is settled already."),
     )

@@ -35,7 +35,7 @@ from sessions_app.conversations.resumption import is_resumable
 from sessions_app.errors import SessionsError
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Arrival, Feedback, JournalEntry, Run
-from sessions_app.runs import Outcome
+from sessions_app.runs import Outcome, requests
 from sessions_app.workflows import registry
 
 TEXT_FIELDS = (
@@ -140,13 +140,13 @@ class RunAdmin(ReadOnlyAdmin):
 
     cancel = operation(
         _("Stop"),
-        lambda run, _by: repairs.cancel(run.pk),
+        lambda run, _by: repairs.carry_out(requests.cancel, run.pk),
         done=_("asked to stop"),
         refusal=_("It has ended."),
     )
     resume = operation(
         _("Resume"),
-        lambda run, by: repairs.resume(run.pk, by=by),
+        lambda run, by: repairs.carry_out(requests.resume, run.pk, by=by),
         done=_("resumed"),
         refusal=_(
             "It has not failed and is not suspended, or another run began it: resume that one."
@@ -168,7 +168,7 @@ class RunAdmin(ReadOnlyAdmin):
             position, key = form.cleaned_data["position"], form.cleaned_data["key"]
             by = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
             try:
-                fork = repairs.fork(run.pk, position=position, by=by, key=key)
+                fork = repairs.carry_out(requests.fork, run.pk, position=position, by=by, key=key)
             except SessionsError as error:
                 form.add_error(None, str(error))
             else:
