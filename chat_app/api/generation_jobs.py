@@ -11,8 +11,9 @@ from ninja import Header, Query, Router, Status
 from chat_app.api import problems, results, schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
-from chat_app.api.run_requests import RunRequest, begin, outcome
+from chat_app.api.run_requests import begin, outcome
 from chat_app.api.run_selectors import read_execution, read_job
+from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.models import Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
@@ -39,7 +40,7 @@ async def start(
     """Run a workflow, and ask for its result later. The same `job_id` starts nothing new."""
     headers.user_message_id = body.job_id or headers.user_message_id or str(uuid4())
     started_run = await begin(
-        request, headers, RunRequest(body.input_message, "generate", query.workflow)
+        request, headers, IncomingMessage("", body.input_message, "generate", query.workflow)
     )
     if body.sync_timeout:
         with suppress(TimeoutError, Failure):

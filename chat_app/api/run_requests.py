@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from django.http import StreamingHttpResponse
@@ -60,20 +60,11 @@ class StartedRun:
         return {name: id_ for name, id_ in ids.items() if id_.isascii() and id_.isprintable()}
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """A request for a run: its fields are those of `IncomingMessage`."""
-
-    text: str
-    client_format: str
-    workflow: str | None
-    model: str | None = None
-
-
 async def begin(
-    request: AuthenticatedRequest, headers: RunHeaders, run_request: RunRequest
+    request: AuthenticatedRequest, headers: RunHeaders, message: IncomingMessage
 ) -> StartedRun:
-    """Submit the message of a request, or find the run that the same request began before.
+    """Submit the message of a request, whose id is in the headers, or find the run that the same
+    request began before.
 
     Raises:
         TooMany: too many requests of that user, or from that address, wait already.
@@ -94,13 +85,10 @@ async def begin(
             owner=owner,
             address=address,
             conversation_id=conversation_id,
-            message=IncomingMessage(
-                message_id,
-                run_request.text,
-                run_request.client_format,
-                run_request.workflow,
-                run_request.model,
-                metadata(request.scope),
+            message=replace(
+                message,
+                message_id=message_id,
+                metadata=metadata(request.scope),
                 # No HTTP client need know how to answer, and the run would hold up all after it.
                 second_message="interrupt_asking",
                 replaces=headers.replaces,
@@ -115,7 +103,7 @@ async def begin(
     return StartedRun(
         request.auth,
         run,
-        run_request.client_format,
+        message.client_format,
         after,
         is_continuation=last is not None,
         place=place,

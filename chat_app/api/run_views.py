@@ -9,8 +9,9 @@ from ninja import Header, Query, Router, Status
 from chat_app.api import problems, schemas, sse
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
-from chat_app.api.run_requests import RunRequest, StartedRun, answer_streaming, begin, outcome
+from chat_app.api.run_requests import StartedRun, answer_streaming, begin, outcome
 from sessions_app.conversations import workflow_access
+from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.storage import reads
 
 router = Router(tags=["Runs"])
@@ -52,8 +53,8 @@ async def generate(
     query: RunQuery,
 ) -> object:
     """Run a workflow, and wait for its result or its first prompt."""
-    run_request = RunRequest(body.input_message, "generate", query.workflow)
-    return await _single(await begin(request, headers, run_request), response)
+    message = IncomingMessage("", body.input_message, "generate", query.workflow)
+    return await _single(await begin(request, headers, message), response)
 
 
 @post("/generate/stream", "/v1/workflow/stream", streams=True)
@@ -64,8 +65,8 @@ async def generate_stream(
     query: RunQuery,
 ) -> StreamingHttpResponse:
     """Run a workflow, and stream its output."""
-    run_request = RunRequest(body.input_message, "generate_stream", query.workflow)
-    return answer_streaming(await begin(request, headers, run_request), sse.Generate())
+    message = IncomingMessage("", body.input_message, "generate_stream", query.workflow)
+    return answer_streaming(await begin(request, headers, message), sse.Generate())
 
 
 @post("/generate/full", "/v1/workflow/full", streams=True)
@@ -76,10 +77,8 @@ async def generate_full(
     query: Annotated[schemas.FullQuery, Query()],
 ) -> StreamingHttpResponse:
     """Run a workflow, and stream its output with its steps as the peer's evaluation reads them."""
-    run_request = RunRequest(body.input_message, "generate_stream", query.workflow)
-    return answer_streaming(
-        await begin(request, headers, run_request), sse.Full(query.filter_steps)
-    )
+    message = IncomingMessage("", body.input_message, "generate_stream", query.workflow)
+    return answer_streaming(await begin(request, headers, message), sse.Full(query.filter_steps))
 
 
 @post("/chat", "/v1/chat", result=schemas.Completion)
@@ -91,8 +90,8 @@ async def chat(
     query: RunQuery,
 ) -> object:
     """Send a message, and wait for the answer or the first prompt."""
-    run_request = _run_request(body, query, "chat")
-    return await _single(await begin(request, headers, run_request), response)
+    message = _message(body, query, "chat")
+    return await _single(await begin(request, headers, message), response)
 
 
 @post("/chat/stream", "/v1/chat/stream", streams=True)
@@ -100,7 +99,7 @@ async def chat_stream(
     request: AuthenticatedRequest, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
     """Send a message, and stream the answer with its steps."""
-    started_run = await begin(request, headers, _run_request(body, query, "chat_stream"))
+    started_run = await begin(request, headers, _message(body, query, "chat_stream"))
     return answer_streaming(
         started_run,
         sse.Chat(
@@ -122,10 +121,8 @@ async def completions(
     """
     if not body.stream:
         headers.last_event_id = None
-        return await _single(
-            await begin(request, headers, _run_request(body, query, "chat")), response
-        )
-    started_run = await begin(request, headers, _run_request(body, query, "chat_stream"))
+        return await _single(await begin(request, headers, _message(body, query, "chat")), response)
+    started_run = await begin(request, headers, _message(body, query, "chat_stream"))
     return answer_streaming(
         started_run,
         sse.Completions(
@@ -160,9 +157,11 @@ async def model(request: AuthenticatedRequest, model: str) -> object:
     return {"id": model}
 
 
-def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:
-    """Build the request; OpenAI's clients must name a model, which may be a workflow's name."""
-    return RunRequest(body.text or "", client_format, query.workflow, body.model)
+def _message(
+    body: schemas.ChatBody, query: schemas.RunQuery, client_format: str
+) -> IncomingMessage:
+    """Build the message; OpenAI's clients must name a model, which may be a workflow's name."""
+    return IncomingMessage("", body.text or "", client_format, query.workflow, body.model)
 
 
 async def _single(started_run: StartedRun, response: HttpResponse) -> Status[object]:
