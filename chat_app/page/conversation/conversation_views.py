@@ -7,7 +7,7 @@ from typing import IO
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -36,7 +36,6 @@ from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
-from sessions_app.interactions.answers import Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
@@ -242,12 +241,8 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
             typed_answer=error.typed_answer,
             status=STATUS[type(error.reason)],
         )
-    if is_script(request):
-        return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        return message_forms.refuse_unanswerable(request)
-    message_forms.tell_outcome(request, answer_result, *incoming_answers)
-    return back_to(conversation_id)
+    back = back_to(conversation_id)
+    return message_forms.tell_outcome(request, answer_result, incoming_answers, back)
 
 
 async def _page(

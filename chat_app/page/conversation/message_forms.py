@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext
 
 from chat_app.page import common
@@ -229,13 +229,23 @@ LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 
 def tell_outcome(
-    request: HttpRequest, answer_result: AnswerResult, *incoming_answers: IncomingAnswer
-) -> None:
-    """Have the next page say that a vote counts, or why an answer was not taken."""
+    request: HttpRequest,
+    answer_result: AnswerResult,
+    incoming_answers: Iterable[IncomingAnswer],
+    back: HttpResponse,
+) -> HttpResponse:
+    """Tell the script what came of an answer; else go back to a page, which says that a vote
+    counts, or why an answer was not taken.
+    """
+    if common.is_script(request):
+        return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
+    if answer_result.outcome == Outcome.NOT_FOUND:
+        return refuse_unanswerable(request)
     if answer_result.outcome == Outcome.VOTED:
         messages.success(request, gettext("Your vote counts"))
     elif answer_result.outcome in LATE:
         messages.warning(request, too_late(answer_result, *incoming_answers))
+    return back
 
 
 def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> str:

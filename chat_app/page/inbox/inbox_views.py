@@ -7,7 +7,7 @@ from math import ceil
 from uuid import UUID, uuid4
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -224,12 +224,8 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
-    if is_script(request):
-        return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        return message_forms.refuse_unanswerable(request)
-    message_forms.tell_outcome(request, answer_result, *incoming_answers)
-    return _back(request)
+    back = _back(request)
+    return message_forms.tell_outcome(request, answer_result, incoming_answers, back)
 
 
 MOST_NAMED = 10  # of questions that were refused
