@@ -1,4 +1,4 @@
-"""Functions of the toolkit as its users write them: they know nothing of this server."""
+"""Functions of the toolkit as its users write them: one that makes a builder knows this server."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,6 +28,8 @@ from nat.data_models.interactive import HumanPrompt, HumanPromptText
 from nat.data_models.llm import LLMBaseConfig
 from pydantic import BaseModel
 from pydantic_core import to_json
+
+from sessions_app.contrib.agents.nat import RecordingBuilder
 
 
 class Done:
@@ -145,6 +147,7 @@ async def refund(config: RefundConfig, builder: Builder) -> AsyncGenerator[Any, 
 class RetryConfig(FunctionBaseConfig, name="t_retry"):
     """A workflow that has an agent try again with a builder of its own, as often as allowed."""
 
+    plain_builder: bool = False
     agent: FunctionRef
     confirm: FunctionRef
 
@@ -165,12 +168,28 @@ async def retry(config: RetryConfig, builder: Builder) -> AsyncGenerator[Any, No
                     return "Given up."
             more = agent_config.max_tool_calls + 1
             agent_config = agent_config.model_copy(update={"max_tool_calls": more})
-            async with WorkflowBuilder() as other:
+            async with WorkflowBuilder() if config.plain_builder else RecordingBuilder() as other:
                 await other.add_llm("model", builder.get_llm_config("model"))
                 await other.add_function_group("shop", builder.get_function_group_config("shop"))
                 agent = await other.add_function("again", agent_config)
 
     yield FunctionInfo.from_fn(run, description="Answer.")
+
+
+class ProxyConfig(FunctionBaseConfig, name="t_proxy"):
+    """A workflow that calls a function of a plain builder, by a configuration of its own."""
+
+
+@register_function(config_type=ProxyConfig)
+async def proxy(config: ProxyConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def run(message: str) -> str:
+        """Have it given, and ask."""
+        async with WorkflowBuilder() as other:
+            give = await other.add_function("give", GiveConfig())
+            await give.acall_invoke(name="it")
+        return str((await prompt(HumanPromptText(text="Go on?"))).text)
+
+    yield FunctionInfo.from_fn(run, description="Have it given.")
 
 
 class AskAllConfig(FunctionBaseConfig, name="t_ask_all"):

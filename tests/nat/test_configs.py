@@ -89,6 +89,28 @@ async def test_agents_of_builders_that_functions_make_are_recorded(
     assert Counter(Done.effects) == {"model": 9, "look 1": 3, "look 2": 3, "pay 2": 2}
 
 
+@pytest.mark.parametrize(
+    ("config", "refusal"),
+    [
+        ("retry.yml", "Middleware `hitl_recorder` not found for function group `shop`"),
+        ("proxy.yml", "The function give was called without a record, .* a RecordingBuilder"),
+    ],
+)
+async def test_function_of_a_plain_builder_is_refused(
+    sent_to: SentTo, tmp_path: Path, config: str, refusal: str
+) -> None:
+    plain = "_type: t_retry\n  plain_builder: true"
+    text = (HERE / "retry.yml").read_text().replace("_type: t_retry", plain)
+    (tmp_path / "retry.yml").write_text(text)
+    (tmp_path / "proxy.yml").write_text("workflow: {_type: t_proxy}")
+    nat_workflow(tmp_path / config, name="t_plain")
+    async with sent_to("t_plain", "Go") as (_, run):
+        if config == "retry.yml":
+            await run.answer("Yes, please")
+        with pytest.raises(AssertionError, match=refusal):
+            await run.result()
+
+
 async def test_each_prompt_becomes_one_of_ours(sent_to: SentTo) -> None:
     nat_workflow(HERE / "prompts.yml", name="t_prompts")
     async with sent_to("t_prompts", "Go", replay_everywhere=True) as (_, run):

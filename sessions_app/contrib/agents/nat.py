@@ -1,18 +1,19 @@
 """Configurations of the NeMo Agent Toolkit as workflows: unchanged, durable, and asking people.
 
-It needs `[nat]`. Each call of a function and each request to a model is recorded, by the toolkit's
-own interface for middleware; its prompts are prompts of ours.
+It needs `[nat]`. A middleware of the toolkit records each call of a function, and a builder that
+extends the toolkit's records each request to a model; the toolkit's prompts are prompts of ours.
 """
 
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from contextvars import ContextVar
-from functools import partial, wraps
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, get_args, get_origin
+from typing import Any, Self, get_args, get_origin
 
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel
@@ -20,7 +21,7 @@ from pydantic_core import to_json
 
 from sessions_app.contrib.agents.nesting import NamedCall, NestedCalls
 from sessions_app.contrib.agents.tools import ToolCallDescription
-from sessions_app.errors import NotJson
+from sessions_app.errors import NotJson, Unrecorded
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.storage.storable import storable
@@ -34,16 +35,20 @@ NEEDED = (
 )
 try:
     from nat.builder.component_utils import WORKFLOW_COMPONENT_NAME
+    from nat.builder.context import Context as NatContext
     from nat.builder.context import ContextState
-    from nat.builder.function import Function
     from nat.builder.workflow_builder import WorkflowBuilder
+    from nat.cli.register_workflow import register_middleware
     from nat.cli.type_registry import GlobalTypeRegistry
     from nat.data_models.api_server import ChatRequest, ChatRequestOrMessage
     from nat.data_models.authentication import AuthenticatedContext
     from nat.data_models.config import Config
+    from nat.data_models.function import FunctionBaseConfig, FunctionGroupBaseConfig
+    from nat.data_models.intermediate_step import IntermediateStep, IntermediateStepType
+    from nat.data_models.middleware import FunctionMiddlewareBaseConfig
     from nat.middleware.function_middleware import FunctionMiddleware, FunctionMiddlewareChain
     from nat.middleware.middleware import FunctionMiddlewareContext
-    from nat.runtime.loader import load_config, load_workflow
+    from nat.runtime.loader import load_config
     from nat.runtime.session import SessionManager
 
     from sessions_app.contrib.agents.nat_prompts import ask_person
@@ -60,8 +65,42 @@ MODEL_METHODS = ("ainvoke", "astream")
 # The names by which JSON says that it is an object of a model: now, and in earlier versions.
 MODEL = "__model__"
 CLASS = "__class__"
-# The calls of the run that this code is part of.
-_calls: ContextVar[NestedCalls | None] = ContextVar("_calls", default=None)
+# The name by which configurations name the middleware that records.
+RECORDER = "hitl_recorder"
+
+
+@dataclass(slots=True)
+class _RecordedRun:
+    """A run that this code is part of: its calls, and the ids of the calls that were recorded."""
+
+    context: Context
+    calls: NestedCalls
+    recorded_ids: set[str] = field(default_factory=set)
+
+    def refuse_unrecorded(self, step: "IntermediateStep") -> None:
+        """Refuse to go on after a call of a function that has no recorder."""
+        call = NatContext.get().active_function
+        is_end = step.event_type == IntermediateStepType.FUNCTION_END
+        # Frameworks report such ends too, and other servers, under ids of their own.
+        if not is_end or call.function_id != step.UUID or step.UUID in self.recorded_ids:
+            return
+        if call.function_name != WORKFLOW_COMPONENT_NAME:
+            execution = self.context._execution  # noqa: SLF001 - no call of the context does that
+            execution.mistake = execution.mistake or CalledUnrecorded(call.function_name)
+
+
+_run: ContextVar[_RecordedRun | None] = ContextVar("_run", default=None)
+
+
+class CalledUnrecorded(Unrecorded):
+    """A run called a function that nothing records."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__(
+            f"The function {function} was called without a record, so a replay calls it again. Who "
+            "builds it makes a WorkflowBuilder: make a RecordingBuilder of "
+            "sessions_app.contrib.agents.nat there, and resume the run."
+        )
 
 
 def nat_workflow(config_path: str | Path, *, name: str, title: str = "", **options: Any) -> None:
@@ -112,8 +151,16 @@ class HostedConfig:
     @asynccontextmanager
     async def open(self, _options: object) -> AsyncIterator["SessionManager"]:
         """Build what all runs share."""
-        async with load_workflow(self._path) as manager:
-            yield manager
+        config = read(self._path)
+        # A user's builder is not ours: it finds the recorder by its name.
+        config.functions = _each_recorded(config.functions)
+        config.function_groups = _each_recorded(config.function_groups)
+        async with RecordingBuilder.from_config(config) as builder:
+            manager = await SessionManager.create(config, builder, max_concurrency=0)
+            try:
+                yield manager
+            finally:
+                await manager.shutdown()
 
     @asynccontextmanager
     async def open_for_user(
@@ -137,7 +184,8 @@ class HostedConfig:
             state.workflow_run_id: context.run_id,
             state.workflow_trace_id: context.workflow_trace_id,
         }
-        with calls.outermost(), bind({_calls: calls, **ids}):
+        recorded_run = _RecordedRun(context, calls)
+        with calls.outermost(), bind({_run: recorded_run, **ids}):
             async with (
                 manager.session(
                     user_id=context.user_id or None,
@@ -149,6 +197,8 @@ class HostedConfig:
                 ) as session,
                 session.run(message) as runner,
             ):
+                steps = runner.context.intermediate_step_manager
+                steps.subscribe(recorded_run.refuse_unrecorded)
                 if session.workflow.has_single_output:
                     return as_text(await runner.result(), runner.convert)
                 # Not as it comes: replay could not tell which of it people have read.
@@ -239,24 +289,75 @@ class Recorder(FunctionMiddleware):
             yield piece
 
 
-RECORDER = Recorder()
+class RecorderConfig(FunctionMiddlewareBaseConfig, name=RECORDER):  # type: ignore[call-arg] # has no types
+    """The configuration of the recorder: it has nothing to set."""
+
+
+@register_middleware(config_type=RecorderConfig)
+async def _recorder(_config: RecorderConfig, _builder: object) -> AsyncIterator[Recorder]:
+    yield Recorder()
+
+
+class RecordingBuilder(WorkflowBuilder):
+    """A builder whose functions, and whose clients of models, are recorded."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        await self.add_middleware(RECORDER, RecorderConfig())
+        return self
+
+    async def add_function(self, name: Any, config: "FunctionBaseConfig") -> Any:
+        """Build a function that calls the recorder first."""
+        return await super().add_function(name, _with_recorder(config))
+
+    async def add_function_group(self, name: Any, config: "FunctionGroupBaseConfig") -> Any:
+        """Build a group whose functions call the recorder first."""
+        return await super().add_function_group(name, _with_recorder(config))
+
+    async def get_llm(self, llm_name: Any, wrapper_type: Any) -> Any:
+        """Make a client of a model that calls the recorder."""
+        client = await super().get_llm(llm_name, wrapper_type)
+        described = FunctionMiddlewareContext(
+            name=str(llm_name),
+            config=None,
+            description=None,
+            input_schema=None,
+            single_output_schema=type(None),
+            stream_output_schema=type(None),
+        )
+        chain = FunctionMiddlewareChain(middleware=[Recorder()], context=described)
+        for method in MODEL_METHODS:
+            if (original := getattr(client, method, None)) is not None:
+                build = chain.build_single if method == "ainvoke" else chain.build_stream
+                object.__setattr__(client, method, build(original))
+        return client
+
+
+def _with_recorder(config: Any) -> Any:
+    others = [name for name in config.middleware if name != RECORDER]
+    return config.model_copy(update={"middleware": [RECORDER, *others]})
+
+
+def _each_recorded(configs: dict[str, Any]) -> dict[str, Any]:
+    return {name: _with_recorder(config) for name, config in configs.items()}
 
 
 async def _recorded(
     middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...], source: Source
 ) -> AsyncGenerator[Any, None]:
-    calls, name = _calls.get(), middleware_context.name
-    # What the workflow itself gives is what the run gives.
-    if calls is None or name == WORKFLOW_COMPONENT_NAME:
+    run, name = _run.get(), middleware_context.name
+    if run is None:
         async for piece in source():
             yield piece
         return
+    if middleware_context.config is not None:  # of a function, which is the active one
+        run.recorded_ids.add(NatContext.get().active_function.function_id)
 
     async def stored() -> AsyncGenerator[Any, None]:
         async for piece in source():
             yield await aside(partial(_storable, piece, name), piece)
 
-    async with aclosing(calls.pieces(_described(middleware_context, args), stored)) as pieces:
+    async with aclosing(run.calls.pieces(_described(middleware_context, args), stored)) as pieces:
         async for piece in pieces:
             yield piece
 
@@ -379,47 +480,3 @@ def _find(name: Any) -> Any:
         return resolve_name(name)
     except (ValueError, AttributeError, ImportError) as error:
         raise ValueError(f"there is no class {name}: {error}") from error
-
-
-def _record_functions() -> None:
-    """Have each function call the recorder first, whatever builds it.
-
-    The toolkit's `DynamicFunctionMiddleware` does so for one builder, and leaves out builders that
-    a function makes, those of users, and the second client of a model.
-    """
-    configure = Function.configure_middleware
-
-    @wraps(configure)
-    def configure_middleware(self: Any, middleware: Any = None) -> None:
-        configure(self, [RECORDER, *(one for one in middleware or () if one is not RECORDER)])
-
-    Function.configure_middleware = configure_middleware
-
-
-def _record_models() -> None:
-    """Have each client of a model that a builder makes call the recorder."""
-    get_llm = WorkflowBuilder.get_llm
-
-    @wraps(get_llm)
-    async def get_recorded_llm(self: Any, llm_name: Any, wrapper_type: Any) -> Any:
-        client = await get_llm(self, llm_name, wrapper_type)
-        described = FunctionMiddlewareContext(
-            name=str(llm_name),
-            config=None,
-            description=None,
-            input_schema=None,
-            single_output_schema=type(None),
-            stream_output_schema=type(None),
-        )
-        chain = FunctionMiddlewareChain(middleware=[RECORDER], context=described)
-        for method in MODEL_METHODS:
-            if (original := getattr(client, method, None)) is not None:
-                build = chain.build_single if method == "ainvoke" else chain.build_stream
-                object.__setattr__(client, method, build(original))
-        return client
-
-    WorkflowBuilder.get_llm = get_recorded_llm
-
-
-_record_functions()
-_record_models()
