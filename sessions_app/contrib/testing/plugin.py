@@ -52,7 +52,7 @@ class HistoryReplay(pytest.Item):
 
     def runtest(self) -> None:
         """Fail where it would be suspended, or fail; report what differs without harm."""
-        replays = import_module("sessions_app.contrib.replay.replays")
+        replays = import_module("sessions_app.contrib.replay.history_replay")
         for difference in asyncio.run(replays.replay_history(self.path)):
             self.add_report_section("call", "differences", difference)
 

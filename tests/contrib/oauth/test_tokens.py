@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from chat_app.contrib.oauth import grants
+from chat_app.contrib.oauth import token_refresh
 from chat_app.contrib.oauth.access_token import AccessToken
 from chat_app.contrib.oauth.errors import ConsentGone, ProviderRefused, ProviderUnavailable
 from chat_app.contrib.oauth.models import OAuthGrant
@@ -80,7 +80,8 @@ async def test_a_token_is_refreshed(
 async def test_tokens_that_live_for_a_moment_are_used_all_the_same(
     token: AccessToken, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grants, "MARGIN", timedelta(days=1))  # the server's live for ten hours
+    # The tokens of this server live for ten hours.
+    monkeypatch.setattr(token_refresh, "MARGIN", timedelta(days=1))
     async with asyncio.timeout(10):
         assert provider.call_api(await token.read()).status_code == 200
 

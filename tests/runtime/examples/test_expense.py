@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from natproject.workflows.expense_approval import parse_amount
-from sessions_app.contrib.replay.replays import replay_history
+from sessions_app.contrib.replay.history_replay import replay_history
 from sessions_app.contrib.testing.hosted_run import Answer
 from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.storage import reads

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
-from sessions_app.contrib.replay.replay_check import check_waiting_runs
+from sessions_app.contrib.replay.waiting_runs_check import check_waiting_runs
 from sessions_app.errors import Invalid
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_together
 from sessions_app.models import Interaction, Run

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from sessions_app import runs
-from sessions_app.contrib.replay.replays import replay_history
+from sessions_app.contrib.replay.history_replay import replay_history
 from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.conversations import messages
 from sessions_app.errors import Invalid, NotReplayable

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sessions_app import runs
-from sessions_app.contrib.replay.replays import replay_history
+from sessions_app.contrib.replay.history_replay import replay_history
 from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.conversations import messages
 from sessions_app.models import Interaction, JournalEntry, Run

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
-from sessions_app.contrib.replay.replays import Replay, replay_all
+from sessions_app.contrib.replay.history_replay import Replay, replay_all
 from sessions_app.models import Run
 
 NEXT = "\n  "

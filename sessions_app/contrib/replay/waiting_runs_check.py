@@ -5,7 +5,7 @@ import time
 from functools import partial
 from uuid import UUID
 
-from sessions_app.contrib.replay.replays import Replay, replay_all
+from sessions_app.contrib.replay.history_replay import Replay, replay_all
 from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process

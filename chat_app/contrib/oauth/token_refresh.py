@@ -1,0 +1,109 @@
+"""The refresh of tokens.
+
+It is done by one task at a time, which says so in the row: many providers take a refresh token
+once, and revoke the whole consent at its second use.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from chat_app.contrib.oauth.errors import ProviderRefused
+from chat_app.contrib.oauth.models import OAuthGrant
+from chat_app.contrib.oauth.providers import TIMEOUT, open_client
+from chat_app.contrib.oauth.tokens import Tokens
+from sessions_app.models.people import UserId
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+
+# An access token that ends sooner is refreshed: what is done with it takes a while.
+MARGIN = timedelta(minutes=1)
+# For longer than a provider is waited for, also where the clocks of two machines differ.
+REFRESH_LEASE = timedelta(seconds=2 * TIMEOUT)
+POLL = 0.1  # seconds between two looks whether another task has refreshed the tokens
+# OAuth's code for a refresh token that is none any more.
+INVALID_GRANT = "invalid_grant"
+
+
+async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
+    """Return the tokens of a grant, refreshed if need be; None if the grant is gone, or ends now.
+
+    Raises:
+        ProviderUnavailable, ProviderRefused: they cannot be refreshed now.
+    """
+    rows = OAuthGrant.objects.filter(pk=grant, user=user)
+    while (row := await reads.read(rows.first)) is not None:
+        tokens, now = Tokens.decrypt(user, row.tokens), timezone.now()
+        if tokens is not None and _is_fresh(tokens, row.expires_at, now):
+            return tokens
+        unchanged = rows.filter(tokens=row.tokens)
+        if tokens is None or not tokens.refresh:
+            await _delete(unchanged)
+            return None
+        is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
+        if await _claim(unchanged.filter(is_free), now + REFRESH_LEASE):
+            new_tokens = await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
+            if new_tokens is not None:  # however soon they end: others would not last longer
+                return new_tokens
+        else:
+            await asyncio.sleep(POLL)
+    return None
+
+
+def _is_fresh(tokens: Tokens, expires_at: datetime | None, now: datetime) -> bool:
+    """Return whether tokens are used as they are; those that cannot be refreshed are, to their
+    end.
+    """
+    margin = MARGIN if tokens.refresh else timedelta()
+    return expires_at is None or now < expires_at - margin
+
+
+async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens | None:
+    """Refresh the tokens of a row that is claimed until then, and return the new ones.
+
+    None where the consent was taken back or replaced; one that has ended is deleted.
+    """
+    claimed = OAuthGrant.objects.filter(pk=row.pk, refreshing_until=until)
+    try:
+        async with open_client(row.provider) as client:
+            new_tokens = await client.refresh(tokens)
+            columns = {
+                "tokens": new_tokens.encrypt(row.user_id),
+                "expires_at": new_tokens.expires_at,
+                "refreshing_until": None,
+            }
+            if await writer.write(lambda tx: claimed.update(**columns)):
+                return new_tokens
+            # What another process has stored meanwhile may share the consent, which many providers
+            # revoke as a whole.
+            if not await reads.read(OAuthGrant.objects.filter(pk=row.pk).exists):
+                await client.revoke(new_tokens)
+    except BaseException as error:
+        if isinstance(error, ProviderRefused) and error.code == INVALID_GRANT:
+            await _delete(claimed)
+            return None
+        await writer.write(lambda tx: claimed.update(refreshing_until=None))
+        raise
+    return None
+
+
+async def _to_its_end(work: Coroutine[Any, Any, Tokens | None]) -> Tokens | None:
+    """Await the work, also where this is cancelled: new tokens are given once, and to be stored."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _claim(rows: "QuerySet[OAuthGrant]", until: datetime) -> bool:
+    return bool(await writer.write(lambda tx: rows.update(refreshing_until=until)))
+
+
+async def _delete(rows: "QuerySet[OAuthGrant]") -> None:
+    await writer.write(lambda tx: rows.delete())
