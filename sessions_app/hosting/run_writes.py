@@ -15,7 +15,8 @@ from sessions_app.hosting.lease import Lease, this_process
 from sessions_app.interactions.assigning import ResolvedAssignment, assign
 from sessions_app.interactions.audit import AuditedPrompt
 from sessions_app.interactions.settlement import Settlement, find_interactions, set_running, settle
-from sessions_app.journal.journal import ASK, Call, CallResult, is_wait, wait_id
+from sessions_app.journal import record
+from sessions_app.journal.journal import Call, CallResult, is_wait, wait_id
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals
@@ -47,7 +48,6 @@ PAUSED = (
 )
 
 PENDING = "SELECT id FROM sessions_app_interaction WHERE run_id = %s AND status = 'pending'"
-LAST_SEQUENCE = "SELECT last_sequence FROM sessions_app_conversation WHERE id = %s"
 
 
 class LeasedRun:
@@ -133,7 +133,7 @@ def begin_step(tx: Transaction, leased_run: LeasedRun, call: Call, title: str) -
     end.
     """
     run = leased_run.check(tx)
-    _begin(tx, run, call, sequence=_show(tx, run, call, title, "in_progress"))
+    record.begin(tx, run, call, title)
 
 
 def show_part(
@@ -157,23 +157,10 @@ def show_part(
     tx.append(run, Event.Type.STEP.value, {**step, "step_id": f"{step['step_id']}:{number}"})
 
 
-def finish_call(tx: Transaction, leased_run: LeasedRun, call: Call, record: CallResult) -> None:
+def finish_call(tx: Transaction, leased_run: LeasedRun, call: Call, result: CallResult) -> None:
     """Record the result of a call."""
     run = leased_run.check(tx)
-    state = "failed" if record.error else "complete"
-    sequence = _show(tx, run, call, record.title, state, record.payload)
-    outcome = {
-        "result": sql.Json(record.result),
-        "error": storable(record.error),
-        "finished_at": tx.now,
-        "sequence": sequence,
-    }
-    if record.error:
-        outcome["last_position"] = record.last_position
-    if record.attempts > 1:
-        outcome["attempts"] = record.attempts
-    if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
-        _begin(tx, run, call, **outcome)
+    record.finish(tx, run, call, result)
     leased_run.reset_crashes(tx)
 
 
@@ -238,10 +225,9 @@ def open_interactions(
 
 
 def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
-    """Replay made a recorded call in another way: for operators to see."""
+    """Record that a replay made a recorded call in another way."""
     run = leased_run.check(tx)
-    model = Interaction if call.kind == ASK else JournalEntry
-    sql.update(model, {"difference": difference}, run_id=run.id, position=call.position)
+    record.note_difference(run, call, difference)
 
 
 def patch(tx: Transaction, leased_run: LeasedRun, patches: dict[str, int]) -> None:
@@ -256,8 +242,7 @@ def begin_sleep(
 ) -> None:
     """Record a durable sleep with its end. `alone` as for `open_interactions`."""
     run = leased_run.check_open(tx)
-    outcome = {"result": sql.Json(until.isoformat()), "finished_at": tx.now}
-    _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
+    record.begin(tx, run, call, result=sql.Json(until.isoformat()), finished_at=tx.now)
     leased_run.note_wait(tx, alone=alone, wake_at=until)
 
 
@@ -271,8 +256,7 @@ def begin_wait(
     if (arrival := arrivals.take(tx, run, call)) is not None:
         finish_call(tx, leased_run, call, arrival)
         return arrival
-    result = sql.Json(until and until.isoformat())
-    _begin(tx, run, call, sequence=_last_sequence(run), result=result)
+    record.begin(tx, run, call, result=sql.Json(until and until.isoformat()))
     leased_run.note_wait(tx, alone=alone, wake_at=until)
     return None
 
@@ -289,8 +273,8 @@ def begin_child(
     """Begin a child run, and record that the parent waits for it. `alone` as above."""
     run = leased_run.check_open(tx)
     leased_run.has_children = True
-    sequence = _show(tx, run, call, child.title, "in_progress")
-    _begin(tx, run, call, sequence=sequence, result=sql.Json(child.journal_record(until)))
+    result = sql.Json(child.journal_record(until))
+    sequence = record.begin(tx, run, call, child.title, result=result)
     leased_run.note_wait(tx, alone=alone, wake_at=until)
     child_runs.begin(tx, run, call, child, sequence)
 
@@ -419,33 +403,3 @@ def block(tx: Transaction, leased_run: LeasedRun, *, stack: str) -> None:
     leases = HostLease.objects.filter(worker=this_process(), released_at=None)
     runs = Run.objects.filter(key__in=leases.values("key"), status=Run.Status.RUNNING)
     runs.filter(crashes__gt=0).update(crashes=0)
-
-
-def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> None:
-    if call.place:
-        columns["place"] = call.place
-    sql.insert(
-        JournalEntry,
-        run_id=run.id,
-        position=call.position,
-        kind=call.kind,
-        name=call.name,
-        arguments=call.arguments,
-        started_at=tx.now,
-        **columns,
-    )
-
-
-def _show(
-    tx: Transaction, run: RunRecord, call: Call, title: str, state: str, payload: str = ""
-) -> int:
-    """Show a step on the page if it has a title; return the log's sequence after that."""
-    if not title:
-        return _last_sequence(run)
-    step = step_payload(run.id, call.position, title, state, payload)
-    return tx.append(run, Event.Type.STEP.value, step)
-
-
-def _last_sequence(run: RunRecord) -> int:
-    [(sequence,)] = sql.fetch(LAST_SEQUENCE, (run.conversation_id,))
-    return int(sequence)

@@ -1,0 +1,70 @@
+"""The record of what a run did: an entry for each call, with the step that people see of it.
+
+Callers hold the transaction, in which they have checked that they host the run.
+"""
+
+from sessions_app.journal.journal import ASK, Call, CallResult
+from sessions_app.models import Event, Interaction, JournalEntry
+from sessions_app.storage import sql
+from sessions_app.storage.records import RunRecord, step_payload
+from sessions_app.storage.storable import storable
+from sessions_app.storage.transaction import Transaction
+
+LAST_SEQUENCE = "SELECT last_sequence FROM sessions_app_conversation WHERE id = %s"
+
+
+def begin(tx: Transaction, run: RunRecord, call: Call, title: str = "", **columns: object) -> int:
+    """Record that a call began; return the log's sequence after its step."""
+    sequence = _show(tx, run, call, title, "in_progress")
+    _insert(tx, run, call, sequence=sequence, **columns)
+    return sequence
+
+
+def finish(tx: Transaction, run: RunRecord, call: Call, result: CallResult) -> None:
+    """Record the result of a call, which may have no entry yet."""
+    state = "failed" if result.error else "complete"
+    sequence = _show(tx, run, call, result.title, state, result.payload)
+    outcome = {
+        "result": sql.Json(result.result),
+        "error": storable(result.error),
+        "finished_at": tx.now,
+        "sequence": sequence,
+    }
+    if result.error:
+        outcome["last_position"] = result.last_position
+    if result.attempts > 1:
+        outcome["attempts"] = result.attempts
+    if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
+        _insert(tx, run, call, **outcome)
+
+
+def note_difference(run: RunRecord, call: Call, difference: str) -> None:
+    """Record that a replay made a recorded call in another way, for operators to see."""
+    model = Interaction if call.kind == ASK else JournalEntry
+    sql.update(model, {"difference": difference}, run_id=run.id, position=call.position)
+
+
+def _insert(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> None:
+    if call.place:
+        columns["place"] = call.place
+    sql.insert(
+        JournalEntry,
+        run_id=run.id,
+        position=call.position,
+        kind=call.kind,
+        name=call.name,
+        arguments=call.arguments,
+        started_at=tx.now,
+        **columns,
+    )
+
+
+def _show(
+    tx: Transaction, run: RunRecord, call: Call, title: str, state: str, payload: str = ""
+) -> int:
+    """Show a step on the page if it has a title; return the log's sequence after that."""
+    if not title:
+        [(sequence,)] = sql.fetch(LAST_SEQUENCE, (run.conversation_id,))
+        return int(sequence)
+    step = step_payload(run.id, call.position, title, state, payload)
+    return tx.append(run, Event.Type.STEP.value, step)
