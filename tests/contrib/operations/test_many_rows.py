@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from tests.contrib.operations.many_rows import fill, id_of
+from tests.contrib.operations.many_rows import EACH, fill, id_of
 from tests.inbox.many_prompts import plan_as_elsewhere
 from tests.support.database.work_done import whole_tables, work_done
 
@@ -51,9 +51,8 @@ def test_no_list_and_no_first_page_reads_a_large_table_as_a_whole(admin_client: 
     fill(COUNT)
     models = ("run", "interaction", "conversation", "auditentry", "hostlease", "pendingsignal")
     paths = ["/admin/", *(f"{LISTS}{model}/" for model in models)]
-    paths += [
-        f"{LISTS}interaction/?{query}" for query in ("status__exact=pending", "waits=overdue")
-    ]
+    waits = [f"waits={state}" for state in ("nobody", "overdue", "claimed", "unclaimed")]
+    paths += [f"{LISTS}interaction/?{query}" for query in ("status__exact=pending", *waits)]
     paths += [f"{LISTS}run/?status__exact=waiting"]
     read = {path: whole_tables(partial(look, admin_client, path)) for path in paths}
     assert {path: tables for path, tables in read.items() if LARGE & {*tables}} == {}
@@ -77,3 +76,10 @@ def test_a_search_finds_ids_and_names_and_reads_few_rows(
 @pytest.mark.parametrize("model", ["event", "journalentry", "pendingsignal", "process"])
 def test_a_list_without_a_search_shows_all(admin_client: Client, model: str) -> None:
     look(admin_client, f"{LISTS}{model}/?q=ann")
+
+
+@pytest.mark.parametrize("model", ["run", "interaction", "conversation", "auditentry", "event"])
+def test_a_list_is_sorted_by_what_has_an_index(admin_client: Client, model: str) -> None:
+    fill(EACH)
+    page = admin_client.get(f"{LISTS}{model}/").content.decode()
+    assert page.count('class="sortable') == (model != "event")

@@ -35,7 +35,7 @@ def whom(interaction: Interaction) -> str:
     return ", ".join(interaction.assignment.get("names", ()))
 
 
-@admin.display(description=_("due"), ordering="due_at")
+@admin.display(description=_("due"))
 def is_due(interaction: Interaction) -> str:
     """Show when a prompt is due: from now while it is pending, else as a date."""
     pending = interaction.status == Interaction.Status.PENDING

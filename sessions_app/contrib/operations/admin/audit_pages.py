@@ -35,6 +35,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_fields = ("interaction__exact", "by_name__exact")
     searched = _("Finds whole ids of questions and runs, and whole user names.")
     ordering = ("-at", "-pk")
+    sortable_by = ("time",)
     readonly_fields = ("time", "sentence", "prompt", "run_link")
     fieldsets = (
         (None, {"fields": ("time", "prompt", "run_link", "workflow", "address")}),

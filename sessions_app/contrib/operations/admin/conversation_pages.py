@@ -56,6 +56,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
     searched = _("Finds whole ids of conversations, and whole user names of their owners.")
     ordering = ("-created_at",)  # what it was updated at has no index
+    sortable_by = ("began",)
     readonly_fields = ("began", "updated", "deleted", "everything", "chat")
     fieldsets = (
         (None, {"fields": ("owner", "workflow", *readonly_fields)}),
@@ -63,7 +64,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     )
     inlines = (RunsInline,)
 
-    @admin.display(description=_("owner"), ordering=f"owner__{USERNAME}")
+    @admin.display(description=_("owner"))
     def whose(self, conversation: Conversation) -> str:
         return display_name(conversation.owner)
 
@@ -71,11 +72,11 @@ class ConversationAdmin(ReadOnlyAdmin):
     def began(self, conversation: Conversation) -> str:
         return moment(conversation.created_at)
 
-    @admin.display(description=_("updated"), ordering="updated_at")
+    @admin.display(description=_("updated"))
     def updated(self, conversation: Conversation) -> str:
         return moment(conversation.updated_at)
 
-    @admin.display(description=_("deleted"), ordering="deleted_at")
+    @admin.display(description=_("deleted"))
     def deleted(self, conversation: Conversation) -> str:
         return moment(conversation.deleted_at)
 
@@ -171,11 +172,11 @@ class FeedbackAdmin(ReadOnlyAdmin):
     def about(self, feedback: Feedback) -> str:
         return run_texts.link(feedback.run)
 
-    @admin.display(description=_("workflow"), ordering="run__workflow")
+    @admin.display(description=_("workflow"))
     def workflow(self, feedback: Feedback) -> str:
         return feedback.run.workflow
 
-    @admin.display(description=_("user"), ordering=f"run__conversation__owner__{USERNAME}")
+    @admin.display(description=_("user"))
     def owner(self, feedback: Feedback) -> str:
         return display_name(feedback.run.conversation.owner)
 
@@ -195,7 +196,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
         *("conversation_name", "created_at", "taken_at", "is_stored", "path"),
     )
 
-    @admin.display(description=_("size"), ordering="size")
+    @admin.display(description=_("size"))
     def bytes(self, attachment: Attachment) -> str:
         return filesizeformat(attachment.size)
 

@@ -1,5 +1,7 @@
 """Events and journal entries: the full lists by page, and their ends on the page of a run."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
@@ -24,17 +26,17 @@ STORED_FIELDS = (
 
 
 class _EventColumns:
-    @admin.display(description=_("sequence"), ordering="sequence")
+    @admin.display(description=_("sequence"))
     def span(self, event: Event) -> str:
         if event.first_sequence == event.sequence:
             return str(event.sequence)
         return f"{event.first_sequence}–{event.sequence}"
 
-    @admin.display(description=_("type"), ordering="type")
+    @admin.display(description=_("type"))
     def what(self, event: Event) -> str:
         return in_words(event.get_type_display(), event.type)
 
-    @admin.display(description=_("time"), ordering="created_at")
+    @admin.display(description=_("time"))
     def at(self, event: Event) -> str:
         return moment(event.created_at)
 
@@ -59,6 +61,11 @@ class _ByRun(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         lookups = ("run__id__exact", "conversation__id__exact")
         return lookup in lookups or super().lookup_allowed(lookup, value, request)
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Offer the filters in the lists of a run and of a conversation: no index serves them."""
+        of_one = {"run__id__exact", "conversation__id__exact"} & request.GET.keys()
+        return super().get_list_filter(request) if of_one else ()
 
     def get_model_perms(self, request: HttpRequest) -> JsonObject:
         """Leave them out of the index: without a conversation or a run they say little."""
@@ -103,7 +110,7 @@ class JournalEntryAdmin(_ByRun):
     def title_of(self, row: JournalEntry) -> str:
         return f"{row.position} {row.get_kind_display()} {row.name}"
 
-    @admin.display(description=_("kind"), ordering="kind")
+    @admin.display(description=_("kind"))
     def call(self, entry: JournalEntry) -> str:
         return in_words(entry.get_kind_display(), entry.kind)
 
@@ -123,6 +130,6 @@ class JournalEntryAdmin(_ByRun):
     def duration(self, entry: JournalEntry) -> str:
         return took(entry)
 
-    @admin.display(description=_("started"), ordering="started_at")
+    @admin.display(description=_("started"))
     def started(self, entry: JournalEntry) -> str:
         return moment(entry.started_at)

@@ -129,7 +129,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     def who(self, lease: Any) -> str:
         return str(lease.facts.who)
 
-    @admin.display(description=_("workflow"), ordering="workflow")
+    @admin.display(description=_("workflow"))
     def what(self, lease: Any) -> str:
         """Name the workflow, and the conversation if the session is for one."""
         if (conversation := lease.facts.conversation) is None:
@@ -171,11 +171,11 @@ class HostLeaseAdmin(ReadOnlyAdmin):
             return ""
         return show_duration(timedelta(milliseconds=lease.metrics["total_latency_ms"] / count))
 
-    @admin.display(description=_("last activity"), ordering="last_activity")
+    @admin.display(description=_("last activity"))
     def activity(self, lease: HostLease) -> str:
         return moment(lease.last_activity)
 
-    @admin.display(description=_("worker"), ordering="worker")
+    @admin.display(description=_("worker"))
     def host(self, lease: Any) -> str:
         """Name the process that hosts the session now; empty where none does."""
         if lease.released_at is not None:
@@ -195,6 +195,7 @@ class ProcessAdmin(ReadOnlyAdmin):
     change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = ("name", "kind", "state", "seen", "hosting", "queue_names", "started")
     ordering = ("kind", "name")
+    sortable_by = list_display
     readonly_fields = list_display
     fieldsets = (
         (None, {"fields": list_display}),

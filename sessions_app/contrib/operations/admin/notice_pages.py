@@ -113,7 +113,7 @@ def state(notice: Any) -> str:
     return format_html('<span class="state {}">{}</span>', COLORS[notice.state], words)
 
 
-@admin.display(description=_("when"), ordering="settled_at")
+@admin.display(description=_("when"))
 def when(notice: PendingSignal) -> str:
     """Show when it was settled, or is tried next."""
     return moment(notice.settled_at) or due(notice.due_at)

@@ -29,7 +29,6 @@ from sessions_app.contrib.operations.admin.cells import short, status_word
 from sessions_app.contrib.operations.admin.prompt_filters import Via, Waits
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
-    DeclaredWorkflow,
     ReadOnlyAdmin,
     operation,
 )
@@ -117,7 +116,8 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         "asked",
         "run_link",
     )
-    list_filter = ("status", Waits, ("answered_via", Via), ("run__workflow", DeclaredWorkflow))
+    list_filter = ("status", Waits, ("answered_via", Via))
+    sortable_by = ("asked",)
     related = ("run__conversation__owner", "answered_by", "assignee")
     search_fields = (
         *("pk__exact", "run__exact", "conversation__exact"),

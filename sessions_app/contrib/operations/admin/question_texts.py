@@ -63,7 +63,7 @@ def possible_answers(interaction: Interaction) -> str:
     return format_html("{}: {}", kind, format_html_join(" · ", "<b>{}</b>", labels))
 
 
-@admin.display(description=_("answer"), ordering="answered_at")
+@admin.display(description=_("answer"))
 def answer(interaction: Interaction) -> str:
     """Show the outcome in a line, and who gave it; empty while the prompt is pending."""
     outcome_text = outcome(interaction)
@@ -82,7 +82,7 @@ def whole_answer(interaction: Interaction) -> str:
     return format_html('<div class="said">{}</div>', outcome_text.full or outcome_text.line)
 
 
-@admin.display(description=_("answered by, via, at"), ordering="answered_at")
+@admin.display(description=_("answered by, via, at"))
 def show_settlement(interaction: Interaction) -> str:
     """Show who settled the prompt, through which door, and when."""
     outcome_text = outcome(interaction)
@@ -93,7 +93,7 @@ def show_settlement(interaction: Interaction) -> str:
     return format_html("{} {}", person, moment(outcome_text.at))
 
 
-@admin.display(description=_("expires"), ordering=F("expires_at").asc(nulls_last=True))
+@admin.display(description=_("expires"))
 def expires(interaction: Interaction) -> str:
     """Show the deadline: from now while the prompt is pending, else as a date."""
     pending = interaction.status == Interaction.Status.PENDING
@@ -106,7 +106,7 @@ def show_asked_at(interaction: Interaction) -> str:
     return moment(interaction.created_at)
 
 
-@admin.display(description=_("status"), ordering="status")
+@admin.display(description=_("status"))
 def state(interaction: Interaction) -> str:
     """Show the status in its colour."""
     return cells.colored(interaction.status)

@@ -23,7 +23,6 @@ from sessions_app.contrib.operations.admin.event_pages import EventsInline
 from sessions_app.contrib.operations.admin.people_texts import display_name
 from sessions_app.contrib.operations.admin.read_only import (
     INLINE_ROWS,
-    USERNAME,
     ConditionFilter,
     DeclaredWorkflow,
     KnownValues,
@@ -117,6 +116,7 @@ class RunAdmin(ReadOnlyAdmin):
     searched = run_texts.NAMES_HELP
     change_form_template = "admin/sessions_app/run.html"
     ordering = ("-created_at",)
+    sortable_by = (run_texts.began,)
     fieldsets = (
         (None, {"fields": TEXT_FIELDS}),
         (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
@@ -216,7 +216,7 @@ class RunAdmin(ReadOnlyAdmin):
         links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
 
-    @admin.display(description=_("user"), ordering=f"conversation__owner__{USERNAME}")
+    @admin.display(description=_("user"))
     def owner(self, run: Run) -> str:
         return display_name(run.conversation.owner)
 

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from django.apps import apps
 from django.contrib import admin
-from django.db.models import F
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
@@ -49,7 +48,7 @@ def link(run: Run) -> str:
     return format_html('<a href="{}">{}</a>', page, run.title)
 
 
-@admin.display(description=_("status"), ordering="status")
+@admin.display(description=_("status"))
 def state(run: Run) -> str:
     """Show the status in its colour, with why the run stopped."""
     reason = cause(run)
@@ -76,7 +75,7 @@ def began(run: Run) -> str:
     return cells.moment(run.created_at)
 
 
-@admin.display(description=_("took"), ordering=F("finished_at") - F("started_at"))
+@admin.display(description=_("took"))
 def took(run: Run) -> str:
     """Show how long the run took from its start to its end, waiting for people included."""
     return cells.took(run)
