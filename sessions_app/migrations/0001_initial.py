@@ -91,8 +91,8 @@ class Migration(migrations.Migration):
                 ("metrics", models.JSONField(default=dict)),
             ],
             options={
-                "verbose_name": "session",
-                "verbose_name_plural": "sessions",
+                "verbose_name": "host",
+                "verbose_name_plural": "hosts",
             },
         ),
         migrations.CreateModel(

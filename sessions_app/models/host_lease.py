@@ -56,8 +56,8 @@ class HostLease(models.Model):
     metrics = models.JSONField(default=dict)
 
     class Meta:
-        verbose_name = _("session")
-        verbose_name_plural = _("sessions")
+        verbose_name = _("host")
+        verbose_name_plural = _("hosts")
 
     def __str__(self) -> str:
         whose = f"user {self.user_id}" if self.user_id else "one conversation"

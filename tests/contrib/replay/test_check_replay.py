@@ -18,7 +18,7 @@ import structlog
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from sessions_app.contrib.replay import replay_check, replays
+from sessions_app.contrib.replay import history_replay, waiting_runs_check
 from sessions_app.contrib.replay.waiting_runs_check import check_waiting_runs
 from sessions_app.contrib.replay.history_replay import replay_history
 from sessions_app.errors import NotReplayable

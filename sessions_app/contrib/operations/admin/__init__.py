@@ -9,7 +9,7 @@ from sessions_app.contrib.operations.admin.conversation_pages import (
     FeedbackAdmin,
 )
 from sessions_app.contrib.operations.admin.event_pages import EventAdmin, JournalEntryAdmin
-from sessions_app.contrib.operations.admin.lease_pages import HostLeaseAdmin, ProcessAdmin
+from sessions_app.contrib.operations.admin.host_pages import HostLeaseAdmin, ProcessAdmin
 from sessions_app.contrib.operations.admin.notice_pages import NoticeAdmin
 from sessions_app.contrib.operations.admin.prompt_pages import InteractionAdmin
 from sessions_app.contrib.operations.admin.run_pages import RunAdmin

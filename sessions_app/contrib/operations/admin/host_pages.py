@@ -1,4 +1,4 @@
-"""The admin pages of sessions (who uses which workflow, and where) and of processes."""
+"""The admin pages of hosts (who uses which workflow, and where) and of processes."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import run_texts
 from sessions_app.contrib.operations.admin.cells import ago, moment, show_duration
+from sessions_app.contrib.operations.admin.host_facts import read_facts
 from sessions_app.contrib.operations.admin.read_only import (
     ConditionFilter,
     DeclaredWorkflow,
@@ -22,7 +23,6 @@ from sessions_app.contrib.operations.admin.read_only import (
     keys_by,
     operation,
 )
-from sessions_app.contrib.operations.admin.session_facts import read_facts
 from sessions_app.dispatch import processes
 from sessions_app.models import HostLease, Process, Run
 
@@ -33,7 +33,7 @@ PROCESS_FIELDS = (
 
 
 class HasBuilder(ConditionFilter):
-    """A filter of sessions by their builder: a lease has metrics while its builder lives."""
+    """A filter of hosts by their builder: a lease has metrics while its builder lives."""
 
     title = _("builder")
     parameter_name = "builder"
@@ -58,7 +58,7 @@ class IsHeld(ConditionFilter):
 
 @admin.register(HostLease)
 class HostLeaseAdmin(ReadOnlyAdmin):
-    """A session: a key's lease, whose it is, and the metrics of its builder."""
+    """A host: a key's lease, whose it is, and the metrics of its builder."""
 
     list_display = (
         *("who", "what", "builder", "in_use", "requests", "errors"),
@@ -101,7 +101,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return f"{row.facts.who}: {about}"
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return the keys of sessions also by their runs: each has had one."""
+        """Return the keys of hosts also by their runs: each has had one."""
         runs = keys_by(Run, run_texts.NAMES, term)
         of_runs = [Run.objects.filter(pk__in=found).values("key") for found in runs]
         return [*super().named(term), *of_runs]
@@ -131,7 +131,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("workflow"))
     def what(self, lease: Any) -> str:
-        """Name the workflow, and the conversation if the session is for one."""
+        """Name the workflow, and the conversation if the host is for one."""
         if (conversation := lease.facts.conversation) is None:
             return str(lease.workflow)
         page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
@@ -151,7 +151,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("in use by"))
     def in_use(self, lease: Any) -> int:
-        """Count what uses the builder now; of a shared one, this session's running runs."""
+        """Count what uses the builder now; of a shared one, this host's running runs."""
         return _uses(lease) if lease.metrics else int(lease.facts.running)
 
     @admin.display(description=_("requests"))
@@ -177,7 +177,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("worker"))
     def host(self, lease: Any) -> str:
-        """Name the process that hosts the session now; empty where none does."""
+        """Name the process that hosts the key now; empty where none does."""
         if lease.released_at is not None:
             return ""
         gone = gettext("%(worker)s (gone)") % {"worker": lease.worker}

@@ -1,4 +1,4 @@
-"""The facts beside the leases of a page of sessions: whose they are, and their runs."""
+"""The facts beside the leases of a page of hosts: whose they are, and their runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from sessions_app.models import Conversation, HostLease, Run
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """The user of a session, its conversation, and counts of its runs.
+    """The user of a host, its conversation, and counts of its runs.
 
-    A session of a user's builder is for all of the user's conversations: it has none.
+    The host of a user's builder is for all of the user's conversations: it has none.
     """
 
     who: str
@@ -26,7 +26,7 @@ class SessionFacts:
 
 
 def read_facts(leases: Sequence[HostLease]) -> list[SessionFacts]:
-    """Read the facts of sessions, in three queries however many they are."""
+    """Read the facts of hosts, in three queries however many they are."""
     names = display_names(lease.user_id for lease in leases if lease.user_id)
     conversations = _conversations(leases)
     counts = _count_runs(lease.key for lease in leases)
