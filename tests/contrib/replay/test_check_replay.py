@@ -19,8 +19,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from sessions_app.contrib.replay import history_replay, waiting_runs_check
-from sessions_app.contrib.replay.waiting_runs_check import check_waiting_runs
 from sessions_app.contrib.replay.history_replay import replay_history
+from sessions_app.contrib.replay.waiting_runs_check import check_waiting_runs
 from sessions_app.errors import NotReplayable
 from sessions_app.hosting.lease import this_process
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Process, Run
