@@ -28,13 +28,6 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-# Changes of an assignment after which a prompt may be the owner's, or no longer.
-HANDED_ON = (
-    AuditEntry.Action.DELEGATED,
-    AuditEntry.Action.ESCALATED,
-    AuditEntry.Action.REASSIGNED,
-)
-
 
 @dataclass
 class ShownRuns:
@@ -229,7 +222,7 @@ class PlainFeed(Feed):
     async def _handed_on(self, event: EventRecord) -> int:
         """Offer the next prompt: one that was handed on may be the person's now, or no longer."""
         interaction = event.payload["interaction_id"]
-        if event.payload.get("change") not in HANDED_ON:
+        if event.payload.get("change") not in AuditEntry.HANDED_ON:
             if event.payload["status"] != Interaction.Status.PENDING:
                 self._pending.discard(interaction)
             return 0

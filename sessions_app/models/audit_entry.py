@@ -40,6 +40,9 @@ class AuditEntry(models.Model):
         EXPIRED = "expired", _("expired")
         CANCELLED = "cancelled", _("cancelled")
 
+    # After these a prompt may be others' than before.
+    HANDED_ON = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)
+
     interaction = models.UUIDField()
     run = models.UUIDField()
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))

@@ -118,7 +118,9 @@ def _history(prompt: Interaction, *, shows_votes: bool) -> list[PromptHistoryEnt
         PromptHistoryEntry(
             words=str(WORDS[entry.action]),
             by=entry.by_name,
-            to=", ".join(entry.detail.get("to") or ()) if entry.action in HANDED_ON_ACTIONS else "",
+            to=", ".join(entry.detail.get("to") or ())
+            if entry.action in AuditEntry.HANDED_ON
+            else "",
             via=via_words(entry.via),
             at=entry.at,
             note=_note(entry.detail) if shows_votes or entry.action != Action.VOTED else "",
@@ -129,6 +131,3 @@ def _history(prompt: Interaction, *, shows_votes: bool) -> list[PromptHistoryEnt
 
 def _note(detail: JsonObject) -> str:
     return str(detail.get("note") or (detail.get("response") or {}).get("note", ""))
-
-
-HANDED_ON_ACTIONS = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)
