@@ -25,7 +25,8 @@ from sessions_app.hosting.run_selection import (
     StartedRun,
     select_runs,
 )
-from sessions_app.hosting.run_task import LeaveReason, RunTask
+from sessions_app.hosting.run_states import RunEvent, RunState
+from sessions_app.hosting.run_task import RunTask
 from sessions_app.logs import Log
 from sessions_app.models.host_lease import HostKey
 from sessions_app.pool.workflow_pool import WorkflowPool
@@ -107,7 +108,7 @@ class Host:
         """Wake the host for work: a run to take up or stop, or the answer that a run waits for."""
         if settlement is not None:
             if (task := self._runs.get(settlement.run)) is not None:
-                task.receive_settlement(settlement)
+                task.waits.receive_settlement(settlement)
                 return
             self._news.append(settlement)
         self._look_again()
@@ -131,12 +132,12 @@ class Host:
     def awaits_places(self) -> bool:
         """True if its runs could go on, had they places: none of them does anything."""
         idle = [run for run in self._runs.values() if run.rests_since() is None]
-        return bool(idle) and all(run.awaits_place for run in idle)
+        return bool(idle) and all(run.waits.awaits_place for run in idle)
 
     @property
     def awaited_interactions(self) -> set[UUID]:
         """The interactions that its runs wait for."""
-        return set().union(*(run.awaited_interactions for run in self._runs.values()))
+        return set().union(*(run.waits.unanswered_interactions for run in self._runs.values()))
 
     def check_lease(self, lease: LeaseState | None) -> None:
         """Act on the state of its lease that a lookup found."""
@@ -175,7 +176,7 @@ class Host:
     def _abandon(self) -> None:
         # At once: what waits for a fresh look must not go on after it.
         for task in self._runs.values():
-            task.leave(LeaveReason.LOST)
+            task.leave(RunEvent.LOST)
         self._changed.set()
 
     def make_room(self) -> None:
@@ -277,10 +278,10 @@ class Host:
         news, self._news = self._news, []
         for settlement in news:
             if (task := self._runs.get(settlement.run)) is not None:
-                task.receive_settlement(settlement)
+                task.waits.receive_settlement(settlement)
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:
-                task.leave(LeaveReason.STOP)
+                task.leave(RunEvent.STOP)
 
     async def _wait(self) -> bool:
         """Wait for work; park what rests. False if there is none, and none came for a while."""
@@ -319,15 +320,16 @@ class Host:
 
     def _forget_run(self, task: RunTask) -> None:
         del self._runs[task.id]
-        if isinstance(task.failure, Fenced):
+        failure = task.run.failure
+        if isinstance(failure, Fenced):
             self.lose()
         if self.dropped:
             self.excused.add(task.id)
-        if is_fault(task.failure):
+        if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        if isinstance(task.failure, StorageUnavailable) and not _is_of_its_code(task.failure):
+        if isinstance(failure, StorageUnavailable) and not _is_of_its_code(failure):
             self.excused.add(task.id)
-        if self._left_some or not task.ended:
+        if self._left_some or task.run.state is not RunState.ENDED:
             # What waits behind it has its turn, and an answer that it did not get to see.
             self._to_look = True
         self._changed.set()
@@ -360,8 +362,8 @@ class Host:
 
     async def _leave(self, runs: list[RunTask]) -> None:
         for task in runs:
-            task.leave(LeaveReason.DRAIN)
-        tasks = [task.task for task in runs if task.task is not None]
+            task.leave(RunEvent.DRAIN)
+        tasks = [task.run.task for task in runs if task.run.task is not None]
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=self._options.drain)

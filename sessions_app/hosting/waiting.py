@@ -80,7 +80,7 @@ class RunWaits:
             )
 
     @contextmanager
-    def step(self) -> Iterator[None]:
+    def stepping(self) -> Iterator[None]:
         """Count a step as under way."""
         self._steps += 1
         try:
@@ -90,7 +90,7 @@ class RunWaits:
             self._since = time.monotonic()
 
     @contextmanager
-    def ask(self, interactions: set[UUID]) -> Iterator[asyncio.Future[Answers]]:
+    def asking(self, interactions: set[UUID]) -> Iterator[asyncio.Future[Answers]]:
         """Wait for people: for the answers to all of the interactions."""
         self._since = time.monotonic()
         ask = _Ask(interactions, asyncio.get_running_loop().create_future())
@@ -102,7 +102,7 @@ class RunWaits:
             self._asks.remove(ask)
 
     @contextmanager
-    def sleep(self, position: int, until: datetime) -> Iterator[None]:
+    def sleeping(self, position: int, until: datetime) -> Iterator[None]:
         """Wait for the end of a sleep."""
         self._since = time.monotonic()
         self._sleeps[position] = until

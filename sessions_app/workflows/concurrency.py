@@ -166,7 +166,7 @@ class Slot:
         # Seconds for which it may be held still, until `_taken_at` (monotonic).
         self._seconds_left = math.inf
         self._taken_at = 0.0
-        self._overdue: Callable[[], None] | None = None
+        self._overdue: Callable[[], object] | None = None
         self._clock: asyncio.TimerHandle | None = None
 
     @property
@@ -224,7 +224,7 @@ class Slot:
             self._waiting_since = time.monotonic()
             self._give_back()
 
-    def limit(self, seconds: float, overdue: Callable[[], None]) -> None:
+    def limit(self, seconds: float, overdue: Callable[[], object]) -> None:
         """Call `overdue` once the slot was held for so many seconds more, in all."""
         self._seconds_left, self._overdue = seconds, overdue
         self._taken_at = time.monotonic()

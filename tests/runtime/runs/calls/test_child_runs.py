@@ -17,7 +17,8 @@ from sessions_app.contrib.testing.polling import until
 from sessions_app.conversations import child_runs, workflow_access
 from sessions_app.conversations.child_runs import ReturnValue
 from sessions_app.errors import Invalid
-from sessions_app.hosting.run_task import LeaveReason, RunTask
+from sessions_app.hosting.run_states import RunEvent
+from sessions_app.hosting.run_task import RunTask
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
@@ -282,12 +283,12 @@ async def test_a_parent_that_learns_late_of_its_stop_is_still_stopped(
 ) -> None:
     leave, children = RunTask.leave, Run.objects.filter(parent__isnull=False)
 
-    def learn_last(self: RunTask, why: LeaveReason) -> None:
+    def learn_last(self: RunTask, why: RunEvent) -> None:
         async def once_the_child_is_stopped() -> None:
             await until(children.filter(status=Run.Status.CANCELLED).exists)
             leave(self, why)
 
-        if why is LeaveReason.STOP and self.workflow == "t_parent":
+        if why is RunEvent.STOP and self.workflow == "t_parent":
             late.append(asyncio.create_task(once_the_child_is_stopped()))
         else:
             leave(self, why)

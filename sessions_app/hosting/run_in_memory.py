@@ -1,0 +1,86 @@
+"""A run in memory: its state, the writes in its lane, and its code, which leaves by its state."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sessions_app.errors import Fenced, RunEnded, SessionsError
+from sessions_app.hosting.output import Output
+from sessions_app.hosting.run_selection import StartedRun
+from sessions_app.hosting.run_states import TABLE, THROWN_OUT, RunEvent, RunState
+from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.logs import Log
+from sessions_app.pool.runner import Runner
+from sessions_app.storage.faults import is_fault
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import Lane, Work, writer
+
+log = Log(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class RunInMemory:
+    """The part of a run in memory that its task, its calls, its waits and its limits share."""
+
+    def __init__(self, started_run: StartedRun, lane: Lane) -> None:
+        self.leased_run = started_run.leased_run
+        self.lane = lane
+        self.state = RunState.WORKING if started_run.stop is None else RunState.STOPPING
+        self.output = Output(self.leased_run, started_run.cut, self.write)
+        self.task: asyncio.Task[None] | None = None
+        self.runner: Runner | None = None
+        self.failure: BaseException | None = None
+
+    def move(self, event: RunEvent) -> bool:
+        """Move by an event, as the table says; return False where that changes nothing."""
+        target = TABLE.get((self.state, event))
+        self.state = target or self.state
+        return target is not None
+
+    def leave(self, event: RunEvent) -> bool:
+        """Move by an event, and have the code go where its new state says so.
+
+        What it did is stored; what it does now is cancelled.
+        """
+        if not self.move(event):
+            return False
+        self.output.put()
+        if self.state is not RunState.STOPPING and self.runner is not None:
+            self.runner.execution.leave()
+        if self.state in THROWN_OUT and self.task is not None:
+            self.task.cancel()
+        return True
+
+    def break_off(self, error: BaseException) -> None:
+        """Leave for an error of the database. Unless it is about what the run gave it, somebody
+        goes on with the run.
+        """
+        self.failure = self.failure or error
+        is_excused = isinstance(self.failure, SessionsError) or is_fault(self.failure)
+        self.leave(RunEvent.FAULT if is_excused else RunEvent.REFUSED)
+
+    def write(self, work: Work[T]) -> "asyncio.Future[T]":
+        """Write in the run's lane. A write that fails ends the execution, awaited or not."""
+        future = writer.write(work, self.lane)
+        future.add_done_callback(self._check_write)
+        return future
+
+    def record(
+        self,
+        work: Callable[Concatenate[Transaction, LeasedRun, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> "asyncio.Future[T]":
+        """Make one of the `run_writes` of the run."""
+        return self.write(lambda tx: work(tx, self.leased_run, *arguments, **keywords))
+
+    def _check_write(self, future: "asyncio.Future[T]") -> None:
+        if future.cancelled() or (error := future.exception()) is None:
+            return
+        if isinstance(error, RunEnded):  # a call that was about to begin
+            return
+        if isinstance(error, Fenced):
+            log.warning("write.fenced", run=str(self.leased_run.run.id))
+        self.break_off(error)

@@ -1,0 +1,90 @@
+"""The states of a run in memory, the events that move it, and the table of its transitions."""
+
+from enum import Enum
+
+
+class RunState(Enum):
+    """A state of a run in memory. Its code is executed up to `BLOCKED`, and over behind that."""
+
+    WORKING = "its code is executed, or waits"
+    STOPPING = "a person has stopped it, and its code cleans up"
+    CUT_SHORT = "it was stopped, and its code is thrown out without more clean-up"
+    DRAINING = "its process stops, and its code goes once no step is under way"
+    LEAVING = "its code is thrown out: it goes on later, or elsewhere"
+    OVER_TIME = "its code is thrown out: it has worked for too long"
+    OVER_CALLS = "its code is thrown out: it has made too many calls"
+    BROKEN = "its code is thrown out: the database has refused a write of it"
+    BLOCKED = "its code is thrown out: it held up the event loop, and may write nothing more"
+    COMPLETING = "it is being stored as completed"
+    CANCELLING = "it is being stored as cancelled"
+    FAILING = "it is being stored as failed"
+    SUSPENDING = "it is being stored as suspended"
+    ENDED = "its end is stored"
+    LEFT = "it is out of memory, and has no end"
+
+
+class RunEvent(Enum):
+    """An event that moves a run; its code comes to an end by those from `RETURNED` on."""
+
+    PARK = "it only waits"
+    REPLAY = "a test has it replayed everywhere"
+    STOP = "a person stops it"
+    GIVE_UP = "its clean-up cannot begin, or takes too long"
+    DRAIN = "its process stops"
+    STEPS_OVER = "no step of it is under way"
+    LOST = "its host has lost the key"
+    FAULT = "a write or a step failed by no fault of the run"
+    REFUSED = "the database refused a write of it"
+    TOO_LONG = "it has worked for as long as it may"
+    TOO_MANY = "it has made as many calls as it may"
+    BLOCK = "it holds up the event loop"
+    RETURNED = "its code has returned"
+    RAISED = "its code has raised an error"
+    UNWOUND = "its code was cancelled"
+    MISMATCHED = "its code does not fit its journal"
+    CUT_OFF = "its code ended by a fault of the storage"
+    STORED = "its end was committed"
+
+
+# Of each row the states, the events, and the state to which each of them moves each of those. An
+# event changes nothing in a state that is not there with it.
+ROWS = """
+WORKING | STOP | STOPPING
+WORKING | PARK REPLAY | LEAVING
+WORKING | TOO_LONG | OVER_TIME
+WORKING | TOO_MANY | OVER_CALLS
+WORKING STOPPING | DRAIN | DRAINING
+DRAINING | STEPS_OVER | LEAVING
+STOPPING | GIVE_UP | CUT_SHORT
+CUT_SHORT | DRAIN | LEAVING
+WORKING STOPPING CUT_SHORT | LOST FAULT | LEAVING
+WORKING STOPPING CUT_SHORT | REFUSED | BROKEN
+WORKING | RETURNED | COMPLETING
+WORKING | RAISED | FAILING
+STOPPING CUT_SHORT | RETURNED RAISED UNWOUND MISMATCHED | CANCELLING
+OVER_TIME BROKEN | RETURNED RAISED UNWOUND | FAILING
+OVER_CALLS | RETURNED RAISED UNWOUND | SUSPENDING
+WORKING DRAINING LEAVING OVER_TIME OVER_CALLS BROKEN | MISMATCHED | SUSPENDING
+DRAINING LEAVING | RETURNED RAISED UNWOUND | LEFT
+BLOCKED | RETURNED RAISED UNWOUND MISMATCHED | LEFT
+WORKING STOPPING CUT_SHORT DRAINING LEAVING OVER_TIME OVER_CALLS BROKEN | BLOCK | BLOCKED
+WORKING STOPPING CUT_SHORT DRAINING LEAVING OVER_TIME OVER_CALLS BROKEN BLOCKED | CUT_OFF | LEFT
+COMPLETING CANCELLING FAILING SUSPENDING | DRAIN LOST | LEAVING
+COMPLETING CANCELLING FAILING SUSPENDING | BLOCK | BLOCKED
+COMPLETING CANCELLING FAILING SUSPENDING BLOCKED | STORED | ENDED
+"""
+TABLE = {
+    (RunState[state], RunEvent[event]): RunState[target.strip()]
+    for states, events, target in (row.split("|") for row in ROWS.strip().splitlines())
+    for state in states.split()
+    for event in events.split()
+}
+# The code of the run is to end here and now: what it still gives is nobody's.
+THROWN_OUT = {
+    RunState.CUT_SHORT,
+    RunState.LEAVING,
+    RunState.OVER_TIME,
+    RunState.OVER_CALLS,
+    RunState.BROKEN,
+    RunState.BLOCKED,
+}
