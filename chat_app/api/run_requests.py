@@ -63,8 +63,7 @@ class StartedRun:
 async def begin(
     request: AuthenticatedRequest, headers: RunHeaders, message: IncomingMessage
 ) -> StartedRun:
-    """Submit the message of a request, whose id is in the headers, or find the run that the same
-    request began before.
+    """Submit the message of a request, or find the run that the same request has begun before.
 
     Raises:
         TooMany: too many requests of that user, or from that address, wait already.
