@@ -11,7 +11,7 @@ from django.apps import apps
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from sessions_app.dispatch import jobs
+from sessions_app.dispatch import queue
 from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
@@ -83,7 +83,7 @@ def _code_digest() -> str:
 
 def processes() -> dict[str, ProcessState]:
     """Return all known processes by name."""
-    silences = jobs.silences()
+    silences = queue.silences()
     return {row.name: _process(row, silences) for row in Process.objects.order_by("name")}
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sessions_app.dispatch import jobs
+from sessions_app.dispatch import queue
 from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Process
@@ -30,7 +30,7 @@ class ProcrastinateDispatcher:
 
         The message may get lost: every worker looks into the database for itself.
         """
-        worker = jobs.announce(key)
+        worker = queue.announce(key)
         if worker is not None:
             message = wake_message(key, settlement)
             tx.after_commit.append(partial(send_from_thread, worker_group(worker), message))

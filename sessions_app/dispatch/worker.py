@@ -7,12 +7,11 @@ from collections.abc import Collection, Mapping
 from django.db import Error
 from procrastinate.jobs import Job
 
-from sessions_app.dispatch import jobs
+from sessions_app.dispatch import queue
 from sessions_app.dispatch.dispatcher import Duty, ProcessReport
 from sessions_app.dispatch.host_lookup import tell_hosts
-from sessions_app.dispatch.job_workers import JobWorkers
+from sessions_app.dispatch.job_worker import JobWorker
 from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
-from sessions_app.dispatch.take_over import give_back, take_over
 from sessions_app.errors import Fenced
 from sessions_app.hosting.host import Host, HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
@@ -43,10 +42,10 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         options = HostingOptions(
             park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere
         )
-        self.hosts = HostRegistry(options, lambda: self._job_workers.place_is_free())
+        self.hosts = HostRegistry(options, lambda: self._job_worker.place_is_free())
         self._watchdog = Watchdog(self.hosts)
         self._duty = duty
-        self._job_workers = JobWorkers(duty, self, self.hosts.full)
+        self._job_worker = JobWorker(duty, self, self.hosts.full, self._is_crowded)
         self._tasks: list[asyncio.Task[None]] = []
         # Jobs that are served; and those that were not, though they are ours, at the last look.
         self._served: set[int] = set()
@@ -60,7 +59,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         """Begin to take jobs."""
         self._freshness.confirm(time.monotonic())
         self._watchdog.start()
-        self._job_workers.start()
+        self._job_worker.start()
         self._tasks = [
             asyncio.create_task(self._look_often(), name="look"),
             asyncio.create_task(listen(worker_group(this_process()), self._woken), name="listen"),
@@ -69,7 +68,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def stop(self) -> None:
         """Take no more jobs, let the hosts let go, and close the builders."""
         self.hosts.stop()
-        await self._job_workers.stop()
+        await self._job_worker.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -80,7 +79,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         """Report the queues, places and hosts of this worker."""
         return ProcessReport(
             Process.Kind.WORKER,
-            job_worker=self._job_workers.id,
+            job_worker=self._job_worker.id,
             queues=self._duty.queues,
             concurrency=self._duty.concurrency,
             hosts=len(self.hosts),
@@ -99,24 +98,28 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._served.add(job.id)
         try:
             if not self.hosts.stopping:
-                claim = jobs.claim(job.id, job.worker_id, key)
+                claim = queue.claim(job.id, job.worker_id, key)
                 await self.hosts.serve(key, claim, suspect=suspect, places=places)
             if self.hosts.stopping:
-                await writer.write(lambda tx: jobs.put_if_needed(key))
+                await writer.write(lambda tx: queue.put_if_needed(key))
         except Fenced:
             log.info("job.taken_over", key=key)
         finally:
             self._served.discard(job.id)
+            self._job_worker.place_is_free()
 
     async def take_over(self, timestamp: int) -> None:
         """Queue again the jobs of dead workers and, now and then, work that has no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
-        while in_touch and (taken_over := await writer.write(take_over)):
+        while in_touch and (taken_over := await writer.write(queue.take_over)):
             log.warning("jobs.taken_over", jobs=taken_over)
         if timestamp % FORGOTTEN_EVERY == 0 and (
-            key_count := await writer.write(jobs.put_forgotten)
+            key_count := await writer.write(queue.put_forgotten)
         ):
             log.warning("jobs.forgotten", keys=key_count)
+
+    def _is_crowded(self) -> bool:
+        return len(self._served) >= self._duty.concurrency
 
     def _woken(self, message: LayerMessage) -> None:
         self.hosts.wake(*read_wake(message))
@@ -143,13 +146,13 @@ class WorkerDispatcher(ProcrastinateDispatcher):
 
     async def _look(self) -> None:
         hosts: dict[str, Host] = {host.key: host for host in self.hosts}
-        worker = self._job_workers.id
-        own_jobs = {} if worker is None else await reads.read(jobs.of_worker, worker)
+        worker = self._job_worker.id
+        own_jobs = {} if worker is None else await reads.read(queue.of_worker, worker)
         for key in hosts.keys() - set(own_jobs.values()):
             if self.hosts.get(key) is hosts[key]:
                 hosts[key].lose()
         await tell_hosts(self.hosts)
-        if len(self._served) >= self._duty.concurrency:
+        if self._is_crowded():
             for host in hosts.values():
                 host.make_room()
         self._make_way(hosts)
@@ -170,5 +173,5 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         them.
         """
         if lost_jobs := unserved_jobs & self._orphans:
-            await writer.write(lambda tx: give_back(lost_jobs))
+            await writer.write(lambda tx: queue.give_back(lost_jobs))
         self._orphans = unserved_jobs

@@ -4,8 +4,8 @@ from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
 from sessions_app.dispatch import processes
-from sessions_app.dispatch.job_workers import DISPATCHER
-from sessions_app.dispatch.jobs import MAINTENANCE_QUEUE
+from sessions_app.dispatch.job_worker import DISPATCHER, delete_old_jobs
+from sessions_app.dispatch.queue import MAINTENANCE_QUEUE
 from sessions_app.lifecycle import due, retention
 from sessions_app.storage.writer import writer
 
@@ -33,3 +33,4 @@ async def maintain(context: JobContext, timestamp: int) -> None:
 async def clean(timestamp: int) -> None:
     """Delete what is older than its time to be kept."""
     await retention.clean()
+    await delete_old_jobs()

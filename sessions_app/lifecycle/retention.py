@@ -12,7 +12,6 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from sessions_app.dispatch import jobs
 from sessions_app.errors import StorageUnavailable
 from sessions_app.logs import Log
 from sessions_app.models import Conversation, HostLease, PendingSignal, Run
@@ -27,7 +26,6 @@ log = Log(__name__)
 
 AT_ONCE = 100  # rows in one transaction
 # How long what only operators read is kept, however long conversations are.
-JOBS_KEPT = timedelta(days=7)
 LEASES_KEPT = timedelta(days=1)
 NOTICES_KEPT = timedelta(days=30)
 # How long the owner of a conversation may undo that they have deleted it.
@@ -49,15 +47,13 @@ AUDIT = """
 
 
 async def clean() -> int:
-    """Delete all that is kept no longer; returns how many conversations, jobs … that were."""
+    """Delete all that is kept no longer; returns how many conversations, leases … that were."""
     count = await _delete_conversations(_over(timezone.now()))
     count += await attachments.delete_unwanted()
     count += await _repeat(_delete_leases)
     count += await _repeat(_delete_sessions)
     count += await _repeat(_delete_audit)
     count += await _repeat(_delete_notices)
-    before = timezone.now() - JOBS_KEPT
-    count += await _repeat(partial(jobs.delete_old, before=before))
     log.info("retention.cleaned", rows=count)
     return count
 

@@ -206,7 +206,8 @@ async def test_a_nightly_job_that_failed_is_done_again_within_the_hour(
 async def test_old_failed_jobs_are_deleted() -> None:
     def rows() -> None:
         jobs = [operator_rows.job(key, "failed") for key in ("old", "new")]
-        jobs.append(operator_rows.job("queued"))
+        jobs.append(operator_rows.job("running", "doing", by=operator_rows.taker()))
+        operator_rows.maintenance_job("clean", "todo", at=0)
         with connection.cursor() as cursor:
             for job, days in zip(jobs, (8, 1, 8), strict=True):
                 cursor.execute(
@@ -217,9 +218,9 @@ async def test_old_failed_jobs_are_deleted() -> None:
 
     def remaining_jobs() -> set[str]:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT lock FROM procrastinate_jobs")
+            cursor.execute("SELECT lock FROM procrastinate_jobs WHERE lock IS NOT NULL")
             return {lock for (lock,) in cursor.fetchall()}
 
     await reads.read(rows)
-    assert await retention.clean() == 1
-    assert await reads.read(remaining_jobs) == {"new", "queued"}
+    async with Hosting("calculator"):
+        await until(lambda: remaining_jobs() == {"new", "running"})

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from sessions_app.contrib.operations.admin.cells import status_word
 from sessions_app.contrib.operations.admin.question_texts import BY_DEADLINE
-from sessions_app.dispatch import jobs, processes
+from sessions_app.dispatch import processes, queue
 from sessions_app.models import HostLease, Interaction, Process, Run
 from sessions_app.workflows import registry
 
@@ -70,7 +70,7 @@ def overview() -> dict[str, object]:
         "mismatches": waits.exclude(replay_problem="").count(),
         "versions": _versions(),
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
-        "queues": jobs.figures(),
+        "queues": queue.figures(),
         "jobs": _jobs(),
     }
 

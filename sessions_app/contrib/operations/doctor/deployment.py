@@ -18,7 +18,8 @@ from django.core.checks.registry import registry as registered_checks
 from django.db import DatabaseError
 from django.utils import timezone
 
-from sessions_app.dispatch import jobs, processes
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.queue import figures, without_job
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.lifecycle.findings import TAG, Check, Findings, examine
 from sessions_app.lifecycle.requirements import (
@@ -210,7 +211,7 @@ def _agreement() -> Findings:
 
 
 def _jobs() -> Findings:
-    queues = jobs.figures()
+    queues = figures()
     if not queues:
         yield Info("none is waiting or running")
     for queue in queues:
@@ -219,7 +220,7 @@ def _jobs() -> Findings:
         if queue.stalled:
             yield Error(
                 f"{fact}, {queue.stalled} stalled: their workers are gone",
-                "A living worker takes them over within 10 s: see that one is up.",
+                "A living worker takes them over within 10 s: see that queue is up.",
             )
         elif queue.oldest > LONG:
             yield Warning(f"{fact}: it waits for long", "Start more workers for this queue.")
@@ -237,7 +238,7 @@ def _unhosted_runs() -> Findings:
     since = timezone.now() - PATIENCE
     runs = runs_needing_host().filter(conversation__updated_at__lt=since)
     if RuntimeSettings.load().cluster:
-        runs = jobs.without_job(runs)
+        runs = without_job(runs)
     else:
         leases = HostLease.objects.filter(
             released_at=None, worker__in=processes.hosting_processes()

@@ -1,5 +1,7 @@
 """Workers take what can run at once: nobody waits behind one that is full while others are not."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -36,23 +38,23 @@ def server(new_server: NewServer) -> Server:
     return server
 
 
-async def fill(server: Server) -> None:
+async def fill(server: Server, count: int = LONG_RUNS) -> None:
     """Have ann's runs in all places but one, for longer than a test takes."""
     async with WsClient(server, "0", workflow="probe") as ann:
-        for number in range(LONG_RUNS):
+        for number in range(count):
             message_id = await ann.message(
                 "stream(tokens=3600, delay=1)", conversation_id=f"{number}"
             )
             await ann.reply_to(message_id)
-    await until_true(lambda: len(server.rows(WORKING)) == LONG_RUNS)
+    await until_true(lambda: len(server.rows(WORKING)) == count)
 
 
 @asynccontextmanager
-async def conversations_of_ben(server: Server) -> AsyncIterator[list[WsClient]]:
+async def conversations_of_ben(server: Server, count: int = 10) -> AsyncIterator[list[WsClient]]:
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(WsClient(server, f"{n}", user="ben", workflow="probe"))
-            for n in range(10)
+            for n in range(count)
         ]
 
 
@@ -90,3 +92,24 @@ async def test_a_message_that_waits_for_a_place_is_stopped_at_once(server: Serve
         await ben.send({"type": "stop_message", "conversation_id": "b"})
         await ben.until_ended("cancelled")
     assert len(server.rows(WORKING)) == LONG_RUNS + 1
+
+
+async def test_no_echo_waits_beside_slow_runs_on_three_workers(new_server: NewServer) -> None:
+    places, long_runs, echoes, at_most = 8, 20, 30, 2.0
+    workflows = WORKFLOWS.replace(str(PLACES), str(places))
+    server = new_server(workers=3, workflows=workflows, PARK_AFTER="3600")
+    server.until_workers()
+
+    async def echo(client: WsClient) -> float:
+        start = time.monotonic()
+        await client.message('echo("hello")')
+        await client.until_ended("completed")
+        return time.monotonic() - start
+
+    async with conversations_of_ben(server, 2 * echoes) as clients:
+        alone = await asyncio.gather(*map(echo, clients[echoes:]))
+        await fill(server, long_runs)
+        beside = await asyncio.gather(*map(echo, clients[:echoes]))
+    # On a machine that is busy with other things, the same echoes take as long without slow runs.
+    assert max(beside) < max(at_most, 2 * max(alone)), f"{max(alone):.2f}, {max(beside):.2f}"
+    assert len(server.rows(WORKING)) == long_runs

@@ -1,0 +1,252 @@
+"""The Procrastinate worker of a worker process: it takes jobs of hosts, and what falls due.
+
+It uses the library's public classes; why each is not used as it is stands in `queue`.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from functools import wraps
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+from procrastinate import App, JobContext, PsycopgConnector, exceptions
+from procrastinate.connector import BaseConnector
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.utils import connector_params
+from procrastinate.jobs import DeleteJobCondition, Job
+from procrastinate.manager import JobManager
+from procrastinate.worker import Worker
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+
+from sessions_app.dispatch.dispatcher import Duty
+from sessions_app.dispatch.queue import FETCH, HOST, MAINTENANCE_QUEUE, QUEUE_POOL_SIZE
+from sessions_app.logs import Log
+from sessions_app.storage.safety_times import CONNECTION_PATIENCE, HEARTBEAT
+
+log = Log(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+# Seconds that a query may take: they are all short. One that hangs would end all taking of jobs,
+# unseen, as the worker is alive otherwise.
+QUERY_PATIENCE = 10.0
+# How soon a job is taken that no notification came for: its lock or its row was locked at first.
+FETCH_EVERY = 1.0
+RESTART_AFTER = 1.0
+# Records of workers that are dead for so long are removed.
+FORGET_AFTER = 60.0
+# Beyond the time that the hosts take to let go: for closing builders.
+CLOSING = 15.0
+# Jobs of what falls due, for which there is a place beside the hosts.
+DUE_AT_ONCE = 2
+# How long jobs that failed are kept, which only operators read; hours.
+FAILED_KEPT = 7 * 24
+DISPATCHER = "dispatcher"
+# Imported by name, as `lifecycle` stands above this.
+TASKS = "sessions_app.lifecycle.periodic_jobs"
+
+
+@app.task(name=HOST, pass_context=True)
+async def host(
+    context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
+) -> None:
+    """Host the key for as long as it needs one; a suspect waits for its turn."""
+    dispatcher = context.additional_context[DISPATCHER]
+    await dispatcher.serve(context.job, key, suspect=suspect, places=places or [])
+
+
+async def delete_old_jobs() -> None:
+    """Delete jobs that failed long ago; those that ended well are deleted when they end.
+
+    By a connection of its own, as that takes as long as it takes: see `QUERY_PATIENCE`.
+    """
+    apart = App(connector=PsycopgConnector(kwargs=connector_params()))
+    async with apart.open_async():
+        await apart.job_manager.delete_old_jobs(
+            FAILED_KEPT, include_failed=True, include_cancelled=True, include_aborted=True
+        )
+
+
+def _patiently(
+    execute: Callable[P, Coroutine[Any, Any, T]], patience: float | None = QUERY_PATIENCE
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Try a query again until the database is back, and one that hangs."""
+
+    @wraps(execute)
+    async def execute_patiently(*arguments: P.args, **keywords: P.kwargs) -> T:
+        attempts = AsyncRetrying(
+            retry=retry_if_exception(_is_gone),
+            wait=wait_exponential_jitter(multiplier=0.1, max=1.0),
+            after=_log_first,
+            reraise=True,
+        )
+        async for attempt in attempts:
+            with attempt:
+                async with asyncio.timeout(patience):
+                    return await execute(*arguments, **keywords)
+        raise AssertionError("tenacity gives no attempt up")
+
+    return execute_patiently
+
+
+def _log_first(state: RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome is not None:
+        log.warning("worker.database_gone", error=repr(state.outcome.exception()))
+
+
+def _is_gone(error: BaseException) -> bool:
+    """Return whether the connection was lost, could not be had, or does not answer."""
+    return isinstance(error, TimeoutError) or (
+        isinstance(error, exceptions.ConnectorException)
+        and isinstance(error.__cause__, psycopg.OperationalError)
+    )
+
+
+async def _without_transactions(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Spare each query two round trips: all of them are one statement."""
+    await connection.set_autocommit(True)
+
+
+class PatientConnector(PsycopgConnector):
+    """A connector that outlives a restart of the database. All of its queries may be done twice."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            kwargs=connector_params(),
+            configure=_without_transactions,
+            min_size=1,
+            max_size=QUEUE_POOL_SIZE,
+            timeout=CONNECTION_PATIENCE,
+        )
+
+    execute_query_async = _patiently(PsycopgConnector.execute_query_async)
+    execute_query_one_async = _patiently(PsycopgConnector.execute_query_one_async)
+    execute_query_all_async = _patiently(PsycopgConnector.execute_query_all_async)
+    # Until it is cancelled; what is missed meanwhile is found by looking now and then.
+    listen_notify = _patiently(PsycopgConnector.listen_notify, None)
+
+
+class PlacedJobs(JobManager):
+    """The queue without the jobs for which this worker has no place now.
+
+    `full` lists the places that are all taken, as the jobs name them; `crowded` says whether it has
+    all the hosts that it may have.
+    """
+
+    def __init__(
+        self,
+        connector: BaseConnector,
+        full: Callable[[], list[str]],
+        crowded: Callable[[], bool],
+    ) -> None:
+        super().__init__(connector)
+        self._full = full
+        self._crowded = crowded
+        # The last look may have left a job because of them.
+        self.left_some = False
+        # One became free since the last look began.
+        self.freed = False
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        """Claim a job that can be served now."""
+        self.left_some = False
+        while (full := self._full()) or self._crowded():
+            self.freed = False
+            rows = await self.connector.execute_query_all_async(
+                FETCH, queues=queues, worker_id=worker_id, full=full, crowded=self._crowded()
+            )
+            if rows:
+                return Job.from_row(rows[0])
+            if not self.freed:
+                self.left_some = True
+                return None
+        return await super().fetch_job(queues, worker_id)
+
+    async def finish_job(self, job: Job, *arguments: Any, **keywords: Any) -> None:
+        """Finish a job; one that others have taken over is theirs."""
+        try:
+            await super().finish_job(job, *arguments, **keywords)
+        except exceptions.ConnectorException as error:
+            if not isinstance(error.__cause__, psycopg.errors.RaiseException):
+                raise
+            log.info("job.taken_over", job=job.id)
+
+
+class JobWorker:
+    """The keeper of the worker, which restarts one that ended by an error.
+
+    `dispatcher` is what the jobs find in their context; the rest: see `PlacedJobs`.
+    """
+
+    def __init__(
+        self,
+        duty: Duty,
+        dispatcher: object,
+        full: Callable[[], list[str]],
+        crowded: Callable[[], bool],
+    ) -> None:
+        self._duty = duty
+        self._dispatcher = dispatcher
+        self._places = full, crowded
+        self._jobs: PlacedJobs | None = None
+        self._worker: Worker | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def id(self) -> int | None:
+        """Return Procrastinate's id of the worker; None before it is registered."""
+        return None if self._worker is None else self._worker.worker_id
+
+    def place_is_free(self) -> None:
+        """Look for jobs that were left because no place was free."""
+        if self._jobs is not None and self._worker is not None:
+            self._jobs.freed = True
+            if self._jobs.left_some:
+                self._worker._new_job_event.set()  # noqa: SLF001 - see `queue`
+
+    def start(self) -> None:
+        """Begin to take jobs."""
+        import_module(TASKS)
+        self._task = asyncio.create_task(self._run(), name="take jobs")
+
+    async def stop(self) -> None:
+        """Take no more jobs, and wait for those that were taken."""
+        self._stopping = True
+        if self._worker is not None:
+            self._worker.stop()
+        if self._task is None:
+            return
+        _, late = await asyncio.wait([self._task], timeout=self._duty.drain + 2 * CLOSING)
+        if late:  # the database is away: it cannot be told
+            log.warning("worker.stopped_hard")
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                with app.replace_connector(PatientConnector()) as own_app:
+                    own_app.job_manager = self._jobs = PlacedJobs(own_app.connector, *self._places)
+                    async with own_app.open_async():
+                        self._worker = self._make_worker(own_app)
+                        if not self._stopping:
+                            await self._worker.run()
+            except Exception:
+                log.exception("worker.failed")
+                await asyncio.sleep(RESTART_AFTER)
+
+    def _make_worker(self, own_app: App) -> Worker:
+        queues = (*self._duty.queues, MAINTENANCE_QUEUE) if self._duty.queues else None
+        return Worker(
+            own_app,
+            queues=queues,
+            concurrency=self._duty.concurrency + DUE_AT_ONCE,
+            fetch_job_polling_interval=FETCH_EVERY,
+            shutdown_graceful_timeout=self._duty.drain + CLOSING,
+            delete_jobs=DeleteJobCondition.SUCCESSFUL,
+            additional_context={DISPATCHER: self._dispatcher},
+            install_signal_handlers=False,
+            update_heartbeat_interval=HEARTBEAT,
+            stalled_worker_timeout=FORGET_AFTER,
+        )
