@@ -4,6 +4,7 @@ Imports go one way, from the first of these to the last (a contract in pyproject
 
     contrib           applications that a project may leave out; the chat names none of them
     application       the chat around a project's ASGI application
+    serving           the web server's start and stop, around the runtime's
     routing           the socket's route, for channels
     consumers         the socket: a frame in, one call, an acknowledgement
     socket, urls      sign-in, subscriptions and flow control of a socket; the URLs

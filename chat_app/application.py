@@ -23,11 +23,11 @@ from chat_app.consumers import ChatConsumer
 from chat_app.feed.sweeper import sweeper
 from chat_app.identity.request_facts import address_of, request_of
 from chat_app.page.conversation import conversation_views
+from chat_app.serving.runtime import WithRuntime
 from chat_app.settings import ChatSettings
 from chat_app.socket import flow_control
 from sessions_app.interactions.audit import address
 from sessions_app.lifecycle import startup
-from sessions_app.lifecycle.server_lifecycle import WithRuntime
 
 logger = logging.getLogger(__name__)
 

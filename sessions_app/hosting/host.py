@@ -343,7 +343,7 @@ class Host:
         ids = {task.id for task in in_memory}
         await self._leave(in_memory)
         if self.key.user:
-            await self._pool.evict(self.key.user)
+            await self._pool.user_builders.evict(self.key.user)
         self.excused |= ids
         if self._to_look and not self._ending:
             return False

@@ -17,12 +17,12 @@ from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import IncomingMessage, check_message
 from sessions_app.errors import TooLarge
 from sessions_app.hosting import run_writes
-from sessions_app.hosting.durable_waits import DurableWaits
 from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.run_in_memory import RunInMemory
 from sessions_app.hosting.run_limits import RunLimits
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.run_states import RunEvent
+from sessions_app.hosting.waiting import RunWaits
 from sessions_app.interactions.assigning import ResolvedAssignment, resolve
 from sessions_app.journal.journal import Call, CallResult, Entry
 from sessions_app.journal.stop_point import StopPoint
@@ -64,7 +64,7 @@ class RecordedCalls(RecordedBackend):
         self._freshness = freshness
         self._replay_everywhere = replay_everywhere
         self._limits = RunLimits(run)
-        self.waits = DurableWaits(run)
+        self.waits = RunWaits(run)
         # Whether this execution has come to the clean-up of a run that was stopped.
         self._cleans_up = False
         # Of the last call that each track has made.

@@ -1,17 +1,25 @@
-"""The waits of a run in memory: answers, ends of sleeps, and its own steps."""
+"""The waits of a run in memory, on their way into the database: for answers and ends of sleeps."""
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
+from django.utils import timezone
+
+from sessions_app.hosting import run_writes
+from sessions_app.hosting.run_in_memory import RunInMemory
+from sessions_app.journal.journal import Call, CallResult, wait_id
 from sessions_app.models import Interaction
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.workflows.backend import StoredResponse
+from sessions_app.workflows.concurrency import Slot
 
+T = TypeVar("T")
 Answers = dict[UUID, StoredResponse]
 
 
@@ -24,9 +32,13 @@ class _Ask:
 
 
 class RunWaits:
-    """The state of a run's waits: it counts what is under way, and takes answers as they come."""
+    """The waits of one run in memory, and its steps; its row says that it waits while it does
+    nothing else.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunInMemory) -> None:
+        self._run = run
+        self.slot = Slot(nullcontext())  # until it has its own
         # Also those that came before the execution reached their interaction.
         self._answers: Answers = {}
         self._asks: list[_Ask] = []
@@ -54,15 +66,6 @@ class RunWaits:
     def wake_at(self) -> datetime | None:
         """The earliest end of the sleeps."""
         return min(self._sleeps.values(), default=None)
-
-    def since(self) -> float | None:
-        """Return since when (monotonic) the run only waits; None while it works.
-
-        An `ask` whose answers are all there is about to go on, or waits for a place to do so.
-        """
-        about_to = any(ask.answers.done() for ask in self._asks)
-        rests = (self._asks or self._sleeps) and not (self._steps or about_to)
-        return self._since if rests else None
 
     def receive_settlement(self, settlement: InteractionSettled) -> None:
         """Note the final status of an interaction, and wake the `ask` that it completes."""
@@ -110,3 +113,84 @@ class RunWaits:
             yield
         finally:
             del self._sleeps[position]
+
+    @property
+    def awaits_place(self) -> bool:
+        """True while the run can do nothing before it has a place under the limit."""
+        return self.slot.is_awaited
+
+    def work_by(self, change: int) -> None:
+        """Count the coroutines that work; when the last one waits, store that the run does."""
+        self.slot.work_by(change)
+        if not self.slot.busy and not self.nothing:
+            self.rest()
+
+    def rests_since(self) -> float | None:
+        """Return since when (monotonic) the run only waits; None while any of it goes on.
+
+        An `ask` whose answers are all there is about to go on, or waits for a place to do so.
+        """
+        goes_on = self.slot.busy > 0 or self._steps or any(ask.answers.done() for ask in self._asks)
+        return self._since if (self._asks or self._sleeps) and not goes_on else None
+
+    def rest(self) -> None:
+        """Store that the run only waits."""
+        waits_for, wake_at = self.unanswered_interactions, self.wake_at
+        self._run.record(run_writes.rest, waits_for=waits_for, wake_at=wake_at)
+
+    async def ask(self, interactions: set[UUID], new: list[run_writes.NewPrompt]) -> Answers:
+        """Wait for people: for the answers to all of the interactions, of which some are new."""
+        alone = self._is_alone
+        with self.asking(interactions) as answers:
+            if new:
+                # Not awaited: an answer comes after it, and without it the run ends.
+                self._run.output.settle()
+                self._run.record(run_writes.open_interactions, new, alone=alone)
+            return await self._rest_for(answers, alone=alone)
+
+    async def settlement(
+        self,
+        call: Call,
+        until: datetime | None,
+        begin: Callable[..., CallResult | None] | None,
+    ) -> CallResult | None:
+        """Wait for what others do under the call; begins to, where that is not recorded.
+
+        Return None if the time is over.
+        """
+        wait, alone = wait_id(self._run.leased_run.run.id, call.position), self._is_alone
+        deadline = self.sleeping(call.position, until) if until else nullcontext()
+        with self.asking({wait}) as came, deadline:
+            if begin is not None:
+                self._run.output.settle()
+                begun = self._run.record(begin, call, until=until, alone=alone)
+                if (before := await begun) is not None:
+                    return before
+            seconds = None if until is None else max((until - timezone.now()).total_seconds(), 0)
+            await self._rest_for(asyncio.wait([came], timeout=seconds), alone=alone)
+            if not came.done():
+                return None
+            response = came.result()[wait].response or {}
+            return CallResult(response.get("value"), response.get("error"))
+
+    async def sleep(self, call: Call, until: datetime, *, is_recorded: bool) -> None:
+        """Sleep until a moment, which is recorded first."""
+        seconds, alone = (until - timezone.now()).total_seconds(), self._is_alone
+        with self.sleeping(call.position, until):
+            if not is_recorded:
+                self._run.output.settle()
+                await self._run.record(run_writes.begin_sleep, call, until=until, alone=alone)
+            await self._rest_for(asyncio.sleep(max(seconds, 0)), alone=alone)
+
+    @property
+    def _is_alone(self) -> bool:
+        """True if what begins to wait now is all that the run does."""
+        return self.nothing and self.slot.busy == 1
+
+    async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
+        """Await something without holding a place. The last of several that go on at once to wait
+        has the row say that the run only waits; `alone` has said so.
+        """
+        if not alone and self.slot.busy == 1 and not self.in_a_step:
+            self.rest()
+        return await self.slot.release_for(work)

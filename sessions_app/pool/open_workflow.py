@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
-from sessions_app.logs import Log
 from sessions_app.pool.runner import Runner, Stop
 from sessions_app.pool.user_builders import PerUserBuilderInfo
 from sessions_app.workflows.backend import Backend
@@ -17,11 +16,6 @@ from sessions_app.workflows.concurrency import Limit, Slot
 from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.request_context import RequestContext
 from sessions_app.workflows.run_info import Message, RunInfo
-
-log = Log(__name__)
-
-# Seconds that a run may take to end once it was cancelled by a shutdown; then it is left behind.
-END_WAIT = 10.0
 
 T = TypeVar("T")
 
@@ -137,39 +131,3 @@ class OpenWorkflow:
         self._stop.check()
         if self._ended:
             raise SessionsError("This session has ended; open another one.")
-
-
-class OpenWorkflows:
-    """The open uses of a pool's workflow."""
-
-    def __init__(self) -> None:
-        self._open: set[OpenWorkflow] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-
-    def add(self, opened: OpenWorkflow) -> None:
-        """Note a use, until `end`."""
-        self._open.add(opened)
-        self._none.clear()
-
-    def end(self, opened: OpenWorkflow) -> None:
-        """End a use."""
-        opened.end()
-        self._open.discard(opened)
-        if not self._open:
-            self._none.set()
-
-    async def end_all(self, wait: float, reason: str) -> None:
-        """Wait for their end up to `wait` seconds, then stop those that are left: until they use
-        nothing any more, or `END_WAIT` seconds have passed.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._none.wait()
-        stops = [asyncio.create_task(opened.stop(reason)) for opened in self._open]
-        if not stops:
-            return
-        _, late = await asyncio.wait(stops, timeout=END_WAIT)
-        for stop in late:
-            log.error("session.end_late", seconds=END_WAIT)
-            stop.cancel()

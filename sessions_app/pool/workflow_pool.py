@@ -2,22 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 from sessions_app.errors import SessionsError
+from sessions_app.logs import Log
 from sessions_app.pool.builder import BuiltObject
-from sessions_app.pool.open_workflow import OpenWorkflow, OpenWorkflows
+from sessions_app.pool.open_workflow import OpenWorkflow
 from sessions_app.pool.user_builders import SHUT, UserBuilders
 from sessions_app.storage.periodic import repeat
 from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.registry import OfferedWorkflow
 from sessions_app.workflows.request_context import RequestContext
 
+log = Log(__name__)
+
 # Seconds between two looks for idle builders, and for what is open at a shutdown.
 CLEANUP_EVERY = 30.0
 CLEANUP_AT_MOST_EVERY = 1.0
 SHUTDOWN_WAIT = 10.0
+# Seconds that a run may take to end once it was cancelled by a shutdown; then it is left behind.
+END_WAIT = 10.0
 
 NO_USER = (
     "This workflow is per user, and nobody is identified: give session() a user_id, a "
@@ -44,7 +49,9 @@ class WorkflowPool:
         )
         self.cleanup: asyncio.Task[None] | None = None
         self._built: BuiltObject | None = None
-        self._opened = OpenWorkflows()
+        self._opened: set[OpenWorkflow] = set()
+        # Set while nothing is open.
+        self._is_idle = asyncio.Event()
         self._shutdown: asyncio.Task[None] | None = None
 
     @property
@@ -99,6 +106,7 @@ class WorkflowPool:
         if self.is_per_user and not request.user_id:
             raise ValueError(NO_USER)
         self._opened.add(opened)
+        self._is_idle.clear()
         try:
             if self.is_per_user:
                 acquisition = self.user_builders.acquire(request.user_id, request.user)
@@ -107,11 +115,10 @@ class WorkflowPool:
         finally:
             if opened.info is not None:
                 self.user_builders.release(opened.info)
-            self._opened.end(opened)
-
-    async def evict(self, user_id: str) -> bool:
-        """Close the user's builder unless it is in use. False if it is, or if there is none."""
-        return await self.user_builders.evict(user_id)
+            opened.end()
+            self._opened.discard(opened)
+            if not self._opened:
+                self._is_idle.set()
 
     def idle_until(self, user_id: str) -> float | None:
         """Return when the user's builder will have been idle too long (monotonic); None without
@@ -141,7 +148,15 @@ class WorkflowPool:
         if self.cleanup is not None:
             self.cleanup.cancel()
             await asyncio.wait([self.cleanup])
-        await self._opened.end_all(wait, SHUT)
+        if self._opened:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._is_idle.wait()
+        if stops := [asyncio.create_task(opened.stop(SHUT)) for opened in self._opened]:
+            _, late = await asyncio.wait(stops, timeout=END_WAIT)
+            for stop in late:
+                log.error("session.end_late", seconds=END_WAIT)
+                stop.cancel()
         await self.user_builders.close()
         if self._built is not None:
             await self._built.close()

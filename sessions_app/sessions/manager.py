@@ -50,8 +50,8 @@ class Session:
         semaphore: Limit,
         user_id: AnyUserId | None = None,
     ) -> None:
-        self._session_manager = session_manager
-        self._opened = OpenWorkflow(
+        self.session_manager = self._session_manager = session_manager
+        self.opened = OpenWorkflow(
             workflow,
             session_manager.options,
             session_manager.shared_builder,
@@ -64,30 +64,20 @@ class Session:
     @property
     def user_id(self) -> str | None:
         """The user's id as text; None where nobody is identified."""
-        return self._opened.request.user_id or None
+        return self.opened.request.user_id or None
 
     _user_id = user_id
 
     @property
     def workflow(self) -> Workflow:
         """The workflow that this session runs."""
-        return self._opened.workflow
+        return self.opened.workflow
 
     _workflow = workflow
 
     @property
     def _semaphore(self) -> Limit:
-        return self._opened.limit
-
-    @property
-    def session_manager(self) -> "SessionManager":
-        """The manager that made the session."""
-        return self._session_manager
-
-    @property
-    def opened(self) -> OpenWorkflow:
-        """The open workflow under the session."""
-        return self._opened
+        return self.opened.limit
 
     @asynccontextmanager
     async def run(
@@ -115,12 +105,12 @@ class Session:
         backend = ScriptBackend(self._ask, self._authenticate, manager.run_beside)
         parent = _parent(parent_id, parent_name)
         info = replace(
-            self._opened.run_info(message, str(uuid4())),
+            self.opened.run_info(message, str(uuid4())),
             authenticate=backend.sign_in,
             parent=(parent[workflow_parent_id], parent[workflow_parent_name]),
             runtime_type=runtime_type or manager.runtime_type,
         )
-        async with self._opened.run(info, backend) as runner:
+        async with self.opened.run(info, backend) as runner:
             with bind({current_context: runner.context, **parent}):
                 yield runner
 
@@ -364,7 +354,7 @@ class SessionManager:
 
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
-        return await self._pool.evict(user_id)
+        return await self._pool.user_builders.evict(user_id)
 
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
         """End all sessions, after up to `wait` seconds, and all builders. See `WorkflowPool`."""

@@ -40,11 +40,7 @@ user_auth_callback: ContextVar[AuthCallback | None] = ContextVar("user_auth_call
 
 
 async def refuse(*_: object) -> NoReturn:
-    """Answer for a callback that is not there.
-
-    Raises:
-        NoPerson: always.
-    """
+    """Raise NoPerson, in the place of a callback that is not there."""
     raise NoPerson
 
 

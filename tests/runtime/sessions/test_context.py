@@ -359,7 +359,7 @@ async def test_nothing_is_kept_after_the_run_ended() -> None:
         await asyncio.sleep(0)  # the loop lets go of what woke this task last
         gc.collect()
         assert [one() for one in alive] == [None] * 4
-        assert not manager._pool._opened._open
+        assert not manager._pool._opened
 
 
 async def test_a_block_that_is_left_while_another_task_reads_ends_the_context() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
-from sessions_app.pool import builder, open_workflow
+from sessions_app.pool import builder, workflow_pool
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person, TextPrompt
 from sessions_app.workflows.config import WorkflowConfig
@@ -255,7 +255,7 @@ async def test_waiters_for_a_place_or_a_builder_are_told_of_the_shutdown() -> No
 
 
 async def test_a_run_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_workflow, "END_WAIT", 0.02)
+    monkeypatch.setattr(workflow_pool, "END_WAIT", 0.02)
     free = asyncio.Event()
 
     async def deaf(message: Message, context: Context) -> str:

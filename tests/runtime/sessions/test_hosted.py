@@ -138,7 +138,7 @@ async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
         [host] = hosting.hosts._hosts.values()
         await until_true(lambda: not host._runs)
         pool = hosting.hosts._pools["t_context"]
-        assert not pool._opened._open
+        assert not pool._opened
         assert free(pool.limit) == pool.config.max_concurrency
         await until_true(lambda: not kept(row.id))  # the writer's thread may be at its end
         assert await reads.read(output, row.id)

@@ -187,7 +187,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def references_are_of_sessions(self) -> None:
         held = sum(info.ref_count for info in self.manager.builders.values())
-        assert held <= len(self.manager._pool._opened._open)
+        assert held <= len(self.manager._pool._opened)
 
     def teardown(self) -> None:
         """Let everything come to its end: nothing is left."""
@@ -195,7 +195,7 @@ class Interleavings(RuleBasedStateMachine):
         try:
             assert not any(info.ref_count for info in self.infos)
             assert not self.manager.builders
-            assert not self.manager._pool._opened._open
+            assert not self.manager._pool._opened
             assert not self.manager._pool.user_builders._closing
             assert not [thing for thing in self.things if thing.alive], "leaked"
             assert not asyncio.all_tasks(self.loop)

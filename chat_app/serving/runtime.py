@@ -43,7 +43,7 @@ class WithRuntime:
         # The server has said that it starts, or the log that it does not.
         self._is_told = False
         if "daphne.server" in sys.modules:  # it may serve; Twisted need not be installed without it
-            import_string("sessions_app.lifecycle.reactor.call")(self._begin, self._stop)
+            import_string("chat_app.serving.reactor.call")(self._begin, self._stop)
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
