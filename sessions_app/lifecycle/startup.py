@@ -21,8 +21,8 @@ from sessions_app.storage.writer import writer
 GOODBYE = 3.0
 # What is to end them: called, all at once, when the runtime is about to stop.
 before_stop: list[Callable[[], Coroutine[None, None, None]]] = []
-# What optional applications do once in each process that hosts, from its start on.
-beside_hosting: list[Callable[[], Coroutine[None, None, None]]] = []
+# The work of optional applications in each process that hosts, from its start on, by name.
+beside_hosting: dict[str, Callable[[], Coroutine[None, None, None]]] = {}
 # Threads of `asyncio.to_thread`, in workflows and for files: their functions mostly wait. A loop's
 # own default is as many as there are processors, and four.
 WAITING_THREADS = 64
@@ -47,7 +47,7 @@ class _Runtime:
             works["maintenance"] = maintain()
         if kind != Process.Kind.WEB:  # it hosts
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()
-            works |= {"signals": signals, **{work.__name__: work() for work in beside_hosting}}
+            works |= {"signals": signals, **{name: work() for name, work in beside_hosting.items()}}
         self.tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def stop(self) -> None:

@@ -1,9 +1,11 @@
 """The health of a process is its database's, once it hosts runs or others do for it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
 import pytest
+from django.apps import apps
 from django.db import OperationalError
 from django.test import AsyncClient
 
@@ -43,3 +45,12 @@ async def test_health_without_a_database_is_503(
     response = await async_client.get("/health")
     assert response.status_code == 503
     assert "database" in response.json()["reason"]
+
+
+@pytest.mark.local_only("a web process of the cluster hosts nothing")
+async def test_work_beside_hosts_goes_on_once_however_often_its_application_gets_ready() -> None:
+    await startup.stop()
+    apps.get_app_config("hitl_replay").ready()  # again, as where a test installs others
+    await startup.start()
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    assert names.count("replay check") == 1

@@ -14,6 +14,5 @@ class ReplayConfig(AppConfig):
         """Have each process that hosts check the waiting runs after its start."""
         # They import models, which can be imported from here on only.
         works = import_string("sessions_app.lifecycle.startup.beside_hosting")
-        works.append(
-            import_string("sessions_app.contrib.replay.waiting_runs_check.check_after_start")
-        )
+        check = "sessions_app.contrib.replay.waiting_runs_check.check_after_start"
+        works["replay check"] = import_string(check)
