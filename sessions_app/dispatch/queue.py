@@ -24,14 +24,14 @@ are of two busy processors:
 - `PatientConnector`. A worker ends with its first query that fails, and all its hosts with it.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
 from sessions_app.errors import Fenced
 from sessions_app.hosting.lease import JobClaim
-from sessions_app.hosting.needing_host import runs_needing_host, with_suspect
+from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.models import Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.settings import RuntimeSettings
@@ -246,36 +246,6 @@ def put_forgotten(tx: Transaction) -> int:
     for key in keys:
         put(key)
     return len(keys)
-
-
-def take_over(tx: Transaction) -> int:
-    """Queue anew what dead workers have in hand; returns how many jobs there were."""
-    silent_workers = (worker for (worker,) in sql.fetch(SILENT, (STALLED_AFTER, STALLED_AFTER)))
-    return _replace(sql.fetch(TAKE_FROM_SILENT, (_array(silent_workers),)))
-
-
-def take_from_dead(key: str) -> None:
-    """Queue the key again, in place of a job that a dead worker has of it."""
-    _replace(fetch(TAKE_KEY, (key, STALLED_AFTER)))
-
-
-def give_back(jobs: Collection[int]) -> None:
-    """Queue again the jobs that were taken and are not served."""
-    _replace(sql.fetch(TAKE, (_array(jobs),)))
-
-
-def _replace(taken_away: Iterable[sql.Row]) -> int:
-    """Queue new jobs of these keys; what has no key comes again by itself."""
-    locks = [lock for _, lock in sorted(taken_away)]
-    keys = [lock for lock in locks if lock is not None]
-    suspects = with_suspect(keys)
-    for key in keys:
-        put(key, suspect=key in suspects)
-    return len(locks)
-
-
-def _array(ids: Iterable[int]) -> str:
-    return f"{{{', '.join(map(str, ids))}}}"  # as text: a list would go as JSON
 
 
 def figures() -> list[Queue]:

@@ -12,6 +12,7 @@ from sessions_app.dispatch.dispatcher import Duty, ProcessReport
 from sessions_app.dispatch.host_lookup import tell_hosts
 from sessions_app.dispatch.job_worker import JobWorker
 from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.dispatch.take_over import give_back, take_over
 from sessions_app.errors import Fenced
 from sessions_app.hosting.host import Host, HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
@@ -111,7 +112,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def take_over(self, timestamp: int) -> None:
         """Queue again the jobs of dead workers and, now and then, work that has no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
-        while in_touch and (taken_over := await writer.write(queue.take_over)):
+        while in_touch and (taken_over := await writer.write(take_over)):
             log.warning("jobs.taken_over", jobs=taken_over)
         if timestamp % FORGOTTEN_EVERY == 0 and (
             key_count := await writer.write(queue.put_forgotten)
@@ -173,5 +174,5 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         them.
         """
         if lost_jobs := unserved_jobs & self._orphans:
-            await writer.write(lambda tx: queue.give_back(lost_jobs))
+            await writer.write(lambda tx: give_back(lost_jobs))
         self._orphans = unserved_jobs

@@ -1,10 +1,9 @@
-"""Handing an assigned prompt on: by delegation, by reassignment, by escalation.
+"""Handing an assigned prompt on: by delegation, by reassignment.
 
 Each change is one transaction, in which the log and the audit have it too.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db.models import F
 from django.utils.text import format_lazy
@@ -59,7 +58,7 @@ def delegate(
     elif votes.has_voted(to.id, prompt.id):
         raise Invalid(format_lazy(_("{name} has voted on this already."), name=to.username))
     votes.withdraw(by.id, prompt.id)
-    _hand_on(tx, prompt, Change(Action.DELEGATED, by, via, note, assignee=to), candidates)
+    hand_on(tx, prompt, Change(Action.DELEGATED, by, via, note, assignee=to), candidates)
 
 
 def reassign(
@@ -92,7 +91,7 @@ def reassign(
     assigning.change(prompt.id, candidates, only=True)
     assignment = {**(prompt.assignment or {}), **rules.model_dump(mode="json")}
     columns: JsonObject = {"assignment": {**assignment, "names": candidates.names}}
-    _hand_on(tx, prompt, Change(Action.REASSIGNED, by, via, note), candidates, columns)
+    hand_on(tx, prompt, Change(Action.REASSIGNED, by, via, note), candidates, columns)
     return True
 
 
@@ -111,37 +110,7 @@ def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> N
         raise Invalid(format_lazy(few, votes=rules.votes, able=able))
 
 
-def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:
-    """Offer the prompt also to the people of its next escalation. False if there is none left."""
-    if prompt.status != Interaction.Status.PENDING or prompt.assignment is None:
-        return False
-    rules = Assignment.model_validate(prompt.assignment)
-    if not rules.escalate:
-        return False
-    step, *later = rules.escalate
-    candidates = Candidates()
-    for assignee in step.to:
-        try:
-            candidates.add(assignee)
-        except UnknownAssignee as error:  # it was there when this was asked
-            log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
-    assigning.change(prompt.id, candidates)
-    gap = timedelta(seconds=later[0].after - step.after) if later else None
-    assignment = prompt.assignment
-    columns: JsonObject = {
-        "assignment": {
-            **assignment,
-            "to": [*assignment["to"], *(one.model_dump() for one in step.to)],
-            "escalate": [escalation.model_dump(mode="json") for escalation in later],
-            "names": [*assignment["names"], *candidates.names],
-        },
-        "escalates_at": tx.now + gap if gap is not None else None,
-    }
-    _hand_on(tx, prompt, Change(Action.ESCALATED, by, via), candidates, columns)
-    return True
-
-
-def _hand_on(
+def hand_on(
     tx: Transaction,
     prompt: InteractionRecord,
     change: Change,

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
-from sessions_app.interactions import claims, handing_on
+from sessions_app.interactions import claims
+from sessions_app.interactions.escalation import escalate_due
 from sessions_app.interactions.settlement import expiry, find_interactions, set_running, settle
 from sessions_app.lifecycle import retention
 from sessions_app.logs import Log
@@ -54,15 +55,6 @@ def expire(tx: Transaction, interaction: UUID) -> None:
         settle(tx, pending, expiry(pending))
 
 
-def escalate(tx: Transaction, interaction: UUID) -> None:
-    """Offer an interaction to others too: nobody has answered in time."""
-    for pending in find_interactions(interaction=interaction, pending=True):
-        # Another process may have been faster, and the next time is to come.
-        if not Interaction.objects.filter(pk=interaction, escalates_at__lte=tx.now).exists():
-            continue
-        handing_on.escalate(tx, pending, by=None, via="deadline")
-
-
 def wake_run(tx: Transaction, run: Run) -> None:
     """Wake a run whose sleep is over, unless it is somebody else's turn by now."""
     if set_running(run.id, wake_at=run.wake_at):
@@ -77,7 +69,7 @@ async def settle_due() -> None:
     for one in [one for one, until in _left.items() if until <= monotonic()]:
         del _left[one]
     await _settle_all(partial(due_interactions, "expires_at"), expire)
-    await _settle_all(partial(due_interactions, "escalates_at"), escalate)
+    await _settle_all(partial(due_interactions, "escalates_at"), escalate_due)
     await _settle_all(due_sleeps, wake_run)
 
 

@@ -18,7 +18,7 @@ from sessions_app.conversations.forks import fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.errors import Invalid, NotFound, TooLarge
-from sessions_app.interactions import audit, claims, handing_on
+from sessions_app.interactions import audit, claims, escalation, handing_on
 from sessions_app.interactions.answers import (
     AnswerResult,
     CheckedAnswer,
@@ -360,7 +360,7 @@ def escalate(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -
     person = Person.of(by)
 
     def change(tx: Transaction, record: InteractionRecord) -> bool:
-        return handing_on.escalate(tx, record, by=person, via=via)
+        return escalation.escalate(tx, record, by=person, via=via)
 
     return _change(interaction, change)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sessions_app.contrib.agents.tool_use import NOT_ASKED, ask_approval, refusal, validated
+from sessions_app.contrib.agents.approvals import NOT_ASKED, ask_approval, refusal, validated
 from sessions_app.contrib.agents.tools import (
     Policies,
     ToolCallDescription,

@@ -22,8 +22,8 @@ from typing import Any, Literal, TypeAlias
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import TypeAdapter, ValidationError
 
+from sessions_app.contrib.agents.approvals import UNKNOWN, ask_after_crash, ask_options, call_once
 from sessions_app.contrib.agents.elicitation import Answers, ask
-from sessions_app.contrib.agents.tool_use import UNKNOWN, ask_after_crash, ask_options, call_once
 from sessions_app.contrib.agents.tools import (
     Policies,
     Policy,

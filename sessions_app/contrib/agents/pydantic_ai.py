@@ -16,8 +16,8 @@ from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
+from sessions_app.contrib.agents.approvals import ask_after_crash
 from sessions_app.contrib.agents.language_model import behind, no_answer
-from sessions_app.contrib.agents.tool_use import ask_after_crash
 from sessions_app.contrib.agents.tools import (
     Policies,
     Policy,

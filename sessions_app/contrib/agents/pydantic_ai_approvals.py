@@ -24,7 +24,7 @@ from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.tool_manager import ToolManager, ValidatedToolCall
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
-from sessions_app.contrib.agents.tool_use import ask_approval, refusal, too_many
+from sessions_app.contrib.agents.approvals import ask_approval, refusal, too_many
 from sessions_app.contrib.agents.tools import (
     HIDDEN,
     UNFIT,

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from django.db.models import F, Q
 
-from sessions_app.dispatch import processes, queue
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.take_over import take_from_dead
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, check_in_name
 from sessions_app.models import HostLease, PendingSignal
 from sessions_app.models.people import Person
@@ -75,7 +76,7 @@ def _take_over(tx: Transaction, key: str) -> bool:
     # The raised generation fences the host off, should its worker only sleep.
     if not leases.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
         return False
-    queue.take_from_dead(key)
+    take_from_dead(key)
     announce(tx, key)
     return True
 

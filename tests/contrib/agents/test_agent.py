@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from sessions_app.contrib.agents.approvals import DONE
 from sessions_app.contrib.agents.budget import Budget
 from sessions_app.contrib.agents.language_model import ModelMessage, Piece, Usage
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
-from sessions_app.contrib.agents.tool_use import DONE
 from sessions_app.contrib.agents.tools import ToolContext, Tools, tool
 from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.json_types import JsonObject

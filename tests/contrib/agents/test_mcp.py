@@ -12,9 +12,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from mcp import StdioServerParameters
 
+from sessions_app.contrib.agents.approvals import UNKNOWN
 from sessions_app.contrib.agents.mcp import BEGINS_ANEW, GIVEN_UP, McpServer
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
-from sessions_app.contrib.agents.tool_use import UNKNOWN
 from sessions_app.contrib.agents.tools import Policy
 from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.errors import Invalid

@@ -13,9 +13,9 @@ import pytest
 from mcp import StdioServerParameters
 
 from natproject.settings.env import ROOT
+from sessions_app.contrib.agents.approvals import UNKNOWN
 from sessions_app.contrib.agents.mcp import BROKEN_PROMISE, TOO_MUCH_SENT, McpServer
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
-from sessions_app.contrib.agents.tool_use import UNKNOWN
 from sessions_app.contrib.agents.tools import Policy
 from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.errors import Invalid

@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from sessions_app.dispatch import queue
+from sessions_app.dispatch.take_over import take_over
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -30,12 +31,12 @@ def test_a_silence_counts_from_the_start_of_the_database(
 ) -> None:
     monkeypatch.setattr(queue, "STALLED_AFTER", stalled_after)
     operator_rows.job(KEY, "doing", by=operator_rows.taker(silent=2 * YEAR))
-    assert writer.write_now(queue.take_over) == count
+    assert writer.write_now(take_over) == count
 
 
 def test_a_job_whose_worker_was_removed_is_taken_over() -> None:
     operator_rows.job(KEY, "doing", by=None)
-    assert writer.write_now(queue.take_over) == 1
+    assert writer.write_now(take_over) == 1
 
 
 def test_a_key_that_is_queued_again_is_taken_over_where_a_retry_fails() -> None:
@@ -48,4 +49,4 @@ def test_a_key_that_is_queued_again_is_taken_over_where_a_retry_fails() -> None:
     job = writer.write_now(put_and_lose)
     with pytest.raises(UniqueViolation):  # where it does not fail, `TAKE_AWAY` may go
         app.job_manager.retry_job_by_id(job, retry_at=timezone.now())
-    assert writer.write_now(queue.take_over) == 1
+    assert writer.write_now(take_over) == 1

@@ -31,6 +31,7 @@ from tests.support.workflows import probe
 if CLUSTER:
     from sessions_app.dispatch import queue
     from sessions_app.dispatch.host_lookup import look_up
+    from sessions_app.dispatch.take_over import take_over
 
 pytestmark = [
     pytest.mark.slow,
@@ -136,7 +137,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "a stop": (lambda tx: messages._stop(tx, owner.pk, name, None), FEW),
         "a worker's look": (lambda tx: look_up([run.key], [asked.id]), FEW),
         "keys at start": (lambda tx: keys_needing_host(), FEW),
-        "take-over": (queue.take_over, FEW),
+        "take-over": (take_over, FEW),
         "forgotten keys": (queue.put_forgotten, FEW),
         "deadlines": (lambda tx: due.due_interactions("expires_at", due.AT_ONCE), FEW),
         "sleeps": (lambda tx: due.due_sleeps(due.AT_ONCE), FEW),

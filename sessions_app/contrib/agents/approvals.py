@@ -1,0 +1,242 @@
+"""The approval of a tool call: people are asked where a policy says so, also after a crash."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from sessions_app.contrib.agents.tools import (
+    UNFIT,
+    Policy,
+    ToolCallDescription,
+    Validate,
+    as_json,
+    as_text,
+    cut,
+    validate_by_schema,
+)
+from sessions_app.errors import OutcomeUnknown, TooLarge
+from sessions_app.interactions.answerers import is_named
+from sessions_app.json_types import JsonObject, is_same_json
+from sessions_app.prompts import acheck_schema, literal
+from sessions_app.prompts.assignment import Assignee
+from sessions_app.prompts.tool_call import digest_of
+from sessions_app.settings import RuntimeSettings
+from sessions_app.workflows import (
+    Context,
+    Option,
+    RadioPrompt,
+    ToolCallPrompt,
+    ToolCallResponse,
+)
+
+T = TypeVar("T")
+
+# The model is told so where something else than the tool's result comes back.
+IN_TIME = "Nobody allowed it in time."
+REJECTED = "The person refused it."
+DONE = "A person says that it was done; its result is not known."
+UNKNOWN = "It was begun and interrupted. It is not known whether it was done."
+TOO_LONG = "Nobody was asked: its arguments are too long for people to be asked about them."
+
+MAX_CALL_NOTE = 4_000  # characters of the text of a tool's author that people are shown
+
+# The decision about a call whose prompt would be too large.
+NOT_ASKED = ToolCallResponse(
+    "reject", None, None, is_default=True, arguments={}, changed=(), note=TOO_LONG, digest=""
+)
+
+
+def too_many(already: int) -> str:
+    """Return "" if one more question may be asked beside those, else what the model is told."""
+    limit = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+    if already < limit:
+        return ""
+    return f"Not asked: at most {limit:,} questions are asked at once. Call again for this one."
+
+
+async def ask_approval(
+    context: Context,
+    policy: Policy,
+    call: ToolCallDescription,
+    *,
+    approvable: bool = True,
+    validate: Validate | None = None,
+) -> ToolCallResponse | None:
+    """Ask people whether a tool may be called; None where nobody needs to be asked.
+
+    The call has validated arguments: with these it is made. Edited ones are validated and the rule
+    is asked about them. Whom it names then is asked, too, unless they have edited them. One that
+    is not `approvable` is theirs to reject, or to answer in its place.
+
+    Args:
+        validate: as of the tool; by default by the schema of the call.
+    """
+    approvers = policy.approvers(call.arguments, context.user)
+    if approvers is False:
+        return None
+    schema, _ = await _schema(call)
+    validate = validate or partial(validate_by_schema, schema)
+    asked = call
+    while True:
+        decision = await _ask(context, policy, asked, approvers, approvable=approvable)
+        if not decision.approved or decision.digest == digest_of(asked.arguments):
+            return _since(call, decision)
+        arguments, problem = await validate(decision.arguments)
+        if problem:
+            return replace(NOT_ASKED, note=f"{UNFIT}{problem}")
+        needed = policy.approvers(arguments, context.user)
+        is_whole = digest_of(arguments) == decision.digest
+        if is_whole and await _suffices(context, policy, decision, (approvers, needed)):
+            return _since(call, decision)
+        note = "\n\n".join(filter(None, [call.note, f"{decision.by} has edited this call."]))
+        asked = replace(call, arguments=arguments, note=note)
+        approvers = needed or approvers
+
+
+async def _ask(
+    context: Context,
+    policy: Policy,
+    call: ToolCallDescription,
+    approvers: list[Assignee] | bool,
+    *,
+    approvable: bool,
+) -> ToolCallResponse:
+    schema, problem = await _schema(call)
+    prompt = ToolCallPrompt(
+        text=_question(call, problem),
+        tool=call.tool,
+        arguments=call.arguments,
+        input_schema=schema,
+        editable=policy.edit,
+        answerable=policy.answer,
+        approvable=approvable,
+        timeout=policy.timeout,
+        default="reject" if policy.timeout else None,
+        error=IN_TIME,
+    )
+    try:
+        return await context.ask(prompt, **policy.assignment(approvers))
+    except TooLarge:
+        return NOT_ASKED
+
+
+async def _suffices(
+    context: Context,
+    policy: Policy,
+    decision: ToolCallResponse,
+    approvers: tuple[list[Assignee] | bool, list[Assignee] | bool],
+) -> bool:
+    """Return whether who has edited a call may allow it, too: as one of those who were asked, if
+    they are those whom the rule names now, else as one of the latter.
+    """
+    asked, needed = approvers
+    if needed is False or needed == asked:
+        return True
+    is_owner = decision.by == context.user.username
+    if needed is True or (is_owner and policy.four_eyes):
+        return is_owner and needed is True
+    is_one: bool = await context.step(is_named, decision.by, needed, name="may allow an edit")
+    return is_one
+
+
+def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallResponse:
+    """Return a decision with all that was edited since the model made the call."""
+    if not decision.approved:
+        return decision
+    before, after = call.arguments, decision.arguments
+    changed = [
+        name
+        for name in {**before, **after}
+        if (name in before) != (name in after) or not is_same_json(before[name], after[name])
+    ]
+    return replace(decision, changed=tuple(changed))
+
+
+def _question(call: ToolCallDescription, problem: str) -> str:
+    """Return the question about a call, with the text of the tool's author below.
+
+    `problem` says why edited arguments are not checked.
+    """
+    note = cut(as_text(call.note).strip(), MAX_CALL_NOTE)
+    unchecked = problem and f"Edited arguments are not checked. {cut(as_text(problem), 500)}"
+    return "\n\n".join(filter(None, [f"May I do this: {call.title}?", note, unchecked]))
+
+
+async def _schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
+    """Return the schema of a call's arguments, and why it cannot be used.
+
+    It is empty then, and where what a tool or a graph has is none.
+    """
+    schema = as_json(call.input_schema)
+    if not isinstance(schema, dict):
+        return {}, ""
+    problem = await acheck_schema(schema)
+    return ({}, problem) if problem else (schema, "")
+
+
+async def validated(call: ToolCallDescription) -> tuple[ToolCallDescription, str]:
+    """Return a call with its arguments validated by its schema, and what is wrong with them.
+
+    The schema's defaults are filled in, as the tool behind the schema does.
+    """
+    schema, _ = await _schema(call)
+    arguments, problem = await validate_by_schema(schema, call.arguments)
+    return replace(call, arguments=arguments), f"{UNFIT}{problem}" if problem else ""
+
+
+def refusal(decision: ToolCallResponse) -> str:
+    """Return what the model reads in place of the result of a tool that is not called."""
+    if decision.is_default:
+        return decision.note or IN_TIME
+    return decision.note if decision.value == "answer" else f"{REJECTED} {decision.note}".strip()
+
+
+async def ask_after_crash(
+    context: Context, policy: Policy | None, call: ToolCallDescription
+) -> str:
+    """Ask whether a call that was cut off is to be made again.
+
+    Return "" for that, else what the model reads in place of the result.
+    """
+    prompt = RadioPrompt(
+        text=f"Was this done: {call.title}?\nIt was begun, and the server stopped before it ended.",
+        options=[
+            Option(value="again", label="It was not done: do it now"),
+            Option(value="done", label="It was done"),
+            Option(value="unknown", label="I do not know: go on without it"),
+        ],
+        details={name: literal(value) for name, value in as_json(call.arguments).items()},
+    )
+    answer = await context.ask(prompt, **ask_options(context, policy, call))
+    return {"again": "", "done": DONE}.get(answer.value, UNKNOWN)
+
+
+def ask_options(context: Context, policy: Policy | None, call: ToolCallDescription) -> JsonObject:
+    """Return the arguments of `Context.ask` that have those asked who must allow the call.
+
+    Where nobody must, it is the owner of the conversation.
+    """
+    if policy is None:
+        return {}
+    return policy.assignment(policy.approvers(call.arguments, context.user))
+
+
+async def call_once(
+    context: Context,
+    policy: Policy | None,
+    call: ToolCallDescription,
+    step: Callable[[], Awaitable[T]],
+) -> T | str:
+    """Make a call in a step, and return its result.
+
+    Where a process died in the middle of one that must not be made twice, a person says whether it
+    is to be made again.
+    """
+    while True:
+        try:
+            return await step()
+        except OutcomeUnknown:
+            pass
+        if text := await ask_after_crash(context, policy, call):
+            return text

@@ -1,0 +1,56 @@
+"""The escalation of a prompt that nobody has answered in time: it is offered to others too."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sessions_app.errors import UnknownAssignee
+from sessions_app.interactions import assigning
+from sessions_app.interactions.assigning import Candidates
+from sessions_app.interactions.handing_on import Action, Change, hand_on
+from sessions_app.interactions.settlement import InteractionRecord, find_interactions
+from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
+from sessions_app.models import Interaction
+from sessions_app.models.people import Person
+from sessions_app.prompts.assignment import Assignment
+from sessions_app.storage.transaction import Transaction
+
+log = Log(__name__)
+
+
+def escalate_due(tx: Transaction, interaction: UUID) -> None:
+    """Escalate a prompt whose time for that has come, unless another process was faster."""
+    for pending in find_interactions(interaction=interaction, pending=True):
+        # Its next time is to come, where another process was faster.
+        if Interaction.objects.filter(pk=interaction, escalates_at__lte=tx.now).exists():
+            escalate(tx, pending, by=None, via="deadline")
+
+
+def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:
+    """Offer the prompt also to the people of its next escalation. False if there is none left."""
+    if prompt.status != Interaction.Status.PENDING or prompt.assignment is None:
+        return False
+    rules = Assignment.model_validate(prompt.assignment)
+    if not rules.escalate:
+        return False
+    step, *later = rules.escalate
+    candidates = Candidates()
+    for assignee in step.to:
+        try:
+            candidates.add(assignee)
+        except UnknownAssignee as error:  # it was there when this was asked
+            log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
+    assigning.change(prompt.id, candidates)
+    gap = timedelta(seconds=later[0].after - step.after) if later else None
+    assignment = prompt.assignment
+    columns: JsonObject = {
+        "assignment": {
+            **assignment,
+            "to": [*assignment["to"], *(one.model_dump() for one in step.to)],
+            "escalate": [escalation.model_dump(mode="json") for escalation in later],
+            "names": [*assignment["names"], *candidates.names],
+        },
+        "escalates_at": tx.now + gap if gap is not None else None,
+    }
+    hand_on(tx, prompt, Change(Action.ESCALATED, by, via), candidates, columns)
+    return True
