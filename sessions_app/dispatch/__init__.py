@@ -1,4 +1,4 @@
 """The choice of the process that hosts a key: this one (`local`), or a worker that takes a job.
 
-`lifecycle` starts it, the command `worker` names its form, `replay` asks it who is the newest.
+`lifecycle` starts it, the command `worker` names its form.
 """

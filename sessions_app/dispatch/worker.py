@@ -8,10 +8,9 @@ from django.db import Error
 from procrastinate.jobs import Job
 
 from sessions_app.dispatch import queue
-from sessions_app.dispatch.dispatcher import Duty, ProcessReport
+from sessions_app.dispatch.dispatcher import Duty, ProcessReport, ProcrastinateDispatcher
 from sessions_app.dispatch.host_lookup import tell_hosts
 from sessions_app.dispatch.job_worker import JobWorker
-from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.dispatch.take_over import give_back, take_over
 from sessions_app.errors import Fenced
 from sessions_app.hosting.host import Host, HostingOptions

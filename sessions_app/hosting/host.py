@@ -132,7 +132,7 @@ class Host:
     def awaits_places(self) -> bool:
         """True if its runs could go on, had they places: none of them does anything."""
         idle = [run for run in self._runs.values() if run.rests_since() is None]
-        return bool(idle) and all(run.waits.awaits_place for run in idle)
+        return bool(idle) and all(run.waits.slot.is_awaited for run in idle)
 
     @property
     def awaited_interactions(self) -> set[UUID]:

@@ -126,7 +126,7 @@ class RunTask:
     def calls_while_working(self) -> int | None:
         """The number of calls that it has made; None while it waits, or a step is under way."""
         runner = self.run.runner
-        if runner is None or self.waits.awaits_place or not self.waits.nothing:
+        if runner is None or self.waits.slot.is_awaited or not self.waits.nothing:
             return None
         return runner.execution.calls.total()
 

@@ -114,11 +114,6 @@ class RunWaits:
         finally:
             del self._sleeps[position]
 
-    @property
-    def awaits_place(self) -> bool:
-        """True while the run can do nothing before it has a place under the limit."""
-        return self.slot.is_awaited
-
     def work_by(self, change: int) -> None:
         """Count the coroutines that work; when the last one waits, store that the run does."""
         self.slot.work_by(change)

@@ -21,7 +21,6 @@ log = Log(__name__)
 def escalate_due(tx: Transaction, interaction: UUID) -> None:
     """Escalate a prompt whose time for that has come, unless another process was faster."""
     for pending in find_interactions(interaction=interaction, pending=True):
-        # Its next time is to come, where another process was faster.
         if Interaction.objects.filter(pk=interaction, escalates_at__lte=tx.now).exists():
             escalate(tx, pending, by=None, via="deadline")
 

@@ -9,7 +9,7 @@ from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 
 LOCAL = "sessions_app.dispatch.local.LocalDispatcher"
-CLUSTER = "sessions_app.dispatch.procrastinate.ProcrastinateDispatcher"
+CLUSTER = "sessions_app.dispatch.dispatcher.ProcrastinateDispatcher"
 
 
 class Announcer(Protocol):

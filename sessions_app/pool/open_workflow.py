@@ -2,22 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
 from sessions_app.pool.runner import Runner, Stop
-from sessions_app.pool.user_builders import PerUserBuilderInfo
+from sessions_app.pool.user_builders import PerUserBuilderInfo, UserBuilders
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Limit, Slot
 from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.request_context import RequestContext
 from sessions_app.workflows.run_info import Message, RunInfo
-
-T = TypeVar("T")
 
 
 class OpenWorkflow:
@@ -45,9 +42,16 @@ class OpenWorkflow:
         self._ended = False
         self._stop = Stop()
 
-    def use(self, info: PerUserBuilderInfo) -> None:
-        """Use the user's own builder and limit; runs are recorded there."""
-        self.info, self.limit = info, info.semaphore
+    async def take_builder(self, builders: UserBuilders) -> None:
+        """Take the builder and the limit of the user; runs are recorded there.
+
+        Raises:
+            BuilderFailed: it could not be built; says why.
+            SessionsError: the use was stopped meanwhile.
+        """
+        acquisition = builders.acquire(self.request.user_id, self.request.user)
+        self.info = await self._stop.guard(acquisition)
+        self.limit = self.info.semaphore
 
     def run_info(self, message: object, run_id: str) -> RunInfo:
         """Describe a run of the message; its parent is the one that the request's headers name."""
@@ -118,14 +122,6 @@ class OpenWorkflow:
             await asyncio.gather(*runners, return_exceptions=True)
         finally:
             self.end()
-
-    async def guard(self, work: Awaitable[T]) -> T:
-        """Await something, unless the use is stopped meanwhile.
-
-        Raises:
-            SessionsError: it is; says why.
-        """
-        return await self._stop.guard(work)
 
     def _check(self) -> None:
         self._stop.check()

@@ -78,7 +78,8 @@ class WorkflowPool:
                 raise
         self.shared_builder = factory
         if self.is_per_user:
-            self.cleanup = asyncio.create_task(self.clean_up_periodically())
+            cleanup = repeat(self.clean_up, every=self.cleanup_every, name="session.cleanup")
+            self.cleanup = asyncio.create_task(cleanup)
         return self
 
     @asynccontextmanager
@@ -102,15 +103,13 @@ class WorkflowPool:
         """
         if self._shutdown is not None:
             raise SessionsError(SHUT)
-        request = opened.request
-        if self.is_per_user and not request.user_id:
+        if self.is_per_user and not opened.request.user_id:
             raise ValueError(NO_USER)
         self._opened.add(opened)
         self._is_idle.clear()
         try:
             if self.is_per_user:
-                acquisition = self.user_builders.acquire(request.user_id, request.user)
-                opened.use(await opened.guard(acquisition))
+                await opened.take_builder(self.user_builders)
             yield
         finally:
             if opened.info is not None:
@@ -130,10 +129,6 @@ class WorkflowPool:
     async def clean_up(self) -> int:
         """Close the builders that nothing used for `per_user_idle` seconds; returns how many."""
         return await self.user_builders.evict_idle(self.config.per_user_idle)
-
-    async def clean_up_periodically(self) -> None:
-        """Close idle builders until cancelled."""
-        await repeat(self.clean_up, every=self.cleanup_every, name="session.cleanup")
 
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
         """Open for nobody any more, wait for open uses up to `wait` seconds, and end those that are

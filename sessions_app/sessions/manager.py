@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,6 +19,7 @@ from sessions_app.pool.user_builders import PerUserBuilderInfo
 from sessions_app.pool.workflow_pool import SHUTDOWN_WAIT, WorkflowPool
 from sessions_app.sessions import script_backend
 from sessions_app.sessions.script_backend import ScriptBackend, UserInputCallback
+from sessions_app.storage.periodic import repeat
 from sessions_app.workflows import request_context, run_info
 from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.config import WorkflowConfig
@@ -103,7 +103,11 @@ class Session:
         """
         manager = self._session_manager
         backend = ScriptBackend(self._ask, self._authenticate, manager.run_beside)
-        parent = _parent(parent_id, parent_name)
+        given_parents = {workflow_parent_id: parent_id, workflow_parent_name: parent_name}
+        parent = {
+            variable: variable.get() if value is None else value
+            for variable, value in given_parents.items()
+        }
         info = replace(
             self.opened.run_info(message, str(uuid4())),
             authenticate=backend.sign_in,
@@ -113,15 +117,6 @@ class Session:
         async with self.opened.run(info, backend) as runner:
             with bind({current_context: runner.context, **parent}):
                 yield runner
-
-
-def _parent(*values: str | None) -> dict[ContextVar[str | None], str | None]:
-    """Return the id and name of the step that calls a run: as given, else those that stand here."""
-    variables = (workflow_parent_id, workflow_parent_name)
-    return {
-        variable: variable.get() if value is None else value
-        for variable, value in zip(variables, values, strict=True)
-    }
 
 
 class SessionManager:
@@ -405,7 +400,8 @@ class SessionManager:
         return info.builder, info.workflow
 
     async def _run_periodic_cleanup(self) -> None:
-        await self._pool.clean_up_periodically()
+        every = self._pool.cleanup_every
+        await repeat(self._cleanup_inactive_per_user_builders, every=every, name="session.cleanup")
 
     async def _cleanup_inactive_per_user_builders(self) -> int:
         return await self._pool.clean_up()
