@@ -232,6 +232,7 @@ class RunTask:
         elif self.run.state is RunState.FAILING:
             if before is RunState.BROKEN:  # the database does not take what the run gives it
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
+                self.run.failure = None  # what fails now counts
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:

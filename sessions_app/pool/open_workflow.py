@@ -12,6 +12,8 @@ from sessions_app.pool.runner import Runner, Stop
 from sessions_app.pool.user_builders import PerUserBuilderInfo, UserBuilders
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Limit, Slot
+from sessions_app.workflows.context import current_context
+from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.request_context import RequestContext
 from sessions_app.workflows.run_info import Message, RunInfo
@@ -91,7 +93,8 @@ class OpenWorkflow:
             runner = Runner(code, info, backend, self._stop)
             self._runners.add(runner)
             try:
-                yield runner
+                with bind({current_context: runner.context}):
+                    yield runner
             finally:
                 self._runners.discard(runner)
                 await runner.close()

@@ -24,11 +24,6 @@ SHUTDOWN_WAIT = 10.0
 # Seconds that a run may take to end once it was cancelled by a shutdown; then it is left behind.
 END_WAIT = 10.0
 
-NO_USER = (
-    "This workflow is per user, and nobody is identified: give session() a user_id, a "
-    "user_manager, or an http_connection with a signed-in user."
-)
-
 
 class WorkflowPool:
     """A workflow with its builders, and the places that its runs take.
@@ -50,7 +45,6 @@ class WorkflowPool:
         self.cleanup: asyncio.Task[None] | None = None
         self._built: BuiltObject | None = None
         self._opened: set[OpenWorkflow] = set()
-        # Set while nothing is open.
         self._is_idle = asyncio.Event()
         self._shutdown: asyncio.Task[None] | None = None
 
@@ -104,7 +98,10 @@ class WorkflowPool:
         if self._shutdown is not None:
             raise SessionsError(SHUT)
         if self.is_per_user and not opened.request.user_id:
-            raise ValueError(NO_USER)
+            raise ValueError(
+                "This workflow is per user, and nobody is identified: give session() a user_id, a "
+                "user_manager, or an http_connection with a signed-in user."
+            )
         self._opened.add(opened)
         self._is_idle.clear()
         try:

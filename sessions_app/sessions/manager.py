@@ -23,7 +23,6 @@ from sessions_app.storage.periodic import repeat
 from sessions_app.workflows import request_context, run_info
 from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.config import WorkflowConfig
-from sessions_app.workflows.context import current_context
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.registry import BuilderFactory, OfferedWorkflow, Workflow, resolve
 from sessions_app.workflows.request_context import (
@@ -115,7 +114,7 @@ class Session:
             runtime_type=runtime_type or manager.runtime_type,
         )
         async with self.opened.run(info, backend) as runner:
-            with bind({current_context: runner.context, **parent}):
+            with bind(parent):
                 yield runner
 
 

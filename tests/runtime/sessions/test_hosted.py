@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import BaseModel, field_serializer
 
 from sessions_app.conversations import messages
 from sessions_app.errors import NotFound
@@ -65,6 +66,29 @@ async def asked(hosting: Hosting, metadata: dict[str, Any] | None, *, park: bool
     row = await hosting.until_ended(run)
     assert row.status == Run.Status.COMPLETED, row.error
     return row, json.loads(await hosting.output(run))
+
+
+class Signed(BaseModel):
+    """A result that says in its JSON whose it is."""
+
+    text: str
+
+    @field_serializer("text")
+    def _sign(self, text: str) -> str:
+        return f"{text} {Context.get().user_message_id}"
+
+
+@workflow(name="t_signed", title="Signed")
+async def sign(message: Message, context: Context) -> Signed:
+    return Signed(text=message.text)
+
+
+async def test_a_results_own_serializer_finds_the_context() -> None:
+    async with Hosting("t_signed") as hosting:
+        run = await hosting.submit("go", message_id="m1")
+        row = await hosting.until_ended(run)
+        assert row.status == Run.Status.COMPLETED, row.error
+        assert json.loads(await hosting.output(run)) == {"text": "go m1"}
 
 
 @pytest.mark.parametrize("park", [False, True])
