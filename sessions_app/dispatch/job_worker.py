@@ -237,7 +237,8 @@ class JobWorker:
                 await asyncio.sleep(RESTART_AFTER)
 
     def _make_worker(self, own_app: App) -> Worker:
-        queues = (*self._duty.queues, MAINTENANCE_QUEUE) if self._duty.queues else None
+        # A list: the driver sends a tuple as a row.
+        queues = [*self._duty.queues, MAINTENANCE_QUEUE] if self._duty.queues else None
         return Worker(
             own_app,
             queues=queues,

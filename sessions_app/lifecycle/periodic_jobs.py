@@ -9,6 +9,8 @@ from sessions_app.dispatch.queue import MAINTENANCE_QUEUE
 from sessions_app.lifecycle import due, retention
 from sessions_app.storage.writer import writer
 
+# Before all hosts, whose priority is 0 or less: a dead worker's jobs may be a thousand.
+FIRST = 1
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
 # Three times more; then it counts as failed, which operators see.
@@ -17,7 +19,13 @@ AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 
 # Without a lock: a worker that dies in the middle must not keep the others from what falls due.
 @app.periodic(cron=EVERY_SECOND)
-@app.task(name="maintain", queue=MAINTENANCE_QUEUE, queueing_lock="maintain", pass_context=True)
+@app.task(
+    name="maintain",
+    queue=MAINTENANCE_QUEUE,
+    queueing_lock="maintain",
+    priority=FIRST,
+    pass_context=True,
+)
 async def maintain(context: JobContext, timestamp: int) -> None:
     """Settle what falls due, and take over work that nobody does."""
     await due.settle_due()
@@ -29,7 +37,7 @@ async def maintain(context: JobContext, timestamp: int) -> None:
 
 
 @app.periodic(cron=EVERY_NIGHT)
-@app.task(name="clean", queue=MAINTENANCE_QUEUE, queueing_lock="clean", retry=AGAIN)
+@app.task(name="clean", queue=MAINTENANCE_QUEUE, queueing_lock="clean", priority=FIRST, retry=AGAIN)
 async def clean(timestamp: int) -> None:
     """Delete what is older than its time to be kept."""
     await retention.clean()

@@ -220,7 +220,7 @@ def _jobs() -> Findings:
         if queue.stalled:
             yield Error(
                 f"{fact}, {queue.stalled} stalled: their workers are gone",
-                "A living worker takes them over within 10 s: see that queue is up.",
+                "A living worker takes them over within 10 s: see that one is up.",
             )
         elif queue.oldest > LONG:
             yield Warning(f"{fact}: it waits for long", "Start more workers for this queue.")

@@ -113,3 +113,13 @@ async def test_no_echo_waits_beside_slow_runs_on_three_workers(new_server: NewSe
     # On a machine that is busy with other things, the same echoes take as long without slow runs.
     assert max(beside) < max(at_most, 2 * max(alone)), f"{max(alone):.2f}, {max(beside):.2f}"
     assert len(server.rows(WORKING)) == long_runs
+
+
+async def test_a_worker_of_named_queues_takes_their_runs_and_what_falls_due(
+    new_server: NewServer,
+) -> None:
+    workflows = "default: probe\nworkflows:\n  probe: {queue: heavy}\n"
+    server = new_server(worker_options=("--queues", "heavy,other"), workflows=workflows)
+    async with WsClient(server, "c", workflow="probe") as ann:
+        await ann.message('ask_tool_call(fields={"timeout": 1, "default": "reject"})')
+        await ann.until_ended("completed")
