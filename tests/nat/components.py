@@ -333,6 +333,27 @@ async def take(config: TakeConfig, builder: Builder) -> AsyncGenerator[Any, None
     yield FunctionInfo.from_fn(run, description="Take it.")
 
 
+class WrongInputConfig(FunctionBaseConfig, name="t_wrong_input"):
+    """A workflow that calls a function with an input that it does not take, and goes on."""
+
+    give: FunctionRef
+
+
+@register_function(config_type=WrongInputConfig)
+async def wrong_input(config: WrongInputConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    give = await builder.get_function(config.give)
+
+    async def run(message: str) -> str:
+        """Call it in a wrong way, and ask."""
+        try:
+            await give.ainvoke(object())
+        except (TypeError, ValueError) as error:
+            return str((await prompt(HumanPromptText(text=type(error).__name__))).text)
+        return "It took anything."
+
+    yield FunctionInfo.from_fn(run, description="Call it in a wrong way.")
+
+
 class SayConfig(FunctionBaseConfig, name="t_say"):
     """A workflow whose output is no text: whole, or in chunks."""
 

@@ -111,6 +111,15 @@ async def test_function_of_a_plain_builder_is_refused(
             await run.result()
 
 
+async def test_a_function_may_refuse_its_input(sent_to: SentTo, tmp_path: Path) -> None:
+    text = (HERE / "give.yml").read_text().replace("t_take", "t_wrong_input")
+    (tmp_path / "wrong_input.yml").write_text(text)
+    nat_workflow(tmp_path / "wrong_input.yml", name="t_wrong_input")
+    async with sent_to("t_wrong_input", "Go", replay_everywhere=True) as (_, run):
+        await run.answer("Go on")
+        assert await run.result() == "Go on"
+
+
 async def test_each_prompt_becomes_one_of_ours(sent_to: SentTo) -> None:
     nat_workflow(HERE / "prompts.yml", name="t_prompts")
     async with sent_to("t_prompts", "Go", replay_everywhere=True) as (_, run):

@@ -71,10 +71,14 @@ RECORDER = "hitl_recorder"
 
 @dataclass(slots=True)
 class _RecordedRun:
-    """A run that this code is part of: its calls, and the ids of the calls that were recorded."""
+    """A run that this code is part of: its calls, and the ids of the calls that were recorded.
+
+    `names` are those of the configuration's functions and groups, which all have the recorder.
+    """
 
     context: Context
     calls: NestedCalls
+    names: set[str]
     recorded_ids: set[str] = field(default_factory=set)
 
     def refuse_unrecorded(self, step: "IntermediateStep") -> None:
@@ -83,6 +87,10 @@ class _RecordedRun:
         is_end = step.event_type == IntermediateStepType.FUNCTION_END
         # Frameworks report such ends too, and other servers, under ids of their own.
         if not is_end or call.function_id != step.UUID or step.UUID in self.recorded_ids:
+            return
+        # It has refused its input before the recorder was called, and has done nothing.
+        has_refused = step.data is None or step.data.output is None
+        if has_refused and call.function_name.partition("__")[0] in self.names:
             return
         if call.function_name != WORKFLOW_COMPONENT_NAME:
             execution = self.context._execution  # noqa: SLF001 - no call of the context does that
@@ -145,7 +153,9 @@ class HostedConfig:
         self._path = Path(config_path)
         self._authenticate = authenticate
         self._history = history
-        registration = GlobalTypeRegistry.get().get_function(type(read(self._path).workflow))
+        config = read(self._path)
+        self._names = {*config.functions, *config.function_groups}
+        registration = GlobalTypeRegistry.get().get_function(type(config.workflow))
         self.is_per_user: bool = registration.is_per_user
 
     @asynccontextmanager
@@ -184,7 +194,7 @@ class HostedConfig:
             state.workflow_run_id: context.run_id,
             state.workflow_trace_id: context.workflow_trace_id,
         }
-        recorded_run = _RecordedRun(context, calls)
+        recorded_run = _RecordedRun(context, calls, self._names)
         with calls.outermost(), bind({_run: recorded_run, **ids}):
             async with (
                 manager.session(
