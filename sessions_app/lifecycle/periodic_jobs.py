@@ -6,11 +6,12 @@ from procrastinate.contrib.django import app
 from sessions_app.dispatch import processes
 from sessions_app.dispatch.job_worker import DISPATCHER, delete_old_jobs
 from sessions_app.dispatch.queue import MAINTENANCE_QUEUE
+from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import due, retention
 from sessions_app.storage.writer import writer
 
 # Before all hosts, whose priority is 0 or less: a dead worker's jobs may be a thousand.
-FIRST = 1
+FIRST: JsonObject = {"queue": MAINTENANCE_QUEUE, "priority": 1}
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
 # Three times more; then it counts as failed, which operators see.
@@ -19,13 +20,7 @@ AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 
 # Without a lock: a worker that dies in the middle must not keep the others from what falls due.
 @app.periodic(cron=EVERY_SECOND)
-@app.task(
-    name="maintain",
-    queue=MAINTENANCE_QUEUE,
-    queueing_lock="maintain",
-    priority=FIRST,
-    pass_context=True,
-)
+@app.task(name="maintain", queueing_lock="maintain", pass_context=True, **FIRST)
 async def maintain(context: JobContext, timestamp: int) -> None:
     """Settle what falls due, and take over work that nobody does."""
     await due.settle_due()
@@ -37,7 +32,7 @@ async def maintain(context: JobContext, timestamp: int) -> None:
 
 
 @app.periodic(cron=EVERY_NIGHT)
-@app.task(name="clean", queue=MAINTENANCE_QUEUE, queueing_lock="clean", priority=FIRST, retry=AGAIN)
+@app.task(name="clean", queueing_lock="clean", retry=AGAIN, **FIRST)
 async def clean(timestamp: int) -> None:
     """Delete what is older than its time to be kept."""
     await retention.clean()

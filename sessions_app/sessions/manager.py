@@ -346,10 +346,6 @@ class SessionManager:
         finally:
             await manager.shutdown()
 
-    async def evict(self, user_id: str) -> bool:
-        """Close the user's builder unless it is in use. False if it is, or if there is none."""
-        return await self._pool.user_builders.evict(user_id)
-
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
         """End all sessions, after up to `wait` seconds, and all builders. See `WorkflowPool`."""
         await self._pool.shutdown(wait)

@@ -87,7 +87,7 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
     async with managing_with_log(own) as (manager, log):
         await say(manager, user_id="ann")
         gate = log.hold("ann closing")
-        eviction = asyncio.create_task(manager.evict("ann"))
+        eviction = asyncio.create_task(manager._pool.user_builders.evict("ann"))
         await log.until("ann closing")
         session = asyncio.create_task(say(manager, user_id="ann"))
         other = await say(manager, user_id="ben")  # waits for nobody
@@ -101,9 +101,9 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
 async def test_a_builder_is_not_evicted_while_a_session_uses_it() -> None:
     async with managing_with_log(own) as (manager, log):
         async with manager.session("ann"):
-            assert not await manager.evict("ann")
+            assert not await manager._pool.user_builders.evict("ann")
             assert "ann closing" not in log.entries
-        assert await manager.evict("ann")
+        assert await manager._pool.user_builders.evict("ann")
 
 
 async def test_a_session_cannot_be_used_after_its_end() -> None:

@@ -43,7 +43,7 @@ async def test_a_close_that_hangs_is_cut_off_though_who_waited_for_it_is_cancell
     log.hold("ann closing")
     async with managing(declare(own, per_user_builder=log.build)) as manager:
         await say(manager, user_id="ann")
-        eviction = asyncio.create_task(manager.evict("ann"))
+        eviction = asyncio.create_task(manager._pool.user_builders.evict("ann"))
         await log.until("ann closing")
         eviction.cancel()
         async with asyncio.timeout(10):

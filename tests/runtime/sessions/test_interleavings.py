@@ -143,7 +143,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(user=USERS)
     def evict(self, user: str) -> None:
-        self.begin(self.manager.evict(user))
+        self.begin(self.manager._pool.user_builders.evict(user))
 
     @rule()
     def clean_up(self) -> None:
