@@ -16,7 +16,6 @@ from sessions_app.interactions.assigning import Candidates
 from sessions_app.interactions.delegates import is_closed, nobody
 from sessions_app.interactions.settlement import InteractionRecord
 from sessions_app.json_types import JsonObject
-from sessions_app.logs import Log
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
 from sessions_app.models.people import Person, UserId, guests, users
 from sessions_app.prompts import check_note
@@ -26,7 +25,6 @@ from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 
 Action = AuditEntry.Action
-log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
