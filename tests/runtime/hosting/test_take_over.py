@@ -3,8 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from sessions_app.dispatch import queue
-from sessions_app.dispatch.take_over import take_over
+from sessions_app.dispatch import queue, take_over
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -29,14 +28,14 @@ TAKEN = "UPDATE procrastinate_jobs SET status = 'doing' RETURNING id"
 def test_a_silence_counts_from_the_start_of_the_database(
     monkeypatch: pytest.MonkeyPatch, stalled_after: float, count: int
 ) -> None:
-    monkeypatch.setattr(queue, "STALLED_AFTER", stalled_after)
+    monkeypatch.setattr(take_over, "STALLED_AFTER", stalled_after)
     operator_rows.job(KEY, "doing", by=operator_rows.taker(silent=2 * YEAR))
-    assert writer.write_now(take_over) == count
+    assert writer.write_now(take_over.take_over) == count
 
 
 def test_a_job_whose_worker_was_removed_is_taken_over() -> None:
     operator_rows.job(KEY, "doing", by=None)
-    assert writer.write_now(take_over) == 1
+    assert writer.write_now(take_over.take_over) == 1
 
 
 def test_a_key_that_is_queued_again_is_taken_over_where_a_retry_fails() -> None:
@@ -49,4 +48,4 @@ def test_a_key_that_is_queued_again_is_taken_over_where_a_retry_fails() -> None:
     job = writer.write_now(put_and_lose)
     with pytest.raises(UniqueViolation):  # where it does not fail, `TAKE_AWAY` may go
         app.job_manager.retry_job_by_id(job, retry_at=timezone.now())
-    assert writer.write_now(take_over) == 1
+    assert writer.write_now(take_over.take_over) == 1
