@@ -89,14 +89,14 @@ class RunStates(RuleBasedStateMachine):
         # A rule, not the time, gives a stop up.
         self.patches.enter_context(patch.object(stopping, "STANDS_AFTER", 10_000))
 
-    # --- what stands in the place of sessions, of the workflow and of the database
+    # --- what stands in the place of the pool, of the workflow and of the database
 
     @asynccontextmanager
-    async def session(self, **_: object) -> AsyncIterator[Any]:
-        yield SimpleNamespace(run=self.open_run)
+    async def open_pool(self, _request: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(run=self.open_run, run_info=Mock())
 
     @asynccontextmanager
-    async def open_run(self, *_: object, **__: object) -> AsyncIterator[Any]:
+    async def open_run(self, *_: object) -> AsyncIterator[Any]:
         execution = SimpleNamespace(position=0, calls=Counter({"": 0}), reads_journal=False)
         execution.leave = Mock()
         yield SimpleNamespace(
@@ -141,18 +141,19 @@ class RunStates(RuleBasedStateMachine):
 
         self.loop.run_until_complete(do())
 
-    @initialize(stopped=st.booleans(), begins=st.booleans())
+    @initialize(stopped=st.sampled_from([False, False, False, True]), begins=st.booleans())
     def take_up(self, stopped: bool, begins: bool) -> None:
         key = HostKey.of_conversation(uuid4(), "w")
         leased_run = run_writes.LeasedRun(Lease(key, 1), RunRecord(uuid4(), uuid4(), "m", "page"))
         stop = StopPoint(position=0) if stopped else None
         owner = ConversationRecord("c", "w", Person(1, "ann"))
         started = StartedRun(leased_run, owner, "hello", {}, 1, Journal({}), None, stop)
-        self.run = RunTask(started, Mock(session=self.session), Lane(), LeaseFreshness())
+        self.run = RunTask(started, Mock(open=self.open_pool), Lane(), LeaseFreshness())
         self.events += [Event.STOP] * stopped
         start = partial(self.run.start, lambda _: None)
         if begins:
             self.turn(start)
+            assert self.run.run.runner is not None
         else:  # the next events come before its code has begun
 
             async def do() -> None:
@@ -168,15 +169,13 @@ class RunStates(RuleBasedStateMachine):
         if not self.is_over:
             self.events.append(event)
 
-    @rule(event=st.sampled_from([*LEAVES, Event.STOP]))
+    @rule(event=st.sampled_from([*LEAVES, Event.STOP, Event.BLOCK]))
     def leave(self, event: RunEvent) -> None:
         self.note(event)
-        self.turn(partial(self.run.leave, event))
-
-    @rule()
-    def block(self) -> None:
-        self.note(Event.BLOCK)
-        self.turn(partial(self.run.block, "at its line"))
+        if event is Event.BLOCK:
+            self.turn(partial(self.run.block, "at its line"))
+        else:
+            self.turn(partial(self.run.leave, event))
 
     @rule(error=st.sampled_from([Fenced("k", 1, 2), StorageUnavailable(), DataError()]))
     def fail_a_write(self, error: Exception) -> None:
@@ -273,10 +272,15 @@ class RunStates(RuleBasedStateMachine):
             assert not self.ends
 
     def teardown(self) -> None:
-        """Lose the key: no write keeps the task."""
+        """Commit what is left, and lose the key: no write keeps the task."""
         try:
             if hasattr(self, "run"):
                 self.stubborn = False
+                while self.writes:
+                    self.commit()
+                self.a_run_that_left_never_ends_there_as_completed()
+                self.a_stopped_run_is_cancelled_or_goes_on_elsewhere()
+                self.a_run_whose_key_is_lost_fails_for_nothing()
                 self.turn(partial(self.run.leave, Event.LOST))
                 while self.steps:
                     self.end_a_step()
@@ -301,5 +305,5 @@ def test_a_run_in_memory_keeps_its_rules_whatever_comes() -> None:
     # Without the search for a shorter example, which takes minutes.
     run_state_machine_as_test(
         RunStates,
-        settings=settings(max_examples=200, stateful_step_count=20, phases=[Phase.generate]),
+        settings=settings(max_examples=400, stateful_step_count=20, phases=[Phase.generate]),
     )
