@@ -100,8 +100,9 @@ test-nat: $(NAT)/test.stamp
 	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)/test_killed.py
 
 # What CI runs: `make test`, and then the rest. The slow suites have two workers each and run one
-# after the other: two at once fill two processors many times over, and tests that wait fail. That
-# of the cluster leaves a fifth of them to the toolkit's.
+# after the other: two at once fill two processors many times over, and tests that wait fail.
+# The cluster's slow suite leaves a fifth of both processors idle, so the tests of the NeMo Agent
+# Toolkit run beside that suite.
 test-all: test
 	@$(MAKE) --no-print-directory test-rest
 
