@@ -117,7 +117,8 @@ class RedisLink:
                 await self._watch()
             except Exception as error:  # noqa: BLE001 - whatever Redis raises: it is tried again
                 self._lose(error)
-            await self._shut()
+            finally:  # also where an event loop that ends cancels this task, without `close`
+                await self._shut()
             await asyncio.sleep(PAUSE)
 
     async def _open(self) -> None:

@@ -4,6 +4,8 @@ Each layer here stands for a process: they share nothing but Redis.
 """
 
 import asyncio
+import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -17,6 +19,7 @@ from sessions_app.contrib.testing.polling import until_true
 from sessions_app.notify import groups
 from sessions_app.notify.layers import memory
 from sessions_app.notify.layers.cluster import ClusterLayer
+from sessions_app.notify.layers.publisher import Publisher
 
 pytestmark = pytest.mark.formless
 
@@ -135,6 +138,32 @@ async def test_a_process_without_groups_can_send(redis: Redis) -> None:
     async with process(redis, "g") as one:
         await ClusterLayer(redis.url(3)).group_send("g", {"type": "test", "text": "a"})
         assert await one.heard() == "a"
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_an_event_loop_that_ends_as_the_link_opens_leaves_no_connection(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    open_connection = Publisher.open
+
+    async def end_of_loop() -> None:
+        opened = asyncio.Event()
+
+        async def open_and_tell(publisher: Publisher) -> None:
+            await open_connection(publisher)
+            opened.set()
+            for _ in range(turns):  # of the event loop, which ends meanwhile
+                await asyncio.sleep(0)
+
+        monkeypatch.setattr(Publisher, "open", open_and_tell)
+        await ClusterLayer(redis.url(3)).new_channel()
+        await opened.wait()
+
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: unraisable.append(error.exc_value))
+    asyncio.run(end_of_loop())
+    gc.collect()
+    assert unraisable == []
 
 
 async def test_groups_that_are_left_are_forgotten(redis: Redis, client: Client) -> None:
