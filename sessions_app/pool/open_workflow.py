@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
+from sessions_app.pool.builders import PerUserBuilderInfo, UserBuilders
 from sessions_app.pool.runner import Runner, Stop
-from sessions_app.pool.user_builders import PerUserBuilderInfo, UserBuilders
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Limit, Slot
 from sessions_app.workflows.context import current_context

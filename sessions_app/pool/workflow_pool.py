@@ -7,9 +7,8 @@ from typing import Any, Self
 
 from sessions_app.errors import SessionsError
 from sessions_app.logs import Log
-from sessions_app.pool.builder import BuiltObject
+from sessions_app.pool.builders import SHUT, BuiltObject, UserBuilders
 from sessions_app.pool.open_workflow import OpenWorkflow
-from sessions_app.pool.user_builders import SHUT, UserBuilders
 from sessions_app.storage.periodic import repeat
 from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.registry import OfferedWorkflow

@@ -4,7 +4,7 @@ The names are those of the NeMo Agent Toolkit's runtime; docs/session-api.md map
 tests use it; hosting and `replay` use the pool under it.
 """
 
-from sessions_app.pool.user_builders import PerUserBuilderInfo
+from sessions_app.pool.builders import PerUserBuilderInfo
 from sessions_app.sessions.manager import Session, SessionManager
 from sessions_app.workflows.run_info import RuntimeTypeEnum
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sessions_app.errors import BuilderFailed, RunEnded, SessionsError
-from sessions_app.pool.user_builders import PerUserBuilderInfo
+from sessions_app.pool.builders import PerUserBuilderInfo
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person
 from tests.support.sessions import Log, declare, managing, managing_with_log, say, turns

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
-from sessions_app.pool import builder, workflow_pool
+from sessions_app.pool import builders, workflow_pool
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person, TextPrompt
 from sessions_app.workflows.config import WorkflowConfig
@@ -26,8 +26,8 @@ async def own(message: Message, context: Context) -> str:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut off soon a builder that closes late."""
-    monkeypatch.setattr(builder, "CLOSE_WAIT", 0.02)
-    monkeypatch.setattr(builder, "CUT_EVERY", 0.01)
+    monkeypatch.setattr(builders, "CLOSE_WAIT", 0.02)
+    monkeypatch.setattr(builders, "CUT_EVERY", 0.01)
 
 
 async def hang() -> None:

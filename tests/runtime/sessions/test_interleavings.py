@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from pydantic import BaseModel
 
 from sessions_app.errors import BuilderFailed, RunEnded, SessionsError
-from sessions_app.pool.user_builders import PerUserBuilderInfo
+from sessions_app.pool.builders import PerUserBuilderInfo
 from sessions_app.sessions.manager import Session, SessionManager
 from sessions_app.workflows import Context, Message, Person
 from sessions_app.workflows.config import WorkflowConfig
