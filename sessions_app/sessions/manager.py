@@ -14,9 +14,8 @@ from pydantic import BaseModel
 from sessions_app.models.people import AnyUserId
 from sessions_app.pool import schemas
 from sessions_app.pool.builders import PerUserBuilderInfo
-from sessions_app.pool.open_workflow import OpenWorkflow
 from sessions_app.pool.runner import Runner
-from sessions_app.pool.workflow_pool import SHUTDOWN_WAIT, WorkflowPool
+from sessions_app.pool.workflow_pool import SHUTDOWN_WAIT, OpenWorkflow, WorkflowPool
 from sessions_app.sessions import script_backend
 from sessions_app.sessions.script_backend import ScriptBackend, UserInputCallback
 from sessions_app.storage.periodic import repeat

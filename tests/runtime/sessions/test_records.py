@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sessions_app.pool import open_workflow
+from sessions_app.pool import workflow_pool
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, TextPrompt, concurrency
 from tests.support.hosting import until_true
@@ -29,7 +29,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (open_workflow, concurrency):
+    for module in (workflow_pool, concurrency):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
