@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from natproject.settings.env import ROOT
 from sessions_app.errors import Fenced, NonDeterminism, StorageUnavailable
-from sessions_app.hosting import run_writes, stopping
+from sessions_app.hosting import run_task, run_writes
 from sessions_app.hosting.lease import Lease, LeaseFreshness
 from sessions_app.hosting.run_selection import ConversationRecord, StartedRun
 from sessions_app.hosting.run_states import ROWS, TABLE, THROWN_OUT, RunEvent, RunState
@@ -87,7 +87,7 @@ class RunStates(RuleBasedStateMachine):
         self.patches = ExitStack()
         self.patches.enter_context(patch.multiple(writer, write=self.write, submit=self.submit))
         # A rule, not the time, gives a stop up.
-        self.patches.enter_context(patch.object(stopping, "STANDS_AFTER", 10_000))
+        self.patches.enter_context(patch.object(run_task, "STANDS_AFTER", 10_000))
 
     # --- what stands in the place of the pool, of the workflow and of the database
 
