@@ -11,7 +11,7 @@ import structlog
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 
-from sessions_app.hosting import quiet_runs
+from sessions_app.hosting import watchdog
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
 from sessions_app.workflows.advice import AWAIT, ORM
@@ -132,8 +132,8 @@ async def test_a_wrong_argument_is_refused_before_the_call(call: Any, sentence: 
 async def test_the_log_names_a_run_that_works_for_long_without_a_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(quiet_runs, "QUIET", 0.2)
-    monkeypatch.setattr(quiet_runs, "QUIET_LOOK", 0.01)
+    monkeypatch.setattr(watchdog, "QUIET", 0.2)
+    monkeypatch.setattr(watchdog, "QUIET_LOOK", 0.01)
     ends = asyncio.Event()
 
     async def spins(context: Context) -> str:
