@@ -17,13 +17,14 @@ nothing: the code that it interrupts may hold the lock of the log.
 """
 
 import asyncio
+import gc
 import signal
+import sys
 import threading
 import traceback
 from enum import Enum
 from types import FrameType
 
-from sessions_app.hosting.frames import frame_of, lines_of
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import BlockedLoop, RunTask
 from sessions_app.workflows.context import current_context
@@ -150,3 +151,35 @@ class Alarm:
             "" if task is None else task.get_name().removeprefix(RunTask.NAME),
         )
         return next((run for run in map(self._hosts.run, ids) if run is not None), None)
+
+
+def frame_of(thread: int) -> FrameType | None:
+    """Return the frame that a thread executes.
+
+    No garbage is collected meanwhile. Python 3.11 makes the frames under a lock, and what a
+    collection calls then may let another thread run, which waits for that lock when it starts or
+    ends: all stand still for ever (https://github.com/python/cpython/issues/106883).
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread)  # noqa: SLF001 - a documented name
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
+    """Return the innermost executed line of the workflow's module, and the innermost of all."""
+    innermost = own_line = _line(frame)
+    outer: FrameType | None = frame
+    while outer is not None:
+        if outer.f_globals.get("__name__") == module:
+            own_line = _line(outer)
+            break
+        outer = outer.f_back
+    return own_line, innermost
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 
-from sessions_app.hosting.alarm import Alarm
-from sessions_app.hosting.frames import frame_of
+from sessions_app.hosting.alarm import Alarm, frame_of
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.logs import Log

@@ -133,7 +133,7 @@ LOOKS = """
 import gc, threading, time
 import django
 django.setup()
-from sessions_app.hosting.frames import frame_of
+from sessions_app.hosting.alarm import frame_of
 
 class Garbage:
     def __init__(self):
