@@ -12,7 +12,6 @@ import math
 import selectors
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 
@@ -46,7 +45,8 @@ class LoopState(Enum):
 class QuietRuns:
     """A look every `QUIET_LOOK` seconds at the runs in memory, which logs each quiet one once."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: HostRegistry) -> None:
+        self._hosts = hosts
         # The runs that worked at the last look: their calls by then, and since when that many.
         self._working: dict[RunTask, tuple[int, float]] = {}
         self._next_look = 0.0
@@ -58,11 +58,11 @@ class QuietRuns:
         self._next_look = time.monotonic() + QUIET_LOOK
         return True
 
-    def look(self, runs: Iterable[RunTask]) -> None:
-        """Look at the runs, in their event loop."""
+    def look(self) -> None:
+        """Look at the runs of all hosts, in their event loop."""
         now = time.monotonic()
         before, self._working = self._working, {}
-        for run in runs:
+        for run in (run for host in self._hosts for run in host.runs):
             calls = run.calls_while_working
             if calls is None:
                 continue
@@ -84,11 +84,10 @@ class Watchdog:
     """A watch over the event loop in which it is started, for the hosts of this process."""
 
     def __init__(self, hosts: HostRegistry) -> None:
-        self._hosts = hosts
         self._limit = RuntimeSettings.load().MAX_BLOCKING
         self._turned = threading.Event()
         self._alarm = Alarm(hosts, self._limit, self._turned)
-        self._quiet_runs = QuietRuns()
+        self._quiet_runs = QuietRuns(hosts)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._rested = False
@@ -116,7 +115,7 @@ class Watchdog:
         while not self._over.wait(GLANCE_EVERY):
             if self._quiet_runs.plan_look():
                 with suppress(RuntimeError):  # the loop is closed
-                    self._loop.call_soon_threadsafe(self._look_for_quiet_runs)
+                    self._loop.call_soon_threadsafe(self._quiet_runs.look)
             if self._state() is not LoopState.BUSY:
                 if busy_glances >= SLOW:
                     self._log_slow_run(time.monotonic() - since)
@@ -160,6 +159,3 @@ class Watchdog:
                 within=within,
                 seconds=round(seconds, 2),
             )
-
-    def _look_for_quiet_runs(self) -> None:
-        self._quiet_runs.look(run for host in self._hosts for run in host.runs)
