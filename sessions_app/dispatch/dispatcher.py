@@ -8,8 +8,8 @@ from typing import Protocol
 from django.utils import timezone
 
 from sessions_app.dispatch import queue
+from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import this_process
-from sessions_app.json_types import JsonObject
 from sessions_app.models import Process
 from sessions_app.notify.announce import Announcer
 from sessions_app.notify.host_messages import wake_message, worker_group
@@ -51,7 +51,12 @@ class ProcessReport:
 
 
 class Dispatcher(Announcer, Protocol):
-    """The writes announce their work; it sees to it that a host looks once they are committed."""
+    """The writes announce their work; it sees to it that a host looks once they are committed.
+
+    `hosts` are those of this process; None where it hosts nothing.
+    """
+
+    hosts: HostRegistry | None = None
 
     async def start(self) -> None:
         """Begin to dispatch."""
@@ -62,13 +67,11 @@ class Dispatcher(Announcer, Protocol):
     def report(self) -> ProcessReport:
         """Report what this process does, for operators."""
 
-    def builders(self) -> dict[str, JsonObject]:
-        """Return the metrics of this process's live per-user builders, by key."""
 
+class ProcrastinateDispatcher(Dispatcher):
+    """The dispatcher of web processes, which queues keys, or wakes the hosts that have them.
 
-class ProcrastinateDispatcher:
-    """The dispatcher of web processes, which queues keys, or wakes the hosts that have them. Hosts
-    nothing itself.
+    It hosts nothing itself.
     """
 
     async def start(self) -> None:
@@ -92,7 +95,3 @@ class ProcrastinateDispatcher:
     def report(self) -> ProcessReport:
         """Report that this is a web process."""
         return ProcessReport(Process.Kind.WEB)
-
-    def builders(self) -> dict[str, JsonObject]:
-        """Return no builders: a web process has none."""
-        return {}

@@ -3,14 +3,13 @@
 import asyncio
 from functools import partial
 
-from sessions_app.dispatch.dispatcher import ProcessReport
+from sessions_app.dispatch.dispatcher import Dispatcher, ProcessReport
 from sessions_app.dispatch.host_lookup import tell_hosts
 from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import release_all
 from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.hosting.watchdog import Watchdog
-from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
@@ -28,7 +27,7 @@ DRAIN = 10.0
 LOOK_EVERY = 1.0
 
 
-class LocalDispatcher:
+class LocalDispatcher(Dispatcher):
     """The dispatcher of a single process. At its start it takes up every unfinished run.
 
     Each second it looks for work that a process beside it wrote, which tells nobody.
@@ -37,7 +36,7 @@ class LocalDispatcher:
     def __init__(self, *, park_after: float | None = None, replay_everywhere: bool = False) -> None:
         if park_after is None:
             park_after = RuntimeSettings.load().PARK_AFTER
-        self.hosts = HostRegistry(
+        self.hosts: HostRegistry = HostRegistry(
             HostingOptions(park_after, DRAIN, replay_everywhere=replay_everywhere)
         )
         self._watchdog = Watchdog(self.hosts)
@@ -80,10 +79,6 @@ class LocalDispatcher:
     def report(self) -> ProcessReport:
         """Report what this process does."""
         return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
-
-    def builders(self) -> dict[str, JsonObject]:
-        """Return the metrics of the live per-user builders, by key."""
-        return self.hosts.builders()
 
     async def _look(self) -> None:
         """Tell the hosts their news, and host the keys that have work and no host here."""

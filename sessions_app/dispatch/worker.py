@@ -17,7 +17,6 @@ from sessions_app.hosting.host import Host, HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
 from sessions_app.hosting.watchdog import Watchdog
-from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import Process
 from sessions_app.notify.groups import LayerMessage, listen
@@ -42,7 +41,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         options = HostingOptions(
             park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere
         )
-        self.hosts = HostRegistry(options, lambda: self._job_worker.place_is_free())
+        self.hosts: HostRegistry = HostRegistry(options, lambda: self._job_worker.place_is_free())
         self._watchdog = Watchdog(self.hosts)
         self._duty = duty
         self._job_worker = JobWorker(duty, self, self.hosts.full, self._is_crowded)
@@ -85,10 +84,6 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             hosts=len(self.hosts),
             draining=self.hosts.stopping,
         )
-
-    def builders(self) -> dict[str, JsonObject]:
-        """Return the metrics of the live per-user builders, by key."""
-        return self.hosts.builders()
 
     async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
         """Host the key for as long as it needs a host; this is what a job does."""

@@ -39,7 +39,7 @@ async def report(dispatcher: Dispatcher) -> None:
         nonlocal stored_metrics
         await writer.write(lambda tx: processes.record(tx, dispatcher.report()))
         _stored_at[:] = [time.monotonic()]
-        live = dispatcher.builders()
+        live = {} if dispatcher.hosts is None else dispatcher.hosts.builders()
         await record_builders(live, stored_metrics)
         stored_metrics = live
 
