@@ -2,10 +2,14 @@
 
 import asyncio
 import contextvars
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing, contextmanager
 from types import AsyncGeneratorType
 from typing import Any, TypeVar, cast, overload
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError, to_json
 
 from sessions_app.errors import SessionsError
 from sessions_app.journal.tracks import current_track
@@ -169,9 +173,18 @@ class Runner:
 
         Raises:
             pydantic.ValidationError: it makes none.
+            TypeError: it is not text, and has no JSON form.
         """
-        converted: T = schemas.convert(value, to_type)
-        return converted
+        if isinstance(to_type, type) and isinstance(value, to_type):
+            return value
+        if to_type is not str:
+            return TypeAdapter(to_type).validate_python(value, from_attributes=True)
+        try:
+            return cast("T", to_json(value).decode())
+        except PydanticSerializationError as error:
+            todo = "is `await` missing?" if inspect.isawaitable(value) else "give text instead."
+            gave = f"The workflow gave a {type(value).__name__}"
+            raise TypeError(f"{gave}, which is not text and has no JSON form: {todo}") from error
 
     def interrupt(self) -> bool:
         """Have CancelledError raised in the workflow: a person stops the run.

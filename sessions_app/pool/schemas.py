@@ -6,8 +6,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import from_json
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
@@ -81,27 +81,6 @@ def first_argument(workflow: Workflow, message: object) -> Any:
                 Message(argument.input_message) if annotation is Message else argument.input_message
             )
     raise Invalid(f"The workflow does not take this message: {_reason(problem)}") from problem
-
-
-def convert(value: Any, to_type: Any) -> Any:
-    """Convert the value to `to_type`, unless it is one.
-
-    For `str` it is text (JSON of what is not text), else what pydantic makes of it.
-
-    Raises:
-        pydantic.ValidationError: it makes none.
-        TypeError: it is not text, and has no JSON form.
-    """
-    if isinstance(to_type, type) and isinstance(value, to_type):
-        return value
-    if to_type is str:
-        try:
-            return to_json(value).decode()
-        except PydanticSerializationError as error:
-            todo = "is `await` missing?" if inspect.isawaitable(value) else "give text instead."
-            gave = f"The workflow gave a {type(value).__name__}"
-            raise TypeError(f"{gave}, which is not text and has no JSON form: {todo}") from error
-    return TypeAdapter(to_type).validate_python(value, from_attributes=True)
 
 
 def _readings(message: object, *, wraps: bool) -> Iterator[object]:
