@@ -22,7 +22,6 @@ from sessions_app.hosting.run_selection import (
     DrivenRuns,
     RunSighting,
     Selection,
-    StartedRun,
     select_runs,
 )
 from sessions_app.hosting.run_states import RunEvent, RunState
@@ -94,7 +93,7 @@ class Host:
         self._seen: frozenset[RunSighting] = frozenset()
         # Something has changed; and whether that is anything to look at in the database.
         self._changed = asyncio.Event()
-        self._to_look = False
+        self.woken = False
         self._stopping = False
         self._evicting = False
         self._hurried = False
@@ -112,11 +111,6 @@ class Host:
                 return
             self._news.append(settlement)
         self._look_again()
-
-    @property
-    def woken(self) -> bool:
-        """True while there is work that the host has not looked at."""
-        return self._to_look
 
     @property
     def generation(self) -> int:
@@ -189,7 +183,7 @@ class Host:
             self._changed.set()
 
     def _look_again(self) -> None:
-        self._to_look = True
+        self.woken = True
         self._changed.set()
 
     async def main(self) -> None:
@@ -199,7 +193,7 @@ class Host:
         try:
             await self._take_up()
             while not self._ending and (await self._wait() or not await self._let_go()):
-                if self._to_look:
+                if self.woken:
                     await self._take_up()
         finally:
             if not self._released:
@@ -228,7 +222,7 @@ class Host:
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
             return
-        self._to_look = False
+        self.woken = False
         driven_runs = DrivenRuns(
             frozenset(self._runs), frozenset(self.excused), self._conversations
         )
@@ -253,27 +247,18 @@ class Host:
         if selection.more:
             self._look_again()
         for started_run in selection.started:
-            task = self._task(started_run)
-            self._runs[started_run.run.id] = task
-            task.start(self._forget_run)
+            new_task = RunTask(
+                started_run,
+                self._pool,
+                Lane(order_of=self._lane),
+                self._options.freshness,
+                replay_everywhere=self._options.replay_everywhere,
+            )
+            self._runs[new_task.id] = new_task
+            new_task.start(self._forget_run)
         if self._on_look is not None:
             asyncio.get_running_loop().call_soon(self._on_look)
             self._on_look = None
-        self._pass_on(selection)
-        self._changed.set()
-
-    def _task(self, started_run: StartedRun) -> RunTask:
-        lane = Lane(order_of=self._lane)
-        options = self._options
-        return RunTask(
-            started_run,
-            self._pool,
-            lane,
-            options.freshness,
-            replay_everywhere=options.replay_everywhere,
-        )
-
-    def _pass_on(self, selection: Selection) -> None:
         # Answers that came between the look and here.
         news, self._news = self._news, []
         for settlement in news:
@@ -282,6 +267,7 @@ class Host:
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:
                 task.leave(RunEvent.STOP)
+        self._changed.set()
 
     async def _wait(self) -> bool:
         """Wait for work; park what rests. False if there is none, and none came for a while."""
@@ -290,7 +276,11 @@ class Host:
                 await self._changed.wait()
             self._changed.clear()
         except TimeoutError:
-            self._park(since=time.monotonic() - self._park_after)
+            since = time.monotonic() - self._park_after
+            for task in self._runs.values():
+                rests = task.rests_since()
+                if rests is not None and rests <= since:
+                    task.park()
             # What came with the end of the time is seen next.
             return bool(self._runs) or self._changed.is_set()
         return True
@@ -312,26 +302,20 @@ class Host:
     def _park_after(self) -> float:
         return 0 if self._hurried else self._options.park_after
 
-    def _park(self, *, since: float) -> None:
-        for task in self._runs.values():
-            rests = task.rests_since()
-            if rests is not None and rests <= since:
-                task.park()
-
     def _forget_run(self, task: RunTask) -> None:
         del self._runs[task.id]
         failure = task.run.failure
         if isinstance(failure, Fenced):
             self.lose()
-        if self.dropped:
-            self.excused.add(task.id)
         if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        if isinstance(failure, StorageUnavailable) and not _is_of_its_code(failure):
+        # For ever, maybe, where its own code asked for what failed.
+        is_of_its_code = failure is not None and isinstance(failure.__cause__, FaultInStep)
+        if self.dropped or (isinstance(failure, StorageUnavailable) and not is_of_its_code):
             self.excused.add(task.id)
         if self._left_some or task.run.state is not RunState.ENDED:
             # What waits behind it has its turn, and an answer that it did not get to see.
-            self._to_look = True
+            self.woken = True
         self._changed.set()
 
     async def _let_go(self) -> bool:
@@ -345,13 +329,13 @@ class Host:
         if self.key.user:
             await self._pool.user_builders.evict(self.key.user)
         self.excused |= ids
-        if self._to_look and not self._ending:
+        if self.woken and not self._ending:
             return False
         self._released = True
         if self.fenced or self.dropped:
             return True
         # Work that comes from here on is announced by the release, or is for the next host.
-        self._to_look = False
+        self.woken = False
         try:
             await self._write(partial(let_go, lease=self._lease, run_ids=ids))
         except Fenced:
@@ -375,8 +359,3 @@ class Host:
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in order with its runs' writes."""
         return writer.write(work, Lane(order_of=self._lane))
-
-
-def _is_of_its_code(failure: StorageUnavailable) -> bool:
-    """Return whether the run's own code asked for what failed: it may do so for ever."""
-    return isinstance(failure.__cause__, FaultInStep)
