@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from functools import cache
 
 from django.db import DatabaseError
 from django.db.models import Max, QuerySet
@@ -49,12 +48,8 @@ def has_turn() -> tuple[str, list[str]]:
     one_by_one = [
         offer.workflow.name for offer in registry.offered_workflows() if offer.policy != "parallel"
     ]
-    return _condition(len(one_by_one)), one_by_one
-
-
-@cache
-def _condition(one_by_one: int) -> str:
-    return HAS_TURN.format(one_by_one=", ".join(["%s"] * one_by_one) or "''")
+    places = ", ".join(["%s"] * len(one_by_one)) or "''"
+    return HAS_TURN.format(one_by_one=places), one_by_one
 
 
 def runs_needing_host() -> QuerySet[Run]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -65,11 +65,6 @@ class UnfinishedRun(NamedTuple):
     version: int | None
     patches: dict[str, int] | None
     stop_point: JsonObject | None
-
-    @property
-    def id(self) -> UUID:
-        """The run's id."""
-        return self.record.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +153,11 @@ def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selec
     evict = lease.check(tx)
     condition, one_by_one = has_turn()
     values = (*one_by_one, lease.key, QUEUED_AT_ONCE)
-    unfinished = [_read(*row) for row in sql.fetch(_unfinished_query(condition), values)]
+    query = UNFINISHED.format(has_turn=condition)
+    unfinished = [_read(*row) for row in sql.fetch(query, values)]
     in_turn = [run for run in unfinished if run.has_turn]
     selection = Selection(
-        seen=frozenset((run.id, run.status, run.stop) for run in in_turn),
+        seen=frozenset((run.record.id, run.status, run.stop) for run in in_turn),
         left_some=len(in_turn) < len(unfinished),
         evict=evict,
         workflow=lease.key.workflow,
@@ -171,11 +167,6 @@ def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selec
         _take_up(tx, lease, driven_runs, run, selection)
     selection.more = selection.more or len(selection.started) >= QUEUED_AT_ONCE
     return selection
-
-
-@cache
-def _unfinished_query(has_turn: str) -> str:
-    return UNFINISHED.format(has_turn=has_turn)
 
 
 def _read(
@@ -207,18 +198,20 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
     """
     to_stop = Q(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED], stop_requested_at__isnull=False)
     in_hand = Q(status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
-    for run in Run.objects.filter(in_hand | to_stop, key=lease.key):
-        status = Run.Status.CANCELLED if run.stop_requested_at else Run.Status.SUSPENDED
-        run_writes.end(tx, LeasedRun(lease, _record(run)), status, error=error, detail=detail)
+    for row in Run.objects.filter(in_hand | to_stop, key=lease.key):
+        parent = ParentCall(row.parent_id, row.parent_position or 0) if row.parent_id else None
+        run = RunRecord(row.id, row.conversation_id, row.message_id, row.client_format, parent)
+        status = Run.Status.CANCELLED if row.stop_requested_at else Run.Status.SUSPENDED
+        run_writes.end(tx, LeasedRun(lease, run), status, error=error, detail=detail)
 
 
 def _take_up(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
     """Start the run, or stop it; one that had its turn and is over makes way for the next."""
-    if run.id in driven_runs.runs:
+    if run.record.id in driven_runs.runs:
         if run.stop:
-            selection.stopping.append(run.id)
+            selection.stopping.append(run.record.id)
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
@@ -232,49 +225,49 @@ def _start(
     if (crashes := _crashes(run)) >= MAX_CRASHES:
         detail = (
             f"Its process died, or the database failed its code, {crashes} times while it ran, "
-            "without getting on in between. "
-            "Fix the cause, then resume it."
+            "without getting on in between. Fix the cause, then resume it."
         )
         _suspend(tx, LeasedRun(lease, run.record), "crashed", detail)
         selection.more = True
         return
     fresh = run.started_at is None
     conversation = selection.conversation(run.record.conversation_id)
+    workflow = registry.get(conversation.workflow).workflow
     try:
-        version = _version(conversation.workflow, run)
+        if not fresh:
+            workflow = workflow.of_version(run.version or 1)
     except UnknownVersion as error:
         _suspend(tx, LeasedRun(lease, run.record), type(error).__name__, str(error))
         selection.more = True
         return
-    journal = Journal({}) if fresh else Journal.load(run.id, run.patches)
+    journal = Journal({}) if fresh else Journal.load(run.record.id, run.patches)
     # This execution counts, until it gets on.
-    crashes = max(crashes + (run.id not in driven_runs.excused), 1)
+    crashes = max(crashes + (run.record.id not in driven_runs.excused), 1)
     columns = {
         "status": Run.Status.RUNNING.value,
         "crashes": crashes,
         "generation": lease.generation,
         "started_at": run.started_at or tx.now,
         "wake_at": None,
-        "version": version,
+        "version": workflow.version,
     }
-    cut = None if fresh else _cut_text(run.id, journal)
+    cut = None if fresh else _cut_text(run.record.id, journal)
     payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
     if fresh or run.status == Run.Status.QUEUED:
         payload["trace_id"] = run.metadata.get("trace_id", "")
     if not fresh:
         payload["replayed"] = journal.finished_calls
     tx.append(run.record, Event.Type.RUN.value, payload)
-    sql.update(Run, columns, id=run.id)
+    sql.update(Run, columns, id=run.record.id)
     leased_run = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
-    stop = None
-    if run.stop:
-        stop = StopPoint.behind(journal, 0, {})
-        if run.stop_point is not None:
-            stop = StopPoint.model_validate(run.stop_point)
-    started_run = StartedRun(
-        leased_run, conversation, run.text, run.metadata, version, journal, cut, stop
+    stop = StopPoint.behind(journal, 0, {}) if run.stop else None
+    if run.stop and run.stop_point is not None:
+        stop = StopPoint.model_validate(run.stop_point)
+    selection.started.append(
+        StartedRun(
+            leased_run, conversation, run.text, run.metadata, workflow.version, journal, cut, stop
+        )
     )
-    selection.started.append(started_run)
 
 
 def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> None:
@@ -285,26 +278,13 @@ def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> 
     tx.after_commit.append(tell)
 
 
-def _version(workflow: str, run: UnfinishedRun) -> int:
-    declaration = registry.get(workflow).workflow
-    if run.started_at is None:
-        return declaration.version
-    return declaration.of_version(run.version or 1).version
-
-
-def _record(run: Run) -> RunRecord:
-    position = run.parent_position or 0
-    parent = None if run.parent_id is None else ParentCall(run.parent_id, position)
-    return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format, parent)
-
-
 def _crashes(run: UnfinishedRun) -> int:
     """Count the crashes since the run last got on. Of its last execution, text is progress too,
     unless it took the place of an earlier one's.
     """
     if not run.crashes:
         return 0
-    events = Event.objects.filter(run=run.id)
+    events = Event.objects.filter(run=run.record.id)
     begun = events.filter(type=Event.Type.RUN).aggregate(last=Max("sequence"))["last"] or 0
     types = set(events.filter(sequence__gt=begun).values_list("type", flat=True).distinct())
     has_got_on = Event.Type.TEXT in types and Event.Type.RESTART not in types
