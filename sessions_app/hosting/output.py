@@ -6,8 +6,7 @@ that nothing is sent twice.
 
 import asyncio
 import threading
-from functools import partial
-from typing import Protocol, TypeVar
+from collections.abc import Callable
 
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_selection import CutText
@@ -22,13 +21,8 @@ HIGH_WATER = 64_000
 # A generator that never awaits lets the others run after so many chunks.
 CHUNKS_A_TURN = 8
 
-T = TypeVar("T")
-
-
-class Write(Protocol):
-    """Queues a write of the run, in order. One that fails ends the run, awaited or not."""
-
-    def __call__(self, work: Work[T], /) -> "asyncio.Future[T]": ...
+# Queues a write of the run, in order. One that fails ends the run, awaited or not.
+Write = Callable[[Work[None]], "asyncio.Future[None]"]
 
 
 class Output:
@@ -105,13 +99,8 @@ class Output:
 
     def _begin_anew(self, cut: CutText, text: str) -> None:
         self._cut = None
-        self._write(
-            partial(
-                run_writes.restart_text,
-                leased_run=self._leased_run,
-                from_sequence=cut.from_sequence,
-            )
-        )
+        begin = cut.from_sequence
+        self._write(lambda tx: run_writes.restart_text(tx, self._leased_run, from_sequence=begin))
         if text:
             self._gather(text)
 

@@ -88,28 +88,16 @@ class LeasedRun:
             tx.after_commit.append(self._clear_suspicion)
 
     def note_wait(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
-        """Note that a wait began. `alone`: the run does nothing else meanwhile, so it came to
-        rest.
-        """
-        if alone:
-            self.wait(tx, wake_at)
-        else:
-            self.reset_crashes(tx)
+        """Note that a wait began, which is progress: several answers may each bring the run back.
 
-    def wait(self, tx: Transaction, wake_at: datetime | None = None) -> None:
-        """Store that the run waits, which is progress too: several answers may each bring it
-        back.
+        `alone`: the run does nothing else meanwhile, so it came to rest.
         """
+        if not alone:
+            self.reset_crashes(tx)
+            return
         columns = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
         sql.update(Run, columns, id=self.run.id)
         tx.after_commit.append(self._clear_suspicion)
-
-    @property
-    def reset_columns(self) -> dict[str, int]:
-        """The columns that the run's end resets: it came to an end, and an exception is no
-        crash.
-        """
-        return {"crashes": 0} if self.suspect else {}
 
     def _clear_suspicion(self) -> None:
         self.suspect = False
@@ -122,18 +110,15 @@ def append_text(tx: Transaction, leased_run: LeasedRun, text: str) -> int:
     return tx.append(run, Event.Type.TEXT.value, {"text": text})
 
 
-def restart_text(tx: Transaction, leased_run: LeasedRun, *, from_sequence: int) -> int:
+def restart_text(tx: Transaction, leased_run: LeasedRun, *, from_sequence: int) -> None:
     """Append that the run's text from a sequence on was cut, and starts again."""
     run = leased_run.check(tx)
-    return tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
+    tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
 
 
 def begin_step(tx: Transaction, leased_run: LeasedRun, call: Call, title: str) -> None:
-    """Record the start of a step that people see, or that streams; others are recorded at their
-    end.
-    """
-    run = leased_run.check(tx)
-    record.begin(tx, run, call, title)
+    """Record the start of a step that people see, or that streams; others are when they end."""
+    record.begin(tx, leased_run.check(tx), call, title)
 
 
 def show_part(
@@ -147,13 +132,8 @@ def show_part(
 ) -> None:
     """Show a part of a call as a step of its own: it begins, or with a payload it is complete."""
     run = leased_run.check(tx)
-    step = step_payload(
-        run.id,
-        call.position,
-        title,
-        "in_progress" if payload is None else "complete",
-        payload or "",
-    )
+    state = "in_progress" if payload is None else "complete"
+    step = step_payload(run.id, call.position, title, state, payload or "")
     tx.append(run, Event.Type.STEP.value, {**step, "step_id": f"{step['step_id']}:{number}"})
 
 
@@ -215,19 +195,15 @@ def open_interactions(
             **columns,
         )
         if assignment is not None:
-            assign(
-                tx,
-                assignment,
-                AuditedPrompt(interaction_id, run.id, leased_run.lease.key.workflow, prompt),
-            )
+            workflow = leased_run.lease.key.workflow
+            assign(tx, assignment, AuditedPrompt(interaction_id, run.id, workflow, prompt))
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
     leased_run.note_wait(tx, alone=alone)
 
 
 def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
     """Record that a replay made a recorded call in another way."""
-    run = leased_run.check(tx)
-    record.note_difference(run, call, difference)
+    record.note_difference(leased_run.check(tx), call, difference)
 
 
 def patch(tx: Transaction, leased_run: LeasedRun, patches: dict[str, int]) -> None:
@@ -249,9 +225,7 @@ def begin_sleep(
 def begin_wait(
     tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
-    """Record that the run waits for an arrival, or return one that came before. `alone`: as
-    above.
-    """
+    """Record the wait for an arrival, or return one that came before. `alone` as above."""
     run = leased_run.check_open(tx)
     if (arrival := arrivals.take(tx, run, call)) is not None:
         finish_call(tx, leased_run, call, arrival)
@@ -362,7 +336,8 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
         "wake_at": None,
         "replay_problem": "",
         "finished_at": tx.now if final else None,
-        **leased_run.reset_columns,
+        # It came to an end, and an exception is no crash.
+        **({"crashes": 0} if leased_run.suspect else {}),
     }
     sql.update(Run, outcome, id=run.id)
     if not final:
@@ -393,13 +368,8 @@ def block(tx: Transaction, leased_run: LeasedRun, *, stack: str) -> None:
         "It held up the event loop for longer than MAX_BLOCKING. Have a step do what takes long: "
         f"a plain function is called in a thread there. This was being executed:\n{stack[-7500:]}"
     )
-    end(
-        tx,
-        leased_run,
-        Run.Status.SUSPENDED,
-        error={"code": "blocked", "message": message},
-        detail=detail,
-    )
+    error = {"code": "blocked", "message": message}
+    end(tx, leased_run, Run.Status.SUSPENDED, error=error, detail=detail)
     leases = HostLease.objects.filter(worker=this_process(), released_at=None)
     runs = Run.objects.filter(key__in=leases.values("key"), status=Run.Status.RUNNING)
     runs.filter(crashes__gt=0).update(crashes=0)
