@@ -336,11 +336,7 @@ def reassign(
         Invalid: one of them does not exist, or they are too few for the prompt's rules.
         ValueError: nobody is named.
     """
-    assignee_list, person = assignees(to), Person.of(by)
-
-    def change(tx: Transaction, record: InteractionRecord) -> bool:
-        return handing_on.reassign(tx, record, assignee_list, note=note, by=person, via=via)
-
+    change = partial(handing_on.reassign, to=assignees(to), note=note, by=Person.of(by), via=via)
     return _change(interaction, change)
 
 
@@ -357,12 +353,7 @@ def escalate(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -
     Raises:
         NotFound: there is no such interaction.
     """
-    person = Person.of(by)
-
-    def change(tx: Transaction, record: InteractionRecord) -> bool:
-        return escalation.escalate(tx, record, by=person, via=via)
-
-    return _change(interaction, change)
+    return _change(interaction, partial(escalation.escalate, by=Person.of(by), via=via))
 
 
 aescalate = alone(escalate)
@@ -379,11 +370,7 @@ def expire(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> 
         NotFound: there is no such interaction.
     """
     person = Person.of(by)
-
-    def change(tx: Transaction, record: InteractionRecord) -> bool:
-        return settle(tx, record, expiry(record, via, person))
-
-    return _change(interaction, change)
+    return _change(interaction, lambda tx, row: settle(tx, row, expiry(row, via, person)))
 
 
 aexpire = alone(expire)
