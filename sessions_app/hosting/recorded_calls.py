@@ -23,7 +23,7 @@ from sessions_app.hosting.run_limits import RunLimits
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.run_states import RunEvent
 from sessions_app.hosting.waiting import RunWaits
-from sessions_app.interactions.assigning import ResolvedAssignment, resolve
+from sessions_app.interactions.assigning import resolve
 from sessions_app.journal.journal import Call, CallResult, Entry
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.prompts import AnyPrompt
@@ -231,7 +231,7 @@ class RecordedCalls(RecordedBackend):
                 new_prompts.append((outgoing_prompt, interactions[position]))
         if interactions:
             with self._under_way(*interactions):
-                prompts = _new_prompts(new_prompts, await self._resolve_assignments(new_prompts))
+                prompts = await self._new_prompts(new_prompts)
                 answers = await self.waits.ask(set(interactions.values()), prompts)
             responses |= {
                 position: answers[interaction] for position, interaction in interactions.items()
@@ -317,16 +317,30 @@ class RecordedCalls(RecordedBackend):
         if mismatch not in ("", entry.difference):
             self._run.record(run_writes.note_difference, entry.call, mismatch)
 
-    async def _resolve_assignments(
-        self, new_prompts: list[tuple[OutgoingPrompt, UUID]]
-    ) -> dict[UUID, ResolvedAssignment]:
-        """Look up the candidates of the prompts that are for others; free if there are none."""
-        owner = self._conversation.owner.id
-        return {
-            interaction: await reads.read(resolve, outgoing_prompt.assignment, owner)
-            for outgoing_prompt, interaction in new_prompts
-            if outgoing_prompt.assignment is not None
-        }
+    async def _new_prompts(
+        self, outgoing_prompts: list[tuple[OutgoingPrompt, UUID]]
+    ) -> list[run_writes.NewPrompt]:
+        """Build the prompts that are asked at once, as they are stored, with their candidates.
+
+        Raises:
+            TooLarge: there are too many, or one of them is too long.
+        """
+        owner, limits = self._conversation.owner.id, RuntimeSettings.load()
+        if len(outgoing_prompts) > limits.MAX_PROMPTS_AT_ONCE:
+            limit_text = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"
+            raise TooLarge("What is asked at once", limit_text, "MAX_PROMPTS_AT_ONCE")
+        new_prompts = []
+        for outgoing, interaction in outgoing_prompts:
+            stored_prompt = from_json(outgoing.json)
+            if len(outgoing.json) > limits.MAX_PROMPT:  # with the marks, which do not count
+                subject = f"The {type(outgoing.prompt).__name__} {outgoing.prompt.text[:50]!r}"
+                check_size(subject, stored_prompt, "MAX_PROMPT")
+            resolved = None
+            if outgoing.assignment is not None:
+                resolved = await reads.read(resolve, outgoing.assignment, owner)
+            new_prompt = run_writes.NewPrompt(outgoing.call, stored_prompt, interaction, resolved)
+            new_prompts.append(new_prompt)
+        return new_prompts
 
     def _finish(self, call: Call, record: CallResult) -> "asyncio.Future[None]":
         self._run.output.settle()
@@ -341,30 +355,3 @@ class RecordedCalls(RecordedBackend):
 
 def _after(seconds: float | None) -> datetime | None:
     return None if seconds is None else timezone.now() + timedelta(seconds=seconds)
-
-
-def _new_prompts(
-    outgoing_prompts: list[tuple[OutgoingPrompt, UUID]], assignments: dict[UUID, ResolvedAssignment]
-) -> list[run_writes.NewPrompt]:
-    """Build the prompts that are asked at once, as they are stored.
-
-    Raises:
-        TooLarge: there are too many, or one of them is too long.
-    """
-    limits = RuntimeSettings.load()
-    if len(outgoing_prompts) > limits.MAX_PROMPTS_AT_ONCE:
-        limit_text = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"
-        raise TooLarge("What is asked at once", limit_text, "MAX_PROMPTS_AT_ONCE")
-    new_prompts = []
-    for outgoing_prompt, interaction in outgoing_prompts:
-        stored_prompt = from_json(outgoing_prompt.json)
-        if len(outgoing_prompt.json) > limits.MAX_PROMPT:  # with the marks, which do not count
-            subject = (
-                f"The {type(outgoing_prompt.prompt).__name__} {outgoing_prompt.prompt.text[:50]!r}"
-            )
-            check_size(subject, stored_prompt, "MAX_PROMPT")
-        assignment = assignments.get(interaction)
-        new_prompts.append(
-            run_writes.NewPrompt(outgoing_prompt.call, stored_prompt, interaction, assignment)
-        )
-    return new_prompts
