@@ -3,8 +3,7 @@
 In many small transactions, each of which looks again whether its rows may go.
 """
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -48,29 +47,23 @@ AUDIT = """
 
 async def clean() -> int:
     """Delete all that is kept no longer; returns how many conversations, leases … that were."""
-    count = await _delete_conversations(_over(timezone.now()))
+    now = timezone.now()
+    over = Q(deleted_at__lt=now - DELETED_KEPT)
+    if days := RuntimeSettings.load().KEEP_DAYS:
+        over |= Q(updated_at__lt=now - timedelta(days=days))
+    count = await _delete_conversations(over)
     count += await attachments.delete_unwanted()
-    count += await _repeat(_delete_leases)
-    count += await _repeat(_delete_sessions)
-    count += await _repeat(_delete_audit)
-    count += await _repeat(_delete_notices)
+    for delete in (_delete_leases, _delete_sessions, _delete_audit, _delete_notices):
+        while deleted := await writer.write(delete):
+            count += deleted
     log.info("retention.cleaned", rows=count)
     return count
 
 
-def _over(now: datetime) -> Q:
-    """Build the condition that a conversation's time is over: deleted by its owner, or long
-    unused.
-    """
-    over = Q(deleted_at__lt=now - DELETED_KEPT)
-    if days := RuntimeSettings.load().KEEP_DAYS:
-        over |= Q(updated_at__lt=now - timedelta(days=days))
-    return over
-
-
 async def _delete_conversations(over: Q) -> int:
-    """Delete each such conversation with all that belongs to it, in a transaction of its own; one
-    that the project protects, say, is left.
+    """Delete each with all that belongs to it, in a transaction of its own.
+
+    One that the project protects, say, is left.
     """
     count, left = 0, set[UUID]()
     while ids := await reads.read(_old_conversations, over & ~Q(pk__in=left)):
@@ -82,13 +75,6 @@ async def _delete_conversations(over: Q) -> int:
             except Exception:
                 log.exception("retention.not_deleted", conversation=str(conversation))
                 left.add(conversation)
-    return count
-
-
-async def _repeat(work: Callable[[Transaction], int]) -> int:
-    count = 0
-    while deleted := await writer.write(work):
-        count += deleted
     return count
 
 
