@@ -12,6 +12,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseState
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.hosting.run_selection import RunSighting
+from sessions_app.hosting.run_writes import WAITS
 from sessions_app.journal.journal import is_wait, wait_id
 from sessions_app.models import HostLease, Interaction, JournalEntry, Run
 from sessions_app.storage import reads
@@ -19,7 +20,6 @@ from sessions_app.storage.records import InteractionSettled
 
 # Of the hosts of keys.
 SettledOfKeys = list[tuple[str, InteractionSettled]]
-WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 SETTLED = (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED)
 
 

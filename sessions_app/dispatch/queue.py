@@ -208,7 +208,9 @@ def put(key: str, *, suspect: bool = False) -> None:
     host = HostKey(key)
     # A user of a per-user workflow has places of their own, wherever it is hosted.
     place = None if host.user else host.workflow
-    sql.execute(PUT, (key, _queue(host.workflow), HOST, key, key, key, suspect, place))
+    offer = registry.find(host.workflow)  # where it is unknown, whoever takes it says so
+    queue = DEFAULT_QUEUE if offer is None else offer.config.queue
+    sql.execute(PUT, (key, queue, HOST, key, key, key, suspect, place))
 
 
 def put_if_needed(key: str) -> None:
@@ -241,8 +243,7 @@ def put_forgotten(tx: Transaction) -> int:
 
     There are none, unless somebody has deleted jobs, or the database was one process's before.
     """
-    jobless_keys = without_job(runs_needing_host()).values_list("key", flat=True)
-    keys = list(jobless_keys.distinct()[:AT_ONCE])
+    keys = without_job(runs_needing_host()).values_list("key", flat=True).distinct()[:AT_ONCE]
     for key in keys:
         put(key)
     return len(keys)
@@ -269,8 +270,3 @@ def fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
 def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
     """Keep the runs whose key has no job: in one statement, as jobs come and go."""
     return runs.extra(where=[JOBLESS])  # noqa: S610 - no value in it
-
-
-def _queue(workflow: str) -> str:
-    offer = registry.find(workflow)  # where it is unknown, whoever takes it says so
-    return DEFAULT_QUEUE if offer is None else offer.config.queue
