@@ -62,11 +62,6 @@ class RunWaits:
         interaction_sets = (ask.interactions for ask in self._asks if not ask.answers.done())
         return set().union(*interaction_sets) - self._answers.keys()
 
-    @property
-    def wake_at(self) -> datetime | None:
-        """The earliest end of the sleeps."""
-        return min(self._sleeps.values(), default=None)
-
     def receive_settlement(self, settlement: InteractionSettled) -> None:
         """Note the final status of an interaction, and wake the `ask` that it completes."""
         is_default = settlement.status == Interaction.Status.EXPIRED
@@ -130,7 +125,7 @@ class RunWaits:
 
     def rest(self) -> None:
         """Store that the run only waits."""
-        waits_for, wake_at = self.unanswered_interactions, self.wake_at
+        waits_for, wake_at = self.unanswered_interactions, min(self._sleeps.values(), default=None)
         self._run.record(run_writes.rest, waits_for=waits_for, wake_at=wake_at)
 
     async def ask(self, interactions: set[UUID], new: list[run_writes.NewPrompt]) -> Answers:
@@ -179,7 +174,6 @@ class RunWaits:
 
     @property
     def _is_alone(self) -> bool:
-        """True if what begins to wait now is all that the run does."""
         return self.nothing and self.slot.busy == 1
 
     async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:

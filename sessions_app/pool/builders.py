@@ -222,9 +222,7 @@ class UserBuilders:
     """
 
     def __init__(self, offer: OfferedWorkflow) -> None:
-        self._workflow = offer.workflow
-        self._options = offer.options
-        self._max_concurrency = offer.config.max_concurrency
+        self._offer = offer
         self._pooled: dict[str, _PooledBuilder] = {}
         self._closing: dict[str, BuiltObject] = {}
         self._closed = False
@@ -298,14 +296,11 @@ class UserBuilders:
             await wait_closed(self._closing.values())
 
     def _begin(self, user_id: str, person: Person) -> _PooledBuilder:
-        factory = self._workflow.per_user_builder
+        offer, factory = self._offer, self._offer.workflow.per_user_builder
         assert factory is not None  # noqa: S101 - only workflows with one have a pool
-        built = BuiltObject(factory, person, self._options, after=self._closing.get(user_id))
-        info = PerUserBuilderInfo(
-            builder=None,
-            workflow=self._workflow,
-            semaphore=limit_of(self._max_concurrency),
-        )
+        built = BuiltObject(factory, person, offer.options, after=self._closing.get(user_id))
+        limit = limit_of(offer.config.max_concurrency)
+        info = PerUserBuilderInfo(builder=None, workflow=offer.workflow, semaphore=limit)
         return _PooledBuilder(info, built)
 
     def _let_go(self, user_id: str) -> BuiltObject:
