@@ -32,9 +32,7 @@ FORGOTTEN_EVERY = 5  # seconds
 
 
 class WorkerDispatcher(ProcrastinateDispatcher):
-    """The dispatcher of a worker, which takes jobs until it is stopped, and checks its hosts each
-    second.
-    """
+    """The dispatcher of a worker takes jobs until stopped, and checks its hosts each second."""
 
     def __init__(self, duty: Duty, *, park_after: float, replay_everywhere: bool = False) -> None:
         self._freshness = LeaseFreshness(SILENCE)
@@ -164,9 +162,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._crowded = crowded_keys
 
     async def _give_back(self, unserved_jobs: set[int]) -> None:
-        """Give back jobs that were taken as the connection broke: they are ours, and nobody serves
-        them.
-        """
+        """Give back jobs taken as the connection broke: they are ours, and nobody serves them."""
         if lost_jobs := unserved_jobs & self._orphans:
             await writer.write(lambda tx: give_back(lost_jobs))
         self._orphans = unserved_jobs

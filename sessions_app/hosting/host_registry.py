@@ -76,9 +76,7 @@ class HostRegistry:
         return host is not None
 
     def full(self) -> list[str]:
-        """List the places that are all taken: of workflows and of their users, as jobs name
-        them.
-        """
+        """List places that are all taken: of workflows and of their users, as jobs name them."""
         slots_by_place = Counter(self._kept)
         for workflow, limit in self._limits.items():
             for user, slots in limit.slots_by_user.items():
@@ -183,9 +181,7 @@ class HostRegistry:
         return pool
 
     async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:
-        """Suspend the key's runs, which cannot be driven here: an operator may resume them
-        later.
-        """
+        """Suspend the key's runs, which cannot be driven here: an operator may resume them."""
         log.error("host.refused", key=key, error=str(error))
         message = f"The workflow {key.workflow!r} cannot run here now. An operator can resume it."
         reason = {"code": "workflow_unavailable", "message": message}

@@ -133,9 +133,7 @@ class LeaseFreshness:
         self._confirmed.set()
 
     async def wait_fresh(self) -> None:
-        """Wait until the leases are confirmed. Whoever has lost its lease is cancelled
-        meanwhile.
-        """
+        """Wait until the leases are confirmed. Who has lost its lease is cancelled meanwhile."""
         while not self.fresh:
             self._confirmed.clear()
             await self._confirmed.wait()

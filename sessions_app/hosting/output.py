@@ -76,9 +76,7 @@ class Output:
             self._under_way = self._write(self._piece())
 
     def last(self) -> str:
-        """Return the last piece, for the write that ends the run; empty if a write has it
-        already.
-        """
+        """Return the last piece, for the write that ends the run; empty if a write has it."""
         if self._begun is None:
             return ""
         self._begun.cancel()

@@ -87,9 +87,7 @@ class RecordedCalls(RecordedBackend):
         return self.stop
 
     def next_call(self, call: Call) -> None:
-        """Note the run's next call, enforce the limit of calls, and begin clean-up behind a stop
-        point.
-        """
+        """Note the next call, enforce the limit of calls, begin clean-up behind a stop point."""
         self._positions[call.track] = call.position
         if call.position > self._journal.last_position:
             self._limits.check_calls(call.position)

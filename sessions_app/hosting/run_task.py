@@ -43,9 +43,7 @@ STANDS_AFTER = 0.1
 
 
 class BlockedLoop(BaseException):
-    """An error that is raised in the code of a run that blocks the event loop. No `Exception`, to
-    get out.
-    """
+    """An error raised in code of a run that blocks the event loop. No `Exception`, to get out."""
 
 
 class Stopping:
@@ -305,17 +303,13 @@ class RunTask:
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:
-        """Suspend the run: people read that it is paused, operators what is to be fixed, and
-        where.
-        """
+        """Suspend the run: people read that it is paused, operators what to fix, and where."""
         detail = _add_location(error, str(error))
         log.error("run.suspended", run=str(self.id), error=detail)
         await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
 
     async def _report(self, error: BaseException | None) -> None:
-        """Fail the run. Our own errors are written for people; those of other code may hold
-        internals.
-        """
+        """Fail the run. Our own errors are written for people; others may hold internals."""
         log.warning("run.failed", run=str(self.id), exc_info=error)
         reason = f"The workflow raised {type(error).__name__}."
         if isinstance(error, BuilderFailed):

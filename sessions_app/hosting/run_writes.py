@@ -31,9 +31,7 @@ WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 
 
 class NewPrompt(NamedTuple):
-    """A call of `ask`: its stored prompt, the interaction's id, and for whom it is if not for the
-    owner.
-    """
+    """A call of `ask`: its stored prompt, the interaction's id, and its people if not the owner."""
 
     call: Call
     prompt: JsonObject
@@ -278,9 +276,7 @@ def awake(tx: Transaction, leased_run: LeasedRun) -> None:
 
 
 def clean_up(tx: Transaction, leased_run: LeasedRun, *, stop: JsonObject) -> None:
-    """Store the stop point from which the run cleans up, for replays; nothing is waited for any
-    more.
-    """
+    """Store from which stop point the run cleans up, for replays; nothing is awaited any more."""
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"stop_point": stop}, id=run.id)

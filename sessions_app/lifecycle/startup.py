@@ -86,9 +86,7 @@ def is_up() -> bool:
 
 
 async def stop() -> None:
-    """Stop hosting: runs in memory are let go in good order, and go on elsewhere or at the next
-    start.
-    """
+    """Stop hosting: runs in memory are let go in order, to go on elsewhere or at the next start."""
     await asyncio.gather(*(close() for close in before_stop))
     if _running:
         await _running.pop().stop()

@@ -75,9 +75,7 @@ class BuiltObject:
             self._limit()
 
     async def close(self) -> None:
-        """Close it, and wait for that. A failure to close is logged, not raised: nobody could act
-        on it.
-        """
+        """Close it, and wait for that. A failure is logged, not raised: nobody could act on it."""
         self.end()
         await wait_closed([self])
 
@@ -180,9 +178,7 @@ class PerUserBuilderInfo(BaseModel):
 
     @property
     def last_activity(self) -> datetime:
-        """The same as a time, by the clock as it stands now; one that is set without a zone is
-        local.
-        """
+        """The same as a time, by the clock as it stands now; one set without a zone is local."""
         return timezone.now() - timedelta(seconds=time.monotonic() - self._active_at)
 
     @last_activity.setter
@@ -286,9 +282,7 @@ class UserBuilders:
         return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
 
     async def close(self) -> None:
-        """Close all builders, used or not, and wait for those that are being closed. No other is
-        built.
-        """
+        """Close all builders, used or not, and wait for those being closed. No other is built."""
         self._closed = True
         for user_id in list(self._pooled):
             self._let_go(user_id).end()

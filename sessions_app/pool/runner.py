@@ -197,9 +197,7 @@ class Runner:
         return self._inside
 
     async def close(self) -> None:
-        """Close what is left of the workflow; its run is over, and its context can do nothing
-        more.
-        """
+        """Close what is left of the workflow: its run is over, its context can do nothing more."""
         self.execution.end()
         try:
             await self._close()

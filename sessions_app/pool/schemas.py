@@ -36,9 +36,7 @@ def workflow_input(workflow: Workflow) -> type[BaseModel]:
 
 @cache
 def single_output(workflow: Workflow) -> type[BaseModel]:
-    """Return the model of the whole result: the workflow's own, or one with the result as
-    `value`.
-    """
+    """Return the model of the whole result: the workflow's own, or one with it as `value`."""
     annotation = str if workflow.streams else _hints(workflow).get("return", Any)
     return _model(workflow, "Output", annotation)
 

@@ -236,9 +236,7 @@ class WorkflowPool:
                 self._is_idle.set()
 
     def idle_until(self, user_id: str) -> float | None:
-        """Return when the user's builder will have been idle too long (monotonic); None without
-        one.
-        """
+        """Return when the user's builder will be idle too long (monotonic); None without one."""
         info = self.user_builders.infos.get(user_id)
         return None if info is None else info.active_at + self.config.per_user_idle
 

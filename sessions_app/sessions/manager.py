@@ -256,9 +256,7 @@ class SessionManager:
         return schemas.single_output(self._pool.workflow)
 
     def get_workflow_streaming_output_schema(self) -> type[BaseModel]:
-        """Return the model of one chunk of its output: its own, or one with the chunk as
-        `value`.
-        """
+        """Return the model of a chunk of its output: its own, or one with the chunk as `value`."""
         return schemas.streaming_output(self._pool.workflow)
 
     @asynccontextmanager
@@ -381,9 +379,7 @@ class SessionManager:
         request_context.set_request(request, request_context.scope_of(websocket).get("user"))
 
     def _get_user_id_from_context(self) -> str | None:
-        """Return the user of the session that is open here, else of the request; None if there is
-        none.
-        """
+        """Return the user of the session open here, else of the request; None if there is none."""
         return request_context.user_in_context()[0] or None
 
     async def _get_or_create_per_user_builder(self, user_id: AnyUserId) -> tuple[object, Workflow]:
