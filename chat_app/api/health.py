@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from chat_app.api.problems import for_programs
 from chat_app.settings import ChatSettings
 from chat_app.wire.parsing import TRY_AGAIN
-from sessions_app.lifecycle import reports, startup
+from sessions_app.lifecycle import processes, startup
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.storage import reads
 
@@ -52,7 +52,7 @@ async def health(request: HttpRequest) -> JsonResponse:
         return _unavailable("The database does not respond.")
     except DatabaseError:
         return _unavailable("The database cannot be read: it may be damaged. Check its file.")
-    if not reports.stores_writes():
+    if not processes.stores_writes():
         return _unavailable(
             "The database takes no writes: its disk may be full, or something may have locked it."
         )

@@ -9,12 +9,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import claims
 from sessions_app.interactions.escalation import escalate_due
 from sessions_app.interactions.settlement import expiry, find_interactions, set_running, settle
-from sessions_app.lifecycle import retention
+from sessions_app.lifecycle import processes, retention
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, Run
 from sessions_app.notify.announce import announce

@@ -3,11 +3,10 @@
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
-from sessions_app.dispatch import processes
 from sessions_app.dispatch.job_worker import DISPATCHER, delete_old_jobs
 from sessions_app.dispatch.queue import MAINTENANCE_QUEUE
 from sessions_app.json_types import JsonObject
-from sessions_app.lifecycle import due, retention
+from sessions_app.lifecycle import due, processes, retention
 from sessions_app.storage.writer import writer
 
 # Before all hosts, whose priority is 0 or less: a dead worker's jobs may be a thousand.

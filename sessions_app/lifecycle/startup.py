@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sessions_app.dispatch.dispatcher import Dispatcher, ProcrastinateDispatcher
 from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.lifecycle.due import maintain
-from sessions_app.lifecycle.reports import report, sign_off
+from sessions_app.lifecycle.processes import report, sign_off
 from sessions_app.models import Process
 from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier

@@ -19,7 +19,7 @@ from sessions_app.contrib.testing.polling import until, until_true
 from sessions_app.conversations import messages
 from sessions_app.interactions import answers
 from sessions_app.lifecycle.due import settle_due
-from sessions_app.lifecycle.reports import Metrics
+from sessions_app.lifecycle.processes import Metrics
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce

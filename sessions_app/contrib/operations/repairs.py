@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 
 from django.db.models import F, Q
 
-from sessions_app.dispatch import processes
 from sessions_app.dispatch.take_over import take_from_dead
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, check_in_name
+from sessions_app.lifecycle import processes
 from sessions_app.models import HostLease, PendingSignal
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce

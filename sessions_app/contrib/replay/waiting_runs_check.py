@@ -6,9 +6,9 @@ from functools import partial
 from uuid import UUID
 
 from sessions_app.contrib.replay.history_replay import Replay, replay_all
-from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
+from sessions_app.lifecycle import processes
 from sessions_app.logs import Log
 from sessions_app.models import Process, Run
 from sessions_app.storage import reads

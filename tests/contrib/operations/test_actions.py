@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
-from sessions_app.lifecycle.reports import record_builders
+from sessions_app.lifecycle.processes import record_builders
 from sessions_app.models import (
     Arrival,
     Conversation,

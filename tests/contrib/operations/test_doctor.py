@@ -28,9 +28,8 @@ from django.utils import timezone
 from sessions_app.contrib.operations.doctor import disk_room, end_to_end, sqlite_file
 from sessions_app.contrib.operations.doctor.deployment import CHECKS
 from sessions_app.contrib.operations.management.commands.doctor import LEVELS
-from sessions_app.dispatch import processes
 from sessions_app.dispatch.dispatcher import ProcessReport
-from sessions_app.lifecycle import start_checks
+from sessions_app.lifecycle import processes, start_checks
 from sessions_app.lifecycle.findings import Check, Findings, examine
 from sessions_app.models import HostLease, Process
 from sessions_app.storage.transaction import Transaction

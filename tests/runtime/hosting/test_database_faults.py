@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from sessions_app import runs
 from sessions_app.errors import StorageUnavailable
-from sessions_app.lifecycle import reports
+from sessions_app.lifecycle import processes
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, workflow
@@ -198,8 +198,8 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
 
 async def test_a_failed_write_is_reported_by_the_health_of_the_process() -> None:
     """A disk that is nearly full still takes what is as small as a report."""
-    assert reports.stores_writes()
+    assert processes.stores_writes()
     async with database_away():
         with pytest.raises(StorageUnavailable):
             await writer.write(lambda tx: get_user_model().objects.create(username="ann"))
-        assert not reports.stores_writes()
+        assert not processes.stores_writes()

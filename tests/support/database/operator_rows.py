@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
-from sessions_app.dispatch import processes
+from sessions_app.lifecycle import processes
 from sessions_app.models import Conversation, Process, Run
 
 LONG_AGO = timedelta(days=400)

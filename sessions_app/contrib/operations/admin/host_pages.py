@@ -23,7 +23,7 @@ from sessions_app.contrib.operations.admin.read_only import (
     keys_by,
     operation,
 )
-from sessions_app.dispatch import processes
+from sessions_app.lifecycle import processes
 from sessions_app.models import HostLease, Process, Run
 
 PROCESS_FIELDS = (

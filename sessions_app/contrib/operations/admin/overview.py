@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from sessions_app.contrib.operations.admin.cells import status_word
 from sessions_app.contrib.operations.admin.question_texts import BY_DEADLINE
-from sessions_app.dispatch import processes, queue
+from sessions_app.dispatch import queue
+from sessions_app.lifecycle import processes
 from sessions_app.models import HostLease, Interaction, Process, Run
 from sessions_app.workflows import registry
 

@@ -18,9 +18,9 @@ from django.core.checks.registry import registry as registered_checks
 from django.db import DatabaseError
 from django.utils import timezone
 
-from sessions_app.dispatch import processes
 from sessions_app.dispatch.queue import figures, without_job
 from sessions_app.hosting.needing_host import runs_needing_host
+from sessions_app.lifecycle import processes
 from sessions_app.lifecycle.findings import TAG, Check, Findings, examine
 from sessions_app.lifecycle.requirements import (
     CLUSTER,

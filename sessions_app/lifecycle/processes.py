@@ -1,10 +1,12 @@
-"""The reports of a deployment's processes about themselves, for its operators."""
+"""The reports of each process about itself, every few seconds: that it is up, and its builders."""
 
+import asyncio
 import hashlib
 import inspect
+import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from django.apps import apps
@@ -12,17 +14,35 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from sessions_app.dispatch import queue
-from sessions_app.dispatch.dispatcher import ProcessReport
-from sessions_app.models import Process
+from sessions_app.dispatch.dispatcher import Dispatcher, ProcessReport
+from sessions_app.errors import StorageUnavailable
+from sessions_app.hosting.lease import this_process
+from sessions_app.json_types import JsonObject
+from sessions_app.logs import Log
+from sessions_app.models import HostLease, Process
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.periodic import repeat
 from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 
-# A process reports about every 5 s.
+log = Log(__name__)
+
+EVERY = 5.0  # seconds
 GONE_AFTER = timedelta(seconds=20)
 FORGOTTEN_AFTER = timedelta(hours=1)
 UNSEEN_EVERY = 60  # seconds
+# What is written so often, and has not been for so long, cannot be written.
+OVERDUE = 3 * EVERY
+# For so long a write that failed says that the next one may.
+RECENT = 2 * EVERY
+
+# By key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
+Metrics = dict[str, JsonObject]
+
+# When this process last stored a report, by the monotonic clock; none where it reports nothing.
+_stored_at: list[float] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,57 @@ class ProcessState:
     alive: bool
 
 
+async def report(dispatcher: Dispatcher) -> None:
+    """Report until cancelled."""
+    stored_metrics: Metrics = {}
+    _stored_at[:] = [time.monotonic()]
+
+    async def once() -> None:
+        nonlocal stored_metrics
+        await writer.write(lambda tx: record(tx, dispatcher.report()))
+        _stored_at[:] = [time.monotonic()]
+        live = {} if dispatcher.hosts is None else dispatcher.hosts.builders()
+        await record_builders(live, stored_metrics)
+        stored_metrics = live
+
+    try:
+        await repeat(once, every=EVERY, name="reports")
+    finally:
+        _stored_at.clear()
+
+
+def stores_writes() -> bool:
+    """Return whether the database stores what this process writes.
+
+    With a full disk it only reads, and for a while still takes what is as small as a report.
+    """
+    if time.monotonic() - writer.failed_at < RECENT:
+        return False
+    return all(time.monotonic() - at < OVERDUE for at in _stored_at)
+
+
+async def sign_off() -> None:
+    """Delete this process's report: it ends in good order."""
+    try:
+        await writer.write(lambda tx: Process.objects.filter(name=this_process()).delete())
+    except StorageUnavailable:
+        log.warning("reports.storage_unavailable")
+
+
+async def record_builders(live: Metrics, stored_metrics: Metrics) -> None:
+    """Store the changes of the live builders since `stored_metrics`."""
+    changes = {key: metrics for key, metrics in live.items() if stored_metrics.get(key) != metrics}
+    changes |= {key: {} for key in stored_metrics.keys() - live.keys()}
+    # Each in its own transaction: several that lock many leases could wait for each other.
+    await asyncio.gather(*(writer.write(partial(_store, *change)) for change in changes.items()))
+
+
+def _store(key: str, metrics: JsonObject, tx: Transaction) -> None:
+    # Another process may have taken the key over, whose builder is not ours to describe.
+    leases = HostLease.objects.filter(pk=key, worker=this_process())
+    leases.update(metrics=metrics, last_activity=tx.now)
+
+
 def record(tx: Transaction, report: ProcessReport) -> None:
     """Store that the process is up, with its report."""
     row = Process(**asdict(report), settings=shared_settings(), last_seen=tx.now)
@@ -41,11 +112,6 @@ def record(tx: Transaction, report: ProcessReport) -> None:
     Process.objects.bulk_create(
         [row], update_conflicts=True, unique_fields=["name"], update_fields=columns
     )
-
-
-def forget(tx: Transaction, name: str) -> None:
-    """Delete the report of a process that ends in good order."""
-    Process.objects.filter(name=name).delete()
 
 
 def forget_unseen(tx: Transaction) -> int:
