@@ -53,20 +53,13 @@ def look_up(keys: Collection[str], interactions: Collection[UUID]) -> HostLookup
     """Look after these keys and these interactions. Blocks: for a thread."""
     leases = HostLease.objects.filter(key__in=keys)
     rows = leases.values_list("key", "generation", "evict_requested_at")
+    runs = runs_needing_host().filter(key__in=keys)
+    sightings = runs.values_list("key", "id", "status", "stop_requested_at")
     return HostLookup(
         {key: LeaseState(generation, evict is not None) for key, generation, evict in rows},
-        _runs(keys),
+        [(key, (run, status, stop is not None)) for key, run, status, stop in sightings],
         _settled_interactions(keys, interactions),
     )
-
-
-def _runs(keys: Collection[str]) -> list[tuple[str, RunSighting]]:
-    rows = runs_needing_host().filter(key__in=keys)
-    fields = ("key", "id", "status", "stop_requested_at")
-    return [
-        (key, (run, status, stop is not None))
-        for key, run, status, stop in rows.values_list(*fields)
-    ]
 
 
 def _settled_interactions(keys: Collection[str], ids: Collection[UUID]) -> SettledOfKeys:
