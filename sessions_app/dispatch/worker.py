@@ -152,10 +152,8 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         await self._give_back(set(own_jobs) - self._served)
 
     def _make_way(self, hosts: Mapping[str, Host]) -> None:
-        """Let go of keys whose runs find no place here: whoever has one takes them, of all workers.
-
-        Not of those that came to it since the last look, whose turn may come in a moment.
-        """
+        # Whoever has a place for them takes these keys, of all workers. Not those that came to it
+        # since the last look, whose turn may come in a moment.
         crowded_keys = {key for key, host in hosts.items() if host.awaits_places}
         for key in crowded_keys & self._crowded:
             hosts[key].stop()

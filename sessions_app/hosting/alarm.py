@@ -140,10 +140,7 @@ class Alarm:
             run.block("".join(traceback.format_stack(frame)))
 
     def _current(self) -> RunTask | None:
-        """Return the run whose code is executed.
-
-        The context names it, if this is called within it; else, or for a builder, the task does.
-        """
+        # The context names it, if this is called within it; else, or for a builder, the task does.
         context = current_context.get()
         task = asyncio.current_task(self._loop)
         ids = (

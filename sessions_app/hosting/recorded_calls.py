@@ -318,11 +318,7 @@ class RecordedCalls(RecordedBackend):
     async def _new_prompts(
         self, outgoing_prompts: list[tuple[OutgoingPrompt, UUID]]
     ) -> list[run_writes.NewPrompt]:
-        """Build the prompts that are asked at once, as they are stored, with their candidates.
-
-        Raises:
-            TooLarge: there are too many, or one of them is too long.
-        """
+        """Build the prompts that are asked at once, as they are stored, with their candidates."""
         owner, limits = self._conversation.owner.id, RuntimeSettings.load()
         if len(outgoing_prompts) > limits.MAX_PROMPTS_AT_ONCE:
             limit_text = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"

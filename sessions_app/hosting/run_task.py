@@ -84,11 +84,8 @@ class Stopping:
             task.cancel()
 
     def _look_whether_it_stands(self, last: int = -1) -> None:
-        """Raise the stop in a replay that makes no further call.
-
-        A run that was stopped while it waited for something else than its context does so in a
-        replay too, and makes no call that could raise it.
-        """
+        # A run that was stopped while it waited for something else than its context does so in a
+        # replay too, and makes no call that could raise the stop.
         stop, runner = self._calls.stop, self._run.runner
         if self._run.state is not RunState.STOPPING or runner is None:
             return

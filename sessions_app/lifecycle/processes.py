@@ -164,10 +164,7 @@ def hosting_processes() -> list[str]:
 
 
 def _process(row: Process, silences: dict[int, float]) -> ProcessState:
-    """Build the state of a process, from its heartbeats or its report.
-
-    A worker is seen by its heartbeats, which decide about take-over; others by their row.
-    """
+    # A worker is seen by its heartbeats, which decide about take-over; others by their row.
     silent = (timezone.now() - row.last_seen).total_seconds()
     limit = GONE_AFTER.total_seconds()
     if row.job_worker is not None:

@@ -100,11 +100,8 @@ def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
 
 
 def _delete_leases(tx: Transaction) -> int:
-    """Delete leases of conversations that are gone: such a key never comes again.
-
-    A user's key may. Its lease stays, or its generation would begin anew and an older host could
-    take itself for the new one.
-    """
+    # Such a key never comes again. A user's key may: its lease stays, or its generation would begin
+    # anew and an older host could take itself for the new one.
     leases = HostLease.objects.filter(
         ~Exists(Run.objects.filter(key=OuterRef("key"))),
         key__startswith=HostKey.CONVERSATION,

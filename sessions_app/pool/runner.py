@@ -226,7 +226,6 @@ class Runner:
 
     @contextmanager
     def _call(self) -> Iterator[object]:
-        """Call the workflow function."""
         try:
             yield self._workflow.function(
                 schemas.first_argument(self._workflow, self.context.message), self.context
@@ -282,11 +281,8 @@ class Runner:
 
 
 def _enter(context: Context) -> None:
-    """Set the context variables that the workflow's own code finds.
-
-    A session that it opens is of the same trace; all else of the request, and the parent, is this
-    run's and no other's.
-    """
+    # What the workflow's own code finds. A session that it opens is of the same trace; all else of
+    # the request, and the parent, is this run's and no other's.
     current_context.set(context)
     current_track.set("")
     current_request.set(RequestContext(trace=context.trace))

@@ -119,11 +119,7 @@ class _Pauses:
         self._pause = SHORTEST / 2
 
     def next(self) -> float:
-        """Return the seconds until the next look.
-
-        Raises:
-            TimeoutError: there is none.
-        """
+        """Return the seconds until the next look; raise TimeoutError if there is none."""
         seconds = self._until - time.monotonic()
         if seconds <= 0:
             raise TimeoutError(f"Nothing came of run {self._run} in {self._timeout:g} s.")
