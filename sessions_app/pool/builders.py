@@ -243,20 +243,19 @@ class UserBuilders:
         pooled_builder = self._pooled.get(user_id)
         if pooled_builder is None or pooled_builder.built.has_failed:
             pooled_builder = self._pooled[user_id] = self._begin(user_id, person)
+        info, built = pooled_builder.info, pooled_builder.built
         # Nothing awaits between finding it and this: nothing can evict it.
-        pooled_builder.info.ref_count += 1
+        info.ref_count += 1
         try:
-            pooled_builder.info.builder = await pooled_builder.built.ready()
+            info.builder = await built.ready()
         except BaseException:
-            self.release(pooled_builder.info)
-            given_up = not (pooled_builder.info.ref_count or pooled_builder.built.is_ready)
-            if (given_up or pooled_builder.built.has_failed) and self._pooled.get(
-                user_id
-            ) is pooled_builder:
+            self.release(info)
+            is_over = built.has_failed or not (info.ref_count or built.is_ready)
+            if is_over and self._pooled.get(user_id) is pooled_builder:
                 self._let_go(user_id).end()
             raise
-        pooled_builder.info.touch()
-        return pooled_builder.info
+        info.touch()
+        return info
 
     def release(self, info: PerUserBuilderInfo) -> None:
         """Return a reference to a user's builder."""
