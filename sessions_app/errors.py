@@ -1,41 +1,8 @@
 """Everything that this runtime raises. The docstring is the message.
 
-SessionsError
-├── Refused                  nothing was written; the caller asked for something that cannot be
-│   ├── Invalid
-│   ├── UnknownWorkflow
-│   ├── Busy
-│   ├── TooMany
-│   ├── NotFound
-│   └── Fenced
-├── StorageUnavailable
-├── ConversationGone
-├── BuilderFailed
-├── NotReplayable
-├── UnknownVersion           suspends the run
-├── NoRun
-└── WorkflowError            raised into workflow code
-    ├── NonDeterminism       suspends the run
-    │   └── FormChanged
-    ├── Unrecorded           suspends the run
-    │   ├── NotJson
-    │   │   └── ResultRefused
-    │   ├── CalledInStep
-    │   └── CalledInThread
-    ├── TooLarge
-    ├── TookTooLong
-    ├── TooManyCalls         suspends the run
-    ├── StepFailed
-    ├── AmbiguousOption
-    ├── StreamUnread
-    ├── NeverAwaited
-    ├── PromptExpired
-    ├── NothingCame
-    ├── ChildFailed
-    ├── RunEnded
-    ├── UnknownAssignee
-    ├── TooFewPeople
-    └── NoPerson
+After `Refused` nothing was written: the caller asked for something that cannot be. A
+`WorkflowError` is raised into workflow code. `NonDeterminism`, `Unrecorded`, `TooManyCalls` and
+`UnknownVersion` suspend the run.
 """
 
 from typing import TYPE_CHECKING
@@ -76,7 +43,6 @@ class UnknownWorkflow(Refused):
         super().__init__(
             f"There is no workflow {name!r} here. Offered are: {', '.join(workflows) or 'none'}."
         )
-        self.name = name
         self.workflows = workflows
 
 
@@ -133,7 +99,6 @@ class NonDeterminism(WorkflowError):
             "What must differ between two executions (time, random numbers, outside data) "
             "belongs into context.now(), context.random() or a step."
         )
-        self.position = position
 
 
 class FormChanged(NonDeterminism):
@@ -146,7 +111,6 @@ class FormChanged(NonDeterminism):
             "under that name for as long as runs have it, such as by `Old = New` in its module; "
             "then resume the run.",
         )
-        self.form = form
 
 
 class Unrecorded(WorkflowError):
@@ -201,7 +165,6 @@ class CalledInStep(Unrecorded):
             "itself, without a step around it, and have it call context.step() for what must not "
             "be repeated; or return what the call needs, and call after the step."
         )
-        self.step = step
 
 
 class CalledInThread(Unrecorded):
@@ -272,7 +235,6 @@ class AmbiguousOption(WorkflowError):
             f"is an option: context.step(partial({function}, {option}=…), …) is the argument, "
             f"context.step(partial({function}, …), {option}=…) is the option."
         )
-        self.option = option
 
 
 class StreamUnread(WorkflowError):
