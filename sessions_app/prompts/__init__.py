@@ -3,19 +3,22 @@
 `input_type` and the field names are those of the wire (docs/protocol.md).
 """
 
-from sessions_app.prompts.answer_types import Answer, JsonAnswer, PageAnswer, TextAnswer
 from sessions_app.prompts.arguments import literal
 from sessions_app.prompts.base import (
     MAX_NOTE,
     MAX_TEXT,
     MOST_TOGETHER,
+    Answer,
     AnyPrompt,
     Content,
     FieldText,
     FormButton,
     Given,
+    JsonAnswer,
+    PageAnswer,
     Prompt,
     Response,
+    TextAnswer,
     Together,
     Vote,
     any_type,

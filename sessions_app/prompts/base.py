@@ -1,4 +1,4 @@
-"""The base of all prompts and responses, and how prompts are stored and loaded."""
+"""The base of all prompts, answers and responses, and how prompts are stored and loaded."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.models import AttachedFile
-from sessions_app.prompts.answer_types import Answer, JsonAnswer, PageAnswer, TextAnswer
+from sessions_app.models import AttachedFile, Attachment
 from sessions_app.prompts.details import line
 from sessions_app.storage.storable import check_storable, storable
 
@@ -37,6 +36,8 @@ from sessions_app.storage.storable import check_storable, storable
 Given = str | bool | int | float | JsonObject
 # Files as the form of a prompt reads them, by field.
 Files = Mapping[str, AttachedFile]
+# Files that come with the form of a page, by field; they are kept before.
+PageFiles = Mapping[str, Attachment]
 # A prompt as clients have it: what is stored, with the seconds that are left as `timeout`.
 Content = JsonObject
 # On one card: a person looks at all of them before they answer.
@@ -67,6 +68,74 @@ def check_note(note: str) -> None:
     if len(note) > MAX_NOTE:
         raise Invalid(_("The note must be a text of at most 10,000 characters."))
     check_storable(_("The note"), note)
+
+
+# The types of answers, one for each kind of door. A prompt reads each in a method of its own, and
+# guesses no door from the shape of an answer.
+
+
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """A text: all that a plain client can send. It may name an option."""
+
+    text: str
+    files: ClassVar[PageFiles] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """A JSON value of a program, in the form that docs/protocol.md shows for the type of prompt."""
+
+    value: JsonValue
+    files: ClassVar[PageFiles] = {}
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """Make an answer of a Python value; dates, decimals and the like become their texts.
+
+        Raises:
+            Invalid: it has half of a surrogate pair.
+        """
+        try:
+            return cls(to_jsonable_python(value))
+        except UnicodeEncodeError:
+            raise Invalid(_("The answer contains a character that cannot be stored.")) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """The form of a card, as a browser sends it.
+
+    `values` are those of the pressed button, the chosen options or the text; `note` is the note
+    beside an option. `fields` has the texts of a prompt's own form, by the name of the field.
+    """
+
+    values: Sequence[str] = ()
+    note: str = ""
+    fields: Mapping[str, list[str]] = field(default_factory=dict)
+    files: PageFiles = field(default_factory=dict)
+
+    @property
+    def value(self) -> str:
+        """The only value.
+
+        Raises:
+            Invalid: there is none, or there are several.
+        """
+        if len(self.values) != 1:
+            raise Invalid(_("Choose one of the answers that the card offers."))
+        return self.values[0]
+
+    @property
+    def text(self) -> str:
+        """A text of all that was chosen and typed."""
+        typed = {name: ", ".join(texts) for name, texts in self.fields.items()}
+        fields = (f"{name}: {text}".removeprefix("_note: ") for name, text in typed.items() if text)
+        chosen = ", ".join(filter(None, [*self.values, self.note]))
+        return "; ".join(filter(None, [chosen, *fields]))
+
+
+Answer = TextAnswer | JsonAnswer | PageAnswer
 
 
 @dataclass(frozen=True, slots=True)

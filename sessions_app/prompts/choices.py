@@ -23,10 +23,10 @@ from pydantic import (
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, load_json
-from sessions_app.prompts.answer_types import PageAnswer
 from sessions_app.prompts.base import (
     Content,
     Given,
+    PageAnswer,
     Prompt,
     Response,
     as_text,

@@ -11,8 +11,7 @@ from pydantic import Field
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts.answer_types import Answer
-from sessions_app.prompts.base import Content, Prompt, Response
+from sessions_app.prompts.base import Answer, Content, Prompt, Response
 from sessions_app.storage.storable import check_storable
 
 

@@ -28,7 +28,6 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, is_same_json, load_json
-from sessions_app.prompts.answer_types import PageAnswer
 from sessions_app.prompts.arguments import (
     arguments_lines,
     is_kept_by_browsers,
@@ -42,6 +41,7 @@ from sessions_app.prompts.base import (
     FieldText,
     Files,
     FormButton,
+    PageAnswer,
     Prompt,
     Response,
     check_note,

@@ -18,12 +18,13 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.logs import Log
-from sessions_app.prompts.answer_types import Answer, PageAnswer
 from sessions_app.prompts.base import (
+    Answer,
     Content,
     FieldText,
     Files,
     FormButton,
+    PageAnswer,
     Prompt,
     Response,
     is_none,
