@@ -3,7 +3,6 @@
 `input_type` and the field names are those of the wire (docs/protocol.md).
 """
 
-from sessions_app.prompts.arguments import literal
 from sessions_app.prompts.base import (
     MAX_NOTE,
     MAX_TEXT,
@@ -12,7 +11,6 @@ from sessions_app.prompts.base import (
     AnyPrompt,
     Content,
     FieldText,
-    FormButton,
     Given,
     JsonAnswer,
     PageAnswer,
@@ -39,6 +37,7 @@ from sessions_app.prompts.choices import (
     Option,
     RadioPrompt,
 )
+from sessions_app.prompts.details import literal
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
 from sessions_app.prompts.forms.prompt import APPROVE, REJECT, FormPrompt, FormResponse
 from sessions_app.prompts.forms.schema_checks import (
@@ -77,7 +76,6 @@ __all__ = [
     "Decision",
     "DropdownPrompt",
     "FieldText",
-    "FormButton",
     "FormPrompt",
     "FormResponse",
     "Given",

@@ -28,13 +28,6 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, is_same_json, load_json
-from sessions_app.prompts.arguments import (
-    arguments_lines,
-    is_kept_by_browsers,
-    literal,
-    name_text,
-    type_word,
-)
 from sessions_app.prompts.base import (
     STORED,
     Content,
@@ -46,6 +39,13 @@ from sessions_app.prompts.base import (
     Response,
     check_note,
     with_details,
+)
+from sessions_app.prompts.details import (
+    arguments_lines,
+    is_kept_by_browsers,
+    literal,
+    name_text,
+    type_word,
 )
 from sessions_app.prompts.forms.data import (
     PREFIX,

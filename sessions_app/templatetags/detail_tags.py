@@ -10,8 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt, load_prompt
-from sessions_app.prompts.arguments import argument_rows, is_misread
-from sessions_app.prompts.details import rows
+from sessions_app.prompts.details import argument_rows, is_misread, rows
 from sessions_app.prompts.forms.data import texts
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden, marks_in_words
 
@@ -77,16 +76,12 @@ def value_type(bound: BoundField) -> str:
 @register.filter
 def marked_value(bound: BoundField) -> SafeString:
     """Return what stands in a field as HTML, if it has what is not seen there; else empty."""
-    value = None if _is_unseen(bound) else bound.value()
+    is_unseen = bound.is_hidden or bound.widget_type in ("password", "file", "clearablefile")
+    value = None if is_unseen else bound.value()
     text = "\n".join(texts(value)) if value is not None else ""
-    is_clear = not has_hidden(text) and text.strip(" \t") == text
-    if is_clear:
+    if not has_hidden(text) and text.strip(" \t") == text:
         return SafeString("")
     return exact(text) if isinstance(bound.field, JSONField) else quoted(text)
-
-
-def _is_unseen(bound: BoundField) -> bool:
-    return bound.is_hidden or bound.widget_type in ("password", "file", "clearablefile")
 
 
 def _marked(parts: Iterable[tuple[str, bool]]) -> SafeString:

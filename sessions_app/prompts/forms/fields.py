@@ -16,8 +16,8 @@ from pydantic_core import to_jsonable_python
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, is_too_deep
-from sessions_app.prompts.arguments import is_kept_by_browsers, is_line, literal
 from sessions_app.prompts.base import as_text
+from sessions_app.prompts.details import is_kept_by_browsers, is_line, literal
 from sessions_app.prompts.hidden_characters import has_hidden
 from sessions_app.storage.storable import MAX_DEPTH, check_finite, storable
 
