@@ -13,8 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import audit, handing_on, votes
 from sessions_app.interactions.answerers import PromptAudience, may_answer
-from sessions_app.interactions.delegates import find_delegate, find_delegates
-from sessions_app.interactions.handing_on import Action, Change
+from sessions_app.interactions.handing_on import Action, Change, find_delegate, find_delegates
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person, UserId, is_guest, users
