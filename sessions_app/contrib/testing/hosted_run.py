@@ -41,12 +41,7 @@ class HostedRun:
     async def asked(self) -> list[AnyPrompt]:
         """Return all prompts that it has asked so far, answered or not."""
         await self.rest()
-
-        def rows() -> list[Interaction]:
-            interactions = Interaction.objects.filter(run__in=self._family())
-            return list(interactions.order_by("sequence"))
-
-        return [load_prompt(row.prompt) for row in await reads.read(rows)]
+        return [load_prompt(row.prompt) for row in await reads.read(self._interactions)]
 
     async def answer(
         self, value: Answer, to: str = "", *, by: AbstractBaseUser | None = None
@@ -97,11 +92,11 @@ class HostedRun:
     async def output(self) -> str:
         """Return the text so far, as a reader of the log puts it together."""
         await self.rest()
-        return await reads.read(self._text)
+        return await reads.read(text_of, self.id)
 
     async def until_said(self, text: str) -> None:
         """Wait until its output has the text; it may go on."""
-        await until(lambda: text in self._text(), self.patience)
+        await until(lambda: text in text_of(self.id), self.patience)
 
     async def shown(self) -> list[str]:
         """Return the titles of the steps that people have seen come to their end, in that order."""
@@ -156,11 +151,11 @@ class HostedRun:
 
         return await until(resting, self.patience)
 
-    def _text(self) -> str:
-        return text_of(self.id)
-
     def _pending(self) -> list[Interaction]:
-        rows = Interaction.objects.filter(run__in=self._family(), status=Interaction.Status.PENDING)
+        return self._interactions(status=Interaction.Status.PENDING)
+
+    def _interactions(self, **where: object) -> list[Interaction]:
+        rows = Interaction.objects.filter(run__in=self._family(), **where)
         return list(rows.order_by("sequence"))
 
     def _family(self) -> list[UUID]:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
+import time_machine
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files.base import ContentFile
@@ -14,7 +15,6 @@ from django.db import connection
 from django.db.models import Min, Q
 from django.utils.module_loading import import_string
 
-from sessions_app.contrib.testing.clock import Clock
 from sessions_app.contrib.testing.hosted_run import Answer, HostedRun
 from sessions_app.contrib.testing.polling import PATIENCE, until, until_true
 from sessions_app.conversations import messages
@@ -178,7 +178,7 @@ class Hosting:
             AssertionError: something cannot be settled at its time; says what.
         """
         await self.rest()
-        end, last_due = self._clock.now() + timedelta(**time), None
+        end, last_due = datetime.now(UTC) + timedelta(**time), None
         while (due := await reads.read(_next_due)) is not None and due <= end:
             if due == last_due:
                 raise AssertionError(await reads.read(_describe_due, due))
@@ -226,6 +226,33 @@ class Hosting:
         worker = import_string("sessions_app.dispatch.worker.WorkerDispatcher")
         dispatcher: HostingDispatcher = worker(Duty(drain=DRAIN), **options)
         return dispatcher
+
+
+class Clock:
+    """The wall clock of the process. It goes on by itself, and begins to lie when it is moved.
+
+    The monotonic clock stays as it is, and with it the timers of the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._travel: time_machine.travel | None = None
+        self._moved: time_machine.Traveller | None = None
+
+    def move_to(self, moment: datetime) -> None:
+        """Set the clock to a time. Never backwards."""
+        if moment <= datetime.now(UTC):
+            return
+        if self._moved is None:
+            self._travel = time_machine.travel(moment, tick=True)
+            self._moved = self._travel.start()
+        else:
+            self._moved.move_to(moment)
+
+    def stop(self) -> None:
+        """Set the clock right again."""
+        if self._travel is not None:
+            self._travel.stop()
+        self._travel = self._moved = None
 
 
 # What the fixture `host_workflow` is, for annotations.
