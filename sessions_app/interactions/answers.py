@@ -115,9 +115,7 @@ async def answer(
     checked_answer = await _in_turn(by, partial(_check, by, conversation_id, answer))
     if checked_answer is None:
         return AnswerResult(Outcome.NOT_FOUND)
-    return await writer.write(
-        audit.from_here(lambda tx: _answer(tx, by, conversation_id, checked_answer))
-    )
+    return await writer.write(audit.from_here(lambda tx: _answer(tx, by, checked_answer)))
 
 
 async def answer_together(
@@ -132,9 +130,7 @@ async def answer_together(
     checked_answers = [
         await _in_turn(by, partial(_check, by, conversation_id, answer)) for answer in answers
     ]
-    return await writer.write(
-        audit.from_here(lambda tx: _answer_together(tx, by, conversation_id, checked_answers))
-    )
+    return await writer.write(audit.from_here(lambda tx: _answer_together(tx, by, checked_answers)))
 
 
 async def _in_turn(by: Person, check: Callable[[], T]) -> T:
@@ -186,17 +182,14 @@ def _check_type(asked: str, answered: str | None) -> None:
 
 
 def _answer_together(
-    tx: Transaction,
-    by: Person,
-    conversation_id: str | None,
-    answers: Sequence[CheckedAnswer | None],
+    tx: Transaction, by: Person, answers: Sequence[CheckedAnswer | None]
 ) -> AnswerResult:
     """Refuse all answers before the first settles: what is refused has written nothing."""
     errors: dict[str, list[Any]] = {}
     pending_answers: list[tuple[InteractionRecord, CheckedAnswer]] = []
     result = AnswerResult(Outcome.NOT_FOUND)
     for answer in answers:
-        if answer is None or (interaction := _find_checked(by, conversation_id, answer)) is None:
+        if answer is None or (interaction := _find_checked(by, answer)) is None:
             return AnswerResult(Outcome.NOT_FOUND)
         if not _waits(tx, interaction):
             result = _take(tx, interaction, by, answer)
@@ -224,10 +217,8 @@ def _waits(tx: Transaction, interaction: InteractionRecord) -> bool:
     return interaction.status == Interaction.Status.PENDING and not is_over
 
 
-def _answer(
-    tx: Transaction, by: Person, conversation_id: str | None, answer: CheckedAnswer
-) -> AnswerResult:
-    if (interaction := _find_checked(by, conversation_id, answer)) is None:
+def _answer(tx: Transaction, by: Person, answer: CheckedAnswer) -> AnswerResult:
+    if (interaction := _find_checked(by, answer)) is None:
         return AnswerResult(Outcome.NOT_FOUND)
     return _take(tx, interaction, by, answer)
 
@@ -363,11 +354,12 @@ def _vote(
     return None
 
 
-def _find_checked(
-    by: Person, conversation_id: str | None, answer: CheckedAnswer
-) -> InteractionRecord | None:
-    """Find and lock the interaction of an answer, if this person may answer it still."""
-    for record in _find_answerable(by, conversation_id, interaction=answer.interaction):
+def _find_checked(by: Person, answer: CheckedAnswer) -> InteractionRecord | None:
+    """Find and lock the interaction of an answer, if this person may answer it still.
+
+    The look before the transaction has compared the conversation, which stays.
+    """
+    for record in _find_answerable(by, None, interaction=answer.interaction):
         return record
     return claims.find_assigned(str(answer.interaction), by)
 

@@ -121,7 +121,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
     def answered(tx: Transaction, answer: answers.IncomingAnswer) -> run_selection.Selection:
         checked_answer = answers._check(by, name, answer)
         assert checked_answer is not None
-        answers._answer(tx, by, name, checked_answer)
+        answers._answer(tx, by, checked_answer)
         hold = lease.take_lease(tx, HostKey(run.key))
         driven = run_selection.DrivenRuns(frozenset(), frozenset(), {})
         selected = run_selection.select_runs(tx, hold, driven)
