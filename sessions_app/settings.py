@@ -101,8 +101,20 @@ class RuntimeSettings(Section):
     @field_validator("REDIS_URL")
     @classmethod
     def _of_redis(cls, value: str) -> str:
-        if value:
-            check_redis_url(value)
+        """Refuse what is not a URL of a Redis; the error quotes nothing of the URL."""
+        if not value:
+            return value
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it must begin with redis://, rediss:// or unix://")
+        # Only where it is used: the form of one process does without.
+        try:
+            from redis import ConnectionPool  # noqa: PLC0415
+        except ImportError:
+            raise ValueError("pip install 'django-durable-hitl[cluster]' is missing") from None
+        try:
+            ConnectionPool.from_url(value)
+        except ValueError:
+            raise ValueError("its port, its database or an option cannot be read") from None
         return value
 
     @property
@@ -114,21 +126,6 @@ class RuntimeSettings(Section):
 
 
 S = TypeVar("S", bound=Section)
-
-
-def check_redis_url(url: str) -> None:
-    """Raise ValueError if it is not a URL of a Redis; the error quotes nothing of the URL."""
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
-    # Only where it is used: the form of one process does without.
-    try:
-        from redis import ConnectionPool  # noqa: PLC0415
-    except ImportError:
-        raise ValueError("pip install 'django-durable-hitl[cluster]' is missing") from None
-    try:
-        ConnectionPool.from_url(url)
-    except ValueError:
-        raise ValueError("its port, its database or an option cannot be read") from None
 
 
 def check() -> None:
