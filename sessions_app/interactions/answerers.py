@@ -143,10 +143,9 @@ def somebody_may_answer() -> Q:
 
 def permissions() -> Iterator[str]:
     """Yield the permissions that prompts wait for: one look into the index for each of them."""
-    name = _next_permission("")
-    while name is not None:
+    name = ""
+    while name := _next_permission(name):
         yield name
-        name = _next_permission(name)
 
 
 def active_users() -> QuerySet[Any]:
@@ -242,9 +241,9 @@ def _lists(backend: type) -> bool:
     return all(issubclass(stands_in("with_perm"), stands_in(grant)) for grant in GRANTS)
 
 
-def _next_permission(last: str) -> str | None:
+def _next_permission(last: str) -> str:
     # SQLite begins at the first of two bounds; the second is the index's condition.
     candidates = Candidate.objects.filter(permission__gt=last).filter(
         pending=True, permission__gt=""
     )
-    return candidates.order_by("permission").values_list("permission", flat=True).first()
+    return candidates.order_by("permission").values_list("permission", flat=True).first() or ""

@@ -242,7 +242,8 @@ def _take(
     elif refusal := _refusal_reason(interaction, by, answer, over_claims=over_claims):
         return refusal
     else:
-        response = _response_of(answer)
+        if (response := answer.response) is None:
+            raise answer.refusal or Invalid(_("The prompt does not take this answer."))
         if interaction.assignment is not None:
             votes = _vote(tx, interaction, by, answer.answer, response)
             if votes is None:
@@ -310,13 +311,6 @@ def _refusal_reason(
         assignee = claims.claim_state(interaction).assignee
         return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)
     return None
-
-
-def _response_of(answer: CheckedAnswer) -> JsonObject:
-    """Return the answer as it is stored; raise Invalid if the prompt does not take it."""
-    if answer.response is None:
-        raise answer.refusal or Invalid(_("The prompt does not take this answer."))
-    return answer.response
 
 
 def _vote(

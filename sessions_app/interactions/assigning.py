@@ -22,7 +22,6 @@ from sessions_app.models.people import UserId, users
 from sessions_app.prompts.assignment import Assignee, Assignment
 from sessions_app.signals import pending_signals
 from sessions_app.signals.pending_signals import Notice
-from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 
 
@@ -149,11 +148,6 @@ def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> 
     due, expires, created_at, owner = Interaction.objects.values_list(*columns).get(pk=interaction)
     existing_rows = set(rows.values_list("user", "group", "permission"))
     _create(interaction, candidates, (due or expires or NEVER, created_at, owner), existing_rows)
-
-
-def remove_from_inboxes(interaction: UUID) -> None:
-    """Remove a settled prompt from its candidates' inboxes."""
-    sql.update(Candidate, {"pending": False}, interaction_id=interaction)
 
 
 def _create(

@@ -96,11 +96,6 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[AuditedPrompt
     ]
 
 
-def store_opened(interaction: UUID) -> None:
-    """Store that a prompt was opened, once it is no longer its owner's alone. Blocks."""
-    opened_entry(Interaction.objects.select_related("run").get(pk=interaction)).save()
-
-
 def opened_entry(interaction: Interaction) -> AuditEntry:
     """Build the entry of the opening of a prompt that was its owner's alone."""
     return AuditEntry(

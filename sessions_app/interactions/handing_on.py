@@ -171,7 +171,8 @@ def reassign(
     rules = Assignment.model_validate({**(prompt.assignment or {}), "to": to})
     _check_enough(rules, candidates, prompt.owner)
     if prompt.assignment is None:
-        audit.store_opened(prompt.id)
+        # Once it is no longer its owner's alone, the audit has its opening.
+        audit.opened_entry(Interaction.objects.select_related("run").get(pk=prompt.id)).save()
     assigning.change(prompt.id, candidates, only=True)
     assignment = {**(prompt.assignment or {}), **rules.model_dump(mode="json")}
     columns: JsonObject = {"assignment": {**assignment, "names": candidates.names}}

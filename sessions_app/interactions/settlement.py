@@ -9,12 +9,12 @@ from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
-from sessions_app.interactions import assigning, audit
+from sessions_app.interactions import audit
 from sessions_app.interactions.answerers import PromptAudience
 from sessions_app.interactions.audit import AuditedPrompt
 from sessions_app.journal.journal import wait_id
 from sessions_app.json_types import JsonObject
-from sessions_app.models import AuditEntry, Event, Interaction, Run
+from sessions_app.models import AuditEntry, Candidate, Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id, users
 from sessions_app.notify.announce import announce
 from sessions_app.prompts import load_prompt
@@ -148,14 +148,6 @@ def set_running(run: UUID, **where: object) -> bool:
     return bool(sql.update(Run, columns, id=run, status=Run.Status.WAITING.value, **where))
 
 
-def update_type(interaction: InteractionRecord) -> str:
-    """Return the type of the event that tells of its end: only the owner's count in the owner's
-    list.
-    """
-    kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
-    return kind.value
-
-
 def go_on(tx: Transaction, run: Run, position: int, value: object, error: object = None) -> None:
     """Have a run go on whose call at the position waited for something else than an answer."""
     set_running(run.id)
@@ -215,12 +207,14 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "via": settlement.via,
     }
     if interaction.assignment is not None:
-        assigning.remove_from_inboxes(interaction.id)
+        sql.update(Candidate, {"pending": False}, interaction_id=interaction.id)  # out of inboxes
         about, action = interaction.audited_prompt, AuditEntry.Action(status)
         detail = {"response": response, "behalf": interaction.represented_by(by)}
         whose = by or settlement.expired_by
         audit.record(tx, about, action, by=whose, via=settlement.via, **detail)
-    tx.append(interaction.run, update_type(interaction), payload)
+    # Only the owner's count in the owner's list.
+    kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
+    tx.append(interaction.run, kind.value, payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
     if settlement.status != Interaction.Status.CANCELLED:
         set_running(interaction.run_id)
