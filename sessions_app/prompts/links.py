@@ -35,6 +35,34 @@ _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE | re.ASCII)
 LAST_PORT = 65_535
 
 
+def _checked_url(url: str) -> str:
+    """Return a URL whose host is what a reader takes it for, and where every browser leads.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError("the URL has a backslash, or characters that must be encoded")
+    match = _WEB_ADDRESS.match(url)
+    if match is None or int(match["port"] or 1) > LAST_PORT or not _is_plain_host(match["host"]):
+        raise ValueError(
+            "it must be a URL such as https://shop.example:8443/pay: http:// or https://, then "
+            "a host in letters, digits, dots and hyphens, or an address, and no user name"
+        )
+    return url
+
+
+def _is_plain_host(host: str) -> bool:
+    """Return whether a browser reads a host as it is written, and as no number or other form."""
+    try:
+        if host.startswith("["):
+            return bool(IPv6Address(host[1:-1]))
+        # Browsers take a host whose last part is a number for an address, in any form of it.
+        return not _NUMBER.fullmatch(host.rpartition(".")[2]) or str(IPv4Address(host)) == host
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentResponse(Response):
     """The person says what came of it elsewhere; whether it is true, the other site knows."""
@@ -100,6 +128,7 @@ class OAuthPrompt(_ElsewherePrompt):
     # Set where the URL is this site's own: coming back there settles the prompt.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
     takes = gettext_noop("that somebody has signed in there, or declined")
+    _leads_somewhere = field_validator("text")(_checked_url)
 
     @property
     def question(self) -> str:
@@ -144,11 +173,6 @@ class OAuthPrompt(_ElsewherePrompt):
     def address(self) -> str:
         return self.text
 
-    @field_validator("text")
-    @classmethod
-    def _leads_somewhere(cls, url: str) -> str:
-        return _checked_url(url)
-
     def from_text(self, text: str) -> JsonObject:
         if self.request is not None and text != self.DECLINED:
             reason = _("Open the link and agree at {title}. That answers the question.")
@@ -166,6 +190,7 @@ class LinkPrompt(_ElsewherePrompt):
     url: str = Field(max_length=4_000)
     default: Literal["declined"] | None = None
     takes = gettext_noop("that somebody has done it there, or declined")
+    _leads_somewhere = field_validator("url")(_checked_url)
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
@@ -183,36 +208,3 @@ class LinkPrompt(_ElsewherePrompt):
     @property
     def address(self) -> str:
         return self.url
-
-    @field_validator("url")
-    @classmethod
-    def _leads_somewhere(cls, url: str) -> str:
-        return _checked_url(url)
-
-
-def _checked_url(url: str) -> str:
-    """Return a URL whose host is what a reader takes it for, and where every browser leads.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError("the URL has a backslash, or characters that must be encoded")
-    match = _WEB_ADDRESS.match(url)
-    if match is None or int(match["port"] or 1) > LAST_PORT or not _is_plain_host(match["host"]):
-        raise ValueError(
-            "it must be a URL such as https://shop.example:8443/pay: http:// or https://, then "
-            "a host in letters, digits, dots and hyphens, or an address, and no user name"
-        )
-    return url
-
-
-def _is_plain_host(host: str) -> bool:
-    """Return whether a browser reads a host as it is written, and as no number or other form."""
-    try:
-        if host.startswith("["):
-            return bool(IPv6Address(host[1:-1]))
-        # Browsers take a host whose last part is a number for an address, in any form of it.
-        return not _NUMBER.fullmatch(host.rpartition(".")[2]) or str(IPv4Address(host)) == host
-    except ValueError:
-        return False
