@@ -234,7 +234,12 @@ class OneOption(_WithOptions[ChoiceResponse]):
             try:
                 choice = _ChoiceWithNote.model_validate(value)
             except ValidationError:
-                raise self._refusal() from None
+                example = {"value": self.choices[0].value, "note": ""}
+                text = _("This takes one of its options, alone or with a note: {example}.")
+                raise Invalid(
+                    format_lazy(text, example=json.dumps(example, ensure_ascii=False)),
+                    options=[option.text for option in self.choices],
+                ) from None
             return self._choose(choice.value, choice.note or "")
         if isinstance(value, list) and len(value) != 1:
             count = len(value)
@@ -253,13 +258,6 @@ class OneOption(_WithOptions[ChoiceResponse]):
         if option.needs_note and not note.strip():
             raise Invalid(format_lazy(_("“{option}” needs a note: say why."), option=option.label))
         return {"value": option.value, "note": note} if note else {"value": option.value}
-
-    def _refusal(self) -> Invalid:
-        example = json.dumps({"value": self.choices[0].value, "note": ""}, ensure_ascii=False)
-        text = _("This takes one of its options, alone or with a note: {example}.")
-        return Invalid(
-            format_lazy(text, example=example), options=[option.text for option in self.choices]
-        )
 
     def default_answer(self) -> JsonObject | None:
         """Return the declared outcome of the deadline, which nobody writes a note to."""

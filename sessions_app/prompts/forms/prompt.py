@@ -243,18 +243,14 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     def respond(self, stored: JsonObject, **attribution: Any) -> FormResponse[T]:
         initial = unpack(self.initial, self.types)
         before = {field.name: initial.get(field.name) for field in self.fields}
-        if stored.get("rejected"):
-            no_value = cast("T", None)
-            return FormResponse(
-                no_value, before=before, after={}, changed=(), approved=False, **attribution
-            )
-        after = unpack(stored["value"], stored["types"])
+        approved = not stored.get("rejected")
+        after = unpack(stored["value"], stored["types"]) if approved else {}
         return FormResponse(
-            cast("T", self._typed_value(after)),
+            cast("T", self._typed_value(after) if approved else None),
             before=before,
             after=after,
-            changed=tuple(stored["changed"]),
-            approved=True,
+            changed=tuple(stored.get("changed", ())),
+            approved=approved,
             **attribution,
         )
 

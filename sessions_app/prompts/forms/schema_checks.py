@@ -118,9 +118,7 @@ async def _in_thread(function: Callable[[], T]) -> T:
 
 
 def _schema_problem(schema: JsonObject, patience: Patience) -> str:
-    if not schema:  # it says nothing
-        return ""
-    problem = _unusable(schema, patience)
+    problem = _unusable(schema, patience) if schema else ""  # an empty one says nothing
     return f"The JSON schema cannot be used: {problem}." if problem else ""
 
 
@@ -159,8 +157,8 @@ def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Pr
             )
         }
     try:
-        if problem := _unusable(schema, patience):
-            return {"": f"The JSON schema cannot be used: {problem}."}
+        if problem := _schema_problem(schema, patience):
+            return {"": problem}
         return {**_checkers.check(to_json(schema).decode(), text, patience)}
     except TooMuchWork:
         return {"": _("It takes too long to check these values. Send fewer or shorter ones.")}
