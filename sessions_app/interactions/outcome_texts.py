@@ -50,16 +50,14 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
         line, full = (text, "") if fits else (text[:LINE].strip() + "…", text)
         by = interaction.answered_by
         name = by.get_username() if by else gettext("someone")
-        via = via_words(interaction.answered_via)
-        fields = prompt.texts(interaction.response or {})
         return OutcomeText(
             interaction.status,
             line,
             full,
             by=name,
             at=at,
-            via=via,
-            fields=fields,
+            via=via_words(interaction.answered_via),
+            fields=prompt.texts(interaction.response or {}),
             is_decision=not isinstance(prompt, FormPrompt) or prompt.proposal,
         )
     if interaction.status == Interaction.Status.CANCELLED:

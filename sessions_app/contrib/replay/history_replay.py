@@ -95,7 +95,10 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
                 continue
             name = history.workflow
             if name not in pools:
-                pools[name] = await _pool(name)
+                try:  # as hosts build it
+                    pools[name] = await WorkflowPool(registry.get(name)).build()
+                except SessionsError as error:
+                    pools[name] = error
             pool = pools[name]
             if isinstance(pool, SessionsError):
                 yield Replay(history, str(pool), [])
@@ -195,14 +198,6 @@ class ReplayBackend(RecordedBackend):
     def _note(self, entry: Entry, mismatch: str) -> None:
         if mismatch:
             self.differences.append(f"position {entry.call.position}, {entry.call}: {mismatch}")
-
-
-async def _pool(name: str) -> WorkflowPool | SessionsError:
-    """Build a pool as hosts do, or return the error."""
-    try:
-        return await WorkflowPool(registry.get(name)).build()
-    except SessionsError as error:
-        return error
 
 
 async def _execute(history: RunHistory, pool: WorkflowPool, backend: ReplayBackend) -> None:
