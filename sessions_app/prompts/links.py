@@ -110,6 +110,15 @@ class _ElsewherePrompt(Prompt[ConsentResponse]):
             raise Invalid(_("Say done once it is done there, or declined."))
         return {"value": text}
 
+    @classmethod
+    def _plain_choice(cls, content: Content, text: str, label: str) -> Content:
+        options = [
+            {"id": cls.DONE, "label": label, "value": cls.DONE},
+            {"id": cls.DECLINED, "label": "Decline", "value": cls.DECLINED},
+        ]
+        choice = {"input_type": "binary_choice", "text": text, "options": options}
+        return {**in_common(content), **choice}
+
     def answer_text(self, stored: JsonObject) -> str:
         return gettext("Declined") if stored.get("value") == self.DECLINED else gettext("Done")
 
@@ -151,17 +160,9 @@ class OAuthPrompt(_ElsewherePrompt):
         task = f"Sign in at {urlsplit(url).netloc}"
         if request:
             task = f"Connect your account at {request['title']}"
-        choice = {
-            **in_common(content),
-            "input_type": "binary_choice",
-            "text": f"{reason}{gap}{task}{suffix}, in the window that opened. If there is none, go "
-            f"to: {url}",
-            "options": [
-                {"id": "done", "label": "I have signed in", "value": "done"},
-                {"id": "declined", "label": "Decline", "value": "declined"},
-            ],
-        }
-        return [{**content, "text": url}, choice]
+        place = f"in the window that opened. If there is none, go to: {url}"
+        text = f"{reason}{gap}{task}{suffix}, {place}"
+        return [{**content, "text": url}, cls._plain_choice(content, text, "I have signed in")]
 
     @classmethod
     def http(cls, content: Content) -> JsonObject:
@@ -194,16 +195,8 @@ class LinkPrompt(_ElsewherePrompt):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        choice = {
-            **in_common(content),
-            "input_type": "binary_choice",
-            "text": f"{with_details(content)}\n\n{content['url']}",
-            "options": [
-                {"id": "done", "label": "It is done there", "value": "done"},
-                {"id": "declined", "label": "Decline", "value": "declined"},
-            ],
-        }
-        return [choice]
+        text = f"{with_details(content)}\n\n{content['url']}"
+        return [cls._plain_choice(content, text, "It is done there")]
 
     @property
     def address(self) -> str:
