@@ -168,15 +168,12 @@ def make_assignment(  # noqa: PLR0913 - a declaration, read like a form
             raise ValueError("four_eyes=, share=, votes=, due=, remind= and escalate= need to=")
         return None
     assignee_list = assignees(to)
+    are_users = all(assignee.kind == "user" for assignee in assignee_list)
     if votes == "all":
-        if any(assignee.kind != "user" for assignee in assignee_list):
+        if not are_users:
             raise ValueError('votes="all" needs users by name: who belongs to a group may change')
         votes = len(assignee_list)
-    if (
-        all(assignee.kind == "user" for assignee in assignee_list)
-        and not escalations
-        and votes > len(assignee_list)
-    ):
+    if are_users and not escalations and votes > len(assignee_list):
         raise ValueError(f"votes={votes} of {len(assignee_list)} people")
     return Assignment(
         to=assignee_list,

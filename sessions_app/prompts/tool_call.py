@@ -209,7 +209,12 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         """Return the decision as it is stored; only an approved call has edited arguments."""
         if decision.decision not in self.decisions:
             raise Invalid(_("Choose one of the decisions that the buttons name."))
-        arguments = self._arguments_of(decision)
+        arguments = self.arguments
+        if isinstance(decision, Approve) and (edited := decision.arguments) is not None:
+            arguments = {  # those that are the same are to the letter
+                name: arguments[name] if self._is_kept(name, edited) else value
+                for name, value in edited.items()
+            }
         if problems := self._problems(arguments):
             lists = {name: [problem] for name, problem in problems.items()}
             raise Invalid(" ".join(map(str, problems.values())), errors=lists)
@@ -226,16 +231,6 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             "arguments": arguments,
             "changed": [one for one in names if not self._is_kept(one, arguments)],
             "digest": digest_of(arguments),
-        }
-
-    def _arguments_of(self, decision: Approve | Reject | AnswerInstead) -> JsonObject:
-        """Return the arguments of a decision; those that are the same are to the letter."""
-        edited = decision.arguments if isinstance(decision, Approve) else None
-        if edited is None:
-            return self.arguments
-        return {
-            name: self.arguments[name] if self._is_kept(name, edited) else value
-            for name, value in edited.items()
         }
 
     def _is_kept(self, name: str, arguments: JsonObject) -> bool:

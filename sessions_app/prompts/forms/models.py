@@ -176,9 +176,8 @@ def _field(schema: JsonObject, defs: JsonObject, label: str | None, most: int) -
     class_, options = _kind(kinds, most)
     if is_optional and issubclass(class_, forms.CharField | forms.TypedChoiceField):
         options["empty_value"] = None
-    may_be_empty = is_optional or default == ""
-    if kinds[0].get("type") == "array":  # how many there must be the model says
-        may_be_empty = True
+    # Of a list the model says how many there must be.
+    may_be_empty = is_optional or default == "" or kinds[0].get("type") == "array"
     if class_ is forms.TypedChoiceField and default is None:
         options["choices"] = [("", "---------"), *options["choices"]]
     if class_ is forms.BooleanField and is_optional:
