@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from functools import partial
 from uuid import UUID
 
 from sessions_app.contrib.replay.history_replay import Replay, replay_all
@@ -13,7 +12,6 @@ from sessions_app.logs import Log
 from sessions_app.models import Process, Run
 from sessions_app.storage import reads
 from sessions_app.storage.storable import storable
-from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 
@@ -71,15 +69,10 @@ def _log(replay: Replay, first: dict[str, UUID]) -> None:
 
 async def _store(replay: Replay, before: str) -> None:
     """Store the problem of a replay, if it differs from `before`, which is stored."""
-    run = replay.history.run
-    if replay.problem != before:
-        await writer.write(partial(_write, run=run, problem=replay.problem))
-
-
-def _write(tx: Transaction, run: UUID, problem: str) -> None:
     # It may have ended since the look.
-    runs = Run.objects.filter(pk=run, status__in=Run.UNFINISHED)
-    runs.update(replay_problem=storable(problem))
+    runs = Run.objects.filter(pk=replay.history.run, status__in=Run.UNFINISHED)
+    if replay.problem != before:
+        await writer.write(lambda tx: runs.update(replay_problem=storable(replay.problem)))
 
 
 def _waiting_runs(after: UUID) -> dict[UUID, str]:
