@@ -68,9 +68,7 @@ class Option(BaseModel):
     def _fill(cls, option: object) -> object:
         if isinstance(option, str | bool | int | float):
             option = {"value": option}
-        if not isinstance(option, dict) or ("id" in option and "label" in option):
-            return option
-        if isinstance(option.get("value"), str | bool | int | float):
+        if isinstance(option, dict) and isinstance(option.get("value"), str | bool | int | float):
             text = as_text(option["value"])
             option = {"id": text, "label": text, **option}
         return option
