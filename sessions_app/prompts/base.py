@@ -202,6 +202,11 @@ class FieldText:
     is_changed: bool
     file: str = ""
 
+    @property
+    def change(self) -> str:
+        """The change in a line."""
+        return f"{self.label}: {self.before} → {self.after}"
+
 
 @dataclass(frozen=True, slots=True)
 class FormButton:

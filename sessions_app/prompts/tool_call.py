@@ -324,11 +324,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             REJECT: gettext("Rejected"),
             ANSWER: gettext("Answered in place of the tool"),
         }
-        edits = [
-            f"{one.label}: {one.before} → {one.after}"
-            for one in self.texts(stored)
-            if one.is_changed
-        ]
+        edits = [one.change for one in self.texts(stored) if one.is_changed]
         return "; ".join(filter(None, [words[stored["value"]], stored["note"], *edits]))
 
     @classmethod
@@ -400,23 +396,22 @@ class ToolCallForm(forms.Form):
         read_json_strictly(self)
 
     def full_clean(self) -> None:
-        """Read the arguments where their fields are filled in correctly."""
-        super().full_clean()
-        if self.is_bound and not self.errors:
-            self.arguments = self._edited_arguments()
+        """Read the arguments where their fields are filled in correctly.
 
-    def _edited_arguments(self) -> JsonObject:
-        """Return the arguments; one that was not changed is what the agent wrote, to the letter."""
-        arguments = dict(self._prompt.arguments)
+        One that was not changed is what the agent wrote, to the letter.
+        """
+        super().full_clean()
+        if not self.is_bound or self.errors:
+            return
+        self.arguments = dict(self._prompt.arguments)
         for name in self.changed_data:
             value = to_jsonable_python(self.cleaned_data[name])
             is_json = isinstance(self.fields[name], forms.JSONField)  # where [] and null are values
             is_empty = not (self[name].data or "").strip() if is_json else value in EMPTY_VALUES
             if is_empty and name not in self._required:
-                arguments.pop(name, None)
+                self.arguments.pop(name, None)
             elif name != NOTE:
-                arguments[name] = value
-        return arguments
+                self.arguments[name] = value
 
 
 def digest_of(arguments: JsonObject) -> str:

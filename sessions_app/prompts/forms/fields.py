@@ -173,7 +173,8 @@ def shows_exactly(field: Field, value: Any) -> bool:
 def _offers(field: ChosenField, value: Any) -> bool:
     """Return whether a choice, or several, are exactly a value, and all choices can be read."""
     choices = _all_choices(field)
-    if not all(_is_plain(text) for choice in choices for text in choice):
+    texts = [text for choice in choices for text in choice]
+    if not all(is_line(text) and not has_hidden(text) and text == text.strip() for text in texts):
         return False
     if value is None:
         return ("", "---------") in choices
@@ -183,10 +184,6 @@ def _offers(field: ChosenField, value: Any) -> bool:
     chosen = value if is_several else [value]
     offered = [field.coerce(key) for key, _label in choices if key and key in map(str, chosen)]
     return literal(offered) == literal(chosen)
-
-
-def _is_plain(text: str) -> bool:
-    return is_line(text) and not has_hidden(text) and text == text.strip()
 
 
 def _comes_back(field: Field, value: Any) -> bool:

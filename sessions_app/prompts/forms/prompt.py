@@ -121,14 +121,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     @overload
     def __init__(
         self: "FormPrompt[JsonObject]",
-        form: type[BaseForm],
+        form: type[BaseForm] | Mapping[str, object],
         *,
         initial: Mapping[str, object] | None = None,
         **options: object,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: "FormPrompt[JsonObject]", form: Mapping[str, object], **options: object
     ) -> None: ...
     @overload
     def __init__(self, form: str, **options: object) -> None: ...
@@ -301,12 +297,8 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             return self.reject or gettext("Rejected")
         texts = self.texts(stored)
         if not self.proposal:
-            return "; ".join(f"{field_text.label}: {field_text.after}" for field_text in texts)
-        changes = [
-            f"{field_text.label}: {field_text.before} → {field_text.after}"
-            for field_text in texts
-            if field_text.is_changed
-        ]
+            return "; ".join(f"{one.label}: {one.after}" for one in texts)
+        changes = [one.change for one in texts if one.is_changed]
         return "; ".join([self.submit or gettext("Approved"), *changes])
 
     @classmethod
