@@ -9,22 +9,11 @@ from functools import cache, cached_property
 from typing import IO, TYPE_CHECKING, Any
 from uuid import UUID
 
+from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Model, QuerySet
-from django.forms import (
-    BaseForm,
-    BooleanField,
-    CheckboxInput,
-    FileInput,
-    MultipleHiddenInput,
-    MultiWidget,
-    NullBooleanField,
-    Select,
-    Textarea,
-    Widget,
-)
-from django.forms.boundfield import BoundField
+from django.forms import BaseForm, BoundField, MultiWidget, Widget
 from django.forms.widgets import Input
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import lazy
@@ -137,12 +126,12 @@ def _is_posted(form: BaseForm, bound_field: BoundField) -> bool:
     """Return whether the data of a form has a field as a browser sends it."""
     widget, name = bound_field.field.widget, bound_field.html_name
     values = form.data.getlist(name)  # type: ignore[attr-defined] # what is given is such a dict
-    if isinstance(widget, CheckboxInput):
+    if isinstance(widget, forms.CheckboxInput):
         own = (widget.format_value(bound_field.initial), widget.attrs.get("value"))
         return len(values) <= 1 and all(value in (*BOX, *own) for value in values)
-    is_always_sent = isinstance(widget, Input | Textarea | Select | MultiWidget) and not isinstance(
-        widget, FileInput | MultipleHiddenInput
-    )
+    is_always_sent = isinstance(
+        widget, Input | forms.Textarea | forms.Select | MultiWidget
+    ) and not isinstance(widget, forms.FileInput | forms.MultipleHiddenInput)
     if is_always_sent and widget.value_omitted_from_data(form.data, form.files, name):
         return False
     return len(values) <= 1 or takes_several(widget)
@@ -151,7 +140,7 @@ def _is_posted(form: BaseForm, bound_field: BoundField) -> bool:
 def takes_several(widget: Widget) -> bool:
     """Return whether a control sends several values under its name."""
     is_multiple = getattr(widget, "allow_multiple_selected", False)
-    return bool(is_multiple) or isinstance(widget, MultipleHiddenInput)
+    return bool(is_multiple) or isinstance(widget, forms.MultipleHiddenInput)
 
 
 def sent_names(bound_field: BoundField) -> list[str]:
@@ -174,8 +163,8 @@ def check_sent(form: BaseForm, values: Mapping[str, object], kinds: Mapping[str,
         sent = [values.get(name) for name in sent_names(bound_field)]
         if not is_list and any(isinstance(one, list) for one in sent):
             raise _refused_field(bound_field, _("Send one value."))
-        is_unknown = value is None and isinstance(field, NullBooleanField)
-        if isinstance(field, BooleanField) and not isinstance(value, bool) and not is_unknown:
+        is_unknown = value is None and isinstance(field, forms.NullBooleanField)
+        if isinstance(field, forms.BooleanField) and not isinstance(value, bool) and not is_unknown:
             raise _refused_field(bound_field, _("Send true or false."))
 
 
