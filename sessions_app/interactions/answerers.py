@@ -166,7 +166,6 @@ def have_groups() -> bool:
 
 
 def _names_of(audience: PromptAudience) -> set[Name]:
-    """Return the names by which people may answer the prompt."""
     rows = Candidate.objects.filter(interaction=audience.interaction)
     own_names: set[Name] = {("own", audience.owner)} if audience.for_owner else set()
     for user, group, permission in rows.values_list("user", "group", "permission"):
@@ -179,7 +178,6 @@ def _values(names: set[Name], *kinds: str) -> list[Any]:
 
 
 def _among(people: QuerySet[Any], permitted: Q) -> Q:
-    """Return the condition on prompts that some of these people are candidates."""
     condition = Q(Exists(people.filter(pk=OuterRef("user"))))
     if have_groups():
         condition |= Q(Exists(people.filter(groups=OuterRef("group")))) | permitted
@@ -187,7 +185,6 @@ def _among(people: QuerySet[Any], permitted: Q) -> Q:
 
 
 def _holders(permission: str) -> Iterator[UserId]:
-    """Yield the active people who have the permission."""
     if have_groups():
         for person in users().filter(_might_have(permission)).iterator():
             if is_active(person) and person.has_perm(permission):

@@ -139,7 +139,6 @@ async def _in_turn(by: Person, check: Callable[[], T]) -> T:
 
 
 def _check(by: Person, conversation_id: str | None, answer: IncomingAnswer) -> CheckedAnswer | None:
-    """Find the interaction that is meant, and have its prompt read the answer. Blocks."""
     interaction = _find(by, conversation_id, answer)
     return interaction and _read(interaction, answer)
 

@@ -421,7 +421,6 @@ def digest_of(arguments: JsonObject) -> str:
 
 
 def _problem(error: ErrorDetails) -> str:
-    """Return a problem of a decision's JSON, with the place in it."""
     place = ".".join(str(part) for part in error["loc"][1:])
     return f"{place}: {error['msg']}." if place else f"{error['msg']}."
 

@@ -5,8 +5,6 @@ from django.utils.module_loading import import_string
 
 
 class ReplayConfig(AppConfig):
-    """The configuration of the application."""
-
     name = "sessions_app.contrib.replay"
     label = "hitl_replay"
 

@@ -186,7 +186,6 @@ class HostedRun:
         raise AssertionError(f"{text!r}: the answer came {result.outcome}")
 
     async def _state(self) -> str:
-        """Describe where the run is, for people."""
         run = await reads.read(lambda: Run.objects.get(pk=self.id))
         error = run.error or {}
         questions = [

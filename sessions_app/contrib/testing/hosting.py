@@ -81,7 +81,6 @@ class Hosting:
         self._clock = Clock()
 
     async def __aenter__(self) -> Self:
-        """Offer the workflow and start hosting."""
         _check_database()
         if not self.person.id:
             self.person = Person.of(await reads.read(make_user, "ann"))
@@ -95,7 +94,6 @@ class Hosting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop hosting, and offer again what the project offers."""
         try:
             await self.stop()
             await asyncio.to_thread(writer.stop)
@@ -285,11 +283,7 @@ def _describe_due(moment: datetime) -> str:
 
 
 def _check_database() -> None:
-    """Check that the database is a file: the writer and the readers have connections of their own.
-
-    Raises:
-        AssertionError: it is in memory.
-    """
+    """Refuse a database in memory: the writer and the readers have connections of their own."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite" and ("mode=memory" in name or ":memory:" in name):
         raise AssertionError(

@@ -43,7 +43,6 @@ class History(pytest.File):
     """A recorded run: one test."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Yield the replay of this file."""
         yield HistoryReplay.from_parent(self, name="replay")
 
 
@@ -63,12 +62,10 @@ class HistoryReplay(pytest.Item):
         return super().repr_failure(excinfo, *args)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """Return the file and a name for reports."""
         return self.path, None, f"replay of {self.path.name}"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> History | None:
-    """Collect recorded runs."""
     folders: list[Path] = parent.config.getini("replay_histories")
     if file_path.suffix == ".json" and file_path.parent in folders:
         return History.from_parent(parent, path=file_path)

@@ -47,7 +47,6 @@ class Lines(forms.Textarea):
     """
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> object:
-        """Return all lines as one text."""
         return "\n".join(data.getlist(name)) if name in data else None
 
 
@@ -57,11 +56,9 @@ class LinesField(forms.CharField):
     widget = Lines
 
     def prepare_value(self, value: object) -> object:
-        """Join the values, one a line."""
         return "\n".join(map(str, value)) if isinstance(value, list) else value
 
     def to_python(self, value: object) -> Any:
-        """Return the lines that are not empty."""
         lines = value if isinstance(value, list) else str(value or "").splitlines()
         return [line.strip() for line in lines if line.strip()]
 

@@ -202,11 +202,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return self._settle(form)
 
     def _press(self, button: str) -> JsonObject:
-        """Approve the proposal as it is, or reject it.
-
-        Raises:
-            Invalid: it has no such button.
-        """
+        """Approve the proposal as it is, or reject it."""
         if button == REJECT and self.reject:
             return {"value": None, "rejected": True}
         if button == APPROVE and self.proposal:
@@ -214,7 +210,6 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         raise self._refusal()
 
     def _settle(self, form: BaseForm) -> JsonObject:
-        """Clean the form, and return its values as they are stored."""
         try:
             if not form.is_valid():
                 raise refusal_error(form)
@@ -345,7 +340,6 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return form
 
     def _refusal(self, names: Collection[str] = ()) -> Invalid:
-        """Build the error that shows the accepted form."""
         shown = sorted(names) or [field.name for field in self.fields]
         text = _("This is a form: answer it on the page, or send JSON with {names}.")
         return Invalid(format_lazy(text, names=", ".join(shown)), fields=shown)
@@ -398,7 +392,6 @@ def find(path: str) -> AnyForm:
 
 
 def _describe_form(form: AnyForm | JsonObject, initial: Any) -> JsonObject:
-    """Describe a form for storage, by its class or by its schema."""
     if isinstance(form, dict):
         if problem := check_schema(form):
             raise ValueError(problem)

@@ -218,11 +218,6 @@ class _Child:
     """A process that checks."""
 
     def __init__(self) -> None:
-        """Start it.
-
-        Raises:
-            OSError: that is not possible.
-        """
         self._connection, theirs = Pipe()
         # Not with its folder as a place of modules.
         command = [sys.executable, "-P", checker.__file__, str(theirs.fileno())]

@@ -10,8 +10,6 @@ from sessions_app.models import Run
 
 
 class Command(BaseCommand):
-    """The export of run histories, for tests that new code does not break running work."""
-
     help = "Write a run with its journal as JSON, for replay_history in a test."
 
     def add_arguments(self, parser: CommandParser) -> None:
