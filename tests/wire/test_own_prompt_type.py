@@ -15,8 +15,7 @@ from chat_app.page.card_templates import register_template, template_of
 from chat_app.wire.schema import protocol_schema
 from chat_app.wire.server_messages import SystemInteraction
 from sessions_app import runs
-from sessions_app.contrib.replay.history_replay import replay_history
-from sessions_app.contrib.replay.run_history import RunHistory
+from sessions_app.contrib.replay.history_replay import RunHistory, replay_history
 from sessions_app.errors import Invalid
 from sessions_app.prompts import Content, base, plain_text
 from sessions_app.storage import reads

@@ -1,4 +1,4 @@
-"""Replays of recorded runs against the code as it is, without any effect.
+"""Recorded runs as files, and their replays against the code as it is, without any effect.
 
 What is recorded is given again, and nothing else is done.
 """
@@ -10,12 +10,18 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal, Self
 from uuid import UUID
 
-from sessions_app.contrib.replay.run_history import RunHistory
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict
+
 from sessions_app.errors import NotReplayable, SessionsError
-from sessions_app.journal.journal import Call, CallResult, Entry, line_of
-from sessions_app.models import Run, attached_files
+from sessions_app.journal.journal import Call, CallResult, Entry, Journal, line_of
+from sessions_app.journal.stop_point import StopPoint
+from sessions_app.json_types import JsonObject
+from sessions_app.models import JournalEntry, Run, attached_files
+from sessions_app.models.people import Person
 from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
@@ -27,7 +33,7 @@ from sessions_app.workflows.backend import (
     recorded_response,
 )
 from sessions_app.workflows.child_calls import ChildCall
-from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.history import PastMessage, read_messages
 from sessions_app.workflows.request_context import RequestContext
 from sessions_app.workflows.run_info import Message
 from sessions_app.workflows.transactional_steps import Attempted
@@ -36,6 +42,68 @@ from sessions_app.workflows.transactional_steps import Attempted
 PATIENCE = 10.0
 # It does nothing more if in so many rounds of the event loop it calls nothing.
 ROUNDS = 50
+
+
+class RunHistory(BaseModel):
+    """A run's recorded history, as `manage.py export_history` writes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    recorded_at: datetime
+    run: UUID
+    status: str
+    workflow: str
+    version: int
+    patches: dict[str, int]
+    text: str
+    client_format: str
+    message_id: str
+    conversation_id: str
+    user: Person
+    metadata: JsonObject
+    # Where it was stopped, if it cleaned up then.
+    stop: StopPoint | None = None
+    journal: list[Entry]
+    # What calls of `context.history` gave, by position.
+    past: dict[int, list[PastMessage]]
+
+    @classmethod
+    def of(cls, run: UUID) -> Self:
+        """Read the history of a run as it stands.
+
+        Raises:
+            Run.DoesNotExist: there is none of that id.
+        """
+        row = Run.objects.select_related("conversation__owner").get(pk=run)
+        journal = Journal.load(row.id).entries
+        return cls(
+            recorded_at=timezone.now(),
+            run=row.id,
+            status=row.status,
+            workflow=row.workflow,
+            version=row.version or 1,
+            patches=row.patches or {},
+            text=row.text,
+            client_format=row.client_format,
+            message_id=row.message_id,
+            conversation_id=row.conversation.conversation_id,
+            user=Person.of(row.conversation.owner),
+            metadata=row.metadata,
+            stop=None if row.stop_point is None else StopPoint.model_validate(row.stop_point),
+            journal=journal,
+            past={
+                entry.call.position: read_messages(
+                    entry.result, 2 * len(entry.result), entry.sequence
+                )
+                for entry in journal
+                if entry.call.kind == JournalEntry.Kind.HISTORY
+            },
+        )
+
+    def to_journal(self) -> Journal:
+        """Return the journal, to be replayed."""
+        return Journal({entry.call.position: entry for entry in self.journal}, self.patches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from sessions_app.contrib.replay.run_history import RunHistory
+from sessions_app.contrib.replay.history_replay import RunHistory
 from sessions_app.contrib.testing.polling import PATIENCE, until
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.interactions import answers

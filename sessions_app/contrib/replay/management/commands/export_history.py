@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from sessions_app.contrib.replay.run_history import RunHistory
+from sessions_app.contrib.replay.history_replay import RunHistory
 from sessions_app.models import Run
 
 
