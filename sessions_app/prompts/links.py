@@ -22,7 +22,7 @@ from sessions_app.prompts.base import (
     is_none,
     with_details,
 )
-from sessions_app.prompts.texts import in_common
+from sessions_app.prompts.texts import plain_choice
 
 # Of the host no more than what each parser reads alike. Browsers decode and repair all else, so
 # that they may open another host than the one that people have read.
@@ -110,15 +110,6 @@ class _ElsewherePrompt(Prompt[ConsentResponse]):
             raise Invalid(_("Say done once it is done there, or declined."))
         return {"value": text}
 
-    @classmethod
-    def _plain_choice(cls, content: Content, text: str, label: str) -> Content:
-        options = [
-            {"id": cls.DONE, "label": label, "value": cls.DONE},
-            {"id": cls.DECLINED, "label": "Decline", "value": cls.DECLINED},
-        ]
-        choice = {"input_type": "binary_choice", "text": text, "options": options}
-        return {**in_common(content), **choice}
-
     def answer_text(self, stored: JsonObject) -> str:
         return gettext("Declined") if stored.get("value") == self.DECLINED else gettext("Done")
 
@@ -162,7 +153,8 @@ class OAuthPrompt(_ElsewherePrompt):
             task = f"Connect your account at {request['title']}"
         place = f"in the window that opened. If there is none, go to: {url}"
         text = f"{reason}{gap}{task}{suffix}, {place}"
-        return [{**content, "text": url}, cls._plain_choice(content, text, "I have signed in")]
+        labels = {cls.DONE: "I have signed in", cls.DECLINED: "Decline"}
+        return [{**content, "text": url}, plain_choice(content, text, labels, "binary_choice")]
 
     @classmethod
     def http(cls, content: Content) -> JsonObject:
@@ -196,7 +188,8 @@ class LinkPrompt(_ElsewherePrompt):
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
         text = f"{with_details(content)}\n\n{content['url']}"
-        return [cls._plain_choice(content, text, "It is done there")]
+        labels = {cls.DONE: "It is done there", cls.DECLINED: "Decline"}
+        return [plain_choice(content, text, labels, "binary_choice")]
 
     @property
     def address(self) -> str:

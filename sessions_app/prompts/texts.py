@@ -1,5 +1,6 @@
 """Prompts that are answered by a text, or by that they were seen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +19,18 @@ from sessions_app.storage.storable import check_storable
 def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
     """Build a text prompt in place of one that a plain client has no controls for."""
     fields = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
-    return {**in_common(content), **fields}
+    return {**_in_common(content), **fields}
 
 
-def in_common(content: Content) -> Content:
+def plain_choice(
+    content: Content, text: str, labels: Mapping[str, str], input_type: str = "radio"
+) -> Content:
+    """Build a choice in place of one that a plain client has no controls for: labels by value."""
+    options = [{"id": value, "label": label, "value": value} for value, label in labels.items()]
+    return {**_in_common(content), "input_type": input_type, "text": text, "options": options}
+
+
+def _in_common(content: Content) -> Content:
     """Keep what a prompt has in common with the one that stands in for it."""
     return {name: content[name] for name in ("timeout", "error") if name in content}
 

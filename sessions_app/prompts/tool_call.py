@@ -65,7 +65,7 @@ from sessions_app.prompts.forms.models import schema_fields
 from sessions_app.prompts.forms.prompt import APPROVE, REJECT
 from sessions_app.prompts.forms.schema_checks import argument_problems, check_schema
 from sessions_app.prompts.hidden_characters import mark
-from sessions_app.prompts.texts import in_common
+from sessions_app.prompts.texts import plain_choice
 
 # Beside `approve` and `reject`.
 ANSWER = "answer"
@@ -332,13 +332,8 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         """Return the choice to approve or to reject, with a link to the page that offers more."""
         words = mark(with_details({**content, "details": _own_details(content)}))
         labels = {APPROVE: "Approve"} if content.get("approvable", True) else {}
-        options = [
-            {"id": value, "label": label, "value": value}
-            for value, label in {**labels, REJECT: "Reject"}.items()
-        ]
         lines = [words, "", *arguments_lines(content["arguments"]), f"Give reasons here: {link()}"]
-        text = "\n".join(lines)
-        return [{**in_common(content), "input_type": "radio", "text": text, "options": options}]
+        return [plain_choice(content, "\n".join(lines), {**labels, REJECT: "Reject"})]
 
     def _form_class(self) -> "type[ToolCallForm]":
         """Build the form's class: a field for each argument, also for those the schema lacks.

@@ -55,7 +55,7 @@ from sessions_app.prompts.forms.fields import (
 from sessions_app.prompts.forms.models import form_class, schema_form_class
 from sessions_app.prompts.forms.schema_checks import check_schema
 from sessions_app.prompts.hidden_characters import mark
-from sessions_app.prompts.texts import in_common, plain_text
+from sessions_app.prompts.texts import plain_choice, plain_text
 
 log = Log(__name__)
 
@@ -308,15 +308,11 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             f"- {field.label}: {value_text(field, content['initial'].get(field.name))}"
             for field in fields
         ]
-        approve = {"id": APPROVE, "label": content["submit"] or "Approve", "value": APPROVE}
-        reject = {"id": REJECT, "label": content["reject"], "value": REJECT}
-        choice = {
-            **in_common(content),
-            "input_type": "radio",
-            "text": "\n".join([*map(mark, [text, "", *values]), "", f"Change it here: {page}"]),
-            "options": [approve, reject] if content["reject"] else [approve],
-        }
-        return [choice]
+        text = "\n".join([*map(mark, [text, "", *values]), "", f"Change it here: {page}"])
+        labels = {APPROVE: content["submit"] or "Approve"}
+        if content["reject"]:
+            labels[REJECT] = content["reject"]
+        return [plain_choice(content, text, labels)]
 
     def make(
         self,
