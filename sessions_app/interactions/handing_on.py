@@ -169,7 +169,10 @@ def reassign(
         raise Invalid(f"{error.assignee} does not exist.") from error
     _check_no_guest(candidates, prompt.owner)
     rules = Assignment.model_validate({**(prompt.assignment or {}), "to": to})
-    _check_enough(rules, candidates, prompt.owner)
+    able = candidates.count_able(prompt.owner, four_eyes=rules.four_eyes)
+    if able < rules.votes:
+        few = _("It needs the answers of {votes} people, and {able} of these may answer.")
+        raise Invalid(format_lazy(few, votes=rules.votes, able=able))
     if prompt.assignment is None:
         # Once it is no longer its owner's alone, the audit has its opening.
         audit.opened_entry(Interaction.objects.select_related("run").get(pk=prompt.id)).save()
@@ -186,13 +189,6 @@ def _check_no_guest(candidates: Candidates, owner: UserId) -> None:
     if guest := named_users.filter(guests()).first():
         text = _("{name} is a guest, who answers in their own conversations only.")
         raise Invalid(format_lazy(text, name=guest.get_username()))
-
-
-def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> None:
-    able = candidates.count_able(owner, four_eyes=rules.four_eyes)
-    if able < rules.votes:
-        few = _("It needs the answers of {votes} people, and {able} of these may answer.")
-        raise Invalid(format_lazy(few, votes=rules.votes, able=able))
 
 
 def hand_on(

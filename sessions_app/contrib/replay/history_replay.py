@@ -101,10 +101,6 @@ class RunHistory(BaseModel):
             },
         )
 
-    def to_journal(self) -> Journal:
-        """Return the journal, to be replayed."""
-        return Journal({entry.call.position: entry for entry in self.journal}, self.patches)
-
 
 @dataclass(frozen=True, slots=True)
 class Replay:
@@ -185,7 +181,8 @@ class ReplayBackend(RecordedBackend):
 
     def __init__(self, history: RunHistory) -> None:
         stop = history.stop and history.stop.model_copy(deep=True)
-        super().__init__(history.to_journal(), stop)
+        entries = {entry.call.position: entry for entry in history.journal}
+        super().__init__(Journal(entries, history.patches), stop)
         self._history = history
         # What is not as it is recorded, without harm.
         self.differences: list[str] = []
