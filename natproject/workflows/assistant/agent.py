@@ -8,8 +8,7 @@ from pydantic import BaseModel, Field
 
 from natproject.workflows.assistant.script import Script
 from natproject.workflows.assistant.tools import TOOLS
-from sessions_app.contrib.agents.agent import Agent
-from sessions_app.contrib.agents.budget import Budget
+from sessions_app.contrib.agents.agent import Agent, Budget
 from sessions_app.contrib.agents.language_model import Model
 from sessions_app.contrib.agents.tools import Toolset
 from sessions_app.workflows import Context, Message, workflow

@@ -1,10 +1,20 @@
 """The loop of an agent: a model answers, and asks for tools until it needs none."""
 
+import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sessions_app.contrib.agents.budget import Budget, Spending
+from sessions_app.contrib.agents.approvals import (
+    ask_approval,
+    ask_to_go_on,
+    gather_all,
+    make_call,
+    refusal,
+    too_many,
+)
 from sessions_app.contrib.agents.language_model import (
     AnswerFields,
     Model,
@@ -13,12 +23,17 @@ from sessions_app.contrib.agents.language_model import (
     ToolCall,
     Usage,
     behind,
-    cut_off,
     no_answer,
 )
-from sessions_app.contrib.agents.tool_use import use_tools
-from sessions_app.contrib.agents.tools import Tool, Tools, Toolset, cut
-from sessions_app.errors import StepFailed
+from sessions_app.contrib.agents.tools import (
+    Tool,
+    ToolContext,
+    Tools,
+    Toolset,
+    as_text,
+    cut,
+)
+from sessions_app.errors import StepFailed, TooLarge
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.workflows import Context, PastMessage, Reasoning, Retry
@@ -29,6 +44,20 @@ log = Log(__name__)
 MODEL_RETRY = Retry(attempts=3)
 # The text of a message that has none.
 NOTHING = "(nothing)"
+TOO_LARGE = "It was done. Its result is too large to be shown."
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The limits of one answer, after which a person is asked whether it goes on; None is no limit.
+
+    `turns` counts requests to the model, `tokens` what they took and gave, `seconds` the time since
+    the agent began, without the time for the question.
+    """
+
+    turns: int | None = 10
+    tokens: int | None = None
+    seconds: float | None = None
 
 
 class Agent:
@@ -43,7 +72,7 @@ class Agent:
         *,
         instructions: str = "",
         tools: Iterable[Tool | Toolset | Callable[..., Any]] = (),
-        budget: Budget = Budget(),  # noqa: B008 - it is frozen
+        budget: Budget = Budget(),
         history: int = 20,
         max_history: int = 50_000,
         max_result: int = 20_000,
@@ -80,20 +109,27 @@ class Agent:
         """
         past = await context.history(self.history)
         tools, problems = await self._collect_tools(context)
-        messages = [*self._beginning(past, problems), _question(context)]
-        spending, turn, has_said = Spending(self.budget, context), 0, False
+        question: ModelMessage = {"role": "user", "content": _some(str(context.input_message))}
+        messages = [*self._beginning(past, problems), question]
+        spending, turn, has_said = _Spending(self.budget, context), 0, False
         while await spending.may_go_on():
-            request = _Request(model, tools, apart=has_said)
+            answer = _Answer(model, apart=has_said)
             try:
-                text, calls, usage = await self._ask(context, request, messages)
+                usage = await self._ask(context, answer, messages, tools)
             except StepFailed as error:
-                return cut_off(error) if request.has_said else no_answer(error, apart=has_said)
+                if answer.has_said:
+                    cut_off = f"The answer was cut off ({error.error_type}). Try again later."
+                    return behind(cut_off, apart=True)
+                return no_answer(error, apart=has_said)
             spending.add_turn(usage)
-            if not calls:
-                return StreamedText(text)
-            has_said, turn = has_said or bool(text), turn + 1
-            results = await use_tools(calls, tools, context, turn)
-            messages += self._exchange(request.pieces, results)
+            if not answer.calls:
+                return StreamedText(answer.text)
+            has_said, turn = has_said or bool(answer.text), turn + 1
+            results = await _use_tools(answer.calls, tools, context, turn)
+            messages.append(answer.message)
+            for call, result in zip(answer.calls, results, strict=True):
+                content = _some(cut(result, self.max_result))
+                messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
         return behind("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
@@ -131,65 +167,70 @@ class Agent:
         return first + kept[::-1]
 
     async def _ask(
-        self, context: Context, request: "_Request", messages: list[ModelMessage]
-    ) -> tuple[str, list[ToolCall], Usage | None]:
-        """Stream the model's answer to people; return its text, tool calls and usage."""
+        self, context: Context, answer: "_Answer", messages: list[ModelMessage], tools: Tools
+    ) -> Usage | None:
+        """Stream the model's answer to people, and return its usage."""
         stream = context.stream(
-            request.stream,
+            answer.stream,
             messages,
-            request.schemas,
+            [one.schema for one in tools],
             name="model",
             timeout=self.timeout,
             retry=self.retry,
         )
         async for piece in stream:
-            request.pieces.append(piece)
-        pieces, usage = request.pieces, None
+            answer.pieces.append(piece)
+        usage = None
         # After the stream: what depends on its pieces comes once they are recorded. There is one
         # usage; an earlier version recorded several, and the journal has an entry for each.
-        for piece in pieces:
+        for piece in answer.pieces:
             if isinstance(piece, Usage):
                 usage = piece
                 context.add_usage(
                     prompt_tokens=piece.prompt_tokens, completion_tokens=piece.completion_tokens
                 )
-        return _text(pieces), _calls(pieces), usage
-
-    def _exchange(self, pieces: Sequence[Piece], results: Sequence[str]) -> list[ModelMessage]:
-        """Return the messages of an answer with tool calls, and of their results."""
-        calls, fields = _calls(pieces), _fields(pieces)
-        # No text is null, as in OpenAI's own answers: some servers refuse an empty one.
-        answer: ModelMessage = {**fields, "role": "assistant", "content": _text(pieces) or None}
-        answer["tool_calls"] = [_call_message(call) for call in calls]
-        return [
-            answer,
-            *(
-                {
-                    "role": "tool",
-                    "tool_call_id": call.id,
-                    "content": _some(cut(result, self.max_result)),
-                }
-                for call, result in zip(calls, results, strict=True)
-            ),
-        ]
+        return usage
 
 
-class _Request:
-    """A request to the model, and the `pieces` that were read of its answer.
+class _Answer:
+    """An answer of the model: the `pieces` that were read of it.
 
     Its text stands `apart` from what people have read before.
     """
 
-    def __init__(self, model: Model, tools: Tools, *, apart: bool) -> None:
+    def __init__(self, model: Model, *, apart: bool) -> None:
         self._model = model
         self._apart = apart
-        self.schemas = [one.schema for one in tools]
         self.pieces: list[Piece] = []
 
     @property
     def has_said(self) -> bool:
         """True if people have read a text of the answer, though it may have failed then."""
         return any(isinstance(piece, str) for piece in self.pieces)
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(piece for piece in self.pieces if isinstance(piece, str)).lstrip("\n")
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The tool calls that the model wants."""
+        return [piece for piece in self.pieces if isinstance(piece, ToolCall)]
+
+    @property
+    def message(self) -> ModelMessage:
+        """The answer for the next request, with the fields that its server wants back."""
+        fields: JsonObject = {}
+        for piece in self.pieces:
+            if isinstance(piece, AnswerFields):
+                fields |= piece.fields
+                if piece.thoughts:
+                    thoughts = [one.reasoning for one in self.pieces if isinstance(one, Reasoning)]
+                    fields[piece.thoughts] = "".join(thoughts)
+        calls = [_call_message(call) for call in self.calls]
+        # No text is null, as in OpenAI's own answers: some servers refuse an empty one.
+        return {**fields, "role": "assistant", "content": self.text or None, "tool_calls": calls}
 
     async def stream(
         self, messages: list[ModelMessage], schemas: list[JsonObject]
@@ -209,37 +250,122 @@ class _Request:
             yield usage
 
 
-def _question(context: Context) -> ModelMessage:
-    message = context.input_message
-    return {"role": "user", "content": _some(str(message))}
-
-
 def _some(text: str) -> str:
     """Return the text, or a word for one that is empty, which some servers refuse."""
     return text if text.strip() else NOTHING
-
-
-def _text(pieces: Sequence[Piece]) -> str:
-    return "".join(piece for piece in pieces if isinstance(piece, str)).lstrip("\n")
-
-
-def _calls(pieces: Sequence[Piece]) -> list[ToolCall]:
-    return [piece for piece in pieces if isinstance(piece, ToolCall)]
-
-
-def _fields(pieces: Sequence[Piece]) -> JsonObject:
-    """Return the fields of an answer that its server wants back."""
-    fields: JsonObject = {}
-    for piece in pieces:
-        if isinstance(piece, AnswerFields):
-            fields |= piece.fields
-            if piece.thoughts:
-                thoughts = [one.reasoning for one in pieces if isinstance(one, Reasoning)]
-                fields[piece.thoughts] = "".join(thoughts)
-    return fields
 
 
 def _call_message(call: ToolCall) -> JsonObject:
     function = {"name": call.name, "arguments": call.arguments or "{}"}
     own = call.fields.get("function", {})
     return {**call.fields, "id": call.id, "type": "function", "function": {**own, **function}}
+
+
+class _Spending:
+    """The count of what an answer has spent of its budget. It starts anew when people allow it."""
+
+    def __init__(self, budget: Budget, context: Context) -> None:
+        self._budget = budget
+        self._context = context
+        self._start()
+
+    def _start(self) -> None:
+        self._turns = self._tokens = 0
+        # The clock is read only where it matters: each reading is a call of the journal.
+        self._began = self._context.now() if self._budget.seconds is not None else None
+
+    def add_turn(self, usage: Usage | None) -> None:
+        """Count a request to the model."""
+        self._turns += 1
+        if usage is not None:
+            self._tokens += usage.prompt_tokens + usage.completion_tokens
+
+    async def may_go_on(self) -> bool:
+        """Return True while something is left of the budget, else what the person says."""
+        reason = self._spent()
+        if not reason:
+            return True
+        may_go_on = await ask_to_go_on(self._context, f"{reason} Shall I go on?")
+        self._start()
+        return may_go_on
+
+    def _spent(self) -> str:
+        """Say what is spent; "" if nothing is."""
+        budget = self._budget
+        if budget.turns is not None and self._turns >= budget.turns:
+            return f"I have asked the model {self._turns} times."
+        if budget.tokens is not None and self._tokens >= budget.tokens:
+            return f"I have used {self._tokens:,} tokens."
+        if self._began is not None and budget.seconds is not None:
+            seconds = (self._context.now() - self._began).total_seconds()
+            if seconds >= budget.seconds:
+                return f"I have worked for {seconds:.0f} seconds."
+        return ""
+
+
+async def _use_tools(
+    calls: Sequence[ToolCall], tools: Tools, context: Context, turn: int
+) -> list[str]:
+    """Carry out the calls of one answer of the model at once, and return the result of each.
+
+    All approvals are asked at once. Each call is made as soon as it is allowed.
+    """
+    prepared = [(call, *await tools.read(call)) for call in calls]
+    asked, works = 0, []
+    for number, (call, arguments, problem) in enumerate(prepared):
+        policy = None if problem else tools[call.name].policy
+        if policy and policy.approvers(arguments, context.user) is not False:
+            problem, asked = too_many(asked), asked + 1
+        call_id = f"{context.run_id}-{turn}-{number}"
+        works.append(
+            _tell(problem) if problem else _use(tools[call.name], arguments, context, call_id)
+        )
+    return await gather_all(context, works)
+
+
+async def _tell(problem: str) -> str:
+    return problem
+
+
+async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> str:
+    """Make a call once people allow it, and return what the model reads of it."""
+    if tool.policy and (
+        decision := await ask_approval(
+            context, tool.policy, tool.describe(arguments), validate=tool.validate
+        )
+    ):
+        if not decision.approved:
+            return refusal(decision)
+        arguments = decision.arguments
+    tool_context = ToolContext(
+        user=context.user,
+        conversation_id=context.conversation_id,
+        run_id=context.run_id,
+        call_id=call_id,
+        builder=context.builder,
+        options=context.options,
+    )
+
+    def use(values: JsonObject) -> str:
+        return as_text(tool.use(values, tool_context))
+
+    async def use_async(values: JsonObject) -> str:
+        return as_text(await tool.use(values, tool_context))
+
+    function: Any = use_async if inspect.iscoroutinefunction(tool.use) else use
+    try:
+        if not tool.in_step:
+            return await use_async(arguments)
+        result: str = await make_call(
+            context,
+            tool.policy,
+            tool.describe(arguments),
+            partial(function, arguments),  # so that the tool may have any name
+            name=tool.name,
+            once=not tool.repeatable,
+        )
+    except StepFailed as error:
+        if error.error_type == TooLarge.__name__:
+            return TOO_LARGE
+        return f"That failed ({error.error_type})."
+    return result

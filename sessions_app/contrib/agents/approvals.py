@@ -1,9 +1,9 @@
 """The approval of a tool call: people are asked where a policy says so, also after a crash."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sessions_app.contrib.agents.tools import (
     UNFIT,
@@ -23,6 +23,7 @@ from sessions_app.prompts.assignment import Assignee
 from sessions_app.prompts.tool_call import digest_of
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import (
+    BinaryPrompt,
     Context,
     Option,
     RadioPrompt,
@@ -53,6 +54,18 @@ def too_many(already: int) -> str:
     if already < limit:
         return ""
     return f"Not asked: at most {limit:,} questions are asked at once. Call again for this one."
+
+
+async def gather_all(context: Context, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all at once, and return their results; one alone needs no tracks."""
+    return [await works[0]] if len(works) == 1 else await context.gather(*works)
+
+
+async def ask_to_go_on(context: Context, text: str, details: JsonObject | None = None) -> bool:
+    """Ask the owner of the conversation whether to go on."""
+    options = [Option(value="continue", label="Go on"), Option(value="stop", label="Stop here")]
+    answer = await context.ask(BinaryPrompt(text=text, options=options, details=details or {}))
+    return bool(answer.value == "continue")
 
 
 async def ask_approval(
@@ -222,20 +235,23 @@ def ask_options(context: Context, policy: Policy | None, call: ToolCallDescripti
     return policy.assignment(policy.approvers(call.arguments, context.user))
 
 
-async def call_once(
+async def make_call(
     context: Context,
     policy: Policy | None,
     call: ToolCallDescription,
-    step: Callable[[], Awaitable[T]],
-) -> T | str:
-    """Make a call in a step, and return its result.
+    function: Callable[[], Any],
+    *,
+    name: str,
+    once: bool,
+) -> Any:
+    """Make a call in a step that people see, and return its result.
 
-    Where a process died in the middle of one that must not be made twice, a person says whether it
-    is to be made again.
+    Where a process died in the middle of one that is made `once`, a person says whether it is to be
+    made again; where not, a text is returned in place of the result.
     """
     while True:
         try:
-            return await step()
+            return await context.step(function, name=name, title=call.title, once=once)
         except OutcomeUnknown:
             pass
         if text := await ask_after_crash(context, policy, call):

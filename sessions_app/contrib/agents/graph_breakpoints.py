@@ -17,8 +17,9 @@ from langgraph.graph import START
 from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
+from sessions_app.contrib.agents.approvals import ask_to_go_on
 from sessions_app.contrib.agents.tools import question_text
-from sessions_app.workflows import BinaryPrompt, Context, Option
+from sessions_app.workflows import Context
 
 AnyGraph = Pregel[Any, Any, Any, Any]
 
@@ -77,20 +78,12 @@ async def find_breakpoints(graph: AnyGraph, state: StateSnapshot) -> list[Breakp
 async def may_go_on(context: Context, breakpoints: Sequence[Breakpoint]) -> bool:
     """Ask the owner of the conversation whether a graph goes on behind its breakpoints."""
     calls = [call for one in breakpoints for call in one.calls]
-    answer = await context.ask(
-        BinaryPrompt(
-            text=question_text(f"I have stopped {places(breakpoints)}. Shall I go on?"),
-            options=[
-                Option(value="continue", label="Go on"),
-                Option(value="stop", label="Stop here"),
-            ],
-            details={
-                f"{number}. {name}": {"code": arguments}
-                for number, (name, arguments) in enumerate(calls, 1)
-            },
-        )
-    )
-    return bool(answer.value == "continue")
+    details = {
+        f"{number}. {name}": {"code": arguments}
+        for number, (name, arguments) in enumerate(calls, 1)
+    }
+    text = question_text(f"I have stopped {places(breakpoints)}. Shall I go on?")
+    return await ask_to_go_on(context, text, details)
 
 
 def places(breakpoints: Sequence[Breakpoint]) -> str:

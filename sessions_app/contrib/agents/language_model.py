@@ -80,8 +80,3 @@ def behind(text: str, *, apart: bool) -> str:
 def no_answer(error: StepFailed, *, apart: bool) -> str:
     """Say to people that the model cannot be asked; `apart` is as of `behind`."""
     return behind(f"The model cannot be asked ({error.error_type}). Try again later.", apart=apart)
-
-
-def cut_off(error: StepFailed) -> str:
-    """Say to people that the answer, of which they have read a part, is not whole."""
-    return behind(f"The answer was cut off ({error.error_type}). Try again later.", apart=True)

@@ -9,9 +9,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Coroutine,
     Mapping,
-    Sequence,
 )
 from dataclasses import replace
 from functools import partial
@@ -22,7 +20,13 @@ from typing import Any, Literal, TypeAlias
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import TypeAdapter, ValidationError
 
-from sessions_app.contrib.agents.approvals import UNKNOWN, ask_after_crash, ask_options, call_once
+from sessions_app.contrib.agents.approvals import (
+    UNKNOWN,
+    ask_after_crash,
+    ask_options,
+    gather_all,
+    make_call,
+)
 from sessions_app.contrib.agents.elicitation import Answers, ask
 from sessions_app.contrib.agents.tools import (
     Policies,
@@ -415,11 +419,10 @@ class _Call:
         """Call the tool once, in a step."""
         tool = self.tool
         # In a `partial`, as a tool may have any name.
-        call: Any = partial(self._server.call, self._name, arguments, call_id, resumed)
-        title, once = tool.title(arguments), not tool.repeatable
-        step = partial(context.step, call, name=tool.name, title=title, once=once)
-        outcome: str | JsonObject = await call_once(
-            context, tool.policy, tool.describe(arguments), step
+        call = partial(self._server.call, self._name, arguments, call_id, resumed)
+        described, once = tool.describe(arguments), not tool.repeatable
+        outcome: str | JsonObject = await make_call(
+            context, tool.policy, described, call, name=tool.name, once=once
         )
         return outcome
 
@@ -447,7 +450,7 @@ class _Call:
         options["timeout"] = policy.timeout if policy else None
         note = BEGINS_ANEW if is_cut_off else ""
         works = [ask(context, self._server.name, one, note, options) for one in new.values()]
-        responses = dict(zip(new, await _all(context, works), strict=True))
+        responses = dict(zip(new, await gather_all(context, works), strict=True))
         answers += [(new[key], answer) for key, answer in responses.items()]
         return {**known, **responses}
 
@@ -461,11 +464,6 @@ def _too_many(questions: JsonObject) -> str:
         f"The server asks {len(questions):,} questions at once, and at most {most:,} can be "
         "asked. Nobody was asked, and the call was given up."
     )
-
-
-async def _all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Await all; one needs no tracks."""
-    return [await works[0]] if len(works) == 1 else list(await context.gather(*works))
 
 
 async def _broken(result: CallToolResult, promise: JsonObject) -> str:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
-from sessions_app.contrib.agents.approvals import ask_after_crash
+from sessions_app.contrib.agents.approvals import make_call
 from sessions_app.contrib.agents.language_model import behind, no_answer
 from sessions_app.contrib.agents.tools import (
     Policies,
@@ -25,7 +25,7 @@ from sessions_app.contrib.agents.tools import (
     as_text,
     policy_of,
 )
-from sessions_app.errors import OutcomeUnknown, StepFailed
+from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
@@ -274,14 +274,9 @@ class _Steps(JournalCallableOperationBackend[None]):
         tool, arguments, run_context, *_ = cache_key
         call = ToolCallDescription(tool, arguments, {})
         once = bool(run_context.tool_call_approved)
-        while True:
-            unit = partial(_Unit(body).run, arguments)
-            try:
-                return await context.step(unit, name=name, title=call.title, once=once)
-            except OutcomeUnknown:
-                pass
-            if text := await ask_after_crash(context, policy_of(self._approvals, tool), call):
-                return {"kind": "tool_return", "result": text}
+        unit, policy = partial(_Unit(body).run, arguments), policy_of(self._approvals, tool)
+        result = await make_call(context, policy, call, unit, name=name, once=once)
+        return {"kind": "tool_return", "result": result} if isinstance(result, str) else result
 
 
 class _Unit:

@@ -177,10 +177,6 @@ class Tool:
         """Describe a call for people."""
         return ToolCallDescription(self.name, arguments, self.input_schema)
 
-    def title(self, arguments: JsonObject) -> str:
-        """Return a call in short."""
-        return self.describe(arguments).title
-
 
 def tool(function: Callable[..., Any], *, name: str = "", description: str = "") -> Tool:
     """Make a tool of a function, async or plain; plain ones run in a thread.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sessions_app.contrib.agents.agent import Budget
 from sessions_app.contrib.agents.approvals import DONE
-from sessions_app.contrib.agents.budget import Budget
 from sessions_app.contrib.agents.language_model import ModelMessage, Piece, Usage
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tools import ToolContext, Tools, tool

@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from importlib import import_module
 from typing import Any
 
-from sessions_app.contrib.agents.agent import Agent
-from sessions_app.contrib.agents.budget import Budget
+from sessions_app.contrib.agents.agent import Agent, Budget
 from sessions_app.contrib.agents.language_model import ModelMessage, Piece
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tools import ToolContext, tool
