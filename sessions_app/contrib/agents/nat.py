@@ -16,16 +16,29 @@ from pkgutil import resolve_name
 from typing import Any, Self, get_args, get_origin
 
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from sessions_app.contrib.agents.nesting import NamedCall, NestedCalls
-from sessions_app.contrib.agents.tools import ToolCallDescription
-from sessions_app.errors import NotJson, Unrecorded
+from sessions_app.contrib.agents.tools import ToolCallDescription, question_text
+from sessions_app.errors import NotJson, PromptExpired, Unrecorded
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
+from sessions_app.prompts import AnyPrompt
+from sessions_app.prompts import as_text as answer_text
 from sessions_app.storage.storable import storable
-from sessions_app.workflows import Context, Message, workflow
+from sessions_app.workflows import (
+    BinaryPrompt,
+    CheckboxPrompt,
+    Context,
+    DropdownPrompt,
+    Message,
+    NotificationPrompt,
+    Option,
+    RadioPrompt,
+    TextPrompt,
+    workflow,
+)
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.steps import aside, type_of
 
@@ -40,6 +53,7 @@ try:
     from nat.builder.workflow_builder import WorkflowBuilder
     from nat.cli.register_workflow import register_middleware
     from nat.cli.type_registry import GlobalTypeRegistry
+    from nat.data_models import interactive
     from nat.data_models.api_server import ChatRequest, ChatRequestOrMessage
     from nat.data_models.authentication import AuthenticatedContext
     from nat.data_models.config import Config
@@ -50,8 +64,6 @@ try:
     from nat.middleware.middleware import FunctionMiddlewareContext
     from nat.runtime.loader import load_config
     from nat.runtime.session import SessionManager
-
-    from sessions_app.contrib.agents.nat_prompts import ask_person
 except ImportError as error:
     raise ImproperlyConfigured(NEEDED) from error
 if not (installed := version("nvidia-nat-core")).startswith("1.9."):
@@ -67,6 +79,14 @@ MODEL = "__model__"
 CLASS = "__class__"
 # The name by which configurations name the middleware that records.
 RECORDER = "hitl_recorder"
+# The toolkit's answer has one option, also to a checkbox.
+ONE = {"min_selected": 1, "max_selected": 1}
+CHOICES: dict[str, tuple[Callable[..., AnyPrompt], Any]] = {
+    interactive.HumanPromptModelType.BINARY_CHOICE: (BinaryPrompt, interactive.HumanResponseBinary),
+    interactive.HumanPromptModelType.RADIO: (RadioPrompt, interactive.HumanResponseRadio),
+    interactive.HumanPromptModelType.DROPDOWN: (DropdownPrompt, interactive.HumanResponseDropdown),
+    interactive.HumanPromptModelType.CHECKBOX: (CheckboxPrompt, interactive.HumanResponseCheckbox),
+}
 
 
 @dataclass(slots=True)
@@ -240,6 +260,79 @@ class HostedConfig:
         elif [field.annotation for field in takes.model_fields.values()] != [str]:
             return takes.model_validate_json(text)
         return text
+
+
+async def ask_person(
+    context: Context, calls: NestedCalls, interaction: interactive.InteractionPrompt
+) -> interactive.HumanResponse:
+    """Ask a person what a function of the toolkit asks, and return the answer in its form.
+
+    Raises:
+        TimeoutError: nobody answered in time.
+    """
+    content = interaction.content
+    common: JsonObject = {"text": question_text(content.text), "timeout": content.timeout}
+    if content.error:
+        common["error"] = content.error
+    await calls.enter()
+    try:
+        match content.input_type:
+            case interactive.HumanPromptModelType.TEXT:
+                placeholder, required = content.placeholder or "", content.required
+                prompt = TextPrompt(placeholder=placeholder, required=required, **common)
+                return interactive.HumanResponseText(text=(await context.ask(prompt)).text)
+            case interactive.HumanPromptModelType.NOTIFICATION:
+                await context.ask(NotificationPrompt(**common))
+                return interactive.HumanResponseNotification()
+        return await _choose(context, content, common)
+    except PromptExpired as error:
+        raise TimeoutError(content.error or str(error)) from error
+
+
+async def _choose(context: Context, content: Any, common: JsonObject) -> interactive.HumanResponse:
+    """Ask for one of the options, and return it."""
+    if content.input_type not in CHOICES:
+        raise ValueError(f"A prompt {content.input_type!r} cannot be asked here.")
+    prompt_type, response_type = CHOICES[content.input_type]
+    several = content.input_type == interactive.HumanPromptModelType.CHECKBOX
+    values = _told_apart(content.options)
+    options = [
+        Option(id=option.id, label=option.label, value=value, description=_description(option))
+        for option, value in zip(content.options, values, strict=True)
+    ]
+    answer: Any = await context.ask(
+        prompt_type(options=options, **common, **(ONE if several else {}))
+    )
+    # By its text: 1 and True are two options, and equal in Python.
+    value = answer_text(answer.values[0] if several else answer.value)
+    place = [answer_text(one) for one in values].index(value)
+    return response_type(selected_option=content.options[place])
+
+
+def _told_apart(options: list[Any]) -> list[Any]:
+    """Return what tells the options apart: their values, else their ids, else their labels, which
+    all have the same default.
+    """
+    for name in ("value", "id", "label"):
+        values = [getattr(option, name) for option in options]
+        if all(map(_is_value, values)) and len(set(map(answer_text, values))) == len(values):
+            return values
+    return [str(number) for number in range(1, len(options) + 1)]
+
+
+def _is_value(value: object) -> bool:
+    """Return whether an option of ours may have the value."""
+    try:
+        Option.model_validate({"value": value})
+    except ValidationError:
+        return False
+    return True
+
+
+def _description(option: Any) -> str:
+    """Return an option's description; the toolkit has `default` for none."""
+    text = getattr(option, "description", "default")
+    return "" if text == "default" else text
 
 
 def read(path: Path) -> "Config":
