@@ -8,25 +8,32 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
+from pydantic import ValidationError
 
-from sessions_app.contrib.agents.approvals import make_call
+from sessions_app.contrib.agents.approvals import ask_approval, make_call, refusal, too_many
 from sessions_app.contrib.agents.language_model import behind, no_answer
 from sessions_app.contrib.agents.tools import (
+    HIDDEN,
+    UNFIT,
     Policies,
     Policy,
     ToolCallDescription,
+    as_json,
     as_text,
+    is_same_value,
     policy_of,
+    read_arguments,
+    validate_by_schema,
 )
 from sessions_app.errors import StepFailed
-from sessions_app.json_types import JsonObject
+from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import measure, storable
@@ -39,7 +46,10 @@ try:
     from pydantic_ai import (
         Agent,
         AgentStreamEvent,
+        DeferredToolRequests,
+        DeferredToolResults,
         ModelMessagesTypeAdapter,
+        ModelRetry,
         PartDeltaEvent,
         PartStartEvent,
         RunContext,
@@ -47,9 +57,15 @@ try:
         TextPartDelta,
         ThinkingPart,
         ThinkingPartDelta,
+        ToolApproved,
+        ToolCallPart,
+        ToolDefinition,
+        ToolDenied,
+        ToolFailed,
         UsageLimitExceeded,
         UsageLimits,
     )
+    from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.durable_exec import (
         JSON_CODEC,
         BaseDurabilityCapability,
@@ -63,8 +79,8 @@ try:
         conversation_id_from_run_id,
     )
     from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
-
-    from sessions_app.contrib.agents.pydantic_ai_approvals import Approvals
+    from pydantic_ai.tool_manager import ToolManager, ValidatedToolCall
+    from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 except ImportError as error:
     raise ImproperlyConfigured(
         "sessions_app.contrib.agents.pydantic_ai needs Pydantic AI 2.60 or newer, below 3: "
@@ -161,17 +177,20 @@ class HostedAgent:
         except StepFailed as error:
             if f"{self._name}__model." not in error.step:
                 raise
-            return no_answer(error, apart=durability.texts.has_said)
+            return no_answer(error, apart=bool(durability.said))
         except UsageLimitExceeded as error:
-            return behind(f"I stop here. {error}", apart=durability.texts.has_said)
+            return behind(f"I stop here. {error}", apart=bool(durability.said))
         usage = result.usage
         context.add_usage(
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
         )
-        messages = partial(_as_json, result.new_messages())
+        messages = partial(_dump, result.new_messages())
         with suppress(StepFailed):  # they are too long: later runs get the texts
             await context.step(messages, name=MESSAGES)
-        return durability.texts.last(result.output)
+        text = as_text(result.output)
+        if isinstance(result.output, str) and "".join(durability.said).endswith(text):
+            return StreamedText(text)
+        return behind(text, apart=bool(durability.said))
 
 
 class Durability(BaseDurabilityCapability[Any]):
@@ -189,7 +208,8 @@ class Durability(BaseDurabilityCapability[Any]):
     def __init__(self, *, name: str, approvals: Policies) -> None:
         super().__init__(name=name, event_stream_handler=_give_live)
         self._approvals = approvals
-        self.texts = _Texts()
+        # The texts of the run so far, from which later ones stand apart; the framework copies this.
+        self.said: list[str] = []
 
     @property
     def in_durable_context(self) -> bool:
@@ -210,36 +230,17 @@ class Durability(BaseDurabilityCapability[Any]):
 
     def get_durable_operation_backend(self) -> "_Steps":
         """Return what executes the operations of the agent."""
-        return _Steps(self.name, self._approvals, self.texts)
-
-
-@dataclass
-class _Texts:
-    """The texts of a run so far: a later one stands apart from them."""
-
-    said: str = ""
-
-    @property
-    def has_said(self) -> bool:
-        """True if people have read a text."""
-        return bool(self.said)
-
-    def last(self, output: object) -> str:
-        """Return an output for people: JSON, if it is no text; a text that they lack."""
-        text = as_text(output)
-        if isinstance(output, str) and self.said.endswith(text):
-            return StreamedText(text)
-        return behind(text, apart=self.has_said)
+        return _Steps(self.name, self._approvals, self.said)
 
 
 class _Steps(JournalCallableOperationBackend[None]):
     """The execution of an agent's operations as steps of the run."""
 
-    def __init__(self, agent_name: str, approvals: Policies, texts: _Texts) -> None:
+    def __init__(self, agent_name: str, approvals: Policies, said: list[str]) -> None:
         config = RoleBasedOperationConfig(model=None, event=None, capability=None, tool=None)
         super().__init__(agent_name=agent_name, config=config)
         self._approvals = approvals
-        self._texts = texts
+        self._said = said
 
     async def execute(
         self,
@@ -255,56 +256,43 @@ class _Steps(JournalCallableOperationBackend[None]):
         if isinstance(operation_id, EventStreamHandlerId):
             return await body()  # events of tools: nothing outside comes of them
         if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
-            source = _ModelStream(body, apart=self._texts.has_said)
+            source = _ModelStream(body, apart=bool(self._said))
             piece: str | Reasoning | Recorded | None = None
             async for piece in context.stream(source.pieces, name=name):
-                self._texts.said += piece if isinstance(piece, str) else ""
+                if isinstance(piece, str):
+                    self._said.append(piece)
             return piece.response if isinstance(piece, Recorded) else None
-        if isinstance(operation_id, ToolsetCallToolId):
-            return await self._call_tool(context, name, body, cache_key)
-        return await context.step(_Unit(body).run, name=name)
 
-    async def _call_tool(
-        self,
-        context: Context,
-        name: str,
-        body: Callable[[], Awaitable[object]],
-        cache_key: tuple[Any, ...],
-    ) -> object:
-        tool, arguments, run_context, *_ = cache_key
-        call = ToolCallDescription(tool, arguments, {})
+        async def execute(*_arguments: object) -> Any:  # these are for the record
+            return storable(await body())
+
+        if not isinstance(operation_id, ToolsetCallToolId):
+            return await context.step(execute, name=name)
+        key: tuple[Any, ...] = cache_key
+        tool, arguments, run_context, *_ = key
+        call, policy = ToolCallDescription(tool, arguments, {}), policy_of(self._approvals, tool)
         once = bool(run_context.tool_call_approved)
-        unit, policy = partial(_Unit(body).run, arguments), policy_of(self._approvals, tool)
-        result = await make_call(context, policy, call, unit, name=name, once=once)
+        function = partial(execute, arguments)
+        result = await make_call(context, policy, call, function, name=name, once=once)
         return {"kind": "tool_return", "result": result} if isinstance(result, str) else result
 
 
-class _Unit:
-    """An operation as the function of a step."""
-
-    def __init__(self, body: Callable[[], Awaitable[Any]]) -> None:
-        self._body = body
-
-    async def run(self, *_arguments: object) -> Any:
-        """Execute the operation; the arguments are for the record."""
-        return storable(await self._body())
-
-
+@dataclass(frozen=True, slots=True)
 class _ModelStream:
     """A streamed request to a model, as the function of a streamed step."""
 
-    def __init__(self, body: Callable[[], Awaitable[Any]], *, apart: bool) -> None:
-        self._body = body
-        self._apart = apart
+    body: Callable[[], Awaitable[Any]]
+    apart: bool
 
     async def pieces(self) -> AsyncGenerator[str | Reasoning | Recorded, None]:
         """Yield text and thoughts as they come, and at last the whole response."""
         live: asyncio.Queue[str | Reasoning | None] = asyncio.Queue()
         token = _live.set(live)
-        request = asyncio.create_task(self._request(live))
+        request = asyncio.ensure_future(self.body())
+        request.add_done_callback(lambda _request: live.put_nowait(None))
         _live.reset(token)
         try:
-            apart = self._apart
+            apart = self.apart
             while (piece := await live.get()) is not None:
                 if apart and isinstance(piece, str):
                     yield "\n\n"
@@ -313,12 +301,6 @@ class _ModelStream:
             yield Recorded(storable(await request))
         finally:
             request.cancel()
-
-    async def _request(self, live: "asyncio.Queue[str | Reasoning | None]") -> Any:
-        try:
-            return await self._body()
-        finally:
-            live.put_nowait(None)
 
 
 async def _give_live(
@@ -354,7 +336,7 @@ def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
     messages: list[JsonObject] = []
     for run in reversed(runs):
         texts = [_of_text(one) for one in past if one.run == run]
-        earlier = [*(kept.get(run) or _as_json(texts)), *messages]
+        earlier = [*(kept.get(run) or _dump(texts)), *messages]
         if measure(earlier, limit, each=EACH_VALUE) > limit:
             break
         messages = earlier
@@ -367,6 +349,180 @@ def _of_text(past: PastMessage) -> ModelMessage:
     return ModelResponse(parts=[TextPart(past.text)])
 
 
-def _as_json(messages: list[ModelMessage]) -> list[JsonObject]:
+def _dump(messages: list[ModelMessage]) -> list[JsonObject]:
     dumped: list[JsonObject] = ModelMessagesTypeAdapter.dump_python(messages, mode="json")
     return [storable(message) for message in dumped]
+
+
+class Approvals(AbstractCapability[Any]):
+    """The capability that has people decide about calls, and gives each call deps of its own."""
+
+    def __init__(self, policies: Policies, make_deps: Callable[[], Any] | None) -> None:
+        self._policies = policies
+        self._make_deps = make_deps
+
+    def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
+        """Wrap the tools, if the agent has deps."""
+        return OwnDeps(toolset, self._make_deps) if self._make_deps else None
+
+    async def before_tool_validate(
+        self, ctx: RunContext[Any], *, call: ToolCallPart, tool_def: ToolDefinition, args: Any
+    ) -> Any:
+        """Refuse arguments that can be read in two ways."""
+        problem = read_arguments(args)[1] if isinstance(args, str) else ""
+        if "twice" in problem:
+            raise ModelRetry(f"{UNFIT}{problem}")
+        return args
+
+    async def handle_deferred_tool_calls(
+        self, ctx: RunContext[Any], *, requests: DeferredToolRequests
+    ) -> DeferredToolResults:
+        """Ask people about all calls that need approval at once, and wait for outside results."""
+        context = Context.get()
+        asked, approvals = 0, []
+        for call in requests.approvals:
+            policy = policy_of(self._policies, call.tool_name)
+            arguments, problem = await _validate(ctx, call, as_json(call.args_as_dict()))
+            if problem:
+                problem = f"{UNFIT}{problem}"
+            elif policy.approvers(arguments, context.user) is not False:
+                problem, asked = too_many(asked), asked + 1
+            metadata = requests.metadata.get(call.tool_call_id) or {}
+            note = "\n".join(f"{name}: {as_text(value)}" for name, value in metadata.items())
+            approvals.append(
+                _deny(problem) if problem else _approve(ctx, policy, call, arguments, note)
+            )
+        arrivals = [context.wait_for(f"tool {call.tool_call_id}") for call in requests.calls]
+        results = iter(await context.gather(*approvals, *arrivals))
+        return requests.build_results(
+            approvals={call.tool_call_id: next(results) for call in requests.approvals},
+            calls={call.tool_call_id: next(results) for call in requests.calls},
+        )
+
+
+@dataclass
+class OwnDeps(WrapperToolset[Any]):
+    """The tools of an agent, each call of which has deps of its own.
+
+    A call that is recorded is not made again: what it has changed would be lost by a crash.
+    """
+
+    make_deps: Callable[[], Any]
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """Call a tool."""
+        ctx = replace(ctx, deps=self.make_deps())
+        return await super().call_tool(name, tool_args, ctx, tool)
+
+
+async def _approve(
+    ctx: RunContext[Any], policy: Policy, call: ToolCallPart, arguments: JsonObject, note: str
+) -> ToolApproved | ToolDenied:
+    """Ask about a call, and approve what was shown and judged."""
+    schema = ctx.tools[call.tool_name].parameters_json_schema
+    described = ToolCallDescription(call.tool_name, arguments, schema, note)
+    validate = partial(_validate, ctx, call)
+    decision = await ask_approval(Context.get(), policy, described, validate=validate)
+    if decision and not decision.approved:
+        return ToolDenied(refusal(decision))
+    return ToolApproved(override_args=decision.arguments if decision else arguments)
+
+
+async def _deny(problem: str) -> ToolDenied:
+    return ToolDenied(problem)
+
+
+async def _validate(
+    ctx: RunContext[Any], call: ToolCallPart, written: JsonObject
+) -> tuple[JsonObject, str]:
+    """Validate arguments as the framework does; see `Validate`.
+
+    The framework has no validator for tools of which it knows the JSON schema only.
+    """
+    manager: Any = ctx.tool_manager  # a run has one
+    try:
+        validated = await _validated(manager, call, written)
+        tool = validated.tool
+        if tool and _takes_all(tool):
+            schema = tool.tool_def.parameters_json_schema
+            arguments, problem = await validate_by_schema(schema, written)
+            read = (await _validated(manager, call, arguments)).validated_args
+            is_read = is_same_json(as_json(read), arguments)
+            return arguments, problem if is_read else HIDDEN.format(", ".join(arguments))
+        return await _as_json(manager, validated, written), ""
+    except ValidationError as error:
+        return written, str(error.errors(include_url=False, include_input=False))
+    except (ModelRetry, ToolFailed) as error:
+        return written, error.message
+    except ValueError as error:
+        return written, str(error)
+
+
+def _takes_all(tool: ToolsetTool[Any]) -> bool:
+    """Return whether a tool's validator takes any arguments, as those of MCP servers do."""
+    try:
+        return bool(tool.args_validator.validate_python({"": 0}) == {"": 0})
+    except ValidationError:
+        return False
+
+
+async def _validated(
+    manager: ToolManager[Any], call: ToolCallPart, arguments: JsonObject
+) -> ValidatedToolCall[Any]:
+    return await manager.validate_tool_call(
+        replace(call, args=arguments), wrap_validation_errors=False
+    )
+
+
+async def _read_again(
+    manager: ToolManager[Any], call: ToolCallPart, dumped: JsonObject
+) -> ValidatedToolCall[Any]:
+    """Validate what was dumped.
+
+    Raises:
+        ValueError: a validator of the author's reads what models write, and no more.
+    """
+    try:
+        return await _validated(manager, call, dumped)
+    except (ValidationError, ModelRetry, ToolFailed):
+        raise
+    except Exception as error:
+        raise ValueError(HIDDEN.format(", ".join(dumped))) from error
+
+
+async def _as_json(
+    manager: ToolManager[Any], validated: ValidatedToolCall[Any], written: JsonObject
+) -> JsonObject:
+    """Return validated arguments as JSON from which the same is validated.
+
+    Defaults that JSON cannot say stay the function's own.
+
+    Raises:
+        ValueError: there is no such JSON.
+    """
+    values, tool = validated.validated_args or {}, validated.tool
+    dumped: JsonObject = as_json(values)
+    properties = tool.tool_def.parameters_json_schema.get("properties", {}) if tool else {}
+    [first, *others] = [*dumped, ""]
+    if others == [""] and first not in properties and isinstance(dumped[first], dict):
+        dumped = dumped[first]  # a single model: the arguments are its fields
+    dumped |= {
+        name: written[name] for name in written if is_same_json(dumped.get(name), written[name])
+    }
+    if is_same_json(dumped, written):
+        return written
+    try:
+        again = await _read_again(manager, validated.call, dumped)
+    except ValidationError as error:
+        unfit = {str(one["loc"][0]) for one in error.errors() if one["loc"]} - written.keys()
+        if not unfit & dumped.keys():
+            raise
+        dumped = {name: value for name, value in dumped.items() if name not in unfit}
+        again = await _read_again(manager, validated.call, dumped)
+    read = again.validated_args or {}
+    hidden = {name for name in values if not is_same_value(values[name], read.get(name))}
+    if hidden - (dumped.keys() - written.keys()):
+        raise ValueError(HIDDEN.format(", ".join(sorted(hidden))))
+    return {name: value for name, value in dumped.items() if name not in hidden}
