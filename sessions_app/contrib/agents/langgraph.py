@@ -5,18 +5,29 @@ rows of the run (`graph_checkpoints`): a super-step that a crash cut goes on fro
 node that has finished does not run again.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+import json
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.version import get_version_tuple
 
+from sessions_app.contrib.agents.approvals import ask_to_go_on
 from sessions_app.contrib.agents.graph_prompts import PendingInterrupt, ask_interrupts
 from sessions_app.contrib.agents.language_model import behind
-from sessions_app.contrib.agents.tools import Policies, Policy, as_json, as_text
+from sessions_app.contrib.agents.tools import Policies, Policy, as_json, as_text, question_text
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, Message, workflow
 from sessions_app.workflows.execution import store
@@ -27,26 +38,20 @@ NEEDED = (
 )
 
 try:
+    from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.messages import (
         AIMessage,
         AIMessageChunk,
         HumanMessage,
+        ToolMessage,
         convert_to_messages,
     )
     from langchain_core.runnables import RunnableConfig
+    from langgraph.errors import GraphInterrupt
     from langgraph.graph import START as START_NODE
+    from langgraph.pregel import Pregel
     from langgraph.types import Command, Interrupt, StateSnapshot
 
-    from sessions_app.contrib.agents.graph_breakpoints import (
-        UNSEEN,
-        AnyGraph,
-        Breakpoint,
-        UnseenBreakpoints,
-        check_breakpoints,
-        find_breakpoints,
-        may_go_on,
-        places,
-    )
     from sessions_app.contrib.agents.graph_checkpoints import GraphCheckpoints
 except ImportError as error:
     raise ImproperlyConfigured(NEEDED) from error
@@ -54,10 +59,29 @@ except ImportError as error:
 if get_version_tuple(version("langgraph")) < (1, 2, 20):
     raise ImproperlyConfigured(NEEDED)
 
+AnyGraph = Pregel[Any, Any, Any, Any]
 # Builds the input of a graph.
 BuildInput = Callable[[Context, list[Any]], Any]
 # Builds the runtime context of a graph.
 BuildContext = Callable[[Context], Any]
+
+UNSEEN = (
+    "A graph that a node or a tool calls stopped at a breakpoint of its own, about which nobody "
+    "can be asked here. Add that graph as a node, or have it call interrupt() instead."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Breakpoint:
+    """A breakpoint at which a graph stands; its `id` is that of the checkpoint.
+
+    `place` names nodes, as in "before pay". `calls` are the tool calls of the last answer of a
+    model that have no result yet, each with its arguments as JSON.
+    """
+
+    id: str
+    place: str
+    calls: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +109,7 @@ def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
     return {"messages": [*earlier, HumanMessage(str(context.input_message))]}
 
 
-def langgraph_workflow(graph: "AnyGraph", *, name: str, title: str, **options: Any) -> None:
+def langgraph_workflow(graph: AnyGraph, *, name: str, title: str, **options: Any) -> None:
     """Host a compiled graph as a workflow.
 
     Args:
@@ -110,7 +134,7 @@ class HostedGraph:
 
     def __init__(
         self,
-        graph: "AnyGraph",
+        graph: AnyGraph,
         name: str,
         *,
         build_input: BuildInput = messages_input,
@@ -134,7 +158,7 @@ class HostedGraph:
         Raises:
             ImproperlyConfigured: people cannot be asked at a breakpoint of the graph.
         """
-        check_breakpoints(graph)
+        _check_breakpoints(graph)
         self._graph = graph
         self._name = name
         self._build_input = build_input
@@ -150,37 +174,42 @@ class HostedGraph:
         ]
         start = self._build_input(context, earlier)
         runtime_context = self._build_context(context) if self._build_context else None
-        thread = _Thread(self._graph, context.run_id, start, runtime_context)
+        graph = copy(self._graph)  # `graph.copy()` loses the classes that its state may have
+        graph.checkpointer = checkpoints = GraphCheckpoints(store)
+        config: RunnableConfig = {"configurable": {"thread_id": context.run_id}}
         answers: dict[str, Any] = {}
         passed: set[str] = set()
+        behind_outcome = partial(
+            _Superstep, graph, checkpoints, config, start, runtime_context, answers, passed
+        )
         outcome, said = START, ""
         while not outcome.is_over:
-            superstep = _Superstep(thread, outcome, answers, passed, has_said=bool(said))
-            stream = context.stream(superstep.pieces, name=self._name)
-            [*texts, last] = [piece async for piece in stream]
-            said += "".join(text for text in texts if isinstance(text, str))
-            if not isinstance(last, Outcome):
-                raise TypeError("a super-step ends with its outcome")
-            outcome = last
-            if outcome.breakpoints and not await may_go_on(context, outcome.breakpoints):
-                return behind(f"Stopped {places(outcome.breakpoints)}.", apart=bool(said))
+            superstep = behind_outcome(outcome, has_said=bool(said))
+            stream: AsyncIterator[Any] = context.stream(superstep.pieces, name=self._name)
+            [*texts, outcome] = [piece async for piece in stream]
+            said += "".join(texts)
+            if outcome.breakpoints and not await _may_go_on(context, outcome.breakpoints):
+                return behind(f"Stopped {_places(outcome.breakpoints)}.", apart=bool(said))
             passed.update(one.id for one in outcome.breakpoints)
             answers |= await ask_interrupts(context, self._approvals, outcome.interrupts)
         return behind(outcome.output, apart=bool(said) and not said.endswith(outcome.output))
 
 
-class _Thread:
-    """A graph with the checkpoints of a run, its input, and its runtime context."""
+class _UnseenBreakpoints(BaseCallbackHandler):
+    """A record of whether a graph that a node calls has stopped at a breakpoint of its own."""
 
-    def __init__(self, graph: "AnyGraph", run_id: str, start: Any, context: Any) -> None:
-        self.checkpoints = GraphCheckpoints(store)
-        self.graph = copy(graph)  # `graph.copy()` loses the classes that its state may have
-        self.graph.checkpointer = self.checkpoints
-        self.config: RunnableConfig = {"configurable": {"thread_id": run_id}}
-        self.start = start
-        self.context = context
+    run_inline = True
+
+    def __init__(self) -> None:
+        self.has_stopped = False
+
+    def on_chain_error(self, error: BaseException, **_options: Any) -> None:
+        """Note a stop that asks nothing."""
+        if isinstance(error, GraphInterrupt) and not any(error.args):
+            self.has_stopped = True
 
 
+@dataclass(eq=False)
 class _Superstep:
     """The super-step behind an outcome, as the function of a step.
 
@@ -188,25 +217,16 @@ class _Superstep:
     `has_said`: people have read a text, from which others stand apart.
     """
 
-    def __init__(
-        self,
-        thread: _Thread,
-        before: Outcome,
-        answers: Mapping[str, Any],
-        passed: Collection[str],
-        *,
-        has_said: bool,
-    ) -> None:
-        self._graph = thread.graph
-        self._checkpoints = thread.checkpoints
-        self._config = thread.config
-        self._start = thread.start
-        self._context = thread.context
-        self._before = before
-        self._answers = answers
-        self._passed = passed
-        self._has_said = has_said
-        self._unseen = UnseenBreakpoints()
+    graph: AnyGraph
+    checkpoints: GraphCheckpoints
+    config: RunnableConfig
+    start: Any
+    context: Any
+    answers: Mapping[str, Any]
+    passed: Collection[str]
+    before: Outcome
+    has_said: bool
+    unseen: _UnseenBreakpoints = field(default_factory=_UnseenBreakpoints)
 
     async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
         """Yield the text of models as it comes, and at last the outcome.
@@ -214,11 +234,11 @@ class _Superstep:
         Tasks that had finished when a crash cut the super-step do not speak again: their text is in
         what they have written.
         """
-        state = await self._graph.aget_state(self._config)
-        is_done = _number(state) > self._before.number
+        state = await self.graph.aget_state(self.config)
+        is_done = _number(state) > self.before.number
         place = state.parent_config if is_done else state.config
-        for task, value in await self._checkpoints.awritten(place):
-            if task not in self._before.finished:
+        for task, value in await self.checkpoints.awritten(place):
+            if task not in self.before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
         # A crash may have come before a breakpoint was recorded: the next call would pass it.
@@ -226,33 +246,35 @@ class _Superstep:
         if goes_on:
             async for text in self._texts(self._next_input(state)):
                 yield text
-            state = await self._graph.aget_state(self._config)
-        finished = [task for task, _ in await self._checkpoints.awritten(state.config)]
+            state = await self.graph.aget_state(self.config)
+        finished = [task for task, _ in await self.checkpoints.awritten(state.config)]
         interrupts = [
-            _pending(one) for one in state.interrupts if goes_on or one.id not in self._answers
+            _pending(one) for one in state.interrupts if goes_on or one.id not in self.answers
         ]
         is_over = not state.interrupts and not state.next
-        output = _output(state.values, self._start) if is_over else ""
+        output = _output(state.values, self.start) if is_over else ""
         breakpoints = await self._breakpoints(state)
-        if self._unseen.has_stopped and not breakpoints:
+        if self.unseen.has_stopped and not breakpoints:
             raise RuntimeError(UNSEEN)
         yield Outcome(_number(state), finished, interrupts, is_over, output, breakpoints)
 
     async def _breakpoints(self, state: StateSnapshot) -> list[Breakpoint]:
         """Return the breakpoints at which the graph stands and may not go on yet."""
-        found = await find_breakpoints(self._graph, state)
-        return [one for one in found if one.id not in self._passed]
+        if not _has_breakpoints(self.graph) or not state.next:
+            return []
+        found = await _find_breakpoints(self.graph, self.graph, state)
+        return [one for one in found if one.id not in self.passed]
 
     async def _texts(self, start: Any) -> AsyncGenerator[str, None]:
         """Execute one super-step, and yield the text of models."""
-        stream = self._graph.astream(
+        stream = self.graph.astream(
             start,
-            {**self._config, "callbacks": [self._unseen]},
-            context=self._context,
+            {**self.config, "callbacks": [self.unseen]},
+            context=self.context,
             stream_mode="messages",
             durability="sync",
             # Not "*", which leaves hidden nodes out.
-            interrupt_after=[node for node in self._graph.nodes if node != START_NODE],
+            interrupt_after=[node for node in self.graph.nodes if node != START_NODE],
             subgraphs=True,
         )
         part: Any
@@ -265,8 +287,8 @@ class _Superstep:
 
     def _begin(self, text: str) -> str:
         """Return the beginning of a model's text, apart from what was said before."""
-        beginning = behind(text, apart=self._has_said)
-        self._has_said = True
+        beginning = behind(text, apart=self.has_said)
+        self.has_said = True
         return beginning
 
     def _next_input(self, state: StateSnapshot) -> Any:
@@ -275,9 +297,9 @@ class _Superstep:
         Answers are for interrupts that still wait: a crash may have come after one was used.
         """
         if state.created_at is None:
-            return self._start
+            return self.start
         waiting = {one.id for one in state.interrupts}
-        answers = {one: self._answers[one] for one in waiting & self._answers.keys()}
+        answers = {one: self.answers[one] for one in waiting & self.answers.keys()}
         return Command(resume=answers) if answers else None
 
 
@@ -316,3 +338,102 @@ def _contents(start: Any) -> list[Any]:
     given = start.get("messages") if isinstance(start, dict) else getattr(start, "messages", None)
     messages = given if isinstance(given, list) else [given]
     return [one.content for one in convert_to_messages([one for one in messages if one])]
+
+
+def _has_breakpoints(graph: object) -> bool:
+    if not isinstance(graph, Pregel):
+        return False
+    has_own = bool(graph.interrupt_before_nodes or graph.interrupt_after_nodes)
+    return has_own or any(_has_breakpoints(subgraph) for _, subgraph in graph.get_subgraphs())
+
+
+def _check_breakpoints(graph: AnyGraph) -> None:
+    """Check that people can be asked at each breakpoint of a graph.
+
+    Raises:
+        ImproperlyConfigured: a subgraph with breakpoints keeps no state.
+    """
+    for name, node in graph.nodes.items():
+        subgraph = node.bound
+        if not isinstance(subgraph, Pregel):
+            continue
+        if subgraph.checkpointer is False and _has_breakpoints(subgraph):
+            raise ImproperlyConfigured(
+                f"The subgraph {name!r} has breakpoints and checkpointer=False, so that it cannot "
+                "wait for a person. Compile it without one of the two."
+            )
+        _check_breakpoints(subgraph)
+
+
+async def _may_go_on(context: Context, breakpoints: Sequence[Breakpoint]) -> bool:
+    calls = [call for one in breakpoints for call in one.calls]
+    details = {
+        f"{number}. {name}": {"code": arguments}
+        for number, (name, arguments) in enumerate(calls, 1)
+    }
+    text = question_text(f"I have stopped {_places(breakpoints)}. Shall I go on?")
+    return await ask_to_go_on(context, text, details)
+
+
+def _places(breakpoints: Sequence[Breakpoint]) -> str:
+    return " and ".join(dict.fromkeys(one.place for one in breakpoints))
+
+
+async def _find_breakpoints(
+    root: AnyGraph, graph: AnyGraph, state: StateSnapshot
+) -> list[Breakpoint]:
+    """Return the breakpoints at which a graph within `root` stands, its subgraphs' included."""
+    place = await _place(root, graph, state)
+    found = []
+    if place:
+        checkpoint = state.config["configurable"]["checkpoint_id"]
+        found.append(Breakpoint(checkpoint, place, list(_open_calls(state.values))))
+    subgraphs = {name: one for name, one in graph.get_subgraphs() if _has_breakpoints(one)}
+    for task in state.tasks:
+        subgraph = subgraphs.get(task.name)
+        if isinstance(subgraph, Pregel) and isinstance(task.state, dict) and task.result is None:
+            inner = await root.aget_state(task.state)
+            found += await _find_breakpoints(root, subgraph, inner)
+    return found
+
+
+async def _place(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
+    """Return the place of the breakpoint at which a graph stands; "" for none."""
+    before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
+    following = set(state.next) - {START_NODE}
+    if following and _is_named(before, following):
+        return f"before {_names(following)}"
+    if not after or not state.parent_config:
+        return ""
+    finished = {task.name for task in (await root.aget_state(state.parent_config)).tasks} - {
+        START_NODE
+    }
+    if not _is_named(after, finished):
+        return ""
+    return f"before {_names(following)}" if following else f"after {_names(finished)}"
+
+
+def _is_named(breakpoints: Sequence[str], nodes: set[str]) -> bool:
+    return bool(nodes) if breakpoints == "*" else not nodes.isdisjoint(breakpoints)
+
+
+def _names(nodes: set[str]) -> str:
+    return ", ".join(sorted(nodes))
+
+
+def _open_calls(values: Any) -> Iterator[tuple[str, str]]:
+    """Yield the tool calls of the last answer of a model that have no result yet."""
+    for messages in values.values() if isinstance(values, dict) else ():
+        if not isinstance(messages, list):
+            continue
+        answers = [one for one in messages if isinstance(one, AIMessage)]
+        finished = {one.tool_call_id for one in messages if isinstance(one, ToolMessage)}
+        for call in answers[-1].tool_calls if answers else ():
+            if call["id"] not in finished:
+                yield call["name"], _letters(call["args"])
+
+
+def _letters(arguments: object) -> str:
+    """Return arguments as JSON in which each character can be stored."""
+    text = json.dumps(arguments, ensure_ascii=False, indent=2, default=str)
+    return text.encode(errors="backslashreplace").decode()

@@ -190,7 +190,7 @@ async def test_answer_is_for_no_later_interrupt_of_its_node_after_a_crash(
     sent_to: SentTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host(ask)
-    hold_records(monkeypatch, lambda superstep: superstep._answers)
+    hold_records(monkeypatch, lambda superstep: superstep.answers)
     async with sent_to("t_graph", "Go") as (hosting, run):
         await run.answer("Eve's")
         await until_true(lambda: "stored" in Done.effects)
