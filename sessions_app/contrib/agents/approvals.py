@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from sessions_app.contrib.agents.tools import (
@@ -13,7 +12,6 @@ from sessions_app.contrib.agents.tools import (
     as_json,
     as_text,
     cut,
-    validate_by_schema,
 )
 from sessions_app.errors import OutcomeUnknown, TooLarge
 from sessions_app.interactions.answerers import is_named
@@ -73,23 +71,18 @@ async def ask_approval(
     policy: Policy,
     call: ToolCallDescription,
     *,
+    validate: Validate,
     approvable: bool = True,
-    validate: Validate | None = None,
 ) -> ToolCallResponse | None:
     """Ask people whether a tool may be called; None where nobody needs to be asked.
 
-    The call has validated arguments: with these it is made. Edited ones are validated and the rule
-    is asked about them. Whom it names then is asked, too, unless they have edited them. One that
-    is not `approvable` is theirs to reject, or to answer in its place.
-
-    Args:
-        validate: as of the tool; by default by the schema of the call.
+    The call has validated arguments: with these it is made. Edited ones are validated, as the
+    tool's are, and the rule is asked about them. Whom it names then is asked, too, unless they have
+    edited them. One that is not `approvable` is theirs to reject, or to answer in its place.
     """
     approvers = policy.approvers(call.arguments, context.user)
     if approvers is False:
         return None
-    schema, _ = await _schema(call)
-    validate = validate or partial(validate_by_schema, schema)
     asked = call
     while True:
         decision = await _ask(context, policy, asked, approvers, approvable=approvable)
@@ -115,7 +108,7 @@ async def _ask(
     *,
     approvable: bool,
 ) -> ToolCallResponse:
-    schema, problem = await _schema(call)
+    schema, problem = await checked_schema(call)
     prompt = ToolCallPrompt(
         text=_question(call, problem),
         tool=call.tool,
@@ -176,7 +169,7 @@ def _question(call: ToolCallDescription, problem: str) -> str:
     return "\n\n".join(filter(None, [f"May I do this: {call.title}?", note, unchecked]))
 
 
-async def _schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
+async def checked_schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
     """Return the schema of a call's arguments, and why it cannot be used.
 
     It is empty then, and where what a tool or a graph has is none.
@@ -186,16 +179,6 @@ async def _schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
         return {}, ""
     problem = await acheck_schema(schema)
     return ({}, problem) if problem else (schema, "")
-
-
-async def validated(call: ToolCallDescription) -> tuple[ToolCallDescription, str]:
-    """Return a call with its arguments validated by its schema, and what is wrong with them.
-
-    The schema's defaults are filled in, as the tool behind the schema does.
-    """
-    schema, _ = await _schema(call)
-    arguments, problem = await validate_by_schema(schema, call.arguments)
-    return replace(call, arguments=arguments), f"{UNFIT}{problem}" if problem else ""
 
 
 def refusal(decision: ToolCallResponse) -> str:

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sessions_app.contrib.agents.approvals import NOT_ASKED, ask_approval, refusal, validated
+from sessions_app.contrib.agents.approvals import NOT_ASKED, ask_approval, checked_schema, refusal
 from sessions_app.contrib.agents.tools import (
+    UNFIT,
     Policies,
     ToolCallDescription,
     as_text,
     policy_of,
     question_text,
+    validate_by_schema,
 )
 from sessions_app.errors import TooLarge
 from sessions_app.json_types import JsonObject, is_same_json
@@ -129,9 +132,10 @@ async def _ask(context: Context, approvals: Policies, pending: PendingInterrupt)
             return await _decide(context, approvals, value, {name: _rules(pending.schema)})
         case {"action_requests": [*requests]}:
             try:
-                reviews = _reviews(value)
+                configs = _Reviews.model_validate(value).review_configs or ()
             except ValidationError:
                 return {"decisions": [_rejected(UNCLEAR) for _ in requests]}
+            reviews = {one.action_name: one for one in configs}
             decisions = [_decide(context, approvals, one, reviews) for one in requests]
             return {"decisions": await context.gather(*decisions)}
         case {"action_request": {"action": _}} | [{"action_request": {"action": _}}]:
@@ -212,25 +216,18 @@ async def _approve(
     """Ask about an action; one that can be edited is approved as an edit, too."""
     policy = replace(policy_of(approvals, call.tool), edit=editable, answer=answerable)
     approvable = acceptable or editable
-    call, problem = await validated(call)
+    schema, _ = await checked_schema(call)
+    validate = partial(validate_by_schema, schema)
+    arguments, problem = await validate(call.arguments)
     if problem:
-        return replace(NOT_ASKED, note=problem)
-    answer = await ask_approval(context, policy, call, approvable=approvable)
+        return replace(NOT_ASKED, note=f"{UNFIT}{problem}")
+    call = replace(call, arguments=arguments)
+    answer = await ask_approval(context, policy, call, validate=validate, approvable=approvable)
     if answer is not None:
         return answer
     if not approvable:
         return replace(NOT_ASKED, note=NOT_ALLOWED)
     return replace(NOT_ASKED, value="approve", arguments=call.arguments, note="")
-
-
-def _reviews(value: JsonObject) -> dict[str, Any]:
-    """Return the rules for the decisions of a request, by the name of the action.
-
-    Raises:
-        ValidationError: they are in another form.
-    """
-    reviews = _Reviews.model_validate(value)
-    return {one.action_name: one for one in reviews.review_configs or ()}
 
 
 def _rules(schema: JsonObject) -> JsonObject:
