@@ -49,7 +49,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that the configuration names, else the latest of its thread."""
-        where = {**self._place(config), **_named(config)}
+        where = self._where(config)
         latest = await reads.read(lambda: list(self._tuples(where, 1)))
         return latest[0] if latest else None
 
@@ -57,12 +57,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         """Return what tasks have written since the checkpoint that a configuration names, each
         with its task.
         """
-        if config is None or not _named(config):
+        if config is None or not get_checkpoint_id(config):
             return []
-        where = {**self._place(config), **_named(config)}
-        rows = await reads.read(lambda: list(GraphWrite.objects.filter(**where)))
-        rows.sort(key=lambda row: writes_sort_key(row.path, row.task, row.number))
-        return [(row.task, self._load(row.value_form, row.value)) for row in rows]
+        where = self._where(config)
+        writes = await reads.read(lambda: self._writes(where))
+        return [(task, value) for task, _, value in writes]
 
     async def alist(
         self,
@@ -73,19 +72,15 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Yield checkpoints, the latest first; `filter` is by their metadata."""
-        where: JsonObject = {}
-        if config is not None:
-            where = {**self._place(config), **_named(config)}
-            if "checkpoint_ns" not in config["configurable"]:
-                del where["namespace"]
+        where = {} if config is None else self._where(config)
+        if config is not None and "checkpoint_ns" not in config["configurable"]:
+            del where["namespace"]
         if before is not None:
             where["checkpoint__lt"] = get_checkpoint_id(before)
-        for one in await reads.read(lambda: list(self._tuples(where, None))):
-            if limit is not None and limit <= 0:
-                return
-            if filter and any(one.metadata.get(name) != filter[name] for name in filter):
-                continue
-            limit = None if limit is None else limit - 1
+        found = await reads.read(lambda: list(self._tuples(where, None)))
+        by = (filter or {}).items()
+        kept = [one for one in found if all(one.metadata.get(key) == value for key, value in by)]
+        for one in kept[:limit]:
             yield one
 
     async def aput(
@@ -125,21 +120,16 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
     ) -> None:
         """Store what a task has written since a checkpoint; what is stored of it stays."""
         place = {**self._place(config), "checkpoint": config["configurable"]["checkpoint_id"]}
-        rows = []
-        for index, (channel, value) in enumerate(writes):
-            value_form, data = self.serde.dumps_typed(value)
-            number = WRITES_IDX_MAP.get(channel, index)
-            columns = {
-                "path": task_path,
-                "channel": channel,
-                "value_form": value_form,
-                "value": data,
-            }
-            rows.append((number, columns))
+        rows = [
+            (WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
+            for index, (channel, value) in enumerate(writes)
+        ]
 
         def work(_tx: Transaction) -> None:
-            for number, columns in rows:
+            for number, channel, form, data in rows:
                 key: JsonObject = {**place, "task": task_id, "number": number}
+                columns: JsonObject = {"path": task_path, "channel": channel}
+                columns |= {"value_form": form, "value": data}
                 if number < 0:
                     GraphWrite.objects.update_or_create(**key, defaults=columns)
                 else:
@@ -161,37 +151,17 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         """Return the same as `aget_tuple`, to a thread of a node."""
         return self._wait(self.aget_tuple(config))
 
-    def list(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: JsonObject | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
+    def list(self, *args: Any, **options: Any) -> Iterator[CheckpointTuple]:
         """Yield the same as `alist`, to a thread of a node."""
-        found = self.alist(config, filter=filter, before=before, limit=limit)
-        yield from self._wait(_collect(found))
+        yield from self._wait(_collect(self.alist(*args, **options)))
 
-    def put(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
+    def put(self, *args: Any, **options: Any) -> RunnableConfig:
         """Store a checkpoint as `aput` does, for a thread of a node."""
-        return self._wait(self.aput(config, checkpoint, metadata, new_versions))
+        return self._wait(self.aput(*args, **options))
 
-    def put_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> None:
+    def put_writes(self, *args: Any, **options: Any) -> None:
         """Store writes as `aput_writes` does, for a thread of a node."""
-        self._wait(self.aput_writes(config, writes, task_id, task_path))
+        self._wait(self.aput_writes(*args, **options))
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete checkpoints as `adelete_thread` does, for a thread of a node."""
@@ -219,6 +189,10 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         run_id = self.run_of(configurable["thread_id"])
         return {"run_id": run_id, "namespace": configurable.get("checkpoint_ns", "")}
 
+    def _where(self, config: RunnableConfig) -> JsonObject:
+        checkpoint = get_checkpoint_id(config)
+        return self._place(config) | ({"checkpoint": checkpoint} if checkpoint else {})
+
     def _config(self, run_id: UUID, namespace: str, checkpoint: str) -> RunnableConfig:
         return {
             "configurable": {
@@ -235,12 +209,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             Unrecorded: a checkpoint has a class that LangGraph may not read.
         """
         for row in GraphCheckpoint.objects.filter(**where).order_by("-checkpoint")[:limit]:
-            writes = GraphWrite.objects.filter(
-                run_id=row.run_id, namespace=row.namespace, checkpoint=row.checkpoint
-            )
-            in_order = sorted(
-                writes, key=lambda write: writes_sort_key(write.path, write.task, write.number)
-            )
+            place = {"run_id": row.run_id, "namespace": row.namespace, "checkpoint": row.checkpoint}
             parent = self._config(row.run_id, row.namespace, row.parent) if row.parent else None
             with _nothing_blocked():
                 found = CheckpointTuple(
@@ -248,12 +217,17 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
                     checkpoint=self._load(row.data_form, row.data),
                     metadata=self._load(row.metadata_form, row.metadata),
                     parent_config=parent,
-                    pending_writes=[
-                        (write.task, write.channel, self._load(write.value_form, write.value))
-                        for write in in_order
-                    ],
+                    pending_writes=[*self._writes(place)],
                 )
             yield found
+
+    def _writes(self, where: JsonObject) -> Sequence[tuple[str, str, Any]]:
+        """Return what tasks have written, each with its task and channel, in their order. Reads."""
+        rows = sorted(
+            GraphWrite.objects.filter(**where),
+            key=lambda row: writes_sort_key(row.path, row.task, row.number),
+        )
+        return [(row.task, row.channel, self._load(row.value_form, row.value)) for row in rows]
 
     def _load(self, form: str, data: bytes | memoryview) -> Any:
         return self.serde.loads_typed((form, bytes(data)))
@@ -283,8 +257,3 @@ def _nothing_blocked() -> Iterator[None]:
 
 async def _collect(items: AsyncIterator[T]) -> Sequence[T]:
     return [one async for one in items]
-
-
-def _named(config: RunnableConfig) -> JsonObject:
-    checkpoint = get_checkpoint_id(config)
-    return {"checkpoint": checkpoint} if checkpoint else {}
