@@ -3,7 +3,7 @@
 Requests and answers are JSON in the form of the protocol.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field, JsonValue, TypeAdapter
@@ -35,33 +35,6 @@ OF_A_FIELD = {
     *("minimum", "maximum", "enum", "enumNames", "const", "oneOf", "anyOf"),
     *("items", "minItems", "maxItems"),
 }
-# What differs where a call that is made again asks the same.
-OF_ONE_CALL = {"elicitationId", "_meta"}
-
-
-class Answers:
-    """The answers that people have given to the questions of a call, in the order of asking.
-
-    When the call begins anew, its questions are answered by them: the same question by the same
-    answer, and if it is asked twice, by the second one.
-    """
-
-    def __init__(self, answers: Sequence[Sequence[Any]]) -> None:
-        self._left = [(request, answer) for request, answer in answers]
-
-    def take(self, request: JsonObject) -> JsonObject | None:
-        """Return the next answer to a question; None if people have not been asked it."""
-        for number, (asked, answer) in enumerate(self._left):
-            if _is_same(asked, request):
-                del self._left[number]
-                return dict(answer)
-        return None
-
-
-def _is_same(asked: JsonObject, request: JsonObject) -> bool:
-    """Return whether a question is the same, but for what differs from call to call."""
-    names = (asked.keys() | request.keys()) - OF_ONE_CALL
-    return all(asked.get(name) == request.get(name) for name in names)
 
 
 async def ask(

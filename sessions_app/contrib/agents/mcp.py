@@ -5,17 +5,12 @@ has in memory: what a crash would take away.
 """
 
 import re
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Collection,
-    Mapping,
-)
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import TypeAdapter, ValidationError
@@ -27,11 +22,12 @@ from sessions_app.contrib.agents.approvals import (
     gather_all,
     make_call,
 )
-from sessions_app.contrib.agents.elicitation import Answers, ask
+from sessions_app.contrib.agents.elicitation import ask
 from sessions_app.contrib.agents.tools import (
     Policies,
     Policy,
     Tool,
+    ToolCallDescription,
     ToolContext,
     Toolset,
     as_text,
@@ -85,15 +81,14 @@ if not version("mcp").startswith("2."):
 
 log = Log(__name__)
 
-# Sends a request for a call, with what to go on with.
-Request: TypeAlias = Callable[[JsonObject], Awaitable[CallToolResult | InputRequiredResult]]
-
 # What a round has come to that has no result: the server answers with what it wants to know; it
 # asks, and the call is cut off there, as its process ends with the connection, or it waits within
 # the call; it refuses until pages were visited; or it does not know any more what it had asked.
 INPUT_REQUIRED, CUT_OFF = "input_required", "cut_off"
 URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
 MAX_ROUNDS = 20
+# What differs where a call that is made again asks the same.
+OF_ONE_CALL = {"elicitationId", "_meta"}
 PAUSE = 0.5  # seconds, where a server wants to be asked again
 BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
 GIVEN_UP = "What the server asked was not answered. The call was given up."
@@ -247,16 +242,16 @@ class McpServer(Toolset):
                 `answers` for a call that begins anew.
         """
         outcome: str | JsonObject | CallToolResult = ""
-        is_sent, question = False, _Question(Answers(resumed.get("answers", [])))
+        is_sent, question = False, _Question(resumed.get("answers", []))
         allowance, promise = Allowance(), None
+        call: JsonObject = {"name": tool, "arguments": arguments, "_meta": {CALL_ID: call_id}}
         try:
             async with self._connect(allowance, question) as client:
                 # By the list the client knows which arguments go into headers, too.
                 listed = await self._listed(client, until=tool)
                 promise = next((one.output_schema for one in listed if one.name == tool), None)
                 is_sent = True
-                request = partial(self._request, client, question, tool, arguments, call_id)
-                outcome = await self._outcome(request, question, resumed)
+                outcome = await self._outcome(client, question, call, resumed)
         except Exception as error:
             log.warning("mcp.lost", server=self.name, tool=tool, exc_info=error)
             if not is_sent:
@@ -278,12 +273,12 @@ class McpServer(Toolset):
         return _result_text(result)
 
     async def _outcome(
-        self, request: Request, question: "_Question", resumed: JsonObject
+        self, client: Client, question: "_Question", call: JsonObject, resumed: JsonObject
     ) -> str | JsonObject | CallToolResult:
         """Return what comes of a request: a result, words, or what the server asks."""
         try:
             with question.scope:
-                result = await request(resumed)
+                result = await self._request(client, question, call, resumed)
             if question.scope.cancelled_caught:
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
@@ -303,25 +298,17 @@ class McpServer(Toolset):
         return {"kind": kind, "requests": asked, "known": known, "state": result.request_state}
 
     async def _request(
-        self,
-        client: Client,
-        question: "_Question",
-        tool: str,
-        arguments: JsonObject,
-        call_id: str,
-        resumed: JsonObject,
+        self, client: Client, question: "_Question", call: JsonObject, resumed: JsonObject
     ) -> CallToolResult | InputRequiredResult:
         """Send a request for a call, until the server has a result or asks what is not known."""
         responses, state = resumed.get("responses", {}), resumed.get("state")
-        meta: Any = {CALL_ID: call_id}
         with fail_after(self._timeout):
             while True:
+                answers: InputResponses = {
+                    key: ElicitResult.model_validate(one) for key, one in responses.items()
+                }
                 params = CallToolRequestParams(
-                    name=tool,
-                    arguments=arguments,
-                    input_responses=_validate(responses) or None,
-                    request_state=state,
-                    _meta=meta,
+                    **call, input_responses=answers or None, request_state=state
                 )
                 # Not `call_tool`, which checks the result by its schema in the event loop.
                 result = await client.session.send_request(CallToolRequest(params=params), RESULT)
@@ -346,11 +333,13 @@ class _Question:
     """A question that a server asks within a call. If nobody has answered it, the call ends there.
 
     In the era of 2025 a server asks by a request of its own, and waits for the answer; in that of
-    2026 by its result.
+    2026 by its result. When a call begins anew, its questions are answered by the `answers` that
+    people have given, in the order of asking: the same question by the same answer, and if it is
+    asked twice, by the second one.
     """
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, answers: Iterable[Sequence[Any]]) -> None:
+        self._left = [(request, answer) for request, answer in answers]
         self.request: JsonObject = {}
         self.known: dict[str, JsonObject] = {}
         self.scope = CancelScope()
@@ -359,19 +348,28 @@ class _Question:
         """Return whether all that a result asks has been answered; `known` has the answers."""
         requests = result.input_requests or {}
         answers = {
-            key: self._answers.take(_dump(one.params))
+            key: self._take(_dump(one.params))
             for key, one in requests.items()
             if isinstance(one, ElicitRequest)
         }
         self.known = {key: answer for key, answer in answers.items() if answer is not None}
         return len(self.known) == len(requests)
 
+    def _take(self, request: JsonObject) -> JsonObject | None:
+        """Return the next answer to a question; None if people have not been asked it."""
+        for number, (asked, answer) in enumerate(self._left):
+            names = (asked.keys() | request.keys()) - OF_ONE_CALL
+            if all(asked.get(name) == request.get(name) for name in names):
+                del self._left[number]
+                return dict(answer)
+        return None
+
     async def __call__(
         self, context: ClientRequestContext, params: ElicitRequestParams
     ) -> ElicitResult:
         """Answer with what a person has answered to an earlier call, else end the call."""
         request = _dump(params)
-        answer = self._answers.take(request)
+        answer = self._take(request)
         if answer is None:
             self.request = request
             self.scope.cancel()
@@ -390,52 +388,40 @@ class _Call:
 
     async def use(self, arguments: JsonObject, tool_context: ToolContext) -> str:
         """Call the tool, ask people what it asks, and return its result."""
-        context = Context.get()
+        context, tool, call_id = Context.get(), self.tool, tool_context.call_id
+        described = tool.describe(arguments)
         answers: list[tuple[JsonObject, JsonObject]] = []
         resumed: JsonObject = {}
         for _ in range(MAX_ROUNDS):
-            outcome = await self._round(context, arguments, tool_context.call_id, resumed)
+            # In a `partial`, as a tool may have any name.
+            call = partial(self._server.call, self._name, arguments, call_id, resumed)
+            outcome: str | JsonObject = await make_call(
+                context, tool.policy, described, call, name=tool.name, once=not tool.repeatable
+            )
             if isinstance(outcome, str):
                 return outcome
             kind, resumed = outcome["kind"], {"answers": answers}
             if kind == FORGOTTEN:
-                if words := await self._allow_again(context, arguments):
+                if not tool.repeatable and (
+                    words := await ask_after_crash(context, tool.policy, described)
+                ):
                     return words
                 continue
             if problem := _too_many(outcome["requests"]):
                 return problem
-            responses = await self._ask(context, arguments, outcome, answers)
+            responses = await self._ask(context, described, outcome, answers)
             if kind == INPUT_REQUIRED:
                 resumed = {"state": outcome["state"], "responses": responses}
             elif any(one["action"] != "accept" for one in responses.values()) and not (
-                kind == CUT_OFF and self.tool.repeatable
+                kind == CUT_OFF and tool.repeatable
             ):
                 return GIVEN_UP
         return "The server asks and asks. The call was given up."
 
-    async def _round(
-        self, context: Context, arguments: JsonObject, call_id: str, resumed: JsonObject
-    ) -> str | JsonObject:
-        """Call the tool once, in a step."""
-        tool = self.tool
-        # In a `partial`, as a tool may have any name.
-        call = partial(self._server.call, self._name, arguments, call_id, resumed)
-        described, once = tool.describe(arguments), not tool.repeatable
-        outcome: str | JsonObject = await make_call(
-            context, tool.policy, described, call, name=tool.name, once=once
-        )
-        return outcome
-
-    async def _allow_again(self, context: Context, arguments: JsonObject) -> str:
-        """Return "" if a call may begin anew, else what the model reads."""
-        if self.tool.repeatable:
-            return ""
-        return await ask_after_crash(context, self.tool.policy, self.tool.describe(arguments))
-
     async def _ask(
         self,
         context: Context,
-        arguments: JsonObject,
+        described: ToolCallDescription,
         outcome: JsonObject,
         answers: list[tuple[JsonObject, JsonObject]],
     ) -> dict[str, JsonObject]:
@@ -446,7 +432,7 @@ class _Call:
         policy, known = self.tool.policy, outcome.get("known", {})
         new = {key: one for key, one in outcome["requests"].items() if key not in known}
         is_cut_off = outcome["kind"] == CUT_OFF and not self.tool.repeatable
-        options = ask_options(context, policy, self.tool.describe(arguments))
+        options = ask_options(context, policy, described)
         options["timeout"] = policy.timeout if policy else None
         note = BEGINS_ANEW if is_cut_off else ""
         works = [ask(context, self._server.name, one, note, options) for one in new.values()]
@@ -479,10 +465,6 @@ async def _broken(result: CallToolResult, promise: JsonObject) -> str:
         values = {"result": values}
     problems = await aargument_problems(promise, values)
     return " ".join(map(str, problems.values()))
-
-
-def _validate(responses: Mapping[str, JsonObject]) -> InputResponses:
-    return {key: ElicitResult.model_validate(one) for key, one in responses.items()}
 
 
 def _dump(params: ElicitRequestParams) -> JsonObject:
