@@ -81,7 +81,8 @@ class _Answer:
     """The chunks of an answer so far. Any part of one may be missing, or of another form."""
 
     def __init__(self) -> None:
-        self._calls = _Calls()
+        self._calls: list[_CallParts] = []
+        self._latest: dict[object, _CallParts] = {}  # by their index, else their id
         self._fields: dict[str, list[object]] = {}
         self._thoughts = ""
         self._usage: Usage | None = None
@@ -115,28 +116,10 @@ class _Answer:
         for name, value in _own_fields(delta, OF_DELTA).items():
             self._fields.setdefault(name, []).append(value)
         for part in _list(delta, "tool_calls"):
-            self._calls.add(part)
+            self._add_call(part)
 
-    def rest(self) -> Iterator[Piece]:
-        """Yield what is whole only at the end."""
-        calls = self._calls.whole()
-        yield from calls
-        fields = {name: _join(values) for name, values in self._fields.items()}
-        if calls and (fields or self._thoughts):
-            yield AnswerFields(storable(fields), self._thoughts)
-        if self._usage is not None:
-            yield self._usage
-
-
-class _Calls:
-    """The parts of the tool calls of an answer: first id and name, then pieces of the arguments."""
-
-    def __init__(self) -> None:
-        self._calls: list[_CallParts] = []
-        self._latest: dict[object, _CallParts] = {}
-
-    def add(self, part: object) -> None:
-        """Add a part to its call.
+    def _add_call(self, part: object) -> None:
+        """Add a part of a tool call to it: first id and name come, then pieces of the arguments.
 
         Some servers have one index for all calls of an answer, or none, and no ids either: then a
         name behind whole arguments begins another call.
@@ -159,7 +142,7 @@ class _Calls:
         if fields := _own_fields(function, OF_FUNCTION):
             call.fields["function"] = {**call.fields.get("function", {}), **fields}
 
-    def whole(self) -> list[ToolCall]:
+    def _whole_calls(self) -> list[ToolCall]:
         """Return the calls, each with an id of its own."""
         calls: dict[str, ToolCall] = {}
         for parts in self._calls:
@@ -171,6 +154,16 @@ class _Calls:
             text = storable("".join(parts.arguments))
             calls[call_id] = ToolCall(call_id, storable(parts.name), text, storable(parts.fields))
         return list(calls.values())
+
+    def rest(self) -> Iterator[Piece]:
+        """Yield what is whole only at the end."""
+        calls = self._whole_calls()
+        yield from calls
+        fields = {name: _join(values) for name, values in self._fields.items()}
+        if calls and (fields or self._thoughts):
+            yield AnswerFields(storable(fields), self._thoughts)
+        if self._usage is not None:
+            yield self._usage
 
 
 class _CallParts:
