@@ -155,13 +155,16 @@ class NestedCalls:
             except Exception as error:
                 if isinstance(error, FATAL) or is_fault(error):
                     raise
-                failure = _failure(error, named_call.title, follows=bool(frame.counts))
+                failure = CallResult.of_error(error, named_call.title)
+                if frame.counts:
+                    failure = replace(failure, error={**(failure.error or {}), FOLLOWS: True})
                 if not is_recorded:
                     await backend.finish(call, failure)
                 if frame.counts:
                     raise
                 raise StepFailed.of(call.name, failure.error or {}) from error
-            await backend.finish(call, _result(stored, named_call))
+            shown = outcome("".join(map(named_call.text, stored)), named_call.title)
+            await backend.finish(call, replace(shown, result=stored))
 
     def _recorded_error(self, call: Call, error: JsonObject) -> Exception:
         """Make the error with which a call is recorded."""
@@ -189,14 +192,3 @@ async def _inside(frame: _Frame, source: Pieces) -> AsyncGenerator[Any, None]:
     finally:
         with frame.inside():
             await pieces.aclose()
-
-
-def _result(pieces: list[object], named_call: NamedCall) -> CallResult:
-    shown = "".join(map(named_call.text, pieces))
-    return replace(outcome(shown, named_call.title), result=pieces)
-
-
-def _failure(error: Exception, title: str, *, follows: bool) -> CallResult:
-    failure = CallResult.of_error(error, title)
-    mark = {FOLLOWS: True} if follows else {}
-    return replace(failure, error={**(failure.error or {}), **mark})
