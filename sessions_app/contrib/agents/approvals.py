@@ -109,8 +109,10 @@ async def _ask(
     approvable: bool,
 ) -> ToolCallResponse:
     schema, problem = await checked_schema(call)
+    note = cut(as_text(call.note).strip(), MAX_CALL_NOTE)
+    unchecked = problem and f"Edited arguments are not checked. {cut(as_text(problem), 500)}"
     prompt = ToolCallPrompt(
-        text=_question(call, problem),
+        text="\n\n".join(filter(None, [f"May I do this: {call.title}?", note, unchecked])),
         tool=call.tool,
         arguments=call.arguments,
         input_schema=schema,
@@ -157,16 +159,6 @@ def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallRes
         if (name in before) != (name in after) or not is_same_json(before[name], after[name])
     ]
     return replace(decision, changed=tuple(changed))
-
-
-def _question(call: ToolCallDescription, problem: str) -> str:
-    """Return the question about a call, with the text of the tool's author below.
-
-    `problem` says why edited arguments are not checked.
-    """
-    note = cut(as_text(call.note).strip(), MAX_CALL_NOTE)
-    unchecked = problem and f"Edited arguments are not checked. {cut(as_text(problem), 500)}"
-    return "\n\n".join(filter(None, [f"May I do this: {call.title}?", note, unchecked]))
 
 
 async def checked_schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
