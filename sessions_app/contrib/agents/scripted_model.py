@@ -1,6 +1,7 @@
 """A model for tests, whose answers are written down beforehand."""
 
 from collections.abc import AsyncGenerator, Sequence
+from itertools import takewhile
 
 from pydantic_core import to_json
 
@@ -31,7 +32,8 @@ class ScriptedModel:
             AssertionError: it was asked more often than it has answers.
         """
         self.requests.append(list(messages))
-        number = _answers_since_question(messages)
+        since = takewhile(lambda message: message["role"] != "user", reversed(messages))
+        number = sum(message["role"] == "assistant" for message in since)
         if number >= len(self.turns):
             last = messages[-1]["content"]
             raise AssertionError(
@@ -46,12 +48,3 @@ def tool_call(tool: str, /, **arguments: object) -> ToolCall:
     """Make a call of a tool, as a piece of an answer."""
     written = to_json(arguments).decode()
     return ToolCall(f"{tool}-{written}", tool, written)
-
-
-def _answers_since_question(messages: Sequence[ModelMessage]) -> int:
-    count = 0
-    for message in reversed(messages):
-        if message["role"] == "user":
-            break
-        count += message["role"] == "assistant"
-    return count
