@@ -407,8 +407,12 @@ class _Call:
                 ):
                     return words
                 continue
-            if problem := _too_many(outcome["requests"]):
-                return problem
+            asked, most = len(outcome["requests"]), RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+            if asked > most:
+                return (
+                    f"The server asks {asked:,} questions at once, and at most {most:,} can be "
+                    "asked. Nobody was asked, and the call was given up."
+                )
             responses = await self._ask(context, described, outcome, answers)
             if kind == INPUT_REQUIRED:
                 resumed = {"state": outcome["state"], "responses": responses}
@@ -439,17 +443,6 @@ class _Call:
         responses = dict(zip(new, await gather_all(context, works), strict=True))
         answers += [(new[key], answer) for key, answer in responses.items()]
         return {**known, **responses}
-
-
-def _too_many(questions: JsonObject) -> str:
-    """Return what the model reads where a server asks too much at once; "" where it does not."""
-    most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
-    if len(questions) <= most:
-        return ""
-    return (
-        f"The server asks {len(questions):,} questions at once, and at most {most:,} can be "
-        "asked. Nobody was asked, and the call was given up."
-    )
 
 
 async def _broken(result: CallToolResult, promise: JsonObject) -> str:
