@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
-from ssl import SSLContext
 from typing import Any, TypeAlias
 
 from anyio import BrokenResourceError, create_memory_object_stream, create_task_group
@@ -31,6 +30,10 @@ MAX_BYTES, MAX_VALUES = 8 * 2**20, 100_000
 MAX_ELEMENTS = 3_000
 # What a client leaves as it is.
 FREE = {"structuredContent", "inputSchema", "outputSchema", "_meta", "arguments"}
+
+
+# Reads the certificates of authorities, once: that blocks for a while.
+_read_certificates = cache(create_ssl_context)
 
 
 class Allowance:
@@ -98,12 +101,6 @@ async def _open_http(
         streamable_http_client(url, http_client=client, max_sse_event_size=MAX_BYTES) as streams,
     ):
         yield streams
-
-
-@cache
-def _read_certificates() -> SSLContext:
-    """Read the certificates of authorities, once: that blocks for a while."""
-    return create_ssl_context()
 
 
 async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
