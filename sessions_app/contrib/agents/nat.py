@@ -72,8 +72,6 @@ if not (installed := version("nvidia-nat-core")).startswith("1.9."):
 Source = Callable[[], AsyncIterator[Any]]
 # Signs the run's person in: takes the context, the provider's configuration, and the kind of flow.
 Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
-# The methods by which frameworks ask a model. Those that block cannot be recorded.
-MODEL_METHODS = ("ainvoke", "astream")
 # The names by which JSON says that it is an object of a model: now, and in earlier versions.
 MODEL = "__model__"
 CLASS = "__class__"
@@ -429,9 +427,10 @@ class RecordingBuilder(WorkflowBuilder):
             stream_output_schema=type(None),
         )
         chain = FunctionMiddlewareChain(middleware=[Recorder()], context=described)
-        for method in MODEL_METHODS:
+        # The methods by which frameworks ask a model. Those that block cannot be recorded.
+        methods = {"ainvoke": chain.build_single, "astream": chain.build_stream}
+        for method, build in methods.items():
             if (original := getattr(client, method, None)) is not None:
-                build = chain.build_single if method == "ainvoke" else chain.build_stream
                 object.__setattr__(client, method, build(original))
         return client
 
