@@ -210,12 +210,10 @@ class _Answer:
 
     @property
     def text(self) -> str:
-        """The whole text."""
         return "".join(piece for piece in self.pieces if isinstance(piece, str)).lstrip("\n")
 
     @property
     def calls(self) -> list[ToolCall]:
-        """The tool calls that the model wants."""
         return [piece for piece in self.pieces if isinstance(piece, ToolCall)]
 
     @property
@@ -275,7 +273,6 @@ class _Spending:
         self._began = self._context.now() if self._budget.seconds is not None else None
 
     def add_turn(self, usage: Usage | None) -> None:
-        """Count a request to the model."""
         self._turns += 1
         if usage is not None:
             self._tokens += usage.prompt_tokens + usage.completion_tokens

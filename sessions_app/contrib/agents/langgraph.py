@@ -430,10 +430,6 @@ def _open_calls(values: Any) -> Iterator[tuple[str, str]]:
         finished = {one.tool_call_id for one in messages if isinstance(one, ToolMessage)}
         for call in answers[-1].tool_calls if answers else ():
             if call["id"] not in finished:
-                yield call["name"], _letters(call["args"])
-
-
-def _letters(arguments: object) -> str:
-    """Return arguments as JSON in which each character can be stored."""
-    text = json.dumps(arguments, ensure_ascii=False, indent=2, default=str)
-    return text.encode(errors="backslashreplace").decode()
+                text = json.dumps(call["args"], ensure_ascii=False, indent=2, default=str)
+                # Each character can be stored then.
+                yield call["name"], text.encode(errors="backslashreplace").decode()

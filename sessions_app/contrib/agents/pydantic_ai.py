@@ -225,11 +225,9 @@ class Durability(BaseDurabilityCapability[Any]):
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None
 
     async def get_run_start_time(self, run_id: str) -> datetime | None:
-        """Return the recorded time."""
         return Context.get().now() if self.in_durable_context else None
 
     def get_durable_operation_backend(self) -> "_Steps":
-        """Return what executes the operations of the agent."""
         return _Steps(self.name, self._approvals, self.said)
 
 
@@ -412,7 +410,6 @@ class OwnDeps(WrapperToolset[Any]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
-        """Call a tool."""
         ctx = replace(ctx, deps=self.make_deps())
         return await super().call_tool(name, tool_args, ctx, tool)
 
