@@ -23,7 +23,6 @@ from typing import Any
 from sessions_app.errors import NotJson, ResultRefused, StepFailed, Unrecorded
 from sessions_app.journal.journal import REFUSED, Call, CallResult, read_recorded
 from sessions_app.journal.tracks import NESTED_CALLS, current_track
-from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.context_variables import bind
@@ -122,8 +121,11 @@ class NestedCalls:
         entry = self._execution.backend.recall(call)
         if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
             del self._execution.calls[call.track]  # nothing that it has called is called again
+            if entry.error is not None and REFUSED in entry.error:
+                self._execution.mistake = ResultRefused(entry.error["message"])
+                raise self._execution.mistake
             if entry.error is not None:
-                raise self._recorded_error(call, entry.error)
+                raise StepFailed.of(call.name, entry.error)
             for piece in entry.result:
                 read = partial(read_recorded, named_call.load, piece, call)
                 yield await aside(read, piece)
@@ -165,13 +167,6 @@ class NestedCalls:
                 raise StepFailed.of(call.name, failure.error or {}) from error
             shown = outcome("".join(map(named_call.text, stored)), named_call.title)
             await backend.finish(call, replace(shown, result=stored))
-
-    def _recorded_error(self, call: Call, error: JsonObject) -> Exception:
-        """Make the error with which a call is recorded."""
-        if REFUSED not in error:
-            return StepFailed.of(call.name, error)
-        self._execution.mistake = ResultRefused(error["message"])
-        return self._execution.mistake
 
     async def _new_frame(self, name: str) -> _Frame:
         path = await (_frame.get() or self._root).next_path(name)
