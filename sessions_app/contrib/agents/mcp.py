@@ -175,7 +175,14 @@ class McpServer(Toolset):
             if problem := await acheck_schema(one.input_schema):
                 log.warning("mcp.tool_left_out", server=self.name, tool=one.name, problem=problem)
             else:
-                records.append(storable(_record(one)))
+                hints = one.annotations
+                record = {
+                    "name": one.name,
+                    "description": (one.description or one.title or "")[:MAX_DESCRIPTION],
+                    "schema": one.input_schema,
+                    "hints": hints.model_dump(by_alias=True, exclude_none=True) if hints else {},
+                }
+                records.append(storable(record))
         return records
 
     async def _listed(self, client: Client, until: str = "") -> list[ListedTool]:
@@ -470,19 +477,6 @@ def _pages(data: Any) -> JsonObject:
     if not isinstance(pages, list) or not all(isinstance(one, dict) for one in pages):
         return {}
     return {str(number): {**one, "mode": "url"} for number, one in enumerate(pages)}
-
-
-def _record(tool: ListedTool) -> JsonObject:
-    """Return what is kept of a tool that a server lists."""
-    hints = (
-        tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
-    )
-    return {
-        "name": tool.name,
-        "description": (tool.description or tool.title or "")[:MAX_DESCRIPTION],
-        "schema": tool.input_schema,
-        "hints": hints,
-    }
 
 
 def _result_text(result: CallToolResult) -> str:
