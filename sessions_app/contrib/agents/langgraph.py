@@ -199,9 +199,7 @@ class _UnseenBreakpoints(BaseCallbackHandler):
     """A record of whether a graph that a node calls has stopped at a breakpoint of its own."""
 
     run_inline = True
-
-    def __init__(self) -> None:
-        self.has_stopped = False
+    has_stopped = False
 
     def on_chain_error(self, error: BaseException, **_options: Any) -> None:
         """Note a stop that asks nothing."""
@@ -402,7 +400,7 @@ async def _place(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
     before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
     following = set(state.next) - {START_NODE}
     if following and _is_named(before, following):
-        return f"before {_names(following)}"
+        return f"before {', '.join(sorted(following))}"
     if not after or not state.parent_config:
         return ""
     finished = {task.name for task in (await root.aget_state(state.parent_config)).tasks} - {
@@ -410,15 +408,12 @@ async def _place(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
     }
     if not _is_named(after, finished):
         return ""
-    return f"before {_names(following)}" if following else f"after {_names(finished)}"
+    place = "before" if following else "after"
+    return f"{place} {', '.join(sorted(following or finished))}"
 
 
 def _is_named(breakpoints: Sequence[str], nodes: set[str]) -> bool:
     return bool(nodes) if breakpoints == "*" else not nodes.isdisjoint(breakpoints)
-
-
-def _names(nodes: set[str]) -> str:
-    return ", ".join(sorted(nodes))
 
 
 def _open_calls(values: Any) -> Iterator[tuple[str, str]]:
