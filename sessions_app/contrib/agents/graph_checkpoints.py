@@ -153,7 +153,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
     def list(self, *args: Any, **options: Any) -> Iterator[CheckpointTuple]:
         """Yield the same as `alist`, to a thread of a node."""
-        yield from self._wait(_collect(self.alist(*args, **options)))
+
+        async def found() -> Sequence[CheckpointTuple]:
+            return [one async for one in self.alist(*args, **options)]
+
+        yield from self._wait(found())
 
     def put(self, *args: Any, **options: Any) -> RunnableConfig:
         """Store a checkpoint as `aput` does, for a thread of a node."""
@@ -253,7 +257,3 @@ def _nothing_blocked() -> Iterator[None]:
             f"The state of the graph has a {blocked[0]}, which LANGGRAPH_STRICT_MSGPACK does not "
             "allow to be read. Name the class in a schema of the graph, and resume the run."
         )
-
-
-async def _collect(items: AsyncIterator[T]) -> Sequence[T]:
-    return [one async for one in items]
