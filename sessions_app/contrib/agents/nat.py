@@ -181,8 +181,8 @@ class HostedConfig:
         """Build what all runs share."""
         config = read(self._path)
         # A user's builder is not ours: it finds the recorder by its name.
-        config.functions = _each_recorded(config.functions)
-        config.function_groups = _each_recorded(config.function_groups)
+        for configs in (config.functions, config.function_groups):
+            configs.update({name: _with_recorder(one) for name, one in configs.items()})
         async with RecordingBuilder.from_config(config) as builder:
             manager = await SessionManager.create(config, builder, max_concurrency=0)
             try:
@@ -313,18 +313,12 @@ def _told_apart(options: list[Any]) -> list[Any]:
     """
     for name in ("value", "id", "label"):
         values = [getattr(option, name) for option in options]
-        if all(map(_is_value, values)) and len(set(map(answer_text, values))) == len(values):
-            return values
+        with suppress(ValidationError):  # an option of ours may not have each value
+            for value in values:
+                Option.model_validate({"value": value})
+            if len(set(map(answer_text, values))) == len(values):
+                return values
     return [str(number) for number in range(1, len(options) + 1)]
-
-
-def _is_value(value: object) -> bool:
-    """Return whether an option of ours may have the value."""
-    try:
-        Option.model_validate({"value": value})
-    except ValidationError:
-        return False
-    return True
 
 
 def _description(option: Any) -> str:
@@ -438,10 +432,6 @@ class RecordingBuilder(WorkflowBuilder):
 def _with_recorder(config: Any) -> Any:
     others = [name for name in config.middleware if name != RECORDER]
     return config.model_copy(update={"middleware": [RECORDER, *others]})
-
-
-def _each_recorded(configs: dict[str, Any]) -> dict[str, Any]:
-    return {name: _with_recorder(config) for name, config in configs.items()}
 
 
 async def _recorded(
