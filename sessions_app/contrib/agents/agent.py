@@ -226,7 +226,11 @@ class _Answer:
                 if piece.thoughts:
                     thoughts = [one.reasoning for one in self.pieces if isinstance(one, Reasoning)]
                     fields[piece.thoughts] = "".join(thoughts)
-        calls = [_call_message(call) for call in self.calls]
+        calls = []
+        for call in self.calls:
+            own = call.fields.get("function", {})
+            function = {**own, "name": call.name, "arguments": call.arguments or "{}"}
+            calls.append({**call.fields, "id": call.id, "type": "function", "function": function})
         # No text is null, as in OpenAI's own answers: some servers refuse an empty one.
         return {**fields, "role": "assistant", "content": self.text or None, "tool_calls": calls}
 
@@ -251,12 +255,6 @@ class _Answer:
 def _some(text: str) -> str:
     """Return the text, or a word for one that is empty, which some servers refuse."""
     return text if text.strip() else NOTHING
-
-
-def _call_message(call: ToolCall) -> JsonObject:
-    function = {"name": call.name, "arguments": call.arguments or "{}"}
-    own = call.fields.get("function", {})
-    return {**call.fields, "id": call.id, "type": "function", "function": {**own, **function}}
 
 
 class _Spending:
