@@ -174,7 +174,6 @@ class Tool:
         return {"type": "function", "function": function}
 
     def describe(self, arguments: JsonObject) -> ToolCallDescription:
-        """Describe a call for people."""
         return ToolCallDescription(self.name, arguments, self.input_schema)
 
 
@@ -372,11 +371,9 @@ class Tools:
             self._by_name[made.name] = made
 
     def __iter__(self) -> Iterator[Tool]:
-        """Iterate over the tools, in their order."""
         return iter(self._by_name.values())
 
     def __getitem__(self, name: str) -> Tool:
-        """Return the tool of this name."""
         return self._by_name[name]
 
     async def read(self, call: ToolCall) -> tuple[JsonObject, str]:
