@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from sessions_app.contrib.agents.tools import (
     UNFIT,
@@ -29,8 +29,6 @@ from sessions_app.workflows import (
     ToolCallResponse,
 )
 
-T = TypeVar("T")
-
 # The model is told so where something else than the tool's result comes back.
 IN_TIME = "Nobody allowed it in time."
 REJECTED = "The person refused it."
@@ -54,7 +52,7 @@ def too_many(already: int) -> str:
     return f"Not asked: at most {limit:,} questions are asked at once. Call again for this one."
 
 
-async def gather_all(context: Context, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather_all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Await all at once, and return their results; one alone needs no tracks."""
     return [await works[0]] if len(works) == 1 else await context.gather(*works)
 
@@ -85,7 +83,11 @@ async def ask_approval(
         return None
     asked = call
     while True:
-        decision = await _ask(context, policy, asked, approvers, approvable=approvable)
+        prompt = await _prompt(policy, asked, approvable=approvable)
+        try:
+            decision = await context.ask(prompt, **policy.assignment(approvers))
+        except TooLarge:
+            return NOT_ASKED
         if not decision.approved or decision.digest == digest_of(asked.arguments):
             return _since(call, decision)
         arguments, problem = await validate(decision.arguments)
@@ -100,18 +102,11 @@ async def ask_approval(
         approvers = needed or approvers
 
 
-async def _ask(
-    context: Context,
-    policy: Policy,
-    call: ToolCallDescription,
-    approvers: list[Assignee] | bool,
-    *,
-    approvable: bool,
-) -> ToolCallResponse:
+async def _prompt(policy: Policy, call: ToolCallDescription, *, approvable: bool) -> ToolCallPrompt:
     schema, problem = await checked_schema(call)
     note = cut(as_text(call.note).strip(), MAX_CALL_NOTE)
     unchecked = problem and f"Edited arguments are not checked. {cut(as_text(problem), 500)}"
-    prompt = ToolCallPrompt(
+    return ToolCallPrompt(
         text="\n\n".join(filter(None, [f"May I do this: {call.title}?", note, unchecked])),
         tool=call.tool,
         arguments=call.arguments,
@@ -123,10 +118,6 @@ async def _ask(
         default="reject" if policy.timeout else None,
         error=IN_TIME,
     )
-    try:
-        return await context.ask(prompt, **policy.assignment(approvers))
-    except TooLarge:
-        return NOT_ASKED
 
 
 async def _suffices(
