@@ -51,9 +51,8 @@ async def ask(
     asking = {name: value for name, value in options.items() if name != "timeout"}
     try:
         question = _QUESTION.validate_python(request)
-        text = "\n".join(
-            filter(None, [f"{server} asks:", cut(question.message, MAX_MESSAGE), note])
-        )
+        parts = [f"{server} asks:", cut(question.message, MAX_MESSAGE), note]
+        text = "\n".join(filter(None, parts))
         prompt = await _prompt(question, {"text": text, "timeout": options.get("timeout")})
     except (TypeError, ValueError) as error:
         log.warning("mcp.question_not_asked", server=server, problem=str(error)[:MAX_MESSAGE])
