@@ -6,13 +6,13 @@ from uuid import UUID, uuid4
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Header, Router, Status
+from ninja import Header, Status
 from pydantic_core import from_json
 
 from chat_app import feedback
-from chat_app.api import problems, results, schemas
+from chat_app.api import results, schemas
 from chat_app.api.auth import AuthenticatedRequest
-from chat_app.api.problems import Failure
+from chat_app.api.problems import Failure, ProblemRouter
 from chat_app.api.run_selectors import (
     check_interaction,
     find_operator,
@@ -30,9 +30,8 @@ from sessions_app.models import Run
 from sessions_app.models.people import called
 from sessions_app.storage import reads
 
-router = Router(tags=["Runs"])
+router = ProblemRouter(tags=["Runs"])
 
-OPENAPI_EXTRA = {"responses": problems.PROBLEM_RESPONSE}
 ExecutionState = (
     schemas.Running
     | schemas.WaitingForOthers
@@ -43,13 +42,7 @@ ExecutionState = (
 )
 
 
-@router.get(
-    "/executions/{uuid:execution_id}",
-    response=ExecutionState,
-    exclude_unset=True,
-    url_name="execution",
-    openapi_extra=OPENAPI_EXTRA,
-)
+@router.get("/executions/{uuid:execution_id}", response=ExecutionState, exclude_unset=True)
 async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object:
     """Return the state of a run, with its result, or the prompts that it waits for."""
     reader = request.auth.person.id
@@ -67,12 +60,7 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
     return state | {"status": "failed", "error": reason}
 
 
-@router.delete(
-    "/executions/{uuid:execution_id}",
-    response={202: None},
-    url_name="cancel",
-    openapi_extra=OPENAPI_EXTRA,
-)
+@router.delete("/executions/{uuid:execution_id}", response={202: None})
 async def cancel(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
     """Ask a run to stop; its status says when it has. One that has ended stays as it is."""
     owner = request.auth.person.id
@@ -82,13 +70,7 @@ async def cancel(request: AuthenticatedRequest, execution_id: UUID) -> Status[No
     return Status(202, None)
 
 
-@router.post(
-    "/executions/{uuid:execution_id}/resume",
-    response={202: None},
-    url_name="resume",
-    openapi_extra=OPENAPI_EXTRA,
-    tags=["Operating"],
-)
+@router.post("/executions/{uuid:execution_id}/resume", response={202: None}, tags=["Operating"])
 async def resume(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
     """Continue a failed or suspended run. For staff who may change runs."""
     if not await runs.aresume(execution_id, by=await _operator(request)):
@@ -97,11 +79,7 @@ async def resume(request: AuthenticatedRequest, execution_id: UUID) -> Status[No
 
 
 @router.post(
-    "/executions/{uuid:execution_id}/fork",
-    response={202: schemas.Forked},
-    url_name="fork",
-    openapi_extra=OPENAPI_EXTRA,
-    tags=["Operating"],
+    "/executions/{uuid:execution_id}/fork", response={202: schemas.Forked}, tags=["Operating"]
 )
 async def fork(
     request: AuthenticatedRequest,
@@ -135,8 +113,6 @@ async def _operator(request: AuthenticatedRequest) -> AbstractBaseUser:
 @router.post(
     "/executions/{uuid:execution_id}/interactions/{uuid:interaction_id}/response",
     response={204: None},
-    url_name="answer",
-    openapi_extra=OPENAPI_EXTRA,
 )
 async def answer(
     request: AuthenticatedRequest,
@@ -183,13 +159,7 @@ async def give(
         raise _too_late(answer_result)
 
 
-@router.post(
-    "/callbacks/{token}",
-    auth=None,
-    response={204: None},
-    url_name="callback",
-    openapi_extra=OPENAPI_EXTRA,
-)
+@router.post("/callbacks/{token}", auth=None, response={204: None})
 async def callback(request: HttpRequest, token: str) -> Status[None]:
     """Send a run what it waits for; its workflow made the URL. What comes again changes nothing.
 
@@ -208,9 +178,7 @@ def _payload(request: HttpRequest) -> object:
         raise Invalid(f"The body is not JSON: {error}") from None
 
 
-@router.get(
-    "/monitor/users", response=schemas.Monitor, openapi_extra=OPENAPI_EXTRA, tags=["Monitoring"]
-)
+@router.get("/monitor/users", response=schemas.Monitor, tags=["Monitoring"])
 async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> object:
     """List the users' live builders, or those of one user. For staff who may view host leases."""
     reader = request.auth.person.id
@@ -219,11 +187,7 @@ async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> 
     return await reads.read_for(reader, read_monitor, user_id)
 
 
-@router.post(
-    "/feedback",
-    response=schemas.Thanks,
-    openapi_extra=OPENAPI_EXTRA,
-)
+@router.post("/feedback", response=schemas.Thanks)
 async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBody) -> object:
     """Give feedback on an answer, named by its trace. What is empty is taken back."""
     owner = request.auth.person.id
@@ -235,7 +199,6 @@ async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBod
 @router.get(
     "/mcp/client/tool/list",
     response=schemas.McpClients,
-    openapi_extra=OPENAPI_EXTRA,
     # The UI asks from its server, which has nobody's cookies. There is nothing to protect.
     auth=None,
     throttle=[],

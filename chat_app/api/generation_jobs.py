@@ -6,11 +6,11 @@ from typing import Annotated
 from uuid import uuid4
 
 from django.urls import reverse
-from ninja import Header, Query, Router, Status
+from ninja import Header, Query, Status
 
 from chat_app.api import problems, results, schemas
 from chat_app.api.auth import AuthenticatedRequest
-from chat_app.api.problems import Failure
+from chat_app.api.problems import Failure, ProblemRouter
 from chat_app.api.run_requests import begin, outcome
 from chat_app.api.run_selectors import read_execution, read_job
 from sessions_app.conversations.messages import IncomingMessage
@@ -18,7 +18,7 @@ from sessions_app.models import Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 
-router = Router(tags=["Runs"])
+router = ProblemRouter(tags=["Runs"])
 
 STATUSES = {
     Run.Status.QUEUED: "submitted",
@@ -93,5 +93,4 @@ for path in ("/generate/async", "/v1/workflow/async"):
         response=schemas.Job,
         operation_id=f"{name}_job",
         url_name="job",
-        openapi_extra={"responses": problems.PROBLEM_RESPONSE},
     )(status)

@@ -5,12 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from django.urls import reverse
-from ninja import Header, Query, Router, Status
+from ninja import Header, Query, Status
 
-from chat_app.api import problems, schemas
+from chat_app.api import schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.executions import give
-from chat_app.api.problems import Failure
+from chat_app.api.problems import Failure, ProblemRouter
 from chat_app.inbox.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
 from chat_app.inbox.inbox_query import on_card
 from chat_app.rates import change_claim
@@ -23,12 +23,10 @@ from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 
-router = Router(tags=["Inbox"])
-
-OPENAPI_EXTRA = {"responses": problems.PROBLEM_RESPONSE}
+router = ProblemRouter(tags=["Inbox"])
 
 
-@router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=OPENAPI_EXTRA)
+@router.get("/v1/inbox", response=schemas.Inbox)
 async def inbox(
     request: AuthenticatedRequest, query: Annotated[schemas.InboxQuery, Query()]
 ) -> object:
@@ -51,21 +49,14 @@ async def inbox(
     return await reads.read_for(reader, list_prompts)
 
 
-@router.get(
-    "/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold, openapi_extra=OPENAPI_EXTRA
-)
+@router.get("/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold)
 async def prompt(request: AuthenticatedRequest, interaction_id: UUID) -> object:
     """Return one prompt: for its owner, for who may answer it, and for who has."""
     reader = request.auth.person.id
     return await reads.read_for(reader, _read, reader, interaction_id)
 
 
-@router.post(
-    "/v1/prompts/{uuid:interaction_id}/response",
-    response={204: None},
-    url_name="answer_prompt",
-    openapi_extra=OPENAPI_EXTRA,
-)
+@router.post("/v1/prompts/{uuid:interaction_id}/response", response={204: None})
 async def answer_prompt(
     request: AuthenticatedRequest,
     interaction_id: UUID,
@@ -78,10 +69,7 @@ async def answer_prompt(
 
 
 @router.post(
-    "/v1/prompts/{uuid:interaction_id}/claim",
-    response=schemas.PromptTold,
-    url_name="claim_prompt",
-    openapi_extra=OPENAPI_EXTRA,
+    "/v1/prompts/{uuid:interaction_id}/claim", response=schemas.PromptTold, url_name="claim_prompt"
 )
 async def claim(
     request: AuthenticatedRequest, interaction_id: UUID, body: schemas.ClaimBody
@@ -105,12 +93,7 @@ async def claim(
     return await reads.read_for(person.id, _read, person.id, interaction_id)
 
 
-@router.get(
-    "/v1/prompts/{uuid:interaction_id}/people",
-    response=schemas.People,
-    url_name="people",
-    openapi_extra=OPENAPI_EXTRA,
-)
+@router.get("/v1/prompts/{uuid:interaction_id}/people", response=schemas.People)
 async def people(
     request: AuthenticatedRequest,
     interaction_id: UUID,

@@ -9,6 +9,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
+from ninja import Router
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 from pydantic import BaseModel
 
@@ -38,9 +39,17 @@ def _response_schema(media_type: str, schema: type[BaseModel]) -> JsonObject:
     return {"default": {"description": "What went wrong", "content": content}}
 
 
-# Of each operation in the OpenAPI document.
-PROBLEM_RESPONSE = _response_schema(MEDIA_TYPE, Problem)
+# Of the operations in the OpenAPI document: of those that start runs, and of all others.
 RUN_PROBLEM_RESPONSE = _response_schema("application/json", PeerError)
+OPENAPI_EXTRA = {"responses": _response_schema(MEDIA_TYPE, Problem)}
+
+
+class ProblemRouter(Router):
+    """A router whose operations fail with problem details, where they say nothing else of it."""
+
+    def add_api_operation(self, *args: Any, **options: Any) -> None:
+        options["openapi_extra"] = options["openapi_extra"] or OPENAPI_EXTRA
+        super().add_api_operation(*args, **options)
 
 
 class Failure(Exception):

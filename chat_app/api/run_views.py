@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from django.http import HttpResponse, StreamingHttpResponse
-from ninja import Header, Query, Router, Status
+from ninja import Header, Query, Status
 
 from chat_app.api import problems, schemas, sse
 from chat_app.api.auth import AuthenticatedRequest
-from chat_app.api.problems import Failure
+from chat_app.api.problems import Failure, ProblemRouter
 from chat_app.api.run_requests import StartedRun, answer_streaming, begin, outcome
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.storage import reads
 
-router = Router(tags=["Runs"])
+router = ProblemRouter(tags=["Runs"])
 
 Headers = Annotated[schemas.RunHeaders, Header()]
 StreamHeaders = Annotated[schemas.StreamHeaders, Header()]
@@ -131,9 +131,7 @@ async def completions(
     )
 
 
-@router.get(
-    "/v1/models", response=schemas.Models, openapi_extra={"responses": problems.PROBLEM_RESPONSE}
-)
+@router.get("/v1/models", response=schemas.Models)
 async def models(request: AuthenticatedRequest) -> object:
     """List the workflows that the user may use, as OpenAI's clients list models."""
     user = request.auth.person.id
@@ -141,11 +139,7 @@ async def models(request: AuthenticatedRequest) -> object:
     return {"data": [{"id": offer.workflow.name} for offer in usable]}
 
 
-@router.get(
-    "/v1/models/{path:model}",
-    response=schemas.Model,
-    openapi_extra={"responses": problems.PROBLEM_RESPONSE},
-)
+@router.get("/v1/models/{path:model}", response=schemas.Model)
 async def model(request: AuthenticatedRequest, model: str) -> object:
     """Return a workflow that the user may use, as OpenAI's clients read a model."""
     user = request.auth.person.id
