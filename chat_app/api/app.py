@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from ninja import NinjaAPI, Swagger
 from ninja.errors import AuthenticationError
 
-from chat_app.api import executions, generation_jobs, inbox, problems, run_views
+from chat_app.api import executions, inbox, problems, run_views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
 from chat_app.api.bodies import BodyParser
 from chat_app.api.large_results import spool_response
@@ -75,6 +75,5 @@ for error, handler in HANDLERS.items():
 api.add_decorator(never_cache, mode="view")
 api.add_decorator(spool_response, mode="view")
 api.add_router("", run_views.router)
-api.add_router("", generation_jobs.router)
 api.add_router("", executions.router)
 api.add_router("", inbox.router)
