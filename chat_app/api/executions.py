@@ -15,8 +15,7 @@ from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure, ProblemRouter
 from chat_app.api.run_selectors import (
     check_interaction,
-    find_operator,
-    may_view_hosts,
+    find_staff,
     read_execution,
     read_monitor,
 )
@@ -49,12 +48,12 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
     execution = await reads.read_for(reader, read_execution, reader, execution_id)
     run = execution.run
     state: results.Json = {"execution_id": str(run.id), "run_status": run.status}
-    if stop := results.stop_at(run.id, execution.prompts, execution.asked_others):
+    if stop := results.stop_at(execution):
         return state | stop
     if run.status in Run.UNFINISHED:
         return state | {"status": "running"}
     if run.status == Run.Status.COMPLETED:
-        result = results.result(run, execution.output, execution.usage, run.client_format)
+        result = results.result(execution, run.client_format)
         return state | {"status": "completed", "result": result}
     _, reason = results.failure(run)
     return state | {"status": "failed", "error": reason}
@@ -98,15 +97,17 @@ async def fork(
 
 
 async def _operator(request: AuthenticatedRequest) -> AbstractBaseUser:
-    """Return the user behind the request.
+    return await _staff(request, "change runs", "change_run")
 
-    Raises:
-        Failure: they may not do to runs what operators do.
-    """
+
+async def _staff(
+    request: AuthenticatedRequest, activity: str, *permissions: str
+) -> AbstractBaseUser:
+    """Return the user behind the request, who may do in the admin what is asked for here."""
     reader = request.auth.person.id
-    user = await reads.read_for(reader, find_operator, reader)
+    user = await reads.read_for(reader, find_staff, reader, *permissions)
     if user is None:
-        raise Failure(403, "user_auth_error", "This is for staff who may change runs.")
+        raise Failure(403, "user_auth_error", f"This is for staff who may {activity}.")
     return user
 
 
@@ -165,26 +166,21 @@ async def callback(request: HttpRequest, token: str) -> Status[None]:
 
     The body is JSON of any kind, or empty.
     """
-    outcome = await runs.acall_back(token, _payload(request))
+    try:
+        payload = from_json(request.body) if request.body else None
+    except ValueError as error:
+        raise Invalid(f"The body is not JSON: {error}") from None
+    outcome = await runs.acall_back(token, payload)
     if outcome == Outcome.STALE:
         raise Failure(410, "interaction_timeout", "The run has ended.")
     return Status(204, None)
 
 
-def _payload(request: HttpRequest) -> object:
-    try:
-        return from_json(request.body) if request.body else None
-    except ValueError as error:
-        raise Invalid(f"The body is not JSON: {error}") from None
-
-
 @router.get("/monitor/users", response=schemas.Monitor, tags=["Monitoring"])
 async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> object:
     """List the users' live builders, or those of one user. For staff who may view host leases."""
-    reader = request.auth.person.id
-    if not await reads.read_for(reader, may_view_hosts, reader):
-        raise Failure(403, "user_auth_error", "This is for staff who may view host leases.")
-    return await reads.read_for(reader, read_monitor, user_id)
+    await _staff(request, "view host leases", "view_hostlease", "change_hostlease")
+    return await reads.read_for(request.auth.person.id, read_monitor, user_id)
 
 
 @router.post("/feedback", response=schemas.Thanks)

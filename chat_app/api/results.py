@@ -1,16 +1,15 @@
-"""The form of a run for HTTP clients: results, stops at a prompt, failures. Pure."""
+"""The form of a run for HTTP clients: results, stops at a prompt, failures. No reads."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from django.urls import reverse
 
+from chat_app.api.run_selectors import Execution
 from chat_app.wire.frames import Frame, View, event_frames
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 from sessions_app.prompts import type_of
-from sessions_app.storage.records import EventRecord
 
 Json = JsonObject
 
@@ -20,25 +19,17 @@ OTHERS_TEXT = "The workflow waits for an answer of"
 SUSPENDED_TEXT = "The run is suspended: an administrator of this site must resume it."
 
 
-def completion(run: Run, text: str, usage: dict[str, int]) -> Json:
-    """Build OpenAI's `chat.completion`; the model is the workflow. `run` has its conversation with
-    it.
-    """
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return {**_completion_object(run, "chat.completion", choice), "usage": usage}
-
-
 def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:
-    """Build a `chat.completion.chunk`, of the same kind."""
+    """Build OpenAI's `chat.completion.chunk`; the model is the workflow. `run` has its conversation
+    with it.
+    """
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return _completion_object(run, "chat.completion.chunk", choice)
 
 
 def usage_chunk(run: Run, usage: dict[str, int]) -> Json:
     """Build the chunk with which OpenAI's streams end for who asked for the usage."""
-    completion_chunk = _completion_object(run, "chat.completion.chunk")
-    return {**completion_chunk, "usage": usage}
+    return {**_completion_object(run, "chat.completion.chunk"), "usage": usage}
 
 
 def _completion_object(run: Run, kind: str, *choices: Json) -> Json:
@@ -51,29 +42,23 @@ def _completion_object(run: Run, kind: str, *choices: Json) -> Json:
     }
 
 
-def result(run: Run, text: str, usage: dict[str, int], client_format: str) -> Json:
+def result(execution: Execution, client_format: str) -> Json:
     """Build the result of a run, in the form of a message of that `client_format`."""
-    if client_format.startswith("chat"):
-        return completion(run, text, usage)
-    return {"value": text}
+    if not client_format.startswith("chat"):
+        return {"value": execution.output}
+    message = {"role": "assistant", "content": execution.output}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    completion = _completion_object(execution.run, "chat.completion", choice)
+    return {**completion, "usage": execution.usage}
 
 
-def stop_at(run: UUID, prompts: Sequence[EventRecord], asked_others: list[Json]) -> Json | None:
-    """Build the response of a run that stops at prompts; None where there are none.
-
-    `prompts` are the events that opened those of its owner, `asked_others` those of other people;
-    both come oldest first, and are its own, or of runs that it runs. The peer's fields are those of
-    the first of `prompts`; all are in `interactions`.
-    """
-    if prompts:
+def stop_at(execution: Execution) -> Json | None:
+    """Build the response of a run that stops at prompts; None where there are none."""
+    run, asked_others = execution.run.id, execution.asked_others
+    if execution.prompts:
         view = View("", datetime.now(UTC))
-        return _stop(run, [event_frames(prompt, view)[0] for prompt in prompts])
+        return stop_at_frames(run, [event_frames(prompt, view)[0] for prompt in execution.prompts])
     return stop_for_others(run, asked_others) if asked_others else None
-
-
-def stop_at_frame(run: UUID, frame: Frame) -> Json:
-    """Build the response of a run that stops at one prompt, from the prompt's frame."""
-    return _stop(run, [frame])
 
 
 def stop_for_others(run: UUID, asked_others: list[Json]) -> Json:
@@ -93,7 +78,11 @@ def _reference(run: UUID) -> Json:
     return {"execution_id": str(run), "status_url": status_url}
 
 
-def _stop(run: UUID, frames: list[Frame]) -> Json:
+def stop_at_frames(run: UUID, frames: list[Frame]) -> Json:
+    """Build the response of a run that stops at prompts of its owner, from the prompts' frames.
+
+    The peer's fields are those of the first; all are in `interactions`.
+    """
     interactions = [_interaction(frame) for frame in frames]
     return {
         **_reference(run),

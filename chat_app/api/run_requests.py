@@ -119,16 +119,15 @@ async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
         async for followed_event in events:
             if followed_event is None:
                 continue
-            if followed_event.event.type in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT):
-                execution = await _execution(started_run)
-                asked = (execution.prompts, execution.asked_others)
-                if stop := results.stop_at(execution.run.id, *asked):
-                    return 202, stop
-            if _is_rest(followed_event.event):
+            event = followed_event.event
+            if event.type in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT) and (
+                stop := results.stop_at(await _execution(started_run))
+            ):
+                return 202, stop
+            if _is_rest(event):
                 execution = await _execution(started_run)
                 if execution.run.status == Run.Status.COMPLETED:
-                    run, output, usage = execution.run, execution.output, execution.usage
-                    return 200, results.result(run, output, usage, started_run.client_format)
+                    return 200, results.result(execution, started_run.client_format)
                 _check_alive(execution.run)
     raise AssertionError("following a run has no end of its own")
 

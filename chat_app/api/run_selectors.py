@@ -166,17 +166,7 @@ def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
         raise NotFound("There is no such interaction.")
 
 
-def may_view_hosts(user_id: UserId) -> bool:
-    """Return whether the user may see in the admin what the monitor shows."""
-    return _staff_with(user_id, "view_hostlease", "change_hostlease") is not None
-
-
-def find_operator(user_id: UserId) -> AbstractBaseUser | None:
-    """Return the user, if they may resume and fork runs in the admin; else None."""
-    return _staff_with(user_id, "change_run")
-
-
-def _staff_with(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
+def find_staff(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
     """Return the user, if they are active staff with one of the permissions."""
     user: Any = users().filter(pk=user_id).first()
     if user is None or not (user.is_active and getattr(user, "is_staff", False)):

@@ -12,7 +12,7 @@ from chat_app.api.results import (
     STOPPED_TEXT,
     Json,
     chunk,
-    stop_at_frame,
+    stop_at_frames,
     stop_for_others,
     usage_chunk,
 )
@@ -166,7 +166,7 @@ def _parts(followed_event: FollowedEvent, frame: Frame, form: Generate) -> list[
         case "observability_trace_message":
             return form.extra_line("observability_trace", content)
         case "system_interaction_message":
-            stop = stop_at_frame(followed_event.run, frame)
+            stop = stop_at_frames(followed_event.run, [frame])
             return form.stop({"event_type": stop["status"], **stop})
         case "assignment_message" if content["interaction_id"] not in followed_event.settled_ids:
             asked = {name: content[name] for name in ("interaction_id", "text", "to")}

@@ -73,7 +73,7 @@ def test_a_stop_at_a_prompt_names_paths_under_the_prefix() -> None:
     run = uuid4()
     content = {"input_type": "text", "text": "?"}
     frame = {"run_id": run, "interaction_id": uuid4(), "content": content}
-    stop = results.stop_at_frame(run, frame)
+    stop = results.stop_at_frames(run, [frame])
     assert stop["status_url"] == f"/assistant/executions/{run}"
     assert stop["response_url"].startswith(f"{stop['status_url']}/interactions/")
 
