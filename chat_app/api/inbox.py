@@ -36,15 +36,10 @@ async def inbox(
 
     def list_prompts() -> JsonObject:
         page = read_inbox(reader, inbox_query)
+        prompts = [prompt for first in page.prompts for prompt in on_card(first)]
         may = inbox_query.part in ANSWERABLE
-        return {
-            "prompts": _prompt_objects(
-                [prompt for first in page.prompts for prompt in on_card(first)],
-                reader,
-                may_answer=may,
-            ),
-            "more": page.has_more,
-        }
+        objects = _prompt_objects(prompts, reader, may_answer=may)
+        return {"prompts": objects, "more": page.has_more}
 
     return await reads.read_for(reader, list_prompts)
 

@@ -73,16 +73,12 @@ async def follow(
                 if await reader.heard_nothing():
                     yield None
     except CloseSocket as error:
-        raise _failure(error) from None
+        if error.code == 1012:
+            raise Failure(503, "unknown_error", RESTART_TEXT, reason="restarting") from None
+        raise Failure(401, "user_auth_error", "You are not signed in any more.") from None
     finally:
         place.leave()
         await sweeper.remove(reader)
-
-
-def _failure(error: CloseSocket) -> Failure:
-    if error.code == 1012:
-        return Failure(503, "unknown_error", RESTART_TEXT, reason="restarting")
-    return Failure(401, "user_auth_error", "You are not signed in any more.")
 
 
 class _RunFeed(Feed):

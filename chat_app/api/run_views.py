@@ -106,13 +106,7 @@ async def chat_stream(
     request: AuthenticatedRequest, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
     """Send a message, and stream the answer with its steps."""
-    started_run = await begin(request, headers, _message(body, query, "chat_stream"))
-    return answer_streaming(
-        started_run,
-        sse.Chat(
-            started_run.run, role_sent=started_run.is_continuation, tells_usage=body.tells_usage
-        ),
-    )
+    return await _stream_chat(sse.Chat, request, body, headers, query)
 
 
 @post("/v1/chat/completions", result=schemas.Completion)
@@ -129,13 +123,7 @@ async def completions(
     if not body.stream:
         headers.last_event_id = None
         return await _single(await begin(request, headers, _message(body, query, "chat")), response)
-    started_run = await begin(request, headers, _message(body, query, "chat_stream"))
-    return answer_streaming(
-        started_run,
-        sse.Completions(
-            started_run.run, role_sent=started_run.is_continuation, tells_usage=body.tells_usage
-        ),
-    )
+    return await _stream_chat(sse.Completions, request, body, headers, query)
 
 
 @router.get("/v1/models", response=schemas.Models)
@@ -163,6 +151,20 @@ def _message(
 ) -> IncomingMessage:
     """Build the message; OpenAI's clients must name a model, which may be a workflow's name."""
     return IncomingMessage("", body.text or "", client_format, query.workflow, body.model)
+
+
+async def _stream_chat(
+    form: type[sse.Chat],
+    request: AuthenticatedRequest,
+    body: schemas.ChatBody,
+    headers: schemas.StreamHeaders,
+    query: schemas.RunQuery,
+) -> StreamingHttpResponse:
+    started_run = await begin(request, headers, _message(body, query, "chat_stream"))
+    chunks = form(
+        started_run.run, role_sent=started_run.is_continuation, tells_usage=body.tells_usage
+    )
+    return answer_streaming(started_run, chunks)
 
 
 async def _single(started_run: StartedRun, response: HttpResponse) -> Status[object]:
