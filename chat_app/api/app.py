@@ -1,26 +1,33 @@
-"""The HTTP interface put together, with its OpenAPI document and page."""
+"""The HTTP interface put together: its bodies, its responses, its OpenAPI document and page."""
 
+import asyncio
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 from ninja import NinjaAPI, Swagger
 from ninja.errors import AuthenticationError
+from ninja.parser import Parser
+from ninja.types import DictStrAny
 
 from chat_app.api import executions, inbox, problems, run_views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
-from chat_app.api.bodies import BodyParser
-from chat_app.api.large_results import spool_response
 from chat_app.api.problems import HANDLERS, Failure
 from chat_app.identity import BadCredentials
+from chat_app.rates import Rate, rate_limits
 from chat_app.settings import ChatSettings
-from sessions_app.errors import SessionsError
+from chat_app.wire.parsing import MOST_VALUES, TOO_MANY, has_too_many_values
+from sessions_app.errors import Invalid, SessionsError
+from sessions_app.json_types import load_json
+from sessions_app.storage.connections import yield_response
+from sessions_app.storage.spool import PIECE, pieces, spool
 
 # The ways of signing in, in their order.
 AUTH: list[Any] = [Session(), Bearer(), ApiKey(), Guest()]
@@ -54,6 +61,45 @@ async def _is_known(request: HttpRequest) -> bool:
     return False
 
 
+def _spool_response(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Have what is large of the responses wait on the disk, for clients that read slowly."""
+
+    @wraps(view)
+    async def spooled_view(*args: object, **kwargs: object) -> HttpResponseBase:
+        response: HttpResponseBase = await view(*args, **kwargs)
+        if not isinstance(response, HttpResponse) or len(response.content) <= PIECE:
+            return response
+        file = await asyncio.to_thread(spool, iter([response.content]))
+        return StreamingHttpResponse(
+            yield_response(pieces(file)),
+            status=response.status_code,
+            headers={**response.headers, "Content-Length": str(len(response.content))},
+        )
+
+    return spooled_view
+
+
+class BodyParser(Parser):
+    """The parser of JSON bodies, which parses only what holds up nobody: each user's bytes are
+    counted, and the values of each body.
+    """
+
+    def parse_body(self, request: HttpRequest) -> DictStrAny:
+        """Parse a body.
+
+        Raises:
+            TooMany: the user has sent too many bytes.
+            Invalid: it has too many values.
+            ValueError: it is not JSON, or an object has the same name twice.
+        """
+        if (identity := getattr(request, "auth", None)) is not None:
+            rate_limits.take((Rate.BYTES_USER, identity.person.id), amount=len(request.body))
+        if has_too_many_values(request.body.decode(errors="replace")):
+            raise Invalid(TOO_MANY, max_values=MOST_VALUES)
+        body: DictStrAny = load_json(request.body)
+        return body
+
+
 api = NinjaAPI(
     title="Human-in-the-loop workflows",
     version="1",
@@ -73,7 +119,7 @@ api = NinjaAPI(
 for error, handler in HANDLERS.items():
     api.add_exception_handler(error, handler)
 api.add_decorator(never_cache, mode="view")
-api.add_decorator(spool_response, mode="view")
+api.add_decorator(_spool_response, mode="view")
 api.add_router("", run_views.router)
 api.add_router("", executions.router)
 api.add_router("", inbox.router)
