@@ -4,11 +4,9 @@ from django.apps import AppConfig
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from chat_app.contrib.notifications.kinds import MAIL, WEBHOOK
 from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.page.entries import Entry, settings_entries
 from sessions_app.settings import Section
-from sessions_app.signals.notice_kinds import add_kind
 
 
 class NotificationsConfig(AppConfig):
@@ -22,13 +20,9 @@ class NotificationsConfig(AppConfig):
     chat_urls = "chat_app.contrib.notifications.urls"
 
     def ready(self) -> None:
-        """Connect the receivers, name what they send, and offer the page of e-mail where there is
-        e-mail.
-        """
+        """Connect the receivers, and offer the page of e-mail where there is e-mail."""
         # The receivers need the models, which can be imported from here on only.
         import_string("chat_app.contrib.notifications.notices.connect")()
-        add_kind(MAIL)
-        add_kind(WEBHOOK)
         title = _("E-mail about questions")
         settings_entries.add(
             Entry(title, "chat:mail_settings", lambda: bool(NotificationSettings.load().MAIL))

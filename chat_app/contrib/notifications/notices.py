@@ -2,11 +2,13 @@
 block.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from django.dispatch import Signal
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.notifications import mail, webhook
 from chat_app.contrib.notifications.settings import NotificationSettings
@@ -23,26 +25,38 @@ from sessions_app.signals import (
     notice_due,
     pending_signals,
 )
+from sessions_app.signals.notice_kinds import NoticeKind, add_kind
 from sessions_app.signals.pending_signals import Notice
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
+# The types of what a webhook tells, and how operators read of them.
 EVENTS = {
-    interaction_opened: "prompt.opened",
-    interaction_assigned: "prompt.assigned",
-    interaction_due_soon: "prompt.due_soon",
-    interaction_settled: "prompt.settled",
+    interaction_opened: ("prompt.opened", _("asked")),
+    interaction_assigned: ("prompt.assigned", _("assigned")),
+    interaction_due_soon: ("prompt.due_soon", _("due soon")),
+    interaction_settled: ("prompt.settled", _("settled")),
 }
 
 
+def _mail(name: str) -> str:
+    return gettext("mail to %(name)s") % {"name": name or gettext("a deleted user")}
+
+
+def _webhook(event: str) -> str:
+    return gettext("webhook: %(event)s") % {"event": dict(EVENTS.values()).get(event, event)}
+
+
 def connect() -> None:
-    """Connect the receivers, if there is anybody or anything to tell."""
+    """Name what is sent, and connect the receivers if there is anybody or anything to tell."""
+    add_kind(NoticeKind("mail", _("mail"), _("mails"), _mail, is_personal=True))
+    add_kind(NoticeKind("webhook", _("webhook"), _("webhooks"), _webhook))
     section = NotificationSettings.load()
     if not (section.MAIL or section.WEBHOOK_URL):
         return
-    for signal, event in EVENTS.items():
+    for signal, (event, _title) in EVENTS.items():
         if section.WEBHOOK_URL or signal is not interaction_settled:
             signal.connect(_put_off, dispatch_uid=event)
     notice_due.connect(_due, dispatch_uid="attention.due")
@@ -57,13 +71,10 @@ def _put_off(
     occurrence = "1" if signal is interaction_opened else "2"
     if about:
         occurrence = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
-    _store(interaction, _notices(interaction, EVENTS[signal], occurrence, timezone.now()))
-
-
-def _store(interaction: Interaction, times: Iterable[tuple[datetime, JsonObject]]) -> None:
+    event, _title = EVENTS[signal]
     notices = [
-        Notice(PendingSignal.NOTICE, interaction.run_id, interaction.pk, due_at, about)
-        for due_at, about in times
+        Notice(PendingSignal.NOTICE, interaction.run_id, interaction.pk, due_at, what)
+        for due_at, what in _notices(interaction, event, occurrence, timezone.now())
     ]
     if notices:
         writer.write_now(lambda tx: pending_signals.put_off(tx, notices))
