@@ -17,11 +17,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from chat_app.contrib.oauth import grants
-from chat_app.contrib.oauth.encryption import decrypt, encrypt
 from chat_app.contrib.oauth.errors import ProviderRefused, ProviderUnavailable
 from chat_app.contrib.oauth.models import OAuthGrant, OAuthRequest
 from chat_app.contrib.oauth.providers import open_client
-from chat_app.contrib.oauth.tokens import Tokens
+from chat_app.contrib.oauth.tokens import Tokens, decrypt, encrypt
 from sessions_app.errors import NotFound
 from sessions_app.interactions.settlement import Settlement, find_interactions, settle
 from sessions_app.logs import Log

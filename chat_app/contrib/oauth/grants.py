@@ -24,11 +24,6 @@ log = Log(__name__)
 USED = timedelta(minutes=1)
 
 
-def find_grants(user: UserId) -> list[OAuthGrant]:
-    """List a person's grants, by provider. Blocks."""
-    return list(OAuthGrant.objects.filter(user=user).order_by("provider"))
-
-
 async def find_usable(user: UserId, provider: str, scopes: Collection[str]) -> int | None:
     """Return the id of the grant that covers the scopes, with fresh tokens; None if there is none.
 

@@ -14,7 +14,7 @@ class OAuthGrant(models.Model):
     # A name of OAUTH_PROVIDERS.
     provider = models.CharField(max_length=50, verbose_name=_("provider"))
     scopes = models.JSONField(verbose_name=_("scopes"))
-    # See `chat_app.contrib.oauth.encryption`.
+    # See `chat_app.contrib.oauth.tokens`.
     tokens = models.TextField()
     # Of the access token; None where the provider does not say.
     expires_at = models.DateTimeField(null=True, blank=True, verbose_name=_("expires"))

@@ -2,10 +2,10 @@
 
 from django.urls import path
 
-from chat_app.contrib.oauth import account_views, consent_views
+from chat_app.contrib.oauth import views
 
 urlpatterns = [
-    path("settings/accounts/", account_views.accounts, name="accounts"),
-    path("oauth/<uuid:run>/<slug:nonce>/", consent_views.leave, name="consent"),
-    path("oauth/<slug:provider>/", consent_views.come_back, name="consent_callback"),
+    path("settings/accounts/", views.accounts, name="accounts"),
+    path("oauth/<uuid:run>/<slug:nonce>/", views.leave, name="consent"),
+    path("oauth/<slug:provider>/", views.come_back, name="consent_callback"),
 ]

@@ -1,0 +1,154 @@
+"""The addresses by which a person goes to a provider and comes back, and their list of accounts."""
+
+from contextlib import suppress
+from typing import NamedTuple
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
+
+from chat_app.contrib.oauth import grants
+from chat_app.contrib.oauth.consent import Outcome, Return, begin, finish
+from chat_app.contrib.oauth.models import OAuthGrant
+from chat_app.contrib.oauth.providers import find_provider
+from chat_app.contrib.oauth.settings import PROVIDER_NAME, OAuthSettings
+from chat_app.identity import audit
+from chat_app.page.common import or_404, person_of, personal, site_context
+from chat_app.rates import LimitedRate, rate_limits
+from sessions_app.errors import NotFound, TooMany
+from sessions_app.models.people import Person
+from sessions_app.storage import reads
+
+
+class ConsentRate(LimitedRate):
+    """A rate of consents."""
+
+    USER = "RATE_CONSENTS_USER"
+
+    @property
+    def section(self) -> OAuthSettings:
+        return OAuthSettings.load()
+
+    @property
+    def counted_things(self) -> str:
+        return gettext_noop("tries to connect an account")
+
+
+NOT_CONNECTED = _("Not connected")
+AGAIN = _("The question still waits: open its link again, or decline it there.")
+
+
+class Page(NamedTuple):
+    """The texts that a person reads when they are back: what happened, and what to do."""
+
+    text: Promise
+    status: int = 400
+    heading: Promise = NOT_CONNECTED
+
+
+PAGES = {
+    Outcome.CONNECTED: Page(
+        _("The question is answered. You can close this page."), 200, _("Connected")
+    ),
+    Outcome.CLOSED: Page(
+        _("The question no longer waits for an answer. You can close this page."),
+        409,
+        _("No longer needed"),
+    ),
+    Outcome.DENIED: Page(_("You did not agree there."), 200),
+    Outcome.TOO_LITTLE: Page(_("You did not allow all that is needed. Missing:"), 200),
+    Outcome.UNKNOWN: Page(_("This address was used before, or you were away for too long.")),
+    Outcome.OTHER_PERSON: Page(
+        _("Somebody else opened the link. Sign in as that person, and load this page again."), 403
+    ),
+    Outcome.FOREIGN: Page(_("The answer did not come from the site that was asked.")),
+    Outcome.REFUSED: Page(_("The other site refused.")),
+    Outcome.UNAVAILABLE: Page(_("The other site does not respond. Try again in a minute."), 503),
+}
+# Of these the prompt is settled, or not known.
+WITHOUT_AGAIN = (Outcome.CONNECTED, Outcome.CLOSED, Outcome.OTHER_PERSON)
+
+
+@personal("GET")
+async def leave(request: HttpRequest, run: UUID, nonce: str) -> HttpResponse:
+    """Send a person to the provider that a prompt of theirs names."""
+    person = await person_of(request)
+    with or_404():
+        try:
+            rate_limits.take((ConsentRate.USER, person.id))
+            destination = await begin(person, run, nonce)
+        except TooMany as error:
+            context = {**site_context(), "heading": NOT_CONNECTED, "text": error}
+            page = render(request, "hitl_oauth/consent.html", context, status=429)
+            page["Retry-After"] = str(error.seconds)
+            return page
+    if isinstance(destination, Return):
+        return _render(request, destination)
+    return HttpResponseRedirect(destination)
+
+
+@personal("GET")
+async def come_back(request: HttpRequest, provider: str) -> HttpResponse:
+    """Take a person back from a provider."""
+    if provider not in OAuthSettings.load().OAUTH_PROVIDERS:
+        raise Http404
+    person = await person_of(request)
+    back = await finish(person, provider, request.GET)
+    if back.outcome == Outcome.CONNECTED:
+        audit.log_event("account.connected", request, user=person.username, provider=provider)
+    return _render(request, back)
+
+
+def _render(request: HttpRequest, back: Return) -> HttpResponse:
+    page = PAGES[back.outcome]
+    context = {
+        **site_context(),
+        "heading": page.heading,
+        "text": page.text,
+        "again": "" if back.outcome in WITHOUT_AGAIN else AGAIN,
+        "back": back,
+    }
+    return render(request, "hitl_oauth/consent.html", context, status=page.status)
+
+
+@personal("GET", "POST")
+async def accounts(request: HttpRequest) -> HttpResponse:
+    """List a person's connected accounts, and revoke the one that the form names."""
+    if not OAuthSettings.load().OAUTH_PROVIDERS:
+        raise Http404
+    person = await person_of(request)
+    if request.method == "POST":
+        with suppress(NotFound):  # revoked in another tab
+            await _revoke(request, person)
+        return redirect("chat:accounts")
+    own = OAuthGrant.objects.filter(user=person.id).order_by("provider")
+    rows = await reads.read_for(person.id, list, own)
+    context = {**site_context(), "accounts": [(_title(row), row) for row in rows]}
+    return render(request, "hitl_oauth/accounts.html", context)
+
+
+async def _revoke(request: HttpRequest, person: Person) -> None:
+    provider = request.POST.get("provider", "")
+    if not PROVIDER_NAME.fullmatch(provider):
+        raise NotFound
+    is_told = await grants.revoke(person.id, provider)
+    audit.log_event("account.revoked", request, user=person.username, provider=provider)
+    if not is_told:
+        text = gettext(
+            "Nothing here can use the account any more. The other site could not be told: "
+            "remove this site there, too."
+        )
+        messages.warning(request, text)
+
+
+def _title(row: OAuthGrant) -> str:
+    """Return what people call the provider; its name where the settings have it no more."""
+    try:
+        return find_provider(row.provider).title
+    except ImproperlyConfigured:
+        return row.provider
