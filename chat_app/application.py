@@ -4,15 +4,7 @@ import logging
 import re
 from typing import Any, cast
 
-from asgiref.typing import (
-    ASGI3Application,
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    HTTPResponseBodyEvent,
-    HTTPResponseStartEvent,
-    Scope,
-    WebSocketCloseEvent,
-)
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.asgi import get_script_prefix as script_prefix_of
@@ -48,31 +40,15 @@ def serve(application: ASGI3Application) -> ASGI3Application:
     flow_control.install()
     # Clients are told to come back before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
-    return AnswerProbe(WithRuntime(RefuseHostile(WithSocket(application))))
+    return Entrance(WithRuntime(WithSocket(application)))
 
 
-class AnswerProbe:
-    """An application that answers `manage.py check`, which asks whether connections get here."""
-
-    def __init__(self, application: ASGI3Application) -> None:
-        self._application = application
-
-    async def __call__(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
-        """Serve one connection, or answer that it got here."""
-        extensions: Any = scope.get("extensions") or {}
-        if PROBE in extensions:
-            await cast(Any, send)({"type": PROBE})
-        else:
-            await self._application(scope, receive, send)
-
-
-class RefuseHostile:
+class Entrance:
     """An application that gets no NUL in an address or a cookie: PostgreSQL fails such a lookup;
-    and no prefix of its paths that leads elsewhere.
+    and no prefix of its paths that leads elsewhere. It answers `manage.py check`, which asks
+    whether connections get here.
 
-    A query that opens a socket may have one: the socket says which value it passes over.
+    A query that opens a socket may have a NUL: the socket says which value it passes over.
     """
 
     def __init__(self, application: ASGI3Application) -> None:
@@ -82,24 +58,28 @@ class RefuseHostile:
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         """Serve one connection, or refuse it: a request with 400, a handshake with 403."""
-        if scope["type"] not in ("http", "websocket") or not _is_hostile(scope):
+        extensions: Any = scope.get("extensions") or {}
+        if PROBE in extensions:
+            await cast(Any, send)({"type": PROBE})
+        elif scope["type"] not in ("http", "websocket") or not _is_hostile(scope):
             await self._application(scope, receive, send)
-        elif scope["type"] == "http":
+        elif scope["type"] == "websocket":
+            await _refuse(scope, receive, send)
+        else:
             headers = [
                 (b"content-type", b"text/plain; charset=utf-8"),
                 (b"x-content-type-options", b"nosniff"),
                 (b"cache-control", b"no-store"),
             ]
-            start = HTTPResponseStartEvent(
-                type="http.response.start", status=400, headers=headers, trailers=False
-            )
-            await send(start)
             await send(
-                HTTPResponseBodyEvent(type="http.response.body", body=REFUSAL_BODY, more_body=False)
+                {
+                    "type": "http.response.start",
+                    "status": 400,
+                    "headers": headers,
+                    "trailers": False,
+                }
             )
-        else:
-            await receive()
-            await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
+            await send({"type": "http.response.body", "body": REFUSAL_BODY, "more_body": False})
 
 
 def _is_hostile(scope: Any) -> bool:
@@ -138,7 +118,7 @@ class WithSocket:
         if _is_of_chat(request_of(scope).path_info):
             await self._chat(scope, receive, send)
         elif isinstance(self._application, ASGIHandler):
-            await _refuse(scope, receive, send)
+            await _refuse(scope, receive, send)  # Django's handler would raise
         else:
             await self._application(scope, receive, send)
 
@@ -160,6 +140,5 @@ def _is_of_chat(path: str) -> bool:
 
 
 async def _refuse(_: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Refuse a socket in the place of Django's handler, which would raise."""
     await receive()
-    await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
+    await send({"type": "websocket.close", "code": 1000, "reason": None})

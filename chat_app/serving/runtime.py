@@ -11,15 +11,7 @@ import sys
 import traceback
 from contextlib import suppress
 
-from asgiref.typing import (
-    ASGI3Application,
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    LifespanShutdownCompleteEvent,
-    LifespanStartupCompleteEvent,
-    LifespanStartupFailedEvent,
-    Scope,
-)
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
@@ -115,14 +107,12 @@ async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> Non
     try:
         await _start()
     except Exception as error:  # noqa: BLE001 - a server takes one as "no lifespan" and goes on
-        await send(
-            LifespanStartupFailedEvent(type="lifespan.startup.failed", message=_reason(error))
-        )
+        await send({"type": "lifespan.startup.failed", "message": _reason(error)})
         return
-    await send(LifespanStartupCompleteEvent(type="lifespan.startup.complete"))
+    await send({"type": "lifespan.startup.complete"})
     await receive()
     await _end()
-    await send(LifespanShutdownCompleteEvent(type="lifespan.shutdown.complete"))
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 def _reason(error: Exception) -> str:

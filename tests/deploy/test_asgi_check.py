@@ -9,7 +9,7 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from pytest_django import Settings
 
 from chat_app import checks
-from chat_app.application import AnswerProbe
+from chat_app.application import Entrance
 
 pytestmark = pytest.mark.formless
 
@@ -18,7 +18,7 @@ async def plain(scope: Any, receive: Any, send: Any) -> None:
     raise ValueError("Django serves http only")
 
 
-chat: Any = AnswerProbe(plain)
+chat: Any = Entrance(plain)
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
