@@ -1,20 +1,10 @@
 """The Django application of what people and clients touch."""
 
 from django.apps import AppConfig
-from django.core.checks import register
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from chat_app.checks import (
-    check_asgi,
-    check_brand,
-    check_image_origins,
-    check_modules,
-    check_public_url,
-    check_request_in_templates,
-    check_runserver,
-    check_string_if_invalid,
-)
+from chat_app import checks  # noqa: F401 - it registers them
 from chat_app.settings import ChatSettings
 from sessions_app.settings import Section
 
@@ -34,11 +24,3 @@ class ChatAppConfig(AppConfig):
         # They need the models, which can be imported from here on only.
         for module in ("revocation", "audit", "sign_in"):
             import_string(f"chat_app.identity.{module}.connect")()
-        register(check_asgi)
-        register(check_brand)
-        register(check_runserver)
-        register(check_image_origins)
-        register(check_public_url)
-        register(check_request_in_templates)
-        register(check_string_if_invalid)
-        register(check_modules)

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import ManifestFilesMixin
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import storages
 from django.core.management import get_commands, load_command_class
@@ -20,6 +20,7 @@ from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject
 
 
+@register
 def check_asgi(**_: object) -> Sequence[CheckMessage]:
     """Warn of an ASGI application that keeps the chat from its sockets, or from the server's start.
 
@@ -94,6 +95,7 @@ def _socket_scope() -> JsonObject:
     }
 
 
+@register
 def check_runserver(**_: object) -> Sequence[CheckMessage]:
     """Warn of a `runserver` that opens no sockets, where it may be used."""
     if not settings.DEBUG:
@@ -109,6 +111,7 @@ def check_runserver(**_: object) -> Sequence[CheckMessage]:
     return [Warning(message, hint, id="chat_app.W002")]
 
 
+@register
 def check_image_origins(**_: object) -> Sequence[CheckMessage]:
     """Warn of a content security policy that keeps browsers from images which answers may show."""
     policy = getattr(settings, "CONTENT_SECURITY_POLICY", None) or {}
@@ -122,6 +125,7 @@ def check_image_origins(**_: object) -> Sequence[CheckMessage]:
     return [Warning(message, hint, id="chat_app.W003")]
 
 
+@register
 def check_public_url(**_: object) -> Sequence[CheckMessage]:
     """Report a PUBLIC_URL that leaves out the path of all pages: links in mails would lead to
     nothing.
@@ -130,6 +134,7 @@ def check_public_url(**_: object) -> Sequence[CheckMessage]:
     return [Error(problem, id="chat_app.E002")] if problem else []
 
 
+@register
 def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
     """Report templates that write a text where a variable is missing: it would be sent with
     forms.
@@ -141,6 +146,7 @@ def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
     return [Error(message, "Remove it; Django's admin does not work with it.", id="chat_app.E003")]
 
 
+@register
 def check_request_in_templates(**_: object) -> Sequence[CheckMessage]:
     """Report templates without the request: a page would not know for whom it was made."""
     processor = "django.template.context_processors.request"
@@ -152,6 +158,7 @@ def check_request_in_templates(**_: object) -> Sequence[CheckMessage]:
     return [Error(message, hint, id="chat_app.E004")]
 
 
+@register
 def check_modules(**_: object) -> Sequence[CheckMessage]:
     """Warn of static files with hashes in their names, whose scripts import each other without.
 
@@ -170,6 +177,7 @@ def check_modules(**_: object) -> Sequence[CheckMessage]:
     return [Warning(message, hint, id="chat_app.W004")]
 
 
+@register
 def check_brand(**_: object) -> Sequence[CheckMessage]:
     """Report a mark of the brand that is no static file: each page would fail for it."""
     brand = ChatSettings.load().BRAND

@@ -95,16 +95,12 @@ class ChatConsumer(AsyncConsumer):
         await hear_news(self._subscriptions, message["news"])
 
     async def conversation_look(self, message: Message) -> None:
-        """Look at all conversations: one was deleted, or the like."""
+        """Look at everything: a conversation was deleted, or the like; the channel was too full; or
+        the user's identity may have ended.
+        """
         await recheck(self._subscriptions)
 
-    async def messages_lost(self, message: Message) -> None:
-        """Look at everything: the channel was too full."""
-        await recheck(self._subscriptions)
-
-    async def identity_check(self, message: Message) -> None:
-        """Look at everything: the user's identity may have ended."""
-        await recheck(self._subscriptions)
+    messages_lost = identity_check = conversation_look
 
     async def handle(self, message: client.ClientMessage) -> None:
         """Do what a message of the client asks for."""
@@ -321,15 +317,8 @@ class ChatConsumer(AsyncConsumer):
             await self._handle_frame(await self._connection.next_frame())
 
     async def _establish(self) -> None:
-        """Establish the client's identity, and follow the conversation it came for."""
+        """Establish the client's identity and place, and follow the conversation it came for."""
         await self._authentication.establish()
-        await self._begin()
-        if not self._query.extended and self._query.last_sequence is None:
-            await self._hear_first()
-        await self._follow_named()
-
-    async def _begin(self) -> None:
-        """Note the client's place, and report what is wrong with its query."""
         self._metadata = identity.metadata(self.scope)
         self._address = address_of(request_of(self.scope))
         for refusal in self._wrong:
@@ -337,6 +326,12 @@ class ChatConsumer(AsyncConsumer):
         if self._query.extended and self._query.waiting:
             self._subscriptions.all_waiting = self._query.waiting == "inbox"
             waiting_counts.add(self._subscriptions)
+        if not self._query.extended and self._query.last_sequence is None:
+            await self._hear_first()
+        if (name := self._query.conversation_id) is not None:
+            feed = await self._subscriptions.follow(name, after=self._query.last_sequence)
+            if feed is None:
+                self._subscriptions.awaited_names.add(name)
 
     async def _hear_first(self) -> None:
         """Handle what a client says at once, before it is sent what it missed."""
@@ -353,13 +348,6 @@ class ChatConsumer(AsyncConsumer):
         while not self._subscriptions.feeds and (seconds := end - clock()) > 0:
             if await self._connection.has_frame(seconds):
                 await self._handle_frame(await self._connection.next_frame())
-
-    async def _follow_named(self) -> None:
-        """Follow the conversation that the query names."""
-        if (name := self._query.conversation_id) is not None:
-            feed = await self._subscriptions.follow(name, after=self._query.last_sequence)
-            if feed is None:
-                self._subscriptions.awaited_names.add(name)
 
     async def _handle_frame(self, text: str | None) -> None:
         """Carry out what a frame asks for, or say why not. The socket outlives either."""
