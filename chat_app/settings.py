@@ -2,10 +2,10 @@
 
 import re
 from functools import cache
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 from django.urls import get_script_prefix, reverse
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sessions_app.settings import Section
 
@@ -43,11 +43,14 @@ def check_origins(value: list[str]) -> list[str]:
     return [origin.rstrip("/") for origin in value]
 
 
-def check_web_address(value: str) -> str:
-    """Return the URL, or the empty text; raise ValueError if it is neither."""
+def _check_web_address(value: str) -> str:
     if value and not value.startswith(("http://", "https://")):
         raise ValueError("it must begin with http:// or https://")
     return value
+
+
+# A URL, or the empty text.
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
 
 
 class Brand(BaseModel):
@@ -110,10 +113,6 @@ class SiteSettings(Section):
         path = reverse(name, args=args).removeprefix(get_script_prefix())
         return f"{self.known_url}/{path}"
 
-    def per_time(self, name: str) -> PerTime | None:
-        """Return a rate by the name of its setting; None if it is not limited."""
-        return _per_time(getattr(self, name))
-
 
 class ChatSettings(SiteSettings):
     """The settings of who may come in without Django's sign-in, and of the page in its site."""
@@ -136,7 +135,7 @@ class ChatSettings(SiteSettings):
     )
     GUESTS: bool = Field(default=False, description=YES_NO)
     JWT_KEY: str = Field(default="", description="the key that signs tokens: PEM or a secret")
-    JWT_JWKS_URL: str = Field(default="", description="the URL of a JSON Web Key Set")
+    JWT_JWKS_URL: WebAddress = Field(default="", description="the URL of a JSON Web Key Set")
     JWT_AUDIENCE: list[str] = Field(
         default=[], description="what tokens must be for, such as https://chat.example.org"
     )
@@ -207,11 +206,6 @@ class ChatSettings(SiteSettings):
     def _with_line_ends(cls, value: str) -> str:
         return value.replace("\\n", "\n")  # a PEM key in one line
 
-    @field_validator("JWT_JWKS_URL")
-    @classmethod
-    def _a_url(cls, value: str) -> str:
-        return check_web_address(value)
-
     @field_validator("JWT_ALGORITHMS")
     @classmethod
     def _check_algorithms(cls, value: list[str]) -> list[str]:
@@ -236,7 +230,8 @@ class ChatSettings(SiteSettings):
 
 
 @cache
-def _per_time(value: str) -> PerTime | None:
+def per_time(value: str) -> PerTime | None:
+    """Return the rate that a setting says; None if it is not limited."""
     match = RATE.fullmatch(value)
     return PerTime(int(match[1]), SECONDS[match[2]]) if match else None
 

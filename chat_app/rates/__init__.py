@@ -3,7 +3,7 @@
 Who asks: the ways in (passwords, guests), messages by all doors, the HTTP interface, sockets.
 """
 
-from chat_app.rates.at_once import Place, take_socket_from, take_socket_of, take_stream
+from chat_app.rates.at_once import Place, take_socket, take_stream
 from chat_app.rates.rate_limits import LimitedRate, Rate, Reservation, rate_limits
 from chat_app.rates.submission import change_claim, submit
 
@@ -15,7 +15,6 @@ __all__ = [
     "change_claim",
     "rate_limits",
     "submit",
-    "take_socket_from",
-    "take_socket_of",
+    "take_socket",
     "take_stream",
 ]

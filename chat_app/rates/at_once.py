@@ -30,34 +30,30 @@ def take_stream(*, user: object, address: str) -> Place:
     Raises:
         TooMany: the user or the address has all that it may.
     """
-    settings = ChatSettings.load()
-    limits: dict[Key, int] = {("user", user): settings.STREAMS_PER_USER}
-    if address:
-        limits["address", address] = settings.STREAMS_PER_ADDRESS
+    chat = ChatSettings.load()
+    limits: dict[Key, int] = {
+        ("user", user): chat.STREAMS_PER_USER,
+        ("address", address): chat.STREAMS_PER_ADDRESS,
+    }
     return _take("requests that wait at once", limits)
 
 
-def take_socket_of(user: object) -> Place:
-    """Take a place for a socket of the user.
+def take_socket(*, user: object = "", address: str = "") -> Place:
+    """Take a place for a socket of the user, or from the address, whosever it will be.
 
     Raises:
-        TooMany: the user has all that it may.
+        TooMany: the user or the address has all that it may.
     """
-    limit = ChatSettings.load().SOCKETS_PER_USER
-    return _take("sockets at once", {("socket of a user", user): limit})
+    chat = ChatSettings.load()
+    limits: dict[Key, int] = {
+        ("socket of a user", user): chat.SOCKETS_PER_USER,
+        ("socket from", address): chat.SOCKETS_PER_ADDRESS,
+    }
+    return _take("sockets at once", limits)
 
 
-def take_socket_from(address: str) -> Place:
-    """Take a place for a socket from the address, whosever it will be.
-
-    Raises:
-        TooMany: the address has all that it may.
-    """
-    limit = ChatSettings.load().SOCKETS_PER_ADDRESS
-    return _take("sockets at once", {("socket from", address): limit} if address else {})
-
-
-def _take(counted_things: str, limits: dict[Key, int]) -> Place:
+def _take(counted_things: str, limits_by_key: dict[Key, int]) -> Place:
+    limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}  # or nobody's
     with _lock:
         if any(_places_taken.get(key, 0) >= limit for key, limit in limits.items()):
             raise TooMany(counted_things, RETRY)

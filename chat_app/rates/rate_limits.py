@@ -20,7 +20,7 @@ from hashlib import sha256
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_noop
 
-from chat_app.settings import ChatSettings, PerTime, SiteSettings
+from chat_app.settings import ChatSettings, PerTime, SiteSettings, per_time
 from sessions_app.errors import TooMany
 from sessions_app.settings import RuntimeSettings
 
@@ -52,7 +52,7 @@ class LimitedRate(StrEnum):
     @property
     def per_time(self) -> PerTime | None:
         """The rate as it is set; None if it is not limited."""
-        return self.section.per_time(self.value)
+        return per_time(getattr(self.section, self.value))
 
 
 class Rate(LimitedRate):

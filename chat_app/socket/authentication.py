@@ -21,7 +21,7 @@ from chat_app.identity import (
 )
 from chat_app.identity.prompt_links import prompt_link
 from chat_app.identity.request_facts import address_of, guest_token, request_of
-from chat_app.rates import Place, take_socket_from, take_socket_of
+from chat_app.rates import Place, take_socket
 from chat_app.socket.connection import Connection
 from chat_app.wire.client_messages import AuthMessage, ClientMessage, ConsentMode
 from chat_app.wire.parsing import Refusal, parse, refusal_of
@@ -62,7 +62,7 @@ class Authentication:
             CloseSocket: nobody who may be here, or one too many.
         """
         address = address_of(request_of(self._scope))
-        await self._take_place(partial(take_socket_from, address))
+        await self._take_place(partial(take_socket, address=address))
         try:
             found_identity = await identity.identity_of_scope(self._scope)
         except BadCredentials as error:
@@ -138,7 +138,7 @@ class Authentication:
 
     async def _be(self, new_identity: Identity) -> None:
         await self._check_page(new_identity.person)
-        await self._take_place(partial(take_socket_of, new_identity.person.id))
+        await self._take_place(partial(take_socket, user=new_identity.person.id))
         self.identity, self.person = new_identity, new_identity.person
         self._connection.share.belong_to(new_identity.person.id)
         group = revocation.group_of(new_identity.person.id)

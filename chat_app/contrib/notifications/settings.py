@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from chat_app.settings import SiteSettings, check_web_address
+from chat_app.settings import SiteSettings, WebAddress
 
 
 class NotificationSettings(SiteSettings):
@@ -15,15 +15,12 @@ class NotificationSettings(SiteSettings):
     MAIL: Literal["", "off", "now", "daily"] = Field(
         default="", description="off, now or daily, for those who have not chosen; empty: no mail"
     )
-    WEBHOOK_URL: str = Field(default="", description="a URL that is told of questions by a POST")
+    WEBHOOK_URL: WebAddress = Field(
+        default="", description="a URL that is told of questions by a POST"
+    )
     WEBHOOK_SECRET: str = Field(
         default="", description="what signs that: whsec_ and base64, or any text"
     )
-
-    @field_validator("WEBHOOK_URL")
-    @classmethod
-    def _check_webhook(cls, value: str) -> str:
-        return check_web_address(value)
 
     @model_validator(mode="after")
     def _notices_are_complete(self) -> Self:
