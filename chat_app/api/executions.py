@@ -14,7 +14,6 @@ from chat_app.api import results, schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure, ProblemRouter
 from chat_app.api.run_selectors import (
-    check_interaction,
     find_staff,
     read_execution,
     read_monitor,
@@ -25,7 +24,7 @@ from sessions_app.conversations import messages
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
-from sessions_app.models import Run
+from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.models.people import called
 from sessions_app.storage import reads
 
@@ -124,8 +123,12 @@ async def answer(
 ) -> Status[None]:
     """Answer the prompt that a run waits for."""
     owner = request.auth.person.id
-    await reads.read_for(owner, check_interaction, owner, execution_id, interaction_id)
-    await give(request, interaction_id, body, headers, missing="There is no such interaction.")
+    asked = Interaction.objects.filter(pk=interaction_id, run=execution_id)
+    own = asked.filter(conversation__in=Conversation.objects.of(owner))
+    missing = "There is no such interaction."
+    if not await reads.read_for(owner, own.exists):
+        raise NotFound(missing)
+    await give(request, interaction_id, body, headers, missing=missing)
     return Status(204, None)
 
 

@@ -11,15 +11,16 @@ from chat_app.api import results, sse
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_feed import FollowedEvent, follow
-from chat_app.api.run_selectors import Execution, check_submitted, read_execution, run_at
+from chat_app.api.run_selectors import NO_EVENT, Execution, read_execution, run_at
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.identity import Identity, metadata
 from chat_app.identity.request_facts import address_of
 from chat_app.rates import Place, submit, take_stream
 from chat_app.settings import ChatSettings
 from chat_app.wire.frames import is_end
+from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage
-from sessions_app.errors import Invalid
+from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
@@ -78,8 +79,9 @@ async def begin(
         run_id = await reads.read_for(owner, run_at, owner, conversation_id, last)
         after = last
     else:
-        if last:  # it goes on, and begins nothing
-            await reads.read_for(owner, check_submitted, owner, conversation_id, message_id)
+        ids = (owner, conversation_id, message_id)
+        if last and not (await reads.read_for(owner, messages.exist, *ids))[1]:
+            raise NotFound(NO_EVENT)  # it is to go on, and begins nothing
         submitted_message = await submit(
             owner=owner,
             address=address,

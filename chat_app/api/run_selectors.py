@@ -10,7 +10,6 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Q
 
 from chat_app.feed.selectors import pending_prompts
-from sessions_app.conversations import messages
 from sessions_app.errors import NotFound
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
@@ -138,32 +137,6 @@ def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
     if run is None:
         raise NotFound(NO_EVENT)
     return run
-
-
-def check_submitted(owner: UserId, conversation_id: str, message_id: str) -> None:
-    """Check that the message of a stream that is to go on is stored.
-
-    Raises:
-        NotFound: it is not.
-    """
-    if not messages.exist(owner, conversation_id, message_id)[1]:
-        raise NotFound(NO_EVENT)
-
-
-def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
-    """Check that the owner's run has asked the interaction.
-
-    Raises:
-        NotFound: it has not.
-    """
-    interactions = Interaction.objects.filter(
-        pk=interaction,
-        run_id=run_id,
-        conversation__owner_id=owner,
-        conversation__deleted_at=None,
-    )
-    if not interactions.exists():
-        raise NotFound("There is no such interaction.")
 
 
 def find_staff(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
