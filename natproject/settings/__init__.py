@@ -70,8 +70,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "natproject.cache_control.no_store",
-    "natproject.compression.compress_pages",
+    "natproject.middleware.no_store",
+    "natproject.middleware.compress_pages",
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

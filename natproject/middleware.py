@@ -1,4 +1,4 @@
-"""The compression of pages. Static files are compressed once, when they are collected."""
+"""The middleware of the project: what may be kept of pages, and their compression."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,8 +10,23 @@ GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
 @async_only_middleware
+def no_store(get_response: GetResponse) -> GetResponse:
+    """Wrap views in a middleware that forbids keeping responses that do not say what may be
+    kept.
+    """
+
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = await get_response(request)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
+@async_only_middleware
 def compress_pages(get_response: GetResponse) -> GetResponse:
     """Wrap views in a middleware that compresses pages: not streams, which it would hold up.
+    Static files are compressed once, when they are collected.
 
     Django's adds some random bytes to each, as their length would help who guesses at secrets.
     """
