@@ -46,11 +46,9 @@ class NameConverter:
 
     def to_url(self, value: object) -> str:
         """Write a name as a segment. A new conversation's name is a UUID."""
-        return self._escaped_characters.sub(_escape, str(value))
-
-
-def _escape(match: re.Match[str]) -> str:
-    return "".join(f"%{ord(character):02X}" for character in match[0])
+        return self._escaped_characters.sub(
+            lambda match: "".join(f"%{ord(character):02X}" for character in match[0]), str(value)
+        )
 
 
 api_urls, app_of_api, namespace_of_api = api.urls

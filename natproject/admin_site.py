@@ -56,8 +56,9 @@ class Site(AdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the applications with their models, what operators look for first."""
         apps: list[Any] = super().get_app_list(request, app_label)
+        places = {name: place for place, name in enumerate(FIRST_MODELS)}
         for app in apps:
-            app["models"].sort(key=lambda model: _place(model["object_name"]))
+            app["models"].sort(key=lambda model: places.get(model["object_name"], len(places)))
         return sorted(apps, key=lambda app: app["app_label"] != FIRST_APP)
 
 
@@ -65,10 +66,6 @@ class Config(AdminConfig):
     """The admin's configuration, in place of `django.contrib.admin`."""
 
     default_site = "natproject.admin_site.Site"
-
-
-def _place(model: str) -> int:
-    return FIRST_MODELS.index(model) if model in FIRST_MODELS else len(FIRST_MODELS)
 
 
 def _is_of_the_query(error: Exception) -> bool:

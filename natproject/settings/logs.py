@@ -28,9 +28,7 @@ def without_secrets(_: object, __: str, entry: EventDict) -> EventDict:
     }
 
 
-def in_one_line(
-    _: object, __: str, entry: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+def in_one_line(_: object, __: str, entry: EventDict) -> EventDict:
     """Replace by its code what could begin a line of its own, or what a terminal would obey."""
     return {
         name: escape(value) if isinstance(value, str) else value for name, value in entry.items()
@@ -110,12 +108,10 @@ def is_failure_or_refusal(record: logging.LogRecord) -> bool:
     return status == HTTPStatus.FORBIDDEN or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _without_trace_of_refusals(_logger: object, _method: str, entry: EventDict) -> EventDict:
+def _without_trace_of_refusals(_: object, __: str, entry: EventDict) -> EventDict:
     """Remove the traceback of what Django refuses, such as a wrong Host: it is no fault of ours."""
-    if (
-        entry.get("status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
-        < HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
+    error = HTTPStatus.INTERNAL_SERVER_ERROR
+    if entry.get("status_code", error) < error:
         entry.pop("exc_info", None)
     return entry
 

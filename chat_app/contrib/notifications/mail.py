@@ -58,15 +58,12 @@ def mail_time(preference: MailPreference, now: datetime) -> datetime | None:
 
 def _end_of_quiet(preference: MailPreference, local: datetime) -> datetime | None:
     """Return when the person's quiet hours end, if they are at that time."""
-    start, end = preference.quiet_from, preference.quiet_until
-    if start is None or end is None or not _is_quiet(local.time(), start, end):
+    at, start, end = local.time(), preference.quiet_from, preference.quiet_until
+    if start is None or end is None:
         return None
-    return _next(local, end)
-
-
-def _is_quiet(at: time, start: time, end: time) -> bool:
-    """Return whether a time is in quiet hours, which may go over midnight."""
-    return start <= at < end if start <= end else at >= start or at < end
+    # They may go over midnight.
+    is_quiet = start <= at < end if start <= end else at >= start or at < end
+    return _next(local, end) if is_quiet else None
 
 
 def _next(local: datetime, at: time) -> datetime:
