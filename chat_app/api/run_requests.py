@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from django.http import StreamingHttpResponse
 
-from chat_app.api import results, sse
+from chat_app.api import results
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_feed import FollowedEvent, follow
@@ -134,7 +134,7 @@ async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
     raise AssertionError("following a run has no end of its own")
 
 
-def answer_streaming(started_run: StartedRun, form: sse.Generate) -> StreamingHttpResponse:
+def answer_streaming(started_run: StartedRun, form: results.Generate) -> StreamingHttpResponse:
     """Build a response that goes on until the run's end."""
     return StreamingHttpResponse(
         _stream(started_run, form),
@@ -143,7 +143,7 @@ def answer_streaming(started_run: StartedRun, form: sse.Generate) -> StreamingHt
     )
 
 
-async def _stream(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
+async def _stream(started_run: StartedRun, form: results.Generate) -> AsyncGenerator[str, None]:
     yield ""  # the headers go out with the first piece, even an empty one
     try:
         async with aclosing(_pieces(started_run, form)) as pieces:
@@ -153,18 +153,18 @@ async def _stream(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator
         yield form.error(failure.error)
 
 
-async def _pieces(started_run: StartedRun, form: sse.Generate) -> AsyncGenerator[str, None]:
+async def _pieces(started_run: StartedRun, form: results.Generate) -> AsyncGenerator[str, None]:
     quiet, looks = 0, max(1, round(HEARTBEAT / ChatSettings.load().SWEEP_SECONDS))
     async with aclosing(started_run.follow()) as events:
         async for followed_event in events:
             if followed_event is None:
                 quiet += 1
                 if quiet % looks == 0:
-                    yield sse.HEARTBEAT
+                    yield results.HEARTBEAT
                 continue
             if form.tells_usage and is_end(followed_event.event):
                 form.usage = (await _execution(started_run)).usage
-            yield sse.write(followed_event, form)
+            yield results.write(followed_event, form)
             if is_end(followed_event.event):
                 return
             if _is_rest(followed_event.event):

@@ -10,7 +10,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from ninja import Header, Query, Status
 
-from chat_app.api import problems, results, schemas, sse
+from chat_app.api import problems, results, schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure, ProblemRouter
 from chat_app.api.run_requests import StartedRun, answer_streaming, begin, outcome
@@ -73,7 +73,7 @@ async def generate_stream(
 ) -> StreamingHttpResponse:
     """Run a workflow, and stream its output."""
     message = IncomingMessage("", body.input_message, "generate_stream", query.workflow)
-    return answer_streaming(await begin(request, headers, message), sse.Generate())
+    return answer_streaming(await begin(request, headers, message), results.Generate())
 
 
 @post("/generate/full", "/v1/workflow/full", streams=True)
@@ -85,7 +85,8 @@ async def generate_full(
 ) -> StreamingHttpResponse:
     """Run a workflow, and stream its output with its steps as the peer's evaluation reads them."""
     message = IncomingMessage("", body.input_message, "generate_stream", query.workflow)
-    return answer_streaming(await begin(request, headers, message), sse.Full(query.filter_steps))
+    form = results.Full(query.filter_steps)
+    return answer_streaming(await begin(request, headers, message), form)
 
 
 @post("/chat", "/v1/chat", result=schemas.Completion)
@@ -106,7 +107,7 @@ async def chat_stream(
     request: AuthenticatedRequest, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
     """Send a message, and stream the answer with its steps."""
-    return await _stream_chat(sse.Chat, request, body, headers, query)
+    return await _stream_chat(results.Chat, request, body, headers, query)
 
 
 @post("/v1/chat/completions", result=schemas.Completion)
@@ -123,7 +124,7 @@ async def completions(
     if not body.stream:
         headers.last_event_id = None
         return await _single(await begin(request, headers, _message(body, query, "chat")), response)
-    return await _stream_chat(sse.Completions, request, body, headers, query)
+    return await _stream_chat(results.Completions, request, body, headers, query)
 
 
 @router.get("/v1/models", response=schemas.Models)
@@ -154,7 +155,7 @@ def _message(
 
 
 async def _stream_chat(
-    form: type[sse.Chat],
+    form: type[results.Chat],
     request: AuthenticatedRequest,
     body: schemas.ChatBody,
     headers: schemas.StreamHeaders,
