@@ -10,10 +10,10 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from typing import Any
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from sessions_app.lifecycle import startup
 from sessions_app.lifecycle.start_checks import check_start, release_postgresql
@@ -35,7 +35,7 @@ class WithRuntime:
         # The server has said that it starts, or the log that it does not.
         self._is_told = False
         if "daphne.server" in sys.modules:  # it may serve; Twisted need not be installed without it
-            import_string("chat_app.serving.reactor.call")(self._begin, self._stop)
+            self._follow_reactor()
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -66,6 +66,24 @@ class WithRuntime:
             await asyncio.wait([task], timeout=startup.GOODBYE)
             task.cancel()
             raise
+
+    def _follow_reactor(self) -> None:
+        """Begin and stop with Twisted's reactor, in which Daphne and its runserver serve.
+
+        Under another server it never runs, and what was to be called is not.
+        """
+        from twisted.internet import defer, reactor, tcp  # noqa: PLC0415
+
+        def stop() -> Any:
+            # Who comes from here on is to find another process, not one that hangs up.
+            for reader in reactor.getReaders():
+                if isinstance(reader, tcp.Port):
+                    reader.stopListening()
+            return defer.Deferred.fromFuture(asyncio.ensure_future(self._stop()))
+
+        # Not at once: the event loop runs only after the reactor has started.
+        reactor.callWhenRunning(reactor.callLater, 0, self._begin)
+        reactor.addSystemEventTrigger("before", "shutdown", stop)
 
     def _begin(self) -> None:
         self._is_told = True
