@@ -143,7 +143,6 @@ class Supervisor(Service):
     stop_timeout = 60.0  # it stops its processes one kind after the other
 
     def __init__(self, plan: Plan, services: list[Service]) -> None:
-        """Take the plan's processes, and the services among them."""
         super().__init__(plan.directory)
         self._plan = plan
         self._services = services
@@ -271,13 +270,6 @@ class Cluster:
             self.supervisor.restart_process("web", f"web-{port}")
             self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
 
-    def _restart_and_say(self) -> str:
-        try:
-            self.restart()
-        except ServiceFailed as error:
-            return f"{error} Those after it go on as they were."
-        return "All workers and web processes were restarted."
-
     def watch(self, say: Say, restarts: Event) -> None:
         """Report what is started again, for as long as the process manager lives.
 
@@ -289,7 +281,11 @@ class Cluster:
             with suppress(Unreachable):
                 if restarts.is_set():
                     restarts.clear()
-                    say(self._restart_and_say())
+                    try:
+                        self.restart()
+                        say("All workers and web processes were restarted.")
+                    except ServiceFailed as error:
+                        say(f"{error} Those after it go on as they were.")
                 for name, pid in self.supervisor.pids().items():
                     if pids.setdefault(name, pid) != pid:
                         say(f"{name} ended, and was started again as {pid}.")
@@ -299,10 +295,6 @@ class Cluster:
                     reported_names.add(name)
             time.sleep(LOOK_AGAIN)
         raise ServiceFailed("The process manager was killed, and all with it.")
-
-    def stop(self) -> None:
-        """Stop all: web processes, workers, Redis, PostgreSQL."""
-        self.supervisor.stop()
 
     def _has_ended(self) -> bool:
         with suppress(Unreachable):

@@ -174,7 +174,7 @@ def load() -> Env:
     try:
         env = Env()
         if not env.DATABASE_URL:  # else nothing is kept there
-            make_private(env.DATA_DIR)
+            env.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret_key = env.SECRET_KEY or load_secret(env.DATA_DIR)
     except ValidationError as error:
         raise SystemExit(
@@ -188,17 +188,12 @@ def load() -> Env:
     return env.model_copy(update={"SECRET_KEY": secret_key})
 
 
-def make_private(directory: Path) -> None:
-    """Make a directory, if it does not exist, that only its owner can read."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
 def load_secret(data_dir: Path) -> str:
     """Return the secret kept in `data_dir`, made at the first call.
 
     It is linked into place whole, so that of two processes that start at once both read one secret.
     """
-    make_private(data_dir)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data_dir / "secret_key"
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:  # mode 0600

@@ -57,7 +57,7 @@ class Command(BaseCommand):
             finally:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, signal.SIG_IGN)  # it ends already
-                cluster.stop()
+                cluster.supervisor.stop()
 
     def _welcome(self, cluster: "Cluster", link: str) -> str:
         plan = cluster.plan

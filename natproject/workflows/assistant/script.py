@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from itertools import takewhile
 
 from natproject.workflows.calculator import find_expression
 from sessions_app.contrib.agents.language_model import ModelMessage, Piece, ToolCall
@@ -29,7 +30,8 @@ class Script:
     ) -> AsyncGenerator[Piece, None]:
         """Stream the answer, as of `Model`."""
         question = next(one["content"] for one in reversed(messages) if one["role"] == "user")
-        results = [one["content"] for one in _after_last(messages, "assistant")]
+        last = takewhile(lambda one: one["role"] == "tool", reversed(messages))
+        results = [one["content"] for one in last][::-1]
         for piece in _answer(question, messages, results) if results else _plan(question):
             if isinstance(piece, str):
                 for word in re.findall(r"\s*\S+\s*?", piece):
@@ -37,16 +39,6 @@ class Script:
                     await asyncio.sleep(PAUSE)
             else:
                 yield piece
-
-
-def _after_last(messages: Sequence[ModelMessage], role: str) -> list[ModelMessage]:
-    """Return the tool results at the end, if they follow a message of that role."""
-    results: list[ModelMessage] = []
-    for message in reversed(messages):
-        if message["role"] != "tool":
-            return results[::-1] if message["role"] == role else []
-        results.append(message)
-    return []
 
 
 def _plan(question: str) -> Iterator[Piece]:
