@@ -376,13 +376,9 @@ class ChatConsumer(AsyncConsumer):
                 refusal_to_send.about_frame(read_beginning(text or ""))
             await self._refuse(refusal_to_send)
             if isinstance(error, TooMany):
-                await self._slow_down(error, was_read=message is not None)
-
-    async def _slow_down(self, error: TooMany, *, was_read: bool) -> None:
-        """Take nothing more for a moment; nothing at all of who sends more than is read."""
-        if not was_read:
-            raise CloseSocket(4429, str(error))
-        await self._connection.pause(OVER_A_LIMIT)
+                if message is None:  # more is sent than is read
+                    raise CloseSocket(4429, str(error)) from None
+                await self._connection.pause(OVER_A_LIMIT)
 
     async def _show_again(self, conversation_id: str | None) -> None:
         """Send a plain client the prompt again that it closed: its answer is not stored."""

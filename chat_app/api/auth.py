@@ -33,7 +33,6 @@ class Session(AuthBase):
     csrf = True  # the documentation's page sends a token along
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
-        """Return the identity of the signed-in user."""
         user = await request.auser()
         if not isinstance(user, AbstractBaseUser):
             return None
@@ -54,7 +53,6 @@ class _OfHeader(AuthBase):
     header: str
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
-        """Return the identity of the user whom the header names."""
         value = request.headers.get(self.header)
         if value is None:
             return None
@@ -86,7 +84,6 @@ class Guest(AuthBase):
     openapi_name = GUEST_PARAMETER
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
-        """Return the identity of the guest."""
         cookies = request.COOKIES
         if cookies and not origin_allowed(getattr(request, "scope", {})):
             cookies = {}

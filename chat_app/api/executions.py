@@ -209,7 +209,6 @@ async def mcp_clients(request: AuthenticatedRequest) -> object:
 
 
 def _too_late(answer_result: AnswerResult) -> Failure:
-    """Build the error of an answer that was not taken: who settled the prompt."""
     if answer_result.outcome == Outcome.CLAIMED:
         detail = f"{called(answer_result.by)} has claimed it."
         return Failure(409, "invalid_data_content", detail, claimed_by=answer_result.by)

@@ -107,7 +107,6 @@ def is_within(run_id: UUID, ancestor: UUID) -> bool:
 
 
 def _usage(run: Run) -> dict[str, int]:
-    """Add up the tokens that a completed run reported."""
     if run.status != Run.Status.COMPLETED:
         return {}
     reports = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.USAGE)

@@ -198,11 +198,8 @@ def _tell(buckets: list[RateBucket]) -> None:
 
 
 @cache
-def _redis_counter(url: str) -> Callable[[LimitedRate, str, PerTime, int], None]:
-    """Return the counter for all processes, in this Redis."""
-    count: Callable[[LimitedRate, str, PerTime, int], None] = import_string(SHARED_COUNTS_CLASS)(
-        url, rate_limits.refuse
-    ).count
+def _redis_counter(url: str) -> Callable[..., None]:
+    count: Callable[..., None] = import_string(SHARED_COUNTS_CLASS)(url, rate_limits.refuse).count
     return count
 
 

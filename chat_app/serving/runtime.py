@@ -50,15 +50,9 @@ class WithRuntime:
         if not self._is_told:
             self._is_told = True  # once
             logger.error(NO_LIFESPAN)
-        await self._serve(scope, receive, send)
-
-    async def _serve(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
-        """Serve a request or a socket to its end. Daphne cancels them all when it stops: a client
-        could not read why its socket is closed, and Django's handler leaves its tasks behind. Those
-        that would not end by themselves are told to.
-        """
+        # To its end. Daphne cancels all when it stops: a client could not read why its socket is
+        # closed, and Django's handler leaves its tasks behind. Those that would not end by
+        # themselves are told to.
         task = asyncio.ensure_future(self._application(scope, receive, send))
         try:
             await asyncio.shield(task)

@@ -123,7 +123,8 @@ async def finish(person: Person, provider: str, query: Mapping[str, str]) -> Ret
                 log.warning("oauth.foreign_answer", provider=provider)
                 return back(Outcome.FOREIGN)
             if "code" not in query:
-                return back(_denial(query))
+                is_denied = query.get("error") == "access_denied"
+                return back(Outcome.DENIED if is_denied else Outcome.REFUSED)
             tokens = await client.exchange(query["code"], verifier)
     except (ProviderRefused, ProviderUnavailable) as error:
         log.warning("oauth.no_token", provider=provider, reason=str(error))
@@ -221,10 +222,6 @@ def _granted_scopes(asked: list[str], tokens: Tokens) -> list[str]:
         return asked
     by_refresh = {OFFLINE} if tokens.refresh else set()
     return sorted({*tokens.scopes, *(by_refresh & set(asked))})
-
-
-def _denial(query: Mapping[str, str]) -> Outcome:
-    return Outcome.DENIED if query.get("error") == "access_denied" else Outcome.REFUSED
 
 
 def _digest(state: str) -> str:
