@@ -18,20 +18,15 @@ SECRET_IN_PATH = re.compile(r"(/callbacks/|/p/linked/|/unsubscribe/)[^/\s'\"]+")
 QUERY = re.compile(r"\?.*(?=['\"]>)")
 
 
-def without_secrets(_: object, __: str, entry: EventDict) -> EventDict:
-    """Hide the secrets in the addresses of failed requests, which Django logs, and the API too."""
+def safe(_: object, __: str, entry: EventDict) -> EventDict:
+    """Hide the secrets in the addresses of failed requests, which Django logs, and the API too; and
+    replace by its code what could begin a line of its own, or what a terminal would obey.
+    """
     if "request" in entry:
         entry["request"] = QUERY.sub("?***", repr(entry["request"]))
     return {
-        name: SECRET_IN_PATH.sub(r"\1***", value) if isinstance(value, str) else value
+        name: escape(SECRET_IN_PATH.sub(r"\1***", value)) if isinstance(value, str) else value
         for name, value in entry.items()
-    }
-
-
-def in_one_line(_: object, __: str, entry: EventDict) -> EventDict:
-    """Replace by its code what could begin a line of its own, or what a terminal would obey."""
-    return {
-        name: escape(value) if isinstance(value, str) else value for name, value in entry.items()
     }
 
 
@@ -75,8 +70,7 @@ def configure_logging(level: str) -> JsonObject:
         "foreign_pre_chain": shared_processors,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            without_secrets,
-            in_one_line,
+            safe,
             structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_indented_traceback),
         ],
     }
