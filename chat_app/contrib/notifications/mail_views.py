@@ -1,6 +1,5 @@
 """The pages on which a person says when they want e-mail. They work without the script."""
 
-from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from django import forms
@@ -17,13 +16,8 @@ from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.page.common import personal, site_context
 from sessions_app.models.people import read_user_id
 
-if TYPE_CHECKING:
-    ModelForm = forms.ModelForm[MailPreference]
-else:
-    ModelForm = forms.ModelForm
 
-
-class MailForm(ModelForm):
+class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the stubs
     """The form of when mails come."""
 
     mode = forms.ChoiceField(  # a model's field without a default would offer a choice of nothing
