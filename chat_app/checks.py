@@ -127,18 +127,14 @@ def check_image_origins(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_public_url(**_: object) -> Sequence[CheckMessage]:
-    """Report a PUBLIC_URL that leaves out the path of all pages: links in mails would lead to
-    nothing.
-    """
+    """Report a PUBLIC_URL without the path of all pages: links in mails would lead to nothing."""
     problem = ChatSettings.load().prefix_problem((settings.FORCE_SCRIPT_NAME or "").rstrip("/"))
     return [Error(problem, id="chat_app.E002")] if problem else []
 
 
 @register
 def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
-    """Report templates that write a text where a variable is missing: it would be sent with
-    forms.
-    """
+    """Report templates that write a text for a missing variable: it would be sent with forms."""
     engines: list[JsonObject] = settings.TEMPLATES
     if not any(engine.get("OPTIONS", {}).get("string_if_invalid") for engine in engines):
         return []

@@ -78,9 +78,7 @@ class Failure(Exception):
 
 
 def response(request: HttpRequest, failure: Failure) -> HttpResponse:
-    """Build the response of a failure: problem details with the peer's three fields, or these
-    alone.
-    """
+    """Build the response of a failure: problem details with the peer's fields, or these alone."""
     if request.resolver_match and request.resolver_match.url_name in RUNS:
         return JsonResponse(failure.error, status=failure.status, headers=failure.headers)
     content = Problem(

@@ -82,9 +82,7 @@ async def follow(
 
 
 class _RunFeed(Feed):
-    """A feed of one run's events, and of the prompts of the runs that it runs, instead of
-    frames.
-    """
+    """A feed of one run's events, and of the prompts of the runs that it runs: not of frames."""
 
     def __init__(self, run: Run, reader: UserId) -> None:
         super().__init__(run.conversation_id, "", _send_nothing, reader, Window(PAGE_BYTES))

@@ -48,9 +48,7 @@ class StartedRun:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers by which a client may come back to it; not all ids of sockets fit into
-        one.
-        """
+        """The headers by which a client comes back to it; not all ids of sockets fit into one."""
         ids = {
             "execution-id": str(self.run.id),
             "conversation-id": self.run.conversation.conversation_id,
@@ -179,9 +177,7 @@ async def _execution(started_run: StartedRun) -> Execution:
 
 
 def _is_rest(event: EventRecord) -> bool:
-    """Return whether the run had ended with this event, or was suspended; that may be over by
-    now.
-    """
+    """Return whether the run had ended with this event, or was suspended; it may go on by now."""
     return is_end(event) or (
         event.type == Event.Type.RUN and event.payload["status"] == Run.Status.SUSPENDED
     )

@@ -1,6 +1,4 @@
-"""The choice of who is told of a question, and when: receivers of the runtime's signals. They
-block.
-"""
+"""The choice of who is told of a question, and when: receivers of signals, which block."""
 
 from collections.abc import Iterator
 from datetime import datetime

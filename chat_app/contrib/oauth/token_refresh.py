@@ -55,9 +55,7 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
 
 
 def _is_fresh(tokens: Tokens, expires_at: datetime | None, now: datetime) -> bool:
-    """Return whether tokens are used as they are; those that cannot be refreshed are, to their
-    end.
-    """
+    """Return whether tokens are used as they are: those without a refresh token are, to the end."""
     margin = MARGIN if tokens.refresh else timedelta()
     return expires_at is None or now < expires_at - margin
 
