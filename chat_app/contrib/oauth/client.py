@@ -128,18 +128,15 @@ async def _endpoints(client: Any, provider: OAuthProvider) -> Endpoints:
             raise ValueError("the document is no JSON object")
         if provider.issuer not in ("", document.get("issuer")):
             raise ValueError("the document is another issuer's")
+    authorize = provider.authorize_url or document.get("authorization_endpoint", "")
+    revoke = provider.revoke_url or document.get("revocation_endpoint")
     return Endpoints(
         issuer=provider.issuer or str(document.get("issuer", "")),
-        authorize=provider.authorize_url
-        or check_provider_url(document.get("authorization_endpoint", "")),
-        token=provider.token_url or check_provider_url(document.get("token_endpoint", "")),
-        revoke=provider.revoke_url or _optional(document.get("revocation_endpoint")),
+        authorize=check_provider_url(authorize),
+        token=check_provider_url(provider.token_url or document.get("token_endpoint", "")),
+        revoke=check_provider_url(revoke) if revoke else "",
         says_issuer=document.get("authorization_response_iss_parameter_supported") is True,
     )
-
-
-def _optional(url: str | None) -> str:
-    return check_provider_url(url) if url else ""
 
 
 def _read(token: dict[str, Any]) -> Tokens:
