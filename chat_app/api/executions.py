@@ -54,8 +54,7 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
     if run.status == Run.Status.COMPLETED:
         result = results.result(execution, run.client_format)
         return state | {"status": "completed", "result": result}
-    _, reason = results.failure(run)
-    return state | {"status": "failed", "error": reason}
+    return state | {"status": "failed", "error": results.failure(run)[1]}
 
 
 @router.delete("/executions/{uuid:execution_id}", response={202: None})

@@ -155,10 +155,6 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     return response(request, Failure(error.status_code, "invalid_message", detail))
 
 
-def _too_large(request: HttpRequest, _: RequestDataTooBig) -> HttpResponse:
-    return response(request, Failure(413, "invalid_message", "The request is too large."))
-
-
 @csrf_exempt
 def unknown(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer that there is nothing at the address."""
@@ -207,5 +203,7 @@ HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     AuthenticationError: _unknown_person,
     BadCredentials: _unknown_person,
     Http404: unknown,
-    RequestDataTooBig: _too_large,
+    RequestDataTooBig: lambda request, _: response(
+        request, Failure(413, "invalid_message", "The request is too large.")
+    ),
 }

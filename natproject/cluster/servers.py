@@ -212,7 +212,6 @@ class PostgreSQL(Service):
 
     @property
     def data(self) -> Path:
-        """The server's data directory."""
         return self.directory / "data"
 
     def url(self, name: str = "postgres") -> str:
@@ -286,7 +285,6 @@ class Redis(Service):
 
     @property
     def socket(self) -> Path:
-        """The socket that it listens on."""
         return self.sockets / "redis.sock"
 
     def url(self, name: int = 0) -> str:
