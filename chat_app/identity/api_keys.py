@@ -13,8 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from chat_app.identity.errors import BadCredentials
-from chat_app.identity.identities import Identity
+from chat_app.identity.identities import BadCredentials, Identity
 from chat_app.models import ApiKey
 from sessions_app.errors import SessionsError
 from sessions_app.models.people import Person

@@ -1,4 +1,7 @@
-"""An identity: the person, and what it stands on. Both may end while a connection lives."""
+"""An identity: the person, and what it stands on. Both may end while a connection lives.
+
+The reasons why somebody is not let in are for clients: they name no user and no secret.
+"""
 
 import asyncio
 import time
@@ -27,6 +30,18 @@ OLD = GOOD_FOR / 2
 GOES_ON = 2 * GOOD_FOR
 
 _Look = asyncio.Future[set["Identity"]]
+
+
+class BadCredentials(Exception):
+    """The error that credentials are wrong."""
+
+    close_code = 4401
+
+
+class NotAllowed(BadCredentials):
+    """The error that credentials are right, but their owner may not come in here."""
+
+    close_code = 4403
 
 
 @dataclass(frozen=True, slots=True)

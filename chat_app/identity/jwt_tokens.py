@@ -13,8 +13,7 @@ from urllib.request import HTTPRedirectHandler, build_opener
 
 import jwt
 
-from chat_app.identity.errors import BadCredentials
-from chat_app.identity.identities import Identity
+from chat_app.identity.identities import BadCredentials, Identity
 from chat_app.identity.users import find, find_or_create, longest_name
 from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject

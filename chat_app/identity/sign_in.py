@@ -15,8 +15,7 @@ from django.http import HttpRequest
 
 from chat_app.identity import audit
 from chat_app.identity.api_keys import key_identity
-from chat_app.identity.errors import BadCredentials
-from chat_app.identity.identities import Identity
+from chat_app.identity.identities import BadCredentials, Identity
 from chat_app.identity.jwt_tokens import jwt_identity
 from chat_app.identity.request_facts import address_of
 from chat_app.rates import Rate, Reservation, rate_limits

@@ -5,7 +5,7 @@ import hashlib
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password
 
-from chat_app.identity.errors import BadCredentials, NotAllowed
+from chat_app.identity.identities import BadCredentials, NotAllowed
 from chat_app.rates import Rate, rate_limits
 from sessions_app.models.people import GUEST_PREFIX, users
 from sessions_app.storage import reads
