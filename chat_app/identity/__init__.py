@@ -4,10 +4,9 @@ The first that applies: the Django session; `Authorization: Bearer` (JWT or API 
 a guest's token, where guests are allowed; on a socket an `auth_message`.
 """
 
-from chat_app.identity.identify import find_identity, identity_of_scope
 from chat_app.identity.identities import BadCredentials, Identity, NotAllowed, still_valid
 from chat_app.identity.request_facts import is_encrypted_enough, metadata, origin_allowed
-from chat_app.identity.sign_in import sign_in
+from chat_app.identity.sign_in import find_identity, identity_of_scope, sign_in
 
 __all__ = [
     "BadCredentials",
