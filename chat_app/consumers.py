@@ -18,7 +18,7 @@ from chat_app.feed.limits import CloseSocket
 from chat_app.feed.sweeper import hear_news, recheck, sweeper
 from chat_app.identity import audit
 from chat_app.identity.request_facts import address_of, language_of, request_of
-from chat_app.inbox.waiting_counts import waiting_counts
+from chat_app.inbox.pending_counts import waiting_counts
 from chat_app.peer.plain_feed import PlainFeed
 from chat_app.rates import change_claim, submit
 from chat_app.socket.authentication import Authentication

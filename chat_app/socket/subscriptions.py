@@ -13,8 +13,7 @@ from chat_app.feed.limits import ClientGone
 from chat_app.feed.selectors import find_conversation, is_behind, read_opening
 from chat_app.feed.sweeper import sweeper
 from chat_app.identity import Identity
-from chat_app.inbox.pending_counts import WaitingPrompts
-from chat_app.inbox.waiting_counts import waiting_counts
+from chat_app.inbox.pending_counts import WaitingPrompts, waiting_counts
 from chat_app.peer.plain_feed import PlainFeed
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
