@@ -1,4 +1,4 @@
-"""The messages of a server, as models: for the published schema and the tests of frames.
+"""The messages of a server, as models: for the published schema, and the tests of frames.
 
 Frames are made without them (`frames.py`, `replies.py`), since that is much faster. Fields that the
 peer does not have are additions; see docs/protocol.md.
@@ -7,7 +7,9 @@ peer does not have are additions; see docs/protocol.md.
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from chat_app.wire.client_messages import MESSAGES
 from sessions_app.interactions.answers import Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, Run
@@ -329,3 +331,32 @@ SERVER_MESSAGES: tuple[type[ServerMessage], ...] = tuple(
     for model in list(globals().values())
     if isinstance(model, type) and issubclass(model, ServerMessage) and "type" in model.model_fields
 )
+
+
+def protocol_schema() -> JsonObject:
+    """Build the schema; `$defs` has `ClientMessage` and `ServerMessage`, a message is either."""
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "validation") for model in (*MESSAGES.values(), *SERVER_MESSAGES)
+    ]
+    references, schema = models_json_schema(models)
+    client = [
+        {**references[model, "validation"], "properties": {"type": {"const": type_}}}
+        for type_, model in MESSAGES.items()
+    ]
+    server = [references[model, "validation"] for model in SERVER_MESSAGES]
+    schema["$defs"]["ClientMessage"] = {
+        "description": "What a client may send. Fields that are not named here are ignored.",
+        "required": ["type"],
+        "oneOf": client,
+    }
+    schema["$defs"]["ServerMessage"] = {
+        "description": "What a server of this version sends. Later ones may have more.",
+        "oneOf": server,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The messages of the chat socket",
+        "description": "See protocol.md. Made by `manage.py protocol_schema`.",
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in ("ClientMessage", "ServerMessage")],
+        "$defs": schema["$defs"],
+    }

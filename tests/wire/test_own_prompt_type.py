@@ -12,8 +12,7 @@ from django.test import AsyncClient
 from pytest_django import Settings
 
 from chat_app.page.card_templates import register_template, template_of
-from chat_app.wire.schema import protocol_schema
-from chat_app.wire.server_messages import SystemInteraction
+from chat_app.wire.server_messages import SystemInteraction, protocol_schema
 from sessions_app import runs
 from sessions_app.contrib.replay.history_replay import RunHistory, replay_history
 from sessions_app.errors import Invalid

@@ -4,7 +4,7 @@ import json
 
 from django.core.management.base import BaseCommand
 
-from chat_app.wire.schema import protocol_schema
+from chat_app.wire.server_messages import protocol_schema
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from django.contrib.admin.views import main as changelist
 from django.db.models import Model
 from django.urls import URLResolver, get_resolver
 
-from chat_app.wire.schema import protocol_schema
+from chat_app.wire.server_messages import protocol_schema
 from tests.hostile.attack.examples import Place, examples, places
 from tests.support.server import ROOT
 
