@@ -22,8 +22,7 @@ from chat_app.inbox.pending_counts import waiting_counts
 from chat_app.peer.plain_feed import PlainFeed
 from chat_app.rates import change_claim, submit
 from chat_app.socket.authentication import Authentication
-from chat_app.socket.connection import Connection, Receive
-from chat_app.socket.reading import read_frame
+from chat_app.socket.connection import Connection, Receive, read_frame
 from chat_app.socket.subscriptions import Subscriptions
 from chat_app.wire import client_messages as client
 from chat_app.wire.parsing import Refusal, check_query, read_beginning, refusal_of

@@ -1,20 +1,23 @@
-"""The life of a socket, whoever is on it and whatever is said."""
+"""The life of a socket, whoever is on it and whatever is said; and the reading of its frames."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
 from chat_app.peer.plain_frames import plain_error
-from chat_app.wire.client_messages import Query
+from chat_app.rates import Rate, rate_limits
+from chat_app.wire.client_messages import ClientMessage, Query
 from chat_app.wire.frames import Frame, encode
-from chat_app.wire.parsing import MAX_FRAME, Refusal, is_ping
+from chat_app.wire.parsing import MAX_FRAME, Refusal, is_ping, parse
 from chat_app.wire.replies import refusal_reply
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
+from sessions_app.models.people import UserId
 
 Receive = Callable[[], Awaitable[JsonObject]]
 Send = Callable[[JsonObject], Awaitable[None]]
@@ -41,6 +44,13 @@ LATE = 1.0
 DEFAULT_CONVERSATION = "default"
 # Closing codes of every day.
 ORDINARY = (1012, 4401)
+# Characters of a frame that takes the event loop for some milliseconds. A user who sends many, on
+# many sockets, would have nearly all of the loop's time.
+LARGE = 16 * 1024
+# The next large frame of the user is read after so many times the time that this one took.
+REST = 3
+
+_turns: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
 
 class Connection:
@@ -233,3 +243,24 @@ class Connection:
 def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def read_frame(text: str | None, user: UserId) -> ClientMessage:
+    """Parse the frame of a user, a large one once it is its turn among the user's.
+
+    Raises:
+        TooMany: the user has sent too many bytes.
+        Refusal: as `parse`.
+    """
+    size = len((text or "").encode(errors="surrogatepass"))
+    rate_limits.take((Rate.BYTES_USER, user), amount=size)
+    if text is None or len(text) < LARGE:
+        return parse(text)
+    turn = _turns.setdefault(user, asyncio.Lock())
+    await turn.acquire()
+    began = time.perf_counter()
+    try:
+        return parse(text)
+    finally:
+        rest = REST * (time.perf_counter() - began)
+        asyncio.get_running_loop().call_later(rest, turn.release)
