@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
-from chat_app.feed.backlog import Share
-from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
+from chat_app.feed.limits import Bucket, ClientGone, CloseSocket, Share
 from chat_app.peer.plain_frames import plain_error
 from chat_app.rates import Rate, rate_limits
 from chat_app.wire.client_messages import ClientMessage, Query
@@ -69,7 +68,7 @@ class Connection:
         self._frames_under_way = 0
         self._moved_at = 0.0
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
+        self._rate = Bucket()
         # Texts, None for a binary frame, and last that the client has left.
         self._waiting_frames: deque[str | CloseSocket | None] = deque()
         self._frame_event = asyncio.Event()

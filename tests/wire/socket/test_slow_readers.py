@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from chat_app.feed.backlog import Share, backlog
+from chat_app.feed.limits import Share, backlog
 from chat_app.feed.sweeper import sweeper
 from chat_app.socket import connection
 from sessions_app.notify.groups import group_name, send_to_group
