@@ -21,7 +21,7 @@ from chat_app.page import brand
 from chat_app.page.conversation import conversation_views
 from chat_app.page.conversation import file_views as given
 from chat_app.page.inbox import inbox_views as inbox
-from chat_app.page.settings import settings_views as look
+from chat_app.page.settings import preferences
 from chat_app.page.sidebar import sidebar_views as menu
 from sessions_app.storage import atomic_requests
 from sessions_app.storage.storable import is_storable
@@ -99,7 +99,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<uuid:interaction>/claim/", inbox.claim, name="claim"),
     path("p/linked/<str:token>/", inbox.show_linked_prompt, name="linked"),
     path("brand.css", brand.style_sheet, name="brand"),
-    path("settings/", look.settings, name="settings"),
+    path("settings/", preferences.show, name="settings"),
     path("c/<name:conversation_id>/title/", menu.rename, name="rename"),
     path("c/<name:conversation_id>/delete/", menu.delete, name="delete"),
     path("c/<name:conversation_id>/restore/", menu.restore, name="restore"),

@@ -1,12 +1,24 @@
-"""The preferences of a reader for their pages, kept in cookies: also for guests, and signed out."""
+"""The preferences of a reader for their pages, kept in cookies: also for guests, and signed out.
+
+The page on which they are chosen works without the script.
+"""
 
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.utils.functional import Promise
 from django.utils.translation import get_language_info
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from chat_app.inbox import pending_counts
+from chat_app.page.common import back_to, origin_conversation, site_context
+from chat_app.page.entries import settings_entries
+from chat_app.page.settings.script_texts import ATTENTION
+from sessions_app.storage import reads
 
 # Those that the chat speaks. A site may offer fewer: Django's LANGUAGES.
 LANGUAGES = ("en", "de", "ja")
@@ -88,3 +100,36 @@ SWITCHES = tuple(
     Preference(name, f"chat_{name}", title, {"off": "", "on": ""})
     for name, title in (("chime", _("Chime")), ("notification", _("Notification")))
 )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+async def show(request: HttpRequest) -> HttpResponse:
+    """Show and save the preferences; saving leads back to the conversation it was opened from, if
+    any.
+    """
+    origin = origin_conversation(request.POST if request.method == "POST" else request.GET)
+    if request.method == "POST":
+        response = back_to(origin) if origin else redirect("chat:settings")
+        for preference in (*PREFERENCES, *SWITCHES):
+            preference.keep(response, request.POST.get(preference.name))
+        return response
+    preferences = [(preference, preference.choice_of(request)) for preference in PREFERENCES]
+    user = await request.auser()
+    counts = (
+        await reads.read_for(user.pk, pending_counts.count_waiting, [user.pk])
+        if user.is_authenticated
+        else {}
+    )
+    context = {
+        **site_context(),
+        "preferences": preferences,
+        "switches": [(switch, switch.choice_of(request) == "on") for switch in SWITCHES],
+        "words": ATTENTION,
+        "here": origin,
+        "entries": settings_entries.offered() if user.is_authenticated else [],
+        "is_known": user.is_authenticated,
+        "person_id": str(user.pk),
+        "waiting": sum(count.prompts for count in counts.values()),
+    }
+    return render(request, "chat_app/settings.html", context)
