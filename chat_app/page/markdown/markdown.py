@@ -4,7 +4,8 @@ Two walls: the parser takes no HTML, and an allow-list cleans what it made.
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
+import unicodedata
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 import nh3
@@ -14,10 +15,11 @@ from django.utils.translation import gettext
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline, emphasis, strikethrough
 from markdown_it.token import Token
 
 from chat_app.page.icons import icon
-from chat_app.page.markdown import cjk, footnotes, formulas, painter, work
+from chat_app.page.markdown import footnotes, formulas, painter, work
 from chat_app.page.markdown.blocks import NOTHING_DEFINED, Definitions
 from chat_app.page.markdown.code_blocks import figure
 from chat_app.settings import ChatSettings
@@ -57,6 +59,9 @@ ADDED_ATTRIBUTES = {
 # The end of a button, and of marks, which have their icons once all is clean.
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
 MARK = '{}">{}<span class="unseen">{}</span> </span>'
+InlineRule = Callable[[StateInline, bool], bool]
+WIDE = {"W", "F", "H"}  # of Unicode's East Asian widths
+PUNCTUATION = re.compile("[、。，．；：！？「」『』（）【】《》〈〉〔〕〖〗［］｛｝…“”‘’]")  # noqa: RUF001 - these are meant
 TASK = re.compile(r"\[([ xX])\] ")
 
 
@@ -171,6 +176,50 @@ def _show_tasks(state: StateCore) -> None:
             text.children.insert(0, mark)
 
 
+def _enable_cjk(parser: MarkdownIt) -> None:
+    """Have the parser find marks and links beside Chinese, Japanese and Korean, which have no
+    spaces between words.
+
+    CommonMark shows the asterisks of `**文。**次`: a mark behind punctuation ends nothing unless a
+    space or more punctuation follows. Here a mark may also begin or end beside a character of these
+    scripts, as a draft for CommonMark has it (github.com/tats-u/markdown-cjk-friendly). A link ends
+    before their punctuation.
+    """
+    parser.inline.ruler.at("emphasis", _beside_cjk(emphasis.tokenize))
+    parser.inline.ruler.at("strikethrough", _beside_cjk(strikethrough.tokenize))
+    linkify: Any = parser.linkify  # it has no types
+    length_of = linkify.default_schemas["http:"]["validate"]
+
+    def length_until_punctuation(_: object, text: str, pos: int) -> int:
+        end = pos + int(length_of(text, pos))
+        found = PUNCTUATION.search(text, pos, end)
+        return (found.start() if found else end) - pos
+
+    linkify.add("http:", {"validate": length_until_punctuation})
+
+
+def _beside_cjk(tokenize: InlineRule) -> InlineRule:
+    def rule(state: StateInline, silent: bool) -> bool:
+        start, count = state.pos, len(state.delimiters)
+        if not tokenize(state, silent):
+            return False
+        before, after = state.src[start - 1 : start], state.src[state.pos : state.pos + 1]
+        if state.src[start] != "_" and (_is_cjk(before) or _is_cjk(after)):
+            for delimiter in state.delimiters[count:]:
+                delimiter.open |= bool(after.strip())
+                delimiter.close |= bool(before.strip())
+        return True
+
+    return rule
+
+
+def _is_cjk(character: str) -> bool:
+    """Return whether a character, or none, is of these scripts; an emoji, as wide, is not."""
+    if not character or unicodedata.category(character) == "So":
+        return False
+    return unicodedata.east_asian_width(character) in WIDE
+
+
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "linkify": True})
     parser.enable(["table", "strikethrough", "linkify"])
@@ -184,7 +233,7 @@ def _make_parser() -> MarkdownIt:
     parser.add_render_rule("image", _image)
     parser.add_render_rule("table_open", lambda *_: "<div><table>\n")
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    cjk.enable(parser)
+    _enable_cjk(parser)
     footnotes.enable(parser)
     return parser
 
