@@ -5,8 +5,7 @@ not there yet is one all the same if it is a number; other words in brackets may
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from django.utils.html import escape
 from markdown_it import MarkdownIt
@@ -14,6 +13,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from mdit_py_plugins.footnote import footnote_plugin
+
+from sessions_app.json_types import JsonObject
 
 # Of an id, which is in addresses.
 LABEL = re.compile(r"[\w-]{1,40}", re.ASCII)
@@ -34,30 +35,18 @@ def _note_labels(state: StateCore) -> None:
     state.env["labels"] = {*state.env.get("labels", ()), *(name.removeprefix(":") for name in refs)}
 
 
-def _mark(
-    _: RendererHTML,
-    tokens: Sequence[Token],
-    index: int,
-    __: object,
-    env: MutableMapping[str, Any],
-) -> str:
+def _mark(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: JsonObject) -> str:
     label = str(tokens[index].meta["label"])
     if not LABEL.fullmatch(label) or not (label.isdecimal() or label in env["labels"]):
         return escape(f"[^{label}]")
     return f'<sup><a href="#{_id(label, env)}">{label}</a></sup>'
 
 
-def _open(
-    _: RendererHTML,
-    tokens: Sequence[Token],
-    index: int,
-    __: object,
-    env: MutableMapping[str, Any],
-) -> str:
+def _open(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: JsonObject) -> str:
     label = str(tokens[index].meta["label"])
     id_ = f' id="{_id(label, env)}"' if LABEL.fullmatch(label) else ""
     return f'<section{id_} class="footnote"><sup>{escape(label)}</sup>\n'
 
 
-def _id(label: str, env: MutableMapping[str, Any]) -> str:
+def _id(label: str, env: JsonObject) -> str:
     return f"note-{env['place']}-{label}"

@@ -4,10 +4,9 @@ Texts without their marks are parsed without them.
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from html import unescape
-from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
 from django.utils.html import escape
@@ -19,6 +18,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
+from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 
 log = Log(__name__)
@@ -60,11 +60,7 @@ def enable(parser: MarkdownIt) -> None:
 
 
 def _formula(
-    _: RendererHTML,
-    tokens: Sequence[Token],
-    index: int,
-    __: object,
-    env: MutableMapping[str, Any],
+    _: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: JsonObject
 ) -> str:
     token = tokens[index]
     env["work"].look()

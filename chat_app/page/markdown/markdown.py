@@ -5,7 +5,7 @@ Two walls: the parser takes no HTML, and an allow-list cleans what it made.
 
 import re
 import unicodedata
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import nh3
@@ -23,6 +23,7 @@ from chat_app.page.markdown import footnotes, formulas, painter, work
 from chat_app.page.markdown.blocks import NOTHING_DEFINED, Definitions
 from chat_app.page.markdown.code_blocks import figure
 from chat_app.settings import ChatSettings
+from sessions_app.json_types import JsonObject
 
 SCHEMES = ("http", "https", "mailto")
 TAGS = {
@@ -123,11 +124,7 @@ def _is_safe_link(url: str) -> bool:
 
 
 def _image(
-    self: RendererHTML,
-    tokens: Sequence[Token],
-    index: int,
-    options: Any,
-    env: MutableMapping[str, Any],
+    self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: JsonObject
 ) -> str:
     token = tokens[index]
     alt = self.renderInlineAsText(token.children or [], options, env)
@@ -137,13 +134,7 @@ def _image(
     return f'<a href="{escape(url)}">{escape(alt or url)}</a>'
 
 
-def _code(
-    _: RendererHTML,
-    tokens: Sequence[Token],
-    index: int,
-    __: object,
-    env: MutableMapping[str, Any],
-) -> str:
+def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: JsonObject) -> str:
     token = tokens[index]
     return figure(
         token.content, token.info, is_coloured=env["is_coloured"], is_whole=env["is_whole"]
