@@ -1,6 +1,4 @@
-"""The cursors of users' last sockets on conversations, for clients that keep no count
-themselves.
-"""
+"""The cursors of users' last sockets on conversations, for clients that keep no count."""
 
 from collections import Counter
 from uuid import UUID
@@ -27,9 +25,7 @@ _shared: set[tuple[UUID, UserId]] = set()
 
 
 def follow(conversation: UUID, user: UserId) -> bool:
-    """Count a socket of the user on the conversation. Returns False if another was there
-    already.
-    """
+    """Count a socket of the user on the conversation. Returns False if another was there."""
     _followers[conversation, user] += 1
     if _followers[conversation, user] == 1:
         return True

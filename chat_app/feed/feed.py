@@ -71,9 +71,7 @@ class Feed:
         return self.started and self.cursor < self.heard_up_to
 
     async def start(self, opening: FeedStart) -> None:
-        """Send what comes first, then everything after the cursor. News is only noted until
-        then.
-        """
+        """Send what comes first, then all after the cursor. News is only noted until then."""
         async with self._lock:
             self.cursor = opening.cursor
             self.heard_up_to = max(self.heard_up_to, opening.last)

@@ -52,9 +52,7 @@ class Bucket:
 
 
 class Window:
-    """The bytes by which a feed may run ahead of acknowledgements. Unlimited before the first
-    one.
-    """
+    """The bytes by which a feed may run ahead of acknowledgements: any, before the first one."""
 
     __slots__ = ("_full_since", "_most", "_size", "_unacknowledged", "acknowledging")
 

@@ -1,6 +1,4 @@
-"""The sweeper, which looks at the logs of all open conversations for followers whose news was
-lost.
-"""
+"""The sweeper, which looks at the logs of open conversations for followers whose news was lost."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping

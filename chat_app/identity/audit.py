@@ -43,18 +43,14 @@ def log_event(event: str, request: HttpRequest, **facts: object) -> None:
 
 
 def log_refused_origin(request: HttpRequest) -> None:
-    """Log that a page of another site tried to use the browser's credentials; `setting` would let
-    it.
-    """
+    """Log that another site's page tried to use a browser's credentials; `setting` allows it."""
     origin = request.headers.get("Origin", "")
     setting = _setting_of_origin(origin, request)
     log.warning("origin.refused", origin=_shorten(origin), setting=setting, **_where(request))
 
 
 def log_missing_identity(request: HttpRequest, *, guest: bool) -> None:
-    """Log that nothing identifies the client, or only a guest's token; `setting` would let it
-    in.
-    """
+    """Log that nothing, or only a guest's token, identifies a client; `setting` lets it in."""
     if guest and ChatSettings.load().GUESTS:  # so it was the origin
         log_refused_origin(request)
         return

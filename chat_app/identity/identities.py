@@ -60,9 +60,7 @@ class Identity:
 
     @classmethod
     def of(cls, user: AbstractBaseUser, *, session: str | None = None) -> "Identity":
-        """Build the identity of a user who signed in by password: it ends when the password is
-        changed.
-        """
+        """Build the identity of a user who signed in by password: it ends when that is changed."""
         return cls(Person.of(user), session=session, password=user.password)
 
 

@@ -36,9 +36,7 @@ def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
 
 
 def read_prompt_link(token: str) -> tuple[Person, UUID] | None:
-    """Return the guest and the prompt of a link; None if it is not ours or no longer valid.
-    Blocks.
-    """
+    """Return the guest and the prompt of a link; None if it is not ours or not valid. Blocks."""
     try:
         interaction, _, user = _signer.unsign(token, max_age=VALID).partition(":")
     except BadSignature:

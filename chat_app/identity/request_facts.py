@@ -55,9 +55,7 @@ def is_for_another(request: HttpRequest, user: AbstractBaseUser, *, field: str =
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:
-    """Build a request from a socket's handshake: Django wants a method, and a query that it can
-    decode.
-    """
+    """Build a request from a handshake: Django wants a method, and a query that it can decode."""
     return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
 
 
@@ -117,9 +115,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
 
 
 def is_encrypted_enough(scope: AsgiScope) -> bool:
-    """Return whether a socket came over TLS, if that is wanted: a handshake cannot be
-    redirected.
-    """
+    """Return whether a socket came over TLS, if it must: a handshake cannot be redirected."""
     return not settings.SECURE_SSL_REDIRECT or _is_secure(scope)
 
 

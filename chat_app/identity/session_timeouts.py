@@ -76,9 +76,7 @@ async def _store(session: SessionBase) -> bool:
 
 
 async def put_off(session: SessionBase) -> None:
-    """Put off the end of a socket's session: its person did something. `session` was read
-    before.
-    """
+    """Put off the end of a socket's session, read before: its person did something."""
     if LATEST not in session or not _put_off(session):  # the middleware is not in use, or not yet
         return
 

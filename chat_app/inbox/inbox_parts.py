@@ -28,9 +28,7 @@ RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answere
 
 
 class Part(StrEnum):
-    """A part of the inbox: `others` are the prompts that the person's own conversations wait
-    for.
-    """
+    """A part of the inbox: `others` are prompts that the person's own conversations wait for."""
 
     ALL = "all"
     MINE = "mine"

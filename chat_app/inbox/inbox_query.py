@@ -169,9 +169,7 @@ def on_card(prompt: Interaction) -> list[Interaction]:
 
 
 def any_pending() -> Q:
-    """Build the condition that prompts wait for candidates: each kind has an index of those that
-    do.
-    """
+    """Build the condition that prompts wait for candidates; each kind of them has an index."""
     pending = Candidate.objects.filter(pending=True)
     of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
     return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))

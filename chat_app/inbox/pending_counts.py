@@ -128,9 +128,7 @@ class _Prompts:
                 self._several.add(prompt)
 
     def answerable(self, person: UserId, names: Iterable[Name]) -> set[UUID]:
-        """Return the prompts that a person with these names may answer, those they voted on
-        included.
-        """
+        """Return the prompts that a person with these names may answer, or has voted on."""
         prompt_sets = (self._open.get((name, by), set()) for name in names for by in (None, person))
         return set().union(*prompt_sets) - self._barred.get(person, set())
 

@@ -22,9 +22,7 @@ def download(
     reader: UserId,
     headers: Mapping[str, str],
 ) -> HttpResponse | StreamingHttpResponse:
-    """Answer with a file; say when to come back where the reader, or their address, has as many as
-    it may.
-    """
+    """Answer with a file; or say when to come back, as the reader or their address has too many."""
     try:
         place = take_stream(user=reader, address=address_of(request))
     except TooMany as error:

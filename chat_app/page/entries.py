@@ -11,9 +11,7 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry for people who are signed in: its title, the name of its URL, and whether it is
-    offered now.
-    """
+    """An entry for people who are signed in: its title, its URL, and whether it is offered now."""
 
     title: Promise | str
     url_name: str

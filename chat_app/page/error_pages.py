@@ -1,6 +1,4 @@
-"""The pages for requests that fail: `handler500` and CSRF_FAILURE_VIEW of a project that serves
-the chat.
-"""
+"""The pages for requests that fail: `handler500` and CSRF_FAILURE_VIEW of a project."""
 
 import sys
 

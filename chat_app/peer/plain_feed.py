@@ -47,9 +47,7 @@ class ShownRuns:
         return self.parallel or run == self.newest
 
     def may_end(self, run: UUID) -> bool:
-        """Return whether the run's end is one for the client too: nothing else that it is shown
-        goes on.
-        """
+        """Return whether the run's end is one for the client: nothing else shown goes on."""
         return not (self.parallel and self.unfinished_runs - {run})
 
     def add(self, run: UUID) -> None:
@@ -84,9 +82,7 @@ def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
 
 
 class PlainFeed(Feed):
-    """A feed that sends prompts one at a time, and nothing of a run once there is a newer
-    message.
-    """
+    """A feed that sends prompts one at a time, and nothing of a run once a newer message came."""
 
     def __init__(
         self,

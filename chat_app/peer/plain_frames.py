@@ -111,9 +111,7 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
-    """Build a note in the prompt's place, with its names: an answer to it is no answer to
-    another.
-    """
+    """Build a note in the prompt's place, with its names: an answer to it is none to another."""
     settlement = event.payload
     content = _note(SETTLEMENT_TEXTS[settlement["status"]].format(by=called(settlement["by"])))
     [frame] = EXTENDED[Event.Type.INTERACTION_UPDATE](event, view)

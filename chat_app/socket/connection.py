@@ -53,9 +53,7 @@ _turns: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
 
 class Connection:
-    """The connection to a client: frames that wait for their turn, and what is sent, within
-    budgets.
-    """
+    """The connection to a client: frames that wait for their turn, and what is sent, in budgets."""
 
     def __init__(self, receive: Receive, send: Send, query: Query, late: Late) -> None:
         """`late` gets a ping for which there was no time in its turn."""
@@ -233,9 +231,7 @@ class Connection:
         self.share.grow(size)
 
     async def _await_ending(self) -> None:
-        """Wait for the end in a task of its own: others may wait for a client that does not
-        read.
-        """
+        """Wait for the end in a task of its own: others may wait for a client's reading."""
         await self._end
 
 

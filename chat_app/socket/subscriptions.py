@@ -136,9 +136,7 @@ class Subscriptions:
         return feed
 
     async def follow(self, conversation_id: str, *, after: int | None = None) -> Feed | None:
-        """Return the feed of a conversation, opened if need be; None if there is no such
-        conversation.
-        """
+        """Return the feed of a conversation, opened if need be; None if there is none such."""
         if feed := self.find_feed(conversation_id):
             return feed
         async with self._follow_lock:

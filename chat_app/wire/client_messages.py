@@ -140,9 +140,7 @@ class AnswerContent(Content):
 
 
 def _id_or_none(value: object) -> object:
-    """Return the id, or None: the peer's clients send "default" for one that is not set, some
-    "".
-    """
+    """Return the id, or None: the peer's clients send "default" or "" for one that is not set."""
     return None if value in ("default", "") else value
 
 

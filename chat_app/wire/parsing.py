@@ -52,9 +52,7 @@ TRY_AGAIN = {"Retry-After": "5"}
 
 
 class Refusal(Exception):
-    """The refusal of a frame. `about`, `parent`, `conversation_id` and `type` are its own, if
-    any.
-    """
+    """The refusal of a frame, with what of the frame could be read."""
 
     def __init__(self, code: str, message: str, **details: object) -> None:
         super().__init__(message)
@@ -125,9 +123,7 @@ def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:
 
 
 def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
-    """Return what a client is told of an error of the runtime; None for one that is not its
-    doing.
-    """
+    """Return what a client is told of an error of the runtime; None if it is not its doing."""
     match error:
         case Invalid():
             code = "invalid_data_content" if answer else "invalid_user_message_content"

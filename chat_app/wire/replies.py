@@ -18,9 +18,7 @@ from sessions_app.models.people import Person, called
 
 @cache
 def _process() -> str:
-    """Return a name of this process that no other has, also of those that fork after this
-    import.
-    """
+    """Return a name of this process that no other has, nor one that forks after this import."""
     return uuid4().hex
 
 

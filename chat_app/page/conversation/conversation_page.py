@@ -148,18 +148,14 @@ class Page:
         return self.conversation.workflow if self.conversation else ""
 
     def takes_files(self, choices: Iterable[registry.OfferedWorkflow]) -> bool:
-        """Return whether files can be attached here: before the first message, with any of the
-        choices.
-        """
+        """Return whether files can be attached here: at first, if any of the choices takes them."""
         offers = choices if self.conversation is None else filter(None, [self.offer])
         any_takes = any(offer.workflow.takes_files for offer in offers)
         return any_takes and RuntimeSettings.load().MAX_FILES > 0
 
     @property
     def enter(self) -> str:
-        """The placeholder of the message field: what sending would do now, where that is not
-        plain.
-        """
+        """The placeholder of the message field: what sending would do now."""
         if not self.state.active:
             return gettext("Write a message")
         policy = (self.offer and self.offer.policy) or "enqueue"
@@ -253,9 +249,7 @@ def read_transcript(
 
 
 def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str | None:
-    """Return the Markdown of the item of text that began there, or None. Blocks: call it in a
-    thread.
-    """
+    """Return the Markdown of the item of text that began there, or None. Blocks."""
     key = find_conversation(owner, conversation_id)
     if key is None or not Run.objects.filter(pk=run, conversation=key).exists():
         return None

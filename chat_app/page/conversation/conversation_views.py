@@ -302,9 +302,7 @@ def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
 
 
 def _accepted_types() -> str:
-    """Return what the browser's file chooser accepts: phones offer the camera where pictures are
-    taken.
-    """
+    """Return what the file chooser accepts: phones offer the camera where pictures are taken."""
     endings = RuntimeSettings.load().FILE_TYPES
     pictures = any(attachments.content_type(ending).startswith("image/") for ending in endings)
     return ",".join(["image/*"] * pictures + [f".{ending}" for ending in endings])

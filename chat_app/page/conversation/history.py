@@ -117,9 +117,7 @@ def read(
 
 
 def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
-    """Read the rows of a run's item of text that began at a sequence. Blocks: call it in a
-    thread.
-    """
+    """Read the rows of a run's item of text that began at a sequence. Blocks."""
     rows = _texts(conversation, [_after(run, first - 1)])
     return _in_order([*rows, *_aside(rows)])
 
@@ -216,9 +214,7 @@ def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]
 def _rest_of_texts(
     rows: list[EventRecord], before: int | None, continued_texts: Mapping[UUID, KnownText]
 ) -> Iterator[Q]:
-    """Yield conditions for each run's text right before its first row here, and right after its
-    last.
-    """
+    """Yield conditions for each run's text right before its first row here, and after its last."""
     for run, (first, last) in _ends(rows).items():
         if first.type in TEXTS:
             since = continued_texts[run].sequence if run in continued_texts else 0
@@ -262,9 +258,7 @@ def _aside(rows: list[EventRecord]) -> list[EventRecord]:
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
-    """Sort the rows, each once; of text that was read both in pieces and folded, keep the longest
-    row.
-    """
+    """Sort the rows, each once; of text read in pieces and folded, keep the longest row."""
     ends: dict[UUID, int] = {}
     sequences: set[int] = set()
     ordered_rows = []

@@ -56,9 +56,7 @@ def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
 
 
 def _in_colours(language: str, code: str) -> str | None:
-    """Render code in colours; None where it is too much work, or the page has had too much of
-    it.
-    """
+    """Render code in colours; None where it is too much work, or the page has had too much."""
     page = work.current()
     if not page.may_colour:
         return None

@@ -151,9 +151,7 @@ def _adapt(state: StateCore) -> None:
 
 
 def _show_tasks(state: StateCore) -> None:
-    """Turn a list item that begins with `[ ]` or `[x]` into a task: a mark, and nothing to
-    click.
-    """
+    """Turn a list item that begins with `[ ]` or `[x]` into a task: a mark, nothing to click."""
     for item, _, text in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
         if item.type != "list_item_open" or not text.children:
             continue

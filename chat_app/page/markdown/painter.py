@@ -50,9 +50,7 @@ class TooMuchWork(Exception):
 
 
 def main(descriptor: int) -> None:
-    """Answer a language and code by HTML, or None, and the seconds that it took; until the server
-    has ended.
-    """
+    """Answer language and code by HTML, or None, and the seconds it took; end with the server."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: it is for the server
     signal.signal(signal.SIGVTALRM, _stop)
     connection = Connection(descriptor)

@@ -25,9 +25,7 @@ _FAR = 500
 
 
 def finish_block(text: str, inside: str = "") -> str:
-    """Return the last block of a text, which may begin inside of something, without its unfinished
-    end.
-    """
+    """Return the last block of a text, which may begin in something, without its open end."""
     start = text.rfind("\n") + 1
     above, line = text[:start], text[start:]
     if _in_fence(above, inside):

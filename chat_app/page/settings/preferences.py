@@ -105,9 +105,7 @@ SWITCHES = tuple(
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 async def show(request: HttpRequest) -> HttpResponse:
-    """Show and save the preferences; saving leads back to the conversation it was opened from, if
-    any.
-    """
+    """Show and save the preferences; saving leads back to the conversation of its link, if any."""
     origin = origin_conversation(request.POST if request.method == "POST" else request.GET)
     if request.method == "POST":
         response = back_to(origin) if origin else redirect("chat:settings")

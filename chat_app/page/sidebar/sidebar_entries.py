@@ -169,9 +169,7 @@ def title_of(owner: UserId, conversation_id: str) -> str | None:
 def _asking_conversations(
     conversations: QuerySet[Conversation], limit: int
 ) -> dict[UUID, _WaitingCount]:
-    """Return the conversations that need the person, the oldest deadline first, then those
-    without.
-    """
+    """Return the conversations that need the person, oldest deadline first, those without last."""
     pending = pending_interactions(begins_card(), conversation__in=conversations)
     groups = pending.values("conversation_id").annotate(
         count=Count("pk"), deadline=Min("expires_at"), since=Min("created_at")
