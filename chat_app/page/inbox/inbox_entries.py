@@ -1,21 +1,52 @@
-"""Prompts as those read them who do not have the conversation before them."""
+"""Prompts as those read them who do not have the conversation before them.
 
-from collections.abc import Sequence
+The page of one is for its owner, who may answer it, and who has.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
+from itertools import starmap
 from uuid import UUID
 
 from django.db.models import Count
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
+from chat_app.inbox.inbox_parts import find_prompt
 from chat_app.inbox.inbox_query import on_card
 from chat_app.page.cards import Card, TypedAnswer, card
-from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
+from chat_app.page.markdown.markdown import render
+from chat_app.run_transcript import TranscriptPart, in_words, read_shared
+from sessions_app.interactions.outcome_texts import OutcomeText, outcome, via_words, waits_for
 from sessions_app.interactions.votes import counting_votes
-from sessions_app.models import Candidate, Interaction, Vote
+from sessions_app.json_types import JsonObject
+from sessions_app.models import AuditEntry, Candidate, Interaction, Vote
 from sessions_app.models.people import UserId
 from sessions_app.prompts import load_prompt, type_of
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.sql import is_uuid
 from sessions_app.workflows import registry
+
+MOST_SHOWN = 100  # of what happened, the newest
+
+Action = AuditEntry.Action
+WORDS: dict[str, str | Promise] = {
+    Action.OPENED: _("Asked"),
+    Action.SHOWN: _("Shown"),
+    Action.CLAIMED: _("Claimed"),
+    Action.RELEASED: _("Released"),
+    Action.DELEGATED: _("Reassigned"),
+    Action.REASSIGNED: _("Reassigned to others"),
+    Action.ESCALATED: _("Escalated"),
+    Action.VOTED: _("Voted"),
+    Action.ANSWERED: _("Answered"),
+    Action.EXPIRED: _("Expired"),
+    Action.CANCELLED: _("Cancelled"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +229,96 @@ def _entry(
         my_vote=my_votes[0] if my_votes else "",
         is_of_one=is_of_one,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptHistoryEntry:
+    """Something that happened to the prompt, in words."""
+
+    words: str
+    by: str
+    to: str
+    via: str
+    at: datetime
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMessage:
+    """A message of its conversation, with the names of its files, and what was said then."""
+
+    message: str
+    files: str
+    at: datetime
+    reply: SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPage:
+    """A prompt, with what happened to it where that is kept: those of its owner alone have none.
+
+    `shared_messages` is its conversation, where its workflow shares that with the reader.
+    """
+
+    entry: Entry
+    history: Sequence[PromptHistoryEntry]
+    shared_messages: Sequence[SharedMessage]
+
+
+def read_prompt(
+    reader: UserId, interaction: UUID, typed_answer: TypedAnswer | None = None
+) -> PromptPage | None:
+    """Read the page of a prompt; None if there is none for this reader. Blocks."""
+    prompt_and_right = find_prompt(reader, interaction)
+    if prompt_and_right is None:
+        return None
+    prompt, may = prompt_and_right
+    [entry] = make_entries([prompt], reader, may_answer=may, typed_answer=typed_answer)
+    if prompt.assignment is None:
+        return PromptPage(entry, [], [])
+    shared_runs = read_shared(prompt) if may and not entry.is_own else []
+    shared_messages = list(starmap(_shared_message, enumerate(shared_runs)))
+    # The notes beside votes are hidden as these are, so that each decides alone.
+    history = _history(prompt, shows_votes=bool(entry.my_vote or entry.outcome))
+    return PromptPage(entry, history, shared_messages)
+
+
+def is_of_one_card(interaction: UUID, names: Collection[str]) -> bool:
+    """Return whether the prompts of these ids were asked on one card with this one. Blocks."""
+    ids = {interaction, *(UUID(name) for name in names if is_uuid(name))}
+    prompts = Interaction.objects.filter(pk__in=ids, prompt__together__isnull=False)
+    cards = [
+        (run, prompt["together"]["first"]) for run, prompt in prompts.values_list("run", "prompt")
+    ]
+    return len(set(cards)) == 1 and len(cards) == len(ids) == len({str(interaction), *names})
+
+
+def _shared_message(number: int, run: TranscriptPart) -> SharedMessage:
+    reply = "\n\n".join(map(in_words, run["said"]))[: RuntimeSettings.load().MAX_SHOWN]
+    return SharedMessage(
+        message=run["message"],
+        files=", ".join(file["name"] for file in run["files"]),
+        at=datetime.fromisoformat(run["created_at"]),
+        reply=render(reply, place=f"s{number}"),
+    )
+
+
+def _history(prompt: Interaction, *, shows_votes: bool) -> list[PromptHistoryEntry]:
+    newest = AuditEntry.objects.filter(interaction=prompt.pk).order_by("-at", "-pk")[:MOST_SHOWN]
+    return [
+        PromptHistoryEntry(
+            words=str(WORDS[entry.action]),
+            by=entry.by_name,
+            to=", ".join(entry.detail.get("to") or ())
+            if entry.action in AuditEntry.HANDED_ON
+            else "",
+            via=via_words(entry.via),
+            at=entry.at,
+            note=_note(entry.detail) if shows_votes or entry.action != Action.VOTED else "",
+        )
+        for entry in reversed(newest)
+    ]
+
+
+def _note(detail: JsonObject) -> str:
+    return str(detail.get("note") or (detail.get("response") or {}).get("note", ""))

@@ -36,8 +36,7 @@ from chat_app.page.common import is_script, person_of, personal, site_context
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.file_views import refusal
 from chat_app.page.inbox.alike import MOST_ALIKE, find_selected, group_alike
-from chat_app.page.inbox.inbox_entries import make_entries
-from chat_app.page.inbox.prompt_page import is_of_one_card, read_prompt
+from chat_app.page.inbox.inbox_entries import is_of_one_card, make_entries, read_prompt
 from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import INBOX, WORDS
 from chat_app.rates import change_claim
