@@ -22,7 +22,6 @@ from chat_app.page.conversation import conversation_views
 from chat_app.page.conversation import file_views as given
 from chat_app.page.inbox import inbox_views as inbox
 from chat_app.page.settings import preferences
-from chat_app.page.sidebar import sidebar_views as menu
 from sessions_app.storage import atomic_requests
 from sessions_app.storage.storable import is_storable
 
@@ -100,9 +99,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/linked/<str:token>/", inbox.show_linked_prompt, name="linked"),
     path("brand.css", brand.style_sheet, name="brand"),
     path("settings/", preferences.show, name="settings"),
-    path("c/<name:conversation_id>/title/", menu.rename, name="rename"),
-    path("c/<name:conversation_id>/delete/", menu.delete, name="delete"),
-    path("c/<name:conversation_id>/restore/", menu.restore, name="restore"),
+    path("c/<name:conversation_id>/title/", conversation_views.rename, name="rename"),
+    path("c/<name:conversation_id>/delete/", conversation_views.delete, name="delete"),
+    path("c/<name:conversation_id>/restore/", conversation_views.restore, name="restore"),
     path("c/<name:conversation_id>/runs/<uuid:run>/feedback/", given.feedback, name="feedback"),
     path("c/<name:conversation_id>/stop/", conversation_views.stop, name="stop"),
     path(

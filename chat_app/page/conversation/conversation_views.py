@@ -1,4 +1,4 @@
-"""The page, its parts for the script, and its forms, which work without the script too."""
+"""The page, its parts for the script, its forms and the list's, which work without the script."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +9,21 @@ from uuid import UUID, uuid4
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.gzip import gzip_page
 
 from chat_app.identity.request_facts import address_of
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import back_to, is_script, or_404, person_of, personal, site_context
+from chat_app.page.common import (
+    back_to,
+    is_script,
+    or_404,
+    origin_conversation,
+    person_of,
+    personal,
+    site_context,
+)
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.conversation_page import (
     ItemRange,
@@ -29,10 +37,10 @@ from chat_app.page.downloads import download, yield_texts
 from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import FILES, WORDS
 from chat_app.page.sidebar import export as exporting
-from chat_app.page.sidebar.sidebar_entries import find_deleted, newest, sidebar
+from chat_app.page.sidebar.sidebar_entries import find_deleted, newest, sidebar, title_of
 from chat_app.rates import submit
 from chat_app.wire.parsing import STATUS
-from sessions_app.conversations import workflow_access
+from sessions_app.conversations import listing, workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
@@ -243,6 +251,55 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
         )
     back = back_to(conversation_id)
     return message_forms.tell_outcome(request, answer_result, incoming_answers, back)
+
+
+@personal("GET", "POST")
+async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Ask for another title; refused, what was typed stays in its field."""
+    person = await person_of(request)
+    title = await reads.read_for(person.id, title_of, person.id, conversation_id)
+    if title is None:
+        raise Http404
+    error, status = "", 200
+    if request.method == "POST":
+        title = request.POST.get("title", "")
+        try:
+            with or_404():  # it may be gone meanwhile
+                await listing.rename(owner=person.id, conversation_id=conversation_id, title=title)
+            return back_to(conversation_id)
+        except (Refused, StorageUnavailable) as refused:
+            error, status = str(refused), STATUS[type(refused)]
+    context = {
+        **site_context(),
+        "conversation_id": conversation_id,
+        "title": title,
+        "error": error,
+        "longest_title": listing.MAX_TITLE,
+    }
+    return render(request, "chat_app/rename.html", context, status=status)
+
+
+@personal("POST")
+async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Delete a conversation. The page from which that was done says so; it has the way back."""
+    person = await person_of(request)
+    with or_404():
+        await listing.delete(owner=person.id, conversation_id=conversation_id)
+    origin = origin_conversation(request.POST)
+    if origin in ("", conversation_id):
+        return back_to(conversation_id)  # which says it by itself
+    response = back_to(origin)
+    response["Location"] += "?" + urlencode({"deleted": conversation_id})
+    return response
+
+
+@personal("POST")
+async def restore(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Undo that; the conversation comes back."""
+    person = await person_of(request)
+    with or_404():
+        await listing.restore(owner=person.id, conversation_id=conversation_id)
+    return back_to(conversation_id)
 
 
 async def _page(
