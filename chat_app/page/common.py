@@ -168,8 +168,13 @@ def origin_conversation(query: Mapping[str, str]) -> str:
     return conversation_id if is_storable(conversation_id) else ""
 
 
-def back_to(conversation_id: str) -> HttpResponse:
+def see_other(to: str, *args: object) -> HttpResponse:
     """Redirect with "see other", so that a reload of the page repeats no form."""
-    response = redirect("chat:conversation", conversation_id)
-    response.status_code = 303
+    response = redirect(to, *args)
+    response.status_code = HTTPStatus.SEE_OTHER
     return response
+
+
+def back_to(conversation_id: str) -> HttpResponse:
+    """Redirect to the page of a conversation, whose form was sent."""
+    return see_other("chat:conversation", conversation_id)

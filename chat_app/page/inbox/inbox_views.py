@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
@@ -32,7 +32,7 @@ from chat_app.inbox.inbox_parts import (
 )
 from chat_app.inbox.inbox_query import names_of
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import is_script, person_of, personal, site_context
+from chat_app.page.common import is_script, person_of, personal, see_other, site_context
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.file_views import refusal
 from chat_app.page.inbox.alike import MOST_ALIKE, find_selected, group_alike
@@ -75,7 +75,8 @@ async def show(request: HttpRequest) -> HttpResponse:
         names = names_of(person.id)
         look_ahead = MOST_ALIKE if is_answerable else pending_counts.CAP
         inbox_query, inbox_page = _read_page(person, wanted_query, look_ahead, names)
-        counts = count_parts(person.id, names, inbox_query.part, inbox_page.ids)
+        shown_part, number = inbox_query.part, inbox_query.page
+        counts = count_parts(person.id, names, shown_part, inbox_page.ids)
         entries = make_entries(inbox_page.prompts, person.id, may_answer=is_answerable)
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
@@ -84,17 +85,13 @@ async def show(request: HttpRequest) -> HttpResponse:
             "bars": bars,
             "wanted": inbox_query,
             "searched": MOST_SEARCHED if inbox_page.is_cut else 0,
-            "heading": HEADINGS[inbox_query.part],
+            "heading": HEADINGS[shown_part],
             "parts": [
                 (part, words, _query(part, query), 0 if query else counts.get(part, 0))
                 for part, words in PARTS.items()
             ],
-            "earlier": _query(inbox_query.part, query, inbox_query.page - 1)
-            if inbox_query.page > 1
-            else "",
-            "later": _query(inbox_query.part, query, inbox_query.page + 1)
-            if inbox_page.has_more
-            else "",
+            "earlier": _query(shown_part, query, number - 1) if number > 1 else "",
+            "later": _query(shown_part, query, number + 1) if inbox_page.has_more else "",
         }
         html = render_to_string("chat_app/inbox/inbox.html", context, request)
         return html, [prompt.pk for prompt in inbox_page.prompts]
@@ -223,7 +220,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
-    back = _back(request)
+    back = see_other(_read_origin(request))
     return message_forms.tell_outcome(request, answer_result, incoming_answers, back)
 
 
@@ -252,7 +249,7 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
         elif not claim_state.changed and claim_state.assignee not in (None, person.username):
             claimed = gettext("%(who)s has claimed this question.")
             _refuse(request, claimed % {"who": claim_state.assignee}, note)
-    return _back(request)
+    return see_other(_read_origin(request))
 
 
 def _refuse(request: HttpRequest, reason: str, note: str) -> None:
@@ -289,7 +286,7 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
             late[answer_result.by] += 1
         refusals.append(await _add_question(person, interaction, _why_not(answer_result)))
     _report(request, answered, late, refusals)
-    return _back(request)
+    return see_other(_read_origin(request))
 
 
 async def _review(
@@ -324,7 +321,7 @@ async def _review(
         html, shown_ids = await make(render, reader=person.id)
     except Invalid as error:
         _refuse(request, str(error), request.POST.get("note", "").strip())
-        return _back(request)
+        return see_other(_read_origin(request))
     await audit.record_shown(shown_ids, by=person, via="inbox")
     return HttpResponse(html)
 
@@ -367,13 +364,6 @@ async def _add_question(person: Person, interaction: UUID, reason: str) -> str:
 
     text = await make(question, reader=person.id)
     return f"“{text}”: {reason}" if text else reason
-
-
-def _back(request: HttpRequest) -> HttpResponse:
-    """Redirect with "see other" to where the form was. A reload of the page repeats none."""
-    response = redirect(_read_origin(request))
-    response.status_code = 303
-    return response
 
 
 def _read_origin(request: HttpRequest) -> str:
