@@ -158,16 +158,17 @@ async def send(
     scope: JsonObject = {"by": by, "conversation_id": conversation_id}
     try:
         if "together" in request.POST:
-            return await answers.answer_together(
-                answers=incoming_answers, **scope
-            ), incoming_answers
+            answer_result = await answers.answer_together(answers=incoming_answers, **scope)
+            return answer_result, incoming_answers
         incoming_answers = [await with_files(incoming_answers[0], request, by)]
         return await answers.answer(answer=incoming_answers[0], **scope), incoming_answers
     except (Refused, StorageUnavailable) as error:
-        typed = typed_answer(interaction, incoming_answers[0], error)
         if "together" in request.POST:
-            all_fields = PageAnswer(fields=read_posted(request.POST))
-            typed = TypedAnswer(interaction, all_fields, str(error))
+            typed_text, errors = PageAnswer(fields=read_posted(request.POST)), {}
+        else:
+            typed_text = page_answer_of(incoming_answers[0])
+            errors = getattr(error, "details", {}).get("errors", {})
+        typed = TypedAnswer(interaction, typed_text, str(error), errors)
         raise Unanswered(error, typed) from error
 
 
@@ -200,14 +201,6 @@ def _part_answer(data: Mapping[str, list[str]], name: str) -> PageAnswer:
     if fields:
         return PageAnswer(values=[APPROVE], fields=fields)
     return PageAnswer(values=data.get(name, []), note="".join(data.get(NOTE + name, [])).strip())
-
-
-def typed_answer(
-    interaction: UUID, incoming_answer: IncomingAnswer, error: Refused | StorageUnavailable
-) -> TypedAnswer:
-    """Return the refused answer, as it goes back into its card."""
-    errors = getattr(error, "details", {}).get("errors", {})
-    return TypedAnswer(interaction, page_answer_of(incoming_answer), str(error), errors)
 
 
 def page_answer_of(incoming_answer: IncomingAnswer) -> PageAnswer:
