@@ -103,12 +103,8 @@ class Authentication:
             return
         try:
             signed_in = await identity.sign_in(message.payload, request_of(self._scope))
-        except BadCredentials as error:
-            await self._connection.send(auth_error(message, str(error)))
-            self._fail()
-            return
-        except TooMany as error:
-            details = {"retry_after": error.seconds}
+        except (BadCredentials, TooMany) as error:
+            details = {"retry_after": error.seconds} if isinstance(error, TooMany) else {}
             await self._connection.send(auth_error(message, str(error), details))
             self._fail()
             return
