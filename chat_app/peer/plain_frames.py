@@ -133,18 +133,16 @@ def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
     id_, status = payload["interaction_id"], payload["status"]
     if status == Interaction.Status.PENDING:
         by, to = called(payload["by"]), ", ".join(payload.get("to") or ())
+        state = "in_progress"
         name = {
             "claimed": f"{by} is on it",
             "released": "Waiting for somebody to take it",
             "delegated": f"{called(payload.get('assignee'))} is on it",
             "voted": f"{payload.get('votes')} have answered",
         }.get(payload["change"], f"Waiting for {to}")
-        return [step(event, view, {"name": name, "payload": ""}, id_=id_, state="in_progress")]
-    content = {
-        "name": SETTLEMENT_TEXTS[status].format(by=called(payload["by"])),
-        "payload": "",
-    }
-    return [step(event, view, content, id_=id_, state="complete")]
+    else:
+        state, name = "complete", SETTLEMENT_TEXTS[status].format(by=called(payload["by"]))
+    return [step(event, view, {"name": name, "payload": ""}, id_=id_, state=state)]
 
 
 PLAIN: Makers = {

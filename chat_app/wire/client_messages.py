@@ -58,15 +58,11 @@ AnswerText = Annotated[
 ]
 
 
-def _as_sent(data: object) -> object:
-    return data
-
-
 # The decision about a tool call, an option with a note, or the fields of a form: which of them, and
 # in what form, the prompt says.
 AnswerData = Annotated[
     dict[Text, JsonValue],
-    BeforeValidator(_as_sent, json_schema_input_type=Decision | dict[str, JsonValue]),
+    BeforeValidator(lambda data: data, json_schema_input_type=Decision | dict[str, JsonValue]),
 ]
 
 

@@ -118,9 +118,8 @@ def _text(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _restart(event: EventRecord, view: View) -> list[Frame]:
-    return [
-        _frame(event, view, "restart_message", {"from_sequence": event.payload["from_sequence"]})
-    ]
+    content = {"from_sequence": event.payload["from_sequence"]}
+    return [_frame(event, view, "restart_message", content)]
 
 
 def step(event: EventRecord, view: View, content: Frame, *, id_: str, state: str) -> Frame:
