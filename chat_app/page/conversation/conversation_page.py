@@ -1,6 +1,6 @@
 """The contents of a conversation's page, read at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -61,22 +61,18 @@ class ShownBranch:
     """
 
     def __init__(self, conversation: Conversation, selected_run: UUID | None) -> None:
-        self._branches = read_all(conversation.id) if conversation.branched else Branches(())
-        newest = self._branches.newest()
-        end = (selected_run and self._branches.end(selected_run)) or newest
-        branch = self._branches.up_to(end)
-        self.off = self._branches.off(branch)
-        self.begins = self._branches.beginning(branch) or ""
+        self.branches = read_all(conversation.id) if conversation.branched else Branches(())
+        newest = self.branches.newest()
+        end = (selected_run and self.branches.end(selected_run)) or newest
+        branch = self.branches.up_to(end)
+        self.off = self.branches.off(branch)
+        self.begins = self.branches.beginning(branch) or ""
         self.follows = "" if end == newest else end
         self.selected_run = selected_run if self.follows else None
 
-    def versions(self, run: UUID) -> Sequence[UUID]:
-        """Return the runs of all versions of a message, as `Branches` does."""
-        return self._branches.versions(run)
-
     def place_among_versions(self, run: UUID) -> Versions | None:
         """Return which version of its message the run is of, where there are several."""
-        runs = self._branches.versions(run)
+        runs = self.branches.versions(run)
         if len(runs) < 2:
             return None
         at = runs.index(run)
@@ -240,7 +236,7 @@ def read_transcript(
         if isinstance(item, UserMessage):
             item.versions = branch.place_among_versions(item.run)
         elif isinstance(item, RunNote) and item.status == statuses.get(item.run):
-            item.retry_message_id = f"again-{item.run}-{len(branch.versions(item.run))}"
+            item.retry_message_id = f"again-{item.run}-{len(branch.branches.versions(item.run))}"
             empty_feedback = GivenFeedback() if item.status == Run.Status.COMPLETED else None
             item.feedback = feedback.get(item.run, empty_feedback)
     older = part.start if part.start > 1 else 0
