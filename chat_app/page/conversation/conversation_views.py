@@ -208,17 +208,12 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpR
             person.id, exporting.find, person.id, conversation_id
         )
     content_type, write = EXPORTS[form]
-    disposition = f'attachment; filename="conversation.{form}"'
     headers = {
         "Content-Type": f"{content_type}; charset=utf-8",
-        "Content-Disposition": disposition,
+        "Content-Disposition": f'attachment; filename="conversation.{form}"',
     }
-    return download(
-        request,
-        yield_texts(write(conversation_export), person.id),
-        reader=person.id,
-        headers=headers,
-    )
+    texts = yield_texts(write(conversation_export), person.id)
+    return download(request, texts, reader=person.id, headers=headers)
 
 
 @personal("POST")
