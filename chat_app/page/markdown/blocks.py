@@ -11,7 +11,7 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chat_app.page.markdown import footnotes, formulas, work
+from chat_app.page.markdown import syntax, work
 from chat_app.page.markdown.code_blocks import REST
 from sessions_app.json_types import JsonObject
 
@@ -60,7 +60,7 @@ def cut(text: str, inside: str = "") -> Cut:
     env: JsonObject = {"work": work.current()}
     try:
         # The last line may yet become anything: the one above it decides nothing either.
-        parser = _formula_parser if formulas.MARKS.search(whole) else _parser
+        parser = _formula_parser if syntax.MARKS.search(whole) else _parser
         tokens = parser.parse(whole[: lines[-1]], env)
     except work.TooMuchWork:  # nor will its parts be rendered
         tokens = []
@@ -116,9 +116,9 @@ def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
     work.limit(parser)
-    footnotes.enable(parser)
+    syntax.enable_footnotes(parser)
     return parser
 
 
 _parser, _formula_parser = _make_parser(), _make_parser()
-formulas.enable(_formula_parser)
+syntax.enable_formulas(_formula_parser)

@@ -19,7 +19,7 @@ from markdown_it.rules_inline import StateInline, emphasis, strikethrough
 from markdown_it.token import Token
 
 from chat_app.page.icons import icon
-from chat_app.page.markdown import footnotes, formulas, painter, work
+from chat_app.page.markdown import painter, syntax, work
 from chat_app.page.markdown.blocks import NOTHING_DEFINED, Definitions
 from chat_app.page.markdown.code_blocks import figure
 from chat_app.settings import ChatSettings
@@ -29,7 +29,7 @@ SCHEMES = ("http", "https", "mailto")
 TAGS = {
     *("p", "br", "hr", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "a", "code", "pre"),
     *("blockquote", "ul", "ol", "li", "div", "table", "thead", "tbody", "tr", "th", "td"),
-    *("figure", "figcaption", "button", "span", "section", "sup", *formulas.TAGS),
+    *("figure", "figcaption", "button", "span", "section", "sup", *syntax.TAGS),
 }
 ATTRIBUTES = {
     "a": {"href", "title"},
@@ -38,7 +38,7 @@ ATTRIBUTES = {
     "td": {"align"},
     "section": {"id", "tabindex", "role", "aria-label"},
     "img": {"src", "alt"},
-    **formulas.ATTRIBUTES,
+    **syntax.ATTRIBUTES,
 }
 # Nothing else of the page's styles can be used.
 CLASSES = {
@@ -92,7 +92,7 @@ def render(
         "work": work.current(),
     }
     try:
-        html = (_formula_parser if formulas.MARKS.search(text) else _parser).render(text, env)
+        html = (_formula_parser if syntax.MARKS.search(text) else _parser).render(text, env)
     except work.TooMuchWork:
         html = linebreaks(text, autoescape=True)
     safe_html = nh3.clean(
@@ -223,9 +223,9 @@ def _make_parser() -> MarkdownIt:
     parser.add_render_rule("table_open", lambda *_: "<div><table>\n")
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     _enable_cjk(parser)
-    footnotes.enable(parser)
+    syntax.enable_footnotes(parser)
     return parser
 
 
 _parser, _formula_parser = _make_parser(), _make_parser()
-formulas.enable(_formula_parser)
+syntax.enable_formulas(_formula_parser)

@@ -1,6 +1,11 @@
-"""Formulas in an answer: LaTeX between dollars or brackets, as MathML, which browsers show.
+"""Formulas and footnotes in an answer.
 
-Texts without their marks are parsed without them.
+Formulas are LaTeX between dollars or brackets, as MathML, which browsers show. Texts without their
+marks are parsed without them.
+
+The mark of a footnote leads to the note, which stays where it is written: a text that grows is
+shown in parts, so that nothing of it moves to its end. A mark whose note is not there yet is one
+all the same if it is a number; other words in brackets may be anything.
 """
 
 import re
@@ -14,8 +19,10 @@ from django.utils.translation import gettext
 from latex2mathml.converter import convert_to_element
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
 from sessions_app.json_types import JsonObject
@@ -23,6 +30,7 @@ from sessions_app.logs import Log
 
 log = Log(__name__)
 
+# Of formulas.
 MARKS = re.compile(r"\$|\\[(\[]")
 # Characters: a formula of people has a tenth. It takes 20 ms of processor time at most.
 LONGEST = 1000
@@ -46,9 +54,11 @@ ATTRIBUTES = {
 }
 # A space of a formula has one digit: nothing in it is larger than the page.
 VALUE = re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|px|pt)?|[a-z -]{1,40}")
+# Of the id of a footnote, which is in addresses.
+LABEL = re.compile(r"[\w-]{1,40}", re.ASCII)
 
 
-def enable(parser: MarkdownIt) -> None:
+def enable_formulas(parser: MarkdownIt) -> None:
     """Have the parser find formulas. A dollar beside a space or a digit may be money."""
     dollarmath_plugin(
         parser, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True
@@ -98,3 +108,35 @@ def _clean(element: Element, depth: int) -> None:
             del element.attrib[name]
     for child in element:
         _clean(child, depth - 1)
+
+
+def enable_footnotes(parser: MarkdownIt) -> None:
+    """Have the parser find footnotes."""
+    footnote_plugin(parser, inline=False, move_to_end=False, always_match_refs=True)
+    parser.core.ruler.after("block", "note_labels", _note_labels)
+    parser.add_render_rule("footnote_ref", _mark)
+    parser.add_render_rule("footnote_reference_open", _open)
+    parser.add_render_rule("footnote_reference_close", lambda *_: "</section>\n")
+
+
+def _note_labels(state: StateCore) -> None:
+    """Keep the labels of the notes that are there, before marks are added to them."""
+    refs = state.env.get("footnotes", {}).get("refs", {})
+    state.env["labels"] = {*state.env.get("labels", ()), *(name.removeprefix(":") for name in refs)}
+
+
+def _mark(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: JsonObject) -> str:
+    label = str(tokens[index].meta["label"])
+    if not LABEL.fullmatch(label) or not (label.isdecimal() or label in env["labels"]):
+        return escape(f"[^{label}]")
+    return f'<sup><a href="#{_id(label, env)}">{label}</a></sup>'
+
+
+def _open(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: JsonObject) -> str:
+    label = str(tokens[index].meta["label"])
+    id_ = f' id="{_id(label, env)}"' if LABEL.fullmatch(label) else ""
+    return f'<section{id_} class="footnote"><sup>{escape(label)}</sup>\n'
+
+
+def _id(label: str, env: JsonObject) -> str:
+    return f"note-{env['place']}-{label}"
