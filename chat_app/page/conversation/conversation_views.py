@@ -33,8 +33,7 @@ from chat_app.page.conversation.conversation_page import (
     read_text,
 )
 from chat_app.page.conversation.file_views import refusal
-from chat_app.page.downloads import download, yield_texts
-from chat_app.page.page_threads import make
+from chat_app.page.page_threads import download, make, yield_texts
 from chat_app.page.settings.script_texts import FILES, WORDS
 from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.sidebar_entries import find_deleted, newest, sidebar, title_of

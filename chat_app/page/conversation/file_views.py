@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from chat_app import feedback as opinions
 from chat_app.page.common import back_to, is_script, or_404, person_of, personal
-from chat_app.page.downloads import download
+from chat_app.page.page_threads import download
 from chat_app.wire.parsing import STATUS, translate
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
