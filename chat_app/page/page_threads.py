@@ -31,11 +31,7 @@ _turns = reads.Shares(1)
 
 async def make(function: Callable[[], T], *, reader: UserId) -> T:
     """Run a function that reads and renders in one of the threads, once it is the reader's turn."""
-
-    def within_limit() -> T:
-        with work.of_page():
-            return function()
-
+    within_limit = work.of_page()(function)
     return await _turns.run(reader, lambda: reads.begin_in(_executor, within_limit))
 
 

@@ -16,9 +16,8 @@ from django.utils.translation import gettext_lazy
 from chat_app.feedback import DOWN, LONGEST, UP
 from chat_app.page.cards import Card
 from chat_app.page.conversation.history import KnownText
-from chat_app.page.markdown.blocks import cut, opening_text
+from chat_app.page.markdown.blocks import cut, finish_block, opening_text
 from chat_app.page.markdown.markdown import render
-from chat_app.page.markdown.unfinished import finish_block
 from sessions_app.conversations.run_parts import RESTING, Part, read_parts
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.json_types import JsonObject

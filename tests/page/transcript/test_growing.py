@@ -9,8 +9,8 @@ from chat_app.page.conversation.conversation_page import ItemRange, read_transcr
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.conversation.transcript import TextSegment
 from chat_app.page.markdown import blocks
+from chat_app.page.markdown.blocks import finish_block
 from chat_app.page.markdown.markdown import render
-from chat_app.page.markdown.unfinished import finish_block
 from sessions_app.models import Run
 from sessions_app.storage.run_text import fold
 from tests.support.database.stored_log import StoredLog

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from chat_app.checks import check_image_origins
-from chat_app.page.markdown.blocks import cut
+from chat_app.page.markdown.blocks import cut, finish_block
 from chat_app.page.markdown.code_blocks import LANGUAGES, figure
 from chat_app.page.markdown.markdown import ATTRIBUTES, CLASSES, COPY_BUTTON, TAGS, render
-from chat_app.page.markdown.unfinished import finish_block
 from sessions_app.storage.storable import storable
 from sessions_app.templatetags.detail_tags import visible
 from tests.hostile.attack.entries import entries, texts
