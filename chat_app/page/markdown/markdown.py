@@ -166,13 +166,12 @@ def _show_tasks(state: StateCore) -> None:
 
 
 def _enable_cjk(parser: MarkdownIt) -> None:
-    """Have the parser find marks and links beside Chinese, Japanese and Korean, which have no
-    spaces between words.
+    """Have the parser find marks and links beside Chinese, Japanese and Korean.
 
-    CommonMark shows the asterisks of `**文。**次`: a mark behind punctuation ends nothing unless a
-    space or more punctuation follows. Here a mark may also begin or end beside a character of these
-    scripts, as a draft for CommonMark has it (github.com/tats-u/markdown-cjk-friendly). A link ends
-    before their punctuation.
+    They have no spaces between words. CommonMark shows the asterisks of `**文。**次`: a mark behind
+    punctuation ends nothing unless a space or more punctuation follows. Here a mark may also begin
+    or end beside a character of these scripts, as a draft for CommonMark has it
+    (github.com/tats-u/markdown-cjk-friendly). A link ends before their punctuation.
     """
     parser.inline.ruler.at("emphasis", _beside_cjk(emphasis.tokenize))
     parser.inline.ruler.at("strikethrough", _beside_cjk(strikethrough.tokenize))
