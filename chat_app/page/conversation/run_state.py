@@ -1,7 +1,7 @@
 """The state of a conversation's runs, in words."""
 
 from collections.abc import Collection, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -36,8 +36,7 @@ class RunState:
 
 
 def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
-    """Read the runs whose state the page may show, oldest first, each with its last step in the
-    log.
+    """Read the runs whose state the page may show, oldest first, each with its last logged step.
 
     Blocks: call it in a thread.
     """
@@ -56,8 +55,7 @@ def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
 
 
 def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID]) -> RunState:
-    """Return the state of the run that matters most now: one that waits for you, else the one at
-    work.
+    """Return the state of the run that matters most: one that waits for you, else one at work.
 
     `runs` as `read_runs` found them; `asking_runs` are those that wait for you.
     """
@@ -65,18 +63,18 @@ def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID])
     if not active:
         return _at_rest(list(runs))
     first = min(active, key=lambda run: _rank(run, asking_runs))
-    name, words, since, until = _words(first, asking_runs, runs[first])
-    if asking_runs and first.id not in asking_runs:  # one asks that is not among the first
-        name, words, since, until = _needs_you()
+    if asking_runs and (first.id not in asking_runs or first.stop_requested_at is None):
+        state = RunState("needs-you", gettext("Needs you"))  # one may ask that is not among them
+    else:
+        state = _state(first, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]
     queued_count = sum(run.status == Run.Status.QUEUED for run in messages)
-    behind = ""
-    if queued_count:
-        behind = ngettext("%(n)d message queued", "%(n)d messages queued", queued_count) % {
-            "n": queued_count
-        }
-    stoppable = any(run.stop_requested_at is None for run in active)
-    return RunState(name, words, since, until, behind, stoppable)
+    behind = ngettext("%(n)d message queued", "%(n)d messages queued", queued_count)
+    return replace(
+        state,
+        behind=behind % {"n": queued_count} if queued_count else "",
+        stoppable=any(run.stop_requested_at is None for run in active),
+    )
 
 
 def _rank(run: Run, asking_runs: Container[UUID]) -> int:
@@ -86,26 +84,18 @@ def _rank(run: Run, asking_runs: Container[UUID]) -> int:
     return 1 + order.index(Run.Status(run.status))
 
 
-def _words(
-    run: Run, asking_runs: Container[UUID], last: JsonObject | None
-) -> tuple[str, str, datetime | None, datetime | None]:
+def _state(run: Run, last: JsonObject | None) -> RunState:
     if run.stop_requested_at is not None:
-        return "stopping", gettext("Stopping"), run.stop_requested_at, None
-    if run.id in asking_runs:
-        return _needs_you()
+        return RunState("stopping", gettext("Stopping"), run.stop_requested_at)
     if run.status == Run.Status.QUEUED:
-        return "queued", gettext("Queued"), run.created_at, None
+        return RunState("queued", gettext("Queued"), run.created_at)
     if run.status == Run.Status.WAITING and run.wake_at is not None:
-        return "sleeping", gettext("Paused until"), None, run.wake_at
+        return RunState("sleeping", gettext("Paused until"), until=run.wake_at)
     if run.status == Run.Status.WAITING and (interaction := _others(run)) is not None:
-        return "waiting", waits_for(interaction), interaction.created_at, None
+        return RunState("waiting", waits_for(interaction), interaction.created_at)
     step = last["name"] if last and last["state"] == "in_progress" else ""
     words = gettext("Working: %(step)s") % {"step": step} if step else gettext("Working")
-    return "working", words, run.started_at, None
-
-
-def _needs_you() -> tuple[str, str, None, None]:
-    return "needs-you", gettext("Needs you"), None, None
+    return RunState("working", words, run.started_at)
 
 
 def _others(run: Run) -> Interaction | None:
