@@ -3,8 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from chat_app.page.conversation.conversation_page import read_page
-from chat_app.page.conversation.run_state import MOST_SHOWN, RunState
+from chat_app.page.conversation.conversation_page import MOST_SHOWN, RunState, read_page
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts import TextPrompt
 from tests.support.clock import an_hour_back
