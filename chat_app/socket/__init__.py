@@ -1,4 +1,1 @@
-"""The WebSocket of one client: its life, its person, and what each message does.
-
-The consumer imports it.
-"""
+"""The WebSocket of one client: its life, its person, and what each message does."""

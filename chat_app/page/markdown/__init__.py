@@ -1,4 +1,1 @@
-"""The way from a workflow's text to HTML: safe, and a part at a time while it grows.
-
-`conversation` and `inbox` import it.
-"""
+"""The way from a workflow's text to HTML: safe, and a part at a time while it grows."""

@@ -1,4 +1,1 @@
-"""The look and language of pages, as their reader has chosen.
-
-`urls`, the other pages, tags of templates and `contrib` import it.
-"""
+"""The look and language of pages, as their reader has chosen."""
