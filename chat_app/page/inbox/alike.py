@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -13,7 +12,7 @@ from django.db.models import Q
 
 from chat_app.inbox.inbox_parts import MOST_SEARCHED, RELATED_ROWS, InboxQuery, find_ids
 from chat_app.page.cards import Card
-from chat_app.page.inbox.inbox_entries import Entry
+from chat_app.page.inbox.inbox_entries import Entry, digest
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
@@ -40,10 +39,10 @@ def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
     if not type_.alike or "together" in prompt:
         return None
     controls = {**prompt, "text": "", "details": None, "timeout": None}
-    answers = _digest(workflow, sorted(controls.items()))
+    answers = digest(workflow, sorted(controls.items()))
     words = re.sub(rf"\b{re.escape(asker)}\b|{VARIABLE}", "…", type_.title(prompt))
     words = re.sub(r"…(\s*…)+", "…", words)
-    return Kind(answers, _digest(answers, words), words)
+    return Kind(answers, digest(answers, words), words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,3 @@ def _kind(entry: Entry) -> Kind | None:
 def _bar(key: str, workflow: str, card: Card) -> Bar:
     stand_in = Interaction(id=uuid5(NAMESPACE_URL, key), prompt=card.interaction.prompt)
     return Bar(key, workflow, replace(card, interaction=stand_in, values=[], error=""))
-
-
-def _digest(*parts: object) -> str:
-    return blake2b(repr(parts).encode(), digest_size=8).hexdigest()

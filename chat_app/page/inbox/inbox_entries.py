@@ -144,18 +144,17 @@ class Entry:
     def stamp(self) -> str:
         """Return a digest of what is shown: the page's script sees by it that something changed."""
         interaction = self.interaction
-        visible_state = (
-            interaction.status,
-            interaction.version,
-            interaction.assignee_id,
-            self.names,
-            self.vote_count,
-            self.may_answer,
+        return digest(
+            *(interaction.status, interaction.version, interaction.assignee_id),
+            *(self.names, self.vote_count, self.may_answer),
             [part.interaction for part in self.card.parts] if self.card else [],
+            *(self.my_vote, self.question_key),
         )
-        return blake2b(
-            repr((*visible_state, self.my_vote, self.question_key)).encode(), digest_size=8
-        ).hexdigest()
+
+
+def digest(*parts: object) -> str:
+    """Return a short digest of what the parts say of themselves."""
+    return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
 def _read_prompts_of_one(prompts: Sequence[Interaction]) -> set[UUID]:
