@@ -127,9 +127,8 @@ def card(
 
     Unless it is to stand `alone`.
     """
-    typed_answer = (
-        typed_answer if typed_answer and typed_answer.interaction == interaction.id else None
-    )
+    if typed_answer and typed_answer.interaction != interaction.id:
+        typed_answer = None
     prompt = load_prompt(interaction.prompt)
     if alone:
         prompt = prompt.model_copy(update={"together": None})
@@ -209,7 +208,7 @@ def _part(interaction: Interaction, data: Data | None) -> Part:
     key, prompt = str(interaction.pk), load_prompt(interaction.prompt)
     options: JsonObject = {"auto_id": f"{key}-%s", "label_suffix": ""}
     common_arguments = (interaction.pk, prompt.question, prompt.more, prompt)
-    part_data = None if data is None else _within(data, f"{key}-")
+    part_data = None if data is None else within(data, f"{key}-")
     if form := prompt.make(part_data, prefix=f"{PREFIX}-{key}", **options):
         return Part(*common_arguments, form, _fields(prompt, form, f"{key}-"), is_form=True)
     form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
@@ -217,7 +216,8 @@ def _part(interaction: Interaction, data: Data | None) -> Part:
     return Part(*common_arguments, form, fields)
 
 
-def _within(data: Data, start: str) -> dict[str, list[str]]:
+def within(data: Data, start: str) -> dict[str, list[str]]:
+    """Return the data of the names that begin so, by the rest of these names."""
     return {
         name.removeprefix(start): values for name, values in data.items() if name.startswith(start)
     }

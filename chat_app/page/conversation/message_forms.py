@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext
 
 from chat_app.page import common
-from chat_app.page.cards import NOTE, TypedAnswer
+from chat_app.page.cards import NOTE, TypedAnswer, within
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import INSIDE
 from sessions_app.conversations import workflow_access
@@ -194,11 +194,7 @@ def _part_answer(data: Mapping[str, list[str]], name: str) -> PageAnswer:
 
     The card's one button submits each form.
     """
-    start = f"{name}-"
-    fields = {
-        key.removeprefix(start): texts for key, texts in data.items() if key.startswith(start)
-    }
-    if fields:
+    if fields := within(data, f"{name}-"):
         return PageAnswer(values=[APPROVE], fields=fields)
     return PageAnswer(values=data.get(name, []), note="".join(data.get(NOTE + name, [])).strip())
 
