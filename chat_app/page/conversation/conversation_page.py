@@ -299,10 +299,7 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
     oldest = pending_interactions(conversation=conversation).order_by("sequence")
     condition = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
     interactions = Interaction.objects.filter(condition, conversation=conversation)
-    return {
-        interaction.pk: interaction
-        for interaction in interactions.select_related("answered_by", "assignee")
-    }
+    return interactions.select_related("answered_by", "assignee").in_bulk()
 
 
 def _for_owner(
