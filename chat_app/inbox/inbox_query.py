@@ -62,15 +62,13 @@ def claimed_prompts(user: UserId, names: set[Name] | None = None, **by: UserId) 
     """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
     claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
     names = names_of(user) if names is None else names
+    if not names:
+        return []
     for kind, value in names:
         is_candidate |= Q(**{kind: value}) if kind != "own" else Q()
     may_answer = Exists(Candidate.objects.filter(is_candidate, interaction=OuterRef("pk")))
     assigned_prompts = _pending_prompts(claimed, may_answer, heeds_four_eyes(user))
-    return (
-        [_list_prompts(_own(user).filter(claimed)), _list_prompts(assigned_prompts)]
-        if names
-        else []
-    )
+    return [_list_prompts(_own(user).filter(claimed)), _list_prompts(assigned_prompts)]
 
 
 def of_others(user: UserId) -> list[First]:
@@ -101,9 +99,8 @@ def answered_prompts(user: UserId, count: int) -> list[UUID]:
         for rows in querysets
         for row in rows.order_by("-given_at", "pk").values_list("given_at", "pk")[:count]
     ]
-    return [prompt for _, prompt in sorted(dated_prompts, key=lambda row: row[0], reverse=True)][
-        :count
-    ]
+    dated_prompts.sort(key=lambda row: row[0], reverse=True)
+    return [prompt for _, prompt in dated_prompts[:count]]
 
 
 # Said, since the index of permissions leaves the candidates of other kinds out.

@@ -45,9 +45,7 @@ class Subscriptions:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited_names: set[str] = set()
         self.waiting: WaitingPrompts | None = None
-        self.all_waiting = (
-            False  # whether to tell also when others wait than before, though as many
-        )
+        self.all_waiting = False  # tell also when others wait than before, though as many
         self._sent_counts: WaitingPrompts | None = None
         self._sent_away = False
         self.end = connection.end

@@ -82,9 +82,8 @@ async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpRe
     attachment = await reads.read_for(
         person.id, attachments.find_sent, person.id, conversation_id, file
     )
-    if attachment is None:
-        raise Http404
-    if not await asyncio.to_thread(storages["default"].exists, attachment.path):
+    exists = storages["default"].exists
+    if attachment is None or not await asyncio.to_thread(exists, attachment.path):
         raise Http404
     disposition = content_disposition_header(as_attachment=True, filename=attachment.name)
     return download(

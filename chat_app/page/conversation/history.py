@@ -133,16 +133,11 @@ def _fold_pieces(conversation: UUID, texts: Iterable[tuple[str, Piece]]) -> list
     pieces: dict[str, list[Piece]] = {}
     for run, piece in texts:
         pieces.setdefault(run, []).append(piece)
+    now = timezone.now()
     return [
-        _message(
-            conversation,
-            UUID(run),
-            (stretch[0].sequence, stretch[-1].sequence),
-            join(stretch),
-            timezone.now(),
-        )
+        _message(conversation, UUID(run), (part[0].sequence, part[-1].sequence), join(part), now)
         for run, of_run in pieces.items()
-        for stretch in stretches(of_run)
+        for part in stretches(of_run)
     ]
 
 

@@ -273,11 +273,9 @@ def _match_query(conversations: QuerySet[Conversation], query: str) -> Q:
         if query.casefold() in offer.workflow.title.casefold()
     ]
     condition = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
-    return (
-        condition
-        if len(query) < SHORTEST
-        else condition | Q(pk__in=_find_in_texts(conversations, query))
-    )
+    if len(query) >= SHORTEST:
+        condition |= Q(pk__in=_find_in_texts(conversations, query))
+    return condition
 
 
 def _find_in_texts(conversations: QuerySet[Conversation], query: str) -> list[UUID]:
