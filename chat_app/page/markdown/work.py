@@ -74,15 +74,10 @@ def limit(parser: MarkdownIt) -> None:
     """Have the parser look at the clock again and again, and raise TooMuchWork: before each thing
     that it tries. Its `env` has the `work`.
     """
-    parser.block.ruler.before("table", "work", _look_in_block, {"alt": _INTERRUPTED_RULES})
-    parser.inline.ruler.before("text", "work", _look_in_line)
+    parser.block.ruler.before("table", "work", _look, {"alt": _INTERRUPTED_RULES})
+    parser.inline.ruler.before("text", "work", _look)
 
 
-def _look_in_block(state: StateBlock, *_: object) -> bool:
-    state.env["work"].look()
-    return False
-
-
-def _look_in_line(state: StateInline, _: object) -> bool:
+def _look(state: StateBlock | StateInline, *_: object) -> bool:
     state.env["work"].look()
     return False
