@@ -7,7 +7,6 @@ the main thread of one a signal ends it. It imports nothing of the project: it s
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from html import escape
@@ -79,17 +78,12 @@ def _stop(*_: object) -> None:
 
 
 def _colour(lexer: Lexer, code: str) -> str:
-    classes = groupby(_pieces(lexer, code), key=itemgetter(0))
+    class_pieces = ((_class(token), text) for token, text in lexer.get_tokens(code))
+    classes = groupby(class_pieces, key=itemgetter(0))
     runs = ((class_, escape("".join(text for _, text in pieces))) for class_, pieces in classes)
     return "".join(
         f'<span class="{class_}">{text}</span>' if class_ else text for class_, text in runs
     )
-
-
-def _pieces(lexer: Lexer, code: str) -> Iterator[tuple[str, str]]:
-    """Yield the code in pieces, each with its class."""
-    for token, text in lexer.get_tokens(code):
-        yield _class(token), text
 
 
 @cache
