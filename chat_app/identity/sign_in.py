@@ -253,7 +253,6 @@ def _count_failure(
 
 
 def _name_in(credentials: Mapping[str, Any]) -> str | None:
-    """Return the user name in what a backend is asked about."""
     return credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD)
 
 

@@ -197,7 +197,6 @@ def _rows(kind: str, values: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
 
 
 def _facts(prompts: Collection[UUID]) -> dict[UUID, tuple[Any, ...]]:
-    """Return the columns FACTS of each of the prompts that is still pending."""
     pending = Interaction.objects.filter(
         pk__in=prompts, status=Interaction.Status.PENDING, conversation__deleted_at=None
     )

@@ -74,7 +74,7 @@ def message(request: HttpRequest, person: UserId) -> IncomingMessage:
         text, workflow = _starter(person, name, index) or text, name
     return IncomingMessage(
         message_id=request.POST.get("message_id") or str(uuid4()),
-        text=text.replace("\r\n", "\n"),
+        text=_unify_lines(text),
         workflow=workflow,
         replaces=request.POST.get("replaces") or None,
         follows=request.POST.get("follows") or None,
@@ -114,7 +114,6 @@ def _incoming_answer(
 
 
 def _unify_lines(text: str) -> str:
-    """Return a text with line ends that are the same for all browsers."""
     return text.replace("\r\n", "\n")
 
 

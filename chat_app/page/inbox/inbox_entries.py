@@ -158,7 +158,6 @@ def digest(*parts: object) -> str:
 
 
 def _read_prompts_of_one(prompts: Sequence[Interaction]) -> set[UUID]:
-    """Return those of the prompts that one person alone may answer."""
     ids = [
         prompt.pk
         for prompt in prompts

@@ -124,7 +124,6 @@ def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:
 
 
 def _inside(block: Token) -> str:
-    """Return what the rest of a block is inside of."""
     if block.type == "table_open":
         return TABLE
     if block.type == "fence":
@@ -159,7 +158,6 @@ def finish_block(text: str, inside: str = "") -> str:
 
 
 def _in_fence(lines: str, inside: str) -> bool:
-    """Return whether the next line is code."""
     fence = ""
     for line in [inside, *lines.splitlines()]:
         match = _FENCE.match(line)
