@@ -1,7 +1,4 @@
-"""The identity of a request or a connection, by what came with it or what an `auth_message` says.
-
-And how often passwords are guessed, at any door.
-"""
+"""The identity, by what came along or an `auth_message` says; and the count of password guesses."""
 
 import asyncio
 from collections.abc import Mapping

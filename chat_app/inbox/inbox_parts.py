@@ -85,10 +85,7 @@ def read_inbox(
 def find_ids(
     user: UserId, query: InboxQuery, count: int, names: set[Name] | None = None
 ) -> tuple[list[UUID], bool]:
-    """Return the first so many prompts of a part, or all that a search finds in it.
-
-    Beside them: whether more wait than are searched.
-    """
+    """Return the first of a part's prompts, or those found; whether more wait than are searched."""
     if not query.query:
         return _first(user, query.part, count, names), False
     ids = _first(user, query.part, MOST_SEARCHED + 1, names)

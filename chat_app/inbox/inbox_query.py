@@ -84,10 +84,7 @@ def first(ways: Iterable[First], count: int) -> list[UUID]:
 
 
 def answered_prompts(user: UserId, count: int) -> list[UUID]:
-    """Return the newest prompts that this person has answered or voted on.
-
-    Prompts of deleted conversations are left out.
-    """
+    """Return the newest prompts that a user answered or voted on; of deleted conversations none."""
     interactions = Interaction.objects.filter(conversation__deleted_at=None)
     voted_interactions = interactions.filter(votes__by=user).exclude(answered_by=user)
     querysets = [

@@ -75,10 +75,7 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
 
 
 class WaitingParts(NamedTuple):
-    """The prompts that wait for one person, by parts of an inbox.
-
-    `is_cut`: not all were read.
-    """
+    """The prompts that wait for one person, by parts of an inbox. `is_cut`: not all were read."""
 
     all: set[UUID]
     mine: set[UUID]
@@ -104,10 +101,7 @@ def find_parts(person: UserId, names: set[Name]) -> WaitingParts:
 
 
 class _Prompts:
-    """The prompts that wait: the rules of `inbox` in sets, for many people.
-
-    `cut` are the names of which not all were read.
-    """
+    """The waiting prompts: the rules of `inbox` in sets. `cut`: names of which not all are read."""
 
     def __init__(self, names: Collection[Name]) -> None:
         self.cut: set[Name] = set()

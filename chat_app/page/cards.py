@@ -123,10 +123,7 @@ def card(
     typed_answer: TypedAnswer | None = None,
     alone: bool = False,
 ) -> Card:
-    """Build the card of a question, and of others that are asked together with it.
-
-    Unless it is to stand `alone`.
-    """
+    """Build the card of a question and of those asked with it, or of one that stands `alone`."""
     if typed_answer and typed_answer.interaction != interaction.id:
         typed_answer = None
     prompt = load_prompt(interaction.prompt)

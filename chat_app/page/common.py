@@ -103,10 +103,7 @@ def _for_signed_in(view: View) -> View:
 def give_back(
     request: HttpRequest, reason: str, status: HTTPStatus, *, page_url: str = ""
 ) -> HttpResponse:
-    """Say why a form is not used, with what was typed into it.
-
-    Who has to sign in first is led to the page at `page_url` then.
-    """
+    """Say why a form is not used, with what was typed; signing in leads on to `page_url`."""
     typed_text = {"reason": reason, "typed": _typed_text(request), "page_url": page_url}
     context = {**site_context(), **typed_text}
     return render(request, "chat_app/not_sent.html", context, status=status)

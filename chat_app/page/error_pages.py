@@ -24,10 +24,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Give back the form of who was signed in before; else answer as Django does.
-
-    A sign-in makes the tokens of earlier forms invalid.
-    """
+    """Give back a form from before a sign-in, which made its token invalid; else as Django does."""
     user = request.user
     refusal = refuse_another(request, user) if isinstance(user, AbstractBaseUser) else None
     return refusal or csrf.csrf_failure(request, reason)

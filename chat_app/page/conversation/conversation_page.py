@@ -334,10 +334,7 @@ def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback]
 
 
 def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
-    """Read the runs whose state the page may show, oldest first, each with its last logged step.
-
-    Blocks: call it in a thread.
-    """
+    """Read the runs whose state may be shown, oldest first, each with its last step. Blocks."""
     conversation_runs = Run.objects.filter(conversation_id=conversation)
     ended_runs = conversation_runs.filter(parent=None, status__in=Run.FINISHED).order_by(
         "-sequence"

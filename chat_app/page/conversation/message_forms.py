@@ -64,10 +64,7 @@ def read_known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
 
 
 def message(request: HttpRequest, person: UserId) -> IncomingMessage:
-    """Read the message of the composer, the pressed starter, or what is to be tried again.
-
-    Reads the database where a starter was pressed.
-    """
+    """Read the composer's message, the starter (by the database), or what is tried again."""
     text, workflow = request.POST.get("text", ""), request.POST.get("workflow") or None
     name, _, index = request.POST.get("starter", "").rpartition(":")
     if name:

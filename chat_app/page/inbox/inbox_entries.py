@@ -1,7 +1,4 @@
-"""Prompts as those read them who do not have the conversation before them.
-
-The page of one is for its owner, who may answer it, and who has.
-"""
+"""Prompts for readers who do not have the conversation before them, and the page of one."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

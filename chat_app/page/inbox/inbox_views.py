@@ -139,10 +139,7 @@ async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
 @never_cache
 @gzip_page
 async def show_linked_prompt(request: HttpRequest, token: str) -> HttpResponse:
-    """Show a prompt to the guest whom a signed link names, or take the answer: see `prompt_links`.
-
-    Nobody is signed in by it.
-    """
+    """Show a prompt to the guest of a signed link, or take the answer; it signs nobody in."""
     guest_and_prompt = await reads.read(read_prompt_link, token)
     if guest_and_prompt is None:
         raise Http404
@@ -261,10 +258,7 @@ def _refuse(request: HttpRequest, reason: str, note: str) -> None:
 @personal("POST")
 @gzip_page
 async def answer_several(request: HttpRequest) -> HttpResponse:
-    """Show the questions that are selected for one answer; sent from there, answer them.
-
-    Each is taken or refused by itself.
-    """
+    """Show the questions selected for one answer; sent from there, each is answered by itself."""
     person = await person_of(request)
     ids = dict.fromkeys(UUID(id_) for id_ in request.POST.getlist("prompt") if is_uuid(id_))
     if "sent" not in request.POST:

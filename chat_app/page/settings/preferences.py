@@ -1,7 +1,4 @@
-"""The preferences of a reader for their pages, kept in cookies: also for guests, and signed out.
-
-The page on which they are chosen works without the script.
-"""
+"""The preferences of a reader for their pages, kept in cookies: also for guests, and signed out."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,1 @@
-"""The list of a person's conversations, beside each page.
-
-`urls` and `conversation` import it.
-"""
+"""The list of a person's conversations, beside each page."""
