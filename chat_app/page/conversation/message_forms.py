@@ -235,7 +235,9 @@ def tell_outcome(
 
 def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> str:
     """Say why an answer was not taken, with what was typed, which must not get lost."""
-    if answer_result.outcome == Outcome.EXPIRED:
+    if answer_result.outcome == Outcome.NOT_FOUND:
+        reason = gettext("This question is no longer waiting for you.")
+    elif answer_result.outcome == Outcome.EXPIRED:
         reason = gettext("This question expired before your answer arrived.")
     elif answer_result.outcome == Outcome.CLAIMED:
         reason = gettext("%(who)s has claimed this question.") % {"who": answer_result.by}

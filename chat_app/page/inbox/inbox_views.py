@@ -44,7 +44,7 @@ from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit
 from sessions_app.interactions.answerers import Name
-from sessions_app.interactions.answers import AnswerResult, Outcome
+from sessions_app.interactions.answers import Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.prompts import MAX_NOTE, load_prompt
@@ -278,7 +278,8 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
             continue
         if answer_result.outcome == Outcome.STALE and answer_result.by:
             late[answer_result.by] += 1
-        refusals.append(await _add_question(person, interaction, _why_not(answer_result)))
+        reason = message_forms.too_late(answer_result)
+        refusals.append(await _add_question(person, interaction, reason))
     _report(request, answered, late, refusals)
     return see_other(_read_origin(request))
 
@@ -341,12 +342,6 @@ def _report(
         messages.warning(request, reason)
     if not answered and (note := request.POST.get("note", "").strip()):
         _refuse(request, "", note)
-
-
-def _why_not(answer_result: AnswerResult) -> str:
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        return gettext("This question is no longer waiting for you.")
-    return message_forms.too_late(answer_result)
 
 
 async def _add_question(person: Person, interaction: UUID, reason: str) -> str:
