@@ -111,11 +111,10 @@ async def show(request: HttpRequest) -> HttpResponse:
         return response
     preferences = [(preference, preference.choice_of(request)) for preference in PREFERENCES]
     user = await request.auser()
-    counts = (
-        await reads.read_for(user.pk, pending_counts.count_waiting, [user.pk])
-        if user.is_authenticated
-        else {}
-    )
+    waiting = 0
+    if user.is_authenticated:
+        counts = await reads.read_for(user.pk, pending_counts.count_waiting, [user.pk])
+        waiting = counts[user.pk].prompts
     context = {
         **site_context(),
         "preferences": preferences,
@@ -125,6 +124,6 @@ async def show(request: HttpRequest) -> HttpResponse:
         "entries": settings_entries.offered() if user.is_authenticated else [],
         "is_known": user.is_authenticated,
         "person_id": str(user.pk),
-        "waiting": sum(count.prompts for count in counts.values()),
+        "waiting": waiting,
     }
     return render(request, "chat_app/settings.html", context)
