@@ -323,7 +323,7 @@ async def _page(
         if page.deleted_conversation is not None:
             context = {**site_context(), "deleted": page.deleted_conversation, **(extra or {})}
             return render_to_string("chat_app/deleted.html", context, request)
-        choices = workflow_access.usable(person.id)
+        choices, picked = workflow_access.usable(person.id), request.GET.get("workflow")
         context = {
             **_context(page, choices),
             **(edited_message(page, edited_run) if edited_run else {}),
@@ -332,7 +332,7 @@ async def _page(
             "username": person.username,
             "is_staff": is_staff,
             "choices": choices,
-            "picked": _picked_workflow(request, choices),
+            "picked": picked if picked in {offer.workflow.name for offer in choices} else None,
             "message_id": uuid4(),
             "longest_message": MAX_MESSAGE,
             "file_types": _accepted_types(),
@@ -357,11 +357,6 @@ def _accepted_types() -> str:
     endings = RuntimeSettings.load().FILE_TYPES
     pictures = any(attachments.content_type(ending).startswith("image/") for ending in endings)
     return ",".join(["image/*"] * pictures + [f".{ending}" for ending in endings])
-
-
-def _picked_workflow(request: HttpRequest, choices: list[OfferedWorkflow]) -> str | None:
-    name = request.GET.get("workflow")
-    return name if name in {offer.workflow.name for offer in choices} else None
 
 
 def _context(page: Page, choices: Sequence[OfferedWorkflow] = ()) -> JsonObject:
