@@ -66,11 +66,9 @@ class Identity:
 
 def still_valid(identities: Collection[Identity]) -> set[Identity]:
     """Return the identities that hold now: three queries at most for 500 of them. Blocks."""
-    valid: set[Identity] = set()
     every = list(identities)
-    for start in range(0, len(every), IDS):
-        valid |= _still_valid(every[start : start + IDS])
-    return valid
+    parts = (every[start : start + IDS] for start in range(0, len(every), IDS))
+    return set().union(*map(_still_valid, parts))
 
 
 def _still_valid(identities: list[Identity]) -> set[Identity]:
