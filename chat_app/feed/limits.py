@@ -129,10 +129,8 @@ class Backlog:
             self._close_one_of(max(self._by_owner, key=self._by_owner.__getitem__))
 
     def _close_one_of(self, owner: Owner) -> None:
-        """Close the owner's socket that has waited longest; it loses nothing: it comes back with
-        its cursor.
-
-        Clients that read have nothing in between.
+        """Close the owner's socket that has waited longest: clients that read have nothing in
+        between. It loses nothing, as it comes back with its cursor.
         """
         next(share for share in self._shares if share.owner == owner).end()
 
@@ -147,10 +145,8 @@ class Share:
         self._ended = False
 
     def grow(self, size: int) -> None:
-        """Add so many bytes, or fewer.
-
-        Beyond a budget a socket of the user is closed, or, where it is that of the process, of the
-        user who has most.
+        """Add so many bytes, or fewer. Beyond a budget a socket of the user is closed, or, where it
+        is that of the process, of the user who has most.
         """
         if not self._ended:
             backlog.grow(self, size)

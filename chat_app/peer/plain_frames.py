@@ -60,10 +60,8 @@ def note_repeats(frames: list[Frame]) -> bool:
 
 
 def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
-    """Put the trace behind the first frame.
-
-    The client adds it to the last message that is there, which has to be the answer by then. An end
-    stays behind it.
+    """Put the trace behind the first frame, but before an end. The client adds it to the last
+    message that is there, which has to be the answer by then.
     """
     place = 0 if is_end(frames[0]) else 1
     return [*frames[:place], trace, *frames[place:]]

@@ -245,10 +245,8 @@ def build(
     continued_texts: Mapping[UUID, KnownText] | None = None,
     hold: bool = False,
 ) -> list[Item]:
-    """Build the items of these rows, in the order of their first ones.
-
-    Of items in `continued_texts`, build the rest. `hold`: text to which more comes has its end held
-    back.
+    """Build the items of these rows, in the order of their first ones; of those in
+    `continued_texts` the rest. `hold`: text to which more comes has its end held back.
     """
     unmet_texts = dict(continued_texts or {})  # texts that go on, until they have been met
     items: list[Item] = []

@@ -198,9 +198,7 @@ def _entries(
     ids: list[UUID], always: Q, waiting_counts: dict[UUID, _WaitingCount]
 ) -> tuple[list[Entry], bool]:
     """Read the entries, and whether prompts may be assigned to anybody, which mostly spares a
-    query.
-
-    What meets the condition `always` comes last, if it is not among the ids.
+    query. What meets the condition `always` comes last, if it is not among the ids.
     """
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
