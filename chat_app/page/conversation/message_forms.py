@@ -159,11 +159,10 @@ async def send(
         incoming_answers = [await with_files(incoming_answers[0], request, by)]
         return await answers.answer(answer=incoming_answers[0], **scope), incoming_answers
     except (Refused, StorageUnavailable) as error:
+        typed_text = page_answer_of(incoming_answers[0])
+        errors = getattr(error, "details", {}).get("errors", {})
         if "together" in request.POST:
             typed_text, errors = PageAnswer(fields=read_posted(request.POST)), {}
-        else:
-            typed_text = page_answer_of(incoming_answers[0])
-            errors = getattr(error, "details", {}).get("errors", {})
         typed = TypedAnswer(interaction, typed_text, str(error), errors)
         raise Unanswered(error, typed) from error
 
