@@ -48,16 +48,6 @@ class _ReadOnly:
         return False
 
 
-class _List(ChangeList):
-    """A page of a list, with what its admin reads beside the rows."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Read the rows of the page, and what stands beside them."""
-        super().get_results(request)
-        self.result_list: Any = list(self.result_list)
-        cast(ReadOnlyAdmin, self.model_admin).read_beside(self.result_list)
-
-
 class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
     """An admin page whose rows are shown as they are. Actions need the model's change permission,
     which opens no form here.
@@ -101,8 +91,12 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def read_beside(self, rows: Sequence[Any]) -> None:
         """Note on rows what other tables say of them, in a few queries however many they are."""
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return _List
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return a page of the list, with what stands beside its rows."""
+        changes = super().get_changelist_instance(request)
+        changes.result_list = list(changes.result_list)
+        self.read_beside(changes.result_list)
+        return changes
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
