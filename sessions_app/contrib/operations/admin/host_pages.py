@@ -1,11 +1,13 @@
 """The admin pages of hosts (who uses which workflow, and where) and of processes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Case, FloatField, Q, QuerySet, Value, When
+from django.db.models import Case, Count, FloatField, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -15,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import run_texts
 from sessions_app.contrib.operations.admin.cells import ago, moment, show_duration
-from sessions_app.contrib.operations.admin.host_facts import read_facts
+from sessions_app.contrib.operations.admin.people_texts import display_name, display_names
 from sessions_app.contrib.operations.admin.read_only import (
     ConditionFilter,
     DeclaredWorkflow,
@@ -24,7 +26,7 @@ from sessions_app.contrib.operations.admin.read_only import (
     operation,
 )
 from sessions_app.lifecycle import processes
-from sessions_app.models import HostLease, Process, Run
+from sessions_app.models import Conversation, HostLease, Process, Run
 
 PROCESS_FIELDS = (
     *("job_worker", "queues", "concurrency", "hosts", "draining"),
@@ -91,14 +93,22 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Note on leases what is known of them."""
-        for lease, facts in zip(rows, read_facts(rows), strict=True):
-            lease.facts = facts
+        """Note on leases whose they are, their conversations, and counts of their runs.
+
+        The host of a user's builder is for all of the user's conversations: it has none.
+        """
+        names = display_names(lease.user_id for lease in rows if lease.user_id)
+        conversations = _conversations(rows)
+        counts = _count_runs(lease.key for lease in rows)
+        for lease in rows:
+            lease.conversation = conversation = conversations.get(_subject(lease))
+            owner = display_name(conversation.owner) if conversation else names.get(lease.user_id)
+            lease.owner = owner or gettext("deleted")
+            lease.runs = counts.get(lease.key, {})
 
     def title_of(self, row: Any) -> str:
-        conversation = row.facts.conversation
-        about = f"{row.workflow}, {conversation}" if conversation else row.workflow
-        return f"{row.facts.who}: {about}"
+        about = f"{row.workflow}, {row.conversation}" if row.conversation else row.workflow
+        return f"{row.owner}: {about}"
 
     def named(self, term: str) -> list[QuerySet[Any]]:
         """Return the keys of hosts also by their runs: each has had one."""
@@ -127,12 +137,12 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("who"))
     def who(self, lease: Any) -> str:
-        return str(lease.facts.who)
+        return str(lease.owner)
 
     @admin.display(description=_("workflow"))
     def what(self, lease: Any) -> str:
         """Name the workflow, and the conversation if the host is for one."""
-        if (conversation := lease.facts.conversation) is None:
+        if (conversation := lease.conversation) is None:
             return str(lease.workflow)
         page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
         cell = '{} <br><a href="{}">{}</a>'
@@ -152,17 +162,17 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     @admin.display(description=_("in use by"))
     def in_use(self, lease: Any) -> int:
         """Count what uses the builder now; of a shared one, this host's running runs."""
-        return _uses(lease) if lease.metrics else int(lease.facts.running)
+        return _uses(lease) if lease.metrics else int(lease.runs.get("running", 0))
 
     @admin.display(description=_("requests"))
     def requests(self, lease: Any) -> int:
         """Count the runs that have ended, since ever."""
-        return int(lease.facts.ended)
+        return int(lease.runs.get("ended", 0))
 
     @admin.display(description=_("errors"))
     def errors(self, lease: Any) -> int:
         """Count the runs that have failed, since ever."""
-        return int(lease.facts.failed)
+        return int(lease.runs.get("failed", 0))
 
     @admin.display(description=_("latency"))
     def latency(self, lease: HostLease) -> str:
@@ -186,6 +196,31 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
 def _uses(lease: HostLease) -> int:
     return int(lease.metrics.get("ref_count", 0))
+
+
+def _subject(lease: HostLease) -> str:
+    """Return whose key it is: the user's part of the name, or the conversation's id."""
+    return lease.user_id or lease.key.split(":", 2)[1]
+
+
+def _conversations(leases: Iterable[HostLease]) -> dict[str, Conversation]:
+    """Return the conversations behind the keys of shared workflows, with their owners."""
+    ids = []
+    for lease in leases:
+        with suppress(ValueError):
+            ids.append(UUID(_subject(lease)))
+    rows = Conversation.objects.filter(pk__in=ids).select_related("owner")
+    return {str(row.pk): row for row in rows}
+
+
+def _count_runs(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    rows = Run.objects.filter(key__in=list(keys)).order_by().values("key")
+    counts = rows.annotate(
+        ended=Count("pk", filter=Q(status__in=Run.FINISHED)),
+        failed=Count("pk", filter=Q(status=Run.Status.FAILED)),
+        running=Count("pk", filter=Q(status=Run.Status.RUNNING)),
+    )
+    return {row["key"]: dict(row) for row in counts}
 
 
 @admin.register(Process)
