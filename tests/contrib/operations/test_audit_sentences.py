@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db.models import F
 
 from sessions_app import runs
-from sessions_app.contrib.operations.admin.audit_sentences import read_sentences
+from sessions_app.contrib.operations.admin.audit_pages import read_sentences
 from sessions_app.lifecycle.due import release_claims
 from sessions_app.models import Interaction
 from sessions_app.runs import requests

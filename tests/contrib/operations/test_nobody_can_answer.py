@@ -7,7 +7,7 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from sessions_app.contrib.operations.admin.prompt_filters import nobody_can_answer
+from sessions_app.contrib.operations.admin.prompt_pages import nobody_can_answer
 from sessions_app.models import Interaction
 from sessions_app.storage import reads
 from sessions_app.workflows import permission

@@ -8,7 +8,7 @@ from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from sessions_app.contrib.operations.admin import assignment_texts, question_texts
+from sessions_app.contrib.operations.admin import question_texts
 from sessions_app.contrib.operations.admin.cells import moment, show_duration
 from sessions_app.contrib.operations.admin.read_only import USERNAME
 from sessions_app.models import Interaction, JournalEntry, PendingSignal
@@ -67,7 +67,7 @@ def _overdue() -> Table:
         status=Interaction.Status.PENDING, due_at__lt=timezone.now()
     ).select_related("run__conversation__owner", "assignee")
     rows = [
-        (question_texts.link(prompt), assignment_texts.whom(prompt), moment(prompt.due_at))
+        (question_texts.link(prompt), question_texts.whom(prompt), moment(prompt.due_at))
         for prompt in late.order_by("due_at")[:ROWS]
     ]
     return Table(_("Overdue"), (_("question"), _("asked of"), _("due")), rows)

@@ -1,9 +1,12 @@
-"""The short texts of table cells: moments, spans and JSON values."""
+"""The short texts of table cells: moments, spans, JSON values, and the names of people."""
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
@@ -11,6 +14,7 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext
 
 from sessions_app.models import Interaction, Run
+from sessions_app.models.people import Person, read_user_id, users
 
 TEXT_SHOWN = 300
 # Of runs and of questions.
@@ -104,6 +108,21 @@ def took(row: Any) -> str:
         span = show_duration(timezone.now() - row.started_at)
         return gettext("%(time)s so far") % {"time": span}
     return show_duration(row.finished_at - row.started_at)
+
+
+def display_name(user: Any) -> str:
+    """Name a user by their full name, with the user name behind it."""
+    person = Person.of(user)
+    return f"{person.name} ({person.username})" if person.name else person.username
+
+
+def display_names(keys: Iterable[str]) -> dict[str, str]:
+    """Return the names of users by their primary keys, as texts; who is gone is left out."""
+    ids = []
+    for key in set(keys):
+        with suppress(ValidationError):
+            ids.append(read_user_id(key))
+    return {str(user.pk): display_name(user) for user in users().filter(pk__in=ids)}
 
 
 def _time(at: datetime, text: str) -> str:

@@ -15,8 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import run_texts
-from sessions_app.contrib.operations.admin.cells import moment
-from sessions_app.contrib.operations.admin.people_texts import display_name
+from sessions_app.contrib.operations.admin.cells import display_name, moment
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
     DeclaredWorkflow,

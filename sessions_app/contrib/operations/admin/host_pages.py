@@ -16,8 +16,13 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import run_texts
-from sessions_app.contrib.operations.admin.cells import ago, moment, show_duration
-from sessions_app.contrib.operations.admin.people_texts import display_name, display_names
+from sessions_app.contrib.operations.admin.cells import (
+    ago,
+    display_name,
+    display_names,
+    moment,
+    show_duration,
+)
 from sessions_app.contrib.operations.admin.read_only import (
     ConditionFilter,
     DeclaredWorkflow,

@@ -14,8 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import question_texts, run_texts
-from sessions_app.contrib.operations.admin.cells import due, moment
-from sessions_app.contrib.operations.admin.people_texts import display_names
+from sessions_app.contrib.operations.admin.cells import display_names, due, moment
 from sessions_app.contrib.operations.admin.read_only import (
     ConditionFilter,
     ReadOnlyAdmin,

@@ -2,54 +2,58 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import OrderBy, Q, QuerySet
 from django.db.models.expressions import Combinable
-from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from pydantic import ValidationError as PydanticError
 
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import (
     answers_page,
-    assignment_texts,
+    audit_pages,
     notice_pages,
-    people_texts,
     question_texts,
 )
-from sessions_app.contrib.operations.admin.answer_form import answer_form, answer_in
 from sessions_app.contrib.operations.admin.cells import short, status_word
-from sessions_app.contrib.operations.admin.prompt_filters import Via, Waits
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
+    ConditionFilter,
     ReadOnlyAdmin,
+    Via,
     operation,
 )
-from sessions_app.contrib.operations.admin.reassign_form import ReassignForm
-from sessions_app.errors import FormChanged, Invalid, SessionsError
+from sessions_app.errors import FormChanged, Invalid, SessionsError, UnknownAssignee
+from sessions_app.interactions import assigning
+from sessions_app.interactions.answerers import somebody_may_answer
 from sessions_app.interactions.answers import TAKEN, AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
-from sessions_app.prompts import load_prompt
+from sessions_app.prompts import APPROVE, MAX_NOTE, AnyPrompt, PageAnswer, load_prompt, read_posted
+from sessions_app.prompts.assignment import LONGEST_NAME, Assignee, group, permission, user
 from sessions_app.runs import requests
 
 
 class _Words:
-    whom = staticmethod(assignment_texts.whom)
-    who_can_answer = staticmethod(people_texts.who_can_answer)
-    is_due = staticmethod(assignment_texts.is_due)
-    rules = staticmethod(assignment_texts.rules)
-    candidates = staticmethod(assignment_texts.candidates)
-    votes = staticmethod(assignment_texts.votes)
-    audited = staticmethod(assignment_texts.audit_table)
+    whom = staticmethod(question_texts.whom)
+    who_can_answer = staticmethod(question_texts.who_can_answer)
+    is_due = staticmethod(question_texts.is_due)
+    rules = staticmethod(question_texts.rules)
+    candidates = staticmethod(question_texts.candidates)
+    votes = staticmethod(question_texts.votes)
+    audited = staticmethod(audit_pages.audit_table)
     notices = staticmethod(notice_pages.of_prompt)
     title = staticmethod(question_texts.title)
     question = staticmethod(question_texts.question)
@@ -95,6 +99,147 @@ STORED_FIELDS = (
     "prompt",
     "response",
 )
+
+PENDING = Q(status=Interaction.Status.PENDING)
+ASSIGNED = PENDING & Q(assignment__isnull=False)
+# So many are looked at: of 200,000 that wait, a page would take seconds.
+FIRST = 2_000
+
+
+def nobody_can_answer() -> Q:
+    """Keep pending prompts that nobody may answer, as groups and permissions are now: of those
+    that are due first.
+    """
+    return _first(ASSIGNED, *question_texts.BY_DEADLINE) & ~somebody_may_answer()
+
+
+def _first(condition: Q, *order: OrderBy | str) -> Q:
+    """Keep the first prompts that meet the condition, in an order that an index has."""
+    first = Interaction.objects.filter(condition).order_by(*order)
+    return Q(pk__in=first.values("pk")[:FIRST])
+
+
+class Waits(ConditionFilter):
+    """A filter of pending prompts by their state, the most urgent state first."""
+
+    title = _("what waits")
+    parameter_name = "waits"
+    conditions: ClassVar = {
+        "nobody": (_("nobody can answer"), nobody_can_answer),
+        "overdue": (
+            _("overdue"),
+            lambda: _first(PENDING & Q(due_at__lt=timezone.now()), "due_at"),
+        ),
+        "claimed": (
+            _("claimed"),
+            lambda: _first(PENDING & Q(assignee__isnull=False), "assignee"),
+        ),
+        "unclaimed": (
+            _("assigned, and not claimed"),
+            lambda: _first(ASSIGNED & Q(assignee__isnull=True), *question_texts.BY_DEADLINE),
+        ),
+    }
+
+
+class AnswerForm(forms.Form):
+    """A form with the field `answer`, of the prompt's type: a text, or a list of values for a
+    checkbox. Beside one option a `note` may stand.
+
+    What the answer may be is checked where it is given, as for everybody.
+    """
+
+    def __init__(self, *args: Any, prompt: AnyPrompt, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = prompt.field()
+        field.label = field.label or _("Answer")
+        self.fields["answer"] = field
+        if hasattr(prompt, "note_options"):
+            area = forms.Textarea(attrs={"rows": 2})
+            self.fields["note"] = forms.CharField(label=_("Note"), required=False, widget=area)
+
+
+def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
+    """Build the form for a prompt: the prompt's own form where it has one.
+
+    Raises:
+        FormChanged: the class of that form is gone.
+        Invalid: the prompt takes files, which the admin does not.
+    """
+    prompt = load_prompt(stored_prompt)
+    if prompt.takes_files:
+        text = _("This needs a file: reassign it to yourself, and answer it in your inbox.")
+        raise Invalid(text)
+    own_form = prompt.make(None if data is None else read_posted(data))
+    return AnswerForm(data, prompt=prompt) if own_form is None else own_form
+
+
+def answer_in(form: forms.BaseForm, data: QueryDict) -> PageAnswer | None:
+    """Return the answer in a posted form, or None if the form has errors, which it then shows."""
+    if not isinstance(form, AnswerForm):
+        values = data.getlist("value")
+        if values == [APPROVE] and not form.is_valid():
+            return None
+        return PageAnswer(values=values, fields=read_posted(data))
+    if not form.is_valid():
+        return None
+    answer: str | list[str] = form.cleaned_data["answer"]
+    texts = answer if isinstance(answer, list) else [_unify_lines(answer)]
+    return PageAnswer(values=texts, note=_unify_lines(form.cleaned_data.get("note", "")))
+
+
+def _unify_lines(text: str) -> str:
+    """Return a text with line ends that are the same for all browsers."""
+    return text.replace("\r\n", "\n")
+
+
+class ReassignForm(forms.Form):
+    """Users, groups and a permission; `assignees` has all that were named."""
+
+    users = forms.CharField(
+        label=_("Users"), required=False, help_text=_("User names, with commas between them.")
+    )
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.order_by("name"),
+        label=_("Groups"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    permission = forms.CharField(
+        label=_("Holders of the permission"),
+        required=False,
+        help_text=_("Such as app_label.codename."),
+    )
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        max_length=MAX_NOTE,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("For these people, and for who asked."),
+    )
+
+    def clean(self) -> JsonObject:
+        """Check that at least one candidate is named, and that all of them exist."""
+        data = {**self.cleaned_data}
+        if self.errors:  # what is wrong in a field is said there
+            return data
+        try:
+            assignees = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
+            assignees += [group(row.name) for row in data["groups"]]
+            assignees += [permission(data["permission"])] if data["permission"] else []
+            assigning.find(assignees)
+        except PydanticError as error:
+            text = _("A name has at most %(most)s characters.")
+            raise forms.ValidationError(text, params={"most": LONGEST_NAME}) from error
+        except UnknownAssignee as error:
+            raise forms.ValidationError(
+                _("%(name)s does not exist."), params={"name": error.assignee}
+            ) from error
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+        if not assignees:
+            raise forms.ValidationError(_("Name somebody."))
+        self.assignees: list[Assignee] = assignees
+        return data
 
 
 def _carry_out(
@@ -262,7 +407,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             request, "answer", title, original=interaction, form=form, buttons=buttons
         )
 
-    def _give(self, request: HttpRequest, interaction: Interaction, form: BaseForm) -> bool:
+    def _give(self, request: HttpRequest, interaction: Interaction, form: forms.BaseForm) -> bool:
         """Give the operator's answer; return False if the prompt refuses it, and add the error to
         the form.
         """

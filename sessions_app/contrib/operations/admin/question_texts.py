@@ -1,5 +1,7 @@
-"""The texts of prompts and their outcomes, as sentences."""
+"""The texts of prompts: what is asked of whom, who may answer it, and the outcome."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -11,19 +13,35 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin import cells
-from sessions_app.contrib.operations.admin.cells import due, moment
-from sessions_app.contrib.operations.admin.people_texts import display_name
-from sessions_app.interactions.outcome_texts import outcome
+from sessions_app.contrib.operations.admin.cells import (
+    colored,
+    display_name,
+    due,
+    moment,
+    show_duration,
+)
+from sessions_app.contrib.operations.admin.read_only import USERNAME
+from sessions_app.interactions.answerers import PromptAudience, answerers, have_groups
+from sessions_app.interactions.outcome_texts import outcome, waits_for
+from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Interaction
+from sessions_app.models import Candidate, Interaction
+from sessions_app.models.people import UserId, users
 from sessions_app.prompts import load_prompt, type_of
+from sessions_app.prompts.assignment import Assignment
 from sessions_app.prompts.hidden_characters import mark
 from sessions_app.templatetags.detail_tags import decision, visible
 
 TITLE = 140
 # Who waits longest without a deadline comes behind all that have one.
 BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
+ROWS_SHOWN = 100
+PEOPLE_SHOWN = 20
+KINDS = {
+    "user": _("the user %(name)s"),
+    "group": _("the group %(name)s"),
+    "permission": _("the permission %(name)s"),
+}
 
 
 @admin.display(description=_("question"))
@@ -109,7 +127,7 @@ def show_asked_at(interaction: Interaction) -> str:
 @admin.display(description=_("status"))
 def state(interaction: Interaction) -> str:
     """Show the status in its colour."""
-    return cells.colored(interaction.status)
+    return colored(interaction.status)
 
 
 @admin.display(description=_("at the deadline"))
@@ -133,6 +151,135 @@ def consequence(interaction: Interaction) -> str:
         return gettext("the workflow is told that nobody answered")
     answer = prompt.answer_text(default)
     return gettext("it continues with “%(answer)s”") % {"answer": answer}
+
+
+@admin.display(description=_("asked of"))
+def whom(interaction: Interaction) -> str:
+    """Name the people asked: the conversation's owner, or the candidates and who has claimed."""
+    if interaction.assignment is None:
+        return display_name(interaction.run.conversation.owner)
+    if interaction.status == Interaction.Status.PENDING:
+        return waits_for(interaction)
+    return ", ".join(interaction.assignment.get("names", ()))
+
+
+@admin.display(description=_("due"))
+def is_due(interaction: Interaction) -> str:
+    """Show when a prompt is due: from now while it is pending, else as a date."""
+    pending = interaction.status == Interaction.Status.PENDING
+    return due(interaction.due_at) if pending else moment(interaction.due_at)
+
+
+@admin.display(description=_("rules"))
+def rules(interaction: Interaction) -> str:
+    """Show the rules of an assignment: votes, four eyes, and where it escalates."""
+    if interaction.assignment is None:
+        return ""
+    assignment = Assignment.model_validate(interaction.assignment)
+    texts = [
+        gettext("%(count)s must give the same answer") % {"count": assignment.votes}
+        if assignment.votes > 1
+        else "",
+        gettext("not the owner of the conversation") if assignment.four_eyes else "",
+        gettext("they may read the conversation") if assignment.share else "",
+        *(
+            gettext("reminds %(time)s before it is due") % {"time": _span(before)}
+            for before in assignment.remind
+        ),
+        *(
+            gettext("unanswered after %(time)s, also %(names)s")
+            % {
+                "time": _span(escalation.after),
+                "names": ", ".join(_named(to.kind, to.name) for to in escalation.to),
+            }
+            for escalation in assignment.escalate
+        ),
+    ]
+    return ". ".join(filter(None, texts))
+
+
+def _named(kind: str, name: object) -> str:
+    """Name a group, a user or the holders of a permission."""
+    return str(KINDS[kind] % {"name": name})
+
+
+def _span(seconds: float) -> str:
+    return show_duration(timedelta(seconds=seconds))
+
+
+@admin.display(description=_("candidates"))
+def candidates(interaction: Interaction) -> str:
+    """List the candidates; members of groups and holders of permissions are looked up at the
+    answer.
+    """
+    rows = interaction.candidates.select_related("user", "group").order_by("pk")[:ROWS_SHOWN]
+    return ", ".join(
+        _named("permission", candidate.permission)
+        if candidate.permission
+        else _named("group", candidate.group)
+        if candidate.group
+        else display_name(candidate.user)
+        for candidate in rows
+    )
+
+
+@admin.display(description=_("votes"))
+def votes(interaction: Interaction) -> str:
+    """List the votes with their voters, and which of them do not count now."""
+    prompt = load_prompt(interaction.prompt)
+    rows = interaction.votes.select_related("by").order_by("at", "pk")[:ROWS_SHOWN]
+    count = {vote.pk for vote in counting_votes([interaction]).get(interaction.pk, ())}
+    lines = [
+        (
+            display_name(vote.by),
+            prompt.answer_text(vote.response),
+            moment(vote.at),
+            "" if vote.pk in count else gettext(" does not count: this person may not answer now"),
+        )
+        for vote in rows
+    ]
+    return format_html_join("", "{}: {} ({}){}<br>", lines)
+
+
+@admin.display(description=_("who can answer now"))
+def who_can_answer(interaction: Interaction) -> str:
+    """List the people who may answer a pending prompt, with the groups by which they may."""
+    if interaction.status != Interaction.Status.PENDING:
+        return ""
+    able = users().filter(pk__in=answerers(PromptAudience.of(interaction)))
+    people = list(able.order_by(USERNAME)[: PEOPLE_SHOWN + 1])
+    if not people:
+        nobody = gettext("nobody: reassign it, or escalate it")
+        return format_html('<span class="wrong">{}</span>', nobody)
+    groups = _asked_groups(interaction, people)
+    lines = [(display_name(person), ", ".join(groups.get(person.pk, ()))) for person in people]
+    shown = format_html_join("", "<li>{} <small>{}</small></li>", lines[:PEOPLE_SHOWN])
+    more = (
+        gettext("and %(count)s more") % {"count": able.count() - PEOPLE_SHOWN}
+        if lines[PEOPLE_SHOWN:]
+        else ""
+    )
+    return format_html("{}<ul>{}</ul>{}", _claim(interaction), shown, more)
+
+
+def _asked_groups(interaction: Interaction, people: Sequence[Any]) -> dict[UserId, list[str]]:
+    """Return which of the groups that are asked each of the people is in."""
+    by_person: dict[UserId, list[str]] = {}
+    if have_groups():
+        asked = Candidate.objects.filter(interaction=interaction, group__isnull=False)
+        members = users().filter(
+            pk__in=[person.pk for person in people], groups__in=asked.values("group")
+        )
+        for person, group in members.order_by("groups__name").values_list("pk", "groups__name"):
+            by_person.setdefault(person, []).append(group)
+    return by_person
+
+
+def _claim(interaction: Interaction) -> str:
+    if interaction.assignee is None:
+        return ""
+    words = gettext("%(name)s has claimed it: the others may answer once it is released.")
+    return words % {"name": display_name(interaction.assignee)}
 
 
 @admin.display(description=_("question"))

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from sessions_app.errors import SessionsError
+from sessions_app.interactions.outcome_texts import VIA, via_words
 from sessions_app.json_types import JsonObject
 from sessions_app.storage import atomic_requests
 from sessions_app.workflows import registry
@@ -291,6 +292,17 @@ class DeclaredWorkflow(KnownValues):
     """A filter by a declared workflow."""
 
     known = staticmethod(lambda: sorted(registry.declared_workflows()))
+
+
+class Via(KnownValues):
+    """A filter by the door that was used, in words."""
+
+    known = staticmethod(lambda: VIA)
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Yield the doors, each in words."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": via_words(str(choice["display"])) or choice["display"]}
 
 
 class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # generic only in stubs

@@ -18,9 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app import runs
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import cells, notice_pages, question_texts, run_texts
-from sessions_app.contrib.operations.admin.cells import short
+from sessions_app.contrib.operations.admin.cells import display_name, short
 from sessions_app.contrib.operations.admin.event_pages import EventsInline
-from sessions_app.contrib.operations.admin.people_texts import display_name
 from sessions_app.contrib.operations.admin.read_only import (
     INLINE_ROWS,
     ConditionFilter,

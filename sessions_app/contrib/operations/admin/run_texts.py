@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import cells
-from sessions_app.contrib.operations.admin.people_texts import display_name
+from sessions_app.contrib.operations.admin.cells import display_name
 from sessions_app.contrib.operations.admin.read_only import USERNAME
 from sessions_app.models import Conversation, Run
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.contrib.operations.admin import question_texts
 from sessions_app.contrib.operations.admin.cells import (
     as_json,
+    display_name,
     folded,
     in_words,
     moment,
@@ -23,7 +24,6 @@ from sessions_app.contrib.operations.admin.cells import (
     show_duration,
     status_word,
 )
-from sessions_app.contrib.operations.admin.people_texts import display_name
 from sessions_app.interactions.outcome_texts import outcome, via_words
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, JournalEntry, Run

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin import assignment_texts, question_texts
+from sessions_app.contrib.operations.admin import question_texts
 from sessions_app.contrib.operations.admin import timeline as timelines
 from sessions_app.contrib.operations.admin.cells import pretty
 from sessions_app.contrib.operations.admin.overview import count_waiting as look_who
@@ -92,7 +92,7 @@ def timeline(run: Run) -> JsonObject:
 
 
 register.filter("question_link", question_texts.link)
-register.filter("whom", assignment_texts.whom)
+register.filter("whom", question_texts.whom)
 register.filter("expires", question_texts.expires)
 register.filter("asked", question_texts.show_asked_at)
 register.filter("consequence", question_texts.consequence)
