@@ -20,6 +20,7 @@ from sessions_app.contrib.operations.admin.read_only import (
     DeclaredWorkflow,
     ReadOnlyAdmin,
     Via,
+    column,
     keys_by,
 )
 from sessions_app.interactions.outcome_texts import LINE, via_words
@@ -65,6 +66,17 @@ QUOTED = ("question", "answer", "note")
 class AuditEntryAdmin(ReadOnlyAdmin):
     """The admin pages of audit entries, the newest first."""
 
+    time = column(_("time"), lambda entry: moment(entry.at), ordering="at")
+    sentence = column(_("what happened"), lambda entry: entry.sentence.html)
+    # Empty where the prompt was deleted.
+    prompt = column(
+        _("question"),
+        lambda row: question_texts.link(row.sentence.prompt) if row.sentence.prompt else "",
+    )
+    run_link = column(
+        _("run"),
+        lambda row: run_texts.link(row.sentence.prompt.run) if row.sentence.prompt else "",
+    )
     list_display = ("time", "sentence", "workflow", "address")
     list_display_links = ("time",)
     list_filter = ("at", "action", ("via", Via), ("workflow", DeclaredWorkflow))
@@ -92,23 +104,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     def title_of(self, row: Any) -> str:
         return str(row.sentence)
-
-    @admin.display(description=_("time"), ordering="at")
-    def time(self, entry: AuditEntry) -> str:
-        return moment(entry.at)
-
-    @admin.display(description=_("what happened"))
-    def sentence(self, entry: Any) -> str:
-        return str(entry.sentence.html)
-
-    @admin.display(description=_("question"))
-    def prompt(self, entry: Any) -> str:
-        """Link the prompt, unless it was deleted."""
-        return question_texts.link(entry.sentence.prompt) if entry.sentence.prompt else ""
-
-    @admin.display(description=_("run"))
-    def run_link(self, entry: Any) -> str:
-        return run_texts.link(entry.sentence.prompt.run) if entry.sentence.prompt else ""
 
     @admin.action(description=_("Export as JSON lines"), permissions=["view"])
     def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:

@@ -6,12 +6,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person, read_user_id, users
@@ -100,8 +102,11 @@ def show_duration(duration: timedelta) -> str:
     return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
+@admin.display(description=_("took"))
 def took(row: Any) -> str:
-    """Show how long a row took from its start to its end, or has taken so far."""
+    """Show how long a row took from its start to its end, or has taken so far, waiting for people
+    included.
+    """
     if row.started_at is None:
         return ""
     if row.finished_at is None:

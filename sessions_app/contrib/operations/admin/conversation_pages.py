@@ -15,12 +15,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import run_texts
-from sessions_app.contrib.operations.admin.cells import display_name, moment
+from sessions_app.contrib.operations.admin.cells import display_name, moment, took
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
     DeclaredWorkflow,
     LastRows,
     ReadOnlyAdmin,
+    column,
 )
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
@@ -35,49 +36,31 @@ class RunsInline(LastRows):
 
     model = Run
     fk_name = "conversation"
-    message = staticmethod(run_texts.message)
-    state = staticmethod(run_texts.state)
-    began = staticmethod(run_texts.began)
-    took = staticmethod(run_texts.took)
     order = "created_at"
     verbose_name_plural = _("runs (the last 100, in order)")
-    fields = readonly_fields = ("message", "state", "began", "took")
+    fields = readonly_fields = (*(run_texts.message, run_texts.state, run_texts.began, took),)
 
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
-    chat = staticmethod(run_texts.chat)
-    list_display = ("title", "whose", "workflow", "last_sequence", "began", "updated")
+    whose = column(_("owner"), lambda conversation: display_name(conversation.owner))
+    updated = column(_("updated"), lambda conversation: moment(conversation.updated_at))
+    deleted = column(_("deleted"), lambda conversation: moment(conversation.deleted_at))
+    list_display = ("title", "whose", "workflow", "last_sequence", run_texts.began, "updated")
     list_filter = (("workflow", DeclaredWorkflow), ("deleted_at", admin.EmptyFieldListFilter))
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
     searched = _("Finds whole ids of conversations, and whole user names of their owners.")
     ordering = ("-created_at",)  # what it was updated at has no index
-    sortable_by = ("began",)
-    readonly_fields = ("began", "updated", "deleted", "everything", "chat")
+    sortable_by = (run_texts.began,)
+    readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
     fieldsets = (
         (None, {"fields": ("owner", "workflow", *readonly_fields)}),
         (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     inlines = (RunsInline,)
-
-    @admin.display(description=_("owner"))
-    def whose(self, conversation: Conversation) -> str:
-        return display_name(conversation.owner)
-
-    @admin.display(description=_("began"), ordering="created_at")
-    def began(self, conversation: Conversation) -> str:
-        return moment(conversation.created_at)
-
-    @admin.display(description=_("updated"))
-    def updated(self, conversation: Conversation) -> str:
-        return moment(conversation.updated_at)
-
-    @admin.display(description=_("deleted"))
-    def deleted(self, conversation: Conversation) -> str:
-        return moment(conversation.deleted_at)
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
@@ -153,6 +136,9 @@ class ConversationAdmin(ReadOnlyAdmin):
 class FeedbackAdmin(ReadOnlyAdmin):
     """Reactions and comments, the newest first, with what they are about."""
 
+    about = column(_("message"), lambda feedback: run_texts.link(feedback.run))
+    workflow = column(_("workflow"), lambda feedback: feedback.run.workflow)
+    owner = column(_("user"), lambda feedback: display_name(feedback.run.conversation.owner))
     list_display = ("reaction", "comment", "about", "workflow", "owner", "given_at")
     list_display_links = ("reaction", "comment")
     list_filter = (
@@ -167,23 +153,14 @@ class FeedbackAdmin(ReadOnlyAdmin):
     ordering = ("-given_at",)
     fields = readonly_fields = ("reaction", "comment", "about", "workflow", "owner", "given_at")
 
-    @admin.display(description=_("message"))
-    def about(self, feedback: Feedback) -> str:
-        return run_texts.link(feedback.run)
-
-    @admin.display(description=_("workflow"))
-    def workflow(self, feedback: Feedback) -> str:
-        return feedback.run.workflow
-
-    @admin.display(description=_("user"))
-    def owner(self, feedback: Feedback) -> str:
-        return display_name(feedback.run.conversation.owner)
-
 
 @admin.register(Attachment)
 class AttachmentAdmin(ReadOnlyAdmin):
     """Files of messages, the newest first: what they are, and not what is in them."""
 
+    bytes = column(_("size"), lambda row: filesizeformat(row.size))
+    # Empty while the file is not sent.
+    about = column(_("message"), lambda row: run_texts.link(row.run) if row.run else "")
     list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
     related = ("owner", "run")
@@ -194,12 +171,3 @@ class AttachmentAdmin(ReadOnlyAdmin):
         *("name", "content_type", "bytes", "owner", "about"),
         *("conversation_name", "created_at", "taken_at", "is_stored", "path"),
     )
-
-    @admin.display(description=_("size"))
-    def bytes(self, attachment: Attachment) -> str:
-        return filesizeformat(attachment.size)
-
-    @admin.display(description=_("message"))
-    def about(self, attachment: Attachment) -> str:
-        """Link the run that the file was sent with, by its message; empty while it is not sent."""
-        return run_texts.link(attachment.run) if attachment.run else ""

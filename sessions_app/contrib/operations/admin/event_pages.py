@@ -1,6 +1,6 @@
 """Events and journal entries: the full lists by page, and their ends on the page of a run."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin.cells import in_words, moment, short, took
-from sessions_app.contrib.operations.admin.read_only import LastRows, ReadOnlyAdmin
+from sessions_app.contrib.operations.admin.read_only import LastRows, ReadOnlyAdmin, column
 from sessions_app.journal.journal import MAX_ARGUMENTS
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, JournalEntry
@@ -17,7 +17,7 @@ from sessions_app.models import Event, JournalEntry
 EVENT = ("span", "what", "content", "at")
 ENTRY = (
     *("position", "call", "name", "called_with", "outcome"),
-    *("difference", "duration", "attempts", "started"),
+    *("difference", took, "attempts", "started"),
 )
 STORED_FIELDS = (
     *("arguments", "result", "error", "place", "last_position", "sequence"),
@@ -26,24 +26,16 @@ STORED_FIELDS = (
 
 
 class _EventColumns:
+    what = column(_("type"), lambda event: in_words(event.get_type_display(), event.type))
+    at = column(_("time"), lambda event: moment(event.created_at))
+    # The event's own page has all of the payload.
+    content = column(_("payload"), lambda event: short(event.payload))
+
     @admin.display(description=_("sequence"))
     def span(self, event: Event) -> str:
         if event.first_sequence == event.sequence:
             return str(event.sequence)
         return f"{event.first_sequence}–{event.sequence}"
-
-    @admin.display(description=_("type"))
-    def what(self, event: Event) -> str:
-        return in_words(event.get_type_display(), event.type)
-
-    @admin.display(description=_("time"))
-    def at(self, event: Event) -> str:
-        return moment(event.created_at)
-
-    @admin.display(description=_("payload"))
-    def content(self, event: Event) -> str:
-        """Show the beginning of the payload; the event's own page has all of it."""
-        return short(event.payload)
 
 
 class EventsInline(_EventColumns, LastRows):
@@ -58,6 +50,9 @@ class EventsInline(_EventColumns, LastRows):
 
 
 class _ByRun(ReadOnlyAdmin):
+    fieldsets: ClassVar[Any] = None
+    readonly_fields: ClassVar[Any] = ()
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         lookups = ("run__id__exact", "conversation__id__exact")
         return lookup in lookups or super().lookup_allowed(lookup, value, request)
@@ -94,8 +89,13 @@ class EventAdmin(_EventColumns, _ByRun):
 class JournalEntryAdmin(_ByRun):
     """The admin pages of journal entries."""
 
+    call = column(_("kind"), lambda entry: in_words(entry.get_kind_display(), entry.kind))
+    called_with = column(
+        _("arguments"), lambda entry: Truncator(entry.arguments).chars(MAX_ARGUMENTS)
+    )
+    started = column(_("started"), lambda entry: moment(entry.started_at))
     list_display = (
-        *("position", "call", "name", "outcome", "duration", "attempts"),
+        *("position", "call", "name", "outcome", took, "attempts"),
         *("started", "run"),
     )
     list_filter = ("kind",)
@@ -110,14 +110,6 @@ class JournalEntryAdmin(_ByRun):
     def title_of(self, row: JournalEntry) -> str:
         return f"{row.position} {row.get_kind_display()} {row.name}"
 
-    @admin.display(description=_("kind"))
-    def call(self, entry: JournalEntry) -> str:
-        return in_words(entry.get_kind_display(), entry.kind)
-
-    @admin.display(description=_("arguments"))
-    def called_with(self, entry: JournalEntry) -> str:
-        return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
-
     @admin.display(description=_("result or error"))
     def outcome(self, entry: JournalEntry) -> str:
         if entry.finished_at is None:
@@ -125,11 +117,3 @@ class JournalEntryAdmin(_ByRun):
         if entry.error:
             return gettext("error: %(error)s") % {"error": short(entry.error)}
         return short(entry.result)
-
-    @admin.display(description=_("took"))
-    def duration(self, entry: JournalEntry) -> str:
-        return took(entry)
-
-    @admin.display(description=_("started"))
-    def started(self, entry: JournalEntry) -> str:
-        return moment(entry.started_at)

@@ -27,6 +27,7 @@ from sessions_app.contrib.operations.admin.read_only import (
     ConditionFilter,
     DeclaredWorkflow,
     ReadOnlyAdmin,
+    column,
     keys_by,
     operation,
 )
@@ -140,9 +141,11 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         refusal=_("It has no host, or the worker of its host is alive."),
     )
 
-    @admin.display(description=_("who"))
-    def who(self, lease: Any) -> str:
-        return str(lease.owner)
+    who = column(_("who"), lambda lease: lease.owner)
+    activity = column(_("last activity"), lambda lease: moment(lease.last_activity))
+    # The runs that have ended or failed, since ever.
+    requests = column(_("requests"), lambda lease: lease.runs.get("ended", 0))
+    errors = column(_("errors"), lambda lease: lease.runs.get("failed", 0))
 
     @admin.display(description=_("workflow"))
     def what(self, lease: Any) -> str:
@@ -169,26 +172,12 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         """Count what uses the builder now; of a shared one, this host's running runs."""
         return _uses(lease) if lease.metrics else int(lease.runs.get("running", 0))
 
-    @admin.display(description=_("requests"))
-    def requests(self, lease: Any) -> int:
-        """Count the runs that have ended, since ever."""
-        return int(lease.runs.get("ended", 0))
-
-    @admin.display(description=_("errors"))
-    def errors(self, lease: Any) -> int:
-        """Count the runs that have failed, since ever."""
-        return int(lease.runs.get("failed", 0))
-
     @admin.display(description=_("latency"))
     def latency(self, lease: HostLease) -> str:
         """Show how long a request of the live builder takes, without waiting for people."""
         if not (count := lease.metrics.get("total_requests", 0)):
             return ""
         return show_duration(timedelta(milliseconds=lease.metrics["total_latency_ms"] / count))
-
-    @admin.display(description=_("last activity"))
-    def activity(self, lease: HostLease) -> str:
-        return moment(lease.last_activity)
 
     @admin.display(description=_("worker"))
     def host(self, lease: Any) -> str:
@@ -254,16 +243,17 @@ class ProcessAdmin(ReadOnlyAdmin):
             silent=Case(*silences, default=Value(0.0), output_field=FloatField()),
         )
 
+    started = column(_("started"), lambda row: ago(row.started_at), ordering="started_at")
+    # By its heartbeat, if it has one.
+    seen = column(
+        _("last seen"), lambda row: gettext("%(time)s ago") % {"time": f"{row.silent:.0f} s"}
+    )
+
     @admin.display(description=_("state"))
     def state(self, worker: Any) -> str:
         if not worker.is_alive:
             return gettext("gone")
         return gettext("draining") if worker.draining else gettext("alive")
-
-    @admin.display(description=_("last seen"))
-    def seen(self, worker: Any) -> str:
-        """Show when the process was last heard of, by its heartbeat if it has one."""
-        return gettext("%(time)s ago") % {"time": f"{worker.silent:.0f} s"}
 
     @admin.display(description=_("hosts"), ordering="hosts")
     def hosting(self, worker: Process) -> str:
@@ -279,7 +269,3 @@ class ProcessAdmin(ReadOnlyAdmin):
         if worker.kind != Process.Kind.WORKER:
             return ""
         return ", ".join(worker.queues) or gettext("all")
-
-    @admin.display(description=_("started"), ordering="started_at")
-    def started(self, worker: Process) -> str:
-        return ago(worker.started_at)

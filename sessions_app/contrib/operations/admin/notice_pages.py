@@ -18,6 +18,7 @@ from sessions_app.contrib.operations.admin.cells import display_names, due, mome
 from sessions_app.contrib.operations.admin.read_only import (
     ConditionFilter,
     ReadOnlyAdmin,
+    column,
     operation,
 )
 from sessions_app.models import Interaction, PendingSignal, Run
@@ -151,14 +152,16 @@ def of_run(run: Run) -> str:
 class NoticeAdmin(ReadOnlyAdmin):
     """A mail or a webhook, with its outcome or its last error."""
 
-    what = staticmethod(what)
-    state = staticmethod(state)
-    when = staticmethod(when)
-    list_display = ("what", "question", "state", "when", "attempts", "error")
+    question = column(
+        _("question"),
+        lambda notice: question_texts.link(notice.interaction) if notice.interaction else "",
+    )
+    run_link = column(_("run"), lambda notice: run_texts.link(notice.run))
+    list_display = (what, "question", state, when, "attempts", "error")
     list_filter = (State, Kind)
     related = ("interaction",)
     ordering = ("-pk",)
-    readonly_fields = ("what", "question", "run_link", "state", "when")
+    readonly_fields = (what, "question", "run_link", state, when)
     fieldsets = (
         (None, {"fields": (*readonly_fields, "attempts", "error")}),
         (_("As it is stored"), {"fields": ("about",), "classes": ("collapse",)}),
@@ -193,11 +196,3 @@ class NoticeAdmin(ReadOnlyAdmin):
         done=_("given up"),
         refusal=_("It does not wait."),
     )
-
-    @admin.display(description=_("question"))
-    def question(self, notice: PendingSignal) -> str:
-        return question_texts.link(notice.interaction) if notice.interaction else ""
-
-    @admin.display(description=_("run"))
-    def run_link(self, notice: PendingSignal) -> str:
-        return run_texts.link(notice.run)

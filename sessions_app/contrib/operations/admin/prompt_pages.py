@@ -26,12 +26,13 @@ from sessions_app.contrib.operations.admin import (
     notice_pages,
     question_texts,
 )
-from sessions_app.contrib.operations.admin.cells import short, status_word
+from sessions_app.contrib.operations.admin.cells import colored, moment, short, status_word
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
     ConditionFilter,
     ReadOnlyAdmin,
     Via,
+    column,
     operation,
 )
 from sessions_app.errors import FormChanged, Invalid, SessionsError, UnknownAssignee
@@ -45,49 +46,25 @@ from sessions_app.prompts import APPROVE, MAX_NOTE, AnyPrompt, PageAnswer, load_
 from sessions_app.prompts.assignment import LONGEST_NAME, Assignee, group, permission, user
 from sessions_app.runs import requests
 
-
-class _Words:
-    whom = staticmethod(question_texts.whom)
-    who_can_answer = staticmethod(question_texts.who_can_answer)
-    is_due = staticmethod(question_texts.is_due)
-    rules = staticmethod(question_texts.rules)
-    candidates = staticmethod(question_texts.candidates)
-    votes = staticmethod(question_texts.votes)
-    audited = staticmethod(audit_pages.audit_table)
-    notices = staticmethod(notice_pages.of_prompt)
-    title = staticmethod(question_texts.title)
-    question = staticmethod(question_texts.question)
-    details = staticmethod(question_texts.details)
-    wanted = staticmethod(question_texts.possible_answers)
-    state = staticmethod(question_texts.state)
-    reply = staticmethod(question_texts.answer)
-    whole_answer = staticmethod(question_texts.whole_answer)
-    settled_by = staticmethod(question_texts.show_settlement)
-    at_deadline = staticmethod(question_texts.at_deadline)
-    expires = staticmethod(question_texts.expires)
-    asked = staticmethod(question_texts.show_asked_at)
-    run_link = staticmethod(question_texts.run_link)
-
-
 SENTENCE_FIELDS = (
-    "question",
-    "details",
-    "wanted",
+    question_texts.question,
+    question_texts.details,
+    question_texts.possible_answers,
     "state",
-    "whom",
-    "whole_answer",
-    "settled_by",
-    "at_deadline",
-    "run_link",
+    question_texts.whom,
+    question_texts.whole_answer,
+    question_texts.settled_by,
+    question_texts.at_deadline,
+    question_texts.run_link,
 )
 ASSIGNMENT_FIELDS = (
-    "who_can_answer",
-    "candidates",
-    "rules",
+    question_texts.who_can_answer,
+    question_texts.candidates,
+    question_texts.rules,
     "is_due",
-    "votes",
-    "audited",
-    "notices",
+    question_texts.votes,
+    audit_pages.audit_table,
+    notice_pages.of_prompt,
 )
 # So many questions are named on the page of a bulk operation.
 TITLES_SHOWN = 20
@@ -249,17 +226,16 @@ def _carry_out(
 
 
 @admin.register(Interaction)
-class InteractionAdmin(_Words, ReadOnlyAdmin):
+class InteractionAdmin(ReadOnlyAdmin):
     """The admin pages of interactions: what was asked, in words, and its outcome."""
 
+    state = column(_("status"), lambda row: colored(row.status))
+    expires = column(_("expires"), lambda row: question_texts.until(row, row.expires_at))
+    is_due = column(_("due"), lambda row: question_texts.until(row, row.due_at))
+    asked = column(_("asked"), lambda row: moment(row.created_at), ordering="created_at")
     list_display = (
-        "title",
-        "state",
-        "whom",
-        "reply",
-        "expires",
-        "asked",
-        "run_link",
+        *(question_texts.title, "state", question_texts.whom, question_texts.reply),
+        *("expires", "asked", question_texts.run_link),
     )
     list_filter = ("status", Waits, ("answered_via", Via))
     sortable_by = ("asked",)
@@ -311,13 +287,11 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         return self.form_page(request, "answers", title, tables=tables, nothing=nothing)
 
     def applies(self, action: str, row: Interaction) -> bool:
-        """Return whether the interaction is pending; a row without a run stands for a list of this
-        status.
+        """Return whether the interaction is pending, and escalates if that is the action; a row
+        without a run stands for a list of this status.
         """
-        if action == "escalate" and row.run_id is not None:
-            escalates = bool((row.assignment or {}).get("escalate"))
-            return escalates and row.status == Interaction.Status.PENDING
-        return row.status == Interaction.Status.PENDING
+        escalates = row.run_id is None or bool((row.assignment or {}).get("escalate"))
+        return row.status == Interaction.Status.PENDING and (action != "escalate" or escalates)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
         """Order pending interactions by deadline, all others with the newest first."""

@@ -1,7 +1,7 @@
 """The texts of prompts: what is asked of whom, who may answer it, and the outcome."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -14,7 +14,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin.cells import (
-    colored,
     display_name,
     due,
     moment,
@@ -82,65 +81,44 @@ def possible_answers(interaction: Interaction) -> str:
 
 
 @admin.display(description=_("answer"))
-def answer(interaction: Interaction) -> str:
+def reply(interaction: Interaction) -> str:
     """Show the outcome in a line, and who gave it; empty while the prompt is pending."""
-    outcome_text = outcome(interaction)
-    if outcome_text is None:
+    if not (text := outcome(interaction)):
         return ""
     cell = '{} <br><span class="quiet">{}</span>'
-    return format_html(cell, outcome_text.line, show_settlement(interaction))
+    return format_html(cell, text.line, settled_by(interaction))
 
 
 @admin.display(description=_("answer"))
 def whole_answer(interaction: Interaction) -> str:
     """Show the whole answer; empty while the prompt is pending."""
-    outcome_text = outcome(interaction)
-    if outcome_text is None:
-        return ""
-    return format_html('<div class="said">{}</div>', outcome_text.full or outcome_text.line)
+    text = outcome(interaction)
+    return format_html('<div class="said">{}</div>', text.full or text.line) if text else ""
 
 
 @admin.display(description=_("answered by, via, at"))
-def show_settlement(interaction: Interaction) -> str:
+def settled_by(interaction: Interaction) -> str:
     """Show who settled the prompt, through which door, and when."""
-    outcome_text = outcome(interaction)
-    if outcome_text is None:
+    if not (text := outcome(interaction)):
         return ""
     by = interaction.answered_by
-    person = " ".join(filter(None, (display_name(by) if by else outcome_text.by, outcome_text.via)))
-    return format_html("{} {}", person, moment(outcome_text.at))
+    person = " ".join(filter(None, (display_name(by) if by else text.by, text.via)))
+    return format_html("{} {}", person, moment(text.at))
 
 
-@admin.display(description=_("expires"))
-def expires(interaction: Interaction) -> str:
-    """Show the deadline: from now while the prompt is pending, else as a date."""
-    pending = interaction.status == Interaction.Status.PENDING
-    return due(interaction.expires_at) if pending else moment(interaction.expires_at)
-
-
-@admin.display(description=_("asked"), ordering="created_at")
-def show_asked_at(interaction: Interaction) -> str:
-    """Show when the prompt was asked."""
-    return moment(interaction.created_at)
-
-
-@admin.display(description=_("status"))
-def state(interaction: Interaction) -> str:
-    """Show the status in its colour."""
-    return colored(interaction.status)
+def until(interaction: Interaction, at: datetime | None) -> str:
+    """Show a deadline: from now while the prompt is pending, else as a date."""
+    return due(at) if interaction.status == Interaction.Status.PENDING else moment(at)
 
 
 @admin.display(description=_("at the deadline"))
 def at_deadline(interaction: Interaction) -> str:
     """Say what happens if nobody answers, and when."""
-    pending = interaction.status == Interaction.Status.PENDING
-    if interaction.expires_at is None:
+    pending, at = interaction.status == Interaction.Status.PENDING, interaction.expires_at
+    if at is None:
         return gettext("It never expires.") if pending else ""
-    effect = consequence(interaction)
-    if not pending:
-        return format_html("{}: {}", moment(interaction.expires_at), effect)
-    at = interaction.expires_at
-    return format_html("{}, {}: {}", due(at), moment(at), effect)
+    when = format_html("{}, {}", due(at), moment(at)) if pending else moment(at)
+    return format_html("{}: {}", when, consequence(interaction))
 
 
 def consequence(interaction: Interaction) -> str:
@@ -161,13 +139,6 @@ def whom(interaction: Interaction) -> str:
     if interaction.status == Interaction.Status.PENDING:
         return waits_for(interaction)
     return ", ".join(interaction.assignment.get("names", ()))
-
-
-@admin.display(description=_("due"))
-def is_due(interaction: Interaction) -> str:
-    """Show when a prompt is due: from now while it is pending, else as a date."""
-    pending = interaction.status == Interaction.Status.PENDING
-    return due(interaction.due_at) if pending else moment(interaction.due_at)
 
 
 @admin.display(description=_("rules"))

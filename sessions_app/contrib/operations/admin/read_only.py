@@ -60,6 +60,9 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     list_per_page = 50
     # Of 200,000 rows, the database sorts by an index or for seconds: each admin names such columns.
     sortable_by: ClassVar[tuple[Any, ...]] = ()
+    # Also functions, which the types of Django's admin leave out here.
+    readonly_fields: ClassVar[Any] = ()
+    fieldsets: ClassVar[Any] = None
     empty_value_display = ""
     pages: tuple[str, ...] = ()
     # Read beside the rows: joined, SQLite would begin with the users, and sort all rows by hand.
@@ -260,6 +263,17 @@ def operation(
     return operate
 
 
+def column(words: "StrOrPromise", show: Callable[[Any], object], **options: Any) -> Any:
+    """Make a column of a list, or a line on the page of a row, that `show` makes of the row.
+
+    Args:
+        words: its heading.
+        show: returns what stands there.
+        options: those of Django's `display`.
+    """
+    return staticmethod(admin.display(show, description=words, **options))
+
+
 class ConditionFilter(admin.SimpleListFilter):
     """A filter by one of several conditions."""
 
@@ -311,6 +325,8 @@ class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # gene
     template = "admin/sessions_app/last_rows.html"
     order = "position"
     extra = 0
+    fields: ClassVar[Any] = None
+    readonly_fields: ClassVar[Any] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the last rows only: a run may have a hundred thousand events."""

@@ -26,6 +26,7 @@ from sessions_app.contrib.operations.admin.read_only import (
     DeclaredWorkflow,
     KnownValues,
     ReadOnlyAdmin,
+    column,
     operation,
 )
 from sessions_app.conversations.messages import MAX_NAME
@@ -38,18 +39,18 @@ from sessions_app.workflows import registry
 
 TEXT_FIELDS = (
     "whole_message",
-    "state",
+    run_texts.state,
     "problem",
     "detail",
     "replay_problem",
-    "where",
-    "took",
+    run_texts.where,
+    cells.took,
     "opinion",
-    "notices",
+    notice_pages.of_run,
 )
 STORED_FIELDS = (
     ("id", "everything"),
-    ("key", "version", "generation", "deaths"),
+    ("key", "version", "generation", run_texts.deaths),
     ("created_at", "started_at", "finished_at"),
     ("wake_at", "stop_requested_at"),
     ("message_id", "client_format"),
@@ -88,18 +89,17 @@ class DeclaredVersion(KnownValues):
 class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
-    state = staticmethod(run_texts.state)
-    where = staticmethod(run_texts.where)
-    took = staticmethod(run_texts.took)
-    deaths = staticmethod(run_texts.deaths)
-    notices = staticmethod(notice_pages.of_run)
+    owner = column(_("user"), lambda run: display_name(run.conversation.owner))
+    # What people were shown.
+    problem = column(_("error"), lambda run: (run.error or {}).get("message", ""))
+    opinion = column(_("feedback"), lambda run: Feedback.objects.filter(run=run).first() or "")
     list_display = (
         run_texts.message,
         run_texts.state,
         "workflow",
         "owner",
         run_texts.began,
-        run_texts.took,
+        cells.took,
     )
     list_filter = (
         "status",
@@ -120,7 +120,7 @@ class RunAdmin(ReadOnlyAdmin):
         (None, {"fields": TEXT_FIELDS}),
         (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
-    readonly_fields = (*TEXT_FIELDS, "deaths", "everything", "forked_to", "children")
+    readonly_fields = (*TEXT_FIELDS, run_texts.deaths, "everything", "forked_to", "children")
     inlines = (EventsInline,)
     actions = ("cancel", "resume", "fork", "send")
     pages = ("fork", "send")
@@ -215,29 +215,16 @@ class RunAdmin(ReadOnlyAdmin):
         links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
 
-    @admin.display(description=_("user"))
-    def owner(self, run: Run) -> str:
-        return display_name(run.conversation.owner)
-
     @admin.display(description=_("message"))
     def whole_message(self, run: Run) -> str:
         """Show the whole message; empty where the title has all of it."""
         return "" if run.text == run.title else format_html('<div class="said">{}</div>', run.text)
-
-    @admin.display(description=_("error"))
-    def problem(self, run: Run) -> str:
-        """Return the error message that people were shown."""
-        return str((run.error or {}).get("message", ""))
 
     @admin.display(description=_("error in detail"))
     def detail(self, run: Run) -> object:
         """Show the error detail that only operators see."""
         beginning, _, rest = (run.error or {}).get("detail", "").partition("\n\n")
         return cells.folded(linebreaksbr(beginning), rest) if rest else linebreaksbr(beginning)
-
-    @admin.display(description=_("feedback"))
-    def opinion(self, run: Run) -> str:
-        return str(Feedback.objects.filter(run=run).first() or "")
 
     @admin.display(description=_("children"))
     def children(self, run: Run) -> object:

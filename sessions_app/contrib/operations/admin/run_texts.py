@@ -75,12 +75,6 @@ def began(run: Run) -> str:
     return cells.moment(run.created_at)
 
 
-@admin.display(description=_("took"))
-def took(run: Run) -> str:
-    """Show how long the run took from its start to its end, waiting for people included."""
-    return cells.took(run)
-
-
 @admin.display(description=_("chat"))
 def chat(row: Run | Conversation) -> str:
     """Link the chat page of the conversation, which only its owner can open."""

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import question_texts
 from sessions_app.contrib.operations.admin import timeline as timelines
-from sessions_app.contrib.operations.admin.cells import pretty
+from sessions_app.contrib.operations.admin.cells import due, moment, pretty
 from sessions_app.contrib.operations.admin.overview import count_waiting as look_who
 from sessions_app.contrib.operations.admin.overview import overview as look
 from sessions_app.json_types import JsonObject
@@ -93,6 +93,6 @@ def timeline(run: Run) -> JsonObject:
 
 register.filter("question_link", question_texts.link)
 register.filter("whom", question_texts.whom)
-register.filter("expires", question_texts.expires)
-register.filter("asked", question_texts.show_asked_at)
+register.filter("due", due)
+register.filter("moment", moment)
 register.filter("consequence", question_texts.consequence)
