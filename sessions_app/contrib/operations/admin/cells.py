@@ -45,6 +45,13 @@ def in_words(words: object, code: str) -> str:
     return format_html('<span title="{}">{}</span>', code, words)
 
 
+def outcome(result: object, error: object, *, finished: bool) -> str:
+    """Show what came of a call of a run."""
+    if not finished:
+        return gettext("not finished")
+    return gettext("error: %(error)s") % {"error": short(error)} if error else short(result)
+
+
 def pretty(value: object) -> str:
     """Show a value as JSON over several lines, as it is stored."""
     return format_html("<pre>{}</pre>", as_json(value))

@@ -1,8 +1,8 @@
-"""Conversations, their runs, and what people gave beside messages and answers."""
+"""The pages of conversations and of what is stored of them: the log, journals, files, feedback."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db import transaction
@@ -11,11 +11,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import run_texts
-from sessions_app.contrib.operations.admin.cells import display_name, moment, took
+from sessions_app.contrib.operations.admin.cells import (
+    display_name,
+    in_words,
+    moment,
+    outcome,
+    short,
+    took,
+)
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
     DeclaredWorkflow,
@@ -23,10 +31,28 @@ from sessions_app.contrib.operations.admin.read_only import (
     ReadOnlyAdmin,
     column,
 )
+from sessions_app.journal.journal import MAX_ARGUMENTS
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Attachment, Conversation, Event, Feedback, Interaction, Run
+from sessions_app.models import (
+    Attachment,
+    Conversation,
+    Event,
+    Feedback,
+    Interaction,
+    JournalEntry,
+    Run,
+)
 
 STORED_FIELDS = ("title", "id", "conversation_id", "last_sequence")
+EVENT = ("span", "what", "content", "at")
+ENTRY = (
+    *("position", "call", "name", "called_with", "outcome"),
+    *("difference", took, "attempts", "started"),
+)
+ENTRY_STORED = (
+    *("arguments", "result", "error", "place", "last_position", "sequence"),
+    *("started_at", "finished_at"),
+)
 # So many of the rows are named that a conversation is kept for.
 KEEPERS_NAMED = 5
 
@@ -171,3 +197,93 @@ class AttachmentAdmin(ReadOnlyAdmin):
         *("name", "content_type", "bytes", "owner", "about"),
         *("conversation_name", "created_at", "taken_at", "is_stored", "path"),
     )
+
+
+class _EventColumns:
+    what = column(_("type"), lambda event: in_words(event.get_type_display(), event.type))
+    at = column(_("time"), lambda event: moment(event.created_at))
+    # The event's own page has all of the payload.
+    content = column(_("payload"), lambda event: short(event.payload))
+
+    @admin.display(description=_("sequence"))
+    def span(self, event: Event) -> str:
+        if event.first_sequence == event.sequence:
+            return str(event.sequence)
+        return f"{event.first_sequence}–{event.sequence}"
+
+
+class EventsInline(_EventColumns, LastRows):
+    """The end of a run's log."""
+
+    model = Event
+    fk_name = "run"
+    order = "sequence"
+    classes = ("collapse",)
+    verbose_name_plural = _("events (the last 100, in order)")
+    fields = readonly_fields = EVENT
+
+
+class _ByRun(ReadOnlyAdmin):
+    fieldsets: ClassVar[Any] = None
+    readonly_fields: ClassVar[Any] = ()
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        lookups = ("run__id__exact", "conversation__id__exact")
+        return lookup in lookups or super().lookup_allowed(lookup, value, request)
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Offer the filters in the lists of a run and of a conversation: no index serves them."""
+        of_one = {"run__id__exact", "conversation__id__exact"} & request.GET.keys()
+        return super().get_list_filter(request) if of_one else ()
+
+    def get_model_perms(self, request: HttpRequest) -> JsonObject:
+        """Leave them out of the index: without a conversation or a run they say little."""
+        return {}
+
+
+@admin.register(Event)
+class EventAdmin(_EventColumns, _ByRun):
+    """The admin pages of events: the log."""
+
+    list_display = (*EVENT, "run")
+    list_filter = ("type",)
+    list_select_related = ("run",)
+    ordering = ("conversation", "sequence")
+    readonly_fields = ("run", *EVENT)
+    fieldsets = (
+        (None, {"fields": ("run", "span", "what", "at")}),
+        (_("As it is stored"), {"fields": ("conversation", "payload")}),
+    )
+
+    def title_of(self, row: Event) -> str:
+        return f"{row.sequence} {row.get_type_display()}"
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(_ByRun):
+    """The admin pages of journal entries."""
+
+    call = column(_("kind"), lambda entry: in_words(entry.get_kind_display(), entry.kind))
+    called_with = column(
+        _("arguments"), lambda entry: Truncator(entry.arguments).chars(MAX_ARGUMENTS)
+    )
+    started = column(_("started"), lambda entry: moment(entry.started_at))
+    list_display = (
+        *("position", "call", "name", "outcome", took, "attempts"),
+        *("started", "run"),
+    )
+    list_filter = ("kind",)
+    list_select_related = ("run",)
+    ordering = ("run", "position")
+    readonly_fields = ("run", *ENTRY)
+    fieldsets = (
+        (None, {"fields": readonly_fields}),
+        (_("As it is stored"), {"fields": ENTRY_STORED, "classes": ("collapse",)}),
+    )
+
+    def title_of(self, row: JournalEntry) -> str:
+        return f"{row.position} {row.get_kind_display()} {row.name}"
+
+    @admin.display(description=_("result or error"))
+    def outcome(self, entry: JournalEntry) -> str:
+        return outcome(entry.result, entry.error, finished=entry.finished_at is not None)

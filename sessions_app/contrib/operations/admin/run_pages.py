@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app import runs
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import cells, notice_pages, question_texts, run_texts
-from sessions_app.contrib.operations.admin.cells import display_name, short
-from sessions_app.contrib.operations.admin.event_pages import EventsInline
+from sessions_app.contrib.operations.admin.cells import display_name
+from sessions_app.contrib.operations.admin.conversation_pages import EventsInline
 from sessions_app.contrib.operations.admin.read_only import (
     INLINE_ROWS,
     ConditionFilter,
@@ -279,14 +279,8 @@ def _call(entry: Entry) -> str:
         call = f"{gettext('question')} {question_texts.beginning(entry.prompt)}"
     else:
         call = f"{JournalEntry.Kind(entry.call.kind).label} {entry.call.name}"
-    return ": ".join(filter(None, (call, _outcome(entry))))
-
-
-def _outcome(entry: Entry) -> str:
-    if not entry.finished:
-        return gettext("not finished")
-    error = gettext("error: %(error)s") % {"error": short(entry.error)}
-    return error if entry.error else short(entry.result)
+    outcome = cells.outcome(entry.result, entry.error, finished=entry.finished)
+    return ": ".join(filter(None, (call, outcome)))
 
 
 class SendForm(forms.Form):
