@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils.html import strip_tags
 
-from sessions_app.contrib.operations.admin.overview import overview
+from sessions_app.contrib.operations.templatetags.operations import count_deployment
 from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
@@ -48,4 +48,4 @@ async def test_waiting_runs_that_the_code_no_longer_matches_are_counted() -> Non
     async with asking(NAME) as (_, run, _):
         for problem, mismatches in (("another name", 1), ("", 0)):
             await Run.objects.filter(pk=run).aupdate(replay_problem=problem)
-            assert (await reads.read(overview))["mismatches"] == mismatches
+            assert (await reads.read(count_deployment))["mismatches"] == mismatches

@@ -1,10 +1,18 @@
-"""The parts that the admin shows above its lists and in a run's page."""
+"""The parts that the admin shows above its lists and in a run's page: how the deployment stands,
+and the prompts that wait for people.
+"""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, Q
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -12,21 +20,27 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import question_texts
 from sessions_app.contrib.operations.admin import timeline as timelines
-from sessions_app.contrib.operations.admin.cells import due, moment, pretty
-from sessions_app.contrib.operations.admin.overview import count_waiting as look_who
-from sessions_app.contrib.operations.admin.overview import overview as look
+from sessions_app.contrib.operations.admin.cells import due, moment, pretty, status_word
+from sessions_app.dispatch import queue
 from sessions_app.json_types import JsonObject
-from sessions_app.models import Run
+from sessions_app.lifecycle import processes
+from sessions_app.models import HostLease, Interaction, Process, Run
+from sessions_app.workflows import registry
 
 register = template.Library()
 NO_VALUE = _("none")
+UNFINISHED = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
+# So many prompts are shown that wait.
+FIRST = 5
+# Of each status so many of the oldest runs are counted by version: those that old versions have.
+OLDEST = 10_000
 
 
 @register.inclusion_tag("admin/sessions_app/overview.html", takes_context=True)
 def overview(context: template.Context) -> JsonObject:
     """Render the state of the deployment, for people who may see its processes."""
     may_view = context["request"].user.has_perm("sessions_app.view_process")
-    return {"overview": look() if may_view else None}
+    return {"overview": count_deployment() if may_view else None}
 
 
 @register.inclusion_tag("admin/sessions_app/waiting.html", takes_context=True)
@@ -34,7 +48,7 @@ def waiting(context: template.Context) -> JsonObject:
     """Render the pending prompts by deadline, for people who may read interactions."""
     user = context["request"].user
     names = ("sessions_app.view_interaction", "sessions_app.change_interaction")
-    return {"waiting": look_who() if any(map(user.has_perm, names)) else None}
+    return {"waiting": count_waiting() if any(map(user.has_perm, names)) else None}
 
 
 @register.inclusion_tag("admin/sessions_app/filter.html")
@@ -96,3 +110,91 @@ register.filter("whom", question_texts.whom)
 register.filter("due", due)
 register.filter("moment", moment)
 register.filter("consequence", question_texts.consequence)
+
+
+def count_deployment() -> dict[str, object]:
+    """Count what stands above the lists of processes and hosts. `mismatches`: waiting runs that the
+    code no longer matches; `jobs`: the page of Procrastinate's jobs, where there is one.
+    """
+    all_processes = processes.processes().values()
+    alive = [process.row for process in all_processes if process.alive]
+    hosting_names = [row.name for row in alive if row.kind != Process.Kind.WEB]
+    statuses = Run.objects.filter(status__in=UNFINISHED).order_by().values_list("status")
+    counts = dict(statuses.annotate(Count("pk")))
+    since = timezone.now() - timedelta(days=1)
+    failed_runs = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
+    leases = HostLease.objects.filter(released_at=None)
+    orphaned = Count("pk", filter=~Q(worker__in=["", *hosting_names]))
+    waits = Run.objects.filter(status=Run.Status.WAITING)
+    return {
+        "web": sum(row.kind != Process.Kind.WORKER for row in alive),
+        "workers": len(hosting_names),
+        "gone": len(all_processes) - len(alive),
+        "runs": [
+            (status.value, status_word(status), counts.get(status.value, 0))
+            for status in UNFINISHED
+        ],
+        "failed": failed_runs.count(),
+        "failed_since": since.strftime("%Y-%m-%dT%H:%MZ"),
+        "mismatches": waits.exclude(replay_problem="").count(),
+        "versions": _versions(),
+        **leases.aggregate(held=Count("pk"), orphaned=orphaned),
+        "queues": queue.figures(),
+        "jobs": _jobs(),
+    }
+
+
+def count_waiting() -> dict[str, object]:
+    """Count what waits for people, and find the prompts whose deadlines come first. `overdue` ones
+    should have been answered; those `due` expire within the hour. What has no deadline comes last.
+    """
+    pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
+    first = pending.prefetch_related("run__conversation__owner", "assignee").order_by(
+        *question_texts.BY_DEADLINE
+    )
+    # Each by its own index: together they would read all rows.
+    return {
+        "count": pending.count(),
+        "due": pending.filter(expires_at__lt=timezone.now() + timedelta(hours=1)).count(),
+        "overdue": pending.filter(due_at__lt=timezone.now()).count(),
+        "first": list(first[:FIRST]),
+    }
+
+
+def _versions() -> list[JsonObject]:
+    """Count the oldest unfinished runs by version, for workflows with more than their newest
+    version. `query` finds them in the list of runs; those of a version that is not `declared`
+    cannot finish.
+    """
+    counts: Counter[tuple[str, int]] = Counter()
+    for status in UNFINISHED:
+        oldest = Run.objects.filter(status=status).order_by("created_at").values("pk")[:OLDEST]
+        runs = Run.objects.filter(pk__in=oldest, version__isnull=False).order_by()
+        for workflow, version, count in runs.values_list("workflow", "version").annotate(
+            Count("pk")
+        ):
+            counts[workflow, version] += count
+    is_newest = {
+        (name, declaration.version): declaration is newest
+        for name, newest in registry.declared_workflows().items()
+        for declaration in newest.versions
+    }
+    workflow_names = {each[0] for each in counts if not is_newest.get(each)}
+    return [
+        {
+            "workflow": name,
+            "version": version,
+            "count": count,
+            "declared": (name, version) in is_newest,
+            "query": urlencode({"workflow": name, "version": version, "finished_at__isnull": True}),
+        }
+        for (name, version), count in sorted(counts.items())
+        if name in workflow_names
+    ]
+
+
+def _jobs() -> str:
+    try:
+        return reverse("admin:procrastinate_procrastinatejob_changelist")
+    except NoReverseMatch:  # the local form
+        return ""
