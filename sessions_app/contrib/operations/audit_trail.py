@@ -7,14 +7,13 @@ the same is read from the rows of the prompts themselves, for as long as these a
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from io import StringIO
 from typing import Any
 from unicodedata import normalize
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from sessions_app.interactions import audit
 from sessions_app.json_types import JsonObject
@@ -42,39 +41,30 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EntrySelection:
-    """The selection of entries: `since` a time, `until` before another, of a workflow; None is
-    any.
+def entries(
+    since: datetime | None, until: datetime | None, workflow: str | None
+) -> Iterator[AuditEntry]:
+    """Yield the entries since a time, until before another, of a workflow, chronologically, as a
+    stream; None is any.
     """
 
-    since: datetime | None = None
-    until: datetime | None = None
-    workflow: str | None = None
+    def select(rows: "QuerySet[Any]", column: str, of: str) -> "QuerySet[Any]":
+        wanted = {f"{column}__gte": since, f"{column}__lt": until, of: workflow}
+        given = {lookup: value for lookup, value in wanted.items() if value is not None}
+        return rows.filter(**given)
 
-    def entries(self) -> Iterator[AuditEntry]:
-        """Yield matching entries chronologically, as a stream."""
-        rows = self._between(AuditEntry.objects.all(), "at")
-        if self.workflow is not None:
-            rows = rows.filter(workflow=self.workflow)
-        unassigned = Interaction.objects.filter(assignment__isnull=True).select_related(
-            "run", "answered_by"
-        )
-        if self.workflow is not None:
-            unassigned = unassigned.filter(run__workflow=self.workflow)
-        opened_prompts = self._between(unassigned, "created_at")
-        settled_prompts = self._between(unassigned.filter(answered_at__isnull=False), "answered_at")
-        return merge(
-            rows.order_by("at", "pk").iterator(AT_ONCE),
-            map(audit.opened_entry, opened_prompts.order_by("created_at").iterator(AT_ONCE)),
-            map(_settled_entry, settled_prompts.order_by("answered_at").iterator(AT_ONCE)),
-            key=lambda entry: entry.at,
-        )
-
-    def _between(self, rows: "QuerySet[Any]", column: str) -> "QuerySet[Any]":
-        since = Q(**{f"{column}__gte": self.since}) if self.since else Q()
-        until = Q(**{f"{column}__lt": self.until}) if self.until else Q()
-        return rows.filter(since, until)
+    unassigned = Interaction.objects.filter(assignment__isnull=True)
+    unassigned = unassigned.select_related("run", "answered_by")
+    settled = unassigned.filter(answered_at__isnull=False)
+    opened_prompts = select(unassigned, "created_at", "run__workflow").order_by("created_at")
+    settled_prompts = select(settled, "answered_at", "run__workflow").order_by("answered_at")
+    stored = select(AuditEntry.objects.all(), "at", "workflow").order_by("at", "pk")
+    return merge(
+        stored.iterator(AT_ONCE),
+        map(audit.opened_entry, opened_prompts.iterator(AT_ONCE)),
+        map(_settled_entry, settled_prompts.iterator(AT_ONCE)),
+        key=lambda entry: entry.at,
+    )
 
 
 def as_json_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:

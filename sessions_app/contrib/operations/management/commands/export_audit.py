@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from sessions_app.contrib.operations.audit_trail import FORMATS, EntrySelection
+from sessions_app.contrib.operations.audit_trail import FORMATS, entries
 
 
 class Command(BaseCommand):
@@ -20,8 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
 
     def handle(self, *args: object, **options: Any) -> None:
-        selection = EntrySelection(options["since"], options["until"], options["workflow"])
-        for text in FORMATS[options["format"]](selection.entries()):
+        selected = entries(options["since"], options["until"], options["workflow"])
+        for text in FORMATS[options["format"]](selected):
             self.stdout.write(text, ending="")
 
 
