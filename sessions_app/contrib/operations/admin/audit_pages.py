@@ -1,6 +1,6 @@
 """The audit of prompts: each entry as a sentence. It is read, and exported."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -62,6 +62,24 @@ EXPIRED = {
 QUOTED = ("question", "answer", "note")
 
 
+def _export(label: Any, form: str, content_type: str) -> Callable[..., object]:
+    @admin.action(description=label, permissions=["view"])
+    def export(
+        page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[AuditEntry]
+    ) -> StreamingHttpResponse | None:
+        if queryset.count() > AT_MOST:
+            warning = gettext(
+                "More than %(count)s entries: select fewer, or use manage.py export_audit."
+            ) % {"count": AT_MOST}
+            page.message_user(request, warning, messages.WARNING)
+            return None
+        headers = {"Content-Disposition": f'attachment; filename="audit.{form}"'}
+        file = spool(audit_trail.FORMATS[form](queryset.order_by("at", "pk").iterator()))
+        return StreamingHttpResponse(pieces(file), content_type=content_type, headers=headers)
+
+    return export
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """The admin pages of audit entries, the newest first."""
@@ -90,6 +108,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("export_jsonl", "export_csv")
+    export_jsonl = _export(_("Export as JSON lines"), "jsonl", "application/jsonl")
+    export_csv = _export(_("Export as CSV"), "csv", "text/csv; charset=utf-8")
 
     def named(self, term: str) -> list[QuerySet[Any]]:
         """Return the keys of entries also of a run's prompts, while there is the run."""
@@ -104,34 +124,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     def title_of(self, row: Any) -> str:
         return str(row.sentence)
-
-    @admin.action(description=_("Export as JSON lines"), permissions=["view"])
-    def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:
-        return self._file(
-            request, queryset, "jsonl", audit_trail.as_json_lines, "application/jsonl"
-        )
-
-    @admin.action(description=_("Export as CSV"), permissions=["view"])
-    def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:
-        return self._file(request, queryset, "csv", audit_trail.as_csv, "text/csv; charset=utf-8")
-
-    def _file(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[AuditEntry],
-        extension: str,
-        write: Callable[[Iterable[AuditEntry]], Iterator[str]],
-        content_type: str,
-    ) -> StreamingHttpResponse | None:
-        if queryset.count() > AT_MOST:
-            warning = gettext(
-                "More than %(count)s entries: select fewer, or use manage.py export_audit."
-            ) % {"count": AT_MOST}
-            self.message_user(request, warning, messages.WARNING)
-            return None
-        headers = {"Content-Disposition": f'attachment; filename="audit.{extension}"'}
-        file = spool(write(queryset.order_by("at", "pk").iterator()))
-        return StreamingHttpResponse(pieces(file), content_type=content_type, headers=headers)
 
 
 @admin.display(description=_("audit"))
