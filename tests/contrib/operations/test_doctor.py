@@ -25,7 +25,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.utils import timezone
 
-from sessions_app.contrib.operations.doctor import disk_room, end_to_end, sqlite_file
+from sessions_app.contrib.operations.doctor import disk, end_to_end
 from sessions_app.contrib.operations.doctor.deployment import CHECKS
 from sessions_app.contrib.operations.management.commands.doctor import LEVELS
 from sessions_app.dispatch.dispatcher import ProcessReport
@@ -275,9 +275,9 @@ def test_a_nearly_full_disk_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, level: int
 ) -> None:
     size = 1024**2
-    assert isinstance(disk_room.room(tmp_path, size), Info)
-    monkeypatch.setattr(disk_room, bound, 1024**6)
-    finding = disk_room.room(tmp_path, size)
+    assert isinstance(disk.room(tmp_path, size), Info)
+    monkeypatch.setattr(disk, bound, 1024**6)
+    finding = disk.room(tmp_path, size)
     assert (finding.level, "a database of 1 MiB" in finding.msg) == (level, True)
 
 
@@ -385,9 +385,9 @@ def test_checks_that_need_a_failed_check_are_skipped() -> None:
 def test_a_network_disk_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr(sqlite_file, "MOUNTS", mounts)
-    assert sqlite_file.kind_of_disk(tmp_path / "data") == "nfs4"
-    assert sqlite_file.kind_of_disk(Path("/")) == "ext4"
+    monkeypatch.setattr(disk, "MOUNTS", mounts)
+    assert disk.kind_of_disk(tmp_path / "data") == "nfs4"
+    assert disk.kind_of_disk(Path("/")) == "ext4"
 
 
 @cluster_only

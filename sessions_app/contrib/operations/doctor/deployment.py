@@ -48,7 +48,7 @@ LONG = 5.0  # seconds
 PATIENCE = timedelta(seconds=15)
 KEYS_SHOWN = 5
 # Only the form of many processes, where it is complete, has all that its checks import.
-of_form = import_module(f"{__package__}.{'cluster' if IS_COMPLETE_CLUSTER else 'sqlite_file'}")
+of_form = import_module(f"{__package__}.{'cluster' if IS_COMPLETE_CLUSTER else 'disk'}")
 
 
 def _settings() -> Findings:

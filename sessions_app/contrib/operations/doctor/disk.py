@@ -1,23 +1,30 @@
-"""Checks of SQLite's file: commits last, and nothing below it breaks its locks."""
+"""The disk of a database: its free space, and of SQLite that commits last, and that nothing below
+its file breaks its locks.
+"""
 
+import shutil
 from pathlib import Path
 
-from django.core.checks import Error, Info
+from django.core.checks import CheckMessage, Error, Info, Warning
 from django.db import connection
 
-from sessions_app.contrib.operations.doctor.disk_room import room
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.storage import sql
 
 MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere the kind of disk is not known
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs")
-FULL = 2  # PRAGMA synchronous
+SYNCHRONOUS_FULL = 2  # of PRAGMA synchronous
+FULL = 64 * 1024**2  # bytes: some minutes of a busy day
+LOW = 1024**3
+# A log that grows while a long read goes on, an index that is built anew, a copy of a table.
+SHARE = 0.1
+MAKE_ROOM = "Make room, or have old conversations deleted: KEEP_DAYS."
 
 
 def _durability() -> Findings:
     [(journal,)] = sql.fetch("PRAGMA journal_mode", ())
     [(synchronous,)] = sql.fetch("PRAGMA synchronous", ())
-    if journal != "wal" or synchronous < FULL:
+    if journal != "wal" or synchronous < SYNCHRONOUS_FULL:
         yield Error(
             f"journal_mode={journal}, synchronous={synchronous}: a commit may be lost",
             "Leave both as sessions_app sets them.",
@@ -43,6 +50,26 @@ def kind_of_disk(path: Path) -> str:
     parents = {str(parent) for parent in (path.resolve(), *path.resolve().parents)}
     mounts = [(len(row[1]), row[2]) for row in rows if row[1] in parents]
     return max(mounts, default=(0, ""), key=lambda row: row[0])[1]
+
+
+def room(directory: Path, size: int) -> CheckMessage:
+    """Report the free space on the disk of a directory, for a database of `size` bytes.
+
+    Raises:
+        OSError: there is no such directory here.
+    """
+    free = shutil.disk_usage(directory).free
+    fact = f"{in_bytes(free)} free beside a database of {in_bytes(size)}"
+    if free < FULL:
+        return Error(f"{fact}: soon no write gets through", MAKE_ROOM)
+    if free < max(LOW, size * SHARE):
+        return Warning(fact, MAKE_ROOM)
+    return Info(fact)
+
+
+def in_bytes(count: int) -> str:
+    """Format a number of bytes for people."""
+    return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"
 
 
 FILE_CHECKS = (
