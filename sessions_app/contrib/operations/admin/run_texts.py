@@ -1,19 +1,27 @@
-"""The texts that describe runs."""
+"""The texts that describe runs, and their timeline: taken up, calls and questions, the end."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin import cells
+from sessions_app.contrib.operations.admin import cells, question_texts
 from sessions_app.contrib.operations.admin.cells import display_name
 from sessions_app.contrib.operations.admin.read_only import USERNAME
-from sessions_app.models import Conversation, Run
+from sessions_app.interactions.outcome_texts import outcome, via_words
+from sessions_app.json_types import JsonObject
+from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 
 TEXT_SHOWN = 80
 # By these a search finds runs, and what belongs to them.
@@ -34,6 +42,22 @@ CAUSES = {
     "UnknownVersion": _("its version is not declared"),
     "workflow_unavailable": _("it cannot run here"),
 }
+# Of each kind the last, as everywhere on the page of a run.
+ROWS = 100
+RESULT = 100
+# Characters of a call as it is stored; its own page has all of them.
+STORED = 4000
+# What the log says of a run, in words.
+STATES = {
+    "queued": _("Queued"),
+    "waiting": _("Waits"),
+    "suspended": _("Suspended"),
+    "completed": _("Completed"),
+    "failed": _("Failed"),
+    "cancelled": _("Stopped"),
+}
+# What works; the others wait, or take no time.
+WORK = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, JournalEntry.Kind.RUN)
 
 
 @admin.display(description=_("message"))
@@ -115,3 +139,135 @@ def deaths(run: Run) -> int:
     While the run is driven, its row already counts the death that may come.
     """
     return max(run.crashes - (run.status == Run.Status.RUNNING), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A line of the timeline: a call, a question, or a change of the run's status.
+
+    `state` is the status for its colour, `status` the same in words.
+    """
+
+    at: datetime
+    state: str
+    status: str
+    position: int | None = None
+    kind: str = ""
+    works: bool = False
+    name: str = ""
+    took: timedelta | None = None
+    retries: int = 0
+    result: str = ""
+
+    @property
+    def time(self) -> str:
+        """The time, formatted for a cell."""
+        return cells.moment(self.at)
+
+    @property
+    def duration(self) -> str:
+        """The time that it took, and how often it was tried again."""
+        span = "" if self.took is None else cells.show_duration(self.took)
+        retries = ngettext("%(count)s retry", "%(count)s retries", self.retries)
+        again = retries % {"count": self.retries} if self.retries else ""
+        return ", ".join(filter(None, (span, again)))
+
+
+def timeline(run: Run) -> list[Moment]:
+    """Return all known moments of a run, in order."""
+    moments = [*_states(run), *_calls(run), *_prompts(run)]
+    return sorted(moments, key=lambda line: line.at)
+
+
+def slowest(moments: Iterable[Moment]) -> Moment | None:
+    """Return the call that worked longest, where there are several."""
+    work = [line for line in moments if line.works]
+    return max(work, key=lambda line: line.took or timedelta()) if len(work) > 1 else None
+
+
+def _states(run: Run) -> Iterator[Moment]:
+    begun = False
+    events = Event.objects.filter(run=run, type=Event.Type.RUN)
+    for event in _last(events, "sequence"):
+        status, payload = event.payload["status"], event.payload
+        label = STATES.get(status, status)
+        if status == Run.Status.RUNNING:
+            label = (
+                gettext("Taken up again") if begun or "replayed" in payload else gettext("Began")
+            )
+            begun = True
+        yield Moment(event.created_at, status, str(label), result=_event_text(payload))
+
+
+def _event_text(payload: JsonObject) -> str:
+    replayed, error = payload.get("replayed"), payload.get("error") or {}
+    calls = "" if replayed is None else gettext("%(count)s calls replayed") % {"count": replayed}
+    parts = (calls, payload.get("reason"), error.get("message"))
+    return "; ".join(str(part) for part in parts if part)
+
+
+def _calls(run: Run) -> Iterator[Moment]:
+    for entry in _last(JournalEntry.objects.filter(run=run), "position"):
+        page = reverse("admin:sessions_app_journalentry_change", args=[entry.pk])
+        state, status, detail = _outcome(entry)
+        columns = {"arguments": entry.arguments, "difference": entry.difference}
+        stored = {**columns, "result": entry.result, "error": entry.error}
+        yield Moment(
+            entry.started_at,
+            state,
+            status,
+            position=entry.position,
+            kind=cells.in_words(entry.get_kind_display(), entry.kind),
+            works=entry.kind in WORK,
+            name=format_html('<a href="{}">{}</a>', page, entry.name),
+            took=(entry.finished_at or timezone.now()) - entry.started_at,
+            retries=entry.attempts - 1,
+            result=_folded(detail, stored),
+        )
+
+
+def _outcome(entry: JournalEntry) -> tuple[str, str, str]:
+    """Return the state of a call, the same in words, and what came of it in short."""
+    if entry.finished_at is None:
+        return "waiting", gettext("not finished"), ""
+    if entry.error:
+        return (
+            "failed",
+            gettext("failed"),
+            str(entry.error.get("message") or cells.short(entry.error)),
+        )
+    return "completed", gettext("done"), "" if entry.result is None else cells.short(entry.result)
+
+
+def _prompts(run: Run) -> Iterator[Moment]:
+    rows = Interaction.objects.filter(run=run).select_related("answered_by")
+    for row in _last(rows, "sequence"):
+        outcome_text = outcome(row)
+        by = display_name(row.answered_by) if row.answered_by else ""
+        line = outcome_text.line if outcome_text else ""
+        person = ", ".join(filter(None, (by, via_words(row.answered_via))))
+        stored = {"prompt": row.prompt, "response": row.response}
+        settled_at = row.answered_at or timezone.now()
+        yield Moment(
+            row.created_at,
+            row.status,
+            cells.status_word(row.status),
+            position=row.position,
+            kind=gettext("question"),
+            name=question_texts.link(row),
+            took=settled_at - row.created_at,
+            result=_folded(" – ".join(filter(None, (line, person))), stored),
+        )
+
+
+def _folded(summary: str, stored: JsonObject) -> str:
+    """Show what came of a call in short; it opens to the call as it is stored."""
+    kept = {name: value for name, value in stored.items() if value not in (None, "", {})}
+    text = Truncator(cells.as_json(kept)).chars(STORED)
+    return (
+        cells.folded(Truncator(summary).chars(RESULT) or gettext("as stored"), text) if kept else ""
+    )
+
+
+def _last(rows: QuerySet[Any], order: str) -> list[Any]:
+    return list(rows.order_by(f"-{order}")[:ROWS])[::-1]

@@ -18,8 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin import question_texts
-from sessions_app.contrib.operations.admin import timeline as timelines
+from sessions_app.contrib.operations.admin import question_texts, run_texts
 from sessions_app.contrib.operations.admin.cells import due, moment, pretty, status_word
 from sessions_app.dispatch import queue
 from sessions_app.json_types import JsonObject
@@ -101,8 +100,8 @@ def _contents(field: Any) -> str:
 @register.inclusion_tag("admin/sessions_app/timeline.html")
 def timeline(run: Run) -> JsonObject:
     """Render what a run did, for people who may read it."""
-    moments = timelines.timeline(run)
-    return {"moments": moments, "slowest": timelines.slowest(moments)}
+    moments = run_texts.timeline(run)
+    return {"moments": moments, "slowest": run_texts.slowest(moments)}
 
 
 register.filter("question_link", question_texts.link)
