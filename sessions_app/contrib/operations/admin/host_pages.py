@@ -34,6 +34,10 @@ from sessions_app.contrib.operations.admin.read_only import (
 from sessions_app.lifecycle import processes
 from sessions_app.models import Conversation, HostLease, Process, Run
 
+LEASE_FIELDS = (
+    *("key", "generation", "user_id", "worker", "started_at"),
+    *("last_activity", "released_at", "evict_requested_at", "metrics"),
+)
 PROCESS_FIELDS = (
     *("job_worker", "queues", "concurrency", "hosts", "draining"),
     *("settings", "started_at", "last_seen"),
@@ -79,16 +83,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     readonly_fields = list_display
     fieldsets = (
         (None, {"fields": list_display}),
-        (
-            _("As it is stored"),
-            {
-                "fields": (
-                    *("key", "generation", "user_id", "worker", "started_at"),
-                    *("last_activity", "released_at", "evict_requested_at", "metrics"),
-                ),
-                "classes": ("collapse",),
-            },
-        ),
+        (_("As it is stored"), {"fields": LEASE_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("evict", "take_over")
 

@@ -331,9 +331,8 @@ class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # gene
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the last rows only: a run may have a hundred thousand events."""
         rows: QuerySet[Any] = super().get_queryset(request)
-        if request.resolver_match is None or self.fk_name is None:
-            return rows.none()
-        parent = {f"{self.fk_name}_id": request.resolver_match.kwargs.get("object_id")}
+        page: Any = request.resolver_match
+        parent = {f"{self.fk_name}_id": page.kwargs.get("object_id")}
         last = rows.filter(**parent).order_by(f"-{self.order}").values("pk")[:INLINE_ROWS]
         return rows.filter(pk__in=last).order_by(self.order)
 
