@@ -1,7 +1,6 @@
 """The page Answers: how fast people and steps are, what is overdue, and which notices wait."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
@@ -11,6 +10,7 @@ from django.utils.translation import gettext as _
 from sessions_app.contrib.operations.admin import question_texts
 from sessions_app.contrib.operations.admin.cells import moment, show_duration
 from sessions_app.contrib.operations.admin.read_only import USERNAME
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, JournalEntry, PendingSignal
 from sessions_app.signals.notice_kinds import kinds
 
@@ -22,21 +22,13 @@ ANSWERED = F("answered_at") - F("created_at")
 STEP = F("finished_at") - F("started_at")
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A part of the page."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-
-    @property
-    def labelled_rows(self) -> list[Sequence[tuple[str, object]]]:
-        """The rows, each cell with the heading of its column."""
-        return [list(zip(self.columns, row, strict=True)) for row in self.rows]
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> JsonObject:
+    """Make a part of the page; each cell stands with the heading of its column."""
+    cells = [list(zip(columns, row, strict=True)) for row in rows]
+    return {"title": title, "columns": columns, "rows": cells}
 
 
-def tables(*, with_steps: bool) -> list[Table]:
+def tables(*, with_steps: bool) -> list[JsonObject]:
     """Return the parts of the page, each of one statement and at most `ROWS` rows."""
     since = timezone.now() - timedelta(days=DAYS)
     newest = Interaction.objects.order_by("-created_at").values("pk")[:NEWEST]
@@ -46,23 +38,13 @@ def tables(*, with_steps: bool) -> list[Table]:
     parts = [
         _overdue(),
         _times(_("Time to answer by workflow"), _("workflow"), answered, "run__workflow"),
-        _times(
-            _("Time to answer by group"),
-            _("group"),
-            answered.filter(candidates__group__isnull=False),
-            "candidates__group__name",
-        ),
-        _times(
-            _("Who takes longest"),
-            _("who"),
-            answered.filter(answered_by__isnull=False),
-            f"answered_by__{USERNAME}",
-        ),
+        _times(_("Time to answer by group"), _("group"), answered, "candidates__group__name"),
+        _times(_("Who takes longest"), _("who"), answered, f"answered_by__{USERNAME}"),
     ]
     return [*parts, *([_steps(since)] if with_steps else []), _notices()]
 
 
-def _overdue() -> Table:
+def _overdue() -> JsonObject:
     late = Interaction.objects.filter(
         status=Interaction.Status.PENDING, due_at__lt=timezone.now()
     ).select_related("run__conversation__owner", "assignee")
@@ -70,13 +52,14 @@ def _overdue() -> Table:
         (question_texts.link(prompt), question_texts.whom(prompt), moment(prompt.due_at))
         for prompt in late.order_by("due_at")[:ROWS]
     ]
-    return Table(_("Overdue"), (_("question"), _("asked of"), _("due")), rows)
+    return _table(_("Overdue"), (_("question"), _("asked of"), _("due")), rows)
 
 
-def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str) -> Table:
+def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str) -> JsonObject:
     """Return how long answers took by what `name` has, the slowest first."""
     groups = (
-        answered.order_by()
+        answered.filter(**{f"{name}__isnull": False})
+        .order_by()
         .values_list(name)
         .annotate(count=Count("pk"), mean=Avg(ANSWERED), longest=Max(ANSWERED))
     )
@@ -84,10 +67,10 @@ def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str)
         (of, count, show_duration(mean), show_duration(longest))
         for of, count, mean, longest in groups.order_by("-mean")[:ROWS]
     ]
-    return Table(title, (subject, _("answers"), _("on average"), _("longest")), rows)
+    return _table(title, (subject, _("answers"), _("on average"), _("longest")), rows)
 
 
-def _steps(since: object) -> Table:
+def _steps(since: object) -> JsonObject:
     newest = JournalEntry.objects.order_by("-pk").values("pk")[:NEWEST]
     steps = JournalEntry.objects.filter(
         pk__in=newest,
@@ -111,10 +94,10 @@ def _steps(since: object) -> Table:
         for *counts, mean, longest in groups.order_by("-longest")[:ROWS]
     ]
     columns = (_("workflow"), _("step"), _("calls"), _("retries"), _("failed"))
-    return Table(_("Slowest steps"), (*columns, _("on average"), _("longest")), rows)
+    return _table(_("Slowest steps"), (*columns, _("on average"), _("longest")), rows)
 
 
-def _notices() -> Table:
+def _notices() -> JsonObject:
     """Count the notices that are to go out, by kind."""
     notices = PendingSignal.objects.filter(name=PendingSignal.NOTICE, due_at__isnull=False)
     late = Q(due_at__lt=timezone.now() - timedelta(minutes=1))
@@ -130,4 +113,4 @@ def _notices() -> Table:
         numbers = (counts["count"], counts["late"], counts["again"], counts["most"] or 0)
         rows.append((kind.plural, *numbers, moment(counts["first"])))
     columns = (_("notices"), _("to go out"), _("late"), _("tried again"), _("most attempts"))
-    return Table(_("Mails and webhooks"), (*columns, _("next")), rows)
+    return _table(_("Mails and webhooks"), (*columns, _("next")), rows)

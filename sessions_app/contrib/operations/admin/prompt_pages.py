@@ -269,13 +269,6 @@ class InteractionAdmin(ReadOnlyAdmin):
         answers = path("answers/", view, name="sessions_app_interaction_answers")
         return [answers, *super().get_urls()]
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: JsonObject | None = None
-    ) -> HttpResponse:
-        """Show the list, with a link to the page Answers."""
-        context = {"answers_title": gettext("Answers"), **(extra_context or {})}
-        return super().changelist_view(request, context)
-
     def answers_view(self, request: HttpRequest) -> HttpResponse:
         """Show how fast people and steps are, what is overdue, and which notices wait."""
         if not self.has_view_permission(request):
@@ -283,8 +276,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         with_steps = bool(request.user.has_perm("sessions_app.view_journalentry"))
         tables = answers_page.tables(with_steps=with_steps)
         title = gettext("Answers of the last %(days)s days") % {"days": answers_page.DAYS}
-        nothing = gettext("Nothing.")
-        return self.form_page(request, "answers", title, tables=tables, nothing=nothing)
+        return self.form_page(request, "answers", title, tables=tables)
 
     def applies(self, action: str, row: Interaction) -> bool:
         """Return whether the interaction is pending, and escalates if that is the action; a row
