@@ -25,7 +25,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.utils import timezone
 
-from sessions_app.contrib.operations.doctor import disk, end_to_end
+from sessions_app.contrib.operations.doctor import deployment, disk
 from sessions_app.contrib.operations.doctor.deployment import CHECKS
 from sessions_app.contrib.operations.management.commands.doctor import LEVELS
 from sessions_app.dispatch.dispatcher import ProcessReport
@@ -423,7 +423,7 @@ def test_the_server_is_asked_for_its_health_by_a_host_that_is_allowed(settings: 
     with HTTPServer(("127.0.0.1", 0), Site) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         set_hitl(settings, HEALTH_URL=f"http://127.0.0.1:{server.server_port}/health")
-        (line,) = examine([Check(1, "page", end_to_end._page)])
+        (line,) = examine([Check(1, "page", deployment._page)])
     assert (line.level, line.msg.rpartition("/")[2]) == (INFO, "health is well")
 
 

@@ -7,8 +7,12 @@ from typing import Any
 from django.core.checks import ERROR, INFO, WARNING, CheckMessage
 from django.core.management.base import BaseCommand, CommandParser
 
-from sessions_app.contrib.operations.doctor import end_to_end
-from sessions_app.contrib.operations.doctor.deployment import CHECKS, OF_APPLICATIONS, OF_DJANGO
+from sessions_app.contrib.operations.doctor.deployment import (
+    CHECKS,
+    END_TO_END,
+    OF_APPLICATIONS,
+    OF_DJANGO,
+)
 from sessions_app.lifecycle.findings import Check, examine, in_words
 from sessions_app.settings import RuntimeSettings
 
@@ -39,7 +43,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        more = end_to_end.CHECKS if options["end_to_end"] else ()
+        more = END_TO_END if options["end_to_end"] else ()
         checks = [OF_DJANGO, *CHECKS, OF_APPLICATIONS, *more]
         until = time.monotonic() + options["wait"]
         findings = _look(checks)
