@@ -33,12 +33,8 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
     if interaction.assignment is not None:
         entries = AuditEntry.objects.filter(interaction=interaction.pk)
         return list(entries.order_by("at", "pk"))
-    opened_entry = audit.opened_entry(interaction)
-    return (
-        [opened_entry]
-        if interaction.answered_at is None
-        else [opened_entry, _settled_entry(interaction)]
-    )
+    settled = [] if interaction.answered_at is None else [_settled_entry(interaction)]
+    return [audit.opened_entry(interaction), *settled]
 
 
 def entries(

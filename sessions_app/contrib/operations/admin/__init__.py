@@ -2,23 +2,10 @@
 
 from django.contrib import admin
 
-from sessions_app.contrib.operations.admin import (
-    audit_pages,
-    conversation_pages,
-    host_pages,
-    notice_pages,
-    prompt_pages,
-    run_pages,
-)
+# These import the modules of all other pages.
+from sessions_app.contrib.operations.admin import host_pages, prompt_pages, run_pages
 
-__all__ = [
-    "audit_pages",
-    "conversation_pages",
-    "host_pages",
-    "notice_pages",
-    "prompt_pages",
-    "run_pages",
-]
+__all__ = ["host_pages", "prompt_pages", "run_pages"]
 
 # The first page has the overview, unless the project has chosen a template of its own.
 if admin.site.index_template is None:

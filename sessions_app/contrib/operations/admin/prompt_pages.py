@@ -103,14 +103,8 @@ class Waits(ConditionFilter):
     parameter_name = "waits"
     conditions: ClassVar = {
         "nobody": (_("nobody can answer"), nobody_can_answer),
-        "overdue": (
-            _("overdue"),
-            lambda: _first(PENDING & Q(due_at__lt=timezone.now()), "due_at"),
-        ),
-        "claimed": (
-            _("claimed"),
-            lambda: _first(PENDING & Q(assignee__isnull=False), "assignee"),
-        ),
+        "overdue": (_("overdue"), lambda: _first(PENDING & Q(due_at__lt=timezone.now()), "due_at")),
+        "claimed": (_("claimed"), lambda: _first(PENDING & Q(assignee__isnull=False), "assignee")),
         "unclaimed": (
             _("assigned, and not claimed"),
             lambda: _first(ASSIGNED & Q(assignee__isnull=True), *question_texts.BY_DEADLINE),
