@@ -39,14 +39,10 @@ if TYPE_CHECKING:
 class _ReadOnly:
     """Rows that are neither made nor edited nor deleted by hand."""
 
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+    def _refuse(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
+    has_add_permission = has_change_permission = has_delete_permission = _refuse
 
 
 class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
@@ -264,12 +260,8 @@ def operation(
 
 
 def column(words: "StrOrPromise", show: Callable[[Any], object], **options: Any) -> Any:
-    """Make a column of a list, or a line on the page of a row, that `show` makes of the row.
-
-    Args:
-        words: its heading.
-        show: returns what stands there.
-        options: those of Django's `display`.
+    """Make a column of a list, or a line on the page of a row: `show` makes it of the row. The
+    options are those of Django's `display`.
     """
     return staticmethod(admin.display(show, description=words, **options))
 

@@ -160,11 +160,6 @@ class Moment:
     result: str = ""
 
     @property
-    def time(self) -> str:
-        """The time, formatted for a cell."""
-        return cells.moment(self.at)
-
-    @property
     def duration(self) -> str:
         """The time that it took, and how often it was tried again."""
         span = "" if self.took is None else cells.show_duration(self.took)
