@@ -15,15 +15,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin import run_texts
-from sessions_app.contrib.operations.admin.cells import (
-    display_name,
-    in_words,
-    moment,
-    outcome,
-    short,
-    took,
-)
+from sessions_app.contrib.operations.admin import cells, run_texts
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
     DeclaredWorkflow,
@@ -47,7 +39,7 @@ STORED_FIELDS = ("title", "id", "conversation_id", "last_sequence")
 EVENT = ("span", "what", "content", "at")
 ENTRY = (
     *("position", "call", "name", "called_with", "outcome"),
-    *("difference", took, "attempts", "started"),
+    *("difference", cells.took, "attempts", "started"),
 )
 ENTRY_STORED = (
     *("arguments", "result", "error", "place", "last_position", "sequence"),
@@ -64,16 +56,16 @@ class RunsInline(LastRows):
     fk_name = "conversation"
     order = "created_at"
     verbose_name_plural = _("runs (the last 100, in order)")
-    fields = readonly_fields = (*(run_texts.message, run_texts.state, run_texts.began, took),)
+    fields = readonly_fields = (run_texts.message, run_texts.state, run_texts.began, cells.took)
 
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
-    whose = column(_("owner"), lambda conversation: display_name(conversation.owner))
-    updated = column(_("updated"), lambda conversation: moment(conversation.updated_at))
-    deleted = column(_("deleted"), lambda conversation: moment(conversation.deleted_at))
+    whose = column(_("owner"), lambda conversation: cells.display_name(conversation.owner))
+    updated = column(_("updated"), lambda conversation: cells.moment(conversation.updated_at))
+    deleted = column(_("deleted"), lambda conversation: cells.moment(conversation.deleted_at))
     list_display = ("title", "whose", "workflow", "last_sequence", run_texts.began, "updated")
     list_filter = (("workflow", DeclaredWorkflow), ("deleted_at", admin.EmptyFieldListFilter))
     related = ("owner",)
@@ -164,7 +156,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
 
     about = column(_("message"), lambda feedback: run_texts.link(feedback.run))
     workflow = column(_("workflow"), lambda feedback: feedback.run.workflow)
-    owner = column(_("user"), lambda feedback: display_name(feedback.run.conversation.owner))
+    owner = column(_("user"), lambda feedback: cells.display_name(feedback.run.conversation.owner))
     list_display = ("reaction", "comment", "about", "workflow", "owner", "given_at")
     list_display_links = ("reaction", "comment")
     list_filter = (
@@ -200,10 +192,10 @@ class AttachmentAdmin(ReadOnlyAdmin):
 
 
 class _EventColumns:
-    what = column(_("type"), lambda event: in_words(event.get_type_display(), event.type))
-    at = column(_("time"), lambda event: moment(event.created_at))
+    what = column(_("type"), lambda event: cells.in_words(event.get_type_display(), event.type))
+    at = column(_("time"), lambda event: cells.moment(event.created_at))
     # The event's own page has all of the payload.
-    content = column(_("payload"), lambda event: short(event.payload))
+    content = column(_("payload"), lambda event: cells.short(event.payload))
 
     @admin.display(description=_("sequence"))
     def span(self, event: Event) -> str:
@@ -263,13 +255,13 @@ class EventAdmin(_EventColumns, _ByRun):
 class JournalEntryAdmin(_ByRun):
     """The admin pages of journal entries."""
 
-    call = column(_("kind"), lambda entry: in_words(entry.get_kind_display(), entry.kind))
+    call = column(_("kind"), lambda entry: cells.in_words(entry.get_kind_display(), entry.kind))
     called_with = column(
         _("arguments"), lambda entry: Truncator(entry.arguments).chars(MAX_ARGUMENTS)
     )
-    started = column(_("started"), lambda entry: moment(entry.started_at))
+    started = column(_("started"), lambda entry: cells.moment(entry.started_at))
     list_display = (
-        *("position", "call", "name", "outcome", took, "attempts"),
+        *("position", "call", "name", "outcome", cells.took, "attempts"),
         *("started", "run"),
     )
     list_filter = ("kind",)
@@ -286,4 +278,4 @@ class JournalEntryAdmin(_ByRun):
 
     @admin.display(description=_("result or error"))
     def outcome(self, entry: JournalEntry) -> str:
-        return outcome(entry.result, entry.error, finished=entry.finished_at is not None)
+        return cells.outcome(entry.result, entry.error, finished=entry.finished_at is not None)

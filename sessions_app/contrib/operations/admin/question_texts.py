@@ -13,12 +13,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin.cells import (
-    display_name,
-    due,
-    moment,
-    show_duration,
-)
+from sessions_app.contrib.operations.admin import cells
 from sessions_app.contrib.operations.admin.read_only import USERNAME
 from sessions_app.interactions.answerers import PromptAudience, answerers, have_groups
 from sessions_app.interactions.outcome_texts import outcome, waits_for
@@ -102,13 +97,13 @@ def settled_by(interaction: Interaction) -> str:
     if not (text := outcome(interaction)):
         return ""
     by = interaction.answered_by
-    person = " ".join(filter(None, (display_name(by) if by else text.by, text.via)))
-    return format_html("{} {}", person, moment(text.at))
+    person = " ".join(filter(None, (cells.display_name(by) if by else text.by, text.via)))
+    return format_html("{} {}", person, cells.moment(text.at))
 
 
 def until(interaction: Interaction, at: datetime | None) -> str:
     """Show a deadline: from now while the prompt is pending, else as a date."""
-    return due(at) if interaction.status == Interaction.Status.PENDING else moment(at)
+    return cells.due(at) if interaction.status == Interaction.Status.PENDING else cells.moment(at)
 
 
 @admin.display(description=_("at the deadline"))
@@ -117,7 +112,7 @@ def at_deadline(interaction: Interaction) -> str:
     pending, at = interaction.status == Interaction.Status.PENDING, interaction.expires_at
     if at is None:
         return gettext("It never expires.") if pending else ""
-    when = format_html("{}, {}", due(at), moment(at)) if pending else moment(at)
+    when = format_html("{}, {}", cells.due(at), cells.moment(at)) if pending else cells.moment(at)
     return format_html("{}: {}", when, consequence(interaction))
 
 
@@ -135,7 +130,7 @@ def consequence(interaction: Interaction) -> str:
 def whom(interaction: Interaction) -> str:
     """Name the people asked: the conversation's owner, or the candidates and who has claimed."""
     if interaction.assignment is None:
-        return display_name(interaction.run.conversation.owner)
+        return cells.display_name(interaction.run.conversation.owner)
     if interaction.status == Interaction.Status.PENDING:
         return waits_for(interaction)
     return ", ".join(interaction.assignment.get("names", ()))
@@ -175,7 +170,7 @@ def _named(kind: str, name: object) -> str:
 
 
 def _span(seconds: float) -> str:
-    return show_duration(timedelta(seconds=seconds))
+    return cells.show_duration(timedelta(seconds=seconds))
 
 
 @admin.display(description=_("candidates"))
@@ -189,7 +184,7 @@ def candidates(interaction: Interaction) -> str:
         if candidate.permission
         else _named("group", candidate.group)
         if candidate.group
-        else display_name(candidate.user)
+        else cells.display_name(candidate.user)
         for candidate in rows
     )
 
@@ -202,9 +197,9 @@ def votes(interaction: Interaction) -> str:
     count = {vote.pk for vote in counting_votes([interaction]).get(interaction.pk, ())}
     lines = [
         (
-            display_name(vote.by),
+            cells.display_name(vote.by),
             prompt.answer_text(vote.response),
-            moment(vote.at),
+            cells.moment(vote.at),
             "" if vote.pk in count else gettext(" does not count: this person may not answer now"),
         )
         for vote in rows
@@ -223,7 +218,9 @@ def who_can_answer(interaction: Interaction) -> str:
         nobody = gettext("nobody: reassign it, or escalate it")
         return format_html('<span class="wrong">{}</span>', nobody)
     groups = _asked_groups(interaction, people)
-    lines = [(display_name(person), ", ".join(groups.get(person.pk, ()))) for person in people]
+    lines = [
+        (cells.display_name(person), ", ".join(groups.get(person.pk, ()))) for person in people
+    ]
     shown = format_html_join("", "<li>{} <small>{}</small></li>", lines[:PEOPLE_SHOWN])
     more = (
         gettext("and %(count)s more") % {"count": able.count() - PEOPLE_SHOWN}
@@ -250,7 +247,7 @@ def _claim(interaction: Interaction) -> str:
     if interaction.assignee is None:
         return ""
     words = gettext("%(name)s has claimed it: the others may answer once it is released.")
-    return words % {"name": display_name(interaction.assignee)}
+    return words % {"name": cells.display_name(interaction.assignee)}
 
 
 @admin.display(description=_("question"))

@@ -18,7 +18,6 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app import runs
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import cells, notice_pages, question_texts, run_texts
-from sessions_app.contrib.operations.admin.cells import display_name
 from sessions_app.contrib.operations.admin.conversation_pages import EventsInline
 from sessions_app.contrib.operations.admin.read_only import (
     INLINE_ROWS,
@@ -89,7 +88,7 @@ class DeclaredVersion(KnownValues):
 class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
-    owner = column(_("user"), lambda run: display_name(run.conversation.owner))
+    owner = column(_("user"), lambda run: cells.display_name(run.conversation.owner))
     # What people were shown.
     problem = column(_("error"), lambda run: (run.error or {}).get("message", ""))
     opinion = column(_("feedback"), lambda run: Feedback.objects.filter(run=run).first() or "")
