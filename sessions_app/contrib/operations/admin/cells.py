@@ -111,9 +111,7 @@ def show_duration(duration: timedelta) -> str:
 
 @admin.display(description=_("took"))
 def took(row: Any) -> str:
-    """Show how long a row took from its start to its end, or has taken so far, waiting for people
-    included.
-    """
+    """Show how long a row took, or has taken so far, with the time that it waited for people."""
     if row.started_at is None:
         return ""
     if row.finished_at is None:
