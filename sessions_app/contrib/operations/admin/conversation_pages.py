@@ -39,7 +39,7 @@ STORED_FIELDS = ("title", "id", "conversation_id", "last_sequence")
 EVENT = ("span", "what", "content", "at")
 ENTRY = (
     *("position", "call", "name", "called_with", "outcome"),
-    *("difference", cells.took, "attempts", "started"),
+    *("difference", "duration", "attempts", "started"),
 )
 ENTRY_STORED = (
     *("arguments", "result", "error", "place", "last_position", "sequence"),
@@ -217,7 +217,6 @@ class EventsInline(_EventColumns, LastRows):
 
 class _ByRun(ReadOnlyAdmin):
     fieldsets: ClassVar[Any] = None
-    readonly_fields: ClassVar[Any] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         lookups = ("run__id__exact", "conversation__id__exact")
@@ -255,13 +254,14 @@ class EventAdmin(_EventColumns, _ByRun):
 class JournalEntryAdmin(_ByRun):
     """The admin pages of journal entries."""
 
+    duration = staticmethod(cells.took)
     call = column(_("kind"), lambda entry: cells.in_words(entry.get_kind_display(), entry.kind))
     called_with = column(
         _("arguments"), lambda entry: Truncator(entry.arguments).chars(MAX_ARGUMENTS)
     )
     started = column(_("started"), lambda entry: cells.moment(entry.started_at))
     list_display = (
-        *("position", "call", "name", "outcome", cells.took, "attempts"),
+        *("position", "call", "name", "outcome", "duration", "attempts"),
         *("started", "run"),
     )
     list_filter = ("kind",)
