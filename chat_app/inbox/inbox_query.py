@@ -17,7 +17,7 @@ from django.db.models.functions import Cast, Coalesce
 from sessions_app.interactions import answerers
 from sessions_app.interactions.answerers import Name, heeds_four_eyes
 from sessions_app.models import Candidate, Interaction, Vote
-from sessions_app.models.candidate import NEVER, PLACE
+from sessions_app.models.interaction import NEVER, PLACE
 from sessions_app.models.people import UserId, users
 
 # When a prompt is due, when it was asked, and which it is: the first to be due comes first; what is

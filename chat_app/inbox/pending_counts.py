@@ -22,7 +22,7 @@ from chat_app.inbox import inbox_query
 from sessions_app.interactions.answerers import Name
 from sessions_app.logs import Log
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
-from sessions_app.models.candidate import PLACE
+from sessions_app.models.interaction import PLACE
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen
 from sessions_app.notify.news import PROMPTS

@@ -19,8 +19,8 @@ from sessions_app.models import (
     JournalEntry,
     Run,
 )
-from sessions_app.models.candidate import NEVER
 from sessions_app.models.host_lease import HostKey
+from sessions_app.models.interaction import NEVER
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.attachments import shown_file

@@ -17,7 +17,7 @@ from sessions_app.interactions.answerers import is_active
 from sessions_app.interactions.audit import AuditedPrompt
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Candidate, Interaction
-from sessions_app.models.candidate import NEVER
+from sessions_app.models.interaction import NEVER
 from sessions_app.models.people import UserId, users
 from sessions_app.prompts.assignment import Assignee, Assignment
 from sessions_app.signals import pending_signals

@@ -1,14 +1,21 @@
-"""An interaction: one prompt to a person inside a run."""
+"""Interactions: prompts to people inside of a run, who may answer them, and their votes."""
 
 import uuid
+from datetime import UTC, datetime
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
+
+# What is not due at any time comes after all that is.
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+# The order of inboxes.
+PLACE = ("due", "asked_at", "interaction")
 
 
 class Interaction(models.Model):
@@ -137,3 +144,89 @@ class Interaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prompt.get('text', '')[:60]} ({self.status})"
+
+
+class Candidate(models.Model):
+    """A candidate for an assigned prompt: one of `user`, `group` and `permission` is set.
+
+    Who belongs to it is looked up at the answer.
+    """
+
+    interaction = models.ForeignKey(
+        Interaction, on_delete=models.CASCADE, related_name="candidates"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, related_name="+")
+    # As Django names it: app_label.codename.
+    permission = models.CharField(max_length=255, blank=True)
+    # Whether the prompt still is: so that an inbox reads no more rows than it shows.
+    pending = models.BooleanField(default=True)
+    # Its place in inboxes, as the prompt has it: so that a page of them is read by an index.
+    due = models.DateTimeField(default=NEVER)
+    asked_at = models.DateTimeField()
+    # Who asks: the owner of its conversation, who goes with all that is theirs.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["owner", *PLACE],
+                name="candidate_owner",
+                condition=models.Q(pending=True),
+            ),
+            models.Index(
+                fields=["user", *PLACE],
+                name="candidate_user",
+                condition=models.Q(pending=True, user__isnull=False),
+            ),
+            models.Index(
+                fields=["group", *PLACE],
+                name="candidate_group",
+                condition=models.Q(pending=True, group__isnull=False),
+            ),
+            models.Index(
+                fields=["permission", *PLACE],
+                name="candidate_permission",
+                condition=models.Q(pending=True, permission__gt=""),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.permission or str(self.user or self.group)
+
+
+class Vote(models.Model):
+    """A vote on a prompt; its giver may change it until the prompt is settled."""
+
+    # No index of its own: the unique constraint's begins with it.
+    interaction = models.ForeignKey(
+        Interaction, on_delete=models.CASCADE, related_name="votes", db_index=False
+    )
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    # As an interaction has it.
+    response = models.JSONField()
+    at = models.DateTimeField()
+    via = models.CharField(max_length=20)
+    answer_id = models.CharField(max_length=200)
+    # Its giver was no candidate: an operator, or whom the project's own code named. It counts as
+    # long as they are active; that of a candidate as long as they are one.
+    vouched = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = (models.Index(fields=["by", "-at"], name="vote_by"),)
+        constraints = (
+            models.UniqueConstraint(fields=["interaction", "by"], name="vote_unique_by"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.by}: {self.response.get('value')}"

@@ -12,7 +12,7 @@ from chat_app.inbox.inbox_parts import MOST, MOST_SEARCHED, InboxQuery, Part, re
 from chat_app.inbox.pending_counts import CAP, FIRST, count_waiting
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
-from sessions_app.models.candidate import NEVER
+from sessions_app.models.interaction import NEVER
 from tests.inbox.many_prompts import (
     NOW,
     PROMPT,

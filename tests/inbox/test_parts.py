@@ -15,7 +15,7 @@ from chat_app.inbox.pending_counts import count_waiting
 from chat_app.page.inbox.alike import MOST_ALIKE, group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.models import Candidate, Interaction, Vote
-from sessions_app.models.candidate import NEVER
+from sessions_app.models.interaction import NEVER
 from tests.inbox.many_prompts import NOW, ask, new_conversation, new_prompt, new_run
 
 pytestmark = pytest.mark.django_db

@@ -31,7 +31,7 @@ from chat_app.inbox.inbox_query import any_pending, begins_card
 from chat_app.inbox.pending_counts import CAP, count_waiting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Conversation, Event, Interaction, Run
-from sessions_app.models.candidate import PLACE
+from sessions_app.models.interaction import PLACE
 from sessions_app.models.people import UserId
 from sessions_app.prompts import type_of
 from sessions_app.storage.storable import is_storable
