@@ -1,17 +1,14 @@
 """The rows of the runtime, each beside the rows that belong to it."""
 
-from sessions_app.models.arrival import Arrival
 from sessions_app.models.attachment import AttachedFile, Attachment, attached_files
 from sessions_app.models.audit_entry import AuditEntry
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.event import Event
-from sessions_app.models.feedback import Feedback
 from sessions_app.models.host_lease import HostLease
 from sessions_app.models.interaction import Candidate, Interaction, Vote
-from sessions_app.models.journal_entry import JournalEntry
 from sessions_app.models.pending_signal import PendingSignal
 from sessions_app.models.process import Process
-from sessions_app.models.run import Run
+from sessions_app.models.run import Arrival, Feedback, JournalEntry, Run
 
 __all__ = [
     "Arrival",

@@ -1,4 +1,4 @@
-"""A run: one execution of a workflow for one user message."""
+"""A run: an execution of a workflow for a message; its journal, what it was sent, its feedback."""
 
 import uuid
 
@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models.conversation import Conversation
+from sessions_app.models.ordered_json import OrderedJSONField
 
 TITLE = 80
 
@@ -163,3 +164,100 @@ class Run(models.Model):
     def root(self) -> "Run":
         """The run that a message has begun: this one, or of a child its top-level ancestor."""
         return self if self.parent is None else self.parent.root
+
+
+class JournalEntry(models.Model):
+    """A recorded call, which replay reads so that it repeats nothing. A question is an
+    interaction.
+    """
+
+    class Kind(models.TextChoices):
+        STEP = "step", _("step")
+        STREAM = "stream", _("streamed step")
+        SLEEP = "sleep", _("pause")
+        NOW = "now", _("time of day")
+        RANDOM = "random", _("random number")
+        SHOW = "show", _("shown step")
+        USAGE = "usage", _("use of a model")
+        HISTORY = "history", _("earlier messages")
+        WAIT = "wait", _("wait for another system")
+        RUN = "run", _("child run")
+        GATHER = "gather", _("calls side by side")
+
+    # No index of its own: the unique constraint's begins with it.
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="journal", db_index=False, verbose_name=_("run")
+    )
+    position = models.PositiveIntegerField(verbose_name=_("position"))
+    # Its number in its track, where the run has gathered coroutines; see `journal.tracks`.
+    place = models.CharField(max_length=40, blank=True, db_default="")
+    kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
+    # What was called: replay compares kind and name.
+    name = models.CharField(max_length=200, verbose_name=_("name"))
+    # The beginning of what it was called with, as JSON; and in what a later replay called it
+    # with something else, which ends nothing.
+    arguments = models.TextField(blank=True)
+    difference = models.TextField(blank=True, db_default="", verbose_name=_("difference"))
+    result = OrderedJSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    # Of a failure: the last position in its track when it came up. A resumed run does it again,
+    # unless it made calls after it.
+    last_position = models.PositiveIntegerField(null=True, blank=True)
+    # How often the execution that ended called the step's function: more than once by `retry=`.
+    attempts = models.PositiveSmallIntegerField(default=1, db_default=1, verbose_name=_("attempts"))
+    # The conversation's last sequence when this was recorded. Text of the run after the last
+    # finished entry's sequence is what a crash may have cut.
+    sequence = models.BigIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("journal entry")
+        verbose_name_plural = _("journal entries")
+        constraints = (
+            models.UniqueConstraint(fields=["run", "position"], name="journal_unique_position"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.kind} {self.name}"
+
+
+class Arrival(models.Model):
+    """Something that was sent to a run, which takes arrivals of a name in order, each once."""
+
+    # No index of its own: the unique constraint's begins with it.
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="arrivals", db_index=False)
+    # The sender's id of it: what is sent again under it comes once.
+    sent_id = models.CharField(max_length=200)
+    name = models.CharField(max_length=200)
+    payload = OrderedJSONField(null=True)
+    # Of the journal entry that has it; until the run takes it, there is none.
+    position = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "sent_id"], name="arrival_unique_id"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sent_id})"
+
+
+class Feedback(models.Model):
+    """A reaction, a comment, or both; what is taken back has no row."""
+
+    run = models.OneToOneField(
+        Run, on_delete=models.CASCADE, primary_key=True, related_name="feedback"
+    )
+    # Of the page 👍 or 👎; other clients may have others.
+    reaction = models.CharField(max_length=20, blank=True, verbose_name=_("reaction"))
+    comment = models.CharField(max_length=1024, blank=True, verbose_name=_("comment"))
+    given_at = models.DateTimeField(verbose_name=_("given"))
+
+    class Meta:
+        verbose_name = _("feedback")
+        verbose_name_plural = _("feedback")
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.reaction, self.comment) if part)
