@@ -33,8 +33,8 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.connections import close_broken
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import Lane, writer
+from sessions_app.workflows.context import Message
 from sessions_app.workflows.request_context import RequestContext
-from sessions_app.workflows.run_info import Message
 
 log = Log(__name__)
 

@@ -17,7 +17,7 @@ from sessions_app.pool import schemas
 from sessions_app.workflows.advice import advise
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.child_calls import dump_returned
-from sessions_app.workflows.context import Context, current_context
+from sessions_app.workflows.context import Context, RunInfo, current_context
 from sessions_app.workflows.context_variables import within
 from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.registry import Workflow
@@ -28,7 +28,6 @@ from sessions_app.workflows.request_context import (
     workflow_parent_id,
     workflow_parent_name,
 )
-from sessions_app.workflows.run_info import RunInfo
 from sessions_app.workflows.streams import StreamedText
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from pydantic_core import from_json
 
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
+from sessions_app.workflows.context import Message
 from sessions_app.workflows.registry import Workflow
-from sessions_app.workflows.run_info import Message
 
 
 class WorkflowInput(BaseModel):

@@ -15,11 +15,10 @@ from sessions_app.pool.runner import Runner, Stop
 from sessions_app.storage.periodic import repeat
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Limit, Slot, limit_of
-from sessions_app.workflows.context import current_context
+from sessions_app.workflows.context import Message, RunInfo, current_context
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.registry import OfferedWorkflow, Workflow
 from sessions_app.workflows.request_context import RequestContext
-from sessions_app.workflows.run_info import Message, RunInfo
 
 log = Log(__name__)
 

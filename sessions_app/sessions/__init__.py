@@ -6,6 +6,6 @@ tests use it; hosting and `replay` use the pool under it.
 
 from sessions_app.pool.builders import PerUserBuilderInfo
 from sessions_app.sessions.manager import Session, SessionManager
-from sessions_app.workflows.run_info import RuntimeTypeEnum
+from sessions_app.workflows.context import RuntimeTypeEnum
 
 __all__ = ["PerUserBuilderInfo", "RuntimeTypeEnum", "Session", "SessionManager"]

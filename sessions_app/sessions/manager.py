@@ -19,9 +19,10 @@ from sessions_app.pool.workflow_pool import SHUTDOWN_WAIT, OpenWorkflow, Workflo
 from sessions_app.sessions import script_backend
 from sessions_app.sessions.script_backend import ScriptBackend, UserInputCallback
 from sessions_app.storage.periodic import repeat
-from sessions_app.workflows import request_context, run_info
+from sessions_app.workflows import request_context
 from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.config import WorkflowConfig
+from sessions_app.workflows.context import AuthCallback, RuntimeTypeEnum, user_auth_callback
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.registry import BuilderFactory, OfferedWorkflow, Workflow, resolve
 from sessions_app.workflows.request_context import (
@@ -31,7 +32,6 @@ from sessions_app.workflows.request_context import (
     workflow_parent_id,
     workflow_parent_name,
 )
-from sessions_app.workflows.run_info import AuthCallback, RuntimeTypeEnum
 
 
 class Session:
@@ -57,7 +57,7 @@ class Session:
             request_context.request_of(user_id),
         )
         self._ask = script_backend.user_input_callback.get()
-        self._authenticate = run_info.user_auth_callback.get()
+        self._authenticate = user_auth_callback.get()
 
     @property
     def user_id(self) -> str | None:
@@ -304,7 +304,7 @@ class SessionManager:
         if user_input_callback is not None:
             variables[script_backend.user_input_callback] = user_input_callback
         if user_authentication_callback is not None:
-            variables[run_info.user_auth_callback] = user_authentication_callback
+            variables[user_auth_callback] = user_authentication_callback
         with bind(variables):
             session = Session(self, self._pool.workflow, self._pool.limit, request.user_id)
             async with self._pool.admit(session.opened):

@@ -16,7 +16,7 @@ from sessions_app.workflows import registry
 from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, dump_returned
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.run_info import AuthCallback, refuse
+from sessions_app.workflows.context import AuthCallback, refuse
 from sessions_app.workflows.steps import execute
 from sessions_app.workflows.transactional_steps import Attempted
 

@@ -34,10 +34,9 @@ from sessions_app.prompts import (
     ToolCallResponse,
 )
 from sessions_app.prompts.assignment import Escalation, group, permission, user
-from sessions_app.workflows.context import Context
+from sessions_app.workflows.context import Context, Message
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.registry import workflow
-from sessions_app.workflows.run_info import Message
 from sessions_app.workflows.steps import Retry
 from sessions_app.workflows.streams import Reasoning, Stream
 

@@ -3,13 +3,16 @@
 import random
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from django.utils import timezone
+from pydantic import BaseModel
 
-from sessions_app.errors import NoRun
+from sessions_app.errors import NoPerson, NoRun
 from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.prompts import Prompt, Response
 from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
@@ -19,8 +22,7 @@ from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.gathering import gather
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import NOT_GIVEN, explicit_options, plain
-from sessions_app.workflows.request_context import RequestMetadata
-from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
+from sessions_app.workflows.request_context import RequestContext, RequestMetadata
 from sessions_app.workflows.steps import (
     Coro,
     Retry,
@@ -36,6 +38,54 @@ from sessions_app.workflows.transactional_steps import check_plain
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
 Kind = JournalEntry.Kind
+AuthCallback = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The user message that started the run. `text` is what the person wrote, `files` what they
+    attached.
+    """
+
+    text: str
+    client_format: str = ""
+    id: str = ""
+    files: tuple[AttachedFile, ...] = ()
+
+
+class RuntimeTypeEnum(StrEnum):
+    """The purpose of a run."""
+
+    RUN_OR_SERVE = "run_or_serve"
+    EVALUATE = "evaluate"
+    OTHER = "other"
+
+
+# That of the session that is open here, and of those within it.
+user_auth_callback: ContextVar[AuthCallback | None] = ContextVar("user_auth_callback", default=None)
+
+
+async def refuse(*_: object) -> NoReturn:
+    """Raise NoPerson, in the place of a callback that is not there."""
+    raise NoPerson
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The facts about a run: its user, request and input.
+
+    `message` is as it was given to the run, of any type that the workflow takes; `parent` is the id
+    and name of the step that called it. `authenticate` signs the person in; else nobody can.
+    """
+
+    message: Any
+    request: RequestContext
+    run_id: str
+    builder: object
+    options: BaseModel
+    parent: tuple[str | None, str | None] = (None, None)
+    authenticate: AuthCallback = refuse
+    runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE
 
 
 class Context:

@@ -33,9 +33,9 @@ from sessions_app.workflows.backend import (
     recorded_response,
 )
 from sessions_app.workflows.child_calls import ChildCall
+from sessions_app.workflows.context import Message
 from sessions_app.workflows.history import PastMessage, read_messages
 from sessions_app.workflows.request_context import RequestContext
-from sessions_app.workflows.run_info import Message
 from sessions_app.workflows.transactional_steps import Attempted
 
 # Seconds that an execution may take: it waits for nothing of its context.

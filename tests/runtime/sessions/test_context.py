@@ -14,13 +14,12 @@ from django.test import AsyncRequestFactory, RequestFactory
 
 from sessions_app.errors import NoRun, RunEnded, SessionsError
 from sessions_app.workflows import Context, Message, TextPrompt
-from sessions_app.workflows.context import current_context
+from sessions_app.workflows.context import RuntimeTypeEnum, current_context
 from sessions_app.workflows.request_context import (
     current_request,
     workflow_parent_id,
     workflow_parent_name,
 )
-from sessions_app.workflows.run_info import RuntimeTypeEnum
 from tests.support.sessions import Log, declare, managing, managing_with_log, say
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
