@@ -29,7 +29,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import Policy
-from sessions_app.workflows.trace import Trace
+from sessions_app.workflows.request_context import Trace
 
 MAX_MESSAGE = 32_000
 MAX_NAME = 200

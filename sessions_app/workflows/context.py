@@ -22,7 +22,7 @@ from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.gathering import gather
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import NOT_GIVEN, explicit_options, plain
-from sessions_app.workflows.request_context import RequestContext, RequestMetadata
+from sessions_app.workflows.request_context import RequestContext, RequestMetadata, Trace
 from sessions_app.workflows.steps import (
     Coro,
     Retry,
@@ -32,7 +32,6 @@ from sessions_app.workflows.steps import (
     piece_type,
 )
 from sessions_app.workflows.streams import Stream, StreamOptions
-from sessions_app.workflows.trace import Trace
 from sessions_app.workflows.transactional_steps import check_plain
 
 T = TypeVar("T")

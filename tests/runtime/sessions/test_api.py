@@ -24,7 +24,6 @@ MODULES = [
     *("sessions_app.workflows.backend", "sessions_app.workflows.concurrency"),
     *("sessions_app.workflows.context", "sessions_app.workflows.context_variables"),
     "sessions_app.workflows.request_context",
-    "sessions_app.workflows.trace",
 ]
 # Names of quantities, and a word of the docstring (its own or its class's) that gives the unit.
 UNITS = {
