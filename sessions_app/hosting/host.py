@@ -32,7 +32,7 @@ from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
-from sessions_app.workflows.transactional_steps import FaultInStep
+from sessions_app.workflows.backend import FaultInStep
 
 log = Log(__name__)
 

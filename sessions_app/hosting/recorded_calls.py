@@ -35,16 +35,16 @@ from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_size
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.backend import (
+    Attempted,
+    ChildCall,
     OutgoingPrompt,
     RecordedBackend,
     StoredResponse,
     asked_before,
     recorded_response,
 )
-from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage, ended_runs, read_messages
-from sessions_app.workflows.transactional_steps import Attempted
 
 
 class RecordedCalls(RecordedBackend):

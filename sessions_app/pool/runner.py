@@ -15,8 +15,7 @@ from sessions_app.errors import SessionsError
 from sessions_app.journal.tracks import current_track
 from sessions_app.pool import schemas
 from sessions_app.workflows.advice import advise
-from sessions_app.workflows.backend import Backend
-from sessions_app.workflows.child_calls import dump_returned
+from sessions_app.workflows.backend import Backend, dump_returned
 from sessions_app.workflows.context import Context, RunInfo, current_context
 from sessions_app.workflows.context_variables import within
 from sessions_app.workflows.execution import Execution

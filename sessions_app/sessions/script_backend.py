@@ -13,12 +13,17 @@ from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.prompts import AnyPrompt, Given, JsonAnswer
 from sessions_app.workflows import registry
-from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
-from sessions_app.workflows.child_calls import ChildCall, dump_returned
+from sessions_app.workflows.backend import (
+    Attempted,
+    Backend,
+    ChildCall,
+    OutgoingPrompt,
+    StoredResponse,
+    dump_returned,
+)
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import AuthCallback, refuse
 from sessions_app.workflows.steps import execute
-from sessions_app.workflows.transactional_steps import Attempted
 
 # Runs a workflow by its name for the same user; the result.
 RunBeside = Callable[[str, object], Awaitable[object]]

@@ -1,4 +1,4 @@
-"""The backend of a context: a hosted run with its journal, or a plain script."""
+"""The backend of a context (a hosted run with its journal, or a script), and what it is given."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -6,9 +6,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic_core import from_json
+from django.db import transaction
+from pydantic_core import from_json, to_json
 
-from sessions_app.errors import NonDeterminism
+from sessions_app.errors import NonDeterminism, SessionsError, Unrecorded
 from sessions_app.journal.journal import (
     Call,
     CallResult,
@@ -22,11 +23,16 @@ from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt, load_typed_prompt
 from sessions_app.prompts.assignment import Assignment
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.child_calls import ChildCall
+from sessions_app.workflows import registry
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.transactional_steps import Attempted
+from sessions_app.workflows.options import BoundFunction
+from sessions_app.workflows.steps import ResultType, RunningStep, outcome, result_type
+
+# What came of an attempt; with `Unrecorded` nothing is recorded, and the run is suspended.
+Attempted = CallResult | Unrecorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,65 @@ def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyProm
     if not entry.finished:
         recorded_prompt.check_found()
     return recorded_prompt, prompt_difference(recorded_prompt.model_dump(mode="json"), new_content)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCall:
+    """A workflow that `Context.run` is to run. `headers` name the run it belongs to, and its
+    trace.
+    """
+
+    workflow: str
+    message: object
+    title: str | None
+    headers: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """The message as it is stored: a text as it is, else its JSON."""
+        return self.message if isinstance(self.message, str) else to_json(self.message).decode()
+
+
+def dump_returned(workflow: registry.Workflow, value: object) -> object:
+    """Return a workflow's return value as JSON values, by its annotation, as of a step.
+
+    Raises:
+        NotJson, TooLarge: as for the result of a step.
+    """
+    return result_type(workflow.function, workflow.name).dump(value)
+
+
+def load_returned(name: str, stored: object) -> object:
+    """Load a workflow's return value by its newest version's annotation."""
+    declaration = registry.declared_workflows().get(name)
+    if declaration is None or declaration.streams:
+        return stored
+    return result_type(declaration.function, name).load(stored)
+
+
+class FaultInStep(SessionsError):
+    """The database failed what a transactional step asked of it."""
+
+
+def attempt(
+    function: BoundFunction, returns: ResultType, title: str, step: RunningStep
+) -> Attempted:
+    """Call the function within the transaction that this thread is in. What it raises undoes what
+    it wrote, and nothing else.
+
+    Raises:
+        FaultInStep: the transaction cannot go on; all of it may be tried again.
+    """
+    try:
+        with transaction.atomic(), step.inside():
+            stored = returns.dump(function())
+    except Unrecorded as error:
+        return error
+    except BaseException as error:  # the thread that writes has to go on
+        if is_fault(error):  # a deadlock, a lost connection: the whole transaction is tried again
+            raise FaultInStep from error
+        return CallResult.of_error(error, title)
+    return outcome(stored, title)
 
 
 class Backend(ABC):

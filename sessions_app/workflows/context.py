@@ -1,5 +1,6 @@
 """The context of a workflow: everything that must survive a crash goes through it."""
 
+import inspect
 import random
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
@@ -16,8 +17,8 @@ from sessions_app.errors import NoPerson, NoRun
 from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.prompts import Prompt, Response
 from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
+from sessions_app.workflows.backend import ChildCall
 from sessions_app.workflows.callbacks import callback_url
-from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.gathering import gather
 from sessions_app.workflows.history import PastMessage
@@ -32,7 +33,6 @@ from sessions_app.workflows.steps import (
     piece_type,
 )
 from sessions_app.workflows.streams import Stream, StreamOptions
-from sessions_app.workflows.transactional_steps import check_plain
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
@@ -259,7 +259,9 @@ class Context:
         """
         options = explicit_options(function, args, title=title, name=name)
         bound_function = partial(function, *args, **kwargs)
-        check_plain(bound_function.func)
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            # Django has no transactions in these.
+            raise TypeError("transactional_step() takes a plain function: 'def', not 'async def'.")
         call = self._execution.function_call(Kind.STEP, bound_function, options.get("name"))
         work = self._execution.transactional_step(call, bound_function, options.get("title") or "")
         return self._execution.expect(work, f"Step {call.name}")

@@ -44,8 +44,15 @@ from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
-from sessions_app.workflows.child_calls import ChildCall, load_returned
+from sessions_app.workflows.backend import (
+    Attempted,
+    Backend,
+    ChildCall,
+    OutgoingPrompt,
+    StoredResponse,
+    attempt,
+    load_returned,
+)
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import BoundFunction, plain
 from sessions_app.workflows.steps import (
@@ -59,7 +66,6 @@ from sessions_app.workflows.steps import (
     running_step,
 )
 from sessions_app.workflows.streams import StreamedStep, StreamOptions
-from sessions_app.workflows.transactional_steps import Attempted, attempt
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)

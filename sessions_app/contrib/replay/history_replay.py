@@ -26,17 +26,17 @@ from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
 from sessions_app.workflows.backend import (
+    Attempted,
+    ChildCall,
     OutgoingPrompt,
     RecordedBackend,
     StoredResponse,
     asked_before,
     recorded_response,
 )
-from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.context import Message
 from sessions_app.workflows.history import PastMessage, read_messages
 from sessions_app.workflows.request_context import RequestContext
-from sessions_app.workflows.transactional_steps import Attempted
 
 # Seconds that an execution may take: it waits for nothing of its context.
 PATIENCE = 10.0
