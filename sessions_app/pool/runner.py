@@ -14,7 +14,6 @@ from pydantic_core import PydanticSerializationError, to_json
 from sessions_app.errors import SessionsError
 from sessions_app.journal.tracks import current_track
 from sessions_app.pool import schemas
-from sessions_app.workflows.advice import advise
 from sessions_app.workflows.backend import Backend, dump_returned
 from sessions_app.workflows.context import Context, RunInfo, current_context
 from sessions_app.workflows.context_variables import within
@@ -27,6 +26,7 @@ from sessions_app.workflows.request_context import (
     workflow_parent_id,
     workflow_parent_name,
 )
+from sessions_app.workflows.steps import advise
 from sessions_app.workflows.streams import StreamedText
 
 T = TypeVar("T")

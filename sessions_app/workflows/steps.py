@@ -21,6 +21,7 @@ from math import isfinite, isnan
 from numbers import Real
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
+from django.core.exceptions import SynchronousOnlyOperation
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter
 from tenacity import (
     AsyncRetrying,
@@ -35,7 +36,6 @@ from sessions_app.journal.journal import REFUSED, CallResult, Entry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, is_storable
-from sessions_app.workflows.advice import advise
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import Begin, step_threads
@@ -51,6 +51,13 @@ MAX_BITS = 14_284
 EACH_VALUE = 4
 # Results with more parts take milliseconds, and are converted in a thread.
 MOST_IN_LOOP = 2_000
+# What the author can do about common mistakes.
+ORM = (
+    "A workflow uses the database in a step, as a plain function ('def', not 'async def'): `await "
+    "context.step(function, …)`, or `context.transactional_step` where it writes. See "
+    "docs/steps.md."
+)
+AWAIT = "A coroutine was used in the place of its result: `await` is missing before the call."
 
 
 class Retry(BaseModel):
@@ -123,6 +130,17 @@ class RunningStep:
 
 # The step that the current code is part of.
 running_step: ContextVar[RunningStep | None] = ContextVar("running_step", default=None)
+
+
+def advise(error: BaseException) -> None:
+    """Add to a common error what its author can do about it, for the log and the admin."""
+    note = ""
+    if isinstance(error, SynchronousOnlyOperation):
+        note = ORM
+    elif isinstance(error, AttributeError | TypeError) and "'coroutine' object" in str(error):
+        note = AWAIT
+    if note and note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
 
 
 def name_of(function: Function) -> str:

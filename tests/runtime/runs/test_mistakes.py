@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from sessions_app.hosting import watchdog
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
-from sessions_app.workflows.advice import AWAIT, ORM
+from sessions_app.workflows.steps import AWAIT, ORM
 from tests.runtime.replay.deployed import Body, executed, host_code
 from tests.support.hosting import problem, until_true
 
