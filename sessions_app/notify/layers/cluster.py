@@ -8,9 +8,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import
 from redis.asyncio.connection import parse_url
 
 from sessions_app.json_types import JsonObject
-from sessions_app.notify.layers.link import RedisLink, seal
+from sessions_app.notify.layers.link import Publisher, RedisLink, seal
 from sessions_app.notify.layers.memory import MemoryLayer
-from sessions_app.notify.layers.publisher import Publisher
 from sessions_app.notify.news import pack, unpack
 
 # All calls have a time limit where they are made. A `socket_timeout` on top would have redis-py use

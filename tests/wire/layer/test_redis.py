@@ -19,7 +19,7 @@ from sessions_app.contrib.testing.polling import until_true
 from sessions_app.notify import groups
 from sessions_app.notify.layers import memory
 from sessions_app.notify.layers.cluster import ClusterLayer
-from sessions_app.notify.layers.publisher import Publisher
+from sessions_app.notify.layers.link import Publisher
 
 pytestmark = pytest.mark.formless
 
