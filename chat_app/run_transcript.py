@@ -8,7 +8,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Feedback, Interaction, Run
 from sessions_app.prompts import load_prompt
 from sessions_app.storage.attachments import shown_file
-from sessions_app.storage.event_log import read_records
+from sessions_app.storage.records import read_records
 from sessions_app.workflows.history import ended_runs
 
 TranscriptPart = JsonObject

@@ -9,7 +9,7 @@ from django.db.models import Max, Min, Q, QuerySet
 
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
-from sessions_app.storage import event_log
+from sessions_app.storage import records
 from sessions_app.storage.records import EventRecord
 
 # Bytes, about, that a feed takes from the log at once, and keeps while its client does not read.
@@ -49,7 +49,7 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
 
     A prompt that is no longer for whom it was opened, the owner or others, counts as settled.
     """
-    events = _page(event_log.read(conversation, after=after, limit=limit))
+    events = _page(records.read(conversation, after=after, limit=limit))
     opened = {
         event.payload["interaction_id"]: event.type == Event.Type.INTERACTION
         for event in events

@@ -14,8 +14,7 @@ import msgspec
 
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Run
-from sessions_app.storage.event_log import trim
-from sessions_app.storage.records import EventRecord
+from sessions_app.storage.records import EventRecord, trim
 
 Frame = JsonObject
 

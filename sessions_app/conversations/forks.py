@@ -24,8 +24,7 @@ from sessions_app.models.interaction import NEVER
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.attachments import shown_file
-from sessions_app.storage.event_log import read_records
-from sessions_app.storage.records import RunRecord
+from sessions_app.storage.records import RunRecord, read_records
 from sessions_app.storage.run_text import pieces_of
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry

@@ -16,8 +16,7 @@ from sessions_app.conversations.run_parts import RESTING
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, Run
 from sessions_app.storage import reads
-from sessions_app.storage.event_log import read_records, trim
-from sessions_app.storage.records import EventRecord
+from sessions_app.storage.records import EventRecord, read_records, trim
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.sql import read_id
 

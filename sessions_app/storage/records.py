@@ -1,11 +1,14 @@
-"""The records that travel between the log and its readers."""
+"""The records that travel between the log and its readers, and reading the log after a cursor."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from sessions_app.json_types import JsonObject
+from sessions_app.models import Event
 
 
 class ParentCall(NamedTuple):
@@ -60,3 +63,37 @@ class InteractionSettled:
 def step_payload(run: UUID, position: int, title: str, state: str, payload: str) -> JsonObject:
     """Build the payload of a `step` event."""
     return {"step_id": f"{run}:{position}", "name": title, "state": state, "payload": payload}
+
+
+def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
+    """Read at most `limit` events after the cursor, oldest first. Blocks: call it in a thread.
+
+    The first may be a `message` that began before the cursor: see `trim`.
+    """
+    later = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
+    return read_records(later, limit=limit)
+
+
+def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[EventRecord]:
+    """Read at most `limit` of the events in the order of the log. Blocks: call it in a thread."""
+    rows = events.order_by("sequence").values_list(
+        "conversation_id",
+        "run_id",
+        "run__message_id",
+        "run__client_format",
+        "first_sequence",
+        "sequence",
+        "type",
+        "payload",
+        "created_at",
+    )[:limit]
+    return [EventRecord(*row) for row in rows]
+
+
+def trim(event: EventRecord, *, after: int) -> str:
+    """Return the part of a `text` or `message` event that a reader at the cursor has not had."""
+    text: str = event.payload["text"]
+    read_count = after - event.first_sequence + 1
+    if event.type != Event.Type.MESSAGE or read_count <= 0:
+        return text
+    return text[sum(event.payload["lengths"][:read_count]) :]

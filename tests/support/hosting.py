@@ -25,8 +25,7 @@ from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
 from sessions_app.prompts import JsonAnswer, TextAnswer
 from sessions_app.storage import reads
-from sessions_app.storage.event_log import read
-from sessions_app.storage.records import EventRecord
+from sessions_app.storage.records import EventRecord, read
 from sessions_app.storage.writer import writer
 
 __all__ = [

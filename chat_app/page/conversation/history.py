@@ -24,8 +24,7 @@ from django.utils import timezone
 from sessions_app.conversations.run_parts import BREAKS, TEXTS
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event
-from sessions_app.storage.event_log import read_records
-from sessions_app.storage.records import EventRecord
+from sessions_app.storage.records import EventRecord, read_records
 from sessions_app.storage.run_text import Piece, join, stretches, taken_back_sequences
 
 # Each item takes one of these rows at least, so these bound what a look shows: at the newest, and

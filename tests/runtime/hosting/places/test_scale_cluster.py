@@ -21,7 +21,7 @@ from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import Person
 from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads, sql
-from sessions_app.storage.event_log import read
+from sessions_app.storage.records import read
 from sessions_app.storage.transaction import Transaction
 from tests.support.database.copied_conversations import copy_statements
 from tests.support.hosting import Hosting, until

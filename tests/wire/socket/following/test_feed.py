@@ -11,7 +11,7 @@ from chat_app.feed import limits
 from chat_app.feed.feed import Feed
 from chat_app.feed.selectors import read_opening
 from sessions_app.notify.news import News
-from sessions_app.storage import event_log, reads, writer
+from sessions_app.storage import reads, records, writer
 from tests.support.hitl import set_hitl
 from tests.support.received_frames import Frame
 from tests.wire.live_log import LiveLog
@@ -55,7 +55,7 @@ async def test_lost_doubled_and_reordered_news_changes_nothing(log: LiveLog, see
         if number % 20 == 0:
             await log.ask(f"{number}?")
     last = await log.last()
-    events = await reads.read(event_log.read, log.conversation, after=0, limit=1000)
+    events = await reads.read(records.read, log.conversation, after=0, limit=1000)
     news = [events[at : at + size] for at in range(0, len(events), 3) for size in (1, 3)]
     news = [part for part in news for _ in range(chance.choice([0, 0, 1, 2]))]
     chance.shuffle(news)
