@@ -5,12 +5,10 @@ After `Refused` nothing was written: the caller asked for something that cannot 
 `UnknownVersion` suspend the run.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
-
-from sessions_app.json_types import JsonObject
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -33,7 +31,7 @@ class Invalid(Refused):
 
     def __init__(self, message: "StrOrPromise", **details: object) -> None:
         super().__init__(message)
-        self.details: JsonObject = details
+        self.details: dict[str, Any] = details
 
 
 class UnknownWorkflow(Refused):
@@ -212,7 +210,7 @@ class StepFailed(WorkflowError):
         self.error_type = error_type
 
     @classmethod
-    def of(cls, step: str, error: JsonObject) -> "StepFailed":
+    def of(cls, step: str, error: dict[str, Any]) -> "StepFailed":
         """Rebuild the error from its journal entry."""
         is_unknown = error["type"] == OutcomeUnknown.__name__
         failed = (OutcomeUnknown if is_unknown else cls)(step, error["type"], error["message"])
@@ -295,7 +293,7 @@ class ChildFailed(WorkflowError):
         self.reason = reason
 
     @classmethod
-    def of(cls, workflow: str, error: JsonObject) -> "ChildFailed":
+    def of(cls, workflow: str, error: dict[str, Any]) -> "ChildFailed":
         """Rebuild the error from its journal entry."""
         return cls(workflow, error["type"], error["message"])
 

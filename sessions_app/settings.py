@@ -14,8 +14,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from sessions_app.json_types import JsonObject
-
 ENDINGS = (
     *("png", "jpg", "jpeg", "gif", "webp", "heic", "pdf", "txt", "md", "csv", "tsv", "json"),
     *("docx", "xlsx", "pptx", "odt", "ods", "odp", "mp3", "m4a", "wav"),
@@ -56,7 +54,7 @@ class RuntimeSettings(Section):
     )
     WORKFLOWS_FILE: Path | None = Field(default=None, description="the path of a YAML file")
     # Offered beside those of the file, in its form.
-    EXTRA_WORKFLOWS: dict[str, JsonObject] = Field(default={}, description="a dict by name")
+    EXTRA_WORKFLOWS: dict[str, dict[str, Any]] = Field(default={}, description="a dict by name")
     PARK_AFTER: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
     # How long the code of a run may hold up the event loop, before the run is suspended.
     MAX_BLOCKING: float = Field(
@@ -167,7 +165,7 @@ def _sections() -> list[type[Section]]:
     return [section for section in sections if section is not None]
 
 
-def _hitl() -> JsonObject:
+def _hitl() -> dict[str, Any]:
     values = getattr(settings, "HITL", {})
     if not isinstance(values, dict):
         raise ImproperlyConfigured('HITL must be a dict, such as HITL = {"PARK_AFTER": 60}.')

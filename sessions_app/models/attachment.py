@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
@@ -10,7 +11,6 @@ from django.core.files.storage import storages
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.json_types import JsonObject
 from sessions_app.models.run import Run
 
 
@@ -43,7 +43,7 @@ class AttachedFile:
         return content
 
 
-def attached_files(metadata: JsonObject) -> tuple[AttachedFile, ...]:
+def attached_files(metadata: dict[str, Any]) -> tuple[AttachedFile, ...]:
     """Return the files of the message that began a run, as the run's metadata has them."""
     return tuple(AttachedFile(**file) for file in metadata.get("files", ()))
 
@@ -96,6 +96,6 @@ class Attachment(models.Model):
         return AttachedFile(str(self.id), self.name, self.content_type, self.size, self.path)
 
     @property
-    def stored(self) -> JsonObject:
+    def stored(self) -> dict[str, Any]:
         """The file as a run's metadata has it."""
         return asdict(self.file)
