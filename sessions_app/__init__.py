@@ -7,8 +7,7 @@ the last (a contract in pyproject.toml holds it):
     management                operators' commands
     sessions                  the session API: `SessionManager` and `Session`, over `pool`
     lifecycle                 start and stop, what falls due, reports, retention
-    dispatch                  the process that hosts a key, and who takes it over
-    hosting, runs             hosts that drive runs; what a project's own code calls
+    hosting, runs             hosts that drive runs, and the process of each; a project's own calls
     conversations, pool       messages, stops, forks; builders, places and runs of a workflow
     interactions, workflows   the life of a question; what authors write with
     journal, notify           what is recorded of a call; hints to other tasks and processes

@@ -94,7 +94,7 @@ def _forget_language() -> Iterator[None]:
 @pytest.fixture
 def _lost_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lose what processes send a worker of its runs."""
-    dispatcher = "sessions_app.dispatch.worker.WorkerDispatcher"
+    dispatcher = "sessions_app.hosting.dispatch.worker.WorkerDispatcher"
     monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
 
 

@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from chat_app.settings import PerTime
 from sessions_app.logs import Log
-from sessions_app.vital_threads import vital
+from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
 

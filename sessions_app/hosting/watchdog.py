@@ -20,7 +20,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.logs import Log
 from sessions_app.settings import RuntimeSettings
-from sessions_app.vital_threads import vital
+from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
 

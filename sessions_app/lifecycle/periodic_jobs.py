@@ -3,8 +3,8 @@
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
-from sessions_app.dispatch.job_worker import DISPATCHER, delete_old_jobs
-from sessions_app.dispatch.queue import MAINTENANCE_QUEUE
+from sessions_app.hosting.dispatch.job_worker import DISPATCHER, delete_old_jobs
+from sessions_app.hosting.dispatch.queue import MAINTENANCE_QUEUE
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import due, processes, retention
 from sessions_app.storage.writer import writer

@@ -13,9 +13,9 @@ from django.apps import apps
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from sessions_app.dispatch import queue
-from sessions_app.dispatch.dispatcher import Dispatcher, ProcessReport
 from sessions_app.errors import StorageUnavailable
+from sessions_app.hosting.dispatch import queue
+from sessions_app.hosting.dispatch.dispatcher import Dispatcher, ProcessReport
 from sessions_app.hosting.lease import this_process
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log

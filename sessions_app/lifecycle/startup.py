@@ -5,8 +5,8 @@ import gc
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
-from sessions_app.dispatch.dispatcher import Dispatcher, ProcrastinateDispatcher
-from sessions_app.dispatch.local import LocalDispatcher
+from sessions_app.hosting.dispatch.dispatcher import Dispatcher, ProcrastinateDispatcher
+from sessions_app.hosting.dispatch.local import LocalDispatcher
 from sessions_app.lifecycle.due import maintain
 from sessions_app.lifecycle.processes import report, sign_off
 from sessions_app.models import Process

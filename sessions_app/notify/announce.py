@@ -8,8 +8,8 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 
-LOCAL = "sessions_app.dispatch.local.LocalDispatcher"
-CLUSTER = "sessions_app.dispatch.dispatcher.ProcrastinateDispatcher"
+LOCAL = "sessions_app.hosting.dispatch.local.LocalDispatcher"
+CLUSTER = "sessions_app.hosting.dispatch.dispatcher.ProcrastinateDispatcher"
 
 
 class Announcer(Protocol):

@@ -31,7 +31,7 @@ from sessions_app.storage.faults import COLLISIONS, is_fault, sqlstate
 from sessions_app.storage.safety_times import WRITE_PATIENCE
 from sessions_app.storage.sql import database
 from sessions_app.storage.transaction import Transaction, call_all
-from sessions_app.vital_threads import vital
+from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
 

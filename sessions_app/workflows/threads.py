@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from django.db import close_old_connections, connections
 
-from sessions_app.vital_threads import vital
+from sessions_app.storage.vital_threads import vital
 from sessions_app.workflows.request_context import user_in_context
 
 T = TypeVar("T")

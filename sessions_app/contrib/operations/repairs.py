@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from django.db.models import F, Q
 
-from sessions_app.dispatch.take_over import take_from_dead
+from sessions_app.hosting.dispatch.take_over import take_from_dead
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, check_in_name
 from sessions_app.lifecycle import processes
 from sessions_app.models import HostLease, PendingSignal

@@ -18,8 +18,8 @@ from django.utils.module_loading import import_string
 from sessions_app.contrib.testing.hosted_run import Answer, HostedRun
 from sessions_app.contrib.testing.polling import PATIENCE, until, until_true
 from sessions_app.conversations import messages
-from sessions_app.dispatch.dispatcher import Dispatcher, Duty
-from sessions_app.dispatch.local import LocalDispatcher
+from sessions_app.hosting.dispatch.dispatcher import Dispatcher, Duty
+from sessions_app.hosting.dispatch.local import LocalDispatcher
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.json_types import JsonObject
@@ -221,7 +221,7 @@ class Hosting:
         if not RuntimeSettings.load().cluster:
             return LocalDispatcher(**options)
         # It imports Procrastinate, which only the form of many processes installs.
-        worker = import_string("sessions_app.dispatch.worker.WorkerDispatcher")
+        worker = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
         dispatcher: HostingDispatcher = worker(Duty(drain=DRAIN), **options)
         return dispatcher
 

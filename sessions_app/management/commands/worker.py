@@ -12,8 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
 
-from sessions_app.dispatch.dispatcher import Duty
 from sessions_app.hosting import lease
+from sessions_app.hosting.dispatch.dispatcher import Duty
 from sessions_app.lifecycle import startup
 from sessions_app.lifecycle.start_checks import check_start
 from sessions_app.settings import RuntimeSettings
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
         # Only where it is used: in the local form there is no queue to take jobs from.
-        dispatcher = import_string("sessions_app.dispatch.worker.WorkerDispatcher")
+        dispatcher = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
         dispatcher = dispatcher(duty, park_after=RuntimeSettings.load().PARK_AFTER)
         await startup.start(dispatcher)
         queues = ", ".join(duty.queues) or "all queues"

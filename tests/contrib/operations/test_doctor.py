@@ -28,7 +28,7 @@ from django.utils import timezone
 from sessions_app.contrib.operations.doctor import deployment, disk
 from sessions_app.contrib.operations.doctor.deployment import CHECKS
 from sessions_app.contrib.operations.management.commands.doctor import LEVELS
-from sessions_app.dispatch.dispatcher import ProcessReport
+from sessions_app.hosting.dispatch.dispatcher import ProcessReport
 from sessions_app.lifecycle import processes, start_checks
 from sessions_app.lifecycle.findings import Check, Findings, examine
 from sessions_app.models import HostLease, Process

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sessions_app.dispatch.job_worker import _patiently
+from sessions_app.hosting.dispatch.job_worker import _patiently
 
 pytestmark = pytest.mark.formless
 

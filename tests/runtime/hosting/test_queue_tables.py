@@ -1,4 +1,4 @@
-"""Procrastinate's tables and functions, as `dispatch/queue.py` was read for them."""
+"""Procrastinate's tables and functions, as `hosting/dispatch/queue.py` was read for them."""
 
 import hashlib
 from importlib.metadata import version

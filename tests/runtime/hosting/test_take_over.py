@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from sessions_app.dispatch import queue, take_over
+from sessions_app.hosting.dispatch import queue, take_over
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer

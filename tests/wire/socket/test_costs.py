@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from chat_app.identity import identities
-from sessions_app.dispatch import local
+from sessions_app.hosting.dispatch import local
 from sessions_app.storage import reads, sql
 from sessions_app.storage.writer import Writer, writer
 from tests.wire.local_socket import LocalSocket

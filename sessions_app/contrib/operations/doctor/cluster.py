@@ -8,7 +8,7 @@ from pathlib import Path
 from django.core.checks import Error, Info, Warning
 
 from sessions_app.contrib.operations.doctor.disk import in_bytes, room
-from sessions_app.dispatch.queue import QUEUE_POOL_SIZE
+from sessions_app.hosting.dispatch.queue import QUEUE_POOL_SIZE
 from sessions_app.lifecycle import processes
 from sessions_app.lifecycle.cluster_requirements import START, TIMEOUT, TODO
 from sessions_app.lifecycle.findings import Check, Findings

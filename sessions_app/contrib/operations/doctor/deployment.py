@@ -24,7 +24,7 @@ from django.db import DatabaseError
 from django.http.request import validate_host
 from django.utils import timezone
 
-from sessions_app.dispatch.queue import figures, without_job
+from sessions_app.hosting.dispatch.queue import figures, without_job
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.lifecycle import processes
 from sessions_app.lifecycle.findings import TAG, Check, Findings, examine

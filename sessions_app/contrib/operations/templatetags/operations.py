@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import question_texts, run_texts
 from sessions_app.contrib.operations.admin.cells import due, moment, pretty, status_word
-from sessions_app.dispatch import queue
+from sessions_app.hosting.dispatch import queue
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import processes
 from sessions_app.models import HostLease, Interaction, Process, Run

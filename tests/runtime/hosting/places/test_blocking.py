@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sessions_app.dispatch.local import LocalDispatcher
+from sessions_app.hosting.dispatch.local import LocalDispatcher
 from tests.conftest import NewServer
 from tests.support.hosting import Hosting, until_true
 from tests.support.processes.command import run

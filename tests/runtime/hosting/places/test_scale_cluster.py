@@ -29,9 +29,9 @@ from tests.support.running_form import CLUSTER
 from tests.support.workflows import probe
 
 if CLUSTER:
-    from sessions_app.dispatch import queue
-    from sessions_app.dispatch.host_lookup import look_up
-    from sessions_app.dispatch.take_over import take_over
+    from sessions_app.hosting.dispatch import queue
+    from sessions_app.hosting.dispatch.host_lookup import look_up
+    from sessions_app.hosting.dispatch.take_over import take_over
 
 pytestmark = [
     pytest.mark.slow,

@@ -3,8 +3,8 @@
 import asyncio
 from functools import partial
 
-from sessions_app.dispatch.dispatcher import Dispatcher, ProcessReport
-from sessions_app.dispatch.host_lookup import tell_hosts
+from sessions_app.hosting.dispatch.dispatcher import Dispatcher, ProcessReport
+from sessions_app.hosting.dispatch.host_lookup import tell_hosts
 from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import release_all

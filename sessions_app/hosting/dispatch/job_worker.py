@@ -19,8 +19,8 @@ from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
-from sessions_app.dispatch.dispatcher import Duty
-from sessions_app.dispatch.queue import FETCH, HOST, MAINTENANCE_QUEUE, QUEUE_POOL_SIZE
+from sessions_app.hosting.dispatch.dispatcher import Duty
+from sessions_app.hosting.dispatch.queue import FETCH, HOST, MAINTENANCE_QUEUE, QUEUE_POOL_SIZE
 from sessions_app.logs import Log
 from sessions_app.storage.safety_times import CONNECTION_PATIENCE, HEARTBEAT
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from django.utils import timezone
 
-from sessions_app.dispatch import queue
+from sessions_app.hosting.dispatch import queue
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import this_process
 from sessions_app.models import Process

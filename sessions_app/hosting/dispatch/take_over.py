@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from sessions_app.dispatch import queue
+from sessions_app.hosting.dispatch import queue
 from sessions_app.hosting.needing_host import with_suspect
 from sessions_app.storage import sql
 from sessions_app.storage.safety_times import STALLED_AFTER

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping
 from django.db import Error
 from procrastinate.jobs import Job
 
-from sessions_app.dispatch import queue
-from sessions_app.dispatch.dispatcher import Duty, ProcessReport, ProcrastinateDispatcher
-from sessions_app.dispatch.host_lookup import tell_hosts
-from sessions_app.dispatch.job_worker import JobWorker
-from sessions_app.dispatch.take_over import give_back, take_over
 from sessions_app.errors import Fenced
+from sessions_app.hosting.dispatch import queue
+from sessions_app.hosting.dispatch.dispatcher import Duty, ProcessReport, ProcrastinateDispatcher
+from sessions_app.hosting.dispatch.host_lookup import tell_hosts
+from sessions_app.hosting.dispatch.job_worker import JobWorker
+from sessions_app.hosting.dispatch.take_over import give_back, take_over
 from sessions_app.hosting.host import Host, HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
