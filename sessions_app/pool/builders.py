@@ -263,12 +263,18 @@ class UserBuilders:
         info.touch()
 
     async def evict(self, user_id: str) -> bool:
-        """Close the user's builder unless it is in use. False if it is, or if there is none."""
+        """Close the user's builder unless it is in use. False if it is, or if there is none.
+
+        It returns when none is being closed any more, whoever began that: then another process may
+        have the user's key.
+        """
         pooled_builder = self._pooled.get(user_id)
-        if pooled_builder is None or pooled_builder.info.ref_count:
-            return False
-        await self._let_go(user_id).close()
-        return True
+        is_free = pooled_builder is not None and not pooled_builder.info.ref_count
+        if is_free:
+            self._let_go(user_id).end()
+        if (closing := self._closing.get(user_id)) is not None:
+            await wait_closed([closing])
+        return is_free
 
     async def evict_idle(self, seconds: float) -> int:
         """Close the builders that nothing used for so many seconds; returns how many."""

@@ -98,6 +98,44 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
         assert await session == "ann has ann#2"
 
 
+async def test_an_eviction_waits_for_a_close_that_another_began() -> None:
+    async with managing_with_log(own) as (manager, log):
+        await say(manager, user_id="ann")
+        gate = log.hold("ann closing")
+        idle = asyncio.create_task(manager._pool.user_builders.evict_idle(0))
+        await log.until("ann closing")
+        # That of a host, which gives the user's key to others then.
+        eviction = asyncio.create_task(manager._pool.user_builders.evict("ann"))
+        await turns()
+        assert not eviction.done()
+        gate.set()
+        assert (await idle, await eviction) == (1, False)
+
+
+async def test_an_eviction_waits_for_a_build_that_is_given_up() -> None:
+    building, closed = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def build(user: Person, options: BaseModel) -> AsyncIterator[str]:
+        building.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await closed.wait()
+        yield ""
+
+    async with managing(declare(own, per_user_builder=build)) as manager:
+        session = asyncio.create_task(say(manager, user_id="ann"))
+        await building.wait()
+        session.cancel()
+        await asyncio.wait([session])
+        eviction = asyncio.create_task(manager._pool.user_builders.evict("ann"))
+        await turns()
+        assert not eviction.done()
+        closed.set()
+        assert not await eviction
+
+
 async def test_a_builder_is_not_evicted_while_a_session_uses_it() -> None:
     async with managing_with_log(own) as (manager, log):
         async with manager.session("ann"):
