@@ -100,16 +100,15 @@ test-nat: $(NAT)/test.stamp
 	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)/test_killed.py
 
 # What CI runs: `make test`, and then the rest. The slow suites have two workers each and run one
-# after the other: two at once fill two processors many times over, and tests that wait fail.
-# The cluster's slow suite leaves a fifth of both processors idle, so the tests of the NeMo Agent
-# Toolkit run beside that suite.
+# after the other: two at once fill two processors many times over, and tests that wait fail. Each
+# leaves a fifth of both processors idle, so one process of other tests runs beside it.
 test-all: test
 	@$(MAKE) --no-print-directory test-rest
 
 test-rest:
-	@$(MAKE) --no-print-directory slow-local
+	@$(MAKE) --no-print-directory --jobs 2 slow-local test-lowest
 	@$(MAKE) --no-print-directory --jobs 2 slow-cluster test-nat
-	@$(MAKE) --no-print-directory --jobs 2 test-versions suite-uvicorn slow-chaos
+	@$(MAKE) --no-print-directory --jobs 2 test-newest suite-uvicorn slow-chaos
 
 # Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the
 # newest Django: those of the core with none of the optional applications, as in suite-core.
