@@ -20,23 +20,40 @@ def _what_a_page_cannot_load(console: Console) -> None:
     console.allow("ERR_INTERNET_DISCONNECTED|dynamically imported module")
 
 
-def open_with_socket(open_page: OpenPage, path: str) -> tuple[Page, list[WebSocket]]:
+class Sockets(list[WebSocket]):
+    """The sockets that a page opens, and all frames that come over them."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self.page = page
+        self.frames: list[str] = []
+        page.on("websocket", self._follow)
+
+    def number_of(self, kind: str) -> int:
+        return sum(kind in frame for frame in self.frames)
+
+    def until_heard(self, kind: str, after: int = 0) -> None:
+        """Wait until more than so many frames of a kind have come.
+
+        A frame that comes once the browser is offline would show that the socket holds; and where
+        Chromium cuts the network off in the middle of a frame, it never reads on.
+        """
+        while self.number_of(kind) <= after:
+            self.page.wait_for_timeout(20)
+
+    def _follow(self, socket: WebSocket) -> None:
+        self.append(socket)
+        socket.on("framereceived", lambda frame: self.frames.append(str(frame)))
+
+
+def open_with_socket(open_page: OpenPage, path: str) -> tuple[Page, Sockets]:
     """Return a page that is connected, and the sockets that it opens."""
     page = open_page(None)
-    sockets: list[WebSocket] = []
-    heard: list[str | bytes] = []
-
-    def follow(socket: WebSocket) -> None:
-        sockets.append(socket)
-        socket.on("framereceived", lambda frame: heard.append(frame))
-
-    page.on("websocket", follow)
+    sockets = Sockets(page)
     page.goto(path)
     until_connected(page)
-    # What comes once the browser is offline would show that the socket holds; and where Chromium
-    # cuts the network off in the middle of a frame, it never reads on.
-    while not all(any(first in str(frame) for frame in heard) for first in FIRST_FRAMES):
-        page.wait_for_timeout(20)
+    for first in FIRST_FRAMES:
+        sockets.until_heard(first)
     return page, sockets
 
 
@@ -46,6 +63,14 @@ def go_offline(page: Page) -> None:
     expect(page.locator("#alert")).to_have_text("Connection lost. Your text stays here.")
 
 
+def go_online(page: Page, sockets: Sockets) -> None:
+    """Go online, where the socket holds, and wait for the answer to the page's question."""
+    answers = sockets.number_of("pong_message")
+    page.context.set_offline(False)
+    sockets.until_heard("pong_message", after=answers)
+    until_connected(page)
+
+
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
 def test_a_socket_that_outlives_a_blip_is_called_connected_again(
     open_page: OpenPage, path: str
@@ -53,8 +78,7 @@ def test_a_socket_that_outlives_a_blip_is_called_connected_again(
     page, sockets = open_with_socket(open_page, path)
     for _ in range(2):
         go_offline(page)
-        page.context.set_offline(False)
-        until_connected(page)
+        go_online(page, sockets)
         expect(page.locator("#connection")).to_have_text("Connected", use_inner_text=True)
         expect(page.locator("#status")).to_have_text("Connected")
         expect(page.locator("#alert")).to_be_empty()
@@ -68,8 +92,7 @@ def test_try_now_says_that_it_tries_and_believes_the_socket_before_the_browser(
     go_offline(page)
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("#connection")).to_have_text("Connecting", use_inner_text=True)
-    page.context.set_offline(False)
-    until_connected(page)
+    go_online(page, sockets)
     # As on a computer without a network, whose server is its own.
     page.evaluate("Object.defineProperty(navigator, 'onLine', { value: false })")
     page.evaluate("dispatchEvent(new Event('offline'))")
