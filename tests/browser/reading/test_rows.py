@@ -29,6 +29,9 @@ def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: 
     expect(group.locator(".step").last).to_be_hidden()
     group.locator("summary").first.click()
     expect(group.locator(".step").last).to_be_visible()
+    boxes = [step.bounding_box() for step in group.locator("> *").all()]
+    edges = [edge for box in boxes if box for edge in (box["y"], box["y"] + box["height"])]
+    assert edges == sorted(edges)  # none stands over another and takes its clicks
     assert_accessible(page)
     page.reload()
     until_connected(page)
