@@ -69,6 +69,8 @@ export class Composer {
       addEventListener(name, attaching);
     }
     field.addEventListener("paste", (event) => this.#paste(event, event.clipboardData));
+    document.getElementById("empty")?.addEventListener("change", offerFiles);
+    offerFiles();
   }
 
   // Here, as the first key may already paste. A picture of copied text comes with the text, which
@@ -207,8 +209,7 @@ export class Composer {
     if (form.querySelector("#files [data-percent]")) await (await attaching()).uploaded();
     const files = attached().map(({ value }) => value);
     if (this.#sending || !(field.value.trim() || files.length) || this.#isTooLong()) return;
-    const workflow =
-      starter?.value.split(":")[0] ?? document.querySelector("input[name=workflow]:checked")?.value;
+    const workflow = starter?.value.split(":")[0] ?? picked()?.value;
     this.#save();
     problem.textContent = "";
     this.#sending = true;
@@ -262,6 +263,17 @@ export class Composer {
 function tooLong(length, most) {
   const [has, may] = [length, most].map((each) => each.toLocaleString(LANGUAGE));
   return say("tooLong", { length: has, most: may });
+}
+
+/** The workflow that a new conversation would begin with. */
+function picked() {
+  return document.querySelector("input[name=workflow]:checked");
+}
+
+/** Files can be attached where the picked workflow takes them. */
+function offerFiles() {
+  const workflow = picked();
+  if (workflow) chooser.closest("label").hidden = !("files" in workflow.dataset);
 }
 
 /** Whether no message has been begun. */

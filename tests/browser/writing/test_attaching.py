@@ -153,6 +153,12 @@ def test_an_upload_that_a_proxy_ends_is_reported(
 
 @pytest.mark.slow
 def test_a_workflow_without_files_hides_the_attach_button(page: Page) -> None:
+    expect(page.locator("#attach")).to_be_visible()
+    page.locator("input[name=workflow][value=report]").check()
+    expect(page.locator("#attach")).to_be_hidden()
+    page.reload()
+    expect(page.locator("input[name=workflow]:checked")).not_to_have_attribute("data-files", "")
+    expect(page.locator("#attach")).to_be_hidden()
     begin(page, "200 a month at 3.5 % for 2 years", workflow="report", until="completed")
     expect(page.locator("#attach")).to_be_hidden()
     page.reload()
