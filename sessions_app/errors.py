@@ -21,6 +21,20 @@ class SessionsError(Exception):
         # Translated when it is said: what people read is raised in threads that know no language.
         super().__init__(message or _((type(self).__doc__ or "").strip()))
 
+    @property
+    def for_people(self) -> str:
+        """The text that people read of it."""
+        return str(self)
+
+
+def for_people(error: BaseException, raiser: str) -> str:
+    """Return the text that people read of an error. Our own errors are written for people; of
+    others, which may hold internals, they read the name alone.
+    """
+    if isinstance(error, SessionsError):
+        return error.for_people
+    return f"{raiser} raised {type(error).__name__}."
+
 
 class Refused(SessionsError):
     """The request cannot be carried out; nothing was written."""
@@ -202,18 +216,30 @@ class TooManyCalls(WorkflowError):
 
 
 class StepFailed(WorkflowError):
-    """A step raised, after all its retries. `error_type` names the exception's class."""
+    """A step raised, after all its retries. `error_type` names the exception's class.
 
-    def __init__(self, step: str, error_type: str, message: str) -> None:
+    People read the message only where it `is_public`: of an error of ours.
+    """
+
+    def __init__(
+        self, step: str, error_type: str, message: str, *, is_public: bool = False
+    ) -> None:
         super().__init__(f"Step {step} failed: {error_type}: {message}")
         self.step = step
         self.error_type = error_type
+        self.is_public = is_public
+
+    @property
+    def for_people(self) -> str:
+        return str(self) if self.is_public else f"Step {self.step} failed: {self.error_type}."
 
     @classmethod
     def of(cls, step: str, error: dict[str, Any]) -> "StepFailed":
         """Rebuild the error from its journal entry."""
         is_unknown = error["type"] == OutcomeUnknown.__name__
-        failed = (OutcomeUnknown if is_unknown else cls)(step, error["type"], error["message"])
+        failed = (OutcomeUnknown if is_unknown else cls)(
+            step, error["type"], error["message"], is_public=error.get("is_public", False)
+        )
         for note in error.get("notes", ()):  # for authors: people read the message alone
             failed.add_note(note)
         return failed

@@ -17,6 +17,7 @@ from sessions_app.errors import (
     TookTooLong,
     TooManyCalls,
     Unrecorded,
+    for_people,
 )
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import LeaseFreshness
@@ -306,14 +307,13 @@ class RunTask:
         await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
 
     async def _report(self, error: BaseException | None) -> None:
-        """Fail the run. Our own errors are written for people; others may hold internals."""
+        """Fail the run."""
         log.warning("run.failed", run=str(self.id), exc_info=error)
-        reason = f"The workflow raised {type(error).__name__}."
+        reason, detail = "The workflow failed.", ""
         if isinstance(error, BuilderFailed):
             reason = "What the workflow needs could not be built. Try again later."
-        elif isinstance(error, SessionsError):
-            reason = str(error)
-        detail = ""
+        elif error is not None:
+            reason = for_people(error, "The workflow")
         if error is not None:
             raised = f"{type(error).__name__}: {with_notes(error)}"
             detail = _add_location(error, raised[:1000])

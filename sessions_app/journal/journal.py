@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from django.db.models import Max
 from pydantic_core import to_json
 
-from sessions_app.errors import NonDeterminism, OutcomeUnknown, ResultRefused
+from sessions_app.errors import NonDeterminism, OutcomeUnknown, ResultRefused, for_people
 from sessions_app.journal.tracks import track_of
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, JournalEntry
@@ -98,11 +98,13 @@ class CallResult:
     @classmethod
     def of_error(cls, error: BaseException, title: str) -> Self:
         """Make the result of a call that raised this."""
-        message = str(error)[:2000]
+        message, text = str(error)[:2000], for_people(error, "It")[:2000]
         reason: JsonObject = {"type": type(error).__name__, "message": message}
+        if text == message:
+            reason["is_public"] = True
         if notes := notes_of(error):
             reason["notes"] = notes
-        return cls(error=reason, title=title, payload=message)
+        return cls(error=reason, title=title, payload=text)
 
     @classmethod
     def refused(cls, error: ResultRefused, title: str) -> Self:
@@ -116,7 +118,7 @@ class CallResult:
     def unknown(cls, title: str) -> Self:
         """Make the result of a call that was begun, and must not be made again."""
         message = "It was begun, and its process ended before its result was stored."
-        reason = {"type": OutcomeUnknown.__name__, "message": message}
+        reason = {"type": OutcomeUnknown.__name__, "message": message, "is_public": True}
         return cls(error=reason, title=title, payload=message)
 
 

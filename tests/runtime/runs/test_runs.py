@@ -15,6 +15,7 @@ from sessions_app.workflows import (
     Retry,
     StepFailed,
     TextPrompt,
+    WorkflowError,
     workflow,
 )
 from tests.support.hosting import Hosting, asking, output, problem, running, until
@@ -75,22 +76,37 @@ def fail_with_notes() -> None:
     raise error
 
 
+def fail_for_people() -> None:
+    raise WorkflowError("The room is taken.")
+
+
 @workflow(name="t_noted", title="Fails with notes")
 async def noted(message: Message, context: Context) -> None:
-    await context.step(fail_with_notes, title="Find a room")
+    step = fail_for_people if message.text == "taken" else fail_with_notes
+    await context.step(step, title="Find a room")
 
 
-async def test_the_notes_of_an_exception_are_for_operators_alone() -> None:
+async def test_people_read_the_message_of_a_workflow_error_in_a_step() -> None:
+    async with running("t_noted", "taken") as (hosting, run):
+        error = problem(await hosting.until_ended(run))
+        said = "Step fail_for_people failed: WorkflowError: The room is taken."
+        assert error["message"] == said
+        payloads = [event.payload for event in await hosting.events()]
+        [step] = [one for one in payloads if one.get("state") == "failed"]
+        assert step["payload"] == "The room is taken."
+
+
+async def test_the_message_and_notes_of_an_exception_are_for_operators_alone() -> None:
     async with running("t_noted") as (hosting, run):
         error = problem(await hosting.until_ended(run))
-        assert error["message"] == "Step fail_with_notes failed: ValueError: No room"
+        assert error["message"] == "Step fail_with_notes failed: ValueError."
         assert "ValueError: No room asked in the hall asked at the desk" in error["detail"]
         [notes] = [one.error["notes"] for one in await hosting.journal(run) if one.error]
         assert notes == ["asked in the hall", "asked at the desk"]
         payloads = [event.payload for event in await hosting.events()]
         [step] = [one for one in payloads if one.get("state") == "failed"]
-        assert (step["name"], step["payload"]) == ("Find a room", "No room")
-        assert "asked" not in str(payloads)
+        assert (step["name"], step["payload"]) == ("Find a room", "It raised ValueError.")
+        assert "No room" not in str(payloads) and "asked" not in str(payloads)
 
 
 @workflow(name="t_cut", title="Cut")

@@ -203,7 +203,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
         ("go", "It said: GO", "GO", ["Child"]),
         ("quote", "book 9", "", ["Quote"]),  # read back by its annotation
         ("deep 3", "Well. Well. Well. It said: DEEP 0", None, ["Parent"]),
-        ("fail", "t_child failed: Step fail failed: ValueError: no luck", "", []),
+        ("fail", "t_child failed: Step fail failed: ValueError.", "", []),
     ],
 )
 async def test_the_result_of_a_child_is_the_same_in_each_replay(
