@@ -92,6 +92,7 @@ connection.addEventListener("frame", ({ detail: frame }) => {
   else ackTimer ||= setTimeout(acknowledge, ACK_AFTER);
 });
 
+connection.addEventListener("open", () => transcript.tryNow());
 transcript.addEventListener("signedOut", () => connection.signedOut());
 transcript.addEventListener("part", ({ detail: part }) => {
   const piece = (name) => part.querySelector(`:scope > [data-part=${name}]`);

@@ -1,9 +1,10 @@
 """Sending and stopping: what is typed is never lost, and sent once."""
 
 import json
+import re
 
 import pytest
-from playwright.sync_api import Page, WebSocket, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocket, WebSocketRoute, expect
 
 from tests.browser.chat_page import (
     assert_page_is_log,
@@ -20,6 +21,8 @@ from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # what the page does is the same; see test_crashes.py for both
+
+ITEMS = re.compile(r"/items/\?")
 
 
 @pytest.mark.slow
@@ -228,6 +231,35 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
     page.clock.run_for(30_000)
     expect(page.locator("#connection")).to_contain_text("Signed out")
     assert sockets == []  # no try would help
+
+
+@pytest.mark.slow
+def test_what_could_not_be_loaded_is_loaded_once_the_socket_is_back(
+    page: Page, server: Server, console: Console
+) -> None:
+    console.allow("Failed to load resource|WebSocket connection")
+    tries: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        tries.append(route)
+        route.abort()
+
+    page.clock.install()
+    begin(page, 'echo("one")', until="completed")
+    page.route(ITEMS, refuse)
+    page.locator("#text").fill('echo("two")')
+    page.locator("#text").press("Enter")
+    expect(page.locator("#text")).to_have_value("")
+    page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+    while len(tries) < 4:  # the next wait is of eight seconds and more
+        page.clock.run_for(500)
+    page.unroute(ITEMS)
+    server.restart()
+    expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    until_connected(page)
+    page.clock.run_for(100)
+    expect(page.locator(".user .bubble").last).to_have_text('echo("two")')
 
 
 @pytest.mark.slow

@@ -83,6 +83,13 @@ export class Transcript extends EventTarget {
     this.#timer = setTimeout(() => this.#load(), Math.max(0, paced - Date.now()));
   }
 
+  /** Load at once all that could not be loaded while the server was away. */
+  tryNow() {
+    if (!this.#failures) return;
+    this.#nextAt = this.#urgentAt = 0;
+    this.refresh();
+  }
+
   /** Load the part before the first item. */
   async older(before) {
     const part = await this.#fetch(`before=${before}`);
