@@ -4,6 +4,7 @@
 const COARSE = matchMedia("(pointer: coarse)"); // a touch keyboard has no Shift+Enter
 const BREAKS = document.documentElement.dataset.enter === "breaks";
 const NEAR_LIMIT = 0.8;
+const IS_STYLED = CSS.supports("field-sizing", "content"); // the style sheet has it grow
 
 // A key that an input method editor takes is no key of the page, wherever the page listens.
 // keyCode 229: in browsers that do not say so else.
@@ -29,9 +30,7 @@ class GrowText extends HTMLElement {
 
   /** Adapt to the text; call it after setting the text by script. */
   fit() {
-    this.field.style.height = "auto";
-    const height = this.field.scrollHeight; // 0 in a card that is folded: it is as high as one line
-    this.field.style.height = height ? `${height + 2}px` : "";
+    if (!IS_STYLED) this.#grow();
     const most = this.most;
     if (!this.counter || most < 0) return;
     const length = lengthOf(this.field.value);
@@ -40,6 +39,12 @@ class GrowText extends HTMLElement {
     const isShown = this.field.maxLength < 0 ? near : length;
     this.counter.textContent = isShown ? `${length} / ${most}` : "";
     this.counter.toggleAttribute("data-near", near);
+  }
+
+  #grow() {
+    this.field.style.height = "auto";
+    const height = this.field.scrollHeight; // 0 in a card that is folded: it is as high as one line
+    this.field.style.height = height ? `${height + 2}px` : "";
   }
 
   /** How many characters are taken; -1 where nobody said. */
