@@ -82,6 +82,15 @@ def test_an_answer_is_copied_as_its_markdown(page: Page) -> None:
     assert page.evaluate(CLIPBOARD) == ANSWER
 
 
+def test_the_button_that_copies_stands_above_the_card_behind_the_answer(page: Page) -> None:
+    begin(page, "stream_and_ask(tokens=5)", cards=1)
+    page.locator("#items .text").hover()
+    button = page.locator(".copy button").bounding_box()
+    below = page.locator("prompt-card").bounding_box()
+    assert button and below
+    assert button["y"] + button["height"] <= below["y"]
+
+
 def test_touch_screens_always_show_the_copy_button(open_page: OpenPage) -> None:
     page = open_page("/c/", has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
     until_connected(page)
