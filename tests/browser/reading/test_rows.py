@@ -15,6 +15,17 @@ pytestmark = [
 ]
 
 
+# The colours of the shades at the edges of a table, and of what it stands on.
+SHADES = """body => {
+  const table = document.createElement("div");
+  table.setAttribute("role", "group");
+  body.append(table);
+  const shades = getComputedStyle(table).backgroundImage;
+  table.remove();
+  return [shades, getComputedStyle(body).backgroundColor];
+}"""
+
+
 def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: Server) -> None:
     begin(page, "step(count=1, seconds=1)")
     expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)
@@ -32,6 +43,8 @@ def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: 
     boxes = [step.bounding_box() for step in group.locator("> *").all()]
     edges = [edge for box in boxes if box for edge in (box["y"], box["y"] + box["height"])]
     assert edges == sorted(edges)  # none stands over another and takes its clicks
+    shades, ground = group.locator(".body").first.evaluate(SHADES)
+    assert ground in shades
     assert_accessible(page)
     page.reload()
     until_connected(page)
