@@ -33,7 +33,7 @@ class Site(AdminSite):
     """Staff may write any lookup into an address; what no database answers is a 400, not a 500."""
 
     site_header = site_title = _("Operations")
-    index_title = _("What is going on")
+    index_title = _("Overview")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Wrap a view in Django's checks, and in those of the query around them."""

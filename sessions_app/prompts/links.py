@@ -188,7 +188,7 @@ class LinkPrompt(_ElsewherePrompt):
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
         text = f"{with_details(content)}\n\n{content['url']}"
-        labels = {cls.DONE: "It is done there", cls.DECLINED: "Decline"}
+        labels = {cls.DONE: "I've done it", cls.DECLINED: "Decline"}
         return [plain_choice(content, text, labels, "binary_choice")]
 
     @property

@@ -61,7 +61,7 @@ def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> No
     expect(about).to_have_text("Expense approval")
     expect(text).to_have_attribute("placeholder", "84.50")  # it answers the card
     text.press("Escape")
-    first = "Answer above first, or write a message for later"
+    first = "Answer above, or queue a message"
     expect(text).to_have_attribute("placeholder", first)
     line = "each => each.scrollHeight < 2 * parseFloat(getComputedStyle(each).lineHeight)"
     assert about.evaluate(line)

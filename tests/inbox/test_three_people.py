@@ -108,7 +108,7 @@ def test_what_is_being_written_stays_when_others_are_faster(
         card(other).locator("textarea").fill("theirs")
     else:
         ben.locator(".claims summary").click()
-        ben.get_by_label("Note for this person").fill("half of my words")
+        ben.get_by_label("Message (optional)").fill("half of my words")
     other.get_by_role("button", name=button).click()
     expect(ben.locator(".stale .given")).to_have_text("half of my words")
     expect(other.locator(".entry")).to_have_count(1 if button == "Claim" else 0)
@@ -300,7 +300,7 @@ def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> 
     expect(other.locator(".waits")).to_have_text("ben is on it")
     plain.get_by_text("Reassign…").click()
     plain.get_by_label("To (name or user name)").fill("BEN")
-    plain.get_by_label("Note for this person").fill("To myself")
+    plain.get_by_label("Message (optional)").fill("To myself")
     plain.get_by_role("button", name="Reassign").click()
     expect(plain.locator(".handed-on")).to_have_text("ben: To myself")
     plain.get_by_role("button", name="Approve").click()

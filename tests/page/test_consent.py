@@ -111,7 +111,7 @@ def test_only_done_grants_consent_and_only_declined_refuses_it() -> None:
             "link",
             "Pay there.",
             "https://bank.example/pay?for=books",
-            "It is done there",
+            "I've done it",
             marks=pytest.mark.slow,
         ),
     ],

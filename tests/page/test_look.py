@@ -128,7 +128,7 @@ async def test_the_list_outcomes_and_errors_are_in_the_chosen_language(
     refused = await post(client, "send", "c", text=" ")
     assert "Die Nachricht ist leer." in refused.content.decode()
     missing_page = await client.get("/nothing/", headers={"Accept": "text/html"})
-    assert "Hier ist nichts" in missing_page.content.decode()
+    assert "Seite nicht gefunden" in missing_page.content.decode()
 
 
 async def test_an_error_is_translated_where_it_is_said() -> None:

@@ -33,7 +33,7 @@ class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the
         model = MailPreference
         fields = ("mode", "hour", "quiet_from", "quiet_until", "zone")
         labels = {
-            "hour": _("Daily e-mail at (hour)"),
+            "hour": _("Time of the daily e-mail (hour)"),
             "quiet_from": _("No e-mail from"),
             "quiet_until": _("until"),
         }

@@ -179,16 +179,16 @@ class Page:
         policy = (self.offer and self.offer.policy) or "enqueue"
         if self.cards:
             return {
-                "enqueue": gettext("Answer above first, or write a message for later"),
+                "enqueue": gettext("Answer above, or queue a message"),
                 "reject": gettext("Answer above first; this run takes no other message"),
-                "interrupt": gettext("Answer above first, or send a message to stop and redirect"),
-                "parallel": gettext("Answer above first, or start another run"),
+                "interrupt": gettext("Answer above, or type to stop and change course"),
+                "parallel": gettext("Answer above, or send a new message"),
             }[policy]
         return {
-            "enqueue": gettext("Write a message for later"),
+            "enqueue": gettext("Message (sent when this is done)"),
             "reject": gettext("Wait for this run to end, or stop it"),
             "interrupt": gettext("Send a message to stop and redirect"),
-            "parallel": gettext("Send a message to start another run"),
+            "parallel": gettext("Send another message"),
         }[policy]
 
 

@@ -63,7 +63,7 @@ def _language() -> Preference:
     """Build the preference of the language; its cookie is the one that Django reads."""
     codes = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
     names = {code: get_language_info(code)["name_local"] for code in codes}
-    choices = {"": _("Same as browser"), **names}
+    choices = {"": _("Browser default"), **names}
     return Preference("language", settings.LANGUAGE_COOKIE_NAME, _("Language"), choices)
 
 
@@ -72,7 +72,7 @@ PREFERENCES = (
         "theme",
         "chat_theme",
         _("Theme"),
-        {"system": _("Same as system"), "light": _("Light"), "dark": _("Dark")},
+        {"system": _("System"), "light": _("Light"), "dark": _("Dark")},
     ),
     Preference(
         "text",
@@ -83,10 +83,10 @@ PREFERENCES = (
     Preference(
         "enter",
         "chat_enter",
-        _("The Enter key"),
+        _("Enter key"),
         {
-            "sends": _("sends; Shift+Enter starts a new line"),
-            "breaks": _("starts a new line; Ctrl+Enter sends"),
+            "sends": _("Enter sends, Shift+Enter adds a line"),
+            "breaks": _("Ctrl+Enter sends, Enter adds a line"),
         },
     ),
     _language(),

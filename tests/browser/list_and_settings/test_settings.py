@@ -38,14 +38,14 @@ def test_theme_and_size_are_chosen_and_hold_against_the_system(open_page: OpenPa
     page.emulate_media(color_scheme="dark")
     choose(page, "Light", "Normal")
     assert_look(page, LIGHT, "16px")
-    choose(page, "Same as system")
+    choose(page, "System")
     assert_look(page, DARK, "16px")
 
 
 def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage) -> None:
     page = open_page("/c/")
     until_connected(page)
-    choose(page, "starts a new line; Ctrl+Enter sends")
+    choose(page, "Ctrl+Enter sends, Enter adds a line")
     until_connected(page)
     field = page.locator("#text")
     field.fill("echo(")

@@ -87,7 +87,8 @@ def test_the_button_that_copies_stands_above_the_card_behind_the_answer(page: Pa
     page.locator("#items .text").hover()
     button = page.locator(".copy button").bounding_box()
     below = page.locator("prompt-card").bounding_box()
-    assert button and below
+    assert button
+    assert below
     assert button["y"] + button["height"] <= below["y"]
 
 

@@ -16,7 +16,7 @@ from tests.browser.look import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-FIRST = "Answer above first, or write a message for later"
+FIRST = "Answer above, or queue a message"
 INSTEAD = "Write a message instead"
 # Somebody who writes an answer does not see at once that its question has gone.
 TYPE_ON = """() => {

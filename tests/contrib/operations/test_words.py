@@ -149,9 +149,9 @@ def test_the_history_of_a_run_is_chronological(
     JournalEntry.objects.create(run=run, sequence=log.last, **wait)
     log.append(run, "run", {"status": "failed", "error": {"message": "It was full."}})
     text = words(admin_client, f"{LISTS}run/{run.pk}/change/")
-    history = text.partition("What it did")[2]
+    history = text.partition("Timeline")[2]
     expected_lines = (
-        "Began",
+        "Started",
         "0. question Book &lt;both&gt; rooms? answered",
         "Book them – admin, from the admin",
         "Taken up again 2 calls replayed; resumed by boss",

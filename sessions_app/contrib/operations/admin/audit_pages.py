@@ -105,7 +105,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     readonly_fields = ("time", "sentence", "prompt", "run_link")
     fieldsets = (
         (None, {"fields": ("time", "prompt", "run_link", "workflow", "address")}),
-        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("export_jsonl", "export_csv")
     export_jsonl = _export(_("Export as JSON lines"), "jsonl", "application/jsonl")

@@ -76,7 +76,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
     fieldsets = (
         (None, {"fields": ("owner", "workflow", *readonly_fields)}),
-        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     inlines = (RunsInline,)
 
@@ -243,7 +243,7 @@ class EventAdmin(_EventColumns, _ByRun):
     readonly_fields = ("run", *EVENT)
     fieldsets = (
         (None, {"fields": ("run", "span", "what", "at")}),
-        (_("As it is stored"), {"fields": ("conversation", "payload")}),
+        (_("Raw record"), {"fields": ("conversation", "payload")}),
     )
 
     def title_of(self, row: Event) -> str:
@@ -270,7 +270,7 @@ class JournalEntryAdmin(_ByRun):
     readonly_fields = ("run", *ENTRY)
     fieldsets = (
         (None, {"fields": readonly_fields}),
-        (_("As it is stored"), {"fields": ENTRY_STORED, "classes": ("collapse",)}),
+        (_("Raw record"), {"fields": ENTRY_STORED, "classes": ("collapse",)}),
     )
 
     def title_of(self, row: JournalEntry) -> str:

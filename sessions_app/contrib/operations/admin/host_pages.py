@@ -83,7 +83,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     readonly_fields = list_display
     fieldsets = (
         (None, {"fields": list_display}),
-        (_("As it is stored"), {"fields": LEASE_FIELDS, "classes": ("collapse",)}),
+        (_("Raw record"), {"fields": LEASE_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("evict", "take_over")
 
@@ -223,7 +223,7 @@ class ProcessAdmin(ReadOnlyAdmin):
     readonly_fields = list_display
     fieldsets = (
         (None, {"fields": list_display}),
-        (_("As it is stored"), {"fields": PROCESS_FIELDS, "classes": ("collapse",)}),
+        (_("Raw record"), {"fields": PROCESS_FIELDS, "classes": ("collapse",)}),
     )
 
     def title_of(self, row: Process) -> str:

@@ -164,7 +164,7 @@ class NoticeAdmin(ReadOnlyAdmin):
     readonly_fields = (what, "question", "run_link", state, when)
     fieldsets = (
         (None, {"fields": (*readonly_fields, "attempts", "error")}),
-        (_("As it is stored"), {"fields": ("about",), "classes": ("collapse",)}),
+        (_("Raw record"), {"fields": ("about",), "classes": ("collapse",)}),
     )
     actions = ("send_again", "give_up")
 

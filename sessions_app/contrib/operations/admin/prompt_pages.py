@@ -247,8 +247,8 @@ class InteractionAdmin(ReadOnlyAdmin):
     )
     fieldsets = (
         (None, {"fields": SENTENCE_FIELDS}),
-        (_("Who may answer, and what happened"), {"fields": ASSIGNMENT_FIELDS}),
-        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (_("Recipients and history"), {"fields": ASSIGNMENT_FIELDS}),
+        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     readonly_fields = (*SENTENCE_FIELDS, *ASSIGNMENT_FIELDS)
     actions = ("answer", "reassign", "escalate", "expire")

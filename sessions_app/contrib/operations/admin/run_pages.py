@@ -117,7 +117,7 @@ class RunAdmin(ReadOnlyAdmin):
     sortable_by = (run_texts.began,)
     fieldsets = (
         (None, {"fields": TEXT_FIELDS}),
-        (_("As it is stored"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     readonly_fields = (*TEXT_FIELDS, run_texts.deaths, "everything", "forked_to", "children")
     inlines = (EventsInline,)

@@ -188,7 +188,7 @@ def _states(run: Run) -> Iterator[Moment]:
         label = STATES.get(status, status)
         if status == Run.Status.RUNNING:
             label = (
-                gettext("Taken up again") if begun or "replayed" in payload else gettext("Began")
+                gettext("Taken up again") if begun or "replayed" in payload else gettext("Started")
             )
             begun = True
         yield Moment(event.created_at, status, str(label), result=_event_text(payload))
