@@ -246,6 +246,19 @@ async def test_what_is_refused_is_given_back_with_the_reason(
     assert said in response.content.decode()
 
 
+async def test_a_new_conversation_says_what_waits_in_the_inbox_alone(
+    client: AsyncClient, ann: User
+) -> None:
+    ben = await User.objects.acreate_user("ben")
+    prompt = await asyncio.to_thread(ask, ben)
+    rules = {"to": [{"kind": "user", "name": "ann"}], "names": []}
+    await Interaction.objects.aupdate(assignment=rules)
+    await Candidate.objects.acreate(interaction=prompt, user=ann, owner=ben, asked_at=NOW)
+    html = (await client.get(reverse("chat:conversation", args=["new"]))).content.decode()
+    link = r'id="elsewhere">\s*<a href="/inbox/">\s*1 question is waiting for you\s*</a>'
+    assert re.search(link, html)
+
+
 @pytest.mark.parametrize(
     ("door", "form", "typed"),
     [
