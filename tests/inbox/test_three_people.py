@@ -108,6 +108,8 @@ def test_what_is_being_written_stays_when_others_are_faster(
         card(other).locator("textarea").fill("theirs")
     else:
         ben.locator(".claims summary").click()
+        # Its opening leads to its first field, which takes all that is typed then.
+        expect(ben.get_by_label("To (name or user name)")).to_be_focused()
         ben.get_by_label("Message (optional)").fill("half of my words")
     other.get_by_role("button", name=button).click()
     expect(ben.locator(".stale .given")).to_have_text("half of my words")

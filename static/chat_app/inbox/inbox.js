@@ -264,7 +264,7 @@ async function offerPeople(field) {
     .then((response) => (response.ok ? response.json() : null))
     .catch(() => null);
   const people = names?.people.map(({ username, name }) => new Option(name, username));
-  if (people) field.list.replaceChildren(...people);
+  if (people && field.isConnected) field.list.replaceChildren(...people);
 }
 
 list.addEventListener("focusin", ({ target }) => {
