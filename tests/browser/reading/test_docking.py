@@ -1,7 +1,5 @@
 """A question at its place in the transcript: in sight, out of sight, and on short screens."""
 
-import time
-
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -14,7 +12,7 @@ from tests.browser.chat_page import (
     state,
     until_connected,
 )
-from tests.support.browser import PATIENCE, OpenPage
+from tests.support.browser import OpenPage
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,10 +111,8 @@ def test_the_title_is_in_sight_with_the_buttons_of_a_card_as_high_as_the_screen(
             until_connected(page)
         elif change == "typed":
             page.locator("#text").fill("one\ntwo\nthree\nfour")
-        end = time.monotonic() + PATIENCE / 1000  # a new size comes to the page when it has time for it
-        while not all(map(in_sight, shown)):
-            assert time.monotonic() < end, change
-            page.wait_for_timeout(20)
+        page.evaluate(TWO_FRAMES)
+        assert [in_sight(each) for each in shown] == [True, True], change
     to_top(page)
     page.locator("#text").fill("")
     page.evaluate(TWO_FRAMES)
