@@ -15,23 +15,10 @@ const short = matchMedia("(max-height: 30rem)"); // there it is docked as a line
 export class Docking {
   #card = null;
   #isDue = false;
-  #revealed = null; // the card that is kept in sight until the person scrolls
-  #scene = []; // the sizes and the place when it was revealed last
 
   constructor() {
-    const scrolled = () => {
-      const [height, seen, at] = this.#scene;
-      const moved = Math.abs(scroller.scrollTop - at);
-      const isSame = scroller.scrollHeight === height && scroller.clientHeight === seen;
-      // Where a size has changed it may be the browser that scrolls, which it does not do far.
-      if (moved > (isSame ? 1 : seen)) this.#revealed = null;
-      this.look();
-    };
-    scroller.addEventListener("scroll", scrolled, { passive: true });
-    const sizes = new ResizeObserver(() => {
-      if (this.#revealed?.isConnected) this.reveal(this.#revealed);
-      this.look();
-    });
+    scroller.addEventListener("scroll", () => this.look(), { passive: true });
+    const sizes = new ResizeObserver(() => this.look());
     for (const each of [scroller, document.getElementById("items")]) sizes.observe(each);
   }
 
@@ -52,20 +39,17 @@ export class Docking {
     });
   }
 
-  /** Show the card at its place: its end, or its beginning if that would be out of sight. */
+  /** Show the card at its place: its end, or its beginning if it is higher than what is seen. */
   reveal(card) {
     if (card === this.#card) this.#set(false);
     const place = card.parentElement.getBoundingClientRect();
     const view = scroller.getBoundingClientRect();
-    const end = view.top - scroller.scrollTop + scroller.scrollHeight;
-    // Of this scroller alone: `scrollIntoView` moves the whole page too, where it is short.
-    if (end - place.top > view.height) stayHere(); // at its end the title is out of sight
-    newer.hidden = true; // this is what was new
     const isHigh = place.height > view.height;
+    // Of this scroller alone: `scrollIntoView` moves the whole page too, where it is short.
+    if (isHigh) stayHere();
+    newer.hidden = true; // this is what was new
     if (isHigh || place.top < view.top) scroller.scrollTop += place.top - view.top;
     else if (place.bottom > view.bottom) scroller.scrollTop += place.bottom - view.bottom;
-    this.#revealed = card;
-    this.#scene = [scroller.scrollHeight, scroller.clientHeight, scroller.scrollTop];
   }
 
   #isOutOfSight() {

@@ -27,8 +27,6 @@ IS_IN_SIGHT = """control => {
   return box.top >= 0 && box.bottom <= innerHeight && control.contains(at);
 }"""
 
-TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-
 # As a card stands whose place in the transcript has not come yet.
 BEFORE_ITS_PLACE = """() => {
   const card = [...document.querySelectorAll("prompt-card")].at(-1);
@@ -86,37 +84,6 @@ def test_the_controls_of_each_question_are_in_sight_on_a_short_screen(
     height_of = "each => each.getBoundingClientRect().height"
     seen = page.locator("#scroller").evaluate(height_of) - buttons.evaluate(height_of)
     assert seen > (70 if width > height * 1.5 else 60)  # much of the question, beside them
-
-
-HEIGHTS = "each => [each.clientHeight, each.querySelector('prompt-card').offsetHeight]"
-
-
-@pytest.mark.parametrize("spare", [-30, 0, 5, 20, 40])
-def test_the_title_is_in_sight_with_the_buttons_of_a_card_as_high_as_the_screen(
-    page: Page, spare: int
-) -> None:
-    """`spare`: how many px the transcript is higher than the card."""
-    begin(page, "stream(tokens=300, delay=0.001)", until="completed")
-    say(page, 'prompt(kind="tool_call")')
-    expect(card(page)).to_have_count(1)
-    seen, height = page.locator("#scroller").evaluate(HEIGHTS)
-    size = page.viewport_size
-    assert size
-    size["height"] += height + spare - seen
-    page.set_viewport_size(size)
-    shown = [card(page).locator("h2"), card(page).get_by_role("button", name="Approve")]
-    for change in ("resized", "loaded", "typed"):
-        if change == "loaded":
-            page.reload()
-            until_connected(page)
-        elif change == "typed":
-            page.locator("#text").fill("one\ntwo\nthree\nfour")
-        page.evaluate(TWO_FRAMES)
-        assert [in_sight(each) for each in shown] == [True, True], change
-    to_top(page)
-    page.locator("#text").fill("")
-    page.evaluate(TWO_FRAMES)
-    assert page.locator("#scroller").evaluate("each => each.scrollTop") == 0  # it was scrolled
 
 
 def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> None:
