@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import UserId, users
-from sessions_app.prompts.assignment import Assignee
+from sessions_app.prompts.assignment import Assignee, assignment_of
 
 # What people go by: "own" with the owner of conversations, else a column of candidates and its
 # value.
@@ -40,8 +40,8 @@ class PromptAudience(NamedTuple):
     @classmethod
     def of(cls, prompt: Interaction) -> "PromptAudience":
         """Return what decides who may answer the row."""
-        owner = prompt.conversation.owner
-        four_eyes = bool((prompt.assignment or {}).get("four_eyes"))
+        owner, assignment = prompt.conversation.owner, assignment_of(prompt)
+        four_eyes = assignment is not None and assignment.four_eyes
         return cls(prompt.pk, owner.pk, is_active(owner), prompt.for_owner, four_eyes)
 
 

@@ -29,7 +29,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.prompts import Answer, load_prompt
-from sessions_app.prompts.assignment import Assignment
+from sessions_app.prompts.assignment import assignment_of
 from sessions_app.storage import attachments, reads, sql
 from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
@@ -243,8 +243,8 @@ def _take(
     else:
         if (response := answer.response) is None:
             raise answer.refusal or Invalid(_("The prompt does not take this answer."))
-        if interaction.assignment is not None:
-            votes = _vote(tx, interaction, by, answer.answer, response)
+        if assignment := assignment_of(interaction):
+            votes = _vote(tx, interaction, by, answer.answer, response, assignment.votes)
             if votes is None:
                 return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
             response = {**response, "votes": votes}
@@ -318,9 +318,9 @@ def _vote(
     by: Person,
     answer: IncomingAnswer,
     response: JsonObject,
+    quorum: int,
 ) -> list[JsonObject] | None:
     """Cast the vote, and return all votes if it decides, else None."""
-    quorum = Assignment.model_validate(interaction.assignment).votes
     if quorum == 1:
         return [votes.vote_content(response, by.username, tx.now, answer.via)]
     if votes.was_replaced(by.id, interaction.id, answer.answer_id):

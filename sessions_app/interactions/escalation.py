@@ -8,11 +8,10 @@ from sessions_app.interactions import assigning
 from sessions_app.interactions.assigning import Candidates
 from sessions_app.interactions.handing_on import Action, Change, hand_on
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
-from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
-from sessions_app.prompts.assignment import Assignment
+from sessions_app.prompts.assignment import assignment_of
 from sessions_app.storage.transaction import Transaction
 
 log = Log(__name__)
@@ -27,12 +26,10 @@ def escalate_due(tx: Transaction, interaction: UUID) -> None:
 
 def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:
     """Offer the prompt also to the people of its next escalation. False if there is none left."""
-    if prompt.status != Interaction.Status.PENDING or prompt.assignment is None:
+    assignment = assignment_of(prompt)
+    if prompt.status != Interaction.Status.PENDING or not (assignment and assignment.escalate):
         return False
-    rules = Assignment.model_validate(prompt.assignment)
-    if not rules.escalate:
-        return False
-    step, *later = rules.escalate
+    step, *later = assignment.escalate
     candidates = Candidates()
     for assignee in step.to:
         try:
@@ -41,15 +38,12 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
             log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
     assigning.change(prompt.id, candidates)
     gap = timedelta(seconds=later[0].after - step.after) if later else None
-    assignment = prompt.assignment
-    columns: JsonObject = {
-        "assignment": {
-            **assignment,
-            "to": [*assignment["to"], *(one.model_dump() for one in step.to)],
-            "escalate": [escalation.model_dump(mode="json") for escalation in later],
-            "names": [*assignment["names"], *candidates.names],
-        },
-        "escalates_at": tx.now + gap if gap is not None else None,
+    changes = {
+        "to": [*assignment.to, *step.to],
+        "escalate": later,
+        "names": [*assignment.names, *candidates.names],
     }
-    hand_on(tx, prompt, Change(Action.ESCALATED, by, via), candidates, columns)
+    escalates_at = tx.now + gap if gap is not None else None
+    change, assignment = Change(Action.ESCALATED, by, via), assignment.model_copy(update=changes)
+    hand_on(tx, prompt, change, candidates, assignment, escalates_at=escalates_at)
     return True

@@ -21,7 +21,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction, Vote
 from sessions_app.models.people import Person, UserId, guests, is_guest, users
 from sessions_app.prompts import check_note
-from sessions_app.prompts.assignment import Assignee, Assignment
+from sessions_app.prompts.assignment import Assignee, StoredAssignment, assignment_of
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
 from sessions_app.storage.storable import is_storable
@@ -88,8 +88,8 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
 
 def is_closed(prompt: InteractionRecord) -> bool:
     """Return whether a prompt stays among its candidates: one person could be several users."""
-    rules = Assignment.model_validate(prompt.assignment)
-    return rules.four_eyes or rules.votes > 1
+    assignment = assignment_of(prompt)
+    return assignment is not None and (assignment.four_eyes or assignment.votes > 1)
 
 
 def nobody(name: str) -> Invalid:
@@ -142,7 +142,8 @@ def delegate(
     elif votes.has_voted(to.id, prompt.id):
         raise Invalid(format_lazy(_("{name} has voted on this already."), name=to.username))
     votes.withdraw(by.id, prompt.id)
-    hand_on(tx, prompt, Change(Action.DELEGATED, by, via, note, assignee=to), candidates)
+    change = Change(Action.DELEGATED, by, via, note, assignee=to)
+    hand_on(tx, prompt, change, candidates, assignment_of(prompt) or StoredAssignment())
 
 
 def reassign(
@@ -168,18 +169,17 @@ def reassign(
     except UnknownAssignee as error:
         raise Invalid(f"{error.assignee} does not exist.") from error
     _check_no_guest(candidates, prompt.owner)
-    rules = Assignment.model_validate({**(prompt.assignment or {}), "to": to})
-    able = candidates.count_able(prompt.owner, four_eyes=rules.four_eyes)
-    if able < rules.votes:
+    assignment = assignment_of(prompt) or StoredAssignment()
+    able = candidates.count_able(prompt.owner, four_eyes=assignment.four_eyes)
+    if able < assignment.votes:
         few = _("It needs the answers of {votes} people, and {able} of these may answer.")
-        raise Invalid(format_lazy(few, votes=rules.votes, able=able))
+        raise Invalid(format_lazy(few, votes=assignment.votes, able=able))
     if prompt.assignment is None:
         # Once it is no longer its owner's alone, the audit has its opening.
         audit.opened_entry(Interaction.objects.select_related("run").get(pk=prompt.id)).save()
     assigning.change(prompt.id, candidates, only=True)
-    assignment = {**(prompt.assignment or {}), **rules.model_dump(mode="json")}
-    columns: JsonObject = {"assignment": {**assignment, "names": candidates.names}}
-    hand_on(tx, prompt, Change(Action.REASSIGNED, by, via, note), candidates, columns)
+    assignment = assignment.model_copy(update={"to": to, "names": candidates.names})
+    hand_on(tx, prompt, Change(Action.REASSIGNED, by, via, note), candidates, assignment)
     return True
 
 
@@ -196,11 +196,12 @@ def hand_on(
     prompt: InteractionRecord,
     change: Change,
     candidates: Candidates,
-    columns: JsonObject | None = None,
+    assignment: StoredAssignment,
+    **columns: object,
 ) -> None:
     """Hand a prompt on to these, who are among its candidates; only they where it is reassigned.
 
-    The note of whoever did so last stays with it.
+    `assignment` is what it has by then. The note of whoever did so last stays with it.
     """
     for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.audience.four_eyes) or (
         prompt.for_owner and change.action != Action.REASSIGNED
@@ -208,13 +209,13 @@ def hand_on(
     if for_owner != prompt.for_owner:
         step = 1 if for_owner else -1
         Conversation.objects.filter(pk=prompt.conversation_id).update(waiting=F("waiting") + step)
-    columns = {"assignment": prompt.assignment, "for_owner": for_owner, **(columns or {})}
     detail: JsonObject = {"to": candidates.names}
     if change.note:
         detail["note"] = change.note
     if change.by and change.action != Action.ESCALATED:
         last_note = {"by": change.by.username, "text": change.note} if change.note else None
-        columns["assignment"] = {**columns["assignment"], "note": last_note}
+        assignment = assignment.model_copy(update={"note": last_note})
+    columns |= {"assignment": assignment.model_dump(mode="json"), "for_owner": for_owner}
     assign(tx, prompt, change, columns, **detail)
 
 

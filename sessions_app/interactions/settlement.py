@@ -18,6 +18,7 @@ from sessions_app.models import AuditEntry, Candidate, Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id, users
 from sessions_app.notify.announce import announce
 from sessions_app.prompts import load_prompt
+from sessions_app.prompts.assignment import assignment_of
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled, RunRecord
@@ -67,7 +68,8 @@ class InteractionRecord(NamedTuple):
     @property
     def audience(self) -> PromptAudience:
         """The facts that decide who may answer the prompt."""
-        four_eyes = bool((self.assignment or {}).get("four_eyes"))
+        assignment = assignment_of(self)
+        four_eyes = assignment is not None and assignment.four_eyes
         return PromptAudience(self.id, self.owner, self.is_owner_active, self.for_owner, four_eyes)
 
     @property
@@ -77,10 +79,10 @@ class InteractionRecord(NamedTuple):
 
     def represented_by(self, person: Person | None) -> list[str]:
         """Return in whose place a person answers now: those asked, unless they are one of them."""
-        if person is None or self.assignment is None:
+        assignment = assignment_of(self)
+        if person is None or assignment is None or assignment.has_named(person.username):
             return []
-        is_asked = {"kind": "user", "name": person.username} in self.assignment["to"]
-        return [] if is_asked else self.assignment["names"]
+        return assignment.names
 
     @property
     def run(self) -> RunRecord:

@@ -8,6 +8,7 @@ from sessions_app.interactions.answerers import PromptAudience, answerers, is_ac
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction, Vote
 from sessions_app.models.people import Person, UserId, users
+from sessions_app.prompts.assignment import assignment_of
 from sessions_app.storage.transaction import Transaction
 
 
@@ -58,7 +59,9 @@ def withdraw(user: UserId, interaction: UUID) -> None:
 
 def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     """Return the votes that count now, of those prompts that need several; once settled, all."""
-    voted_on = [prompt for prompt in prompts if (prompt.assignment or {}).get("votes", 1) > 1]
+    voted_on = [
+        prompt for prompt in prompts if (rules := assignment_of(prompt)) and rules.votes > 1
+    ]
     votes = Vote.objects.filter(interaction__in=[prompt.pk for prompt in voted_on])
     with_votes = set(votes.values_list("interaction", flat=True)) if voted_on else set()
     return {

@@ -26,6 +26,7 @@ from sessions_app.prompts.base import (
     load_prompt,
     load_typed_prompt,
     on_one_card,
+    title_of,
     type_of,
 )
 from sessions_app.prompts.choices import (
@@ -112,5 +113,6 @@ __all__ = [
     "on_one_card",
     "plain_text",
     "read_posted",
+    "title_of",
     "type_of",
 ]

@@ -6,7 +6,7 @@ assignee until it is released, delegated or escalated.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group
@@ -143,6 +143,34 @@ class Assignment(BaseModel):
             raise ValueError("an escalation comes after the prompt's timeout")
         if prompt.timeout and (self.due or 0) > prompt.timeout:
             raise ValueError(f"due={self.due:g} is after the prompt's timeout={prompt.timeout:g}")
+
+
+class StoredAssignment(Assignment):
+    """An assignment as its row has it by now: `names` are those of `to`, for people to read.
+
+    `note` is of who handed it on last: `by` and `text`.
+    """
+
+    to: list[Assignee] = []
+    names: list[str] = []
+    note: dict[str, str] | None = None
+
+    def has_named(self, username: str) -> bool:
+        """Return whether a user is asked by name."""
+        return any(asked.kind == "user" and asked.name == username for asked in self.to)
+
+
+class Assigned(Protocol):
+    """A row of an interaction, of whatever type: its assignment as the database has it."""
+
+    @property
+    def assignment(self) -> Any:
+        """The stored JSON; None where it is its owner's alone."""
+
+
+def assignment_of(row: Assigned) -> StoredAssignment | None:
+    """Return the assignment of a prompt; None where it is its owner's alone."""
+    return None if row.assignment is None else StoredAssignment.model_validate(row.assignment)
 
 
 def make_assignment(  # noqa: PLR0913 - a declaration, read like a form

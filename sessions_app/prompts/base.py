@@ -488,6 +488,11 @@ def type_of(input_type: str) -> type[AnyPrompt]:
     return _types.get(input_type, MissingPrompt)
 
 
+def title_of(content: Content) -> str:
+    """Return the question of a stored prompt for a list."""
+    return type_of(content["input_type"]).title(content)
+
+
 def any_type() -> Any:
     """Build the union of all types of prompts, told apart by their `input_type`."""
     types = [
