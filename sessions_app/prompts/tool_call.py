@@ -72,6 +72,8 @@ ANSWER = "answer"
 # The name under which the form of a page sends the note, which is no argument. An argument of that
 # name is shown, and cannot be edited.
 NOTE = "_note"
+# The text of an agent's question is this and the call in short. Pages say it in a reader's language.
+MAY_I = "May I do this: "
 
 
 class _Decision(BaseModel):
@@ -250,6 +252,18 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         decision, changed = stored["value"], tuple(stored["changed"])
         contents = {name: stored[name] for name in ("arguments", "note", "digest")}
         return ToolCallResponse(decision, changed=changed, **contents, **who)
+
+    @property
+    def question(self) -> str:
+        return self.title({"text": self.text})
+
+    @classmethod
+    def title(cls, content: Content) -> str:
+        line = super().title(content)
+        call = line.removeprefix(MAY_I)
+        if call == line:
+            return line
+        return gettext("Allow “%(call)s”?") % {"call": call.removesuffix("?")}
 
     @property
     def kind(self) -> str:

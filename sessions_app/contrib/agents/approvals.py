@@ -18,7 +18,7 @@ from sessions_app.interactions.answerers import is_named
 from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.prompts import acheck_schema, literal
 from sessions_app.prompts.assignment import Assignee
-from sessions_app.prompts.tool_call import digest_of
+from sessions_app.prompts.tool_call import MAY_I, digest_of
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -107,7 +107,7 @@ async def _prompt(policy: Policy, call: ToolCallDescription, *, approvable: bool
     note = cut(as_text(call.note).strip(), MAX_CALL_NOTE)
     unchecked = problem and f"Edited arguments are not checked. {cut(as_text(problem), 500)}"
     return ToolCallPrompt(
-        text="\n\n".join(filter(None, [f"May I do this: {call.title}?", note, unchecked])),
+        text="\n\n".join(filter(None, [f"{MAY_I}{call.title}?", note, unchecked])),
         tool=call.tool,
         arguments=call.arguments,
         input_schema=schema,

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -266,6 +267,16 @@ def test_schema_that_refers_elsewhere_is_not_followed() -> None:
 def test_what_is_no_schema_is_refused_when_asked() -> None:
     with pytest.raises(ValidationError, match="input_schema: The JSON schema cannot be used"):
         ToolCallPrompt(text="?", tool="t", input_schema={"type": "number of pieces"})
+
+
+def test_an_agent_asks_in_the_language_of_the_reader() -> None:
+    asked = FIXED.model_copy(update={"text": "May I do this: Write note milk?\n\nIt is new."})
+    content = asked.model_dump(mode="json")
+    assert asked.question == ToolCallPrompt.title(content) == "Allow “Write note milk”?"
+    with override("de"):
+        assert asked.question == ToolCallPrompt.title(content) == "„Write note milk“ erlauben?"
+    assert asked.more == "It is new."
+    assert FIXED.question == "Delete it?"  # as its author wrote it
 
 
 def test_outcome_names_decision_note_and_edits() -> None:
