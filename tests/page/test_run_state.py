@@ -26,6 +26,11 @@ def test_without_active_runs_the_state_is_that_of_the_last_run(log: StoredLog) -
     assert state(log).name == "failed"
 
 
+def test_a_run_that_ended_well_says_nothing(log: StoredLog) -> None:
+    log.end(log.message())
+    assert state(log) == RunState("completed", "")
+
+
 def test_of_parallel_runs_the_first_is_shown_with_its_last_step(log: StoredLog) -> None:
     run = log.message()
     log.step(run, "read", "in_progress")

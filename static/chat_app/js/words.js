@@ -40,7 +40,10 @@ export function sayState(connection) {
   let before = "";
   connection.addEventListener("state", ({ detail: { name, reason, ...values } }) => {
     const text = `${reason && say(reason)} ${say(name, values)}`.trim();
-    if (shown.textContent !== text) shown.textContent = text;
+    // Good news is not shown; nor the first try, unless it fails.
+    const isQuiet = name === "connected" || (name === "connecting" && !shown.textContent);
+    const visible = isQuiet ? reason && say(reason) : text;
+    if (shown.textContent !== visible) shown.textContent = visible;
     place.dataset.state = name;
     button.hidden = name !== "waiting" && name !== "offline";
     reload.hidden = name !== "expired" && name !== "otherPerson";

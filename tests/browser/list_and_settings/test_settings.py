@@ -59,14 +59,14 @@ def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("locale", "waits", "answered", "done", "stop"),
+    ("locale", "waits", "answered", "stop"),
     [
-        ("de-DE", "Braucht Sie", "aus dem Chat", "Fertig", "Anhalten"),
-        ("ja-JP", "回答待ち", "チャットから", "完了", "停止"),
+        ("de-DE", "Braucht Sie", "aus dem Chat", "Anhalten"),
+        ("ja-JP", "回答待ち", "チャットから", "停止"),
     ],
 )
 def test_a_question_is_walked_through_in_a_language(
-    open_page: OpenPage, locale: str, waits: str, answered: str, done: str, stop: str
+    open_page: OpenPage, locale: str, waits: str, answered: str, stop: str
 ) -> None:
     page = open_page("/c/", locale=locale)
     assert page.locator("html").get_attribute("lang") == locale[:2]
@@ -79,7 +79,7 @@ def test_a_question_is_walked_through_in_a_language(
     card(page).locator("button.primary").first.click()
     expect(page.locator(".question .via")).to_contain_text(answered)
     state(page, "completed")
-    expect(page.locator("#state .words")).to_have_text(done)
+    expect(page.locator("#state .words")).to_have_count(0)
     page.locator("#text").fill("x" * 32_001)
     page.locator("#text").press("Enter")
     expect(page.locator("#composer-error")).to_contain_text("32.001" if locale < "j" else "32,001")
