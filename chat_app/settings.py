@@ -59,6 +59,8 @@ class Brand(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(default="", max_length=60)
+    # A sentence on the sign-in page.
+    about: str = Field(default="", max_length=200)
     # Paths of static files: beside the name and in the browser's tab; there while questions wait.
     mark: str = ""
     mark_needs_you: str = ""

@@ -17,6 +17,7 @@ from tests.support.hitl import set_hitl
 BASE = Path("static/chat_app/css/base.css").read_text()
 TOKEN = re.compile(r"--([\w-]+): ?light-dark\((#\w{6}), ?(#\w{6})\)")
 OWN = {"name": "Acme <Desk>", "mark": "chat_app/icon-needs-you.svg", "accent": "#6b21a8"}
+ABOUT = "Assistants that work for you, and ask before they act."
 # Each text with what it stands on.
 READ = {
     "accent": ("page", "surface", "sunken", "hover", "tint"),
@@ -65,6 +66,17 @@ async def test_pages_have_the_projects_name_mark_and_colour(
     sheet = await AsyncClient().get(address)
     assert "immutable" in sheet["Cache-Control"]
     assert "--accent:light-dark(#6b21a8," in sheet.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_sign_in_page_says_what_this_is_in_the_projects_words_if_it_has_any(
+    settings: Any,
+) -> None:
+    assert ABOUT in (await AsyncClient().get("/sign-in/")).content.decode()
+    set_hitl(settings, BRAND={"about": "Expenses & travel."})
+    html = (await AsyncClient().get("/sign-in/")).content.decode()
+    assert "Expenses &amp; travel." in html
+    assert ABOUT not in html
 
 
 @pytest.mark.parametrize("mark", ["acme/none.svg", "../settings.py", "/etc/passwd"])
