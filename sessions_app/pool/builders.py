@@ -1,4 +1,4 @@
-"""The builders of a workflow: what they make, and those of its users, closed when idle."""
+"""The builders of a workflow: their objects, shared or per user, closed when idle."""
 
 import asyncio
 import inspect
@@ -22,20 +22,21 @@ from sessions_app.workflows.registry import BuilderFactory, OfferedWorkflow
 log = Log(__name__)
 
 SHUT = "This SessionManager is shut down."
-# Seconds that a builder may take to close; then it is cancelled, and again every so often: each
-# cancellation frees one thing that hangs, and a builder may be made of several.
+# Seconds that a builder may take to close before it is cancelled, and seconds between further
+# cancellations: each one frees one hanging part, and a builder may consist of several.
 CLOSE_WAIT = 10.0
 CUT_EVERY = 1.0
 
 
 class BuiltObject:
-    """A built object. Its life is one task: it is entered and left in the same one, which the
-    cancel scopes of many clients (anyio) demand, and in a context of its own, for it outlives the
-    request that asked for it.
+    """A built object, kept by a task of its own.
 
-    `factory(*arguments)` is an async function or async context manager, or gives a plain value.
-    It is called once `after` is closed. From `end` on it has `CLOSE_WAIT` seconds to close, whoever
-    waits for that.
+    Entering and leaving happen in the same task, which the cancel scopes of many clients (anyio)
+    demand, and in a fresh context, because the object outlives the request that needed it.
+
+    `factory(*arguments)` is an async function or async context manager, or gives a plain value. The
+    call is made once `after` is closed. After `end`, the object has `CLOSE_WAIT` seconds to close,
+    whether or not somebody waits for that.
     """
 
     def __init__(
@@ -51,31 +52,31 @@ class BuiltObject:
 
     @property
     def has_failed(self) -> bool:
-        """True if it could not be built, or was closed before it was."""
+        """True if the build failed, or was ended before it was ready."""
         return self._ready.done() and self._ready.exception() is not None
 
     @property
     def is_ready(self) -> bool:
-        """True once it is built, or has failed."""
+        """True once the object is built, or has failed."""
         return self._ready.done()
 
     async def ready(self) -> object:
-        """Wait until it is built; whoever waits may be cancelled without harm to it.
+        """Wait until the object is built; cancelling the wait does not cancel the build.
 
         Raises:
-            BuilderFailed: it could not be built; says why.
+            BuilderFailed: the build failed; says why.
         """
         return await asyncio.shield(self._ready)
 
     def end(self) -> None:
-        """Close it, without waiting. One that is still being built is given up."""
+        """Close the object without waiting for that; cancel a build under way."""
         self._end.set()
         if self._is_building:
             self.task.cancel()
             self._limit()
 
     async def close(self) -> None:
-        """Close it, and wait for that. A failure is logged, not raised: nobody could act on it."""
+        """Close the object, and wait for that; log a failure, because nobody could act on it."""
         self.end()
         await wait_closed([self])
 
@@ -108,7 +109,7 @@ class BuiltObject:
                 self._ready.set_exception(
                     BuilderFailed("The build was cancelled before it was ready.")
                 )
-            self._ready.exception()  # looked at: it is no loss if nobody waits for it
+            self._ready.exception()  # mark the error as retrieved; nobody may ever wait for it
 
     async def _build(
         self, stack: AsyncExitStack, factory: BuilderFactory, arguments: tuple[object, ...]
@@ -120,7 +121,7 @@ class BuiltObject:
                 value = await stack.enter_async_context(value)
             elif inspect.isawaitable(value):
                 value = await value
-        except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+        except Exception as error:  # noqa: BLE001 - `ready` raises it
             failure = BuilderFailed(f"{type(error).__name__}: {error}")
             failure.__cause__ = error
             self._ready.set_exception(failure)
@@ -132,7 +133,7 @@ class BuiltObject:
 
 
 async def wait_closed(builders: Collection[BuiltObject]) -> None:
-    """Wait for the end of builders that are to close, as long as `CLOSE_WAIT` gives them."""
+    """Wait for builders that are closing, for as long as `CLOSE_WAIT` gives them."""
     await asyncio.wait([builder.task for builder in builders], timeout=CLOSE_WAIT + CUT_EVERY)
 
 
@@ -163,7 +164,7 @@ class PerUserBuilderInfo(BaseModel):
     total_requests: int = Field(default=0, ge=0)
     error_count: int = Field(default=0, ge=0)
     total_latency_ms: float = Field(default=0, ge=0)
-    # Monotonic: a clock that is set must evict nobody.
+    # Monotonic, so that setting the clock evicts no builder.
     _active_at: float = PrivateAttr(default_factory=time.monotonic)
 
     def __init__(self, *, last_activity: datetime | None = None, **fields: object) -> None:
@@ -173,12 +174,12 @@ class PerUserBuilderInfo(BaseModel):
 
     @property
     def active_at(self) -> float:
-        """The time when a session last took or returned it, in seconds of the monotonic clock."""
+        """The time of the last use by a session, in seconds of the monotonic clock."""
         return self._active_at
 
     @property
     def last_activity(self) -> datetime:
-        """The same as a time, by the clock as it stands now; one set without a zone is local."""
+        """The same moment by the current wall clock; a value set without a zone is local time."""
         return timezone.now() - timedelta(seconds=time.monotonic() - self._active_at)
 
     @last_activity.setter
@@ -186,18 +187,18 @@ class PerUserBuilderInfo(BaseModel):
         self._active_at = time.monotonic() - (timezone.now() - at.astimezone()).total_seconds()
 
     def touch(self) -> None:
-        """Note that a session takes it or returns it now."""
+        """Note that a session acquires or releases the builder now."""
         self._active_at = time.monotonic()
 
     def record_request(self, latency_ms: float, success: bool) -> None:
-        """Count a finished run; `latency_ms` is its milliseconds."""
+        """Count a finished run, which took `latency_ms` milliseconds."""
         self.total_requests += 1
         self.total_latency_ms += latency_ms
         if not success:
             self.error_count += 1
 
     def metrics(self) -> dict[str, float]:
-        """Return what the lease of its key records; `total_latency_ms` is in milliseconds."""
+        """Return the metrics for the key's lease; `total_latency_ms` is in milliseconds."""
         return {
             "total_requests": self.total_requests,
             "error_count": self.error_count,
@@ -213,8 +214,9 @@ class _PooledBuilder:
 
 
 class UserBuilders:
-    """Builders by user. Those of different users are built and closed at the same time; of one
-    user there is never more than one alive.
+    """Builders by user, with never more than one alive per user.
+
+    Builders of different users are built and closed concurrently.
     """
 
     def __init__(self, offer: OfferedWorkflow) -> None:
@@ -229,13 +231,13 @@ class UserBuilders:
         return {user_id: pooled_builder.info for user_id, pooled_builder in self._pooled.items()}
 
     async def acquire(self, user_id: str, person: Person) -> PerUserBuilderInfo:
-        """Return the user's builder with a reference taken; `release` gives it back.
+        """Return the user's builder with a reference taken; `release` gives that back.
 
-        All who wait for one build share what it comes to. One that nobody waits for any more is
-        given up, so that a build which hangs does not hang the user's next request.
+        Concurrent callers share one build and its outcome. A build is ended once nobody waits for
+        it, so that a hanging build does not block the user's next request.
 
         Raises:
-            BuilderFailed: it could not be built; the next request tries anew.
+            BuilderFailed: the build failed; the next request tries anew.
             SessionsError: the pool is shut down.
         """
         if self._closed:
@@ -244,7 +246,7 @@ class UserBuilders:
         if pooled_builder is None or pooled_builder.built.has_failed:
             pooled_builder = self._pooled[user_id] = self._begin(user_id, person)
         info, built = pooled_builder.info, pooled_builder.built
-        # Nothing awaits between finding it and this: nothing can evict it.
+        # No await between the lookup and this line, so no eviction can come between.
         info.ref_count += 1
         try:
             info.builder = await built.ready()
@@ -263,10 +265,10 @@ class UserBuilders:
         info.touch()
 
     async def evict(self, user_id: str) -> bool:
-        """Close the user's builder unless it is in use. False if it is, or if there is none.
+        """Close the user's builder; return False if the builder is in use or missing.
 
-        It returns when none is being closed any more, whoever began that: then another process may
-        have the user's key.
+        On return no builder of the user is closing any more, whoever began that; so another process
+        may then host the user's key.
         """
         pooled_builder = self._pooled.get(user_id)
         is_free = pooled_builder is not None and not pooled_builder.info.ref_count
@@ -277,7 +279,7 @@ class UserBuilders:
         return is_free
 
     async def evict_idle(self, seconds: float) -> int:
-        """Close the builders that nothing used for so many seconds; returns how many."""
+        """Close the builders that have been idle for so many seconds; return their number."""
         limit = time.monotonic() - seconds
         idle = [
             user_id
@@ -287,7 +289,7 @@ class UserBuilders:
         return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
 
     async def close(self) -> None:
-        """Close all builders, used or not, and wait for those being closed. No other is built."""
+        """Close all builders, even those in use, and wait for that; no further ones are built."""
         self._closed = True
         for user_id in list(self._pooled):
             self._let_go(user_id).end()
@@ -303,7 +305,7 @@ class UserBuilders:
         return _PooledBuilder(info, built)
 
     def _let_go(self, user_id: str) -> BuiltObject:
-        """Hide a builder that is being closed; the user's next one is built when that is over."""
+        """Hide a builder and track its closing, after which the user's next one can be built."""
         built = self._pooled.pop(user_id).built
         if not built.task.done():
             self._closing[user_id] = built

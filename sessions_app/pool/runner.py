@@ -33,33 +33,33 @@ T = TypeVar("T")
 
 
 class Stop:
-    """Ends what a session does, from outside: whoever waits for it gets a `SessionsError`."""
+    """A switch that stops a session from outside: whoever waits in it gets a `SessionsError`."""
 
     def __init__(self) -> None:
         self._reason = ""
         self._under_way: set[asyncio.Timeout] = set()
 
     def now(self, reason: str) -> None:
-        """Cancel what is under way, and let nothing begin any more."""
+        """Cancel all guarded work, and refuse new work."""
         if not self._reason:
             self._reason = reason
             for limit in self._under_way:
-                limit.reschedule(0)  # long ago: at once
+                limit.reschedule(0)  # a time in the past expires at once
 
     def check(self) -> None:
-        """Check that nothing is stopped.
+        """Check that the session is not stopped.
 
         Raises:
-            SessionsError: it is; says why.
+            SessionsError: the session is stopped; says why.
         """
         if self._reason:
             raise SessionsError(self._reason)
 
     async def guard(self, work: Awaitable[T]) -> T:
-        """Await it, unless it is stopped meanwhile; the caller's task is not cancelled by that.
+        """Await work unless stopped meanwhile; a stop does not cancel the caller's task.
 
         Raises:
-            SessionsError: it was stopped; says why.
+            SessionsError: the session was stopped; says why.
         """
         limit = asyncio.timeout(None)
         try:
@@ -75,9 +75,9 @@ class Stop:
 
 
 class Runner:
-    """Gives the result whole or in chunks; one of the two, once. Made by `Session.run`.
+    """The executor of one run, made by `Session.run`: its result is read once, whole or in chunks.
 
-    The workflow runs in a context (of variables) of its own, whichever task asks for its chunks.
+    The workflow has its own context of variables, independent of the task that reads the chunks.
     """
 
     def __init__(self, workflow: Workflow, info: RunInfo, backend: Backend, stop: Stop) -> None:
@@ -91,12 +91,13 @@ class Runner:
         self._own.run(_enter, self.context)
         self._values: AsyncGeneratorType[object, None] | None = None
         self._returned: object = None
-        # Whether its code is being executed, or waits; whether it is to be stopped at its `yield`.
+        # `_inside`: the workflow's code is running or awaiting. `_to_throw`: stop the workflow at
+        # its `yield`.
         self._inside = self._to_throw = False
         self._backend = backend
 
     def dump_result(self) -> object:
-        """Return what the workflow has returned, as JSON values.
+        """Return the workflow's return value as JSON values.
 
         Raises:
             NotJson, TooLarge: as for the result of a step.
@@ -110,7 +111,7 @@ class Runner:
 
     @property
     def gives_text(self) -> bool:
-        """True if its output is text, once it has given something."""
+        """True if the output is text; known once there is output."""
         return self.streams or isinstance(self._returned, str)
 
     @property
@@ -123,22 +124,21 @@ class Runner:
     @overload
     def result_stream(self, to_type: type[T]) -> AsyncGenerator[T, None]: ...
     async def result_stream(self, to_type: Any = None) -> AsyncGenerator[Any, None]:
-        """Yield the output in chunks, as the workflow yields them; one that does not stream gives
-        one.
+        """Yield the workflow's output in chunks; without streaming, the result is the only chunk.
 
         Args:
-            to_type: have each converted to this type, as `convert` does; as `str`, None gives no
+            to_type: convert each chunk to this type, as `convert` does; with `str`, None gives no
                 chunk.
 
         Raises:
-            SessionsError: the result was taken before, or the manager was shut down.
-            pydantic.ValidationError: a chunk is not of `to_type`.
+            SessionsError: the result was read before, or the manager was shut down.
+            pydantic.ValidationError: a chunk does not fit `to_type`.
         """
         try:
             async for value in self._begin():
                 if value is not None or to_type is not str:
                     yield value if to_type is None else self.convert(value, to_type)
-                    self._stop.check()  # it may be closed, or is just being closed
+                    self._stop.check()  # the session may have been stopped meanwhile
         finally:
             await self._close()
 
@@ -147,14 +147,14 @@ class Runner:
     @overload
     async def result(self, to_type: type[T]) -> T: ...
     async def result(self, to_type: Any = None) -> Any:
-        """Return what the workflow returns; of one that streams, its chunks joined as text.
+        """Return the workflow's result; a streaming workflow's chunks are joined as text.
 
         Args:
-            to_type: have it converted to this type, as `convert` does.
+            to_type: convert the result to this type, as `convert` does.
 
         Raises:
-            SessionsError: the result was taken before, or the manager was shut down.
-            pydantic.ValidationError: it is not of `to_type`.
+            SessionsError: the result was read before, or the manager was shut down.
+            pydantic.ValidationError: the result does not fit `to_type`.
         """
         async with aclosing(self._begin()) as values:
             chunks = [value async for value in values]
@@ -165,13 +165,13 @@ class Runner:
 
     @staticmethod
     def convert(value: object, to_type: type[T]) -> T:
-        """Convert the value to `to_type`, unless it is one.
+        """Convert the value to `to_type`, unless it already has that type.
 
-        For `str` it is text (JSON of what is not text), else what pydantic makes of it.
+        A value for `str` becomes JSON text; other types are validated by pydantic.
 
         Raises:
-            pydantic.ValidationError: it makes none.
-            TypeError: it is not text, and has no JSON form.
+            pydantic.ValidationError: the value does not fit.
+            TypeError: the value is not text, and has no JSON form.
         """
         if isinstance(to_type, type) and isinstance(value, to_type):
             return value
@@ -185,17 +185,17 @@ class Runner:
             raise TypeError(f"{gave}, which is not text and has no JSON form: {todo}") from error
 
     def interrupt(self) -> bool:
-        """Have CancelledError raised in the workflow: a person stops the run.
+        """Raise CancelledError in the workflow, because a person stops the run.
 
-        True if the task is to be cancelled for that; a workflow that stands at a `yield` gets it
-        there.
+        Returns True if the caller has to cancel the task; a workflow that stands at a `yield` gets
+        the error there instead.
         """
         self.execution.interrupt()
         self._to_throw = not self._inside
         return self._inside
 
     async def close(self) -> None:
-        """Close what is left of the workflow: its run is over, its context can do nothing more."""
+        """Close the rest of the workflow; the run is over, and its context can do nothing more."""
         self.execution.end()
         try:
             await self._close()
@@ -203,14 +203,14 @@ class Runner:
             self.execution.close()
 
     async def stop(self) -> None:
-        """End the run of a stopped session, and wait until it uses its builder no more."""
+        """End the run of a stopped session, and wait until the run no longer uses its builder."""
         self.execution.end()
         if self._values is not None and self._values.ag_running:
             await self._out.wait()
         await self.close()
 
     async def _close(self) -> None:
-        # Where another task is in it at this moment, its next call of the context fails.
+        # A generator that another task is executing cannot be closed; its next call fails.
         if self._values is not None and not self._values.ag_running:
             await self._values.aclose()
 
@@ -232,14 +232,14 @@ class Runner:
         except Exception as error:
             self.failed = True
             advise(error)
-            self.execution.check_awaited()  # it may have taken a coroutine for what that gives
+            self.execution.check_awaited()  # a missing `await` may be the cause of the error
             raise
         finally:
             self._inside = False
             self._out.set()
 
     async def _whole(self) -> AsyncGenerator[object, None]:
-        """Yield the workflow's return value, unless streams have put it out already."""
+        """Yield the workflow's return value, unless streams have already shown it."""
         with self._call() as work:
             self._inside = True
             awaitable = cast("Awaitable[object]", work)
@@ -250,7 +250,7 @@ class Runner:
                 yield self._returned
 
     async def _chunks(self) -> AsyncGenerator[object, None]:
-        """Yield the workflow's chunks, except those that streams have put out already."""
+        """Yield the workflow's chunks, except those that streams have already shown."""
         with self._call() as work:
             generator = cast("AsyncGeneratorType[object, None]", work)
             try:
@@ -260,7 +260,7 @@ class Runner:
                     except StopAsyncIteration:
                         break
                     self._inside = False
-                    self._stop.check()  # it may have caught its cancellation
+                    self._stop.check()  # the workflow may have swallowed its cancellation
                     for text in self._backend.untold():
                         yield text
                     if not isinstance(chunk, StreamedText):
@@ -279,8 +279,8 @@ class Runner:
 
 
 def _enter(context: Context) -> None:
-    # What the workflow's own code finds. A session that it opens is of the same trace; all else of
-    # the request, and the parent, is this run's and no other's.
+    # Set the variables for the workflow's own code. A session opened there continues the trace; the
+    # rest of the request and the parent must not leak into the run.
     current_context.set(context)
     current_track.set("")
     current_request.set(RequestContext(trace=context.trace))

@@ -1,4 +1,4 @@
-"""The input and output of workflows, as pydantic models made from their annotations."""
+"""The input and output of workflows, as pydantic models made from annotations."""
 
 import inspect
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ class WorkflowInput(BaseModel):
 def workflow_input(workflow: Workflow) -> type[BaseModel]:
     """Return the model of the workflow's input.
 
-    It is the one that its first argument is annotated with, or one with a value of that type as
-    `input_message`.
+    A model as the annotation of the first argument is used directly; any other type becomes the
+    field `input_message` of a generated model.
     """
     annotation = _takes(workflow)
     if annotation is Message:
@@ -36,31 +36,31 @@ def workflow_input(workflow: Workflow) -> type[BaseModel]:
 
 @cache
 def single_output(workflow: Workflow) -> type[BaseModel]:
-    """Return the model of the whole result: the workflow's own, or one with it as `value`."""
+    """Return the model of the whole result: the workflow's own, or a wrapper with `value`."""
     annotation = str if workflow.streams else _hints(workflow).get("return", Any)
     return _model(workflow, "Output", annotation)
 
 
 @cache
 def streaming_output(workflow: Workflow) -> type[BaseModel]:
-    """Return the model of one chunk: the workflow's own, or one with the chunk as `value`.
+    """Return the model of one chunk: the workflow's own, or a wrapper with `value`.
 
-    Of a workflow that does not stream it is that of its result.
+    Without streaming, this is the model of the result.
     """
     if not workflow.streams:
         return single_output(workflow)
-    arguments = get_args(_hints(workflow).get("return"))  # of AsyncGenerator[…], AsyncIterator[…]
+    arguments = get_args(_hints(workflow).get("return"))  # AsyncGenerator[…] or AsyncIterator[…]
     return _model(workflow, "Chunk", arguments[0] if arguments else str)
 
 
 def first_argument(workflow: Workflow, message: object) -> Any:
-    """Return the first argument of the workflow function, made from what a run was given.
+    """Return the first argument of the workflow function, made from the run's input.
 
-    That is a value of its type, or what pydantic makes one of; the same as JSON text; or a dict or
-    model in the form of its input schema.
+    Accepted are: a value that pydantic converts to the argument's type, the same as JSON text, and
+    a dict or model in the form of the input schema.
 
     Raises:
-        Invalid: the workflow does not take it; says why.
+        Invalid: the workflow does not accept the input; says why.
     """
     annotation, schema = _takes(workflow), workflow_input(workflow)
     if annotation is Message and isinstance(message, Message | str):
@@ -82,7 +82,7 @@ def first_argument(workflow: Workflow, message: object) -> Any:
 
 
 def _readings(message: object, *, wraps: bool) -> Iterator[object]:
-    """Yield what a message may mean: the form of the input schema, or just its `input_message`."""
+    """Yield the possible readings of a message: as the input schema, or as its `input_message`."""
     values = [message]
     if isinstance(message, str):
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""The pool of a workflow: its shared builder, those of its users, and its uses that are open."""
+"""The pool of a workflow: its shared builder, the builders of its users, and its open uses."""
 
 import asyncio
 import time
@@ -22,19 +22,19 @@ from sessions_app.workflows.request_context import RequestContext
 
 log = Log(__name__)
 
-# Seconds between two looks for idle builders, and for what is open at a shutdown.
+# Seconds between two checks for idle builders, and seconds for open uses to finish at a shutdown.
 CLEANUP_EVERY = 30.0
 CLEANUP_AT_MOST_EVERY = 1.0
 SHUTDOWN_WAIT = 10.0
-# Seconds that a run may take to end once it was cancelled by a shutdown; then it is left behind.
+# Seconds for a run to end after a shutdown has cancelled it; then it is abandoned.
 END_WAIT = 10.0
 
 
 class OpenWorkflow:
-    """The use of a workflow and its builder by one request. `WorkflowPool.open` makes it.
+    """The use of a workflow and its builder by one request, made by `WorkflowPool.open`.
 
-    `limit` has the places of the runs; a null context is no limit. `info` is the record of the
-    user's own builder; None where all users share one, or none is taken yet.
+    `limit` has the slots for runs; a null context is no limit. `info` is the record of the user's
+    own builder; None for a shared builder, or before one is taken.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class OpenWorkflow:
         self._stop = Stop()
 
     async def take_builder(self, builders: UserBuilders) -> None:
-        """Take the builder and the limit of the user; runs are recorded there.
+        """Take the user's builder and limit; runs are counted there.
 
         Raises:
-            BuilderFailed: it could not be built; says why.
+            BuilderFailed: the build failed; says why.
             SessionsError: the use was stopped meanwhile.
         """
         acquisition = builders.acquire(self.request.user_id, self.request.user)
@@ -67,7 +67,7 @@ class OpenWorkflow:
         self.limit = self.info.semaphore
 
     def run_info(self, message: object, run_id: str) -> RunInfo:
-        """Describe a run of the message; its parent is the one that the request's headers name."""
+        """Describe a run of the message; its parent comes from the request's headers."""
         headers = self.request.metadata.headers
         return RunInfo(
             message=Message(message) if isinstance(message, str) else message,
@@ -85,9 +85,9 @@ class OpenWorkflow:
         """Take a slot under the limit, and run the workflow once.
 
         Args:
-            info: the facts of the run, made of those that `run_info` gives.
-            backend: what the context stands on.
-            version: of the workflow; else the newest.
+            info: the facts of the run, based on those of `run_info`.
+            backend: the backend of the run's context.
+            version: the version of the workflow; by default the newest.
 
         Raises:
             UnknownVersion: the workflow is not declared in that version.
@@ -120,18 +120,19 @@ class OpenWorkflow:
                 self.info.record_request(seconds * 1000, success=not failed)
 
     def end(self) -> None:
-        """End the use: nothing runs any more, and runs may not use their context and builder."""
+        """End the use: runs can no longer use their context and builder."""
         self._ended = True
         for runner in self._runners:
             runner.execution.close()
 
     async def stop(self, reason: str) -> None:
-        """End it from outside: all that waits in it gets a `SessionsError` with the reason. Returns
-        when its runs use nothing any more.
+        """Stop the use from outside: all waiters get a `SessionsError` with the reason.
+
+        Returns when the runs have stopped using anything.
         """
         self._stop.now(reason)
         try:
-            # What a workflow's clean-up raises now, nobody waits for.
+            # Ignore errors of a workflow's clean-up: nobody waits for them any more.
             runners = [runner.stop() for runner in self._runners]
             await asyncio.gather(*runners, return_exceptions=True)
         finally:
@@ -144,10 +145,10 @@ class OpenWorkflow:
 
 
 class WorkflowPool:
-    """A workflow with its builders, and the places that its runs take.
+    """A workflow with its builders, and the slots for its runs.
 
-    `build` makes it ready, `shutdown` ends it. Without `build` it closes no idle builders, and has
-    only the shared builder that it is given.
+    `build` makes the pool ready, `shutdown` ends it. Without `build`, idle builders are not closed,
+    and there is no shared builder except the given one.
     """
 
     def __init__(self, offer: OfferedWorkflow, shared_builder: Any = None) -> None:
@@ -168,14 +169,14 @@ class WorkflowPool:
 
     @property
     def is_per_user(self) -> bool:
-        """True if each user has a builder of their own."""
+        """True if each user has a separate builder."""
         return self.workflow.per_user_builder is not None
 
     async def build(self, shared_builder: Any = None) -> Self:
-        """Build the shared builder, if there is one, and begin to close idle ones of users.
+        """Build the shared builder, if there is one, and begin to close idle builders of users.
 
-        `shared_builder`: a function that builds it from the options, or the ready thing; else the
-        workflow's own.
+        `shared_builder`: a function of the options, or the ready object; by default the workflow's
+        own.
 
         Raises:
             BuilderFailed: the shared builder could not be built.
@@ -203,9 +204,9 @@ class WorkflowPool:
 
     @asynccontextmanager
     async def admit(self, opened: OpenWorkflow) -> AsyncIterator[None]:
-        """Count a use of the workflow as open, and lend it the builder of its user until the end.
+        """Count a use of the workflow as open, with the user's builder until the end.
 
-        A builder that is not there is built.
+        A missing builder is built.
 
         Raises:
             ValueError: the workflow is per user and nobody is identified.
@@ -235,18 +236,19 @@ class WorkflowPool:
                 self._is_idle.set()
 
     def idle_until(self, user_id: str) -> float | None:
-        """Return when the user's builder will be idle too long (monotonic); None without one."""
+        """Return when the user's builder will have been idle too long (monotonic), or None."""
         info = self.user_builders.infos.get(user_id)
         return None if info is None else info.active_at + self.config.per_user_idle
 
     async def clean_up(self) -> int:
-        """Close the builders that nothing used for `per_user_idle` seconds; returns how many."""
+        """Close builders that have been idle for `per_user_idle` seconds; return their number."""
         return await self.user_builders.evict_idle(self.config.per_user_idle)
 
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
-        """Open for nobody any more, wait for open uses up to `wait` seconds, and end those that are
-        left: their runs are cancelled, and who waits for them gets a `SessionsError`. Then close
-        the users' builders and last the shared one. A second call waits for the first.
+        """Refuse new uses, wait up to `wait` seconds for open ones, and then stop the rest.
+
+        The runs of stopped uses are cancelled, and their waiters get a `SessionsError`. Afterwards
+        the users' builders are closed, and last the shared one. A second call waits for the first.
         """
         if self._shutdown is None:
             self._shutdown = asyncio.create_task(self._shut_down(wait))
