@@ -1,4 +1,4 @@
-"""The backend of a context (a hosted run with its journal, or a script), and what it is given."""
+"""The backend of a context (a hosted run with its journal, or a script), and its arguments."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -31,14 +31,15 @@ from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import BoundFunction
 from sessions_app.workflows.steps import ResultType, RunningStep, outcome, result_type
 
-# What came of an attempt; with `Unrecorded` nothing is recorded, and the run is suspended.
+# Outcome of an attempt. An `Unrecorded` error leaves no record, and the run is suspended.
 Attempted = CallResult | Unrecorded
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingPrompt:
-    """A prompt on its way to a person. `json` is the prompt as `dump_prompt` gives it. Without an
-    assignment it is for the owner of the conversation.
+    """A prompt on its way to a person; `json` is the output of `dump_prompt`.
+
+    Without an assignment, the prompt is for the owner of the conversation.
     """
 
     call: Call
@@ -49,9 +50,9 @@ class OutgoingPrompt:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The settlement of an interaction; without a response nobody answered in time.
+    """The settlement of an interaction; `response` is None if nobody answered in time.
 
-    `prompt`: what was asked, where the code asks otherwise by now.
+    `prompt`: the recorded prompt, if the code asks a different one by now.
     """
 
     response: JsonObject | None
@@ -67,11 +68,12 @@ def recorded_response(entry: Entry) -> StoredResponse:
 
 
 def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyPrompt | None, str]:
-    """Return the recorded prompt if it is another than the one asked now, and how they differ.
+    """Return the recorded prompt if it differs from the new one, and a description of the
+    difference.
 
     Raises:
-        FormChanged: it waits for the answer to a form that is not there any more.
-        NonDeterminism: the class of the recorded prompt is gone, or does not read it any more.
+        FormChanged: the recorded prompt is open and asks for a form that no longer exists.
+        NonDeterminism: the class of the recorded prompt is gone, or no longer reads the record.
     """
     new_content = from_json(outgoing_prompt.json)
     if entry.prompt is None or entry.prompt == new_content:
@@ -84,9 +86,7 @@ def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyProm
 
 @dataclass(frozen=True, slots=True)
 class ChildCall:
-    """A workflow that `Context.run` is to run. `headers` name the run it belongs to, and its
-    trace.
-    """
+    """A workflow for `Context.run` to start; `headers` name the calling run and its trace."""
 
     workflow: str
     message: object
@@ -95,12 +95,12 @@ class ChildCall:
 
     @property
     def text(self) -> str:
-        """The message as it is stored: a text as it is, else its JSON."""
+        """The message in stored form: text unchanged, anything else as JSON."""
         return self.message if isinstance(self.message, str) else to_json(self.message).decode()
 
 
 def dump_returned(workflow: registry.Workflow, value: object) -> object:
-    """Return a workflow's return value as JSON values, by its annotation, as of a step.
+    """Return a workflow's return value as JSON values, by its annotation, as for a step.
 
     Raises:
         NotJson, TooLarge: as for the result of a step.
@@ -117,25 +117,24 @@ def load_returned(name: str, stored: object) -> object:
 
 
 class FaultInStep(SessionsError):
-    """The database failed what a transactional step asked of it."""
+    """The database failed during a transactional step."""
 
 
 def attempt(
     function: BoundFunction, returns: ResultType, title: str, step: RunningStep
 ) -> Attempted:
-    """Call the function within the transaction that this thread is in. What it raises undoes what
-    it wrote, and nothing else.
+    """Call the function in the current transaction; its error undoes its own writes and no others.
 
     Raises:
-        FaultInStep: the transaction cannot go on; all of it may be tried again.
+        FaultInStep: the transaction cannot go on; retry all of it.
     """
     try:
         with transaction.atomic(), step.inside():
             stored = returns.dump(function())
     except Unrecorded as error:
         return error
-    except BaseException as error:  # the thread that writes has to go on
-        if is_fault(error):  # a deadlock, a lost connection: the whole transaction is tried again
+    except BaseException as error:  # the writer thread must survive
+        if is_fault(error):  # a deadlock, a lost connection: retry the whole transaction
             raise FaultInStep from error
         return CallResult.of_error(error, title)
     return outcome(stored, title)
@@ -144,44 +143,44 @@ def attempt(
 class Backend(ABC):
     """The services that a context needs.
 
-    What is not abstract is so where nothing is recorded, nobody watches, and nobody stops a run.
+    The defaults suit a backend that records nothing, shows nothing and is never stopped.
     """
 
     def attach(self, slot: Slot) -> None:
-        """Take the run's slot under the limit, to be given back while it waits."""
+        """Take the run's slot under the limit, which is released while the run waits."""
 
     @abstractmethod
     def position_of(self, place: str, after: int) -> int:
-        """Return the position recorded for a place; else the next free one behind `after`."""
+        """Return the position recorded for a place, or the next free one after `after`."""
 
     def next_call(self, call: Call) -> None:
         """Note the call that the workflow is about to make.
 
         Raises:
-            CancelledError: the run was stopped before it.
+            CancelledError: the run was stopped before this call.
         """
 
     def work_by(self, change: int) -> None:
-        """Count so many more (or fewer) calls and coroutines of the run as going on at once."""
+        """Change the number of active calls and coroutines of the run."""
 
     def has_stopped(self, track: str) -> bool:
-        """Return whether a track has learned by a call of its own that the run is stopped."""
+        """Return whether a call of this track has raised the stop."""
         return False
 
     def have_stopped(self, track: str) -> None:
-        """Note that a track learns of a stop, if there is one, by what it has gathered."""
+        """Note that a track learned of the stop, if there is one, through the calls it gathered."""
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
-        """Check that nothing is recorded of these tracks beyond so many calls.
+        """Check that the journal has no more calls of these tracks than were made.
 
         Raises:
-            NonDeterminism: the journal goes on behind it.
+            NonDeterminism: the journal has further calls.
         """
 
     def recall(self, call: Call) -> Entry | None:
         """Return the journal's entry for the call, if there is one.
 
-        Raises as `next_call` does if the run was stopped in it.
+        Raises like `next_call` if the run was stopped in this call.
         """
         return None
 
@@ -194,18 +193,16 @@ class Backend(ABC):
 
     @abstractmethod
     def working(self, call: Call) -> AbstractAsyncContextManager[None]:
-        """Mark the run as in a step, in which it is not parked; waits until the step may begin."""
+        """Wait until the step may begin, and mark the run as busy, so that it is not evicted."""
 
     def begin(self, call: Call, title: str) -> None:
-        """Record the start of a step that is to be known before it ends: people see it, or it
-        streams.
+        """Record the start of a step that is shown or streamed before its end.
 
-        Ordered before all that follows, not awaited.
+        The record precedes all later ones; it is not awaited.
         """
 
     async def store(self, work: Callable[[Transaction], None]) -> None:
-        """Do a write of the run beside its journal, fenced like all of them; stored when this
-        returns.
+        """Write rows of the run outside of its journal, fenced as usual; stored on return.
 
         Raises:
             NotImplementedError: the run has no rows.
@@ -213,59 +210,55 @@ class Backend(ABC):
         raise NotImplementedError
 
     async def reserve(self, call: Call, title: str) -> None:
-        """Record the start of a step that is not to be repeated; stored when this returns."""
+        """Record the start of a step that must not be repeated; stored on return."""
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Show a part of a call as a step of its own: its beginning, or with a payload its end."""
+        """Show a part of a call as its own step: its start, or its end if there is a payload."""
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
-        """Put out text for people. `is_repeat`: an earlier execution has put it out."""
+        """Show text to people. `is_repeat`: an earlier execution has already shown it."""
 
     def untold(self) -> list[str]:
-        """Return what was put out and is for who reads the runner's results: all of it in a
-        script.
-        """
+        """Return text shown since the last call, for readers of a script's results, or nothing."""
         return []
 
     def note(self, call: Call, record: CallResult) -> None:
-        """Record a finished call. Ordered before all that follows, not awaited."""
+        """Record a finished call, before all later records; the write is not awaited."""
 
     async def finish(self, call: Call, record: CallResult) -> None:
-        """Record what a step came to; stored when this returns."""
+        """Record the outcome of a step; stored on return."""
 
     @abstractmethod
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """Do the work, which writes to the database, and record what it came to, in one
-        transaction; committed when this returns.
-        """
+        """Do database work and record its outcome in the same transaction; committed on return."""
 
     @abstractmethod
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Open the interactions that are not open yet, and wait for all of them."""
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """Return what was said in the conversation before the run."""
+        """Return the messages of the conversation before the run."""
         return []
 
     @abstractmethod
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
-        """Wait for what is sent under the call's name: recorded when this returns."""
+        """Wait for an arrival with the call's name; recorded on return."""
 
     @abstractmethod
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
-        """Run another workflow: recorded when this returns."""
+        """Run another workflow; recorded on return."""
 
     @abstractmethod
     async def sleep(self, call: Call, until: datetime) -> None:
-        """Record the end of the sleep, and wait for it."""
+        """Record the end of the sleep, then wait for that moment."""
 
 
 class RecordedBackend(Backend):
-    """A backend with the journal of a run, which is hosted, or replayed without effect."""
+    """A backend with the journal of a run, which is hosted, or replayed without side effects."""
 
     def __init__(self, journal: Journal, stop: StopPoint | None) -> None:
         self._journal = journal
-        # Where the run was stopped, if it was.
+        # The point where a person stopped the run, or None.
         self.stop = stop
         self.mismatch: NonDeterminism | None = None
 
@@ -283,7 +276,7 @@ class RecordedBackend(Backend):
             self.stop.have_raised_in(track)
 
     def recall(self, call: Call) -> Entry | None:
-        """Return the journal's entry; a mismatch stays one even if the workflow catches it."""
+        """Return the journal's entry; a mismatch is kept even if the workflow catches the error."""
         try:
             entry = self._journal.recall(call)
         except NonDeterminism as error:
@@ -301,7 +294,7 @@ class RecordedBackend(Backend):
             raise self.mismatch
 
     def check_complete(self, calls: Mapping[str, int], end: str = "comes to its end") -> None:
-        """Raise NonDeterminism unless these tracks, which end here, have matched the journal."""
+        """Raise NonDeterminism unless these finished tracks have matched the journal."""
         try:
             self._journal.check_complete(calls, end)
         except NonDeterminism as error:
@@ -310,4 +303,4 @@ class RecordedBackend(Backend):
 
     @abstractmethod
     def _note(self, entry: Entry, mismatch: str) -> None:
-        """Note in what a call differs from what is recorded, without harm; if in anything."""
+        """Note a harmless difference between a call and its entry; `mismatch` may be empty."""

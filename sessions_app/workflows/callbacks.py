@@ -1,4 +1,4 @@
-"""URLs by which another site tells a run something: signed, so that nobody makes one up."""
+"""Callback URLs, by which another site sends data to a run; signed against forgery."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,13 +9,13 @@ from django.core.signing import BadSignature, Signer
 from sessions_app.errors import NotFound
 from sessions_app.settings import RuntimeSettings
 
-# Of the signature. A mark that no mailer and no shell takes for the end of a URL.
+# Separator of the signature: no mail program or shell takes a dot for the end of a URL.
 SEPARATOR = "."
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """The meaning of a callback URL: something of that name and that id, sent to the run."""
+    """The content of a callback URL: the run, and the name and id of the arrival to send."""
 
     run: UUID
     name: str
@@ -26,7 +26,7 @@ def callback_url(run: str, name: str, id: str) -> str:
     """Build the callback URL of a run.
 
     Raises:
-        ImproperlyConfigured: the project does not say where such URLs lead.
+        ImproperlyConfigured: the setting CALLBACKS_URL is empty.
     """
     base = RuntimeSettings.load().CALLBACKS_URL
     if not base:
@@ -38,10 +38,10 @@ def callback_url(run: str, name: str, id: str) -> str:
 
 
 def read_callback(token: str) -> Callback:
-    """Return what the last part of a callback URL stands for.
+    """Decode the last part of a callback URL.
 
     Raises:
-        NotFound: it is not one of ours.
+        NotFound: the signature is not valid.
     """
     try:
         run, name, id = _signer().unsign_object(token)

@@ -1,4 +1,4 @@
-"""The limit of runs at once, shared fairly; and a run's slot, given back while it waits."""
+"""The limit of concurrent runs, shared fairly; and a run's slot, released while the run waits."""
 
 import asyncio
 import contextvars
@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 
-# The loop keeps a timer that was cancelled until its time, and the variables with it.
+# Context for timers: the loop keeps a cancelled timer and its context variables until due.
 NO_VARIABLES = contextvars.Context()
 
 
@@ -21,18 +21,18 @@ def _do_nothing() -> None:
 
 
 class FairSemaphore(asyncio.Semaphore):
-    """A semaphore whose next free slot goes to the waiting user who holds the fewest.
+    """A semaphore whose next free slot goes to the waiting user with the fewest slots.
 
-    One user may hold `per_user` slots; nobody in particular ("") may hold all.
+    One user may hold `per_user` slots; the anonymous user ("") may hold all.
     """
 
     def __init__(self, value: int, per_user: int = sys.maxsize) -> None:
         super().__init__(value)
         self._per_user = per_user
         self._held: Counter[str] = Counter()
-        # By user, in the order in which each of them had a slot, or came.
+        # Futures of waiting acquirers by user; after getting a slot, a user goes to the end.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        # Called when a slot was given back.
+        # Callback after each release.
         self.on_free: Callable[[], None] = _do_nothing
 
     @property
@@ -41,15 +41,15 @@ class FairSemaphore(asyncio.Semaphore):
         return self._held
 
     def of(self, user: str) -> "UserSlots":
-        """Return the slots as that user takes them."""
+        """Return the slots as seen by one user."""
         return UserSlots(self, user)
 
     def locked(self) -> bool:
-        """Return whether nobody, however few slots he holds, would get one at once."""
+        """Return whether no slot is free."""
         return self._value == 0
 
     async def acquire(self, user: str = "") -> Literal[True]:
-        """Wait for a slot, and take it."""
+        """Wait for a slot and take it."""
         if not self._waiting and self._value and self._may_hold_more(user):
             self._value -= 1
             self._held[user] += 1
@@ -59,15 +59,15 @@ class FairSemaphore(asyncio.Semaphore):
         self._hand_out()
         try:
             await turn
-        except BaseException:  # also where the coroutine is closed: nobody takes the turn then
-            if turn.done() and not turn.cancelled():  # it has one already
+        except BaseException:  # including GeneratorExit: a closed coroutine needs no slot
+            if turn.done() and not turn.cancelled():  # the slot was already handed out
                 self.release(user)
             turn.cancel()
             raise
         return True
 
     def release(self, user: str = "") -> None:
-        """Give a slot back."""
+        """Give a slot back, and hand it to the next waiting user."""
         self._held[user] -= 1
         if not self._held[user]:
             del self._held[user]
@@ -78,7 +78,7 @@ class FairSemaphore(asyncio.Semaphore):
     def _hand_out(self) -> None:
         while self._value:
             users = filter(self._may_hold_more, self._waiting)
-            user = min(users, key=self._held.__getitem__, default=None)  # the first of them
+            user = min(users, key=self._held.__getitem__, default=None)  # ties: first in line
             if user is None:
                 return
             queue = self._waiting.pop(user)
@@ -94,22 +94,22 @@ class FairSemaphore(asyncio.Semaphore):
         return not user or self._held[user] < self._per_user
 
 
-# A limit of runs at once, or that there is none.
+# A limit of concurrent runs; a null context is no limit.
 Limit = asyncio.Semaphore | nullcontext[None]
 
 
 def limit_of(runs: int, per_user: int | None = None) -> Limit:
-    """Limit the runs at once, and those of each user; 0 is no limit."""
+    """Limit the concurrent runs in total and per user; 0 is no limit."""
     if not runs and per_user is None:
         return nullcontext()
     return FairSemaphore(runs or sys.maxsize, per_user or sys.maxsize)
 
 
 class Slots(Protocol):
-    """The place where a run takes its slot: a semaphore, or a user's part of one."""
+    """The source of a run's slot: a semaphore, or one user's view of it."""
 
     async def acquire(self) -> Literal[True]:
-        """Wait for a slot, and take it."""
+        """Wait for a slot and take it."""
 
     def release(self) -> None:
         """Give the slot back."""
@@ -127,14 +127,14 @@ NO_LIMIT = _NoLimit()
 
 
 class UserSlots:
-    """A semaphore's slots as one user takes them."""
+    """The view that one user has of a semaphore's slots."""
 
     def __init__(self, semaphore: FairSemaphore, user: str) -> None:
         self._semaphore = semaphore
         self._user = user
 
     async def acquire(self) -> Literal[True]:
-        """Wait for a slot, and take it."""
+        """Wait for a slot and take it."""
         return await self._semaphore.acquire(self._user)
 
     def release(self) -> None:
@@ -143,9 +143,9 @@ class UserSlots:
 
 
 class Slot:
-    """A run's claim on a slot, which it holds while anything of it goes on.
+    """A run's slot under the limit, held while any call or coroutine of the run is active.
 
-    What it gathers goes on at once, and each wait of one of them is one less.
+    Gathered calls are active side by side; each one that waits lowers `busy` by one.
     """
 
     def __init__(self, limit: Limit, user: str = "") -> None:
@@ -154,16 +154,16 @@ class Slot:
             self._slots = limit.of(user) if isinstance(limit, FairSemaphore) else limit
         self._held = False
         self._ended = False
-        # How many of the run's calls and coroutines go on.
+        # Number of active calls and coroutines of the run.
         self.busy = 1
-        # Of two that go on at once, one takes the slot for both.
+        # Lock for concurrent calls of the run: the first one takes the slot for all.
         self._turn = asyncio.Lock()
-        # Takings that wait for a slot.
+        # Number of pending `take` calls.
         self._takings = 0
         self._waiting_since = 0.0
-        # Seconds (monotonic) that the run spent waiting; metrics leave them out.
+        # Seconds (monotonic) that the run spent waiting, excluded from metrics.
         self.waited = 0.0
-        # Seconds for which it may be held still, until `_taken_at` (monotonic).
+        # Seconds that the slot may still be held, counted from `_taken_at` (monotonic).
         self._seconds_left = math.inf
         self._taken_at = 0.0
         self._overdue: Callable[[], object] | None = None
@@ -171,11 +171,11 @@ class Slot:
 
     @property
     def is_awaited(self) -> bool:
-        """True while the run can do nothing before it has a slot."""
+        """True while the run can do nothing for lack of a slot."""
         return self._takings > 0 and not self._held
 
     async def take(self) -> None:
-        """Wait for a slot, and hold it until `end`, or while anything goes on."""
+        """Wait for a slot, and hold it until `end`, or while the run is active."""
         self._takings += 1
         try:
             async with self._turn:
@@ -186,7 +186,7 @@ class Slot:
             self._takings -= 1
 
     def _took(self) -> None:
-        if self._ended or self.busy <= 0:  # meanwhile
+        if self._ended or self.busy <= 0:  # the run ended or paused while waiting for the slot
             self._slots.release()
             return
         self._held = True
@@ -195,15 +195,16 @@ class Slot:
             self._look()
 
     def end(self) -> None:
-        """Give the slot up for good: the run is over."""
+        """Release the slot for good: the run is over."""
         self._ended = True
         self._give_back()
         if self._clock is not None:
             self._clock.cancel()
 
     async def release_for(self, work: Awaitable[T]) -> T:
-        """Await something without the slot, unless something else of the run goes on. Where it
-        raises, the slot is not taken again.
+        """Await work without the slot, unless other work of the run is active.
+
+        If the work raises, the slot is not taken again.
         """
         self.work_by(-1)
         try:
@@ -215,7 +216,7 @@ class Slot:
         return result
 
     def work_by(self, change: int) -> None:
-        """Count so many more of the run's calls and coroutines as going on; with none, it waits."""
+        """Change the number of active calls and coroutines; at zero the run waits, without slot."""
         was_waiting = self.busy <= 0
         self.busy += change
         if was_waiting and self.busy > 0:
@@ -225,7 +226,7 @@ class Slot:
             self._give_back()
 
     def limit(self, seconds: float, overdue: Callable[[], object]) -> None:
-        """Call `overdue` once the slot was held for so many seconds more, in all."""
+        """Call `overdue` once the slot has been held for `seconds` more in total."""
         self._seconds_left, self._overdue = seconds, overdue
         self._taken_at = time.monotonic()
         self._look()
@@ -237,7 +238,7 @@ class Slot:
             self._slots.release()
 
     def _look(self) -> None:
-        """Check whether the slot was held for too long, and again when it may be."""
+        """Check whether the slot was held for too long; else check again when that may be so."""
         self._clock = None
         if self._overdue is None or not self._held:
             return

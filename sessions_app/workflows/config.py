@@ -38,18 +38,18 @@ class WorkflowConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Runs at once: of one user where the workflow has a per-user builder, else of all users. Those
-    # that wait for people are not counted, and the others mostly await a model: so there are many.
+    # Limit of concurrent runs: per user if the workflow has a per-user builder, else for all users.
+    # Waiting runs do not count, and active runs mostly await a model; hence the high default.
     max_concurrency: int = Field(default=64, ge=1)
-    # How many of these one user may have, where they are of all users; by default half of them.
+    # Share of one user in a limit for all users; half of the limit by default.
     max_concurrency_per_user: int | None = Field(default=None, ge=1)
     second_message: Policy | None = None
-    # A user's builder that nothing used for so long is closed.
+    # Seconds after which an idle user's builder is closed.
     per_user_idle: float = Field(default=3600, ge=0)
-    # Which workers host it, where there are several: those that take jobs of this queue.
+    # Job queue of the workers that host the workflow.
     queue: str = Field(default=DEFAULT_QUEUE, pattern=r"^[A-Za-z0-9_-]{1,50}$")
-    # For whom it is: people of one of these groups, and those with the permission (`app.codename`).
-    # Without both it is for everybody.
+    # Access for members of one of these groups and for holders of the permission (`app.codename`).
+    # Without both, the workflow is open to everybody.
     groups: list[str] = []
     permission: str | None = Field(default=None, pattern=r"^\w+\.\w+$")
     options: JsonObject = Field(default_factory=dict)
@@ -59,7 +59,7 @@ class WorkflowConfig(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _take_source(cls, entry: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
-        """Keep the keys of a source as they are written: `offer` checks them."""
+        """Store a source's keys unchecked; `offer` checks them later."""
         source = find_source(entry) if isinstance(entry, dict) else None
         if source is None:
             return build(entry)
@@ -68,24 +68,24 @@ class WorkflowConfig(BaseModel):
         return config.set_source(source, {key: entry[key] for key in keys})
 
     def set_source(self, source: type[WorkflowSource], entry: JsonObject) -> Self:
-        """Remember the source of the workflow, and its part of the entry."""
+        """Remember the source of the workflow, and the source's part of the entry."""
         self._source = source, entry
         return self
 
     @property
     def source(self) -> "tuple[type[WorkflowSource], JsonObject] | None":
-        """The source of the workflow, and its part of the entry; None if code declares it."""
+        """The workflow's source and the source's part of the entry; None if code declares it."""
         return self._source
 
     @property
     def per_user(self) -> int | None:
-        """The number of one user's runs that may go on at once; None without a limit."""
+        """The limit of one user's concurrent runs; None without a limit."""
         half = max(self.max_concurrency // 2, 1) if self.max_concurrency else None
         return self.max_concurrency_per_user or half
 
     @property
     def is_limited(self) -> bool:
-        """True if it is for some people only."""
+        """True if only some people may use the workflow."""
         return bool(self.groups or self.permission)
 
 
@@ -105,10 +105,11 @@ class RuntimeConfig(BaseModel):
         """Read and check the file.
 
         Args:
-            extra: workflows offered beside those of the file, in its form.
+            extra: further workflows, in the form of the file's entries.
 
         Raises:
-            ConfigError: it is missing or empty, is not YAML, has a key twice, or does not fit.
+            ConfigError: the file is missing or empty, is not YAML, has a key twice, or does not
+                fit.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -139,7 +140,7 @@ class RuntimeConfig(BaseModel):
         return config.set_location(str(path), node)
 
     def set_location(self, path: str, node: yaml.Node | None) -> "RuntimeConfig":
-        """Remember where the configuration was read from, for errors."""
+        """Remember the origin of the configuration, for error messages."""
         self._path, self._node = path, node
         return self
 
@@ -153,12 +154,12 @@ class RuntimeConfig(BaseModel):
         return _validate(model, content, path=self._path, node=self._node, at=at)
 
     def error(self, at: Location, message: str) -> ConfigError:
-        """Build an error at a place of the file."""
+        """Build an error that names the line of a location in the file."""
         return ConfigError(_sentence(self._path, self._node, at, message))
 
 
 def _syntax_error(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
-    """Say where a file is not YAML, and why."""
+    """Describe the place and the reason of a YAML syntax error."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return f"{path} is not YAML: {error}"
@@ -169,13 +170,11 @@ def _syntax_error(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
 
 
 def _repeated_keys(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """Yield each key that is in its mapping twice, with the first of the two; YAML takes the
-    last.
-    """
+    """Yield each repeated key of a mapping with its first occurrence; YAML keeps the last."""
     nodes, seen = [node], set()
     while nodes:
         node = nodes.pop()
-        if id(node) in seen:  # by an alias
+        if id(node) in seen:  # reached before through an alias
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
@@ -210,8 +209,9 @@ def _problem_text(model: type[BaseModel], problem: ErrorDetails) -> str:
 
 
 def _keys(annotation: Any, at: Location) -> Iterable[str]:
-    """Return the keys of the model at a place within another: in a field, or under a name of a
-    dict.
+    """Return the keys of the model at a location inside another model.
+
+    A part of the location is the name of a field, or a key of a dict.
     """
     for step in at:
         if _is_model(annotation):
@@ -222,7 +222,7 @@ def _keys(annotation: Any, at: Location) -> Iterable[str]:
 
 
 def _annotations(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the annotations of a model's fields by the keys that a file has for them."""
+    """Return the annotations of a model's fields by their keys in the file."""
     models = [model, *(sources() if issubclass(model, WorkflowConfig) else ())]
     fields = {name: field for one in models for name, field in one.model_fields.items()}
     aliases = {name: field.validation_alias for name, field in fields.items()}
@@ -240,7 +240,7 @@ def _sentence(path: str, node: yaml.Node | None, at: Location, message: str) -> 
 
 
 def _line(node: yaml.Node | None, at: Location) -> int:
-    """Return the line of the deepest part of the location that the file has."""
+    """Return the line of the deepest part of the location that exists in the file."""
     if node is None:
         return 1
     line: int = node.start_mark.line + 1

@@ -1,4 +1,4 @@
-"""The context of a workflow: everything that must survive a crash goes through it."""
+"""The context of a workflow: the API for everything that must survive a crash."""
 
 import inspect
 import random
@@ -42,9 +42,7 @@ AuthCallback = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The user message that started the run. `text` is what the person wrote, `files` what they
-    attached.
-    """
+    """The user message that started the run: its text and the attached files."""
 
     text: str
     client_format: str = ""
@@ -60,12 +58,12 @@ class RuntimeTypeEnum(StrEnum):
     OTHER = "other"
 
 
-# That of the session that is open here, and of those within it.
+# The sign-in callback of the open session, inherited by nested sessions.
 user_auth_callback: ContextVar[AuthCallback | None] = ContextVar("user_auth_callback", default=None)
 
 
 async def refuse(*_: object) -> NoReturn:
-    """Raise NoPerson, in the place of a callback that is not there."""
+    """Raise NoPerson: the default for a missing callback."""
     raise NoPerson
 
 
@@ -73,8 +71,8 @@ async def refuse(*_: object) -> NoReturn:
 class RunInfo:
     """The facts about a run: its user, request and input.
 
-    `message` is as it was given to the run, of any type that the workflow takes; `parent` is the id
-    and name of the step that called it. `authenticate` signs the person in; else nobody can.
+    `message` is the run's input, of any type that the workflow takes; `parent` is the id and name
+    of the calling step. `authenticate` signs the person in; the default always fails.
     """
 
     message: Any
@@ -88,14 +86,14 @@ class RunInfo:
 
 
 class Context:
-    """The second argument of a workflow: the way to people, steps and everything durable.
+    """The second argument of a workflow: the API for people, steps and everything durable.
 
-    Calls take positions in the order in which they are made, and replay compares them by position;
-    so make them in an order that does not depend on time, chance or outside data.
+    Calls get their positions in the order in which they are made, and replay compares them by
+    position; so this order must not depend on time, chance or outside data.
     """
 
     def __init__(self, info: RunInfo, execution: Execution) -> None:
-        # A `Message` where it is a text, else as it was given to the run.
+        # A `Message` if the input is text, else the input unchanged.
         self.message: Any = info.message
         self.user = info.request.user
         self.conversation_id = info.request.conversation_id
@@ -106,7 +104,7 @@ class Context:
         self.options: Any = info.options
         self.runtime_type = info.runtime_type
         self.user_auth_callback: AuthCallback = info.authenticate
-        # The caller's name for this run where it gave one.
+        # The id that the caller gave to this run, if any.
         self.workflow_run_id = info.request.workflow_run_id or info.run_id
         self.workflow_parent_id, self.workflow_parent_name = info.parent
         self.trace = Trace.of_run(self.run_id, info.request.trace)
@@ -118,7 +116,7 @@ class Context:
         """Return the context of the run that this code is part of.
 
         Raises:
-            NoRun: it is part of none.
+            NoRun: this code is not part of a run.
         """
         context = current_context.get()
         if context is None:
@@ -132,17 +130,17 @@ class Context:
 
     @property
     def files(self) -> tuple[AttachedFile, ...]:
-        """The files that the person attached to the message; a child has its parent's."""
+        """The files attached to the message; a child has its parent's files."""
         return self.message.files if isinstance(self.message, Message) else ()
 
     @property
     def user_id(self) -> str:
-        """The user's id as text; empty where nobody is identified."""
+        """The user's id as text; empty for anonymous use."""
         return self._user_id
 
     @property
     def workflow_trace_id(self) -> int:
-        """The id of the trace that the run belongs to, 128 bits; replay has the same."""
+        """The id of the run's trace, 128 bits; the same in a replay."""
         return self.trace.trace_id
 
     @property
@@ -152,7 +150,7 @@ class Context:
 
     @property
     def builder(self) -> Any:
-        """The result of the workflow's builder; None if it has none.
+        """The result of the workflow's builder, or None.
 
         Raises:
             RunEnded: the run is over, and the builder may be closed.
@@ -201,27 +199,28 @@ class Context:
     ) -> Coro[Any]:
         """Run the function once, and return its recorded result ever after.
 
-        A plain function runs in a thread. The result must have a JSON form; the function's return
-        annotation says how it is read back. A crash before the result is stored runs it again.
+        A plain function runs in a thread. The result must have a JSON form, which is read back by
+        the function's return annotation. After a crash before the result is stored, the function
+        runs again.
 
-        Arguments by keyword that are not known beforehand, such as those that a model chooses for a
-        tool, belong into a `functools.partial`, where no option has their names.
+        Pass keyword arguments with unpredictable names, such as a model's arguments for a tool, in
+        a `functools.partial`: there, no option can collide with them.
 
         Args:
             title: shows the step on the page, with its result.
-            name: what replay knows it by; else the function's own name.
-            retry: tries again when it raises.
-            timeout: seconds that a try may take, after which it raises `TimeoutError`. One in a
-                thread is left to itself then: nothing ends a thread.
-            once: never runs it again, not even after a crash before the result is stored. That it
-                begins is stored before it does, which costs one more commit.
+            name: the name in the journal, for replay; by default the function's own name.
+            retry: tries again after an error.
+            timeout: seconds per try, after which the try raises `TimeoutError`. A thread cannot be
+                ended: the function goes on there unheeded.
+            once: never runs the function again, even after a crash before the result is stored. The
+                start is stored beforehand, which costs one more commit.
 
         Raises:
-            OutcomeUnknown: with `once`, it was begun and its result is not stored; recorded.
-            StepFailed: it raised, after all retries, or its result is longer than MAX_STEP_RESULT
-                (`TooLarge`); recorded, so replay raises it too.
-            ResultRefused: it has run, and its result cannot be stored.
-            AmbiguousOption: the function takes an argument that has the name of an option given.
+            OutcomeUnknown: with `once`, the start is stored and the result is not; recorded.
+            StepFailed: the function raised, after all retries, or the result is longer than
+                MAX_STEP_RESULT (`TooLarge`); recorded, so replay raises the same.
+            ResultRefused: the function has run, and the result cannot be stored.
+            AmbiguousOption: a given option has the name of an argument of the function.
         """
         options = explicit_options(
             function, args, title=title, name=name, retry=retry, timeout=timeout, once=once
@@ -244,23 +243,23 @@ class Context:
         name: str | None = NOT_GIVEN,
         **kwargs: object,
     ) -> Coro[T]:
-        """Have the function write to the database exactly once: what it writes with the ORM is
-        committed in the transaction that records its result.
+        """Run a function whose database writes happen exactly once.
 
-        It is a plain function, and does nothing but read and write the database `default`, quickly:
-        others wait for it. It may be called again where the transaction is not committed, with all
-        undone. Else it is as `step`.
+        Writes by the ORM are committed in the transaction that records the result. The plain
+        function may only read and write the database `default`, and has to be quick: other writes
+        wait. If the transaction is not committed, all is undone and the function may be called
+        again. Otherwise this is like `step`.
 
         Raises:
-            StepFailed: it raised, and wrote nothing; recorded, so replay raises it too.
-            NotJson: its result cannot be stored; it wrote nothing.
-            TypeError: it is no plain function.
-            AmbiguousOption: as of `step`.
+            StepFailed: the function raised, and wrote nothing; recorded, so replay raises the same.
+            NotJson: the result cannot be stored; nothing was written.
+            TypeError: the function is async.
+            AmbiguousOption: as for `step`.
         """
         options = explicit_options(function, args, title=title, name=name)
         bound_function = partial(function, *args, **kwargs)
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            # Django has no transactions in these.
+            # Django has no transactions in async functions.
             raise TypeError("transactional_step() takes a plain function: 'def', not 'async def'.")
         call = self._execution.function_call(Kind.STEP, bound_function, options.get("name"))
         work = self._execution.transactional_step(call, bound_function, options.get("title") or "")
@@ -279,28 +278,28 @@ class Context:
         timeout: float | None = NOT_GIVEN,
         **kwargs: object,
     ) -> "Stream[T]":
-        """Run the function once, and have its pieces as they come; ever after from the journal.
+        """Run the function once, and return its pieces as they come; ever after from the journal.
 
-        Texts are put out as text of the run, so the workflow need not yield them; where it does,
-        nothing is shown twice. All else that has a JSON form is given to the workflow only. A crash
-        before its end runs it again, and takes the cut text back. What is called in the loop must
-        not be the context: it comes after the loop. Who leaves the loop ends the step.
+        Text pieces are shown as text of the run, so the workflow need not yield them; if it does,
+        they are not shown twice. Other pieces with a JSON form are for the workflow only. After a
+        crash before the end, the function runs again and the cut text is taken back. Do not call
+        the context inside the loop, only after the loop. Leaving the loop ends the step.
 
         Args:
-            name: what the journal calls it, as of a step.
+            name: the name in the journal, as for a step.
             title: shows the step on the page too.
-            show: whether the texts are put out; they are by default.
-            reasoning: the title of the steps that show its `Reasoning`, by default that; empty
-                shows none.
-            retry: tries again when it raises before its first piece.
-            timeout: seconds that it may take in all, with all tries.
+            show: whether text pieces are shown; true by default.
+            reasoning: the title of the steps that show `Reasoning` pieces, "Reasoning" by default;
+                empty shows none.
+            retry: tries again after an error before the first piece.
+            timeout: seconds for the whole stream, including all tries.
 
         Raises:
-            StepFailed: it raised, it took too long (`TimeoutError`), or it gave more than
-                MAX_STEP_RESULT (`TooLarge`). Recorded with the pieces up to there.
+            StepFailed: the function raised, took too long (`TimeoutError`), or gave more than
+                MAX_STEP_RESULT (`TooLarge`). Recorded with the pieces so far.
             NotJson: a piece cannot be stored.
-            AmbiguousOption: as of `step`.
-            Gathered: it is called in a coroutine that `gather` runs.
+            AmbiguousOption: as for `step`.
+            Gathered: the call is in a coroutine that `gather` runs.
         """
         self._execution.check_own(
             "stream", "its text would come in an order that replay does not have"
@@ -328,24 +327,25 @@ class Context:
         remind: float | Sequence[float] = (),
         escalate: Escalation | Sequence[Escalation] = (),
     ) -> Coro[R]:
-        """Ask a person, and wait for the answer: minutes or weeks, it costs nothing.
+        """Ask a person, and wait for the answer, for minutes or weeks; waiting costs nothing.
 
         Args:
-            to: who may answer: `user("ann")`, `group("managers")`, `permission("app.approve")`, or
+            to: the candidates: `user("ann")`, `group("managers")`, `permission("app.approve")`, or
                 several of these; None is the owner of the conversation.
-            four_eyes: the owner may not, whatever they belong to.
-            share: they may read the conversation, as long as it waits for them.
-            votes: so many people must give the same answer; "all" of those whom `to` names.
-            due: seconds until it should be answered, which sorts inboxes; nothing happens then. The
-                prompt's `timeout` is not before it.
-            remind: so many seconds before that, whoever may answer is told again.
-            escalate: to whom it goes as well, when nobody has answered after a time.
+            four_eyes: excludes the owner, even if the owner is a candidate.
+            share: lets the candidates read the conversation while the prompt is open.
+            votes: the number of people who must give the same answer; "all" means everybody in
+                `to`.
+            due: seconds until the prompt should be answered, which sorts inboxes; nothing happens
+                then. The prompt's `timeout` must not be earlier.
+            remind: seconds before `due` at which candidates are notified again.
+            escalate: further candidates when nobody has answered after a time.
 
         Raises:
-            PromptExpired: its deadline passed and it declares no default.
+            PromptExpired: the deadline passed and the prompt declares no default.
             TooFewPeople: `to` names too few people for `votes` and `four_eyes`.
-            TooLarge: it is longer than MAX_PROMPT.
-            UnknownAssignee: `to` or `escalate` names a user or a group that there is not.
+            TooLarge: the prompt is longer than MAX_PROMPT.
+            UnknownAssignee: `to` or `escalate` names a user or a group that does not exist.
             ValueError: the arguments make no sense together.
         """
         assignment = make_assignment(
@@ -363,51 +363,53 @@ class Context:
     def ask_all(
         self, prompts: Sequence[Prompt[R]], *, to: To | None = None, together: str = ""
     ) -> Coro[list[R]]:
-        """Ask several prompts at once, to be answered in any order; the responses in theirs.
+        """Ask several prompts at once, answered in any order; responses are in the order of
+        `prompts`.
 
         Args:
-            to: as of `ask`, for all of them.
-            together: the title of one card that has them all, and one button: it answers all of
-                them, or none.
+            to: as for `ask`, for all prompts.
+            together: the title of one card for all prompts, with one button that answers all or
+                none.
 
         Raises:
-            PromptExpired: one of them expired without a default; the others are settled by then.
-            TooLarge: one is longer than MAX_PROMPT, or they are more than MAX_PROMPTS_AT_ONCE.
-            ValueError: they cannot be asked together.
+            PromptExpired: a prompt expired without a default; the others are settled by then.
+            TooLarge: a prompt is longer than MAX_PROMPT, or there are more than
+                MAX_PROMPTS_AT_ONCE.
+            ValueError: the prompts cannot be asked together.
         """
-        prompts = list(prompts)  # a generator gives them once
+        prompts = list(prompts)  # a generator can be read only once
         work = self._execution.ask(prompts, make_assignment(to), together)
         return self._execution.expect(work, f"The question {_quote(prompts)}")
 
     def history(self, limit: int = 20) -> Coro[list[PastMessage]]:
         """Return the last `limit` messages of the conversation before this run's, oldest first.
 
-        They are those of people, and what runs that are over have said. Replay has the same. In a
-        script there are none. As many as have MAX_STEP_RESULT characters together.
+        Messages of people and text of finished runs; the same in a replay. The list is cut at
+        MAX_STEP_RESULT characters in total, and is empty in a script.
         """
         return self._execution.expect(self._execution.history(limit), "The history")
 
     def wait_for(self, name: str, *, timeout: float | None = None) -> Coro[Any]:
-        """Wait for what the world sends under this name (`runs.send`), and return its payload.
+        """Wait for an arrival under this name (sent by `runs.send`), and return its payload.
 
-        Several under one name are given one after another, in the order in which they came, also if
-        that was before. Waiting costs nothing, as with `ask`.
+        Arrivals of one name are returned one by one in the order of sending, including earlier
+        ones. Waiting costs nothing, as with `ask`.
 
         Raises:
-            NothingCame: nothing came within so many seconds; recorded, so replay raises it too.
+            NothingCame: nothing came within `timeout` seconds; recorded, so replay raises the same.
         """
         check_seconds("timeout=", timeout)
         work = self._execution.wait_for(name, timeout)
         return self._execution.expect(work, f"The wait for {name!r}")
 
     def callback_url(self, name: str, id: str = "") -> str:
-        """Return a URL for another site: what it posts there, as JSON, comes to `wait_for(name)`.
+        """Return a URL for another site: JSON posted there arrives at `wait_for(name)`.
 
-        It is signed, and works without signing in, once: what is posted again is thrown away. It is
-        the same whenever the workflow makes it.
+        The URL is signed and needs no sign-in. Only the first post counts. Repeated calls return
+        the same URL.
 
         Args:
-            id: tells several of one name apart.
+            id: distinguishes several URLs of one name.
 
         Raises:
             ImproperlyConfigured: HITL has no CALLBACKS_URL.
@@ -422,22 +424,21 @@ class Context:
         title: str | None = None,
         timeout: float | None = None,
     ) -> Coro[Any]:
-        """Run another workflow that is offered, once, and return what it returns; of one that
-        streams, its text.
+        """Run another offered workflow once, and return its result.
 
-        It is a run of its own in this conversation: people see what it says, and answer what it
-        asks, there. Waiting for it costs nothing, as with `ask`. It is stopped where this run ends
-        before it.
+        The result of a streaming workflow is its text. The child is a run of its own in this
+        conversation, where people read its output and answer its prompts. Waiting costs nothing, as
+        with `ask`. If this run ends first, the child is stopped.
 
         Args:
-            message: a text, or what else the workflow takes and has a JSON form.
-            title: of the step that shows it on the page; else the workflow's, empty shows none.
-            timeout: seconds that it may take in all, the waiting for people included.
+            message: a text, or another value with a JSON form that the workflow takes.
+            title: the title of the step on the page; by default the workflow's, empty shows none.
+            timeout: seconds for the whole child run, including the waiting for people.
 
         Raises:
-            ChildFailed: it failed, was stopped, or took longer than its timeout; recorded, so
-                replay raises it too.
-            UnknownWorkflow: it is not offered, or not to the conversation's owner.
+            ChildFailed: the child failed, was stopped, or took too long; recorded, so replay raises
+                the same.
+            UnknownWorkflow: the workflow is not offered, or not to the conversation's owner.
             Invalid: the message is empty or too long.
         """
         check_seconds("timeout=", timeout)
@@ -448,65 +449,65 @@ class Context:
         """Run calls of this context and coroutines of your own at once, and return their results.
 
         Calls are steps, prompts, waits and runs; results are in the order of the arguments. All
-        come to their ends first. Where some fail, the first of them is raised, in the order of the
-        arguments, so that replay raises the same. `asyncio.gather` raises what fails first in time,
-        and the calls in its coroutines have no order that replay could keep.
+        finish first. Of several errors, the first in the order of the arguments is raised, so that
+        replay raises the same. `asyncio.gather` would raise the error that is first in time, and
+        calls in its coroutines have no order that replay could keep.
 
         Args:
-            return_exceptions: have what one failed with (such as `StepFailed`) in its place, and
-                raise none of them.
+            return_exceptions: return errors (such as `StepFailed`) among the results instead of
+                raising.
 
         Raises:
-            TypeError: one is no coroutine.
+            TypeError: an argument is not a coroutine.
         """
         work = gather(self._execution, calls, return_exceptions=return_exceptions)
         return self._execution.expect(work, "gather")
 
     def sleep(self, seconds: float) -> Coro[None]:
-        """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
+        """Wait durably: a restart does not begin the sleep anew, and a long one needs no memory."""
         check_seconds("context.sleep()", seconds)
         work = self._execution.sleep(seconds)
         return self._execution.expect(work, f"The sleep of {seconds} s")
 
     def now(self) -> datetime:
-        """Return the time, aware; replay has the same."""
+        """Return the current time, aware; the same in a replay."""
         now = self._execution.record_once(Kind.NOW, lambda: timezone.now().isoformat())
         return datetime.fromisoformat(now)
 
     def random(self) -> float:
-        """Return a random number in [0, 1); replay has the same. Not for secrets."""
+        """Return a random number in [0, 1), the same in a replay. Not for secrets."""
         number: float = self._execution.record_once(Kind.RANDOM, random.random)
         return number
 
     def patched(self, why: str) -> bool:
         """Return whether this run has a change of the workflow's code.
 
-        Runs that come here for the first time have it, those that went by here before do not. So
-        old runs go on with the old code:
+        Runs that first reach this call with the new code have the change; runs that passed here
+        before do not, and go on with the old code:
 
             if context.patched("book before paying"):
                 await context.step(book)
 
         Args:
-            why: names the change; a constant. Where several calls have it, a run has all of it or
-                nothing.
+            why: a constant that names the change. Several calls with the same name all give the
+                same answer in one run.
 
         Raises:
             RunEnded: the run is over.
-            Gathered: it is called in a coroutine that `gather` runs.
+            Gathered: the call is in a coroutine that `gather` runs.
         """
         return self._execution.patched(why)
 
     def show(self, name: str, payload: str = "") -> None:
-        """Show a step on the page that has happened; `payload` is markdown.
+        """Show a finished step on the page; `payload` is markdown.
 
         Raises:
-            TooLarge: it is longer than MAX_SHOWN.
+            TooLarge: the payload is longer than MAX_SHOWN.
         """
         self._execution.show(name, payload)
 
     def add_usage(self, *, prompt_tokens: int, completion_tokens: int) -> None:
-        """Report tokens that a language model took and gave, as its answer says; calls add up.
+        """Report the tokens of a call to a language model, as stated in its answer; reports add up.
 
         OpenAI's clients get the sums as `usage`. A replay does not count them again.
 
@@ -522,12 +523,12 @@ class Context:
         return (await self._execution.ask([prompt], assignment))[0]
 
 
-# The context of the run that the current task executes.
+# The context of the run that executes in the current task.
 current_context: ContextVar[Context | None] = ContextVar("current_context", default=None)
 
 
 class UserInteractionManager:
-    """The part of a context that asks people, under the name that NAT's workflows know."""
+    """The part of a context for asking people, under the name that NAT's workflows use."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -536,7 +537,7 @@ class UserInteractionManager:
         """Ask a person and wait, as `Context.ask` does.
 
         Raises:
-            PromptExpired: its deadline passed and it declares no default.
+            PromptExpired: the deadline passed and the prompt declares no default.
             NoPerson: the session has nobody to ask.
         """
         return await self._context.ask(content)

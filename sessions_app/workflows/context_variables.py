@@ -1,4 +1,4 @@
-"""Context variables that are set and reset exactly."""
+"""Context variables with an exact reset."""
 
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -13,13 +13,13 @@ Variables: TypeAlias = dict[ContextVar[Any], Any]
 
 @contextmanager
 def bind(values: Variables) -> Iterator[None]:
-    """Set the variables to the values inside of the block."""
+    """Set the variables to these values inside of the block."""
     tokens = [(variable, variable.set(value)) for variable, value in values.items()]
     try:
         yield
     finally:
-        # ValueError: an async generator around the block was closed by another task. The context
-        # that had the values went with its task, and the one here never had them.
+        # ValueError: another task closed the async generator around the block. The values existed
+        # only in the context of the first task.
         with suppress(ValueError):
             for variable, token in tokens:
                 variable.reset(token)
@@ -29,8 +29,8 @@ def bind(values: Variables) -> Iterator[None]:
 def within(context: Context, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
     """Await something with `context` as the current one, in the caller's task.
 
-    An async generator runs each step in the context of whoever asks for the step: what it sets
-    would leak there, and would be missing where another task asks for the next one.
+    An async generator runs each step in its consumer's context: variables set in one step would
+    leak there, and would be missing if another task asks for the next step.
     """
     inner = awaitable.__await__()
     step: Callable[[], object] = partial(inner.send, None)
@@ -44,7 +44,7 @@ def within(context: Context, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
         except GeneratorExit:
             context.run(inner.close)
             raise
-        except BaseException as error:  # noqa: BLE001 - a cancellation too is the inner one's
+        except BaseException as error:  # noqa: BLE001 - a cancellation, too, goes to `inner`
             step = partial(inner.throw, error)
         else:
             step = partial(inner.send, None)

@@ -1,4 +1,4 @@
-"""An execution of a workflow function: the calls that it makes, and what they come to."""
+"""An execution of a workflow function: its calls and their outcomes."""
 
 import threading
 from asyncio import CancelledError
@@ -73,28 +73,29 @@ Kind = JournalEntry.Kind
 
 
 class Execution:
-    """An execution of a workflow function, as the runtime has it. A `Context` is made on it.
+    """An execution of a workflow function, as the runtime sees it; a `Context` is built on it.
 
-    Its methods that a context calls check at once that the run may call anything, and give what is
-    to be awaited.
+    Methods behind a context's calls check at once that the run may make calls, and return an
+    awaitable.
     """
 
     def __init__(self, backend: Backend, builder: object) -> None:
         self.backend = backend
         self._builder = builder
         self._thread = threading.get_ident()
-        # The highest of its calls.
+        # The highest position of a call so far.
         self.position = 0
-        # How many calls each track has made; and whether there are others than the workflow's own.
+        # Number of calls per track; `has_tracks` is true with tracks beside the workflow's own
+        # ("").
         self.calls: Counter[str] = Counter({"": 0})
         self.has_tracks = False
         self.has_left = self._has_ended = self._is_closed = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
-        # What calls have given to the workflow, which is to await it.
+        # Coroutines that calls have returned, which the workflow must await.
         self._expected: deque[tuple[Coro[object], str]] = deque()
         self._put_out_texts: list[str] = []
-        # The reason for which a step or a call could not be recorded. The run is to go on with it,
-        # once its code is fixed, so each later call raises it again.
+        # The reason why a step or call could not be recorded. The run has to go on from there once
+        # the workflow's code is fixed, so each later call raises this error again.
         self.mistake: Unrecorded | None = None
 
     @property
@@ -105,11 +106,11 @@ class Execution:
         return self._builder
 
     def check_awaited(self) -> None:
-        """Check, at the end of the workflow, that it awaited what its calls gave it.
+        """Check at the end of the workflow that all coroutines of its calls were awaited.
 
         Raises:
-            NeverAwaited: it has not.
-            Unrecorded: a step of it could not be recorded.
+            NeverAwaited: a coroutine was not awaited.
+            Unrecorded: a step could not be recorded.
         """
         unawaited = [
             expected
@@ -125,55 +126,51 @@ class Execution:
             raise NeverAwaited(unawaited[0][1])
 
     def has_put_out(self, result: object) -> bool:
-        """Return whether this is the end of what streams have put out, so that people have it."""
+        """Return whether streams have already shown this result, as the end of their text."""
         is_text = bool(self._put_out_texts and isinstance(result, str) and result)
         return is_text and "".join(self._put_out_texts).endswith(str(result))
 
     @property
     def reads_journal(self) -> bool:
-        """True while the workflow reads a recorded stream: what it yields there came before the
-        record.
-        """
+        """True while the workflow reads a recorded stream, whose text is older than the record."""
         return any(stream.is_repeat for stream in self._streams)
 
     def leave(self) -> None:
-        """Take the run out of memory, while it is not over: what its code calls while it is unwound
-        does nothing, and raises its cancellation again.
-        """
+        """Evict an unfinished run: calls of its unwinding code only raise the cancellation."""
         self.has_left = True
         for stream in self._streams:
             stream.abandon()
 
     def interrupt(self) -> None:
-        """Have what streams gave so far be all that they ever give: a person stops the run."""
+        """Cut streams at the pieces so far: a person stops the run."""
         for stream in self._streams:
             stream.leave()
 
     def end(self) -> None:
-        """Let later calls raise `RunEnded`. A step under way may come to its end."""
+        """Make later calls raise `RunEnded`. A step under way may finish."""
         self._has_ended = True
         for stream in self._streams:
             stream.abandon()
 
     def close(self) -> None:
-        """Give the builder back: nothing of the run is under way any more."""
+        """Give the builder back: no code of the run is active any more."""
         self.end()
-        with suppress(NeverAwaited, Unrecorded):  # it had no chance to await it
+        with suppress(NeverAwaited, Unrecorded):  # the workflow had no chance to await its calls
             self.check_awaited()
         self._is_closed = True
         self._builder = None
 
     def check_own(self, method: str, reason: str) -> None:
-        """Raise Gathered unless the workflow itself calls this method."""
+        """Raise Gathered unless the workflow's own track calls this method."""
         if current_track.get():
             raise Gathered(method, reason)
 
     def check_may_call(self) -> None:
-        """Raise the error that a call of the context must raise now, if there is one."""
+        """Raise the error that any call of the context must raise now, if there is one."""
         step = running_step.get()
         if step is not None and step.caller is self:
             step.mistake = self.mistake = CalledInStep(step.name)
-        elif threading.get_ident() != self._thread:  # a future of this loop never wakes another
+        elif threading.get_ident() != self._thread:  # asyncio's futures cannot wake another thread
             self.mistake = CalledInThread()
         if self.mistake is not None:
             raise self.mistake
@@ -183,7 +180,7 @@ class Execution:
             raise RunEnded
 
     def expect(self, work: Coro[T], description: str) -> Coro[T]:
-        """Make it an error of the run if nobody ever awaits the call."""
+        """Register a call's coroutine, which is an error of the run if never awaited."""
         try:
             self.check_may_call()
         except BaseException:
@@ -195,15 +192,15 @@ class Execution:
         return work
 
     def is_expected(self, work: object) -> bool:
-        """Return whether a call of the context gave this."""
+        """Return whether a call of the context returned this coroutine."""
         return any(work is expected_work for expected_work, _ in self._expected)
 
     def call(self, kind: Kind, name: str, *arguments: object) -> Call:
-        """Make the next call of the current track."""
+        """Create the next call of the current track."""
         return self._next(kind.value, name, describe_arguments(*arguments) if arguments else "")
 
     def function_call(self, kind: Kind, function: BoundFunction, name: str | None) -> Call:
-        """Make the next call, of one that executes a function."""
+        """Create the next call, for the execution of a function."""
         keywords = [function.keywords] if function.keywords else []
         return self.call(kind, name or name_of(function), *function.args, *keywords)
 
@@ -228,7 +225,7 @@ class Execution:
         return self.backend.position_of(place, self.position), place
 
     def begin_tracks(self, call: Call, number: int) -> list[str]:
-        """Begin tracks for the work of a `gather`."""
+        """Begin tracks for the coroutines of a `gather`."""
         if self.backend.recall(call) is None:
             self.backend.note(call, CallResult())
         tracks = [f"{call.position}.{index}" for index in range(number)]
@@ -236,7 +233,7 @@ class Execution:
         return tracks
 
     def record_once(self, kind: Kind, draw: Callable[[], object]) -> Any:
-        """Return the recorded value of a call; the first time, draw it and record it."""
+        """Return the recorded value of a call; the first time, draw and record the value."""
         call = self.call(kind, kind.value)
         entry = self.backend.recall(call)
         if entry is not None:
@@ -317,11 +314,11 @@ class Execution:
         *,
         once: bool = False,
     ) -> Any:
-        """Await `run`, which calls the function, unless its result is recorded.
+        """Await `run`, which calls the function, unless the result is recorded.
 
-        With `once` not even where only its beginning is.
+        With `once`, a recorded start is enough to prevent the call.
         """
-        self.check_may_call()  # it may be awaited in a step, though it was called outside
+        self.check_may_call()  # the call was made outside, but may be awaited inside of a step
         returns = result_type(plain(function.func), call.name)
         entry = self.backend.recall(call)
         if entry is not None and entry.finished:
@@ -344,7 +341,7 @@ class Execution:
                 raise
             except (Exception, SystemExit) as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
-                    raise  # it is not the step's; nothing is recorded
+                    raise  # the error is no outcome of the step: no record
                 failed = CallResult.of_error(error, title)
                 failed = replace(failed, attempts=running_step.attempts)
                 raise await self._fail(call, failed) from error
@@ -361,7 +358,7 @@ class Execution:
         try:
             return returns.load_refused(entry)
         except ResultRefused as error:
-            self.mistake = error  # whatever its caller makes of it
+            self.mistake = error  # even if the caller catches it
             raise
 
     async def _fail(self, call: Call, failed: CallResult) -> StepFailed:
@@ -371,7 +368,7 @@ class Execution:
 
     async def transactional_step(self, call: Call, function: BoundFunction, title: str) -> Any:
         """Call the function in a transaction of the backend, unless its result is recorded."""
-        self.check_may_call()  # it may be awaited in a step, though it was called outside
+        self.check_may_call()  # the call was made outside, but may be awaited inside of a step
         returns = result_type(plain(function.func), call.name)
         call_result: Entry | Attempted | None = self._finished_entry(call)
         if call_result is None:
@@ -386,7 +383,7 @@ class Execution:
         return read_recorded(returns.load, call_result.result, call)
 
     def stream(self, call: Call, function: BoundFunction, options: StreamOptions) -> StreamedStep:
-        """Make the step whose pieces a `Stream` reads."""
+        """Create the step whose pieces a `Stream` reads."""
         running_step = RunningStep(self, call.name)
         step = StreamedStep(self.backend, call, function, options, self._put_out, running_step)
         self._streams.add(step)
@@ -397,16 +394,16 @@ class Execution:
         await self.backend.put_out(text, is_repeat=is_repeat)
 
     def _finished_entry(self, call: Call) -> Entry | None:
-        """Return the recorded entry of the call, if it has come to its end."""
+        """Return the entry of the call if it is finished."""
         entry = self.backend.recall(call)
         return entry if entry is not None and entry.finished else None
 
 
 async def store(work: Callable[[Transaction], None]) -> None:
-    """Do a write of the run, beside its journal, whose step this code is part of.
+    """Write rows of the run outside of its journal, from code in a step of the run.
 
     Raises:
-        NoRun: it is part of none.
+        NoRun: this code is not part of a run's step.
         NotImplementedError: the run is a script's, and has no rows.
     """
     step = running_step.get()
@@ -416,7 +413,7 @@ async def store(work: Callable[[Transaction], None]) -> None:
 
 
 def _respond(asked_prompt: Prompt[R], stored_response: StoredResponse) -> R:
-    # An answer is one to the prompt that the person saw.
+    # The answer is to the recorded prompt, which the person saw.
     prompt = cast("Prompt[R]", stored_response.prompt or asked_prompt)
     if stored_response.response is None:
         raise PromptExpired(prompt.text)

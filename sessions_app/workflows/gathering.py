@@ -1,4 +1,4 @@
-"""Several calls or coroutines of a run at once, with one outcome whatever ends first."""
+"""Concurrent calls or coroutines of a run, with an outcome that does not depend on timing."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.steps import Coro
 
-# What ends the run, or this execution of it.
+# Errors that end the run, or this execution of the run.
 FATAL = (ConversationGone, Fenced, NonDeterminism, RunEnded, StorageUnavailable, Unrecorded)
 
 
@@ -29,7 +29,7 @@ def gather(
 ) -> Coro[list[Any]]:
     """Gather calls and coroutines, for `Context.gather`.
 
-    The call is made at once; it is carried out when this is awaited.
+    The journal's call is made at once; the work is done on await.
     """
     try:
         call = _gathered_call(execution, works)
@@ -42,7 +42,7 @@ def gather(
 def _gathered_call(execution: Execution, works: Sequence[Coro[object]]) -> Call | None:
     """Return the call of `gather` itself, which begins tracks for coroutines of the author's.
 
-    None where all are calls of the context: these have their order, and need no tracks.
+    None if all are calls of the context: these are in order already, and need no tracks.
     """
     names = []
     for work in works:
@@ -75,7 +75,7 @@ async def _gather(
         execution.backend.have_stopped(track)
         raise
     finally:
-        _close(works)  # where they had no chance to begin
+        _close(works)  # close coroutines that never began
     errors = [outcome.error for outcome in outcomes if isinstance(outcome, _FailedCoroutine)]
     if errors and not return_exceptions:
         raise errors[0]
@@ -87,9 +87,9 @@ async def _gather(
 async def _outcomes(
     execution: Execution, works: Sequence[Coro[object]], tracks: Sequence[str]
 ) -> list[object]:
-    """Await all of the work at once, each in its track; the outcomes in their order.
+    """Await all coroutines at once, each in its track; return the outcomes in their order.
 
-    Whoever awaits this does not go on, until the last of them is over.
+    Nothing is returned or raised before the last coroutine is over.
     """
     if not works:
         return []
@@ -105,7 +105,7 @@ async def _outcomes(
 
     def over(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
-        # One that fails ends the others, and the run with them: it does not wait for people then.
+        # A failure ends the other tasks and the run, so then the run does not wait for people.
         if pending and _error(task) is None:
             work_by(-1)
 
@@ -117,10 +117,10 @@ async def _outcomes(
 
 
 async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], str]") -> None:
-    """Wait until all tasks are over, also when this is cancelled.
+    """Wait until all tasks are over, even if this wait is cancelled.
 
     Raises:
-        CancelledError: this was cancelled, or one of them.
+        CancelledError: this wait or one of the tasks was cancelled.
     """
     cancellation: asyncio.CancelledError | None = None
     while pending := {task for task in tasks if not task.done()}:
@@ -130,7 +130,7 @@ async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], 
         except asyncio.CancelledError as error:
             cancellation, is_to_end = error, True
         for task in pending:
-            # A track that is cleaning up already is limited in time.
+            # A track that is already cleaning up has its own time limit.
             if is_to_end and (execution.has_left or not execution.backend.has_stopped(tasks[task])):
                 task.cancel()
     errors = [error for error in map(_error, tasks) if error is not None]
@@ -150,7 +150,7 @@ class _FailedCoroutine:
 
 
 async def _outcome(execution: Execution, work: Coro[object], track: str) -> object:
-    """Await one gathered coroutine, and check that it made all the calls its journal has."""
+    """Await one gathered coroutine, and check that its journal has no further calls."""
     is_new = track != current_track.get()
     current_track.set(track)
     try:

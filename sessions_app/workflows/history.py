@@ -1,4 +1,4 @@
-"""The earlier messages of a conversation, as a workflow gets them."""
+"""The earlier messages of a conversation, for workflows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,7 @@ from sessions_app.storage.run_text import text_of
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """An earlier message: a person's with its `files`, or all the text of a run. `run` is its
-    id.
-    """
+    """An earlier message: a person's with `files`, or a run's whole text; `run` is the run's id."""
 
     role: Literal["user", "assistant"]
     text: str
@@ -25,10 +23,10 @@ class PastMessage:
 
 
 def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
-    """Return the last runs before this one, on its branch, that are over, the latest first. Reads.
+    """Return the ids of earlier finished runs of this branch, latest first. Reads the database.
 
-    They say no more, unless they failed and are resumed: a journal needs these, and when they were
-    read.
+    Finished runs add no more text, except failed ones that are resumed; so the journal keeps these
+    ids and the log's sequence at the time of reading.
     """
     root = Run.objects.get(pk=run).root
     order = branches.read(conversation)
@@ -43,10 +41,10 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
 
 
 def read_messages(runs: Sequence[str], limit: int, until: int | None = None) -> list[PastMessage]:
-    """Return the last messages of these runs, as they were at a sequence of the log. Reads.
+    """Return the last messages of these runs, as of a sequence of the log. Reads the database.
 
-    The latest run comes first, the messages in their order: as many as have MAX_STEP_RESULT
-    characters together.
+    `runs` begins with the latest, the messages with the oldest. At most MAX_STEP_RESULT characters
+    in total.
     """
     messages: list[PastMessage] = []
     budget = RuntimeSettings.load().MAX_STEP_RESULT

@@ -1,4 +1,4 @@
-"""The options of a call, told from the arguments of the function that it executes."""
+"""The options of a call, separated from the arguments of the function that it executes."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sessions_app.errors import AmbiguousOption
 from sessions_app.json_types import JsonObject
 
-# A function of the author's, and one with its arguments.
+# A function of the author's, alone and bound to its arguments.
 Function: TypeAlias = Callable[..., Any]
 BoundFunction: TypeAlias = "partial[Any]"
 
@@ -18,15 +18,16 @@ class _NotGiven:
         return "<not given>"
 
 
-# The default of each option, so that a None that is meant for the function is noticed.
+# Default of each option, to detect an explicit None, which may be meant for the function.
 NOT_GIVEN: Any = _NotGiven()
 
 
 def explicit_options(function: Function, args: tuple[object, ...], **options: object) -> JsonObject:
-    """Return those options that were given.
+    """Return the options that were given explicitly.
 
     Raises:
-        AmbiguousOption: the function would take one of them too. A `partial` has its arguments.
+        AmbiguousOption: the function takes an argument of that name, too. A `partial` is
+            unambiguous.
     """
     explicit = {name: value for name, value in options.items() if value is not NOT_GIVEN}
     if explicit and not isinstance(function, partial):
@@ -37,23 +38,23 @@ def explicit_options(function: Function, args: tuple[object, ...], **options: ob
 
 
 def plain(function: Function) -> Function:
-    """Return the function of a method, or of an object that is called as one.
+    """Return the underlying function of a method or of a callable object.
 
-    A cache of methods would keep a builder alive, and not all objects can be in one.
+    Caching a method would keep its builder alive, and some objects are not hashable.
     """
     if not inspect.isroutine(function) and not inspect.isclass(function):
-        function = getattr(type(function), "__call__", function)  # noqa: B004 - it is called
+        function = getattr(type(function), "__call__", function)  # noqa: B004 - for calling it
     unbound: Function = getattr(function, "__func__", function)
     return unbound
 
 
 def _takes(function: Function, args: int, name: str) -> bool:
-    """Return whether the function takes a keyword of this name beside so many arguments."""
+    """Return whether the function takes a keyword `name` after `args` positional arguments."""
     parameters = _parameters(plain(function))
     parameter = parameters.get(name)
     if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
         return any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    # `self` is the first of a method's.
+    # A method's first parameter is `self`.
     positional_count = args + (plain(function) is not function)
     return (
         parameter.kind is parameter.KEYWORD_ONLY or list(parameters).index(name) >= positional_count
@@ -63,5 +64,5 @@ def _takes(function: Function, args: int, name: str) -> bool:
 def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some that are built in: they may take whatever is given
+    except (TypeError, ValueError):  # some built-in functions; they may take any keyword
         return inspect.signature(lambda **_: None).parameters

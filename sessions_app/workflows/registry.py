@@ -1,4 +1,4 @@
-"""The workflows that the installed applications declare, and which of them are offered here."""
+"""The workflows that installed applications declare, and the subset offered by this site."""
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -17,7 +17,7 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 from sessions_app.workflows.sources import WorkflowSource
 
-# Called with (message, context).
+# A function of (message, context).
 WorkflowFunction = Callable[[Any, Any], AsyncIterator[Any] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
@@ -35,7 +35,7 @@ class NoOptions(BaseModel, extra="forbid"):
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A registered function, and what people see of it before they start it."""
+    """A registered function, and its description for people."""
 
     name: str
     title: str
@@ -49,19 +49,19 @@ class Workflow:
     asks: tuple[str, ...] = ()
     takes_files: bool = False
     version: int = 1
-    # The versions before this, the newest.
+    # Earlier versions, the oldest first; this one is the newest.
     earlier: tuple["Workflow", ...] = ()
 
     @property
     def versions(self) -> "tuple[Workflow, ...]":
-        """The declared versions; the newest, which begins runs, is the last."""
+        """The declared versions; the last is the newest, which begins runs."""
         return (*self.earlier, self)
 
     def of_version(self, version: int) -> "Workflow":
-        """Return the version that finishes the runs that it began.
+        """Return the version for the runs that it began.
 
         Raises:
-            UnknownVersion: it is declared no longer.
+            UnknownVersion: that version is no longer declared.
         """
         for declaration in self.versions:
             if declaration.version == version:
@@ -72,7 +72,7 @@ class Workflow:
 
     @property
     def streams(self) -> bool:
-        """True if it yields chunks; else it returns one result."""
+        """True if the workflow yields chunks; else it returns one result."""
         return inspect.isasyncgenfunction(self.function)
 
 
@@ -86,7 +86,7 @@ class OfferedWorkflow:
 
     @property
     def policy(self) -> Policy | None:
-        """The effect of a second message while a run is active; None leaves it to who sends it."""
+        """The effect of a second message while a run is active; None lets the client choose."""
         return self.config.second_message or self.workflow.second_message
 
     def key(self, *, conversation: UUID, owner: UserId) -> HostKey:
@@ -118,19 +118,19 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
     """Declare an async function or async generator `(message, context)` to be a workflow.
 
     Args:
-        name: what configuration and clients call it; letters, digits, `_` and `-`.
-        version: beside the versions before it, which finish the runs that they began. The newest
-            begins runs, and is what people see; all have one builder and one kind of options.
-        title: what people see; `description`, `starters` (messages to try) and `asks` (what it may
-            want to know or have approved, each in a few words) help them begin.
+        name: the name for configuration and clients; letters, digits, `_` and `-`.
+        version: the newest version begins runs and is shown to people; earlier versions stay
+            declared to finish the runs that they began. All have one builder and one options model.
+        title: the title on the page; `description`, `starters` (messages to try) and `asks`
+            (questions and approvals to expect, each in a few words) help people begin.
         takes_files: people may attach files to a message; see `context.files`.
-        second_message: what a message does while a run of the conversation is active: `enqueue`,
-            `reject`, `interrupt` or `parallel`. Configuration may override it. Where neither says
-            so, it is `enqueue`, or `interrupt` for a plain client of the socket; over
-            HTTP `enqueue`, and a run that waits for an answer is stopped.
-        options: a pydantic model of what configuration may set; given as `context.options`.
-        per_user_builder: builds what one user's runs share: an async function or async context
-            manager `(user, options)`; the result is `context.builder`. Closed when idle.
+        second_message: the effect of a message while a run of the conversation is active:
+            `enqueue`, `reject`, `interrupt` or `parallel`. Configuration may override it. The
+            default is `enqueue`, or `interrupt` for a plain client of the socket; over HTTP
+            `enqueue`, and a run that waits for an answer is stopped.
+        options: a pydantic model of the configurable options, for `context.options`.
+        per_user_builder: builds the shared resource of one user's runs: an async function or async
+            context manager `(user, options)`; the result is `context.builder`. Closed when idle.
         shared_builder: the same for all users: `(options)`. At most one of the two.
 
     Raises:
@@ -177,7 +177,7 @@ def _check_declaration(declaration: Workflow) -> None:
         signature.bind("message", "context")
     except TypeError as error:
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}: {error}.") from None
-    first, second, *_ = [*signature.parameters.values()] * 2  # one that is *arguments is both
+    first, second, *_ = [*signature.parameters.values()] * 2  # `*arguments` alone counts as both
     if _is_named(first, "Context") and not _is_named(second, "Context"):
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}, and this takes {signature}.")
     if declaration.per_user_builder is not None and declaration.shared_builder is not None:
@@ -187,7 +187,7 @@ def _check_declaration(declaration: Workflow) -> None:
 
 
 def _is_named(parameter: inspect.Parameter, name: str) -> bool:
-    """Return whether a parameter is of the class of this name, as far as its declaration says."""
+    """Return whether a parameter is annotated with, or named like, the class of this name."""
     annotation = parameter.annotation
     if annotation is parameter.empty:
         return parameter.name == name.lower()
@@ -196,7 +196,7 @@ def _is_named(parameter: inspect.Parameter, name: str) -> bool:
 
 def _check_beside(declaration: Workflow, versions: Iterable[Workflow]) -> None:
     for sibling in versions:
-        # The same place again is a module that is imported anew.
+        # A declaration on the same line again comes from a reloaded module.
         place = _line(sibling)
         if sibling.version == declaration.version and place != _line(declaration):
             raise ImproperlyConfigured(
@@ -232,10 +232,10 @@ def declared_workflows() -> dict[str, Workflow]:
 
 
 def offer_configured() -> None:
-    """Offer what the configuration file names; without one, all that is declared, as it is.
+    """Offer the workflows of the configuration file, or without a file all declared ones.
 
     Raises:
-        ConfigError: see `offer`; or a workflow has options that must be configured.
+        ConfigError: see `offer`; or a workflow has required options.
     """
     runtime = RuntimeSettings.load()
     if runtime.WORKFLOWS_FILE is not None:
@@ -246,10 +246,10 @@ def offer_configured() -> None:
 
 
 def offer(config: RuntimeConfig) -> None:
-    """Offer the workflows that the configuration names, with its options. Called once at start.
+    """Offer the configured workflows with their options. Called once at start.
 
     Raises:
-        ConfigError: a workflow is not declared, or its options do not fit; names the line.
+        ConfigError: a workflow is not declared, or its options are invalid; names the line.
     """
     offers = {}
     for name, entry in config.workflows.items():
@@ -277,7 +277,7 @@ def _declare(config: RuntimeConfig, name: str, source: type[WorkflowSource], ent
     """Declare a workflow that comes from a source.
 
     Raises:
-        ConfigError: the source does not take the entry, or has no such workflow.
+        ConfigError: the source rejects the entry, or has no such workflow.
     """
     at = ("workflows", name)
     checked_entry = config.check(source, entry, at)
@@ -297,13 +297,14 @@ def resolve(
     config: WorkflowConfig | None,
     max_concurrency: int | None,
 ) -> OfferedWorkflow:
-    """Return a workflow with its configuration: as it is offered, but for what is given here.
+    """Return a workflow with its configuration; `config` and `max_concurrency` override the
+    offer's.
 
-    A name may also be that of a workflow that is declared only.
+    A name of a workflow that is declared but not offered is accepted.
 
     Raises:
-        UnknownWorkflow: there is none of that name.
-        pydantic.ValidationError: the options in `config` are not the workflow's.
+        UnknownWorkflow: there is no workflow of that name.
+        pydantic.ValidationError: the options in `config` are invalid for the workflow.
     """
     if isinstance(reference, OfferedWorkflow):
         offered_workflow, workflow = reference, reference.workflow
@@ -329,15 +330,15 @@ def resolve(
 
 
 def find(name: str) -> OfferedWorkflow | None:
-    """Return the offered workflow of that name, if there is one."""
+    """Return the offered workflow of that name, or None."""
     return _offered.get(name)
 
 
 def get(name: str | None = None) -> OfferedWorkflow:
-    """Return the offered workflow of that name; the default one without a name.
+    """Return the offered workflow of that name, or the default one.
 
     Raises:
-        UnknownWorkflow: it is not offered; lists those that are.
+        UnknownWorkflow: the workflow is not offered; lists the offered ones.
     """
     try:
         return _offered[name or _default[0]]

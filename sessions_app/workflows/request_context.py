@@ -1,4 +1,4 @@
-"""The request that a session serves, who made it, and the trace that it belongs to."""
+"""The request that a session serves, its user, and its trace."""
 
 import json
 import re
@@ -20,22 +20,21 @@ from sessions_app.workflows.context_variables import Variables
 
 AsgiScope = Mapping[str, Any]
 
-# A text that a number has: 007 is another's name.
+# Canonical digits only: the text 007 is the name of another user than 7.
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 NOBODY = Person(0, "")
-# Of `traceparent`.
+# The form of a `traceparent` header.
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
 
 
 @dataclass(frozen=True, slots=True)
 class RequestMetadata:
-    """A request. Header names are found in any case; of a query name the last value counts. What
-    it does not say is None, or an empty mapping.
+    """The metadata of a request; absent values are None or an empty mapping.
 
-    Of a live request it holds everything, secrets too; of a stored run only what its front end
-    found fit to store. `url_port` is what the Host header names; `payload` is the body, if it is
-    JSON.
+    Header names are case-insensitive; of a repeated query name the last value counts. A live
+    request has everything, including secrets; a stored run has only the part that its front end
+    chose to store. `url_port` comes from the Host header; `payload` is the body, if that is JSON.
     """
 
     method: str | None = None
@@ -93,9 +92,7 @@ class RequestMetadata:
 
     @classmethod
     def of_stored(cls, stored: JsonObject) -> Self:
-        """Read the metadata of a run from `Run.metadata`: these fields by name, if they were
-        stored.
-        """
+        """Read a run's metadata from `Run.metadata`, which has these fields by name if stored."""
         fields = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
         return cls(**{**fields, "headers": CaseInsensitiveMapping(stored.get("headers") or {})})
 
@@ -111,15 +108,15 @@ def _payload(request: HttpRequest) -> object:
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError, OSError, RawPostDataException, SuspiciousOperation):
-        return None  # it is no JSON, too long, cut off, or was read by somebody else as a stream
+        return None  # no JSON, too long, cut off, or already read as a stream by other code
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A place in a trace, as W3C Trace Context (level 1) has it: trace, span, flags and state.
+    """The trace context of a span, as defined by W3C Trace Context (level 1).
 
-    `trace_id` has 128 bits and `span_id` 64; `sampled` is the caller's flag; `state` is its
-    `tracestate`, handed on as it came.
+    `trace_id` has 128 bits and `span_id` 64; `sampled` is the caller's flag; `state` is the
+    caller's `tracestate`, passed on unchanged.
     """
 
     trace_id: int
@@ -129,9 +126,9 @@ class Trace:
 
     @classmethod
     def parse(cls, traceparent: str, tracestate: str = "") -> "Trace | None":
-        """Parse the place that the two headers name; None if `traceparent` is not valid.
+        """Parse the trace context of the two headers; return None if `traceparent` is not valid.
 
-        A higher version is read as far as version 00 goes, as the standard asks.
+        A higher version is parsed like version 00, as the standard asks.
         """
         match = _FORM.fullmatch(traceparent.strip(" \t"))
         if match is None:
@@ -146,9 +143,7 @@ class Trace:
 
     @classmethod
     def parse_id(cls, text: str) -> "Trace | None":
-        """Parse the trace of an id (32 hex digits, or a UUID), without a span; None if not
-        valid.
-        """
+        """Parse a trace id (32 hex digits, or a UUID), without a span; return None if not valid."""
         try:
             trace_id = UUID(text.strip()).int
         except ValueError:
@@ -157,33 +152,34 @@ class Trace:
 
     @classmethod
     def of_headers(cls, headers: Mapping[str, str]) -> "Trace | None":
-        """Return the place that a request names: by `traceparent`, else by `workflow-trace-id`."""
+        """Return the request's trace context, by `traceparent` or else by `workflow-trace-id`."""
         place = cls.parse(headers.get("traceparent", ""), headers.get("tracestate", ""))
         return place or cls.parse_id(headers.get("workflow-trace-id", ""))
 
     @classmethod
     def of_run(cls, run_id: str, parent: "Trace | None") -> "Trace":
-        """Return the run's own span in its parent's trace, else in a new one.
+        """Return the run's own span in its parent's trace, or in a new trace.
 
-        Its ids follow from the run's: a replay has the same.
+        Both ids are derived from the run's id, so a replay has the same.
         """
         span_id = _digest(run_id, 8)
         return replace(parent, span_id=span_id) if parent else cls(_digest(run_id, 16), span_id)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that a request of this place sends along."""
+        """The trace headers for outgoing requests."""
         flags = _SAMPLED if self.sampled else 0
         traceparent = f"00-{self.trace_id:032x}-{self.span_id:016x}-{flags:02x}"
         return {"traceparent": traceparent, **({"tracestate": self.state} if self.state else {})}
 
 
 def _digest(text: str, size: int) -> int:
-    # Zero is no valid id.
+    # Zero is not a valid id.
     return int.from_bytes(blake2b(text.encode(), digest_size=size).digest()) or 1
 
 
-# A socket is given as its scope, or as what has one: a consumer, or a framework's own request.
+# A socket is passed as an ASGI scope, or as an object with a `scope`: a consumer, or a framework's
+# own request.
 Connection = HttpRequest | AsgiScope | RequestMetadata | object
 
 
@@ -192,7 +188,7 @@ NOTHING = RequestMetadata()
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The request of a session. An empty text, or None, is what nobody named."""
+    """The request of a session; unknown values are an empty text or None."""
 
     user_id: str = ""
     user: Person = NOBODY
@@ -204,9 +200,7 @@ class RequestContext:
 
     @classmethod
     def of(cls, connection: Connection, **metadata: Any) -> Self:
-        """Read the context of a request, with the ids of its headers; `metadata` replaces its
-        own.
-        """
+        """Read the context of a request, with the ids of its headers; `metadata` sets fields."""
         request = _metadata(connection)
         request = replace(request, **metadata) if metadata else request
         headers = request.headers
@@ -222,7 +216,7 @@ class RequestContext:
     def of_stored(
         cls, metadata: JsonObject, user: Person, *, conversation_id: str, user_message_id: str
     ) -> Self:
-        """Read the context of a stored run, whose user and ids stand before those of headers."""
+        """Read the context of a stored run, whose user and ids override those of the headers."""
         return cls.of(RequestMetadata.of_stored(metadata)).with_names(
             user_id=name_of(user.id),
             user=user,
@@ -231,12 +225,12 @@ class RequestContext:
         )
 
     def with_names(self, **names: Any) -> Self:
-        """Return a copy with the names that are given."""
+        """Return a copy with the given names; None leaves a name unchanged."""
         return replace(self, **{name: value for name, value in names.items() if value is not None})
 
 
-# The request that the current task serves; the user of the innermost session that is open in it;
-# and the parent of its runs: the step of another workflow that called this one.
+# The request that the current task serves, the user of the innermost open session, and the parent
+# of the task's runs: the step of another workflow that called this one.
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 session_user: ContextVar[tuple[str, Person]] = ContextVar("session_user", default=("", NOBODY))
 workflow_parent_id: ContextVar[str | None] = ContextVar("workflow_parent_id", default=None)
@@ -246,15 +240,15 @@ ParentTokens = tuple[Token[str | None] | None, Token[str | None] | None]
 
 
 def set_request(request: RequestContext, user: object) -> None:
-    """Have the current task serve this request from here on, of that user, if any."""
+    """Make the current task serve this request from here on, for this user or for nobody."""
     user_id, person = ("", NOBODY) if user is None else _by_manager(user)
     current_request.set(replace(request, user_id=user_id, user=person))
 
 
 def set_parents(headers: Mapping[str, str]) -> ParentTokens:
-    """Set the parent that `workflow-parent-id` and `-name` give.
+    """Set the parent from the headers `workflow-parent-id` and `workflow-parent-name`.
 
-    Returns the token of each, None without its header; the caller resets them.
+    Returns the token of each, or None without the header; the caller resets them.
     """
     parent_id, name = headers.get("workflow-parent-id"), headers.get("workflow-parent-name")
     return (
@@ -264,9 +258,9 @@ def set_parents(headers: Mapping[str, str]) -> ParentTokens:
 
 
 def user_in_context() -> tuple[str, Person]:
-    """Return the user of the session that is open here, else of the request that is served here.
+    """Return the user of the open session, or of the request that the task serves.
 
-    The id is empty where there is none.
+    The id is empty for anonymous use.
     """
     user_id, user = session_user.get()
     if user_id:
@@ -283,8 +277,8 @@ async def open_request(
 ) -> RequestContext:
     """Build the request context of a session.
 
-    It is that of the connection, else of the request that the task serves already; its user is as
-    `identify` says, else the one in the context; the names given stand before its own.
+    The base is the connection's request, or the request that the task already serves. The user is
+    given by `identify`, or else by the context; explicit names override those of the request.
     """
     if connection is not None:
         request = RequestContext.of(connection)
@@ -295,9 +289,7 @@ async def open_request(
 
 
 def request_of(user_id: AnyUserId | None) -> RequestContext:
-    """Return the request that the current task serves, for that user, or for the one in the
-    context.
-    """
+    """Return the request that the task serves, for that user or for the context's user."""
     request = current_request.get() or RequestContext()
     identity = user_in_context()
     if user_id is not None and str(user_id) != identity[0]:
@@ -325,9 +317,9 @@ async def identify(
 ) -> tuple[str, Person] | None:
     """Identify the user by the first argument that names one.
 
-    The id is empty where that says that it is nobody; None where no argument says anything.
-    `user_manager` is a `Person`, a Django user, or has `get_user_id()` or `user_id`. A connection
-    has the user whom Django's authentication (or that of channels) found.
+    None if no argument is given; the id is empty if the argument is anonymous. `user_manager` is a
+    `Person`, a Django user, or has `get_user_id()` or `user_id`. A connection has the user found by
+    the authentication of Django or channels.
     """
     if user_id is None and user_manager is None and connection is not None:
         user_manager = await user_of(connection)
@@ -337,7 +329,7 @@ async def identify(
 
 
 def by_id(user_id: AnyUserId) -> tuple[str, Person]:
-    """Return the user of an id, of whom nothing else is known."""
+    """Return a user of whom only the id is known."""
     text = str(user_id)
     key = int(text) if NUMBER.fullmatch(text) else text or 0
     return text, Person(cast("UserId", key), text)
@@ -357,18 +349,16 @@ def _by_manager(user_manager: Any) -> tuple[str, Person]:
 
 
 async def user_of(connection: Connection) -> object:
-    """Return the user whom the authentication in front found; None where there was none."""
+    """Return the user found by the authentication in front, or None."""
     if isinstance(connection, HttpRequest):
-        # `request.user` may ask the database; `auser` does so without blocking.
+        # `request.user` may query the database; `auser` does so without blocking.
         auser = getattr(connection, "auser", None)
         return await auser() if auser is not None else getattr(connection, "user", None)
     return None if isinstance(connection, RequestMetadata) else scope_of(connection).get("user")
 
 
 def scope_of(connection: Any) -> AsgiScope:
-    """Return the scope of a socket or request: itself, or that of a consumer or a framework's
-    object.
-    """
+    """Return the scope of a socket or request: the object itself, or its attribute `scope`."""
     scope: AsgiScope = getattr(connection, "scope", connection)
     return scope
 

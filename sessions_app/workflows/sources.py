@@ -1,6 +1,6 @@
 """Sources of workflows beside `@workflow`: each adds keys to the entries of the configuration file.
 
-An application calls `add_source` in its module `workflows`, which is imported at start before the
+An application calls `add_source` in its module `workflows`, which is imported at start, before the
 file is read.
 """
 
@@ -17,7 +17,7 @@ class WorkflowSource(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # The key that errors of `declare` name.
+    # The key that errors of `declare` refer to.
     key: ClassVar[str]
 
     @abstractmethod

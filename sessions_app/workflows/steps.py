@@ -1,4 +1,4 @@
-"""Executing a step: in a thread or on the loop, with retries, and its result as JSON."""
+"""The execution of a step: in a thread or on the loop, with retries, and its result as JSON."""
 
 import asyncio
 import inspect
@@ -41,17 +41,17 @@ from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import Begin, step_threads
 
 T = TypeVar("T")
-# What a call gives, to be awaited.
+# The coroutine that a call of the context returns.
 Coro: TypeAlias = Coroutine[Any, Any, T]
 
 _END = object()
-# Python reads no more digits of a number (4,300).
+# Numbers with more bits have more digits (4,300) than Python parses.
 MAX_BITS = 14_284
-# Each part of a list or object counts as so many characters, and each number: they cost more work.
+# Size in characters of each number and each part of a list or object, for their overhead.
 EACH_VALUE = 4
-# Results with more parts take milliseconds, and are converted in a thread.
+# Larger results take milliseconds to convert, so a thread does this work.
 MOST_IN_LOOP = 2_000
-# What the author can do about common mistakes.
+# Advice for authors on common mistakes.
 ORM = (
     "A workflow uses the database in a step, as a plain function ('def', not 'async def'): `await "
     "context.step(function, …)`, or `context.transactional_step` where it writes. See "
@@ -90,12 +90,12 @@ def check_seconds(name: str, seconds: object) -> None:
 
 
 class Caller(Protocol):
-    """A context that calls steps. `mistake` is the reason for which one could not be recorded."""
+    """A context that calls steps; `mistake` is the reason why a step could not be recorded."""
 
     mistake: Unrecorded | None
 
     def check_may_call(self) -> None:
-        """Raise the error that a call of the context must raise now, if there is one."""
+        """Raise the error that any call of the context must raise now, if there is one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -128,12 +128,12 @@ class RunningStep:
             raise self.mistake
 
 
-# The step that the current code is part of.
+# The step to which the current code belongs.
 running_step: ContextVar[RunningStep | None] = ContextVar("running_step", default=None)
 
 
 def advise(error: BaseException) -> None:
-    """Add to a common error what its author can do about it, for the log and the admin."""
+    """Add advice for the author to a common error, shown in the log and the admin."""
     note = ""
     if isinstance(error, SynchronousOnlyOperation):
         note = ORM
@@ -144,16 +144,16 @@ def advise(error: BaseException) -> None:
 
 
 def name_of(function: Function) -> str:
-    """Return the name of a function where it is defined, wherever that is moved to."""
+    """Return a function's `__name__`, which does not change if the function moves."""
     plain_function = function.func if isinstance(function, partial) else function
     return str(getattr(plain_function, "__name__", type(plain_function).__name__))
 
 
 async def execute(function: Function, retry: Retry | None, seconds: float | None = None) -> object:
-    """Call it, and again as `retry` says; raises what the last try raised.
+    """Call the function, with retries as `retry` says; raise the error of the last try.
 
     Raises:
-        TimeoutError: a try took longer than so many seconds.
+        TimeoutError: a try took longer than `seconds`.
     """
     if retry is None:
         return await _try(function, seconds)
@@ -177,7 +177,7 @@ async def _try(function: Function, seconds: float | None) -> object:
     async with _until(None, seconds) as limit:
 
         def begin() -> None:
-            with suppress(RuntimeError):  # it is over by now
+            with suppress(RuntimeError):  # the timeout is already over
                 limit.reschedule(loop.time() + seconds)
 
         return await _call(function, begin)
@@ -189,7 +189,7 @@ async def _until(deadline: float | None, seconds: float | None) -> AsyncIterator
         async with asyncio.timeout_at(deadline) as limit:
             yield limit
     except TimeoutError:
-        if limit.expired():  # else it is the function's own
+        if limit.expired():  # otherwise the function's own TimeoutError
             raise TimeoutError(f"it took longer than its timeout of {seconds:g} s") from None
         raise
 
@@ -209,11 +209,11 @@ async def iterate(
 ) -> AsyncGenerator[object, None]:
     """Yield the pieces that a function streams.
 
-    A plain function is called in a thread, and iterated in threads. One that raises before its
-    first piece is called again as `retry` says.
+    A plain function is called and iterated in threads. After an error before the first piece, the
+    function is called again as `retry` says.
 
     Raises:
-        TimeoutError: it takes more than so many seconds in all.
+        TimeoutError: the whole stream takes longer than `seconds`.
     """
     until = None if seconds is None else asyncio.get_running_loop().time() + seconds
     with step.inside():
@@ -236,7 +236,7 @@ async def iterate(
 
 
 async def _begin(function: Function) -> tuple[AsyncIterator[object], object]:
-    """Return what the function streams, and the first piece of it."""
+    """Return the iterator of a function's stream, and the first piece."""
     plain_function = function.func if isinstance(function, partial) else function
     source: Any = (
         function() if inspect.isasyncgenfunction(plain_function) else await _call(function)
@@ -251,7 +251,7 @@ async def _in_threads(source: Iterator[object]) -> AsyncGenerator[object, None]:
 
 
 def outcome(stored: object, title: str) -> CallResult:
-    """Make the record of a step's result. People are shown the beginning of a text."""
+    """Create the record of a step's result, with the beginning of a text for people."""
     text, limit = stored if isinstance(stored, str) else "", RuntimeSettings.load().MAX_SHOWN
     if len(text) > limit:
         text = f"{text[:limit]}\n\n… and {len(text) - limit:,} characters more."
@@ -259,8 +259,9 @@ def outcome(stored: object, title: str) -> CallResult:
 
 
 class ResultType:
-    """The JSON form of a function's results, by its annotation. A step gives the workflow the same
-    value whether it just ran or is replayed.
+    """The JSON form of a function's results, by the function's annotation.
+
+    The workflow gets the same value from a step that just ran and from a replay.
     """
 
     def __init__(self, annotation: Any, name: str) -> None:
@@ -276,15 +277,15 @@ class ResultType:
         """Return the result as JSON values.
 
         Args:
-            result: what the function gave.
-            any_text: allow characters that no database stores: the caller replaces them.
+            result: the function's result.
+            any_text: allow characters that no database stores, because the caller replaces them.
 
         Raises:
-            NotJson: it has none, or one that comes back as something else.
-            TooLarge: it is longer than MAX_STEP_RESULT.
+            NotJson: the result has no JSON form, or one that is read back as another value.
+            TooLarge: the JSON form is longer than MAX_STEP_RESULT.
         """
         try:
-            # By the names of fields: one alias may be read and another written.
+            # Dump by field names: an alias for reading may differ from the one for writing.
             stored = self._adapter.dump_python(
                 result, mode="json", by_alias=False, round_trip=True, warnings="error"
             )
@@ -303,7 +304,8 @@ class ResultType:
         """Return the result of the step at a position, as `dump` does.
 
         Raises:
-            ResultRefused: `dump` raises NotJson. The error has what can be kept of the result.
+            ResultRefused: `dump` raised NotJson; the error carries the storable form, if there is
+                one.
         """
         try:
             return self.dump(result)
@@ -315,14 +317,14 @@ class ResultType:
             raise ResultRefused.at(position, error, kept=kept, annotation=annotation) from None
 
     def load(self, stored: object) -> Any:
-        """Load the result from its JSON values."""
+        """Load the result from JSON values."""
         return self._adapter.validate_python(stored, by_alias=True, by_name=True)
 
     def load_refused(self, entry: Entry) -> Any:
-        """Load what was kept of a refused result, once the annotation has been changed.
+        """Load the kept form of a refused result, after a change of the annotation.
 
         Raises:
-            ResultRefused: nothing was kept, or the annotation does not describe it.
+            ResultRefused: nothing was kept, or the annotation does not fit.
         """
         error, kept = entry.error or {}, entry.result
         if kept is not None and error[REFUSED] != self._annotation:
@@ -336,7 +338,7 @@ class ResultType:
         return NotJson.of(f"The result of step {self._name}", reason)
 
     def _by_classes(self, result: object) -> Any:
-        """Return a result as JSON by the classes of its parts; raises as `dump` does."""
+        """Return a result as JSON by the classes of its parts; raises like `dump`."""
         if isinstance(result, list):
             return [self._by_classes(part) for part in result]
         if isinstance(result, dict) and all(isinstance(name, str) for name in result):
@@ -345,12 +347,12 @@ class ResultType:
 
 
 async def aside(work: Callable[[], T], value: object) -> T:
-    """Do work on a value: here if that is small, else in a thread, so that the loop goes on."""
+    """Do work on a value, in a thread unless the value is small, so as not to block the loop."""
     return work() if _is_small(value) else await step_threads.call(work)
 
 
 def _is_small(value: object) -> bool:
-    """Return whether a value has few parts, and they are short."""
+    """Return whether a value has few and short parts."""
     left, values = MOST_IN_LOOP, [value]
     while values:
         part = values.pop()
@@ -374,7 +376,7 @@ def _in_json(value: Any, *, any_text: bool) -> Any:
     """Return JSON values with infinite numbers and NaN as texts, which pydantic reads as numbers.
 
     Raises:
-        ValueError: a text or a number cannot be stored, or not be read again.
+        ValueError: a text or a number cannot be stored, or cannot be read again.
     """
     if isinstance(value, dict):
         return {
@@ -396,11 +398,11 @@ def _in_json(value: Any, *, any_text: bool) -> Any:
 def _changed_parts(
     result: object, copy: object, *, tuples: bool
 ) -> Iterator[tuple[object, object]]:
-    """Yield each part of a result that comes back from JSON as something else, and as what.
+    """Yield each part of a result that JSON changes, with the new value.
 
-    `tuples`: one may come back as a list, as by an annotation `Sequence`.
+    `tuples`: a tuple may become a list, as with the annotation `Sequence`.
     """
-    if _equal(result, copy):  # it is fast, and most are
+    if _equal(result, copy):  # fast, and true of most results
         return
     pairs = _pair_parts(result, copy, tuples=tuples)
     if pairs is not None:
@@ -411,7 +413,7 @@ def _changed_parts(
 
 
 def _pair_parts(result: Any, copy: Any, *, tuples: bool) -> Iterable[tuple[object, object]] | None:
-    """Pair the parts of a result with those of its copy; None if they have none that pair."""
+    """Pair the parts of a result with those of its copy; return None without matching parts."""
     if isinstance(copy, dict) and isinstance(result, Mapping) and copy.keys() == result.keys():
         return [(result[name], part) for name, part in copy.items()]
     sequences = Sequence if tuples and not isinstance(result, str | bytes) else list
@@ -430,8 +432,9 @@ def _pair_parts(result: Any, copy: Any, *, tuples: bool) -> Iterable[tuple[objec
 
 
 def _is_beyond_comparison(result: object, copy: object) -> bool:
-    """Return whether two values of one class are equal to nothing, as NaN is, or only to
-    themselves.
+    """Return whether two values of one class cannot be compared by `==`.
+
+    Such a value equals nothing, like NaN, or only itself.
     """
     by_identity = type(result).__eq__ is object.__eq__
     is_unequal = not (_equal(result, result) or _equal(copy, copy))
@@ -439,9 +442,7 @@ def _is_beyond_comparison(result: object, copy: object) -> bool:
 
 
 def _describe_change(part: object, new_part: object) -> str:
-    """Describe how a part of a result changes, and what to do. It may be a secret: only its kind is
-    named.
-    """
+    """Describe the change of a part and the remedy, without the value, which may be a secret."""
     kind, new_kind = _kind(part), _kind(new_part)
     if kind == new_kind and not isinstance(part, dict):
         return (
@@ -453,14 +454,14 @@ def _describe_change(part: object, new_part: object) -> str:
 
 
 def _kind(part: object) -> str:
-    """Name the type of a part of a result; of a list also how long it is."""
+    """Return the type of a part of a result; for a list also the length."""
     return f"list of {len(part)}" if isinstance(part, list) else type(part).__name__
 
 
 def _equal(value: object, copy: object) -> bool:
     try:
         return bool(value == copy)
-    except Exception:  # noqa: BLE001 - an author's class may compare as it likes
+    except Exception:  # noqa: BLE001 - an author's `__eq__` may raise anything
         return False
 
 
@@ -470,7 +471,7 @@ def result_type(function: Function, name: str) -> ResultType:
 
 
 def piece_type(function: Function, name: str) -> ResultType:
-    """Return the type of what a function streams: the `T` of its `AsyncIterator[T]` or the like."""
+    """Return the type of a stream's pieces: the `T` of an `AsyncIterator[T]` or the like."""
     arguments = get_args(_returns(function))
     return type_of(arguments[0] if arguments else Any, name)
 
@@ -479,14 +480,14 @@ def type_of(annotation: Any, name: str) -> ResultType:
     """Return the result type of an annotation."""
     try:
         return _kept_type(annotation, name)
-    except TypeError:  # it has no hash, such as `Annotated[int, {}]`
+    except TypeError:  # an unhashable annotation, such as `Annotated[int, {}]`
         return ResultType(annotation, name)
 
 
-# By the annotation: a function may hold all of the run in which it is defined.
+# The cache is keyed by annotation, not by function: a nested function may keep a whole run alive.
 @lru_cache(maxsize=1024)
 def _kept_type(annotation: Any, name: str) -> ResultType:
-    """Make a type, which costs more than many a step."""
+    """Build a type, which may cost more than the step itself."""
     return ResultType(annotation, name)
 
 

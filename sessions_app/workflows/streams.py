@@ -1,4 +1,4 @@
-"""Streamed steps: what they give is passed on as it comes, and recorded when they end."""
+"""Streamed steps: pieces are passed on as they come, and recorded when the step ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 class StreamedText(str):
-    """A text that people have seen already: a workflow that yields it shows it no second time."""
+    """A text that people have already seen; a workflow that yields it does not show it again."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of a stream that people see in a step of its own, not in the text."""
+    """A piece of a stream that is shown as a separate step, not in the text."""
 
     reasoning: str
 
@@ -44,17 +44,17 @@ class StreamOptions:
 
 
 class PutOut(Protocol):
-    """A callable that takes a piece of text for people.
+    """A callable that shows a piece of text to people.
 
-    `is_repeat`: an earlier execution has put it out.
+    `is_repeat`: an earlier execution has already shown it.
     """
 
     def __call__(self, text: str, *, is_repeat: bool) -> Awaitable[None]:
-        """Put out the text."""
+        """Show the text."""
 
 
 class StreamedStep:
-    """A call of `Context.stream`. It knows nothing of the `Stream` that reads it."""
+    """A call of `Context.stream`, independent of the `Stream` that reads it."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class StreamedStep:
         put_out: PutOut,
         step: RunningStep,
     ) -> None:
-        # The task that reads it, while it is read; and whether it is read from the journal.
+        # The task that reads a live stream; and whether the pieces come from the journal.
         self.reader: asyncio.Task[object] | None = None
         self.is_repeat = False
         self._backend = backend
@@ -80,15 +80,16 @@ class StreamedStep:
         self._thought = 0
 
     def check_reader(self) -> None:
-        """Raise StreamUnread if the current task is reading it: what it calls now depends on pieces
-        that are not recorded.
+        """Raise StreamUnread if the current task is inside the stream's loop.
+
+        A call made there would depend on pieces that are not recorded yet.
         """
         if self.reader is not None and self.reader is asyncio.current_task():
             raise StreamUnread(self._call.name)
 
     async def read(self, pieces: ResultType) -> AsyncGenerator[Any, None]:
-        """Yield the pieces of the journal, else of the function."""
-        self._step.caller.check_may_call()  # it may be read elsewhere than it was called
+        """Yield the pieces from the journal, or else from the function."""
+        self._step.caller.check_may_call()  # the reader may be in a step, unlike the call
         entry = self._backend.recall(self._call)
         if entry is not None and entry.finished:
             self.is_repeat = True
@@ -111,7 +112,7 @@ class StreamedStep:
                             yield await self._give(piece, pieces)
                 except (Exception, SystemExit) as error:
                     if isinstance(error, Unrecorded) or is_fault(error):
-                        raise  # it is not the stream's; nothing is recorded
+                        raise  # the error is no outcome of the stream: no record
                     failure = error
                 record = replace(self._record(failure), attempts=self._step.attempts)
                 await self._backend.finish(self._call, record)
@@ -121,20 +122,18 @@ class StreamedStep:
             raise StepFailed.of(self._call.name, record.error) from failure
 
     def leave(self) -> None:
-        """Record the pieces so far as all that there are: nobody reads the stream to its end."""
+        """Record the pieces so far as the complete stream, since its reader left the loop."""
         self.is_repeat = False
         if self.reader is not None:
             self.reader = None
             self._backend.note(self._call, self._record(None))
 
     def abandon(self) -> None:
-        """Forget the reader: the run is over, or leaves the memory, so that leaving it says
-        nothing.
-        """
+        """Forget the reader: the run is over or evicted, so the end of the loop means nothing."""
         self.reader = None
 
     async def _give(self, piece: object, pieces: ResultType) -> object:
-        """Show a piece, record it, and return it as replay will."""
+        """Show and store a piece, and return the value that replay will return."""
         if isinstance(piece, str):
             self._end_reasoning()
             text = storable(piece)
@@ -193,7 +192,7 @@ class StreamedStep:
 
 
 class Stream(Generic[T], AsyncIterator[T]):
-    """The pieces of a streamed step, to be read once. Leaving the loop ends the step."""
+    """The pieces of a streamed step, readable once. Leaving the loop ends the step."""
 
     def __init__(self, step: StreamedStep, pieces: ResultType) -> None:
         self._step = step
@@ -204,10 +203,10 @@ class Stream(Generic[T], AsyncIterator[T]):
         return self._values.__anext__()
 
     async def aclose(self) -> None:
-        """Leave it: what it gave so far is all that it ever gives."""
+        """Leave the stream: the pieces so far are all that replay will yield."""
         self._step.leave()
         await self._values.aclose()
 
     def __del__(self) -> None:
-        """Record that the loop was left. Python says so here, before the workflow's next call."""
+        """Record that the loop was left; CPython calls this before the workflow's next call."""
         self._step.leave()

@@ -1,4 +1,4 @@
-"""Threads for steps, shared fairly between users. None of them keeps its process from ending."""
+"""Daemon threads for steps, shared fairly between users; they do not keep the process alive."""
 
 import asyncio
 import contextvars
@@ -15,26 +15,25 @@ from sessions_app.storage.vital_threads import vital
 from sessions_app.workflows.request_context import user_in_context
 
 T = TypeVar("T")
-# Called when a function has its thread.
+# Callback for the moment when a function gets its thread.
 Begin = Callable[[], None]
 
-# Steps at once in threads, of all users and of one; those that nobody waits for any more are not
-# counted.
+# Limits of concurrent steps in threads, in total and per user. Abandoned steps do not count.
 MOST = 32
 MOST_OF_ONE = MOST // 2
 
 
 class _Work:
-    """A function on its way to a thread, and its result on the way back."""
+    """A function for a thread, and its future result."""
 
     def __init__(self, function: Callable[[], object], begin: Begin | None) -> None:
         self._function, self._begin = function, begin
         self.user = user_in_context()[0]
         self._variables = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
-        # With the result, or with the error.
+        # Resolves to the result or the error.
         self.done: asyncio.Future[tuple[object, BaseException | None]] = self._loop.create_future()
-        # Its thread counts as free again.
+        # True once its thread counts as free.
         self.over = False
 
     def run(self) -> None:
@@ -48,7 +47,7 @@ class _Work:
                 outcome = self._variables.run(self._function), None
             finally:
                 close_old_connections()
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again in the awaiting task
             outcome = None, error
         self._tell(partial(self._end, outcome))
 
@@ -62,9 +61,9 @@ class _Work:
 
 
 class StepThreads:
-    """A pool of threads for which Python does not wait when it ends.
+    """A pool of threads that do not delay the exit of the process.
 
-    The next free thread is for the user who has the fewest.
+    The next free thread goes to the user with the fewest busy threads.
     """
 
     def __init__(self) -> None:
@@ -74,9 +73,9 @@ class StepThreads:
         self._busy: Counter[str] = Counter()
 
     async def call(self, function: Callable[[], T], begin: Begin | None = None) -> T:
-        """Call the function in a thread. A caller that is cancelled leaves the thread to itself.
+        """Call the function in a thread, which goes on by itself if the caller is cancelled.
 
-        `begin` is called in the loop once there is a thread for it.
+        `begin` is called in the loop once the function has a thread.
         """
         work = _Work(function, begin)
         with self._changed:
@@ -95,7 +94,7 @@ class StepThreads:
         with self._changed:
             if work in self._waiting:
                 self._waiting.remove(work)
-            elif self._give_back(work):  # its thread ends with it, and another takes its place
+            elif self._give_back(work):  # the thread ends after its work, and is replaced
                 self._threads -= 1
                 self._see_to_them()
 
@@ -119,19 +118,19 @@ class StepThreads:
             work.run()
             with self._changed:
                 ends = not self._give_back(work)
-                del work  # it holds what the step was called with
-        with suppress(Exception):  # a lost one of another database: this thread ends anyway
+                del work  # frees the step's arguments
+        with suppress(Exception):  # a lost connection to another database; this thread ends anyway
             connections.close_all()
 
     def _next(self) -> _Work | None:
-        """Return the oldest work of the user with the fewest threads; None if nothing may begin."""
+        """Return the oldest work of the user with the fewest threads, or None if none may start."""
         candidates = [
             work for work in self._waiting if not work.user or self._busy[work.user] < MOST_OF_ONE
         ]
         return min(candidates, key=lambda work: self._busy[work.user], default=None)
 
     def _give_back(self, work: _Work) -> bool:
-        """Count the thread of this work as free; return False if it was counted already."""
+        """Count the thread of this work as free; return False if that was done before."""
         if work.over:
             return False
         work.over = True
