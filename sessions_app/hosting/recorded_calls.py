@@ -116,7 +116,7 @@ class RecordedCalls(RecordedBackend):
         return is_patched is not False
 
     def is_replayed(self, calls: int) -> bool:
-        """Return whether the text that follows so many calls was put out before."""
+        """Return whether the output that follows so many calls was put out before."""
         return calls < self._journal.known_to
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:

@@ -246,9 +246,7 @@ class RunTask:
                         raise asyncio.CancelledError
                     if run.parent is not None and not runner.gives_text:
                         continue  # it is for the parent to make something of
-                    execution = runner.execution
-                    is_repeat = self._calls.is_replayed(execution.calls[""])
-                    await self._calls.put_out(chunk, is_repeat=is_repeat or execution.reads_journal)
+                    await self._calls.put_out(chunk, is_repeat=runner.is_repeat)
             self._calls.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
                 self._return_value = ReturnValue(runner.dump_result())

@@ -27,7 +27,7 @@ from sessions_app.workflows.request_context import (
     workflow_parent_name,
 )
 from sessions_app.workflows.steps import advise
-from sessions_app.workflows.streams import StreamedText
+from sessions_app.workflows.streams import Reasoning, StreamedReasoning, StreamedText
 
 T = TypeVar("T")
 
@@ -113,6 +113,12 @@ class Runner:
     def gives_text(self) -> bool:
         """True if the output is text; known once there is output."""
         return self.streams or isinstance(self._returned, str)
+
+    @property
+    def is_repeat(self) -> bool:
+        """True if an earlier execution has put out what the workflow gives now."""
+        execution = self.execution
+        return self._backend.is_replayed(execution.calls[""]) or execution.reads_journal
 
     @property
     def module(self) -> str:
@@ -231,6 +237,7 @@ class Runner:
             self.execution.check_awaited()
         except Exception as error:
             self.failed = True
+            self.execution.reasoning.end()
             advise(error)
             self.execution.check_awaited()  # a missing `await` may be the cause of the error
             raise
@@ -253,6 +260,7 @@ class Runner:
         """Yield the workflow's chunks, except those that streams have already shown."""
         with self._call() as work:
             generator = cast("AsyncGeneratorType[object, None]", work)
+            reasoning = self.execution.reasoning
             try:
                 while True:
                     try:
@@ -263,8 +271,14 @@ class Runner:
                     self._stop.check()  # the workflow may have swallowed its cancellation
                     for text in self._backend.untold():
                         yield text
-                    if not isinstance(chunk, StreamedText):
-                        yield chunk
+                    if isinstance(chunk, StreamedText | StreamedReasoning):
+                        continue
+                    if isinstance(chunk, Reasoning):
+                        reasoning.add(chunk.reasoning, is_repeat=self.is_repeat)
+                        continue
+                    reasoning.end()
+                    yield chunk
+                reasoning.end()
                 for text in self._backend.untold():
                     yield text
             finally:

@@ -215,6 +215,10 @@ class Backend(ABC):
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
         """Show a part of a call as its own step: its start, or its end if there is a payload."""
 
+    def is_replayed(self, calls: int) -> bool:
+        """Return whether the output that follows so many calls was put out before."""
+        return False
+
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
         """Show text to people. `is_repeat`: an earlier execution has already shown it."""
 

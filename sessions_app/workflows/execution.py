@@ -65,7 +65,7 @@ from sessions_app.workflows.steps import (
     result_type,
     running_step,
 )
-from sessions_app.workflows.streams import StreamedStep, StreamOptions
+from sessions_app.workflows.streams import REASONING, ReasoningSteps, StreamedStep, StreamOptions
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
@@ -91,6 +91,8 @@ class Execution:
         self.has_tracks = False
         self.has_left = self._has_ended = self._is_closed = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
+        # The reasoning that the workflow itself yields. No call has position 0.
+        self.reasoning = ReasoningSteps(backend, Call(0, "yield", "reasoning"), REASONING)
         # Coroutines that calls have returned, which the workflow must await.
         self._expected: deque[tuple[Coro[object], str]] = deque()
         self._put_out_texts: list[str] = []
@@ -208,6 +210,7 @@ class Execution:
         self.check_may_call()
         for stream in self._streams:
             stream.check_reader()
+        self.reasoning.end()
         position, place = self.next_place()
         call = Call(position, kind, storable(name[:200]), arguments, place)
         self.backend.next_call(call)

@@ -17,6 +17,7 @@ from sessions_app.workflows.options import BoundFunction
 from sessions_app.workflows.steps import EACH_VALUE, ResultType, Retry, RunningStep, aside, iterate
 
 T = TypeVar("T")
+REASONING = "Reasoning"  # the title of its step
 
 
 class StreamedText(str):
@@ -27,9 +28,21 @@ class StreamedText(str):
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of a stream that is shown as a separate step, not in the text."""
+    """A piece of a stream or of a workflow's output, shown as a separate step, not in the text."""
 
     reasoning: str
+
+
+class StreamedReasoning(Reasoning):
+    """Reasoning that people have seen already: a workflow that yields it shows it no second
+    time.
+    """
+
+    __slots__ = ()
+    __hash__ = Reasoning.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reasoning) and other.reasoning == self.reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class StreamOptions:
 
     title: str | None = ""
     show: bool = True
-    reasoning: str = "Reasoning"
+    reasoning: str = REASONING
     retry: Retry | None = None
     timeout: float | None = None
 
@@ -51,6 +64,35 @@ class PutOut(Protocol):
 
     def __call__(self, text: str, *, is_repeat: bool) -> Awaitable[None]:
         """Show the text."""
+
+
+class ReasoningSteps:
+    """The steps that show the reasoning of a call: pieces that follow each other are one step.
+
+    Of pieces that are repeats, which an earlier execution has shown, only the steps are counted.
+    """
+
+    def __init__(self, backend: Backend, call: Call, title: str) -> None:
+        self._show_part = partial(backend.show_part, call)
+        self._title = title
+        self._pieces: list[str] = []
+        self._number = 0
+        self._is_repeat = False
+
+    def add(self, text: str, *, is_repeat: bool = False) -> None:
+        """Take a piece, which begins a step unless it goes on with one."""
+        if not self._pieces:
+            self._number += 1
+            self._is_repeat = is_repeat or not self._title
+            if not self._is_repeat:
+                self._show_part(self._number, self._title, None)
+        self._pieces.append(text)
+
+    def end(self) -> None:
+        """End the step, if there is one."""
+        if self._pieces and not self._is_repeat:
+            self._show_part(self._number, self._title, storable("".join(self._pieces)))
+        self._pieces.clear()
 
 
 class StreamedStep:
@@ -76,8 +118,7 @@ class StreamedStep:
         self._step = step
         self._stored: list[object] = []
         self._size, self._limit = 0, RuntimeSettings.load().MAX_STEP_RESULT
-        self._thoughts: list[str] = []
-        self._thought = 0
+        self._reasoning = ReasoningSteps(backend, call, options.reasoning)
 
     def check_reader(self) -> None:
         """Raise StreamUnread if the current task is inside the stream's loop.
@@ -135,7 +176,7 @@ class StreamedStep:
     async def _give(self, piece: object, pieces: ResultType) -> object:
         """Show and store a piece, and return the value that replay will return."""
         if isinstance(piece, str):
-            self._end_reasoning()
+            self._reasoning.end()
             text = storable(piece)
             self._keep(text, len(text))
             if not self._options.show:
@@ -144,17 +185,17 @@ class StreamedStep:
             return StreamedText(text)
         if isinstance(piece, Reasoning):
             piece = Reasoning(storable(piece.reasoning))
-            self._think(piece.reasoning)
+            self._reasoning.add(piece.reasoning)
         else:
-            self._end_reasoning()
+            self._reasoning.end()
         with self._step.inside():
             stored = await aside(partial(pieces.dump, piece), piece)
         self._keep(stored, measure(stored, self._limit, each=EACH_VALUE))
-        return await aside(partial(pieces.load, stored), stored)
+        return _shown(await aside(partial(pieces.load, stored), stored))
 
     async def _given_again(self, stored: object, pieces: ResultType) -> object:
         if not isinstance(stored, str):
-            return read_recorded(pieces.load, stored, self._call)
+            return _shown(read_recorded(pieces.load, stored, self._call))
         if not self._options.show:
             return stored
         await self._put_out(stored, is_repeat=True)
@@ -166,20 +207,8 @@ class StreamedStep:
             raise TooLarge("The stream", f"{self._limit:,} characters", "MAX_STEP_RESULT")
         self._stored.append(stored)
 
-    def _think(self, text: str) -> None:
-        if self._options.reasoning and not self._thoughts:
-            self._thought += 1
-            self._backend.show_part(self._call, self._thought, self._options.reasoning, None)
-        self._thoughts.append(text)
-
-    def _end_reasoning(self) -> None:
-        if self._options.reasoning and self._thoughts:
-            text = storable("".join(self._thoughts))
-            self._backend.show_part(self._call, self._thought, self._options.reasoning, text)
-        self._thoughts.clear()
-
     def _record(self, failure: BaseException | None) -> CallResult:
-        self._end_reasoning()
+        self._reasoning.end()
         title = self._options.title or ""
         if failure is not None:
             return replace(CallResult.of_error(failure, title), result=self._stored)
@@ -189,6 +218,11 @@ class StreamedStep:
             else [piece for piece in self._stored if isinstance(piece, str)]
         )
         return CallResult(self._stored, title=title, payload="".join(texts))
+
+
+def _shown(piece: object) -> object:
+    """Mark a piece that is reasoning as seen: by its step, or not at all."""
+    return StreamedReasoning(piece.reasoning) if isinstance(piece, Reasoning) else piece
 
 
 class Stream(Generic[T], AsyncIterator[T]):

@@ -184,6 +184,26 @@ async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_ty
     assert calls == ["call"]
 
 
+async def test_reasoning_that_a_workflow_yields_is_shown_as_steps_and_not_in_the_text() -> None:
+    async def thinks(context: Context) -> AsyncGenerator[Any, None]:
+        yield Reasoning("Is it ")
+        yield Reasoning("so?")
+        yield f"{await goes_on(context)}, "
+        async for piece in context.stream(answer_and_call, "search"):
+            if not isinstance(piece, ToolCall):
+                yield piece
+        yield Reasoning("It is.")
+
+    async with asking(hosting_of(thinks)) as (hosting, run, _):
+        before = [e.payload["state"] for e in await hosting.events() if e.type == "step"]
+        assert before == ["in_progress", "complete"]  # while people are asked
+        assert await hosting.complete(run, "yes", restart=True) == "yes, Looking."
+        steps = [e.payload for e in await hosting.events() if e.type == "step"]
+    ended = [(s["step_id"], s["payload"]) for s in steps if s["state"] == "complete"]
+    assert [payload for _, payload in ended] == ["Is it so?", "First think.", "It is."]
+    assert len({step_id for step_id, _ in ended}) == 3
+
+
 async def _steps_in_the_loop(context: Context) -> None:
     async for _ in context.stream(answer, "a"):
         await context.step(str, 1)
