@@ -21,6 +21,7 @@ from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.prompts.hidden_characters import cut, is_seen
+from sessions_app.prompts.titles import without_marks
 from sessions_app.storage import attachments, sql
 from sessions_app.storage.branches import Place, find_place
 from sessions_app.storage.records import RunRecord
@@ -258,7 +259,7 @@ def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str,
         owner_id=owner,
         conversation_id=conversation_id,
         workflow=workflow,
-        title=cut(" ".join(text.split()), TITLE) if is_seen(text) else workflow,
+        title=cut(without_marks(" ".join(text.split())), TITLE) if is_seen(text) else workflow,
         last_sequence=0,
         created_at=tx.now,
         updated_at=tx.now,

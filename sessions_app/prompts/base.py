@@ -30,6 +30,7 @@ from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile, Attachment
 from sessions_app.prompts.details import line
+from sessions_app.prompts.titles import without_marks
 from sessions_app.storage.storable import check_storable, storable
 
 # A value as code gives it for an answer: a text, an option's value itself, or an object.
@@ -362,7 +363,7 @@ class Prompt(BaseModel, Generic[R]):
     @classmethod
     def title(cls, content: Content) -> str:
         """Return the question for a list; of the content `text` and `request` are enough."""
-        return str(content["text"]).strip().partition("\n")[0]
+        return without_marks(str(content["text"]).strip().partition("\n")[0])
 
     def check_found(self) -> None:
         """Raise FormChanged or Invalid if nobody can answer the prompt, as its class is gone."""

@@ -58,6 +58,38 @@ def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab
     )
 
 
+# Where the text of an element begins and ends, and the element.
+TEXT_BOX = """each => {
+  const range = document.createRange();
+  range.selectNodeContents(each);
+  const [text, box] = [range, each].map(one => one.getBoundingClientRect());
+  return [text.left - box.left, box.right];
+}"""
+
+
+def test_titles_are_plain_text_begin_in_one_line_and_take_the_room_of_a_menu_that_is_hidden(
+    open_page: OpenPage, server: Server
+) -> None:
+    for number, text in enumerate(
+        ("Use `format` for **all**", "مرحبا", "2**3**4 and a long end " * 3)
+    ):
+        message = {"text": text, "workflow": "probe"}
+        assert Http(server).form(f"/c/t{number}/messages/", message).status == 303
+    page = open_page("/c/t1/")
+    until_connected(page)
+    titles = page.locator("#list .title")
+    expect(titles.last).to_have_text("Use format for all")
+    assert page.locator("#title").evaluate(TEXT_BOX)[0] < 1
+    boxes = [title.evaluate(TEXT_BOX) for title in titles.all()]
+    assert all(begin < 1 for begin, _ in boxes)
+    expect(titles.first).to_contain_text("2**3**4")
+    page.mouse.move(0, 0)
+    titles.first.hover()
+    menu = page.locator("#list summary").first.bounding_box()
+    assert menu
+    assert titles.first.evaluate(TEXT_BOX)[1] <= menu["x"] < boxes[0][1]
+
+
 @pytest.mark.slow
 def test_the_current_conversation_is_in_sight_in_the_list(
     open_page: OpenPage, server: Server
