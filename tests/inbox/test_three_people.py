@@ -59,6 +59,7 @@ def test_a_claimed_or_answered_prompt_leaves_other_inboxes_without_a_page_reques
     ben.route("**/inbox/", lambda route: route.abort())
     other.get_by_role("button", name="Claim").click()
     expect(other.locator(".holds")).to_be_visible()
+    expect(other.get_by_role("status").filter(has_text="Claimed:")).to_contain_text(QUESTION)
     expect(ben.locator(".entry")).to_have_count(0)
     expect(ben).to_have_title("Inbox")
     expect(line).to_contain_text("user0 is on it")
@@ -157,7 +158,7 @@ def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
     ben.keyboard.type("You know her.")
     ben.keyboard.press("Enter")
     expect(ben.locator(".entry")).to_have_count(0)
-    expect(ben.get_by_role("status")).to_contain_text(["user1 is on it"])
+    expect(ben.locator("#done")).to_have_text(f"Handed to Una One: {QUESTION} View")
     for one in (page.locator("#items"), user1.locator("#entries")):
         expect(one.locator(".handed-on")).to_have_text("ben: You know her.")
     card(user1).get_by_role("button", name="Reject").click()
@@ -185,6 +186,8 @@ def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     begin(page, 'ask_others(to="managers", votes=2)')
     card(ben).get_by_role("button", name="Approve").click()
     expect(ben.locator(".entry")).to_have_count(0)
+    vote = "Your vote: Approve – 1 of 2 votes: Give ann 3 days off? View"
+    expect(ben.locator("#done")).to_have_text(vote)
     expect(card(other)).to_have_count(1)
     # What others voted is not told before one has.
     expect(other.locator(".claims")).not_to_contain_text("ben")
@@ -305,8 +308,12 @@ def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> 
     plain.get_by_label("Message (optional)").fill("To myself")
     plain.get_by_role("button", name="Reassign").click()
     expect(plain.locator(".handed-on")).to_have_text("ben: To myself")
+    plain.get_by_role("button", name="Undo").click()
+    expect(plain.locator(".holds")).to_have_count(0)
+    expect(plain.locator("#done")).to_be_empty()
     plain.get_by_role("button", name="Approve").click()
     expect(plain.locator(".empty")).to_be_visible()
+    expect(plain.locator("#done")).to_have_text(f"Approved: {QUESTION} View")
     expect(plain.locator("h1")).to_have_text("Waiting for you")
     plain.get_by_role("link", name="Answered by me").click()
     expect(plain.locator("h1")).to_have_text("Answered by me")

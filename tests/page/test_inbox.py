@@ -171,6 +171,20 @@ async def test_a_page_of_which_all_was_answered_shows_the_one_before(
     assert "Nothing is waiting for you" not in html
 
 
+async def test_only_what_the_reader_did_is_confirmed(client: AsyncClient, ann: User) -> None:
+    prompt, ben = await asyncio.to_thread(ask, ann), await User.objects.acreate(username="ben")
+    page = f"{reverse('chat:inbox')}?done="
+    confirmed = 'role="status" > <strong>'
+    response = await post(client, "answer_prompt", prompt.pk, value="yes")
+    assert response["Location"] == f"{page}{prompt.pk}"
+    html = (await client.get(response["Location"])).content.decode()
+    assert f"{confirmed}Approved:</strong> <bdi>c?</bdi>" in " ".join(html.split())
+    await client.aforce_login(ben)
+    for forged in (prompt.pk, uuid4(), "Approved"):
+        html = (await client.get(f"{page}{forged}")).content.decode()
+        assert 'role="status" ></div>' in " ".join(html.split())
+
+
 async def test_a_selection_shows_no_question_of_others(client: AsyncClient, ann: User) -> None:
     ben = await User.objects.acreate_user("ben")
     prompts = [await asyncio.to_thread(ask, owner, owner.username) for owner in (ann, ben)]

@@ -36,6 +36,7 @@ from chat_app.page.common import is_script, person_of, personal, see_other, site
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.file_views import refusal
 from chat_app.page.inbox.alike import MOST_ALIKE, find_selected, group_alike
+from chat_app.page.inbox.confirmation import read_confirmation
 from chat_app.page.inbox.inbox_entries import is_of_one_card, make_entries, read_prompt
 from chat_app.page.page_threads import make
 from chat_app.page.settings.script_texts import INBOX, WORDS
@@ -81,6 +82,8 @@ async def show(request: HttpRequest) -> HttpResponse:
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
             **_context(request, person, counts[Part.ALL]),
+            # Without the question that its address confirms.
+            "here": resolve_url("chat:inbox") + _query(shown_part, query, number),
             "groups": groups,
             "bars": bars,
             "wanted": inbox_query,
@@ -191,7 +194,7 @@ def _context(request: HttpRequest, person: Person, waiting: int | None = None) -
         "now": timezone.now(),
         "words": {**WORDS, **INBOX},
         "answer_id": uuid4(),
-        "here": request.get_full_path(),
+        "confirmation": read_confirmation(person.id, request.GET.get("done", "")),
     }
 
 
@@ -217,8 +220,16 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
+    if answer_result.outcome in answers.TAKEN and not is_script(request):
+        return _confirm(request, interaction)
     back = see_other(_read_origin(request))
     return message_forms.tell_outcome(request, answer_result, incoming_answers, back)
+
+
+def _confirm(request: HttpRequest, interaction: UUID) -> HttpResponse:
+    """Go back to the page of the form, which confirms what was done with the question."""
+    origin = _read_origin(request)
+    return see_other(f"{origin}{'&' if '?' in origin else '?'}done={interaction}")
 
 
 MOST_NAMED = 10  # of questions that were refused
@@ -246,6 +257,8 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
         elif not claim_state.changed and claim_state.assignee not in (None, person.username):
             claimed = gettext("%(who)s has claimed this question.")
             _refuse(request, claimed % {"who": claim_state.assignee}, note)
+        elif claim_state.changed:
+            return _confirm(request, interaction)
     return see_other(_read_origin(request))
 
 

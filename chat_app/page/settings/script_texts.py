@@ -61,8 +61,6 @@ FILES = {
 
 # Of the inbox, beside those.
 INBOX = {
-    "answered": _("Answered"),
-    "onIt": _("{name} is on it"),
     "notYours": _("This question is no longer waiting for you."),
     "answeredBy": _("{name} already answered this question."),
     "selected": _("{number} selected"),

@@ -6,7 +6,7 @@ import { Connection, newId, Outbox } from "../js/connection.js";
 import { ask } from "../js/person.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
-import { announce, counted, say, sayState } from "../js/words.js";
+import { counted, say, sayState } from "../js/words.js";
 
 // Buttons that have moved take no click for so long: it was aimed at what was there before.
 const GRACE = 400;
@@ -30,6 +30,8 @@ const connection = new Connection(main.dataset.socket, () => ({ waiting: "inbox"
 const outbox = new Outbox(connection);
 
 let isLoading = false;
+// The question of the last deed, which the server confirms.
+let done = new URLSearchParams(location.search).get("done");
 let isStale = false;
 // What went since the last look began, which may still have it.
 const gone = new Set();
@@ -47,7 +49,9 @@ async function refresh() {
 
 async function load() {
   try {
-    const response = await ask(main.dataset.here, { headers: { "X-Background": "1" } });
+    const here = new URL(main.dataset.here, location);
+    if (done) here.searchParams.set("done", done);
+    const response = await ask(here, { headers: { "X-Background": "1" } });
     if (response.redirected) connection.signedOut();
     // A prompt that this person may no longer see is not there.
     else if (response.status === 404) removeAll();
@@ -64,6 +68,7 @@ function take(html) {
   const listed = [...fresh.getElementById("entries").children];
   const wanted = listed.filter((each) => !gone.has(each.dataset.id));
   const ids = new Set(wanted.map((each) => each.id));
+  showDone(fresh.getElementById("done"));
   const before = places();
   for (const entry of [...list.children]) if (!ids.has(entry.id)) leave(entry);
   for (const [index, one] of wanted.entries()) {
@@ -79,6 +84,15 @@ function take(html) {
   if (before !== places()) grace();
   show();
   showSelected();
+}
+
+/** Say what was done last; what is said already is not said again. */
+function showDone(next) {
+  const old = document.getElementById("done");
+  if (old.textContent.trim() === next.textContent.trim()) return;
+  const hadFocus = old.contains(document.activeElement);
+  old.replaceChildren(...next.childNodes);
+  if (hadFocus) (selected()?.querySelector("h2") ?? list).focus({ preventScroll: true });
 }
 
 function replacePart(id, fresh) {
@@ -216,7 +230,7 @@ function settled(entry, card, { outcome, content }, submitter) {
     card.querySelector("form").reset();
     const hadFocus =
       card.contains(document.activeElement) || document.activeElement === document.body;
-    announce(say(outcome === "voted" ? "voted" : "answered"));
+    done = card.dataset.interaction;
     entry.dataset.stamp = "";
     if (list.dataset.part !== "prompt") remove(entry, hadFocus);
     else if (hadFocus) list.focus({ preventScroll: true });
@@ -238,13 +252,14 @@ async function claim(event, form) {
     id: newId(),
     interaction_id: form.dataset.claim,
     change: event.submitter?.value ?? "delegate",
-    to: form.elements.to.value.trim(),
-    note: form.elements.note.value.trim(),
+    to: form.elements.to?.value.trim() ?? "",
+    note: form.elements.note?.value.trim() ?? "",
   });
   problem.textContent = word?.type === "error_message" ? word.content.message : "";
-  if (word?.outcome === "accepted") form.reset();
-  const name = word?.content?.assignee;
-  if (name && event.submitter?.value !== "claim") announce(say("onIt", { name }));
+  if (word?.outcome === "accepted") {
+    form.reset();
+    done = form.dataset.claim;
+  }
   if (word) refresh();
 }
 

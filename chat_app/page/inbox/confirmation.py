@@ -1,0 +1,79 @@
+"""The line that confirms what a reader has just done with a question.
+
+It is read from what is stored: an address that names a question can claim nothing that is not so.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils.translation import gettext
+
+from chat_app.inbox.inbox_parts import find_prompt
+from chat_app.page.inbox.inbox_entries import Entry, make_entries
+from sessions_app.models import AuditEntry, Interaction
+from sessions_app.models.people import Person, UserId
+from sessions_app.prompts import load_prompt
+from sessions_app.storage.sql import is_uuid
+
+SHORT = 40  # characters of an answer that is repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The deed of a reader in `words`, and the question; `can_undo`: it is a claim that holds."""
+
+    words: str
+    question: str
+    interaction: UUID
+    can_undo: bool
+
+
+def read_confirmation(reader: UserId, name: str) -> Confirmation | None:
+    """Read what the reader did last with the question of that id, if they did anything. Blocks."""
+    prompt_and_right = find_prompt(reader, UUID(name)) if is_uuid(name) else None
+    if prompt_and_right is None:
+        return None
+    prompt, may_answer = prompt_and_right
+    [entry] = make_entries([prompt], reader, may_answer=may_answer)
+    words = _words(entry)
+    is_claim = entry.outcome is None and entry.is_mine
+    return Confirmation(words, entry.question, prompt.pk, is_claim) if words else None
+
+
+def _words(entry: Entry) -> str:
+    interaction = entry.interaction
+    if entry.my_vote and interaction.answered_by_id != entry.reader:
+        alike = sum(vote.answer == entry.my_vote for vote in entry.votes)
+        words = gettext("Your vote: %(answer)s – %(count)s of %(needed)s votes")
+        return words % {
+            "answer": entry.my_vote[:SHORT],
+            "count": alike,
+            "needed": entry.needed_votes,
+        }
+    if entry.outcome:
+        return _answered(interaction) if interaction.answered_by_id == entry.reader else ""
+    if entry.is_mine:
+        return gettext("Claimed")
+    return _handed_on(interaction, entry.reader) if entry.is_taken else ""
+
+
+def _answered(interaction: Interaction) -> str:
+    prompt = load_prompt(interaction.prompt)
+    text = prompt.answer_text({**(interaction.response or {}), "note": ""})
+    answer = text.partition(";")[0]  # a proposal's changes follow
+    if answer in ("Approve", gettext("Approve"), gettext("Approved")):
+        return gettext("Approved")
+    if answer in ("Reject", gettext("Reject"), gettext("Rejected")):
+        return gettext("Rejected")
+    if prompt.choices and len(answer) <= SHORT:
+        return gettext("Answered “%(answer)s”") % {"answer": answer}
+    return gettext("Answered")
+
+
+def _handed_on(interaction: Interaction, reader: UserId) -> str:
+    changes = AuditEntry.objects.filter(interaction=interaction.pk).exclude(action="shown")
+    last = changes.order_by("-at", "-pk").first()
+    if last is None or last.action != AuditEntry.Action.DELEGATED or last.by != str(reader):
+        return ""
+    person = Person.of(interaction.assignee)
+    return gettext("Handed to %(name)s") % {"name": person.name or person.username}
