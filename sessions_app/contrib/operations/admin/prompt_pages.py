@@ -14,7 +14,6 @@ from django.db.models import OrderBy, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as PydanticError
@@ -26,6 +25,7 @@ from sessions_app.contrib.operations.admin import (
     notice_pages,
     question_texts,
 )
+from sessions_app.contrib.operations.admin.attention import PENDING, nobody_can_answer, overdue
 from sessions_app.contrib.operations.admin.cells import colored, moment, short, status_word
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
@@ -37,7 +37,6 @@ from sessions_app.contrib.operations.admin.read_only import (
 )
 from sessions_app.errors import FormChanged, Invalid, SessionsError, UnknownAssignee
 from sessions_app.interactions import assigning
-from sessions_app.interactions.answerers import somebody_may_answer
 from sessions_app.interactions.answers import TAKEN, AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
@@ -77,17 +76,9 @@ STORED_FIELDS = (
     "response",
 )
 
-PENDING = Q(status=Interaction.Status.PENDING)
 ASSIGNED = PENDING & Q(assignment__isnull=False)
 # So many are looked at: of 200,000 that wait, a page would take seconds.
 FIRST = 2_000
-
-
-def nobody_can_answer() -> Q:
-    """Keep pending prompts that nobody may answer, as groups and permissions are now: of those
-    that are due first.
-    """
-    return _first(ASSIGNED, *question_texts.BY_DEADLINE) & ~somebody_may_answer()
 
 
 def _first(condition: Q, *order: OrderBy | str) -> Q:
@@ -103,7 +94,7 @@ class Waits(ConditionFilter):
     parameter_name = "waits"
     conditions: ClassVar = {
         "nobody": (_("nobody can answer"), nobody_can_answer),
-        "overdue": (_("overdue"), lambda: _first(PENDING & Q(due_at__lt=timezone.now()), "due_at")),
+        "overdue": (_("overdue"), overdue),
         "claimed": (_("claimed"), lambda: _first(PENDING & Q(assignee__isnull=False), "assignee")),
         "unclaimed": (
             _("assigned, and not claimed"),
@@ -281,6 +272,8 @@ class InteractionAdmin(ReadOnlyAdmin):
 
     def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
         """Order pending interactions by deadline, all others with the newest first."""
+        if request.GET.get("waits") == "overdue":
+            return ("due_at",)
         pending_only = request.GET.get("status__exact") == Interaction.Status.PENDING
         return question_texts.BY_DEADLINE if pending_only else ("-created_at",)
 

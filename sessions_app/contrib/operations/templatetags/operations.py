@@ -1,5 +1,5 @@
 """The parts that the admin shows above its lists and in a run's page: how the deployment stands,
-and the prompts that wait for people.
+and what needs an operator.
 """
 
 from collections import Counter
@@ -18,8 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.contrib.operations.admin import question_texts, run_texts
-from sessions_app.contrib.operations.admin.cells import due, moment, pretty, status_word
+from sessions_app.contrib.operations.admin import attention, run_texts
+from sessions_app.contrib.operations.admin.cells import moment, pretty, status_word
 from sessions_app.hosting.dispatch import queue
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import processes
@@ -29,8 +29,6 @@ from sessions_app.workflows import registry
 register = template.Library()
 NO_VALUE = _("none")
 UNFINISHED = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
-# So many prompts are shown that wait.
-FIRST = 5
 # Of each status so many of the oldest runs are counted by version: those that old versions have.
 OLDEST = 10_000
 
@@ -44,10 +42,14 @@ def overview(context: template.Context) -> JsonObject:
 
 @register.inclusion_tag("admin/sessions_app/waiting.html", takes_context=True)
 def waiting(context: template.Context) -> JsonObject:
-    """Render the pending prompts by deadline, for people who may read interactions."""
+    """Render what needs an operator, of the questions and runs that they may read."""
     user = context["request"].user
-    names = ("sessions_app.view_interaction", "sessions_app.change_interaction")
-    return {"waiting": count_waiting() if any(map(user.has_perm, names)) else None}
+    with_questions, with_runs = (
+        user.has_perm(f"sessions_app.view_{name}") or user.has_perm(f"sessions_app.change_{name}")
+        for name in ("interaction", "run")
+    )
+    needs = attention.read(with_questions=with_questions, with_runs=with_runs)
+    return {**needs, **(count_pending() if with_questions else {})}
 
 
 @register.inclusion_tag("admin/sessions_app/filter.html")
@@ -104,11 +106,7 @@ def timeline(run: Run) -> JsonObject:
     return {"moments": moments, "slowest": run_texts.slowest(moments)}
 
 
-register.filter("question_link", question_texts.link)
-register.filter("whom", question_texts.whom)
-register.filter("due", due)
 register.filter("moment", moment)
-register.filter("consequence", question_texts.consequence)
 
 
 def count_deployment() -> dict[str, object]:
@@ -120,8 +118,6 @@ def count_deployment() -> dict[str, object]:
     hosting_names = [row.name for row in alive if row.kind != Process.Kind.WEB]
     statuses = Run.objects.filter(status__in=UNFINISHED).order_by().values_list("status")
     counts = dict(statuses.annotate(Count("pk")))
-    since = timezone.now() - timedelta(days=1)
-    failed_runs = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
     leases = HostLease.objects.filter(released_at=None)
     orphaned = Count("pk", filter=~Q(worker__in=["", *hosting_names]))
     waits = Run.objects.filter(status=Run.Status.WAITING)
@@ -133,8 +129,6 @@ def count_deployment() -> dict[str, object]:
             (status.value, status_word(status), counts.get(status.value, 0))
             for status in UNFINISHED
         ],
-        "failed": failed_runs.count(),
-        "failed_since": since.strftime("%Y-%m-%dT%H:%MZ"),
         "mismatches": waits.exclude(replay_problem="").count(),
         "versions": _versions(),
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
@@ -143,21 +137,12 @@ def count_deployment() -> dict[str, object]:
     }
 
 
-def count_waiting() -> dict[str, object]:
-    """Count what waits for people, and find the prompts whose deadlines come first. `overdue` ones
-    should have been answered; those `due` expire within the hour. What has no deadline comes last.
-    """
-    pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
-    first = pending.prefetch_related("run__conversation__owner", "assignee").order_by(
-        *question_texts.BY_DEADLINE
-    )
+def count_pending() -> dict[str, int]:
+    """Count the questions that wait, and those that expire within the hour."""
+    pending = Interaction.objects.filter(attention.PENDING)
+    soon = timezone.now() + timedelta(hours=1)
     # Each by its own index: together they would read all rows.
-    return {
-        "count": pending.count(),
-        "due": pending.filter(expires_at__lt=timezone.now() + timedelta(hours=1)).count(),
-        "overdue": pending.filter(due_at__lt=timezone.now()).count(),
-        "first": list(first[:FIRST]),
-    }
+    return {"pending": pending.count(), "expiring": pending.filter(expires_at__lt=soon).count()}
 
 
 def _versions() -> list[JsonObject]:

@@ -1,0 +1,172 @@
+"""What needs an operator: questions that are overdue or that nobody can answer, and runs that are
+suspended or have failed. Each is counted, listed, and found by its filter of a list.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext
+
+from sessions_app.contrib.operations.admin import cells, question_texts, run_texts
+from sessions_app.interactions.answerers import somebody_may_answer
+from sessions_app.json_types import JsonObject
+from sessions_app.models import Event, Interaction, Run
+
+PENDING = Q(status=Interaction.Status.PENDING)
+# Of each kind so many are listed.
+FIRST = 5
+# Of so many pending questions, those with the first deadlines, it is known whether nobody can
+# answer them: of 100,000 it would take a second.
+LOOKED_AT = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A count that links the list of the rows that it counts."""
+
+    title: str
+    count: int
+    url: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A row that needs an operator: why, for whom it waits, and since when."""
+
+    link: str
+    workflow: str
+    state: str
+    detail: str = ""
+    whom: str = ""
+    since: datetime | None = None
+
+
+def overdue() -> Q:
+    """Keep pending prompts whose answer was due."""
+    return PENDING & Q(due_at__lt=timezone.now())
+
+
+def nobody_can_answer() -> Q:
+    """Keep pending prompts that nobody may answer, as people, groups and permissions are now: of
+    the `LOOKED_AT` that are due first.
+    """
+    first = Interaction.objects.filter(PENDING).order_by(*question_texts.BY_DEADLINE)
+    return Q(pk__in=first.values("pk")[:LOOKED_AT]) & ~somebody_may_answer()
+
+
+def read_questions() -> tuple[list[Tile], list[Need]]:
+    """Count the overdue questions and those that nobody can answer, and list the first of each."""
+    page = reverse("admin:sessions_app_interaction_changelist")
+    late = Interaction.objects.filter(overdue())
+    stuck_ids = list(
+        Interaction.objects.filter(nobody_can_answer())
+        .order_by(*question_texts.BY_DEADLINE)
+        .values_list("pk", flat=True)
+    )
+    late_rows = _with_people(late.order_by("due_at")[:FIRST])
+    late_ids = {prompt.pk for prompt in late_rows}
+    only_stuck = [pk for pk in stuck_ids if pk not in late_ids][:FIRST]
+    stuck_rows = _with_people(Interaction.objects.filter(pk__in=only_stuck))
+    note = gettext("of the %(count)s due first") % {"count": f"{LOOKED_AT:,}"}
+    is_cut = Interaction.objects.filter(PENDING).count() > LOOKED_AT
+    tiles = [
+        Tile(gettext("Overdue"), late.count(), f"{page}?waits=overdue"),
+        Tile(
+            gettext("Nobody can answer"),
+            len(stuck_ids),
+            f"{page}?waits=nobody",
+            note if is_cut else "",
+        ),
+    ]
+    return tiles, [*_questions(late_rows, set(stuck_ids)), *_questions(stuck_rows, set(stuck_ids))]
+
+
+def _with_people(prompts: QuerySet[Interaction]) -> list[Interaction]:
+    return list(prompts.prefetch_related("run__conversation__owner", "assignee"))
+
+
+def _questions(prompts: Iterable[Interaction], stuck_ids: set[Any]) -> Iterator[Need]:
+    now, nobody = timezone.now(), gettext("Nobody can answer")
+    for prompt in prompts:
+        is_late = prompt.due_at is not None and prompt.due_at < now
+        yield Need(
+            question_texts.link(prompt),
+            prompt.run.workflow,
+            _red(gettext("Overdue") if is_late else nobody),
+            nobody if is_late and prompt.pk in stuck_ids else "",
+            asked_of(prompt),
+            prompt.due_at if is_late else prompt.created_at,
+        )
+
+
+def asked_of(prompt: Interaction) -> str:
+    """Name who has claimed a pending prompt, else its candidates or its owner."""
+    if prompt.assignee is not None:
+        return cells.display_name(prompt.assignee)
+    if prompt.assignment is not None:
+        return ", ".join(prompt.assignment.get("names", ()))
+    return cells.display_name(prompt.run.conversation.owner)
+
+
+def read_runs() -> tuple[list[Tile], list[Need]]:
+    """Count the suspended runs and those that failed within a day, and list the first of each."""
+    page = reverse("admin:sessions_app_run_changelist")
+    # The list takes whole minutes.
+    since = (timezone.now() - timedelta(days=1)).replace(second=0, microsecond=0)
+    suspended = Run.objects.filter(status=Run.Status.SUSPENDED)
+    failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
+    tiles = [
+        Tile(gettext("Suspended"), suspended.count(), f"{page}?status__exact=suspended"),
+        Tile(
+            gettext("Failed"),
+            failed.count(),
+            f"{page}?status__exact=failed&finished_at__gte={since:%Y-%m-%dT%H:%MZ}",
+            gettext("in 24 hours"),
+        ),
+    ]
+    rows = (
+        *with_end(suspended).order_by("-created_at")[:FIRST],
+        *with_end(failed).order_by("-created_at")[:FIRST],
+    )
+    return tiles, [
+        Need(
+            run_texts.link(run),
+            run.workflow,
+            _red(cells.status_word(run.status).capitalize()),
+            run_texts.cause(run),
+            since=run.ended_at,
+        )
+        for run in rows
+    ]
+
+
+def with_end(runs: QuerySet[Run]) -> QuerySet[Any]:
+    """Add the time of the last change of each run's status: of a suspended one no column has it."""
+    changes = Event.objects.filter(
+        conversation=OuterRef("conversation"), run=OuterRef("pk"), type=Event.Type.RUN
+    )
+    last = changes.order_by("-sequence").values("created_at")[:1]
+    return runs.annotate(ended_at=Subquery(last))
+
+
+def _red(words: str) -> str:
+    return format_html('<span class="state failed">{}</span>', words)
+
+
+def read(*, with_questions: bool, with_runs: bool) -> JsonObject:
+    """Return the tiles and the rows that the reader may see, the most urgent kind first."""
+    parts = [
+        *([read_questions()] if with_questions else []),
+        *([read_runs()] if with_runs else []),
+    ]
+    return {
+        "tiles": [tile for tiles, _ in parts for tile in tiles],
+        "needs": [need for _, needs in parts for need in needs],
+    }
