@@ -1,4 +1,4 @@
-"""The rows of the runtime, each beside the rows that belong to it."""
+"""The rows of the runtime; each file holds the rows that belong together."""
 
 from sessions_app.models.attachment import AttachedFile, Attachment, attached_files
 from sessions_app.models.audit_entry import AuditEntry

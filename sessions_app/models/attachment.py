@@ -1,4 +1,4 @@
-"""An attachment: a file that a person gave with a message."""
+"""An attachment: a file that a person sent with a message."""
 
 import asyncio
 import uuid
@@ -16,9 +16,9 @@ from sessions_app.models.run import Run
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file that came with a message. It never changes, so each replay reads the same.
+    """A file that came with a message; immutable, so each replay reads the same content.
 
-    `content_type` follows from the name's ending; nobody has looked into the file.
+    `content_type` is derived from the name's ending; the content is not inspected.
     """
 
     id: str
@@ -28,9 +28,7 @@ class AttachedFile:
     path: str
 
     def open(self) -> "File[bytes]":
-        """Open the file, to be read as bytes. Blocks: for plain functions, which run in a
-        thread.
-        """
+        """Open the file for reading bytes. Blocks, so call it from plain functions in a thread."""
         return storages["default"].open(self.path)
 
     async def read(self) -> bytes:
@@ -44,14 +42,14 @@ class AttachedFile:
 
 
 def attached_files(metadata: dict[str, Any]) -> tuple[AttachedFile, ...]:
-    """Return the files of the message that began a run, as the run's metadata has them."""
+    """Return the files of the message that began a run, from the run's metadata."""
     return tuple(AttachedFile(**file) for file in metadata.get("files", ()))
 
 
 class Attachment(models.Model):
-    """A file that a person has attached, from before it is written until after it is deleted.
+    """An uploaded file, with a row from before it is written until after it is deleted.
 
-    Whatever deletes the run leaves the row, without a run: then the file is to be deleted.
+    Deleting the run leaves the row with `run` empty, which marks the file for deletion.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -62,15 +60,15 @@ class Attachment(models.Model):
         related_name="+",
         verbose_name=_("owner"),
     )
-    # The client's name for it: before its first message a conversation has no row.
+    # The client's id for the conversation, which has no row before its first message.
     conversation_name = models.CharField(max_length=200, verbose_name=_("conversation"))
     name = models.CharField(max_length=200, verbose_name=_("name"))
     content_type = models.CharField(max_length=100, verbose_name=_("type"))
     size = models.PositiveBigIntegerField()
-    # Where the storage has it.
+    # Path of the file in the storage.
     path = models.CharField(max_length=300, verbose_name=_("path"))
     is_stored = models.BooleanField(default=False, verbose_name=_("stored"))
-    # The first run whose message it came with; None before that, and once the run is deleted.
+    # The first run that the file was sent with; None before that, and once the run is deleted.
     run = models.ForeignKey(
         Run,
         on_delete=models.SET_NULL,
@@ -80,7 +78,7 @@ class Attachment(models.Model):
         verbose_name=_("run"),
     )
     created_at = models.DateTimeField(verbose_name=_("uploaded"))
-    # Since when it can be sent no more: it was sent, or is to be deleted.
+    # Time when the file was sent or marked for deletion; from then on, no message can take it.
     taken_at = models.DateTimeField(null=True, blank=True, verbose_name=_("sent"))
 
     class Meta:
@@ -92,10 +90,10 @@ class Attachment(models.Model):
 
     @property
     def file(self) -> AttachedFile:
-        """The file as workflows get it."""
+        """The file in the form that workflows get."""
         return AttachedFile(str(self.id), self.name, self.content_type, self.size, self.path)
 
     @property
     def stored(self) -> dict[str, Any]:
-        """The file as a run's metadata has it."""
+        """The file in the form of a run's metadata."""
         return asdict(self.file)

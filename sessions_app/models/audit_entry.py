@@ -1,4 +1,4 @@
-"""An audit entry: what happened to an assigned prompt, by whom, from where."""
+"""An audit entry: an event of an assigned prompt, with its actor and origin."""
 
 from typing import Any, NoReturn
 
@@ -9,7 +9,7 @@ REFUSED = "The audit is append-only: its entries are neither changed nor deleted
 
 
 class AppendOnly(models.QuerySet["AuditEntry"]):
-    """Rows that are read and added. Nothing else is offered, to no part of a project."""
+    """A queryset that only reads and inserts."""
 
     def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError(REFUSED)
@@ -19,12 +19,13 @@ class AppendOnly(models.QuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """An entry of the audit, written in the transaction of its event, and never changed. It
-    outlives what it is about, which is why it names that without keys.
+    """An entry of the audit, written in the transaction of its event, and never changed.
 
-    Append-only by this class and the admin, not by triggers of the database: who may drop tables
-    may drop those too, and they would keep a project's own tests from emptying its tables. Only
-    `operations.retention` deletes, by plain SQL.
+    The entry outlives its subject, so its references are plain values, not foreign keys.
+
+    Append-only is enforced by this class and the admin, not by database triggers: a role that may
+    drop tables may also drop triggers, and triggers would keep a project's tests from emptying the
+    tables. Only `operations.retention` deletes entries, by plain SQL.
     """
 
     class Action(models.TextChoices):
@@ -40,24 +41,24 @@ class AuditEntry(models.Model):
         EXPIRED = "expired", _("expired")
         CANCELLED = "cancelled", _("cancelled")
 
-    # After these a prompt may be others' than before.
+    # Actions that may give a prompt to other people.
     HANDED_ON = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)
 
     interaction = models.UUIDField()
     run = models.UUIDField()
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
-    # The first line of the prompt.
+    # First line of the prompt's text.
     question = models.CharField(max_length=200)
     action = models.CharField(
         max_length=10, choices=Action.choices, verbose_name=_("what happened")
     )
     at = models.DateTimeField(verbose_name=_("time"))
-    # Empty where nobody did it: a deadline, an escalation.
-    # The user's primary key as a text, and the user name then: both stay when the user goes.
+    # The actor's primary key as text, and the username at that time; both outlive the user. Empty
+    # for an event without an actor, such as a deadline or an escalation.
     by = models.CharField(max_length=200, blank=True)
     by_name = models.CharField(max_length=200, blank=True)
     via = models.CharField(max_length=20, blank=True, verbose_name=_("from"))
-    # From where; empty where there is no such place, as of a deadline.
+    # Network address of the actor; empty without one, as for a deadline.
     address = models.CharField(max_length=100, blank=True, verbose_name=_("address"))
     detail = models.JSONField(default=dict)
 
@@ -69,11 +70,11 @@ class AuditEntry(models.Model):
         indexes = (
             models.Index(fields=["interaction", "at"], name="audit_interaction"),
             models.Index(fields=["at"], name="audit_at"),
-            # Else who looks for what a person did would read all.
+            # Serves the search for a person's actions, which would otherwise read the whole table.
             models.Index(fields=["by_name"], name="audit_by_name"),
         )
         constraints = (
-            # Each person opens a prompt once, as far as this goes.
+            # First `shown` entry of each person per prompt; repetitions are not recorded.
             models.UniqueConstraint(
                 fields=["interaction", "by"],
                 name="audit_unique_shown",
@@ -85,7 +86,7 @@ class AuditEntry(models.Model):
         return f"{self.action} {self.by_name}: {self.question}".replace(" :", ":")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert the entry. Raises TypeError if it is there already."""
+        """Insert the entry; raise TypeError if it already exists."""
         if not self._state.adding:
             raise TypeError(REFUSED)
         super().save(*args, **kwargs)

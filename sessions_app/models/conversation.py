@@ -1,4 +1,4 @@
-"""A conversation: one chat between a user and a workflow; and the events of its log."""
+"""A conversation (one chat between a user and a workflow) and the events of its log."""
 
 import uuid
 from typing import Self
@@ -13,19 +13,19 @@ from sessions_app.models.people import UserId
 
 
 class Conversations(models.QuerySet["Conversation"]):
-    """Conversations, as they are looked for."""
+    """A queryset of conversations, with their lookups."""
 
     def of(self, owner: UserId, conversation_id: str | None = None) -> Self:
-        """Return the owner's conversations that are not deleted, or the one of that name."""
+        """Return the owner's conversations that are not deleted, or only the one with this id."""
         rows = self.filter(owner_id=owner, deleted_at=None)
         return rows if conversation_id is None else rows.filter(conversation_id=conversation_id)
 
 
 class Conversation(models.Model):
-    """Found by (owner, conversation_id): the client's own name for it, unique per owner."""
+    """A conversation, identified by its owner and the client's `conversation_id`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
@@ -36,19 +36,21 @@ class Conversation(models.Model):
     conversation_id = models.CharField(max_length=200, verbose_name=_("the client's id"))
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
     title = models.CharField(max_length=200, verbose_name=_("title"))
-    # The highest sequence given out. Taken by an UPDATE of this row inside the transaction that
-    # writes the event, so that the log has no gaps and no reader can pass one.
+    # The highest assigned sequence. The transaction that writes an event raises it by an UPDATE of
+    # this row, so the log has no gaps and no reader can skip an event.
     last_sequence = models.BigIntegerField(default=0, verbose_name=_("events"))
-    # Whether a message of it has several versions: what follows on what has to be looked up.
+    # True if a message has several versions; then the order of runs must be looked up (`Branches`).
     branched = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(verbose_name=_("began"))
-    # No index: each event sets it, and PostgreSQL writes to all indexes of a row where one changes.
+    # No index: each event changes this column, and PostgreSQL then writes to all indexes of the
+    # row.
     updated_at = models.DateTimeField(verbose_name=_("updated"))
-    # Its place in its owner's list: when the last message came, which is what writes to the index.
+    # Sort key of the owner's list: time of the last message, so few writes touch the index.
     listed_at = models.DateTimeField(default=timezone.now)
-    # Questions that wait in it: each event that asks adds one, each that settles takes one away.
+    # Number of open questions: an event that asks adds one, an event that settles subtracts one.
     waiting = models.IntegerField(default=0, db_default=0)
-    # When its owner deleted it: it is at no door but undo, and goes a day later (see `retention`).
+    # Time of the deletion by the owner. The conversation is then reachable for undo only, and
+    # removed a day later (see `retention`).
     deleted_at = models.DateTimeField(null=True, blank=True, verbose_name=_("deleted"))
 
     objects = Conversations.as_manager()
@@ -75,7 +77,7 @@ class Conversation(models.Model):
                 name="conversation_deleted",
                 condition=models.Q(deleted_at__isnull=False),
             ),
-            # Else the admin's search would read all.
+            # Serves the admin's search, which would otherwise read the whole table.
             models.Index(fields=["conversation_id"], name="conversation_name"),
             models.Index(fields=["created_at"], name="conversation_created"),
         )
@@ -85,11 +87,11 @@ class Conversation(models.Model):
 
 
 class Event(models.Model):
-    """An event of a conversation's log: clients see nothing but events.
+    """An event of a conversation's log; clients see nothing but events.
 
-    `sessions_app.storage` documents their payloads. An event spans the sequences
-    `first_sequence`…`sequence`. They differ only for a `message`, which takes the place of the
-    `text` events it was folded from; so the spans tile a log gap-free.
+    `sessions_app.storage` documents the payloads. An event spans the sequences
+    `first_sequence`…`sequence`. These differ only for a `message`, which replaces the `text` events
+    that were folded into it; so the spans cover the log without gaps.
     """
 
     class Type(models.TextChoices):
@@ -101,11 +103,11 @@ class Event(models.Model):
         STEP = "step", _("step")
         INTERACTION = "interaction", _("question")
         INTERACTION_UPDATE = "interaction_update", _("change of a question")
-        # Of a prompt that is assigned, and not to the owner of the conversation.
+        # An event of an assigned prompt that is not for the conversation's owner.
         ASSIGNMENT = "assignment", _("question to others")
         ASSIGNMENT_UPDATE = "assignment_update", _("change of a question to others")
 
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="events", db_index=False
     )

@@ -1,4 +1,4 @@
-"""A host's lease on its key, and the processes of this deployment, in which hosts are."""
+"""A host's lease on its key, and the processes of this deployment, which run the hosts."""
 
 from uuid import UUID
 
@@ -7,12 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class HostKey(str):
-    """A key that one host owns, as `kind:subject:workflow`: runs of a user, or of a
-    conversation.
-    """
+    """A key for one host, as `kind:subject:workflow`: the runs of a user, or of a conversation."""
 
     __slots__ = ()
-    # How the keys of conversations begin.
+    # Prefix of the keys of conversations.
     CONVERSATION = "conversation:"
 
     @classmethod
@@ -37,8 +35,9 @@ class HostKey(str):
 
 
 class HostLease(models.Model):
-    """The lease of a key: who drives its runs. A raised `generation` fences off every earlier
-    host.
+    """The lease of a key, held by the worker that drives the key's runs.
+
+    Raising `generation` fences off every earlier host.
     """
 
     key = models.CharField(max_length=200, primary_key=True)
@@ -50,9 +49,10 @@ class HostLease(models.Model):
     started_at = models.DateTimeField()
     last_activity = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)
-    # An operator wants the builder closed; its host does so once nothing uses it, and clears this.
+    # Time of an operator's request to close the builder. The host does so, and clears this field,
+    # once the builder is idle.
     evict_requested_at = models.DateTimeField(null=True, blank=True)
-    # Of the builder: total_requests, error_count, total_latency_ms, ref_count.
+    # Metrics of the builder: total_requests, error_count, total_latency_ms, ref_count.
     metrics = models.JSONField(default=dict)
 
     class Meta:
@@ -65,7 +65,7 @@ class HostLease(models.Model):
 
 
 class Process(models.Model):
-    """A process and its last report. Only operators read it: nothing is decided by it."""
+    """A process and its last report, for operators only; no decision depends on it."""
 
     class Kind(models.TextChoices):
         WEB = "web", _("web")  # serves pages and sockets, hosts nothing
@@ -74,13 +74,13 @@ class Process(models.Model):
 
     name = models.CharField(max_length=200, primary_key=True, verbose_name=_("name"))  # host:pid
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
-    # What Procrastinate calls it, whose heartbeats decide about take-over.
+    # Id of the worker in Procrastinate, whose heartbeats decide about take-over.
     job_worker = models.BigIntegerField(null=True, blank=True)
     queues = models.JSONField(default=list, blank=True)  # empty: all
     concurrency = models.PositiveIntegerField(default=0)
     hosts = models.PositiveIntegerField(default=0)
     draining = models.BooleanField(default=False)
-    # Digests of settings that must be the same everywhere, by name.
+    # Digests, by name, of settings that must be equal in all processes.
     settings = models.JSONField(default=dict)
     started_at = models.DateTimeField()
     last_seen = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""Interactions: prompts to people inside of a run, who may answer them, and their votes."""
+"""Interactions: prompts to people from within a run, their candidates, and votes."""
 
 import uuid
 from datetime import UTC, datetime
@@ -12,60 +12,60 @@ from sessions_app.models.conversation import Conversation
 from sessions_app.models.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
 
-# What is not due at any time comes after all that is.
+# Sort key of a prompt without a due time: after all others.
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-# The order of inboxes.
+# Sort order of inboxes.
 PLACE = ("due", "asked_at", "interaction")
 
 
 class Interaction(models.Model):
-    """A question to people, which goes from `pending` to exactly one final status by one UPDATE.
+    """A question to people; one UPDATE takes it from `pending` to its only final status.
 
-    It is what the run's journal has of the call at its position.
+    The row is also the journal's record of the call at its position.
     """
 
     class Status(models.TextChoices):
-        # Waits for its answer.
+        # Open for an answer.
         PENDING = "pending", _("pending")
-        # A person answered: who, when and from where is beside it.
+        # A person answered; the `answered_…` columns have the details.
         ANSWERED = "answered", _("answered")
-        # Its deadline passed; `response` is the declared default, if any.
+        # The deadline passed; `response` is the declared default, if any.
         EXPIRED = "expired", _("expired")
-        # Its run ended first.
+        # The run ended first.
         CANCELLED = "cancelled", _("cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     run = models.ForeignKey(
         Run, on_delete=models.CASCADE, related_name="interactions", db_index=False
     )
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="interactions"
     )
-    # Its place in the run's journal; None where the run ended first, and was resumed.
+    # Position in the run's journal; None if the run ended before the answer and was resumed.
     position = models.PositiveIntegerField(null=True, blank=True)
-    # As of a journal entry.
+    # Place in a track, as for a journal entry.
     place = models.CharField(max_length=40, blank=True, db_default="")
-    # Its place in the conversation's log.
+    # Sequence in the conversation's log.
     sequence = models.BigIntegerField()
     prompt = OrderedJSONField()
-    # What kind of answer it takes: replay compares it. In what a later replay asked otherwise,
-    # which changes nothing: the answer is one to the prompt that is recorded.
+    # name: answer type, compared on replay. difference: how a later replay's prompt differed;
+    # informational, because the answer is to the recorded prompt.
     name = models.CharField(max_length=200)
     difference = models.TextField(blank=True, db_default="")
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.PENDING, verbose_name=_("status")
     )
-    # 1 when opened, 2 when settled. An answer that names another version was given to a card that
-    # no longer stands.
+    # 1 when opened, 2 when settled. An answer with another version came from an outdated card.
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
-    # For whom it is, and by which rules: see `prompts.assignment`. None: for its owner alone.
+    # Candidates and rules, see `prompts.assignment`. None: only the conversation's owner may
+    # answer.
     assignment = models.JSONField(null=True, blank=True)
-    # Whether the owner of its conversation may answer it as such.
+    # True if the conversation's owner may answer in that role.
     for_owner = models.BooleanField(default=True, db_default=True)
-    # Has claimed it: until it is released, nobody else answers.
+    # The user with the claim: nobody else can answer until the claim is released.
     assignee = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
@@ -74,11 +74,10 @@ class Interaction(models.Model):
         related_name="claimed_interactions",
         db_index=False,
     )
-    # By when it should be answered; nothing happens then.
+    # Time by which the prompt should be answered; nothing happens then.
     due_at = models.DateTimeField(null=True, blank=True)
     escalates_at = models.DateTimeField(null=True, blank=True)
-    # {"value": a value} or, for a checkbox, {"values": [values]}; of an assigned prompt with its
-    # "votes".
+    # {"value": a value} or, for a checkbox, {"values": [values]}; an assigned prompt adds "votes".
     response = OrderedJSONField(null=True, blank=True)
     answered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -90,7 +89,7 @@ class Interaction(models.Model):
     )
     answered_at = models.DateTimeField(null=True, blank=True)
     answered_via = models.CharField(max_length=20, blank=True, verbose_name=_("answered from"))
-    # The client's id of the answer. The same answer under the same id is acknowledged again.
+    # The client's id of the answer. A repeated answer with this id is acknowledged again.
     answer_id = models.CharField(max_length=200, blank=True)
 
     class Meta:
@@ -105,8 +104,8 @@ class Interaction(models.Model):
                 name="interaction_pending",
                 condition=models.Q(status="pending"),
             ),
-            # Also of those without a deadline: else who lists what waits would sort all of it. The
-            # status is in it so that SQLite counts without the rows.
+            # The list of open prompts is sorted by this index, so rows without a deadline are
+            # included. With `status` in the index, SQLite counts without reading rows.
             models.Index(
                 fields=["status", "expires_at", "created_at"],
                 name="interaction_deadline",
@@ -122,7 +121,8 @@ class Interaction(models.Model):
                 name="interaction_escalation",
                 condition=models.Q(status="pending", escalates_at__isnull=False),
             ),
-            # Else who deletes a user would read all. Of those that have one: no prompt begins so.
+            # Deleting a user would read the whole table without this index. Only rows with an
+            # assignee are in it: a new prompt has none.
             models.Index(
                 fields=["assignee"],
                 name="interaction_assignee",
@@ -133,7 +133,7 @@ class Interaction(models.Model):
                 name="interaction_claimed",
                 condition=models.Q(status="pending", assignee__isnull=False),
             ),
-            # Else a list of the newest would sort all of them.
+            # Serves lists of the newest prompts, which would otherwise sort the whole table.
             models.Index(fields=["created_at"], name="interaction_created"),
             models.Index(
                 fields=["answered_by", "-answered_at"],
@@ -149,7 +149,7 @@ class Interaction(models.Model):
 class Candidate(models.Model):
     """A candidate for an assigned prompt: one of `user`, `group` and `permission` is set.
 
-    Who belongs to it is looked up at the answer.
+    Membership is checked when the answer comes.
     """
 
     interaction = models.ForeignKey(
@@ -159,14 +159,15 @@ class Candidate(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
     )
     group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, related_name="+")
-    # As Django names it: app_label.codename.
+    # Django's name of a permission: app_label.codename.
     permission = models.CharField(max_length=255, blank=True)
-    # Whether the prompt still is: so that an inbox reads no more rows than it shows.
+    # Copy of the prompt's pending status, so that an inbox reads only the rows that it shows.
     pending = models.BooleanField(default=True)
-    # Its place in inboxes, as the prompt has it: so that a page of them is read by an index.
+    # Copy of the prompt's sort key, so that an index yields a page of the inbox.
     due = models.DateTimeField(default=NEVER)
     asked_at = models.DateTimeField()
-    # Who asks: the owner of its conversation, who goes with all that is theirs.
+    # Owner of the asking conversation. Deleting a user deletes the conversation, and thereby this
+    # row.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -204,22 +205,23 @@ class Candidate(models.Model):
 
 
 class Vote(models.Model):
-    """A vote on a prompt; its giver may change it until the prompt is settled."""
+    """A vote on a prompt; the voter may change it until the prompt is settled."""
 
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="votes", db_index=False
     )
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
     )
-    # As an interaction has it.
+    # Same form as an interaction's response.
     response = models.JSONField()
     at = models.DateTimeField()
     via = models.CharField(max_length=20)
     answer_id = models.CharField(max_length=200)
-    # Its giver was no candidate: an operator, or whom the project's own code named. It counts as
-    # long as they are active; that of a candidate as long as they are one.
+    # True if the voter was no candidate, but an operator, or a person named by project code. Such a
+    # vote counts while the voter is active; a candidate's vote counts while the voter is a
+    # candidate.
     vouched = models.BooleanField(default=False)
 
     class Meta:

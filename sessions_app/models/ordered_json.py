@@ -12,9 +12,9 @@ from django.db.models.functions import Cast
 class OrderedJSONField(models.JSONField):
     """A field for JSON of people and workflows that keeps the order of names.
 
-    People read details in that order, and a workflow that goes through a step's result does the
-    same again in a replay. PostgreSQL's `jsonb` sorts names. Its `json` keeps the text, but cannot
-    be compared: DISTINCT takes no rows with such a column.
+    People read details in that order, and a workflow that iterates over a step's result must see
+    the same order in a replay. PostgreSQL's `jsonb` sorts names. The type `json` keeps the text but
+    has no comparison, so DISTINCT fails on rows with such a column.
     """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
@@ -24,9 +24,7 @@ class OrderedJSONField(models.JSONField):
     def get_db_prep_value(
         self, value: object, connection: BaseDatabaseWrapper, prepared: bool = False
     ) -> Any:
-        """Return the value as text: what Django adapts for PostgreSQL is `jsonb` on its way
-        already.
-        """
+        """Return the value as text, because Django's adapter for PostgreSQL would send `jsonb`."""
         if connection.vendor != "postgresql":
             return super().get_db_prep_value(value, connection, prepared)
         return json.dumps(value, cls=self.encoder)
@@ -34,18 +32,18 @@ class OrderedJSONField(models.JSONField):
     def from_db_value(
         self, value: Any, expression: Expression, connection: BaseDatabaseWrapper
     ) -> Any:
-        """Return the value that the driver has read: only `jsonb` comes to Django as text."""
+        """Return the driver's value: `json` comes decoded from PostgreSQL, only `jsonb` is text."""
         if connection.vendor == "postgresql":
             return value
         return super().from_db_value(value, expression, connection)
 
     def get_transform(self, lookup_name: str) -> Any:
-        """Return the transform of `prompt__text` and the like: only `jsonb` can be compared."""
+        """Return the transform of `prompt__text` and the like, on a cast to `jsonb`."""
         transform = super().get_transform(lookup_name)
         return lambda lhs: transform(Cast(lhs, models.JSONField()))
 
     def get_lookup(self, lookup_name: str) -> Any:
-        """Return the lookup of `payload=…` and the like, as above."""
+        """Return the lookup of `payload=…` and the like, on a cast to `jsonb`."""
         lookup = super().get_lookup(lookup_name)
         if lookup is None or lookup_name == "isnull":
             return lookup

@@ -1,4 +1,4 @@
-"""A pending signal: one that is to be sent, or a notice that was."""
+"""A pending signal: one that has to be sent, or a notice that was sent."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -8,10 +8,12 @@ from sessions_app.models.run import Run
 
 
 class PendingSignal(models.Model):
-    """Written with what the signal is about, where a receiver is connected; deleted once all of
-    them have returned. Until then it is due again and again.
+    """A signal that is written together with its subject if a receiver is connected.
 
-    A notice (`NOTICE`), such as a mail, stays with its outcome for operators, and is due no more.
+    The row is deleted once all receivers have returned; until then the signal is due again and
+    again.
+
+    A notice (`NOTICE`), such as a mail, stays with its outcome for operators, but is no longer due.
     """
 
     NOTICE = "notice_due"
@@ -29,23 +31,23 @@ class PendingSignal(models.Model):
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="+", null=True, blank=True
     )
-    # What else its receivers are told.
+    # Further arguments for the receivers.
     about = models.JSONField(default=dict, verbose_name=_("about"))
-    # How often it was taken to be sent.
+    # Number of attempts to send.
     attempts = models.PositiveIntegerField(default=0, verbose_name=_("attempts"))
-    # None: it is not to be sent any more.
+    # Time of the next attempt; None if there is nothing left to send.
     due_at = models.DateTimeField(db_index=True, null=True, blank=True)
-    # Of a notice that is not to be sent any more: what came of it, and when.
+    # Outcome and time of a notice that is finished.
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True, db_default="")
     settled_at = models.DateTimeField(null=True, blank=True)
-    # Why the last attempt failed.
+    # Reason for the failure of the last attempt.
     error = models.TextField(blank=True, db_default="", verbose_name=_("error"))
 
     class Meta:
         verbose_name = _("mail or webhook")
         verbose_name_plural = _("mails and webhooks")
         indexes = (
-            # Else who deletes the old ones would read all.
+            # Serves the deletion of old notices, which would otherwise read the whole table.
             models.Index(
                 fields=["settled_at"],
                 name="signal_settled",

@@ -1,4 +1,4 @@
-"""The facts about users, of whatever model, and about Django's sessions that the runtime needs."""
+"""Facts about users, of any user model, and about Django's sessions, for the runtime."""
 
 import re
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
-# A primary key, as the code of a project names a user.
+# A user's primary key, as given by a project's code.
 AnyUserId: TypeAlias = int | str | UUID
-# The same inside; 0 is nobody's. The types of Django's models take for granted that users are those
-# of the project that is checked, which have numbers: the union would fit no lookup. What is read
-# by its types when it runs, such as a recorded history, has it, though.
+# The same type inside of the runtime; 0 is for nobody. Django's type stubs assume the user model of
+# the checked project, which has integer keys, so the union would fit no lookup. At run time, code
+# that reads types, such as a recorded history, gets the union.
 if TYPE_CHECKING:
     UserId: TypeAlias = int
 else:
@@ -40,10 +40,10 @@ class Person:
 
     @classmethod
     def of(cls, user: AbstractBaseUser) -> "Person":
-        """Return the person behind Django's user, of whatever model.
+        """Return the person for a Django user, of any user model.
 
         Raises:
-            TypeError: it is no user.
+            TypeError: the argument is no user.
         """
         if not isinstance(user, AbstractBaseUser):
             raise TypeError(
@@ -62,7 +62,7 @@ def name_of(user: AnyUserId) -> str:
 
 
 def read_user_id(value: object) -> Any:
-    """Read a primary key of a user from its column, or from a text; None stays None."""
+    """Read a user's primary key from a column or a text; None stays None."""
     if value is None:
         return None
     return _primary_key().to_python(value)
@@ -75,17 +75,17 @@ def _primary_key() -> "models.Field[Any, Any]":
 
 
 def users() -> models.Manager[Any]:
-    """Return the manager of all users; their model may call it what it likes."""
+    """Return the default manager of the user model, whatever its name."""
     return get_user_model()._default_manager  # noqa: SLF001 - documented, as _meta
 
 
 def is_guest(username: str) -> bool:
-    """Return whether a user of that name is a guest, whom a token of a client's own has made."""
+    """Return whether a username is that of a guest, created by a client's own token."""
     return GUEST.fullmatch(username) is not None
 
 
 def called(username: str | None) -> str:
-    """Return how an English sentence begins that says what the user did; a guest has no name."""
+    """Return the subject of an English sentence about the user; a guest has no name."""
     if not username:
         return "Somebody"
     return "A guest" if is_guest(username) else username
@@ -94,14 +94,12 @@ def called(username: str | None) -> str:
 def guests() -> models.Q:
     """Build the condition that a user is a guest."""
     name = get_user_model().USERNAME_FIELD
-    # The prefix first, which costs less: SQLite calls Python for each regular expression.
+    # The prefix comes first for speed: SQLite calls Python for each regular expression.
     return models.Q(**{f"{name}__startswith": GUEST_PREFIX, f"{name}__regex": f"^{GUEST.pattern}$"})
 
 
 def session_model() -> type[AbstractBaseSession] | None:
-    """Return the model of Django's sessions; None where the project keeps its sessions
-    elsewhere.
-    """
+    """Return the model of Django's sessions, or None if they are not stored in a table."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     if not issubclass(store, SessionStore):
         return None

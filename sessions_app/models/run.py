@@ -1,4 +1,4 @@
-"""A run: an execution of a workflow for a message; its journal, what it was sent, its feedback."""
+"""A run (an execution of a workflow for a message), its journal, arrivals and feedback."""
 
 import uuid
 
@@ -14,16 +14,16 @@ TITLE = 80
 
 
 class Run(models.Model):
-    """A run: its message, and how far its execution has come."""
+    """A run: its message, and the progress of its execution."""
 
     class Status(models.TextChoices):
-        # Stored, or resumed; it waits for its turn.
+        # New or resumed, and waiting for its turn.
         QUEUED = "queued", _("queued")
-        # It is the system's turn: a host drives it, or must take it up.
+        # The system's turn: a host drives the run, or has to start it.
         RUNNING = "running", _("running")
-        # It is a person's turn (or a durable sleep's); needs no host.
+        # A person's turn, or a durable sleep's; needs no host.
         WAITING = "waiting", _("waiting")
-        # Stopped by an error that an operator can fix and resume.
+        # Stopped by an error that an operator can fix; then the run can be resumed.
         SUSPENDED = "suspended", _("suspended")
         COMPLETED = "completed", _("completed")
         FAILED = "failed", _("failed")
@@ -33,11 +33,11 @@ class Run(models.Model):
     FINISHED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="runs", db_index=False
     )
-    # The run that runs this one, and the position of that in its journal.
+    # The run that called this one, and the position of that call in the parent's journal.
     parent = models.ForeignKey(
         "self",
         on_delete=models.CASCADE,
@@ -48,24 +48,24 @@ class Run(models.Model):
         verbose_name=_("run that began it"),
     )
     parent_position = models.PositiveIntegerField(null=True, blank=True)
-    # Which host drives it: a user of a per-user workflow, or a conversation of a shared one.
+    # Key of the host: a user of a per-user workflow, or a conversation of a shared one.
     key = models.CharField(max_length=200)
-    # What it executes: the conversation's workflow, or of a child run its own.
+    # The executed workflow: the conversation's, or a child run's own.
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
-    # The conversation's last sequence when it was begun: runs have their turns in this order, which
-    # no clock changes.
+    # The conversation's last sequence when the run was created. Runs take turns in this order,
+    # which does not depend on clocks.
     sequence = models.BigIntegerField(default=0)
-    # The client's id of the user message. Makes a repeated message harmless.
+    # The client's id of the user message, which makes a repeated message harmless.
     message_id = models.CharField(max_length=200)
     text = models.TextField()
-    # How the client wants to be told, in a word of its front end's; nothing here reads it.
+    # The client's preferred format, defined by its front end; the runtime does not read it.
     client_format = models.CharField(max_length=20, blank=True)
     metadata = models.JSONField(default=dict)
-    # The version of the workflow that began it, and finishes it; None until then.
+    # The workflow version that began the run and will finish it; None before the start.
     version = models.PositiveIntegerField(null=True, blank=True, verbose_name=_("version"))
-    # The changes of the code that it has from a position on: {why: position}.
+    # Code changes that apply to the run, by their first position: {why: position}.
     patches = models.JSONField(null=True, blank=True)
-    # The run that it is a fork of, and from which position on it is new.
+    # The run that this one was forked from, and the first position that is new.
     forked_from = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -75,7 +75,7 @@ class Run(models.Model):
         db_index=False,
     )
     fork_position = models.PositiveIntegerField(null=True, blank=True)
-    # The run that it goes on with, where that is not the one before it in the log. See `Branches`.
+    # The preceding run, if that is not the previous one in the log. See `Branches`.
     follows = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -87,17 +87,17 @@ class Run(models.Model):
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.QUEUED, verbose_name=_("status")
     )
-    # The generation of the host that took it up last.
+    # Generation of the host that last drove the run.
     generation = models.BigIntegerField(default=0)
-    # How often a host took it up and died before the run came to a point where it could rest.
+    # Number of starts by a host since the last point of rest or orderly release of the run.
     crashes = models.PositiveSmallIntegerField(default=0)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
-    # Where it was stopped; what the journal has behind that is clean-up. A `StopPoint`.
+    # A `StopPoint`: the call at which the run was stopped; later journal entries are clean-up.
     stop_point = models.JSONField(null=True, blank=True)
-    # Earliest end of the durable sleeps that the run is in.
+    # Earliest end of the run's durable sleeps.
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    # Why it could not go on, as a replay after the last start has found while it waits; else empty.
+    # Problem of a waiting run, found by a replay after the last start; else empty.
     replay_problem = models.TextField(blank=True, db_default="", verbose_name=_("replay problem"))
     created_at = models.DateTimeField(verbose_name=_("began"))
     started_at = models.DateTimeField(null=True, blank=True)
@@ -114,18 +114,19 @@ class Run(models.Model):
         indexes = (
             models.Index(fields=["key", "status"], name="run_key_status"),
             models.Index(fields=["status", "created_at"], name="run_status_created"),
-            # Else the list of all runs would sort all of them.
+            # Serves the list of all runs, which would otherwise sort the whole table.
             models.Index(fields=["created_at"], name="run_created"),
             models.Index(
                 fields=["wake_at"], name="run_wake_at", condition=models.Q(wake_at__isnull=False)
             ),
-            # Else who counts a user's unfinished runs would read all that he ever had.
+            # Serves the count of a user's unfinished runs, which would otherwise read all of the
+            # user's runs.
             models.Index(
                 fields=["conversation"],
                 name="run_unfinished",
                 condition=models.Q(status__in=["queued", "running", "waiting"]),
             ),
-            # Else who deletes a run would read all others. Few are forks.
+            # Serves the deletion of a run, which would otherwise read all others. Forks are few.
             models.Index(
                 fields=["forked_from"],
                 name="run_forked_from",
@@ -134,17 +135,17 @@ class Run(models.Model):
             models.Index(
                 fields=["follows"], name="run_follows", condition=models.Q(follows__isnull=False)
             ),
-            # Else the overview would read all that wait.
+            # Serves the overview, which would otherwise read all waiting runs.
             models.Index(
                 fields=["status"],
                 name="run_replay_problem",
                 condition=~models.Q(replay_problem=""),
             ),
-            # Of those that have one, which are few.
+            # Contains child runs only, which are few.
             models.Index(
                 fields=["parent"], name="run_parent", condition=models.Q(parent__isnull=False)
             ),
-            # Else who looks for runs to stop would read all that wait.
+            # Serves the search for runs to stop, which would otherwise read all waiting runs.
             models.Index(
                 fields=["status"],
                 name="run_stop_requested",
@@ -157,19 +158,17 @@ class Run(models.Model):
 
     @property
     def title(self) -> str:
-        """The first words of the message that began it."""
+        """The first words of the message that began the run."""
         return Truncator(" ".join(self.text.split())).chars(TITLE) or gettext("(without a message)")
 
     @property
     def root(self) -> "Run":
-        """The run that a message has begun: this one, or of a child its top-level ancestor."""
+        """The run that a message began: this one, or a child's top-level ancestor."""
         return self if self.parent is None else self.parent.root
 
 
 class JournalEntry(models.Model):
-    """A recorded call, which replay reads so that it repeats nothing. A question is an
-    interaction.
-    """
+    """A recorded call, which replay reads instead of repeating it; a question is an interaction."""
 
     class Kind(models.TextChoices):
         STEP = "step", _("step")
@@ -184,29 +183,28 @@ class JournalEntry(models.Model):
         RUN = "run", _("child run")
         GATHER = "gather", _("calls side by side")
 
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     run = models.ForeignKey(
         Run, on_delete=models.CASCADE, related_name="journal", db_index=False, verbose_name=_("run")
     )
     position = models.PositiveIntegerField(verbose_name=_("position"))
-    # Its number in its track, where the run has gathered coroutines; see `journal.tracks`.
+    # Number of the call in its track, if the run has gathered coroutines; see `journal.tracks`.
     place = models.CharField(max_length=40, blank=True, db_default="")
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
-    # What was called: replay compares kind and name.
+    # Name of the called function or the like: replay compares kind and name.
     name = models.CharField(max_length=200, verbose_name=_("name"))
-    # The beginning of what it was called with, as JSON; and in what a later replay called it
-    # with something else, which ends nothing.
+    # arguments: their JSON, cut. difference: how a later replay's arguments differed; harmless.
     arguments = models.TextField(blank=True)
     difference = models.TextField(blank=True, db_default="", verbose_name=_("difference"))
     result = OrderedJSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    # Of a failure: the last position in its track when it came up. A resumed run does it again,
-    # unless it made calls after it.
+    # Last position in its track at the time of a failure. A resumed run repeats the failed call
+    # unless later calls followed.
     last_position = models.PositiveIntegerField(null=True, blank=True)
-    # How often the execution that ended called the step's function: more than once by `retry=`.
+    # Calls of the step's function in the final execution: more than one with `retry=`.
     attempts = models.PositiveSmallIntegerField(default=1, db_default=1, verbose_name=_("attempts"))
-    # The conversation's last sequence when this was recorded. Text of the run after the last
-    # finished entry's sequence is what a crash may have cut.
+    # The conversation's last sequence at the time of this record. After a crash, the run's text
+    # behind the last finished entry's sequence may be cut.
     sequence = models.BigIntegerField()
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -223,15 +221,15 @@ class JournalEntry(models.Model):
 
 
 class Arrival(models.Model):
-    """Something that was sent to a run, which takes arrivals of a name in order, each once."""
+    """An arrival: data sent to a run, which takes arrivals of one name in order, each once."""
 
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="arrivals", db_index=False)
-    # The sender's id of it: what is sent again under it comes once.
+    # The sender's id for the data; a repetition with this id is ignored.
     sent_id = models.CharField(max_length=200)
     name = models.CharField(max_length=200)
     payload = OrderedJSONField(null=True)
-    # Of the journal entry that has it; until the run takes it, there is none.
+    # Position of the journal entry that holds it; None until the run takes it.
     position = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
 
@@ -245,12 +243,12 @@ class Arrival(models.Model):
 
 
 class Feedback(models.Model):
-    """A reaction, a comment, or both; what is taken back has no row."""
+    """A reaction, a comment, or both; feedback that is taken back has no row."""
 
     run = models.OneToOneField(
         Run, on_delete=models.CASCADE, primary_key=True, related_name="feedback"
     )
-    # Of the page 👍 or 👎; other clients may have others.
+    # 👍 or 👎 on the page; other clients may use other values.
     reaction = models.CharField(max_length=20, blank=True, verbose_name=_("reaction"))
     comment = models.CharField(max_length=1024, blank=True, verbose_name=_("comment"))
     given_at = models.DateTimeField(verbose_name=_("given"))
