@@ -1,4 +1,4 @@
-"""Runs for the code of a Django project: start one, answer it, stop it, follow it.
+"""Runs for the code of a Django project: start one, answer its prompts, stop it, follow it.
 
     from sessions_app import runs
 
@@ -6,11 +6,11 @@
         order.save()
         runs.start("check_order", f"Order {order.pk}", user=order.buyer, key=f"order-{order.pk}")
 
-Each function works in any process that has the project's settings: a view, a signal's receiver, a
-management command, a cron job. What it writes belongs to the caller's transaction.
+Each function works in any process with the project's settings: a view, a signal's receiver, a
+management command, a cron job. Its writes belong to the caller's transaction.
 
-Each has a twin for coroutines, with Django's `a` before its name (`astart`). Django has no
-transactions there, so a twin's write is a transaction of its own. See docs/from-django.md.
+Each has a twin for coroutines, with Django's prefix `a` (`astart`). Django has no transactions in
+coroutines, so a twin writes in a transaction of its own. See docs/from-django.md.
 """
 
 from sessions_app.interactions.answers import AnswerResult, Outcome

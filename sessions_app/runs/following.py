@@ -1,6 +1,6 @@
-"""Following a run: its events as they come, and what came of it.
+"""Following a run: its events as they come, and its result.
 
-Both look into the database, at first often and then twice a second: so they work in any process.
+Both poll the database, first often and then twice a second, so they work in any process.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from sessions_app.storage.records import EventRecord, read_records, trim
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.sql import read_id
 
-SHORTEST, LONGEST = 0.02, 0.5  # seconds between two looks
+SHORTEST, LONGEST = 0.02, 0.5  # seconds between two queries
 PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run's result: its status and all of its text.
+    """The result of a run: its status and whole text.
 
-    `error` has a `code` and a `message` where it failed, or is suspended: then an operator can
-    resume it, and another result comes.
+    `error` has a `code` and a `message` if the run failed or is suspended. Such a run may be
+    resumed by an operator, and then has another result.
     """
 
     run: UUID
@@ -42,9 +42,9 @@ def result(run: UUID | str, timeout: float | None = None) -> RunResult:
     """Wait until the run has ended or is suspended. Call it outside of transactions.
 
     Raises:
-        TimeoutError: it did not within so many seconds.
+        TimeoutError: the run did neither within `timeout` seconds.
         NotFound: there is no such run.
-        RuntimeError: it is called in a transaction, which may be what the run waits for.
+        RuntimeError: the call is in a transaction, for whose commit the run may be waiting.
     """
     pauses = _Pauses(run, timeout)
     while (run_result := _result(read_id(run))) is None:
@@ -65,19 +65,19 @@ async def aresult(run: UUID | str, timeout: float | None = None) -> RunResult:  
 def events(
     run: UUID | str, *, after: int = 0, timeout: float | None = None
 ) -> Iterator[EventRecord]:
-    """Yield the run's events after a sequence, then new ones as they come, up to the run's end.
+    """Yield the run's events after a sequence, then new ones as they come, until the run ends.
 
-    Types and payloads are in `sessions_app.storage`. Text comes as events of the type `text` only.
-    Call it outside of transactions.
+    Types and payloads are documented in `sessions_app.storage`. Text comes only as events of the
+    type `text`. Call this outside of transactions.
 
     Args:
-        after: the sequence of the last event that the caller has had.
-        timeout: seconds that may pass until the next event.
+        after: the sequence of the last event that the caller has read.
+        timeout: seconds to wait for the next event.
 
     Raises:
         TimeoutError: no event came in that time.
         NotFound: there is no such run.
-        RuntimeError: it is called in a transaction, which may be what the run waits for.
+        RuntimeError: the call is in a transaction, for whose commit the run may be waiting.
     """
     cursor = _Cursor(read_id(run), after)
     pauses = _Pauses(run, timeout)
@@ -110,7 +110,7 @@ async def aevents(
 
 
 class _Pauses:
-    """The time between two looks: longer and longer, until it is all over."""
+    """Increasing pauses between two queries, until the timeout."""
 
     def __init__(self, run: UUID | str, timeout: float | None) -> None:
         self._run, self._timeout = run, timeout
@@ -118,7 +118,7 @@ class _Pauses:
         self._pause = SHORTEST / 2
 
     def next(self) -> float:
-        """Return the seconds until the next look; raise TimeoutError if there is none."""
+        """Return the seconds until the next query; raise TimeoutError after the timeout."""
         seconds = self._until - time.monotonic()
         if seconds <= 0:
             raise TimeoutError(f"Nothing came of run {self._run} in {self._timeout:g} s.")
@@ -138,19 +138,19 @@ class _Cursor:
         later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
         records = read_records(later, limit=PAGE)
         if not records:
-            # Its end was had before, if it has ended.
+            # The final event, if there is one, was returned before.
             self.ended = _status(self._run) in Run.FINISHED and not later.exists()
         page = [event for record in records if (event := _had(record, self._after)) is not None]
         for last in records[-1:]:
             self._after = last.sequence
             is_end = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
-            # A run that was resumed has gone on after its failure: there may be another page.
+            # A full page may not be the last: a run that failed may have been resumed.
             self.ended = is_end and len(records) < PAGE
         return page
 
 
 def _had(event: EventRecord, after: int) -> EventRecord | None:
-    """Return the part of an event that is new to the reader, or None; folded text comes as text."""
+    """Return the unread part of an event, or None; folded text is returned as text."""
     if event.type != Event.Type.MESSAGE:
         return event
     text = trim(event, after=after)
@@ -158,7 +158,7 @@ def _had(event: EventRecord, after: int) -> EventRecord | None:
 
 
 def _result(run: UUID) -> RunResult | None:
-    """Return the run's result if it rests by now, else None. Blocks."""
+    """Return the run's result if the run has ended or is suspended, else None. Blocks."""
     if (status := _status(run)) not in RESTING:
         return None
     error = Run.objects.values_list("error", flat=True).get(pk=run)

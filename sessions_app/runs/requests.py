@@ -1,7 +1,7 @@
 """The requests to runs and their prompts: start, resume, stop, claim, reassign and so on.
 
-Each function here makes a piece of work. `within` does it in the caller's transaction; `alone`
-makes its twin for coroutines, which does it in a transaction of its own.
+Each function builds a unit of work. `within` makes it run in the caller's transaction; `alone`
+makes its twin for coroutines, with a separate transaction.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows.callbacks import read_callback
 from sessions_app.workflows.steps import Coro
 
-# As events and admin say it of an answer.
+# Origin of an answer, as shown in events and the admin.
 VIA = "python"
 
 P = ParamSpec("P")
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
-    """Make a function that does its work in the caller's transaction."""
+    """Make a function that does the built work in the caller's transaction."""
 
     @wraps(build)
     def write(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,7 +66,7 @@ def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
 
 
 def alone(function: Callable[P, T]) -> Callable[P, Coro[T]]:
-    """Make a coroutine function of a function that is `within`, with a transaction of its own."""
+    """Make the coroutine twin of a function made by `within`, with a separate transaction."""
     build: Callable[P, Work[T]] = unwrap(function)
 
     @wraps(function)
@@ -87,19 +87,19 @@ def start(
     conversation: str | None = None,
     key: str | None = None,
 ) -> Work[UUID]:
-    """Start a run in the caller's transaction, and return its id: with a rollback it never was.
+    """Start a run in the caller's transaction, and return its id; a rollback removes it.
 
     Args:
         workflow: the name of an offered workflow.
-        message: a text, or what else the workflow takes and has a JSON form.
-        user: whose conversation it is: who sees it, and is asked.
-        conversation: goes on with that conversation of the user's, or begins it; by default the run
-            has one of its own.
-        key: makes a repeat harmless: a start with the same key gives the run of the first one, and
-            nothing happens. Of one user, one workflow and, if it is named, one conversation.
+        message: a text, or another value with a JSON form that the workflow takes.
+        user: the owner of the conversation, who sees it and is asked.
+        conversation: the id of the user's conversation to continue or begin; by default the run has
+            a new one.
+        key: makes a repeat harmless: a start with the same key returns the id of the first run, and
+            does nothing. Keys are per user, workflow and (if named) conversation.
 
     Raises:
-        UnknownWorkflow: it is not offered.
+        UnknownWorkflow: the workflow is not offered.
         Invalid: the message is empty or too long, or the conversation is another workflow's.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
@@ -127,18 +127,18 @@ def answer(
     by: AbstractBaseUser,
     answer_id: str | None = None,
 ) -> Work[AnswerResult]:
-    """Answer an interaction in the name of a user, of any; the result says what came of it.
+    """Answer an interaction in the name of any user, and return the outcome.
 
     Args:
-        interaction: its id, of the rows `Interaction.objects.filter(run=…, status="pending")`.
-        value: that of an option, or a text; for a checkbox a list, for a form a dict by field.
-        by: who answers.
-        answer_id: makes a repeat harmless: the same answer under the same id is a `duplicate`.
+        interaction: an id from the rows `Interaction.objects.filter(run=…, status="pending")`.
+        value: an option's value, or a text; for a checkbox a list, for a form a dict by field.
+        by: the answering user.
+        answer_id: makes a repeat harmless: the same answer with the same id is a `duplicate`.
 
     Raises:
         NotFound: there is no such interaction.
-        Invalid: the answer is none that the prompt takes, or the user is not active; the prompt
-            stays open.
+        Invalid: the prompt does not accept the answer, or the user is not active; the prompt stays
+            open.
     """
     person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
     return give(check_in_name(read_id(interaction), incoming_answer), person)
@@ -151,7 +151,7 @@ async def aanswer(
     by: AbstractBaseUser,
     answer_id: str | None = None,
 ) -> AnswerResult:
-    """Answer an interaction from a coroutine, in a transaction of its own: see `answer`."""
+    """Answer an interaction from a coroutine, in a separate transaction; see `answer`."""
     person, incoming_answer = Person.of(by), _incoming_answer(value, answer_id)
     checked_answer = await acheck_in_name(read_id(interaction), incoming_answer)
     return await writer.write(give(checked_answer, person))
@@ -164,20 +164,20 @@ def _incoming_answer(value: Given | list[Given], answer_id: str | None) -> Incom
 def give(
     checked_answer: CheckedAnswer, person: Person, *, over_claims: bool = False
 ) -> Work[AnswerResult]:
-    """Build the work that gives an answer in a user's name; see `answer_in_name`."""
+    """Build the work that answers in a user's name; see `answer_in_name`."""
     work = partial(answer_in_name, by=person, answer=checked_answer, over_claims=over_claims)
     return audit.from_here(work)
 
 
 @within
 def send(run: UUID | str, name: str, payload: object = None, *, id: str) -> Work[Outcome]:
-    """Send a run what it waits for, or will wait for, by `context.wait_for(name)`: exactly once.
+    """Send data that the run gets by `context.wait_for(name)`, now or later, exactly once.
 
     Args:
-        run: its id.
-        name: what the run waits for.
-        payload: what `wait_for` returns; it has a JSON form.
-        id: the sender's name for it: sent again under the same one, it is a `duplicate`.
+        run: the run's id.
+        name: the name that the run waits for.
+        payload: the return value of `wait_for`; must have a JSON form.
+        id: the sender's id: a repetition with the same id is a `duplicate`.
 
     Returns:
         `accepted`, `duplicate`, or `stale` if the run has ended.
@@ -204,7 +204,7 @@ asend = alone(send)
 
 @within
 def cancel(run: UUID | str) -> Work[bool]:
-    """Ask a run to stop; its last event says when it has. False if it has ended.
+    """Ask a run to stop, which its last event confirms; return False if it has ended.
 
     Raises:
         NotFound: there is no such run.
@@ -217,11 +217,11 @@ acancel = alone(cancel)
 
 @within
 def resume(run: UUID | str, *, by: AbstractBaseUser) -> Work[bool]:
-    """Let a run that failed or is suspended go on from its journal, once its cause is fixed.
+    """Resume a failed or suspended run from its journal, once the cause is fixed.
 
-    Answers and finished steps stay. A step whose failure was the last that it came to is done
-    again. False if it neither failed nor is suspended, or if it failed a run that began it: that
-    one, resumed, begins it anew.
+    Answers and finished steps stay. A failed step is repeated if no further call followed. Returns
+    False if the run is neither failed nor suspended, or if it is the failed child of another run:
+    resuming the parent begins a new child.
 
     Raises:
         NotFound: there is no such run.
@@ -236,22 +236,22 @@ aresume = alone(resume)
 def fork(
     run: UUID | str, *, position: int, by: AbstractBaseUser, key: str | None = None
 ) -> Work[UUID]:
-    """Begin a new run from the journal of any other, in the same conversation; returns its id.
+    """Begin a new run from the journal of another, in the same conversation; return its id.
 
-    What that run's calls came to before the position is kept: answers, results, text. The rest is
-    new. The other run stays as it is.
+    Calls before the position keep their outcome: answers, results, text. The rest is new. The
+    source run does not change.
 
     Args:
-        run: its id, whatever its status.
-        position: the first call, as the journal counts them, that is made anew; 1 keeps nothing,
-            and then the run begins with the workflow's newest version.
-        by: who wants it; the log says so.
-        key: makes a repeat harmless: a fork with the same key gives the run of the first one.
+        run: the source's id, whatever its status.
+        position: the first call, as counted in the journal, that is made anew; 1 keeps nothing, and
+            then the run begins with the workflow's newest version.
+        by: the user for the log.
+        key: makes a repeat harmless: a fork with the same key returns the id of the first one.
 
     Raises:
         NotFound: there is no such run.
-        Invalid: the run has not come to that position.
-        UnknownWorkflow: its workflow is not offered.
+        Invalid: the run has not reached that position.
+        UnknownWorkflow: the run's workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
     name = uuid4().hex if key is None else key
@@ -276,14 +276,14 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
 
 
 async def acall_back(token: str, payload: object) -> Outcome:
-    """Send what came to a URL of `Context.callback_url`; `token` is the URL's last part.
+    """Send data posted to a URL of `Context.callback_url`; `token` is the URL's last part.
 
     Raises:
         NotFound: there is no such callback.
         Invalid: the payload cannot be stored.
     """
     to = read_callback(token)
-    name = to.name.replace("%", "%25").replace(":", "%3A")  # it ends at the next colon
+    name = to.name.replace("%", "%25").replace(":", "%3A")  # names end at the next colon
     return await asend(to.run, to.name, payload, id=f"callback:{name}:{to.id}")
 
 
@@ -295,10 +295,10 @@ def _check_name(subject: str, text: str) -> None:
 
 @within
 def claim(interaction: UUID | str, *, by: AbstractBaseUser) -> Work[ClaimState]:
-    """Claim an assigned prompt for a user, if nobody else has: nobody else answers it then.
+    """Claim an assigned prompt for a user, so that nobody else can answer it.
 
     Raises:
-        NotFound: it is none of those that this user may answer.
+        NotFound: the prompt does not exist, or this user may not answer it.
     """
     return claims.build_change("claim", str(interaction), by=Person.of(by), via=VIA)
 
@@ -308,7 +308,7 @@ aclaim = alone(claim)
 
 @within
 def release(interaction: UUID | str, *, by: AbstractBaseUser) -> Work[ClaimState]:
-    """Give the user's claim up: others may answer. Raises NotFound as `claim`."""
+    """Release the user's claim, so that others may answer. Raises NotFound as `claim` does."""
     return claims.build_change("release", str(interaction), by=Person.of(by), via=VIA)
 
 
@@ -319,22 +319,22 @@ arelease = alone(release)
 def reassign(
     interaction: UUID | str, *, to: To, note: str = "", by: AbstractBaseUser, via: str = VIA
 ) -> Work[bool]:
-    """Have others answer a prompt, whosever it was, and nobody else; a claim holds no more.
+    """Replace all candidates of a prompt, and end a claim.
 
     Args:
-        interaction: its id, of the rows `Interaction.objects.filter(run=…, status="pending")`.
-        to: as of `context.ask`.
-        note: what the people who get it, and who asked, are to read.
-        by: who wants it; the audit says so. Their rights are the caller's matter.
-        via: by which way it was wanted, as the audit says it.
+        interaction: an id from the rows `Interaction.objects.filter(run=…, status="pending")`.
+        to: the new candidates, as for `context.ask`.
+        note: a text for the new candidates and the owner.
+        by: the user for the audit. The caller has to check this user's rights.
+        via: the origin for the audit.
 
     Returns:
-        False if it is settled.
+        False if the prompt is settled.
 
     Raises:
         NotFound: there is no such interaction.
-        Invalid: one of them does not exist, or they are too few for the prompt's rules.
-        ValueError: nobody is named.
+        Invalid: a candidate does not exist, or there are too few for the prompt's rules.
+        ValueError: `to` names nobody.
     """
     change = partial(handing_on.reassign, to=assignees(to), note=note, by=Person.of(by), via=via)
     return _change(interaction, change)
@@ -345,10 +345,10 @@ areassign = alone(reassign)
 
 @within
 def escalate(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> Work[bool]:
-    """Offer a prompt now to the people of its next escalation; `by` and `via` as of `reassign`.
+    """Add the people of a prompt's next escalation now; `by` and `via` as for `reassign`.
 
     Returns:
-        False if it is settled, or has no further escalation.
+        False if the prompt is settled, or has no further escalation.
 
     Raises:
         NotFound: there is no such interaction.
@@ -361,10 +361,10 @@ aescalate = alone(escalate)
 
 @within
 def expire(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> Work[bool]:
-    """Settle a prompt as if its deadline had passed; `by` and `via` as of `reassign`.
+    """Settle a prompt as if its deadline had passed; `by` and `via` as for `reassign`.
 
     Returns:
-        False if it is settled.
+        False if the prompt is settled.
 
     Raises:
         NotFound: there is no such interaction.
