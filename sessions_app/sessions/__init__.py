@@ -1,7 +1,7 @@
-"""The session API: a `SessionManager` gives sessions on one workflow, and a `Session` runs it.
+"""The session API: a `SessionManager` opens sessions on one workflow, and a `Session` runs it.
 
-The names are those of the NeMo Agent Toolkit's runtime; docs/session-api.md maps them. Scripts and
-tests use it; hosting and `replay` use the pool under it.
+The names are those of the NeMo Agent Toolkit's runtime; docs/session-api.md maps them. This API is
+for scripts and tests; hosting and `replay` use the underlying pool.
 """
 
 from sessions_app.pool.builders import PerUserBuilderInfo

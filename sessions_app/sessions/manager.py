@@ -35,10 +35,10 @@ from sessions_app.workflows.request_context import (
 
 
 class Session:
-    """The use of a workflow and its builder by one request. Made by `SessionManager.session`.
+    """The use of a workflow and its builder by one request, made by `SessionManager.session`.
 
-    Whom it serves, and who answers its prompts, it has from the context in which it is made. A
-    `semaphore` that is a null context is no limit.
+    User and prompt callback come from the context variables at creation. A `semaphore` that is a
+    null context is no limit.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Session:
 
     @property
     def user_id(self) -> str | None:
-        """The user's id as text; None where nobody is identified."""
+        """The user's id as text; None for anonymous use."""
         return self.opened.request.user_id or None
 
     _user_id = user_id
@@ -90,11 +90,11 @@ class Session:
         Nothing is stored, and prompts go to the session's `user_input_callback`.
 
         Args:
-            message: what the person wrote, or another value that the workflow takes
+            message: the person's text, or another value that the workflow takes
                 (`SessionManager.get_workflow_input_schema`).
-            runtime_type: what the run is for; else the manager's.
-            parent_id: the step of another workflow that calls this one; `parent_name` its name.
-                Else those of the request's headers.
+            runtime_type: the purpose of the run; by default the manager's.
+            parent_id: the id of the calling step in another workflow; `parent_name` is the step's
+                name. By default, both come from the request's headers.
 
         Raises:
             SessionsError: the session has ended, or its manager is shut down.
@@ -120,8 +120,8 @@ class Session:
 class SessionManager:
     """Sessions on one workflow: its builders, its limit, and the clean-up of idle builders.
 
-    Use `create` to make one and `shutdown` to end it. One that is made without `create` has no
-    clean-up, and of shared builders only what it is given.
+    Use `create` to make a manager and `shutdown` to end it. Without `create`, a manager has no
+    clean-up, and no shared builder except the given one.
     """
 
     def __init__(
@@ -135,11 +135,11 @@ class SessionManager:
     ) -> None:
         """Make a manager without building anything.
 
-        `shared_builder` is what all users share, ready to use; `shared_workflow` is the workflow
-        itself, where it need not be found by `entry_function`. All else is as `create` has it.
+        `shared_builder` is the ready object that all users share; `shared_workflow` is the workflow
+        itself, in place of a look-up by `entry_function`. The rest is as for `create`.
 
         Raises:
-            UnknownWorkflow, pydantic.ValidationError: as `create` does.
+            UnknownWorkflow, pydantic.ValidationError: as for `create`.
         """
         offer = resolve(shared_workflow or entry_function, config, max_concurrency)
         self.runtime_type = self._runtime_type = runtime_type
@@ -155,23 +155,22 @@ class SessionManager:
         max_concurrency: int | None = None,
         runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE,
     ) -> "SessionManager":
-        """Build the shared builder, if any, and begin the clean-up of idle ones.
+        """Build the shared builder, if any, and begin the clean-up of idle builders.
 
         Args:
-            config: how the workflow is offered; else as the configuration file offers it, or the
-                defaults.
-            shared_builder: what all users share, in the place of the workflow's own: a function
-                that builds it from the options, or the ready thing, which the caller closes.
-            entry_function: the workflow or its name; without one the default one.
-            max_concurrency: runs at once, 0 for no limit; else the configuration's, by default 64.
-                For each user where the workflow is per user, else for all, of which one user has
-                at most `max_concurrency_per_user`, by default half.
-            runtime_type: what its runs are for.
+            config: the workflow's configuration; by default the offer's, or else the defaults.
+            shared_builder: replaces the workflow's own: a function of the options, or the ready
+                object, which the caller closes.
+            entry_function: the workflow or its name; by default the default workflow.
+            max_concurrency: limit of concurrent runs, 0 for none; by default the configuration's,
+                or 64. The limit is per user for a per-user workflow, else for all users, of whom
+                one has at most `max_concurrency_per_user`, by default half.
+            runtime_type: the purpose of the runs.
 
         Raises:
             BuilderFailed: the shared builder could not be built.
-            UnknownWorkflow: there is none of that name.
-            pydantic.ValidationError: the configured options are not the workflow's.
+            UnknownWorkflow: there is no workflow of that name.
+            pydantic.ValidationError: the configured options are invalid for the workflow.
         """
         manager = cls(config, None, entry_function, None, max_concurrency, runtime_type)
         await manager._pool.build(shared_builder)
@@ -191,17 +190,17 @@ class SessionManager:
 
     @property
     def is_workflow_per_user(self) -> bool:
-        """True if each user has a builder of their own."""
+        """True if each user has a separate builder."""
         return self._pool.is_per_user
 
     _is_workflow_per_user = is_workflow_per_user
 
     @property
     def workflow(self) -> Workflow:
-        """The workflow, where all users share it.
+        """The workflow, if all users share it.
 
         Raises:
-            ValueError: it is per user; `session(user_id=…).workflow` has it.
+            ValueError: the workflow is per user; use `session(user_id=…).workflow`.
         """
         if self._pool.is_per_user:
             raise ValueError(
@@ -223,7 +222,7 @@ class SessionManager:
 
     @property
     def shared_builder(self) -> Any:
-        """The builder that all users share, ready to use; None if there is none."""
+        """The ready builder that all users share, or None."""
         return self._pool.shared_builder
 
     _shared_builder = shared_builder
@@ -248,15 +247,15 @@ class SessionManager:
         return timedelta(seconds=self._pool.cleanup_every)
 
     def get_workflow_input_schema(self) -> type[BaseModel]:
-        """Return the model of the workflow's input: its own, or one with it as `input_message`."""
+        """Return the model of the workflow's input: its own, or a wrapper with `input_message`."""
         return schemas.workflow_input(self._pool.workflow)
 
     def get_workflow_single_output_schema(self) -> type[BaseModel]:
-        """Return the model of its whole result: its own, or one with the result as `value`."""
+        """Return the model of the workflow's whole result: its own, or a wrapper with `value`."""
         return schemas.single_output(self._pool.workflow)
 
     def get_workflow_streaming_output_schema(self) -> type[BaseModel]:
-        """Return the model of a chunk of its output: its own, or one with the chunk as `value`."""
+        """Return the model of a chunk of output: the workflow's own, or a wrapper with `value`."""
         return schemas.streaming_output(self._pool.workflow)
 
     @asynccontextmanager
@@ -270,22 +269,24 @@ class SessionManager:
         user_input_callback: UserInputCallback | None = None,
         user_authentication_callback: AuthCallback | None = None,
     ) -> AsyncIterator[Session]:
-        """Open a session: takes the user's builder (builds it if there is none) and gives it back
-        on every way out.
+        """Open a session, with the user's builder until the session ends.
+
+        A missing builder is built.
 
         Args:
-            user_id: who the user is; else what `user_manager` says, else `http_connection`, else
-                the session that is open here, else the request of `set_metadata_from_…`.
+            user_id: the user; by default taken from `user_manager`, `http_connection`, the open
+                session, or the request of `set_metadata_from_…`, in this order.
             user_manager: a Django user, a `Person`, or any object with `get_user_id()` or
                 `user_id`.
             http_connection: the request that the session serves: Django's `HttpRequest`, an ASGI
-                scope (`http` or `websocket`), what has one (`scope`), or the metadata of a
-                stored run.
-            user_message_id: else that of the request's header; `conversation_id` likewise.
-            user_input_callback: is given a prompt and answers it: a text, an option's value, or
-                a list of values; else that of the session that is open here. The run's slot is
-                free meanwhile, and its latency leaves the time out.
-            user_authentication_callback: what `context.user_auth_callback` calls, in the same way.
+                scope (`http` or `websocket`), an object with a `scope`, or the metadata of a stored
+                run.
+            user_message_id: by default from the request's header; `conversation_id` likewise.
+            user_input_callback: takes a prompt and returns the answer: a text, an option's value,
+                or a list of values; by default the open session's. The run's slot is free
+                meanwhile, and the time does not count as latency.
+            user_authentication_callback: the function behind `context.user_auth_callback`; the same
+                defaults.
 
         Raises:
             ValueError: the workflow is per user and nobody is identified.
@@ -320,7 +321,7 @@ class SessionManager:
         """Open a session and run the workflow once; `session` as for `session()`.
 
         Raises:
-            ValueError, BuilderFailed, SessionsError: as `session()` does.
+            ValueError, BuilderFailed, SessionsError: as for `session()`.
         """
         async with (
             self.session(**session) as open_session,
@@ -329,12 +330,12 @@ class SessionManager:
             yield runner
 
     async def run_beside(self, workflow: str, message: object) -> object:
-        """Run another workflow for the user of the open session, who answers its prompts here too.
+        """Run another workflow for the user of the open session, and return its result.
 
-        Return its result. Its builder is built for it, and closed.
+        Prompts go to the same callback. The builder is built for this run, and closed afterwards.
 
         Raises:
-            UnknownWorkflow: there is none of that name.
+            UnknownWorkflow: there is no workflow of that name.
         """
         manager = await SessionManager.create(entry_function=workflow)
         try:
@@ -344,15 +345,16 @@ class SessionManager:
             await manager.shutdown()
 
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
-        """End all sessions, after up to `wait` seconds, and all builders. See `WorkflowPool`."""
+        """End all sessions after up to `wait` seconds, then all builders; see `WorkflowPool`."""
         await self._pool.shutdown(wait)
 
     async def set_metadata_from_http_request(self, request: HttpRequest) -> ParentTokens:
-        """Make the request the one that the current task serves: its metadata and ids are those of
-        the sessions opened without an `http_connection`.
+        """Make the current task serve this request.
+
+        Sessions opened without an `http_connection` take metadata and ids from it.
 
         Returns the tokens of `workflow-parent-id` and `-name`, None without the header; the caller
-        resets them (`workflow_parent_id.reset(token)`). Asynchronous only as the toolkit's is.
+        resets them (`workflow_parent_id.reset(token)`). Asynchronous only to match the toolkit.
         """
         context = RequestContext.of(request)
         request_context.set_request(context, await request_context.user_of(request))
@@ -365,11 +367,10 @@ class SessionManager:
         conversation_id: str | None = None,
         pre_parsed_cookies: Mapping[str, str] | None = None,
     ) -> None:
-        """Have this task serve the request of a WebSocket: its ASGI scope, or a consumer, which has
-        one.
+        """Make the current task serve the request of a WebSocket, given as ASGI scope or consumer.
 
-        Ids that are given stand before those of its headers, `pre_parsed_cookies` before its
-        cookies. It sets no parent.
+        Explicit ids override those of the headers, and `pre_parsed_cookies` the cookies. No parent
+        is set.
         """
         cookies = {} if pre_parsed_cookies is None else {"cookies": pre_parsed_cookies}
         context = RequestContext.of(websocket, **cookies)
@@ -379,11 +380,11 @@ class SessionManager:
         request_context.set_request(request, request_context.scope_of(websocket).get("user"))
 
     def _get_user_id_from_context(self) -> str | None:
-        """Return the user of the session open here, else of the request; None if there is none."""
+        """Return the user of the open session, or of the request, or None."""
         return request_context.user_in_context()[0] or None
 
     async def _get_or_create_per_user_builder(self, user_id: AnyUserId) -> tuple[object, Workflow]:
-        """Return the user's builder, and the workflow. Nothing keeps it alive: a session does."""
+        """Return the user's builder and the workflow, without keeping the builder alive."""
         name, person = request_context.by_id(user_id)
         info = await self._pool.user_builders.acquire(name, person)
         self._pool.user_builders.release(info)

@@ -1,4 +1,4 @@
-"""A context without a server: in a script or a test nothing is stored, prompts go to a callback."""
+"""A context without a server: a script or test stores nothing, and a callback answers prompts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,12 +25,12 @@ from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import AuthCallback, refuse
 from sessions_app.workflows.steps import execute
 
-# Runs a workflow by its name for the same user; the result.
+# Run a workflow by name for the same user, and return its result.
 RunBeside = Callable[[str, object], Awaitable[object]]
-# Answers a prompt: a text, an option's value, or a list of values.
+# Answer a prompt by a text, an option's value, or a list of values.
 UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
 
-# That of the session that is open here; sessions within it ask by the same.
+# The callback of the open session, inherited by nested sessions.
 user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
     "user_input_callback", default=None
 )
@@ -39,7 +39,7 @@ user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
 class ScriptBackend(Backend):
     """The backend of a run that lives as long as its process.
 
-    Without a callback nobody can be asked, and nobody signs in.
+    Without callbacks, prompts and sign-ins raise NoPerson.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ScriptBackend(Backend):
         self._untold: list[str] = []
 
     def attach(self, slot: Slot) -> None:
-        """Keep the slot that is given back while a person is asked."""
+        """Keep the slot, which is released while a person is asked."""
         self._slot = slot
 
     async def sign_in(self, *arguments: Any, **keywords: Any) -> Any:
@@ -62,16 +62,16 @@ class ScriptBackend(Backend):
         return await self._slot.release_for(self._authenticate(*arguments, **keywords))
 
     def position_of(self, place: str, after: int) -> int:
-        """Return the next position: nothing is recorded."""
+        """Return the next position, since nothing is recorded."""
         return after + 1
 
     def work_by(self, change: int) -> None:
-        """Count what goes on in the run's slot."""
+        """Change the number of active calls in the run's slot."""
         self._slot.work_by(change)
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
-        """Do nothing: scripts are not parked."""
+        """Do nothing: scripts are not evicted."""
         yield
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
@@ -79,19 +79,19 @@ class ScriptBackend(Backend):
         self._untold.append(text)
 
     def untold(self) -> list[str]:
-        """Return what was put out since the last call."""
+        """Return the text shown since the last call."""
         untold, self._untold = self._untold, []
         return untold
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """Do the work, and record nothing; the work's own part of the transaction is all of it."""
+        """Do the work in its own transaction, and record nothing."""
         return cast("Attempted", await execute(work, None))
 
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
-        """Ask the callback, all prompts at once."""
+        """Ask the callback, for all prompts at once."""
         try:
             return await self._slot.release_for(self._ask_all(outgoing_prompts))
-        except BaseExceptionGroup as error_group:  # the others were cancelled
+        except BaseExceptionGroup as error_group:  # an error cancels the other prompts
             raise error_group.exceptions[0] from None
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
@@ -134,7 +134,7 @@ class ScriptBackend(Backend):
             async with asyncio.timeout(prompt.timeout) as deadline:
                 reply = await self._callback(prompt)
         except TimeoutError:
-            if not deadline.expired():  # it is the callback's own
+            if not deadline.expired():  # otherwise the callback's own TimeoutError
                 raise
             return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
         answer = await asyncio.to_thread(prompt.check, JsonAnswer.of(reply))
