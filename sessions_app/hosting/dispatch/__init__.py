@@ -1,4 +1,4 @@
-"""The choice of the process that hosts a key: this one (`local`), or a worker that takes a job.
+"""The choice of the process that hosts a key: this process (`local`), or a worker with a job.
 
-`lifecycle` starts it, the command `worker` names its form.
+`lifecycle` starts the dispatcher, and the command `worker` names the form.
 """

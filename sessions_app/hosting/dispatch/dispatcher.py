@@ -1,4 +1,4 @@
-"""The contract of a dispatcher, which starts one host for a key; and that of web processes."""
+"""The contract of a dispatcher, which starts one host per key; and the web process's dispatcher."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,14 +22,14 @@ from sessions_app.storage.transaction import Transaction
 def started_at() -> datetime:
     """Return when this process began to serve.
 
-    It is asked at the first report, not at an import (see `this_process`).
+    Evaluated at the first report, not at import (see `this_process`).
     """
     return timezone.now()
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """The work that a worker takes. No queues: all. `drain`: seconds that runs have to let go."""
+    """The work of a worker. No queues means all; `drain`: seconds for runs to stop in order."""
 
     queues: tuple[str, ...] = ()
     concurrency: int = 1000
@@ -38,7 +38,7 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """A process that is up: this one, unless named. No queues means all of them."""
+    """A process that is up: this one, unless named. No queues means all queues."""
 
     kind: Process.Kind
     job_worker: int | None = None
@@ -51,9 +51,9 @@ class ProcessReport:
 
 
 class Dispatcher(Announcer, Protocol):
-    """The writes announce their work; it sees to it that a host looks once they are committed.
+    """The dispatcher: makes a host look for announced work once the writes are committed.
 
-    `hosts` are those of this process; None where it hosts nothing.
+    `hosts` are the hosts of this process; None if the process hosts nothing.
     """
 
     hosts: HostRegistry | None = None
@@ -65,17 +65,17 @@ class Dispatcher(Announcer, Protocol):
         """Hand over: no new hosts; running ones stop at their next await."""
 
     def report(self) -> ProcessReport:
-        """Report what this process does, for operators."""
+        """Report the work of this process, for operators."""
 
 
 class ProcrastinateDispatcher(Dispatcher):
     """The dispatcher of web processes, which queues keys, or wakes the hosts that have them.
 
-    It hosts nothing itself.
+    A web process hosts nothing.
     """
 
     async def start(self) -> None:
-        """Start nothing: whoever writes work also announces it."""
+        """Start nothing: each write announces its own work."""
 
     async def stop(self) -> None:
         """Stop nothing: there is nothing to hand over."""
@@ -85,7 +85,7 @@ class ProcrastinateDispatcher(Dispatcher):
     ) -> None:
         """Queue the key in this transaction, or wake its host after the commit.
 
-        The message may get lost: every worker looks into the database for itself.
+        The message may get lost: every worker also checks the database.
         """
         worker = queue.announce(key)
         if worker is not None:

@@ -1,4 +1,4 @@
-"""The lookup by which a process finds the news of its hosts, should no wake have come."""
+"""The lookup of news for the hosts of a process, in case a wake-up message was lost."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from sessions_app.models import HostLease, Interaction, JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.storage.records import InteractionSettled
 
-# Of the hosts of keys.
+# Settled interactions, each with the key of its host.
 SettledOfKeys = list[tuple[str, InteractionSettled]]
 SETTLED = (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
 class HostLookup:
-    """The leases of the keys, the runs that need a host, and the interactions settled."""
+    """The leases of the keys, the runs that need a host, and the settled interactions."""
 
     leases: dict[str, LeaseState]
     runs: list[tuple[str, RunSighting]]
@@ -33,8 +33,8 @@ class HostLookup:
 
 
 async def tell_hosts(hosts: HostRegistry) -> None:
-    """Tell the hosts of this process their news from the database: answers, runs to take up or to
-    stop, and leases that others took.
+    """Tell the hosts of this process their news from the database: answers, runs to start or stop,
+    and leases that other processes took.
     """
     hosts_by_key: dict[str, Host] = {host.key: host for host in hosts}
     if not hosts_by_key:
@@ -50,7 +50,7 @@ async def tell_hosts(hosts: HostRegistry) -> None:
 
 
 def look_up(keys: Collection[str], interactions: Collection[UUID]) -> HostLookup:
-    """Look after these keys and these interactions. Blocks: for a thread."""
+    """Look up these keys and interactions; blocks, so call in a thread."""
     leases = HostLease.objects.filter(key__in=keys)
     rows = leases.values_list("key", "generation", "evict_requested_at")
     runs = runs_needing_host().filter(key__in=keys)

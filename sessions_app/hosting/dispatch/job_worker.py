@@ -1,6 +1,6 @@
-"""The Procrastinate worker of a worker process: it takes jobs of hosts, and what falls due.
+"""The Procrastinate worker of a worker process: acquires jobs of hosts, and due periodic jobs.
 
-It uses the library's public classes; why each is not used as it is stands in `queue`.
+The classes extend public classes of Procrastinate; `queue` gives the reason for each.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ log = Log(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# Seconds that a query may take: they are all short. One that hangs would end all taking of jobs,
-# unseen, as the worker is alive otherwise.
+# Seconds for a query: all queries are short. A query that hangs would stop the worker from
+# acquiring jobs, unnoticed, as the worker is alive otherwise.
 QUERY_PATIENCE = 10.0
-# How soon a job is taken that no notification came for: its lock or its row was locked at first.
+# Seconds until a job without a notification is acquired: the job's lock or row was locked at first.
 FETCH_EVERY = 1.0
 RESTART_AFTER = 1.0
-# Records of workers that are dead for so long are removed.
+# Seconds after which the records of dead workers are removed.
 FORGET_AFTER = 60.0
-# Beyond the time that the hosts take to let go: for closing builders.
+# Seconds for closing builders, beyond the time that the hosts have to stop.
 CLOSING = 15.0
-# Jobs of what falls due, for which there is a place beside the hosts.
+# Slots for periodic jobs, in addition to the slots of the hosts.
 DUE_AT_ONCE = 2
-# How long jobs that failed are kept, which only operators read; hours.
+# Hours for which failed jobs are kept; only operators read them.
 FAILED_KEPT = 7 * 24
 DISPATCHER = "dispatcher"
-# Imported by name, as `lifecycle` stands above this.
+# Imported by name, as `lifecycle` is a layer above this package.
 TASKS = "sessions_app.lifecycle.periodic_jobs"
 
 
@@ -51,15 +51,15 @@ TASKS = "sessions_app.lifecycle.periodic_jobs"
 async def host(
     context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
 ) -> None:
-    """Host the key for as long as it needs one; a suspect waits for its turn."""
+    """Host the key while a run needs a host; a suspect waits for its turn."""
     dispatcher = context.additional_context[DISPATCHER]
     await dispatcher.serve(context.job, key, suspect=suspect, places=places or [])
 
 
 async def delete_old_jobs() -> None:
-    """Delete jobs that failed long ago; those that ended well are deleted when they end.
+    """Delete jobs that failed long ago; successful jobs are deleted when they end.
 
-    By a connection of its own, as that takes as long as it takes: see `QUERY_PATIENCE`.
+    A separate connection is used, as the deletion may take longer than `QUERY_PATIENCE`.
     """
     apart = App(connector=PsycopgConnector(kwargs=connector_params()))
     async with apart.open_async():
@@ -71,7 +71,7 @@ async def delete_old_jobs() -> None:
 def _patiently(
     execute: Callable[P, Coroutine[Any, Any, T]], patience: float | None = QUERY_PATIENCE
 ) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Try a query again until the database is back, and one that hangs."""
+    """Retry a query that lost the database or hangs, until the database is back."""
 
     @wraps(execute)
     async def execute_patiently(*arguments: P.args, **keywords: P.kwargs) -> T:
@@ -96,7 +96,7 @@ def _log_first(state: RetryCallState) -> None:
 
 
 def _is_gone(error: BaseException) -> bool:
-    """Return whether the connection was lost, could not be had, or does not answer."""
+    """Return whether the connection was lost, could not be opened, or does not answer."""
     return isinstance(error, TimeoutError) or (
         isinstance(error, exceptions.ConnectorException)
         and isinstance(error.__cause__, psycopg.OperationalError)
@@ -104,12 +104,12 @@ def _is_gone(error: BaseException) -> bool:
 
 
 async def _without_transactions(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Spare each query two round trips: all of them are one statement."""
+    """Save two round trips per query: each query is one statement."""
     await connection.set_autocommit(True)
 
 
 class PatientConnector(PsycopgConnector):
-    """A connector that outlives a restart of the database. All of its queries may be done twice."""
+    """A connector that survives a restart of the database. Every query may be executed twice."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -123,15 +123,15 @@ class PatientConnector(PsycopgConnector):
     execute_query_async = _patiently(PsycopgConnector.execute_query_async)
     execute_query_one_async = _patiently(PsycopgConnector.execute_query_one_async)
     execute_query_all_async = _patiently(PsycopgConnector.execute_query_all_async)
-    # Until it is cancelled; what is missed meanwhile is found by looking now and then.
+    # No time limit, as listening never ends. Polling finds jobs whose notification was missed.
     listen_notify = _patiently(PsycopgConnector.listen_notify, None)
 
 
 class PlacedJobs(JobManager):
-    """The queue without the jobs for which this worker has no place now.
+    """The queue without the jobs for which this worker has no slot now.
 
-    `full` lists the places that are all taken, as the jobs name them; `crowded` says whether it has
-    all the hosts that it may have.
+    `full` lists the exhausted limits, as jobs name them; `crowded` tells whether the worker has its
+    maximum of hosts.
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class PlacedJobs(JobManager):
         super().__init__(connector)
         self._full = full
         self._crowded = crowded
-        # The last look may have left a job because of them.
+        # The last fetch may have skipped a job because of an exhausted limit.
         self.left_some = False
-        # One became free since the last look began.
+        # A slot became free since the last fetch began.
         self.freed = False
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        """Claim a job that can be served now."""
+        """Acquire a job that can be served now."""
         self.left_some = False
         while (full := self._full()) or self._crowded():
             self.freed = False
@@ -164,7 +164,7 @@ class PlacedJobs(JobManager):
         return await super().fetch_job(queues, worker_id)
 
     async def finish_job(self, job: Job, *arguments: Any, **keywords: Any) -> None:
-        """Finish a job; one that others have taken over is theirs."""
+        """Finish a job; ignore a job that another worker has taken over."""
         try:
             await super().finish_job(job, *arguments, **keywords)
         except exceptions.ConnectorException as error:
@@ -174,9 +174,9 @@ class PlacedJobs(JobManager):
 
 
 class JobWorker:
-    """The keeper of the worker, which restarts one that ended by an error.
+    """The keeper of the worker, which restarts a worker that failed.
 
-    `dispatcher` is what the jobs find in their context; the rest: see `PlacedJobs`.
+    `dispatcher` is passed to jobs in their context; for the rest see `PlacedJobs`.
     """
 
     def __init__(
@@ -196,30 +196,30 @@ class JobWorker:
 
     @property
     def id(self) -> int | None:
-        """Return Procrastinate's id of the worker; None before it is registered."""
+        """The id of the worker in Procrastinate; None before the registration."""
         return None if self._worker is None else self._worker.worker_id
 
     def place_is_free(self) -> None:
-        """Look for jobs that were left because no place was free."""
+        """Look for jobs that were skipped because no slot was free."""
         if self._jobs is not None and self._worker is not None:
             self._jobs.freed = True
             if self._jobs.left_some:
                 self._worker._new_job_event.set()  # noqa: SLF001 - see `queue`
 
     def start(self) -> None:
-        """Begin to take jobs."""
+        """Begin to acquire jobs."""
         import_module(TASKS)
         self._task = asyncio.create_task(self._run(), name="take jobs")
 
     async def stop(self) -> None:
-        """Take no more jobs, and wait for those that were taken."""
+        """Acquire no more jobs, and wait for those already acquired."""
         self._stopping = True
         if self._worker is not None:
             self._worker.stop()
         if self._task is None:
             return
         _, late = await asyncio.wait([self._task], timeout=self._duty.drain + 2 * CLOSING)
-        if late:  # the database is away: it cannot be told
+        if late:  # the database is unreachable, so the worker cannot sign off
             log.warning("worker.stopped_hard")
             self._task.cancel()
 
@@ -237,7 +237,7 @@ class JobWorker:
                 await asyncio.sleep(RESTART_AFTER)
 
     def _make_worker(self, own_app: App) -> Worker:
-        # A list: the driver sends a tuple as a row.
+        # A list, as the driver sends a tuple as a row.
         queues = [*self._duty.queues, MAINTENANCE_QUEUE] if self._duty.queues else None
         return Worker(
             own_app,

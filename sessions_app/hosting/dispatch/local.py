@@ -21,16 +21,16 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-# Seconds that runs have to stop in good order.
+# Seconds for runs to stop in good order.
 DRAIN = 10.0
-# Seconds between two looks for work that other processes wrote, such as a cron job.
+# Seconds between two searches for work that other processes wrote, such as a cron job.
 LOOK_EVERY = 1.0
 
 
 class LocalDispatcher(Dispatcher):
-    """The dispatcher of a single process. At its start it takes up every unfinished run.
+    """The dispatcher of a single process, which resumes every unfinished run at its start.
 
-    Each second it looks for work that a process beside it wrote, which tells nobody.
+    A search each second finds work written by other processes, which announce nothing here.
     """
 
     def __init__(self, *, park_after: float | None = None, replay_everywhere: bool = False) -> None:
@@ -41,13 +41,13 @@ class LocalDispatcher(Dispatcher):
         )
         self._watchdog = Watchdog(self.hosts)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # Keys for which work came while their task was at its beginning or its end.
+        # Keys that got work while their task was starting or ending.
         self._again: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to look for keys that have work; runs that wait for people need no host."""
+        """Begin to search for keys with work; runs that wait for people need no host."""
         self._loop = asyncio.get_running_loop()
         self._watchdog.start()
         await writer.write(release_all)
@@ -56,7 +56,7 @@ class LocalDispatcher(Dispatcher):
         )
 
     async def stop(self) -> None:
-        """Stop all hosts, then close what was built for them."""
+        """Stop all hosts, then close their builders."""
         self.hosts.stop()
         if self._looking is not None:
             self._looking.cancel()
@@ -70,18 +70,18 @@ class LocalDispatcher(Dispatcher):
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
-        """Wake the key's host after the commit. In a process that hosts nothing, such as a command
-        beside the server, do nothing: the process that hosts looks each second.
+        """Wake the key's host after the commit. A process that hosts nothing, such as a command
+        beside the server, does nothing: the hosting process searches each second.
         """
         if self._loop is not None:
             tx.call_in(self._loop, partial(self._wake, key, settlement))
 
     def report(self) -> ProcessReport:
-        """Report what this process does."""
+        """Report the work of this process."""
         return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
 
     async def _look(self) -> None:
-        """Tell the hosts their news, and host the keys that have work and no host here."""
+        """Tell the hosts their news, and host the keys that have work but no host here."""
         await tell_hosts(self.hosts)
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys + suspects:

@@ -1,27 +1,27 @@
-"""The jobs of hosts in Procrastinate's queue: all that knows its tables, which are its own affair.
+"""The jobs of hosts in Procrastinate's queue: the only module that knows Procrastinate's tables.
 
-Read for Procrastinate 3.10: `test_queue_tables` fails where its tables or functions are others.
-What its public API has is used as it is: registration, notifications, periodic jobs, retries,
-deletion. What it lacks stands here and, as that needs the package itself, in `job_worker`. Figures
-are of two busy processors:
+Written for Procrastinate 3.10: `test_queue_tables` fails if its tables or functions differ. The
+public API is used where it suffices: registration, notifications, periodic jobs, retries, deletion.
+The rest stands here and, where the package itself is needed, in `job_worker`. Figures are from two
+busy processors:
 
-- `PUT`. `defer` fails the transaction where the key is queued already, and so needs a savepoint: a
-  job takes 12.4 ms instead of 6.8, one that is queued 7.5 instead of 2.5. Nor does it lock the
-  one that is queued.
+- `PUT`. `defer` fails the transaction if the key is queued already, and so needs a savepoint: a
+  job takes 12.4 ms instead of 6.8, a queued one 7.5 instead of 2.5. Nor does `defer` lock the
+  queued job.
 - `FETCH` (`PlacedJobs`). A job is the whole life of a host, most of which waits for people, so a
-  worker's concurrency is not its places. Its own `fetch_job` takes whatever is queued: 12 of 30
-  echoes took 2 to 10.7 s beside 20 slow runs on 3 workers of 8 places, and here none over 0.9 s
-  (`test_uneven_workers`).
-- `_new_job_event`. Where a place that became free was found by polling, 4 of these echoes took 2 to
-  2.6 s.
-- `CLAIM`, `MINE`. It ends a job by its id alone: a worker that slept would end the job of another.
-- `BEAT`. Who has looked at its leases may keep them for as long as nobody takes them over: that is
-  counted from a heartbeat of the look itself, and not from one of another task.
+  worker's concurrency is not its number of slots. Procrastinate's `fetch_job` takes any queued job:
+  12 of 30 echoes took 2 to 10.7 s beside 20 slow runs on 3 workers of 8 slots, and here none over
+  0.9 s (`test_uneven_workers`).
+- `_new_job_event`. With polling for free slots, 4 of these echoes took 2 to 2.6 s.
+- `CLAIM`, `MINE`. Procrastinate ends a job by id alone: a worker that slept would end the job of
+  another worker.
+- `BEAT`. A worker that has checked its leases may keep them until another worker takes over: that
+  time counts from a heartbeat of the check itself, not from a heartbeat of another task.
 - `SILENT`, `TAKE_AWAY`. `get_stalled_jobs` and `retry_job` are two transactions, and the heartbeat
-  may come between; `retry_job` keeps the id, and fails where the key is queued again
+  may come between; `retry_job` keeps the id, and fails if the key is queued again
   (`test_take_over`).
-- `FIGURES`, `SILENCES`, `JOBLESS`. It lists no heartbeats, and not since when a job waits.
-- `PatientConnector`. A worker ends with its first query that fails, and all its hosts with it.
+- `FIGURES`, `SILENCES`, `JOBLESS`. The API lists no heartbeats, nor since when a job waits.
+- `PatientConnector`. A worker ends with its first failing query, and all its hosts with it.
 """
 
 from collections.abc import Sequence
@@ -45,10 +45,10 @@ HOST = "host"
 MAINTENANCE_QUEUE = "maintenance"
 
 HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s FOR SHARE"
-# Where one is queued already, its row is locked: nobody takes it before this transaction commits.
-# A place that becomes free goes to who has fewest of the newest runs that wait for one. (No more
-# are read, whatever waits.)
-# `places` are those that its runs need: of their workflow, and of their user under it.
+# A job that is queued already has its row locked: no worker acquires the job before this
+# transaction commits. A free slot goes to the owner with the fewest of the newest queued runs.
+# (Only the newest 100 are read.) `places` names the limits that the runs count against: of the
+# workflow, and of the user under that workflow.
 PUT = """
     WITH owner AS (
         SELECT owner_id FROM sessions_app_conversation c
@@ -75,13 +75,13 @@ CLAIM = """
     SELECT 1 FROM procrastinate_jobs
     WHERE id = %s AND worker_id = %s AND status = 'doing' FOR SHARE
 """
-# This worker is alive. Whoever takes over locks the same row: the one who is second sees the first.
+# Heartbeat of this worker. A take-over locks the same row: the second transaction sees the first.
 BEAT = "SELECT procrastinate_update_heartbeat_v1(%s)"
 MINE = """
     SELECT id, lock FROM procrastinate_jobs
     WHERE worker_id = %s AND status = 'doing' AND task_name = %s
 """
-# Of runs: those whose key has no job, which is a host or will be one.
+# Condition on runs: the key has no job, running or queued.
 JOBLESS = """
     NOT EXISTS (
         SELECT 1 FROM procrastinate_jobs job
@@ -89,8 +89,8 @@ JOBLESS = """
         OR job.queueing_lock = sessions_app_run.key AND job.status = 'todo'
     )
 """
-# As Procrastinate's `fetch_job`, but for the places: `full` are those that are all taken; `crowded`
-# is a worker that has all the hosts that it may have. A run that is to be stopped needs no place.
+# Procrastinate's `fetch_job`, with limits: `full` lists the exhausted limits; `crowded` means that
+# the worker has its maximum of hosts. A run that is to be stopped needs no slot.
 FETCH = """
     WITH candidate AS (
         SELECT id FROM procrastinate_jobs job
@@ -116,7 +116,7 @@ FETCH = """
     RETURNING job.id, status, task_name, priority, lock, queueing_lock, args, scheduled_at,
         queue_name, attempts, worker_id
 """
-# After a restart of the database nobody can be blamed for heartbeats that it did not take.
+# Shortly after a restart of the database no worker counts as silent: heartbeats were impossible.
 SILENT = """
     SELECT id FROM procrastinate_workers
     WHERE last_heartbeat < now() - %s * interval '1 second'
@@ -137,7 +137,7 @@ TAKE_KEY = TAKE_AWAY.format(
         WHERE worker.id = worker_id AND worker.last_heartbeat > now() - %s * interval '1 second'
     )"""
 )
-# A job that waits for its lock waits for the host that has it, not for a worker.
+# A job whose lock is taken waits for the lock's host, not for a worker.
 FIGURES = """
     WITH beats AS (
         SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) AS silent FROM procrastinate_workers
@@ -169,8 +169,8 @@ FIGURES = """
     WHERE job.status IN ('todo', 'doing', 'failed')
     GROUP BY job.queue_name ORDER BY job.queue_name
 """
-# A job that comes again and again has failed for so many seconds: then its next one has been taken,
-# and has failed by itself or fixed what this one left. Procrastinate keeps the last time of each.
+# Seconds for which a failed periodic job counts as failed: the next job of the task has failed,
+# too, or has fixed the damage. Procrastinate keeps the last time of each task.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
 AT_ONCE = 100  # rows in one transaction
@@ -180,7 +180,7 @@ QUEUE_POOL_SIZE = 4
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The state of a queue. `oldest`: for how many seconds a job has waited for a worker."""
+    """The state of a queue. `oldest`: seconds that a job has waited for a worker."""
 
     name: str
     queued: int
@@ -193,8 +193,8 @@ class Queue:
 def announce(key: str) -> str | None:
     """Announce work for the key: return the worker that hosts it, or queue a job and return None.
 
-    The lease stays locked until the commit, so that a host cannot let go of it without seeing the
-    work.
+    The lease stays locked until the commit, so that a host cannot release the lease without seeing
+    the work.
     """
     for worker, released_at in sql.fetch(HOLDER, (key,)):
         if released_at is None:
@@ -204,23 +204,25 @@ def announce(key: str) -> str | None:
 
 
 def put(key: str, *, suspect: bool = False) -> None:
-    """Queue a job of the key's host, unless one is queued. `suspect`: see `SuspectsInTurn`."""
+    """Queue a job for the key's host, unless one is queued. `suspect`: see `SuspectsInTurn`."""
     host = HostKey(key)
-    # A user of a per-user workflow has places of their own, wherever it is hosted.
+    # A per-user workflow has separate slots for each user, wherever the key is hosted.
     place = None if host.user else host.workflow
-    offer = registry.find(host.workflow)  # where it is unknown, whoever takes it says so
+    offer = registry.find(host.workflow)  # the worker that gets the job reports an unknown workflow
     queue = DEFAULT_QUEUE if offer is None else offer.config.queue
     sql.execute(PUT, (key, queue, HOST, key, key, key, suspect, place))
 
 
 def put_if_needed(key: str) -> None:
-    """Queue the key if somebody has to host it."""
+    """Queue the key if a run needs a host."""
     if runs_needing_host().filter(key=key).exists():
         put(key)
 
 
 def claim(job: int, worker: int, key: str) -> JobClaim:
-    """Check that the job is still this worker's, which makes it the key's host; locks the job."""
+    """Return a check that this worker still has the job that makes it the key's host; locks the
+    job.
+    """
 
     def check(tx: Transaction) -> None:
         if not sql.fetch(CLAIM, (job, worker)):
@@ -230,18 +232,18 @@ def claim(job: int, worker: int, key: str) -> JobClaim:
 
 
 def of_worker(worker: int) -> dict[int, str]:
-    """Return this worker's jobs of hosts with their keys, and store its heartbeat.
+    """Return this worker's jobs of hosts with their keys, and store a heartbeat.
 
-    Nobody takes one of them over for as long as a heartbeat counts.
+    No other worker takes over one of these jobs while the heartbeat counts.
     """
     sql.execute(BEAT, (worker,))
     return dict(sql.fetch(MINE, (worker, HOST)))
 
 
 def put_forgotten(tx: Transaction) -> int:
-    """Queue the keys that have work and no job; returns how many there were.
+    """Queue the keys that have work but no job; return the number of keys.
 
-    There are none, unless somebody has deleted jobs, or the database was one process's before.
+    Such keys exist after somebody deleted jobs, or if a single process used the database before.
     """
     keys = without_job(runs_needing_host()).values_list("key", flat=True).distinct()[:AT_ONCE]
     for key in keys:
@@ -258,15 +260,15 @@ def figures() -> list[Queue]:
 
 
 def silences() -> dict[int, float]:
-    """Return for how many seconds each of Procrastinate's workers has been silent, by its id."""
+    """Return the seconds of silence of each Procrastinate worker, by id."""
     return {worker: float(silent) for worker, silent in fetch(SILENCES, ())}
 
 
 def fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
-    """Run a query on the queue. The local form has none, and no such tables."""
+    """Run a query on the queue; return no rows in the local form, which has no such tables."""
     return sql.fetch(query, params) if RuntimeSettings.load().cluster else []
 
 
 def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Keep the runs whose key has no job: in one statement, as jobs come and go."""
+    """Keep the runs whose key has no job, in one statement, as jobs come and go."""
     return runs.extra(where=[JOBLESS])  # noqa: S610 - no value in it

@@ -10,7 +10,7 @@ from sessions_app.storage.transaction import Transaction
 
 
 def take_over(tx: Transaction) -> int:
-    """Queue anew what dead workers have in hand; returns how many jobs there were."""
+    """Requeue the jobs of dead workers; return the number of jobs."""
     silent_workers = (
         worker for (worker,) in sql.fetch(queue.SILENT, (STALLED_AFTER, STALLED_AFTER))
     )
@@ -18,17 +18,17 @@ def take_over(tx: Transaction) -> int:
 
 
 def take_from_dead(key: str) -> None:
-    """Queue the key again, in place of a job that a dead worker has of it."""
+    """Requeue the key if a dead worker has its job."""
     _replace(queue.fetch(queue.TAKE_KEY, (key, STALLED_AFTER)))
 
 
 def give_back(jobs: Collection[int]) -> None:
-    """Queue again the jobs that were taken and are not served."""
+    """Requeue jobs that were acquired but are not served."""
     _replace(sql.fetch(queue.TAKE, (_array(jobs),)))
 
 
 def _replace(taken_away: Iterable[sql.Row]) -> int:
-    """Queue new jobs of these keys; what has no key comes again by itself."""
+    """Queue new jobs for these keys; a job without a key is periodic, and comes again."""
     locks = [lock for _, lock in sorted(taken_away)]
     keys = [lock for lock in locks if lock is not None]
     suspects = with_suspect(keys)
@@ -38,4 +38,4 @@ def _replace(taken_away: Iterable[sql.Row]) -> int:
 
 
 def _array(ids: Iterable[int]) -> str:
-    return f"{{{', '.join(map(str, ids))}}}"  # as text: a list would go as JSON
+    return f"{{{', '.join(map(str, ids))}}}"  # text, because a list would be sent as JSON

@@ -1,4 +1,4 @@
-"""A worker: takes keys as jobs from Procrastinate's queue and hosts them in its event loop."""
+"""A worker: acquires keys as jobs from Procrastinate's queue, and hosts them in one event loop."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ FORGOTTEN_EVERY = 5  # seconds
 
 
 class WorkerDispatcher(ProcrastinateDispatcher):
-    """The dispatcher of a worker takes jobs until stopped, and checks its hosts each second."""
+    """The dispatcher of a worker: acquires jobs until stopped, and checks its hosts each second."""
 
     def __init__(self, duty: Duty, *, park_after: float, replay_everywhere: bool = False) -> None:
         self._freshness = LeaseFreshness(SILENCE)
@@ -44,16 +44,16 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._duty = duty
         self._job_worker = JobWorker(duty, self, self.hosts.full, self._is_crowded)
         self._tasks: list[asyncio.Task[None]] = []
-        # Jobs that are served; and those that were not, though they are ours, at the last look.
+        # Jobs being served; and jobs of this worker that were not being served at the last check.
         self._served: set[int] = set()
         self._orphans: set[int] = set()
-        # Keys whose runs could not go on for want of places, at the last look.
+        # Keys whose runs could not continue for want of slots at the last check.
         self._crowded: set[str] = set()
-        # Since when, by the monotonic clock, every look has succeeded.
+        # Since when (monotonic) every check has succeeded.
         self._in_touch_since = 0.0
 
     async def start(self) -> None:
-        """Begin to take jobs."""
+        """Begin to acquire jobs."""
         self._freshness.confirm(time.monotonic())
         self._watchdog.start()
         self._job_worker.start()
@@ -63,7 +63,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         ]
 
     async def stop(self) -> None:
-        """Take no more jobs, let the hosts let go, and close the builders."""
+        """Acquire no more jobs, stop the hosts in good order, and close the builders."""
         self.hosts.stop()
         await self._job_worker.stop()
         for task in self._tasks:
@@ -73,7 +73,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._watchdog.stop()
 
     def report(self) -> ProcessReport:
-        """Report the queues, places and hosts of this worker."""
+        """Report the queues, slots and hosts of this worker."""
         return ProcessReport(
             Process.Kind.WORKER,
             job_worker=self._job_worker.id,
@@ -84,8 +84,8 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         )
 
     async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
-        """Host the key for as long as it needs a host; this is what a job does."""
-        # Both are set: it was taken.
+        """Host the key while a run needs a host; this is the body of a job."""
+        # An acquired job has both ids.
         assert job.id is not None  # noqa: S101
         assert job.worker_id is not None  # noqa: S101
         self._served.add(job.id)
@@ -102,7 +102,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             self._job_worker.place_is_free()
 
     async def take_over(self, timestamp: int) -> None:
-        """Queue again the jobs of dead workers and, now and then, work that has no job."""
+        """Requeue the jobs of dead workers and, now and then, work that has no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
         while in_touch and (taken_over := await writer.write(take_over)):
             log.warning("jobs.taken_over", jobs=taken_over)
@@ -121,7 +121,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         while True:
             start = time.monotonic()
             try:
-                # Who stood still knows nothing, and may not take long to learn it.
+                # The leases are unknown after a standstill, so the check must be quick.
                 async with asyncio.timeout(max(self._freshness.seconds_left, SHORT_LOOK)):
                     await self._look()
             except (Error, TimeoutError) as error:
@@ -152,15 +152,15 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         await self._give_back(set(own_jobs) - self._served)
 
     def _make_way(self, hosts: Mapping[str, Host]) -> None:
-        # Whoever has a place for them takes these keys, of all workers. Not those that came to it
-        # since the last look, whose turn may come in a moment.
+        # Stop hosts that get no slot here: a worker with free slots acquires the keys. Hosts that
+        # began to wait since the last check stay, as their turn may come in a moment.
         crowded_keys = {key for key, host in hosts.items() if host.awaits_places}
         for key in crowded_keys & self._crowded:
             hosts[key].stop()
         self._crowded = crowded_keys
 
     async def _give_back(self, unserved_jobs: set[int]) -> None:
-        """Give back jobs taken as the connection broke: they are ours, and nobody serves them."""
+        """Requeue jobs that this worker acquired as the connection broke, and does not serve."""
         if lost_jobs := unserved_jobs & self._orphans:
             await writer.write(lambda tx: give_back(lost_jobs))
         self._orphans = unserved_jobs
