@@ -1,19 +1,19 @@
 """The alarm: a signal handler that ends the code of a run which blocks the event loop.
 
-When it raises: the watchdog puts the alarm clock of the system off for as long as the loop turns.
-Once it does not, the clock sends SIGALRM every `LOOK_EVERY` seconds. Each signal is a look. When
-`LOOKS` of them in a row have found code of the same run, that run is condemned; this look raises
-`BlockedLoop`, and so does each further one that finds its code.
+When: while the loop responds, the watchdog postpones the system's alarm clock. Once the loop stops
+responding, the clock sends SIGALRM every `LOOK_EVERY` seconds, and each signal is one check. When
+`LOOKS` checks in a row have found code of the same run, that run is aborted: this check raises
+`BlockedLoop`, and so does each later check that finds code of the run.
 
-Where: Python calls the handler in the loop's thread, between two instructions of the code that is
-executed, also within a regular expression. The run is that of the context in which the handler is
-called, or of the loop's current task. Where there is neither, the loop's own code is executed, and
-nothing is raised. One long call of other C code ends before the handler is called.
+Where: Python calls the handler in the loop's thread, between two instructions of the executing
+code, also within a regular expression. The run is that of the context in which the handler is
+called, or of the loop's current task. Without either, the loop's own code is executing, and the
+handler raises nothing. One long call of other C code ends before the handler is called.
 
-Why that is safe: the run is suspended before the error is raised (`RunTask.block`). Its lane of the
-writer fails from then on, so its `finally` blocks may do as they like, and store nothing. The error
-is no `Exception`, so that `except Exception` does not keep it. The handler takes no lock and logs
-nothing: the code that it interrupts may hold the lock of the log.
+Why that is safe: the run is suspended before the error is raised (`RunTask.block`). From then on
+the run's lane of the writer fails, so `finally` blocks run, but store nothing. The error is no
+`Exception`, so `except Exception` does not catch it. The handler takes no lock and logs nothing:
+the interrupted code may hold the lock of the log.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import BlockedLoop, RunTask
 from sessions_app.workflows.context import current_context
 
-LOOK_EVERY = 0.5  # seconds between two looks of the handler
-# So many looks must find the same run: one alone finds any, after the whole process was stopped.
+LOOK_EVERY = 0.5  # seconds between two checks of the handler
+# Checks that must find the same run: a single one finds any run after a stop of the whole process.
 LOOKS = 3
 
-# A run at work where the loop was slow: its line, and the innermost line of all.
+# A run at work while the loop was slow: the workflow's line, and the innermost line.
 SlowRun = tuple[RunTask, str, str]
 
 
 class AlarmState(Enum):
-    """A state of the alarm since the loop turned last."""
+    """A state of the alarm since the loop last responded."""
 
     QUIET = "no look has found a run"
     SUSPECTING = "the last looks have found the same run"
@@ -49,7 +49,7 @@ class Alarm:
     """The alarm clock over an event loop, and the handler of its signal.
 
     The states go from `QUIET` over `SUSPECTING` to `CONDEMNED`, and back to `QUIET` when the loop
-    turns. `turned` is set while nobody waits for it to turn.
+    responds. `turned` is set while no response of the loop is awaited.
     """
 
     def __init__(self, hosts: HostRegistry, limit: float, turned: threading.Event) -> None:
@@ -58,11 +58,11 @@ class Alarm:
         self._turned = turned
         self._state = AlarmState.QUIET
         self._run: RunTask | None = None
-        # Looks that have found this run, one after another.
+        # Consecutive checks that found this run.
         self._looks = 0
-        # The handler was called since the loop turned.
+        # The handler was called since the loop last responded.
         self._is_heard = False
-        # The watchdog asks at whose code the loop is slow.
+        # The watchdog asked which run slows the loop.
         self._is_asked = False
         self._slow: SlowRun | None = None
         self._is_installed = False
@@ -71,7 +71,8 @@ class Alarm:
         """Install the handler; called in the loop's thread."""
         self._loop = loop
         self._thread = threading.get_ident()
-        # Elsewhere no handler can be installed (`runserver`), or somebody else has the clock.
+        # Requires the main thread (not so under `runserver`) and a clock that no other library
+        # uses.
         main = threading.current_thread() is threading.main_thread()
         self._is_installed = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
         if self._is_installed:
@@ -84,15 +85,15 @@ class Alarm:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def put_off(self) -> None:
-        """Put the alarm off: the loop has turned."""
+        """Postpone the alarm: the loop has responded."""
         self._state, self._run, self._is_heard = AlarmState.QUIET, None, False
         if self._is_installed:
             first = max(self._limit - (LOOKS - 1) * LOOK_EVERY, LOOK_EVERY)
             signal.setitimer(signal.ITIMER_REAL, first, LOOK_EVERY)
 
     def ask_for_slow_run(self) -> None:
-        """Find whose code is executed: in the loop's thread, which alone knows. Where that hears no
-        signal, from this thread.
+        """Find the executing run, in the loop's thread, the only one with the context. Without an
+        installed handler, find the run in this thread.
         """
         self._is_asked = True
         if self._is_installed:
@@ -101,12 +102,12 @@ class Alarm:
             self._find_slow_run(frame_of(self._thread))
 
     def take_slow_run(self) -> SlowRun | None:
-        """Return the run that was found, once."""
+        """Return the slow run that was found, once."""
         slow, self._slow = self._slow, None
         return slow
 
     def condemn_unheard(self) -> None:
-        """Suspend the run from this thread, where its code keeps the handler from being called."""
+        """Suspend the run from this thread if its code keeps the handler from being called."""
         if not self._is_heard and self._state is AlarmState.QUIET:
             self._condemn(self._current(), frame_of(self._thread))
 
@@ -140,7 +141,7 @@ class Alarm:
             run.block("".join(traceback.format_stack(frame)))
 
     def _current(self) -> RunTask | None:
-        # The context names it, if this is called within it; else, or for a builder, the task does.
+        # Within a workflow the context names the run; elsewhere, as in a builder, the task does.
         context = current_context.get()
         task = asyncio.current_task(self._loop)
         ids = (
@@ -153,9 +154,9 @@ class Alarm:
 def frame_of(thread: int) -> FrameType | None:
     """Return the frame that a thread executes.
 
-    No garbage is collected meanwhile. Python 3.11 makes the frames under a lock, and what a
-    collection calls then may let another thread run, which waits for that lock when it starts or
-    ends: all stand still for ever (https://github.com/python/cpython/issues/106883).
+    Garbage collection is off meanwhile. Python 3.11 makes the frames under a lock, and code called
+    by a collection may let another thread run, which waits for that lock when the thread starts or
+    ends: a deadlock (https://github.com/python/cpython/issues/106883).
     """
     enabled = gc.isenabled()
     gc.disable()

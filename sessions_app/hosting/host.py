@@ -1,4 +1,4 @@
-"""A host owns one key: it keeps the key's lease and its builder, and drives the key's runs."""
+"""The host of one key: keeps the lease and the builder, and drives the key's runs."""
 
 import asyncio
 import time
@@ -38,22 +38,22 @@ log = Log(__name__)
 
 T = TypeVar("T")
 
-# How long a host without runs and without a builder stays, to spare the next message the lease.
+# Seconds that a host without runs and builder stays, to spare the next message a new lease.
 LINGER = 5.0
-# How often one that is to make room looks whether its runs wait.
+# Seconds between two checks of a host that makes room, whether its runs wait.
 HURRIED_LOOK = 0.5
-# No look follows another sooner.
+# Minimum seconds between two checks.
 MOMENT = 0.01
-# After a write failed: how long until the run is taken up again.
+# Seconds until a run is resumed after a failed write.
 RETRY_AFTER = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class HostingOptions:
-    """The conditions on which a process hosts.
+    """The conditions under which a process hosts.
 
-    Seconds until a run that waits is parked, and for a run to stop in good order.
-    `replay_everywhere`: each run is parked after each of its steps, and before it ends.
+    `park_after`: seconds until a waiting run is evicted. `drain`: seconds for a run to stop in good
+    order. `replay_everywhere`: evict each run after each of its steps, and before its end.
     """
 
     park_after: float
@@ -63,9 +63,9 @@ class HostingOptions:
 
 
 class Host:
-    """A host, which lives as long as it has runs in memory or a builder, and a moment longer.
+    """A host, which lives while it has runs in memory or a builder, and a moment longer.
 
-    `on_look` is called once the runs that it has found have asked for their places.
+    `on_look` is called once the selected runs have requested their slots.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Host:
         self._lease = Lease(key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
-        # The runs that the host drove until the database failed: their crash is not counted.
+        # Runs that were driven until the database failed: that crash is not counted.
         self.excused: set[UUID] = set()
         self._conversations: Mapping[UUID, ConversationRecord] = {}
-        # The last look left a run where it was that has its turn later.
+        # The last selection left a run queued whose turn comes later.
         self._left_some = False
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
-        # Something has changed; and whether that is anything to look at in the database.
+        # `_changed`: wake up; `woken`: wake up and select runs from the database.
         self._changed = asyncio.Event()
         self.woken = False
         self._stopping = False
@@ -99,12 +99,12 @@ class Host:
         self._hurried = False
         self._released = False
         self.fenced = False
-        # The database was away for so long that another may have the key.
+        # The database was unreachable for so long that another host may have the key.
         self.dropped = False
         self._not_before = 0.0
 
     def wake(self, settlement: InteractionSettled | None = None) -> None:
-        """Wake the host for work: a run to take up or stop, or the answer that a run waits for."""
+        """Wake the host for work: a run to start or stop, or an answer for a waiting run."""
         if settlement is not None:
             if (task := self._runs.get(settlement.run)) is not None:
                 task.waits.receive_settlement(settlement)
@@ -114,7 +114,7 @@ class Host:
 
     @property
     def generation(self) -> int:
-        """The generation of its lease; 0 before it has one."""
+        """The generation of the lease; 0 before the host has one."""
         return self._lease.generation
 
     @property
@@ -124,17 +124,17 @@ class Host:
 
     @property
     def awaits_places(self) -> bool:
-        """True if its runs could go on, had they places: none of them does anything."""
+        """True if the host has active runs, and all of these wait for slots."""
         idle = [run for run in self._runs.values() if run.rests_since() is None]
         return bool(idle) and all(run.waits.slot.is_awaited for run in idle)
 
     @property
     def awaited_interactions(self) -> set[UUID]:
-        """The interactions that its runs wait for."""
+        """The interactions that the host's runs wait for."""
         return set().union(*(run.waits.unanswered_interactions for run in self._runs.values()))
 
     def check_lease(self, lease: LeaseState | None) -> None:
-        """Act on the state of its lease that a lookup found."""
+        """Act on the lease's state that a lookup found."""
         if lease is None or not self.generation:
             return
         if lease.generation > self.generation:
@@ -143,40 +143,40 @@ class Host:
             self._look_again()
 
     def notice_run(self, sighting: RunSighting) -> None:
-        """Wake up for a run of its key that a lookup found, if it is news."""
+        """Wake up if a lookup found a run of the key in a new state."""
         run, _, stop = sighting
         if sighting not in self._seen and (stop or run not in self._runs):
             self._look_again()
 
     def stop(self) -> None:
-        """Let go of all runs, in good order."""
+        """Stop the host: all runs leave memory in good order."""
         self._stopping = True
         self._changed.set()
 
     def lose(self) -> None:
-        """Give everything up: another host has the key."""
+        """Abandon all runs: another host has the key."""
         if not self.fenced:
             log.warning("host.fenced", key=self.key, generation=self.generation)
         self.fenced = True
         self._abandon()
 
     def drop(self) -> None:
-        """Let go of everything before another takes the key: the database is out of reach."""
+        """Abandon all runs before another host takes the key: the database is unreachable."""
         if not self.dropped:
             log.warning("host.dropped", key=self.key, generation=self.generation)
         self.dropped = True
         self._abandon()
 
     def _abandon(self) -> None:
-        # At once: what waits for a fresh look must not go on after it.
+        # Immediately: code that waits for a fresh lease must not continue once the lease is lost.
         for task in self._runs.values():
             task.leave(RunEvent.LOST)
         self._changed.set()
 
     def make_room(self) -> None:
-        """Park waiting runs at once from now on, and end with the last: others need the place.
+        """Evict waiting runs at once from now on, and end with the last: other hosts need the slot.
 
-        It wakes the host the first time only: one that is woken all the time would never park.
+        Only the first call wakes the host: a host that is woken all the time would never evict.
         """
         if not self._hurried:
             self._hurried = True
@@ -187,7 +187,7 @@ class Host:
         self._changed.set()
 
     async def main(self) -> None:
-        """Take the lease and drive the runs until there are none."""
+        """Take the lease and drive the runs until none is left."""
         if not await self._take_lease():
             return
         try:
@@ -218,7 +218,7 @@ class Host:
         return False
 
     async def _take_up(self) -> None:
-        # The database was away a moment ago: do not press it.
+        # Spare a database that was unreachable a moment ago.
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
             return
@@ -231,7 +231,7 @@ class Host:
             selection = await self._write(look)
         except Fenced:
             self.lose()
-        except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
+        except (StorageUnavailable, ConversationGone):  # a deleted conversation is not found again
             self._not_before = time.monotonic() + RETRY_AFTER
             self._look_again()
         else:
@@ -259,7 +259,7 @@ class Host:
         if self._on_look is not None:
             asyncio.get_running_loop().call_soon(self._on_look)
             self._on_look = None
-        # Answers that came between the look and here.
+        # Deliver answers that came between the selection and this point.
         news, self._news = self._news, []
         for settlement in news:
             if (task := self._runs.get(settlement.run)) is not None:
@@ -270,7 +270,7 @@ class Host:
         self._changed.set()
 
     async def _wait(self) -> bool:
-        """Wait for work; park what rests. False if there is none, and none came for a while."""
+        """Wait for work, and evict waiting runs; return False if nothing is left to do."""
         try:
             async with asyncio.timeout(self._until_something()):
                 await self._changed.wait()
@@ -281,12 +281,12 @@ class Host:
                 rests = task.rests_since()
                 if rests is not None and rests <= since:
                     task.park()
-            # What came with the end of the time is seen next.
+            # A change at the moment of the timeout is handled next.
             return bool(self._runs) or self._changed.is_set()
         return True
 
     def _until_something(self) -> float:
-        """Return the seconds until something is to be done without being woken."""
+        """Return the seconds until the host must act without being woken."""
         now = time.monotonic()
         if not self._runs:
             if self._evicting or self._hurried:
@@ -309,19 +309,19 @@ class Host:
             self.lose()
         if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        # For ever, maybe, where its own code asked for what failed.
+        # Not excused if a step made the failing request itself: the failure may recur for ever.
         is_of_its_code = failure is not None and isinstance(failure.__cause__, FaultInStep)
         if self.dropped or (isinstance(failure, StorageUnavailable) and not is_of_its_code):
             self.excused.add(task.id)
         if self._left_some or task.run.state is not RunState.ENDED:
-            # What waits behind it has its turn, and an answer that it did not get to see.
+            # Select again: a queued run may have its turn, and this run may have missed an answer.
             self.woken = True
         self._changed.set()
 
     async def _let_go(self) -> bool:
-        """Take the runs out of memory, close the builder, and only then let others have the key.
+        """Evict the runs, close the builder, and only then release the lease.
 
-        False if it may stay, and work came meanwhile.
+        Return False if the host may stay, and work came meanwhile.
         """
         in_memory = list(self._runs.values())
         ids = {task.id for task in in_memory}
@@ -334,7 +334,7 @@ class Host:
         self._released = True
         if self.fenced or self.dropped:
             return True
-        # Work that comes from here on is announced by the release, or is for the next host.
+        # Later work is announced by the release, or is for the next host.
         self.woken = False
         try:
             await self._write(partial(let_go, lease=self._lease, run_ids=ids))
@@ -357,5 +357,5 @@ class Host:
             await asyncio.wait(late, timeout=self._options.drain)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Write in order with its runs' writes."""
+        """Write in order with the writes of the host's runs."""
         return writer.write(work, Lane(order_of=self._lane))

@@ -1,4 +1,4 @@
-"""The hosts of this process: what every dispatcher that runs hosts here has in common."""
+"""The hosts of this process, shared by all dispatchers that run hosts here."""
 
 import asyncio
 import math
@@ -31,9 +31,9 @@ log = Log(__name__)
 
 
 class HostRegistry:
-    """The hosts of this process: one a key; and its pools: one a workflow.
+    """The hosts of this process, one per key, and the pools, one per workflow.
 
-    `on_free` is called when a run, or a host that has come, gives a place back.
+    `on_free` is called when a run releases a slot, or a new host releases its reserved slots.
     """
 
     def __init__(self, options: HostingOptions, on_free: Callable[[], None] = lambda: None) -> None:
@@ -41,16 +41,16 @@ class HostRegistry:
         self._on_free = on_free
         self._hosts: dict[str, Host] = {}
         self._pools: dict[str, WorkflowPool] = {}
-        # Stopped with all: a builder that hangs would keep the process from its end.
+        # Stopped with the hosts: a hanging builder would keep the process from ending.
         self._builds = Stop()
-        # By workflow: a builder that takes long keeps no other one waiting.
+        # One lock per workflow: a slow builder delays no other workflow.
         self._pool_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        # One for each key that is served. A job that was taken over while this process stood still
-        # may come back to it before it has let go of the key.
+        # One lock per served key. A job that was taken over while this process stood still may come
+        # back to this process before the old host has released the key.
         self._served: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._limits: dict[str, FairSemaphore] = {}
         self._suspects = SuspectsInTurn()
-        # Places of hosts whose runs are not seen yet.
+        # Slots reserved for new hosts until their runs request slots.
         self._kept: Counter[str] = Counter()
         self.stopping = False
 
@@ -61,22 +61,22 @@ class HostRegistry:
         return iter(list(self._hosts.values()))
 
     def get(self, key: str) -> Host | None:
-        """Return the host of the key, if it is here."""
+        """Return the host of the key, if this process has one."""
         return self._hosts.get(key)
 
     def run(self, run_id: str) -> RunTask | None:
-        """Return the run of that id, if it is in memory here."""
+        """Return the run with that id, if this process has it in memory."""
         return next((run for host in self for run in host.runs if str(run.id) == run_id), None)
 
     def wake(self, key: str, settlement: InteractionSettled | None = None) -> bool:
-        """Wake the key's host. False if it is not here."""
+        """Wake the key's host; return False if this process has none."""
         host = self._hosts.get(key)
         if host is not None:
             host.wake(settlement)
         return host is not None
 
     def full(self) -> list[str]:
-        """List places that are all taken: of workflows and of their users, as jobs name them."""
+        """List the exhausted limits of workflows and their users, under the names that jobs use."""
         slots_by_place = Counter(self._kept)
         for workflow, limit in self._limits.items():
             for user, slots in limit.slots_by_user.items():
@@ -99,11 +99,11 @@ class HostRegistry:
         suspect: bool = False,
         places: Collection[str] = (),
     ) -> None:
-        """Host the key until it needs none, or another has it. `claim`: see `take_lease`. A suspect
-        waits for its turn. `places` are kept for its runs until these ask for theirs.
+        """Host the key until no run needs a host, or another host has the key.
 
-        A host that the database let down closes its builder; the next one goes on as soon as the
-        database is back.
+        `claim`: see `take_lease`. A suspect waits for its turn. `places` are slots reserved until
+        the key's runs request theirs. After a failure of the database the host closes its builder;
+        the next host continues as soon as the database is back.
         """
         if suspect:
             await self._suspects.wait(key)
@@ -143,11 +143,11 @@ class HostRegistry:
                     elif host.fenced or not host.woken:
                         break
             finally:
-                # Nothing awaits between the last look at `woken` and this.
+                # No await between the last check of `woken` and this line.
                 self._hosts.pop(key, None)
 
     def stop(self) -> None:
-        """Let all hosts let go in good order."""
+        """Stop all hosts in good order."""
         self.stopping = True
         self._builds.now("This process stops.")
         self._suspects.stop()
@@ -155,11 +155,11 @@ class HostRegistry:
             host.stop()
 
     async def close(self) -> None:
-        """Close the builders of the workflows, once the hosts have ended."""
+        """Close the workflows' builders, once the hosts have ended."""
         await asyncio.gather(*(pool.shutdown() for pool in self._pools.values()))
 
     async def _pool(self, workflow: str) -> WorkflowPool:
-        """Return the workflow's pool; build it, again and again while the database is away."""
+        """Return the workflow's pool; retry the build while the database is unreachable."""
         while True:
             try:
                 async with self._pool_locks[workflow]:

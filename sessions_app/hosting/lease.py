@@ -34,43 +34,43 @@ TAKE = """
 
 
 def this_process() -> str:
-    """Return the name of this process, as leases and reports have it.
+    """Return the name of this process for leases and reports.
 
-    It is asked each time: a server may import the application, and fork its processes after that.
+    Never cached: a server may import the application, and fork its processes afterwards.
     """
     return f"{_MACHINE}:{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A host's claim on its key."""
+    """A host's ownership of a key, by generation."""
 
     key: HostKey
     generation: int
 
     def check(self, tx: Transaction) -> bool:
-        """Raise `Fenced` where another host has the key now; see `Transaction.check_fence`."""
+        """Raise `Fenced` if another host has the key now; see `Transaction.check_fence`."""
         return tx.check_fence(self.key, self.generation)
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """The state of a lease in the database; `evict`: an operator wants the builder closed."""
+    """The state of a lease in the database; `evict`: an operator asked to evict the builder."""
 
     generation: int
     evict: bool
 
 
-# Raises `Fenced` if the host may not become one (any more): called first in the transaction that
-# takes the lease.
+# A check that raises `Fenced` if the job no longer belongs to this worker; called first in the
+# transaction that takes the lease.
 JobClaim = Callable[[Transaction], None]
 
 
 def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> Lease:
-    """Make this process the key's host. Every earlier host of it is fenced off from here on.
+    """Make this process the key's host, and fence off every earlier host of the key.
 
     Raises:
-        Fenced: the claim does not hold any more.
+        Fenced: `claim` does not hold any more.
     """
     if claim is not None:
         claim(tx)
@@ -81,11 +81,11 @@ def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> 
 
 
 def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
-    """Release the lease of a host that ends in good order, with these runs in hand.
+    """Release the lease of a host that ends in good order, with these runs in memory.
 
-    That is no crash of theirs. The lease stays as a record of who had the key last. What is left to
-    do is announced: whoever announced work for this host did so before the lease is released here,
-    and it is seen.
+    The end is no crash of these runs. The lease row stays as a record of the key's last host.
+    Remaining work is announced again: any announcement for this host came before the release, which
+    therefore sees the work.
     """
     lease.check(tx)
     Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
@@ -96,8 +96,9 @@ def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
 
 
 def release_all(tx: Transaction) -> None:
-    """Release all leases, and forget their builders: only this process is left, and it hosts
-    nothing yet. One before it may have had its name, as in a container that was restarted.
+    """Release all leases and clear their metrics, for a single process that hosts nothing yet.
+
+    An earlier process may have had the same name, as in a container that was restarted.
     """
     HostLease.objects.update(metrics={}, released_at=Coalesce("released_at", tx.now))
 
@@ -105,9 +106,9 @@ def release_all(tx: Transaction) -> None:
 class LeaseFreshness:
     """The time of the database's last confirmation of this process's leases.
 
-    A process that stood still (stopped, swapped out, cut off) may have lost them without knowing.
-    Its writes are refused, but what has effects elsewhere must not even begin before it has looked.
-    `silence`: for how many seconds a look holds; None where there is only one process.
+    A process that stood still (stopped, swapped out, cut off) may have lost leases without knowing.
+    Writes of such a process are refused, but effects elsewhere must not begin before the leases are
+    confirmed. `silence`: seconds for which a confirmation holds; None if there is only one process.
     """
 
     def __init__(self, silence: float | None = None) -> None:
@@ -117,7 +118,7 @@ class LeaseFreshness:
 
     @property
     def fresh(self) -> bool:
-        """True while nobody can have taken over a lease that was confirmed."""
+        """True while no other process can have taken over a confirmed lease."""
         return self._silence is None or time.monotonic() - self._confirmed_at < self._silence
 
     @property
@@ -126,14 +127,14 @@ class LeaseFreshness:
         return self._confirmed_at + (self._silence or 0) - time.monotonic()
 
     def confirm(self, at: float) -> None:
-        """Confirm the leases by a lookup that began at `at` (monotonic); lost ones are given up by
-        now.
+        """Confirm the leases by a lookup that began at `at` (monotonic). Hosts with lost leases
+        were abandoned before.
         """
         self._confirmed_at = at
         self._confirmed.set()
 
     async def wait_fresh(self) -> None:
-        """Wait until the leases are confirmed. Who has lost its lease is cancelled meanwhile."""
+        """Wait until the leases are confirmed. Runs with a lost lease are cancelled meanwhile."""
         while not self.fresh:
             self._confirmed.clear()
             await self._confirmed.wait()

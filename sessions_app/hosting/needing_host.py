@@ -1,4 +1,4 @@
-"""The rule of whose turn it is: the runs that need a host."""
+"""The rule of which runs need a host."""
 
 import asyncio
 import time
@@ -12,18 +12,17 @@ from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
 
-# Runs that were in memory when their process died so often are suspects: if one of them is what
-# kills it, the others are to get on.
+# Crashes (deaths of the process with the run in memory) that make a run a suspect. A suspect may be
+# the cause, so other runs must progress without it.
 SUSPECT_CRASHES = 2
-# How often is looked whether a suspect got on, and for how long the next one waits for it; seconds.
+# Seconds between two checks of a suspect's progress, and the longest wait for that progress.
 SUSPECT_LOOK = 1.0
 SUSPECT_PATIENCE = 5.0
 
 
-# A queued run waits for those of its conversation that are active, and behind those that were
-# queued before it, unless its workflow takes them in parallel, or is offered no more: then its host
-# says so. A child waits for nobody, as its parent waits for it. One that waits for people needs no
-# host, unless it is to stop.
+# A queued run waits for the active runs of its conversation and for runs queued earlier, unless the
+# workflow accepts parallel runs, or is no longer offered: then the host reports that. A child never
+# waits, as the parent waits for the child. A run that waits for people needs a host only to stop.
 HAS_TURN = """
     (
         sessions_app_run.status = 'running'
@@ -44,7 +43,7 @@ HAS_TURN = """
 
 
 def has_turn() -> tuple[str, list[str]]:
-    """Return the condition under which a host would do something about a run, and its values."""
+    """Return the SQL condition under which a run needs a host, and its values."""
     one_by_one = [
         offer.workflow.name for offer in registry.offered_workflows() if offer.policy != "parallel"
     ]
@@ -53,13 +52,13 @@ def has_turn() -> tuple[str, list[str]]:
 
 
 def runs_needing_host() -> QuerySet[Run]:
-    """Return the runs whose turn it is."""
+    """Return the runs that need a host."""
     condition, one_by_one = has_turn()
     return Run.objects.extra(where=[condition], params=one_by_one)  # noqa: S610 - no value in it
 
 
 def keys_needing_host() -> tuple[list[str], list[str]]:
-    """Return the keys of runs that need a host, and apart those with a suspect, by suspicion."""
+    """Return the keys of runs that need a host, and apart the keys with a suspect, by crashes."""
     rows = (
         runs_needing_host().values_list("key").annotate(crashes=Max("crashes")).order_by("crashes")
     )
@@ -69,15 +68,15 @@ def keys_needing_host() -> tuple[list[str], list[str]]:
 
 
 def with_suspect(keys: Collection[str]) -> set[str]:
-    """Return those of the keys with a suspect among their runs that need a host."""
+    """Return the given keys that have a suspect among the runs that need a host."""
     suspects = runs_needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
     return set(suspects.values_list("key", flat=True))
 
 
 class SuspectsInTurn:
-    """The keys with suspects that a process takes up, one by one: the next may be what kills it.
+    """The keys with suspects, taken one by one: the next suspect may kill the process.
 
-    Each waits until the one before it got on, or for `SUSPECT_PATIENCE`.
+    Each key waits until the previous one made progress, or for `SUSPECT_PATIENCE`.
     """
 
     def __init__(self) -> None:
@@ -86,14 +85,14 @@ class SuspectsInTurn:
         self._stopped = asyncio.Event()
 
     async def wait(self, key: str) -> None:
-        """Wait until it is the key's turn, or all stop."""
+        """Wait for the key's turn, or for `stop`."""
         async with self._turn:
             if self._before is not None:
                 await self._got_on(*self._before)
             self._before = key, time.monotonic()
 
     def stop(self) -> None:
-        """Let nobody wait from now on."""
+        """End all waits, present and future."""
         self._stopped.set()
 
     async def _got_on(self, key: str, since: float) -> None:
@@ -102,6 +101,6 @@ class SuspectsInTurn:
                 async with asyncio.timeout(SUSPECT_LOOK):
                     await self._stopped.wait()
                 return
-            with suppress(DatabaseError):  # it is away: look again
+            with suppress(DatabaseError):  # the database is unreachable: check again
                 if not await reads.read(with_suspect, [key]):
                     return

@@ -1,6 +1,6 @@
 """A run's text on its way into the log.
 
-It is gathered while a commit is under way; on replay it is compared with what was sent before, so
+Text is gathered while a commit is under way. A replay compares text with the output sent before, so
 that nothing is sent twice.
 """
 
@@ -16,23 +16,23 @@ from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
 
-# A workflow that yields faster than is committed waits at so many characters.
+# Characters at which a workflow that yields faster than the writer commits has to wait.
 HIGH_WATER = 64_000
-# A generator that never awaits lets the others run after so many chunks.
+# Chunks after which a generator that never awaits yields to other tasks.
 CHUNKS_A_TURN = 8
 
-# Queues a write of the run, in order. One that fails ends the run, awaited or not.
+# Queues a write of the run, in order. A failed write ends the run, awaited or not.
 Write = Callable[[Work[None]], "asyncio.Future[None]"]
 
 
 class Output:
-    """Chunks in, `text` events out, by the run's own way to write."""
+    """The output of a run: chunks in, `text` events out, through the run's own writes."""
 
     def __init__(self, leased_run: LeasedRun, cut: CutText | None, write: Write) -> None:
         self._leased_run = leased_run
         self._write = write
         self._cut = cut
-        # How much of the cut text the replay has given again so far.
+        # Characters of the cut text that the replay has repeated so far.
         self._matched = 0
         self._lock = threading.Lock()
         self._parts: list[str] = []
@@ -42,8 +42,8 @@ class Output:
         self._chunks = 0
 
     async def emit(self, text: str) -> None:
-        """Put out a chunk that the workflow gave and no earlier execution did."""
-        text = storable(text)  # as it is compared with what is stored
+        """Put out a chunk, without the part that an interrupted execution has put out before."""
+        text = storable(text)  # the comparison is with stored text
         if self._cut is not None:
             text = self._match(self._cut, text)
         if text:
@@ -57,15 +57,15 @@ class Output:
             await asyncio.sleep(0)
 
     def complete(self) -> None:
-        """Mark the text up to here as complete: if it is shorter than the cut text, it differs."""
+        """Mark the text as complete up to here: shorter text than the cut text is a difference."""
         if self._cut is not None:
             self._begin_anew(self._cut, self._cut.text[: self._matched])
 
     def settle(self) -> None:
-        """Complete the text up to here, and write it before what is written next."""
+        """Complete the text up to here, and queue its write before any later write."""
         self.complete()
         self.put()
-        # What comes from here on is not to be taken by a write before it.
+        # Later text goes into a new list: the write queued above must not take it.
         self._parts, self._size = [], 0
 
     def put(self) -> None:
@@ -76,7 +76,7 @@ class Output:
             self._under_way = self._write(self._piece())
 
     def last(self) -> str:
-        """Return the last piece, for the write that ends the run; empty if a write has it."""
+        """Return the last piece, for the write that ends the run; empty if a write is queued."""
         if self._begun is None:
             return ""
         self._begun.cancel()
@@ -84,7 +84,7 @@ class Output:
         return self._take(self._parts)
 
     def _match(self, cut: CutText, text: str) -> str:
-        """Return the new part of a chunk; restart the text where it differs from what was cut."""
+        """Return the new part of a chunk; restart the text at a difference from the cut text."""
         remaining = len(cut.text) - self._matched
         repeat, new = text[:remaining], text[remaining:]
         if not cut.text.startswith(repeat, self._matched):
@@ -107,7 +107,7 @@ class Output:
             self._parts.append(text)
             self._size += len(text)
             first = len(self._parts) == 1
-        if first:  # in a moment: a run that ends by then stores it with its end
+        if first:  # deferred: a run that ends by then stores the text with its end
             self._begun = asyncio.get_running_loop().call_soon(self.put)
 
     def _take(self, parts: list[str]) -> str:
@@ -119,7 +119,7 @@ class Output:
         return text
 
     def _piece(self) -> Work[None]:
-        """Build the work that writes the gathered text when its turn comes; it may run twice."""
+        """Build a write that takes the gathered text when its turn comes, and may run twice."""
         texts: list[str] = []
         parts = self._parts
 

@@ -65,24 +65,24 @@ class RecordedCalls(RecordedBackend):
         self._replay_everywhere = replay_everywhere
         self._limits = RunLimits(run)
         self.waits = RunWaits(run)
-        # Whether this execution has come to the clean-up of a run that was stopped.
+        # True once this execution has reached the clean-up of a stopped run.
         self._cleans_up = False
-        # Of the last call that each track has made.
+        # Position of the last call by track.
         self._positions: dict[str, int] = {}
-        # A step came to its end in this execution, and is stored.
+        # A step has ended in this execution, and is stored.
         self._stored_step = False
 
     def attach(self, slot: Slot) -> None:
-        """Set the slot that is given back while the run waits."""
+        """Set the slot that the run releases while waiting."""
         self.waits.slot = slot
         self._limits.limit_time(slot)
 
     def work_by(self, change: int) -> None:
-        """Count the coroutines that work; when the last one waits, store that the run does."""
+        """Count the coroutines that work; when the last one waits, store that the run waits."""
         self.waits.work_by(change)
 
     def stop_behind(self, position: int, calls: Mapping[str, int]) -> StopPoint:
-        """Stop the run behind all that is recorded and all that it has called since."""
+        """Stop the run behind all recorded calls and all calls made since."""
         self.stop = StopPoint.behind(self._journal, position, calls)
         return self.stop
 
@@ -116,17 +116,17 @@ class RecordedCalls(RecordedBackend):
         return is_patched is not False
 
     def is_replayed(self, calls: int) -> bool:
-        """Return whether the output that follows so many calls was put out before."""
+        """Return whether output after this number of calls was put out before."""
         return calls < self._journal.known_to
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
-        """Count the text against the limit, and emit it unless it is a repeat."""
+        """Count the text against the limit, and emit new text."""
         self._limits.count_output(text)
         if not is_repeat:
             await self._run.output.emit(text)
 
     def is_unreplayed(self) -> bool:
-        """Return whether the run is to be replayed everywhere, and has recorded anything since."""
+        """Return whether the run is to be replayed everywhere, and has new records to replay."""
         if not self._replay_everywhere or self._run.runner is None:
             return False
         calls, recorded_calls = self._run.runner.execution.calls, self._journal.calls
@@ -146,26 +146,26 @@ class RecordedCalls(RecordedBackend):
                 raise
             await close_broken()
             self._run.break_off(error)
-            # Its code is not to make something else of it.
+            # The workflow code must not convert the fault to another error.
             raise asyncio.CancelledError from error
         finally:
             self._end_step()
 
     def _end_step(self) -> None:
-        if self.waits.in_a_step:  # beside it
+        if self.waits.in_a_step:  # another step is under way
             return
-        # They are stored, and need not run again.
+        # The steps are stored, and need not run again.
         self._run.leave(RunEvent.STEPS_OVER)
         if self._stored_step and self.is_unreplayed():
             self._run.leave(RunEvent.REPLAY)
 
     def begin(self, call: Call, title: str) -> None:
-        """Store that a step has begun, behind the text before it."""
+        """Store the start of a step, behind the text before it."""
         self._run.output.settle()
         self._run.record(run_writes.begin_step, call, title)
 
     async def store(self, work: Callable[[Transaction], None]) -> None:
-        """Do a write of the run beside its journal, and wait for the commit."""
+        """Make a write of the run outside its journal, and wait for the commit."""
 
         def write(tx: Transaction) -> None:
             self._leased_run.check(tx)
@@ -174,13 +174,13 @@ class RecordedCalls(RecordedBackend):
         await self._run.write(write)
 
     async def reserve(self, call: Call, title: str) -> None:
-        """Store that a step has begun, and wait for the commit."""
+        """Store the start of a step, and wait for the commit."""
         self._run.output.settle()
         await self._run.record(run_writes.begin_step, call, title)
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Store a part of a call as a step of its own."""
-        self._run.output.put()  # the text goes on: it is not complete up to here
+        """Store a part of a call as a separate step."""
+        self._run.output.put()  # the text is not complete here: more may follow
         self._run.record(run_writes.show_part, call, number=number, title=title, payload=payload)
 
     def note(self, call: Call, record: CallResult) -> None:
@@ -193,7 +193,7 @@ class RecordedCalls(RecordedBackend):
         self._stored_step = True
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """Do the work of a transactional step in the transaction that records its result."""
+        """Do the work of a transactional step in the transaction that records the result."""
 
         def write(tx: Transaction) -> Attempted:
             self._leased_run.check(tx)
@@ -208,7 +208,7 @@ class RecordedCalls(RecordedBackend):
         return attempt
 
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
-        """Ask the prompts, or find their recorded answers, and return all responses."""
+        """Ask the prompts, or find the recorded answers, and return all responses."""
         responses: dict[int, StoredResponse] = {}
         recorded_prompts: dict[int, AnyPrompt] = {}
         interactions: dict[int, UUID] = {}
@@ -239,7 +239,7 @@ class RecordedCalls(RecordedBackend):
         return [responses[prompt.call.position] for prompt in outgoing_prompts]
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """Return the last messages of the conversation, of the runs that the journal names."""
+        """Return the last messages of the conversation, from the runs that the journal names."""
         entry, run = self.recall(call), self._leased_run.run
         if entry is None:
             runs = await reads.read(ended_runs, run.id, run.conversation_id, limit)
@@ -248,7 +248,7 @@ class RecordedCalls(RecordedBackend):
         return await reads.read(read_messages, entry.result, limit, entry.sequence)
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Wait for an arrival, and return it or its timeout."""
+        """Wait for an arrival, and return the arrival or its timeout."""
         entry = self._journal.recall(call)
         if entry is not None:
             until = entry.result and datetime.fromisoformat(entry.result)
@@ -293,7 +293,7 @@ class RecordedCalls(RecordedBackend):
         begin: Callable[..., CallResult | None] | None,
         expire: Callable[[Transaction, RunRecord, Call], CallResult],
     ) -> CallResult:
-        """Wait for what others do under the call; begins to, where that is not recorded."""
+        """Wait for the result of a call that others settle; begin a call that is not recorded."""
         with self._under_way(call.position):
             result = await self.waits.settlement(call, until, begin)
         if result is not None:
@@ -301,7 +301,7 @@ class RecordedCalls(RecordedBackend):
         return await self._run.write(lambda tx: expire(tx, self._leased_run.check(tx), call))
 
     async def sleep(self, call: Call, until: datetime) -> None:
-        """Sleep until a moment, which is journaled."""
+        """Sleep until a recorded moment."""
         is_recorded = self._journal.recall(call) is not None
         if is_recorded and until <= timezone.now():
             return
@@ -318,7 +318,7 @@ class RecordedCalls(RecordedBackend):
     async def _new_prompts(
         self, outgoing_prompts: list[tuple[OutgoingPrompt, UUID]]
     ) -> list[run_writes.NewPrompt]:
-        """Build the prompts that are asked at once, as they are stored, with their candidates."""
+        """Build the prompts of one `ask` in their stored form, with their candidates."""
         owner, limits = self._conversation.owner.id, RuntimeSettings.load()
         if len(outgoing_prompts) > limits.MAX_PROMPTS_AT_ONCE:
             limit_text = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"
@@ -326,7 +326,7 @@ class RecordedCalls(RecordedBackend):
         new_prompts = []
         for outgoing, interaction in outgoing_prompts:
             stored_prompt = from_json(outgoing.json)
-            if len(outgoing.json) > limits.MAX_PROMPT:  # with the marks, which do not count
+            if len(outgoing.json) > limits.MAX_PROMPT:  # includes punctuation, which does not count
                 subject = f"The {type(outgoing.prompt).__name__} {outgoing.prompt.text[:50]!r}"
                 check_size(subject, stored_prompt, "MAX_PROMPT")
             resolved = None
@@ -341,7 +341,7 @@ class RecordedCalls(RecordedBackend):
         return self._run.record(run_writes.finish_call, call, self._now(call, record))
 
     def _now(self, call: Call, record: CallResult) -> CallResult:
-        """Add the present position of its track to a failed result."""
+        """Add the present position of the call's track to a failed result."""
         if not record.error:
             return record
         return replace(record, last_position=self._positions[call.track])

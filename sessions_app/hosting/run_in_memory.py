@@ -1,4 +1,4 @@
-"""A run in memory: its state, the writes in its lane, and its code, which leaves by its state."""
+"""A run in memory: its state, its lane of writes, and its code, which is cancelled by state."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class RunInMemory:
-    """The part of a run in memory that its task, its calls, its waits and its limits share."""
+    """The state of a run in memory that its task, calls, waits and limits share."""
 
     def __init__(self, started_run: StartedRun, lane: Lane) -> None:
         self.leased_run = started_run.leased_run
@@ -34,15 +34,15 @@ class RunInMemory:
         self.failure: BaseException | None = None
 
     def move(self, event: RunEvent) -> bool:
-        """Move by an event, as the table says; return False where that changes nothing."""
+        """Move by an event, as the table says; return False if the table has no such transition."""
         target = TABLE.get((self.state, event))
         self.state = target or self.state
         return target is not None
 
     def leave(self, event: RunEvent) -> bool:
-        """Move by an event, and have the code go where its new state says so.
+        """Move by an event, and cancel the workflow code if the new state requires that.
 
-        What it did is stored; what it does now is cancelled.
+        Finished work is stored; work under way is cancelled.
         """
         if not self.move(event):
             return False
@@ -54,15 +54,15 @@ class RunInMemory:
         return True
 
     def break_off(self, error: BaseException) -> None:
-        """Leave for an error of the database. Unless it is about what the run gave it, somebody
-        goes on with the run.
+        """Leave after a database error: the run continues later, unless the database refused data
+        of the run.
         """
         self.failure = self.failure or error
         is_excused = isinstance(self.failure, SessionsError) or is_fault(self.failure)
         self.leave(RunEvent.FAULT if is_excused else RunEvent.REFUSED)
 
     def write(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Write in the run's lane. A write that fails ends the execution, awaited or not."""
+        """Write in the run's lane. A failed write ends the execution, awaited or not."""
         future = writer.write(work, self.lane)
         future.add_done_callback(self._check_write)
         return future
@@ -73,13 +73,13 @@ class RunInMemory:
         *arguments: P.args,
         **keywords: P.kwargs,
     ) -> "asyncio.Future[T]":
-        """Make one of the `run_writes` of the run."""
+        """Queue one of the `run_writes` for this run."""
         return self.write(lambda tx: work(tx, self.leased_run, *arguments, **keywords))
 
     def _check_write(self, future: "asyncio.Future[T]") -> None:
         if future.cancelled() or (error := future.exception()) is None:
             return
-        if isinstance(error, RunEnded):  # a call that was about to begin
+        if isinstance(error, RunEnded):  # the run was over before this call began
             return
         if isinstance(error, Fenced):
             log.warning("write.fenced", run=str(self.leased_run.run.id))

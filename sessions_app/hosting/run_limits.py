@@ -1,4 +1,4 @@
-"""The limits of a run: how long it works, how many calls it makes, how much it puts out."""
+"""The limits of a run: working time, number of calls, size of the output."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from sessions_app.workflows.concurrency import Slot
 
 
 class RunLimits:
-    """The limits of one run in memory, which leaves once it has done as much as it may."""
+    """The limits of one run in memory; a run that exceeds a limit leaves memory."""
 
     def __init__(self, run: RunInMemory) -> None:
         self._run = run
@@ -22,15 +22,15 @@ class RunLimits:
         slot.limit(self._settings.MAX_RUN_SECONDS, partial(self._run.leave, RunEvent.TOO_LONG))
 
     def check_calls(self, position: int) -> None:
-        """Have the run leave if its new call is one too many."""
+        """Make the run leave memory if the new call exceeds `MAX_CALLS`."""
         if position > self._settings.MAX_CALLS:
             self._run.leave(RunEvent.TOO_MANY)
 
     def count_output(self, text: str) -> None:
-        """Count output against the limit, an earlier execution's included.
+        """Count output against the limit, including the output of earlier executions.
 
         Raises:
-            TooLarge: it is more than MAX_OUTPUT in all.
+            TooLarge: the total exceeds MAX_OUTPUT.
         """
         self._size += len(text)
         most = self._settings.MAX_OUTPUT

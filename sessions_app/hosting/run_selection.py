@@ -1,4 +1,4 @@
-"""A host takes up the runs of its key: which start now, which are stopped, which wait."""
+"""The selection of a key's runs that a host starts, stops or leaves waiting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-# A run during which its process died so often, without getting on in between, is set aside.
+# Crashes without progress in between, after which a run is suspended.
 MAX_CRASHES = 3
 
-# Of the queued runs of a key whose turn it is, those that a look reads: there may be a thousand. Of
-# the others it reads one, which says that there are some.
+# Limit of queued runs per query if it is their turn: a key may have a thousand. One other queued
+# run is read, too, to learn that some wait.
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT has_turn, id, conversation_id, message_id, client_format, status,
@@ -52,7 +52,7 @@ UNFINISHED = """
 
 
 class UnfinishedRun(NamedTuple):
-    """A run as a look finds it; `stop`: it was asked to."""
+    """An unfinished run as read from the database; `stop`: a stop was requested."""
 
     has_turn: bool
     record: RunRecord
@@ -77,7 +77,7 @@ class CutText:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRecord:
-    """The facts of a conversation that a host needs; none of them ever changes."""
+    """The facts of a conversation that a host needs; all are immutable."""
 
     conversation_id: str
     workflow: str
@@ -86,8 +86,8 @@ class ConversationRecord:
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """A run that the host has to drive now. `metadata` is that of the request that began it;
-    `stop` is where it was stopped, if it was.
+    """A run that the host has to drive now. `metadata` comes from the request that began the run;
+    `stop` is the stop point of a stopped run.
     """
 
     leased_run: LeasedRun
@@ -101,33 +101,33 @@ class StartedRun:
 
     @property
     def run(self) -> RunRecord:
-        """The run as the log knows it."""
+        """The record of the run for log events."""
         return self.leased_run.run
 
 
-# A run as a look sees it: which, its status, and whether it is to stop.
+# A run as a query finds it: id, status, and whether a stop was requested.
 RunSighting = tuple[UUID, str, bool]
 
 
 @dataclass(slots=True)
 class Selection:
-    """The runs that a look at a key found: to start, to stop, and whether there are more."""
+    """The runs of a key to start and to stop, and whether more are waiting."""
 
     started: list[StartedRun] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
     seen: frozenset[RunSighting] = frozenset()
-    # There may be more to start: look again.
+    # More runs may be ready to start: select again.
     more: bool = False
-    # A run stays queued that has its turn later.
+    # A run stays queued because its turn comes later.
     left_some: bool = False
-    # An operator wants the builder closed.
+    # An operator asked to evict the builder.
     evict: bool = False
-    # Of the host's workflow: a child's is not the conversation's.
+    # The workflow of the host's key: a child's workflow differs from its conversation's.
     workflow: str = ""
     conversations: dict[UUID, ConversationRecord] = field(default_factory=dict)
 
     def conversation(self, key: UUID) -> ConversationRecord:
-        """Return the conversation, read if it was not seen before."""
+        """Return the conversation; read the row at the first use."""
         if key not in self.conversations:
             row = Conversation.objects.select_related("owner").get(pk=key)
             owner = Person.of(row.owner)
@@ -137,10 +137,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class DrivenRuns:
-    """The runs that a host has in hand when it looks.
+    """The runs of a host at the time of a selection.
 
-    `runs` are those that it drives; `excused` those that it drove until the database failed;
-    `conversations` those that it has seen.
+    `runs` are driven now; `excused` were driven until the database failed; `conversations` have
+    been read before.
     """
 
     runs: frozenset[UUID]
@@ -149,7 +149,7 @@ class DrivenRuns:
 
 
 def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selection:
-    """Look at the unfinished runs of the key, and start those whose turn it is."""
+    """Read the unfinished runs of the key, and start the runs whose turn has come."""
     evict = lease.check(tx)
     condition, one_by_one = has_turn()
     values = (*one_by_one, lease.key, QUEUED_AT_ONCE)
@@ -193,8 +193,8 @@ def _read(
 
 
 def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail: str) -> None:
-    """Suspend the key's runs that cannot be driven here; those that wait for people keep
-    waiting. Whatever is to stop ends: nothing can clean up.
+    """Suspend the key's runs, which cannot be driven here. Runs that wait for people keep waiting;
+    runs with a stop request end, as nothing can clean up.
     """
     to_stop = Q(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED], stop_requested_at__isnull=False)
     in_hand = Q(status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
@@ -208,14 +208,14 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
 def _take_up(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
-    """Start the run, or stop it; one that had its turn and is over makes way for the next."""
+    """Start the run, or stop it; a run that ends here makes way for the next one."""
     if run.record.id in driven_runs.runs:
         if run.stop:
             selection.stopping.append(run.record.id)
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
-    else:  # also where it is to stop: its workflow may have something to clean up
+    else:  # includes stopped runs: the workflow may have to clean up
         _start(tx, lease, driven_runs, run, selection)
 
 
@@ -241,7 +241,7 @@ def _start(
         selection.more = True
         return
     journal = Journal({}) if fresh else Journal.load(run.record.id, run.patches)
-    # This execution counts, until it gets on.
+    # This execution counts as a crash until the run makes progress.
     crashes = max(crashes + (run.record.id not in driven_runs.excused), 1)
     columns = {
         "status": Run.Status.RUNNING.value,
@@ -271,7 +271,7 @@ def _start(
 
 
 def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> None:
-    """Suspend the run: people read that it is paused, operators and the log why."""
+    """Suspend the run: people read `PAUSED`; operators and the log get `detail`."""
     error = {"code": code, "message": run_writes.PAUSED}
     run_writes.end(tx, leased_run, Run.Status.SUSPENDED, error=error, detail=detail)
     tell = partial(log.error, "run.suspended", run=str(leased_run.run.id), error=detail)
@@ -279,8 +279,8 @@ def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> 
 
 
 def _crashes(run: UnfinishedRun) -> int:
-    """Count the crashes since the run last got on. Of its last execution, text is progress too,
-    unless it took the place of an earlier one's.
+    """Count the crashes since the run last made progress. Text of the last execution is progress,
+    too, unless the text replaced an earlier execution's.
     """
     if not run.crashes:
         return 0

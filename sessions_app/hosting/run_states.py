@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class RunState(Enum):
-    """A state of a run in memory. Its code is executed up to `BLOCKED`, and over behind that."""
+    """A state of a run in memory; its code executes up to `BLOCKED`, and has ended after that."""
 
     WORKING = "its code is executed, or waits"
     STOPPING = "a person has stopped it, and its code cleans up"
@@ -24,7 +24,7 @@ class RunState(Enum):
 
 
 class RunEvent(Enum):
-    """An event that moves a run; its code comes to an end by those from `RETURNED` on."""
+    """An event that moves a run; from `RETURNED` on, the workflow code has ended."""
 
     PARK = "it only waits"
     REPLAY = "a test has it replayed everywhere"
@@ -46,8 +46,8 @@ class RunEvent(Enum):
     STORED = "its end was committed"
 
 
-# Of each row the states, the events, and the state to which each of them moves each of those. An
-# event changes nothing in a state that is not there with it.
+# Each row lists states, events and the target state. An event changes nothing in a state that no
+# row lists with that event.
 ROWS = """
 WORKING | STOP | STOPPING
 WORKING | PARK REPLAY | LEAVING
@@ -79,7 +79,7 @@ TABLE = {
     for state in states.split()
     for event in events.split()
 }
-# The code of the run is to end here and now: what it still gives is nobody's.
+# States in which the workflow code is cancelled unconditionally; further output is ignored.
 THROWN_OUT = {
     RunState.CUT_SHORT,
     RunState.LEAVING,

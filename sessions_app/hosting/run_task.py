@@ -1,4 +1,4 @@
-"""The task that executes a run in its host's memory, stops it, and stores how it ends."""
+"""The task that executes a run in its host's memory, stops the run, and stores its end."""
 
 import asyncio
 import traceback
@@ -39,19 +39,19 @@ from sessions_app.workflows.request_context import RequestContext
 
 log = Log(__name__)
 
-# Seconds without a call after which a workflow that is replayed waits for something else.
+# Seconds without a call after which a replayed workflow counts as waiting outside its context.
 STANDS_AFTER = 0.1
 
 
 class BlockedLoop(BaseException):
-    """An error raised in code of a run that blocks the event loop. No `Exception`, to get out."""
+    """An error raised in run code that blocks the event loop; no `Exception`, so as to get out."""
 
 
 class Stopping:
     """The stop of one run in memory.
 
-    Its code gets CancelledError, where it waits or at its next call, and may clean up for
-    `MAX_STOPPING` seconds.
+    The workflow code gets CancelledError at its current await or at its next call, and may clean up
+    for `MAX_STOPPING` seconds.
     """
 
     def __init__(self, run: RunInMemory, calls: RecordedCalls) -> None:
@@ -59,9 +59,9 @@ class Stopping:
         self._calls = calls
 
     def begin(self) -> None:
-        """Stop the run behind all that it has done."""
+        """Stop the run behind all calls that it has made."""
         if self._run.runner is None:
-            if not self._calls.stop_behind(0, {}).count:  # it has not begun
+            if not self._calls.stop_behind(0, {}).count:  # the run has not begun
                 self._run.leave(RunEvent.GIVE_UP)
             return
         execution = self._run.runner.execution
@@ -69,11 +69,11 @@ class Stopping:
         self._limit()
         if execution.calls.total() >= stop.count:
             self._interrupt(stop)
-        else:  # it is being replayed, and gets there
+        else:  # a replay is under way, and will reach the stop point
             self._look_whether_it_stands()
 
     def go_on(self) -> None:
-        """Go on with the stop, if there is one, in the execution that begins now."""
+        """Continue a pending stop in the execution that begins now."""
         if self._run.state is RunState.STOPPING:
             self._limit()
             self._look_whether_it_stands()
@@ -85,8 +85,8 @@ class Stopping:
             task.cancel()
 
     def _look_whether_it_stands(self, last: int = -1) -> None:
-        # A run that was stopped while it waited for something else than its context does so in a
-        # replay too, and makes no call that could raise the stop.
+        # A run that was stopped while waiting outside its context waits there in a replay, too, and
+        # makes no call that could raise the stop.
         stop, runner = self._calls.stop, self._run.runner
         if self._run.state is not RunState.STOPPING or runner is None:
             return
@@ -111,9 +111,9 @@ class Stopping:
 
 
 class RunTask:
-    """The task of a run, which executes the workflow from the top with its journal."""
+    """The task of a run, which executes the workflow from the top with the run's journal."""
 
-    # Of its task, before its id.
+    # Prefix of the asyncio task's name, before the run id.
     NAME = "run "
 
     def __init__(
@@ -138,12 +138,12 @@ class RunTask:
         self._return_value: ReturnValue | None = None
 
     def start(self, on_end: Callable[["RunTask"], None]) -> None:
-        """Begin to execute; `on_end` is called when it is out of memory."""
+        """Begin to execute; `on_end` is called when the run has left memory."""
         self.run.task = asyncio.create_task(self._drive(), name=f"{self.NAME}{self.id}")
         self.run.task.add_done_callback(lambda _: on_end(self))
 
     def leave(self, event: RunEvent) -> None:
-        """Take the run out of memory, or stop it. What it did is stored."""
+        """Make the run leave memory, or stop the run. Finished work is stored."""
         if not self.run.leave(event):
             return
         if event is RunEvent.STOP:
@@ -152,29 +152,29 @@ class RunTask:
             self.run.leave(RunEvent.STEPS_OVER)
 
     def park(self) -> None:
-        """Take the run out of memory until an answer, or the end of a sleep, brings it back."""
+        """Evict the run until an answer, or the end of a sleep, brings it back."""
         self.waits.rest()
         self.leave(RunEvent.PARK)
 
     def block(self, stack: str) -> None:
         """Suspend the run, which blocks the event loop.
 
-        Called from outside of the loop, which stands still, and perhaps within the run's own code.
-        The caller ends it there. Should it get away, it is cancelled, and can write nothing.
+        Called from outside the blocked loop, perhaps within the run's own code. The caller ends
+        that code. Code that escapes is cancelled, and cannot write.
         """
         self.run.move(RunEvent.BLOCK)
         self.run.lane.failed = True
         if self.run.runner is not None:
             self.run.runner.execution.leave()
         block = partial(run_writes.block, leased_run=self.run.leased_run, stack=stack)
-        # In the host's order: it looks at its runs after this.
+        # Ordered with the host's writes: the host selects runs after this write.
         write_future = writer.submit(block, Lane(order_of=self.run.lane))
         write_future.add_done_callback(lambda future: self._log_blocked(future.exception(), stack))
         if self.run.task is not None:
             self.run.task.get_loop().call_soon_threadsafe(self.run.task.cancel)
 
     def _log_blocked(self, error: BaseException | None, stack: str) -> None:
-        # By the writer: what is being executed may hold a lock that the log needs.
+        # Called in the writer's thread: the interrupted code may hold the lock of the log.
         log.error("run.blocked", run=str(self.id), at=stack.splitlines()[-2:], exc_info=error)
 
     @property
@@ -189,14 +189,14 @@ class RunTask:
 
     @property
     def calls_while_working(self) -> int | None:
-        """The number of calls that it has made; None while it waits, or a step is under way."""
+        """The number of calls made so far; None while the run waits, or a step is under way."""
         runner = self.run.runner
         if runner is None or self.waits.slot.is_awaited or not self.waits.nothing:
             return None
         return runner.execution.calls.total()
 
     def rests_since(self) -> float | None:
-        """Return since when (monotonic) the run only waits; None while it works."""
+        """Return since when (monotonic) the run only waits; None while the run works."""
         is_stopped = self.run.state in (RunState.STOPPING, RunState.CUT_SHORT)
         return None if is_stopped else self.waits.rests_since()
 
@@ -205,7 +205,7 @@ class RunTask:
             await self._execute()
         except asyncio.CancelledError:
             if self.run.state is RunState.WORKING:
-                raise  # it is not the host that cancels it
+                raise  # cancelled by other code than the host
             await self._finish(RunEvent.UNWOUND)
         except (Fenced, ConversationGone, StorageUnavailable) as error:
             self.run.failure = error
@@ -222,7 +222,7 @@ class RunTask:
             await self._finish(RunEvent.RETURNED)
 
     async def _execute(self) -> None:
-        await self._freshness.wait_fresh()  # a builder may be built now
+        await self._freshness.wait_fresh()  # opening the pool may build a builder
         started_run, run = self._started_run, self._started_run.run
         files = attached_files(started_run.metadata)
         message = Message(started_run.text, run.client_format, run.message_id, files)
@@ -245,7 +245,7 @@ class RunTask:
                     if self.run.state in THROWN_OUT:
                         raise asyncio.CancelledError
                     if run.parent is not None and not runner.gives_text:
-                        continue  # it is for the parent to make something of
+                        continue  # the parent gets the return value, not text
                     await self._calls.put_out(chunk, is_repeat=runner.is_repeat)
             self._calls.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
@@ -253,14 +253,14 @@ class RunTask:
             self.run.output.complete()
 
     async def _handle_error(self, error: BaseException) -> None:
-        if is_fault(error):  # it is taken up again
+        if is_fault(error):  # another execution resumes the run
             self.run.failure = self.run.failure or error
             await close_broken()
             self.run.move(RunEvent.CUT_OFF)
             return
         try:
             if self.run.state in (RunState.WORKING, RunState.DRAINING, RunState.LEAVING):
-                self._calls.check_match()  # the workflow may have made another error of it
+                self._calls.check_match()  # the workflow may have converted a mismatch to `error`
             if self.run.state is RunState.WORKING:
                 self._check_raised(error)
         except NonDeterminism as mismatch:
@@ -269,7 +269,7 @@ class RunTask:
             await self._finish(RunEvent.RAISED, error)
 
     def _check_raised(self, error: BaseException) -> None:
-        """Raise NonDeterminism if a replay raises this before the calls that are recorded."""
+        """Raise NonDeterminism if a replay raises this error before all recorded calls are made."""
         calls = {"": 0} if self.run.runner is None else self.run.runner.execution.calls
         try:
             self._calls.check_complete(calls, f"raises {type(error).__name__}: {error}"[:1000])
@@ -277,7 +277,7 @@ class RunTask:
             raise mismatch from error
 
     async def _finish(self, event: RunEvent, error: BaseException | None = None) -> None:
-        """Store how the run ends, if it does: its code has come to its end, or raised an error."""
+        """Move by the event that ended the workflow code, and store the run's end, if any."""
         returned = event in (RunEvent.RETURNED, RunEvent.RAISED)
         if returned and self._calls.is_unreplayed() and self.run.move(RunEvent.REPLAY):
             self.run.output.put()
@@ -286,26 +286,26 @@ class RunTask:
         if self.run.state is RunState.COMPLETING:
             await self._end(Run.Status.COMPLETED)
         elif self.run.state is RunState.CANCELLING:
-            if event is RunEvent.MISMATCHED:  # it cannot clean up
+            if event is RunEvent.MISMATCHED:  # the code cannot clean up
                 log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._end(Run.Status.CANCELLED)
-        elif self.run.state is RunState.SUSPENDING:  # after too many calls it may be let go on
+        elif self.run.state is RunState.SUSPENDING:  # an operator may resume after too many calls
             too_many = TooManyCalls(RuntimeSettings.load().MAX_CALLS)
             await self._suspend(error if event is RunEvent.MISMATCHED and error else too_many)
         elif self.run.state is RunState.FAILING:
-            if before is RunState.BROKEN:  # the database does not take what the run gives it
+            if before is RunState.BROKEN:  # the database refuses data of the run
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
-                self.run.failure = None  # what fails now counts
+                self.run.failure = None  # failures from here on count
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:
-        """Suspend the run: people read that it is paused, operators what to fix, and where."""
+        """Suspend the run: people read that the run is paused, operators the cause and the line."""
         detail = _add_location(error, str(error))
         log.error("run.suspended", run=str(self.id), error=detail)
         await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
 
     async def _report(self, error: BaseException | None) -> None:
-        """Fail the run."""
+        """Fail the run, with a message for people and a traceback for operators."""
         log.warning("run.failed", run=str(self.id), exc_info=error)
         reason, detail = "The workflow failed.", ""
         if isinstance(error, BuilderFailed):

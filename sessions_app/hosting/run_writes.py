@@ -1,6 +1,6 @@
 """The writes of a run, made by its host.
 
-Each is one transaction, and fenced by the generation of the host's key.
+Each write is one transaction, fenced by the generation of the host's key.
 """
 
 from datetime import datetime, timedelta
@@ -26,12 +26,12 @@ from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 
-# What is known by its `wait_id`.
+# Kinds of entries that a `wait_id` identifies.
 WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 
 
 class NewPrompt(NamedTuple):
-    """A call of `ask`: its stored prompt, the interaction's id, and its people if not the owner."""
+    """A call of `ask`: the stored prompt, the interaction's id, and the assignment, if any."""
 
     call: Call
     prompt: JsonObject
@@ -39,7 +39,7 @@ class NewPrompt(NamedTuple):
     assignment: ResolvedAssignment | None
 
 
-# What people read of a run that does not fit its code.
+# Message to people about a suspended run.
 PAUSED = (
     "This is paused because its program was changed or has an error. Nothing is lost: it "
     "continues once that is fixed."
@@ -49,46 +49,46 @@ PENDING = "SELECT id FROM sessions_app_interaction WHERE run_id = %s AND status 
 
 
 class LeasedRun:
-    """A run in the hands of its host. `fresh`: it has never been in another's."""
+    """A run under its host's lease. `fresh`: no other host ever had the run."""
 
     def __init__(
         self, lease: Lease, run: RunRecord, *, crashes: int = 0, fresh: bool = False
     ) -> None:
         self.lease = lease
         self.run = run
-        # Whether the log may have text of it, pending interactions, and children. (A write that
-        # sets these may fail: then its end looks in vain.)
+        # True if the log may have text of the run, pending interactions, and children. (If the
+        # write that sets a flag fails, the run's end searches in vain.)
         self.has_text = self.has_asked = self.has_children = not fresh
-        # Whether the row counts crashes, which the run's first progress clears.
+        # True if the row counts crashes, which the run's first progress resets.
         self.suspect = crashes > 0
         self.is_over = False
 
     def check(self, tx: Transaction) -> RunRecord:
-        """Return the run, if its host is still the host."""
+        """Return the run; raise `Fenced` if another host has the key."""
         self.lease.check(tx)
         return self.run
 
     def check_open(self, tx: Transaction) -> RunRecord:
-        """Check the run as `check` does, before it waits: nothing would end the wait of a run that
-        is over.
+        """Check the run as `check` does, before a wait: nothing would end the wait of a run that is
+        over.
 
-        The first call of a `gather` that fails may end it while others are about to begin.
+        The first call of a `gather` that fails may end the run while others are about to begin.
         """
         if self.is_over:
             raise RunEnded
         return self.check(tx)
 
     def reset_crashes(self, tx: Transaction) -> None:
-        """Reset the run's crashes: it got on, so they are none of its own."""
+        """Reset the run's crashes: a run that made progress did not cause them."""
         if self.suspect:
             tx.lock(self.run.conversation_id)
             sql.update(Run, {"crashes": 0}, id=self.run.id)
             tx.after_commit.append(self._clear_suspicion)
 
     def note_wait(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
-        """Note that a wait began, which is progress: several answers may each bring the run back.
+        """Note that a wait began, which is progress: several answers may each resume the run.
 
-        `alone`: the run does nothing else meanwhile, so it came to rest.
+        `alone`: the run does nothing else meanwhile, and so only waits.
         """
         if not alone:
             self.reset_crashes(tx)
@@ -109,13 +109,13 @@ def append_text(tx: Transaction, leased_run: LeasedRun, text: str) -> int:
 
 
 def restart_text(tx: Transaction, leased_run: LeasedRun, *, from_sequence: int) -> None:
-    """Append that the run's text from a sequence on was cut, and starts again."""
+    """Append that the run's text from a sequence on is void, and restarts."""
     run = leased_run.check(tx)
     tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
 
 
 def begin_step(tx: Transaction, leased_run: LeasedRun, call: Call, title: str) -> None:
-    """Record the start of a step that people see, or that streams; others are when they end."""
+    """Record the start of a visible or streamed step; other steps are recorded at their end."""
     record.begin(tx, leased_run.check(tx), call, title)
 
 
@@ -128,7 +128,7 @@ def show_part(
     title: str,
     payload: str | None,
 ) -> None:
-    """Show a part of a call as a step of its own: it begins, or with a payload it is complete."""
+    """Show a part of a call as a separate step: begun, or complete with a payload."""
     run = leased_run.check(tx)
     state = "in_progress" if payload is None else "complete"
     step = step_payload(run.id, call.position, title, state, payload or "")
@@ -151,7 +151,7 @@ def open_interactions(
 ) -> None:
     """Insert the interaction and the event of each prompt.
 
-    `alone`: the run does nothing else meanwhile, so it is a person's turn.
+    `alone`: the run does nothing else meanwhile, so the run waits for people only.
     """
     run = leased_run.check_open(tx)
     leased_run.has_asked = True
@@ -200,12 +200,12 @@ def open_interactions(
 
 
 def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
-    """Record that a replay made a recorded call in another way."""
+    """Record that a replay made a recorded call differently."""
     record.note_difference(leased_run.check(tx), call, difference)
 
 
 def patch(tx: Transaction, leased_run: LeasedRun, patches: dict[str, int]) -> None:
-    """Store which changes of its code the run has, each from a position on."""
+    """Store the code changes (patches) that the run has, each from a position on."""
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"patches": patches}, id=run.id)
@@ -214,7 +214,7 @@ def patch(tx: Transaction, leased_run: LeasedRun, patches: dict[str, int]) -> No
 def begin_sleep(
     tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime, alone: bool
 ) -> None:
-    """Record a durable sleep with its end. `alone` as for `open_interactions`."""
+    """Record a durable sleep with its end. `alone` as in `open_interactions`."""
     run = leased_run.check_open(tx)
     record.begin(tx, run, call, result=sql.Json(until.isoformat()), finished_at=tx.now)
     leased_run.note_wait(tx, alone=alone, wake_at=until)
@@ -223,7 +223,7 @@ def begin_sleep(
 def begin_wait(
     tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
-    """Record the wait for an arrival, or return one that came before. `alone` as above."""
+    """Record the wait for an arrival, or return an earlier arrival. `alone` as above."""
     run = leased_run.check_open(tx)
     if (arrival := arrivals.take(tx, run, call)) is not None:
         finish_call(tx, leased_run, call, arrival)
@@ -254,12 +254,12 @@ def begin_child(
 def rest(
     tx: Transaction, leased_run: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
 ) -> None:
-    """Park the run: nothing has to host it until an answer, or the end of a sleep.
+    """Store that the run only waits: no host is needed until an answer, or the end of a sleep.
 
-    Unless an answer came meanwhile: then it is the system's turn, and stays so.
+    After an answer that came meanwhile, the run stays running.
     """
     run = leased_run.check_open(tx)
-    tx.lock(run.conversation_id)  # an answer that is being written is to be seen
+    tx.lock(run.conversation_id)  # an answer that is being written must be visible below
     pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
     if any(map(is_wait, waits_for)):
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
@@ -269,18 +269,18 @@ def rest(
 
 
 def awake(tx: Transaction, leased_run: LeasedRun) -> None:
-    """Store that the sleep is over: it is the system's turn again."""
+    """Store that the sleep is over, and the run works again."""
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     set_running(run.id)
 
 
 def clean_up(tx: Transaction, leased_run: LeasedRun, *, stop: JsonObject) -> None:
-    """Store from which stop point the run cleans up, for replays; nothing is awaited any more."""
+    """Store the stop point from which the run cleans up, for replays, and end all open waits."""
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"stop_point": stop}, id=run.id)
-    # So that none of them takes what clean-up may wait for.
+    # Delete open waits: none may take an arrival that the clean-up may wait for.
     JournalEntry.objects.filter(
         run_id=run.id, kind=JournalEntry.Kind.WAIT, finished_at=None
     ).delete()
@@ -305,9 +305,9 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
 ) -> None:
     """End (or suspend) the run with the last piece of its output.
 
-    Its open interactions are cancelled, its children stopped, its text is folded, and its parent
-    gets `return_value`. A suspended run keeps all: it may go on. People see `error`; operators also
-    `detail`.
+    Open interactions are cancelled, children stopped, the text is folded, and the parent gets
+    `return_value`. A suspended run keeps everything, as it may continue. People see `error`;
+    operators also see `detail`.
     """
     run = leased_run.check(tx)
     leased_run.is_over = True
@@ -316,7 +316,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
         _cancel_pending(tx, run)
     is_folded = final and not leased_run.has_text
     for piece in pieces_of(text):
-        if is_folded:  # it is all of its text, so nothing is to be folded
+        if is_folded:  # the piece is the run's whole text, so there is nothing to fold
             tx.append(run, Event.Type.MESSAGE.value, {"text": piece, "lengths": [len(piece)]})
         else:
             append_text(tx, leased_run, piece)
@@ -332,7 +332,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
         "wake_at": None,
         "replay_problem": "",
         "finished_at": tx.now if final else None,
-        # It came to an end, and an exception is no crash.
+        # The run reached an end, and an exception is no crash.
         **({"crashes": 0} if leased_run.suspect else {}),
     }
     sql.update(Run, outcome, id=run.id)
@@ -349,9 +349,9 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
 
 
 def block(tx: Transaction, leased_run: LeasedRun, *, stack: str) -> None:
-    """Suspend a run that blocks its process; the other runs of that process are charged nothing.
+    """Suspend a run that blocks its process, and reset the crashes of the process's other runs.
 
-    Other processes may find that process dead.
+    Other processes may take the blocked process for dead.
     """
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)

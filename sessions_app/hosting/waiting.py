@@ -1,4 +1,4 @@
-"""The waits of a run in memory, on their way into the database: for answers and ends of sleeps."""
+"""The waits of a run in memory, for answers and ends of sleeps, and their way into the database."""
 
 import asyncio
 import time
@@ -25,21 +25,21 @@ Answers = dict[UUID, StoredResponse]
 
 @dataclass(slots=True, eq=False)
 class _Ask:
-    """An `ask` that waits. `answers` is done once each interaction has its answer."""
+    """A waiting `ask`; `answers` is done once each interaction has an answer."""
 
     interactions: set[UUID]
     answers: asyncio.Future[Answers]
 
 
 class RunWaits:
-    """The waits of one run in memory, and its steps; its row says that it waits while it does
-    nothing else.
+    """The waits and the steps of one run in memory. The row says that the run waits while the run
+    does nothing else.
     """
 
     def __init__(self, run: RunInMemory) -> None:
         self._run = run
-        self.slot = Slot(nullcontext())  # until it has its own
-        # Also those that came before the execution reached their interaction.
+        self.slot = Slot(nullcontext())  # replaced by the run's own slot
+        # Includes answers that came before the execution reached their interaction.
         self._answers: Answers = {}
         self._asks: list[_Ask] = []
         self._sleeps: dict[int, datetime] = {}
@@ -53,7 +53,7 @@ class RunWaits:
 
     @property
     def nothing(self) -> bool:
-        """True while nothing is under way: what begins to wait now is all that the run does."""
+        """True while nothing is under way: a wait that begins now is all that the run does."""
         return not (self._steps or self._asks or self._sleeps)
 
     @property
@@ -63,7 +63,7 @@ class RunWaits:
         return set().union(*interaction_sets) - self._answers.keys()
 
     def receive_settlement(self, settlement: InteractionSettled) -> None:
-        """Note the final status of an interaction, and wake the `ask` that it completes."""
+        """Note the final status of an interaction, and wake the `ask` that is complete by that."""
         is_default = settlement.status == Interaction.Status.EXPIRED
         self._answers[settlement.interaction] = StoredResponse(
             settlement.response, settlement.by, settlement.at, is_default=is_default
@@ -110,15 +110,15 @@ class RunWaits:
             del self._sleeps[position]
 
     def work_by(self, change: int) -> None:
-        """Count the coroutines that work; when the last one waits, store that the run does."""
+        """Count the coroutines that work; when the last one waits, store that the run waits."""
         self.slot.work_by(change)
         if not self.slot.busy and not self.nothing:
             self.rest()
 
     def rests_since(self) -> float | None:
-        """Return since when (monotonic) the run only waits; None while any of it goes on.
+        """Return since when (monotonic) the run only waits; None while any part of the run works.
 
-        An `ask` whose answers are all there is about to go on, or waits for a place to do so.
+        An `ask` that has all answers is about to continue, or waits for a slot to do so.
         """
         goes_on = self.slot.busy > 0 or self._steps or any(ask.answers.done() for ask in self._asks)
         return self._since if (self._asks or self._sleeps) and not goes_on else None
@@ -129,11 +129,11 @@ class RunWaits:
         self._run.record(run_writes.rest, waits_for=waits_for, wake_at=wake_at)
 
     async def ask(self, interactions: set[UUID], new: list[run_writes.NewPrompt]) -> Answers:
-        """Wait for people: for the answers to all of the interactions, of which some are new."""
+        """Wait for people's answers to all of the interactions; open the `new` ones first."""
         alone = self._is_alone
         with self.asking(interactions) as answers:
             if new:
-                # Not awaited: an answer comes after it, and without it the run ends.
+                # Not awaited: an answer can only follow this write, which ends the run if it fails.
                 self._run.output.settle()
                 self._run.record(run_writes.open_interactions, new, alone=alone)
             return await self._rest_for(answers, alone=alone)
@@ -144,9 +144,9 @@ class RunWaits:
         until: datetime | None,
         begin: Callable[..., CallResult | None] | None,
     ) -> CallResult | None:
-        """Wait for what others do under the call; begins to, where that is not recorded.
+        """Wait for the result of a call that others settle; `begin` records a new call first.
 
-        Return None if the time is over.
+        Return None on a timeout.
         """
         wait, alone = wait_id(self._run.leased_run.run.id, call.position), self._is_alone
         deadline = self.sleeping(call.position, until) if until else nullcontext()
@@ -177,8 +177,9 @@ class RunWaits:
         return self.nothing and self.slot.busy == 1
 
     async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
-        """Await something without holding a place. The last of several that go on at once to wait
-        has the row say that the run only waits; `alone` has said so.
+        """Await something without holding a slot.
+
+        The last coroutine to wait stores that the run only waits, unless `alone` (stored before).
         """
         if not alone and self.slot.busy == 1 and not self.in_a_step:
             self.rest()

@@ -1,10 +1,10 @@
-"""The watchdog: a thread that glances at the event loop, which code of a run may block.
+"""The watchdog: a thread that checks the event loop, which code of a run may block.
 
-All else of the process stands still meanwhile: its other runs, its heartbeats, SIGTERM. The
-watchdog puts the alarm off while the loop turns; where it does not, the alarm ends the code that is
-being executed (`alarm.py`). Code that keeps the alarm from being heard, but lets threads run, has
-its run suspended from here. And it looks at times for runs that work for long without a call of
-their context: they may do so for ever.
+A blocked loop stops everything else in the process: other runs, heartbeats, SIGTERM. The watchdog
+postpones the alarm while the loop responds; if the loop does not, the alarm ends the executing code
+(`alarm.py`). If the code keeps the alarm from being heard, but lets threads run, the watchdog
+suspends the run. The watchdog also searches for runs that work for long without a call of their
+context: such a run may never end.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
 
-# Seconds between two glances. Where the loop did not turn for `SLOW` of them, the watchdog finds
-# out which run holds it up, and at which line.
+# Seconds between two checks. After `SLOW` checks without a response of the loop, the watchdog finds
+# the run that holds up the loop, and the line.
 GLANCE_EVERY = 0.1
 SLOW = 2
-# Seconds that a run may work without a call of its context before the log says so; and between two
-# looks for such runs.
+# Seconds that a run may work without a call of its context before a warning; and seconds between
+# two searches for such runs.
 QUIET = 300.0
 QUIET_LOOK = 10.0
 
 
 class LoopState(Enum):
-    """A state of the event loop at a glance."""
+    """A state of the event loop at a check."""
 
     TURNED = "it has turned since it was asked to"
     RESTS = "it waited for something to happen at the last glance, and was not asked"
@@ -43,23 +43,23 @@ class LoopState(Enum):
 
 
 class QuietRuns:
-    """A look every `QUIET_LOOK` seconds at the runs in memory, which logs each quiet one once."""
+    """A search every `QUIET_LOOK` seconds in the runs in memory, which logs each quiet run once."""
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._hosts = hosts
-        # The runs that worked at the last look: their calls by then, and since when that many.
+        # Runs that worked at the last search: the number of calls then, and since when it stayed.
         self._working: dict[RunTask, tuple[int, float]] = {}
         self._next_look = 0.0
 
     def plan_look(self) -> bool:
-        """Return whether a look is due, and plan the next one if so; for the watchdog's thread."""
+        """Return whether a search is due, and plan the next one; for the watchdog's thread."""
         if time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + QUIET_LOOK
         return True
 
     def look(self) -> None:
-        """Look at the runs of all hosts, in their event loop."""
+        """Search the runs of all hosts, in their event loop."""
         now = time.monotonic()
         before, self._working = self._working, {}
         for run in (run for host in self._hosts for run in host.runs):
@@ -69,7 +69,7 @@ class QuietRuns:
             last_calls, since = before.get(run, (calls, now))
             self._working[run] = (calls, since if calls == last_calls else now)
             if calls == last_calls and now - since >= QUIET:
-                self._working[run] = (calls, math.inf)  # it is logged
+                self._working[run] = (calls, math.inf)  # a quiet run is logged once
                 log.warning(
                     "run.quiet",
                     run=str(run.id),
@@ -81,7 +81,7 @@ class QuietRuns:
 
 
 class Watchdog:
-    """A watch over the event loop in which it is started, for the hosts of this process."""
+    """A watch over the event loop that starts it, for the hosts of this process."""
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._limit = RuntimeSettings.load().MAX_BLOCKING
@@ -134,7 +134,7 @@ class Watchdog:
         return LoopState.RESTS if self._rested else LoopState.BUSY
 
     def _ask_to_turn(self) -> None:
-        """Put the alarm off, and ask the loop to turn. One that rests need not be woken for it."""
+        """Postpone the alarm, and ask the loop to respond; a resting loop need not be woken."""
         self._turned.clear()
         self._alarm.put_off()
         frame = frame_of(self._watched)
@@ -147,7 +147,7 @@ class Watchdog:
             self._over.set()
 
     def _log_slow_run(self, seconds: float) -> None:
-        # Not where it was found: what is being executed may hold a lock that the log needs.
+        # Logged here, not in the handler: the interrupted code may hold the lock of the log.
         slow = self._alarm.take_slow_run()
         if slow is not None:
             run, line, within = slow
