@@ -9,6 +9,7 @@ the last (a contract in pyproject.toml holds it):
     lifecycle                 start and stop, what falls due, reports, retention
     hosting, runs             hosts that drive runs, and the process of each; a project's own calls
     conversations, pool       messages, stops, forks; builders, places and runs of a workflow
+    questions                 a question in words and as data, for a reader
     interactions, workflows   the life of a question; what authors write with
     journal, notify           what is recorded of a call; hints to other tasks and processes
     prompts, signals          what a person can be asked; what a project connects receivers to
@@ -18,5 +19,5 @@ the last (a contract in pyproject.toml holds it):
 
 Authors of workflows enter by `workflows`, users of the session API by `sessions`, a project's own
 code by `runs` and `signals`, front ends by `conversations`, `interactions`, `lifecycle`, `notify`,
-`prompts`, `runs`, `storage`, `workflows`, `models`, `settings` and `errors`.
+`prompts`, `questions`, `runs`, `storage`, `workflows`, `models`, `settings` and `errors`.
 """

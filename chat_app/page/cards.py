@@ -16,7 +16,6 @@ from django.utils.translation import gettext
 
 from chat_app.page.card_templates import template_of
 from sessions_app.errors import Invalid
-from sessions_app.interactions.outcome_texts import LINE
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import Interaction
@@ -26,8 +25,9 @@ from sessions_app.prompts import (
     AnyPrompt,
     PageAnswer,
     as_posted,
-    load_prompt,
 )
+from sessions_app.questions.outcomes import LINE
+from sessions_app.questions.question_view import QuestionView
 
 log = Log(__name__)
 Data = Mapping[str, list[str]]
@@ -126,10 +126,10 @@ def card(
     """Build the card of a question and of those asked with it, or of one that stands `alone`."""
     if typed_answer and typed_answer.interaction != interaction.id:
         typed_answer = None
-    prompt = load_prompt(interaction.prompt)
+    view = QuestionView.of(interaction)
+    prompt = view.prompt
     if alone:
         prompt = prompt.model_copy(update={"together": None})
-    default = prompt.default_answer()
     form, parts, error = _contents(prompt, (interaction, *other_interactions), typed_answer)
     return Card(
         interaction=interaction,
@@ -138,7 +138,7 @@ def card(
         prompt=prompt,
         values=typed_answer.answer.values if typed_answer else [],
         error=error,
-        default=prompt.answer_text(default)[:LINE] if default else "",
+        default=view.default[:LINE],
         note=typed_answer.answer.note if typed_answer else "",
         form=form,
         parts=parts,
@@ -202,7 +202,7 @@ def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[Card
 
 
 def _part(interaction: Interaction, data: Data | None) -> Part:
-    key, prompt = str(interaction.pk), load_prompt(interaction.prompt)
+    key, prompt = str(interaction.pk), QuestionView.of(interaction).prompt
     options: JsonObject = {"auto_id": f"{key}-%s", "label_suffix": ""}
     common_arguments = (interaction.pk, prompt.question, prompt.more, prompt)
     part_data = None if data is None else within(data, f"{key}-")

@@ -11,7 +11,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
-from sessions_app.prompts import title_of
+from sessions_app.prompts import question_title
 from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
@@ -111,7 +111,7 @@ def opened_entry(interaction: Interaction) -> AuditEntry:
 
 def first_line(prompt: JsonObject) -> str:
     """Return the first line of the question, where a short one is wanted."""
-    return title_of(prompt)[:QUESTION]
+    return question_title(prompt)[:QUESTION]
 
 
 def _row(

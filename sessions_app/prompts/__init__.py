@@ -26,7 +26,7 @@ from sessions_app.prompts.base import (
     load_prompt,
     load_typed_prompt,
     on_one_card,
-    title_of,
+    question_title,
     type_of,
 )
 from sessions_app.prompts.choices import (
@@ -112,7 +112,7 @@ __all__ = [
     "mark",
     "on_one_card",
     "plain_text",
+    "question_title",
     "read_posted",
-    "title_of",
     "type_of",
 ]

@@ -489,7 +489,7 @@ def type_of(input_type: str) -> type[AnyPrompt]:
     return _types.get(input_type, MissingPrompt)
 
 
-def title_of(content: Content) -> str:
+def question_title(content: Content) -> str:
     """Return the question of a stored prompt for a list."""
     return type_of(content["input_type"]).title(content)
 

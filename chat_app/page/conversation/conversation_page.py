@@ -27,10 +27,10 @@ from chat_app.page.conversation.transcript import (
     build,
 )
 from sessions_app.interactions.answerers import PromptAudience, may_answer
-from sessions_app.interactions.outcome_texts import waits_for
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Event, Interaction, Run, attached_files
 from sessions_app.models.people import UserId
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.branches import Branches, read_all
 from sessions_app.storage.records import EventRecord
@@ -387,7 +387,7 @@ def _state(run: Run, last: JsonObject | None) -> RunState:
     if run.status == Run.Status.WAITING and run.wake_at is not None:
         return RunState("sleeping", gettext("Paused until"), until=run.wake_at)
     if run.status == Run.Status.WAITING and (interaction := _others(run)) is not None:
-        return RunState("waiting", waits_for(interaction), interaction.created_at)
+        return RunState("waiting", QuestionView.of(interaction).waits_for, interaction.created_at)
     step = last["name"] if last and last["state"] == "in_progress" else ""
     words = gettext("Working: %(step)s") % {"step": step} if step else gettext("Working")
     return RunState("working", words, run.started_at)

@@ -30,6 +30,7 @@ from sessions_app.prompts import (
     PageAnswer,
     read_posted,
 )
+from sessions_app.questions.late_words import NOT_WAITING, late_words
 from sessions_app.storage import attachments
 
 MOST = 2**53
@@ -202,13 +203,12 @@ def page_answer_of(incoming_answer: IncomingAnswer) -> PageAnswer:
 
 def refuse_unanswerable(request: HttpRequest) -> HttpResponse:
     """Answer 404 with what was typed: the question is none that this person may answer now."""
-    reason = gettext("This question is no longer waiting for you.")
-    return common.give_back(request, reason, HTTPStatus.NOT_FOUND)
+    return common.give_back(request, str(NOT_WAITING), HTTPStatus.NOT_FOUND)
 
 
 # Characters of an answer that is given back: no prompt takes more.
 LONGEST = 100_000
-# The outcomes of an answer that is not used, of which `too_late` says why.
+# The outcomes of an answer that is not used, of which `late_words` says why.
 LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 
@@ -228,22 +228,13 @@ def tell_outcome(
     if answer_result.outcome == Outcome.VOTED:
         messages.success(request, gettext("Your vote counts"))
     elif answer_result.outcome in LATE:
-        messages.warning(request, too_late(answer_result, *incoming_answers))
+        messages.warning(request, _too_late(answer_result, incoming_answers))
     return back
 
 
-def too_late(answer_result: AnswerResult, *incoming_answers: IncomingAnswer) -> str:
+def _too_late(answer_result: AnswerResult, incoming_answers: Iterable[IncomingAnswer]) -> str:
     """Say why an answer was not taken, with what was typed, which must not get lost."""
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        reason = gettext("This question is no longer waiting for you.")
-    elif answer_result.outcome == Outcome.EXPIRED:
-        reason = gettext("This question expired before your answer arrived.")
-    elif answer_result.outcome == Outcome.CLAIMED:
-        reason = gettext("%(who)s has claimed this question.") % {"who": answer_result.by}
-    elif answer_result.status == "cancelled":
-        reason = gettext("The run ended before your answer arrived.")
-    else:
-        reason = gettext("%(who)s already answered this question.") % {"who": answer_result.by}
+    reason = late_words(answer_result)
     typed_text = ", ".join(filter(None, (page_answer_of(one).text for one in incoming_answers)))
     if not typed_text:
         return reason

@@ -19,10 +19,10 @@ from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import cut, finish_block, opening_text
 from chat_app.page.markdown.markdown import render
 from sessions_app.conversations.run_parts import RESTING, Part, read_parts
-from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
-from sessions_app.prompts import type_of
+from sessions_app.questions.outcomes import OutcomeText
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece
@@ -194,20 +194,28 @@ class Question(Item):
 
     template = "chat_app/items/question.html"
 
-    interaction: Interaction
-    outcome: OutcomeText | None = None
+    view: QuestionView
     card: Card | None = None
+
+    @property
+    def interaction(self) -> Interaction:
+        """Its row."""
+        return self.view.interaction
+
+    @property
+    def outcome(self) -> OutcomeText | None:
+        """The outcome in words; None while it waits."""
+        return self.view.outcome
 
     @property
     def asked(self) -> str:
         """The question in a line."""
-        prompt = self.interaction.prompt
-        return type_of(prompt["input_type"]).title(prompt)
+        return self.view.title
 
     @property
     def waits_for(self) -> str:
         """The people it waits for, if not the reader."""
-        return waits_for(self.interaction)
+        return self.view.waits_for
 
 
 @dataclass(frozen=True)
@@ -293,7 +301,7 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
             interaction = interactions.get(UUID(payload["interaction_id"]))
             if interaction is not None:
                 base |= {"first": interaction.sequence, "at": interaction.created_at}
-                return Question(**base, interaction=interaction, outcome=outcome(interaction))
+                return Question(**base, view=QuestionView.of(interaction))
         case Event.Type.RUN if payload["status"] in RESTING:
             # Of a child its parent's step says it.
             if "parent" not in payload or payload["status"] == Run.Status.SUSPENDED:

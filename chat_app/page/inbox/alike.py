@@ -16,7 +16,7 @@ from chat_app.page.inbox.inbox_entries import Entry, digest
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
-from sessions_app.prompts import type_of
+from sessions_app.prompts import question_title, type_of
 
 MOST_ALIKE = 500  # prompts that are looked through for those alike, and answered at once
 # What differs between questions that are the same: numbers, and what is quoted.
@@ -35,12 +35,11 @@ class Kind(NamedTuple):
 
 def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
     """Return the kind of a prompt; None where each answer is for one alone."""
-    type_ = type_of(prompt["input_type"])
-    if not type_.alike or "together" in prompt:
+    if not type_of(prompt["input_type"]).alike or "together" in prompt:
         return None
     controls = {**prompt, "text": "", "details": None, "timeout": None}
     answers = digest(workflow, sorted(controls.items()))
-    words = re.sub(rf"\b{re.escape(asker)}\b|{VARIABLE}", "…", type_.title(prompt))
+    words = re.sub(rf"\b{re.escape(asker)}\b|{VARIABLE}", "…", question_title(prompt))
     words = re.sub(r"…(\s*…)+", "…", words)
     return Kind(answers, digest(answers, words), words)
 
@@ -130,8 +129,7 @@ def _read_kinds(ids: Sequence[UUID], reader: UserId) -> dict[UUID, Kind | None]:
 
 def _kind(entry: Entry) -> Kind | None:
     interaction = entry.interaction
-    asker = interaction.conversation.owner.get_username()
-    return kind_of(interaction.run.workflow, interaction.prompt, asker)
+    return kind_of(interaction.run.workflow, interaction.prompt, entry.owner)
 
 
 def _bar(key: str, workflow: str, card: Card) -> Bar:

@@ -48,7 +48,9 @@ from sessions_app.interactions.answerers import Name
 from sessions_app.interactions.answers import Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
-from sessions_app.prompts import MAX_NOTE, load_prompt
+from sessions_app.prompts import MAX_NOTE
+from sessions_app.questions.late_words import claim_refusal, late_words
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
 
@@ -252,11 +254,8 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
     except (Invalid, StorageUnavailable, TooMany) as error:
         _refuse(request, str(error), note)
     else:
-        if claim_state.outcome == "stale":
-            _refuse(request, gettext("This question is no longer waiting for you."), note)
-        elif not claim_state.changed and claim_state.assignee not in (None, person.username):
-            claimed = gettext("%(who)s has claimed this question.")
-            _refuse(request, claimed % {"who": claim_state.assignee}, note)
+        if reason := claim_refusal(claim_state, person.username):
+            _refuse(request, reason, note)
         elif claim_state.changed:
             return _confirm(request, interaction)
     return see_other(_read_origin(request))
@@ -291,8 +290,7 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
             continue
         if answer_result.outcome == Outcome.STALE and answer_result.by:
             late[answer_result.by] += 1
-        reason = message_forms.too_late(answer_result)
-        refusals.append(await _add_question(person, interaction, reason))
+        refusals.append(await _add_question(person, interaction, late_words(answer_result)))
     _report(request, answered, late, refusals)
     return see_other(_read_origin(request))
 
@@ -308,7 +306,7 @@ async def _review(
         prompts = find_selected(person.id, inbox_query, ticked_ids, questions)
         if not prompts:
             raise Invalid(gettext("Select the questions to answer."))
-        prompt = load_prompt(prompts[0].prompt)
+        prompt = QuestionView.of(prompts[0]).prompt
         incoming_answer = message_forms.answer(request, prompts[0].pk, via="inbox")
         stored_answer = prompt.check(incoming_answer.answer)
         values = request.POST.getlist("value")

@@ -33,7 +33,8 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.interaction import PLACE
 from sessions_app.models.people import UserId
-from sessions_app.prompts import type_of
+from sessions_app.prompts import question_title
+from sessions_app.questions.question_view import waiting_for
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
@@ -45,7 +46,7 @@ NEWEST = 500
 SHORTEST = 2  # characters; less is in nearly every text
 FIELDS = (
     *("id", "conversation_id", "title", "workflow", "listed_at"),
-    *("working", "last_status", "text", "request", "kind", "names", "is_assigned"),
+    *("working", "last_status", "text", "request", "input_type", "names", "is_assigned"),
 )
 
 
@@ -216,7 +217,7 @@ def _entries(
         ),
         text=Subquery(first.values("prompt__text")[:1]),
         request=Subquery(first.values("prompt__request")[:1]),
-        kind=Subquery(first.values("prompt__input_type")[:1]),
+        input_type=Subquery(first.values("prompt__input_type")[:1]),
         names=Subquery(for_others.order_by("sequence").values("assignment__names")[:1]),
         is_assigned=any_pending(),
     )
@@ -238,7 +239,7 @@ def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
         at=row["listed_at"],
         state=state,
         words=words,
-        question=type_of(row["kind"]).title(row)[:QUESTION] if unanswered else "",
+        question=question_title(row)[:QUESTION] if unanswered else "",
         other_count=unanswered.count - 1 if unanswered else 0,
         deadline=unanswered.deadline if unanswered else None,
     )
@@ -248,7 +249,7 @@ def _state(row: JsonObject, *, needs_you: bool) -> tuple[str, str]:
     if needs_you:
         return "needs-you", gettext("needs you")
     if row["names"] is not None:
-        return "waiting", gettext("Waiting for %(names)s") % {"names": ", ".join(row["names"])}
+        return "waiting", waiting_for(row["names"])
     if row["working"]:
         return "working", gettext("working")
     if row["last_status"] == Run.Status.FAILED:

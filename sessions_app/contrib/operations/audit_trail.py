@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from sessions_app.interactions import audit
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
+from sessions_app.questions.question_view import QuestionView
 
 AT_ONCE = 1000
 COLUMNS = (
@@ -30,7 +31,7 @@ FORMULA = tuple("=+-@\t\r\n")
 
 def of_prompt(interaction: Interaction) -> list[AuditEntry]:
     """Return the audit entries of a prompt in order."""
-    if interaction.assignment is not None:
+    if QuestionView.of(interaction).assignment:
         entries = AuditEntry.objects.filter(interaction=interaction.pk)
         return list(entries.order_by("at", "pk"))
     settled = [] if interaction.answered_at is None else [_settled_entry(interaction)]

@@ -15,7 +15,8 @@ from sessions_app.interactions import answers
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
-from sessions_app.prompts import AnyPrompt, Given, JsonAnswer, load_prompt
+from sessions_app.prompts import AnyPrompt, Given, JsonAnswer
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 
@@ -36,12 +37,12 @@ class HostedRun:
     async def prompts(self) -> list[AnyPrompt]:
         """Return what it asks now, in the order of asking."""
         await self.rest()
-        return [load_prompt(interaction.prompt) for interaction in await reads.read(self._pending)]
+        return [question.prompt for question in await reads.read(self._pending)]
 
     async def asked(self) -> list[AnyPrompt]:
         """Return all prompts that it has asked so far, answered or not."""
         await self.rest()
-        return [load_prompt(row.prompt) for row in await reads.read(self._interactions)]
+        return [question.prompt for question in await reads.read(self._questions)]
 
     async def answer(
         self, value: Answer, to: str = "", *, by: AbstractBaseUser | None = None
@@ -57,9 +58,9 @@ class HostedRun:
         """
         await self.rest()
         pending = await reads.read(self._pending)
-        matches = [interaction for interaction in pending if to in interaction.prompt["text"]]
+        matches = [question for question in pending if to in question.text]
         if not matches or (len(matches) > 1 and not to):
-            texts = [interaction.prompt["text"] for interaction in pending]
+            texts = [question.text for question in pending]
             raise AssertionError(f"which prompt is {value!r} for? {await self._state()}: {texts}")
         await self._answer(matches[0], value, Person.of(by) if by is not None else self.person)
 
@@ -77,16 +78,17 @@ class HostedRun:
         await self.rest()
         voted_on: UUID | None = None
         while pending := await reads.read(self._pending):
-            text = pending[0].prompt["text"]
-            if pending[0].pk == voted_on:
+            question = pending[0]
+            text, interaction = question.text, question.interaction.pk
+            if interaction == voted_on:
                 raise AssertionError(f"{text!r} waits for more votes: answer(value, by=user)")
-            voted_on = pending[0].pk
+            voted_on = interaction
             matching_values = [value for word, value in script.items() if word in text]
             if not matching_values:
                 raise AssertionError(f"the script has no answer to {text!r}")
-            answerer = by if pending[0].assignment is not None else None
+            answerer = by if question.assignment else None
             person = Person.of(answerer) if answerer is not None else self.person
-            await self._answer(pending[0], matching_values[0], person)
+            await self._answer(question, matching_values[0], person)
             await self.rest()
 
     async def output(self) -> str:
@@ -151,12 +153,12 @@ class HostedRun:
 
         return await until(resting, self.patience)
 
-    def _pending(self) -> list[Interaction]:
-        return self._interactions(status=Interaction.Status.PENDING)
+    def _pending(self) -> list[QuestionView]:
+        return self._questions(status=Interaction.Status.PENDING)
 
-    def _interactions(self, **where: object) -> list[Interaction]:
+    def _questions(self, **where: object) -> list[QuestionView]:
         rows = Interaction.objects.filter(run__in=self._family(), **where)
-        return list(rows.order_by("sequence"))
+        return QuestionView.of_all(rows.order_by("sequence"))
 
     def _family(self) -> list[UUID]:
         """Return the ids of the run, its children, and theirs."""
@@ -166,21 +168,20 @@ class HostedRun:
             family = family + new
         return family
 
-    async def _answer(self, interaction: Interaction, value: Answer, by: Person) -> None:
+    async def _answer(self, question: QuestionView, value: Answer, by: Person) -> None:
         incoming_answer = answers.IncomingAnswer(
             answer_id=uuid4().hex,
             via="test",
             answer=JsonAnswer.of(value),
-            interaction=str(interaction.id),
+            interaction=str(question.interaction.pk),
         )
         result = await answers.answer(by=by, conversation_id=None, answer=incoming_answer)
         if result.outcome in (answers.Outcome.ACCEPTED, answers.Outcome.VOTED):
             return
-        text = interaction.prompt["text"]
-        if result.outcome is answers.Outcome.NOT_FOUND and interaction.assignment is not None:
-            names = ", ".join(interaction.assignment["names"])
+        text = question.text
+        if result.outcome is answers.Outcome.NOT_FOUND and question.assignment:
             raise AssertionError(
-                f"{text!r} is for {names}, and {by.username} may not answer it: "
+                f"{text!r} is for {question.names}, and {by.username} may not answer it: "
                 "answer(value, by=user)"
             )
         raise AssertionError(f"{text!r}: the answer came {result.outcome}")
@@ -188,9 +189,7 @@ class HostedRun:
     async def _state(self) -> str:
         run = await reads.read(lambda: Run.objects.get(pk=self.id))
         error = run.error or {}
-        questions = [
-            repr(interaction.prompt["text"]) for interaction in await reads.read(self._pending)
-        ]
+        questions = [repr(question.text) for question in await reads.read(self._pending)]
         parts = [f"it is {run.status}", error.get("message", ""), *questions]
         if run.wake_at is not None:
             parts.append(f"it sleeps until {run.wake_at:%Y-%m-%d %H:%M:%S} UTC: move the clock")

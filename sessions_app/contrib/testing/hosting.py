@@ -27,6 +27,7 @@ from sessions_app.lifecycle.due import settle_due
 from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import install
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.writer import writer
@@ -277,7 +278,7 @@ def _describe_due(moment: datetime) -> str:
     """Say what is still to be settled of a moment that has passed."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     rows = pending.filter(Q(expires_at=moment) | Q(escalates_at=moment))
-    texts = [repr(row.prompt["text"]) for row in rows]
+    texts = [repr(question.text) for question in QuestionView.of_all(rows)]
     subject = ", ".join(texts) or "a run that sleeps"
     return f"{subject} falls due at {moment}, and cannot be settled: the log says why"
 

@@ -9,10 +9,10 @@ from django.urls import reverse
 
 from sessions_app.errors import Invalid
 from sessions_app.interactions.answers import Outcome
-from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import users
 from sessions_app.prompts import BinaryPrompt, Option, load_prompt
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage import reads
 from sessions_app.workflows import group, user
 from tests.page.plain_page import press, text_of
@@ -32,7 +32,7 @@ def noted(value: str, note: str) -> str:
 async def settled(prompt: Interaction) -> tuple[Any, str]:
     """Return the typed answer to a prompt, and its outcome in words."""
     row = await Interaction.objects.select_related("answered_by").aget(pk=prompt.pk)
-    texts = await reads.read(outcome, row)
+    texts = await reads.read(lambda: QuestionView.of(row).outcome)
     assert texts is not None
     assert row.response is not None
     attribution: dict[str, Any] = {"by": None, "at": None, "is_default": False}

@@ -23,10 +23,10 @@ from sessions_app.contrib.operations.admin.read_only import (
     column,
     keys_by,
 )
-from sessions_app.interactions.outcome_texts import LINE, via_words
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
-from sessions_app.prompts import load_prompt
+from sessions_app.questions.outcomes import LINE, via_words
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage.spool import pieces, spool
 
 # In one file from here; the command has no such bound.
@@ -206,6 +206,6 @@ def _answer(response: JsonObject | None, prompt: Interaction | None) -> str:
     if response is None:
         return ""
     if prompt is not None:
-        return Truncator(load_prompt(prompt.prompt).answer_text(response)).chars(LINE)
+        return Truncator(QuestionView.of(prompt).answer_text(response)).chars(LINE)
     value = response.get("value", response.get("values"))
     return value if isinstance(value, str) else short(value)

@@ -41,8 +41,9 @@ from sessions_app.interactions.answers import TAKEN, AnswerResult, Outcome
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
-from sessions_app.prompts import APPROVE, MAX_NOTE, AnyPrompt, PageAnswer, load_prompt, read_posted
+from sessions_app.prompts import APPROVE, MAX_NOTE, AnyPrompt, PageAnswer, read_posted
 from sessions_app.prompts.assignment import LONGEST_NAME, Assignee, group, permission, user
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.runs import requests
 
 SENTENCE_FIELDS = (
@@ -120,14 +121,13 @@ class AnswerForm(forms.Form):
             self.fields["note"] = forms.CharField(label=_("Note"), required=False, widget=area)
 
 
-def answer_form(stored_prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
+def answer_form(prompt: AnyPrompt, data: QueryDict | None) -> forms.BaseForm:
     """Build the form for a prompt: the prompt's own form where it has one.
 
     Raises:
         FormChanged: the class of that form is gone.
         Invalid: the prompt takes files, which the admin does not.
     """
-    prompt = load_prompt(stored_prompt)
     if prompt.takes_files:
         text = _("This needs a file: reassign it to yourself, and answer it in your inbox.")
         raise Invalid(text)
@@ -267,7 +267,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         """Return whether the interaction is pending, and escalates if that is the action; a row
         without a run stands for a list of this status.
         """
-        escalates = row.run_id is None or bool((row.assignment or {}).get("escalate"))
+        escalates = row.run_id is None or bool(QuestionView.of(row).rules.escalate)
         return row.status == Interaction.Status.PENDING and (action != "escalate" or escalates)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
@@ -341,11 +341,9 @@ class InteractionAdmin(ReadOnlyAdmin):
 
     def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:
         """Ask for the answer, and give it in the operator's name."""
-        page = self.link("change", interaction.pk)
+        page, view = self.link("change", interaction.pk), QuestionView.of(interaction)
         try:
-            form = answer_form(
-                interaction.prompt, request.POST if request.method == "POST" else None
-            )
+            form = answer_form(view.prompt, request.POST if request.method == "POST" else None)
         except (FormChanged, Invalid) as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(page)
@@ -354,11 +352,8 @@ class InteractionAdmin(ReadOnlyAdmin):
                 return HttpResponseRedirect(page)
         elif interaction.status != Interaction.Status.PENDING:
             self.message_user(request, gettext("It is settled already."), messages.WARNING)
-        title = interaction.prompt.get("text", "")
-        buttons = load_prompt(interaction.prompt).buttons
-        return self.form_page(
-            request, "answer", title, original=interaction, form=form, buttons=buttons
-        )
+        context = {"original": interaction, "form": form, "buttons": view.prompt.buttons}
+        return self.form_page(request, "answer", view.text, **context)
 
     def _give(self, request: HttpRequest, interaction: Interaction, form: forms.BaseForm) -> bool:
         """Give the operator's answer; return False if the prompt refuses it, and add the error to

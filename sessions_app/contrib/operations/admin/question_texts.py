@@ -16,14 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.contrib.operations.admin import cells
 from sessions_app.contrib.operations.admin.read_only import USERNAME
 from sessions_app.interactions.answerers import PromptAudience, answerers, have_groups
-from sessions_app.interactions.outcome_texts import outcome, waits_for
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import UserId, users
-from sessions_app.prompts import load_prompt, type_of
-from sessions_app.prompts.assignment import Assignment
+from sessions_app.prompts import question_title
 from sessions_app.prompts.hidden_characters import mark
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.templatetags.detail_tags import decision, visible
 
 TITLE = 140
@@ -46,16 +45,16 @@ def title(interaction: Interaction) -> str:
 
 def beginning(prompt: JsonObject) -> str:
     """Return the beginning of the question of a stored prompt."""
-    question = type_of(prompt["input_type"]).title(prompt)
-    return Truncator(mark(" ".join(question.split()))).chars(TITLE)
+    return Truncator(mark(" ".join(question_title(prompt).split()))).chars(TITLE)
 
 
 @admin.display(description=_("question"))
 def question(interaction: Interaction) -> str:
     """Show the whole question; empty where the title has all of it."""
-    if interaction.prompt.get("text") == title(interaction):
+    text = QuestionView.of(interaction).text
+    if text == title(interaction):
         return ""
-    return format_html('<div class="said">{}</div>', visible(interaction.prompt.get("text", "")))
+    return format_html('<div class="said">{}</div>', visible(text))
 
 
 @admin.display(description=_("details"))
@@ -67,7 +66,7 @@ def details(interaction: Interaction) -> str:
 @admin.display(description=_("it takes"))
 def possible_answers(interaction: Interaction) -> str:
     """Name the possible answers by the labels that people see."""
-    prompt = load_prompt(interaction.prompt)
+    prompt = QuestionView.of(interaction).prompt
     kind = prompt.how_many or gettext(prompt.takes)
     labels = [(option.label,) for option in prompt.choices]
     if not labels:
@@ -78,7 +77,7 @@ def possible_answers(interaction: Interaction) -> str:
 @admin.display(description=_("answer"))
 def reply(interaction: Interaction) -> str:
     """Show the outcome in a line, and who gave it; empty while the prompt is pending."""
-    if not (text := outcome(interaction)):
+    if not (text := QuestionView.of(interaction).outcome):
         return ""
     cell = '{} <br><span class="quiet">{}</span>'
     return format_html(cell, text.line, settled_by(interaction))
@@ -87,14 +86,14 @@ def reply(interaction: Interaction) -> str:
 @admin.display(description=_("answer"))
 def whole_answer(interaction: Interaction) -> str:
     """Show the whole answer; empty while the prompt is pending."""
-    text = outcome(interaction)
+    text = QuestionView.of(interaction).outcome
     return format_html('<div class="said">{}</div>', text.full or text.line) if text else ""
 
 
 @admin.display(description=_("answered by, via, at"))
 def settled_by(interaction: Interaction) -> str:
     """Show who settled the prompt, through which door, and when."""
-    if not (text := outcome(interaction)):
+    if not (text := QuestionView.of(interaction).outcome):
         return ""
     by = interaction.answered_by
     person = " ".join(filter(None, (cells.display_name(by) if by else text.by, text.via)))
@@ -118,30 +117,25 @@ def at_deadline(interaction: Interaction) -> str:
 
 def consequence(interaction: Interaction) -> str:
     """Say what the workflow gets at the deadline."""
-    prompt = load_prompt(interaction.prompt)
-    default = prompt.default_answer()
-    if default is None:
+    answer = QuestionView.of(interaction).default
+    if not answer:
         return gettext("the workflow is told that nobody answered")
-    answer = prompt.answer_text(default)
     return gettext("it continues with “%(answer)s”") % {"answer": answer}
 
 
 @admin.display(description=_("asked of"))
 def whom(interaction: Interaction) -> str:
     """Name the people asked: the conversation's owner, or the candidates and who has claimed."""
-    if interaction.assignment is None:
+    view = QuestionView.of(interaction)
+    if view.assignment is None:
         return cells.display_name(interaction.run.conversation.owner)
-    if interaction.status == Interaction.Status.PENDING:
-        return waits_for(interaction)
-    return ", ".join(interaction.assignment.get("names", ()))
+    return view.waits_for if view.is_pending else view.names
 
 
 @admin.display(description=_("rules"))
 def rules(interaction: Interaction) -> str:
     """Show the rules of an assignment: votes, four eyes, and where it escalates."""
-    if interaction.assignment is None:
-        return ""
-    assignment = Assignment.model_validate(interaction.assignment)
+    assignment = QuestionView.of(interaction).rules
     texts = [
         gettext("%(count)s must give the same answer") % {"count": assignment.votes}
         if assignment.votes > 1
@@ -192,13 +186,13 @@ def candidates(interaction: Interaction) -> str:
 @admin.display(description=_("votes"))
 def votes(interaction: Interaction) -> str:
     """List the votes with their voters, and which of them do not count now."""
-    prompt = load_prompt(interaction.prompt)
+    view = QuestionView.of(interaction)
     rows = interaction.votes.select_related("by").order_by("at", "pk")[:ROWS_SHOWN]
     count = {vote.pk for vote in counting_votes([interaction]).get(interaction.pk, ())}
     lines = [
         (
             cells.display_name(vote.by),
-            prompt.answer_text(vote.response),
+            view.answer_text(vote.response),
             cells.moment(vote.at),
             "" if vote.pk in count else gettext(" does not count: this person may not answer now"),
         )

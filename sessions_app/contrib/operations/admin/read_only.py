@@ -20,8 +20,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from sessions_app.errors import SessionsError
-from sessions_app.interactions.outcome_texts import VIA, via_words
 from sessions_app.json_types import JsonObject
+from sessions_app.questions.outcomes import VIA, via_words
 from sessions_app.storage import atomic_requests
 from sessions_app.workflows import registry
 

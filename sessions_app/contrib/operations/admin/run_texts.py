@@ -19,9 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.contrib.operations.admin import cells, question_texts
 from sessions_app.contrib.operations.admin.cells import display_name
 from sessions_app.contrib.operations.admin.read_only import USERNAME
-from sessions_app.interactions.outcome_texts import outcome, via_words
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.questions.outcomes import via_words
+from sessions_app.questions.question_view import QuestionView
 
 TEXT_SHOWN = 80
 # By these a search finds runs, and what belongs to them.
@@ -237,7 +238,7 @@ def _outcome(entry: JournalEntry) -> tuple[str, str, str]:
 def _prompts(run: Run) -> Iterator[Moment]:
     rows = Interaction.objects.filter(run=run).select_related("answered_by")
     for row in _last(rows, "sequence"):
-        outcome_text = outcome(row)
+        outcome_text = QuestionView.of(row).outcome
         by = display_name(row.answered_by) if row.answered_by else ""
         line = outcome_text.line if outcome_text else ""
         person = ", ".join(filter(None, (by, via_words(row.answered_via))))

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models import Interaction
-from sessions_app.prompts import FieldText, FormPrompt, load_prompt
+from sessions_app.prompts import AnyPrompt, FieldText, FormPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,10 @@ VIA = {
 }
 
 
-def outcome(interaction: Interaction) -> OutcomeText | None:
+def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
     """Return the outcome of a settled question; None while it is pending."""
     if interaction.status == Interaction.Status.PENDING:
         return None
-    prompt = load_prompt(interaction.prompt)
     at = interaction.answered_at
     if interaction.status == Interaction.Status.ANSWERED:
         text = prompt.answer_text(interaction.response or {})
@@ -68,15 +67,6 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
         default = prompt.answer_text(interaction.response)[:LINE]
         line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}
     return OutcomeText(interaction.status, line, at=at)
-
-
-def waits_for(interaction: Interaction) -> str:
-    """Say for whom an assigned prompt waits: who has claimed it, else those whom it names."""
-    if interaction.assignee is not None:
-        name = interaction.assignee.get_username()
-        return gettext("%(name)s is on it") % {"name": name}
-    names = ", ".join((interaction.assignment or {}).get("names", ()))
-    return gettext("Waiting for %(names)s") % {"names": names}
 
 
 def via_words(via: str) -> str:

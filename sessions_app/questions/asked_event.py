@@ -1,0 +1,43 @@
+"""A question as the log has it, which is told before its row is read. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from sessions_app.json_types import JsonObject
+from sessions_app.prompts import AnyPrompt, type_of
+
+
+class AskedEvent(NamedTuple):
+    """A question when it was asked. `to` names the people it is for, if not the owner alone."""
+
+    interaction: str
+    content: JsonObject
+    version: int
+    expires_at: datetime | None
+    to: Sequence[str]
+
+    @classmethod
+    def of(cls, payload: JsonObject) -> Self:
+        """Return the question of an event's payload."""
+        at = payload["expires_at"]
+        expires_at = datetime.fromisoformat(at) if at else None
+        names = payload.get("to", ())
+        return cls(
+            payload["interaction_id"], payload["prompt"], payload["version"], expires_at, names
+        )
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return str(self.content["text"])
+
+    @property
+    def names(self) -> str:
+        """The names of those it is for, in a line."""
+        return ", ".join(self.to)
+
+    @property
+    def type(self) -> type[AnyPrompt]:
+        """The type of the prompt."""
+        return type_of(self.content["input_type"])

@@ -1,0 +1,55 @@
+"""What somebody reads whose answer, or claim, came too late."""
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.interactions.answers import AnswerResult, Outcome
+from sessions_app.interactions.claims import ClaimState
+from sessions_app.models import Interaction
+from sessions_app.models.people import called
+
+NOT_WAITING = _("This question is no longer waiting for you.")
+
+
+def late_words(answer_result: AnswerResult) -> str:
+    """Say to a person why an answer was not taken."""
+    if answer_result.outcome == Outcome.NOT_FOUND:
+        return str(NOT_WAITING)
+    if answer_result.outcome == Outcome.EXPIRED:
+        return gettext("This question expired before your answer arrived.")
+    if answer_result.outcome == Outcome.CLAIMED:
+        return claimed_words(answer_result.by)
+    if answer_result.status == Interaction.Status.CANCELLED:
+        return gettext("The run ended before your answer arrived.")
+    return gettext("%(who)s already answered this question.") % {"who": answer_result.by}
+
+
+def claimed_words(name: str | None) -> str:
+    """Say to a person who has claimed a question."""
+    return gettext("%(who)s has claimed this question.") % {"who": name}
+
+
+def claim_refusal(claim_state: ClaimState, username: str) -> str:
+    """Say to a person why a claim was not changed; empty where it is as they wanted."""
+    if claim_state.outcome == "stale":
+        return str(NOT_WAITING)
+    if not claim_state.changed and claim_state.assignee not in (None, username):
+        return claimed_words(claim_state.assignee)
+    return ""
+
+
+def late_reason(answer_result: AnswerResult) -> str:
+    """Say to a program, in English, why an answer was not taken."""
+    by, response = called(answer_result.by), answer_result.response or {}
+    if answer_result.outcome == Outcome.NOT_FOUND:
+        return "There is no question that waits for this answer."
+    if answer_result.outcome == Outcome.CLAIMED:
+        return f"{by} has claimed this question."
+    answer = response.get("value") or response.get("values")
+    reason = {
+        Interaction.Status.PENDING: "the question is another now",
+        Interaction.Status.ANSWERED: f"{by} has answered already ({answer})",
+        Interaction.Status.EXPIRED: "the time for an answer was over",
+        Interaction.Status.CANCELLED: "the question was withdrawn",
+    }[Interaction.Status(answer_result.status)]
+    return f"The answer came too late: {reason}."
