@@ -7,6 +7,7 @@ from sessions_app.conversations.run_parts import read_parts
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Feedback, Interaction, Run
 from sessions_app.prompts import load_prompt
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage.attachments import shown_file
 from sessions_app.storage.records import read_records
 from sessions_app.workflows.history import ended_runs
@@ -21,8 +22,8 @@ def read_shared(prompt: Interaction) -> list[TranscriptPart]:
 
     They are those of its conversation, oldest first, up to the prompt, while that waits.
     """
-    shares = (prompt.assignment or {}).get("share", False)
-    if not shares or prompt.status != Interaction.Status.PENDING:
+    view = QuestionView.of(prompt)
+    if not (view.is_pending and view.rules.share):
         return []
     run = prompt.run.root.id
     earlier = ended_runs(run, prompt.conversation_id, MOST_SHARED_RUNS)
@@ -87,14 +88,14 @@ def _transcript(run: UUID) -> list[TranscriptPart]:
 
 
 def _question(interaction: Interaction) -> TranscriptPart:
-    by = interaction.answered_by
+    view = QuestionView.of(interaction)
     return {
         "type": "question",
         "interaction_id": str(interaction.pk),
-        "question": interaction.prompt["text"],
+        "question": view.text,
         "prompt": interaction.prompt,
         "status": interaction.status,
         "response": interaction.response,
-        "answered_by": by.get_username() if by else None,
+        "answered_by": view.answered_by,
         "answered_at": interaction.answered_at.isoformat() if interaction.answered_at else None,
     }

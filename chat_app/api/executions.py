@@ -25,7 +25,7 @@ from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.models import Conversation, Interaction, Run
-from sessions_app.models.people import called
+from sessions_app.questions.late_words import late_reason
 from sessions_app.storage import reads
 
 router = ProblemRouter(tags=["Runs"])
@@ -208,14 +208,10 @@ async def mcp_clients(request: AuthenticatedRequest) -> object:
 
 
 def _too_late(answer_result: AnswerResult) -> Failure:
+    detail = late_reason(answer_result)
     if answer_result.outcome == Outcome.CLAIMED:
-        detail = f"{called(answer_result.by)} has claimed it."
         return Failure(409, "invalid_data_content", detail, claimed_by=answer_result.by)
     at = timestamp(answer_result.at) if answer_result.at else None
-    detail = {
-        "answered": f"{called(answer_result.by)} answered it already.",
-        "expired": "The time for an answer is over.",
-    }.get(answer_result.status, "It is no longer needed: the run ended first.")
     return Failure(
         400,
         "invalid_data_content",

@@ -17,10 +17,11 @@ from chat_app.rates import change_claim
 from chat_app.run_transcript import in_words, read_shared
 from sessions_app.errors import NotFound
 from sessions_app.interactions import claims
-from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
+from sessions_app.questions.late_words import claim_refusal
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage import reads
 
 router = ProblemRouter(tags=["Inbox"])
@@ -79,12 +80,14 @@ async def claim(
         by=person,
         via="http",
     )
-    if claim_state.outcome == "stale":
-        detail = f"It is no longer pending: it is {claim_state.status}."
-        raise Failure(409, "invalid_data_content", detail, interaction_status=claim_state.status)
-    if not claim_state.changed and claim_state.assignee not in (None, person.username):
-        detail = f"{claim_state.assignee} has claimed it."
-        raise Failure(409, "invalid_data_content", detail, claimed_by=claim_state.assignee)
+    if detail := claim_refusal(claim_state, person.username):
+        is_stale = claim_state.outcome == "stale"
+        facts = (
+            {"interaction_status": claim_state.status}
+            if is_stale
+            else {"claimed_by": claim_state.assignee}
+        )
+        raise Failure(409, "invalid_data_content", detail, **facts)
     return await reads.read_for(person.id, _read, person.id, interaction_id)
 
 
@@ -119,35 +122,30 @@ def _shared_messages(prompt: Interaction) -> Iterator[dict[str, str]]:
 def _prompt_objects(
     prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool
 ) -> list[JsonObject]:
-    votes_by_prompt = counting_votes(prompts)
-    return [
-        {
-            "interaction_id": interaction.pk,
-            "status": interaction.status,
-            "prompt": interaction.prompt,
-            "workflow": interaction.run.workflow,
-            "owner": interaction.conversation.owner.get_username(),
-            "conversation_id": (
-                interaction.conversation.conversation_id
-                if interaction.conversation.owner_id == reader
-                else None
-            ),
-            "may_answer": may_answer and interaction.status == Interaction.Status.PENDING,
-            "to": (interaction.assignment or {}).get("names", []),
-            "assignee": interaction.assignee and interaction.assignee.get_username(),
-            "note": (interaction.assignment or {}).get("note"),
-            "needed": (interaction.assignment or {}).get("votes", 1),
-            "voted": len(
-                (interaction.response or {}).get("votes", votes_by_prompt.get(interaction.pk, []))
-            ),
-            "created_at": interaction.created_at,
-            "due_at": interaction.due_at,
-            "expires_at": interaction.expires_at,
-            "response": interaction.response,
-            "answered_by": interaction.answered_by and interaction.answered_by.get_username(),
-            "answered_at": interaction.answered_at,
-            "response_url": reverse("chat:chat_api:answer_prompt", args=[interaction.pk]),
-            "claim_url": reverse("chat:chat_api:claim_prompt", args=[interaction.pk]),
-        }
-        for interaction in prompts
-    ]
+    views = QuestionView.of_all(prompts, reader, may_answer=may_answer)
+    return [_prompt_object(view, view.interaction) for view in views]
+
+
+def _prompt_object(view: QuestionView, row: Interaction) -> JsonObject:
+    return {
+        "interaction_id": row.pk,
+        "status": row.status,
+        "prompt": row.prompt,
+        "workflow": row.run.workflow,
+        "owner": view.owner,
+        "conversation_id": row.conversation.conversation_id if view.is_own else None,
+        "may_answer": view.may_answer and view.is_pending,
+        "to": view.to,
+        "assignee": view.assignee,
+        "note": view.rules.note,
+        "needed": view.needed_votes,
+        "voted": view.vote_count,
+        "created_at": row.created_at,
+        "due_at": row.due_at,
+        "expires_at": row.expires_at,
+        "response": row.response,
+        "answered_by": view.answered_by,
+        "answered_at": row.answered_at,
+        "response_url": reverse("chat:chat_api:answer_prompt", args=[row.pk]),
+        "claim_url": reverse("chat:chat_api:claim_prompt", args=[row.pk]),
+    }

@@ -14,6 +14,7 @@ from sessions_app.errors import NotFound
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.people import UserId, users
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.storable import is_storable
@@ -90,13 +91,13 @@ def _read_asked_others(run: Run) -> list[JsonObject]:
     )
     return [
         {
-            "interaction_id": interaction.pk,
-            "text": interaction.prompt["text"],
-            "to": (interaction.assignment or {}).get("names", []),
-            "assignee": interaction.assignee and interaction.assignee.get_username(),
+            "interaction_id": view.interaction.pk,
+            "text": view.text,
+            "to": view.to,
+            "assignee": view.assignee,
         }
-        for interaction in pending.select_related("assignee").order_by("sequence")
-        if interaction.run_id == run.pk or is_within(interaction.run_id, run.pk)
+        for view in QuestionView.of_all(pending.select_related("assignee").order_by("sequence"))
+        if view.interaction.run_id == run.pk or is_within(view.interaction.run_id, run.pk)
     ]
 
 

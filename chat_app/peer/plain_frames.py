@@ -9,7 +9,7 @@ from functools import partial
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, response, step, timestamp
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import called
-from sessions_app.prompts import type_of
+from sessions_app.questions.asked_event import AskedEvent
 from sessions_app.storage.records import EventRecord
 
 RESPONSE = "system_response_message"
@@ -98,7 +98,7 @@ def _restart(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
-    prompt_type = type_of(event.payload["prompt"]["input_type"])
+    prompt_type = AskedEvent.of(event.payload).type
     return [
         {**frame, "content": content}
         for frame in EXTENDED[Event.Type.INTERACTION](event, view)
@@ -120,10 +120,9 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
 
 def _assignment(event: EventRecord, view: View) -> list[Frame]:
     """Show a question to others as a step that lasts until it is settled."""
-    names = ", ".join(event.payload["to"])
-    content = {"name": f"Waiting for {names}", "payload": event.payload["prompt"]["text"]}
-    id_ = event.payload["interaction_id"]
-    return [step(event, view, content, id_=id_, state="in_progress")]
+    asked = AskedEvent.of(event.payload)
+    content = {"name": f"Waiting for {asked.names}", "payload": asked.text}
+    return [step(event, view, content, id_=asked.interaction, state="in_progress")]
 
 
 def _assignment_update(event: EventRecord, view: View) -> list[Frame]:

@@ -14,6 +14,7 @@ import msgspec
 
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Run
+from sessions_app.questions.asked_event import AskedEvent
 from sessions_app.storage.records import EventRecord, trim
 
 Frame = JsonObject
@@ -135,19 +136,17 @@ def _step(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
-    payload = event.payload
-    interaction_id = payload["interaction_id"]
-    if interaction_id in view.settled_ids:  # a plain client would ask it again
+    asked = AskedEvent.of(event.payload)
+    if asked.interaction in view.settled_ids:  # a plain client would ask it again
         return []
-    content = {**payload["prompt"], "timeout": None}
-    expires_at = payload["expires_at"] and datetime.fromisoformat(payload["expires_at"])
+    content, expires_at = {**asked.content, "timeout": None}, asked.expires_at
     if expires_at:
         content["timeout"] = max(1, math.ceil((expires_at - view.now).total_seconds()))
     frame = _frame(
-        event, view, "system_interaction_message", content, done=False, id_=interaction_id
+        event, view, "system_interaction_message", content, done=False, id_=asked.interaction
     )
-    frame["interaction_id"] = interaction_id
-    frame["version"] = payload["version"]
+    frame["interaction_id"] = asked.interaction
+    frame["version"] = asked.version
     frame["expires_at"] = timestamp(expires_at) if expires_at else None
     frame["server_now"] = timestamp(view.now)
     return [frame]
@@ -165,13 +164,12 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
 
 def _assignment(event: EventRecord, view: View) -> list[Frame]:
     """Build the frame of a question to others: there is nothing to answer here."""
-    payload = event.payload
-    expires_at = payload["expires_at"] and datetime.fromisoformat(payload["expires_at"])
+    asked = AskedEvent.of(event.payload)
     content = {
-        "interaction_id": payload["interaction_id"],
-        "text": payload["prompt"]["text"],
-        "to": payload["to"],
-        "expires_at": timestamp(expires_at) if expires_at else None,
+        "interaction_id": asked.interaction,
+        "text": asked.text,
+        "to": asked.to,
+        "expires_at": timestamp(asked.expires_at) if asked.expires_at else None,
     }
     return [_frame(event, view, "assignment_message", content, done=False)]
 

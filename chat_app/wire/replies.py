@@ -12,8 +12,8 @@ from chat_app.wire.parsing import Refusal
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.interactions.claims import ClaimState
-from sessions_app.models import Interaction
-from sessions_app.models.people import Person, called
+from sessions_app.models.people import Person
+from sessions_app.questions.late_words import late_reason
 
 
 @cache
@@ -71,25 +71,11 @@ def refusal_reply(refusal: Refusal) -> Frame:
 
 def not_accepted(message: ClientMessage, answer_result: AnswerResult) -> Refusal:
     """Build the refusal of an answer, for a client that knows no acknowledgements."""
-    refusal = Refusal(*_why_not(answer_result), **settled_content(answer_result))
+    is_unknown = answer_result.outcome == Outcome.NOT_FOUND
+    code = "invalid_message" if is_unknown else "invalid_data_content"
+    refusal = Refusal(code, late_reason(answer_result), **settled_content(answer_result))
     refusal.about_message(message)
     return refusal
-
-
-def _why_not(answer_result: AnswerResult) -> tuple[str, str]:
-    by, response = answer_result.by, answer_result.response or {}
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        return "invalid_message", "There is no question that waits for this answer."
-    if answer_result.outcome == Outcome.CLAIMED:
-        return "invalid_data_content", f"{called(by)} has claimed this question."
-    answer = response.get("value") or response.get("values")
-    reason = {
-        Interaction.Status.PENDING: "the question is another now",
-        Interaction.Status.ANSWERED: f"{called(by)} has answered already ({answer})",
-        Interaction.Status.EXPIRED: "the time for an answer was over",
-        Interaction.Status.CANCELLED: "the question was withdrawn",
-    }[Interaction.Status(answer_result.status)]
-    return "invalid_data_content", f"The answer came too late: {reason}."
 
 
 def submitted_content(submitted_message: SubmittedMessage) -> Frame:

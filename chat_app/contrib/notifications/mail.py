@@ -16,12 +16,11 @@ from django.utils import timezone, translation
 from chat_app.contrib.notifications.models import MailPreference
 from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.inbox import inbox_query
-from sessions_app.interactions.audit import first_line
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import UserId, read_user_id, users
 from sessions_app.prompts import mark
-from sessions_app.workflows import registry
+from sessions_app.questions.question_view import QuestionView
 
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
@@ -120,16 +119,15 @@ def _message(
 ) -> EmailMessage:
     section = NotificationSettings.load()
     unsubscribe = section.public_link("chat:unsubscribe", signer.sign(str(person.pk)))
-    shown_prompts = waiting_prompts[:MOST_SHOWN]
     context = {
         "questions": [
             {
-                "line": mark(first_line(prompt.prompt)),
-                "by": _asker(prompt, person),
-                "due": prompt.due_at or prompt.expires_at,
-                "url": section.public_link("chat:prompt", prompt.pk),
+                "line": mark(question.short_title),
+                "by": question.asker,
+                "due": question.deadline,
+                "url": section.public_link("chat:prompt", question.interaction.pk),
             }
-            for prompt in shown_prompts
+            for question in QuestionView.of_all(waiting_prompts[:MOST_SHOWN], person.pk)
         ],
         "more": len(waiting_prompts) > MOST_SHOWN,
         "inbox": section.public_link("chat:inbox"),
@@ -148,15 +146,6 @@ def _message(
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
     return EmailMessage(" ".join(subject.split()), body, to=[address], headers=headers)
-
-
-def _asker(prompt: Interaction, reader: AbstractBaseUser) -> str:
-    """Return who asks: the owner of the conversation, or in the reader's own the workflow."""
-    owner = prompt.conversation.owner
-    if owner != reader:
-        return str(owner.get_username())
-    offer = registry.find(prompt.run.workflow)
-    return offer.workflow.title if offer else prompt.run.workflow
 
 
 def read_token(token: str) -> UserId | None:

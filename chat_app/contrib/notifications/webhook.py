@@ -24,9 +24,9 @@ from django.utils import timezone
 from pydantic_core import to_json
 
 from chat_app.contrib.notifications.settings import NotificationSettings
-from sessions_app.interactions.audit import first_line
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
+from sessions_app.questions.question_view import QuestionView
 
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
@@ -81,15 +81,14 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
 
 def _data(interaction: Interaction) -> dict[str, object]:
     """Return what others may read of a question: no details, no answer."""
-    assignment = interaction.assignment or {}
-    assignee = interaction.assignee
+    view = QuestionView.of(interaction)
     return {
         "interaction_id": interaction.pk,
         "workflow": interaction.run.workflow,
-        "question": first_line(interaction.prompt),
+        "question": view.short_title,
         "status": interaction.status,
-        "to": assignment.get("names", []),
-        "assignee": assignee.get_username() if assignee else None,
+        "to": view.to,
+        "assignee": view.assignee,
         "due_at": interaction.due_at,
         "expires_at": interaction.expires_at,
         "url": NotificationSettings.load().public_link("chat:prompt", interaction.pk),

@@ -26,7 +26,8 @@ from sessions_app.interactions.settlement import Settlement, find_interactions, 
 from sessions_app.logs import Log
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
-from sessions_app.prompts import ConsentRequest, OAuthPrompt, load_prompt
+from sessions_app.prompts import ConsentRequest, OAuthPrompt
+from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -149,8 +150,9 @@ class _Prompt:
 def _find_prompt(person: Person, run: UUID, nonce: str) -> _Prompt:
     """Find the prompt whose link has these; raise NotFound if it is none of the person's."""
     asked = Interaction.objects.filter(run=run, name=OAuthPrompt.model_fields["input_type"].default)
-    for row in asked.filter(conversation__owner=person.id, conversation__deleted_at=None):
-        if row.prompt["text"].endswith(f"/{run}/{nonce}/") and (prompt := _as_prompt(row)):
+    rows = asked.filter(conversation__owner=person.id, conversation__deleted_at=None)
+    for view in QuestionView.of_all(rows):
+        if view.text.endswith(f"/{run}/{nonce}/") and (prompt := _as_prompt(view)):
             return prompt
     raise NotFound
 
@@ -158,11 +160,11 @@ def _find_prompt(person: Person, run: UUID, nonce: str) -> _Prompt:
 def _read_prompt(person: Person, interaction: UUID) -> _Prompt | None:
     rows = Interaction.objects.filter(pk=interaction, conversation__owner=person.id)
     row = rows.filter(conversation__deleted_at=None).first()
-    return None if row is None else _as_prompt(row)
+    return None if row is None else _as_prompt(QuestionView.of(row))
 
 
-def _as_prompt(row: Interaction) -> _Prompt | None:
-    prompt = load_prompt(row.prompt)
+def _as_prompt(view: QuestionView) -> _Prompt | None:
+    prompt, row = view.prompt, view.interaction
     if not isinstance(prompt, OAuthPrompt) or prompt.request is None:
         return None
     return _Prompt(row.pk, prompt.request, _waits(row.status, row.expires_at, timezone.now()))
