@@ -21,7 +21,8 @@ from sessions_app.interactions.answers import TAKEN, AnswerResult, IncomingAnswe
 from sessions_app.logs import Log
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
-from sessions_app.prompts import TextAnswer, type_of
+from sessions_app.prompts import TextAnswer
+from sessions_app.questions.asked_event import AskedEvent
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
@@ -254,27 +255,28 @@ class PlainFeed(Feed):
         if event is None:
             return 0
         if problem:
-            prompt = event.payload["prompt"]
-            repeated_prompt = {**prompt, "text": f"{problem}\n\n{prompt['text']}"}
+            asked = AskedEvent.of(event.payload)
+            repeated_prompt = {**asked.content, "text": f"{problem}\n\n{asked.text}"}
             event = event._replace(payload={**event.payload, "prompt": repeated_prompt})
         return await self._offer(event)
 
     async def _offer(self, event: EventRecord) -> int:
         size = await self._send_all(await self._frames(event, 0, (), PLAIN))
-        if type_of(event.payload["prompt"]["input_type"]).is_seen:
-            await self._see(event)
-            self.shown_id = event.payload["interaction_id"]
+        asked = AskedEvent.of(event.payload)
+        if asked.type.is_seen:
+            await self._see(asked)
+            self.shown_id = asked.interaction
         else:
-            self.shown_id, self._open = event.payload["interaction_id"], event
+            self.shown_id, self._open = asked.interaction, event
         return size
 
-    async def _see(self, event: EventRecord) -> None:
+    async def _see(self, asked: AskedEvent) -> None:
         """Mark a notification as seen when it was sent: the client answers none."""
         incoming_answer = IncomingAnswer(
             answer_id=str(uuid4()),
             via="websocket",
             answer=TextAnswer("ok"),
-            interaction=event.payload["interaction_id"],
+            interaction=asked.interaction,
         )
         await answers.answer(
             by=self._person, conversation_id=self.conversation_id, answer=incoming_answer

@@ -391,7 +391,7 @@ def _find(
         raise Invalid(
             f"{len(pending)} prompts are pending. Name the one you answer by interaction_id.",
             pending=[
-                {"interaction_id": str(record.id), "text": record.prompt["text"]}
+                {"interaction_id": str(record.id), "text": load_prompt(record.prompt).text}
                 for record in pending
             ],
         )

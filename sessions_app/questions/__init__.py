@@ -1,5 +1,4 @@
-"""A question in words and as data, for one reader: all that a page, an interface or a channel
-tells of it.
+"""The view of a question, in words and as data, for one reader.
 
 Every door formats a `QuestionView`, or an `AskedEvent` where it has the log only. Nothing else
 reads what a row stores of a prompt and its assignment.

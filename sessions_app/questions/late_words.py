@@ -1,4 +1,4 @@
-"""What somebody reads whose answer, or claim, came too late."""
+"""The words for people and programs whose answer, or claim, came too late."""
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _

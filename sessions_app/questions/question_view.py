@@ -44,8 +44,8 @@ class CastVote:
 
 
 class ReadTogether:
-    """What stands beside the rows of several questions. It is read for all of them at once, when
-    it is asked for first. It blocks.
+    """The rows beside several questions. They are read for all at once, when they are first
+    needed, which blocks.
     """
 
     def __init__(self, interactions: Sequence[Interaction]) -> None:
@@ -157,17 +157,17 @@ class QuestionView:
 
     @property
     def asker(self) -> str:
-        """Who asks: the owner of the conversation, or in the reader's own the workflow."""
+        """The name of the owner, who asks; of the workflow in the reader's own conversations."""
         return self.workflow if self.is_own else self.owner
 
     @cached_property
     def assignment(self) -> StoredAssignment | None:
-        """For whom it is, and by which rules; None where it is its owner's alone."""
+        """The people it is for, and the rules; None where it is its owner's alone."""
         return assignment_of(self.interaction)
 
     @property
     def rules(self) -> StoredAssignment:
-        """Its assignment, or the rules of what has none."""
+        """The assignment, or the rules of what has none."""
         return self.assignment or StoredAssignment()
 
     @property
@@ -182,7 +182,7 @@ class QuestionView:
 
     @property
     def waits_for(self) -> str:
-        """Who of the candidates is on it, or all of them; empty where it is its owner's alone."""
+        """The candidates in words, or who is on it; empty where it is its owner's alone."""
         if self.assignment is None:
             return ""
         if self.assignee is not None:
@@ -234,7 +234,7 @@ class QuestionView:
 
     @property
     def deadline(self) -> datetime | None:
-        """When it should be answered, or else has to be."""
+        """The time when it should be answered, or else has to be."""
         return self.interaction.due_at or self.interaction.expires_at
 
     @property

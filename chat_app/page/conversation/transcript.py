@@ -199,7 +199,7 @@ class Question(Item):
 
     @property
     def interaction(self) -> Interaction:
-        """Its row."""
+        """The row of the prompt."""
         return self.view.interaction
 
     @property
