@@ -1,6 +1,6 @@
-"""The arrivals that the world sends to a run: stored when they come, taken when the run waits.
+"""The arrivals that other systems send to a run: stored at once, taken when the run waits.
 
-Both lock the conversation first, so that neither misses the other.
+Sending and taking both lock the conversation first, so that no arrival is missed.
 """
 
 from uuid import UUID
@@ -18,7 +18,7 @@ WAIT = JournalEntry.Kind.WAIT
 
 
 def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str) -> Outcome:
-    """Store an arrival, and wake its run if that waits for the name; see `runs.send`.
+    """Store an arrival, and wake the run if it waits for that name; see `runs.send`.
 
     Raises:
         NotFound: there is no such run.
@@ -42,9 +42,7 @@ def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str
 
 
 def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
-    """Take the first arrival of the call's name that the run has not taken; None if there is
-    none.
-    """
+    """Take the run's first untaken arrival of the call's name; return None if there is none."""
     tx.lock(run.conversation_id)
     came = Arrival.objects.filter(run_id=run.id, name=call.name, position=None)
     first = came.order_by("pk").first()
@@ -55,7 +53,7 @@ def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
 
 
 def expire(tx: Transaction, run: RunRecord, call: Call) -> CallResult:
-    """End a wait whose time is over, and return its result: something may have come meanwhile."""
+    """End a wait after its timeout, and return the result, which may be a late arrival."""
     tx.lock(run.conversation_id)
     entries = JournalEntry.objects.filter(run_id=run.id, position=call.position)
     error = {"type": NothingCame.__name__, "message": str(NothingCame(call.name))}

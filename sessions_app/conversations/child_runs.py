@@ -1,6 +1,6 @@
-"""Runs that runs begin: begun with the parent's journal entry, and ended with it.
+"""Runs that other runs begin: inserted with the parent's journal entry, and ended with it.
 
-Each locks the conversation first, which a child and its parent have in common.
+Each function first locks the conversation, which parent and child share.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ RUN = JournalEntry.Kind.RUN
 
 @dataclass(frozen=True, slots=True)
 class NewChild:
-    """A run to begin. With a title it is a step of its parent's that people see."""
+    """A child run to insert; with a title, people see it as a step of the parent."""
 
     id: UUID
     key: HostKey
@@ -35,22 +35,20 @@ class NewChild:
     title: str
 
     def journal_record(self, until: datetime | None) -> JsonObject:
-        """Return the record of the child in its parent's journal, for as long as the child goes
-        on.
-        """
+        """Return the record of the running child for its parent's journal."""
         until_text = until and until.isoformat()
         return {"run": str(self.id), "title": self.title, "until": until_text}
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnValue:
-    """A workflow's return value, as JSON; for one that streams, its text stands for it."""
+    """A workflow's return value, as JSON; a streaming workflow returns its text instead."""
 
     value: object
 
 
 def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, sequence: int) -> None:
-    """Insert a child run behind that sequence, and wake its host."""
+    """Insert a child run, ordered after that sequence, and wake its host."""
     run = RunRecord(
         child.id,
         parent.conversation_id,
@@ -70,7 +68,7 @@ def end(
     return_value: ReturnValue | None,
     reason: str,
 ) -> None:
-    """End the parent's call with the result of a child that is over; the parent goes on."""
+    """End the parent's call with the result of a finished child, and let the parent go on."""
     parent = Run.objects.get(pk=call.run)
     entry = _open(call.run, call.position).filter(result__run=str(child.id)).first()
     if entry is None or parent.status in Run.FINISHED or _is_cut(parent, call):
@@ -87,8 +85,8 @@ def end(
 def _is_cut(parent: Run, call: ParentCall) -> bool:
     """Return whether a stop of the parent ends this call.
 
-    A child that the same stop ended, and whose host was faster, is not a failure that the parent
-    could go on with. Clean-up waits for its children.
+    If the same stop has ended the child first, on a faster host, the parent must not handle that as
+    a failure. Clean-up code does wait for its children.
     """
     stop = parent.stop_point
     begun_before = stop is None or call.position <= stop["position"]
@@ -96,9 +94,7 @@ def _is_cut(parent: Run, call: ParentCall) -> bool:
 
 
 def expire(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
-    """End a call whose timeout is over, and return its result: the child may have ended
-    meanwhile.
-    """
+    """End a call after its timeout, and return the result, as the child may just have ended."""
     tx.lock(parent.conversation_id)
     entry = _open(parent.id, call.position).first()
     if entry is None:
@@ -120,7 +116,7 @@ def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
 def _finish(
     tx: Transaction, parent: Run, entry: JournalEntry, result: object, error: dict[str, str] | None
 ) -> None:
-    child_record: Any = entry.result  # as `NewChild.journal_record` has it
+    child_record: Any = entry.result  # a `NewChild.journal_record`
     if title := child_record["title"]:
         state, payload = ("failed", error["message"]) if error else ("complete", "")
         step = step_payload(parent.id, entry.position, title, state, payload)

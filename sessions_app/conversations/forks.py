@@ -1,4 +1,4 @@
-"""A fork: a new run of a recorded one, which keeps what that did before a position."""
+"""A fork: a new run that keeps the calls of a recorded run before a position."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -30,8 +30,8 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
 Payload = JsonObject
-# Each takes a run and the last position from which it can be forked, and returns that or an earlier
-# one. An application that keeps state of runs outside the journal appends its own in `ready()`.
+# Functions that take a run and its last position for a fork, and return that or an earlier one. An
+# application with state of runs outside the journal appends one in `ready()`.
 limits: list[Callable[[Run, int], int]] = []
 
 
@@ -40,15 +40,15 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
 
     Raises:
         NotFound: there is no such run, or its conversation is deleted.
-        Invalid: it has not come to that position, or it is a child.
-        UnknownWorkflow: its workflow is not offered.
+        Invalid: the run has not reached that position, or is a child.
+        UnknownWorkflow: the run's workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
     source = find_run(run)
     if source.parent_id is not None:
         raise Invalid("Another run started this one: fork that one.")
     lock_kept(tx, source.conversation_id)
-    source = find_run(run)  # it may have been stopped while this waited for the lock
+    source = find_run(run)  # the run may have been stopped while this waited for the lock
     conversation = source.conversation
     for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, key)):
         return sql.read_uuid(run_id)
@@ -72,7 +72,8 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
         payload["files"] = [shown_file(file) for file in files]
     tx.append(record, Event.Type.USER_MESSAGE.value, payload)
     _copy(tx, past, fork)
-    # All copied questions are settled. Events of one that was handed on count it only in, or out.
+    # All copied questions are settled, but the events of a reassigned one do not balance; so
+    # restore the count of open questions.
     columns = {"branched": True, "waiting": conversation.waiting}
     Conversation.objects.filter(pk=conversation.id).update(**columns)
     announce(tx, fork.key)
@@ -80,9 +81,7 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
 
 
 def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey) -> Run:
-    """Insert the fork's row. If nothing is kept it is like new, with the workflow's newest
-    version.
-    """
+    """Insert the fork's row; with nothing kept, use the newest version."""
     source, run = past.source, uuid4()
     fork = Run(
         id=run,
@@ -108,12 +107,12 @@ def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey) -> Ru
 
 
 class _Past:
-    """The past of a run before a position: its finished calls, and its text up to them."""
+    """The past of a run before a position: its finished calls, and its text so far."""
 
     def __init__(self, source: Run, position: int) -> None:
         journal = Journal.load(source.id)
         last = journal.last_position + 1
-        if source.stop_point is not None:  # what comes behind cleaned up, and is not gone on with
+        if source.stop_point is not None:  # later entries are clean-up, not part of a fork
             last = min(last, source.stop_point["position"] + 1)
         for limit in limits:
             last = limit(source, last)
@@ -128,12 +127,12 @@ class _Past:
             if entry.call.position not in redone
         ]
         self.positions = {entry.call.position for entry in kept_entries}
-        # Of the log: its text up to there was put out before the last of these calls.
+        # Sequence in the log: text up to here was shown before the last kept call.
         self.until = max((entry.sequence for entry in kept_entries), default=0)
 
     @property
     def entries(self) -> list[JournalEntry]:
-        """Return the recorded calls, except those that asked people."""
+        """Return the recorded calls, except prompts."""
         return list(self.source.journal.filter(position__in=self.positions))
 
     @cached_property
@@ -143,7 +142,7 @@ class _Past:
         return {str(row.id): row for row in rows}
 
     def events(self) -> list[tuple[str, Payload]]:
-        """Return the events that the run showed of that past, in the order of its log."""
+        """Return the events of that past, in the order of the log."""
         kept_events: list[tuple[int, str, Payload]] = []
         for part in read_parts(read_records(self.source.events.all())):
             if part.type == Event.Type.MESSAGE:
@@ -164,8 +163,9 @@ class _Past:
 
 
 def _calls_around(run: Run, position: int) -> set[int]:
-    """Return the positions of nested calls that ended after one from that position on had begun: it
-    may be part of them.
+    """Return the positions of nested calls that a call from this position on may be part of.
+
+    Those are the nested calls that ended after the first of these calls had begun.
     """
     gather = run.journal.filter(kind=JournalEntry.Kind.GATHER, name=NESTED_CALLS).first()
     if gather is None:
@@ -195,7 +195,7 @@ def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
     Interaction.objects.bulk_create(past.interactions.values())
     entries = past.entries
     for entry in entries:
-        # Behind all of the text that is copied: replay puts none of it out again.
+        # The last copied sequence marks all copied text as older, so replay does not show it again.
         entry.pk, entry.run, entry.sequence = None, fork, sequence
     JournalEntry.objects.bulk_create(entries)
 

@@ -1,6 +1,6 @@
 """The entry of a conversation in its owner's list: its title, deletion and restoration.
 
-A deleted conversation is at no door but `restore`. Its runs are stopped, and stay so.
+A deleted conversation is accessible to `restore` only. Its runs are stopped, and stay so.
 """
 
 from uuid import UUID
@@ -22,10 +22,10 @@ MAX_TITLE = 200
 
 
 async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
-    """Give the owner's conversation another title. It keeps its place in the list.
+    """Change the title of the owner's conversation, without moving it in the list.
 
     Raises:
-        Invalid: nothing of the title can be seen, or it is too long.
+        Invalid: the title has no visible character, or is too long.
         NotFound: there is no such conversation.
     """
     title = " ".join(title.split())
@@ -40,15 +40,15 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
 
 
 async def delete(*, owner: UserId, conversation_id: str) -> None:
-    """Hide the owner's conversation from every door but `restore`, and ask its runs to stop.
+    """Hide the owner's conversation from everything but `restore`, and ask its runs to stop.
 
-    A day later `retention` deletes it with all that belongs to it.
+    A day later, `retention` deletes the conversation and everything that belongs to it.
 
     Raises:
         NotFound: there is no such conversation.
     """
     conversation = await writer.write(lambda tx: _delete(tx, owner, conversation_id))
-    # Whoever follows it is told, and who counts what waits.
+    # Notify the readers of the conversation, and everybody who counts open prompts.
     await send_to_group(group_name(conversation), LOOK)
     await send_to_group(PROMPTS, PROMPTS_CHANGED)
 
@@ -57,7 +57,7 @@ async def restore(*, owner: UserId, conversation_id: str) -> None:
     """Restore a conversation that its owner has deleted.
 
     Raises:
-        NotFound: there is no such conversation, or not any more.
+        NotFound: there is no such conversation, or it is already removed.
     """
 
     def work(tx: Transaction) -> None:
@@ -67,10 +67,10 @@ async def restore(*, owner: UserId, conversation_id: str) -> None:
 
 
 def lock_kept(tx: Transaction, conversation: UUID) -> None:
-    """Lock a conversation, as `Transaction.lock` does, for a run that is to go on or begin.
+    """Lock a conversation, as `Transaction.lock` does, before a run in it begins or goes on.
 
     Raises:
-        NotFound: its owner has deleted it.
+        NotFound: the owner has deleted the conversation.
     """
     tx.lock(conversation)
     if not Conversation.objects.filter(pk=conversation, deleted_at=None).exists():
@@ -85,12 +85,13 @@ def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
 
 
 def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
-    """Find and lock a conversation, also a deleted one.
+    """Find and lock a conversation, even a deleted one.
 
-    The lock puts each message before this, so that its run is stopped, or after it.
+    The lock orders this against each message: an earlier message's run is stopped, a later message
+    is refused.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such conversation.
     """
     rows = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     conversation = rows.values_list("pk", flat=True).first()

@@ -1,7 +1,7 @@
 """The messages into a conversation, and the stops of its runs.
 
-Each function is one transaction, committed by the one writer; the hosts are woken after the commit.
-A crash before it leaves nothing, one after it leaves work that the next start takes up.
+Each function is one transaction, committed by the one writer; hosts are woken after the commit. A
+crash before the commit leaves nothing; a crash after it leaves work for the next start.
 """
 
 from collections.abc import Container
@@ -37,7 +37,7 @@ MAX_NAME = 200
 TITLE = 80
 STOPPABLE = (*Run.UNFINISHED, Run.Status.SUSPENDED)
 
-# What a front end may wish beside a policy: only a run that waits for a person makes way.
+# A front end's choice beside the policies: interrupt only a run that waits for a person.
 OnlyAsking = Literal["interrupt_asking"]
 
 CONVERSATION = """
@@ -60,15 +60,15 @@ SUBMITTED = """
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A user message as it comes in. `message_id` is the client's: its repeat starts nothing.
+    """A user message as received.
 
-    `model` is what a client of OpenAI's calls a model: a workflow's name, or any other.
-    `files` are the ids of files that were kept for its conversation.
-    `second_message` is what it does to active runs where the workflow leaves that open.
-    `replaces` is the run whose message this is another version of, with its files; without a text
-    it is said again.
-    `follows` is a run of the branch that this goes on with. Either begins a branch of its own, and
-    what is active on others is stopped.
+    `message_id` is the client's id; a repetition with the same id starts nothing. `model` is the
+    model of an OpenAI client: a workflow's name, or any other text. `files` are ids of files that
+    were uploaded for the conversation. `second_message` is the policy for active runs if the
+    workflow does not set one. `replaces` is the run whose message this is another version of,
+    including the files; without a text, the old text is sent again. `follows` is the run of a
+    branch that this message continues. The last two begin a new branch, and stop active runs on
+    other branches.
     """
 
     message_id: str
@@ -85,7 +85,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedMessage:
-    """The stored message. `duplicate`: it was stored before, and nothing happened now."""
+    """The stored message; `duplicate` means an earlier message of that id, and no change now."""
 
     conversation: UUID
     run: UUID
@@ -96,13 +96,13 @@ class SubmittedMessage:
 async def submit(
     *, owner: UserId, conversation_id: str, message: IncomingMessage
 ) -> SubmittedMessage:
-    """Store a user message and the run it starts, and wake its host.
+    """Store a user message and the run it starts, and wake the run's host.
 
     Raises:
-        Invalid: the text is empty or too long, or an id is.
+        Invalid: the text or an id is empty or too long.
         UnknownWorkflow: a new conversation names a workflow that is not offered.
         Busy: a run is active and the workflow takes one at a time.
-        NotFound: the run that it replaces or follows is not one of the conversation's messages, or
+        NotFound: the replaced or followed run does not belong to a message of the conversation, or
             the conversation is deleted.
     """
     check_message(conversation_id, message)
@@ -110,19 +110,19 @@ async def submit(
 
 
 def exist(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, bool]:
-    """Return whether the conversation exists, and whether the message is in it. Reads."""
+    """Return whether the conversation and the message exist. Reads the database."""
     for conversation, *_rest in sql.fetch(CONVERSATION, (owner, conversation_id)):
         return True, bool(sql.fetch(SUBMITTED, (conversation, message_id)))
     return False, False
 
 
 async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -> list[UUID]:
-    """Ask the active runs of a conversation to stop, or the one named; returns those asked.
+    """Ask the active runs of a conversation, or the named one, to stop; return the ids.
 
-    Their last event says when they have really stopped.
+    A run's last event confirms its stop.
 
     Raises:
-        NotFound: no such conversation of this owner, or no such run in it.
+        NotFound: this owner has no such conversation, or there is no such run in it.
     """
     return await writer.write(lambda tx: _stop(tx, owner, conversation_id, run))
 
@@ -131,7 +131,7 @@ def check_message(conversation_id: str, message: IncomingMessage) -> None:
     """Check a message before `submit` writes it.
 
     Raises:
-        Invalid: the text is empty or too long, or an id is.
+        Invalid: the text or an id is empty or too long.
     """
     if not message.text.strip() and message.replaces is None and not message.files:
         raise Invalid(_("The message is empty. Write something and send it again."))
@@ -159,9 +159,9 @@ def submit_in(
     *,
     trusted: bool = False,
 ) -> SubmittedMessage:
-    """Do the work of `submit` within a transaction, once the message is checked.
+    """Do the work of `submit` within a transaction, for a checked message.
 
-    `trusted`: it is not the owner who asks for it, so the workflow may be one for others.
+    `trusted`: the request is not the owner's, so the owner need not have access to the workflow.
     """
     sent_files = attachments.find(owner, conversation_id, message.files) if message.files else []
     conversation, workflow, last = _open(
@@ -206,15 +206,15 @@ def _open(
     *,
     trusted: bool,
 ) -> tuple[UUID, str, int]:
-    """Return the conversation, its workflow and last sequence; create it if there is none."""
-    # Locked, as by `Transaction.lock`.
+    """Return the conversation, its workflow and last sequence; create a missing conversation."""
+    # Locks the row, like `Transaction.lock`.
     query = sql.add_lock(CONVERSATION, "FOR UPDATE")
     rows = sql.fetch(query, (owner, conversation_id))
     if not rows:
         workflow = _new(owner, message, trusted=trusted)
         title = message.text.strip() or "".join(file.name for file in files[:1])
         _create(tx, owner, conversation_id, workflow, title)
-        # Another process may have been faster: then it is theirs.
+        # Read again: another process may have created the conversation first.
         rows = sql.fetch(query, (owner, conversation_id))
     [(row_id, workflow, last_sequence, deleted_at)] = rows
     if deleted_at is not None:
@@ -227,11 +227,10 @@ def _open(
 def _whole(
     message: IncomingMessage, place: Place | None, sent_files: list[Attachment]
 ) -> tuple[IncomingMessage, list[JsonObject]]:
-    """Complete the message with the text and files of the message that it replaces, and its own
-    files.
+    """Complete the message with the text and files of a replaced message, and with its own files.
 
     Returns:
-        The message, with its files where each execution of its run finds them; and these files.
+        The message, with the files in its metadata for each execution of the run; and these files.
     """
     text, files = message.text, []
     if place and place.replaces:
@@ -268,29 +267,30 @@ def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str,
 
 
 def _check_free(conversation: UUID, message: IncomingMessage, place: Place | None) -> None:
-    """Check that no run is active that stays so, before anything is written.
+    """Check, before anything is written, that no active run would block the message.
 
-    A message that is stored already passes.
+    A message that is already stored passes.
 
     Raises:
         Busy: a run is active.
     """
     active = sql.fetch(ACTIVE, (conversation,))
-    if place:  # what is on other branches makes way
+    if place:  # runs on other branches will be stopped
         active = [row for row in active if sql.read_uuid(row[0]) in place.before]
     if active and not sql.fetch(SUBMITTED, (conversation, message.message_id)):
         raise Busy
 
 
 def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
-    """Stop what is active on other branches, so that the new run does not wait behind it. Returns
-    what the log says of the run.
+    """Stop active runs on other branches, so that the new run does not queue behind them.
+
+    Returns the part of the run's log payload that describes the branch.
     """
     Conversation.objects.filter(pk=run.conversation_id).update(branched=True)
     interrupt(tx, run, only_asking=False, spared=place.before)
     if place.replaces is None:
         return {}
-    request_stop(tx, place.replaces)  # also if it is suspended
+    request_stop(tx, place.replaces)  # includes a suspended run
     by = Conversation.objects.select_related("owner").get(pk=run.conversation_id).owner
     fork = {"run": str(place.replaces.id), "position": 1, "by": by.get_username()}
     return {"fork": fork}
@@ -299,7 +299,7 @@ def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
 def interrupt(
     tx: Transaction, by: RunRecord, *, only_asking: bool, spared: Container[UUID] = ()
 ) -> None:
-    """Stop the other active runs of the conversation, to make way for a new one."""
+    """Stop the other active runs of the conversation, in favour of a new one."""
     for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
         if sql.read_uuid(run) != by.id and (asks or not only_asking):
             root = Run.objects.get(pk=run).root
@@ -315,9 +315,7 @@ def insert_run(
     message: IncomingMessage,
     place: Place | None = None,
 ) -> bool:
-    """Insert the run, behind all that came up to that sequence; False if there is one of this
-    message.
-    """
+    """Insert the run, ordered after that sequence; return False if the message already has one."""
     parent = {} if run.parent is None else run.parent._asdict()
     return sql.insert_new(
         Run,
@@ -341,16 +339,16 @@ def insert_run(
 
 
 def add_trace_id(metadata: JsonObject, run: UUID) -> JsonObject:
-    """Add the id of the run's trace to its metadata, as `context.workflow_trace_id` has it."""
+    """Add the id of the run's trace to its metadata, for `context.workflow_trace_id`."""
     parent = Trace.of_headers(metadata.get("headers") or {})
     return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}
 
 
 def find_run(run_id: UUID) -> Run:
-    """Return the run of that id, whoever owns it.
+    """Return the run of that id, of any owner.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such run.
     """
     run = Run.objects.select_related("conversation").filter(pk=run_id).first()
     if run is None:
@@ -359,7 +357,7 @@ def find_run(run_id: UUID) -> Run:
 
 
 def request_stop(tx: Transaction, run: Run) -> None:
-    """Ask the run's host to stop it, once."""
+    """Ask the run's host for a stop; repetitions do nothing."""
     tx.lock(run.conversation_id)
     stoppable = Run.objects.filter(pk=run.pk, status__in=STOPPABLE, stop_requested_at=None)
     if not stoppable.update(stop_requested_at=tx.now):
@@ -370,7 +368,7 @@ def request_stop(tx: Transaction, run: Run) -> None:
 
 
 def stop_all(tx: Transaction, runs: QuerySet[Run]) -> list[UUID]:
-    """Ask those of the runs to stop that have not ended; returns these, in their order."""
+    """Ask the unfinished ones among the runs to stop; return the ids in order."""
     stoppable = list(runs.filter(status__in=STOPPABLE).order_by("sequence"))
     for run in stoppable:
         request_stop(tx, run)
@@ -378,7 +376,7 @@ def stop_all(tx: Transaction, runs: QuerySet[Run]) -> list[UUID]:
 
 
 def stop_run(tx: Transaction, run_id: UUID) -> bool:
-    """Ask a run to stop, whoever owns it. False if it has ended.
+    """Ask a run of any owner to stop; return False if the run has ended.
 
     Raises:
         NotFound: there is no such run.

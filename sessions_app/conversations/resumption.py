@@ -1,4 +1,4 @@
-"""A run that failed or is suspended goes on from its journal, once its cause is fixed."""
+"""The resumption of a failed or suspended run from its journal, once the cause is fixed."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -18,20 +18,19 @@ STEPS = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, RUN)
 
 
 def is_resumable(run: Run) -> bool:
-    """Return whether the run is suspended, or a message began it and it failed.
+    """Return whether the run is suspended, or failed and is no child.
 
-    One that failed another has told that: resumed, that one begins it anew.
+    The failure of a child was reported to its parent, which begins a new child when resumed.
     """
     has_failed = run.status == Run.Status.FAILED
     return run.status == Run.Status.SUSPENDED or (has_failed and run.parent_id is None)
 
 
 def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
-    """Queue it again; False if it cannot be resumed. It has its turn as any other.
+    """Queue the run again for its regular turn; return False if that is impossible.
 
-    Answers and finished steps stay. A step whose failure was the last that the run came to is
-    done again, unless it is to be done once, and nobody knows whether it was. What the run asked
-    when it failed is asked anew.
+    Answers and finished steps stay. A failed step is repeated if no further call followed, except a
+    `once` step with unknown outcome. Prompts that were open at the failure are asked anew.
 
     Raises:
         NotFound: there is no such run, or its conversation is deleted.
@@ -52,20 +51,20 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
 
 
 def _reopen(run: Run) -> None:
-    """Restore the run as it was before it ended.
+    """Restore the run to its state before it ended.
 
-    What is settled stays settled, and loses its place in the journal.
+    Cancelled interactions keep their status, and lose their position in the journal.
     """
     run.finished_at = None
-    if run.stop_point is None:  # else it has begun to clean up, and goes on with that
+    if run.stop_point is None:  # otherwise the run is cleaning up, and goes on with that
         run.stop_requested_at = None
     last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled_interactions.update(position=None)
-    run.journal.filter(kind=RUN, finished_at=None).delete()  # they were stopped with it
+    run.journal.filter(kind=RUN, finished_at=None).delete()  # stopped together with the run
     failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
-        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # it may have happened
+        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # effects are possible
     )
     failed_steps.filter(
         pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]
@@ -73,9 +72,7 @@ def _reopen(run: Run) -> None:
 
 
 def _was_last(run: Run, entry: JournalEntry, last: Mapping[str, int]) -> bool:
-    """Return whether no call followed the failed one in its track or after the gathers around
-    it.
-    """
+    """Return whether no call followed the failed one, in its track or after its outer gathers."""
     track, position = track_of(entry.place), entry.last_position or 0
     while track and last[track] <= position:
         position = gather_of(track)

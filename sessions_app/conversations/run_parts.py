@@ -1,4 +1,4 @@
-"""The parts of a conversation's log: how pages, files and forks put its events together."""
+"""The parts of a conversation's log, in which pages, files and forks arrange its events."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back_sequences, undo
 
 TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
-# These end the stretch of a run's text before them, as does what says that the run rests.
+# Events that end the current stretch of a run's text, as does a final or suspended status.
 BREAKS = (
     Event.Type.USER_MESSAGE,
     Event.Type.STEP,
@@ -18,7 +18,7 @@ BREAKS = (
     Event.Type.ASSIGNMENT,
 )
 RESTING = (*Run.FINISHED, Run.Status.SUSPENDED)
-# What tells of the same thing as another type does.
+# Event types that belong to the same part as another type.
 SAME = {
     Event.Type.ASSIGNMENT: Event.Type.INTERACTION,
     Event.Type.ASSIGNMENT_UPDATE: Event.Type.INTERACTION,
@@ -30,8 +30,8 @@ SAME = {
 class Part:
     """A message, a stretch of text, a step, a question or a status of a run, with its events.
 
-    `type` is that of the first event, with `MESSAGE` for any text and `INTERACTION` for all that
-    tells of a question. `pieces` are what stands of a text; `is_open` says that more may follow.
+    `type` is the first event's, with `MESSAGE` for any text and `INTERACTION` for all events of a
+    question. `pieces` are the valid pieces of a text; `is_open` says that more may follow.
     """
 
     type: str
@@ -46,14 +46,14 @@ class Part:
 
     @property
     def payload(self) -> JsonObject:
-        """The payload of its newest event."""
+        """The payload of the newest event."""
         return self.events[-1].payload
 
 
 def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
-    """Yield what these events, in the order of the log, say; each part where it begins."""
+    """Yield the parts of these events, which are in log order; each part where it begins."""
     restarts: dict[UUID, list[TakenBack]] = {}
-    open_texts: dict[UUID, int] = {}  # where the text began that a run is writing
+    open_texts: dict[UUID, int] = {}  # start of the text that each run is writing
     parts: dict[Hashable, list[EventRecord]] = {}
     for event in events:
         payload = event.payload

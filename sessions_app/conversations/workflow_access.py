@@ -1,4 +1,4 @@
-"""The check of who may use a workflow: some are for groups, or for holders of a permission."""
+"""The access check of workflows, some of which are for groups or holders of a permission."""
 
 from django.contrib.auth.models import PermissionsMixin
 
@@ -26,7 +26,8 @@ def find(user: UserId, name: str | None) -> OfferedWorkflow:
     """Return the workflow of a name, or without one the first that the user may use. Blocks.
 
     Raises:
-        UnknownWorkflow: it is not offered, or not to this user, who is not told which.
+        UnknownWorkflow: the workflow is not offered, or not to this user; the error does not tell
+            which.
     """
     if name is None:
         for default in usable(user):
