@@ -1,1 +1,1 @@
-"""The application of replays: recorded runs, and whether the code as it is still fits them."""
+"""The application of replays, which check recorded runs against the current code."""

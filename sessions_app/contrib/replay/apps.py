@@ -9,8 +9,8 @@ class ReplayConfig(AppConfig):
     label = "hitl_replay"
 
     def ready(self) -> None:
-        """Have each process that hosts check the waiting runs after its start."""
-        # They import models, which can be imported from here on only.
+        """Register the check of waiting runs with each hosting process."""
+        # Import late: these modules import models, which are not loaded before `ready`.
         works = import_string("sessions_app.lifecycle.startup.beside_hosting")
         check = "sessions_app.contrib.replay.waiting_runs_check.check_after_start"
         works["replay check"] = import_string(check)

@@ -1,6 +1,6 @@
-"""Recorded runs as files, and their replays against the code as it is, without any effect.
+"""Recorded runs as files, and their replay against the current code, without side effects.
 
-What is recorded is given again, and nothing else is done.
+A replay returns recorded outcomes, and does nothing else.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ from sessions_app.workflows.context import Message
 from sessions_app.workflows.history import PastMessage, read_messages
 from sessions_app.workflows.request_context import RequestContext
 
-# Seconds that an execution may take: it waits for nothing of its context.
+# Seconds for an execution, which never waits for its context.
 PATIENCE = 10.0
-# It does nothing more if in so many rounds of the event loop it calls nothing.
+# Rounds of the event loop without a call after which an execution counts as finished.
 ROUNDS = 50
 
 
@@ -62,18 +62,18 @@ class RunHistory(BaseModel):
     conversation_id: str
     user: Person
     metadata: JsonObject
-    # Where it was stopped, if it cleaned up then.
+    # The call at which the run was stopped, if clean-up followed.
     stop: StopPoint | None = None
     journal: list[Entry]
-    # What calls of `context.history` gave, by position.
+    # Results of `context.history` calls, by position.
     past: dict[int, list[PastMessage]]
 
     @classmethod
     def of(cls, run: UUID) -> Self:
-        """Read the history of a run as it stands.
+        """Read the history of a run in its current state.
 
         Raises:
-            Run.DoesNotExist: there is none of that id.
+            Run.DoesNotExist: there is no run of that id.
         """
         row = Run.objects.select_related("conversation__owner").get(pk=run)
         journal = Journal.load(row.id).entries
@@ -106,7 +106,7 @@ class RunHistory(BaseModel):
 class Replay:
     """The result of replaying a run. `problem`: why the run could not go on; else empty.
 
-    `differences`: what is not as it is recorded, without harm.
+    `differences`: harmless differences from the record.
     """
 
     history: RunHistory
@@ -115,14 +115,14 @@ class Replay:
 
 
 async def replay_history(file: Path | str) -> list[str]:
-    """Replay what `manage.py export_history` wrote, with the workflow that is declared now.
+    """Replay a file of `manage.py export_history`, with the workflow as declared now.
 
-    No step is executed and nothing is stored; builders are built. Returns what is not as it is
-    recorded, without harm.
+    No step is executed and nothing is stored; builders are built. Returns the harmless differences
+    from the record.
 
     Raises:
         NotReplayable: the run would be suspended, or fail; says why.
-        pydantic.ValidationError: it is no such file.
+        pydantic.ValidationError: the file is not a history.
     """
     history = RunHistory.model_validate_json(await asyncio.to_thread(Path(file).read_bytes))
     pool = await WorkflowPool(registry.resolve(history.workflow, None, None)).build()
@@ -136,7 +136,7 @@ async def replay_history(file: Path | str) -> list[str]:
 
 
 async def replay(history: RunHistory, pool: WorkflowPool) -> Replay:
-    """Execute the workflow on its record, until it makes a call that is not recorded."""
+    """Execute the workflow on its record, until it makes an unrecorded call."""
     backend = ReplayBackend(history)
     problem = ""
     try:
@@ -149,17 +149,17 @@ async def replay(history: RunHistory, pool: WorkflowPool) -> Replay:
 
 
 async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
-    """Replay these runs as they stand, one after the other."""
+    """Replay these runs in their current state, one after the other."""
     pools: dict[str, WorkflowPool | SessionsError] = {}
     try:
         for run in runs:
             try:
                 history = await reads.read(RunHistory.of, run)
-            except Run.DoesNotExist:  # it was deleted meanwhile
+            except Run.DoesNotExist:  # the run was deleted meanwhile
                 continue
             name = history.workflow
             if name not in pools:
-                try:  # as hosts build it
+                try:  # the same way as hosts build it
                     pools[name] = await WorkflowPool(registry.get(name)).build()
                 except SessionsError as error:
                     pools[name] = error
@@ -175,8 +175,9 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
 
 
 class ReplayBackend(RecordedBackend):
-    """A backend on a recorded journal: a call whose outcome is not recorded never returns. No step
-    is executed, nothing stored.
+    """A backend on a recorded journal, where calls without a recorded outcome never return.
+
+    No step is executed, nothing is stored.
     """
 
     def __init__(self, history: RunHistory) -> None:
@@ -184,14 +185,14 @@ class ReplayBackend(RecordedBackend):
         entries = {entry.call.position: entry for entry in history.journal}
         super().__init__(Journal(entries, history.patches), stop)
         self._history = history
-        # What is not as it is recorded, without harm.
+        # Harmless differences from the record.
         self.differences: list[str] = []
-        # How many calls were made, and whether one of them stands for ever.
+        # Number of calls, and whether one of them is blocked for ever.
         self.calls = 0
         self.stands = False
 
     def next_call(self, call: Call) -> None:
-        """Raise CancelledError where the recorded run was stopped."""
+        """Raise CancelledError at the call where the recorded run was stopped."""
         if self.stop is not None:
             self.stop.has_passed(call)
 
@@ -201,7 +202,7 @@ class ReplayBackend(RecordedBackend):
         return super().recall(call)
 
     def is_beyond(self, calls: Mapping[str, int]) -> bool:
-        """Return whether all that is recorded comes before these calls."""
+        """Return whether the record has no calls beyond these."""
         return self._journal.first_beyond(calls) is None
 
     def patched(self, why: str, calls: int) -> bool:
@@ -215,11 +216,11 @@ class ReplayBackend(RecordedBackend):
         yield
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """Do no work: `working` never lets a step begin."""
+        """Fail: `working` never lets a step begin."""
         raise AssertionError("its `working` stands for ever")
 
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
-        """Return the recorded responses, if all are there."""
+        """Return the recorded responses if they are complete, else wait for ever."""
         responses: list[StoredResponse] = []
         for outgoing_prompt in outgoing_prompts:
             entry = self.recall(outgoing_prompt.call)
@@ -241,12 +242,12 @@ class ReplayBackend(RecordedBackend):
         return past[-limit:] if limit else []
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Wait for ever: an arrival that is not recorded never comes."""
+        """Wait for ever: an unrecorded arrival never comes."""
         await self._stand()
         raise AssertionError("it stands for ever")
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Wait for ever: a child whose end is not recorded never ends."""
+        """Wait for ever: an unrecorded child never ends."""
         await self._stand()
         raise AssertionError("it stands for ever")
 
@@ -256,7 +257,7 @@ class ReplayBackend(RecordedBackend):
             await self._stand()
 
     async def _stand(self) -> None:
-        """Wait for ever: nothing sets this future."""
+        """Wait for ever, on a future that nothing sets."""
         self.stands = True
         await asyncio.get_running_loop().create_future()
 
@@ -307,7 +308,7 @@ async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -
     """Wait until the replay is over, or makes no more calls.
 
     Raises:
-        NotReplayable: it waits for something else.
+        NotReplayable: the replay waits for something else.
     """
     until, still_rounds, calls = time.monotonic() + PATIENCE, 0, 0
     while still_rounds < ROUNDS and backend.mismatch is None and not task.done():

@@ -1,4 +1,4 @@
-"""The check for waiting runs that the code no longer matches, before somebody answers them."""
+"""The check for waiting runs that no longer match the code, before somebody answers them."""
 
 import asyncio
 import time
@@ -17,15 +17,15 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-# Seconds after the start: what is to go on goes first, and all processes have reported by then.
+# Seconds after the start: runs that can go on come first, and all processes have reported by then.
 BEGINS_AFTER = 5.0
-# For each second of replay, so many in which it does nothing.
+# Idle seconds for each second of replay.
 PAUSE = 20
 AT_ONCE = 100
 
 
 async def check_after_start() -> None:
-    """Check the waiting runs once: the code does not change while a process runs."""
+    """Check the waiting runs once, as the code does not change while a process runs."""
     await asyncio.sleep(BEGINS_AFTER)
     try:
         await check_waiting_runs()
@@ -36,13 +36,13 @@ async def check_after_start() -> None:
 
 
 async def check_waiting_runs() -> None:
-    """Replay those that wait, without any effect; log and store why one could not go on.
+    """Replay waiting runs without side effects; log and store why a run could not go on.
 
-    Of several processes the last that was started does it: its code is the newest. Workflows with
-    a builder are left to `manage.py check_replay`, as that would have to be built.
+    Of several processes, the last one started does this, as it has the newest code. Workflows with
+    a builder are left to `manage.py check_replay`, because the builder would have to be built.
     """
     after, counts = UUID(int=0), {"replayed": 0, "stopped": 0}
-    # By what is wrong with it, the first run that has it: one cause may stop many.
+    # First run by problem, as one cause may stop many runs.
     first: dict[str, UUID] = {}
     while runs := await reads.read(_waiting_runs, after):
         after = max(runs)
@@ -68,15 +68,15 @@ def _log(replay: Replay, first: dict[str, UUID]) -> None:
 
 
 async def _store(replay: Replay, before: str) -> None:
-    """Store the problem of a replay, if it differs from `before`, which is stored."""
-    # It may have ended since the look.
+    """Store the problem of a replay if it differs from the stored one, `before`."""
+    # Skip a run that has ended since the query.
     runs = Run.objects.filter(pk=replay.history.run, status__in=Run.UNFINISHED)
     if replay.problem != before:
         await writer.write(lambda tx: runs.update(replay_problem=storable(replay.problem)))
 
 
 def _waiting_runs(after: UUID) -> dict[UUID, str]:
-    """Return some waiting runs in the order of their ids, with their stored problems."""
+    """Return the next waiting runs in the order of their ids, with their stored problems."""
     workflows = [offer.workflow for offer in registry.offered_workflows()]
     workflow_names = [
         workflow.name
