@@ -1,4 +1,4 @@
-"""The loop of an agent: a model answers, and asks for tools until it needs none."""
+"""The loop of an agent: a model answers, and calls tools until no more are needed."""
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -42,17 +42,17 @@ from sessions_app.workflows.streams import StreamedText
 log = Log(__name__)
 
 MODEL_RETRY = Retry(attempts=3)
-# The text of a message that has none.
+# Placeholder for an empty text.
 NOTHING = "(nothing)"
 TOO_LARGE = "It was done. Its result is too large to be shown."
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The limits of one answer, after which a person is asked whether it goes on; None is no limit.
+    """The limits of one answer, after which a person decides whether to go on; None is no limit.
 
-    `turns` counts requests to the model, `tokens` what they took and gave, `seconds` the time since
-    the agent began, without the time for the question.
+    `turns` counts requests to the model, `tokens` both prompt and completion, `seconds` the time
+    since the agent began, without the time for that question.
     """
 
     turns: int | None = 10
@@ -61,10 +61,10 @@ class Budget:
 
 
 class Agent:
-    """A model with instructions and tools, which answers a message durably.
+    """The instructions, tools and limits with which a model answers messages durably.
 
-    Each request to the model and each call of a tool is a step: a restart repeats none that is
-    recorded. It keeps nothing of a run, so one object serves all.
+    Each request to the model and each tool call is a step, so a restart repeats no recorded one. An
+    agent keeps no state of a run, so all runs share one object.
     """
 
     def __init__(  # noqa: PLR0913 - a declaration, read like a form
@@ -82,14 +82,14 @@ class Agent:
         """Declare an agent.
 
         Args:
-            instructions: the first message that the model gets.
-            tools: functions, what `tool` makes of them, and sets of tools such as `McpServer`.
-            budget: when a person is asked whether it goes on.
-            history: how many earlier messages of the conversation the model gets.
-            max_history: characters of these; older messages are left out.
-            max_result: characters of a tool's result that the model gets.
-            timeout: seconds that one answer of the model may take.
-            retry: tries again where the model fails before its first piece.
+            instructions: the first message to the model.
+            tools: functions, tools, and sets of tools such as `McpServer`.
+            budget: limits after which a person is asked whether to go on.
+            history: number of earlier messages of the conversation for the model.
+            max_history: characters of earlier messages; older ones are left out.
+            max_result: characters of a tool's result for the model.
+            timeout: seconds for one answer of the model.
+            retry: tries again if the model fails before its first piece.
         """
         tools = list(tools)
         self.instructions = instructions
@@ -105,7 +105,7 @@ class Agent:
     async def run(self, context: Context, model: Model) -> str:
         """Answer the run's message, and return the last text; all texts are streamed to people.
 
-        Where the model cannot be asked, the text says so.
+        If the model cannot be reached, the text says so.
         """
         past = await context.history(self.history)
         tools, problems = await self._collect_tools(context)
@@ -133,9 +133,9 @@ class Agent:
         return behind("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
-        """Return the tools with those of the toolsets, and a sentence on each that has none now.
+        """Return all tools, and a sentence for each toolset that is unavailable now.
 
-        Of two with one name it is the first: a server may list any.
+        Of two tools with the same name the first counts: a server may list any name.
         """
         if not self.toolsets:
             return self.tools, []
@@ -160,7 +160,7 @@ class Agent:
             if size > self.max_history:
                 break
             kept.append({"role": one.role, "content": _some(one.text)})
-        while kept and kept[-1]["role"] == "assistant":  # without what it answers
+        while kept and kept[-1]["role"] == "assistant":  # answers without their question
             kept.pop()
         text = "\n\n".join(filter(None, [self.instructions, *problems]))
         first = [{"role": "system", "content": text}] if text else []
@@ -181,8 +181,9 @@ class Agent:
         async for piece in stream:
             answer.pieces.append(piece)
         usage = None
-        # After the stream: what depends on its pieces comes once they are recorded. There is one
-        # usage; an earlier version recorded several, and the journal has an entry for each.
+        # Calls that depend on the pieces come after the loop, because they must follow the stream's
+        # record. New streams have one usage; journals of an earlier version have an entry for each
+        # of several.
         for piece in answer.pieces:
             if isinstance(piece, Usage):
                 usage = piece
@@ -193,9 +194,9 @@ class Agent:
 
 
 class _Answer:
-    """An answer of the model: the `pieces` that were read of it.
+    """An answer of the model, made of the `pieces` read so far.
 
-    Its text stands `apart` from what people have read before.
+    With `apart`, its text is separated from earlier text.
     """
 
     def __init__(self, model: Model, *, apart: bool) -> None:
@@ -205,7 +206,7 @@ class _Answer:
 
     @property
     def has_said(self) -> bool:
-        """True if people have read a text of the answer, though it may have failed then."""
+        """True if people have seen text of the answer, even if the answer failed later."""
         return any(isinstance(piece, str) for piece in self.pieces)
 
     @property
@@ -218,7 +219,7 @@ class _Answer:
 
     @property
     def message(self) -> ModelMessage:
-        """The answer for the next request, with the fields that its server wants back."""
+        """The answer as a message of the next request, with fields that the server wants back."""
         fields: JsonObject = {}
         for piece in self.pieces:
             if isinstance(piece, AnswerFields):
@@ -231,13 +232,14 @@ class _Answer:
             own = call.fields.get("function", {})
             function = {**own, "name": call.name, "arguments": call.arguments or "{}"}
             calls.append({**call.fields, "id": call.id, "type": "function", "function": function})
-        # No text is null, as in OpenAI's own answers: some servers refuse an empty one.
+        # `content` is null without text, as in OpenAI's answers: some servers refuse an empty
+        # string.
         return {**fields, "role": "assistant", "content": self.text or None, "tool_calls": calls}
 
     async def stream(
         self, messages: list[ModelMessage], schemas: list[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the model's answer, with the last `Usage` of it at its end."""
+        """Stream the model's answer, with the last `Usage` at the end."""
         apart, usage = self._apart, None
         async with aclosing(self._model.stream(messages, schemas)) as pieces:
             async for piece in pieces:
@@ -253,12 +255,12 @@ class _Answer:
 
 
 def _some(text: str) -> str:
-    """Return the text, or a word for one that is empty, which some servers refuse."""
+    """Return the text, or a placeholder for an empty one, which some servers refuse."""
     return text if text.strip() else NOTHING
 
 
 class _Spending:
-    """The count of what an answer has spent of its budget. It starts anew when people allow it."""
+    """The used part of an answer's budget, reset when a person lets the agent go on."""
 
     def __init__(self, budget: Budget, context: Context) -> None:
         self._budget = budget
@@ -267,7 +269,7 @@ class _Spending:
 
     def _start(self) -> None:
         self._turns = self._tokens = 0
-        # The clock is read only where it matters: each reading is a call of the journal.
+        # Read the clock only for a limit in seconds, as each reading is a call in the journal.
         self._began = self._context.now() if self._budget.seconds is not None else None
 
     def add_turn(self, usage: Usage | None) -> None:
@@ -276,7 +278,7 @@ class _Spending:
             self._tokens += usage.prompt_tokens + usage.completion_tokens
 
     async def may_go_on(self) -> bool:
-        """Return True while something is left of the budget, else what the person says."""
+        """Return True within the budget, else the person's decision."""
         reason = self._spent()
         if not reason:
             return True
@@ -285,7 +287,7 @@ class _Spending:
         return may_go_on
 
     def _spent(self) -> str:
-        """Say what is spent; "" if nothing is."""
+        """Return a sentence about the exhausted limit, or ""."""
         budget = self._budget
         if budget.turns is not None and self._turns >= budget.turns:
             return f"I have asked the model {self._turns} times."
@@ -301,7 +303,7 @@ class _Spending:
 async def _use_tools(
     calls: Sequence[ToolCall], tools: Tools, context: Context, turn: int
 ) -> list[str]:
-    """Carry out the calls of one answer of the model at once, and return the result of each.
+    """Make the tool calls of one answer concurrently, and return their results.
 
     All approvals are asked at once. Each call is made as soon as it is allowed.
     """
@@ -323,7 +325,7 @@ async def _tell(problem: str) -> str:
 
 
 async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> str:
-    """Make a call once people allow it, and return what the model reads of it."""
+    """Make a call once people allow it, and return the text for the model."""
     if tool.policy and (
         decision := await ask_approval(
             context, tool.policy, tool.describe(arguments), validate=tool.validate
@@ -355,7 +357,7 @@ async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str
             context,
             tool.policy,
             tool.describe(arguments),
-            partial(function, arguments),  # so that the tool may have any name
+            partial(function, arguments),  # a `partial`, as a tool may have any name
             name=tool.name,
             once=not tool.repeatable,
         )

@@ -1,4 +1,4 @@
-"""The questions of MCP servers, as prompts to people, and their answers. `mcp` imports it.
+"""The questions of MCP servers as prompts to people, and their answers, for `mcp`.
 
 Requests and answers are JSON in the form of the protocol.
 """
@@ -26,10 +26,10 @@ from sessions_app.workflows import (
 log = Log(__name__)
 
 MAX_MESSAGE = 4_000
-# Of the schema of one question: all of its parts, each reference followed, and their depth.
+# Limits of a question's schema: number of parts, with references resolved, and depth.
 MAX_PARTS, MAX_DEPTH = 1_000, 8
 ACCEPT, DECLINE, CANCEL = ({"action": action} for action in ("accept", "decline", "cancel"))
-# All that a server may say of a field.
+# Keywords of a field's schema in the protocol.
 OF_A_FIELD = {
     *("type", "title", "description", "default", "format", "minLength", "maxLength"),
     *("minimum", "maximum", "enum", "enumNames", "const", "oneOf", "anyOf"),
@@ -40,13 +40,13 @@ OF_A_FIELD = {
 async def ask(
     context: Context, server: str, request: JsonObject, note: str, options: Mapping[str, Any]
 ) -> JsonObject:
-    """Ask people what a server wants to know, and return the answer.
+    """Ask people a server's question, and return the answer.
 
-    A question that cannot be shown is asked to nobody, and cancelled.
+    A question that cannot be shown is cancelled without asking.
 
     Args:
-        note: a sentence of our own behind the server's.
-        options: as of `Context.ask`, with its `timeout`.
+        note: an additional sentence after the server's text.
+        options: as for `Context.ask`, with its `timeout`.
     """
     asking = {name: value for name, value in options.items() if name != "timeout"}
     try:
@@ -65,7 +65,7 @@ async def ask(
     except PromptExpired:
         return CANCEL
     if isinstance(prompt, FormPrompt):
-        # Only what is approved in so many words: whatever else comes back is a refusal.
+        # Accept an explicit approval only; any other value is a refusal.
         if answer.approved is not True:
             return DECLINE
         return {**ACCEPT, "content": to_jsonable_python(answer.value)}
@@ -105,7 +105,7 @@ async def _prompt(question: _Page | _Form, options: JsonObject) -> Any:
     """Build the prompt of a question.
 
     Raises:
-        ValueError: it cannot be shown.
+        ValueError: the question cannot be shown.
     """
     if isinstance(question, _Page):
         return LinkPrompt(url=question.url, **options)
@@ -125,9 +125,10 @@ async def _prompt(question: _Page | _Form, options: JsonObject) -> Any:
 
 
 class _Fields:
-    """The fields of a form, read from schemas: references are replaced by what they refer to.
+    """The fields of a form, read from schemas with their references resolved.
 
-    A few schemas that refer to each other can stand for more than fits into the memory.
+    The limits matter because a few schemas that refer to each other can expand to more than fits
+    into memory.
     """
 
     def __init__(self, defs: Mapping[str, JsonValue]) -> None:
@@ -135,10 +136,10 @@ class _Fields:
         self._left = MAX_PARTS
 
     def read(self, schema: Any, depth: int = 0) -> JsonObject:
-        """Return a schema without references and with the keywords that the protocol knows.
+        """Return a schema without references, reduced to the protocol's keywords.
 
         Raises:
-            ValueError: it is none, it refers to what is not there, or there is too much of it.
+            ValueError: the schema is invalid, has a broken reference, or exceeds a limit.
         """
         self._left -= 1
         if not isinstance(schema, dict) or self._left < 0 or depth > MAX_DEPTH:

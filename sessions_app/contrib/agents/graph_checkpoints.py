@@ -34,7 +34,7 @@ IN_LOOP = (
     "graph works. Write `await graph.ainvoke(…)`, or make the node a plain function."
 )
 
-# Does a write of the run; it is stored when this returns.
+# Writes rows of a run; stored on return.
 Store = Callable[[Callable[[Transaction], None]], Awaitable[None]]
 
 
@@ -42,21 +42,19 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
     """The checkpoints of graphs whose threads are runs: `thread_id` is a run's id."""
 
     def __init__(self, store: Store) -> None:
-        """Keep checkpoints by `store`, in the event loop that is running."""
+        """Store checkpoints by `store`, called in the running event loop."""
         super().__init__()
         self._store = store
         self._loop = asyncio.get_running_loop()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return the checkpoint that the configuration names, else the latest of its thread."""
+        """Return the configured checkpoint, or the latest of its thread."""
         where = self._where(config)
         latest = await reads.read(lambda: list(self._tuples(where, 1)))
         return latest[0] if latest else None
 
     async def awritten(self, config: RunnableConfig | None) -> Sequence[tuple[str, Any]]:
-        """Return what tasks have written since the checkpoint that a configuration names, each
-        with its task.
-        """
+        """Return the tasks' writes since the configured checkpoint, each with its task."""
         if config is None or not get_checkpoint_id(config):
             return []
         where = self._where(config)
@@ -71,7 +69,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """Yield checkpoints, the latest first; `filter` is by their metadata."""
+        """Yield checkpoints, latest first; `filter` selects by metadata."""
         where = {} if config is None else self._where(config)
         if config is not None and "checkpoint_ns" not in config["configurable"]:
             del where["namespace"]
@@ -90,7 +88,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint, and return the configuration that names it."""
+        """Store a checkpoint, and return its configuration."""
         data_form, data = self.serde.dumps_typed(checkpoint)
         whole = get_checkpoint_metadata(config, metadata)
         metadata_form, metadata_data = self.serde.dumps_typed(whole)
@@ -118,7 +116,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store what a task has written since a checkpoint; what is stored of it stays."""
+        """Store a task's writes since a checkpoint; ordinary ones that exist already are kept."""
         place = {**self._place(config), "checkpoint": config["configurable"]["checkpoint_id"]}
         rows = [
             (WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
@@ -148,11 +146,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         await self._store(work)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return the same as `aget_tuple`, to a thread of a node."""
+        """Return the result of `aget_tuple`, for a thread of a node."""
         return self._wait(self.aget_tuple(config))
 
     def list(self, *args: Any, **options: Any) -> Iterator[CheckpointTuple]:
-        """Yield the same as `alist`, to a thread of a node."""
+        """Yield the results of `alist`, for a thread of a node."""
 
         async def found() -> Sequence[CheckpointTuple]:
             return [one async for one in self.alist(*args, **options)]
@@ -172,7 +170,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         self._wait(self.adelete_thread(thread_id))
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do work in the event loop, with the context of this thread, and wait for its end."""
+        """Run work in the event loop, with this thread's context variables; wait for the end."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -181,11 +179,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         raise RuntimeError(IN_LOOP)
 
     def run_of(self, thread_id: str) -> UUID:
-        """Return the id of the run that a thread is."""
+        """Return the run id of a thread."""
         return UUID(thread_id)
 
     def thread_of(self, run_id: UUID) -> str:
-        """Return the name of the thread that a run is."""
+        """Return the thread id of a run."""
         return str(run_id)
 
     def _place(self, config: RunnableConfig) -> JsonObject:
@@ -207,7 +205,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         }
 
     def _tuples(self, where: JsonObject, limit: int | None) -> Iterator[CheckpointTuple]:
-        """Yield checkpoints, the latest first, each with what tasks have written since. Reads.
+        """Yield checkpoints, latest first, each with the later writes of tasks. Reads the database.
 
         Raises:
             Unrecorded: a checkpoint has a class that LangGraph may not read.
@@ -226,7 +224,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             yield found
 
     def _writes(self, where: JsonObject) -> Sequence[tuple[str, str, Any]]:
-        """Return what tasks have written, each with its task and channel, in their order. Reads."""
+        """Return the tasks' writes in order, each with task and channel. Reads the database."""
         rows = sorted(
             GraphWrite.objects.filter(**where),
             key=lambda row: writes_sort_key(row.path, row.task, row.number),
@@ -239,7 +237,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
 @contextmanager
 def _nothing_blocked() -> Iterator[None]:
-    """Raise Unrecorded where LangGraph reads something else than was stored, and only logs that."""
+    """Raise Unrecorded if LangGraph reads something other than was stored, which it only logs."""
     blocked: list[str] = []
     thread = get_ident()
 

@@ -1,4 +1,4 @@
-"""The interrupts of a graph as questions to people, and the answers in the form of the graph."""
+"""The interrupts of a graph as questions to people, and the answers in the graph's form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import Context, TextPrompt, ToolCallResponse
 
-# The answers to an action about which nobody is asked.
+# Replies to an action about which nobody is asked.
 UNCLEAR = (
     "Nobody was asked: the action is not in the form about which people can be asked. It needs a "
     "name, its arguments as an object, and the allowed decisions as its framework has them."
@@ -32,9 +32,9 @@ NOT_ALLOWED = "Nobody was asked, and the action may not be approved without a pe
 
 @dataclass(frozen=True, slots=True)
 class PendingInterrupt:
-    """An interrupt that waits for an answer; its `id` is the graph's own.
+    """An interrupt that waits for an answer; `id` is the graph's own.
 
-    `schema` is the JSON schema of what it may be resumed with, if the graph has one.
+    `schema` is the JSON schema of the value to resume with, if the graph has one.
     """
 
     id: str
@@ -105,10 +105,10 @@ class _InboxInterrupt(_Form):
 async def ask_interrupts(
     context: Context, approvals: Policies, interrupts: Sequence[PendingInterrupt]
 ) -> dict[str, Any]:
-    """Ask people about all interrupts at once; return what each is resumed with, by its id.
+    """Ask people about all interrupts at once; return the values to resume with, by id.
 
     Raises:
-        TooLarge: these are more questions than may be asked at once.
+        TooLarge: there are more questions than may be asked at once.
     """
     most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
     if sum(map(_number_of_questions, interrupts)) > most:
@@ -125,7 +125,7 @@ def _number_of_questions(pending: PendingInterrupt) -> int:
 
 
 async def _ask(context: Context, approvals: Policies, pending: PendingInterrupt) -> Any:
-    """Ask people what an interrupt wants to know, and return what it is resumed with."""
+    """Ask people about an interrupt, and return the value to resume with."""
     value = pending.value
     match value:
         case {"type": "tool_approval", "name": str(name), "args": dict()}:
@@ -153,7 +153,7 @@ async def _decide(
     except ValidationError:
         return _rejected(UNCLEAR)
     allowed = review.allowed_decisions
-    # The description that the middleware makes by itself ends with the call, as Python has it.
+    # Remove the call in Python's notation, with which the middleware's own descriptions end.
     repeated = f"\n\nTool: {action.name}\nArgs: {action.args}"
     note = as_text(action.description or "").removesuffix(repeated)
     call = ToolCallDescription(action.name, action.args, review.args_schema, note)
@@ -213,7 +213,7 @@ async def _approve(
     editable: bool,
     answerable: bool,
 ) -> ToolCallResponse:
-    """Ask about an action; one that can be edited is approved as an edit, too."""
+    """Ask about an action; if only edits are allowed, an approval counts as an edit."""
     policy = replace(policy_of(approvals, call.tool), edit=editable, answer=answerable)
     approvable = acceptable or editable
     schema, _ = await checked_schema(call)
@@ -231,7 +231,7 @@ async def _approve(
 
 
 def _rules(schema: JsonObject) -> JsonObject:
-    """Return the rules of an action of which the schema of its decisions is known."""
+    """Return the rules of an action, taken from the schema of its decisions."""
     defs = schema.get("$defs", {})
     parts: list[JsonObject] = [one.get("properties", {}) for one in (schema, *defs.values())]
     allowed = [part["type"]["const"] for part in parts if "const" in part.get("type", {})]

@@ -1,8 +1,8 @@
-"""Graphs of LangGraph as workflows: unchanged, durable, and with their interrupts asked of people.
+"""Graphs of LangGraph as workflows: unchanged, durable, with interrupts as prompts to people.
 
-It needs `[langgraph]`. Each super-step of a graph is a step of the run. The graph's own state is in
-rows of the run (`graph_checkpoints`): a super-step that a crash cut goes on from there, so that a
-node that has finished does not run again.
+Requires `[langgraph]`. Each super-step of a graph is a step of the run. The graph's state is in
+rows of the run (`graph_checkpoints`), from which an interrupted super-step continues, so that a
+finished node does not run again.
 """
 
 import json
@@ -55,7 +55,8 @@ try:
     from sessions_app.contrib.agents.graph_checkpoints import GraphCheckpoints
 except ImportError as error:
     raise ImproperlyConfigured(NEEDED) from error
-# Before, all interrupts of a node had one id, so that an answer could be taken for the next one.
+# Earlier versions gave all interrupts of a node the same id, so the next interrupt could take an
+# answer that was meant for another.
 if get_version_tuple(version("langgraph")) < (1, 2, 20):
     raise ImproperlyConfigured(NEEDED)
 
@@ -73,10 +74,10 @@ UNSEEN = (
 
 @dataclass(frozen=True, slots=True)
 class Breakpoint:
-    """A breakpoint at which a graph stands; its `id` is that of the checkpoint.
+    """A breakpoint at which a graph has stopped; `id` is the checkpoint's.
 
-    `place` names nodes, as in "before pay". `calls` are the tool calls of the last answer of a
-    model that have no result yet, each with its arguments as JSON.
+    `place` names nodes, as in "before pay". `calls` are the tool calls of a model's last answer
+    that have no result yet, each with its arguments as JSON.
     """
 
     id: str
@@ -86,10 +87,10 @@ class Breakpoint:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a super-step: what waits for people, or the graph's output if it is over.
+    """The end of a super-step: open questions, or the graph's output at its end.
 
-    `number` is that of the last super-step that all tasks have finished, `finished` are those tasks
-    of the next one that have.
+    `number` is the last super-step in which all tasks are finished; `finished` lists the finished
+    tasks of the next one.
     """
 
     number: int
@@ -100,12 +101,12 @@ class Outcome:
     breakpoints: list[Breakpoint] = field(default_factory=list)
 
 
-# Before the first super-step.
+# State ahead of the first super-step.
 START = Outcome(-1, [], [])
 
 
 def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
-    """Return the input of a graph whose state has `messages`, as most agents have."""
+    """Return the input for a graph with `messages` in its state, as most agents have."""
     return {"messages": [*earlier, HumanMessage(str(context.input_message))]}
 
 
@@ -113,8 +114,8 @@ def langgraph_workflow(graph: AnyGraph, *, name: str, title: str, **options: Any
     """Host a compiled graph as a workflow.
 
     Args:
-        graph: the graph as it is; a checkpointer that it has is not used.
-        name: the workflow's name; `title` is what people see.
+        graph: the unchanged graph; its own checkpointer is not used.
+        name: the workflow's name; `title` is shown to people.
         options: further arguments of `HostedGraph` and of `workflow`.
 
     Raises:
@@ -142,18 +143,18 @@ class HostedGraph:
         approvals: Policies = Policy(),  # noqa: B008 - it is frozen
         history: int = 20,
     ) -> None:
-        """Take a graph as it is.
+        """Take an unchanged graph.
 
         Args:
             graph: the compiled graph.
-            name: the name of its steps; replay knows them by it.
-            build_input: makes the graph's input of the context and of earlier messages; replay
+            name: the name of the graph's steps in the journal.
+            build_input: builds the graph's input from the context and earlier messages; replay
                 calls it again.
-            build_context: makes the runtime context of a graph with a `context_schema`; replay
-                calls it again. Without it the graph has none.
-            approvals: who answers an interrupt about an action: one policy for all, or one by the
-                name of the action. The owner of the conversation answers all else.
-            history: how many earlier messages of the conversation the graph gets.
+            build_context: builds the runtime context for a graph with a `context_schema`; replay
+                calls it again. By default there is none.
+            approvals: the policy for interrupts about an action: one for all, or one by the
+                action's name. The owner of the conversation answers all other interrupts.
+            history: number of earlier messages of the conversation for the graph.
 
         Raises:
             ImproperlyConfigured: people cannot be asked at a breakpoint of the graph.
@@ -174,7 +175,7 @@ class HostedGraph:
         ]
         start = self._build_input(context, earlier)
         runtime_context = self._build_context(context) if self._build_context else None
-        graph = copy(self._graph)  # `graph.copy()` loses the classes that its state may have
+        graph = copy(self._graph)  # `graph.copy()` loses the allowed classes of the state
         graph.checkpointer = checkpoints = GraphCheckpoints(store)
         config: RunnableConfig = {"configurable": {"thread_id": context.run_id}}
         answers: dict[str, Any] = {}
@@ -196,23 +197,23 @@ class HostedGraph:
 
 
 class _UnseenBreakpoints(BaseCallbackHandler):
-    """A record of whether a graph that a node calls has stopped at a breakpoint of its own."""
+    """A callback that notes whether a graph called by a node stopped at a breakpoint."""
 
     run_inline = True
     has_stopped = False
 
     def on_chain_error(self, error: BaseException, **_options: Any) -> None:
-        """Note a stop that asks nothing."""
+        """Note an interrupt without a question."""
         if isinstance(error, GraphInterrupt) and not any(error.args):
             self.has_stopped = True
 
 
 @dataclass(eq=False)
 class _Superstep:
-    """The super-step behind an outcome, as the function of a step.
+    """The super-step after an outcome, as the function of a step.
 
-    `answers` are to interrupts, `passed` the breakpoints behind which the graph may go on.
-    `has_said`: people have read a text, from which others stand apart.
+    `answers` are for interrupts; the breakpoints in `passed` no longer stop the graph. With
+    `has_said`, further text is separated from text that people have seen.
     """
 
     graph: AnyGraph
@@ -227,10 +228,10 @@ class _Superstep:
     unseen: _UnseenBreakpoints = field(default_factory=_UnseenBreakpoints)
 
     async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
-        """Yield the text of models as it comes, and at last the outcome.
+        """Yield the models' text as it comes, and finally the outcome.
 
-        Tasks that had finished when a crash cut the super-step do not speak again: their text is in
-        what they have written.
+        Tasks that finished before a crash do not run again; their text comes from their stored
+        writes.
         """
         state = await self.graph.aget_state(self.config)
         is_done = _number(state) > self.before.number
@@ -239,7 +240,7 @@ class _Superstep:
             if task not in self.before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
-        # A crash may have come before a breakpoint was recorded: the next call would pass it.
+        # The graph may stand at a breakpoint that a crash left unrecorded; a call would pass it.
         goes_on = not is_done and not await self._breakpoints(state)
         if goes_on:
             async for text in self._texts(self._next_input(state)):
@@ -257,42 +258,42 @@ class _Superstep:
         yield Outcome(_number(state), finished, interrupts, is_over, output, breakpoints)
 
     async def _breakpoints(self, state: StateSnapshot) -> list[Breakpoint]:
-        """Return the breakpoints at which the graph stands and may not go on yet."""
+        """Return the breakpoints at which the graph stands, except passed ones."""
         if not _has_breakpoints(self.graph) or not state.next:
             return []
         found = await _find_breakpoints(self.graph, self.graph, state)
         return [one for one in found if one.id not in self.passed]
 
     async def _texts(self, start: Any) -> AsyncGenerator[str, None]:
-        """Execute one super-step, and yield the text of models."""
+        """Execute one super-step, and yield the models' text."""
         stream = self.graph.astream(
             start,
             {**self.config, "callbacks": [self.unseen]},
             context=self.context,
             stream_mode="messages",
             durability="sync",
-            # Not "*", which leaves hidden nodes out.
+            # The value "*" would leave hidden nodes out.
             interrupt_after=[node for node in self.graph.nodes if node != START_NODE],
             subgraphs=True,
         )
         part: Any
         begun: set[str | None] = set()
-        async for part in stream:  # a namespace, and a message with its metadata
+        async for part in stream:  # (namespace, (message, metadata))
             message = part[1][0]
             if isinstance(message, AIMessageChunk) and (text := str(message.text)):
                 yield text if message.id in begun else self._begin(text)
                 begun.add(message.id)
 
     def _begin(self, text: str) -> str:
-        """Return the beginning of a model's text, apart from what was said before."""
+        """Return the beginning of a model's text, separated from earlier text."""
         beginning = behind(text, apart=self.has_said)
         self.has_said = True
         return beginning
 
     def _next_input(self, state: StateSnapshot) -> Any:
-        """Return what the graph is to be called with, where it stands now.
+        """Return the graph's next input in its current state.
 
-        Answers are for interrupts that still wait: a crash may have come after one was used.
+        Answers are for open interrupts only, as a crash may have come after an answer was used.
         """
         if state.created_at is None:
             return self.start
@@ -302,26 +303,26 @@ class _Superstep:
 
 
 def _number(state: StateSnapshot) -> int:
-    """Return the number of the last finished super-step; -1 before the first one."""
+    """Return the number of the last finished super-step; -1 ahead of the first one."""
     return int((state.metadata or {}).get("step", START.number))
 
 
 def _texts_of(value: Any) -> list[str]:
-    """Return the texts of the messages of a model in what a task has written."""
+    """Return the texts of a model's messages among a task's writes."""
     values = value if isinstance(value, list) else [value]
     return [str(one.text) for one in values if isinstance(one, AIMessage) and one.text]
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    schema = getattr(interrupt, "response_schema", None)  # older versions have none
+    schema = getattr(interrupt, "response_schema", None)  # missing in older versions
     shown = as_json(schema) if isinstance(schema, dict) else {}
     return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
 
 
 def _output(values: Any, start: Any) -> str:
-    """Return the output of a graph: its last message, else all of its values as JSON.
+    """Return the output of a graph: its last message, or else all values as JSON.
 
-    It is "" where the last message is one of the person's, which is part of the input.
+    Empty if the last message is the person's, as part of the input.
     """
     messages = values.get("messages") if isinstance(values, dict) else None
     if not messages:
@@ -380,7 +381,7 @@ def _places(breakpoints: Sequence[Breakpoint]) -> str:
 async def _find_breakpoints(
     root: AnyGraph, graph: AnyGraph, state: StateSnapshot
 ) -> list[Breakpoint]:
-    """Return the breakpoints at which a graph within `root` stands, its subgraphs' included."""
+    """Return the breakpoints at which a graph within `root` stands, including its subgraphs."""
     place = await _place(root, graph, state)
     found = []
     if place:
@@ -396,7 +397,7 @@ async def _find_breakpoints(
 
 
 async def _place(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
-    """Return the place of the breakpoint at which a graph stands; "" for none."""
+    """Return the place of the breakpoint at which a graph stands, or ""."""
     before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
     following = set(state.next) - {START_NODE}
     if following and _is_named(before, following):
@@ -417,7 +418,7 @@ def _is_named(breakpoints: Sequence[str], nodes: set[str]) -> bool:
 
 
 def _open_calls(values: Any) -> Iterator[tuple[str, str]]:
-    """Yield the tool calls of the last answer of a model that have no result yet."""
+    """Yield the tool calls of a model's last answer that have no result yet."""
     for messages in values.values() if isinstance(values, dict) else ():
         if not isinstance(messages, list):
             continue
@@ -426,5 +427,5 @@ def _open_calls(values: Any) -> Iterator[tuple[str, str]]:
         for call in answers[-1].tool_calls if answers else ():
             if call["id"] not in finished:
                 text = json.dumps(call["args"], ensure_ascii=False, indent=2, default=str)
-                # Each character can be stored then.
+                # Escape characters that cannot be stored.
                 yield call["name"], text.encode(errors="backslashreplace").decode()

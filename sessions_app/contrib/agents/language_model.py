@@ -1,4 +1,4 @@
-"""The interface of a language model, the pieces of its answer, and how texts follow another."""
+"""The interface of a language model, the pieces of its answer, and the separation of texts."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Reasoning
 
-# In the form of OpenAI's chat completions, which most servers of models take.
+# A message in the form of OpenAI's chat completions, which most model servers accept.
 ModelMessage = JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call that the model wants; `arguments` is JSON, if the model writes it correctly.
+    """A tool call requested by a model; `arguments` is JSON, if the model writes it correctly.
 
-    The result goes back under the `id`. `fields` are further ones of the call in its server's own
-    form, such as a signature: they go back with it.
+    The result refers to the `id`. `fields` are further fields of the call in the server's own form,
+    such as a signature; they are sent back with the call.
     """
 
     id: str
@@ -28,10 +28,9 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class AnswerFields:
-    """The further fields of an answer in its server's own form: they go back with its tool calls.
+    """Further fields of an answer in the server's own form, sent back with its tool calls.
 
-    `thoughts` is the name of the field that gave the pieces of `Reasoning`; "" if none has to go
-    back.
+    `thoughts` is the name of the field for `Reasoning` pieces, or "" if that is not sent back.
     """
 
     fields: JsonObject
@@ -40,7 +39,7 @@ class AnswerFields:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens that an answer took and gave."""
+    """The token counts of an answer: prompt and completion."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -64,19 +63,19 @@ class Model(Protocol):
     ) -> AsyncGenerator[Piece, None]:
         """Stream the answer: text and thoughts in pieces, each tool call as a whole.
 
-        Of several `Usage` the last one counts. An answer that is not whole raises.
+        Of several `Usage` pieces the last one counts. An incomplete answer raises an error.
 
         Args:
             messages: the conversation, in the form of OpenAI's chat completions.
-            tools: the description of each tool, in that form.
+            tools: the description of each tool, in the same form.
         """
 
 
 def behind(text: str, *, apart: bool) -> str:
-    """Return a text for people, apart from what they have read before."""
+    """Return a text for people; with `apart`, separated from earlier text."""
     return f"\n\n{text}" if apart else text
 
 
 def no_answer(error: StepFailed, *, apart: bool) -> str:
-    """Say to people that the model cannot be asked; `apart` is as of `behind`."""
+    """Return a text which says that the model cannot be asked; `apart` as for `behind`."""
     return behind(f"The model cannot be asked ({error.error_type}). Try again later.", apart=apart)

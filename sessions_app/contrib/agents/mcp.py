@@ -1,7 +1,7 @@
 """Tools of MCP servers for an agent: listed and called in steps, and allowed by people.
 
-It needs `[mcp]`. Each step has a connection of its own, so a call relies on nothing that a server
-has in memory: what a crash would take away.
+Requires `[mcp]`. Each step has its own connection, so a call never relies on state in a server's
+memory, which a crash would take away.
 """
 
 import re
@@ -81,23 +81,24 @@ if not version("mcp").startswith("2."):
 
 log = Log(__name__)
 
-# What a round has come to that has no result: the server answers with what it wants to know; it
-# asks, and the call is cut off there, as its process ends with the connection, or it waits within
-# the call; it refuses until pages were visited; or it does not know any more what it had asked.
+# Kinds of rounds without a result. input_required: the server's answer is a question. cut_off: the
+# server asked within the call, and the call was ended, because a process ends with its connection
+# or the server would wait. url_required: pages must be visited first. forgotten: the server no
+# longer knows its question.
 INPUT_REQUIRED, CUT_OFF = "input_required", "cut_off"
 URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
 MAX_ROUNDS = 20
-# What differs where a call that is made again asks the same.
+# Fields that differ when a repeated call asks the same question.
 OF_ONE_CALL = {"elicitationId", "_meta"}
-PAUSE = 0.5  # seconds, where a server wants to be asked again
+PAUSE = 0.5  # seconds before a repetition that the server asks for
 BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
 GIVEN_UP = "What the server asked was not answered. The call was given up."
 
 CLIENT = Implementation(name="django-durable-hitl", version="1")
-# Under it a server finds a key that is the same whenever the call is made again.
+# Field for a key that is the same in each repetition of a call.
 CALL_ID = "django-durable-hitl/call_id"
 LIST_RETRY = Retry(attempts=2)
-# Of what a server says, so much is taken.
+# Limits of accepted data from a server.
 MAX_TOOLS = 100
 MAX_DESCRIPTION = 4_000
 MAX_RESULT = 1_000_000
@@ -129,16 +130,16 @@ class McpServer(Toolset):
         """Declare a server.
 
         Args:
-            name: what its tools' names begin with; people and the model read it.
-            server: its URL, the command that starts it, or a function that opens a transport.
-            approvals: who allows calls: one policy for all tools, or one by a tool's own name. For
-                a tool that is not named the owner of the conversation is asked.
-            repeatable: names of tools that do no harm when they are called twice.
-            trusted: believe what the server says of its tools: those that only read, or destroy
-                nothing, ask nobody, and those that only read, or are idempotent, are repeatable.
-            headers: go with each request over HTTP, such as `Authorization`.
-            timeout: seconds that an answer of the server may take.
-            mode: the era of the protocol, as of `mcp.Client`: by default the server is asked.
+            name: the prefix of its tools' names, visible to people and the model.
+            server: a URL, the command that starts the server, or a function that opens a transport.
+            approvals: the policy for calls: one for all tools, or one by a tool's own name. For
+                other tools, the owner of the conversation is asked.
+            repeatable: names of tools that do no harm when called twice.
+            trusted: believe the server's hints: tools that only read, or destroy nothing, need no
+                approval; tools that only read, or are idempotent, are repeatable.
+            headers: added to each request over HTTP, such as `Authorization`.
+            timeout: seconds for an answer of the server.
+            mode: the era of the protocol, as for `mcp.Client`; by default the server decides.
 
         Raises:
             ValueError: the name has characters that a tool's name cannot have.
@@ -155,10 +156,10 @@ class McpServer(Toolset):
         self._mode = mode
 
     async def tools(self, context: Context) -> list[Tool]:
-        """Return the tools that the server lists at the first time; they are recorded.
+        """Return the tools of the server's first listing, which is recorded.
 
         Raises:
-            StepFailed: it cannot be reached.
+            StepFailed: the server cannot be reached.
         """
         listed: list[JsonObject] = await context.step(
             self._list, name=f"{self.name} tools", retry=LIST_RETRY
@@ -167,7 +168,7 @@ class McpServer(Toolset):
         return list(by_name.values())[::-1]
 
     async def _list(self) -> list[JsonObject]:
-        """List the tools, with what is needed of each, but for those that cannot be checked."""
+        """Return records of the listed tools, except those whose schema cannot be checked."""
         async with self._connect(Allowance()) as client:
             listed = await self._listed(client)
         records = []
@@ -186,20 +187,20 @@ class McpServer(Toolset):
         return records
 
     async def _listed(self, client: Client, until: str = "") -> list[ListedTool]:
-        """Return the tools, at most some more than are taken, or those up to one by its name.
+        """Return the listed tools: about MAX_TOOLS of them, or those up to the name `until`.
 
         Raises:
-            ValueError: what the server lists are none.
-            TimeoutError: its list takes too long.
+            ValueError: the server's list is malformed.
+            TimeoutError: the listing takes too long.
         """
         listed: list[ListedTool] = []
         cursor: str | None = None
         with fail_after(self._timeout):
-            for _ in range(MAX_TOOLS):  # a page may be empty
+            for _ in range(MAX_TOOLS):  # bounds the pages, which may be empty
                 params = PaginatedRequestParams(cursor=cursor)
                 try:
                     page = await client.session.list_tools(params=params)
-                except ValidationError as error:  # its text can be longer than the list
+                except ValidationError as error:  # the error's text can be longer than the list
                     raise ValueError(f"{error.error_count()} faults in the list") from None
                 listed += page.tools
                 cursor = page.next_cursor
@@ -211,7 +212,7 @@ class McpServer(Toolset):
         return listed
 
     def _tool(self, record: JsonObject) -> Tool:
-        """Make a tool of what the server has said of it."""
+        """Build a tool from its record."""
         hints = record["hints"] if self._trusted else {}
         reads = bool(hints.get("readOnlyHint"))
         is_harmless = reads or hints.get("destructiveHint") is False
@@ -230,7 +231,7 @@ class McpServer(Toolset):
         return call.tool
 
     def _connect(self, allowance: Allowance, elicit: "_Question | None" = None) -> Client:
-        """Return a client; without `elicit` the server is told that nobody answers."""
+        """Return a client; without `elicit`, the server is told that nobody answers."""
         return Client(
             connect(self._server, self._headers, self._timeout, allowance),
             mode=self._mode,
@@ -242,10 +243,10 @@ class McpServer(Toolset):
     async def call(
         self, tool: str, arguments: JsonObject, call_id: str, resumed: JsonObject
     ) -> str | JsonObject:
-        """Call a tool, and return its result or what became of it in words, or what it asks.
+        """Call a tool; return its result, a message on the outcome, or the server's questions.
 
         Args:
-            resumed: what to go on with after it has asked: its `state` with `responses`, or the
+            resumed: the continuation after questions: the server's `state` with `responses`, or the
                 `answers` for a call that begins anew.
         """
         outcome: str | JsonObject | CallToolResult = ""
@@ -254,7 +255,7 @@ class McpServer(Toolset):
         call: JsonObject = {"name": tool, "arguments": arguments, "_meta": {CALL_ID: call_id}}
         try:
             async with self._connect(allowance, question) as client:
-                # By the list the client knows which arguments go into headers, too.
+                # The list also tells the client which arguments go into headers.
                 listed = await self._listed(client, until=tool)
                 promise = next((one.output_schema for one in listed if one.name == tool), None)
                 is_sent = True
@@ -271,7 +272,7 @@ class McpServer(Toolset):
         return said
 
     async def _result(self, result: CallToolResult, promise: JsonObject | None) -> str:
-        """Return the result as the model reads it, if it is what the server had promised."""
+        """Return the result as text for the model, if it fits the promised schema."""
         if promise is not None and not result.is_error:
             problem = await _broken(result, promise)
             if problem:
@@ -282,7 +283,7 @@ class McpServer(Toolset):
     async def _outcome(
         self, client: Client, question: "_Question", call: JsonObject, resumed: JsonObject
     ) -> str | JsonObject | CallToolResult:
-        """Return what comes of a request: a result, words, or what the server asks."""
+        """Return the outcome of a request: a result, a message, or the server's questions."""
         try:
             with question.scope:
                 result = await self._request(client, question, call, resumed)
@@ -290,7 +291,7 @@ class McpServer(Toolset):
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
             return self._refused(error, resumed)
-        except ValidationError as error:  # its text can be longer than the answer
+        except ValidationError as error:  # the error's text can be longer than the answer
             log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
             return BROKEN_PROMISE
         if isinstance(result, CallToolResult):
@@ -307,7 +308,7 @@ class McpServer(Toolset):
     async def _request(
         self, client: Client, question: "_Question", call: JsonObject, resumed: JsonObject
     ) -> CallToolResult | InputRequiredResult:
-        """Send a request for a call, until the server has a result or asks what is not known."""
+        """Repeat a request until the server has a result, or asks an unanswered question."""
         responses, state = resumed.get("responses", {}), resumed.get("state")
         with fail_after(self._timeout):
             while True:
@@ -317,7 +318,7 @@ class McpServer(Toolset):
                 params = CallToolRequestParams(
                     **call, input_responses=answers or None, request_state=state
                 )
-                # Not `call_tool`, which checks the result by its schema in the event loop.
+                # Avoid `call_tool`, which checks the result by its schema in the event loop.
                 result = await client.session.send_request(CallToolRequest(params=params), RESULT)
                 if isinstance(result, CallToolResult) or not question.knows(result):
                     return result
@@ -326,7 +327,7 @@ class McpServer(Toolset):
                     await sleep(PAUSE)
 
     def _refused(self, error: MCPError, resumed: JsonObject) -> str | JsonObject:
-        """Return what to do about an error that the server has answered with."""
+        """Return the reaction to an error response of the server."""
         if error.code == URL_ELICITATION_REQUIRED and (asked := _pages(error.data)):
             return {"kind": URL_REQUIRED, "requests": asked}
         if error.code == INVALID_PARAMS and resumed.get("state"):
@@ -337,12 +338,11 @@ class McpServer(Toolset):
 
 
 class _Question:
-    """A question that a server asks within a call. If nobody has answered it, the call ends there.
+    """The handler of a server's questions within a call; an unanswered question ends the call.
 
-    In the era of 2025 a server asks by a request of its own, and waits for the answer; in that of
-    2026 by its result. When a call begins anew, its questions are answered by the `answers` that
-    people have given, in the order of asking: the same question by the same answer, and if it is
-    asked twice, by the second one.
+    In the protocol's era of 2025, a server asks by a request and waits for the answer; in that of
+    2026, it asks by the result. When a call begins anew, people's earlier `answers` are used in the
+    order of asking: the same question gets the same answer, and a repeated question the next one.
     """
 
     def __init__(self, answers: Iterable[Sequence[Any]]) -> None:
@@ -352,7 +352,7 @@ class _Question:
         self.scope = CancelScope()
 
     def knows(self, result: InputRequiredResult) -> bool:
-        """Return whether all that a result asks has been answered; `known` has the answers."""
+        """Return whether all questions of a result are answered; `known` gets the answers."""
         requests = result.input_requests or {}
         answers = {
             key: self._take(_dump(one.params))
@@ -363,7 +363,7 @@ class _Question:
         return len(self.known) == len(requests)
 
     def _take(self, request: JsonObject) -> JsonObject | None:
-        """Return the next answer to a question; None if people have not been asked it."""
+        """Return the next answer to a question, or None if people have not been asked."""
         for number, (asked, answer) in enumerate(self._left):
             names = (asked.keys() | request.keys()) - OF_ONE_CALL
             if all(asked.get(name) == request.get(name) for name in names):
@@ -374,7 +374,7 @@ class _Question:
     async def __call__(
         self, context: ClientRequestContext, params: ElicitRequestParams
     ) -> ElicitResult:
-        """Answer with what a person has answered to an earlier call, else end the call."""
+        """Return a person's answer from an earlier call, else end the call."""
         request = _dump(params)
         answer = self._take(request)
         if answer is None:
@@ -385,7 +385,7 @@ class _Question:
 
 
 class _Call:
-    """The calls of a tool: a step for each round, and questions between them."""
+    """The calls of a tool: a step for each round, with questions between rounds."""
 
     tool: Tool
 
@@ -394,13 +394,13 @@ class _Call:
         self._name = name
 
     async def use(self, arguments: JsonObject, tool_context: ToolContext) -> str:
-        """Call the tool, ask people what it asks, and return its result."""
+        """Call the tool, ask people the server's questions, and return the result."""
         context, tool, call_id = Context.get(), self.tool, tool_context.call_id
         described = tool.describe(arguments)
         answers: list[tuple[JsonObject, JsonObject]] = []
         resumed: JsonObject = {}
         for _ in range(MAX_ROUNDS):
-            # In a `partial`, as a tool may have any name.
+            # A `partial`, as a tool may have any name.
             call = partial(self._server.call, self._name, arguments, call_id, resumed)
             outcome: str | JsonObject = await make_call(
                 context, tool.policy, described, call, name=tool.name, once=not tool.repeatable
@@ -436,9 +436,9 @@ class _Call:
         outcome: JsonObject,
         answers: list[tuple[JsonObject, JsonObject]],
     ) -> dict[str, JsonObject]:
-        """Return the answers to all questions of a round, and add the new ones to `answers`.
+        """Ask the new questions of a round, and return all its answers; add new ones to `answers`.
 
-        They go to whom the policy of the tool names.
+        The people to ask are those of the tool's policy.
         """
         policy, known = self.tool.policy, outcome.get("known", {})
         new = {key: one for key, one in outcome["requests"].items() if key not in known}
@@ -453,14 +453,14 @@ class _Call:
 
 
 async def _broken(result: CallToolResult, promise: JsonObject) -> str:
-    """Return what of a result is not as its schema promises; "" for nothing."""
+    """Return the differences between a result and its promised schema, or ""."""
     if problem := await acheck_schema(promise):
         log.warning("mcp.result_not_checked", problem=problem)
         return ""
     if "structured_content" not in result.model_fields_set:
         return "There are no values."
     values = result.structured_content
-    if not isinstance(values, dict):  # with an address of its own, its references stay within it
+    if not isinstance(values, dict):  # a schema with an `$id` keeps its references inside
         promise = {"properties": {"result": {"$id": "urn:result", **promise}}}
         values = {"result": values}
     problems = await aargument_problems(promise, values)
@@ -472,7 +472,7 @@ def _dump(params: ElicitRequestParams) -> JsonObject:
 
 
 def _pages(data: Any) -> JsonObject:
-    """Return the questions of an error by which a server has pages visited; empty for none."""
+    """Return the questions of an error that demands visits to pages; empty for other errors."""
     pages = data.get("elicitations") if isinstance(data, dict) else None
     if not isinstance(pages, list) or not all(isinstance(one, dict) for one in pages):
         return {}
@@ -480,7 +480,7 @@ def _pages(data: Any) -> JsonObject:
 
 
 def _result_text(result: CallToolResult) -> str:
-    """Return the result of a call as the model reads it."""
+    """Return the result of a call as text for the model."""
     parts = [_content_text(one) for one in result.content]
     if not parts and result.structured_content is not None:
         parts = [as_text(result.structured_content)]

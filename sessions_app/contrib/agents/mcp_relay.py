@@ -1,7 +1,7 @@
-"""The program between a server that a command starts and this one: it passes on so much and ends.
+"""The program between a server's command and this process, which limits the server's output.
 
-It imports nothing of the project: it starts at once, for each connection. The client of the `mcp`
-package keeps a line until its end, however long that is.
+Without imports from the project, the program starts fast, once for each connection. The client of
+the `mcp` package buffers a line until its end, however long the line is.
 """
 
 import os
@@ -10,15 +10,16 @@ import signal
 import subprocess
 import sys
 
-# In a string of JSON, which does not go over the end of a line.
+# Parts of a JSON string, which does not span lines.
 ESCAPE, STRING = re.compile(rb"\\[^\r\n]"), re.compile(rb'"[^"\r\n]*"')
 PIECE = 2**16
 
 
 class Meter:
-    """The bytes that a server has sent over a connection, and the values of JSON among them.
+    """A meter of the bytes and JSON values that a server has sent over a connection.
 
-    A megabyte of text is read at once, and one of empty objects in seconds.
+    Values have a limit of their own: a megabyte of text is read at once, but a megabyte of empty
+    objects takes seconds.
     """
 
     def __init__(self, max_bytes: int, max_values: int) -> None:
@@ -26,27 +27,27 @@ class Meter:
         self._held = b""
 
     def add(self, data: bytes) -> bool:
-        """Count one more piece, and return whether the server has kept to its limits so far."""
+        """Count a piece, and return whether the server is still within its limits."""
         self._bytes -= len(data)
         data = self._held + data
         escapes = len(data) - len(data.rstrip(b"\\"))
         data, self._held = (data[:-1], b"\\") if escapes % 2 else (data, b"")
         outside = STRING.sub(b"", ESCAPE.sub(b"", data))
         if b'"' in outside[max(outside.rfind(b"\n"), outside.rfind(b"\r")) + 1 :]:
-            self._held = b'"' + self._held  # the string goes on in the next piece
+            self._held = b'"' + self._held  # the string continues in the next piece
             outside, _, _ = outside.rpartition(b'"')
         self._values -= sum(map(outside.count, (b",", b"[", b"{")))
         return self._bytes >= 0 and self._values >= 0
 
 
 def main(max_bytes: str, max_values: str, *command: str) -> int:
-    """Run a command, pass its output on as far as the limits go, and return its status."""
+    """Run a command, pass on its output up to the limits, and return its status."""
     meter, (reads, writes) = Meter(int(max_bytes), int(max_values)), os.pipe()
     try:
         process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's
     except OSError as error:
         sys.exit(f"The MCP server is not started: {error}")
-    # A signal to the group is for the server; this process sees its end, and reaps it.
+    # A signal to the group is for the server; this process waits for its end, and reaps it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(writes)
     with process:

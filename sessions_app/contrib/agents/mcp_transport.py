@@ -1,6 +1,6 @@
-"""The transports to MCP servers: of what a server sends over a connection, so much is read.
+"""The transports to MCP servers, with limits for the data of a connection.
 
-The client of the `mcp` package reads all, in the event loop.
+The client of the `mcp` package would read everything, in the event loop.
 """
 
 import asyncio
@@ -20,42 +20,43 @@ from mcp_types import JSONRPCError, JSONRPCResponse
 from sessions_app.contrib.agents import mcp_relay
 from sessions_app.contrib.http_bodies import BodyTooLong, limit_body
 
-# The address of a server over HTTP, the command that starts one, or what opens a transport.
+# A server's address over HTTP, the command that starts one, or a function that opens a transport.
 Target: TypeAlias = str | StdioServerParameters | Callable[[], AbstractAsyncContextManager[Any]]
 
-# Of all that a server sends over one connection, decompressed: 8 MiB, and in them so many values of
-# JSON, each of which takes a microsecond of the event loop.
+# Limits per connection: 8 MiB, decompressed, and a number of JSON values, each of which takes a
+# microsecond of the event loop.
 MAX_BYTES, MAX_VALUES = 8 * 2**20, 100_000
-# Of one message: elements that the client makes objects of, each of which takes up to a hundred.
+# Limit per message: elements that the client turns into objects, each of which takes up to a
+# hundred microseconds.
 MAX_ELEMENTS = 3_000
-# What a client leaves as it is.
+# Fields whose values the client does not convert.
 FREE = {"structuredContent", "inputSchema", "outputSchema", "_meta", "arguments"}
 
 
-# Reads the certificates of authorities, once: that blocks for a while.
+# Reads the certificates of authorities only once, because that blocks for a while.
 _read_certificates = cache(create_ssl_context)
 
 
 class Allowance:
-    """The rest of what a server may send over a connection."""
+    """The remaining data that a server may send over a connection."""
 
     def __init__(self) -> None:
         self.is_used_up = False
         self._meter = mcp_relay.Meter(MAX_BYTES, MAX_VALUES)
 
     def take(self, data: bytes) -> None:
-        """Take a piece of what the server sends.
+        """Count a piece of data from the server.
 
         Raises:
-            BodyTooLong: that is too much.
+            BodyTooLong: a limit is exceeded.
         """
         if not self._meter.add(data):
             self.is_used_up = True
             raise BodyTooLong(TOO_MUCH)
 
     async def limit(self, response: Response) -> None:
-        """Read a response only as far as the rest goes; a hook of the HTTP client."""
-        response.encoding = "utf-8"  # as the rest is counted
+        """Limit the body of a response to the remaining data; a hook of the HTTP client."""
+        response.encoding = "utf-8"  # the encoding that the meter assumes
         limit_body(response, self.take)
 
 
@@ -66,7 +67,7 @@ TOO_MUCH = f"the server sends more than {MAX_BYTES:,} bytes, or {MAX_VALUES:,} v
 async def connect(
     target: Target, headers: Mapping[str, str], patience: float, allowance: Allowance
 ) -> AsyncIterator[Any]:
-    """Open a transport that ends where the allowance does. `patience`: seconds for an answer."""
+    """Open a transport that ends with the allowance. `patience`: seconds for an answer."""
     async with _open(target, headers, patience, allowance) as (reads, writes):
         passed_on, messages = create_memory_object_stream[SessionMessage | Exception]()
         async with passed_on, messages, create_task_group() as tasks:
@@ -104,7 +105,7 @@ async def _open_http(
 
 
 async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
-    """Pass messages on, up to one that is too large: there the connection ends for the client."""
+    """Pass messages on until one is too large, which ends the connection for the client."""
     async with passed_on:
         async for message in reads:
             if isinstance(message, SessionMessage) and _elements(message.message) > MAX_ELEMENTS:
@@ -112,12 +113,12 @@ async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
                 return
             try:
                 await passed_on.send(message)
-            except BrokenResourceError:  # the client is gone: what else the server says is nobody's
+            except BrokenResourceError:  # the client is gone; drop the rest
                 return
 
 
 def _elements(message: Any) -> int:
-    """Return the number of the elements of which the client makes objects."""
+    """Return the number of elements that the client turns into objects."""
     if isinstance(message, JSONRPCResponse):
         return _count(message.result)
     return 0 if isinstance(message, JSONRPCError) else _count(message.params)

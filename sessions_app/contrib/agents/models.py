@@ -6,13 +6,14 @@ from sessions_app.models import Run
 
 
 class GraphCheckpoint(models.Model):
-    """A checkpoint of a graph. The thread of the graph is the run.
+    """A checkpoint of a graph; the graph's thread is the run.
 
-    `namespace` is "" for the graph itself, else its subgraph; `checkpoint` and `parent` are ids
-    that grow. `data` and `metadata` are in the package's own form, whose name stands before each.
+    `namespace` is "" for the graph itself, or names a subgraph; `checkpoint` and `parent` are
+    ascending ids. `data` and `metadata` are in LangGraph's formats, named by the column before
+    each.
     """
 
-    # No index of its own: the unique constraint's begins with it.
+    # No separate index: the unique constraint begins with this column.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
     namespace = models.TextField(blank=True)
     checkpoint = models.CharField(max_length=100)
@@ -36,8 +37,8 @@ class GraphCheckpoint(models.Model):
 class GraphWrite(models.Model):
     """A value that a task of a graph has written since a checkpoint.
 
-    A task whose values are there is not executed again. `number` is the place of the value among
-    those of the task; negative ones are the package's own.
+    A task with stored values is not executed again. `number` is the index of the value in the task;
+    negative numbers are LangGraph's own.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -63,7 +64,8 @@ class GraphWrite(models.Model):
 
 
 def fork_limit(run: Run, last: int) -> int:
-    """Return the last position from which a run can be forked: 1 if it drives a graph, whose state
-    is not in the journal, else `last`.
+    """Return the last position from which a run can be forked.
+
+    The position is 1 for a run that drives a graph, whose state is not in the journal, else `last`.
     """
     return 1 if GraphCheckpoint.objects.filter(run=run).exists() else last

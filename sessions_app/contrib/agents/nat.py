@@ -1,7 +1,7 @@
-"""Configurations of the NeMo Agent Toolkit as workflows: unchanged, durable, and asking people.
+"""Configurations of the NeMo Agent Toolkit as workflows: unchanged, durable, with prompts.
 
-It needs `[nat]`. A middleware of the toolkit records each call of a function, and a builder that
-extends the toolkit's records each request to a model; the toolkit's prompts are prompts of ours.
+Requires `[nat]`. A middleware of the toolkit records each call of a function, and a subclass of the
+toolkit's builder records each request to a model; the toolkit's prompts become prompts of the run.
 """
 
 import sys
@@ -70,14 +70,14 @@ if not (installed := version("nvidia-nat-core")).startswith("1.9."):
     raise ImproperlyConfigured(f"{NEEDED}. {installed} is installed.")
 
 Source = Callable[[], AsyncIterator[Any]]
-# Signs the run's person in: takes the context, the provider's configuration, and the kind of flow.
+# Signs in the run's person, given the context, the provider's configuration and the flow.
 Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
-# The names by which JSON says that it is an object of a model: now, and in earlier versions.
+# Keys that mark JSON as an object of a pydantic model: now, and in earlier versions.
 MODEL = "__model__"
 CLASS = "__class__"
-# The name by which configurations name the middleware that records.
+# Name of the recording middleware in configurations.
 RECORDER = "hitl_recorder"
-# The toolkit's answer has one option, also to a checkbox.
+# The toolkit's answer has exactly one option, even for a checkbox.
 ONE = {"min_selected": 1, "max_selected": 1}
 CHOICES: dict[str, tuple[Callable[..., AnyPrompt], Any]] = {
     interactive.HumanPromptModelType.BINARY_CHOICE: (BinaryPrompt, interactive.HumanResponseBinary),
@@ -89,9 +89,9 @@ CHOICES: dict[str, tuple[Callable[..., AnyPrompt], Any]] = {
 
 @dataclass(slots=True)
 class _RecordedRun:
-    """A run that this code is part of: its calls, and the ids of the calls that were recorded.
+    """The run of the current code: its calls, and the ids of the recorded ones.
 
-    `names` are those of the configuration's functions and groups, which all have the recorder.
+    `names` are the configuration's functions and groups, which all have the recorder.
     """
 
     context: Context
@@ -100,13 +100,13 @@ class _RecordedRun:
     recorded_ids: set[str] = field(default_factory=set)
 
     def refuse_unrecorded(self, step: "IntermediateStep") -> None:
-        """Refuse to go on after a call of a function that has no recorder."""
+        """Suspend the run after a call of a function that has no recorder."""
         call = NatContext.get().active_function
         is_end = step.event_type == IntermediateStepType.FUNCTION_END
-        # Frameworks report such ends too, and other servers, under ids of their own.
+        # Frameworks and other servers report such ends, too, under ids of their own.
         if not is_end or call.function_id != step.UUID or step.UUID in self.recorded_ids:
             return
-        # It has refused its input before the recorder was called, and has done nothing.
+        # A function that refuses its input has done nothing, and never reaches the recorder.
         has_refused = step.data is None or step.data.output is None
         if has_refused and call.function_name.partition("__")[0] in self.names:
             return
@@ -119,7 +119,7 @@ _run: ContextVar[_RecordedRun | None] = ContextVar("_run", default=None)
 
 
 class CalledUnrecorded(Unrecorded):
-    """A run called a function that nothing records."""
+    """A run called a function that has no recorder."""
 
     def __init__(self, function: str) -> None:
         super().__init__(
@@ -133,12 +133,12 @@ def nat_workflow(config_path: str | Path, *, name: str, title: str = "", **optio
     """Host a configuration of the toolkit as a workflow.
 
     Args:
-        config_path: the configuration file as it is.
-        name: the workflow's name; `title` is what people see, by default the name.
+        config_path: the unchanged configuration file.
+        name: the workflow's name; `title` is shown to people, by default the name.
         options: further arguments of `HostedConfig` and of `workflow`.
 
     Raises:
-        ImproperlyConfigured: there is no such file, or it does not fit.
+        ImproperlyConfigured: the file is missing or invalid.
     """
     own = {one: options.pop(one) for one in ("authenticate", "history") if one in options}
     hosted = HostedConfig(config_path, **own)
@@ -163,10 +163,10 @@ class HostedConfig:
         """Check the file; see `nat_workflow`.
 
         Args:
-            config_path: the configuration file as it is.
-            authenticate: signs the run's person in where a function needs that, and returns what
-                requests need; without it such a function fails. Replay may call it again.
-            history: how many earlier messages a workflow gets that takes a conversation.
+            config_path: the unchanged configuration file.
+            authenticate: signs in the run's person for functions that need it, and returns the
+                credentials for requests; without it such functions fail. Replay may call it again.
+            history: number of earlier messages for a workflow that takes a conversation.
         """
         self._path = Path(config_path)
         self._authenticate = authenticate
@@ -178,9 +178,9 @@ class HostedConfig:
 
     @asynccontextmanager
     async def open(self, _options: object) -> AsyncIterator["SessionManager"]:
-        """Build what all runs share."""
+        """Build the resources that all runs share."""
         config = read(self._path)
-        # A user's builder is not ours: it finds the recorder by its name.
+        # The toolkit creates builders of users by itself; these find the recorder by its name.
         for configs in (config.functions, config.function_groups):
             configs.update({name: _with_recorder(one) for name, one in configs.items()})
         async with RecordingBuilder.from_config(config) as builder:
@@ -194,16 +194,17 @@ class HostedConfig:
     async def open_for_user(
         self, person: Person, _options: object
     ) -> AsyncIterator["SessionManager"]:
-        """Build what a user's runs share.
+        """Build the resources that a user's runs share.
 
-        A session stays open: in it the toolkit builds what is the user's, and while it is open the
-        toolkit does not close that, which it would build again with the variables of a run.
+        A session stays open for the user's resources, which the toolkit builds in it. Without an
+        open session, the toolkit would close these, and build them again with the variables of a
+        run.
         """
         async with self.open(_options) as manager, manager.session(user_id=str(person.id)):
             yield manager
 
     async def run(self, context: Context) -> str:
-        """Answer the run's message, and return what the toolkit's workflow gives, as text."""
+        """Answer the run's message, and return the workflow's output as text."""
         manager: SessionManager = context.builder
         message = await self._input(context, manager)
         calls = NestedCalls(context._execution)  # noqa: SLF001 - no step of the context makes calls
@@ -229,7 +230,8 @@ class HostedConfig:
                 steps.subscribe(recorded_run.refuse_unrecorded)
                 if session.workflow.has_single_output:
                     return as_text(await runner.result(), runner.convert)
-                # Not as it comes: replay could not tell which of it people have read.
+                # Collected rather than streamed: replay could not tell which chunks people have
+                # read.
                 return "".join(
                     [as_text(chunk, runner.convert) async for chunk in runner.result_stream()]
                 )
@@ -241,14 +243,16 @@ class HostedConfig:
         calls: NestedCalls,
         *provider: Any,
     ) -> "AuthenticatedContext":
-        """Sign the person in. The toolkit keeps what comes of it in memory, and asks no second
-        time: so it is apart, and what is recorded of it are the calls that it makes.
+        """Sign the person in, on a separate track.
+
+        The toolkit keeps the result in memory and does not ask again; only the calls made here are
+        recorded.
         """
         async with calls.apart("sign in"):
             return await authenticate(context, *provider)
 
     async def _input(self, context: Context, manager: "SessionManager") -> Any:
-        """Return the message as the workflow takes it: with earlier ones, or from JSON."""
+        """Return the input for the workflow: the message with earlier ones, or read as JSON."""
         takes, text = manager.get_workflow_input_schema(), str(context.input_message)
         if takes in (ChatRequest, ChatRequestOrMessage):
             past = await context.history(self._history)
@@ -263,7 +267,7 @@ class HostedConfig:
 async def ask_person(
     context: Context, calls: NestedCalls, interaction: interactive.InteractionPrompt
 ) -> interactive.HumanResponse:
-    """Ask a person what a function of the toolkit asks, and return the answer in its form.
+    """Ask a person for a function of the toolkit, and return the answer in the toolkit's form.
 
     Raises:
         TimeoutError: nobody answered in time.
@@ -301,19 +305,20 @@ async def _choose(context: Context, content: Any, common: JsonObject) -> interac
     answer: Any = await context.ask(
         prompt_type(options=options, **common, **(ONE if several else {}))
     )
-    # By its text: 1 and True are two options, and equal in Python.
+    # Compare as text: 1 and True are two options, and equal in Python.
     value = answer_text(answer.values[0] if several else answer.value)
     place = [answer_text(one) for one in values].index(value)
     return response_type(selected_option=content.options[place])
 
 
 def _told_apart(options: list[Any]) -> list[Any]:
-    """Return what tells the options apart: their values, else their ids, else their labels, which
-    all have the same default.
+    """Return distinct values for the options: values, ids or labels, or else numbers.
+
+    Each of the three may be a default that all options share.
     """
     for name in ("value", "id", "label"):
         values = [getattr(option, name) for option in options]
-        with suppress(ValidationError):  # an option of ours may not have each value
+        with suppress(ValidationError):  # `Option` does not accept every value
             for value in values:
                 Option.model_validate({"value": value})
             if len(set(map(answer_text, values))) == len(values):
@@ -322,7 +327,7 @@ def _told_apart(options: list[Any]) -> list[Any]:
 
 
 def _description(option: Any) -> str:
-    """Return an option's description; the toolkit has `default` for none."""
+    """Return an option's description; the toolkit's `default` means none."""
     text = getattr(option, "description", "default")
     return "" if text == "default" else text
 
@@ -331,7 +336,7 @@ def read(path: Path) -> "Config":
     """Read a configuration of the toolkit.
 
     Raises:
-        ImproperlyConfigured: there is no such file, or it does not fit.
+        ImproperlyConfigured: the file is missing or invalid.
     """
     if not path.is_file():
         raise ImproperlyConfigured(f"{path}: there is no such file.")
@@ -342,19 +347,19 @@ def read(path: Path) -> "Config":
 
 
 def as_text(output: Any, convert: Callable[[Any, type], Any]) -> str:
-    """Return an output as the toolkit words it; as JSON where the toolkit has no words for it."""
+    """Return an output in the toolkit's wording, or else as JSON."""
     with suppress(ValueError):
         return str(convert(output, str))
     with suppress(ValueError):
         return to_json(output, fallback=str).decode()
-    return str(output)  # bytes or characters that JSON does not have
+    return str(output)  # bytes or characters without a JSON form
 
 
 class Recorder(FunctionMiddleware):
-    """A middleware that has calls recorded in runs of ours, and does nothing else elsewhere.
+    """A middleware that records calls in hosted runs, and does nothing elsewhere.
 
-    A function that is skipped (`InvocationAction.SKIP`) gives None, so what is recorded can be
-    given in the place of the whole call only.
+    A recorded result replaces the whole call, because a skipped function (`InvocationAction.SKIP`)
+    would give None.
     """
 
     async def function_middleware_invoke(
@@ -364,7 +369,7 @@ class Recorder(FunctionMiddleware):
         context: "FunctionMiddlewareContext",
         **kwargs: Any,
     ) -> Any:
-        """Return what a call is recorded with; else make it."""
+        """Return the recorded result of a call, or else make the call."""
 
         async def result() -> AsyncGenerator[Any, None]:
             yield await call_next(*args, **kwargs)
@@ -379,7 +384,7 @@ class Recorder(FunctionMiddleware):
         context: "FunctionMiddlewareContext",
         **kwargs: Any,
     ) -> AsyncGenerator[Any, None]:
-        """Yield what a call is recorded with; else make it."""
+        """Yield the recorded pieces of a call, or else make the call."""
         async for piece in _recorded(context, args, partial(call_next, *args, **kwargs)):
             yield piece
 
@@ -394,7 +399,7 @@ async def _recorder(_config: RecorderConfig, _builder: object) -> AsyncIterator[
 
 
 class RecordingBuilder(WorkflowBuilder):
-    """A builder whose functions, and whose clients of models, are recorded."""
+    """A builder that records its functions and its clients of models."""
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -421,7 +426,7 @@ class RecordingBuilder(WorkflowBuilder):
             stream_output_schema=type(None),
         )
         chain = FunctionMiddlewareChain(middleware=[Recorder()], context=described)
-        # The methods by which frameworks ask a model. Those that block cannot be recorded.
+        # Methods by which frameworks call a model; blocking methods cannot be recorded.
         methods = {"ainvoke": chain.build_single, "astream": chain.build_stream}
         for method, build in methods.items():
             if (original := getattr(client, method, None)) is not None:
@@ -442,7 +447,7 @@ async def _recorded(
         async for piece in source():
             yield piece
         return
-    if middleware_context.config is not None:  # of a function, which is the active one
+    if middleware_context.config is not None:  # a function's call, which is the active one
         run.recorded_ids.add(NatContext.get().active_function.function_id)
 
     async def stored() -> AsyncGenerator[Any, None]:
@@ -457,13 +462,13 @@ async def _recorded(
 def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...]) -> NamedCall:
     """Describe a call for the journal and for people."""
     name = middleware_context.name
-    if middleware_context.config is None:  # of a model: messages may have ids by chance
+    if middleware_context.config is None:  # a model's call: messages may have random ids
         return NamedCall(name, title=_title(name, {}), text=_content, load=load)
     value = args[0] if args else None
     arguments = {} if value is None else {"input": value}
     if isinstance(value, BaseModel):
         arguments = {"input": str(value)}
-        with suppress(ValueError):  # it has bytes that are no text, say
+        with suppress(ValueError):  # bytes that are no text, for example
             arguments = value.model_dump(mode="json", fallback=str)
     return NamedCall(name, (value,), _title(name, arguments), _content, load)
 
@@ -473,7 +478,7 @@ def _title(name: str, arguments: JsonObject) -> str:
 
 
 def _content(piece: Any) -> str:
-    """Return the text that people are shown of what a call gave."""
+    """Return the text of a result for people."""
     value = piece
     if isinstance(piece, dict) and MODEL in piece:
         value = piece["fields"]
@@ -491,11 +496,13 @@ def _storable(piece: Any, function: str) -> Any:
 
 
 def dump(value: Any, function: str) -> Any:
-    """Return what a function gave as JSON; an object of a pydantic model with the name of its
-    class, by which `load` finds that. A dict that looks like one is marked as a dict.
+    """Return a function's result as JSON for `load`.
+
+    An object of a pydantic model carries the name of its class. A dict that looks like such an
+    object is marked as a dict.
 
     Raises:
-        NotJson: an object would come back as another one.
+        NotJson: an object would be read back as another one.
     """
     if isinstance(value, BaseModel) and (name := _name_of(type(value))) is not None:
         fields = type_of(type(value), function).dump(value, any_text=True)
@@ -507,10 +514,10 @@ def dump(value: Any, function: str) -> Any:
 
 
 def load(value: Any) -> Any:
-    """Return the value that `dump` made JSON of.
+    """Return the value behind the JSON of `dump`.
 
     Raises:
-        ValueError: a class is not there any more, or does not read it.
+        ValueError: a class is gone, or no longer accepts the JSON.
     """
     if isinstance(value, list):
         return [load(part) for part in value]
@@ -529,8 +536,9 @@ def _load_model(model: Any, fields: Any) -> Any:
 
 
 def _imported(name: str) -> type[BaseModel]:
-    """Return the class that an earlier version recorded: it marked no dicts, so this may be JSON of
-    others, and nothing is imported for it.
+    """Return the class that an earlier version recorded.
+
+    That version did not mark dicts, so the JSON may be foreign; nothing is imported for it.
 
     Raises:
         ValueError: the process has no such model.
@@ -543,8 +551,9 @@ def _imported(name: str) -> type[BaseModel]:
 
 
 def _name_of(kind: Any) -> Any:
-    """Return the name by which `_find` finds a class, of a generic one with those of its
-    arguments; None if it does not.
+    """Return the name by which `_find` finds a class, or None.
+
+    A generic class has the names of its arguments, too.
     """
     generic = getattr(kind, "__pydantic_generic_metadata__", None)
     origin = generic["origin"] if generic else get_origin(kind)
@@ -560,10 +569,10 @@ def _name_of(kind: Any) -> Any:
 
 
 def _find(name: Any) -> Any:
-    """Return the class that has the name.
+    """Return the class with this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such class.
     """
     if isinstance(name, list):
         origin, *arguments = map(_find, name)

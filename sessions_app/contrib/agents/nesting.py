@@ -1,9 +1,9 @@
 """Calls that make other calls, for frameworks whose functions call each other.
 
-A step makes no calls, and a gather knows its coroutines beforehand. Here a call is recorded when it
-ends; one that a crash cuts off is executed again, and finds in the journal what it had called. So
-each call is a track, known by its path: the names of the calls around it, each with its number
-among the calls of that name which one call makes.
+A step cannot make calls, and a gather must know its coroutines beforehand. Here a call is recorded
+when it ends. A call that a crash cuts off is executed again, and finds its recorded inner calls in
+the journal. So each call has its own track, identified by a path: the names of the outer calls,
+each with its number among the caller's calls of that name.
 """
 
 from collections import Counter
@@ -32,17 +32,17 @@ from sessions_app.workflows.steps import ResultType, aside, outcome
 
 Kind = JournalEntry.Kind
 Pieces = Callable[[], AsyncGenerator[Any, None]]
-# The mark of a failure that follows from what was called: replay executes the call again, so that
-# its caller gets the very error.
+# Mark of a failure after inner calls: replay executes the call again, so that the caller gets the
+# original error.
 FOLLOWS = "follows"
 _END = object()
 
 
 @dataclass(frozen=True, slots=True)
 class NamedCall:
-    """A call as the journal knows it, and people: its title, and what `text` makes of each piece.
+    """A call in the journal, with a title, and `text` to show each piece to people.
 
-    Without a title nobody is shown it. `load` makes of a recorded piece what the caller gets.
+    Without a title, the call is not shown. `load` converts a recorded piece for the caller.
     """
 
     name: str
@@ -54,7 +54,7 @@ class NamedCall:
 
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """A call that is being executed. It counts as a step until it makes a call of its own."""
+    """A call under execution, which counts as a step until it makes a call."""
 
     path: str
     track: str
@@ -62,7 +62,7 @@ class _Frame:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def next_path(self, name: str) -> str:
-        """Return the path of the next call that this one makes."""
+        """Return the path of the next inner call."""
         self.counts[name] += 1
         path = f"{self.path}/{name} {self.counts[name]}"
         await self.working.aclose()
@@ -82,7 +82,7 @@ class NestedCalls:
     """The nested calls of one execution of a workflow."""
 
     def __init__(self, execution: Execution) -> None:
-        """Make the call that the tracks begin with: the workflow's own next one."""
+        """Make the workflow's next call, with which the tracks begin."""
         self._execution = execution
         execution.has_tracks = True
         self._call = execution.call(Kind.GATHER, NESTED_CALLS)
@@ -90,29 +90,31 @@ class NestedCalls:
         self._root = _Frame("", track)
 
     def outermost(self) -> AbstractContextManager[None]:
-        """Mark the code in the block as what makes the outermost calls."""
+        """Mark the code in the block as the caller of the outermost calls."""
         return self._root.inside()
 
     @asynccontextmanager
     async def apart(self, name: str) -> AsyncIterator[None]:
-        """Give the calls of the context in the block a track of their own: a replay in which they
-        are not made misses nothing.
+        """Give the context's calls in the block a separate track.
+
+        A replay that does not make these calls still matches the journal.
         """
         frame = await self._new_frame(name)
         with frame.inside():
             yield
 
     async def enter(self) -> None:
-        """Have the call around this code be more than a step: it makes a call of the context."""
+        """Note that the current call makes a call of the context, and so is no longer a step."""
         await (_frame.get() or self._root).next_path("")
 
     async def pieces(self, named_call: NamedCall, source: Pieces) -> AsyncGenerator[Any, None]:
-        """Yield what a call gives, from the journal or by executing it. It is recorded when it
-        ends; its pieces are JSON, of which its `load` makes what is yielded.
+        """Yield the pieces of a call, from the journal or by executing it.
+
+        The call is recorded at its end. Pieces are JSON, and converted by `load`.
 
         Raises:
-            StepFailed: it raised without having made a call; recorded. What is raised by one that
-                has made calls is raised as it is, and by a replay again.
+            StepFailed: the call raised without inner calls; recorded. An error after inner calls is
+                raised unchanged, and again by a replay.
             NotJson: a piece cannot be stored.
         """
         frame = await self._new_frame(named_call.name)
@@ -120,7 +122,7 @@ class NestedCalls:
             call = self._execution.call(Kind.STEP, named_call.name, *named_call.arguments)
         entry = self._execution.backend.recall(call)
         if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
-            del self._execution.calls[call.track]  # nothing that it has called is called again
+            del self._execution.calls[call.track]  # inner calls are not repeated
             if entry.error is not None and REFUSED in entry.error:
                 self._execution.mistake = ResultRefused(entry.error["message"])
                 raise self._execution.mistake
@@ -150,7 +152,7 @@ class NestedCalls:
             except Unrecorded as error:
                 has_run = isinstance(error, NotJson) and not (frame.counts or is_recorded)
                 mistake = ResultRefused.at(call.position, error) if has_run else error
-                self._execution.mistake = mistake  # whatever its caller makes of it
+                self._execution.mistake = mistake  # even if the caller catches it
                 if isinstance(mistake, ResultRefused):
                     await backend.finish(call, CallResult.refused(mistake, named_call.title))
                 raise mistake from None
@@ -175,7 +177,7 @@ class NestedCalls:
 
 
 async def _inside(frame: _Frame, source: Pieces) -> AsyncGenerator[Any, None]:
-    """Yield what a source gives; its code, and no other, is part of the call."""
+    """Yield the pieces of a source; only the source's code is part of the call."""
     pieces = source()
     try:
         while True:

@@ -1,4 +1,4 @@
-"""A model behind any endpoint that speaks OpenAI's chat completions. It needs `[openai]`."""
+"""A model behind any endpoint of OpenAI's chat completions. Requires `[openai]`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,18 +30,18 @@ except ImportError as error:
         "pip install 'django-durable-hitl[openai]'"
     ) from error
 
-# Bytes of one answer, decompressed.
+# Limit of one answer in bytes, decompressed.
 MAX_ANSWER = 8 * 1024**2
-# Not of OpenAI's own API: servers of open models give thoughts under these names.
+# Fields for thoughts, absent in OpenAI's own API but used by servers of open models.
 THOUGHTS = ("reasoning_content", "reasoning")
-# The fields of OpenAI's own API: any other is the server's.
+# Fields of OpenAI's own API; all others are the server's.
 OF_DELTA = {"role", "content", "refusal", "tool_calls", "function_call", "audio", *THOUGHTS}
 OF_CALL = {"index", "id", "type", "function"}
 OF_FUNCTION = {"name", "arguments"}
 
 
 class OpenAIModel:
-    """A model of an endpoint, by its name there."""
+    """A model of an endpoint, by name."""
 
     def __init__(self, client: AsyncOpenAI, name: str) -> None:
         self._client = client
@@ -50,10 +50,10 @@ class OpenAIModel:
     async def stream(
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the answer, as of `Model`.
+        """Stream the answer, as for `Model`.
 
         Raises:
-            AnswerCut: it broke off.
+            AnswerCut: the answer broke off.
             OpenAIError: the endpoint refused the request, or cannot be reached.
         """
         request: Any = {"messages": messages}  # the client's types name each kind of message
@@ -78,11 +78,11 @@ class OpenAIModel:
 
 
 class _Answer:
-    """The chunks of an answer so far. Any part of one may be missing, or of another form."""
+    """The chunks of an answer so far, any part of which may be missing or malformed."""
 
     def __init__(self) -> None:
         self._calls: list[_CallParts] = []
-        self._latest: dict[object, _CallParts] = {}  # by their index, else their id
+        self._latest: dict[object, _CallParts] = {}  # the key is the index, or else the id
         self._fields: dict[str, list[object]] = {}
         self._thoughts = ""
         self._usage: Usage | None = None
@@ -90,17 +90,17 @@ class _Answer:
 
     @property
     def is_finished(self) -> bool:
-        """True if the server has said so: by a reason, or by the usage alone, which comes last."""
+        """True once the server has sent a finish reason, or the usage alone, which comes last."""
         return self._has_ended or self._is_usage_last
 
     def read(self, chunk: object) -> Iterator[Piece]:
-        """Yield the texts and thoughts of a chunk, and keep the rest of it."""
+        """Yield the texts and thoughts of a chunk, and keep the rest."""
         self._usage = _read_usage(chunk) or self._usage
         choices = [one for one in _list(chunk, "choices") if hasattr(one, "delta")]
         if choices or getattr(chunk, "usage", None) is not None:
             self._is_usage_last = not choices
         for choice in choices:
-            # The client's own classes have the field, whatever came; a stand-in's may not.
+            # The client's own classes always have the field; a substitute's may not.
             self._has_ended |= bool(getattr(choice, "finish_reason", True))
             yield from self._read_delta(choice.delta)
 
@@ -119,10 +119,10 @@ class _Answer:
             self._add_call(part)
 
     def _add_call(self, part: object) -> None:
-        """Add a part of a tool call to it: first id and name come, then pieces of the arguments.
+        """Add a part to its tool call: id and name come first, then pieces of the arguments.
 
-        Some servers have one index for all calls of an answer, or none, and no ids either: then a
-        name behind whole arguments begins another call.
+        Some servers send one index for all calls of an answer, or none, and no ids; then a name
+        after complete arguments begins another call.
         """
         function = getattr(part, "function", None)
         call_id, index = getattr(part, "id", None) or "", getattr(part, "index", None)
@@ -143,7 +143,7 @@ class _Answer:
             call.fields["function"] = {**call.fields.get("function", {}), **fields}
 
     def _whole_calls(self) -> list[ToolCall]:
-        """Return the calls, each with an id of its own."""
+        """Return the calls, each with a unique id."""
         calls: dict[str, ToolCall] = {}
         for parts in self._calls:
             if not parts.name and not parts.arguments:
@@ -156,7 +156,7 @@ class _Answer:
         return list(calls.values())
 
     def rest(self) -> Iterator[Piece]:
-        """Yield what is whole only at the end."""
+        """Yield the pieces that are complete only at the end."""
         calls = self._whole_calls()
         yield from calls
         fields = {name: _join(values) for name, values in self._fields.items()}
@@ -176,13 +176,13 @@ class _CallParts:
         self._depth, self._in_string, self._is_escaped, self._is_whole = 0, False, False, False
 
     def is_another(self, call_id: object, name: object, arguments: str) -> bool:
-        """Return whether a part under this call's index is of another call."""
+        """Return whether a part with this call's index belongs to another call."""
         if call_id and self.id:
             return call_id != self.id and (bool(name) or self._is_whole)
         return bool(name and arguments) and self._is_whole
 
     def add(self, name: str, arguments: str) -> None:
-        """Add a part of the arguments; and of the name, which some servers give with each part."""
+        """Add a part of the arguments, and of the name, which some servers repeat in each part."""
         if name != self.name and not self.arguments:
             self.name += name
         if arguments:
@@ -191,7 +191,7 @@ class _CallParts:
             self._follow(character)
 
     def _follow(self, character: str) -> None:
-        """Note whether the JSON object of the arguments ends here, which is read once only."""
+        """Note whether the JSON object of the arguments ends here; each character is read once."""
         if self._is_escaped:
             self._is_escaped = False
         elif self._in_string:
@@ -212,7 +212,7 @@ def _list(owner: object, name: str) -> list[Any]:
 
 
 def _own_fields(owner: object, known: set[str]) -> JsonObject:
-    """Return the fields that OpenAI's API does not know, as JSON."""
+    """Return the fields that are not in OpenAI's API, as JSON."""
     values = {**getattr(owner, "__dict__", {}), **(getattr(owner, "model_extra", None) or {})}
     own = {name: one for name, one in values.items() if name not in known and one is not None}
     fields: JsonObject = to_jsonable_python(own, inf_nan_mode="null", fallback=str)
@@ -220,7 +220,7 @@ def _own_fields(owner: object, known: set[str]) -> JsonObject:
 
 
 def _join(values: list[object]) -> object:
-    """Return the pieces of a field as one: texts and lists follow each other, else the last."""
+    """Join the pieces of a field: concatenate texts and lists, else take the last piece."""
     if all(isinstance(value, str) for value in values):
         return "".join(map(str, values))
     if all(isinstance(value, list) for value in values):
@@ -258,11 +258,11 @@ async def open_model(
 ) -> AsyncIterator[OpenAIModel]:
     """Open a model with its connections, to be shared by all users of a process.
 
-    Without a `base_url` it is OpenAI's own endpoint.
+    The default `base_url` is OpenAI's own endpoint.
     """
     async with AsyncOpenAI(
         base_url=base_url or None,
-        api_key=api_key or "none",  # servers of one's own want no key, but the client does
+        api_key=api_key or "none",  # the client demands a key, even for a server without one
         http_client=DefaultAsyncHttpxClient(event_hooks={"response": [limit_each(MAX_ANSWER)]}),
     ) as client:
         yield OpenAIModel(client, name)

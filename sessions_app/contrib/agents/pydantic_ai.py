@@ -1,7 +1,7 @@
 """Agents of Pydantic AI as workflows: unchanged, durable, and with approvals by people.
 
-It needs `[pydantic-ai]`. Each request to a model and each call of a tool is a step, by the
-interface that the package has for engines of durable execution.
+Requires `[pydantic-ai]`. Each request to a model and each tool call is a step, by the package's
+interface for durable execution engines.
 """
 
 import asyncio
@@ -87,9 +87,9 @@ except ImportError as error:
         "pip install 'django-durable-hitl[pydantic-ai]'"
     ) from error
 
-# The name of the step that keeps the messages of a run for those after it.
+# Name of the step that keeps a run's messages for later runs.
 MESSAGES = "pydantic_ai messages"
-# What a model's stream gives meanwhile, inside the step that records it.
+# Live pieces of a model's stream, for the step that records the stream.
 _live: ContextVar["asyncio.Queue[str | Reasoning | None] | None"] = ContextVar(
     "_live", default=None
 )
@@ -108,8 +108,8 @@ def pydantic_ai_workflow(
     """Host an agent of Pydantic AI as a workflow.
 
     Args:
-        agent: the agent as it is. Each toolset that it was given needs an `id`.
-        name: the workflow's name; `title` is what people see.
+        agent: the unchanged agent. Each of its toolsets needs an `id`.
+        name: the workflow's name; `title` is shown to people.
         options: further arguments of `HostedAgent` and of `workflow`.
     """
     names = ("deps", "approvals", "history", "usage_limits")
@@ -137,14 +137,13 @@ class HostedAgent:
         """Check that the agent can be hosted.
 
         Args:
-            agent: the agent as it is.
-            name: the first part of the names of its steps; replay knows them by it.
-            deps: makes the agent's dependencies; it is called again for each call of a tool, and
-                by replay.
-            approvals: who allows the calls that need approval: one policy for all, or one by the
-                name of a tool. A tool that is not named asks the owner of the conversation.
-            history: how many earlier messages of the conversation the agent gets.
-            usage_limits: as of `Agent.run`; by default the framework's, 50 requests to the model.
+            agent: the unchanged agent.
+            name: the prefix of the agent's step names in the journal.
+            deps: builds the agent's dependencies, again for each tool call, and in a replay.
+            approvals: the policy for calls that need approval: one for all, or one by the name of a
+                tool. For other tools, the owner of the conversation is asked.
+            history: number of earlier messages of the conversation for the agent.
+            usage_limits: as for `Agent.run`; by default the framework's, 50 requests to the model.
 
         Raises:
             UserError: a toolset of the agent has no `id`.
@@ -160,7 +159,7 @@ class HostedAgent:
     async def run(self, context: Context) -> str:
         """Answer the run's message, and return the agent's output as text.
 
-        Where a model cannot be asked, or a limit is reached, the text says so.
+        If a model cannot be asked, or a limit is reached, the text says so.
         """
         past = await context.history(self._history)
         earlier = await context.step(read_messages, past, name="pydantic_ai history")
@@ -185,7 +184,7 @@ class HostedAgent:
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
         )
         messages = partial(_dump, result.new_messages())
-        with suppress(StepFailed):  # they are too long: later runs get the texts
+        with suppress(StepFailed):  # the messages are too long; later runs get the texts
             await context.step(messages, name=MESSAGES)
         text = as_text(result.output)
         if isinstance(result.output, str) and "".join(durability.said).endswith(text):
@@ -194,34 +193,35 @@ class HostedAgent:
 
 
 class Durability(BaseDurabilityCapability[Any]):
-    """The capability that makes requests to models and calls of tools steps of the run."""
+    """The capability that turns requests to models and tool calls into steps of the run."""
 
     engine_spec: ClassVar = DurabilityEngineSpec(
         engine_name="django-durable-hitl",
         durable_unit_noun="step",
         durable_container_noun="workflow",
         codec=JSON_CODEC,
-        # One after another, so that the order of steps does not depend on which is faster.
+        # Sequential, so that the order of steps does not depend on timing.
         sequential_tools_in_durable_context=True,
     )
 
     def __init__(self, *, name: str, approvals: Policies) -> None:
         super().__init__(name=name, event_stream_handler=_give_live)
         self._approvals = approvals
-        # The texts of the run so far, from which later ones stand apart; the framework copies this.
+        # Texts shown so far, from which later ones are separated; a shared list, because the
+        # framework copies this object.
         self.said: list[str] = []
 
     @property
     def in_durable_context(self) -> bool:
-        """True in the workflow, and not in a step of it."""
+        """True in the workflow's own code, outside of its steps."""
         return current_context.get() is not None and running_step.get() is None
 
     def get_default_run_id(self) -> str | None:
-        """Return the id of the run, which replay has again."""
+        """Return the id of the run, the same in a replay."""
         return Context.get().run_id if self.in_durable_context else None
 
     def get_default_conversation_id(self, run_id: str) -> str | None:
-        """Return an id that follows from the run's."""
+        """Return an id derived from the run's."""
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None
 
     async def get_run_start_time(self, run_id: str) -> datetime | None:
@@ -249,10 +249,10 @@ class _Steps(JournalCallableOperationBackend[None]):
         cache_key: tuple[object, ...],
         config: None,
     ) -> object:
-        """Execute an operation in a step, or take its result from the journal."""
+        """Execute an operation in a step, or return the recorded result."""
         context = Context.get()
         if isinstance(operation_id, EventStreamHandlerId):
-            return await body()  # events of tools: nothing outside comes of them
+            return await body()  # events of tools have no outside effect
         if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
             source = _ModelStream(body, apart=bool(self._said))
             piece: str | Reasoning | Recorded | None = None
@@ -261,7 +261,7 @@ class _Steps(JournalCallableOperationBackend[None]):
                     self._said.append(piece)
             return piece.response if isinstance(piece, Recorded) else None
 
-        async def execute(*_arguments: object) -> Any:  # these are for the record
+        async def execute(*_arguments: object) -> Any:  # arguments are for the journal only
             return storable(await body())
 
         if not isinstance(operation_id, ToolsetCallToolId):
@@ -283,7 +283,7 @@ class _ModelStream:
     apart: bool
 
     async def pieces(self) -> AsyncGenerator[str | Reasoning | Recorded, None]:
-        """Yield text and thoughts as they come, and at last the whole response."""
+        """Yield text and thoughts as they come, and finally the whole response."""
         live: asyncio.Queue[str | Reasoning | None] = asyncio.Queue()
         token = _live.set(live)
         request = asyncio.ensure_future(self.body())
@@ -304,7 +304,7 @@ class _ModelStream:
 async def _give_live(
     _run_context: "RunContext[Any]", events: AsyncIterable[AgentStreamEvent]
 ) -> None:
-    """Give what people see of a model's stream to the step that records it."""
+    """Pass the visible pieces of a model's stream to the step that records the stream."""
     live = _live.get()
     async for event in events:
         if live is None:
@@ -322,9 +322,9 @@ async def _give_live(
 
 
 def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
-    """Return the messages of earlier runs: as their agent kept them, else their texts. Reads.
+    """Return messages of earlier runs, as the agent kept them or else as texts. Reads the database.
 
-    As many of the latest as fit into the result of a step.
+    Keeps the latest messages that fit into the result of a step.
     """
     runs = list(dict.fromkeys(one.run for one in past))
     ids = [UUID(run) for run in runs]
@@ -353,14 +353,14 @@ def _dump(messages: list[ModelMessage]) -> list[JsonObject]:
 
 
 class Approvals(AbstractCapability[Any]):
-    """The capability that has people decide about calls, and gives each call deps of its own."""
+    """The capability that lets people decide about calls, and gives each call separate deps."""
 
     def __init__(self, policies: Policies, make_deps: Callable[[], Any] | None) -> None:
         self._policies = policies
         self._make_deps = make_deps
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Wrap the tools, if the agent has deps."""
+        """Wrap the tools if the agent has deps."""
         return OwnDeps(toolset, self._make_deps) if self._make_deps else None
 
     async def before_tool_validate(
@@ -400,9 +400,9 @@ class Approvals(AbstractCapability[Any]):
 
 @dataclass
 class OwnDeps(WrapperToolset[Any]):
-    """The tools of an agent, each call of which has deps of its own.
+    """The tools of an agent, with separate deps for each call.
 
-    A call that is recorded is not made again: what it has changed would be lost by a crash.
+    A recorded call is not repeated, so after a crash its changes to shared deps would be lost.
     """
 
     make_deps: Callable[[], Any]
@@ -417,7 +417,7 @@ class OwnDeps(WrapperToolset[Any]):
 async def _approve(
     ctx: RunContext[Any], policy: Policy, call: ToolCallPart, arguments: JsonObject, note: str
 ) -> ToolApproved | ToolDenied:
-    """Ask about a call, and approve what was shown and judged."""
+    """Ask about a call, and approve the arguments that were shown and judged."""
     schema = ctx.tools[call.tool_name].parameters_json_schema
     described = ToolCallDescription(call.tool_name, arguments, schema, note)
     validate = partial(_validate, ctx, call)
@@ -436,9 +436,9 @@ async def _validate(
 ) -> tuple[JsonObject, str]:
     """Validate arguments as the framework does; see `Validate`.
 
-    The framework has no validator for tools of which it knows the JSON schema only.
+    For a tool with only a JSON schema, the framework has no validator.
     """
-    manager: Any = ctx.tool_manager  # a run has one
+    manager: Any = ctx.tool_manager  # always set within a run
     try:
         validated = await _validated(manager, call, written)
         tool = validated.tool
@@ -458,7 +458,7 @@ async def _validate(
 
 
 def _takes_all(tool: ToolsetTool[Any]) -> bool:
-    """Return whether a tool's validator takes any arguments, as those of MCP servers do."""
+    """Return whether a tool's validator accepts any arguments, as for MCP servers."""
     try:
         return bool(tool.args_validator.validate_python({"": 0}) == {"": 0})
     except ValidationError:
@@ -476,10 +476,10 @@ async def _validated(
 async def _read_again(
     manager: ToolManager[Any], call: ToolCallPart, dumped: JsonObject
 ) -> ValidatedToolCall[Any]:
-    """Validate what was dumped.
+    """Validate dumped arguments.
 
     Raises:
-        ValueError: a validator of the author's reads what models write, and no more.
+        ValueError: the author's validator accepts only the form that models write.
     """
     try:
         return await _validated(manager, call, dumped)
@@ -492,9 +492,9 @@ async def _read_again(
 async def _as_json(
     manager: ToolManager[Any], validated: ValidatedToolCall[Any], written: JsonObject
 ) -> JsonObject:
-    """Return validated arguments as JSON from which the same is validated.
+    """Return validated arguments as JSON from which the same values are validated.
 
-    Defaults that JSON cannot say stay the function's own.
+    Defaults without a JSON form are left to the function.
 
     Raises:
         ValueError: there is no such JSON.
@@ -504,7 +504,7 @@ async def _as_json(
     properties = tool.tool_def.parameters_json_schema.get("properties", {}) if tool else {}
     [first, *others] = [*dumped, ""]
     if others == [""] and first not in properties and isinstance(dumped[first], dict):
-        dumped = dumped[first]  # a single model: the arguments are its fields
+        dumped = dumped[first]  # a single model, whose fields are the arguments
     dumped |= {
         name: written[name] for name in written if is_same_json(dumped.get(name), written[name])
     }

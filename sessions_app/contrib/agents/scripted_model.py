@@ -1,4 +1,4 @@
-"""A model for tests, whose answers are written down beforehand."""
+"""A model for tests, with answers written beforehand."""
 
 from collections.abc import AsyncGenerator, Sequence
 from itertools import takewhile
@@ -13,10 +13,10 @@ Turn = str | Sequence[Piece]
 
 
 class ScriptedModel:
-    """A model that gives one answer after another.
+    """A model that gives its answers in order.
 
-    Which one it gives follows from how often the model has answered since the person's message, so
-    that it gives the same one again after a crash. `requests` are the messages of each request.
+    The number of answers since the person's message selects the next one, so a repetition after a
+    crash gets the same answer. `requests` are the messages of each request.
     """
 
     def __init__(self, *turns: Turn) -> None:
@@ -26,10 +26,10 @@ class ScriptedModel:
     async def stream(
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the next answer, as of `Model`.
+        """Stream the next answer, as for `Model`.
 
         Raises:
-            AssertionError: it was asked more often than it has answers.
+            AssertionError: there are more requests than answers.
         """
         self.requests.append(list(messages))
         since = takewhile(lambda message: message["role"] != "user", reversed(messages))
@@ -45,6 +45,6 @@ class ScriptedModel:
 
 
 def tool_call(tool: str, /, **arguments: object) -> ToolCall:
-    """Make a call of a tool, as a piece of an answer."""
+    """Build a tool call, as a piece of an answer."""
     written = to_json(arguments).decode()
     return ToolCall(f"{tool}-{written}", tool, written)

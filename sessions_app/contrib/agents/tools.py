@@ -1,4 +1,4 @@
-"""Tools of an agent: functions that a model may call, and who must allow each call."""
+"""The tools of an agent: functions that a model may call, and the approval of calls."""
 
 import inspect
 import json
@@ -23,21 +23,21 @@ from sessions_app.workflows import Context
 
 log = Log(__name__)
 
-# Who must allow a call: True is the owner of the conversation, False nobody. A function, the rule,
-# gets the validated arguments and the owner; it is called again by replay and after an edit, so it
-# looks at nothing else. It is no coroutine function.
+# The approval of a call: True asks the owner of the conversation, False nobody. A function (the
+# rule) gets the validated arguments and the owner. Replay and edits call the rule again, so it must
+# depend on nothing else. Coroutine functions are not allowed.
 Approval: TypeAlias = To | bool | Callable[[JsonObject, Person], To | bool]
-# Validates arguments: returns them as rule, people and tool get them, and what is wrong with them,
-# "" for nothing.
+# The validation of arguments: returns them in the form for rule, people and tool, and a problem or
+# "".
 Validate: TypeAlias = Callable[[JsonObject], Awaitable[tuple[JsonObject, str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """The facts that a tool has beside its arguments, in a parameter with this annotation.
+    """The facts for a tool beside its arguments, in a parameter with this annotation.
 
-    `call_id` is the same whenever this call is made again: a key for systems that recognise
-    repeated requests. `builder` and `options` are the workflow's.
+    `call_id` is the same in each repetition of this call: a key for systems that recognise repeated
+    requests. `builder` and `options` are the workflow's.
     """
 
     user: Person
@@ -50,14 +50,14 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rule by which people allow the calls of a tool.
+    """The rule for the approval of a tool's calls by people.
 
     Args:
-        approval: who must allow a call; see `Approval`.
-        edit: they may edit the arguments.
-        answer: they may write a result in the tool's place.
+        approval: the approvers of a call; see `Approval`.
+        edit: approvers may edit the arguments.
+        answer: approvers may write a result in the tool's place.
         timeout: seconds after which a call counts as rejected; None waits for ever.
-        four_eyes, share, due, remind, escalate: as of `Context.ask`.
+        four_eyes, share, due, remind, escalate: as for `Context.ask`.
     """
 
     approval: Approval = True
@@ -71,10 +71,10 @@ class Policy:
     escalate: Escalation | Sequence[Escalation] = ()
 
     def approvers(self, arguments: JsonObject, owner: Person) -> list[Assignee] | bool:
-        """Return who must allow a call with these arguments: True is the owner, False nobody.
+        """Return the approvers of a call with these arguments: True is the owner, False nobody.
 
-        Only a rule that says False has nobody asked. One that raises, or returns what is neither a
-        bool nor people (None, an empty list, a coroutine), has the owner asked.
+        Only a rule that returns False skips the question. A rule that raises, or returns neither a
+        bool nor people (None, an empty list, a coroutine), counts as True.
         """
         if not callable(self.approval):
             return self.approval if isinstance(self.approval, bool) else assignees(self.approval)
@@ -89,7 +89,7 @@ class Policy:
             return True
 
     def assignment(self, approvers: To | bool) -> JsonObject:
-        """Return the arguments of `Context.ask` that have these people asked."""
+        """Return the arguments of `Context.ask` for these approvers."""
         if isinstance(approvers, bool):
             return {}
         names = ("four_eyes", "share", "due", "remind", "escalate")
@@ -100,24 +100,24 @@ HIDDEN = "{}: its JSON does not say all of it"
 
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
-# In the place of an argument that the model has not written.
+# Marks an argument that the model has not written.
 MISSING: Any = object()
 
-# What the model is told begins so where a call cannot be made with its arguments.
+# Beginning of the message to the model when the arguments of a call are invalid.
 UNFIT = "The arguments do not fit: "
 
-# One policy for all tools, or one by the name of a tool.
+# A single policy for all tools, or policies by the name of the tool.
 Policies: TypeAlias = Policy | Mapping[str, Policy]
 
 
 def policy_of(policies: Policies, tool: str) -> Policy:
-    """Return the policy of a tool; where it is not named, the owner of the conversation decides."""
+    """Return the policy of a tool; by default the owner of the conversation decides."""
     return policies if isinstance(policies, Policy) else policies.get(tool, Policy())
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDescription:
-    """A call of a tool, as people are asked about it; `note` is a text of the tool's author."""
+    """A tool call in the form shown to people; `note` is a text of the tool's author."""
 
     tool: str
     arguments: JsonObject
@@ -126,7 +126,7 @@ class ToolCallDescription:
 
     @property
     def title(self) -> str:
-        """The call in short: the tool, and its first argument."""
+        """The call in short: the tool and the first argument."""
         subject = str(next(iter(self.arguments.values()), ""))[:60]
         return f"{self.tool.replace('_', ' ').capitalize()} {subject}".strip()
 
@@ -135,10 +135,10 @@ class ToolCallDescription:
 class Tool:
     """A function that a model may call by name.
 
-    `use` gets what `validate` has made of the arguments, and the tool's context; it may be async,
-    and its result becomes text. A `repeatable` tool is called again after a crash in the middle;
-    for another a person is asked whether to. One that is not `in_step` is no step itself: it calls
-    the context, for steps and questions of its own.
+    `use` gets the arguments from `validate`, and the tool's context; it may be async, and the
+    result becomes text. A `repeatable` tool is called again after a crash in the middle; for other
+    tools, a person is asked. A tool that is not `in_step` is no step itself, but calls the context
+    for steps and questions.
     """
 
     name: str
@@ -153,11 +153,11 @@ class Tool:
     def needs(
         self, approval: Approval = True, *, repeatable: bool = False, **options: Any
     ) -> "Tool":
-        """Return the tool with a policy: people must allow its calls.
+        """Return the tool with a policy by which people must allow its calls.
 
         Args:
-            approval: who must allow a call: `group("managers")`, True for the owner of the
-                conversation, or a function that says so by the arguments and the owner.
+            approval: the approvers of a call: `group("managers")`, True for the owner of the
+                conversation, or a function of the arguments and the owner.
             repeatable: the tool may be called again after a crash in the middle.
             options: further fields of `Policy`, such as `edit=True`.
         """
@@ -180,8 +180,8 @@ class Tool:
 def tool(function: Callable[..., Any], *, name: str = "", description: str = "") -> Tool:
     """Make a tool of a function, async or plain; plain ones run in a thread.
 
-    Its parameters with their annotations are the arguments, but for one that is a `ToolContext`.
-    `name` and `description` are by default the function's name and docstring.
+    Annotated parameters are the arguments, except a `ToolContext`. `name` and `description` are by
+    default the function's name and docstring.
 
     Raises:
         TypeError: a parameter has no annotation, or cannot be passed by name.
@@ -209,7 +209,7 @@ def schema_tool(
     input_schema: JsonObject,
     use: Callable[[JsonObject, ToolContext], Any],
 ) -> Tool:
-    """Make a tool of which only the JSON schema of its arguments is known."""
+    """Make a tool from the JSON schema of its arguments."""
     validate = partial(validate_by_schema, input_schema)
     return Tool(name, description, input_schema, use, validate)
 
@@ -240,13 +240,13 @@ class _Parameters:
         )
 
     def keywords(self, values: JsonObject, tool_context: ToolContext) -> JsonObject:
-        """Return what the function is called with."""
+        """Return the keyword arguments for the function."""
         checked = self.model.model_validate(values)
         by_name = {name: getattr(checked, name) for name in self._adapters}
         return by_name | ({self._context_name: tool_context} if self._context_name else {})
 
     async def validate(self, values: JsonObject) -> tuple[JsonObject, str]:
-        """Return the arguments with defaults, and each as the function gets it; see `Validate`."""
+        """Return the arguments with defaults, as the function will get them; see `Validate`."""
         try:
             return self._validated(values), ""
         except ValidationError as error:
@@ -268,16 +268,17 @@ class _Parameters:
             except (ValueError, TypeError) as error:
                 if name in checked.model_fields_set:
                     raise ValueError(HIDDEN.format(key)) from error
-                # A default that has no JSON stays the function's own.
+                # A default without a JSON form is left to the function.
         return validated
 
 
 def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any:
-    """Return a validated value as JSON from which the same value is read; where its JSON is what
-    the model has written, as that.
+    """Return a validated value as JSON from which the same value is read.
+
+    If that equals the model's JSON, the model's own is returned.
 
     Raises:
-        ValueError: its JSON is read as another value, as that of a secret.
+        ValueError: the JSON is read as another value, as with a secret.
     """
     options: Any = {"mode": "json", "by_alias": True, "round_trip": True, "warnings": False}
     dumped = as_json(adapter.dump_python(value, **options))
@@ -285,7 +286,7 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
         return written
     try:
         again = adapter.validate_python(dumped)
-    except Exception as error:  # a validator of the author's reads what models write, and no more
+    except Exception as error:  # an author's validator may accept only the models' form
         raise ValueError(f"{dumped!r} is not read") from error
     if not is_same_value(again, value):
         raise ValueError(f"{value!r} is not {again!r}")
@@ -293,14 +294,14 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
 
 
 def is_same_value(one: Any, other: Any) -> bool:
-    """Return whether two values are equal, or both are NaN, which is not equal to itself."""
+    """Return whether two values are equal, or both are NaN, which equals nothing."""
     return bool(one == other or (one != one and other != other))
 
 
 async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[JsonObject, str]:
     """Validate arguments by a JSON schema, with its defaults filled in; see `Validate`.
 
-    A default that the schema refuses itself is left out.
+    A default that the schema itself refuses is left out.
     """
     filled = _with_defaults(schema, values, schema)
     problems = await aargument_problems(schema, filled)
@@ -312,13 +313,13 @@ async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[Js
         }
         problems = await aargument_problems(schema, filled)
         if problems and not await aargument_problems(schema, values):
-            return values, ""  # a default is of an alternative that the call has not taken
+            return values, ""  # the invalid default is of an unused alternative
     texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
     return filled, "; ".join(texts)
 
 
 def _with_defaults(schema: object, values: JsonObject, root: JsonObject) -> JsonObject:
-    """Return an object with the defaults of the properties that it lacks, also in its objects."""
+    """Return an object with defaults for missing properties, also in nested objects."""
     properties = _resolved(schema, root).get("properties")
     filled = dict(values)
     for name, part in properties.items() if isinstance(properties, dict) else ():
@@ -331,7 +332,7 @@ def _with_defaults(schema: object, values: JsonObject, root: JsonObject) -> Json
 
 
 def _resolved(schema: object, root: JsonObject) -> JsonObject:
-    """Return a schema with what it refers to in the definitions of the whole schema."""
+    """Return a schema with its reference to the root's definitions resolved."""
     if not isinstance(schema, dict):
         return {}
     _, _, name = str(schema.get("$ref", "")).partition("#/$defs/")
@@ -341,16 +342,16 @@ def _resolved(schema: object, root: JsonObject) -> JsonObject:
 
 
 class Toolset(ABC):
-    """Tools that are known only while a run is at work, such as those that a server offers."""
+    """Tools that are known only at run time, such as those of a server."""
 
     name: str
 
     @abstractmethod
     async def tools(self, context: Context) -> Sequence[Tool]:
-        """Return the tools; replay returns the same.
+        """Return the tools; the same in a replay.
 
         Raises:
-            StepFailed: they cannot be had now.
+            StepFailed: the tools are unavailable now.
         """
 
 
@@ -361,7 +362,7 @@ class Tools:
         """Collect tools; a function stands for `tool(function)`.
 
         Raises:
-            ValueError: two have one name.
+            ValueError: two tools have the same name.
         """
         self._by_name: dict[str, Tool] = {}
         for one in tools:
@@ -377,7 +378,7 @@ class Tools:
         return self._by_name[name]
 
     async def read(self, call: ToolCall) -> tuple[JsonObject, str]:
-        """Return the validated arguments of a call, and what is wrong with it, for the model."""
+        """Return the validated arguments of a call, and a problem for the model or ""."""
         if call.name not in self._by_name:
             return {}, f"There is no tool {call.name!r}. There are: {', '.join(self._by_name)}."
         written, problem = read_arguments(call.arguments)
@@ -387,7 +388,7 @@ class Tools:
 
 
 def read_arguments(text: str) -> tuple[JsonObject, str]:
-    """Return the arguments of a call that a model has written, and what is wrong with them."""
+    """Return the arguments that a model has written, and a problem or ""."""
     try:
         values = from_json(text or "{}", allow_inf_nan=False)
     except ValueError as error:
@@ -410,19 +411,19 @@ def _check_names(pairs: list[tuple[str, object]]) -> None:
 
 
 def as_text(result: object) -> str:
-    """Return the result of a tool as the model reads it: a text as it is, else JSON.
+    """Return a tool's result as text for the model: text unchanged, anything else as JSON.
 
-    Characters that cannot be stored, as of a file that is no text, are replaced.
+    Characters that cannot be stored, as in a binary file, are replaced.
     """
-    # Of an enum of texts that is its value.
+    # Gives the value of a string enum.
     text = str.__str__(result) if isinstance(result, str) else _json_text(result)
     return str(storable(text))
 
 
 def _json_text(result: object) -> str:
-    """Return a result as JSON. Bytes that are no text, and what has no JSON, are named instead."""
+    """Return a result as JSON, with descriptions of binary data and of values without JSON."""
     if isinstance(result, Iterator):
-        result = list(result)  # its work is done here, and may fail
+        result = list(result)  # iterating does the work, and may fail
     try:
         return to_json(result, fallback=str).decode()
     except Exception as error:
@@ -446,15 +447,16 @@ def _without_bytes(value: object) -> Any:
 
 
 def as_json(value: object) -> Any:
-    """Return a value as JSON that can be stored; characters are replaced as by `as_text`, and a
-    number that JSON lacks by its name.
+    """Return a value as JSON that can be stored.
+
+    Characters are replaced as by `as_text`, and numbers that JSON lacks by their names.
     """
     whole = storable(to_jsonable_python(value, fallback=str))
     return from_json(to_json(whole, inf_nan_mode="strings"))
 
 
 def cut(text: str, limit: int) -> str:
-    """Return a text without what is too much of it; it says so at its end."""
+    """Return a text cut to a limit, with a note about the cut at the end."""
     more = len(text) - limit
     if more <= 0:
         return text
@@ -462,6 +464,6 @@ def cut(text: str, limit: int) -> str:
 
 
 def question_text(asked: object) -> str:
-    """Return what a framework asks as the text of a prompt, which is neither empty nor too long."""
+    """Return a framework's question as text of a prompt, neither empty nor too long."""
     text = as_text(asked)
     return text if 0 < len(text) <= MAX_TEXT else cut(text, MAX_TEXT - 100) or "?"

@@ -14,16 +14,16 @@ class NatSource(WorkflowSource):
     """A configuration of the toolkit, whose packages are imported only where a file names one."""
 
     key: ClassVar[str] = "nat"
-    # The toolkit's configuration; relative to the file that names it.
+    # The toolkit's configuration; a relative path starts at the file that names it.
     nat: Path
-    # Signs people in for its functions; see docs/nat-configs.md.
+    # Signs people in for the toolkit's functions; see docs/nat-configs.md.
     authenticate: ImportString[Callable[..., Any]] | None = None
 
     def declare(self, name: str, folder: Path) -> None:
         """Declare the configuration as a workflow.
 
         Raises:
-            ImproperlyConfigured: the toolkit is not installed, or does not take the file.
+            ImproperlyConfigured: the toolkit is not installed, or refuses the file.
         """
         nat_workflow = import_string("sessions_app.contrib.agents.nat.nat_workflow")
         nat_workflow(folder / self.nat, name=name, authenticate=self.authenticate)
