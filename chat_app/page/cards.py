@@ -64,6 +64,16 @@ class CardForm:
     form: forms.BaseForm
     fields: Sequence[CardField]
 
+    @property
+    def arguments(self) -> Sequence[CardField]:
+        """The fields of a tool call's arguments."""
+        return self.fields[:-1]
+
+    @property
+    def note(self) -> Sequence[CardField]:
+        """The field of the note about a tool call."""
+        return self.fields[-1:]
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -105,6 +115,11 @@ class Card:
     def template(self) -> str:
         """The template of its controls."""
         return template_of(self.prompt)
+
+    @property
+    def asker(self) -> str:
+        """The title of the workflow that asks."""
+        return QuestionView.of(self.interaction).workflow
 
 
 def cards(pending: Sequence[Interaction], typed_answer: TypedAnswer | None = None) -> list[Card]:

@@ -29,7 +29,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile, Attachment
-from sessions_app.prompts.details import line
+from sessions_app.prompts.details import ArgumentRow, line
 from sessions_app.prompts.titles import without_marks
 from sessions_app.storage.storable import check_storable, storable
 
@@ -390,11 +390,10 @@ class Prompt(BaseModel, Generic[R]):
         """The values that its form proposes, by field, as people read them."""
         return {}
 
-    def shown_arguments(self, *, beside_form: bool = False) -> JsonObject:
-        """Return the arguments of the tool call that it asks about; without those that its form
-        has as fields, if they are shown beside that.
-        """
-        return {}
+    @property
+    def arguments_shown(self) -> Sequence[ArgumentRow]:
+        """The arguments of the tool call that it asks about."""
+        return ()
 
     def field(self) -> forms.Field:
         """Build the field for its answer in a form. The answer itself is checked where it is

@@ -120,7 +120,7 @@ def _changes(before: str, after: str) -> Iterator[tuple[str, str]]:
 @dataclass(frozen=True, slots=True)
 class ArgumentRow:
     """An argument. `value` is a text itself where `is_text`, else JSON; `type` is its type in
-    words.
+    words. `title` is that of the tool's schema, empty where it says no more than the name.
     """
 
     name: str
@@ -128,17 +128,15 @@ class ArgumentRow:
     value: str
     is_text: bool
     is_block: bool
+    title: str = ""
+    is_editable: bool = False
 
 
-def argument_rows(arguments: Mapping[str, Any]) -> list[ArgumentRow]:
-    """Return the rows of a call's arguments, in their order."""
-    return [_argument_row(name, value) for name, value in arguments.items()]
-
-
-def _argument_row(name: str, value: object) -> ArgumentRow:
+def argument_row(name: str, value: object, **facts: Any) -> ArgumentRow:
+    """Build the row of a call's argument; `facts` are the fields that its value does not tell."""
     is_text, is_block = isinstance(value, str), bool(value) and isinstance(value, list | dict)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-    return ArgumentRow(name, type_word(value), text, is_text, is_block)
+    return ArgumentRow(name, type_word(value), text, is_text, is_block, **facts)
 
 
 def type_word(value: object) -> str:

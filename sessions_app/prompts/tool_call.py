@@ -41,6 +41,8 @@ from sessions_app.prompts.base import (
     with_details,
 )
 from sessions_app.prompts.details import (
+    ArgumentRow,
+    argument_row,
     arguments_lines,
     is_kept_by_browsers,
     literal,
@@ -72,8 +74,9 @@ ANSWER = "answer"
 # The name under which the form of a page sends the note, which is no argument. An argument of that
 # name is shown, and cannot be edited.
 NOTE = "_note"
-# The text of an agent's question is this and the call in short. Pages say it in a reader's language.
+# The text of an agent's question begins so, before the call in short; pages translate it.
 MAY_I = "May I do this: "
+MAX_TITLE = 60  # characters of what a schema calls an argument
 
 
 class _Decision(BaseModel):
@@ -302,10 +305,18 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         fields = self._form_class().types if self.editable else ()
         return {name: _literal(name, self.arguments) for name in fields}
 
-    def shown_arguments(self, *, beside_form: bool = False) -> JsonObject:
-        if not (beside_form and self.editable):
-            return self.arguments
-        return {name: value for name, value in self.arguments.items() if not _has_field(name)}
+    @property
+    def arguments_shown(self) -> list[ArgumentRow]:
+        titles = _titles(self.input_schema)
+        return [
+            argument_row(
+                name,
+                value,
+                title=titles.get(name, ""),
+                is_editable=self.editable and _has_field(name),
+            )
+            for name, value in self.arguments.items()
+        ]
 
     def make(
         self,
@@ -368,7 +379,8 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             field.label = name_text(name)
             show_exactly(field, self.arguments.get(name))
         types = {name: self._type_in_words(name, field) for name, field in fields.items()}
-        return type("Arguments", (ToolCallForm,), {**fields, "types": types})
+        titles = _titles(self.input_schema)
+        return type("Arguments", (ToolCallForm,), {**fields, "types": types, "titles": titles})
 
     def _type_in_words(self, name: str, field: forms.Field) -> str:
         if name not in self.arguments:
@@ -379,10 +391,11 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 class ToolCallForm(forms.Form):
     """The form of a tool call's card. Cleaned, it has `arguments`.
 
-    `types` are those of the arguments that have fields, in words.
+    `types` are those of the arguments that have fields, in words; `titles` are of the schema.
     """
 
     types: ClassVar[dict[str, str]] = {}
+    titles: ClassVar[dict[str, str]] = {}
 
     _note = forms.CharField(
         label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 2}), strip=False
@@ -437,6 +450,28 @@ def _problem(error: ErrorDetails) -> str:
 def _has_field(name: str) -> bool:
     """Return whether a form can have a field of that name; browsers change line ends in it."""
     return name != NOTE and is_kept_by_browsers(name) and "\n" not in name
+
+
+def _titles(schema: JsonObject) -> dict[str, str]:
+    """Return the titles of a schema's properties that say more than their names do.
+
+    Whoever wrote the schema may mislead: a title stands beside the name, and is short.
+    """
+    properties = schema.get("properties")
+    titles = {
+        name: one["title"]
+        for name, one in (properties if isinstance(properties, dict) else {}).items()
+        if isinstance(one, dict) and isinstance(one.get("title"), str)
+    }
+    return {
+        name: title if len(title) <= MAX_TITLE else f"{title[:MAX_TITLE]}…"
+        for name, title in titles.items()
+        if _as_words(title) != _as_words(name)
+    }
+
+
+def _as_words(text: str) -> list[str]:
+    return text.casefold().replace("_", " ").split()
 
 
 def _own_details(content: Content) -> JsonObject:

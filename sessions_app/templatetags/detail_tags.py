@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt, load_prompt
-from sessions_app.prompts.details import argument_rows, is_misread, rows
+from sessions_app.prompts.details import is_misread, rows
 from sessions_app.prompts.forms.data import texts
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden, marks_in_words
 
@@ -26,8 +26,8 @@ def decision(prompt: AnyPrompt | JsonObject, *, beside_form: bool = False) -> Js
     `beside_form` leaves out the arguments that its form has as fields.
     """
     loaded = load_prompt(prompt) if isinstance(prompt, dict) else prompt
-    arguments = loaded.shown_arguments(beside_form=beside_form)
-    return {"rows": rows(loaded.details), "arguments": argument_rows(arguments)}
+    arguments = [row for row in loaded.arguments_shown if not (beside_form and row.is_editable)]
+    return {"rows": rows(loaded.details), "arguments": arguments}
 
 
 @register.filter
@@ -65,6 +65,12 @@ def name(text: str) -> SafeString:
 def field_label(bound: BoundField) -> SafeString:
     """Return the label of a field as HTML: of an argument its exact name."""
     return name(bound.name) if value_type(bound) else visible(str(bound.label))
+
+
+@register.filter
+def argument_title(bound: BoundField) -> str:
+    """Return the title that the tool's schema has for the argument of a field; mostly empty."""
+    return str(getattr(bound.form, "titles", {}).get(bound.name, ""))
 
 
 @register.filter

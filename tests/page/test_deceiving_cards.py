@@ -133,9 +133,11 @@ async def test_each_page_shows_what_is_hidden_in_arguments(
     client: AsyncClient, ann: User, name: str, editable: bool
 ) -> None:
     interaction = await asyncio.to_thread(ask, ann, name, editable=editable)
-    assert_shown = assert_marked if editable else assert_reads
     for path in ("/c/c/", "/inbox/", reverse("chat:prompt", args=[interaction.pk])):
-        assert_shown((await client.get(path)).content.decode(), name)
+        html = (await client.get(path)).content.decode()
+        assert_reads(html, name)
+        if editable:
+            assert_marked(html, name)
 
 
 @pytest.mark.parametrize("editable", [True, False], ids=["editable", "fixed"])
@@ -194,6 +196,7 @@ def test_unchanged_call_is_approved_to_the_letter(
 def test_long_command_is_seen_whole(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     begin(page, f"ask_tool_call({call(name, editable=True)!r})", cards=1)
+    card(page).get_by_text("Edit", exact=True).click()
     for field in card(page).locator("textarea:not([name=f-_note])").all():
         size = field.evaluate(
             "one => [one.scrollHeight - one.clientHeight, one.scrollWidth - one.clientWidth]"
@@ -202,10 +205,33 @@ def test_long_command_is_seen_whole(page: Page, name: str) -> None:
     assert card(page).locator("input[type=text]").count() == 0
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("editable", [True, False], ids=["editable", "fixed"])
+async def test_title_of_a_schema_stands_beside_the_name_and_hides_nothing(
+    client: AsyncClient, ann: User, editable: bool
+) -> None:
+    properties = {
+        "to": {"title": "Your\u202e own account" + "!" * 100},
+        "order_id": {"title": "Order Id"},  # as a model's class has it
+    }
+    asked = {"arguments": {"to": "bob", "order_id": 7}, "input_schema": {"properties": properties}}
+    prompt = ToolCallPrompt(text="?", tool="pay", editable=editable, **asked)
+    await asyncio.to_thread(lambda: (log := StoredLog(ann, "c")).ask(log.message(), prompt))
+    html = (await client.get("/c/c/")).content.decode()
+    shown = re.findall(r'<th scope="row">.*?</th>|<label for.*?</label>', html, re.DOTALL)
+    titles = [words(one) for one in shown if "type" in one]
+    title = f"YourU+202E own account{'!' * 43}… to"
+    assert titles[:2] == [f"{title} text", "order_id number"]
+    assert [one[: len(title)] for one in titles[2:]] == (
+        [title, "order_id JSON"] if editable else []
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.formless
 def test_line_of_hidden_characters_is_kept_in_step(page: Page) -> None:
     begin(page, f"ask_tool_call({call('reordered', editable=True)!r})", cards=1)
+    card(page).get_by_text("Edit", exact=True).click()
     field, line = card(page).get_by_label("pay"), card(page).locator(".marked").first
     expect(line).to_have_text('Exactly: "pay U+202E0001"')
     field.fill("pay 10\u200b00")

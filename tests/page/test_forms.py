@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.chat_page import begin, card, state, until_connected
 from tests.browser.look import assert_accessible
@@ -104,6 +104,7 @@ def test_edits_stay_marked_in_a_form_that_the_browser_sent(page: Page, console: 
     page.route("**/formcard*", lambda route: route.abort())
     begin(page, 'prompt(kind="tool_call")')
     form = card(page)
+    edit(form)
     form.get_by_label("Letter").fill("Send 200 bolts.")
     page.unroute_all()
     form.get_by_role("button", name="Approve").click()
@@ -122,11 +123,60 @@ def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
     expect(page.locator(".question .outcome")).to_have_text("Do not order")
 
 
+def edit(form: Locator) -> None:
+    form.locator(".edit > summary").click()
+
+
+SCHEMA = {"properties": {"to": {"type": "string"}}}
+SHORT_CALL = {"arguments": {"to": "ann"}, "input_schema": SCHEMA, "editable": True}
+
+
+@pytest.mark.slow
+def test_a_call_is_read_in_a_table_and_edited_in_its_place(page: Page) -> None:
+    begin(page, f"ask_tool_call({SHORT_CALL!r})", cards=1)
+    form = card(page)
+    row, field = form.get_by_role("cell", name='"ann"'), form.locator("[name=f-to]")
+    expect(form).to_contain_text("Probe asks to use run. Nothing is done until you answer.")
+    expect(row).to_be_visible()
+    expect(field).to_be_hidden()
+    edit(form)
+    expect(row).to_be_hidden()
+    field.fill("bob")
+    field.press("Enter")  # which approves nothing
+    form.get_by_text("Add a reason").click()
+    form.get_by_label("Note").fill("He asked.")
+    page.reload()
+    until_connected(page)
+    expect(field).to_have_value("bob")
+    expect(form.get_by_label("Note")).to_have_value("He asked.")
+    form.get_by_role("button", name="Discard changes").click()
+    expect(field).to_be_hidden()
+    expect(row).to_be_visible()
+    form.get_by_role("button", name="Approve").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("approve 0")
+
+
+@pytest.mark.slow
+def test_a_call_is_edited_without_script(page: Page, open_page: OpenPage) -> None:
+    begin(page, f"ask_tool_call({SHORT_CALL!r})", cards=1)
+    plain = open_page("/inbox/", java_script_enabled=False)
+    edit(card(plain))
+    plain.locator("[name=f-to]").fill("bob")
+    expect(plain.get_by_role("cell", name='"ann"')).to_be_hidden()
+    plain.locator("[name=f-to]").press("Enter")
+    expect(card(plain).get_by_text("Edit", exact=True)).to_be_hidden()  # nothing closes it
+    card(plain).get_by_role("button", name="Approve").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("approve 1")
+
+
 def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
     begin(page, 'prompt(kind="tool_call")')
     form = card(page)
     expect(form.get_by_role("heading")).to_have_text("May I order the parts?")
     letter = form.get_by_label("Letter")
+    edit(form)
     letter.fill("Send 200 bolts.")
     expect(form.locator(".field[data-changed]")).to_have_count(1)  # the card's script is there
     form.get_by_role("button", name="Approve").click()
@@ -148,6 +198,7 @@ def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
 
 def test_tool_call_is_rejected_with_a_reason_whatever_its_fields_have(page: Page) -> None:
     begin(page, 'prompt(kind="tool_call")')
+    edit(card(page))
     card(page).get_by_label("Pieces").fill("")
     card(page).get_by_label("Note").fill("Too dear.")
     card(page).get_by_role("button", name="Reject").click()
@@ -177,6 +228,9 @@ def test_axe_finds_nothing(page: Page) -> None:
     assert_accessible(page)
     for kind in ("proposal", "tool_call"):
         begin(page, f'prompt(kind="{kind}")')
+        if kind == "tool_call":
+            assert_accessible(page)
+            edit(card(page))
         card(page).get_by_label("Pieces").fill("4")
         assert_accessible(page)
     begin(page, "ask_together()", cards=1)

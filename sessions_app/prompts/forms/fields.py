@@ -55,6 +55,7 @@ NATIVE: dict[type[Widget], tuple[str, str]] = {
 LARGEST = 2**53
 # Characters in a row of a text area, where its browser does not fit it to its text.
 ROW = 60
+AREA = ("cols", "rows")  # attributes of a text area alone
 
 # The fields of which an argument is a text as it is.
 TEXT_FIELDS = (forms.CharField, forms.EmailField)
@@ -212,9 +213,11 @@ def show_exactly(field: Field, value: Any) -> None:
         field.choices = [(key, _label(field, key, label)) for key, label in _all_choices(field)]
     elif isinstance(field, forms.CharField) and type(field) in TEXT_FIELDS:
         field.strip = False
-        is_short = not isinstance(field.widget, forms.Textarea) and is_line(value or "")
+        may_be_short = value or not isinstance(field.widget, forms.Textarea)
+        is_short = may_be_short and is_line(value or "")
+        attributes = {one: field.widget.attrs[one] for one in field.widget.attrs if one not in AREA}
         # That of a browser for addresses shows others than it sends.
-        field.widget = (forms.TextInput if is_short else forms.Textarea)(field.widget.attrs)
+        field.widget = (forms.TextInput if is_short else forms.Textarea)(attributes)
     elif isinstance(field, forms.JSONField):
         field.widget.attrs["data-json"] = True
     if isinstance(field.widget, forms.Textarea):

@@ -70,6 +70,15 @@ def editable(arguments: dict[str, Any], properties: Any = None, **schema: Any) -
     )
 
 
+def unedited(prompt: ToolCallPrompt) -> dict[str, Any]:
+    """Return the arguments that are shown and have no field."""
+    return {
+        row.name: prompt.arguments[row.name]
+        for row in prompt.arguments_shown
+        if not row.is_editable
+    }
+
+
 def as_answer(answer: Any) -> Answer:
     """Return an answer of a page as it is; else that of a program."""
     return answer if isinstance(answer, PageAnswer) else JsonAnswer.of(answer)
@@ -198,7 +207,7 @@ def test_other_answers_are_refused(answer: Any) -> None:
 
 
 def test_fixed_arguments_are_shown_and_cannot_be_edited() -> None:
-    assert FIXED.shown_arguments(beside_form=True) == {"name": "a"}
+    assert unedited(FIXED) == {"name": "a"}
     assert problems(FIXED, {"decision": "approve", "arguments": {"name": "b"}})
     with pytest.raises(Invalid, match="Choose one of the decisions"):
         FIXED.check(JsonAnswer({"decision": "answer", "note": "Done."}))
@@ -400,7 +409,7 @@ def test_page_that_edits_nothing_approves_what_the_agent_wrote(
     decision = decide(prompt, sent(as_browser(prompt.make())))
     assert json.dumps(decision.arguments) == json.dumps(arguments)
     assert decision.changed == ()
-    shown_names = prompt.make().fields.keys() | prompt.shown_arguments(beside_form=True).keys()
+    shown_names = prompt.make().fields.keys() | unedited(prompt).keys()
     assert arguments.keys() <= shown_names
 
 
@@ -411,7 +420,7 @@ def test_arguments_are_edited_whatever_they_are_named() -> None:
     decision = decide(prompt, sent(as_browser(prompt.make()), **edits))
     assert decision.arguments == {**arguments, "decision": "sell"}
     assert (decision.changed, decision.note) == (("decision",), "Too many.")
-    assert prompt.shown_arguments(beside_form=True) == {"_note": "c"}
+    assert unedited(prompt) == {"_note": "c"}
 
 
 @pytest.mark.parametrize("editable", [True, False])
@@ -420,7 +429,7 @@ def test_prompt_of_an_earlier_version_shows_its_arguments_once(editable: bool) -
     stored["details"] = {"_note": "a", "For": "Workshop 2"}
     prompt = load_prompt(stored)
     assert prompt.details == {"For": "Workshop 2"}
-    assert prompt.shown_arguments(beside_form=True) == {"_note": "a"}
+    assert unedited(prompt) == {"_note": "a"}
     [plain] = ToolCallPrompt.plain(stored, str)
     assert plain["text"].count("_note") == 1
 
@@ -438,8 +447,8 @@ def test_arguments_whose_names_a_browser_changes_are_shown_and_not_edited() -> N
     arguments: dict[str, Any] = {"a\nb": 1, "_note": 2, "c": 3}
     prompt = editable(arguments)
     assert list(prompt.make().types) == ["c"]
-    assert prompt.shown_arguments(beside_form=True) == {"a\nb": 1, "_note": 2}
-    assert prompt.shown_arguments() == arguments
+    assert unedited(prompt) == {"a\nb": 1, "_note": 2}
+    assert [row.name for row in prompt.arguments_shown] == list(arguments)
 
 
 def test_plain_client_reads_arguments_with_their_types() -> None:

@@ -13,6 +13,8 @@ export function begin(card) {
   const kept = card.draft.load();
   if (Array.isArray(kept?.entries) && !isTouched(card)) fill(card, kept.entries);
   card.addEventListener("input", () => keep(card));
+  const reset = card.querySelector("[type=reset]");
+  reset?.addEventListener("click", () => setTimeout(discard, 0, card)); // once its fields have followed
   keep(card); // what was typed before this was loaded
 }
 
@@ -20,6 +22,13 @@ function keep(card) {
   mark(card);
   for (const field of fields(card)) showHidden(field);
   card.draft.save(isTouched(card) ? { entries: entries(card) } : null);
+}
+
+/** Have the proposal stand in its table again. */
+function discard(card) {
+  keep(card);
+  card.querySelector(".edit").open = false;
+  card.querySelector(".edit summary").focus();
 }
 
 /** Whether somebody has begun to answer here. */
@@ -68,6 +77,7 @@ export function refuse(card, message, errors = {}) {
     const list = listOf(problems);
     list.id = `${card.id}-${field.dataset.field}_error`;
     const own = field.matches(".field") ? controls(field) : [];
+    unfold(field);
     (field.querySelector(":scope > [id]:not(small)") ?? field.querySelector(".field")).before(list);
     for (const control of own) describe(control, list.id);
     if (!isPlaced) own[0]?.focus();
@@ -127,7 +137,14 @@ function isChanged(field) {
   });
 }
 
+/** What is changed or wrong stays in sight. */
+function unfold(field) {
+  const folded = field.closest("details");
+  if (folded) folded.open = true;
+}
+
 function mark(card) {
+  fields(card).filter(isChanged).forEach(unfold);
   for (const field of card.querySelectorAll("[data-proposal] .field:has(> .was)")) {
     field.toggleAttribute("data-changed", Boolean(field.wasChanged) || isChanged(field));
   }
@@ -181,7 +198,7 @@ function entries(card) {
 function fill(card, kept) {
   const values = new Map();
   for (const [name, value] of kept) values.set(name, [...(values.get(name) ?? []), value]);
-  for (const control of controls(card.querySelector(".fields"))) {
+  for (const control of card.querySelectorAll("[name^=f-]")) {
     const own = values.get(control.name.slice(2)) ?? [];
     if (control.matches("[type=checkbox], [type=radio]")) {
       control.checked = own.includes(control.value);
