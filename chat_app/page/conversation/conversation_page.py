@@ -299,8 +299,8 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
     oldest = pending_interactions(conversation=conversation).order_by("sequence")
     condition = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
     interactions = Interaction.objects.filter(condition, conversation=conversation)
-    rows = interactions.select_related("answered_by", "assignee", "run")
-    return rows.defer("run__text", "run__metadata", "run__error").in_bulk()
+    with_run = interactions.select_related("answered_by", "assignee", "run")
+    return with_run.defer("run__text", "run__metadata", "run__error").in_bulk()
 
 
 def _for_owner(

@@ -12,7 +12,6 @@ from chat_app.inbox.inbox_parts import find_prompt
 from chat_app.page.inbox.inbox_entries import Entry, make_entries
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person, UserId
-from sessions_app.prompts import load_prompt
 from sessions_app.storage.sql import is_uuid
 
 SHORT = 40  # characters of an answer that is repeated
@@ -51,26 +50,27 @@ def _words(entry: Entry) -> str:
             "needed": entry.needed_votes,
         }
     if entry.outcome:
-        return _answered(interaction) if interaction.answered_by_id == entry.reader else ""
+        return _answered(entry) if interaction.answered_by_id == entry.reader else ""
     if entry.is_mine:
         return gettext("Claimed")
-    return _handed_on(interaction, entry.reader) if entry.is_taken else ""
+    return _handed_on(interaction, entry.reader)
 
 
-def _answered(interaction: Interaction) -> str:
-    prompt = load_prompt(interaction.prompt)
-    text = prompt.answer_text({**(interaction.response or {}), "note": ""})
+def _answered(entry: Entry) -> str:
+    text = entry.prompt.answer_text({**(entry.interaction.response or {}), "note": ""})
     answer = text.partition(";")[0]  # a proposal's changes follow
     if answer in ("Approve", gettext("Approve"), gettext("Approved")):
         return gettext("Approved")
     if answer in ("Reject", gettext("Reject"), gettext("Rejected")):
         return gettext("Rejected")
-    if prompt.choices and len(answer) <= SHORT:
+    if entry.prompt.choices and len(answer) <= SHORT:
         return gettext("Answered “%(answer)s”") % {"answer": answer}
     return gettext("Answered")
 
 
-def _handed_on(interaction: Interaction, reader: UserId) -> str:
+def _handed_on(interaction: Interaction, reader: UserId | None) -> str:
+    if interaction.assignee is None:
+        return ""
     changes = AuditEntry.objects.filter(interaction=interaction.pk).exclude(action="shown")
     last = changes.order_by("-at", "-pk").first()
     if last is None or last.action != AuditEntry.Action.DELEGATED or last.by != str(reader):

@@ -17,6 +17,7 @@ from sessions_app.contrib.operations.admin import cells, question_texts, run_tex
 from sessions_app.interactions.answerers import somebody_may_answer
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
+from sessions_app.questions.question_view import QuestionView
 
 PENDING = Q(status=Interaction.Status.PENDING)
 # Of each kind so many are listed.
@@ -110,9 +111,8 @@ def asked_of(prompt: Interaction) -> str:
     """Name who has claimed a pending prompt, else its candidates or its owner."""
     if prompt.assignee is not None:
         return cells.display_name(prompt.assignee)
-    if prompt.assignment is not None:
-        return ", ".join(prompt.assignment.get("names", ()))
-    return cells.display_name(prompt.run.conversation.owner)
+    view = QuestionView.of(prompt)
+    return view.names if view.assignment else cells.display_name(prompt.run.conversation.owner)
 
 
 def read_runs() -> tuple[list[Tile], list[Need]]:
