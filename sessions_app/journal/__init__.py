@@ -1,1 +1,1 @@
-"""The journal of a run: what is recorded of each call, and what replay compares it with."""
+"""The journal of a run: the record of each call, and the comparison with it on replay."""

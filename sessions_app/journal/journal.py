@@ -1,4 +1,4 @@
-"""The journal of a run: recall what is recorded, or find out that the code no longer matches."""
+"""The journal of a run: recalls recorded calls, or finds that the code no longer matches."""
 
 import sys
 import traceback
@@ -21,14 +21,14 @@ from sessions_app.storage.storable import storable
 
 T = TypeVar("T")
 
-# The kind of a call that asks; the others are those of `JournalEntry`.
+# Kind of a call of `ask`; the other kinds are those of `JournalEntry`.
 ASK = "ask"
 WAIT_VERSION = 5
 STREAM = JournalEntry.Kind.STREAM.value
-# So much of a call's arguments is recorded, and of a value that has changed is said.
+# Characters of a call's arguments that are recorded, and of a changed value that are quoted.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
-# The mark of an error that is about the result of a call, not the call: the annotation refused.
+# Key of the annotation in the error of a call that succeeded, but had its result refused.
 REFUSED = "refused"
 
 
@@ -36,8 +36,8 @@ REFUSED = "refused"
 class Call:
     """A call that the workflow makes at a position. Replay compares kind and name.
 
-    `arguments` are JSON, see `describe_arguments`; those of an `ask` are its prompt. `place` is
-    empty until the workflow gathers coroutines of its own, see `tracks`: the position then says it.
+    `arguments` are JSON, see `describe_arguments`; for an `ask`, they are its prompt. `place` stays
+    empty until the workflow gathers its own coroutines, see `tracks`: the position suffices then.
     """
 
     position: int
@@ -48,7 +48,7 @@ class Call:
 
     @property
     def track(self) -> str:
-        """The name of the sequence of calls that has this one; empty for the workflow's own."""
+        """The name of the track (sequence of calls) of this call; empty for the workflow's own."""
         return track_of(self.place)
 
     @property
@@ -64,7 +64,7 @@ class Call:
 class Entry:
     """A record of the journal at a position. For an `ask`, `interaction` is its row.
 
-    `difference`: in what a replay before found the call to differ from what is recorded.
+    `difference`: how the call of an earlier replay differed from the record.
     """
 
     call: Call
@@ -84,8 +84,8 @@ class Entry:
 class CallResult:
     """The result or the error of a call.
 
-    With a title it is a step that people see, and `payload` is its Markdown. `last_position`: that
-    of the last call that its track had made by then. `attempts`: how often its function was called.
+    A call with a title is a step that people see, and `payload` is its Markdown. `last_position`:
+    the position of the track's last call by then. `attempts`: how often the function was called.
     """
 
     result: Any = None
@@ -97,7 +97,7 @@ class CallResult:
 
     @classmethod
     def of_error(cls, error: BaseException, title: str) -> Self:
-        """Make the result of a call that raised this."""
+        """Make the result of a call that raised this error."""
         message, text = str(error)[:2000], for_people(error, "It")[:2000]
         reason: JsonObject = {"type": type(error).__name__, "message": message}
         if text == message:
@@ -108,7 +108,7 @@ class CallResult:
 
     @classmethod
     def refused(cls, error: ResultRefused, title: str) -> Self:
-        """Make the result of a call that has run, and whose own result cannot be stored."""
+        """Make the result of a call that has run, but whose own result cannot be stored."""
         name = type(error).__name__
         reason = {"type": name, "message": str(error)[:2000], REFUSED: error.annotation}
         message = "It has run, and its result cannot be stored."
@@ -116,26 +116,26 @@ class CallResult:
 
     @classmethod
     def unknown(cls, title: str) -> Self:
-        """Make the result of a call that was begun, and must not be made again."""
+        """Make the result of a call that was begun, and must not be repeated."""
         message = "It was begun, and its process ended before its result was stored."
         reason = {"type": OutcomeUnknown.__name__, "message": message, "is_public": True}
         return cls(error=reason, title=title, payload=message)
 
 
 def wait_id(run: UUID, position: int) -> UUID:
-    """Return the id of the wait at a position of a run, as an ask has that of its interaction."""
+    """Return the id of a run's wait at a position, the counterpart of an interaction's id."""
     return uuid5(run, str(position))
 
 
 def is_wait(id_: UUID) -> bool:
-    """Return whether an id is one of a wait; interactions have random ones."""
+    """Return whether an id belongs to a wait; interactions have random ids."""
     return id_.version == WAIT_VERSION
 
 
 def last_positions(run: UUID) -> dict[str, int]:
     """Read the highest recorded position of each track of a run.
 
-    The workflow's own is always there, with 0 where nothing is recorded.
+    The workflow's own track is always included, with 0 if nothing is recorded.
     """
     last = {"": 0}
     for model in (JournalEntry, Interaction):
@@ -147,9 +147,9 @@ def last_positions(run: UUID) -> dict[str, int]:
 
 
 def describe_arguments(*values: object) -> str:
-    """Describe arguments for a record: their JSON, with the class where a value has none.
+    """Describe arguments for a record: as JSON, with the class in place of a value without JSON.
 
-    Of a long one the beginning is kept, and a digest by which a difference behind it is found out.
+    A long description is cut; an appended digest reveals a difference behind the cut.
     """
     json = to_json(
         _in_order(values),
@@ -164,7 +164,7 @@ def describe_arguments(*values: object) -> str:
 
 
 def difference(old_arguments: str, new_arguments: str) -> str:
-    """Describe how a call's arguments differ from the recorded ones; empty if they do not."""
+    """Describe how a call's arguments differ from the recorded arguments; empty if equal."""
     if old_arguments == new_arguments:
         return ""
     if (
@@ -190,7 +190,7 @@ def _field_text(prompt: JsonObject, field: str) -> str:
 
 
 def _change(subject: str, old_text: str, new_text: str) -> str:
-    # From shortly before the place where they part.
+    # Quote from shortly before the first difference.
     common_length = next(
         (n for n, (a, b) in enumerate(zip(old_text, new_text, strict=False)) if a != b), 0
     )
@@ -203,10 +203,10 @@ def _change(subject: str, old_text: str, new_text: str) -> str:
 
 
 def read_recorded(read: Callable[[Any], T], recorded: Any, call: Call) -> T:
-    """Read what is recorded of a call, as the code has it now.
+    """Read the record of a call with the current code.
 
     Raises:
-        NonDeterminism: it cannot be read so.
+        NonDeterminism: the current code cannot read the record.
     """
     try:
         return read(recorded)
@@ -217,20 +217,20 @@ def read_recorded(read: Callable[[Any], T], recorded: Any, call: Call) -> T:
 
 
 def with_notes(error: BaseException) -> str:
-    """Return the message of an error with the notes that were added to it."""
+    """Return the message of an error with its added notes."""
     return " ".join([str(error), *notes_of(error)])
 
 
 def notes_of(error: BaseException) -> list[str]:
-    """Return the notes that were added to an error. Other code may have set anything there."""
+    """Return the notes added to an error; other code may have set `__notes__` to anything."""
     notes = getattr(error, "__notes__", None)
     return [str(note)[:1000] for note in notes] if isinstance(notes, list) else []
 
 
 def line_of(error: BaseException) -> str:
-    """Name the line of the author's own code at which an error came up; empty if at none.
+    """Name the line of the author's own code at which an error came up; empty if there is none.
 
-    Of an error that another one has caused, such as what a step raised, the line of that.
+    For an error with a cause, such as an error of a step, name the line of the cause.
     """
     if error.__cause__ is not None and (line := line_of(error.__cause__)):
         return line
@@ -238,16 +238,16 @@ def line_of(error: BaseException) -> str:
     for frame, number in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
         is_library = module.partition(".")[0] in ("sessions_app", *sys.stdlib_module_names)
-        # Where no other is the author's, their code is installed too.
+        # Authors may install their code, so site-packages count if no other line was found.
         if not is_library and not (author_line and "site-packages" in frame.f_code.co_filename):
             author_line = f"line {number} of {module}, in {frame.f_code.co_name}"
     return author_line
 
 
 def _in_order(value: object) -> object:
-    """Return the value with its sets sorted: they have another order in each process.
+    """Return the value with sorted sets, as the order of a set differs between processes.
 
-    Half of a surrogate pair has no JSON, and an iterator would be used up.
+    Half of a surrogate pair has no JSON, and an iterator would be used up: both are replaced.
     """
     if isinstance(value, Iterator):
         return type(value).__qualname__
@@ -263,7 +263,7 @@ def _in_order(value: object) -> object:
 
 
 class Journal:
-    """The recorded past of one run, as it was when its host took it up."""
+    """The recorded past of one run, as read when its host started the run."""
 
     def __init__(self, entries: dict[int, Entry], patches: Mapping[str, int] | None = None) -> None:
         self._entries = entries
@@ -275,7 +275,7 @@ class Journal:
 
     @classmethod
     def load(cls, run: UUID, patches: Mapping[str, int] | None = None) -> "Journal":
-        """Read the journal of a run. Blocks: call it in a transaction or a thread."""
+        """Read the journal of a run. Blocks: call in a transaction or a thread."""
         interactions = Interaction.objects.filter(run_id=run, position__isnull=False)
         entries = [
             *map(_of_row, JournalEntry.objects.filter(run_id=run)),
@@ -292,7 +292,7 @@ class Journal:
     def last_sequence(self) -> int:
         """The log's sequence at the last entry: output up to there is replayed silently.
 
-        Where a stream was cut, its beginning: its text came among the entries behind it.
+        For an interrupted stream, the sequence of its start: later entries lie among its text.
         """
         if self._cut_stream is not None:
             return self._cut_stream.sequence
@@ -305,7 +305,7 @@ class Journal:
 
     @cached_property
     def calls(self) -> dict[str, int]:
-        """The number of recorded calls of each track; the workflow's own is always there."""
+        """The number of recorded calls of each track, always including the workflow's own track."""
         calls = {"": 0}
         for call in (entry.call for entry in self._entries.values()):
             calls[call.track] = max(calls.get(call.track, 0), call.number)
@@ -318,15 +318,15 @@ class Journal:
 
     @property
     def finished_calls(self) -> int:
-        """The number of positions that replay takes from the record."""
+        """The number of positions that replay answers from the record."""
         return sum(entry.finished for entry in self._entries.values())
 
     def position_of(self, place: str, after: int) -> int:
-        """Return the position recorded for a place; else the next free one behind `after`."""
+        """Return the position recorded for a place, or else the next free one behind `after`."""
         return self._places.get(place) or max(after, self.last_position) + 1
 
     def recall(self, call: Call) -> Entry | None:
-        """Return the entry at the call's position, if there is one.
+        """Return the entry at the call's position, if any.
 
         Raises:
             NonDeterminism: another call is recorded there.
@@ -348,9 +348,9 @@ class Journal:
         return entry
 
     def patched(self, why: str, calls: int) -> bool | None:
-        """Return whether the run, after so many calls of its workflow, has a change of the code.
+        """Return whether the run has a code change, after this number of its workflow's calls.
 
-        None if that is to be recorded now: the run has it from here on.
+        Return None if the change is to be recorded now: the run has the change from here on.
         """
         since = self.patches.get(why)
         if since is not None:
@@ -360,7 +360,7 @@ class Journal:
         return False if why in self._unpatched else None
 
     def first_beyond(self, calls: Mapping[str, int]) -> Entry | None:
-        """Return the first entry that is recorded beyond so many calls of these tracks."""
+        """Return the first entry recorded beyond these numbers of calls of the tracks."""
         beyond = [
             entry
             for entry in self._entries.values()
@@ -369,11 +369,11 @@ class Journal:
         return min(beyond, key=lambda entry: entry.call.position, default=None)
 
     def check_complete(self, calls: Mapping[str, int], end: str = "comes to its end") -> None:
-        """Check that nothing is recorded of these tracks beyond so many calls. `end`: what the
-        workflow does there.
+        """Check that these tracks have no entries beyond these numbers of calls. `end`: the action
+        of the workflow at this point.
 
         Raises:
-            NonDeterminism: the journal goes on behind it.
+            NonDeterminism: the journal has further entries.
         """
         if (first := self.first_beyond(calls)) is not None:
             change = f"the workflow {end} before it"
@@ -411,9 +411,7 @@ def _of_interaction(row: Interaction) -> Entry:
 
 
 def _answerer(row: Interaction) -> str | None:
-    """Return the user name of who has answered; of one who was deleted since, as the last vote has
-    it.
-    """
+    """Return the user name of the answerer; for a deleted user, the name in the last vote."""
     if row.answered_by is not None:
         return row.answered_by.get_username()
     votes: list[JsonObject] = (row.response or {}).get("votes", [])

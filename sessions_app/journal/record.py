@@ -1,4 +1,4 @@
-"""The record of what a run did: an entry for each call, with the step that people see of it.
+"""The record of a run's actions: an entry for each call, with the step that people see.
 
 Callers hold the transaction, in which they have checked that they host the run.
 """
@@ -39,7 +39,7 @@ def finish(tx: Transaction, run: RunRecord, call: Call, result: CallResult) -> N
 
 
 def note_difference(run: RunRecord, call: Call, difference: str) -> None:
-    """Record that a replay made a recorded call in another way, for operators to see."""
+    """Record that a replay made a recorded call differently, for operators."""
     model = Interaction if call.kind == ASK else JournalEntry
     sql.update(model, {"difference": difference}, run_id=run.id, position=call.position)
 
@@ -62,7 +62,7 @@ def _insert(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> N
 def _show(
     tx: Transaction, run: RunRecord, call: Call, title: str, state: str, payload: str = ""
 ) -> int:
-    """Show a step on the page if it has a title; return the log's sequence after that."""
+    """Show a step with a title on the page; return the log's sequence after that."""
     if not title:
         [(sequence,)] = sql.fetch(LAST_SEQUENCE, (run.conversation_id,))
         return int(sequence)

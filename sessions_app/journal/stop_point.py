@@ -1,6 +1,4 @@
-"""The point where a person stopped a run: each later execution of it is stopped at the same
-place.
-"""
+"""The point where a person stopped a run, and where each later execution of the run stops, too."""
 
 from asyncio import CancelledError
 from collections.abc import Mapping
@@ -23,13 +21,13 @@ class StopPoint(BaseModel):
     position: int
     calls: dict[str, int] = {}
     cut: set[int] = set()
-    # The tracks whose code has learned of it in this execution by a call; and whether all have.
+    # Tracks with code that was told of the stop by a call in this execution; and whether all were.
     _raised_in: set[str] = PrivateAttr(default_factory=set)
     _all_told: bool = PrivateAttr(default=False)
 
     @classmethod
     def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
-        """Return the point behind all that is recorded, and behind so many calls of each track."""
+        """Return the point behind all recorded calls, and after so many calls of each track."""
         tracks = {**journal.calls, **calls}
         call_counts = {
             track: max(journal.calls.get(track, 0), calls.get(track, 0)) for track in tracks
@@ -44,26 +42,26 @@ class StopPoint(BaseModel):
 
     @property
     def is_raised(self) -> bool:
-        """True if the workflow's own track has learned of the stop, in this execution."""
+        """True if the workflow's own track was told of the stop in this execution."""
         return self._is_told("")
 
     def is_raised_in(self, track: str) -> bool:
-        """Return whether a track has learned of the stop by a call of its own."""
+        """Return whether a track was told of the stop by a call of its own."""
         return track in self._raised_in
 
     def have_raised_in(self, track: str) -> None:
-        """Note that a track learns of the stop now."""
+        """Note that a track is told of the stop now."""
         self._raised_in.add(track)
 
     def have_raised(self) -> None:
-        """Note that all code learns of the stop now, by another way than a call."""
+        """Note that all code is told of the stop now, by other means than a call."""
         self._all_told = True
 
     def has_passed(self, call: Call) -> bool:
         """Return whether a call that is about to be made is clean-up.
 
         Raises:
-            CancelledError: it would be, but the code does not know yet that it was stopped.
+            CancelledError: the call would be clean-up, but the code was not told of the stop yet.
         """
         is_clean_up = not self._is_before(call)
         if is_clean_up and not self._is_told(call.track):
@@ -71,22 +69,22 @@ class StopPoint(BaseModel):
         return is_clean_up
 
     def check(self, call: Call, entry: Entry | None) -> None:
-        """Raise CancelledError if this call came to no end before it.
+        """Raise CancelledError if this call did not end before the stop.
 
-        A stream has, with the pieces up to there.
+        A stream did, with the pieces up to the stop.
         """
         is_cut = call.position in self.cut and call.kind != STREAM
         if entry is None or not entry.finished or is_cut:
             self.check_wait(call)
 
     def check_wait(self, call: Call) -> None:
-        """Raise CancelledError if this wait, which is not over, began before it."""
+        """Raise CancelledError if this unfinished wait began before the stop."""
         if self._is_before(call):
             self.note_cut(call.position)
             self._raise(call.track)
 
     def note_cut(self, *positions: int) -> None:
-        """Note that these calls have been cancelled."""
+        """Note that these calls were cancelled."""
         self.cut |= {position for position in positions if position <= self.position}
 
     def _is_before(self, call: Call) -> bool:
@@ -94,7 +92,7 @@ class StopPoint(BaseModel):
         return call.number <= self.calls.get(call.track, own)
 
     def _is_told(self, track: str) -> bool:
-        # What clean-up gathers is clean-up.
+        # Coroutines gathered by clean-up are clean-up.
         is_new = bool(track) and gather_of(track) > self.position
         return self._all_told or is_new or track in self._raised_in
 
