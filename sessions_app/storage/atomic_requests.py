@@ -1,5 +1,5 @@
-"""Views outside of ATOMIC_REQUESTS. Such a request's transaction fails with an async view, and a
-view that waits for the writer would wait for itself: SQLite lets one transaction write.
+"""Views outside of ATOMIC_REQUESTS. A request's transaction fails with an async view. A view that
+waits for the writer would wait for itself, as SQLite allows one writing transaction.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver
 
 
 def views_of(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[Callable[..., Any]]:
-    """Yield the views of URL patterns, and of all that they include."""
+    """Yield the views of URL patterns, included patterns too."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             yield from views_of(pattern.url_patterns)
@@ -19,7 +19,7 @@ def views_of(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[Callable[
 
 
 def leave_out(patterns: Iterable[URLPattern | URLResolver]) -> None:
-    """Take the views of the patterns out of the transactions of requests, on all databases."""
+    """Exclude the patterns' views from the transactions of requests, on all databases."""
     for view in views_of(patterns):
         for database in connections:
             transaction.non_atomic_requests(database)(view)

@@ -1,7 +1,7 @@
-"""Files that people attach to messages: kept before they are sent, found, and deleted.
+"""Files that people attach to messages: stored before the message is sent, found, and deleted.
 
-The row comes first, then the file, and of both the file goes first: so a crash leaves a row that
-says where its file is, and `delete_unwanted` finds it.
+The row is written before the file, and deleted after the file. So a crash leaves a row that names
+the file's path, and `delete_unwanted` finds that row.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ log = Log(__name__)
 
 MB = 1024 * 1024
 LONGEST_NAME = 120
-# What one person may have uploaded and not sent.
+# Files that one person may have uploaded but not sent.
 MOST_UNSENT = 50
-# How long it waits for that.
+# Time for which an unsent file is kept.
 UNSENT_KEPT = timedelta(days=1)
 AT_ONCE = 100
 UNSENT = Q(run=None, taken_at=None)
 FOLDER = "attachments"
 GONE = _("A file is no longer available. Remove it, or attach it again.")
 OFFICE = "application/vnd.openxmlformats-officedocument."
-# Beside those that Python knows in every version.
+# Types beyond those that Python knows in every version.
 TYPES = {
     "docx": f"{OFFICE}wordprocessingml.document",
     "heic": "image/heic",
@@ -60,9 +60,9 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     """Keep a file that a message of that conversation may name.
 
     Raises:
-        Invalid: it is empty, too large, of a type that is not taken, or one of too many; or its
-            owner has no space left.
-        StorageUnavailable: it could not be written.
+        Invalid: the file is empty, too large, of a refused type, or one too many; or the owner's
+            space is used up.
+        StorageUnavailable: the file could not be written.
     """
     check_storable("conversation_id", conversation_id)
     name = _clean(file.name or "")
@@ -81,7 +81,7 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     await writer.write(lambda tx: _begin(tx, row))
     try:
         path = await asyncio.to_thread(storages["default"].save, row.path, file)
-    except Exception as error:  # a storage's own too
+    except Exception as error:  # any error of a storage
         log.exception("attachment.not_written", attachment=str(id_))
         await writer.write(lambda tx: _give_up(tx, row))
         raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
@@ -90,19 +90,19 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
 
 
 def content_type(extension: str) -> str:
-    """Return the media type of files with this ending."""
+    """Return the media type of files with this extension."""
     return (
         TYPES.get(extension) or _types.guess_type(f"x.{extension}")[0] or "application/octet-stream"
     )
 
 
 def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
-    """Find the files that a message names, in this order. Reads.
+    """Find the files that a message names, in this order. Reads the database.
 
-    They are those just kept for its conversation, or sent in it before.
+    Each file was just kept for the message's conversation, or was sent there before.
 
     Raises:
-        Invalid: one of them is not there, or they are too many.
+        Invalid: a file is missing, or the files are too many.
     """
     limit = RuntimeSettings.load().MAX_FILES
     unique_ids = list(dict.fromkeys(ids))
@@ -133,7 +133,7 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
 
 
 def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
-    """Find those of the files that are kept and not sent. Reads."""
+    """Find the given files that are kept but not sent. Reads the database."""
     files = Attachment.objects.filter(
         UNSENT, owner_id=owner, conversation_name=conversation_id, is_stored=True
     )
@@ -143,7 +143,7 @@ def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list
 
 
 def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile | None:
-    """Find a file of the owner's conversation. Reads."""
+    """Find a file of the owner's conversation. Reads the database."""
     files = Attachment.objects.filter(
         run__conversation__owner_id=owner,
         run__conversation__conversation_id=conversation_id,
@@ -154,10 +154,10 @@ def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile |
 
 
 def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
-    """Mark the files as sent: those that were not before belong to this run from now on.
+    """Mark the files as sent: files that were unsent belong to this run from now on.
 
     Raises:
-        Invalid: one was deleted meanwhile.
+        Invalid: a file was deleted meanwhile.
     """
     if not files:
         return
@@ -168,21 +168,21 @@ def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
 
 
 def shown_file(stored: JsonObject) -> JsonObject:
-    """Return what an event says of a file: everything but where it is."""
+    """Return the data of a file for an event: everything but the path."""
     return {name: value for name, value in stored.items() if name != "path"}
 
 
 async def delete_unwanted() -> int:
-    """Delete the files whose runs are gone, and those that nobody has sent; returns how many.
+    """Delete the files whose runs are gone, and unsent files; return the number of files.
 
-    It goes on past one that cannot be deleted, unless none of several can be.
+    A file that cannot be deleted is skipped; the deletion ends if a whole batch fails.
     """
     count, stuck = 0, set[UUID]()
     while rows := await writer.write(partial(_claim, but=frozenset(stuck))):
         for id_, path in rows:
             try:
                 await asyncio.to_thread(storages["default"].delete, path)
-            except Exception:  # a storage's own too; the next time, before its place is forgotten
+            except Exception:  # any error of a storage; the row stays for the next time
                 log.exception("attachment.not_deleted", path=path)
                 stuck.add(id_)
         deleted = await writer.write(
@@ -202,7 +202,7 @@ def _file_extension(name: str) -> str:
 
 
 def _clean(name: str) -> str:
-    """Return the last part of a path, without invisible characters; shortened before its ending."""
+    """Return the last part of a path without invisible characters, shortened before its ending."""
     name = PurePosixPath(name.replace("\\", "/")).name
     visible = "".join(character for character in name if character.isprintable())
     base_name = " ".join(visible.split()) or "file"
@@ -245,7 +245,7 @@ def _check(name: str, size: int) -> None:
 
 
 def _begin(tx: Transaction, row: Attachment) -> None:
-    # Where several processes write: one after the other.
+    # Lock the owner's row, so that several processes count the unsent files one after the other.
     users().select_for_update(no_key=True).get(pk=row.owner_id)
     unsent = Attachment.objects.filter(UNSENT, owner_id=row.owner_id)
     if unsent.count() >= MOST_UNSENT:
@@ -266,7 +266,7 @@ def _begin(tx: Transaction, row: Attachment) -> None:
 
 
 def _check_quota(row: Attachment) -> None:
-    """Refuse a file for which its owner has no space left."""
+    """Refuse a file that exceeds the owner's quota."""
     limit = RuntimeSettings.load().FILES_MB_PER_USER
     files = Attachment.objects.filter(owner_id=row.owner_id)
     used_bytes = files.aggregate(size=Sum("size"))["size"]
@@ -289,12 +289,12 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
 
 
 def _give_up(tx: Transaction, row: Attachment) -> None:
-    """Leave what may be there of a file to the next cleaning: it counts as unsent no more."""
+    """Mark a file as no longer unsent: the next cleaning deletes possible remains."""
     Attachment.objects.filter(pk=row.pk).update(taken_at=tx.now)
 
 
 def _claim(tx: Transaction, but: Collection[UUID] = ()) -> list[tuple[UUID, str]]:
-    """Claim some files that nobody wants, locked; from now on no message can name them."""
+    """Lock some unwanted files and mark them as taken; from now on no message can name them."""
     is_old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
     files = Attachment.objects.select_for_update().filter(is_old, run=None)
     files = files.exclude(pk__in=but)

@@ -1,8 +1,7 @@
-"""The branches of a conversation: which run goes on with which, where a message has versions.
+"""The branches of a conversation: the order of its runs once a message has versions.
 
-Of a branch nothing is stored but how it begins. Before a fork is what was before the run that it
-is a fork of; before a run that says what it `follows` is that one; before any other the one before
-it in the log.
+Only the beginning of a branch is stored. A fork continues the run before the forked one; a run with
+`follows` continues that run; any other run continues the run before it in the log.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,20 +13,18 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Run
 from sessions_app.storage import sql
 
-# Of each run what says where it stands; see `models.Run`.
+# Columns that give a run's position among the branches; see `models.Run`.
 COLUMNS = ("id", "parent_id", "forked_from_id", "follows_id")
 
 
 class Branches:
-    """The order of a conversation's runs: what follows on what. Their `COLUMNS` come in the order
-    of the log.
-    """
+    """The order of a conversation's runs, built from rows of `COLUMNS` in the order of the log."""
 
     def __init__(self, rows: Iterable[tuple[UUID, UUID | None, UUID | None, UUID | None]]) -> None:
-        # Of each run that a message has begun.
+        # Predecessor of each run that a message began.
         self._before: dict[UUID, UUID | None] = {}
         self._versions: dict[UUID, list[UUID]] = {}
-        # Of any run the one that a message has begun, which is its own unless it is a child.
+        # Top-level ancestor of each run; a run that a message began is its own.
         self._roots: dict[UUID, UUID] = {}
         self._beginnings: set[UUID] = set()
         for run, parent, forked_from, follows in rows:
@@ -50,15 +47,15 @@ class Branches:
         self._roots[run] = run
 
     def before(self, run: UUID) -> UUID | None:
-        """Return the run that this one goes on with."""
+        """Return the run that this run continues."""
         return self._before[run]
 
     def newest(self) -> UUID | None:
-        """Return the run that ends the shown branch; None where there is no run."""
+        """Return the run that ends the shown branch; None if there is no run."""
         return next(reversed(self._before), None)
 
     def end(self, run: UUID) -> UUID | None:
-        """Return the newest of a run and those that go on with it; None if there is no such run."""
+        """Return the newest run among this run and its continuations; None for an unknown run."""
         if run not in self._roots:
             return None
         end = self._roots[run]
@@ -70,7 +67,7 @@ class Branches:
         return end
 
     def up_to(self, run: UUID | None) -> list[UUID]:
-        """Return the runs of the branch that ends with this one, the latest first."""
+        """Return the runs of the branch that ends with this run, latest first."""
         runs = []
         while run is not None:
             runs.append(run)
@@ -78,43 +75,37 @@ class Branches:
         return runs
 
     def off(self, branch: Iterable[UUID]) -> set[UUID]:
-        """Return the runs that are not on that branch, children included."""
+        """Return the runs outside that branch, children included."""
         on = set(branch)
         return {run for run, root in self._roots.items() if root not in on}
 
     def beginning(self, branch: Sequence[UUID]) -> UUID | None:
-        """Return the run with which that branch left another one; None if it is the first."""
+        """Return the run with which that branch left another branch; None for the first branch."""
         return next((run for run in branch if run in self._beginnings), None)
 
     def versions(self, run: UUID) -> list[UUID]:
-        """Return the runs of all versions of the message that started this one, the oldest
-        first.
-        """
+        """Return the runs of all versions of the message that started this run, oldest first."""
         return self._versions.get(run, [])
 
 
 def read(conversation: UUID) -> Branches | None:
-    """Read the branches of the conversation; None if there is but one. Blocks: call it in a
-    thread.
-    """
+    """Read the conversation's branches; None if there is only one. Blocks: call in a thread."""
     if not Conversation.objects.filter(pk=conversation, branched=True).exists():
         return None
     return read_all(conversation)
 
 
 def read_all(conversation: UUID) -> Branches:
-    """Read the order of the runs, also where there is but one branch. Blocks: call it in a
-    thread.
-    """
+    """Read the order of the runs, even of a single branch. Blocks: call in a thread."""
     runs = Run.objects.filter(conversation_id=conversation).order_by("sequence")
     return Branches(runs.values_list(*COLUMNS).iterator())
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place where a message starts a branch: as a version of a run's message, or behind a run.
+    """The point where a message starts a branch: as a version of a run's message, or behind a run.
 
-    `before` are the runs that it goes on with.
+    `before` are the runs that the message continues.
     """
 
     before: frozenset[UUID]
@@ -123,15 +114,15 @@ class Place:
 
     @property
     def columns(self) -> JsonObject:
-        """The columns of its run's row that say so."""
+        """The columns of the run's row that store this branch point."""
         if self.replaces is not None:
             return {"forked_from_id": self.replaces.id, "fork_position": 1}
         return {"follows_id": self.follows}
 
 
 def find_place(conversation: UUID, replaces: str | None, follows: str | None) -> Place | None:
-    """Find the place of a message that names one of these runs; None if any message would go there.
-    Reads.
+    """Find the branch point of a message that names one of these runs; None if any message would
+    continue there. Reads the database.
 
     Raises:
         NotFound: no message of the conversation has begun that run.

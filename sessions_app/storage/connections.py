@@ -1,4 +1,4 @@
-"""The database connections of the runtime, whatever a project's settings say."""
+"""The database connections of the runtime, under any settings of a project."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -10,28 +10,28 @@ from sessions_app.storage.sql import database
 
 
 def prepare(*, connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Receive Django's `connection_created`."""
+    """Prepare a new connection; receives Django's `connection_created`."""
     if connection.alias == DEFAULT_DB_ALIAS:
         database().prepare(connection)
 
 
 def prepare_to_migrate(*, using: str, **_: object) -> None:
-    """Receive Django's `pre_migrate`: a migration may compute for long between two statements."""
+    """Lift the idle limit, as migrations compute for long; receives Django's `pre_migrate`."""
     if connections[using].vendor == "postgresql":
         with connections[using].cursor() as cursor:
             cursor.execute("SET idle_in_transaction_session_timeout = 0")
 
 
 async def close_broken() -> None:
-    """Let the thread behind `sync_to_async` and Django's async queries reconnect, if it must.
+    """Reconnect, if needed, the thread behind `sync_to_async` and Django's async queries.
 
-    Elsewhere the begin or end of a request does so; a worker has none.
+    In web processes the begin or end of a request does so; a worker has no requests.
     """
     await sync_to_async(close_old_connections)()
 
 
 def connect_to_write() -> None:
-    """Connect this thread, unless it is connected."""
+    """Connect this thread, unless already connected."""
     if connection.connection is None:
         connection.ensure_connection()
         database().prepare_to_write(connection)
@@ -40,19 +40,19 @@ def connect_to_write() -> None:
 async def give_back_thread() -> None:
     """End the thread of the current request, with its database connection.
 
-    Django has one for each request, which would stand idle until the response is complete. What
-    needs one after that gets another.
+    Django keeps one thread per request, which would stand idle until the response is complete. A
+    later database access gets another thread.
     """
     context = SyncToAsync.thread_sensitive_context.get(None)
     if context is not None and context in SyncToAsync.context_to_thread_executor:
         await sync_to_async(connections.close_all)()
-        del SyncToAsync.context_to_thread_executor[context]  # its thread ends with it
+        del SyncToAsync.context_to_thread_executor[context]  # the thread ends with the executor
 
 
 async def yield_response(
     content: AsyncIterator[bytes], at_end: Callable[[], object] = bool
 ) -> AsyncIterator[bytes]:
-    """Yield what a response has; the thread of its request does not stand idle meanwhile."""
+    """Yield the content of a response, without keeping the thread of the request idle meanwhile."""
     await give_back_thread()
     async for piece in content:
         yield piece

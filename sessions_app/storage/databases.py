@@ -1,31 +1,31 @@
 """The `DATABASES` entry for a PostgreSQL that many processes share: for a project's settings.
 
-Nothing here needs Django to be set up.
+This module does not need Django to be set up.
 """
 
 from sessions_app.json_types import JsonObject
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
-# For the writers and readers of the runtime, which keep theirs, and for the views.
+# Enough for the writers and readers of the runtime, which keep connections, and for the views.
 POOL_SIZE = 20
 POOL = {
     "min_size": 1,
     "max_size": POOL_SIZE,
     "timeout": 5,
-    # Its attempts to reconnect wait longer and longer, and while one waits no other is made: with
-    # the default, 300, the pool stays down for as long again as the database was.
+    # Attempts to reconnect wait longer and longer, and exclude other attempts meanwhile: with the
+    # default, 300, the pool stays down for as long again as the database was.
     "reconnect_timeout": 2,
     "max_lifetime": 1800,
 }
-# A host that vanished without a word is noticed within some 15 s, not after the hours of TCP.
+# A peer that vanished without a word is noticed within some 15 s, not after the hours of TCP.
 CUT_OFF = {
     "keepalives_idle": 5,
     "keepalives_interval": 3,
     "keepalives_count": 3,
     "tcp_user_timeout": 14000,
 }
-# Rows of a run are locked for milliseconds; who waits longer has met a fault. Who holds them and
-# sleeps (a stopped process, a cut cable) loses them before others take its runs over.
+# Rows of a run are locked for milliseconds; a longer wait is a fault. A process that holds a lock
+# and sleeps (a stopped process, a cut cable) loses the lock before others take its runs over.
 OPTIONS = (
     f"-c lock_timeout={LOCK_TIMEOUT:.0f}s "
     f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION:.0f}s"
@@ -33,7 +33,7 @@ OPTIONS = (
 
 
 def postgresql(url: str) -> JsonObject:
-    """Return the `DATABASES` entry for a URL; the pool of psycopg hands out its connections.
+    """Return the `DATABASES` entry for a URL, with the connection pool of psycopg.
 
     Raises:
         psycopg.ProgrammingError: libpq does not understand the URL.
@@ -59,10 +59,10 @@ def postgresql(url: str) -> JsonObject:
 
 
 def check_postgresql_url(url: str) -> None:
-    """Raise ValueError, which quotes nothing of the URL, if it names no database."""
+    """Raise ValueError, without quoting the URL, if the URL names no database."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("it must begin with postgresql://")
-    # Only where it is used: psycopg looks for libpq when it is imported.
+    # Imported late, as psycopg searches for libpq when imported.
     from psycopg import ProgrammingError  # noqa: PLC0415
 
     try:

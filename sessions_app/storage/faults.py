@@ -1,4 +1,4 @@
-"""A classification of database errors: faults of the database, or of what was asked of it."""
+"""A classification of database errors: faults of the database, or errors in the request."""
 
 import sqlite3
 
@@ -6,11 +6,11 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError
 
 from sessions_app.errors import SessionsError, StorageUnavailable
 
-# PostgreSQL's codes of a transaction that is to be tried again: deadlock, serialization.
+# PostgreSQL's codes of transactions to retry: deadlock, serialization.
 COLLISIONS = ("40P01", "40001")
-# Those of its classes: of connections, of resources, of operators (it stops, or starts), of its
-# machine, and of itself; then a transaction that idled or took too long, a server that only reads,
-# and a lock that was not to be had.
+# PostgreSQL's codes of faults: the classes of connections, resources, operators (stop, start), the
+# machine, and PostgreSQL itself; then a transaction that idled or took too long, a read-only
+# server, and a lock that was unavailable.
 POSTGRESQL = ("08", "53", "57", "58", "XX", "25P03", "25P04", "25006", "55P03", *COLLISIONS)
 SQLITE = {
     sqlite3.SQLITE_BUSY,
@@ -27,14 +27,14 @@ SQLITE = {
 
 
 def is_fault(error: BaseException | None) -> bool:
-    """Return whether the database was away or could not do its work.
+    """Return whether the database was unreachable or could not do its work.
 
-    What was asked of it is not to blame then, and may be asked again. An error of the driver
-    without a code says that it has lost the connection, or got none.
+    The request is not to blame then, and may be repeated. An error of the driver without a code
+    means that the connection was lost, or could not be opened.
     """
     if isinstance(error, StorageUnavailable):
         return True
-    if isinstance(error, SessionsError):  # a builder that could not read, say
+    if isinstance(error, SessionsError):  # such as a builder that could not read
         return is_fault(error.__cause__)
     if not isinstance(error, Error):
         return False
@@ -43,13 +43,13 @@ def is_fault(error: BaseException | None) -> bool:
         return code.startswith(POSTGRESQL)
     number = getattr(error.__cause__, "sqlite_errorcode", None)
     if number is not None:
-        return number & 0xFF in SQLITE  # the rest of it says more
-    if type(error) is DatabaseError:  # Django raises it too, of a row that is gone
+        return number & 0xFF in SQLITE  # the higher bits only add detail
+    if type(error) is DatabaseError:  # Django raises DatabaseError also for a deleted row
         return hasattr(error.__cause__, "sqlstate")
     return isinstance(error, (OperationalError, InterfaceError))
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Return PostgreSQL's code of an error of Django's, if it has one."""
+    """Return PostgreSQL's code of a Django error, if the error has one."""
     code: str | None = getattr(error.__cause__, "sqlstate", None)
     return code

@@ -1,4 +1,4 @@
-"""Work that is done again and again; where it fails once, it goes on."""
+"""Periodic work, which continues after a failure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,14 +8,14 @@ from sessions_app.logs import Log
 
 log = Log(__name__)
 
-# Seconds after which rare work that failed is done again, at the latest.
+# Maximum seconds until rare work that failed is repeated.
 LONGEST_AFTER_FAULT = 3600.0
 
 
 async def repeat(work: Callable[[], Awaitable[object]], *, every: float, name: str) -> None:
-    """Do the work, and again so many seconds after it has ended, until cancelled.
+    """Do the work, and repeat it so many seconds after each end, until cancelled.
 
-    What it raises is logged with that name; then it is done again within the hour.
+    An error is logged with that name; then the work is repeated within the hour.
     """
     while True:
         pause = min(every, LONGEST_AFTER_FAULT)

@@ -1,6 +1,6 @@
-"""PostgreSQL, as far as it differs from SQLite: `storage.sqlite` has the same names.
+"""The PostgreSQL side of all differences from SQLite: `storage.sqlite` has the same names.
 
-It has types for UUIDs and aware datetimes, and takes several writers.
+PostgreSQL has types for UUIDs and aware datetimes, and allows several writers.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
 WRITERS = 4
 ADAPTERS: dict[type, Callable[[Any], Any]] = {}
-# A writer that stands still (a stopped process, a cut cable) loses what it has locked before others
-# take its runs over.
+# A writer that stands still (a stopped process, a cut cable) loses its locks before others take its
+# runs over.
 LIMITS = (
     f"SET lock_timeout = {LOCK_TIMEOUT * 1000:.0f}",
     f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION * 1000:.0f}",
 )
-# Both in one statement, which spares each event the way there and back.
+# One statement for both, which saves each event a round trip.
 APPEND_EVENT = """
     WITH taken AS ({sequence_query})
     INSERT INTO sessions_app_event
@@ -43,18 +43,18 @@ def append_event(
     sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
-    """Take the next sequence by that statement, and store the event; returns the sequence's row."""
+    """Take the next sequence by that statement, and store the event; return the sequence's row."""
     return fetch(APPEND_EVENT.format(sequence_query=sequence_query), (*sequence_values, *event))
 
 
 def prepare(connection: BaseDatabaseWrapper) -> None:
-    """Prepare a connection that was just opened: it is as the project's settings have it."""
+    """Prepare a new connection: nothing to do, as the project's settings apply."""
 
 
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
-    """Prepare a writer's connection: with limits, whatever the project's settings say."""
-    # The same few statements over and over: planned once. Django switches this off by default, and
-    # a project does so for a pooler that knows no prepared statements.
+    """Prepare a writer's connection: set the limits, under any settings of a project."""
+    # Plan the few recurring statements once. Django switches this off by default, and a project
+    # does so for a pooler without prepared statements.
     if "prepare_threshold" not in connection.settings_dict["OPTIONS"]:
         connection.connection.prepare_threshold = 1
     with connection.cursor() as cursor:

@@ -1,8 +1,8 @@
-"""Reading the database from coroutines, without stalling each other.
+"""Reading the database from coroutines, which do not stall each other.
 
-Channels' and asgiref's default runs all database calls of a process through one shared thread; here
-a bounded pool of threads, each of which keeps its connection, serves the reads of the event loop.
-What a person asks for is read by `read_for`: one person's slow reads leave threads to the others.
+Channels' and asgiref's default runs all database calls of a process through one shared thread. Here
+a bounded pool of threads with lasting connections serves the reads of the event loop. `read_for`
+limits the threads of one person, whose slow reads leave threads to others.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
-# Threads at once for what one person asks for.
+# Maximum of concurrent threads for one person's reads.
 MOST_OF_ONE = THREADS // 2
 
 
@@ -35,9 +35,9 @@ def make_threads(number: int, name: str) -> ThreadPoolExecutor:
 
 def _close_at_exit() -> None:
     for database in connections:
-        with suppress(ImproperlyConfigured, ImportError):  # its driver may be missing
+        with suppress(ImproperlyConfigured, ImportError):  # the database's driver may be missing
             own = connections[database]
-            own.inc_thread_sharing()  # this thread has ended by then
+            own.inc_thread_sharing()  # the opening thread has ended by exit
             atexit.register(own.close)
 
 
@@ -53,28 +53,28 @@ def _read(function: Callable[[], T]) -> T:
         is_lost = was_connected and connection.connection is None
         if not (is_lost and is_fault(error)):
             raise
-        # The database was restarted since this thread's last read; a new connection may be had.
+        # The database was restarted since this thread's last read: retry with a new connection.
         return function()
     finally:
         _give_up_broken()
 
 
 def _give_up_broken() -> None:
-    # Only a broken connection: opening one costs more than most reads. In autocommit mode nothing
-    # is held open between two reads.
+    # Close only a broken connection: opening one costs more than most reads. In autocommit mode
+    # nothing is held open between two reads.
     if connection.errors_occurred:
         connection.close_if_unusable_or_obsolete()
 
 
 def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-    """Begin to run a function that reads in one of the threads."""
+    """Begin to run a reading function in one of the threads."""
     return begin_in(_executor, lambda: function(*args, **kwargs))
 
 
 def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
-    """Begin to run a function that reads in one of other threads, where it may take its time.
+    """Begin to run a reading function in one of the given threads, which may be slow.
 
-    It has the language of its caller, and the prefix of all URLs: asgiref keeps both to a thread.
+    The function gets the caller's language and URL prefix: asgiref keeps both per thread.
     """
     language, prefix = translation.get_language(), get_script_prefix()
 
@@ -87,23 +87,23 @@ def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that reads in one of the threads."""
+    """Run a reading function in one of the threads."""
     return await begin(function, *args, **kwargs)
 
 
 class Shares:
-    """The places of each person, so many of each: further work of a person waits for one."""
+    """The slots of each person, a fixed number each: further work of a person waits for a slot."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._places: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, person: Hashable, begin: Callable[[], Awaitable[T]]) -> T:
-        """Begin the work once the person has a free place, and return its result.
+        """Begin the work once the person has a free slot, and return the result.
 
-        Work whose caller is cancelled keeps its place until it ends: a thread cannot be stopped.
+        Work with a cancelled caller keeps the slot to the end: a thread cannot be stopped.
         """
-        # A semaphore serves one event loop. An earlier loop's may still be in memory.
+        # A semaphore serves one event loop; an earlier loop's semaphore may still be in memory.
         key = (asyncio.get_running_loop(), person)
         places = self._places.setdefault(key, asyncio.Semaphore(self._most))
         await places.acquire()
@@ -118,5 +118,5 @@ _shares = Shares(MOST_OF_ONE)
 async def read_for(
     person: Hashable, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run a function that reads what a person asks for, in one of the person's threads."""
+    """Run a function that reads for a person, in one of the person's threads."""
     return await _shares.run(person, lambda: begin(function, *args, **kwargs))

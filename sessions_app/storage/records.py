@@ -1,4 +1,4 @@
-"""The records that travel between the log and its readers, and reading the log after a cursor."""
+"""The records that pass between the log and its readers, and reads of the log after a cursor."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ class ParentCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as the log knows it: nothing of this ever changes. See `models.Run`."""
+    """The immutable facts of a run, as the log knows the run. See `models.Run`."""
 
     id: UUID
     conversation_id: UUID
@@ -30,7 +30,7 @@ class RunRecord:
 
 
 class EventRecord(NamedTuple):
-    """An event as it is handed round: the row, and what a frame needs of its run."""
+    """An event for its readers: the row, and the facts of the run that a frame needs."""
 
     conversation: UUID
     run: UUID
@@ -41,13 +41,13 @@ class EventRecord(NamedTuple):
     type: str
     payload: JsonObject
     created_at: datetime
-    # Characters of the payload as JSON, where it was just written.
+    # Characters of the payload as JSON, if the event was just written.
     size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class InteractionSettled:
-    """News for a host: an interaction of one of its runs has its final status.
+    """News for a host: an interaction of one of the host's runs has its final status.
 
     `response` is `{"value": a value}` or `{"values": [values]}`, None where there is no response.
     """
@@ -66,16 +66,16 @@ def step_payload(run: UUID, position: int, title: str, state: str, payload: str)
 
 
 def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
-    """Read at most `limit` events after the cursor, oldest first. Blocks: call it in a thread.
+    """Read at most `limit` events after the cursor, oldest first. Blocks: call in a thread.
 
-    The first may be a `message` that began before the cursor: see `trim`.
+    The first event may be a `message` that began before the cursor: see `trim`.
     """
     later = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
     return read_records(later, limit=limit)
 
 
 def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[EventRecord]:
-    """Read at most `limit` of the events in the order of the log. Blocks: call it in a thread."""
+    """Read at most `limit` of the events in the order of the log. Blocks: call in a thread."""
     rows = events.order_by("sequence").values_list(
         "conversation_id",
         "run_id",
@@ -91,7 +91,7 @@ def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[E
 
 
 def trim(event: EventRecord, *, after: int) -> str:
-    """Return the part of a `text` or `message` event that a reader at the cursor has not had."""
+    """Return the part of a `text` or `message` event that a reader at the cursor has not read."""
     text: str = event.payload["text"]
     read_count = after - event.first_sequence + 1
     if event.type != Event.Type.MESSAGE or read_count <= 0:

@@ -1,4 +1,4 @@
-"""A run's text in the log: its pieces, what restarts took back, and folding when the run ends."""
+"""A run's text in the log: pieces, text taken back by restarts, and folding when the run ends."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ RESTARTS = """
 """
 DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
 
-# Characters of text that are stored in one event, and so sent at once: what a client that does not
-# read costs.
+# Characters of text in one event, which are sent at once: the cost in memory of a client that does
+# not read.
 PART = 64 * 1024
 
-# Sequences whose text a restart took back.
+# Sequences with text that a restart took back.
 TakenBack = range
 
 
@@ -36,7 +36,7 @@ class Piece:
 
 
 def pieces_of(text: str) -> list[str]:
-    """Split a text into pieces that one event holds; an empty text has none."""
+    """Split a text into pieces for one event each; an empty text has no pieces."""
     return [text[start : start + PART] for start in range(0, len(text), PART)]
 
 
@@ -51,7 +51,7 @@ def split(first_sequence: int, payload: JsonObject) -> list[Piece]:
 
 
 def join(pieces: Iterable[Piece]) -> JsonObject:
-    """Build the payload of a `message` event of these pieces; `split` undoes it."""
+    """Build the payload of a `message` event from pieces, as the inverse of `split`."""
     texts = [piece.text for piece in pieces]
     return {"text": "".join(texts), "lengths": [len(text) for text in texts]}
 
@@ -67,7 +67,7 @@ def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
 
 
 def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
-    """Return the pieces that stand, of a run's events (type, first_sequence, sequence, payload)."""
+    """Return the pieces not taken back, of events (type, first_sequence, sequence, payload)."""
     pieces: list[Piece] = []
     restarts: list[TakenBack] = []
     for type_, first_sequence, sequence, payload in rows:
@@ -79,9 +79,7 @@ def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]
 
 
 def text_of(run: UUID, until: int | None = None) -> str:
-    """Return the text of a run, as it stands; of one that has gone on since, as far as it had come
-    at a sequence. Reads.
-    """
+    """Return the text of a run; with `until`, the text as of that sequence. Reads the database."""
     texts = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
     rows = Event.objects.filter(run_id=run, type__in=texts).order_by("sequence")
     if until is not None:
@@ -102,7 +100,7 @@ def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 
 def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Split pieces into stretches of at most `PART` characters, where no piece has more."""
+    """Split pieces of at most `PART` characters into stretches of at most that length."""
     groups: list[list[Piece]] = []
     for stretch in stretches(pieces):
         size = PART
@@ -116,8 +114,8 @@ def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 
 def unfold(run: UUID, conversation: UUID) -> None:
-    """Undo `fold`, for a run that goes on: of its messages become text events again, but for what
-    was taken back.
+    """Undo `fold` for a run that continues: messages become text events again, without the text
+    that was taken back.
     """
     messages = Event.objects.filter(run_id=run, type=Event.Type.MESSAGE)
     for message in messages.filter(payload__taken_back__isnull=True):
@@ -139,8 +137,8 @@ def unfold(run: UUID, conversation: UUID) -> None:
 def fold(run: UUID, conversation: UUID) -> None:
     """Fold the run's text events into message events, each an unbroken stretch.
 
-    Inside the transaction that ends the run. A message spans the sequences of its texts. Text that
-    was taken back is left out of it: whoever reads the log from now on is not to see it.
+    Called inside the transaction that ends the run. A message spans the sequences of its texts.
+    Text that was taken back is left out, so that later readers of the log do not see that text.
     """
     rows = sql.fetch(TEXTS, (run,))
     if not rows:

@@ -1,22 +1,22 @@
-"""The times that keep a host that went silent and the one that replaces it apart, and their order.
+"""The times that keep a silent host apart from the host that replaces it, and their order.
 
-In seconds. What happens in each of them is in docs/cluster.md, under "When a worker is dead,
-frozen or cut off".
+All are in seconds. See docs/cluster.md, "When a worker is dead, frozen or cut off", for the events
+of each time.
 """
 
-# Heartbeats of workers, and their looks at the database.
+# Interval of workers' heartbeats, and of their checks of the database.
 HEARTBEAT = 1.0
-# PostgreSQL ends a transaction that its process holds open and does nothing in, and its locks.
+# PostgreSQL ends a transaction that idles for this long, with its locks.
 IDLE_TRANSACTION = 3.0
-# For how long a job worker waits for a connection.
+# Time for which a job worker waits for a connection.
 CONNECTION_PATIENCE = 3.0
-# A worker that has not reached the database for so long drops its hosts.
+# A worker that cannot reach the database for this long abandons its hosts.
 SILENCE = 4.0
-# For how long a write is tried again after the database went away, or two waited for each other.
+# Time for which a write is retried after the database was lost, or after a deadlock.
 WRITE_PATIENCE = 4.0
-# Whoever waits for a row longer than this has met a fault.
+# A longer wait for a row is a fault.
 LOCK_TIMEOUT = 6.0
-# Without a heartbeat for so long a worker counts as dead, and others take its jobs over.
+# A worker without a heartbeat for this long counts as dead, and others take its jobs over.
 STALLED_AFTER = 7.0
 
 

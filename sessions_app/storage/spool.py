@@ -1,4 +1,4 @@
-"""Long texts that wait on the disk, not in memory, for clients that read slowly."""
+"""Long texts that are kept on the disk, not in memory, for clients that read slowly."""
 
 import asyncio
 import math
@@ -12,8 +12,8 @@ PIECE = 256 * 1024
 
 
 def spool(texts: Iterator[str | bytes], enough: float = math.inf) -> IO[bytes]:
-    """Write texts into a file until it has enough bytes, and return it, to be read from its
-    beginning. Blocks: call it in a thread.
+    """Write texts into a file until it has enough bytes; return the file at its beginning. Blocks:
+    call in a thread.
     """
     file: Any = SpooledTemporaryFile(PIECE, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - its reader closes it
     for text in texts:
@@ -25,7 +25,7 @@ def spool(texts: Iterator[str | bytes], enough: float = math.inf) -> IO[bytes]:
 
 
 async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
-    """Yield what a file has, and close it."""
+    """Yield the content of a file, and close the file."""
     try:
         while piece := await asyncio.to_thread(file.read, PIECE):
             yield piece

@@ -1,9 +1,9 @@
 """Plain SQL for the writes that every message, event and answer costs.
 
-The ORM builds each statement anew, which takes ten times what the database needs to execute it; and
-Django's cursors take as long as the database. So these are executed by the driver, on the thread's
-connection of Django's. They are portable between SQLite and PostgreSQL, but for what `sqlite` and
-`postgresql` have; column names are those of the models.
+The ORM builds each statement anew, which takes ten times as long as the database takes to execute
+the statement; and Django's cursors take as long as the database. So the driver executes these
+statements, on the thread's Django connection. All are portable between SQLite and PostgreSQL,
+except for the modules `sqlite` and `postgresql`; column names are those of the models.
 """
 
 import threading
@@ -26,9 +26,7 @@ Row = tuple[Any, ...]
 
 
 class _Thread(threading.local):
-    """The connection of a thread. To ask Django for it at each use takes longer than a
-    statement.
-    """
+    """The connection of a thread, cached: a lookup in Django takes longer than a statement."""
 
     connection: BaseDatabaseWrapper | None = None
 
@@ -37,7 +35,7 @@ _thread = _Thread()
 
 
 class Json:
-    """Any JSON value on its way into its column; a bare dict or list needs no such mark."""
+    """Any JSON value on its way into a column; a bare dict or list needs no such mark."""
 
     __slots__ = ("value",)
 
@@ -52,7 +50,7 @@ def database() -> ModuleType:
 
 
 def add_lock(query: str, clause: str) -> str:
-    """Add a clause that locks the rows, such as `FOR UPDATE`, where others write meanwhile."""
+    """Add a clause that locks the rows, such as `FOR UPDATE`, if there are several writers."""
     return f"{query} {clause}" if database().WRITERS > 1 else query
 
 
@@ -62,7 +60,7 @@ def _json(value: object) -> str:
 
 @cache
 def _adapters() -> dict[type, Callable[[Any], Any]]:
-    """Return the adapters of values on their way into columns, by type."""
+    """Return the adapters of values for columns, by type."""
     return {
         dict: _json,
         list: _json,
@@ -80,7 +78,7 @@ def read_id(value: UUID | str) -> UUID:
     """Read an id that a caller gives.
 
     Raises:
-        NotFound: nothing has such an id.
+        NotFound: no row can have such an id.
     """
     try:
         return read_uuid(value)
@@ -88,13 +86,13 @@ def read_id(value: UUID | str) -> UUID:
         raise NotFound(f"{value!r:.100} is no id.") from None
 
 
-@lru_cache(maxsize=1024)  # to make one takes as long as the statement that gave its text
+@lru_cache(maxsize=1024)  # making a UUID takes as long as the statement that returned its text
 def _uuid_of(text: str) -> UUID:
     return UUID(text)
 
 
 def is_uuid(text: str) -> bool:
-    """Return whether the text is a UUID; the database takes nothing else for one."""
+    """Return whether the text is a UUID; the database accepts no other text as one."""
     try:
         UUID(text)
     except ValueError:
@@ -117,7 +115,7 @@ def read_json(value: object) -> Any:
 
 
 def fetch(statement: str, params: Sequence[object]) -> list[Row]:
-    """Run a query on this thread's connection; all its rows."""
+    """Run a query on this thread's connection; return all rows."""
     connection = _open_connection()
     with connection.wrap_database_errors:
         rows: list[Row] = _execute(connection.connection, statement, params).fetchall()
@@ -125,7 +123,7 @@ def fetch(statement: str, params: Sequence[object]) -> list[Row]:
 
 
 def execute(statement: str, params: Sequence[object]) -> int:
-    """Run a statement on this thread's connection; how many rows it changed."""
+    """Run a statement on this thread's connection; return the number of changed rows."""
     connection = _open_connection()
     with connection.wrap_database_errors:
         count: int = _execute(connection.connection, statement, params).rowcount
@@ -153,13 +151,13 @@ def insert(model: type[models.Model], **values: object) -> None:
 
 
 def insert_new(model: type[models.Model], **values: object) -> bool:
-    """Insert a row. False if there is one that it may not stand beside."""
+    """Insert a row; return False if a conflicting row exists."""
     statement = f"{_insert(model, tuple(values))} ON CONFLICT DO NOTHING"
     return bool(execute(statement, tuple(values.values())))
 
 
 def update(model: type[models.Model], values: JsonObject, **where: object) -> int:
-    """Update the rows whose columns equal `where`; how many there were."""
+    """Update the rows whose columns equal `where`; return the number of rows."""
     statement = _update(model, tuple(values), tuple(where))
     return execute(statement, (*values.values(), *where.values()))
 

@@ -1,6 +1,6 @@
-"""SQLite, as far as it differs from PostgreSQL: `storage.postgresql` has the same names.
+"""The SQLite side of all differences from PostgreSQL: `storage.postgresql` has the same names.
 
-It has one writer, which waits for no other, so it needs no locks.
+SQLite has one writer, which waits for no other, and so needs no locks.
 """
 
 import re
@@ -12,17 +12,17 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Concurrent writers starve each other for seconds; one that takes all that is queued into a single
-# transaction gives each of them the latency of one commit.
+# Concurrent writers starve each other for seconds; a single writer, which takes all queued work
+# into one transaction, gives each write the latency of one commit.
 WRITERS = 1
-# A commit is on the disk when it returns, and readers do not wait for the writer.
+# A commit is on the disk when the call returns, and readers do not wait for the writer.
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA busy_timeout=20000",
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA cache_size=-2000",
-    # Its log goes into the database after 40 MB, not after 4: all writes wait meanwhile.
+    # The log goes into the database after 40 MB, not after 4: all writes wait meanwhile.
     "PRAGMA wal_autocheckpoint=10000",
     "PRAGMA temp_store=MEMORY",
 )
@@ -33,12 +33,12 @@ INSERT_EVENT = """
 """
 
 
-@lru_cache(maxsize=16)  # all that a transaction writes is of one time
+@lru_cache(maxsize=16)  # all writes of a transaction have one time
 def _time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 
 
-# How it stores UUIDs and aware datetimes: as text.
+# SQLite stores UUIDs and aware datetimes as text.
 ADAPTERS: dict[type, Callable[[Any], Any]] = {UUID: lambda value: value.hex, datetime: _time}
 
 
@@ -58,7 +58,7 @@ def append_event(
     sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
-    """Take the next sequence by that statement, and store the event; returns the sequence's row."""
+    """Take the next sequence by that statement, and store the event; return the sequence's row."""
     rows = fetch(sequence_query, sequence_values)
     if rows:
         fetch(INSERT_EVENT, (*event, *rows[0], *rows[0]))
@@ -68,12 +68,12 @@ def append_event(
 def prepare(connection: BaseDatabaseWrapper) -> None:
     """Prepare a connection that was just opened."""
     wrapper: Any = connection
-    # The default, DEFERRED, fails at once where two transactions read and then write.
+    # The default, DEFERRED, fails at once if two transactions read and then write.
     wrapper.transaction_mode = "IMMEDIATE"
     with connection.cursor() as cursor:
         for pragma in PRAGMAS:
             cursor.execute(pragma)
-    # Its own knows the cases of ASCII alone. With three arguments it is what Django's lookups call.
+    # SQLite's LIKE folds the case of ASCII only. Django's lookups call it with three arguments.
     wrapper.connection.create_function("like", 3, _is_like, deterministic=True)
 
 
@@ -83,7 +83,7 @@ def _is_like(pattern: str, value: object, escape: str) -> bool | None:
 
 @lru_cache(maxsize=64)
 def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
-    """Return what says whether a text, its case folded, is like the pattern."""
+    """Return a function that tells whether a case-folded text is like the pattern."""
     folded = pattern.casefold()
     word = folded[1:-1]
     if folded[:1] == folded[-1:] == "%" and not {"%", "_", escape}.intersection(word):
@@ -95,4 +95,4 @@ def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
 
 
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
-    """Prepare a writer's connection: as any other."""
+    """Prepare a writer's connection: nothing more to do."""

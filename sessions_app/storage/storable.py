@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# Levels of lists and objects in a field. Around it stand others.
+# Levels of lists and objects in a field, which is nested in further levels.
 MAX_DEPTH = MOST_LEVELS - 20
 REPLACEMENT = "\ufffd"
-NUL = "\\u0000"  # as JSON has it
+NUL = "\\u0000"  # the form in JSON
 
 
 def encode(value: JsonObject) -> tuple[JsonObject, str]:
-    """Return a JSON value as `storable` gives it, and as text. Nearly all are found storable by
-    that.
+    """Return a JSON value as `storable` gives it, and as text. The text shows quickly that nearly
+    all values are storable.
     """
     try:
         text = to_json(value).decode()
@@ -48,7 +48,7 @@ def storable(value: object) -> Any:
 
 
 def is_storable(text: str) -> bool:
-    """Return whether the text can be stored as it is."""
+    """Return whether the text can be stored unchanged."""
     return UNSTORABLE.search(text) is None
 
 
@@ -56,7 +56,7 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
     """Check that a person's text can be stored.
 
     Raises:
-        Invalid: it is not stored as it is.
+        Invalid: the text cannot be stored unchanged.
     """
     if text is not None and not is_storable(text):
         raise Invalid(
@@ -74,7 +74,7 @@ def check_finite(value: object) -> None:
     """Check that JSON has all numbers of a value.
 
     Raises:
-        Invalid: one is infinite, or NaN.
+        Invalid: a number is infinite, or NaN.
     """
     try:
         json.dumps(value, allow_nan=False)
@@ -87,7 +87,7 @@ def check_length(text: str, limit: int, refusal: "StrOrPromise") -> None:
     """Check the length of a person's text.
 
     Raises:
-        Invalid: it has more, which `refusal` says, with its `{length}` and `{most}`.
+        Invalid: the text is longer; `refusal` is the message, with its `{length}` and `{most}`.
     """
     if len(text) > limit:
         message = format_lazy(refusal, length=f"{len(text):,}", most=f"{limit:,}")
@@ -98,7 +98,7 @@ def check_size(subject: str, value: object, setting: str, *, each: int = 1) -> N
     """Check the size of a workflow's JSON value; see `measure`.
 
     Raises:
-        TooLarge: its texts and its other values are more than the setting allows.
+        TooLarge: the texts and other values exceed the setting.
     """
     limit: int = getattr(RuntimeSettings.load(), setting)
     if measure(value, limit, each=each) > limit:
@@ -108,7 +108,7 @@ def check_size(subject: str, value: object, setting: str, *, each: int = 1) -> N
 def measure(value: object, limit: int, *, each: int = 1) -> int:
     """Measure a JSON value: the length of its texts, and `each` for its parts and other values.
 
-    It stops at `limit`, and never copies the value.
+    The measurement stops at `limit`, and never copies the value.
     """
     size, values = 0, [value]
     while values and size <= limit:

@@ -1,4 +1,4 @@
-"""The transaction of one piece of writing work: what the work may use while it is open."""
+"""The transaction of one piece of writing work: the operations available to the work."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{extra}
     WHERE id = %s RETURNING last_sequence
 """
-# What an event changes in its conversation beside that, for its owner's list.
+# Columns of the conversation that an event also changes, for the owner's list.
 EXTRA_ASSIGNMENTS = {
     Event.Type.USER_MESSAGE.value: ", listed_at = %s",
     Event.Type.INTERACTION.value: ", waiting = waiting + 1",
@@ -30,7 +30,7 @@ LEASE = "SELECT generation, evict_requested_at FROM sessions_app_hostlease WHERE
 
 
 class Transaction:
-    """Appends events and remembers what to do once it is committed.
+    """A transaction, which appends events and collects calls to make after the commit.
 
     Several pieces of work may share one transaction (group commit), one after another.
     """
@@ -38,18 +38,18 @@ class Transaction:
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
         self.begun = False
-        # Nothing of it can have come into the database before this.
+        # Before this is true, nothing of the transaction can have reached the database.
         self.committing = False
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
         self._calls: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
-        # The leases that were looked up: whether their builders are to be closed.
+        # The checked leases: whether the builder of each is to be evicted.
         self._fences: dict[tuple[str, int], bool] = {}
 
     def append(self, run: RunRecord | Run, type_: str, payload: JsonObject) -> int:
-        """Append an event of the run to its conversation's log; returns its sequence.
+        """Append an event of the run to its conversation's log; return the event's sequence.
 
-        What cannot be stored of its text is replaced: see `storable`.
+        Characters that cannot be stored are replaced: see `storable`.
         """
         payload, text = encode(payload)
         sequence = self._store(run.conversation_id, run.id, type_, text)
@@ -84,42 +84,42 @@ class Transaction:
         return int(rows[0][0])
 
     def call_in(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-        """Call something in the event loop after the commit, unless that loop is closed by then."""
+        """Call a function in the event loop after the commit, unless the loop is closed by then."""
         self._calls.setdefault(loop, []).append(call)
 
     def wake_loops(self) -> None:
         """Make the calls after the commit.
 
-        Each loop is woken once, as that takes a system call and has the thread wait for the
+        Each loop is woken once, as a wake-up takes a system call and makes the thread wait for the
         interpreter.
         """
         for loop, calls in self._calls.items():
             try:
                 loop.call_soon_threadsafe(call_all, calls)
-            except RuntimeError:  # nobody waits for these any more; the database has the work
+            except RuntimeError:  # nobody waits for these calls any more; the database has the work
                 log.warning("storage.loop_closed", calls=len(calls))
 
     def lock(self, conversation: UUID) -> None:
-        """Let no other transaction write to the conversation before this one commits.
+        """Keep other transactions from writing to the conversation before this one commits.
 
-        Whoever writes to rows of a conversation's runs takes this first, or appends first: in one
-        order, so that none waits for another in a circle. One writer alone waits for nobody.
+        Writers to rows of a conversation's runs take this lock first, or append first: the fixed
+        order avoids deadlocks. A single writer needs no lock.
         """
         if sql.database().WRITERS > 1:
             sql.fetch(LOCK, (conversation,))
 
     def check_fence(self, key: str, generation: int) -> bool:
-        """Refuse the write of a host that another has replaced. Returns whether an operator wants
-        its builder closed.
+        """Refuse the write of a replaced host. Return whether an operator asked to evict the
+        builder.
 
-        Looked up once a transaction: the lease is locked until the commit.
+        Checked once per transaction: the lease is locked until the commit.
 
         Raises:
-            Fenced: the key's generation is another one now.
+            Fenced: the key has another generation now.
         """
         evict = self._fences.get((key, generation))
         if evict is None:
-            # Shared: a new host must wait for this commit, and nobody else.
+            # Shared lock: a new host must wait for this commit, and no other writer.
             rows = sql.fetch(sql.add_lock(LEASE, "FOR SHARE"), (key,))
             current, requested_at = rows[0] if rows else (0, None)
             if current != generation:
@@ -128,14 +128,12 @@ class Transaction:
         return evict
 
     def forget_fence(self, key: str) -> None:
-        """Forget the key's checked fence: its generation was raised in this transaction."""
+        """Forget the key's checked fence, as the generation was raised in this transaction."""
         self._fences = {fence: evict for fence, evict in self._fences.items() if fence[0] != key}
 
 
 def call_all(calls: Iterable[Callable[[], None]]) -> None:
-    """Make the calls that follow a commit: none that fails keeps the others, or its thread, from
-    going on.
-    """
+    """Make the calls that follow a commit; a failed call stops neither the rest nor the thread."""
     for call in calls:
         try:
             call()

@@ -1,4 +1,4 @@
-"""The threads that a process cannot do without: it ends with the first of them that dies."""
+"""The threads that a process cannot do without: the process ends with the first that dies."""
 
 import os
 import threading
@@ -12,10 +12,10 @@ log = Log(__name__)
 
 @contextmanager
 def vital() -> Iterator[None]:
-    """End the process where the block or the function, the body of a thread, raises.
+    """End the process if the block or the function, the body of a thread, raises an error.
 
-    Who started the process starts it again. Without the thread it would look well, and store
-    nothing.
+    The supervisor starts the process again. Without the thread the process would look well, and
+    store nothing.
     """
     try:
         yield

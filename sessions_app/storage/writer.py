@@ -1,10 +1,10 @@
-"""The threads that own the write connections and commit what has gathered (group commit).
+"""The threads that own the write connections and commit gathered work (group commit).
 
-SQLite: one thread, which takes all that is queued into a single transaction.
+SQLite: one thread, which takes all queued work into a single transaction.
 
-PostgreSQL: several threads, as the database commits transactions side by side. What is taken into
-one transaction is of one host or one request, so that it locks rows of one conversation or of one
-user: two that locked several conversations in different orders would wait for each other.
+PostgreSQL: several threads, as the database commits transactions concurrently. One transaction has
+the work of one host or one request, and so locks rows of one conversation or one user: two
+transactions that locked several conversations in different orders would deadlock.
 
 See docs/architecture.md.
 """
@@ -44,9 +44,9 @@ _numbers = count()
 
 
 class Lane:
-    """Writes that build on each other: once one of them has failed, none after it is made.
+    """A lane of writes that build on each other: after one has failed, no later write is made.
 
-    The writes of lanes that share an order are made in the order in which they were queued.
+    Writes of lanes that share an order are made in the order in which they were queued.
     """
 
     def __init__(self, order_of: "Lane | None" = None) -> None:
@@ -78,9 +78,9 @@ class _Item:
         self.result = self.work(tx)
 
     def fail(self, error: Exception) -> None:
-        """Note the error of a transaction that was rolled back, or whose fate is unknown.
+        """Note the error of a transaction that was rolled back, or whose outcome is unknown.
 
-        After a refusal the other items of its lane may go on.
+        After a refusal the other items of the lane may continue.
         """
         self.error = error
         if is_fault(error):
@@ -89,7 +89,7 @@ class _Item:
         self.lane.failed = self.lane.failed or not isinstance(error, Refused)
 
     def settle(self) -> None:
-        """Hand the outcome over. A future that was cancelled meanwhile wants it no more."""
+        """Hand over the outcome, unless the future was cancelled meanwhile."""
         if self.future.done():
             return
         with suppress(InvalidStateError):  # cancelled by another thread since the line above
@@ -100,22 +100,22 @@ class _Item:
 
 
 class Writer:
-    """Commits work: synchronous functions of a `Transaction`.
+    """The writer, which commits work: synchronous functions of a `Transaction`.
 
-    Work may run twice, so it only writes to the database. What it has written when it raises is
-    rolled back, also where it raises `Refused`.
+    Work may run twice, so it only writes to the database. If work raises an error, `Refused`
+    included, its writes are rolled back.
     """
 
     def __init__(self) -> None:
         self._threads: list[_Thread] = []
         self._lock = threading.Lock()
-        # Called in the thread that wrote, after each commit that appended events.
+        # Called in the writing thread, after each commit that appended events.
         self.on_commit: Callable[[Transaction], None] | None = None
-        # When the database last did not take a write, by the monotonic clock.
+        # Time (monotonic) of the last write that failed by a fault of the database.
         self.failed_at = float("-inf")
 
     def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
-        """Queue the work from a coroutine; the future has its result once it is committed."""
+        """Queue the work from a coroutine; the future gets the result after the commit."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(_Item(work, future, lane))
         return future
@@ -131,8 +131,8 @@ class Writer:
         return future
 
     def write_within(self, work: Work[T]) -> T:
-        """Do the work at once, in the transaction that this thread is in, or in one of its own: it
-        is committed, and told, with what else the caller writes, or rolled back with it. Blocks.
+        """Do the work at once, in this thread's current transaction or in a new one: committed, and
+        told to the readers, with the caller's other writes, or rolled back with these. Blocks.
         """
         tx = Transaction()
 
@@ -152,7 +152,7 @@ class Writer:
             call_all([partial(self.on_commit, tx)])
 
     def stop(self) -> None:
-        """Write what is queued, then end the threads. A later write starts new ones."""
+        """Write the queued work, then end the threads. A later write starts new ones."""
         with self._lock:
             threads, self._threads = self._threads, []
         for thread in threads:
@@ -173,11 +173,11 @@ class Writer:
 
 
 class _TransientFailure(Exception):
-    """A failure as if nothing had been begun, which may well succeed in a moment."""
+    """A failure that left nothing behind; a retry may well succeed in a moment."""
 
 
 class _Thread(threading.Thread):
-    """A thread with a connection of its own."""
+    """A thread with its own connection."""
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(name="writer", daemon=True)
@@ -194,7 +194,7 @@ class _Thread(threading.Thread):
             connection.close()
 
     def _commit_gathered(self) -> bool:
-        """Wait for work and commit it; False at the end. Nothing of it is kept meanwhile."""
+        """Wait for work and commit it, keeping no reference meanwhile; return False at the end."""
         items = self._gather()
         if items is None:
             return False
@@ -203,7 +203,7 @@ class _Thread(threading.Thread):
         return True
 
     def _gather(self) -> list[_Item] | None:
-        """Take what is queued by now, at least one item; None at the end."""
+        """Take the items queued by now, at least one; return None at the end."""
         first = self.queue.get()
         if first is None:
             return None
@@ -236,7 +236,7 @@ class _Thread(threading.Thread):
                     with attempt:
                         tx = Transaction()
                         _transact(tx, items)
-        except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the work
+        except Exception as error:  # noqa: BLE001 - passed to the callers that wait for the work
             cause = error.__cause__ if isinstance(error, _TransientFailure) else error
             assert isinstance(cause, Exception)  # noqa: S101 - for the type
             if not isinstance(cause, Refused):
@@ -266,7 +266,7 @@ def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
     """Group the items that may share a transaction; the order within a lane stays."""
     if database().WRITERS == 1:
         return [items]
-    by_lane = sorted(items, key=lambda item: item.lane.number)  # stable
+    by_lane = sorted(items, key=lambda item: item.lane.number)  # a stable sort
     return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
 
 
@@ -283,7 +283,7 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
     """Do the work and commit.
 
     Raises:
-        _TransientFailure: it was rolled back for a reason that passes.
+        _TransientFailure: the transaction was rolled back for a transient reason.
     """
     try:
         connect_to_write()
@@ -291,7 +291,7 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
             tx.begun = True
             for item in items:
                 item.run(tx)
-            # One that raised after the commit would have all of it done again.
+            # Make hooks robust: an error after the commit would have all of the work repeated.
             hooks: list[Any] = connection.run_on_commit
             hooks[:] = [(ids, hook, True) for ids, hook, _is_robust in hooks]
             tx.committing = True
@@ -303,12 +303,12 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
 
 
 def _passes(error: Exception, tx: Transaction) -> bool:
-    """Return whether the database will take it in a moment. One writer alone has waited already."""
+    """Return whether a retry may succeed in a moment. A single writer has waited already."""
     return database().WRITERS > 1 and is_fault(error) and not _may_be_committed(error, tx)
 
 
 def _may_be_committed(error: Exception, tx: Transaction) -> bool:
-    """Return whether the connection was lost during the commit: whoever waits for it looks."""
+    """Return whether the connection was lost during the commit, so that callers must look."""
     return tx.committing and is_fault(error) and sqlstate(error) not in COLLISIONS
 
 
