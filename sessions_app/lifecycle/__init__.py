@@ -1,4 +1,4 @@
-"""The work beside the runs: start and stop, what falls due, reports, retention.
+"""The work besides the runs: start and stop, due events, reports, retention.
 
-Front ends' servers, commands and the admin import it; nothing of the runtime below it does.
+Front ends' servers, commands and the admin import this package; the runtime below does not.
 """

@@ -12,7 +12,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.settings import RuntimeSettings
 
-# What PostgreSQL says, and what to do then. It speaks English before it knows who asks.
+# Remedies by PostgreSQL's messages, which are English before the server knows the user.
 REMEDIES = {
     "password": "Fix the user and the password in DATABASE_URL.",
     "no pg_hba.conf entry": "Allow this machine and this user in PostgreSQL's pg_hba.conf.",
@@ -28,7 +28,7 @@ ENCODING = (
     "--template=template0 NAME), and name that in DATABASE_URL."
 )
 UNREACHABLE = "Start it, or fix the host and the port in DATABASE_URL."
-TIMEOUT = 2.0  # seconds
+TIMEOUT = 2.0  # seconds for connecting to Redis, and for an answer
 TODO = (
     "Check REDIS_URL and CHANNEL_LAYERS, and that Redis is up. Until then live news and wake-ups "
     "take seconds."
@@ -36,9 +36,9 @@ TODO = (
 
 
 def unusable() -> CheckMessage | None:
-    """Return why PostgreSQL cannot be used.
+    """Return the reason why PostgreSQL cannot be used.
 
-    It connects without the pool, which would say of any reason that it took too long.
+    The check connects without the pool, which would report a timeout for every reason.
     """
     parameters = connection.get_connection_params()
     parameters.pop("pool", None)
@@ -66,7 +66,7 @@ def _connection_finding(message: str) -> CheckMessage:
     remedy = next(
         (do for pattern, do in REMEDIES.items() if re.search(pattern, message)), UNREACHABLE
     )
-    # Each attempt has a line, of which some go on in an indented one.
+    # Each attempt has a line, which may continue on an indented line.
     attempts = message.partition("All failures were:\n")[2] or message
     reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
     reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")

@@ -32,38 +32,39 @@ LEFT_FOR = 60.0
 
 T = TypeVar("T", bound=Hashable)
 
-# What could not be settled here, and until when it is left alone: each costs a logged exception.
+# Events that could not be settled here, and until when each is skipped: each try logs an exception.
 _left: dict[Hashable, float] = {}
 
 
 def due_interactions(column: str, most: int) -> list[UUID]:
-    """Return pending interactions whose time of that column has come, oldest first."""
+    """Return pending interactions with a past time in that column, oldest first."""
     is_due = {f"{column}__lte": timezone.now()}
     interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
     return list(interactions.order_by(column).values_list("id", flat=True)[:most])
 
 
 def due_sleeps(most: int) -> list[Run]:
-    """Return runs whose durable sleep is over."""
+    """Return runs with a finished durable sleep."""
     return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:most])
 
 
 def expire(tx: Transaction, interaction: UUID) -> None:
-    """Settle an interaction whose deadline has passed, if nobody was faster."""
+    """Settle an interaction after its deadline, unless an answer was faster."""
     for pending in find_interactions(interaction=interaction, pending=True):
         settle(tx, pending, expiry(pending))
 
 
 def wake_run(tx: Transaction, run: Run) -> None:
-    """Wake a run whose sleep is over, unless it is somebody else's turn by now."""
+    """Wake a run after its sleep, unless the run no longer waits for this sleep."""
     if set_running(run.id, wake_at=run.wake_at):
         announce(tx, run.key)
 
 
 async def settle_due() -> None:
-    """Settle all that is due; each in a transaction of its own.
+    """Settle all due events, each in its own transaction.
 
-    What cannot be settled, such as a prompt whose class is gone, is logged and left for a while.
+    An event that cannot be settled (a prompt of a missing class) is logged, and skipped for a
+    while.
     """
     for one in [one for one, until in _left.items() if until <= monotonic()]:
         del _left[one]
@@ -73,14 +74,14 @@ async def settle_due() -> None:
 
 
 async def release_claims() -> None:
-    """Release what people have claimed who left, or who may answer no more for another reason."""
+    """Release the claims of people that left or may not answer any more for another reason."""
     await _settle_all(claims.lost_claims, claims.release_lost)
 
 
 async def _settle_all(
     read_due: Callable[[int], list[T]], settle_one: Callable[[Transaction, T], None]
 ) -> None:
-    """Settle all that is due of a kind, oldest first."""
+    """Settle all due events of a kind, oldest first."""
     is_full = True
     while is_full:
         rows = await reads.read(read_due, AT_ONCE + len(_left))
@@ -100,9 +101,8 @@ async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:
 
 
 async def maintain() -> None:
-    """Settle what is due, delete what is old each day, release claims, forget dead processes.
-
-    Until it is cancelled.
+    """Settle due events, delete old data daily, release claims, forget dead processes, until
+    cancelled.
 
     For the form in which one process does everything.
     """

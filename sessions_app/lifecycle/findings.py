@@ -1,7 +1,7 @@
 """The findings of checks, as messages of Django's system checks, and the order of the checks.
 
-An `Info` is a fact, a `Warning` works and somebody should look at it, an `Error` makes a deployment
-unwell. The hint says what a person can do about it.
+An `Info` is a fact, a `Warning` works but needs attention, an `Error` makes a deployment unwell.
+The hint is the remedy.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ from django.db import connection
 
 from sessions_app.settings import secret_values
 
-# With it Django's registry has our checks, and those of applications that `doctor` makes, too.
+# Tag of checks in Django's registry: ours, and those of applications that `doctor` makes, too.
 TAG = "hitl"
 Findings = Iterator[CheckMessage]
 
@@ -23,7 +23,7 @@ Findings = Iterator[CheckMessage]
 class Check:
     """A check of one thing, skipped while the check named `needs` finds an error.
 
-    What it finds has its number in the id: sessions_app.E112 is an error of number 112.
+    The ids of findings have the check's number: sessions_app.E112 is an error of number 112.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Check:
 
 
 def examine(checks: Iterable[Check]) -> Findings:
-    """Make the checks in order; of each finding `obj` is the check's name. No secret is shown."""
+    """Make the checks in order; `obj` of a finding is the check's name. No secret is shown."""
     secrets = _secrets()
     failed_checks: set[str] = set()
     left_out: list[str] = []
@@ -57,7 +57,7 @@ def examine(checks: Iterable[Check]) -> Findings:
 def _look(check: Check) -> Findings:
     try:
         yield from check.look()
-    except Exception as error:  # noqa: BLE001 - one check must not hide what the others find
+    except Exception as error:  # noqa: BLE001 - one check must not hide the findings of others
         yield Error(
             f"the check failed: {type(error).__name__}: {error}",
             "If nothing above explains it, the check itself has a bug.",
@@ -65,7 +65,7 @@ def _look(check: Check) -> Findings:
 
 
 def _secrets() -> list[str]:
-    """List what must not be shown, the longest first."""
+    """List the secrets to hide, longest first."""
     secrets = {settings.SECRET_KEY, str(connection.settings_dict.get("PASSWORD") or "")}
     for secret in secret_values():
         secrets |= {secret, urlsplit(secret).password or ""}
@@ -79,5 +79,5 @@ def _without(secrets: list[str], text: str) -> str:
 
 
 def in_words(finding: CheckMessage) -> str:
-    """Say what is wrong and what to do."""
+    """Describe the problem and the remedy."""
     return f"{finding.msg}. {finding.hint or ''}".rstrip()

@@ -1,4 +1,4 @@
-"""The periodic jobs of Procrastinate, which the workers do in turn."""
+"""The periodic jobs of Procrastinate, which the workers run in turn."""
 
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
@@ -9,19 +9,19 @@ from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import due, processes, retention
 from sessions_app.storage.writer import writer
 
-# Before all hosts, whose priority is 0 or less: a dead worker's jobs may be a thousand.
+# Priority above all hosts, which have 0 or less, as a dead worker may leave a thousand jobs.
 FIRST: JsonObject = {"queue": MAINTENANCE_QUEUE, "priority": 1}
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
-# Three times more; then it counts as failed, which operators see.
+# Three retries; then the job counts as failed, visible to operators.
 AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 
 
-# Without a lock: a worker that dies in the middle must not keep the others from what falls due.
+# No lock: a worker that dies in the middle must not keep other workers from due events.
 @app.periodic(cron=EVERY_SECOND)
 @app.task(name="maintain", queueing_lock="maintain", pass_context=True, **FIRST)
 async def maintain(context: JobContext, timestamp: int) -> None:
-    """Settle what falls due, and take over work that nobody does."""
+    """Settle due events, and take over work that no worker does."""
     await due.settle_due()
     await context.additional_context[DISPATCHER].take_over(timestamp)
     if timestamp % processes.UNSEEN_EVERY == 0:
@@ -33,6 +33,6 @@ async def maintain(context: JobContext, timestamp: int) -> None:
 @app.periodic(cron=EVERY_NIGHT)
 @app.task(name="clean", queueing_lock="clean", retry=AGAIN, **FIRST)
 async def clean(timestamp: int) -> None:
-    """Delete what is older than its time to be kept."""
+    """Delete data after its retention time."""
     await retention.clean()
     await delete_old_jobs()

@@ -1,4 +1,4 @@
-"""The reports of each process about itself, every few seconds: that it is up, and its builders."""
+"""The reports of each process, every few seconds: that the process is up, and its builders."""
 
 import asyncio
 import hashlib
@@ -29,25 +29,25 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-EVERY = 5.0  # seconds
+EVERY = 5.0  # seconds between two reports
 GONE_AFTER = timedelta(seconds=20)
 FORGOTTEN_AFTER = timedelta(hours=1)
-UNSEEN_EVERY = 60  # seconds
-# What is written so often, and has not been for so long, cannot be written.
+UNSEEN_EVERY = 60  # seconds between two deletions of unseen processes
+# Seconds without a stored report after which the process counts as unable to write.
 OVERDUE = 3 * EVERY
-# For so long a write that failed says that the next one may.
+# Seconds for which a failed write means that the next write may fail, too.
 RECENT = 2 * EVERY
 
-# By key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
+# Metrics by key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
 Metrics = dict[str, JsonObject]
 
-# When this process last stored a report, by the monotonic clock; none where it reports nothing.
+# Time (monotonic) of this process's last stored report; empty if the process reports nothing.
 _stored_at: list[float] = []
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """The known state of a process. `silent`: seconds since it was seen."""
+    """The known state of a process. `silent`: seconds since the last sign of life."""
 
     row: Process
     silent: float
@@ -74,9 +74,9 @@ async def report(dispatcher: Dispatcher) -> None:
 
 
 def stores_writes() -> bool:
-    """Return whether the database stores what this process writes.
+    """Return whether the database stores the writes of this process.
 
-    With a full disk it only reads, and for a while still takes what is as small as a report.
+    With a full disk the database only reads, but for a while takes writes as small as a report.
     """
     if time.monotonic() - writer.failed_at < RECENT:
         return False
@@ -84,7 +84,7 @@ def stores_writes() -> bool:
 
 
 async def sign_off() -> None:
-    """Delete this process's report: it ends in good order."""
+    """Delete this process's report: the process ends in good order."""
     try:
         await writer.write(lambda tx: Process.objects.filter(name=this_process()).delete())
     except StorageUnavailable:
@@ -95,12 +95,12 @@ async def record_builders(live: Metrics, stored_metrics: Metrics) -> None:
     """Store the changes of the live builders since `stored_metrics`."""
     changes = {key: metrics for key, metrics in live.items() if stored_metrics.get(key) != metrics}
     changes |= {key: {} for key in stored_metrics.keys() - live.keys()}
-    # Each in its own transaction: several that lock many leases could wait for each other.
+    # One transaction each: transactions that lock many leases could deadlock.
     await asyncio.gather(*(writer.write(partial(_store, *change)) for change in changes.items()))
 
 
 def _store(key: str, metrics: JsonObject, tx: Transaction) -> None:
-    # Another process may have taken the key over, whose builder is not ours to describe.
+    # Own leases only: another process may have taken the key over, with a builder of its own.
     leases = HostLease.objects.filter(pk=key, worker=this_process())
     leases.update(metrics=metrics, last_activity=tx.now)
 
@@ -115,13 +115,13 @@ def record(tx: Transaction, report: ProcessReport) -> None:
 
 
 def forget_unseen(tx: Transaction) -> int:
-    """Drop those that ended without a report, an hour after; returns how many there were."""
+    """Delete processes that ended without signing off, after an hour; return their number."""
     return Process.objects.filter(last_seen__lt=tx.now - FORGOTTEN_AFTER).delete()[0]
 
 
 @cache
 def shared_settings() -> dict[str, str]:
-    """Return digests of settings that all processes must share; no secret can be read from them."""
+    """Return digests of settings that all processes must share; a digest reveals no secret."""
     file = RuntimeSettings.load().WORKFLOWS_FILE
     workflows = b"" if file is None else file.read_bytes()
     secret_key = salted_hmac("sessions_app.workers", "the same?", algorithm="sha256")
@@ -133,8 +133,8 @@ def shared_settings() -> dict[str, str]:
 
 
 def _code_digest() -> str:
-    """Return a digest of our own files and of those that declare the offered workflows."""
-    # With settings in `HITL`: the runtime, the chat, and what hangs on them.
+    """Return a digest of our own files and of the files that declare the offered workflows."""
+    # Applications with settings in `HITL`: the runtime, the chat, and their extensions.
     configs = [one for one in apps.get_app_configs() if hasattr(one, "settings_section")]
     files = {file for config in configs for file in Path(config.path).rglob("*.py")}
     sources = {
@@ -164,11 +164,11 @@ def hosting_processes() -> list[str]:
 
 
 def _process(row: Process, silences: dict[int, float]) -> ProcessState:
-    # A worker is seen by its heartbeats, which decide about take-over; others by their row.
+    # A worker is seen by heartbeats, which decide about take-over; other processes by their row.
     silent = (timezone.now() - row.last_seen).total_seconds()
     limit = GONE_AFTER.total_seconds()
     if row.job_worker is not None:
-        # Its heartbeats are removed when it ends, and when others have taken its jobs over.
+        # Heartbeats are removed when the worker ends, and after a take-over of its jobs.
         silent = silences.get(row.job_worker, max(silent, limit))
         limit = STALLED_AFTER
     return ProcessState(row, max(silent, 0), silent < limit)

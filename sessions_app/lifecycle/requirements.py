@@ -1,4 +1,4 @@
-"""The requirements of a deployment before a process of it starts: settings, a database, its tables.
+"""The requirements before a process of a deployment starts: settings, a database, its tables.
 
 `manage.py check` reports the project and, with a database, the workflows.
 """
@@ -44,7 +44,7 @@ def _form() -> Findings:
         )
 
 
-# Its checks import packages that only this form has, where it is complete.
+# Checks of the cluster form import packages that only a complete installation has.
 IS_COMPLETE_CLUSTER = CLUSTER and not [*_form()]
 cluster = import_module(f"{__package__}.cluster_requirements") if IS_COMPLETE_CLUSTER else None
 
@@ -58,7 +58,7 @@ def _project() -> Findings:
     try:
         tempfile.gettempdir()
     except OSError as error:
-        yield Warning(  # a full disk keeps no process from its start
+        yield Warning(  # a process starts even with a full disk
             f"Larger uploads and downloads find no place: {error}",
             "Let TMPDIR name a directory to which this user may write.",
         )
@@ -80,15 +80,15 @@ def _workflows() -> Findings:
 
 
 def _workflow_warnings() -> Findings:
-    """Find what is wrong with workflows, as warnings: `migrate` and the start go on."""
-    with suppress(DatabaseError):  # `migrate` looks before it makes the tables
+    """Find problems of workflows, as warnings: `migrate` and the start continue."""
+    with suppress(DatabaseError):  # `migrate` checks before the tables exist
         for finding in _workflows():
             if finding.level > checks.INFO:
                 yield Warning(finding.msg, finding.hint)
 
 
 def _unhostable_runs() -> Findings:
-    """Find unfinished runs whose code is gone: each is suspended when it should go on."""
+    """Find unfinished runs with missing code: each is suspended when the run should continue."""
     offered = {
         (offer.workflow.name, version.version)
         for offer in registry.offered_workflows()
@@ -99,7 +99,7 @@ def _unhostable_runs() -> Findings:
     for name, version, count in sorted(
         runs.values_list("workflow", Coalesce("version", 0)).annotate(Count("pk"))
     ):
-        if (name, version) in offered or (name in names and not version):  # it has not begun
+        if (name, version) in offered or (name in names and not version):  # the run has not begun
             continue
         subject = f"version {version} of {name}" if name in names else f"the workflow {name}"
         yield Warning(
@@ -139,7 +139,7 @@ def _database() -> Findings:
 
 
 def unusable(error: Exception) -> CheckMessage:
-    """Say that the database failed, and what to do."""
+    """Describe the failure of the database, and the remedy."""
     return Error(
         f"The database {connection.settings_dict['NAME']} cannot be used: {error}",
         "Check whether its disk is full, and whether this user may write to its directory.",
@@ -164,13 +164,13 @@ DATABASE = Check(104, "database", _database, needs="form")
 MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
 WORKFLOWS = Check(103, "workflows", _workflows, needs="migrations")
 WORKFLOW_WARNINGS = Check(103, "workflows", _workflow_warnings)
-# What must be there before a process of the application starts.
+# Checks that must pass before a process of the application starts.
 START = (PROJECT, FORM, DATABASE, *(cluster.START if cluster else ()), MIGRATIONS)
 
 
 @checks.register(TAG, checks.Tags.database)
 def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Warn of workflows that have no code, where Django may ask a database."""
+    """Warn of workflows with missing code, if Django may query a database."""
     return list(examine([WORKFLOW_WARNINGS])) if databases else []
 
 

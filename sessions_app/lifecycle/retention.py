@@ -1,6 +1,6 @@
-"""Deletes what is kept no longer: old conversations, and what nobody needs any more.
+"""The deletion of old conversations, and of other data that nobody needs any more.
 
-In many small transactions, each of which looks again whether its rows may go.
+Each of many small transactions checks again whether its rows may be deleted.
 """
 
 from datetime import timedelta
@@ -24,20 +24,20 @@ from sessions_app.storage.writer import writer
 log = Log(__name__)
 
 AT_ONCE = 100  # rows in one transaction
-# How long what only operators read is kept, however long conversations are.
+# Time for which data for operators is kept, independent of the conversations.
 LEASES_KEPT = timedelta(days=1)
 NOTICES_KEPT = timedelta(days=30)
-# How long the owner of a conversation may undo that they have deleted it.
+# Time in which the owner of a conversation may undo its deletion.
 DELETED_KEPT = timedelta(days=1)
 
-# Plain SQL: the signals of Django would tell the sockets of each person that a session ended,
-# and those of an expired session are closed already.
+# Plain SQL: Django's signals would tell each person's sockets that a session ended, and the sockets
+# of an expired session are closed already.
 SESSIONS = """
     DELETE FROM {table} WHERE session_key IN (
         SELECT session_key FROM {table} WHERE expire_date < %s LIMIT %s
     ) RETURNING session_key
 """
-# Plain SQL: the model refuses it, to everybody else.
+# Plain SQL, as the model refuses the deletion to all other code.
 AUDIT = """
     DELETE FROM sessions_app_auditentry WHERE id IN (
         SELECT id FROM sessions_app_auditentry WHERE at < %s LIMIT %s
@@ -46,7 +46,7 @@ AUDIT = """
 
 
 async def clean() -> int:
-    """Delete all that is kept no longer; returns how many conversations, leases … that were."""
+    """Delete all expired data; return the number of conversations, leases and other rows."""
     now = timezone.now()
     over = Q(deleted_at__lt=now - DELETED_KEPT)
     if days := RuntimeSettings.load().KEEP_DAYS:
@@ -61,9 +61,9 @@ async def clean() -> int:
 
 
 async def _delete_conversations(over: Q) -> int:
-    """Delete each with all that belongs to it, in a transaction of its own.
+    """Delete each conversation with its data, in a separate transaction.
 
-    One that the project protects, say, is left.
+    A conversation that cannot be deleted, such as one that the project protects, is skipped.
     """
     count, left = 0, set[UUID]()
     while ids := await reads.read(_old_conversations, over & ~Q(pk__in=left)):
@@ -79,19 +79,19 @@ async def _delete_conversations(over: Q) -> int:
 
 
 def _old(over: Q) -> QuerySet[Conversation]:
-    """Return the conversations without a run that may still go on."""
+    """Return the conversations without a run that may still continue."""
     alive = [*Run.UNFINISHED, Run.Status.SUSPENDED]
     goes_on = Run.objects.filter(conversation=OuterRef("pk"), status__in=alive)
     return Conversation.objects.filter(over, ~Exists(goes_on))
 
 
 def _old_conversations(over: Q) -> list[UUID]:
-    # In no order: the first that are found will do.
+    # Unordered: any batch of matching rows will do.
     return list(_old(over).values_list("pk", flat=True)[:AT_ONCE])
 
 
 def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
-    """Lock and delete a conversation: a message that comes now is in time, or finds none."""
+    """Lock and delete a conversation: a concurrent message is in time, or finds no conversation."""
     row = _old(over).filter(pk=conversation).select_for_update(of=("self",)).first()
     if row is None:
         return 0
@@ -100,8 +100,8 @@ def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
 
 
 def _delete_leases(tx: Transaction) -> int:
-    # Such a key never comes again. A user's key may: its lease stays, or its generation would begin
-    # anew and an older host could take itself for the new one.
+    # The key of a conversation never comes again. A user's key may: its lease stays, or its
+    # generation would begin anew and an older host could take itself for the new one.
     leases = HostLease.objects.filter(
         ~Exists(Run.objects.filter(key=OuterRef("key"))),
         key__startswith=HostKey.CONVERSATION,
@@ -124,7 +124,7 @@ def _delete_audit(tx: Transaction) -> int:
 
 
 def _delete_notices(tx: Transaction) -> int:
-    """Delete the mails and webhooks whose outcome is old."""
+    """Delete the mails and webhooks with an old outcome."""
     old = PendingSignal.objects.filter(settled_at__lt=tx.now - NOTICES_KEPT)
     keys = list(old.values_list("pk", flat=True)[:AT_ONCE])
     return PendingSignal.objects.filter(pk__in=keys).delete()[0]

@@ -1,4 +1,4 @@
-"""The requirements of a process of the application, web process or worker, before it starts."""
+"""The checks before a process of the application starts, a web process or a worker."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ from sessions_app.settings import RuntimeSettings
 log = Log(__name__)
 
 _claims: dict[Path, FileLock] = {}
-# Its lock is the connection's, which stays open until the runtime has stopped.
+# The lock belongs to the connection, which stays open until the runtime has stopped.
 _postgresql_claims: list[BaseDatabaseWrapper] = []
-# Any number that other applications are unlikely to lock.
+# Number of the advisory lock, which other applications are unlikely to use.
 CLAIM = 0x4849544C
-# Nobody uses the connection, so PostgreSQL must not end it for that; and it finds out within half a
-# minute that the machine behind it is gone.
+# PostgreSQL must not end the idle connection, and must notice within half a minute that the machine
+# behind the connection is gone.
 CLAIM_SETTINGS = (
     "SET idle_session_timeout = 0; SET tcp_keepalives_idle = 10;"
     " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
@@ -32,15 +32,15 @@ CLAIM_SETTINGS = (
 
 
 def check_start() -> None:
-    """Check what must be there before a process starts. Blocks; for a thread.
+    """Check the requirements before a process starts. Blocks; for a thread.
 
-    Without Redis it only warns: everything works then, more slowly. It warns of workflows that
-    nobody may use, and of runs whose workflow is gone.
+    A missing Redis is only a warning: everything works, more slowly. Workflows that nobody may use,
+    and runs with a missing workflow, are warnings, too.
 
     Raises:
-        ImproperlyConfigured: it cannot work like this; the message says what to do.
+        ImproperlyConfigured: the process cannot work like this; the message has the remedy.
     """
-    channel_layer()  # HITL may name one that is not there
+    channel_layer()  # HITL may name a missing layer
     with usable_database():
         if not RuntimeSettings.load().cluster:
             if connection.vendor == "postgresql":
@@ -62,7 +62,7 @@ def check_start() -> None:
 
 @contextmanager
 def usable_database() -> Iterator[None]:
-    """Raise ImproperlyConfigured, which says what to do, where the database fails."""
+    """Raise ImproperlyConfigured, with a remedy, if the database fails."""
     try:
         yield
     except (OperationalError, OSError) as error:
@@ -70,14 +70,13 @@ def usable_database() -> Iterator[None]:
 
 
 def claim_database(path: Path) -> None:
-    """Claim this SQLite file as the only process that hosts its runs, for as long as the process
-    lives.
+    """Lock this SQLite file for the only process that hosts its runs, as long as the process lives.
 
-    The system lets go of the lock when the process ends, however that comes.
+    The system releases the lock when the process ends in any way.
     """
-    if not path.is_file():  # in memory, or not made yet
+    if not path.is_file():  # the database is in memory, or not created yet
         return
-    # Of the process, not of the thread that takes it.
+    # The lock belongs to the process, not to the thread that acquires it.
     lock = _claims.setdefault(path, FileLock(f"{path}.lock", thread_local=False))
     try:
         if not lock.is_locked:
@@ -87,17 +86,17 @@ def claim_database(path: Path) -> None:
 
 
 def claim_postgresql() -> None:
-    """Claim this PostgreSQL database as the only process that hosts its runs, as a file of SQLite.
+    """Lock this PostgreSQL database for the only process that hosts its runs.
 
-    The server lets go of the lock when the connection ends, as that of a killed process does. It
-    guards the start: a claim that was lost because PostgreSQL has restarted is not made anew.
+    The server releases the lock when the connection ends, also that of a killed process. The lock
+    guards the start: a lock lost by a restart of PostgreSQL is not acquired again.
     """
     if _postgresql_claims:
         return
     link = connection.copy()
-    link.inc_thread_sharing()  # another thread closes it
+    link.inc_thread_sharing()  # another thread closes the connection
     link.settings_dict["AUTOCOMMIT"] = True
-    link.settings_dict["OPTIONS"].pop("pool", None)  # it would be one of the pool's, for good
+    link.settings_dict["OPTIONS"].pop("pool", None)  # the pool would lose a connection for good
     with link.cursor() as cursor:
         cursor.execute(CLAIM_SETTINGS)
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", [CLAIM])
@@ -109,7 +108,7 @@ def claim_postgresql() -> None:
 
 
 def release_postgresql() -> None:
-    """Let another process claim the database, once the runtime has stopped. Blocks."""
+    """Release the lock on the database, once the runtime has stopped. Blocks."""
     while _postgresql_claims:
         _postgresql_claims.pop().close()
 

@@ -1,4 +1,4 @@
-"""Starts and stops the runtime of this process: notifier, dispatcher, reports, maintenance."""
+"""The start and stop of this process's runtime: notifier, dispatcher, reports, maintenance."""
 
 import asyncio
 import gc
@@ -16,14 +16,14 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery
 from sessions_app.storage.writer import writer
 
-# Seconds that sockets and streams have to end before the runtime stops.
+# Seconds for sockets and streams to end before the runtime stops.
 GOODBYE = 3.0
-# What is to end them: called, all at once, when the runtime is about to stop.
+# Functions that end sockets and streams, all called at once before the runtime stops.
 before_stop: list[Callable[[], Coroutine[None, None, None]]] = []
-# The work of optional applications in each process that hosts, from its start on, by name.
+# The work of optional applications in each hosting process, from the start on, by name.
 beside_hosting: dict[str, Callable[[], Coroutine[None, None, None]]] = {}
-# Threads of `asyncio.to_thread`, in workflows and for files: their functions mostly wait. A loop's
-# own default is as many as there are processors, and four.
+# Threads of `asyncio.to_thread`, in workflows and for files: the functions mostly wait. The default
+# of a loop is the number of processors plus four.
 WAITING_THREADS = 64
 
 
@@ -42,9 +42,9 @@ class _Runtime:
         await self.dispatcher.start()
         works = {"reports": report(self.dispatcher)}
         kind = self.dispatcher.report().kind
-        if kind == Process.Kind.BOTH:  # else the workers take turns
+        if kind == Process.Kind.BOTH:  # otherwise the workers take turns
             works["maintenance"] = maintain()
-        if kind != Process.Kind.WEB:  # it hosts
+        if kind != Process.Kind.WEB:  # the process hosts runs
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()
             works |= {"signals": signals, **{name: work() for name, work in beside_hosting.items()}}
         self.tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
@@ -65,13 +65,13 @@ _running: list[_Runtime] = []
 
 
 async def start(dispatcher: Dispatcher | None = None) -> None:
-    """Start the runtime, once. One process takes up every unfinished run; of many, the workers do.
+    """Start the runtime, once. One process resumes every unfinished run; of many, the workers do.
 
     Args:
-        dispatcher: that of a worker; else the one of the form: this process hosts, or the workers.
+        dispatcher: that of a worker; by default that of the form, for hosts here or in workers.
     """
     if not _running:
-        gc.freeze()  # what was imported stays: no collection is to look through it
+        gc.freeze()  # imported objects stay: no collection has to scan them
         if dispatcher is None:
             cluster = RuntimeSettings.load().cluster
             dispatcher = ProcrastinateDispatcher() if cluster else LocalDispatcher()
@@ -86,7 +86,7 @@ def is_up() -> bool:
 
 
 async def stop() -> None:
-    """Stop hosting: runs in memory are let go in order, to go on elsewhere or at the next start."""
+    """Stop hosting: runs leave memory in order, to continue elsewhere or at the next start."""
     await asyncio.gather(*(close() for close in before_stop))
     if _running:
         await _running.pop().stop()
