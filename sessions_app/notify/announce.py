@@ -1,4 +1,4 @@
-"""Announcing work: in the transaction that writes it, so that a host looks after the commit."""
+"""The announcement of work in the transaction of the work: a host looks after the commit."""
 
 from typing import Protocol
 
@@ -13,7 +13,7 @@ CLUSTER = "sessions_app.hosting.dispatch.dispatcher.ProcrastinateDispatcher"
 
 
 class Announcer(Protocol):
-    """An announcer sees to it that a host looks at a key: a dispatcher."""
+    """A dispatcher as seen by writers of work: makes a host look at a key."""
 
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
@@ -27,9 +27,9 @@ _installed: list[Announcer] = []
 def announce(tx: Transaction, key: str, settlement: InteractionSettled | None = None) -> None:
     """Announce work for the key: called inside the transaction of the work, as its last write.
 
-    `settlement` is a copy of the news for a host that is up; the database is the truth. A process
-    that runs no runtime (a command beside the server) announces too, as far as that needs nothing
-    but the database.
+    `settlement` is a copy of the news for a running host; the database is the truth. A process
+    without a runtime (a command beside the server) announces too, as far as the database suffices
+    for that.
     """
     if not _installed:
         install(import_string(CLUSTER if RuntimeSettings.load().cluster else LOCAL)())
@@ -37,5 +37,5 @@ def announce(tx: Transaction, key: str, settlement: InteractionSettled | None = 
 
 
 def install(new: Announcer | None) -> None:
-    """Set what announces in this process; None removes it."""
+    """Set the announcer of this process; None removes the announcer."""
     _installed[:] = [] if new is None else [new]

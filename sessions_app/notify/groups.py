@@ -1,6 +1,6 @@
-"""The channel layer: its groups, sending to them, and listening.
+"""The channel layer: its groups, sending to groups, and listening.
 
-Messages are hints: no failure of the layer is raised here, and none holds up a caller for long.
+Messages are hints: a failure of the layer is never raised here, and never delays a caller for long.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,11 +33,11 @@ def channel_layer() -> MemoryLayer:
 
 
 def new_layer(make: Callable[[str], BaseChannelLayer] = channel_layers.make_backend) -> MemoryLayer:
-    """Make the layer of CHANNEL_LAYERS that HITL names; where there is none, one of ours: in
-    memory, and over Redis where there are other processes.
+    """Make the layer of CHANNEL_LAYERS that HITL names, or else one of ours: in memory, and over
+    Redis if there are other processes.
 
     Raises:
-        ImproperlyConfigured: HITL names one that is not there.
+        ImproperlyConfigured: HITL names a missing layer.
     """
     runtime = RuntimeSettings.load()
     if (alias := runtime.CHANNEL_LAYER) in channel_layers:
@@ -45,7 +45,7 @@ def new_layer(make: Callable[[str], BaseChannelLayer] = channel_layers.make_back
         return layer if isinstance(layer, MemoryLayer) else ForeignLayer(layer)
     if alias != DEFAULT_CHANNEL_LAYER:
         raise ImproperlyConfigured(f"HITL: CHANNEL_LAYER={alias} is not among CHANNEL_LAYERS.")
-    # Imported where it is used only: it imports a client of Redis.
+    # Imported late, as the module imports a client of Redis.
     url = runtime.REDIS_URL
     return cast(MemoryLayer, import_string(CLUSTER)(url)) if url else MemoryLayer()
 
@@ -56,12 +56,12 @@ def group_name(conversation: UUID) -> str:
 
 
 async def send_to_group(group: str, message: LayerMessage) -> None:
-    """Send to all that listen to the group, in all processes. It may get lost."""
+    """Send to all listeners of the group, in all processes. The message may get lost."""
     await _hint(partial(channel_layer().group_send, group, message))
 
 
 async def send_elsewhere(messages: list[tuple[str, LayerMessage]]) -> None:
-    """Send messages to groups, to those in other processes."""
+    """Send messages to the members of groups in other processes."""
     await _hint(partial(channel_layer().send_elsewhere, messages))
 
 
@@ -72,8 +72,8 @@ async def _hint(send: Callable[[], Awaitable[None]]) -> None:
 
 @asynccontextmanager
 async def join_groups(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMessage]]]:
-    """Join groups for the length of a block. What this gives returns the next message, whenever it
-    comes.
+    """Join groups for the length of a block. The block gets a function that waits for the next
+    message.
     """
     layer = channel_layer()
     channel = await layer.new_channel()
@@ -89,7 +89,7 @@ async def join_groups(*groups: str) -> AsyncIterator[Callable[[], Awaitable[Laye
 async def listen(group: str, handle: Callable[[LayerMessage], None]) -> None:
     """Call `handle` with each message to the group, until cancelled.
 
-    It runs in the event loop, so it must not block. What it raises is logged.
+    `handle` runs in the event loop, and so must not block. Errors of `handle` are logged.
     """
     async with join_groups(group) as receive:
         while True:

@@ -1,4 +1,4 @@
-"""Wakes between processes: a worker learns at once that a key which it hosts has work."""
+"""Wake-ups between processes: a worker learns at once that one of its hosts has work."""
 
 from dataclasses import astuple
 from datetime import datetime
@@ -12,7 +12,7 @@ WAKE = "host.wake"
 
 
 def worker_group(worker: str) -> str:
-    """Return the group that the worker listens to; channel layers take few characters."""
+    """Return the name of a worker's group, within the limits that channel layers set for names."""
     return f"worker.{worker.replace(':', '.')}"[:99]
 
 
@@ -22,7 +22,7 @@ def wake_message(key: str, settlement: InteractionSettled | None) -> LayerMessag
 
 
 def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
-    """Return the key that a message is about, and what was settled."""
+    """Return the key that a message is about, and the settlement, if any."""
     columns = message["settled"]
     return message["key"], columns and _unpack(*columns)
 

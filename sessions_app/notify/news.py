@@ -1,7 +1,6 @@
-"""News of a conversation: how far its log goes, and its last events, where they are few and small.
+"""News of a conversation: the end of its log, and the last events if they are few and small.
 
-Within a process these are the records themselves, which all readers share; between processes goes a
-copy of them.
+Readers within a process share the records themselves; other processes get a copy.
 """
 
 import json
@@ -14,21 +13,21 @@ from sessions_app.json_types import JsonObject
 from sessions_app.storage.records import EventRecord
 
 NEWS = "conversation.news"
-# The group, and the message, that say that questions were asked or settled, somewhere.
+# Group and message about questions that were asked or settled, in any conversation.
 PROMPTS = "prompts"
 PROMPTS_CHANGED = {"type": "prompts.changed"}
-# To a conversation's group: something beside its log has changed.
+# Message to a conversation's group: something outside the log has changed.
 LOOK = {"type": "conversation.look"}
 
-# Events that are more than this are left out: their readers take them from the log, in pages. A
-# hundred messages may wait for a socket whose client does not read.
+# Larger news go without events: readers fetch these from the log, in pages. A hundred messages may
+# wait for a socket with a client that does not read.
 MAX_EVENTS = 20
 MAX_SIZE = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """The conversation's log goes up to `sequence`; `events` are the last of it, or none."""
+    """News that the conversation's log reaches `sequence`; `events` are its last ones, or none."""
 
     conversation: UUID
     sequence: int
@@ -45,7 +44,7 @@ def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
 
 
 def pack(message: JsonObject) -> JsonObject:
-    """Pack a message of any type for other processes. The events are one string: that packs
+    """Pack a message of any type for other processes, with the events as one string: that packs
     best.
     """
     if message["type"] != NEWS:
@@ -60,7 +59,7 @@ def pack(message: JsonObject) -> JsonObject:
 
 
 def unpack(message: JsonObject) -> JsonObject:
-    """Unpack a message that another process has packed."""
+    """Unpack a message from another process."""
     if message["type"] != NEWS:
         return message
     conversation = UUID(hex=message["conversation"])

@@ -1,6 +1,4 @@
-"""The notifier, which sends news of commits and messages of threads from the runtime's event
-loop.
-"""
+"""The notifier: sends news of commits and messages of threads from the runtime's event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,8 +28,8 @@ ABOUT_PROMPTS = (
     Event.Type.ASSIGNMENT_UPDATE,
 )
 
-# Seconds between two hints to other processes that prompts have changed: who counts them there
-# looks no more often. And after the first change: what somebody waits for goes ahead of it.
+# Seconds between two hints to other processes that prompts have changed: readers there count
+# prompts no more often. Seconds after the first change, so that more urgent messages go first.
 HINT_EVERY = 0.3
 HINT_AFTER = 0.01
 
@@ -39,17 +37,17 @@ log = Log(__name__)
 
 
 class Notifier:
-    """Takes committed events from the writer's thread, and has their readers hear of them: those of
-    this process at once, those of others, if there are any, by its own task.
+    """A distributor of committed events from the writer's thread: to readers in this process at
+    once, to other processes (if any) by its own task.
 
-    What is committed while a message to these is on its way is merged into the next one.
+    Events committed while a message to these is on its way are merged into the next message.
     """
 
     def __init__(self) -> None:
         self._gathered: dict[UUID, list[EventRecord]] = {}
         self._messages: list[tuple[str, LayerMessage]] = []
-        self._hint: asyncio.TimerHandle | None = None  # the next one
-        self._hinted_at = -HINT_EVERY  # by the loop's clock
+        self._hint: asyncio.TimerHandle | None = None  # the next hint
+        self._hinted_at = -HINT_EVERY  # the loop's time of the last hint
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -62,7 +60,7 @@ class Notifier:
         _started.append(self)
 
     async def stop(self) -> None:
-        """Stop, once what has gathered is sent."""
+        """Stop, once the gathered messages are sent."""
         self._loop = None
         if self._hint is not None:
             self._hint.cancel()
@@ -74,16 +72,16 @@ class Notifier:
                 await self._task
             self._task = None
         await self._flush()
-        with suppress(Exception):  # whatever the layer raises: this is the end
+        with suppress(Exception):  # ignore any error of the layer at the end
             await channel_layer().close()
 
     def publish(self, tx: Transaction) -> None:
-        """Take the events of a committed transaction. From any thread."""
+        """Take the events of a committed transaction, from any thread."""
         if self._loop is not None:
             tx.call_in(self._loop, partial(self._tell, tx.events))
 
     def send(self, group: str, message: LayerMessage) -> bool:
-        """Take a message to a group, from any thread. False if this does not run."""
+        """Take a message to a group, from any thread; return False if the notifier is stopped."""
         return self._call(self._take, group, message)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> bool:
@@ -92,7 +90,7 @@ class Notifier:
             return False
         try:
             loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # it is closed
+        except RuntimeError:  # the loop is closed
             return False
         return True
 
@@ -102,7 +100,7 @@ class Notifier:
             layer.deliver(group_name(conversation), news_message(conversation, new_events))
             if not layer.alone:
                 conversation_events = self._gathered.get(conversation, []) + new_events
-                # One that is too many shows that they are.
+                # One event more than the maximum is kept, to show that there are too many.
                 self._gathered[conversation] = conversation_events[-MAX_EVENTS - 1 :]
                 self._wake.set()
         if any(event.type in ABOUT_PROMPTS for event in events):
@@ -151,9 +149,9 @@ _started: list[Notifier] = []
 
 
 def send_from_thread(group: str, message: LayerMessage) -> None:
-    """Send a message to a group from a thread without an event loop: a request's, or a command's.
+    """Send a message to a group from a thread without an event loop, of a request or of a command.
 
-    Where the runtime is up, its loop sends, since layers keep connections for each loop.
+    If the runtime is up, its loop sends, since layers keep connections per loop.
     """
     if not any(notifier.send(group, message) for notifier in _started):
         async_to_sync(send_to_group)(group, message)

@@ -1,4 +1,4 @@
-"""The channel layer of many processes: that of one process, and a link to the others."""
+"""The channel layer of many processes: the layer of one process, and a link to the others."""
 
 import asyncio
 from functools import partial
@@ -12,24 +12,24 @@ from sessions_app.notify.layers.link import Publisher, RedisLink, seal
 from sessions_app.notify.layers.memory import MemoryLayer
 from sessions_app.notify.news import pack, unpack
 
-# All calls have a time limit where they are made. A `socket_timeout` on top would have redis-py use
+# Callers limit the time of all calls. A `socket_timeout` on top would make redis-py use
 # `asyncio.wait_for`, which now and then swallows a cancellation (before Python 3.12).
-CONNECTING = 1.0  # seconds
+CONNECTING = 1.0  # seconds for connecting to Redis
 
 
 class ClusterLayer(MemoryLayer):
-    """Groups live in this process's memory; what is sent goes over Redis to the other processes.
+    """A layer with groups in this process's memory, which sends over Redis to the other processes.
 
-    So what a process tells itself arrives at once, whatever Redis does, and each message comes here
-    once, however many sockets wait for it. Nobody waits for a Redis that fails: its link is down
-    until Redis works again, and then has this process's groups joined once more.
+    Messages within a process arrive at once, in any state of Redis, and each remote message comes
+    here once for any number of sockets. No caller waits for a Redis that fails: the link is down
+    until Redis works again, and then joins this process's groups once more.
     """
 
     alone = False
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(**options)
-        # Redis keeps no subscriptions apart by database, as it does keys.
+        # Redis separates keys by database, but not subscriptions.
         prefix = f"chat{parse_url(url).get('db', 0)}."
         options = {"socket_timeout": None, "socket_connect_timeout": CONNECTING}
         self._remote = RedisPubSubChannelLayer(hosts=[{"address": url, **options}], prefix=prefix)
@@ -37,13 +37,13 @@ class ClusterLayer(MemoryLayer):
         self._link: RedisLink | None = None
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Make a channel of this process; the first one opens the link to Redis."""
+        """Make a channel of this process; the first channel opens the link to Redis."""
         if self._usable_link() is None:
             self._link = RedisLink(self._remote, self._new_publisher(), self.groups, self._hear)
         return await super().new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Have the channel in the group; the first one has the link join."""
+        """Add the channel to the group; the link joins with the group's first channel."""
         is_known = group in self.groups
         await super().group_add(group, channel)
         link = self._usable_link()
@@ -51,7 +51,7 @@ class ClusterLayer(MemoryLayer):
             await link.join(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take the channel out; the last one has the link leave."""
+        """Remove the channel from the group; the link leaves with the group's last channel."""
         is_known = group in self.groups
         await super().group_discard(group, channel)
         link = self._usable_link()
@@ -62,8 +62,8 @@ class ClusterLayer(MemoryLayer):
         """Send to the group's channels, here and elsewhere.
 
         Raises:
-            redis.RedisError: it went nowhere. Only where nothing in this event loop listens;
-                otherwise the link looks after Redis, and logs what becomes of it.
+            redis.RedisError: the message went nowhere. Only if nothing in this event loop listens;
+                otherwise the link watches Redis, and logs failures.
         """
         if self._usable_link() is not None:
             self.deliver(group, message)
@@ -82,13 +82,13 @@ class ClusterLayer(MemoryLayer):
         self.deliver(group, unpack(message))
 
     async def close(self) -> None:
-        """Close the link to Redis. A new channel begins another."""
+        """Close the link to Redis. A new channel begins another link."""
         link, self._link = self._usable_link(), None
         if link is not None:
             await link.close()
 
     def _usable_link(self) -> RedisLink | None:
-        """Return the link if it belongs to the running loop: others cannot use it, nor touch the
+        """Return the link if it belongs to the running loop: other loops can use neither link nor
         channels.
         """
         if self._link is not None and self._link.loop is asyncio.get_running_loop():

@@ -1,4 +1,4 @@
-"""A backend of CHANNEL_LAYERS that is not ours, such as the two of channels-redis."""
+"""An adapter for other backends of CHANNEL_LAYERS, such as the two of channels-redis."""
 
 import asyncio
 import time
@@ -15,10 +15,10 @@ from sessions_app.notify.news import pack, unpack
 log = Log(__name__)
 
 TIMEOUT = 1.0  # seconds that a layer may take for one call
-# Seconds after which a layer that failed is tried again. Until then, what is sent is dropped.
+# Seconds after which a layer that failed is tried again. Until then, messages are dropped.
 PAUSE = 1.0
-# Seconds after which a channel joins its groups again: a Redis that began anew knows none of them,
-# and channels-redis does not say so. Its `core` forgets them after a day, too.
+# Seconds after which a channel joins its groups again: a restarted Redis knows no groups, and
+# channels-redis does not report that. The `core` layer also forgets groups after a day.
 REJOIN = 10.0
 
 
@@ -31,7 +31,7 @@ class Health:
 
     @property
     def in_pause(self) -> bool:
-        """True shortly after the layer has failed."""
+        """True shortly after a failure of the layer."""
         return self._failing and time.monotonic() < self._next
 
     def note_failure(self, error: Exception) -> None:
@@ -42,7 +42,7 @@ class Health:
         self._next = time.monotonic() + PAUSE
 
     async def call(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Call the layer, for a second at most. What it raises is noted: it was a hint only."""
+        """Call the layer, for a second at most. Errors are only noted, as messages are hints."""
         try:
             async with asyncio.timeout(TIMEOUT):
                 await work()
@@ -58,10 +58,10 @@ health = Health()
 
 
 class ForeignLayer(MemoryLayer):
-    """An adapter for another layer, whose failures cost readers time and nothing else.
+    """An adapter for another layer, with failures that cost readers time and nothing else.
 
-    What others lack is left out: nothing arrives within a process without the layer, and each
-    message is sent by itself. One that the layer drops is found by a look at the log.
+    Features that other layers lack are left out: nothing arrives within a process without the
+    layer, and each message is sent separately. A query of the log finds dropped messages.
     """
 
     alone = False
@@ -79,7 +79,7 @@ class ForeignLayer(MemoryLayer):
         await self._readers[channel].join(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Leave a group; with the last one goes what nobody took."""
+        """Leave a group; with the last group, discard the unread messages."""
         reader = self._readers.get(channel)
         if reader is not None and await reader.leave(group):
             del self._readers[channel]
@@ -90,32 +90,32 @@ class ForeignLayer(MemoryLayer):
         """Send to the group's channels, here and elsewhere.
 
         Raises:
-            Exception: whatever the layer does.
+            Exception: any error of the layer.
         """
         await self._layer.group_send(group, pack(message))
 
     def deliver(self, group: str, message: JsonObject) -> None:
-        """Deliver nothing: the layer brings it."""
+        """Deliver nothing: the layer brings the message."""
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group's channels, in their order."""
+        """Send messages, each to a group's channels, in order."""
         for group, message in messages:
             await self.group_send(group, message)
 
     async def close(self) -> None:
-        """End all readers. The layer itself is the project's."""
+        """End all readers. The layer itself belongs to the project."""
         readers, self._readers = self._readers, {}
         for reader in readers.values():
             await reader.close()
 
 
 class _Reader:
-    """A reader of one channel of the layer, which puts messages where they are waited for."""
+    """A reader of one channel of the layer, which passes messages on to the waiting listener."""
 
     def __init__(self, layer: BaseChannelLayer, put: Callable[[JsonObject], None]) -> None:
         self._layer = layer
         self._put = put
-        self._name: str | None = None  # which the layer gives once it can be reached
+        self._name: str | None = None  # the layer names the channel once the layer is reachable
         self._naming = asyncio.Lock()
         self._groups: set[str] = set()
         self._tasks = [asyncio.create_task(work()) for work in (self._receive, self._rejoin)]

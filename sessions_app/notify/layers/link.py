@@ -1,9 +1,9 @@
 """The link of one process to the others, over Redis.
 
-It hears by the Pub/Sub layer of channels-redis, from one task and with one channel for the process,
-and sends what that hears. A pulse once a second shows that what is sent comes back; when it does
-not, or anything else fails, the connections are thrown away, and all is joined anew. Meanwhile
-nobody waits for Redis.
+The link listens through the Pub/Sub layer of channels-redis, in one task and with one channel for
+the process, and publishes messages for such layers. A pulse once a second shows that published
+messages come back; if not, or if anything else fails, the link discards its connections and joins
+all groups anew. Meanwhile no caller waits for Redis.
 """
 
 import asyncio
@@ -19,24 +19,24 @@ from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 
 log = Log(__name__)
-# It logs a traceback for each second without Redis. The link says it once.
+# channels_redis logs a traceback for each second without Redis. The link logs one warning.
 logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 
-PULSE = 1.0  # seconds between two
-MISSED = 3  # pulses on their way, with which the link counts as dead
-PAUSE = 1.0  # seconds before it is tried again
-TIMEOUT = 0.8  # seconds for one call, less than callers have patience
+PULSE = 1.0  # seconds between two pulses
+MISSED = 3  # pulses without an answer, at which the link counts as dead
+PAUSE = 1.0  # seconds before the next attempt
+TIMEOUT = 0.8  # seconds for one call, less than the patience of callers
 CLOSING = 5.0  # seconds for closing a connection, in which the process may stand still
-LATE = 0.2  # seconds that the event loop is late when it has stood still
+LATE = 0.2  # seconds of delay that show a standstill of this process
 OPENING = 10.0  # seconds for joining all groups
 
 
 class Publisher:
-    """Sends what the groups of a layer of channels-redis receive, of other processes as well: one
-    write for all that is sent together, and no answer to wait for.
+    """A publisher to the groups of a channels-redis layer, also in other processes: one write for
+    all messages sent together, and no answer to wait for.
 
     The layer itself takes a connection from a pool and reads an answer for each message, which only
-    says how many have heard it. Whether all is well is to be seen by what is heard.
+    counts the listeners. The messages that come back show whether all is well.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class Publisher:
         """Connect, and switch off Redis's answers.
 
         Raises:
-            redis.RedisError: Redis is not there, or does not let this client have no answers.
+            redis.RedisError: Redis is unreachable, or does not let this client switch answers off.
         """
         await self._connection.connect()
-        await self._connection.send_command("CLIENT", "REPLY", "ON")  # it answers to this one
+        await self._connection.send_command("CLIENT", "REPLY", "ON")  # Redis answers this command
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
 
@@ -63,18 +63,18 @@ class Publisher:
         """Wait until the connection ends.
 
         Raises:
-            redis.RedisError: it has.
+            redis.RedisError: the connection has ended.
         """
         await self._connection.read_response()
 
     async def publish(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group. It waits only where too much is unsent.
+        """Send messages, each to a group. The call waits only if too much is unsent.
 
         Raises:
             redis.RedisError: the connection has ended.
         """
         commands = [
-            # As `RedisPubSubLoopLayer` names the channel of a group.
+            # The channel of a group, as named by `RedisPubSubLoopLayer`.
             ("PUBLISH", f"{self._prefix}__group__{group}", self._serialize(message))
             for group, message in messages
         ]
@@ -82,14 +82,14 @@ class Publisher:
         await self._connection.send_packed_command(packed_commands, check_health=False)
 
     async def close(self) -> None:
-        """Close the connection, once what was published is sent."""
+        """Close the connection, once the published messages are sent."""
         await self._connection.disconnect()
 
 
 class RedisLink:
-    """A carrier of messages between this process's groups and those of the others, while it is up.
+    """A carrier of messages between the groups of this process and of others, while the link is up.
 
-    `groups` are those that this process is in, now and whenever the link comes up.
+    `groups` are the groups of this process, now and whenever the link comes up.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RedisLink:
         self._deliver = deliver
         self._name = uuid4().hex
         self._channel = ""
-        # The groups that it hears.
+        # The groups that the link listens to.
         self._joined: set[str] = set()
         self._pulses = 0
         self._tried = asyncio.Event()
@@ -126,7 +126,7 @@ class RedisLink:
         await self._shut()
 
     async def join(self, group: str) -> None:
-        """Listen to the group. Without a link, or should this be cut short, it is made up for."""
+        """Listen to the group. Without a link, or if interrupted, the join is made up for later."""
         await self._carry(lambda: self._add(group))
 
     async def leave(self, group: str) -> None:
@@ -134,8 +134,8 @@ class RedisLink:
         await self._carry(lambda: self._discard(group))
 
     async def send(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group's members in other processes. Without a link they are
-        dropped.
+        """Send messages, each to a group's members in other processes. Without a link the messages
+        are dropped.
         """
         envelopes = [(group, seal(self._name, group, message)) for group, message in messages]
         await self._carry(lambda: self._publisher.publish(envelopes))
@@ -146,11 +146,11 @@ class RedisLink:
         deadline = self.loop.time() + TIMEOUT
         try:
             async with asyncio.timeout_at(deadline):
-                await self._tried.wait()  # something to wait for only at the beginning
+                await self._tried.wait()  # delays only the first calls
                 if self.up:
                     await call()
         except TimeoutError as error:
-            if self.loop.time() < deadline + LATE:  # else it is this process that was not there
+            if self.loop.time() < deadline + LATE:  # otherwise this process stood still
                 self._lose(error)
         except Exception as error:  # noqa: BLE001 - whatever Redis raises, the link is lost
             self._lose(error)
@@ -160,7 +160,7 @@ class RedisLink:
         self._joined.add(group)
 
     async def _discard(self, group: str) -> None:
-        # One that was cut short has taken the channel out, and a second one does nothing more.
+        # Add the channel first: after an interrupted call, a second call alone would do nothing.
         await self._remote.group_add(group, self._channel)
         await self._remote.group_discard(group, self._channel)
         self._joined.discard(group)
@@ -172,7 +172,7 @@ class RedisLink:
                 await self._watch()
             except Exception as error:  # noqa: BLE001 - whatever Redis raises: it is tried again
                 self._lose(error)
-            finally:  # also where an event loop that ends cancels this task, without `close`
+            finally:  # also if an ending event loop cancels this task, without `close`
                 await self._shut()
             await asyncio.sleep(PAUSE)
 
@@ -182,7 +182,7 @@ class RedisLink:
             self._channel = await self._remote.new_channel()
             await self._remote.group_add(self._name, self._channel)
             self._joined = set()
-            while missing := set(self._groups) - self._joined:  # there may be new ones meanwhile
+            while missing := set(self._groups) - self._joined:  # new groups may come meanwhile
                 for group in missing:
                     await self._add(group)
             await self._publisher.open()
@@ -220,10 +220,10 @@ class RedisLink:
                 task.result()
 
     async def _shut(self) -> None:
-        """Close the connections. First: a channel that is given up would use them once more."""
+        """Close the connections before the tasks: an abandoned channel would use them once more."""
         self.up = False
         for close in (self._publisher.close, self._remote.flush):
-            with suppress(Exception):  # whatever Redis raises: they are thrown away
+            with suppress(Exception):  # ignore any error of Redis: the connections are discarded
                 async with asyncio.timeout(CLOSING):
                     await close()
         tasks, self._watched = self._watched, []
@@ -232,8 +232,8 @@ class RedisLink:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pulse(self) -> None:
-        """Send a pulse, and count it: a process that was stopped for a while finds nothing
-        missing.
+        """Send a pulse, and count the pulses, not the time: a process that was stopped for a while
+        misses none.
         """
         if self._pulses >= MISSED:
             raise TimeoutError("Redis accepts messages, and returns none")
@@ -243,11 +243,11 @@ class RedisLink:
     async def _make_up(self) -> None:
         """Finish interrupted joins and leaves.
 
-        Callers are interrupted, for example, when their time is up as this process goes on after it
-        stood still.
+        Callers are interrupted, for example, when their time is up as this process continues after
+        a standstill.
         """
         for group in set(self._groups) ^ self._joined:
-            if group in self._groups:  # by now: others join and leave meanwhile
+            if group in self._groups:  # checked again: other tasks join and leave meanwhile
                 await self.join(group)
             else:
                 await self.leave(group)
@@ -256,13 +256,13 @@ class RedisLink:
         while True:
             envelope = await self._remote.receive(self._channel)
             self._pulses = 0
-            if envelope["from"] != self._name:  # its own is delivered already
+            if envelope["from"] != self._name:  # own messages are delivered already
                 self._deliver(envelope["group"], envelope["message"])
-                await asyncio.sleep(0)  # of many that are there, none fills a channel unread
+                await asyncio.sleep(0)  # lets listeners read before many messages fill a channel
 
 
 def seal(sender: str, group: str, message: JsonObject) -> JsonObject:
-    """Wrap a message for its way: who hears a group once must see from whom it is, and for which
+    """Wrap a message for its way: a process hears a group once, and must learn the sender and the
     group.
     """
     return {"from": sender, "group": group, "message": message}

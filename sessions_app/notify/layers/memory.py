@@ -8,32 +8,32 @@ from channels.layers import InMemoryChannelLayer
 
 from sessions_app.json_types import JsonObject
 
-# What a channel that was too full for a message says in its place.
+# Message that a full channel holds in place of a lost message.
 LOST = {"type": "messages.lost"}
 
 
 class MemoryLayer(InMemoryChannelLayer):
-    """Channels' in-memory layer, whose cost per message does not grow with the sockets.
+    """Channels' in-memory layer, with a cost per message that does not grow with the sockets.
 
-    The original walks over all channels and groups at each message to expire old ones, and a
-    channel that has one leaves its groups for good, though its socket lives. Here nothing expires:
-    a channel's capacity bounds what waits in it, and the last place is for a message that says so.
-    Messages are not copied: nobody may change one.
+    The original walks over all channels and groups at each message to expire old messages, and a
+    channel with an expired message leaves its groups for good, though its socket lives. Here
+    messages never expire. The queue of a channel is bounded; when it is full, the last slot holds a
+    LOST marker. Messages are not copied, so no receiver may change one.
     """
 
-    alone = True  # there are no other processes
+    alone = True  # no other processes exist
 
     def _clean_expired(self) -> None:
         """Expire nothing."""
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Leave the group; with the last one goes what nobody took, as nothing expires it."""
+        """Leave the group; with the last group, discard the unread messages, which never expire."""
         await super().group_discard(group, channel)
         if not any(channel in members for members in self.groups.values()):
             self.channels.pop(channel, None)
 
     async def group_send(self, group: str, message: JsonObject) -> None:
-        """Put the message into each channel, without a task for each."""
+        """Put the message into each channel, without a task per channel."""
         self.deliver(group, message)
 
     def deliver(self, group: str, message: JsonObject) -> None:
@@ -42,7 +42,7 @@ class MemoryLayer(InMemoryChannelLayer):
             self.put(channel, message)
 
     def put(self, channel: str, message: JsonObject) -> None:
-        """Put the message into a channel, or that it was lost into its last place."""
+        """Put the message into a channel, or a LOST marker into the channel's last slot."""
         queue = self._queue(channel)
         room = queue.maxsize - queue.qsize()
         if room:
@@ -51,15 +51,14 @@ class MemoryLayer(InMemoryChannelLayer):
     async def receive(self, channel: str) -> JsonObject:
         """Wait for the channel's next message.
 
-        Its queue stays while this is awaited again and again; the original makes one for each
-        message.
+        The queue is kept between the calls; the original makes a queue for each message.
         """
         queue = self._queue(channel)
         try:
             message: JsonObject
             _, message = await queue.get()
         except asyncio.CancelledError:
-            if queue.empty():  # else a channel that never was in a group would leave one for good
+            if queue.empty():  # otherwise a channel outside of all groups would stay for good
                 self.channels.pop(channel, None)
             raise
         return message
