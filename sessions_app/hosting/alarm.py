@@ -30,7 +30,7 @@ from sessions_app.hosting.run_task import BlockedLoop, RunTask
 from sessions_app.workflows.context import current_context
 
 LOOK_EVERY = 0.5  # seconds between two checks of the handler
-# Checks that must find the same run: a single one finds any run after a stop of the whole process.
+# Checks that must find the same run: after a pause of the whole process, one check blames any run.
 LOOKS = 3
 
 # A run at work while the loop was slow: the workflow's line, and the innermost line.
@@ -71,8 +71,7 @@ class Alarm:
         """Install the handler; called in the loop's thread."""
         self._loop = loop
         self._thread = threading.get_ident()
-        # Requires the main thread (not so under `runserver`) and a clock that no other library
-        # uses.
+        # The alarm needs the main thread (`runserver` uses another) and an unused clock.
         main = threading.current_thread() is threading.main_thread()
         self._is_installed = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
         if self._is_installed:

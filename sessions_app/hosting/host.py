@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 # Seconds that a host without runs and builder stays, to spare the next message a new lease.
 LINGER = 5.0
-# Seconds between two checks of a host that makes room, whether its runs wait.
+# Seconds between two checks for waiting runs by a host that makes room.
 HURRIED_LOOK = 0.5
-# Minimum seconds between two checks.
+# Minimum seconds between two checks by a host.
 MOMENT = 0.01
 # Seconds until a run is resumed after a failed write.
 RETRY_AFTER = 1.0
@@ -87,11 +87,11 @@ class Host:
         # Runs that were driven until the database failed: that crash is not counted.
         self.excused: set[UUID] = set()
         self._conversations: Mapping[UUID, ConversationRecord] = {}
-        # The last selection left a run queued whose turn comes later.
+        # True if the last selection left a run queued because its turn comes later.
         self._left_some = False
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
-        # `_changed`: wake up; `woken`: wake up and select runs from the database.
+        # `_changed` wakes the host; `woken` makes the host select runs from the database.
         self._changed = asyncio.Event()
         self.woken = False
         self._stopping = False
@@ -168,7 +168,7 @@ class Host:
         self._abandon()
 
     def _abandon(self) -> None:
-        # Immediately: code that waits for a fresh lease must not continue once the lease is lost.
+        # Cancel now: code that waits for a fresh lease must not continue once the lease is lost.
         for task in self._runs.values():
             task.leave(RunEvent.LOST)
         self._changed.set()
@@ -231,7 +231,7 @@ class Host:
             selection = await self._write(look)
         except Fenced:
             self.lose()
-        except (StorageUnavailable, ConversationGone):  # a deleted conversation is not found again
+        except (StorageUnavailable, ConversationGone):  # a deleted conversation has no runs left
             self._not_before = time.monotonic() + RETRY_AFTER
             self._look_again()
         else:
@@ -309,7 +309,7 @@ class Host:
             self.lose()
         if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        # Not excused if a step made the failing request itself: the failure may recur for ever.
+        # Excuse no run with a failed request of its own step: the failure may recur for ever.
         is_of_its_code = failure is not None and isinstance(failure.__cause__, FaultInStep)
         if self.dropped or (isinstance(failure, StorageUnavailable) and not is_of_its_code):
             self.excused.add(task.id)

@@ -41,7 +41,7 @@ class HostRegistry:
         self._on_free = on_free
         self._hosts: dict[str, Host] = {}
         self._pools: dict[str, WorkflowPool] = {}
-        # Stopped with the hosts: a hanging builder would keep the process from ending.
+        # Stop signal for builds: a hanging build would keep the process from ending.
         self._builds = Stop()
         # One lock per workflow: a slow builder delays no other workflow.
         self._pool_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -143,7 +143,7 @@ class HostRegistry:
                     elif host.fenced or not host.woken:
                         break
             finally:
-                # No await between the last check of `woken` and this line.
+                # No await since the last check of `woken`, so that no wake-up is lost.
                 self._hosts.pop(key, None)
 
     def stop(self) -> None:

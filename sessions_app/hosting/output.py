@@ -43,7 +43,7 @@ class Output:
 
     async def emit(self, text: str) -> None:
         """Put out a chunk, without the part that an interrupted execution has put out before."""
-        text = storable(text)  # the comparison is with stored text
+        text = storable(text)  # the stored form, for the comparison
         if self._cut is not None:
             text = self._match(self._cut, text)
         if text:
@@ -107,7 +107,7 @@ class Output:
             self._parts.append(text)
             self._size += len(text)
             first = len(self._parts) == 1
-        if first:  # deferred: a run that ends by then stores the text with its end
+        if first:  # deferred: a run that ends first stores the text with its end
             self._begun = asyncio.get_running_loop().call_soon(self.put)
 
     def _take(self, parts: list[str]) -> str:

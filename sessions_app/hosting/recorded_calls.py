@@ -152,9 +152,9 @@ class RecordedCalls(RecordedBackend):
             self._end_step()
 
     def _end_step(self) -> None:
-        if self.waits.in_a_step:  # another step is under way
+        if self.waits.in_a_step:  # another step is still under way
             return
-        # The steps are stored, and need not run again.
+        # All steps are stored, and need not run again.
         self._run.leave(RunEvent.STEPS_OVER)
         if self._stored_step and self.is_unreplayed():
             self._run.leave(RunEvent.REPLAY)
@@ -326,7 +326,7 @@ class RecordedCalls(RecordedBackend):
         new_prompts = []
         for outgoing, interaction in outgoing_prompts:
             stored_prompt = from_json(outgoing.json)
-            if len(outgoing.json) > limits.MAX_PROMPT:  # includes punctuation, which does not count
+            if len(outgoing.json) > limits.MAX_PROMPT:  # the JSON's punctuation does not count
                 subject = f"The {type(outgoing.prompt).__name__} {outgoing.prompt.text[:50]!r}"
                 check_size(subject, stored_prompt, "MAX_PROMPT")
             resolved = None

@@ -215,7 +215,7 @@ def _take_up(
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
-    else:  # includes stopped runs: the workflow may have to clean up
+    else:  # includes runs to stop: the workflow may have to clean up
         _start(tx, lease, driven_runs, run, selection)
 
 

@@ -205,7 +205,7 @@ class RunTask:
             await self._execute()
         except asyncio.CancelledError:
             if self.run.state is RunState.WORKING:
-                raise  # cancelled by other code than the host
+                raise  # cancelled by code other than the host
             await self._finish(RunEvent.UNWOUND)
         except (Fenced, ConversationGone, StorageUnavailable) as error:
             self.run.failure = error
@@ -222,7 +222,7 @@ class RunTask:
             await self._finish(RunEvent.RETURNED)
 
     async def _execute(self) -> None:
-        await self._freshness.wait_fresh()  # opening the pool may build a builder
+        await self._freshness.wait_fresh()  # never build a builder under a lost lease
         started_run, run = self._started_run, self._started_run.run
         files = attached_files(started_run.metadata)
         message = Message(started_run.text, run.client_format, run.message_id, files)
@@ -245,7 +245,7 @@ class RunTask:
                     if self.run.state in THROWN_OUT:
                         raise asyncio.CancelledError
                     if run.parent is not None and not runner.gives_text:
-                        continue  # the parent gets the return value, not text
+                        continue  # a parent uses the return value, not this text
                     await self._calls.put_out(chunk, is_repeat=runner.is_repeat)
             self._calls.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
@@ -253,7 +253,7 @@ class RunTask:
             self.run.output.complete()
 
     async def _handle_error(self, error: BaseException) -> None:
-        if is_fault(error):  # another execution resumes the run
+        if is_fault(error):  # another execution will resume the run
             self.run.failure = self.run.failure or error
             await close_broken()
             self.run.move(RunEvent.CUT_OFF)
@@ -286,7 +286,7 @@ class RunTask:
         if self.run.state is RunState.COMPLETING:
             await self._end(Run.Status.COMPLETED)
         elif self.run.state is RunState.CANCELLING:
-            if event is RunEvent.MISMATCHED:  # the code cannot clean up
+            if event is RunEvent.MISMATCHED:  # code that does not match cannot clean up
                 log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._end(Run.Status.CANCELLED)
         elif self.run.state is RunState.SUSPENDING:  # an operator may resume after too many calls
@@ -295,7 +295,7 @@ class RunTask:
         elif self.run.state is RunState.FAILING:
             if before is RunState.BROKEN:  # the database refuses data of the run
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
-                self.run.failure = None  # failures from here on count
+                self.run.failure = None  # only failures of the new lane count
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:

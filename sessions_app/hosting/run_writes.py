@@ -26,7 +26,7 @@ from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 
-# Kinds of entries that a `wait_id` identifies.
+# Kinds of journal entries that a `wait_id` identifies.
 WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 
 
@@ -259,7 +259,7 @@ def rest(
     After an answer that came meanwhile, the run stays running.
     """
     run = leased_run.check_open(tx)
-    tx.lock(run.conversation_id)  # an answer that is being written must be visible below
+    tx.lock(run.conversation_id)  # makes an answer that is being written visible
     pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
     if any(map(is_wait, waits_for)):
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)

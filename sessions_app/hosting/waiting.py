@@ -38,7 +38,7 @@ class RunWaits:
 
     def __init__(self, run: RunInMemory) -> None:
         self._run = run
-        self.slot = Slot(nullcontext())  # replaced by the run's own slot
+        self.slot = Slot(nullcontext())  # a placeholder until the run gets its own slot
         # Includes answers that came before the execution reached their interaction.
         self._answers: Answers = {}
         self._asks: list[_Ask] = []

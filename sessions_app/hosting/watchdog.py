@@ -47,7 +47,7 @@ class QuietRuns:
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._hosts = hosts
-        # Runs that worked at the last search: the number of calls then, and since when it stayed.
+        # Working runs at the last search: the number of calls, and since when it is unchanged.
         self._working: dict[RunTask, tuple[int, float]] = {}
         self._next_look = 0.0
 
@@ -69,7 +69,7 @@ class QuietRuns:
             last_calls, since = before.get(run, (calls, now))
             self._working[run] = (calls, since if calls == last_calls else now)
             if calls == last_calls and now - since >= QUIET:
-                self._working[run] = (calls, math.inf)  # a quiet run is logged once
+                self._working[run] = (calls, math.inf)  # logs a quiet run only once
                 log.warning(
                     "run.quiet",
                     run=str(run.id),

@@ -28,7 +28,7 @@ STREAM = JournalEntry.Kind.STREAM.value
 # Characters of a call's arguments that are recorded, and of a changed value that are quoted.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
-# Key of the annotation in the error of a call that succeeded, but had its result refused.
+# Key for the annotation in the error of a call with a refused result.
 REFUSED = "refused"
 
 

@@ -21,7 +21,7 @@ class StopPoint(BaseModel):
     position: int
     calls: dict[str, int] = {}
     cut: set[int] = set()
-    # Tracks with code that was told of the stop by a call in this execution; and whether all were.
+    # Tracks told of the stop by a call in this execution; and whether all code was told.
     _raised_in: set[str] = PrivateAttr(default_factory=set)
     _all_told: bool = PrivateAttr(default=False)
 

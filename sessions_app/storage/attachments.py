@@ -81,7 +81,7 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     await writer.write(lambda tx: _begin(tx, row))
     try:
         path = await asyncio.to_thread(storages["default"].save, row.path, file)
-    except Exception as error:  # any error of a storage
+    except Exception as error:  # storage backends raise errors of any class
         log.exception("attachment.not_written", attachment=str(id_))
         await writer.write(lambda tx: _give_up(tx, row))
         raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
@@ -182,7 +182,7 @@ async def delete_unwanted() -> int:
         for id_, path in rows:
             try:
                 await asyncio.to_thread(storages["default"].delete, path)
-            except Exception:  # any error of a storage; the row stays for the next time
+            except Exception:  # storage backends raise any class; the row stays for a retry
                 log.exception("attachment.not_deleted", path=path)
                 stuck.add(id_)
         deleted = await writer.write(

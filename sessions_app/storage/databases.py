@@ -17,7 +17,7 @@ POOL = {
     "reconnect_timeout": 2,
     "max_lifetime": 1800,
 }
-# A peer that vanished without a word is noticed within some 15 s, not after the hours of TCP.
+# A vanished peer is noticed within some 15 s, not after the hours that TCP would take.
 CUT_OFF = {
     "keepalives_idle": 5,
     "keepalives_interval": 3,

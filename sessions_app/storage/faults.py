@@ -34,7 +34,7 @@ def is_fault(error: BaseException | None) -> bool:
     """
     if isinstance(error, StorageUnavailable):
         return True
-    if isinstance(error, SessionsError):  # such as a builder that could not read
+    if isinstance(error, SessionsError):  # raised for a cause, such as a builder's failed read
         return is_fault(error.__cause__)
     if not isinstance(error, Error):
         return False
@@ -43,7 +43,7 @@ def is_fault(error: BaseException | None) -> bool:
         return code.startswith(POSTGRESQL)
     number = getattr(error.__cause__, "sqlite_errorcode", None)
     if number is not None:
-        return number & 0xFF in SQLITE  # the higher bits only add detail
+        return number & 0xFF in SQLITE  # higher bits of the code only add detail
     if type(error) is DatabaseError:  # Django raises DatabaseError also for a deleted row
         return hasattr(error.__cause__, "sqlstate")
     return isinstance(error, (OperationalError, InterfaceError))

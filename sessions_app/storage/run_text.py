@@ -19,8 +19,7 @@ RESTARTS = """
 """
 DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
 
-# Characters of text in one event, which are sent at once: the cost in memory of a client that does
-# not read.
+# Characters of text in one event, sent at once: the memory cost of a client that does not read.
 PART = 64 * 1024
 
 # Sequences with text that a restart took back.

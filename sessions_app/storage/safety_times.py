@@ -6,7 +6,7 @@ of each time.
 
 # Interval of workers' heartbeats, and of their checks of the database.
 HEARTBEAT = 1.0
-# PostgreSQL ends a transaction that idles for this long, with its locks.
+# PostgreSQL ends a transaction that idles for this long, and releases its locks.
 IDLE_TRANSACTION = 3.0
 # Time for which a job worker waits for a connection.
 CONNECTION_PATIENCE = 3.0
@@ -14,7 +14,7 @@ CONNECTION_PATIENCE = 3.0
 SILENCE = 4.0
 # Time for which a write is retried after the database was lost, or after a deadlock.
 WRITE_PATIENCE = 4.0
-# A longer wait for a row is a fault.
+# A wait for a row lock that is longer than this is a fault.
 LOCK_TIMEOUT = 6.0
 # A worker without a heartbeat for this long counts as dead, and others take its jobs over.
 STALLED_AFTER = 7.0

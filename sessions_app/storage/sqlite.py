@@ -33,7 +33,7 @@ INSERT_EVENT = """
 """
 
 
-@lru_cache(maxsize=16)  # all writes of a transaction have one time
+@lru_cache(maxsize=16)  # all writes of a transaction share one time
 def _time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 
@@ -87,7 +87,7 @@ def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
     folded = pattern.casefold()
     word = folded[1:-1]
     if folded[:1] == folded[-1:] == "%" and not {"%", "_", escape}.intersection(word):
-        return lambda text: word in text  # ten times as fast
+        return lambda text: word in text  # a substring search is ten times as fast
     parts = re.findall(f"{re.escape(escape)}?.", folded, re.DOTALL)
     wildcards = {"%": ".*", "_": "."}
     regex = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)

@@ -19,7 +19,7 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # Levels of lists and objects in a field, which is nested in further levels.
 MAX_DEPTH = MOST_LEVELS - 20
 REPLACEMENT = "\ufffd"
-NUL = "\\u0000"  # the form in JSON
+NUL = "\\u0000"  # as escaped in JSON
 
 
 def encode(value: JsonObject) -> tuple[JsonObject, str]:
@@ -28,7 +28,7 @@ def encode(value: JsonObject) -> tuple[JsonObject, str]:
     """
     try:
         text = to_json(value).decode()
-    except PydanticSerializationError:  # half of a surrogate pair
+    except PydanticSerializationError:  # raised for half of a surrogate pair
         text = NUL
     if NUL in text:
         value = storable(value)

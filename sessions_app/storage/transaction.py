@@ -38,12 +38,12 @@ class Transaction:
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
         self.begun = False
-        # Before this is true, nothing of the transaction can have reached the database.
+        # True from the commit on: nothing can have reached the database before.
         self.committing = False
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
         self._calls: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
-        # The checked leases: whether the builder of each is to be evicted.
+        # Checked leases by key and generation: True if the builder is to be evicted.
         self._fences: dict[tuple[str, int], bool] = {}
 
     def append(self, run: RunRecord | Run, type_: str, payload: JsonObject) -> int:

@@ -92,7 +92,7 @@ class _Item:
         """Hand over the outcome, unless the future was cancelled meanwhile."""
         if self.future.done():
             return
-        with suppress(InvalidStateError):  # cancelled by another thread since the line above
+        with suppress(InvalidStateError):  # cancelled by another thread since the check above
             if self.error is not None:
                 self.future.set_exception(self.error)
             else:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 # Seconds for a query: all queries are short. A query that hangs would stop the worker from
 # acquiring jobs, unnoticed, as the worker is alive otherwise.
 QUERY_PATIENCE = 10.0
-# Seconds until a job without a notification is acquired: the job's lock or row was locked at first.
+# Seconds until a job without a notification is acquired, for example one that was locked at first.
 FETCH_EVERY = 1.0
 RESTART_AFTER = 1.0
 # Seconds after which the records of dead workers are removed.
@@ -237,7 +237,7 @@ class JobWorker:
                 await asyncio.sleep(RESTART_AFTER)
 
     def _make_worker(self, own_app: App) -> Worker:
-        # A list, as the driver sends a tuple as a row.
+        # Queues as a list, because the driver sends a tuple as a row.
         queues = [*self._duty.queues, MAINTENANCE_QUEUE] if self._duty.queues else None
         return Worker(
             own_app,

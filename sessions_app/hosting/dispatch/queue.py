@@ -81,7 +81,7 @@ MINE = """
     SELECT id, lock FROM procrastinate_jobs
     WHERE worker_id = %s AND status = 'doing' AND task_name = %s
 """
-# Condition on runs: the key has no job, running or queued.
+# SQL condition for runs: the key has no job, running or queued.
 JOBLESS = """
     NOT EXISTS (
         SELECT 1 FROM procrastinate_jobs job
@@ -169,8 +169,8 @@ FIGURES = """
     WHERE job.status IN ('todo', 'doing', 'failed')
     GROUP BY job.queue_name ORDER BY job.queue_name
 """
-# Seconds for which a failed periodic job counts as failed: the next job of the task has failed,
-# too, or has fixed the damage. Procrastinate keeps the last time of each task.
+# A failed periodic job no longer counts once a job deferred this many seconds later exists: that
+# one has failed itself, or has fixed the damage. Procrastinate keeps the last time of each task.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
 AT_ONCE = 100  # rows in one transaction

@@ -28,7 +28,7 @@ from sessions_app.storage.writer import writer
 log = Log(__name__)
 
 SHORT_LOOK = 0.5
-FORGOTTEN_EVERY = 5  # seconds
+FORGOTTEN_EVERY = 5  # seconds between two searches for work without a job
 
 
 class WorkerDispatcher(ProcrastinateDispatcher):
@@ -44,7 +44,8 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._duty = duty
         self._job_worker = JobWorker(duty, self, self.hosts.full, self._is_crowded)
         self._tasks: list[asyncio.Task[None]] = []
-        # Jobs being served; and jobs of this worker that were not being served at the last check.
+        # `_served`: jobs being served. `_orphans`: jobs of this worker not being served at the last
+        # check.
         self._served: set[int] = set()
         self._orphans: set[int] = set()
         # Keys whose runs could not continue for want of slots at the last check.
@@ -85,7 +86,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
 
     async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
         """Host the key while a run needs a host; this is the body of a job."""
-        # An acquired job has both ids.
+        # An acquired job has an id and a worker id.
         assert job.id is not None  # noqa: S101
         assert job.worker_id is not None  # noqa: S101
         self._served.add(job.id)
@@ -121,7 +122,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         while True:
             start = time.monotonic()
             try:
-                # The leases are unknown after a standstill, so the check must be quick.
+                # A check after a standstill must be quick, as the leases may be lost.
                 async with asyncio.timeout(max(self._freshness.seconds_left, SHORT_LOOK)):
                     await self._look()
             except (Error, TimeoutError) as error:
