@@ -30,7 +30,7 @@ LINE = 120
 # The doors by which people answer, in words.
 VIA = {
     "websocket": _("from the chat"),
-    "page": _("from the page"),
+    "page": _("from the chat"),
     "inbox": _("from the inbox"),
     "admin": _("from the admin"),
     "http": _("through the HTTP interface"),

@@ -112,7 +112,7 @@ def test_everything_works_without_the_script(open_page: OpenPage, server: Server
     follow(card(page).get_by_role("button", name="continue"))
     reload_until(page, "#state [data-name=completed]")
     expect(page.locator("#items .text")).to_have_text("continue")
-    expect(page.locator("#items .question")).to_contain_text("from the page")
+    expect(page.locator("#items .question")).to_contain_text("from the chat")
     assert_page_is_log(page, server)
     page.locator("#text").fill("stream(tokens=2000, delay=0.02)")
     follow(page.get_by_role("button", name="Send"))

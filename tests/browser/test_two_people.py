@@ -66,6 +66,7 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
     sign_in(page, server, "ann")
     page.evaluate(SEEN_AGAIN)
     until_connected(page)
+    expect(page.locator("#text")).to_have_value("")
     expect(page.locator(".user .bubble")).to_have_text(['echo("first")', SECRET])
     assert sorted(owners(server)) == ["ann", "ann", "ben"]
 

@@ -186,7 +186,7 @@ def test_a_person_signs_in_is_asked_and_answers(
     [prompt_row] = project.store.rows(
         "SELECT answered_via FROM sessions_app_interaction ORDER BY created_at DESC LIMIT 1"
     )
-    assert prompt_row["answered_via"] == "websocket"
+    assert prompt_row["answered_via"] == "page"
     # An overridden template, which is always there, and the settings of one server.
     expect(page.locator("#help")).to_have_text("Ask the front desk.")
     chosen = int("HITL" in SERVERS[server.kind])

@@ -25,10 +25,11 @@ SECOND_PAINT = 8400
 # Modules that are loaded when somebody first uses them, and never by the page itself.
 WHEN_USED = {
     "chat_app/js/answering.js",
+    "chat_app/js/docking.js",
     "chat_app/js/elements/feedback.js",
     "chat_app/js/elements/files.js",
     "chat_app/js/elements/formcard.js",
-    "chat_app/js/elements/posting.js",
+    "chat_app/js/elements/promptcard.js",
     "chat_app/js/transcript/copying.js",
     "chat_app/js/transcript/earlier.js",
     "chat_app/js/transcript/shelves.js",

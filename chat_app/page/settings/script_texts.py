@@ -35,7 +35,6 @@ WORDS = {
     "question": _("A question for you: {question}"),
     "needsYou": _("Needs you"),
     "turn": _("{number} of {total}"),
-    "noAnswerYet": _("Choose or write an answer first."),
     "voted": _("Your vote counts"),
     "claimedBy": _("{name} has claimed this question."),
     "answering": _("Answering: {question}"),

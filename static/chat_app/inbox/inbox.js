@@ -1,15 +1,14 @@
 // The inbox, and the page of one prompt. They work as they came from the server; this makes them
 // live: what is answered anywhere goes, what is asked comes, and what is being typed stays.
 
-import { begin, given, isTouched, send, showProgress } from "../js/forms.js";
 import { Connection, newId, Outbox } from "../js/connection.js";
 import { ask } from "../js/person.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
+import { PromptCard } from "../js/elements/promptcard.js";
+import { morph } from "../js/morph.js";
 import { counted, say, sayState } from "../js/words.js";
 
-// Buttons that have moved take no click for so long: it was aimed at what was there before.
-const GRACE = 400;
 // What waits for this person is told by the socket; what others do is looked for.
 const EVERY = { prompt: 3000 };
 const USUAL = 20_000;
@@ -28,6 +27,7 @@ const plainIcon = icon?.getAttribute("href");
 
 const connection = new Connection(main.dataset.socket, () => ({ waiting: "inbox" }));
 const outbox = new Outbox(connection);
+PromptCard.outbox = outbox;
 
 let isLoading = false;
 // The question of the last deed, which the server confirms.
@@ -64,7 +64,10 @@ async function load() {
 function take(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   learn(fresh.getElementById("chat").dataset.now);
-  for (const id of ["parts", "alike", "none", "pages", "history"]) replacePart(id, fresh);
+  for (const id of ["parts", "alike", "none", "pages", "history"]) {
+    const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
+    if (old && next) morph(old, next);
+  }
   const listed = [...fresh.getElementById("entries").children];
   const wanted = listed.filter((each) => !gone.has(each.dataset.id));
   const ids = new Set(wanted.map((each) => each.id));
@@ -79,10 +82,8 @@ function take(html) {
     const stays = entry === place || (shown && list.contains(document.activeElement));
     if (!stays) list.insertBefore(entry, place);
   }
-  for (const card of cards()) if (!card.isBegun) begin(card);
   if (!selected() && entries().length) select(entries()[0]);
   if (before !== places()) grace();
-  show();
   showSelected();
 }
 
@@ -93,13 +94,6 @@ function showDone(next) {
   const hadFocus = old.contains(document.activeElement);
   old.replaceChildren(...next.childNodes);
   if (hadFocus) (selected()?.querySelector("h2") ?? list).focus({ preventScroll: true });
-}
-
-function replacePart(id, fresh) {
-  const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
-  if (!old || !next || old.contains(document.activeElement)) return;
-  // What is open is being used; a token in it is another each time.
-  if (!old.querySelector("details[open], [data-selected]")) old.replaceChildren(...next.childNodes);
 }
 
 /** It waits no more: it goes, unless somebody has typed into it. */
@@ -114,7 +108,7 @@ function leave(entry) {
 /** What was typed into an entry: its answer, and the note for who is to get it. */
 function typed(entry, card) {
   const note = entry.querySelector("[data-claim] [name=note]")?.value.trim();
-  return [card && isTouched(card) && given(card), note].filter(Boolean).join(" – ");
+  return [card?.unused, note].filter(Boolean).join(" – ");
 }
 
 /** The next entry, else the one before, is selected in its place, and has the focus that it had. */
@@ -147,42 +141,21 @@ function removeAll() {
   if (isEmpty && list.dataset.part === "prompt") location.reload();
 }
 
-/** What is about it changes; its card stays, if it is in use. */
+/** What is about it changes; what is typed stays. */
 function update(entry, fresh) {
   if (entry.dataset.stamp === fresh.dataset.stamp || entry.querySelector(".stale")) return;
-  if (entry.matches(".group")) {
-    if (!entry.querySelector(":checked")) entry.replaceWith(fresh);
-    return;
-  }
+  if (entry.querySelector("[name=all]:checked")) return; // which would be all of others
   const card = entry.querySelector("prompt-card");
-  const text = typed(entry, card);
-  const keeps = card && (card.isSending || text || card.contains(document.activeElement));
-  if (keeps && !fresh.querySelector("prompt-card")) {
-    if (card.isSending) return; // the word on what was sent comes first
-    if (text) showUnused(fresh, card, text);
-    entry.replaceWith(fresh);
-    if ("current" in entry.dataset) select(fresh);
-    return;
-  }
-  const [old, next] = [entry, fresh].map((each) => each.querySelector(".claims"));
-  const [used, unused] = [old, next].map((each) => each.querySelector("details"));
-  const focused = old.contains(document.activeElement) && document.activeElement;
-  if (used?.open) unused?.replaceWith(used);
-  old.replaceWith(next);
-  const button = next.querySelector("form > button") ?? next.querySelector("summary");
-  if (focused) (next.contains(focused) ? focused : button)?.focus();
-  entry.querySelector(".meta").replaceWith(fresh.querySelector(".meta"));
-  if (!keeps) entry.querySelector(".place").replaceWith(fresh.querySelector(".place"));
-  entry.dataset.stamp = fresh.dataset.stamp;
-  entry.dataset.state = fresh.dataset.state;
+  const isGone = card && !fresh.querySelector("prompt-card");
+  if (isGone && card.isSending) return; // the word on what was sent comes first
+  const text = isGone && typed(entry, card);
+  morph(entry, fresh);
+  if (text) showUnused(entry, card, text);
 }
 
 /** In place of its card: what was given here and not used. */
 function showUnused(entry, card, text, why = "") {
-  const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
-  note.querySelector(".why").textContent = why;
-  note.querySelector(".given").textContent = text;
-  note.draft = card.draft;
+  const note = card.note(text, why);
   const hadFocus = card.contains(document.activeElement);
   entry.querySelector("form[data-claim]")?.remove();
   const own = entry.querySelector("prompt-card");
@@ -199,7 +172,6 @@ function showUnused(entry, card, text, why = "") {
 document.addEventListener("click", (event) => {
   if (!event.target.matches("[data-dismiss]")) return;
   const note = event.target.closest(".stale");
-  note.draft.save(null);
   const entry = note.closest(".entry");
   note.remove();
   entry.dataset.stamp = "";
@@ -208,40 +180,25 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("submit", (event) => {
-  const card = event.target.closest("prompt-card");
-  if (card) answer(event, card);
-  else if (event.target.matches("[data-claim]")) claim(event, event.target);
+  if (event.target.matches("[data-claim]")) claim(event, event.target);
 });
 
-async function answer(event, card) {
-  if (event.target.dataset.type === "form" && !card.kind) return;
-  event.preventDefault();
-  if (card.isSending) return;
-  const [submitter, entry] = [event.submitter, card.closest(".entry")];
-  const word = await send(card, submitter, outbox, show);
-  card.isSending = false;
-  if (word?.type === "ack_message") settled(entry, card, word, submitter);
-  show();
-}
-
-function settled(entry, card, { outcome, content }, submitter) {
-  if (["accepted", "duplicate", "voted"].includes(outcome)) {
-    card.draft.save(null);
-    card.querySelector("form").reset();
-    const hadFocus =
-      card.contains(document.activeElement) || document.activeElement === document.body;
+document.addEventListener("answered", ({ detail: { card, outcome, isTaken, by } }) => {
+  const entry = card.closest(".entry");
+  if (isTaken) {
+    const focused = document.activeElement;
+    const hadFocus = card.contains(focused) || focused === document.body;
     done = card.dataset.interaction;
     entry.dataset.stamp = "";
     if (list.dataset.part !== "prompt") remove(entry, hadFocus);
     else if (hadFocus) list.focus({ preventScroll: true });
   } else {
     const word = outcome === "claimed" ? "claimedBy" : "answeredBy";
-    const why = content?.by ? say(word, { name: content.by }) : say("notYours");
-    showUnused(entry, card, given(card) || submitter?.textContent.trim() || "", why);
+    showUnused(entry, card, card.unused, by ? say(word, { name: by }) : say("notYours"));
   }
   grace();
   refresh();
-}
+});
 
 async function claim(event, form) {
   event.preventDefault();
@@ -360,24 +317,13 @@ function showSelected() {
   }
 }
 
+/** Buttons that have moved take no click for a moment: it was aimed at what was there before. */
 function grace() {
-  list.dataset.moved = "";
-  setTimeout(() => {
-    delete list.dataset.moved;
-    show();
-  }, GRACE);
-}
-
-function show() {
-  for (const card of cards()) showProgress(card, connection, "moved" in list.dataset);
+  for (const card of list.querySelectorAll("prompt-card")) card.grace();
 }
 
 function entries() {
   return [...list.querySelectorAll(":scope > .entry")];
-}
-
-function cards() {
-  return [...list.querySelectorAll("prompt-card")];
 }
 
 function showWaiting(waiting) {
@@ -404,13 +350,11 @@ function goes(id) {
 }
 
 sayState(connection);
-connection.addEventListener("state", show);
 
 setInterval(() => document.hidden || refresh(), EVERY[list.dataset.part] ?? USUAL);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 
 learn(main.dataset.now);
-cards().forEach(begin);
 if (entries().length) select(entries()[0]);
 showSelected();
 showWaiting(Number(counter.textContent) || 0);

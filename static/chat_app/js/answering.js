@@ -65,7 +65,7 @@ export class Answering {
   /** Send the answer as the card does. Returns what is wrong with it; "" if it was taken. */
   async send() {
     const { card } = this;
-    if (await this.#cards.answer(card)) {
+    if (await card.answer()) {
       if (this.card === card) this.decline();
       return "";
     }
@@ -114,7 +114,7 @@ export class Answering {
   #lose() {
     const { card } = this;
     const again = document.getElementById(card.id); // the same, drawn anew
-    const isOwn = card.isSending || !field.value.trim();
+    const isOwn = card.isBusy || !field.value.trim();
     const question = questionOf(card);
     if (again) {
       this.card = again;

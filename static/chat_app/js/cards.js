@@ -1,14 +1,8 @@
-// Prompt cards, each at the place where its question was asked: which one is open, answering it,
-// and what becomes of it when its question is settled.
+// The prompt cards of a conversation, each at the place where its question was asked: which one is
+// open, in what order, and what becomes of it when its question is settled.
 
-import { begin, given, isTouched, send, showProgress } from "./forms.js";
-import { Docking } from "./docking.js";
 import { isShowingEnd } from "./transcript/transcript.js";
 import { alert, announce, say } from "./words.js";
-
-// A card that opens takes no click for so long: the second click of a double click on the card
-// before it, or one aimed at what was there a moment ago, must not approve anything.
-const GRACE = 400;
 
 const main = document.getElementById("chat");
 const scroller = document.getElementById("scroller");
@@ -17,8 +11,8 @@ const dock = document.getElementById("dock"); // for cards whose place is not on
 
 export class Cards extends EventTarget {
   #outbox;
-  #connection;
-  #docking = new Docking();
+  #docking = null; // once there is a card
+  #known = new Set(); // the cards that were there at the last look
   #current = null; // the card that is open; others are folded, unless all are shown
   #shown = null; // the place that was brought in sight last
   #chosen = null; // the one that somebody has opened
@@ -27,16 +21,13 @@ export class Cards extends EventTarget {
    * Events: `settled` (an answer was taken, or came too late), `asked`, and
    * `arranged` (others wait, or another is open).
    */
-  constructor(connection, outbox) {
+  constructor(outbox) {
     super();
-    this.#connection = connection;
     this.#outbox = outbox;
-    scroller.addEventListener("submit", (event) => this.#submit(event));
     document.addEventListener("click", (event) => this.#click(event));
-    items.addEventListener("exchange", (event) => this.#exchange(event));
-    connection.addEventListener("state", () => this.#showProgress());
-    all().forEach(begin);
-    this.#arrange();
+    document.addEventListener("answered", ({ detail }) => this.#answered(detail));
+    this.#known = new Set(all());
+    if (this.#known.size) this.load();
   }
 
   /** The question that is open. */
@@ -50,16 +41,14 @@ export class Cards extends EventTarget {
     return card?.querySelector("[data-type=text]") && !others.length ? card : null;
   }
 
-  /** Have the open question in sight, if there is one. */
-  reveal() {
-    if (this.#current) this.#docking.reveal(this.#current);
-  }
-
-  /** Take what the server says is pending, and the cards that it has no place for. */
-  update(part) {
+  /**
+   * Take what the server says is pending, and the cards that it has no place for, once it has drawn
+   * the transcript anew; `focused` had the focus before.
+   */
+  update(part, focused) {
     const pending = new Set(part.dataset.pending.split(" "));
     for (const card of dock.querySelectorAll("prompt-card")) {
-      if (!pending.has(card.dataset.interaction)) this.#settle(card, dock, card.parentElement);
+      if (!pending.has(card.dataset.interaction)) card.parentElement.remove();
     }
     for (const card of part.querySelectorAll("prompt-card")) {
       if (document.getElementById(card.id)) continue;
@@ -71,23 +60,44 @@ export class Cards extends EventTarget {
     for (const place of [...dock.querySelectorAll(".place")]) {
       const card = place.querySelector("prompt-card");
       if (!card || !itemOf(card)) continue;
-      const focus = card.contains(document.activeElement) && document.activeElement;
       itemOf(card).replaceChildren(card);
       place.remove();
-      if (focus) focus.focus({ preventScroll: true }); // which is lost on the way
+      if (card.contains(focused)) focused.focus({ preventScroll: true }); // which is lost on the way
     }
-    const asked = all().filter((card) => !card.isBegun);
-    asked.forEach(begin);
+    if (this.#docking) this.#look(focused);
+  }
+
+  /** Load what cards need, before the first of them: until then browsers send them as they are. */
+  async load() {
+    if (this.#docking) return;
+    const parts = [import("./docking.js"), import("./elements/promptcard.js")];
+    const loaded = await Promise.all(parts).catch(() => null);
+    if (!loaded || this.#docking) return; // once more when there is news; or it was asked for twice
+    const [{ Docking }, { PromptCard }] = loaded;
+    PromptCard.outbox = this.#outbox;
+    this.#docking = new Docking();
+    this.#look(null);
+  }
+
+  /** Look which cards have come and gone. */
+  #look(focused) {
+    const asked = all().filter((card) => !this.#known.has(card));
+    for (const card of this.#known) if (!card.isConnected) this.#settle(card, focused);
+    this.#known = new Set(all());
     this.#arrange();
     for (const card of asked) {
-      this.#grace(card);
+      card.grace();
       alert(say("question", { question: card.querySelector("h2").textContent })); // for who looks elsewhere
       this.dispatchEvent(new Event("asked"));
     }
     const isNew = this.#current && this.#current.parentElement !== this.#shown;
     if (!isNew || !(isShowingEnd() || this.#shown?.isConnected === false)) return;
     this.#shown = this.#current.parentElement;
-    requestAnimationFrame(() => this.reveal()); // once the transcript has scrolled to its end
+    requestAnimationFrame(() => this.#reveal()); // once the transcript has scrolled to its end
+  }
+
+  #reveal() {
+    if (this.#current) this.#docking.reveal(this.#current);
   }
 
   #click(event) {
@@ -96,14 +106,14 @@ export class Cards extends EventTarget {
     if (link) {
       event.preventDefault();
       this.#open(document.querySelector(link.getAttribute("href")));
-    } else if (event.target.matches("[data-dismiss]")) dismiss(event.target.closest(".stale"));
+    } else if (event.target.matches("[data-dismiss]")) event.target.closest(".stale").remove();
     else if (event.target.matches("[data-next]")) this.#open(all()[all().indexOf(card) + 1]);
     else if (event.target.matches("[data-all]")) this.#showAll(card);
     else if (card?.matches("[data-folded]")) this.#open(card);
   }
 
   #open(card) {
-    if (!card) return; // it has just gone
+    if (!card || !this.#docking) return; // it has just gone
     this.#chosen = card;
     this.#arrange();
     this.#docking.reveal(card);
@@ -121,8 +131,8 @@ export class Cards extends EventTarget {
     const areAll = main.hasAttribute("data-all-cards") && cards.length > 1;
     main.toggleAttribute("data-all-cards", areAll);
     const chosen = cards.find((card) => card === this.#chosen);
-    const open = chosen ?? cards.find(isTouched) ?? cards[0] ?? null;
-    if (open !== this.#current && this.#current && open) this.#grace(open);
+    const open = chosen ?? cards.find((card) => card.isTouched) ?? cards[0] ?? null;
+    if (open !== this.#current && this.#current && open) open.grace();
     this.#current = open;
     for (const [index, card] of cards.entries()) {
       card.toggleAttribute("data-folded", card !== this.#current && !areAll);
@@ -137,87 +147,39 @@ export class Cards extends EventTarget {
     this.dispatchEvent(new Event("arranged"));
   }
 
-  #grace(card) {
-    card.isFresh = true;
-    this.#showProgress();
-    setTimeout(() => {
-      card.isFresh = false;
-      this.#showProgress();
-    }, GRACE);
-  }
-
-  #submit(event) {
-    const card = event.target.closest("prompt-card");
-    if (!card || (event.target.dataset.type === "form" && !card.kind)) return;
-    event.preventDefault();
-    if (!card.isFresh) this.answer(card, event.submitter);
-  }
-
-  /** Send what is given on a card; resolves to whether the server has heard it. */
-  async answer(card, submitter) {
-    if (card.isSending) return false;
-    const word = await send(card, submitter, this.#outbox, () => this.#showProgress());
-    const isHeard = word?.type === "ack_message";
-    const name = word?.outcome === "claimed" && card.isConnected && word.content.by;
-    if (name) card.querySelector(".error").textContent = say("claimedBy", { name });
-    else if (isHeard) this.#acknowledged(card, word.outcome, submitter?.textContent.trim());
-    card.isSending &&= !name; // it still waits, for somebody else
-    this.#showProgress();
-    return isHeard && !name;
-  }
-
   /** The card stays as it is until the transcript says what became of the question. */
-  #acknowledged(card, outcome, label) {
-    const isTaken = ["accepted", "duplicate", "voted"].includes(outcome);
-    card.unused = isTaken ? "" : given(card) || label;
-    card.word = outcome === "voted" ? say("voted") : "";
-    if (card.word) announce(card.word);
-    if (isTaken && dock.contains(card)) this.#settle(card, dock, card.parentElement);
+  #answered({ card, outcome, isTaken }) {
+    if (outcome === "voted") announce(say("voted"));
+    if (isTaken && dock.contains(card)) {
+      const focused = document.activeElement;
+      card.parentElement.remove();
+      this.#settle(card, focused);
+    }
     // The transcript has said it already.
-    else if (!card.isConnected && !isTaken) showUnused(card, itemOf(card) ?? dock);
+    else if (!card.isConnected && !isTaken) (itemOf(card) ?? dock).append(card.note());
     this.dispatchEvent(new Event("settled"));
   }
 
-  /** The transcript has what became of a question in the place of its card. */
-  #exchange(event) {
-    const { old, item } = event.detail;
-    const card = old.querySelector("prompt-card");
-    if (!card) return;
-    event.preventDefault();
-    old.before(item);
-    const row = item.querySelector(":scope > details > summary");
-    // It still waits, and is drawn anew, with what was typed here.
-    const fresh = item.querySelector("prompt-card");
-    if (fresh) fresh.word = card.word;
-    const again = !card.isSending && fresh;
-    const parts = [".asked", ".outcome", ".who"].map((part) => row?.querySelector(part).innerText);
-    if (row && card.isSending) announce(parts.join(" "));
-    this.#settle(card, item, old, again);
-  }
-
-  /** The question is settled: what was given here and not used stays to be read, in `place`. */
-  #settle(card, place, old, again) {
-    const focus = document.activeElement;
-    // A button that was disabled while its answer was sent has lost it.
-    const hadFocus = old.contains(focus) || (card.isSending && focus === document.body);
-    old.remove();
-    if (!card.isSending && !again && isTouched(card)) card.unused = given(card);
-    if (card.unused) showUnused(card, place);
-    else if (!again) card.draft.save(null);
+  /** The question is settled: what was given here and not used stays to be read, in its place. */
+  #settle(card, focused) {
+    if (document.getElementById(card.id)) return; // another card asks it now
+    const place = itemOf(card) ?? dock;
+    const row = place.querySelector("summary");
+    const parts = [".asked", ".outcome", ".who"].map((part) => row?.querySelector(part)?.innerText);
+    if (row && card.isBusy) announce(parts.join(" "));
+    if (card.unused) place.append(card.note());
+    else card.draft?.save(null);
     this.#arrange();
-    if (hadFocus) this.#moveOn();
+    // A button that was disabled while its answer was sent has lost the focus.
+    if (card.contains(focused) || (card.isBusy && focused === document.body)) this.#moveOn();
   }
 
   /** Whoever pressed a button here would else be thrown back to the top of the page. */
   #moveOn() {
-    this.reveal();
+    this.#reveal();
     // On a touch screen the field would bring up the keyboard.
     const rest = matchMedia("(pointer: fine)").matches ? "text" : "scroller";
     (this.first() ?? document.getElementById(rest)).focus({ preventScroll: true });
-  }
-
-  #showProgress() {
-    for (const card of all()) showProgress(card, this.#connection, card.isFresh);
   }
 }
 
@@ -229,16 +191,4 @@ function all() {
 /** The place where the question of a card was asked. */
 function itemOf(card) {
   return items.querySelector(`.question[data-interaction="${card.dataset.interaction}"]`);
-}
-
-function showUnused(card, place) {
-  const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
-  note.querySelector(".given").textContent = card.unused;
-  note.draft = card.draft;
-  place.append(note);
-}
-
-function dismiss(note) {
-  note.draft.save(null);
-  note.remove();
 }

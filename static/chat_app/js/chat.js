@@ -24,7 +24,7 @@ const connection = new Connection(main.dataset.socket, () => ({
   last_sequence: transcript.last,
 }));
 const outbox = new Outbox(connection);
-const cards = new Cards(connection, outbox);
+const cards = new Cards(outbox);
 const sidebar = new Sidebar();
 const status = new Status(connection);
 const composer = new Composer(connection, outbox, cards, () => {
@@ -36,12 +36,13 @@ const composer = new Composer(connection, outbox, cards, () => {
   composer.focus();
 });
 
-/** Load the styles of what is written: nobody writes without a key or a pointer. */
-function enableStyles() {
+/** Load what is written, and asked, needs: nobody writes without a key or a pointer. */
+function prepare() {
+  cards.load();
   for (const link of document.querySelectorAll("link[disabled]")) link.disabled = false;
 }
 for (const sign of ["input", "keydown", "pointerover"]) {
-  document.addEventListener(sign, enableStyles, { once: true });
+  document.addEventListener(sign, prepare, { once: true });
 }
 
 const older = document.getElementById("older");
@@ -94,7 +95,7 @@ connection.addEventListener("frame", ({ detail: frame }) => {
 
 connection.addEventListener("open", () => transcript.tryNow());
 transcript.addEventListener("signedOut", () => connection.signedOut());
-transcript.addEventListener("part", ({ detail: part }) => {
+transcript.addEventListener("part", ({ detail: { part, focused } }) => {
   const piece = (name) => part.querySelector(`:scope > [data-part=${name}]`);
   learn(part.dataset.now);
   const empty = transcript.last && document.getElementById("empty");
@@ -102,7 +103,7 @@ transcript.addEventListener("part", ({ detail: part }) => {
     empty.remove();
     toEnd();
   }
-  enableStyles();
+  prepare();
   followEarlier();
   document.getElementById("title").textContent = piece("title").textContent;
   document.getElementById("about").textContent = piece("about").textContent;
@@ -111,7 +112,7 @@ transcript.addEventListener("part", ({ detail: part }) => {
     .getElementById("attach")
     ?.toggleAttribute("hidden", !("files" in piece("enter").dataset));
   const before = document.querySelector("#state .run").dataset.name;
-  cards.update(piece("dock"));
+  cards.update(piece("dock"), focused);
   composer.enter(piece("enter").textContent);
   status.update(piece("state"));
   if (before !== document.querySelector("#state .run").dataset.name) sidebar.refresh();
@@ -173,7 +174,6 @@ addEventListener("keydown", (event) => {
 
 if (document.querySelector("#items :target")) stayHere();
 else if (transcript.last) toEnd();
-cards.reveal();
 followEarlier();
 status.showWaiting(sidebar.waiting);
 if (main.dataset.attention) {

@@ -1,6 +1,8 @@
 // One socket that comes back by itself, and says in what state it is; and what is sent over it.
 
-import { person } from "./person.js";
+import { post } from "./forms.js";
+import { ask, person } from "./person.js";
+import { say } from "./words.js";
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
@@ -8,6 +10,7 @@ const QUIET = 20_000; // nothing heard for so long: ask
 const DEAD = 10_000; // asked, and nothing heard for so long: begin anew
 const AGAIN = 15_000; // sent, and not acknowledged for so long: send again
 const MANY_TRIES = 3;
+const TOKEN = "[name=csrfmiddlewaretoken]";
 
 const SIGNED_OUT = 4401;
 const NOT_ALLOWED = 4403;
@@ -242,6 +245,31 @@ export class Outbox {
     });
   }
 
+  /**
+   * Post a form's data, now or when that is possible: the server takes the same answer once. Resolves
+   * to what it says; `tell` is told in words how far that is.
+   */
+  async post(form, body, tell, tries = 0) {
+    tell(say("sending"));
+    let said = await post(form, body);
+    // The page is from before a sign-in.
+    if (said.status === 403 && (await renewToken(body))) said = await post(form, body);
+    if (!said.passes) return said;
+    if (said.isSignedOut) this.#connection.signedOut();
+    tell(say("willSend"));
+    await this.#until(Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** tries));
+    return this.post(form, body, tell, tries + 1);
+  }
+
+  /** Wait, at most until the connection opens. */
+  #until(wait) {
+    return new Promise((resolve) => {
+      this.#connection.addEventListener("open", resolve, { once: true });
+      addEventListener("online", resolve, { once: true });
+      setTimeout(resolve, wait * (0.5 + Math.random() / 2));
+    });
+  }
+
   /** Send it no more. It may have been sent already. */
   cancel(id) {
     this.#settle(id, null);
@@ -270,4 +298,15 @@ export class Outbox {
     this.#waiting.delete(id);
     item.resolve(word);
   }
+}
+
+/** Have the forms of the page and this one's data take today's token; returns whether there is one. */
+async function renewToken(body) {
+  const response = await ask(location.href, { headers: { "X-Background": "1" } }).catch(() => null);
+  const html = response?.ok && !response.redirected ? await response.text() : "";
+  const fresh = new DOMParser().parseFromString(html, "text/html").querySelector(TOKEN);
+  if (!fresh) return false;
+  for (const field of document.querySelectorAll(TOKEN)) field.value = fresh.value;
+  body.set(fresh.name, fresh.value);
+  return true;
 }

@@ -14,6 +14,7 @@ const short = matchMedia("(max-height: 30rem)"); // there it is docked as a line
 
 export class Docking {
   #card = null;
+  #place = null; // where it is missing
   #isDue = false;
 
   constructor() {
@@ -65,8 +66,8 @@ export class Docking {
     const card = this.#card;
     if (!card || card.hasAttribute("data-docked") === isDocked) return;
     const fromEnd = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
-    const place = card.parentElement;
-    place.style.minHeight = isDocked ? `${place.offsetHeight}px` : "";
+    if (isDocked) this.#place = card.parentElement; // which may lose it
+    this.#place.style.minHeight = isDocked ? `${this.#place.offsetHeight}px` : "";
     card.toggleAttribute("data-docked", isDocked);
     const room = isDocked ? `${card.offsetHeight}px` : "0px";
     stage.style.setProperty("--docked", room);

@@ -1,5 +1,6 @@
 // The list of conversations, kept up to date.
 
+import { morphChildren } from "./morph.js";
 import { ask } from "./person.js";
 
 const EVERY = 20_000;
@@ -8,14 +9,6 @@ const SOON = 300;
 const main = document.getElementById("chat");
 const list = document.getElementById("list");
 const search = document.querySelector("#sidebar [name=q]");
-
-/** Where a link of the list leads, what a button of a menu asks for, or whose menu it is. */
-function placeOf(element) {
-  if (element.localName === "summary") {
-    return `menu ${placeOf(element.parentElement.querySelector("a"))}`;
-  }
-  return element.getAttribute("href") ?? element.getAttribute("formaction");
-}
 
 /** The entry of the conversation that is shown. */
 function current() {
@@ -93,19 +86,8 @@ export class Sidebar extends EventTarget {
 
   #replace(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
-    const shown = list.innerHTML.replaceAll(' open=""', "");
-    if (shown.trim() === fresh.innerHTML.trim()) return;
-    const focused = list.contains(document.activeElement) && placeOf(document.activeElement);
-    const open = list.querySelector("details[open] a")?.getAttribute("href");
     const isAway = isCurrentAway();
-    list.replaceChildren(...fresh.childNodes);
+    morphChildren(list, fresh);
     if (!isAway) showCurrent();
-    const menu = open && list.querySelector(`[href="${CSS.escape(open)}"]`)?.closest("details");
-    if (menu) menu.open = true;
-    if (focused) {
-      [...list.querySelectorAll("a, button, summary")]
-        .find((one) => placeOf(one) === focused)
-        ?.focus();
-    }
   }
 }

@@ -1,6 +1,7 @@
 // The states of the runs in words, and what is news to who does not see them.
 
 import { everySecond } from "./elements/clock.js";
+import { morphChildren } from "./morph.js";
 import { alert, announce, counted, say, sayState } from "./words.js";
 
 const QUIET = 20_000;
@@ -29,11 +30,7 @@ export class Status {
 
   /** Take the server's words on the runs. */
   update(part) {
-    if (runs.innerHTML !== part.innerHTML) {
-      const hadFocus = runs.contains(document.activeElement);
-      runs.replaceChildren(...part.childNodes);
-      if (hadFocus) runs.querySelector("button")?.focus();
-    }
+    morphChildren(runs, part);
     const name = runs.querySelector(".run").dataset.name;
     if (name !== this.#run) this.#announceRun(name);
     this.#run = name;

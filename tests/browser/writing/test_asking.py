@@ -15,6 +15,7 @@ from tests.browser.chat_page import (
     state,
     until_connected,
 )
+from tests.support.browser import Console
 from tests.support.server import Server
 
 
@@ -111,6 +112,31 @@ def test_a_question_that_appears_takes_no_click_meant_for_another(page: Page) ->
     expect(card(page).locator("h2")).to_have_text("prompt-2")
     expect(button).to_be_enabled()
     assert page.evaluate("() => window.closedAtFirst") == [True]
+
+
+@pytest.mark.slow
+def test_a_page_from_before_a_sign_in_takes_the_new_token_and_its_answer_is_taken(
+    page: Page, console: Console, server: Server
+) -> None:
+    console.allow("status of 403")
+    begin(page, "ask()")
+    token = {"name": "csrftoken", "value": "t" * 32, "url": server.url}
+    page.context.add_cookies([token])  # type: ignore[list-item] # a TypedDict there
+    card(page).locator("textarea").fill("Eve")
+    card(page).get_by_role("button", name="Answer").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("Eve")
+
+
+@pytest.mark.slow
+def test_an_answer_of_somebody_who_was_signed_out_stays_on_its_card(page: Page) -> None:
+    begin(page, "ask()")
+    page.context.clear_cookies(name="sessionid")
+    card(page).locator("textarea").fill("Eve")
+    card(page).get_by_role("button", name="Answer").click()
+    expect(page.locator("#connection")).to_contain_text("Signed out. Your draft is kept.")
+    expect(card(page)).to_contain_text("Will be sent when connected")
+    expect(card(page).locator("textarea")).to_have_value("Eve")
 
 
 @pytest.mark.slow

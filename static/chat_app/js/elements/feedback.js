@@ -1,6 +1,6 @@
 // What a person thinks of an answer, sent without leaving the page. Loaded when it is first sent.
 
-import { post } from "./posting.js";
+import { post } from "../forms.js";
 import { say } from "../words.js";
 
 /** Send what was pressed, a thumb or the comment; the other stays as the server has it. */

@@ -1,7 +1,7 @@
 // The files of the message that is being written: uploaded at once, each by itself, and sent with
 // it by their ids. Loaded when somebody first does something on a page that takes files.
 
-import { failure } from "./posting.js";
+import { failure } from "../forms.js";
 import { person } from "../person.js";
 import { announce, icon, say } from "../words.js";
 

@@ -3,6 +3,7 @@
 // the server renders only the last block again: what is above it is on the page for good.
 
 import { ask } from "../person.js";
+import { morph } from "../morph.js";
 import { icon, say } from "../words.js";
 
 const DRAWING = 40; // ms between two drawings of text that streams: each costs a whole frame
@@ -33,7 +34,7 @@ const BREAKS = new Set([
   "assignment_message",
 ]);
 
-/** Events: `part` (detail: the element that the server sent), `signedOut`. */
+/** Events: `part` (detail: the `part` that the server sent, and what was `focused` before), `signedOut`. */
 export class Transcript extends EventTarget {
   // All events up to `last` have arrived; all up to `covered` are in what the server rendered.
   last = Number(items.dataset.last);
@@ -248,6 +249,7 @@ export class Transcript extends EventTarget {
       this.#from = 1; // what the page has may be on another branch
       return;
     }
+    const focused = document.activeElement;
     main.dataset.begins = part.dataset.begins;
     for (const tail of items.querySelectorAll(".tail")) tail.remove();
     for (const item of items.querySelectorAll("[data-temporary]")) item.remove();
@@ -261,7 +263,7 @@ export class Transcript extends EventTarget {
       const old = document.getElementById(item.id);
       if (item.hasAttribute("data-continues")) this.#continue(old, item);
       else if (!old) place(item);
-      else if (isChanged(old, item)) exchange(old, item);
+      else if (isChanged(old, item)) morph(old, item);
     }
     for (const body of items.querySelectorAll(":scope > .text > .body")) bundle(body);
     foldSteps();
@@ -269,7 +271,7 @@ export class Transcript extends EventTarget {
     this.covered = Math.max(this.covered, Number(part.dataset.last));
     this.last = Math.max(this.last, this.covered);
     this.#tails = this.#tails.filter((tail) => tail.sequence > this.covered);
-    this.dispatchEvent(new CustomEvent("part", { detail: part }));
+    this.dispatchEvent(new CustomEvent("part", { detail: { part, focused } }));
     this.#draw(); // last: what else came with the part may have made this smaller
   }
 
@@ -469,32 +471,4 @@ function place(item) {
 
 function isChanged(old, item) {
   return old.dataset.sequence !== item.dataset.sequence || old.dataset.state !== item.dataset.state;
-}
-
-/** Let the new item take the old one's place; what is open, selected or scrolled in it stays so. */
-function exchange(old, item) {
-  const change = new CustomEvent("exchange", { detail: { old, item }, cancelable: true });
-  if (!items.dispatchEvent(change)) return; // somebody else has seen to it
-  if (old.matches(".text") && item.matches(".text")) {
-    exchangeChildren(old.querySelector(".body"), item.querySelector(".body"));
-    old.dataset.sequence = item.dataset.sequence;
-    old.toggleAttribute("data-space", item.hasAttribute("data-space"));
-    return;
-  }
-  const wasOpen = old.querySelector("details")?.open;
-  const hadFocus = old.contains(document.activeElement);
-  if (wasOpen && item.querySelector("details")) item.querySelector("details").open = true;
-  old.replaceWith(item);
-  if (hadFocus) (item.querySelector("summary, a, button") ?? item).focus({ preventScroll: true });
-}
-
-function exchangeChildren(old, fresh) {
-  const before = [...old.childNodes];
-  const after = [...fresh.childNodes];
-  let same = 0;
-  while (same < before.length && same < after.length && before[same].isEqualNode(after[same])) {
-    same += 1;
-  }
-  for (const node of before.slice(same)) node.remove();
-  old.append(...after.slice(same));
 }
