@@ -2,7 +2,7 @@
 // at the end of what is seen. The element stays where it is in the document: what is typed into it,
 // and where the focus is, stays too.
 
-import { stayHere } from "./transcript/transcript.js";
+import { isAtEnd, keepInSight, stayHere } from "./transcript/transcript.js";
 
 const MOST = 0.6; // of the height of what is seen
 const LEAST = 48; // px of a card that goes out at the top: its buttons are seen until then
@@ -27,6 +27,7 @@ export class Docking {
   watch(card) {
     if (this.#card !== card) this.#set(false);
     this.#card = card;
+    keepInSight(card);
     this.look();
   }
 
@@ -47,10 +48,10 @@ export class Docking {
     const view = scroller.getBoundingClientRect();
     const isHigh = place.height > view.height;
     // Of this scroller alone: `scrollIntoView` moves the whole page too, where it is short.
-    if (isHigh) stayHere();
     newer.hidden = true; // this is what was new
     if (isHigh || place.top < view.top) scroller.scrollTop += place.top - view.top;
     else if (place.bottom > view.bottom) scroller.scrollTop += place.bottom - view.bottom;
+    if (!isAtEnd()) stayHere();
   }
 
   #isOutOfSight() {

@@ -86,6 +86,39 @@ def test_the_controls_of_each_question_are_in_sight_on_a_short_screen(
     assert seen > (70 if width > height * 1.5 else 60)  # much of the question, beside them
 
 
+HEIGHTS = "each => [each.clientHeight, each.querySelector('prompt-card').offsetHeight]"
+TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@pytest.mark.parametrize("spare", [-200, -30, 0, 5, 20, 40])
+def test_the_title_is_in_sight_with_the_buttons_of_a_card_as_high_as_the_screen(
+    page: Page, spare: int
+) -> None:
+    """`spare`: how many px the transcript is higher than the card."""
+    begin(page, "stream(tokens=300, delay=0.001)", until="completed")
+    say(page, 'prompt(kind="tool_call")')
+    expect(card(page)).to_have_count(1)
+    seen, height = page.locator("#scroller").evaluate(HEIGHTS)
+    size = page.viewport_size
+    assert size
+    size["height"] += height + spare - seen
+    page.set_viewport_size(size)
+    page.wait_for_function(f"innerHeight === {size['height']}")
+    shown = [card(page).locator("h2"), card(page).get_by_role("button", name="Approve")]
+    for change in ("resized", "loaded", "typed"):
+        if change == "loaded":
+            page.reload()
+            until_connected(page)
+        elif change == "typed":
+            page.locator("#text").fill("one\ntwo\nthree\nfour")
+        page.evaluate(TWO_FRAMES)
+        assert [in_sight(each) for each in shown] == [True, True], change
+    to_top(page)
+    page.locator("#text").fill("")
+    page.evaluate(TWO_FRAMES)
+    assert page.locator("#scroller").evaluate("each => each.scrollTop") == 0  # it was scrolled
+
+
 def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> None:
     begin(page, "stream(tokens=3000, delay=0)", until="completed")
     say(page, "ask()")

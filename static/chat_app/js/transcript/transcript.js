@@ -300,14 +300,19 @@ export class Transcript extends EventTarget {
 // Layout is read when the person scrolls, not when text comes. Who scrolls up stays there.
 let isFollowing = !document.getElementById("empty"); // which is read from its beginning
 let scrolledTo = 0;
-let shownHeight = 0; // in the frame before
+let aimedAt = 0; // where the end was shown last
+let shown = []; // the heights in the frame before
+let question = null; // the card that is open
 scroller.addEventListener("scroll", () => {
-  const [at, height] = [scroller.scrollTop, scroller.scrollHeight];
+  const [at, height, seen] = [scroller.scrollTop, scroller.scrollHeight, scroller.clientHeight];
   // What was out of sight has its real height only when it is seen: whoever went to the end that
-  // was shown is there, and where the height has changed it may be the browser that scrolls.
-  const isEnd = Math.min(height, shownHeight || height) - at - scroller.clientHeight < NEAR;
-  const isFar = height - at > 2 * scroller.clientHeight; // which the browser alone does not do
-  if (isEnd || (at < scrolledTo && (isFar || height === shownHeight))) isFollowing = isEnd;
+  // was shown is there, and where a height has changed it may be the browser that scrolls.
+  const end = endOf(Math.min(height, shown[0] || height));
+  const isEnd = Math.abs(end - at) < NEAR;
+  const isFar = height - at > 2 * seen; // which the browser alone does not do
+  const isSame = height === shown[0] && seen === shown[1];
+  const isElsewhere = (at < scrolledTo || at > end) && Math.abs(at - aimedAt) > 1;
+  if (isEnd || (isElsewhere && (isFar || isSame))) isFollowing = isEnd;
   if (isEnd) newer.hidden = true;
   scrolledTo = at;
 });
@@ -318,7 +323,7 @@ scroller.addEventListener("keydown", ({ key, target }) => {
 scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && stayHere(), { passive: true });
 const sizes = new ResizeObserver(() => {
   if (isFollowing && items.firstElementChild) toEnd(); // else it is what can be begun with
-  shownHeight = scroller.scrollHeight;
+  shown = [scroller.scrollHeight, scroller.clientHeight];
 });
 for (const each of [scroller, items]) sizes.observe(each);
 newer.addEventListener("click", () => {
@@ -331,16 +336,33 @@ export function isShowingEnd() {
   return isFollowing;
 }
 
-/** Stay where the person is taken to, when more comes. */
+/** Stay where the person is taken to, when more comes below. */
 export function stayHere() {
   isFollowing = false;
+}
+
+/** Follow the end only while the title of this card is in sight there; of null as it comes. */
+export function keepInSight(card) {
+  question = card;
 }
 
 /** Show the end of the transcript, also when more comes. */
 export function toEnd() {
   isFollowing = true;
   newer.hidden = true;
-  scroller.scrollTop = scroller.scrollHeight;
+  scroller.scrollTop = endOf(scroller.scrollHeight);
+  aimedAt = scroller.scrollTop;
+}
+
+/** Where the end is shown: with a question there that is higher than what is seen, at its title. */
+function endOf(height) {
+  const [spot, end] = [question?.parentElement, height - scroller.clientHeight];
+  if (!spot?.isConnected) return end;
+  for (let next = spot.nextElementSibling; next; next = next.nextElementSibling) {
+    if (!next.querySelector("prompt-card")) return end;
+  }
+  const [top, from] = [spot, scroller].map((each) => each.getBoundingClientRect().top);
+  return Math.min(end, scroller.scrollTop + top - from);
 }
 
 /** Something new comes at the end: who is not there is told. */
@@ -357,11 +379,13 @@ function keepPlace(change) {
   const before = seen?.getBoundingClientRect().top;
   change();
   if (seen) scroller.scrollTop += seen.getBoundingClientRect().top - before;
-  [scrolledTo, shownHeight] = [scroller.scrollTop, scroller.scrollHeight];
+  scrolledTo = scroller.scrollTop;
+  shown = [scroller.scrollHeight, scroller.clientHeight];
 }
 
-function isAtEnd() {
-  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
+/** Whether the end is shown now. */
+export function isAtEnd() {
+  return Math.abs(endOf(scroller.scrollHeight) - scroller.scrollTop) < NEAR;
 }
 
 /** Put blocks together that are complete: each box of a text costs something at each frame. */
