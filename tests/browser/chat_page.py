@@ -53,10 +53,11 @@ def open_new(page: Page, workflow: str = "probe") -> None:
 
 
 def say(page: Page, text: str) -> None:
-    """Send a message, and wait until the server has it."""
+    """Send a message, and wait until the server has it, and has rendered it."""
     page.locator("#text").fill(text)
     page.locator("#text").press("Enter")
     expect(page.locator(".user .bubble").last).to_have_text(text)
+    expect(page.locator("[data-unsent]")).to_have_count(0)
     expect(page.locator("#text")).to_have_value("")
 
 
@@ -139,5 +140,6 @@ def assert_page_is_log(page: Page, server: Server) -> None:
     while output_on_page(page) != text and time.monotonic() < deadline:
         page.wait_for_timeout(50)
     assert output_on_page(page) == text, f"{output_on_page(page)!r}\nis not\n{text!r}"
-    firsts = page.eval_on_selector_all("#items > *", "all => all.map(e => Number(e.dataset.first))")
+    placed = "#items > :not(.note)"  # which stand with their run
+    firsts = page.eval_on_selector_all(placed, "all => all.map(e => Number(e.dataset.first))")
     assert firsts == sorted(set(firsts))

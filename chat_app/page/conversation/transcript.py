@@ -265,13 +265,30 @@ def build(
             item = _item(part, interactions)
         if item is not None:
             items.append(item)
-    items.sort(key=lambda item: item.first)
+    items = _order(items)
     characters = MOST_COLOURED
     for item in reversed(items):
         if isinstance(item, TextSegment | Step):
             item.coloured_length = characters
             characters = max(0, characters - len(item.text))
     return items
+
+
+def _order(items: list[Item]) -> list[Item]:
+    """Sort the items by their first rows, but a run's note behind the run's other items.
+
+    The message that replaces a run is stored before the run has ended.
+    """
+    last: dict[UUID, int] = {}
+    for item in items:
+        if not isinstance(item, RunNote):
+            last[item.run] = max(last.get(item.run, 0), item.first)
+
+    def place(item: Item) -> tuple[int, int]:
+        is_note = isinstance(item, RunNote)
+        return (last.get(item.run, item.first) if is_note else item.first), item.first
+
+    return sorted(items, key=place)
 
 
 def _text(part: Part, known_text: KnownText | None, *, hold: bool) -> TextSegment | None:

@@ -239,6 +239,16 @@ def test_a_failed_run_says_why_and_can_be_tried_again(log: StoredLog) -> None:
     assert note.retry_message_id
 
 
+def test_the_note_of_a_run_that_a_message_replaced_stands_above_that_message(
+    log: StoredLog, run: Run
+) -> None:
+    log.text(run, "one")
+    other = log.message("do that instead")
+    log.end(run, "cancelled")
+    log.text(other, "two")
+    assert [item.run for item in items(log)] == [run.id] * 3 + [other.id] * 2
+
+
 def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) -> None:
     for number in range(45):
         run = log.message(f"m{number}")

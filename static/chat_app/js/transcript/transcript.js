@@ -98,6 +98,7 @@ export class Transcript extends EventTarget {
       for (const item of part.querySelectorAll(":scope > [data-part=items] > *")) {
         if (!document.getElementById(item.id)) place(item);
       }
+      items.querySelectorAll(".note").forEach(place); // whose run may have come only now
       foldSteps();
       const older = part.querySelector("[data-part=older]").childNodes;
       document.getElementById("older").replaceChildren(...older);
@@ -482,9 +483,12 @@ function showTail(segment, tails) {
   tail.textContent = ("space" in segment.dataset ? " " : "") + text;
 }
 
-/** Put an item at its place, which is by its first sequence. */
+/** Put an item at its place, which is by its first sequence; a note behind the items of its run. */
 function place(item) {
   const first = Number(item.dataset.first);
+  const run = item.matches(".note") ? [...itemsOf(item.dataset.run)] : [];
+  const last = run.find((each) => !each.matches(".note"));
+  if (last) return last.after(item);
   let next = null;
   for (let each = items.lastElementChild; each; each = each.previousElementSibling) {
     if (Number(each.dataset.first) < first) break;
