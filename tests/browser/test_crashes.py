@@ -71,6 +71,9 @@ def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
     page.locator("#text").press("Enter")
     expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
     expect(page.locator("#text")).to_have_value('echo("two")')
+    unsent = page.locator(".user").last
+    expect(unsent.locator(".bubble")).to_have_text('echo("two")')
+    expect(unsent.locator("footer")).to_have_text("Will be sent when connected")
     server.start()
     expect(page.locator("#items .text").last).to_have_text("two")
     expect(page.locator("#text")).to_have_value("")

@@ -3,6 +3,7 @@
 import { Draft } from "./forms.js";
 import { lengthOf } from "./elements/growtext.js";
 import { newId } from "./connection.js";
+import { showUnsent } from "./transcript/transcript.js";
 import { say } from "./words.js";
 
 const LANGUAGE = document.documentElement.lang;
@@ -29,6 +30,7 @@ export class Composer {
   #taken;
   #id = newId();
   #sending = false;
+  #unsent = null; // the message in the transcript, until the server's is there
   rest = ""; // what was in the field before an earlier message was edited there, or a starter sent
 
   /** @param taken called when the server has taken a message */
@@ -213,13 +215,18 @@ export class Composer {
     this.#save();
     problem.textContent = "";
     this.#sending = true;
+    // Another version of a message comes in the place of that.
+    if (!replaces.value && field.value) this.#unsent = showUnsent(this.#id, field.value);
     this.#show();
     const wanted = { workflow, replaces: replaces.value, follows: follows.value };
     if (files.length) wanted.file_ids = files;
     const word = await this.#outbox.deliver(frame(this.#id, field.value, wanted));
     this.#sending = false;
     if (word?.type === "ack_message") this.#clear(word);
-    else if (word) problem.textContent = say("notSent", { reason: word.content.message });
+    else this.#unsent?.remove();
+    if (word?.type === "error_message") {
+      problem.textContent = say("notSent", { reason: word.content.message });
+    }
     this.#show();
   }
 
@@ -233,6 +240,9 @@ export class Composer {
   }
 
   #clear(word) {
+    if (this.#unsent) this.#unsent.dataset.first = word.content.sequence; // its answer comes below
+    this.#unsent?.lastElementChild.replaceChildren();
+    this.#unsent = null;
     document.getElementById("files")?.replaceChildren();
     this.#answering?.leave();
     this.fill();
@@ -257,6 +267,7 @@ export class Composer {
     unsend.hidden = !this.#sending || Boolean(this.#answering?.card);
     const key = this.#connection.isOpen ? "sending" : "willSend";
     words.textContent = this.#sending ? say(key) : "";
+    if (this.#sending && this.#unsent) this.#unsent.lastElementChild.textContent = say(key);
   }
 }
 

@@ -67,7 +67,7 @@ export class Status {
 
 /** How many words the newest answer has. */
 function wordsOfAnswer() {
-  const last = [...document.querySelectorAll("#items > .item")].at(-1)?.dataset.run;
+  const last = [...document.querySelectorAll("#items > [data-run]")].at(-1)?.dataset.run;
   const texts = document.querySelectorAll(
     `#items > .text[data-run="${CSS.escape(last ?? "")}"] .body`,
   );

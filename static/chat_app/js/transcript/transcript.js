@@ -265,6 +265,7 @@ export class Transcript extends EventTarget {
       if (item.hasAttribute("data-continues")) this.#continue(old, item);
       else if (!old) place(item);
       else if (isChanged(old, item)) morph(old, item);
+      items.querySelector(`[data-unsent="${CSS.escape(item.dataset.message)}"]`)?.remove();
     }
     for (const body of items.querySelectorAll(":scope > .text > .body")) bundle(body);
     foldSteps();
@@ -364,6 +365,16 @@ function endOf(height) {
   }
   const [top, from] = [spot, scroller].map((each) => each.getBoundingClientRect().top);
   return Math.min(end, scroller.scrollTop + top - from);
+}
+
+/** Show a message at the end until the server has rendered it, and return its item. */
+export function showUnsent(id, text) {
+  const item = document.getElementById("unsent").content.firstElementChild.cloneNode(true);
+  item.dataset.unsent = id;
+  item.firstElementChild.textContent = text;
+  items.append(item);
+  toEnd();
+  return item;
 }
 
 /** Something new comes at the end: who is not there is told. */
