@@ -172,6 +172,11 @@ def see_other(to: str, *args: object) -> HttpResponse:
     return response
 
 
+def done(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Say that a form was done: to the script in no words, else by the conversation's page."""
+    return HttpResponse(status=204) if is_script(request) else back_to(conversation_id)
+
+
 def back_to(conversation_id: str) -> HttpResponse:
     """Redirect to the page of a conversation, whose form was sent."""
     return see_other("chat:conversation", conversation_id)

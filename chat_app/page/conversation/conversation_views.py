@@ -17,6 +17,7 @@ from chat_app.identity.request_facts import address_of
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import (
     back_to,
+    done,
     is_script,
     or_404,
     origin_conversation,
@@ -260,8 +261,10 @@ async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
         try:
             with or_404():  # it may be gone meanwhile
                 await listing.rename(owner=person.id, conversation_id=conversation_id, title=title)
-            return back_to(conversation_id)
+            return done(request, conversation_id)
         except (Refused, StorageUnavailable) as refused:
+            if is_script(request):
+                return refusal(refused)
             error, status = str(refused), STATUS[type(refused)]
     context = {
         **site_context(),
@@ -279,6 +282,8 @@ async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
     person = await person_of(request)
     with or_404():
         await listing.delete(owner=person.id, conversation_id=conversation_id)
+    if is_script(request):
+        return done(request, conversation_id)
     origin = origin_conversation(request.POST)
     if origin in ("", conversation_id):
         return back_to(conversation_id)  # which says it by itself
@@ -293,7 +298,7 @@ async def restore(request: HttpRequest, conversation_id: str) -> HttpResponse:
     person = await person_of(request)
     with or_404():
         await listing.restore(owner=person.id, conversation_id=conversation_id)
-    return back_to(conversation_id)
+    return done(request, conversation_id)
 
 
 async def _page(

@@ -43,6 +43,8 @@ WORDS = {
     "yourAnswer": _("Your answer"),
     "questionGone": _("“{question}” is closed. What you wrote is kept there."),
     "steps": _("{count} steps · {seconds} s"),
+    "deleted": _("Deleted."),
+    "undo": _("Undo"),
     "copied": _("Copied"),
     "notCopied": _("Copying failed. Try again."),
     "olderFailed": _("Earlier messages could not be loaded. Try again."),
@@ -74,5 +76,6 @@ ATTENTION = {
         "The browser blocks notifications from this page. Allow them in its settings for this "
         "site, then switch this on."
     ),
+    "saved": _("Saved"),
     "sample": _("New questions are announced like this."),
 }

@@ -6,8 +6,11 @@ as each event would pay for it when it is stored. Titles are compared in all con
 person; texts in the newest ones only, so that a search stays bounded.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import (
@@ -41,6 +44,7 @@ from sessions_app.workflows import registry
 PAGE = 30
 MOST = 600
 QUESTION = 200  # characters of it
+UNFOLDED = 5  # conversations that need the person; more are folded, so that the others are seen
 # Conversations whose texts are looked through.
 NEWEST = 500
 SHORTEST = 2  # characters; less is in nearly every text
@@ -93,6 +97,14 @@ class Entry:
         return Section.TODAY if is_today else Section.EARLIER
 
 
+class ShownSection(NamedTuple):
+    """A section as it is shown: its entries, and those of them that are folded."""
+
+    label: str
+    entries: list[Entry]
+    folded: list[Entry]
+
+
 @dataclass(frozen=True, slots=True)
 class Sidebar:
     """The list of conversations.
@@ -105,6 +117,17 @@ class Sidebar:
     next_limit: int
     query: str
     waiting_count: int
+
+    @property
+    def sections(self) -> Iterator[ShownSection]:
+        """The sections that have entries. Of a search nothing is folded."""
+        for section, entries in groupby(self.entries, key=lambda entry: entry.section):
+            section_entries = list(entries)
+            is_folded = section is Section.NEEDS_YOU and not self.query
+            shown_count = UNFOLDED if is_folded else len(section_entries)
+            yield ShownSection(
+                section.label, section_entries[:shown_count], section_entries[shown_count:]
+            )
 
     @property
     def asking(self) -> list[Entry]:

@@ -5,7 +5,7 @@
 const OWN = new Set(
   "style open aria-busy data-current data-docked data-folded data-selected".split(" "),
 );
-const KEPT = ".stale";
+const KEPT = ".stale, .undo";
 const TIMES = "local-time, elapsed-time, count-down"; // their text is that of this clock
 
 /** Make an element like a fresh one of its kind, whose nodes are used up. */

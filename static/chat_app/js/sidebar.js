@@ -10,6 +10,12 @@ const main = document.getElementById("chat");
 const list = document.getElementById("list");
 const search = document.querySelector("#sidebar [name=q]");
 
+let rows = null; // the module of what is done in a row, once it was
+
+async function loadRows() {
+  return (rows ??= await import("./elements/rows.js"));
+}
+
 /** The entry of the conversation that is shown. */
 function current() {
   return list.querySelector("[aria-current]");
@@ -38,12 +44,20 @@ export class Sidebar extends EventTarget {
       event.preventDefault();
       this.refresh();
     });
-    list.addEventListener("click", (event) => {
-      const more = event.target.closest("[data-more]");
-      if (!more) return;
+    list.addEventListener("click", async (event) => {
+      const link = event.target.closest("[data-more], [data-rename]");
+      if (!link) return;
       event.preventDefault();
-      this.#show = more.dataset.more;
+      if ("rename" in link.dataset) return (await loadRows()).rename(link, () => this.refresh());
+      this.#show = link.dataset.more;
       this.refresh();
+    });
+    document.getElementById("menu").addEventListener("submit", async (event) => {
+      const { submitter } = event;
+      // Of what is on the page it is the page that says so.
+      if (submitter.closest("li").querySelector("[aria-current]")) return;
+      event.preventDefault();
+      (await loadRows()).remove(submitter, () => this.refresh());
     });
     // On a small screen it is not there before it is opened.
     list.parentElement.addEventListener("toggle", showCurrent);
@@ -86,8 +100,10 @@ export class Sidebar extends EventTarget {
 
   #replace(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
+    if (list.querySelector("input")) return; // somebody writes a title there
     const isAway = isCurrentAway();
     morphChildren(list, fresh);
+    rows?.keep();
     if (!isAway) showCurrent();
   }
 }

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import (
     SEEN_AGAIN,
@@ -16,7 +16,7 @@ from tests.browser.chat_page import (
 )
 from tests.browser.look import assert_accessible
 from tests.http.client import Http
-from tests.support.browser import OpenPage
+from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
@@ -85,9 +85,33 @@ def test_titles_are_plain_text_begin_in_one_line_and_take_the_room_of_a_menu_tha
     expect(titles.first).to_contain_text("2**3**4")
     page.mouse.move(0, 0)
     titles.first.hover()
-    menu = page.locator("#list summary").first.bounding_box()
-    assert menu
-    assert titles.first.evaluate(TEXT_BOX)[1] <= menu["x"] < boxes[0][1]
+    left = page.locator("#list summary").first.evaluate("each => each.getBoundingClientRect().left")
+    assert titles.first.evaluate(TEXT_BOX)[1] <= left < boxes[0][1]
+
+
+def test_of_many_conversations_that_need_the_person_five_are_shown_until_all_are_wanted(
+    open_page: OpenPage, server: Server
+) -> None:
+    for number in range(1, 8):
+        message = {"text": f"approve(count={number})", "workflow": "probe"}
+        assert Http(server).form(f"/c/asks{number}/messages/", message).status == 303
+    page = open_page("/c/")
+    until_connected(page)
+    rows = page.locator("#list li:visible")
+    expect(rows).to_have_count(5)
+    page.get_by_text("Show 2 more").click()
+    expect(rows).to_have_count(7)
+    begin(page.context.new_page(), 'echo("plum")', until="completed")
+    page.evaluate(SEEN_AGAIN)
+    expect(rows).to_have_count(8)  # the list has changed, and it stays open
+    assert_accessible(page)
+    page.get_by_text("Show 2 more").click()
+    expect(rows).to_have_count(6)
+    page.get_by_role("searchbox").fill("approve")
+    expect(rows).to_have_count(7)
+    page.locator("#list li > a").last.click()
+    page.wait_for_url("**/c/asks*/")
+    expect(page.locator("#list [aria-current]")).to_be_visible()
 
 
 @pytest.mark.slow
@@ -111,7 +135,56 @@ def test_the_current_conversation_is_in_sight_in_the_list(
     expect(current).to_be_in_viewport(ratio=0.9)
 
 
-def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: OpenPage) -> None:
+def row_of(page: Page, title: str) -> Locator:
+    return page.locator("#list li", has_text=title)
+
+
+def open_rename_field(page: Page, title: str) -> Locator:
+    """Open the field of a title by keys."""
+    row_of(page, title).locator("summary").focus()
+    page.keyboard.press("Enter")
+    row_of(page, title).get_by_role("link", name="Rename").press("Enter")
+    field = page.locator("#list").get_by_role("textbox", name="Rename")
+    expect(field).to_be_focused()
+    return field
+
+
+def test_an_open_menu_stays_open_while_the_list_changes(open_page: OpenPage) -> None:
+    page = open_page("/c/")
+    begin(page, 'echo("plum")', until="completed")
+    row_of(page, "plum").locator("summary").click()
+    begin(page.context.new_page(), 'echo("two")')
+    page.evaluate(SEEN_AGAIN)
+    expect(page.locator("#list li")).to_have_count(2)
+    expect(row_of(page, "plum").locator("details")).to_have_attribute("open", "")
+
+
+def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(
+    open_page: OpenPage, console: Console
+) -> None:
+    console.allow("status of 422")
+    page = open_page("/c/", viewport={"width": 320, "height": 640})
+    begin(page, 'echo("plum")', until="completed")
+    page.get_by_role("button", name="Conversations").click()
+    field = open_rename_field(page, "plum")
+    expect(field).to_have_value('echo("plum")')
+    field.fill("nothing of this")
+    field.press("Escape")
+    expect(field).to_have_count(0)
+    expect(row_of(page, "plum").locator("a").first).to_be_focused()
+    field = open_rename_field(page, "plum")
+    assert_accessible(page)
+    field.fill("w" * 201)
+    field.press("Enter")
+    expect(page.locator("#list").get_by_role("alert")).to_contain_text("at most 200 are allowed")
+    field.fill("Plums")
+    field.press("Enter")
+    expect(field).to_have_count(0)
+    expect(row_of(page, "Plums")).to_have_count(1)
+    expect(page.locator("#title")).to_have_text("Plums")
+
+
+def test_other_tabs_follow_a_new_title(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")
     other = page.context.new_page()
@@ -119,25 +192,11 @@ def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: Open
     other.goto(page.url)
     until_connected(other)
     page.get_by_role("button", name="Conversations").click()
-    menu = page.locator("#list details")
-    page.locator("#list summary").focus()
-    page.keyboard.press("Enter")
-    begin(page.context.new_page(), 'echo("two")')
-    page.evaluate(SEEN_AGAIN)
-    expect(menu).to_have_count(2)
-    renamed = menu.filter(has_text='echo("plum")')  # open while the list changes
-    expect(renamed).to_have_attribute("open", "")
-    renamed.get_by_role("link", name="Rename").press("Enter")
-    title = page.get_by_label("Title")
-    expect(title).to_be_focused()
-    expect(title).to_have_value('echo("plum")')
-    assert_accessible(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    title.fill("Plums <b>& pears</b> " + "w" * 150)
-    title.press("Enter")
+    field = open_rename_field(page, "plum")
+    field.fill("Plums <b>& pears</b> " + "w" * 150)
+    field.press("Enter")
     expect(page.locator("#title")).to_contain_text("Plums <b>& pears</b>")
     expect(page).to_have_title(re.compile("^Plums <b>& pears</b>"))
-    until_connected(page)  # and so its styles are there
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     other.clock.run_for(21_000)  # it looks every 20 seconds
     expect(other.locator("#title")).to_contain_text("Plums")
