@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -62,35 +62,26 @@ def nobody_can_answer() -> Q:
     return Q(pk__in=first.values("pk")[:LOOKED_AT]) & ~somebody_may_answer()
 
 
-def read_questions() -> tuple[list[Tile], list[Need]]:
-    """Count the overdue questions and those that nobody can answer, and list the first of each."""
+def read_questions(pending: int) -> tuple[list[Tile], list[Need]]:
+    """Count the overdue ones of the pending questions, and those that nobody can answer; and list
+    the first of each.
+    """
     page = reverse("admin:sessions_app_interaction_changelist")
     late = Interaction.objects.filter(overdue())
-    stuck_ids = list(
-        Interaction.objects.filter(nobody_can_answer())
-        .order_by(*question_texts.BY_DEADLINE)
-        .values_list("pk", flat=True)
-    )
-    late_rows = _with_people(late.order_by("due_at")[:FIRST])
+    stuck = Interaction.objects.filter(nobody_can_answer())
+    stuck_ids = list(stuck.order_by(*question_texts.BY_DEADLINE).values_list("pk", flat=True))
+    late_rows = list(late.order_by("due_at")[:FIRST])
     late_ids = {prompt.pk for prompt in late_rows}
     only_stuck = [pk for pk in stuck_ids if pk not in late_ids][:FIRST]
-    stuck_rows = _with_people(Interaction.objects.filter(pk__in=only_stuck))
-    note = gettext("of the %(count)s due first") % {"count": f"{LOOKED_AT:,}"}
-    is_cut = Interaction.objects.filter(PENDING).count() > LOOKED_AT
+    rows = [*late_rows, *Interaction.objects.filter(pk__in=only_stuck)]
+    prefetch_related_objects(rows, "run__conversation__owner", "assignee")
+    first = gettext("of the %(count)s due first") % {"count": f"{LOOKED_AT:,}"}
+    note = first if pending > LOOKED_AT else ""
     tiles = [
         Tile(gettext("Overdue"), late.count(), f"{page}?waits=overdue"),
-        Tile(
-            gettext("Nobody can answer"),
-            len(stuck_ids),
-            f"{page}?waits=nobody",
-            note if is_cut else "",
-        ),
+        Tile(gettext("Nobody can answer"), len(stuck_ids), f"{page}?waits=nobody", note),
     ]
-    return tiles, [*_questions(late_rows, set(stuck_ids)), *_questions(stuck_rows, set(stuck_ids))]
-
-
-def _with_people(prompts: QuerySet[Interaction]) -> list[Interaction]:
-    return list(prompts.prefetch_related("run__conversation__owner", "assignee"))
+    return tiles, list(_questions(rows, set(stuck_ids)))
 
 
 def _questions(prompts: Iterable[Interaction], stuck_ids: set[Any]) -> Iterator[Need]:
@@ -161,12 +152,20 @@ def _red(words: str) -> str:
 
 
 def read(*, with_questions: bool, with_runs: bool) -> JsonObject:
-    """Return the tiles and the rows that the reader may see, the most urgent kind first."""
+    """Return the tiles and the rows that the reader may see, the most urgent kind first; and how
+    many questions wait, and expire within the hour.
+    """
+    prompts = Interaction.objects.filter(PENDING)
+    # Each by its own index: together they would read all rows.
+    pending = prompts.count() if with_questions else None
+    soon = timezone.now() + timedelta(hours=1)
     parts = [
-        *([read_questions()] if with_questions else []),
+        *([] if pending is None else [read_questions(pending)]),
         *([read_runs()] if with_runs else []),
     ]
     return {
         "tiles": [tile for tiles, _ in parts for tile in tiles],
         "needs": [need for _, needs in parts for need in needs],
+        "pending": pending,
+        "expiring": prompts.filter(expires_at__lt=soon).count() if pending else 0,
     }

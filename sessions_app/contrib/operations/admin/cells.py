@@ -109,6 +109,11 @@ def show_duration(duration: timedelta) -> str:
     return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
+def brief_age(at: datetime) -> str:
+    """Show how long ago a moment was, in its largest unit."""
+    return " ".join(show_duration(timezone.now() - at).split()[:2])
+
+
 @admin.display(description=_("took"))
 def took(row: Any) -> str:
     """Show how long a row took, or has taken so far, with the time that it waited for people."""

@@ -1,5 +1,6 @@
 """The admin pages of runs: their timeline, and the actions stop, resume, fork and send."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
 from uuid import uuid4
@@ -17,7 +18,13 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app import runs
 from sessions_app.contrib.operations import repairs
-from sessions_app.contrib.operations.admin import cells, notice_pages, question_texts, run_texts
+from sessions_app.contrib.operations.admin import (
+    cells,
+    notice_pages,
+    question_texts,
+    run_texts,
+    run_waits,
+)
 from sessions_app.contrib.operations.admin.conversation_pages import EventsInline
 from sessions_app.contrib.operations.admin.read_only import (
     INLINE_ROWS,
@@ -32,6 +39,7 @@ from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.conversations.resumption import is_resumable
 from sessions_app.errors import SessionsError
 from sessions_app.journal.journal import Entry, Journal
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Arrival, Feedback, JournalEntry, Run
 from sessions_app.runs import Outcome, requests
 from sessions_app.workflows import registry
@@ -95,6 +103,7 @@ class RunAdmin(ReadOnlyAdmin):
     list_display = (
         run_texts.message,
         run_texts.state,
+        run_waits.waits_for,
         "workflow",
         "owner",
         run_texts.began,
@@ -121,8 +130,20 @@ class RunAdmin(ReadOnlyAdmin):
     )
     readonly_fields = (*TEXT_FIELDS, run_texts.deaths, "everything", "forked_to", "children")
     inlines = (EventsInline,)
-    actions = ("cancel", "resume", "fork", "send")
+    actions = ("resume", "cancel", "fork", "send")
     pages = ("fork", "send")
+
+    def read_beside(self, rows: Sequence[Any]) -> None:
+        """Note on runs what they wait for."""
+        run_waits.note_waits(rows)
+
+    def render_change_form(
+        self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Say first how the run stands, with what can be done about it."""
+        may_answer = request.user.has_perm("sessions_app.change_interaction")
+        context |= {"lines": run_waits.lines(context["original"]), "may_answer": may_answer}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def applies(self, action: str, row: Run) -> bool:
         """Return whether the action fits the run's status: unfinished to stop, stopped to resume,

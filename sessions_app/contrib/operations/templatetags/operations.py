@@ -4,7 +4,6 @@ and what needs an operator.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +11,6 @@ from django import template
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, Q
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -23,7 +21,7 @@ from sessions_app.contrib.operations.admin.cells import moment, pretty, status_w
 from sessions_app.hosting.dispatch import queue
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import processes
-from sessions_app.models import HostLease, Interaction, Process, Run
+from sessions_app.models import HostLease, Process, Run
 from sessions_app.workflows import registry
 
 register = template.Library()
@@ -48,8 +46,7 @@ def waiting(context: template.Context) -> JsonObject:
         user.has_perm(f"sessions_app.view_{name}") or user.has_perm(f"sessions_app.change_{name}")
         for name in ("interaction", "run")
     )
-    needs = attention.read(with_questions=with_questions, with_runs=with_runs)
-    return {**needs, **(count_pending() if with_questions else {})}
+    return attention.read(with_questions=with_questions, with_runs=with_runs)
 
 
 @register.inclusion_tag("admin/sessions_app/filter.html")
@@ -135,14 +132,6 @@ def count_deployment() -> dict[str, object]:
         "queues": queue.figures(),
         "jobs": _jobs(),
     }
-
-
-def count_pending() -> dict[str, int]:
-    """Count the questions that wait, and those that expire within the hour."""
-    pending = Interaction.objects.filter(attention.PENDING)
-    soon = timezone.now() + timedelta(hours=1)
-    # Each by its own index: together they would read all rows.
-    return {"pending": pending.count(), "expiring": pending.filter(expires_at__lt=soon).count()}
 
 
 def _versions() -> list[JsonObject]:

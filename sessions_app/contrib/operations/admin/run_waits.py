@@ -1,0 +1,143 @@
+"""What runs wait for: people, an event, a timer or a child run; and the first lines of the page of
+a run, which say how the run stands.
+"""
+
+from collections import defaultdict
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.contrib.operations.admin import attention, cells, question_texts, run_texts
+from sessions_app.interactions.answerers import somebody_may_answer
+from sessions_app.models import Interaction, JournalEntry, Run
+
+Kind = JournalEntry.Kind
+WORK = (Kind.STEP, Kind.STREAM)
+# So many of a run's waits have a line on its page.
+LINES = 5
+CELLS = {Kind.WAIT: _("event"), Kind.SLEEP: _("timer"), Kind.RUN: _("child run")}
+CALLS = {
+    Kind.WAIT: _("Waits {time} for the event {subject}"),
+    Kind.SLEEP: _("Waits {time}, and goes on {subject}"),
+    Kind.RUN: _("Waits {time} for the run {subject}"),
+    Kind.STEP: _("Working {time} on {subject}"),
+    Kind.STREAM: _("Working {time} on {subject}"),
+}
+STATUSES = {
+    Run.Status.QUEUED: _("Queued for {time}"),
+    Run.Status.RUNNING: _("Working for {time}"),
+    Run.Status.WAITING: _("Waiting for {time}"),
+    Run.Status.SUSPENDED: _("Suspended {time} ago"),
+    Run.Status.COMPLETED: _("Done {time} ago"),
+    Run.Status.FAILED: _("Failed {time} ago"),
+    Run.Status.CANCELLED: _("Stopped {time} ago"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A question or call that a run is at, since when, and who or what it waits for."""
+
+    since: datetime
+    subject: str
+    call: JournalEntry | None = None
+    prompt: Interaction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence of a run's page, with the question that can be answered or reassigned there."""
+
+    text: str
+    prompt: Interaction | None = None
+
+
+def note_waits(runs: Sequence[Any]) -> None:
+    """Note on runs what they wait for or work on, in three queries however many they are."""
+    going_on = {run.pk: run for run in runs if run.status in Run.UNFINISHED}
+    waits: dict[UUID, list[Wait]] = defaultdict(list)
+    prompts = Interaction.objects.filter(attention.PENDING, run__in=going_on)
+    for prompt in prompts.prefetch_related("assignee"):
+        prompt.run = going_on[prompt.run_id]
+        waits[prompt.run_id].append(
+            Wait(prompt.created_at, attention.asked_of(prompt), prompt=prompt)
+        )
+    kinds = (*WORK, Kind.WAIT, Kind.SLEEP, Kind.RUN)
+    calls = JournalEntry.objects.filter(run__in=going_on, kind__in=kinds, finished_at=None)
+    children = {
+        (child.parent_id, child.parent_position): child
+        for child in Run.objects.filter(parent__in=going_on)
+    }
+    for call in calls:
+        subject = _subject(call, going_on[call.run_id], children.get((call.run_id, call.position)))
+        waits[call.run_id].append(Wait(call.started_at, subject, call=call))
+    for run in runs:
+        run.waits = sorted(waits[run.pk], key=lambda wait: wait.since)
+
+
+def _subject(call: JournalEntry, run: Run, child: Run | None) -> str:
+    if call.kind == Kind.SLEEP:
+        return cells.due(run.wake_at)
+    return run_texts.link(child) if child else call.name
+
+
+@admin.display(description=_("waits for"))
+def waits_for(run: Any) -> str:
+    """Say in a cell what the run waits for first, and how many others there are."""
+    waits = [wait for wait in run.waits if wait.call is None or wait.call.kind not in WORK]
+    if not waits:
+        return ""
+    first, others = waits[0], len(waits) - 1
+    more = ngettext("and %(count)s other", "and %(count)s others", others) % {"count": others}
+    kind = CELLS[Kind(first.call.kind)] if first.call else ""
+    return format_html(
+        '{} {} <span class="quiet">{}</span>', kind, first.subject, more if others else ""
+    )
+
+
+def lines(run: Any) -> list[Line]:
+    """Return how a run stands: a sentence for each of the first waits, or for its status."""
+    if not run.waits or run.stop_requested_at:
+        return [Line(_status(run))]
+    shown = run.waits[:LINES]
+    prompts = [wait.prompt.pk for wait in shown if wait.prompt]
+    stuck = Interaction.objects.filter(pk__in=prompts).exclude(somebody_may_answer())
+    stuck_ids = set(stuck.values_list("pk", flat=True)) if prompts else set()
+    return [Line(_sentence(wait, stuck_ids), wait.prompt) for wait in shown]
+
+
+def _sentence(wait: Wait, stuck_ids: Container[UUID]) -> str:
+    time, subject = cells.brief_age(wait.since), format_html("<em>{}</em>", wait.subject)
+    if wait.call is not None:
+        return format_html(CALLS[Kind(wait.call.kind)], time=time, subject=subject)
+    text = format_html(gettext("Waits {time} for {subject}"), time=time, subject=subject)
+    if wait.prompt and wait.prompt.pk in stuck_ids:
+        nobody = gettext("nobody can answer")
+        text = format_html('{} – <strong class="wrong">{}</strong>', text, nobody)
+    return format_html("{}: {}", text, question_texts.link(wait.prompt)) if wait.prompt else text
+
+
+def _status(run: Run) -> str:
+    """Say a status in a sentence, with why the run stopped."""
+    if run.status not in Run.FINISHED and run.stop_requested_at:
+        template, since = gettext("Stopping for {time}"), run.stop_requested_at
+    else:
+        template, since = str(STATUSES[Run.Status(run.status)]), _since(run)
+    text = format_html(template, time=cells.brief_age(since))
+    reason = run_texts.cause(run)
+    return format_html("{}: {}", text, reason) if reason else text
+
+
+def _since(run: Run) -> datetime:
+    """Return since when the run has its status; of a suspended one, its last event says so."""
+    if run.status == Run.Status.SUSPENDED:
+        suspended = attention.with_end(Run.objects.filter(pk=run.pk)).get()
+        return suspended.ended_at or run.created_at
+    return run.finished_at or run.started_at or run.created_at
