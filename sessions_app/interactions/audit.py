@@ -66,7 +66,8 @@ def record(
 
 
 async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) -> None:
-    """Record that a person has these prompts open, once for each assigned one.
+    """Record that a page with these prompts was sent to a person, once for each assigned one: by
+    `via` their own page, which the person opened, or the inbox, whose cards may be folded.
 
     Writes nothing where that is recorded. It checks no rights: call it for who may see them.
     """

@@ -29,7 +29,7 @@ MOST_SHOWN = 100  # of what happened, the newest
 Action = AuditEntry.Action
 WORDS: dict[str, str | Promise] = {
     Action.OPENED: _("Asked"),
-    Action.SHOWN: _("Shown"),
+    Action.SHOWN: _("Delivered"),
     Action.CLAIMED: _("Claimed"),
     Action.RELEASED: _("Released"),
     Action.DELEGATED: _("Reassigned"),

@@ -6,6 +6,7 @@ from django.db.models import F
 
 from sessions_app import runs
 from sessions_app.contrib.operations.admin.audit_pages import read_sentences
+from sessions_app.interactions import audit
 from sessions_app.lifecycle.due import release_claims
 from sessions_app.models import Interaction
 from sessions_app.runs import requests
@@ -47,6 +48,20 @@ async def test_the_audit_says_how_a_question_ended_that_nobody_answered(
         assert entry.by_name == by
         [text] = await reads.read(lambda: [str(one) for one in read_sentences([entry])])
         assert text == sentence
+
+
+@pytest.mark.parametrize(
+    ("via", "sentence"),
+    [("inbox", "“Go?” was delivered to boss’s inbox"), ("page", "boss opened “Go?”")],
+)
+async def test_the_audit_says_opened_only_of_the_page_of_a_question(
+    via: str, sentence: str
+) -> None:
+    asked = BinaryPrompt(text="Go?", options=["yes", "no"])
+    async with asking_people("boss", to=user("boss"), prompt=asked) as (_, prompt, [boss]):
+        await audit.record_shown([prompt.pk], by=boss, via=via)
+        *_, last = await reads.read(lambda: read_sentences(entries(prompt)))
+        assert str(last) == sentence
 
 
 async def test_the_audit_says_that_a_claim_was_released_as_its_person_left() -> None:

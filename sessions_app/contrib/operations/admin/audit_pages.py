@@ -37,7 +37,7 @@ STORED_FIELDS = ("action", "by", "by_name", "via", "question", "interaction", "r
 Action = AuditEntry.Action
 TEMPLATES = {
     Action.OPENED: _("{question} was asked of {to}"),
-    Action.SHOWN: _("{who} opened {question}"),
+    Action.SHOWN: _("{question} was delivered to {who}’s inbox"),
     Action.CLAIMED: _("{who} took over {question}"),
     Action.RELEASED: _("{who} released {question}"),
     Action.DELEGATED: _("{who} handed {question} on to {to}"),
@@ -59,6 +59,8 @@ EXPIRED = {
     (True, True): _("{who} ended the wait for {question}: it went on with {answer}"),
     (True, False): _("{who} ended the wait for {question}"),
 }
+# Its own page was read; of cards in a list nobody knows which were.
+OPENED_PAGE = _("{who} opened {question}")
 QUOTED = ("question", "answer", "note")
 
 
@@ -182,6 +184,8 @@ def _sentence(
 
 def _template(entry: AuditEntry, values: dict[str, str]) -> str:
     action = Action(entry.action)
+    if action == Action.SHOWN:
+        return str(OPENED_PAGE if entry.via == "page" else TEMPLATES[action])
     is_impersonal = not values["who"] and action in IMPERSONAL
     template = (
         EXPIRED[bool(values["who"]), bool(values["answer"])]
