@@ -27,7 +27,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("prefix__exact", f"user__{USERNAME}__exact")
-    search_help_text = _("Finds whole prefixes of keys, and whole user names.")
+    search_help_text = _("Search whole prefixes of keys and user names")
     fields = ("user", "name")
     raw_id_fields = ("user",)
     actions = ("revoke",)

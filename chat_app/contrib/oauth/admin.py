@@ -17,7 +17,7 @@ class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic onl
     list_filter = ("provider",)
     list_select_related = ("user",)
     search_fields = (f"user__{get_user_model().USERNAME_FIELD}__exact",)
-    search_help_text = _("Finds whole user names.")
+    search_help_text = _("Search whole user names")
     actions = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -60,7 +60,7 @@ async def test_the_audit_is_read_in_sentences() -> None:
         both = "managers, Ben &lt;b&gt;"
         expected_sentences = [
             f"{question} was asked of managers",
-            f"Ben &lt;b&gt; (ben) took over {question}",
+            f"Ben &lt;b&gt; (ben) claimed {question}",
             f"Ben &lt;b&gt; (ben) released {question}",
             f"Ben &lt;b&gt; (ben) handed {question} on to dora: You know her.",
             f"dora voted no on {question}, on behalf of managers",

@@ -38,7 +38,7 @@ Action = AuditEntry.Action
 TEMPLATES = {
     Action.OPENED: _("{question} was asked of {to}"),
     Action.SHOWN: _("{question} was delivered to {who}’s inbox"),
-    Action.CLAIMED: _("{who} took over {question}"),
+    Action.CLAIMED: _("{who} claimed {question}"),
     Action.RELEASED: _("{who} released {question}"),
     Action.DELEGATED: _("{who} handed {question} on to {to}"),
     Action.REASSIGNED: _("{who} reassigned {question} to {to}"),
@@ -101,7 +101,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display_links = ("time",)
     list_filter = ("at", "action", ("via", Via), ("workflow", DeclaredWorkflow))
     search_fields = ("interaction__exact", "by_name__exact")
-    searched = _("Finds whole ids of questions and runs, and whole user names.")
+    searched = _("Search whole IDs (question, run) and user names")
     ordering = ("-at", "-pk")
     sortable_by = ("time",)
     readonly_fields = ("time", "sentence", "prompt", "run_link")

@@ -121,7 +121,7 @@ def took(row: Any) -> str:
         return ""
     if row.finished_at is None:
         span = show_duration(timezone.now() - row.started_at)
-        return gettext("%(time)s so far") % {"time": span}
+        return gettext("running for %(time)s") % {"time": span}
     return show_duration(row.finished_at - row.started_at)
 
 

@@ -70,7 +70,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_filter = (("workflow", DeclaredWorkflow), ("deleted_at", admin.EmptyFieldListFilter))
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
-    searched = _("Finds whole ids of conversations, and whole user names of their owners.")
+    searched = _("Search whole IDs (conversation) and user names (owner)")
     ordering = ("-created_at",)  # what it was updated at has no index
     sortable_by = (run_texts.began,)
     readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
@@ -183,7 +183,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
     related = ("owner", "run")
     search_fields = ("pk__exact", "run__exact", f"owner__{USERNAME}__exact")
-    searched = _("Finds whole ids of attachments and runs, and whole user names of owners.")
+    searched = _("Search whole IDs (attachment, run) and user names (owner)")
     ordering = ("-created_at",)
     fields = readonly_fields = (
         *("name", "content_type", "bytes", "owner", "about"),

@@ -233,8 +233,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         f"candidates__user__{USERNAME}__exact",
     )
     searched = _(
-        "Finds whole ids of questions, runs and conversations, and whole user names of those who"
-        " ask, are asked by name, or have claimed."
+        "Search whole IDs (question, run, conversation) and user names (owner, asked, claimed)"
     )
     fieldsets = (
         (None, {"fields": SENTENCE_FIELDS}),

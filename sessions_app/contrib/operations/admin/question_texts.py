@@ -63,7 +63,7 @@ def details(interaction: Interaction) -> str:
     return render_to_string("sessions_app/decision.html", decision(interaction.prompt))
 
 
-@admin.display(description=_("it takes"))
+@admin.display(description=_("answer type"))
 def possible_answers(interaction: Interaction) -> str:
     """Name the possible answers by the labels that people see."""
     prompt = QuestionView.of(interaction).prompt
@@ -120,7 +120,7 @@ def consequence(interaction: Interaction) -> str:
     answer = QuestionView.of(interaction).default
     if not answer:
         return gettext("the workflow is told that nobody answered")
-    return gettext("it continues with “%(answer)s”") % {"answer": answer}
+    return gettext("then: %(answer)s") % {"answer": answer}
 
 
 @admin.display(description=_("asked of"))

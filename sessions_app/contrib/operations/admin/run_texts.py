@@ -32,7 +32,7 @@ NAMES = (
     "conversation__conversation_id__exact",
     f"conversation__owner__{USERNAME}__exact",
 )
-NAMES_HELP = _("Finds whole ids of runs and conversations, and whole user names of their owners.")
+NAMES_HELP = _("Search whole IDs (run, conversation) and user names (owner)")
 # Why a run stopped, by the code of its error. What a workflow raises is an outcome, not a crash.
 RAISED = "workflow_error"
 CAUSES = {
@@ -95,7 +95,7 @@ def cause(run: Run) -> str:
     return str(CAUSES.get(code, code))
 
 
-@admin.display(description=_("began"), ordering="created_at")
+@admin.display(description=_("started"), ordering="created_at")
 def began(run: Run) -> str:
     return cells.moment(run.created_at)
 
