@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 from playwright.sync_api import Page, expect
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts.hidden_characters import IGNORABLE, is_hidden
 from sessions_app.workflows import FormPrompt, ToolCallPrompt
@@ -210,12 +211,17 @@ def test_long_command_is_seen_whole(page: Page, name: str) -> None:
 async def test_title_of_a_schema_stands_beside_the_name_and_hides_nothing(
     client: AsyncClient, ann: User, editable: bool
 ) -> None:
-    properties = {
+    properties: JsonObject = {
         "to": {"title": "Your\u202e own account" + "!" * 100},
         "order_id": {"title": "Order Id"},  # as a model's class has it
     }
-    asked = {"arguments": {"to": "bob", "order_id": 7}, "input_schema": {"properties": properties}}
-    prompt = ToolCallPrompt(text="?", tool="pay", editable=editable, **asked)
+    prompt = ToolCallPrompt(
+        text="?",
+        tool="pay",
+        editable=editable,
+        arguments={"to": "bob", "order_id": 7},
+        input_schema={"properties": properties},
+    )
     await asyncio.to_thread(lambda: (log := StoredLog(ann, "c")).ask(log.message(), prompt))
     html = (await client.get("/c/c/")).content.decode()
     shown = re.findall(r'<th scope="row">.*?</th>|<label for.*?</label>', html, re.DOTALL)

@@ -428,6 +428,7 @@ def test_prompt_of_an_earlier_version_shows_its_arguments_once(editable: bool) -
     stored = FIXED.model_dump(mode="json") | {"editable": editable, "arguments": {"_note": "a"}}
     stored["details"] = {"_note": "a", "For": "Workshop 2"}
     prompt = load_prompt(stored)
+    assert isinstance(prompt, ToolCallPrompt)
     assert prompt.details == {"For": "Workshop 2"}
     assert unedited(prompt) == {"_note": "a"}
     [plain] = ToolCallPrompt.plain(stored, str)

@@ -116,7 +116,7 @@ def lines(run: Any) -> list[Line]:
 def _sentence(wait: Wait, stuck_ids: Container[UUID]) -> str:
     time, subject = cells.brief_age(wait.since), format_html("<em>{}</em>", wait.subject)
     if wait.call is not None:
-        return format_html(CALLS[Kind(wait.call.kind)], time=time, subject=subject)
+        return format_html(str(CALLS[Kind(wait.call.kind)]), time=time, subject=subject)
     text = format_html(gettext("Waits {time} for {subject}"), time=time, subject=subject)
     if wait.prompt and wait.prompt.pk in stuck_ids:
         nobody = gettext("nobody can answer")
