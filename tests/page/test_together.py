@@ -83,7 +83,7 @@ def test_a_card_that_is_sent_signed_out_says_so_and_keeps_what_was_typed(page: P
     fill(card(page))
     page.context.clear_cookies(name="sessionid")
     card(page).get_by_role("button", name="Answer all").click()
-    expect(card(page).get_by_role("alert")).to_have_text("Signed out. Your draft is kept.")
+    expect(card(page).locator(".progress")).to_have_text("Signed out. Your draft is kept.")
     expect(card(page).get_by_label("Name?")).to_have_value("Ada\nLovelace")
 
 

@@ -256,7 +256,7 @@ export class Outbox {
     if (said.status === 403 && (await renewToken(body))) said = await post(form, body);
     if (!said.passes) return said;
     if (said.isSignedOut) this.#connection.signedOut();
-    tell(say("willSend"));
+    tell(said.isSignedOut ? said.error : say("willSend"));
     await this.#until(Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** tries));
     return this.post(form, body, tell, tries + 1);
   }

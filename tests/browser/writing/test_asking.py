@@ -135,7 +135,7 @@ def test_an_answer_of_somebody_who_was_signed_out_stays_on_its_card(page: Page) 
     card(page).locator("textarea").fill("Eve")
     card(page).get_by_role("button", name="Answer").click()
     expect(page.locator("#connection")).to_contain_text("Signed out. Your draft is kept.")
-    expect(card(page)).to_contain_text("Will be sent when connected")
+    expect(card(page)).to_contain_text("Signed out. Your draft is kept.")
     expect(card(page).locator("textarea")).to_have_value("Eve")
 
 
