@@ -295,7 +295,7 @@ class QuestionView:
     @property
     def can_claim(self) -> bool:
         """True if there are others who could answer; who has voted leaves it to them."""
-        has_to_answer = self.can_change and not self.is_mine and not self.my_vote
+        has_to_answer = self.can_change and self.state == State.PENDING
         return has_to_answer and self.interaction.pk not in self.beside.of_one
 
 
