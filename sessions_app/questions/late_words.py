@@ -13,15 +13,16 @@ NOT_WAITING = _("This question is no longer waiting for you.")
 
 def late_words(answer_result: AnswerResult) -> str:
     """Say to a person why an answer was not taken."""
-    if answer_result.outcome == Outcome.NOT_FOUND:
-        return str(NOT_WAITING)
     if answer_result.outcome == Outcome.EXPIRED:
         return gettext("This question expired before your answer arrived.")
     if answer_result.outcome == Outcome.CLAIMED:
         return claimed_words(answer_result.by)
     if answer_result.status == Interaction.Status.CANCELLED:
         return gettext("The run ended before your answer arrived.")
-    return gettext("%(who)s already answered this question.") % {"who": answer_result.by}
+    if answer_result.status == Interaction.Status.ANSWERED:
+        by = answer_result.by or gettext("someone")
+        return gettext("%(who)s already answered this question.") % {"who": by}
+    return str(NOT_WAITING)
 
 
 def claimed_words(name: str | None) -> str:

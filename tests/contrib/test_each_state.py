@@ -1,4 +1,4 @@
-"""One table: a question in each state, at each place where somebody or something reads of it."""
+"""A table of tests: a question in each state, at each place where it is read."""
 
 import json
 import re

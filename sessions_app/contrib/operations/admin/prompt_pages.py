@@ -26,7 +26,7 @@ from sessions_app.contrib.operations.admin import (
     question_texts,
 )
 from sessions_app.contrib.operations.admin.attention import PENDING, nobody_can_answer, overdue
-from sessions_app.contrib.operations.admin.cells import colored, moment, short, status_word
+from sessions_app.contrib.operations.admin.cells import colored, moment, short
 from sessions_app.contrib.operations.admin.read_only import (
     USERNAME,
     ConditionFilter,
@@ -43,6 +43,7 @@ from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 from sessions_app.prompts import APPROVE, MAX_NOTE, AnyPrompt, PageAnswer, read_posted
 from sessions_app.prompts.assignment import LONGEST_NAME, Assignee, group, permission, user
+from sessions_app.questions.late_words import late_words
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.runs import requests
 
@@ -376,12 +377,13 @@ class InteractionAdmin(ReadOnlyAdmin):
             self.message_user(request, text, messages.SUCCESS)
         else:
             unused = gettext("Your answer was: %(typed)s") % {"typed": answer.text}
-            self.message_user(request, f"{_too_late(answer_result)} {unused}", messages.WARNING)
+            # Behind it: a message begins with a capital, and a user name may not.
+            self.message_user(request, f"{unused} – {_too_late(answer_result)}", messages.WARNING)
         return True
 
 
 def _too_late(result: AnswerResult) -> str:
-    """Say who settled the prompt first, when, and with what."""
-    status = gettext("Too late: it is %(status)s") % {"status": status_word(result.status)}
-    by = f"{result.by}, {result.at:%Y-%m-%d %H:%M:%S} UTC" if result.by else ""
-    return ". ".join(filter(None, (status, by, short(result.response)))) + "."
+    """Say why the answer was not taken, and when the prompt was settled, with what."""
+    at = f"{result.at:%Y-%m-%d %H:%M:%S} UTC" if result.at else ""
+    facts = ", ".join(filter(None, (at, short(result.response))))
+    return f"{late_words(result)} ({facts})" if facts else late_words(result)
