@@ -219,7 +219,8 @@ def test_a_page_takes_as_many_statements_with_more_rows(admin_client: Client, ru
     add_rows()
     assert {path: statements_of(admin_client, path) for path in paths} == before
     assert [path for path in lists if before[path] > 16] == []
-    assert [path for path in paths if before[path] > 19] == []
+    most = {"/admin/": 24}
+    assert [path for path in paths if before[path] > most.get(path, 19)] == []
 
 
 def cell(text: str, row: str, column: str) -> str:

@@ -17,7 +17,7 @@ from tests.support.database.work_done import statements_of
 
 pytestmark = pytest.mark.django_db
 
-AGO = timezone.now() - timedelta(minutes=11, seconds=5)
+AGO = timezone.now() - timedelta(hours=11, minutes=5)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_run_says_that_nobody_can_answer(admin_client: Client, log: StoredLog)
     prompt = ask_group(log, "Who knows?", "ghosts")
     Interaction.objects.filter(pk=prompt.pk).update(created_at=AGO)
     line = first_line(admin_client, prompt.run)
-    assert line == "Waits 11 min for ghosts – nobody can answer: Who knows?"
+    assert line == "Waits 11 h for ghosts – nobody can answer: Who knows?"
     expected_actions = ["fork", "reassign", "cancel"]
     assert offered_actions(admin_client, page_of(prompt.run)) == expected_actions
     assert f"{prompt.pk}/answer/" in admin_client.get(page_of(prompt.run)).content.decode()
@@ -56,18 +56,18 @@ def test_a_question_that_somebody_can_answer_waits_for_them(
 ) -> None:
     prompt = ask_group(log, "Is it fine?", "managers", "ben")
     Interaction.objects.filter(pk=prompt.pk).update(created_at=AGO)
-    assert first_line(admin_client, prompt.run) == "Waits 11 min for managers: Is it fine?"
+    assert first_line(admin_client, prompt.run) == "Waits 11 h for managers: Is it fine?"
     Interaction.objects.filter(pk=prompt.pk).update(assignee=User.objects.get(username="ben"))
-    assert first_line(admin_client, prompt.run) == "Waits 11 min for ben: Is it fine?"
+    assert first_line(admin_client, prompt.run) == "Waits 11 h for ben: Is it fine?"
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "line", "cell"),
     [
-        ("wait", "money", "Waits 11 min for the event money", "event money"),
-        ("sleep", "", "Waits 11 min, and goes on in 2\xa0minutes", "timer in 2 minutes"),
-        ("run", "book", "Waits 11 min for the run the child", "child run the child"),
-        ("step", "pay", "Working 11 min on pay", ""),
+        ("wait", "money", "Waits 11 h for the event money", "event money"),
+        ("sleep", "", "Waits 11 h, and goes on in 2\xa0minutes", "timer in 2 minutes"),
+        ("run", "book", "Waits 11 h for the run the child", "child run the child"),
+        ("step", "pay", "Working 11 h on pay", ""),
     ],
 )
 def test_a_run_says_what_it_waits_for(
@@ -86,11 +86,11 @@ def test_a_run_says_what_it_waits_for(
 def test_a_run_says_how_it_stands(admin_client: Client, log: StoredLog) -> None:
     run = log.message("one")
     Run.objects.filter(pk=run.pk).update(started_at=AGO)
-    assert first_line(admin_client, run) == "Working for 11 min"
+    assert first_line(admin_client, run) == "Working for 11 h"
     Run.objects.filter(pk=run.pk).update(stop_requested_at=AGO)
-    assert first_line(admin_client, run) == "Stopping for 11 min"
+    assert first_line(admin_client, run) == "Stopping for 11 h"
     Run.objects.filter(pk=run.pk).update(status="completed", finished_at=AGO)
-    assert first_line(admin_client, run) == "Done 11 min ago"
+    assert first_line(admin_client, run) == "Done 11 h ago"
     end_run(run, "failed", code="workflow_error", detail="ValueError: no room")
     assert re.match(r"Failed \d+ ms ago: ValueError: no room", first_line(admin_client, run))
     suspended = log.message("two")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -70,18 +70,17 @@ def read_questions(pending: int) -> tuple[list[Tile], list[Need]]:
     late = Interaction.objects.filter(overdue())
     stuck = Interaction.objects.filter(nobody_can_answer())
     stuck_ids = list(stuck.order_by(*question_texts.BY_DEADLINE).values_list("pk", flat=True))
-    late_rows = list(late.order_by("due_at")[:FIRST])
-    late_ids = {prompt.pk for prompt in late_rows}
+    late_ids = list(late.order_by("due_at").values_list("pk", flat=True)[:FIRST])
     only_stuck = [pk for pk in stuck_ids if pk not in late_ids][:FIRST]
-    rows = [*late_rows, *Interaction.objects.filter(pk__in=only_stuck)]
-    prefetch_related_objects(rows, "run__conversation__owner", "assignee")
+    ids = [*late_ids, *only_stuck]
+    rows = Interaction.objects.select_related("run__conversation__owner", "assignee").in_bulk(ids)
     first = gettext("of the %(count)s due first") % {"count": f"{LOOKED_AT:,}"}
     note = first if pending > LOOKED_AT else ""
     tiles = [
         Tile(gettext("Overdue"), late.count(), f"{page}?waits=overdue"),
         Tile(gettext("Nobody can answer"), len(stuck_ids), f"{page}?waits=nobody", note),
     ]
-    return tiles, list(_questions(rows, set(stuck_ids)))
+    return tiles, list(_questions([rows[pk] for pk in ids if pk in rows], set(stuck_ids)))
 
 
 def _questions(prompts: Iterable[Interaction], stuck_ids: set[Any]) -> Iterator[Need]:
