@@ -342,4 +342,4 @@ class RunTask:
 def _add_location(error: BaseException, message: str) -> str:
     """Add to a message the author's line at which the error came up."""
     line = line_of(error)
-    return f"{message}\nIt happened at {line}." if line else message
+    return f"{message}\nAt {line}." if line else message

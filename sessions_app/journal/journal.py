@@ -240,7 +240,7 @@ def line_of(error: BaseException) -> str:
         is_library = module.partition(".")[0] in ("sessions_app", *sys.stdlib_module_names)
         # Authors may install their code, so site-packages count if no other line was found.
         if not is_library and not (author_line and "site-packages" in frame.f_code.co_filename):
-            author_line = f"line {number} of {module}, in {frame.f_code.co_name}"
+            author_line = f"{module}:{number} in {frame.f_code.co_name}()"
     return author_line
 
 

@@ -324,4 +324,4 @@ async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -
 
 def _with_line(problem: str, error: BaseException) -> str:
     line = line_of(error)
-    return f"{problem} It happened at {line}." if line else problem
+    return f"{problem} At {line}." if line else problem

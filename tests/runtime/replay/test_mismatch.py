@@ -99,8 +99,8 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")
         assert f"at position {position}: {expected_problem}" in problem(row)["detail"]
-        assert ("It happened at line" in problem(row)["detail"]) == bool(where)
-        assert problem(row)["detail"].endswith(f", in {where}." if where else " or a step.")
+        assert (f" At {__name__}:" in problem(row)["detail"].replace("\n", " ")) == bool(where)
+        assert problem(row)["detail"].endswith(f" in {where}()." if where else " or a step.")
         assert executed == ["a", "b"]
         deploy(recorded)
         assert await runs.aresume(run, by=django_user("an operator"))

@@ -175,7 +175,7 @@ async def test_the_error_begins_with_the_authors_own_line(*, in_a_step: bool) ->
         run = await hosting.until_ended(await hosting.submit())
         first, line, *_ = problem(run)["detail"].splitlines()
         assert "JSONDecodeError" in first
-        assert line == f"It happened at line {LINE} of {__name__}, in parse."
+        assert line == f"At {__name__}:{LINE} in parse()."
 
 
 LINE = parse.__code__.co_firstlineno + 1
