@@ -23,6 +23,7 @@ from sessions_app.prompts import (
     MAX_NOTE,
     PREFIX,
     AnyPrompt,
+    BinaryPrompt,
     PageAnswer,
     as_posted,
 )
@@ -115,6 +116,16 @@ class Card:
     def template(self) -> str:
         """The template of its controls."""
         return template_of(self.prompt)
+
+    @property
+    def is_quick(self) -> bool:
+        """True if one of two buttons answers it, and its question is all that there is to read."""
+        prompt = self.prompt
+        return (
+            type(prompt) is BinaryPrompt
+            and not (self.parts or self.more or prompt.details or prompt.note_options)
+            and not any(option.destructive or option.description for option in prompt.choices)
+        )
 
     @property
     def asker(self) -> str:

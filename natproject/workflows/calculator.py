@@ -53,9 +53,10 @@ class _LimitError(Exception):
 @workflow(
     name="calculator",
     title="Calculator",
-    description="Works out + - * / ** and parentheses. Asks before it goes beyond its limit.",
+    description="Works out + - * / ** and parentheses.",
+    icon="sum",
     starters=("2 * (3 + 4)", "What is 0.1 + 0.2?", "1+2+3+4+5+6+7+8+9+10+11+12"),
-    asks=("whether it may go beyond its limit",),
+    asks=("to go beyond its limit",),
     options=CalculatorOptions,
 )
 async def calculator(message: Message, context: Context) -> str:

@@ -107,9 +107,10 @@ async def open_ledger(user: Person, options: ExpenseOptions) -> AsyncIterator[Le
 @workflow(
     name="expense_approval",
     title="Expense approval",
-    description="Claims an expense: asks for what is missing, gets an approval and books it.",
+    description="Checks an expense claim, and books it.",
+    icon="receipt",
     starters=("Taxi to the airport, 84.50", "Dinner with a customer: 236 EUR", "A new keyboard"),
-    asks=("what is missing of the claim", "whether it is approved"),
+    asks=("for missing details", "for approval"),
     takes_files=True,
     options=ExpenseOptions,
     per_user_builder=open_ledger,

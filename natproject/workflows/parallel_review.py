@@ -32,9 +32,10 @@ class ReviewOptions(BaseModel, extra="forbid"):
 @workflow(
     name="parallel_review",
     title="Parallel review",
-    description="Asks several reviewers at once. They answer in any order; silence is abstention.",
+    description="Collects verdicts at once; no answer counts as an abstention.",
+    icon="people",
     starters=("We will publish the customer list on the web site.", "Release 2.0 on Friday"),
-    asks=("a verdict of each reviewer", "which changes are wanted"),
+    asks=("each reviewer for a verdict",),
     options=ReviewOptions,
 )
 async def parallel_review(message: Message, context: Context) -> AsyncGenerator[str, None]:

@@ -51,7 +51,8 @@ class Year:
 @workflow(
     name="report",
     title="Savings report",
-    description="Writes a long report on a savings plan: euro a month, percent a year, years.",
+    description="Writes a savings report from a monthly amount, rate and term.",
+    icon="report",
     starters=("200 a month at 3.5 % for 20 years", "50 a month, 2 %, 10 years"),
     options=ReportOptions,
 )

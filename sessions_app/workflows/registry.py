@@ -48,6 +48,8 @@ class Workflow:
     starters: tuple[str, ...]
     asks: tuple[str, ...] = ()
     takes_files: bool = False
+    icon: str = "mark"
+    notice: str = ""
     version: int = 1
     # Earlier versions, the oldest first; this one is the newest.
     earlier: tuple["Workflow", ...] = ()
@@ -110,6 +112,8 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
     starters: tuple[str, ...] = (),
     asks: tuple[str, ...] = (),
     takes_files: bool = False,
+    icon: str = "mark",
+    notice: str = "",
     second_message: Policy | None = None,
     options: type[BaseModel] = NoOptions,
     per_user_builder: BuilderFactory | None = None,
@@ -122,7 +126,9 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
         version: the newest version begins runs and is shown to people; earlier versions stay
             declared to finish the runs that they began. All have one builder and one options model.
         title: the title on the page; `description`, `starters` (messages to try) and `asks`
-            (questions and approvals to expect, each in a few words) help people begin.
+            (questions to expect, each in a few words that follow "Asks", such as "before writing")
+            help people begin.
+        icon: a symbol of the pages: see docs/look.md. `notice` is a line for operators beside it.
         takes_files: people may attach files to a message; see `context.files`.
         second_message: the effect of a message while a run of the conversation is active:
             `enqueue`, `reject`, `interrupt` or `parallel`. Configuration may override it. The
@@ -151,6 +157,8 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
             starters=tuple(starters),
             asks=tuple(asks),
             takes_files=takes_files,
+            icon=icon,
+            notice=notice,
             version=version,
         )
         _check_declaration(declaration)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from chat_app.inbox.inbox_parts import PAGE
+from chat_app.page.conversation import conversation_views
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.sidebar.sidebar_entries import sidebar
@@ -24,8 +25,9 @@ from sessions_app.prompts import (
     OAuthPrompt,
     Option,
     TextPrompt,
+    ToolCallPrompt,
 )
-from tests.page.plain_page import post, press, text_of
+from tests.page.plain_page import PlainPage, post, press, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -271,6 +273,40 @@ async def test_a_new_conversation_says_what_waits_in_the_inbox_alone(
     html = (await client.get(reverse("chat:conversation", args=["new"]))).content.decode()
     link = r'id="elsewhere">\s*<a href="/inbox/">\s*1 question is waiting for you\s*</a>'
     assert re.search(link, html)
+
+
+def ask_each_kind(ann: User) -> None:
+    options = [Option(value="yes", label="Ship it"), Option(value="no", label="Wait")]
+    risky = [Option(value="yes", label="Burn it", destructive=True), Option(value="no")]
+    described = BinaryPrompt(text="b?", options=options, details={"Euro": 5})
+    prompts: list[AnyPrompt] = [
+        BinaryPrompt(text="a?", options=options),
+        described,
+        ToolCallPrompt(text="c?", tool="pay", arguments={"euro": 5}),
+        BinaryPrompt(text="d?", options=risky),
+        BinaryPrompt(text="e?\nRead this.", options=options),
+        BinaryPrompt(text="f?", options=[options[0], Option(value="no", needs_note=True)]),
+    ]
+    for number, prompt in enumerate(prompts):
+        log = StoredLog(ann, f"c{number}")
+        log.ask(log.message(), prompt)
+
+
+async def test_a_question_is_answered_where_a_conversation_begins_if_it_is_read_there(
+    client: AsyncClient, ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation_views, "MOST_WAITING", 6)
+    await asyncio.to_thread(ask_each_kind, ann)
+    path = reverse("chat:conversation", args=["new"])
+    html = (await client.get(path)).content.decode()
+    plain = PlainPage(html)
+    forms = {one.form for one in plain.controls if one.attributes.get("name") == "value"}
+    assert [plain.forms[form]["action"].startswith("/p/") for form in forms] == [True]
+    links = [one.label for one in plain.controls if one.label.startswith("Open: ")]
+    assert links == [f"Open: {name}?" for name in "bcdef"]
+    assert 'aria-label="Open: b?"' in await press(client, html, "Ship it")  # here again
+    row = await Interaction.objects.aget(conversation__conversation_id="c0")
+    assert row.response["value"] == "yes"
 
 
 @pytest.mark.parametrize(

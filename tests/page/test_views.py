@@ -54,7 +54,15 @@ async def test_a_new_conversation_offers_the_workflows(client: AsyncClient) -> N
     titles = ("Assistant", "Expense approval", "Calculator")
     places = [html.index(title) for title in titles]
     assert places == sorted(places)
-    assert "No language model is configured here: a small script plays its part." in html
+    assert "Asks before writing or deleting" in html
+    assert "Demo mode" not in html
+
+
+async def test_an_operator_is_told_that_no_model_is_connected(
+    client: AsyncClient, ann: User
+) -> None:
+    await User.objects.filter(pk=ann.pk).aupdate(is_staff=True)
+    assert "Demo mode: no model connected" in await page(client, str(uuid4()))
 
 
 async def test_a_message_is_stored_once_however_often_its_form_is_sent(client: AsyncClient) -> None:

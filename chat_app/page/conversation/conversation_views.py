@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.gzip import gzip_page
 
 from chat_app.identity.request_facts import address_of
+from chat_app.inbox.inbox_parts import InboxQuery, read_inbox
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import (
     back_to,
@@ -34,6 +35,7 @@ from chat_app.page.conversation.conversation_page import (
     read_text,
 )
 from chat_app.page.conversation.file_views import refusal
+from chat_app.page.inbox.inbox_entries import Entry, make_entries
 from chat_app.page.page_threads import download, make, yield_texts
 from chat_app.page.settings.script_texts import FILES, WORDS
 from chat_app.page.sidebar import export as exporting
@@ -53,6 +55,7 @@ from sessions_app.storage.spool import pieces, spool
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows.registry import OfferedWorkflow
 
+MOST_WAITING = 3  # questions on the page of a new conversation
 EXPORTS = {
     "md": ("text/markdown", exporting.as_markdown),
     "json": ("application/json", exporting.as_json),
@@ -328,11 +331,12 @@ async def _page(
         if page.deleted_conversation is not None:
             context = {**site_context(), "deleted": page.deleted_conversation, **(extra or {})}
             return render_to_string("chat_app/deleted.html", context, request)
+        side = _side_context(request, person.id, conversation_id)
+        is_asked = page.conversation is None and side["side"].waiting_count
         choices, picked = workflow_access.usable(person.id), request.GET.get("workflow")
         context = {
             **_context(page, choices),
             **(edited_message(page, edited_run) if edited_run else {}),
-            **_side_context(request, person.id, conversation_id),
             **site_context(),
             "username": person.username,
             "is_staff": is_staff,
@@ -342,6 +346,8 @@ async def _page(
             "longest_message": MAX_MESSAGE,
             "file_types": _accepted_types(),
             "before": before,
+            **side,
+            "waiting": _read_waiting(person.id) if is_asked else [],
             "just_deleted": _just_deleted(request, person.id),
             **(extra or {}),
         }
@@ -355,6 +361,11 @@ def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
     """Return the conversation that was deleted from this page, and can be restored."""
     name = request.GET.get("deleted", "")
     return find_deleted(owner, name) if name and is_storable(name) else None
+
+
+def _read_waiting(reader: UserId) -> list[Entry]:
+    """Return the first questions that wait for a person, as their inbox has them."""
+    return make_entries(read_inbox(reader, InboxQuery()).prompts[:MOST_WAITING], reader)
 
 
 def _accepted_types() -> str:

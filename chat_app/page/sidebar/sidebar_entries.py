@@ -129,11 +129,6 @@ class Sidebar:
                 section.label, section_entries[:shown_count], section_entries[shown_count:]
             )
 
-    @property
-    def asking(self) -> list[Entry]:
-        """The entries that need the person."""
-        return [entry for entry in self.entries if entry.question]
-
 
 @dataclass(frozen=True, slots=True)
 class _WaitingCount:

@@ -13,9 +13,6 @@ from sessions_app.contrib.agents.language_model import Model
 from sessions_app.contrib.agents.tools import Toolset
 from sessions_app.workflows import Context, Message, workflow
 
-DESCRIPTION = "Talks, calculates and keeps notes. It asks before it writes or deletes one. "
-NO_MODEL = "No language model is configured here: a small script plays its part."
-
 
 class AssistantOptions(BaseModel, extra="forbid"):
     """The options of the assistant in `workflows.yaml`."""
@@ -57,9 +54,10 @@ def open_toolsets(options: AssistantOptions) -> list[Toolset]:
 @workflow(
     name="assistant",
     title="Assistant",
-    description=DESCRIPTION + ("" if settings.OPENAI_MODEL else NO_MODEL),
+    description="Chats, calculates and keeps notes.",
+    notice="" if settings.OPENAI_MODEL else "Demo mode: no model connected",
     starters=("Note: buy milk", "What is 17.5 * 12?", "Delete all my notes"),
-    asks=("whether it may write or delete a note",),
+    asks=("before writing or deleting",),
     options=AssistantOptions,
     shared_builder=open_model,
 )

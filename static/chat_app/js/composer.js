@@ -14,6 +14,8 @@ const problem = document.getElementById("composer-error");
 const words = document.querySelector("#progress .words");
 const unsend = document.querySelector("[data-unsend]");
 const editing = document.getElementById("editing");
+const empty = document.getElementById("empty");
+const chip = document.getElementById("picked");
 const { replaces, follows } = form.elements; // runs: whose message this is again, what it goes on with
 const draft = new Draft(main.dataset.conversation);
 const chooser = document.querySelector("#attach input");
@@ -48,6 +50,9 @@ export class Composer {
     });
     connection.addEventListener("state", () => this.#show());
     unsend.addEventListener("click", () => outbox.cancel(this.#id));
+    empty?.addEventListener("change", showPicked);
+    chip.addEventListener("click", () => picked().focus());
+    showPicked();
     connection.addEventListener("frame", ({ detail: word }) => {
       // The server had it already when it was taken back to be edited.
       const isTaken = word.type === "ack_message" && word.for === this.#id;
@@ -71,8 +76,6 @@ export class Composer {
       addEventListener(name, attaching);
     }
     field.addEventListener("paste", (event) => this.#paste(event, event.clipboardData));
-    document.getElementById("empty")?.addEventListener("change", offerFiles);
-    offerFiles();
   }
 
   // Here, as the first key may already paste. A picture of copied text comes with the text, which
@@ -99,6 +102,7 @@ export class Composer {
 
   /** Say what sending a message would do now. */
   enter(text) {
+    showPicked();
     if (this.#answering) this.#answering.enter(text);
     else field.placeholder = text;
   }
@@ -281,10 +285,15 @@ function picked() {
   return document.querySelector("input[name=workflow]:checked");
 }
 
-/** Files can be attached where the picked workflow takes them. */
-function offerFiles() {
-  const workflow = picked();
-  if (workflow) chooser.closest("label").hidden = !("files" in workflow.dataset);
+/** Say which workflow is picked; files can be attached where it takes them. */
+function showPicked() {
+  const workflow = empty?.checkVisibility() && picked();
+  chip.hidden = !workflow;
+  if (!workflow) return;
+  chip.querySelector("b").textContent = workflow
+    .closest("label")
+    .querySelector("strong").textContent;
+  if (chooser) chooser.closest("label").hidden = !("files" in workflow.dataset);
 }
 
 /** Whether no message has been begun. */
