@@ -92,7 +92,7 @@ def answer(form: Locator) -> None:
         form.locator("select").select_option(index=1)
     elif kind in ("radio", "checkbox"):
         form.locator(f"input[type={kind}]").first.check()
-    form.locator("button[class*=primary]").first.click()
+    form.locator("button[class*=primary], [value=ok]").first.click()
 
 
 def conversation_id(page: Page) -> str:
