@@ -16,13 +16,16 @@ from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.page.common import personal, site_context
 from sessions_app.models.people import read_user_id
 
+# The labels of the model are those of the admin.
+MODES = (("off", _("Never")), ("now", _("Right away")), ("daily", _("Daily")))
+
 
 class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the stubs
     """The form of when mails come."""
 
     mode = forms.ChoiceField(  # a model's field without a default would offer a choice of nothing
         label=_("E-mail me about waiting questions"),
-        choices=MailPreference.Mode.choices,
+        choices=MODES,
         widget=forms.RadioSelect,
     )
     zone = forms.ChoiceField(
@@ -33,8 +36,8 @@ class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the
         model = MailPreference
         fields = ("mode", "hour", "quiet_from", "quiet_until", "zone")
         labels = {
-            "hour": _("Time of the daily e-mail (hour)"),
-            "quiet_from": _("No e-mail from"),
+            "hour": _("Time of the daily e-mail"),
+            "quiet_from": _("Quiet hours from"),
             "quiet_until": _("until"),
         }
         widgets = {

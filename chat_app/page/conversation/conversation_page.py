@@ -360,7 +360,9 @@ def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID])
         return _at_rest(list(runs))
     first = min(active, key=lambda run: _rank(run, asking_runs))
     if asking_runs and (first.id not in asking_runs or first.stop_requested_at is None):
-        state = RunState("needs-you", gettext("Needs you"))  # one may ask that is not among them
+        state = RunState(
+            "needs-you", gettext("Waiting for you")
+        )  # one may ask that is not among them
     else:
         state = _state(first, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]

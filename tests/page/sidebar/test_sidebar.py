@@ -204,7 +204,7 @@ async def test_a_search_finds_titles_messages_questions_and_output(
     assert sorted(titles) == ["Plum cake", "message", "output", "question"]
     assert TITLES.findall(await text_of(client, "conversations", q="other 39")) == ["Other 39"]
     assert TITLES.findall(await text_of(client, "conversations", q="0 %")) == ["100 %"]
-    assert "Nothing found" in await text_of(client, "conversations", q="\0")
+    assert "No conversations match" in await text_of(client, "conversations", q="\0")
 
 
 @pytest.mark.parametrize("query", ["", "plum"])
