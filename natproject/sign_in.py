@@ -18,7 +18,7 @@ from sesame.utils import get_query_string, get_user
 from sesame.views import LoginView as SesameLoginView
 
 from chat_app.identity.sign_in import refused_sign_in
-from chat_app.page.common import refuse_another
+from chat_app.page.common import refuse_another, site_context
 from sessions_app.json_types import JsonObject
 
 
@@ -134,6 +134,9 @@ class PasswordView(PasswordChangeView):
 
     def get_form_kwargs(self) -> JsonObject:
         return super().get_form_kwargs() | {"request": self.request}
+
+    def get_context_data(self, **kwargs: object) -> JsonObject:
+        return super().get_context_data(**site_context(), **kwargs)
 
     def form_invalid(self, form: PasswordChangeForm) -> HttpResponse:
         return _say_when_to_come_back(self.request, super().form_invalid(form))

@@ -32,6 +32,12 @@ def sidebar_entries() -> list[entries.Entry]:
     return entries.sidebar_entries.offered()
 
 
+@register.simple_tag
+def settings_entries() -> list[entries.Entry]:
+    """List the entries that applications offer in the settings now."""
+    return entries.settings_entries.offered()
+
+
 @register.filter
 def sheet_version(brand: Brand) -> str:
     """Return the version of the brand's style sheet; empty if it has none."""

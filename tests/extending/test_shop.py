@@ -121,7 +121,7 @@ def test_its_guard_limits_forks(person: Visitor) -> None:
 
 @pytest.mark.parametrize("page", ["settings/", "c/c0/"])
 def test_its_page_is_linked(person: Visitor, page: str) -> None:
-    [link] = re.findall(r'href="([^"]*)">Opening hours<', person.get(f"{HOME}/{page}").text)
+    [link] = re.findall(r'href="([^"]*)"\s*>Opening hours<', person.get(f"{HOME}/{page}").text)
     assert link == f"{HOME}/hours/"
     assert "From nine to five." in person.get(link).text
 

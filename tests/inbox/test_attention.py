@@ -72,8 +72,7 @@ def switch_on(page: Page, *labels: str) -> None:
     page.goto("/settings/")
     for label in labels or ("Chime", "Notification"):
         page.get_by_label(label, exact=True).check()
-    page.get_by_role("button", name="Save").click()
-    page.wait_for_url("**/settings/")
+        expect(page.locator("#attention [role=status]")).to_have_text("Saved")
 
 
 def leads(page: Page) -> None:
@@ -164,7 +163,7 @@ def test_a_visible_page_and_the_settings_suppress_notifications(page: Page, serv
     wait_until_told(1, hidden)
     page.goto("/settings/")
     page.get_by_label("Notification", exact=True).uncheck()
-    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#attention [role=status]")).to_have_text("Saved")
     ask(server, "four")
     until(hidden, f"tones === {2 * NOTES}")
     assert [each[0] for each in notifications(hidden, visible_page)] == [third]

@@ -12,9 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from chat_app.inbox import pending_counts
-from chat_app.page.common import back_to, origin_conversation, site_context
-from chat_app.page.entries import settings_entries
-from chat_app.page.settings.script_texts import ATTENTION
+from chat_app.page.common import back_to, is_script, origin_conversation, site_context
+from chat_app.page.settings.script_texts import ATTENTION, WORDS
 from sessions_app.storage import reads
 
 # Those that the chat speaks. A site may offer fewer: Django's LANGUAGES.
@@ -83,7 +82,7 @@ PREFERENCES = (
     Preference(
         "enter",
         "chat_enter",
-        _("Enter key"),
+        _("Sending messages"),
         {
             "sends": _("Enter sends, Shift+Enter adds a line"),
             "breaks": _("Ctrl+Enter sends, Enter adds a line"),
@@ -102,10 +101,14 @@ SWITCHES = tuple(
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 async def show(request: HttpRequest) -> HttpResponse:
-    """Show and save the preferences; saving leads back to the conversation of its link, if any."""
+    """Show and save the preferences. Saving leads back to the conversation of its link, if any,
+    unless the script saves.
+    """
     origin = origin_conversation(request.POST if request.method == "POST" else request.GET)
     if request.method == "POST":
         response = back_to(origin) if origin else redirect("chat:settings")
+        if is_script(request):
+            response = HttpResponse(status=204)
         for preference in (*PREFERENCES, *SWITCHES):
             preference.keep(response, request.POST.get(preference.name))
         return response
@@ -119,9 +122,8 @@ async def show(request: HttpRequest) -> HttpResponse:
         **site_context(),
         "preferences": preferences,
         "switches": [(switch, switch.choice_of(request) == "on") for switch in SWITCHES],
-        "words": ATTENTION,
+        "words": WORDS | ATTENTION,
         "here": origin,
-        "entries": settings_entries.offered() if user.is_authenticated else [],
         "is_known": user.is_authenticated,
         "person_id": str(user.pk),
         "waiting": waiting,

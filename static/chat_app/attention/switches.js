@@ -1,6 +1,7 @@
-// The switches of chime and notification. What the browser does not do they say at once, and what
-// is switched on shows what it will be like.
+// The settings, which are saved when they are changed. What the browser does not do of chime and
+// notification they say at once, and what is switched on shows what it will be like.
 
+import { post } from "../js/elements/posting.js";
 import { say } from "../js/words.js";
 import { chime } from "./chime.js";
 
@@ -39,20 +40,35 @@ function tell(why) {
   problem.textContent = why && say(why);
 }
 
-switches.addEventListener("change", async ({ target }) => {
+async function tryOut(field) {
   tell("");
-  if (!target.checked) return;
-  const why = whyNot(target.name) || (await TRY[target.name]());
-  if (why) target.checked = false;
+  if (!field.checked) return;
+  const why = whyNot(field.name) || (await TRY[field.name]());
+  if (why) field.checked = false;
   tell(why);
-});
+}
 
-// The pages that are open already do as it is saved.
-switches.form.addEventListener("submit", () => {
+/** Show the pages, this one and those that are open already, as it is saved. */
+function apply({ name, value }) {
+  if (name === "language") location.reload();
+  document.documentElement.dataset[name] = value;
   const wanted = [...switches.querySelectorAll(":checked")].map((each) => each.name);
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows
   new BroadcastChannel("attention").postMessage(wanted);
+}
+
+switches.form.addEventListener("change", async ({ target }) => {
+  for (const each of switches.form.querySelectorAll("[role=status]")) each.textContent = "";
+  if (switches.contains(target)) await tryOut(target);
+  const { error } = await post(switches.form, new FormData(switches.form));
+  const place = target.closest("fieldset").querySelector("[role=status]");
+  place.textContent = error ?? say("saved");
+  if (!error) apply(target);
 });
+
+// What was chosen before this script was there.
+const early = [...switches.form.elements].find((each) => each.checked && !each.defaultChecked);
+early?.dispatchEvent(new Event("change", { bubbles: true }));
 
 switches.hidden = false;
 for (const { name } of switches.querySelectorAll(":checked")) {

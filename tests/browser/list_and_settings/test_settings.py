@@ -21,7 +21,9 @@ def choose(page: Page, *labels: str) -> None:
     page.get_by_role("link", name="Settings").click()
     for label in labels:
         page.get_by_label(label, exact=True).check()
-    page.get_by_role("button", name="Save").click()
+        group = page.locator("fieldset", has=page.get_by_label(label, exact=True))
+        expect(group.get_by_role("status")).to_have_text("Saved")
+    page.get_by_role("link", name="Back to the chat").click()
 
 
 @pytest.mark.slow
@@ -61,7 +63,7 @@ def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage)
 @pytest.mark.parametrize(
     ("locale", "waits", "answered", "stop"),
     [
-        ("de-DE", "Braucht Sie", "aus dem Chat", "Anhalten"),
+        ("de-DE", "Wartet auf Sie", "aus dem Chat", "Anhalten"),
         ("ja-JP", "回答待ち", "チャットから", "停止"),
     ],
 )

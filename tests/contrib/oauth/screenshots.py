@@ -23,7 +23,7 @@ def test_draw_accounts(page: Page, console: Console) -> None:
     other.goto("/settings/accounts/")
     draw(other, "accounts-3-connected")
     other.get_by_role("button", name="Revoke Notes").click()
-    expect(other.get_by_text("No account is connected.")).to_be_visible()
+    expect(other.get_by_text("No connected accounts.")).to_be_visible()
     draw(other, "accounts-4-none")
     other.goto("/settings/")
     draw(other, "accounts-5-settings")

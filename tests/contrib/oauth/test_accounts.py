@@ -24,7 +24,7 @@ async def test_the_page_lists_what_a_person_has_connected(ann: Browser, ben: Bro
     assert "Connected accounts" in await text_of(ann.client, "settings")
     page = await text_of(ann.client, "accounts")
     assert all(word in page for word in ("Notes", "read", "Last used"))
-    assert "No account is connected." in await text_of(ben.client, "accounts")
+    assert "No connected accounts." in await text_of(ben.client, "accounts")
 
 
 async def test_revoked_it_is_gone_here_and_there(
@@ -32,7 +32,7 @@ async def test_revoked_it_is_gone_here_and_there(
 ) -> None:
     page = await text_of(ann.client, "accounts")
     page = await press(ann.client, page, "Revoke Notes", "/settings/accounts/")
-    assert ("No account is connected." in page, "could not be told" in page) == (True, False)
+    assert ("No connected accounts." in page, "could not be told" in page) == (True, False)
     assert provider.valid_tokens() == []
     assert ("account.connected" in caplog.text, "account.revoked" in caplog.text) == (False, True)
     assert len(await (await hosting.send("read")).prompts()) == 1

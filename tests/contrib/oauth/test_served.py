@@ -71,7 +71,7 @@ def test_the_card_closes_when_the_person_is_back_in_another_tab(
     expect(page.locator("#items")).to_contain_text("octo")
     other.goto("/settings/accounts/")
     other.get_by_role("button", name="Revoke Notes").click()
-    expect(other.get_by_text("No account is connected.")).to_be_visible()
+    expect(other.get_by_text("No connected accounts.")).to_be_visible()
 
 
 async def test_a_plain_client_gets_the_prompt_in_its_form(server: Server) -> None:
