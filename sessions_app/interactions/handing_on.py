@@ -8,7 +8,7 @@ a write.
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -53,12 +53,19 @@ class Change:
 def find_delegates(prompt: InteractionRecord, query: str, *, by: UserId) -> list[Person]:
     """Find the people with such a name to whom this person can hand the prompt on, the first few.
 
-    Each word of the query is the beginning of a user name, or of a word of a person's name.
+    Each word of the query is the beginning of a user name, or of a word of a person's name. Who may
+    answer comes first; of a short query they are all.
     """
-    if len(query.strip()) < SHORTEST or not is_storable(query):
+    if not is_storable(query):
         return []
+    named_people = _has_name(query[:LONGEST]) & ~guests() & ~Q(pk=by)
+    able = answerers(prompt.audience, matching=named_people, most=MOST_ALIKE)
     voters = Vote.objects.filter(interaction=prompt.id).values("by")
     rows = _find_named(prompt, query, ~Q(pk=by)).exclude(pk__in=voters)
+    if len(query.strip()) < SHORTEST:
+        rows = rows.filter(pk__in=able)
+    is_able = Case(When(pk__in=able, then=0), default=1)
+    rows = rows.order_by(is_able, users().model.USERNAME_FIELD)
     return [Person.of(row) for row in rows[:MOST_FOUND] if is_active(row)]
 
 

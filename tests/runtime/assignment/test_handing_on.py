@@ -58,6 +58,7 @@ def named_people() -> None:
         ("bo", []),  # who asks
         ("ot", ["other"]),
         ("c", []),
+        ("", ["other"]),  # who may answer, without a name
         ("ca\0", []),
         ("c ca car cara m s", ["cara"]),
         ("c ca car cara m dean", ["cara"]),  # five words are looked for
