@@ -1,6 +1,7 @@
 """The tags and filters of the chat's templates."""
 
 from django import template
+from django.contrib.auth.base_user import AbstractBaseUser
 
 from chat_app.inbox.pending_counts import CAP
 from chat_app.page import entries
@@ -9,6 +10,7 @@ from chat_app.page.icons import icon
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from chat_app.settings import Brand, ChatSettings
 from sessions_app.json_types import JsonObject
+from sessions_app.models.people import full_name
 
 register = template.Library()
 register.simple_tag(icon)
@@ -18,6 +20,15 @@ register.simple_tag(icon)
 def capped(count: int) -> str:
     """Show a count: nothing is counted past CAP."""
     return str(count) if count < CAP else f"{CAP - 1}+"
+
+
+@register.inclusion_tag("chat_app/parts/person.html")
+def person(user: AbstractBaseUser) -> JsonObject:
+    """Show the name of a user, if they have one, with a disc of its initials."""
+    name = full_name(user)
+    words = name.split()
+    initials = "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+    return {"name": name, "initials": initials}
 
 
 @register.simple_tag

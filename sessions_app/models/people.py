@@ -55,6 +55,12 @@ class Person:
         return cls(user.pk, str(user.get_username()), full_name(), email or "")
 
 
+def full_name(user: AbstractBaseUser) -> str:
+    """Return the name of a user, or the user name of who has none."""
+    person = Person.of(user)
+    return person.name or person.username
+
+
 def name_of(user: AnyUserId) -> str:
     """Return the user's part in names of keys and groups: letters, digits, `-` and `_` only."""
     text = str(user)

@@ -16,7 +16,7 @@ from sessions_app.interactions.audit import first_line
 from sessions_app.interactions.votes import counting_votes
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Interaction, Vote
-from sessions_app.models.people import UserId
+from sessions_app.models.people import UserId, full_name
 from sessions_app.prompts import AnyPrompt, load_prompt, question_title
 from sessions_app.prompts.assignment import StoredAssignment, assignment_of
 from sessions_app.questions.outcomes import OutcomeText, outcome
@@ -276,8 +276,7 @@ class QuestionView:
         """The votes that this reader may see."""
         shown_votes = self._votes if self.my_vote or not self.is_pending else ()
         return [
-            CastVote(vote.by.get_username(), self.answer_text(vote.response))
-            for vote in shown_votes
+            CastVote(full_name(vote.by), self.answer_text(vote.response)) for vote in shown_votes
         ]
 
     # What the reader may do.

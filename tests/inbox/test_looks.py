@@ -12,7 +12,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 MOST = 25  # on a page
-NARROW = {"width": 1000, "height": 800}  # all cards below each other
+NARROW = {"width": 1000, "height": 800}  # a card covers the list
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +45,8 @@ def test_the_inbox_works_by_keyboard_alone_also_when_others_answer(
     ask(server, "days=2, due=90", "days=3")
     inbox = inbox_of(open_page, 3)
     first = entry(inbox, "1 days")
+    press(inbox, first.locator(".permanent"))
+    expect(first.get_by_role("heading")).to_be_focused()
     press(inbox, first.get_by_role("button", name="Claim"))
     # What came in the place of the button has the focus.
     expect(first.get_by_role("button", name="Release")).to_be_focused()
@@ -57,6 +59,7 @@ def test_the_inbox_works_by_keyboard_alone_also_when_others_answer(
     entry(inbox, "2 days").get_by_role("button", name="Reject").focus()
     other = open_page("/inbox/", user="user0", viewport=NARROW)
     until_connected(other)
+    entry(other, "2 days").locator(".permanent").click()
     entry(other, "2 days").get_by_role("button", name="Approve").click()
     expect(inbox.locator(".entry")).to_have_count(1)
     expect(inbox.get_by_role("heading", name="Give ann 3 days off?")).to_be_focused()
@@ -99,7 +102,7 @@ def test_several_prompts_are_approved_at_once(
     if script:
         assert_looks_right(inbox, "ltr")
     questions.get_by_label("1 days").uncheck()
-    inbox.get_by_role("button", name="Send").click()
+    inbox.locator(".review").get_by_role("button", name="Approve").click()
     expect(inbox.locator(".notice")).to_have_text("1 answered.")
     expect(inbox.locator(".entry h2")).to_have_text(
         ["Give ann 1 days off?", "Give ann 2 days off?", "Why give them 3 days off?"]
@@ -140,6 +143,7 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
     # The next comes up to the first page when one of it is answered.
     inbox.get_by_role("link", name="Back").click()
     until_connected(inbox)
+    inbox.locator(".permanent").first.click()
     card(inbox).first.get_by_role("button", name="Approve").click()
     expect(inbox.locator(".entry h2").last).to_have_text(headings[0])
     expect(inbox.locator(".entry")).to_have_count(MOST)
@@ -149,7 +153,8 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
 def test_operators_see_all_columns_and_the_whole_title(open_page: OpenPage, server: Server) -> None:
     ask(server, "due=60", "days=20, votes=2", "kind='text'")
     page = inbox_of(open_page, 3)
-    entry(page, "3 days").get_by_role("button", name="Approve").click()
+    entry(page, "Give ann 3 days").locator(".permanent").click()
+    entry(page, "Give ann 3 days").get_by_role("button", name="Approve").click()
     expect(page.locator(".entry")).to_have_count(2)
     admin = open_page("/admin/", user="admin", viewport={"width": 1280, "height": 800})
     right = "each => each.getBoundingClientRect().right"

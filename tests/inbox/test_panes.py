@@ -83,7 +83,8 @@ def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
     inbox.locator(".pane:visible").get_by_role("button", name="Approve").click()
     expect(shown).to_have_text("Give ann 1 days off?")
     inbox.set_viewport_size({"width": 1000, "height": 800})
-    expect(inbox.locator(".permanent .open")).to_be_visible()
+    expect(card(inbox)).to_be_hidden()
+    inbox.locator(".permanent").click()
     expect(card(inbox)).to_be_visible()
 
 

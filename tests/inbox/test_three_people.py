@@ -57,6 +57,7 @@ def test_a_claimed_or_answered_prompt_leaves_other_inboxes_without_a_page_reques
         assert one.evaluate("document.documentElement.scrollWidth <= innerWidth")
     ben.wait_for_load_state("networkidle")
     ben.route("**/inbox/", lambda route: route.abort())
+    other.locator(".permanent").click()
     other.get_by_role("button", name="Claim").click()
     expect(other.locator(".holds")).to_be_visible()
     expect(other.get_by_role("status").filter(has_text="Claimed:")).to_contain_text(QUESTION)
@@ -104,6 +105,7 @@ def test_what_is_being_written_stays_when_others_are_faster(
     page: Page, ben: Page, other: Page, kind: str, button: str
 ) -> None:
     begin(page, f'ask_others(to="managers", kind="{kind}")')
+    other.locator(".permanent").click()
     if kind == "text":
         card(ben).locator("textarea").fill("half of my words")
         card(other).locator("textarea").fill("theirs")
@@ -195,6 +197,7 @@ def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     ben.get_by_role("link", name="Answered by me").click()
     expect(ben.locator(".waits")).to_have_text("Waiting for managers")
     expect(ben.locator(".claims")).to_contain_text("ben: Approve")
+    other.locator(".permanent").click()
     card(other).get_by_role("button", name="Approve").click()
     expect(page.locator("#items .text")).to_have_text("yes.")
     ben.reload()

@@ -68,10 +68,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The controls of one answer for several prompts; `card` has those of one."""
+    """The controls of one answer for several prompts; `card` has those of one, in `words`."""
 
     key: str
-    workflow: str
+    words: str
     card: Card
 
 
@@ -95,7 +95,7 @@ def group_alike(
         groups.setdefault(kind, []).append(
             replace(entry, answers_key=kind.answers, question_key=kind.question)
         )
-        bars.setdefault(kind.answers, _bar(kind.answers, entry.workflow, entry.card))
+        bars.setdefault(kind.answers, _bar(kind, entry.card))
     return [
         Group(key, counts[key.question], some) if isinstance(key, Kind) else Group(None, 1, some)
         for key, some in groups.items()
@@ -132,6 +132,6 @@ def _kind(entry: Entry) -> Kind | None:
     return kind_of(interaction.run.workflow, interaction.prompt, entry.owner)
 
 
-def _bar(key: str, workflow: str, card: Card) -> Bar:
-    stand_in = Interaction(id=uuid5(NAMESPACE_URL, key), prompt=card.interaction.prompt)
-    return Bar(key, workflow, replace(card, interaction=stand_in, values=[], error=""))
+def _bar(kind: Kind, card: Card) -> Bar:
+    stand_in = Interaction(id=uuid5(NAMESPACE_URL, kind.answers), prompt=card.interaction.prompt)
+    return Bar(kind.answers, kind.words, replace(card, interaction=stand_in, values=[], error=""))

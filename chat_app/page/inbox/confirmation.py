@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from chat_app.inbox.inbox_parts import find_prompt
 from chat_app.page.inbox.inbox_entries import Entry, make_entries
 from sessions_app.models import AuditEntry, Interaction
-from sessions_app.models.people import Person, UserId
+from sessions_app.models.people import UserId, full_name
 from sessions_app.storage.sql import is_uuid
 
 SHORT = 40  # characters of an answer that is repeated
@@ -73,7 +73,6 @@ def _handed_on(interaction: Interaction, reader: UserId | None) -> str:
         return ""
     changes = AuditEntry.objects.filter(interaction=interaction.pk).exclude(action="shown")
     last = changes.order_by("-at", "-pk").first()
-    if last is None or last.action != AuditEntry.Action.DELEGATED or last.by != str(reader):
+    if last is None or (last.action, last.by) != (AuditEntry.Action.DELEGATED, str(reader)):
         return ""
-    person = Person.of(interaction.assignee)
-    return gettext("Handed to %(name)s") % {"name": person.name or person.username}
+    return gettext("Handed to %(name)s") % {"name": full_name(interaction.assignee)}

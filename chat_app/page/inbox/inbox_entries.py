@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
-from itertools import starmap
+from itertools import islice, starmap
 from uuid import UUID
 
 from django.utils.functional import Promise
@@ -19,7 +19,8 @@ from chat_app.run_transcript import TranscriptPart, in_words, read_shared
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId
-from sessions_app.questions.outcomes import via_words
+from sessions_app.prompts.details import line
+from sessions_app.questions.outcomes import LINE, via_words
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.sql import is_uuid
@@ -55,6 +56,14 @@ class Entry(QuestionView):
     def question(self) -> str:
         """The first line of its question, or the title of its card, where that has several."""
         return self.card.question if self.card and self.card.parts else self.title
+
+    @property
+    def first_details(self) -> list[tuple[str, str]]:
+        """The first two details that are decided on, or arguments of a call, each in one line."""
+        prompt = self.interaction.prompt
+        details = prompt.get("details") or prompt.get("arguments") or {}
+        first_rows = islice(details.items(), 2)
+        return [(name, " ".join(line(value).split())[:LINE]) for name, value in first_rows]
 
     @property
     def stamp(self) -> str:

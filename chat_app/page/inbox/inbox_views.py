@@ -87,6 +87,8 @@ async def show(request: HttpRequest) -> HttpResponse:
             # Without the question that its address confirms.
             "here": resolve_url("chat:inbox") + _query(shown_part, query, number),
             "groups": groups,
+            "before": (number - 1) * PAGE,
+            "total": len(inbox_page.ids),
             "bars": bars,
             "wanted": inbox_query,
             "searched": MOST_SEARCHED if inbox_page.is_cut else 0,
@@ -310,14 +312,14 @@ async def _review(
         incoming_answer = message_forms.answer(request, prompts[0].pk, via="inbox")
         stored_answer = prompt.check(incoming_answer.answer)
         values = request.POST.getlist("value")
+        options = [option for option in prompt.choices if option.text in values]
         context = {
             **_context(request, person),
             "entries": make_entries(prompts, person.id),
             "answer": prompt.answer_text(stored_answer),
             "values": values,
-            "is_destructive": any(
-                option.destructive for option in prompt.choices if option.text in values
-            ),
+            "deed": options[0].label if len(options) == 1 else "",
+            "is_destructive": any(option.destructive for option in options),
             "here": _read_origin(request),
         }
         html = render_to_string("chat_app/inbox/review.html", context, request)

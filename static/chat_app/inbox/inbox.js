@@ -14,12 +14,13 @@ const EVERY = { prompt: 3000 };
 const USUAL = 20_000;
 // Of many that have a question before them when it goes, not all look anew at once.
 const SPREAD = 1500;
-// Where what may no longer be answered has no place.
+// Beside the list there is room for the question that is read; else it covers the list.
 const WIDE = matchMedia("(width >= 64rem)");
 const ANSWERABLE = new Set(["all", "mine", "groups"]);
 
 const main = document.getElementById("chat");
 const list = document.getElementById("entries");
+const turns = document.getElementById("turns");
 const counter = document.getElementById("count");
 const title = document.title;
 const icon = document.querySelector("link[rel=icon]");
@@ -64,14 +65,13 @@ async function load() {
 function take(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   learn(fresh.getElementById("chat").dataset.now);
-  for (const id of ["parts", "alike", "none", "pages", "history"]) {
+  for (const id of ["parts", "alike", "none", "pages", "history", "done"]) {
     const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
     if (old && next) morph(old, next);
   }
   const listed = [...fresh.getElementById("entries").children];
   const wanted = listed.filter((each) => !gone.has(each.dataset.id));
   const ids = new Set(wanted.map((each) => each.id));
-  showDone(fresh.getElementById("done"));
   const before = places();
   for (const entry of [...list.children]) if (!ids.has(entry.id)) leave(entry);
   for (const [index, one] of wanted.entries()) {
@@ -83,17 +83,10 @@ function take(html) {
     if (!stays) list.insertBefore(entry, place);
   }
   if (!selected() && entries().length) select(entries()[0]);
+  Object.assign(list.dataset, fresh.getElementById("entries").dataset);
   if (before !== places()) grace();
+  showTurn();
   showSelected();
-}
-
-/** Say what was done last; what is said already is not said again. */
-function showDone(next) {
-  const old = document.getElementById("done");
-  if (old.textContent.trim() === next.textContent.trim()) return;
-  const hadFocus = old.contains(document.activeElement);
-  old.replaceChildren(...next.childNodes);
-  if (hadFocus) (selected()?.querySelector("h2") ?? list).focus({ preventScroll: true });
 }
 
 /** It waits no more: it goes, unless somebody has typed into it. */
@@ -115,7 +108,10 @@ function typed(entry, card) {
 function remove(entry, hadFocus) {
   const next = neighbour(entry, 1) ?? neighbour(entry, -1);
   if (next && "current" in entry.dataset) select(next);
+  else if ("over" in entry.dataset) history.back();
   entry.remove();
+  gone.add(entry.dataset.id);
+  showTurn();
   if (hadFocus) (next?.querySelector("h2") ?? list).focus({ preventScroll: true });
 }
 
@@ -124,11 +120,49 @@ function neighbour(entry, step) {
   return all[all.indexOf(entry) + step];
 }
 
-/** Where there is room for two panes, the selected entry is the one whose card is shown. */
-function select(entry) {
-  for (const each of list.querySelectorAll("[data-current]")) delete each.dataset.current;
-  entry.dataset.current = "";
+/** The selected entry is the one whose card is shown; where that covers the list, once it is open. */
+function select(entry, isOpen = isCovered()) {
+  for (const each of entries()) {
+    each.toggleAttribute("data-current", each === entry);
+    each.toggleAttribute("data-over", each === entry && isOpen);
+  }
+  showTurn();
 }
+
+const isCovered = () => Boolean(list.querySelector("[data-over]"));
+
+/** Show the card of an entry. From over the list, the browser's way back leads to that. */
+function open(entry) {
+  if (!WIDE.matches && !isCovered()) history.pushState(null, "");
+  select(entry, !WIDE.matches);
+  if (isCovered()) grace(); // a second tap was aimed at the row
+  entry.querySelector("h2").focus();
+}
+
+function close() {
+  if (!isCovered()) return;
+  select(selected(), false);
+  selected().querySelector(".permanent").focus();
+}
+
+addEventListener("popstate", close);
+WIDE.addEventListener("change", close);
+
+function showTurn() {
+  const [all, { before, total }] = [entries(), list.dataset];
+  const at = all.indexOf(selected());
+  if (!turns || at < 0) return;
+  const [, previous, next] = turns.querySelectorAll("button");
+  [previous.disabled, next.disabled] = [at === 0, at === all.length - 1];
+  const number = Number(before) + at + 1;
+  turns.querySelector("span").textContent = say("turn", { number, total });
+}
+
+turns?.addEventListener("click", ({ target }) => {
+  const step = Number(target.closest("button")?.dataset.step);
+  if (step) open(neighbour(selected(), step));
+  else if (step === 0) history.back();
+});
 
 function selected() {
   return list.querySelector("[data-current]");
@@ -216,6 +250,7 @@ async function claim(event, form) {
   if (word?.outcome === "accepted") {
     form.reset();
     done = form.dataset.claim;
+    if (form.closest("#done")) list.focus({ preventScroll: true });
   }
   if (word) refresh();
 }
@@ -244,32 +279,34 @@ list.addEventListener("focusin", ({ target }) => {
   if (entry) select(entry);
 });
 
-// What opens leads to its field.
-const lead = ({ target }) => target.open && target.querySelector("[name=to]")?.focus();
+// What opens leads to its field, which offers those who are asked, too.
+function lead({ target }) {
+  const field = target.open && target.querySelector("[name=to]");
+  if (!field) return;
+  field.focus();
+  offerPeople(field);
+}
+
 list.addEventListener("toggle", lead, true);
 
 list.addEventListener("click", (event) => {
   const row = event.target.closest(".permanent");
-  if (!row || !hasPanes() || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!row || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  const entry = row.closest(".entry");
-  select(entry);
-  entry.querySelector("h2").focus();
+  open(row.closest(".entry"));
 });
 
 const FIELDS = ":is(button, select, textarea, input:not([type=hidden]))";
-function hasPanes() {
-  return document.body.matches(".panes") && WIDE.matches;
-}
 
-/** Which cards are where. */
-function places() {
-  return hasPanes() ? selected()?.id : [...list.children].map((each) => each.id).join();
-}
+/** Which card is shown. */
+const places = () => selected()?.id;
 
-/** Go to the row beside the selected one; at either end to that one. */
-const go = (step) =>
-  (neighbour(selected(), step) ?? selected()).querySelector(".permanent").focus();
+/** Go to the row beside the selected one, or to its card over the list; at either end to that one. */
+function go(step) {
+  const entry = neighbour(selected(), step) ?? selected();
+  if (isCovered()) open(entry);
+  else entry.querySelector(".permanent").focus();
+}
 
 const KEYS = {
   j: () => go(1),
@@ -304,7 +341,8 @@ list.addEventListener("change", ({ target }) => {
 
 document.addEventListener("reset", () => setTimeout(showSelected));
 
-/** Say at each bar how many it will answer; of a question that is selected whole, all. */
+/** Say at the bar how many it will answer; of a question that is selected whole, all. What takes
+ * another answer cannot be selected beside these. */
 function showSelected() {
   for (const form of document.querySelectorAll(".several")) {
     const ticked = [...form.elements].filter((each) => each.checked && each.type === "checkbox");
@@ -314,6 +352,10 @@ function showSelected() {
     const words = number ? say("selected", { number }) : "";
     const place = form.querySelector(".selected");
     if (place.textContent !== words) place.textContent = words;
+  }
+  const chosen = document.querySelector(".several[data-selected]");
+  for (const tick of list.querySelectorAll("[form]")) {
+    tick.disabled = Boolean(chosen) && tick.form !== chosen;
   }
 }
 

@@ -3,7 +3,7 @@
 
 // Attributes and elements that are the script's alone.
 const OWN = new Set(
-  "style open aria-busy data-current data-docked data-folded data-selected".split(" "),
+  "style open aria-busy data-current data-docked data-folded data-over data-selected".split(" "),
 );
 const KEPT = ".stale, .undo";
 const TIMES = "local-time, elapsed-time, count-down"; // their text is that of this clock
