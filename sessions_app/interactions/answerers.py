@@ -1,9 +1,9 @@
-"""The rule of who may answer a prompt. Everything here blocks.
+"""The rule that decides which people may answer a prompt. Everything here blocks.
 
-An active person may answer who is named: as the owner of the conversation if it is for the owner,
-as a user, as a member of a group, or by a permission; but not the owner under four eyes. Groups and
-permissions are looked up each time. Permissions are asked of Django, whose backends need not keep
-them in the database.
+An active person may answer if the prompt names that person: as the owner of the conversation, as a
+user, as a member of a group, or by a permission. The four-eyes rule excludes the owner. Groups and
+permissions are looked up each time. Django's `has_perm` decides on permissions, because backends
+need not keep permissions in the database.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,16 +20,16 @@ from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import UserId, users
 from sessions_app.prompts.assignment import Assignee, assignment_of
 
-# What people go by: "own" with the owner of conversations, else a column of candidates and its
-# value.
+# A name that matches people to prompts: ("own", owner of the conversation), or a column of
+# Candidate and its value.
 Name = tuple[str, Any]
 ANYBODY = Q(pk__isnull=False)
-# By these methods a backend grants permissions.
+# Methods with which a backend grants permissions.
 GRANTS = ("has_perm", "get_all_permissions", "get_user_permissions", "get_group_permissions")
 
 
 class PromptAudience(NamedTuple):
-    """A prompt as far as it decides who may answer it: `for_owner` is set where its owner may."""
+    """The facts of a prompt that decide who may answer; `for_owner` is set if its owner may."""
 
     interaction: UUID
     owner: UserId
@@ -39,16 +39,16 @@ class PromptAudience(NamedTuple):
 
     @classmethod
     def of(cls, prompt: Interaction) -> "PromptAudience":
-        """Return what decides who may answer the row."""
+        """Return the audience of an interaction's row."""
         owner, assignment = prompt.conversation.owner, assignment_of(prompt)
         four_eyes = assignment is not None and assignment.four_eyes
         return cls(prompt.pk, owner.pk, is_active(owner), prompt.for_owner, four_eyes)
 
 
 def may_answer(user: UserId, audience: PromptAudience) -> bool:
-    """Return whether the user may answer the prompt as things are now, whoever has claimed it.
+    """Return whether the user may answer the prompt now, ignoring claims.
 
-    Of the owner and their own prompts this is known without a statement.
+    For the owner and prompts for the owner, no query is needed.
     """
     if audience.owner == user and (audience.four_eyes or audience.for_owner):
         return audience.is_owner_active and not audience.four_eyes
@@ -62,10 +62,10 @@ def answerers(
     matching: Q = ANYBODY,
     most: int | None = None,
 ) -> set[UserId]:
-    """Return who may answer the prompt now, of these people or of all, whoever has claimed it.
+    """Return the people allowed to answer the prompt now, ignoring claims.
 
-    It states the rule: an active person who goes by what is wanted, unless four eyes bar them.
-    Without `among`, only those who meet `matching` are looked at, at `most` so many.
+    The rule: an active person with one of the prompt's names, except the owner under four eyes.
+    Without `among`, at `most` so many users that fulfil `matching` are examined.
     """
     candidate_names = _names_of(audience)
     if among is None:
@@ -84,12 +84,12 @@ def answerers(
 
 
 def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
-    """Return what each of the people goes by; who is not active goes by nothing, and is left out.
+    """Return the names of each active person.
 
     Args:
         people: users.
-        groups: which of the groups count, as a condition on their members.
-        permissions: those that count.
+        groups: a condition on users that selects the relevant groups.
+        permissions: the relevant permissions.
     """
     active_people = [person for person in people if is_active(person)]
     by_person: dict[UserId, set[Name]] = {
@@ -121,12 +121,12 @@ def is_named(username: str, assignees: Iterable[Assignee]) -> bool:
 
 
 def heeds_four_eyes(user: UserId) -> Q:
-    """Return the condition on assigned prompts that four eyes do not bar this user."""
+    """Return the condition on assigned prompts that the four-eyes rule does not exclude a user."""
     return ~Q(conversation__owner=user) | Q(assignment__four_eyes=False)
 
 
 def somebody_may_answer() -> Q:
-    """Return the condition on assigned prompts that at least one person may answer them now."""
+    """Return the condition on assigned prompts that at least one person may answer now."""
     active = active_users()
     permitted = permitted_but_owner = Q(pk__in=[])
     for name in permissions():
@@ -142,26 +142,26 @@ def somebody_may_answer() -> Q:
 
 
 def permissions() -> Iterator[str]:
-    """Yield the permissions that prompts wait for: one look into the index for each of them."""
+    """Yield the permissions named by pending prompts, with one index lookup each."""
     name = ""
     while name := _next_permission(name):
         yield name
 
 
 def active_users() -> QuerySet[Any]:
-    """Return the users that were not deactivated, as far as a column says so."""
+    """Return the users whose `is_active` column, if the model has one, is true."""
     rows = users().all()
     has_column = any(field.name == "is_active" for field in rows.model._meta.concrete_fields)  # noqa: SLF001 - Django's documented _meta
     return rows.filter(is_active=True) if has_column else rows
 
 
 def is_active(person: object) -> bool:
-    """Return whether a user is there, and was not deactivated; it need not be a column."""
+    """Return whether a user exists and is active; `is_active` need not be a column."""
     return person is not None and bool(getattr(person, "is_active", True))
 
 
 def have_groups() -> bool:
-    """Return whether users belong to groups and have permissions: a project's own may not."""
+    """Return whether the user model has groups and permissions: a project's own may not."""
     return issubclass(get_user_model(), PermissionsMixin)
 
 
@@ -192,7 +192,7 @@ def _holders(permission: str) -> Iterator[UserId]:
 
 
 def _might(names: set[Name]) -> Q:
-    """Return a condition on people that all who go by any of these meet."""
+    """Return a condition that everybody with any of these names fulfils, perhaps others too."""
     condition = Q(pk__in=_values(names, "own", "user"))
     if have_groups():
         condition |= Q(groups__in=_values(names, "group"))
@@ -202,9 +202,9 @@ def _might(names: set[Name]) -> Q:
 
 
 def _might_have(permission: str) -> Q:
-    """Return a condition on people that all who have the permission meet.
+    """Return a condition that every holder of the permission fulfils, perhaps others too.
 
-    A backend that grants it may be able to list them. Where one is not, everybody has to be asked.
+    If a backend cannot list the holders of a permission, the condition is ANYBODY.
     """
     condition = Q(is_superuser=True)
     if users().model.has_perm is not PermissionsMixin.has_perm:
@@ -215,16 +215,16 @@ def _might_have(permission: str) -> Q:
         if hasattr(backend, "with_perm"):
             try:
                 holders = backend.with_perm(permission, is_active=None, include_superusers=False)
-            except ValueError:  # Django's own takes names with one dot only
+            except ValueError:  # Django's ModelBackend needs exactly one dot in a permission's name
                 return ANYBODY
             condition |= Q(pk__in=holders.values("pk"))
     return condition
 
 
 def _lists(backend: type) -> bool:
-    """Return whether a backend's `with_perm` has all whom it grants a permission.
+    """Return whether a backend's `with_perm` lists all holders of a permission.
 
-    What a class inherits knows nothing of what that class grants beside it.
+    An inherited `with_perm` does not know of grants that a subclass adds.
     """
 
     def stands_in(method: str) -> type:
@@ -239,7 +239,8 @@ def _lists(backend: type) -> bool:
 
 
 def _next_permission(last: str) -> str:
-    # SQLite begins at the first of two bounds; the second is the index's condition.
+    # Two bounds on `permission`: SQLite seeks with the first; the second is the condition of the
+    # partial index.
     candidates = Candidate.objects.filter(permission__gt=last).filter(
         pending=True, permission__gt=""
     )

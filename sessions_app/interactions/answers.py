@@ -1,7 +1,8 @@
 """The answers of people to interactions.
 
-A prompt reads an answer before the transaction, which nobody else waits for. The transaction checks
-who may answer, and that the prompt is still the same; `settle` decides who is first.
+A prompt checks an answer before the transaction, so that slow checks hold no lock. The transaction
+checks the person's right to answer and that the prompt has not changed; `settle` decides which
+answer is first.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,18 +40,18 @@ from sessions_app.storage.writer import writer
 class Outcome(StrEnum):
     """The outcome of an answer."""
 
-    ACCEPTED = "accepted"  # it is the answer
-    DUPLICATE = "duplicate"  # it was the answer already
+    ACCEPTED = "accepted"  # the answer settled the prompt
+    DUPLICATE = "duplicate"  # the same answer was accepted before
     STALE = "stale"  # another answer was faster, or the run ended
     EXPIRED = "expired"  # the deadline passed first
-    VOTED = "voted"  # it counts; the prompt needs the same answer from more people
-    CLAIMED = "claimed"  # somebody else has claimed the prompt
-    NOT_FOUND = "not_found"  # there is no such interaction for this person
+    VOTED = "voted"  # the vote counts; the prompt needs the same answer from more people
+    CLAIMED = "claimed"  # another person has claimed the prompt
+    NOT_FOUND = "not_found"  # no such interaction exists for this person
 
 
 T = TypeVar("T")
 
-# Prompts read answers in these threads, apart from all other reads.
+# Threads in which prompts check answers, apart from all other reads.
 _executor = reads.make_threads(4, "answer")
 _shares = reads.Shares(1)
 
@@ -59,11 +60,11 @@ TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.VOTED)
 
 @dataclass(frozen=True, slots=True)
 class IncomingAnswer:
-    """An answer as it comes in; `via` says by what door.
+    """An answer as received from a front end, named in `via`.
 
-    `interaction` names the interaction. Without it the first of `names` (ids that a client sent
-    along) that is one of the conversation does, else its only pending one. `input_type` is the type
-    of prompt that it says it answers, if it says one.
+    `interaction` is the interaction's id. Without one, the answer is for the first of `names` (ids
+    that a client sent along) that belongs to the conversation, else for the only pending one.
+    `input_type` is the type of prompt that the client believes to answer, if given.
     """
 
     answer_id: str
@@ -77,10 +78,10 @@ class IncomingAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CheckedAnswer:
-    """An answer that its prompt has read, outside of any transaction.
+    """An answer that its prompt has checked, outside of any transaction.
 
-    `prompt_version` is that of the prompt then. Of `response`, as it is stored, and `refusal` one
-    is None.
+    `prompt_version` is the version of the checked prompt. Either `response`, in its stored form, or
+    `refusal` is None.
     """
 
     answer: IncomingAnswer
@@ -106,11 +107,11 @@ class AnswerResult:
 async def answer(
     *, by: Person, conversation_id: str | None, answer: IncomingAnswer
 ) -> AnswerResult:
-    """Settle a pending interaction by the answer of a person who may give it.
+    """Settle a pending interaction by a person's answer.
 
     Raises:
-        Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
-            prompts are pending and none is named.
+        Invalid: the prompt refuses the answer and stays pending, or several prompts are pending
+            and none is named.
     """
     checked_answer = await _in_turn(by, partial(_check, by, conversation_id, answer))
     if checked_answer is None:
@@ -121,11 +122,11 @@ async def answer(
 async def answer_together(
     *, by: Person, conversation_id: str | None, answers: Sequence[IncomingAnswer]
 ) -> AnswerResult:
-    """Settle several interactions, or none: then the result is that of one that came too late.
+    """Settle all of several interactions, or none and return the result of one answer too late.
 
     Raises:
-        Invalid: one is none that its prompt takes; `errors` says which, by interaction, and of a
-            form by that, a dash, and the field.
+        Invalid: a prompt refuses its answer; the keys of `errors` are the interaction, for a form
+            followed by a dash and the field.
     """
     checked_answers = [
         await _in_turn(by, partial(_check, by, conversation_id, answer)) for answer in answers
@@ -134,7 +135,7 @@ async def answer_together(
 
 
 async def _in_turn(by: Person, check: Callable[[], T]) -> T:
-    """Read an answer in a thread; one of a person at a time, as it may take a while."""
+    """Check an answer in a thread: one answer of a person at a time, as a check may be slow."""
     return await _shares.run(by.id, lambda: reads.begin_in(_executor, check))
 
 
@@ -144,7 +145,7 @@ def _check(by: Person, conversation_id: str | None, answer: IncomingAnswer) -> C
 
 
 def check_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAnswer:
-    """Have a prompt read an answer that is given in the name of a user. Blocks.
+    """Have a prompt check an answer that is given in the name of a user. Blocks.
 
     Raises:
         NotFound: there is no such interaction.
@@ -155,14 +156,12 @@ def check_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAnswer:
 
 
 async def acheck_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAnswer:
-    """Have a prompt read an answer, in a thread: see `check_in_name`."""
+    """Run `check_in_name` in a thread."""
     return await reads.begin_in(_executor, partial(check_in_name, interaction, answer))
 
 
 def _read(interaction: InteractionRecord, answer: IncomingAnswer) -> CheckedAnswer:
-    """Have the prompt read the answer: code of authors and schemas of others take their time here,
-    and nobody else waits.
-    """
+    """Have the prompt check the answer, outside a transaction: authors' code may be slow."""
     check_storable(_("The answer"), answer.answer_id)
     response = refusal = None
     try:
@@ -183,7 +182,7 @@ def _check_type(asked: str, answered: str | None) -> None:
 def _answer_together(
     tx: Transaction, by: Person, answers: Sequence[CheckedAnswer | None]
 ) -> AnswerResult:
-    """Refuse all answers before the first settles: what is refused has written nothing."""
+    """Check all answers before settling any, so that a refusal leaves nothing settled."""
     errors: dict[str, list[Any]] = {}
     pending_answers: list[tuple[InteractionRecord, CheckedAnswer]] = []
     result = AnswerResult(Outcome.NOT_FOUND)
@@ -230,9 +229,9 @@ def _take(
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
-    """Settle the interaction with this person's answer, or say why it is too late.
+    """Settle the interaction with this person's answer, or return the reason for not doing so.
 
-    `over_claims`: whether somebody else has claimed it does not matter.
+    `over_claims`: ignore the claims of other people.
     """
     if interaction.status != Interaction.Status.PENDING:
         return _too_late(interaction, by, answer)
@@ -251,7 +250,8 @@ def _take(
         status = Interaction.Status.ANSWERED
         settlement = Settlement(status, answer.answer.via, response, by, answer.answer.answer_id)
     if not settle(tx, interaction, settlement):
-        [interaction] = find_interactions(interaction=interaction.id)  # as another has settled it
+        # Another transaction has settled the interaction: read the result.
+        [interaction] = find_interactions(interaction=interaction.id)
         return _too_late(interaction, by, answer)
     if settlement.by:
         attachments.take(tx, interaction.run_id, list(answer.answer.answer.files.values()))
@@ -273,11 +273,11 @@ def answer_in_name(
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
-    """Answer any interaction in the name of a user, who need not be a candidate.
+    """Answer any interaction in the name of a user, even of one that is no candidate.
 
     Raises:
         NotFound: there is no such interaction.
-        Invalid: the user is not active, or the answer is none that the prompt takes.
+        Invalid: the user is not active, or the prompt refuses the answer.
     """
     for record in find_interactions(interaction=answer.interaction):
         is_owner = record.owner == by.id and record.is_owner_active
@@ -296,10 +296,10 @@ def _refusal_reason(
     *,
     over_claims: bool = False,
 ) -> AnswerResult | None:
-    """Return why no answer of this person to a pending prompt is taken; None if one may be.
+    """Return the outcome if this person cannot answer the pending prompt now, else None.
 
     Raises:
-        Invalid: it was asked for the one who answers, and others must.
+        Invalid: the prompt has the four-eyes rule, and this person is the owner.
     """
     is_current = answer.answer.version in (None, interaction.version)
     if not is_current or answer.prompt_version != interaction.version:
@@ -320,7 +320,7 @@ def _vote(
     response: JsonObject,
     quorum: int,
 ) -> list[JsonObject] | None:
-    """Cast the vote, and return all votes if it decides, else None."""
+    """Cast a vote, and return all votes if the quorum is reached, else None."""
     if quorum == 1:
         return [votes.vote_content(response, by.username, tx.now, answer.via)]
     if votes.was_replaced(by.id, interaction.id, answer.answer_id):
@@ -334,13 +334,13 @@ def _vote(
         ]
     if is_repeat:
         return None
-    if interaction.assignee == by.id:  # else nobody of the others could vote
+    if interaction.assignee == by.id:  # release the voter's claim, so that others can vote
         sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
     about, action = interaction.audited_prompt, AuditEntry.Action.VOTED
     detail = {
         "response": response,
         "behalf": interaction.represented_by(by),
-        "answer_id": answer.answer_id,  # by it one that comes again is known
+        "answer_id": answer.answer_id,  # identifies a repeated delivery of the vote
     }
     audit.record(tx, about, action, by=by, via=answer.via, **detail)
     handing_on.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)
@@ -348,9 +348,9 @@ def _vote(
 
 
 def _find_checked(by: Person, answer: CheckedAnswer) -> InteractionRecord | None:
-    """Find and lock the interaction of an answer, if this person may answer it still.
+    """Find and lock the interaction of an answer, if this person may still answer.
 
-    The look before the transaction has compared the conversation, which stays.
+    The conversation needs no second check: an interaction never moves to another conversation.
     """
     for record in _find_answerable(by, None, interaction=answer.interaction):
         return record
@@ -367,9 +367,9 @@ def _find_answerable(
 def _find(
     by: Person, conversation_id: str | None, answer: IncomingAnswer
 ) -> InteractionRecord | None:
-    """Find the interaction that is meant, among those that this person may answer.
+    """Find the interaction of an answer among those that this person may answer.
 
-    One of another person is not told from one that does not exist.
+    Another person's interaction gives the same result as a missing one.
     """
     find_answerable = partial(_find_answerable, by, conversation_id, locked=False)
     if answer.interaction is not None:
@@ -385,7 +385,7 @@ def _find(
         if records := find_answerable(interaction=UUID(name)):
             return records[0]
         if find_interactions(owner=by.id, interaction=UUID(name), locked=False):
-            return None  # another conversation's; never taken for the one that is pending here
+            return None  # an id of another conversation is not meant for the one pending here
     pending = find_answerable(pending=True)
     if len(pending) > 1:
         raise Invalid(
@@ -399,13 +399,13 @@ def _find(
 
 
 def _too_late(interaction: InteractionRecord, by: Person, answer: CheckedAnswer) -> AnswerResult:
-    """Acknowledge a repeat of an answer that counts; tell any other who answered, and what."""
+    """Return the result of an answer to a settled prompt: DUPLICATE for a repeat, else too late."""
     is_expired = interaction.status == Interaction.Status.EXPIRED
     outcome = Outcome.EXPIRED if is_expired else Outcome.STALE
     kept_response = _kept_response(interaction, by, answer.answer.answer_id)
     if kept_response is not None and answer.response is not None:
         is_same = answer.response.items() <= kept_response.items()
-        # A file that comes again is another one.
+        # A repeated upload gets a new id, so answers with files cannot be compared.
         if is_same or answer.answer.answer.files:
             outcome = Outcome.DUPLICATE
     answerer = interaction.by and users().filter(pk=interaction.by).first()
@@ -421,7 +421,7 @@ def _too_late(interaction: InteractionRecord, by: Person, answer: CheckedAnswer)
 
 
 def _kept_response(interaction: InteractionRecord, by: Person, answer_id: str) -> JsonObject | None:
-    """Return the answer, or vote, of this person that was taken under this id; None if none was."""
+    """Return this person's accepted answer or vote with this answer id, or None."""
     if (interaction.answer_id, interaction.by) == (answer_id, by.id):
         return interaction.response
     if interaction.status == Interaction.Status.ANSWERED:

@@ -1,6 +1,6 @@
-"""Assigning a prompt: whom it names, when it is asked, and when that changes. It blocks.
+"""The assignment of a prompt to candidates, when it is asked or reassigned. Everything here blocks.
 
-Candidates are rows; who belongs to a group or has a permission is looked up at the answer.
+Candidates are rows; members of groups and holders of permissions are looked up at the answer.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -27,15 +27,13 @@ from sessions_app.storage.transaction import Transaction
 
 @dataclass(slots=True)
 class Candidates:
-    """The users, groups or permissions that are named, one a row; `names` are for people to
-    read.
-    """
+    """The named users, groups and permissions, one per row, with `names` for display."""
 
     rows: list[tuple[UserId | None, int | None, str]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
     def add(self, assignee: Assignee) -> None:
-        """Look up one assignee, and add it.
+        """Look up one assignee, and add its row and name.
 
         Raises:
             UnknownAssignee: there is no such user or group.
@@ -58,11 +56,11 @@ class Candidates:
         self.names.append(name)
 
     def has_owner(self, owner: UserId, *, four_eyes: bool) -> bool:
-        """Return whether the owner of the conversation, as such, may answer what is for these."""
+        """Return whether the owner of the conversation is named as a user, and may answer."""
         return (owner, None, "") in self.rows and not four_eyes
 
     def count_able(self, owner: UserId, *, four_eyes: bool) -> float:
-        """Count who may answer; endlessly many where a group or a permission says who."""
+        """Count the possible answerers: infinity if a group or a permission is named."""
         people = {person for person, *_ in self.rows}
         if None in people:
             return inf
@@ -71,7 +69,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAssignment:
-    """An assignment with its assignees, as they were found when it was asked."""
+    """An assignment with its assignees, looked up when the prompt was asked."""
 
     assignment: Assignment
     candidates: Candidates
@@ -79,7 +77,7 @@ class ResolvedAssignment:
     owner: UserId
 
     def columns(self, now: datetime) -> JsonObject:
-        """Return the columns that the interaction stores of it."""
+        """Return the assignment's columns of the interaction."""
         due, escalate = self.assignment.due, self.assignment.escalate
         return {
             "assignment": self.stored,
@@ -89,7 +87,7 @@ class ResolvedAssignment:
         }
 
     def reminders(self, now: datetime, about: AuditedPrompt) -> Iterator[Notice]:
-        """Yield the reminders to be sent before it is due."""
+        """Yield the reminders to be sent before the prompt is due."""
         for before in self.assignment.remind:
             due_at = now + timedelta(seconds=(self.assignment.due or 0) - before)
             payload = {"before": before}
@@ -97,7 +95,7 @@ class ResolvedAssignment:
 
     @property
     def stored(self) -> JsonObject:
-        """The assignment as it is stored, with the names that people read."""
+        """The assignment as JSON for storage, with the assignees' display names."""
         return {**self.assignment.model_dump(mode="json"), "names": self.candidates.names}
 
 
@@ -114,11 +112,11 @@ def find(assignees: Sequence[Assignee]) -> Candidates:
 
 
 def resolve(assignment: Assignment, owner: UserId) -> ResolvedAssignment:
-    """Look up the people whom an assignment names. Blocks.
+    """Look up the assignees of an assignment. Blocks.
 
     Raises:
-        TooFewPeople: they can never give the votes that it needs, and it escalates to nobody.
-        UnknownAssignee: there is no such user or group, also where it escalates to.
+        TooFewPeople: the assignees can never give the needed votes, and there is no escalation.
+        UnknownAssignee: there is no such user or group, also in an escalation.
     """
     for later in assignment.escalate:
         find(later.to)
@@ -131,7 +129,7 @@ def resolve(assignment: Assignment, owner: UserId) -> ResolvedAssignment:
 
 
 def assign(tx: Transaction, resolved: ResolvedAssignment, about: AuditedPrompt) -> None:
-    """Add the candidates of a prompt that was just asked."""
+    """Add candidates, audit entry and reminders of a prompt that was just asked."""
     seconds = resolved.assignment.due or about.prompt["timeout"]
     due = tx.now + timedelta(seconds=seconds) if seconds else NEVER
     _create(about.interaction, resolved.candidates, (due, tx.now, resolved.owner))
@@ -140,7 +138,7 @@ def assign(tx: Transaction, resolved: ResolvedAssignment, about: AuditedPrompt) 
 
 
 def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> None:
-    """Let these answer the prompt: beside those who may already, or only these."""
+    """Add candidates to the prompt; with `only`, they replace the present ones."""
     rows = Candidate.objects.filter(interaction=interaction)
     if only:
         rows.delete()
@@ -156,9 +154,7 @@ def _create(
     place: tuple[datetime, datetime, UserId],
     existing_rows: Collection[tuple[object, ...]] = (),
 ) -> None:
-    """Insert the missing candidate rows. `place` says when it is due, and when and by whom it was
-    asked.
-    """
+    """Insert the missing candidate rows; `place` is (due time, time of asking, owner)."""
     due, asked_at, owner = place
     Candidate.objects.bulk_create(
         Candidate(

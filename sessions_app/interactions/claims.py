@@ -1,6 +1,6 @@
-"""Claims of assigned prompts: while one holds, nobody else answers.
+"""Claims of assigned prompts: while a person holds the claim, nobody else can answer.
 
-Each change is one transaction, in which the log and the audit have it too.
+Each change is one transaction that also writes the log and the audit.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from sessions_app.storage.writer import Work, writer
 
 NO_PROMPT = "There is no such prompt."
 
-# A search by name reads all users: one of each person at a time.
+# A search by name reads all users, so each person may run one search at a time.
 _searches = reads.Shares(1)
 
 
@@ -32,7 +32,7 @@ _searches = reads.Shares(1)
 class ClaimState:
     """The state of a prompt after a change of its claim.
 
-    `changed`: the change took effect. `assignee` is the user name of whose claim holds.
+    `changed`: the change took effect. `assignee` is the user name of the claim's holder.
     """
 
     changed: bool
@@ -52,13 +52,14 @@ async def change(
 ) -> ClaimState:
     """Claim or release a prompt, or delegate it.
 
-    `claim` takes it if nobody else has; `release` gives up one's claim; `delegate` hands it, with
-    the note, to the person of the name `to`, who has it claimed then. The name is looked up before
-    the transaction, which looks up their rights.
+    `claim` succeeds if nobody else holds a claim; `release` ends one's own claim; `delegate` hands
+    the prompt, the note and the claim to the person named `to`. The name is looked up before the
+    transaction; the delegate's rights are checked within.
 
     Raises:
-        NotFound: it is none of those that this person may answer.
-        Invalid: there is no such user, or they may not answer; or a guest would hand it on.
+        NotFound: there is no such prompt, or this person may not answer it.
+        Invalid: there is no such user, the user may not answer, or `by` is a guest: guests cannot
+            delegate.
     """
     check_note(note)
     delegate: Person | ClaimState | None = None
@@ -104,7 +105,7 @@ def build_change(
 
 
 def find_assigned(interaction: str, by: Person, *, locked: bool = True) -> InteractionRecord | None:
-    """Return the prompt, if it is assigned and this person may answer it; settled ones too."""
+    """Return the prompt, pending or settled, if it is assigned and this person may answer."""
     if not sql.is_uuid(interaction):
         return None
     for prompt in find_interactions(interaction=UUID(interaction), undeleted=True, locked=locked):
@@ -114,9 +115,9 @@ def find_assigned(interaction: str, by: Person, *, locked: bool = True) -> Inter
 
 
 def holder(prompt: InteractionRecord, by: Person) -> UserId | None:
-    """Return whose claim keeps others from the prompt, `by` among them; None if nobody's does.
+    """Return the holder of a valid claim, possibly `by` itself; None without one.
 
-    That of a person who may not answer any more, such as one who has left the group, keeps nobody.
+    A claim is invalid once its holder may not answer, such as after leaving the group.
     """
     assignee = prompt.assignee
     if assignee in (None, by.id) or may_answer(assignee, prompt.audience):
@@ -125,7 +126,7 @@ def holder(prompt: InteractionRecord, by: Person) -> UserId | None:
 
 
 def lost_claims(most: int) -> list[UUID]:
-    """Return waiting prompts that are claimed by people who may not answer any more."""
+    """Return at `most` so many pending prompts with a claim that is no longer valid."""
     prompts = Interaction.objects.select_related("conversation__owner").filter(
         status=Interaction.Status.PENDING, assignee__isnull=False
     )
@@ -138,17 +139,17 @@ def lost_claims(most: int) -> list[UUID]:
 
 
 def release_lost(tx: Transaction, interaction: UUID) -> None:
-    """Release the claim of a person who may not answer any more; the others are told."""
+    """Release a claim whose holder may no longer answer, and tell the other candidates."""
     for prompt in find_interactions(interaction=interaction, pending=True):
         if prompt.assignee and not may_answer(prompt.assignee, prompt.audience):
             handing_on.assign(tx, prompt, Change(Action.RELEASED, None, ""))
 
 
 async def find_people(interaction: str, query: str, by: Person) -> list[Person]:
-    """Find people of such a name to whom this person can hand the prompt on now; a guest nobody.
+    """Find delegates with a matching name for `by`; nobody for a guest.
 
     Raises:
-        NotFound: it is none of those that this person may answer.
+        NotFound: there is no such prompt, or this person may not answer it.
     """
 
     def find() -> list[Person]:
@@ -160,7 +161,7 @@ async def find_people(interaction: str, query: str, by: Person) -> list[Person]:
 
 
 def _find_delegate(interaction: str, name: str, by: Person) -> Person | ClaimState:
-    """Return the person of the name, or how the prompt stands that `by` cannot hand on now."""
+    """Return the person with the name, or the prompt's claim state if `by` cannot delegate now."""
     prompt, is_free = _find_to_hand_on(interaction, by)
     if not is_free:
         return claim_state(prompt)
@@ -170,7 +171,10 @@ def _find_delegate(interaction: str, name: str, by: Person) -> Person | ClaimSta
 
 
 def _find_to_hand_on(interaction: str, by: Person) -> tuple[InteractionRecord, bool]:
-    """Return a prompt that this person may answer, and whether it waits and no other has it."""
+    """Return a prompt that this person may answer, and whether the person can delegate it now.
+
+    The prompt must be pending, and not claimed by another person.
+    """
     prompt = find_assigned(interaction, by)
     if prompt is None:
         raise NotFound(NO_PROMPT)
@@ -179,6 +183,6 @@ def _find_to_hand_on(interaction: str, by: Person) -> tuple[InteractionRecord, b
 
 
 def claim_state(prompt: InteractionRecord) -> ClaimState:
-    """Return how the prompt stands, unchanged."""
+    """Return the prompt's current claim state, as one without a change."""
     assignee = prompt.assignee and users().filter(pk=prompt.assignee).first()
     return ClaimState(False, prompt.status, assignee.get_username() if assignee else None)

@@ -1,4 +1,4 @@
-"""The escalation of a prompt that nobody has answered in time: it is offered to others too."""
+"""The escalation of a prompt that nobody has answered in time: more people are asked."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -18,14 +18,14 @@ log = Log(__name__)
 
 
 def escalate_due(tx: Transaction, interaction: UUID) -> None:
-    """Escalate a prompt whose time for that has come, unless another process was faster."""
+    """Escalate a prompt whose escalation is due, unless another process was faster."""
     for pending in find_interactions(interaction=interaction, pending=True):
         if Interaction.objects.filter(pk=interaction, escalates_at__lte=tx.now).exists():
             escalate(tx, pending, by=None, via="deadline")
 
 
 def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:
-    """Offer the prompt also to the people of its next escalation. False if there is none left."""
+    """Add the people of the next escalation to the candidates; False if no escalation is left."""
     assignment = assignment_of(prompt)
     if prompt.status != Interaction.Status.PENDING or not (assignment and assignment.escalate):
         return False
@@ -34,7 +34,7 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
     for assignee in step.to:
         try:
             candidates.add(assignee)
-        except UnknownAssignee as error:  # it was there when this was asked
+        except UnknownAssignee as error:  # deleted since the prompt was asked
             log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
     assigning.change(prompt.id, candidates)
     gap = timedelta(seconds=later[0].after - step.after) if later else None

@@ -1,8 +1,7 @@
-"""Handing an assigned prompt on: by delegation, by reassignment. Everything here blocks.
+"""The delegation and reassignment of assigned prompts. Everything here blocks.
 
-Each change is one transaction, in which the log and the audit have it too. The people to whom a
-prompt can go are found by their names, guests by none. Such a search reads all users: never within
-a write.
+Each change is one transaction that also writes the log and the audit. Delegates are found by name,
+except guests. A search by name reads all users, so it must not run within a write.
 """
 
 from dataclasses import dataclass
@@ -30,18 +29,18 @@ from sessions_app.storage.transaction import Transaction
 Action = AuditEntry.Action
 
 MOST_FOUND = 10
-SHORTEST = 2  # characters: fewer would find everybody
-MOST_ALIKE = 50  # people of one name among whom it is looked for
+SHORTEST = 2  # characters: a shorter query would match everybody
+MOST_ALIKE = 50  # namesakes read from the database
 LONGEST = 150  # characters
-MOST_WORDS = 5  # each costs a look at all users
-# People with such a name who are asked whether they may answer: a permission may cost two queries.
+MOST_WORDS = 5  # each word costs a scan of all users
+# Limit of matching people whose permissions are checked: a check may cost two queries.
 MOST_ASKED = 1000
 NAMES = ("first_name", "last_name")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of who is to answer a prompt. `assignee` has it claimed then."""
+    """A change of a prompt's assignment; `assignee` holds the claim afterwards."""
 
     action: Action
     by: Person | None
@@ -51,10 +50,10 @@ class Change:
 
 
 def find_delegates(prompt: InteractionRecord, query: str, *, by: UserId) -> list[Person]:
-    """Find the people with such a name to whom this person can hand the prompt on, the first few.
+    """Find the first few people with a matching name that can get the prompt from `by`.
 
-    Each word of the query is the beginning of a user name, or of a word of a person's name. Who may
-    answer comes first; of a short query they are all.
+    Each word of the query must begin a user name, or a word of a person's name. People who may
+    answer come first; a query of less than `SHORTEST` characters finds only these.
     """
     if not is_storable(query):
         return []
@@ -70,10 +69,10 @@ def find_delegates(prompt: InteractionRecord, query: str, *, by: UserId) -> list
 
 
 def find_delegate(prompt: InteractionRecord, name: str) -> Person:
-    """Return the user of this user name, or else the one person of this name, in any case.
+    """Return the user with this user name, else the only person with this name in any case.
 
     Raises:
-        Invalid: there is none, or there are several; says who.
+        Invalid: nobody has the name, or several people do; the message lists their user names.
     """
     if not name.strip() or not is_storable(name) or is_guest(name):
         raise nobody(name)
@@ -94,13 +93,13 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
 
 
 def is_closed(prompt: InteractionRecord) -> bool:
-    """Return whether a prompt stays among its candidates: one person could be several users."""
+    """Return whether only candidates may get the prompt, as one person could be several users."""
     assignment = assignment_of(prompt)
     return assignment is not None and (assignment.four_eyes or assignment.votes > 1)
 
 
 def nobody(name: str) -> Invalid:
-    """Return the error that there is no user of a name."""
+    """Return the error for a name without a user."""
     return Invalid(format_lazy(_("There is no user “{name}”."), name=name[:100]))
 
 
@@ -109,7 +108,7 @@ def _folded(name: str) -> str:
 
 
 def _find_named(prompt: InteractionRecord, name: str, condition: Q | None = None) -> QuerySet[Any]:
-    """Find the active people of such a name to whom the prompt can go, by user name."""
+    """Find active people with a matching name that can get the prompt, ordered by user name."""
     condition = _has_name(name[:LONGEST]) & ~guests() & (condition or Q())
     if is_closed(prompt):
         able = answerers(prompt.audience, matching=condition, most=MOST_ASKED)
@@ -118,7 +117,7 @@ def _find_named(prompt: InteractionRecord, name: str, condition: Q | None = None
 
 
 def _has_name(query: str) -> Q:
-    """Build the condition on people that each of the first words begins a word of their names."""
+    """Build the condition that each of the query's first words begins a word of a user's names."""
     model = users().model
     columns = {field.name for field in model._meta.concrete_fields}  # noqa: SLF001 - Django's documented _meta
     condition = Q()
@@ -134,7 +133,7 @@ def _has_name(query: str) -> Q:
 def delegate(
     tx: Transaction, prompt: InteractionRecord, to: Person, *, note: str, by: Person, via: str
 ) -> None:
-    """Hand the prompt to a person, who has it claimed then.
+    """Hand the prompt to a person, and give that person the claim.
 
     Raises:
         Invalid: the person is not active, may not answer, or has voted.
@@ -162,11 +161,11 @@ def reassign(
     by: Person,
     via: str,
 ) -> bool:
-    """Have these answer it, and nobody else; no claim holds any more. False if it is settled.
+    """Replace the candidates of a prompt, and drop any claim; False if the prompt is settled.
 
     Raises:
-        Invalid: one of them does not exist or is a guest, or they are too few for its rules; or a
-            bad note.
+        Invalid: an assignee does not exist or is a guest, the assignees are too few for the
+            prompt's rules, or the note is bad.
     """
     check_note(note)
     if prompt.status != Interaction.Status.PENDING:
@@ -182,7 +181,7 @@ def reassign(
         few = _("It needs the answers of {votes} people, and {able} of these may answer.")
         raise Invalid(format_lazy(few, votes=assignment.votes, able=able))
     if prompt.assignment is None:
-        # Once it is no longer its owner's alone, the audit has its opening.
+        # The audit covers assigned prompts only, so record the opening with the first assignment.
         audit.opened_entry(Interaction.objects.select_related("run").get(pk=prompt.id)).save()
     assigning.change(prompt.id, candidates, only=True)
     assignment = assignment.model_copy(update={"to": to, "names": candidates.names})
@@ -191,7 +190,7 @@ def reassign(
 
 
 def _check_no_guest(candidates: Candidates, owner: UserId) -> None:
-    """Refuse guests but the conversation's own: nobody knows who is behind another's name."""
+    """Refuse guests other than the conversation's owner: the identity of a guest is unknown."""
     named_users = users().filter(pk__in={person for person, *_ in candidates.rows} - {owner, None})
     if guest := named_users.filter(guests()).first():
         text = _("{name} is a guest, who answers in their own conversations only.")
@@ -206,9 +205,10 @@ def hand_on(
     assignment: StoredAssignment,
     **columns: object,
 ) -> None:
-    """Hand a prompt on to these, who are among its candidates; only they where it is reassigned.
+    """Hand a prompt on to candidates, after their rows were added.
 
-    `assignment` is what it has by then. The note of whoever did so last stays with it.
+    `assignment` is the new assignment. A reassignment also ends the owner's right to answer, unless
+    the owner is named. The prompt keeps the note of the last person to hand it on.
     """
     for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.audience.four_eyes) or (
         prompt.for_owner and change.action != Action.REASSIGNED
@@ -233,7 +233,7 @@ def assign(
     columns: JsonObject | None = None,
     **detail: object,
 ) -> None:
-    """Store who has the prompt claimed from now on, if anybody, and have log and audit tell it."""
+    """Store the new claim of the prompt, or None, and write the change to the log and the audit."""
     action, by, assignee = change.action, change.by, change.assignee
     assignee_id = assignee.id if assignee else None
     sql.update(Interaction, {"assignee_id": assignee_id, **(columns or {})}, id=prompt.id)
@@ -252,7 +252,7 @@ def tell(
     by: Person | None,
     **detail: object,
 ) -> int:
-    """Have the log tell of a change that leaves the prompt open; returns its place there."""
+    """Log a change that leaves the prompt open, and return the event's sequence number."""
     payload = {
         "interaction_id": str(prompt.id),
         "status": prompt.status,

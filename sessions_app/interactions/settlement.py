@@ -1,6 +1,6 @@
-"""The settlement of interactions: the one way to a final status, whatever door it comes by.
+"""The settlement of interactions: the only way to a final status, for all front ends.
 
-Interactions are read as far as that needs, without the cost of their models.
+Interactions are read as plain rows with the needed columns, without the cost of model instances.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
 
-# The owner's row says whether they are active, in a column of whatever model the project has.
+# {is_active} is a column of the project's user model, or 1.
 SELECT = """
     SELECT i.id, i.run_id, r.key, r.workflow, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
@@ -40,7 +40,7 @@ LOCKS = "FOR UPDATE OF c FOR NO KEY UPDATE OF i"
 
 
 class InteractionRecord(NamedTuple):
-    """An interaction as far as settling it needs, and what stands of its answer."""
+    """An interaction's row with the columns needed to settle it, and its answer, if any."""
 
     id: UUID
     run_id: UUID
@@ -58,7 +58,7 @@ class InteractionRecord(NamedTuple):
     at: datetime | None
     via: str
     answer_id: str
-    # None where it is its owner's alone.
+    # Null if only the owner may answer.
     assignment: JsonObject | None
     for_owner: bool
     assignee: UserId | None
@@ -78,7 +78,7 @@ class InteractionRecord(NamedTuple):
         return AuditedPrompt(self.id, self.run_id, self.workflow, self.prompt)
 
     def represented_by(self, person: Person | None) -> list[str]:
-        """Return in whose place a person answers now: those asked, unless they are one of them."""
+        """Return the names of the assignees that a person represents: none for an assignee."""
         assignment = assignment_of(self)
         if person is None or assignment is None or assignment.has_named(person.username):
             return []
@@ -86,16 +86,16 @@ class InteractionRecord(NamedTuple):
 
     @property
     def run(self) -> RunRecord:
-        """The run that asks."""
+        """The run that asked the question."""
         return RunRecord(self.run_id, self.conversation_id, self.message_id, self.client_format)
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The final status of an interaction, and how it came about.
+    """The final status of an interaction, with its cause.
 
-    `response` is what `Prompt.check` returns; `via` is the door that an answer came by, else
-    deadline or run. `expired_by` is who ended the wait, where that was not its deadline.
+    `response` is the result of `Prompt.check`; `via` is the front end of an answer, else deadline
+    or run. `expired_by` is the operator that ended the wait before the deadline.
     """
 
     status: Interaction.Status
@@ -115,12 +115,11 @@ def find_interactions(
     undeleted: bool = False,
     locked: bool = True,
 ) -> list[InteractionRecord]:
-    """Find the interactions that fit all arguments, in the order of asking, as they stand now.
+    """Find the current interactions that match all arguments, in the order of asking.
 
-    With an owner, they are those that the owner as such may answer, and not of a deleted
-    conversation, which is at no door of theirs; `undeleted` says only the latter. Unless
-    they are only read, they are about to be settled: their conversation is `locked`, as by
-    `Transaction.lock`.
+    With `owner`, return only interactions for the owner, outside deleted conversations; `undeleted`
+    alone excludes deleted conversations. Callers that settle need `locked`, which locks the
+    conversation as `Transaction.lock` does, and the interaction.
     """
     conditions = {
         "i.id": interaction,
@@ -129,14 +128,14 @@ def find_interactions(
     }
     values = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join([f"{column} = %s" for column in values])
-    if pending:  # not as a parameter: SQLite would plan anew each time, for the index's condition
+    if pending:  # a literal: with a parameter, SQLite replans each time for the partial index
         where += " AND i.status = 'pending'"
     if owner is not None:
         where += " AND i.for_owner"
     if undeleted or owner is not None:
         where += " AND c.deleted_at IS NULL"
     query = f"{_select()} {where} ORDER BY i.sequence"
-    if locked:  # both, so that who had to wait for the lock has them as they are after it
+    if locked:  # lock both rows, so that a transaction that had to wait reads their new state
         query = sql.add_lock(query, LOCKS)
     return [_read(row) for row in sql.fetch(query, tuple(values.values()))]
 
@@ -144,14 +143,14 @@ def find_interactions(
 def set_running(run: UUID, **where: object) -> bool:
     """Set a waiting run to running: it is the system's turn.
 
-    Returns False if it does not wait, or if its columns are not as `where` says.
+    Returns False if the run is not waiting, or its columns differ from `where`.
     """
     columns = {"status": Run.Status.RUNNING.value, "wake_at": None}
     return bool(sql.update(Run, columns, id=run, status=Run.Status.WAITING.value, **where))
 
 
 def go_on(tx: Transaction, run: Run, position: int, value: object, error: object = None) -> None:
-    """Have a run go on whose call at the position waited for something else than an answer."""
+    """Resume a run waiting at the position for something other than an answer."""
     set_running(run.id)
     response = {"value": value, "error": error}
     status = Interaction.Status.ANSWERED.value
@@ -162,12 +161,12 @@ def go_on(tx: Transaction, run: Run, position: int, value: object, error: object
 def expiry(
     interaction: InteractionRecord, via: str = "deadline", by: Person | None = None
 ) -> Settlement:
-    """Return how a prompt ends that nobody answered in time: by its declared default, if any.
+    """Return the settlement of an expired prompt, with the prompt's declared default, if any.
 
-    `by` is the operator who ends the wait before.
+    `by` is an operator that ends the wait before the deadline.
 
     Raises:
-        Invalid: it declares one, and its class is gone, which would say how that is stored.
+        Invalid: the prompt declares a default, but the class that knows its stored form is gone.
     """
     prompt = load_prompt(interaction.prompt)
     if (response := prompt.default_answer()) is not None:
@@ -176,10 +175,10 @@ def expiry(
 
 
 def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
-    """Give the interaction its one final status. False if another was faster.
+    """Give the interaction its only final status; False if another settlement was faster.
 
     One conditional UPDATE decides; event, audit, signal and run follow in the same transaction, and
-    the host that waits is woken after it. Where the run itself withdraws the question nobody waits.
+    the waiting host is woken after the commit. A cancelled question wakes no host.
     """
     by, status, response = settlement.by, settlement.status.value, settlement.response
     is_first = sql.update(
@@ -209,12 +208,13 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "via": settlement.via,
     }
     if interaction.assignment is not None:
-        sql.update(Candidate, {"pending": False}, interaction_id=interaction.id)  # out of inboxes
+        # The prompt leaves the inboxes.
+        sql.update(Candidate, {"pending": False}, interaction_id=interaction.id)
         about, action = interaction.audited_prompt, AuditEntry.Action(status)
         detail = {"response": response, "behalf": interaction.represented_by(by)}
         whose = by or settlement.expired_by
         audit.record(tx, about, action, by=whose, via=settlement.via, **detail)
-    # Only the owner's count in the owner's list.
+    # The owner's list counts only prompts for the owner.
     kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
     tx.append(interaction.run, kind.value, payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
@@ -228,7 +228,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
 
 @cache
 def _select() -> str:
-    """Name the table of users; who has no column of their state is active, as Django has it."""
+    """Return SELECT with the table of users; without an `is_active` column all users are active."""
     meta, is_active = users().model._meta, "1"  # noqa: SLF001 - Django's documented _meta
     if any(column.name == "is_active" for column in meta.concrete_fields):
         field = meta.get_field("is_active")

@@ -1,4 +1,4 @@
-"""Votes on an assigned prompt: so many people must give the same answer. Everything here blocks."""
+"""Votes on an assigned prompt: a number of people must give the same answer. All of it blocks."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,9 +15,9 @@ from sessions_app.storage.transaction import Transaction
 def cast(
     tx: Transaction, audience: PromptAudience, by: Person, response: JsonObject, **columns: str
 ) -> tuple[list[Vote], bool]:
-    """Cast or change a person's vote; one that comes again changes nothing.
+    """Cast or change a person's vote; a repeated delivery of a vote changes nothing.
 
-    Return the votes that count, in the order of their times, and whether it came again.
+    Return the votes that count, ordered by time, and whether this vote is a repeat.
     """
     vouched = not may_answer(by.id, audience)
     columns_of_vote = {"response": response, "at": tx.now, "vouched": vouched, **columns}
@@ -31,18 +31,18 @@ def cast(
 
 
 def has_voted(user: UserId, interaction: UUID) -> bool:
-    """Return whether the user's vote on the prompt is kept."""
+    """Return whether the user has a vote on the prompt."""
     return Vote.objects.filter(interaction=interaction, by=user).exists()
 
 
 def find_response(user: UserId, interaction: UUID, answer_id: str) -> JsonObject | None:
-    """Return the response of the user's vote that came under this id; None if none is kept."""
+    """Return the response of the user's vote with this answer id, or None."""
     votes = Vote.objects.filter(interaction=interaction, by=user, answer_id=answer_id)
     return next((vote.response for vote in votes), None)
 
 
 def was_replaced(user: UserId, interaction: UUID, answer_id: str) -> bool:
-    """Return whether the user's vote came under this id, and was changed or withdrawn since."""
+    """Return whether the user's vote with this answer id has been changed or withdrawn."""
     cast_before = AuditEntry.objects.filter(
         interaction=interaction,
         by=str(user),
@@ -53,12 +53,12 @@ def was_replaced(user: UserId, interaction: UUID, answer_id: str) -> bool:
 
 
 def withdraw(user: UserId, interaction: UUID) -> None:
-    """Take the user's vote on the prompt back, if there is one."""
+    """Delete the user's vote on the prompt, if there is one."""
     Vote.objects.filter(interaction=interaction, by=user).delete()
 
 
 def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
-    """Return the votes that count now, of those prompts that need several; once settled, all."""
+    """Return votes by prompt, for prompts that need several: the valid ones, once settled all."""
     voted_on = [
         prompt for prompt in prompts if (rules := assignment_of(prompt)) and rules.votes > 1
     ]
@@ -74,17 +74,17 @@ def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
 
 
 def count_agreeing(votes: list[Vote], response: JsonObject) -> int:
-    """Count the votes for this answer, whatever was noted beside it."""
+    """Count the votes for this answer, ignoring notes."""
     return sum({**vote.response, "note": ""} == {**response, "note": ""} for vote in votes)
 
 
 def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonObject:
-    """Return a vote as the response of its prompt has it."""
+    """Return a vote in the form for the prompt's response."""
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 
 
 def _counting_votes(audience: PromptAudience) -> list[Vote]:
-    """Return the votes of active people who may answer now, or were vouched for."""
+    """Return the votes of current answerers, and vouched votes of active people."""
     votes = _all(audience.interaction)
     answerer_ids = answerers(audience, users().filter(pk__in=[vote.by_id for vote in votes]))
     return [
